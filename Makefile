@@ -1,0 +1,128 @@
+# `make` alone explains itself: the text after `##` is the help.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# The first of these that runs and is new enough; or say `make PYTHON=… test`.
+CANDIDATES := python3.13 python3.12 python3.11 python3
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+VENV ?= .venv
+VENV_OLDEST := .venv-oldest
+VENV_BENCH := .venv-bench
+
+# Which dependency group of pyproject.toml goes into $(VENV).
+GROUP ?= dev
+
+# A second `make` in the same checkout waits for the first one's environment.
+LOCK := $(if $(shell command -v flock),flock .venv.lock)
+PIP := -m pip -qq --disable-pip-version-check
+
+WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --maxprocesses 8
+PYTEST_ARGS ?=
+
+.PHONY: help
+help:  ## Print this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(VENV)/.stamp  ## Tell the story: a flaky vendor, called through the whole pipeline
+	@$(VENV)/bin/python -m demo
+
+.PHONY: test
+test: $(VENV)/.stamp  ## Run the whole test-suite; no server, no network
+	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+.PHONY: check
+check: lint types architecture changelog coverage  ## Everything a commit must pass: lint, types, layers, changelog, coverage
+
+# The steps of `check`, for when one of them is red.
+SCRIPTS = $(wildcard demo tools)
+
+.PHONY: lint
+lint: $(VENV)/.stamp
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+
+.PHONY: types
+types: $(VENV)/.stamp
+	@$(VENV)/bin/mypy src tests $(SCRIPTS)
+	@$(VENV)/bin/basedpyright
+
+.PHONY: architecture
+architecture: $(VENV)/.stamp
+	@$(VENV)/bin/lint-imports
+
+# A fragment that towncrier cannot place is an error, so a draft is a check.
+.PHONY: changelog
+changelog: $(VENV)/.stamp
+	@$(VENV)/bin/towncrier build --draft --version next --date 2000-01-01 > /dev/null
+
+.PHONY: coverage
+coverage: $(VENV)/.stamp
+	@HYPOTHESIS_PROFILE=ci $(VENV)/bin/python -m pytest $(PARALLEL) \
+		--cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+.PHONY: format
+format: $(VENV)/.stamp  ## Format the code and apply the safe fixes
+	@$(VENV)/bin/ruff format
+	@$(VENV)/bin/ruff check --fix
+	@$(VENV)/bin/ruff format
+
+.PHONY: test-oldest
+test-oldest: $(VENV_OLDEST)/.stamp  ## Run the tests with the oldest core dependencies we promise
+	@$(VENV_OLDEST)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+.PHONY: mutants
+mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor needs an explanation
+	@$(VENV)/bin/python -m tools.mutants
+
+.PHONY: bench
+bench: $(VENV_BENCH)/.stamp  ## Measure mooring beside its peers, in an environment of its own
+	@$(VENV_BENCH)/bin/python benchmarks/run.py
+
+.PHONY: docs
+docs: $(VENV)/.stamp  ## Build the documentation into build/docs
+	@$(VENV)/bin/mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
+
+.PHONY: dev
+dev: $(VENV)/.stamp  ## Only build the environment, .venv
+
+.PHONY: clean
+clean:  ## Remove the environments and everything built
+	rm -rf .venv .venv-* .venv.lock build dist mutants .coverage* \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# --- environments -------------------------------------------------------------
+
+# $(call environment,folder,constraints,arguments of pip install)
+define environment
+	@test -n "$(PYTHON)" || { echo >&2 "mooring needs Python 3.11 or newer, and none of\
+	 $(CANDIDATES) is. Install one, or name it: make PYTHON=/path/to/python"; exit 1; }
+	@echo "building $(1) with $$($(PYTHON) --version)"
+	@$(LOCK) $(SHELL) $(.SHELLFLAGS) ' \
+		test -x $(1)/bin/python || { rm -rf $(1) && $(PYTHON) -m venv $(1); }; \
+		$(1)/bin/python $(PIP) install -c $(2) pip hatchling editables; \
+		$(1)/bin/python $(PIP) install -c $(2) --no-build-isolation -e . $(3); \
+		touch $(1)/.stamp'
+endef
+
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	$(call environment,$(VENV),constraints.txt,--group $(GROUP))
+
+# The test tools of today around the core dependencies of old.
+$(VENV_OLDEST)/.stamp: pyproject.toml constraints.txt constraints-oldest.txt
+	@mkdir -p build
+	@cut -d= -f1 constraints-oldest.txt | grep -v '^#' | sed 's/.*/^&==/' \
+		| grep -v -f - constraints.txt | cat - constraints-oldest.txt > build/oldest.txt
+	$(call environment,$(VENV_OLDEST),build/oldest.txt,--group test)
+
+$(VENV_BENCH)/.stamp: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(call environment,$(VENV_BENCH),constraints.txt,-r benchmarks/requirements.txt)

@@ -1,0 +1,24 @@
+"""What every test shares: Hypothesis profiles, and our own pytest plugin."""
+
+import importlib.util
+import os
+
+from hypothesis import settings
+
+# A slow or busy machine is not a failing property, so nothing here has a deadline.
+settings.register_profile("default", deadline=None)
+# The same examples on every run: a red build is red again on the next try.
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
+)
+
+# Loaded here, not from its entry point (pyproject.toml disables that), because
+# coverage is running by now and sees the plugin's import-time lines.
+pytest_plugins = (
+    ["mooring.testing.pytest_plugin"]
+    if importlib.util.find_spec("mooring")
+    and importlib.util.find_spec("mooring.testing")
+    and importlib.util.find_spec("mooring.testing.pytest_plugin")
+    else []
+)

@@ -1,0 +1,115 @@
+"""The package as a whole: what it ships, what it exports, what importing it costs."""
+
+import json
+import subprocess
+import sys
+from importlib import metadata, resources
+
+import pytest
+
+import mooring
+
+# Clients, drivers, loops and thread pools: what a process that only imports us
+# must not pay for.
+HEAVY = {
+    "asyncio",
+    "attr",
+    "concurrent.futures",
+    "cryptography",
+    "http.client",
+    "httpx",
+    "logging",
+    "multiprocessing",
+    "pyreqwest",
+    "queue",
+    "redis",
+    "requests",
+    "selectors",
+    "smtplib",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "threading",
+    "ulid",
+    "urllib.request",
+}
+
+# The child starts bare (-I -S): no `site` has loaded anything that would hide
+# what we load, and no coverage hook runs.
+PROBE = """
+import sys
+sys.path[:] = sys.argv[1:]
+import _thread
+import json
+before = set(sys.modules)
+import mooring
+loaded = sorted(set(sys.modules) - before)
+print(json.dumps({"loaded": loaded, "threads": _thread._count()}))
+"""
+
+
+@pytest.fixture(scope="module", name="fresh")
+def _fresh() -> dict[str, object]:
+    """What a fresh interpreter reports after `import mooring` and nothing else."""
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PROBE, *filter(None, sys.path)],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    report: dict[str, object] = json.loads(answer.stdout)
+    return report
+
+
+def test_ships_its_types() -> None:
+    """The marker is there that lets type checkers read our annotations."""
+    assert resources.files(mooring).joinpath("py.typed").is_file()
+
+
+def test_has_metadata() -> None:
+    """An installed mooring names itself, its version and the Python it needs."""
+    found = metadata.metadata("mooring")
+
+    assert "mooring" == found["Name"]
+    assert metadata.version("mooring") == found["Version"]
+    assert ">=3.11" == found["Requires-Python"]
+
+
+def test_core_dependencies_have_no_caps() -> None:
+    """Exactly three packages come along, each with a lower bound and nothing else."""
+    core = [line for line in metadata.requires("mooring") or () if "extra" not in line]
+
+    assert ["attrs>=23.1", "cryptography>=41", "python-ulid>=1.0"] == sorted(core)
+
+
+def test_import_is_light(fresh: dict[str, object]) -> None:
+    """Importing mooring loads no client, driver, event loop, thread pool or cipher."""
+    loaded = fresh["loaded"]
+    assert isinstance(loaded, list)
+
+    assert set() == HEAVY & set(loaded)
+    assert "mooring" in loaded
+
+
+def test_import_starts_no_thread(fresh: dict[str, object]) -> None:
+    """Importing mooring leaves the process with the thread it had."""
+    assert 0 == fresh["threads"]
+
+
+@pytest.mark.parametrize("name", sorted(mooring.__all__))
+def test_every_export_resolves(name: str) -> None:
+    """Each advertised name exists, and `dir` shows it."""
+    assert getattr(mooring, name) is not None
+    assert name in dir(mooring)
+
+
+def test_exports_are_listed_once() -> None:
+    """No name is advertised twice."""
+    assert len(set(mooring.__all__)) == len(mooring.__all__)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    """The lazy exports fail like any other module would."""
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = mooring.no_such_name  # type: ignore[attr-defined]
