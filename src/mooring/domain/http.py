@@ -1,0 +1,269 @@
+"""A request, its answer, and what they are made of."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+
+from mooring.domain.body import Body, BodyInput, BodyStream, as_body
+from mooring.domain.fingerprint import fingerprint
+from mooring.domain.headers import Headers, HeadersInput, as_headers
+from mooring.domain.json_text import encode_json
+from mooring.domain.query import Pairs, PairsInput, as_pairs
+from mooring.domain.response import Response
+from mooring.domain.sensitive import MASK, is_sensitive
+from mooring.domain.timeouts import Timeouts
+from mooring.domain.urls import join_url, validate_base_url, validate_path
+from mooring.errors import InvalidData
+
+__all__ = [
+    "Body",
+    "BodyStream",
+    "Headers",
+    "HttpMethod",
+    "Request",
+    "Response",
+    "Timeouts",
+    "fingerprint",
+    "join_url",
+    "validate_base_url",
+]
+
+
+class HttpMethod(StrEnum):
+    """What a request does, as RFC 9110 tells methods apart."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+    OPTIONS = "OPTIONS"
+    PUT = "PUT"
+    DELETE = "DELETE"
+    POST = "POST"
+    PATCH = "PATCH"
+
+    @property
+    def safe(self) -> bool:
+        """Whether it asks for no change."""
+        return self in _SAFE
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether sending it twice does what sending it once does."""
+        return self in _IDEMPOTENT
+
+
+_SAFE = frozenset({HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS})
+_IDEMPOTENT = _SAFE | {HttpMethod.PUT, HttpMethod.DELETE}
+
+
+def _method(value: HttpMethod | str) -> HttpMethod:
+    try:
+        return value if isinstance(value, HttpMethod) else HttpMethod(value)
+    except ValueError:
+        raise InvalidData(
+            f"{value!r} is not a method that can be sent.",
+            field="method",
+            remedy=f"Use one of {', '.join(HttpMethod)}.",
+        ) from None
+
+
+def _query(given: PairsInput | None) -> Pairs:
+    return as_pairs(given, "query")
+
+
+@attrs.frozen(repr=False)
+class Request:
+    """What to send to a service, without saying where that is.
+
+    Attributes:
+        method: what it does.
+        path: below the service's base URL; or an absolute URL of the same origin.
+        query: parameters in order; None is dropped and a list repeats its name.
+        headers: the fields to send.
+        body: bytes, or a stream.
+        idempotent: overrides what the method says about sending it twice.
+    """
+
+    method: HttpMethod = attrs.field(converter=_method)
+    path: str = attrs.field(converter=validate_path)
+    query: Pairs = attrs.field(default=(), converter=_query, kw_only=True)
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, kw_only=True)
+    body: Body = attrs.field(default=b"", converter=as_body, kw_only=True)
+    idempotent: bool | None = attrs.field(default=None, kw_only=True)
+
+    @classmethod
+    def get(
+        cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
+    ) -> Request:
+        """Build a GET."""
+        return cls(HttpMethod.GET, path, query=query, headers=headers)
+
+    @classmethod
+    def head(
+        cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
+    ) -> Request:
+        """Build a HEAD."""
+        return cls(HttpMethod.HEAD, path, query=query, headers=headers)
+
+    @classmethod
+    def options(
+        cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
+    ) -> Request:
+        """Build an OPTIONS."""
+        return cls(HttpMethod.OPTIONS, path, query=query, headers=headers)
+
+    @classmethod
+    def post(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+    ) -> Request:
+        """Build a POST with a body of at most one kind."""
+        return _with_content(
+            cls,
+            HttpMethod.POST,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+        )
+
+    @classmethod
+    def put(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+    ) -> Request:
+        """Build a PUT with a body of at most one kind."""
+        return _with_content(
+            cls,
+            HttpMethod.PUT,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+        )
+
+    @classmethod
+    def patch(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+    ) -> Request:
+        """Build a PATCH with a body of at most one kind."""
+        return _with_content(
+            cls,
+            HttpMethod.PATCH,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+        )
+
+    @classmethod
+    def delete(
+        cls,
+        path: str,
+        *,
+        query: PairsInput | None = None,
+        headers: HeadersInput | None = None,
+        body: BodyInput = None,
+        json: object = None,
+        form: PairsInput | None = None,
+    ) -> Request:
+        """Build a DELETE with a body of at most one kind."""
+        return _with_content(
+            cls,
+            HttpMethod.DELETE,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+        )
+
+    def with_header(self, name: str, value: str) -> Request:
+        """Return this request with one header set."""
+        return attrs.evolve(self, headers=self.headers.with_header(name, value))
+
+    def with_headers(self, fields: HeadersInput) -> Request:
+        """Return this request with each of these headers set; other headers stay."""
+        added = as_headers(fields)
+        kept = [pair for pair in self.headers.pairs if pair[0] not in added]
+        return attrs.evolve(self, headers=Headers([*kept, *added.pairs]))
+
+    def evolve(self, **changes: Any) -> Request:  # noqa: ANN401 - as each is
+        """Return this request with other values for the attributes named."""
+        return attrs.evolve(self, **changes)
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the body can be sent again."""
+        return not isinstance(self.body, BodyStream) or self.body.replayable
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether doing it twice has the effect of doing it once."""
+        return self.method.idempotent if self.idempotent is None else self.idempotent
+
+    def __repr__(self) -> str:
+        path, _, own = self.path.partition("?")
+        shown = [pair.split("=", 1) for pair in own.split("&") if pair]
+        shown += [list(pair) for pair in self.query]
+        query = "&".join(
+            "=".join([name, *(MASK if is_sensitive(name) else value for value in values)])
+            for name, *values in shown
+        )
+        return f"<Request {self.method} {path}{'?' if query else ''}{query}>"
+
+
+def _with_content(
+    cls: type[Request],
+    method: HttpMethod,
+    path: str,
+    *,
+    query: PairsInput | None,
+    headers: HeadersInput | None,
+    body: BodyInput,
+    json: object,
+    form: PairsInput | None,
+) -> Request:
+    fields = as_headers(headers)
+    if sum(content is not None for content in (body, json, form)) > 1:
+        raise InvalidData(
+            "A request has one body, and several were given.",
+            field="body",
+            remedy="Give one of body, json and form.",
+        )
+    if json is not None:
+        body = encode_json(json)
+        fields = fields.with_default("Content-Type", "application/json")
+    elif form is not None:
+        body = urlencode(as_pairs(form, "form")).encode()
+        fields = fields.with_default("Content-Type", "application/x-www-form-urlencoded")
+    return cls(method, path, query=query, headers=fields, body=body)
