@@ -27,6 +27,9 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --maxprocesses 8
 PYTEST_ARGS ?=
 
+# For instance: make mutants MUTANTS_ARGS="--minutes 5 'mooring.domain.bucket.*'"
+MUTANTS_ARGS ?=
+
 .PHONY: help
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -81,7 +84,7 @@ test-oldest: $(VENV_OLDEST)/.stamp  ## Run the tests with the oldest core depend
 
 .PHONY: mutants
 mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor needs an explanation
-	@$(VENV)/bin/python -m tools.mutants
+	@HYPOTHESIS_PROFILE=mutants $(VENV)/bin/python -m tools.mutants $(MUTANTS_ARGS)
 
 .PHONY: bench
 bench: $(VENV_BENCH)/.stamp  ## Measure mooring beside its peers, in an environment of its own

@@ -3,12 +3,16 @@
 import importlib.util
 import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline.
 settings.register_profile("default", deadline=None)
 # The same examples on every run: a red build is red again on the next try.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# A mutant only has to be noticed; nobody reads its smallest counter-example.
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
 )
