@@ -1,0 +1,327 @@
+"""May this attempt go? One decision over everything that could hold it back.
+
+A circuit, any number of limits, the retry budget and the `sent` mark of an idempotency claim are
+asked together, all or nothing: what a limit refuses takes no probe lease, what a circuit refuses
+takes no token. An admission command is made once per plan and used for every call; only a retry,
+a probe and a call with a claim make one of their own.
+
+The calm case (circuit closed, nobody queues, tokens there) is decided by a short path that must
+answer exactly as the full one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Final, TypeAlias
+
+from mooring.domain import idempotency
+from mooring.domain.budget import BudgetRule
+from mooring.domain.circuit import CircuitBreakerState, CircuitRule, CircuitState, Outcome, Permit
+from mooring.domain.rate_limit import Rule, joint_time
+from mooring.domain.state import State, States, Ticket
+
+
+class Answer(IntEnum):
+    """What came of asking."""
+
+    GO = 0
+    NEEDS_TOKEN = 1
+    CIRCUIT_OPEN = 2
+    LIMITED = 3
+    NO_BUDGET = 4
+    FENCED = 5
+
+
+GO: Final = Answer.GO
+
+Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
+"""`(answer, wait, permit, tickets)`: a grant to use after `wait`, or how long to stay away."""
+
+
+class Gates:
+    """What guards a call, compiled once: the rules, and the keys their states live under.
+
+    The order of keys is: circuit, limits, budget.
+    """
+
+    __slots__ = ("budget", "budget_key", "circuit", "circuit_key", "limit_keys", "limits")
+
+    def __init__(
+        self,
+        *,
+        circuit: CircuitRule | None = None,
+        circuit_key: str = "",
+        limits: Sequence[Rule] = (),
+        limit_keys: Sequence[str] = (),
+        budget: BudgetRule | None = None,
+        budget_key: str = "",
+    ) -> None:
+        self.circuit = circuit
+        self.circuit_key = circuit_key
+        self.limits = tuple(limits)
+        self.limit_keys = tuple(limit_keys)
+        self.budget = budget
+        self.budget_key = budget_key
+
+
+class Admission:
+    """Ask for one attempt.
+
+    `within` is how long this caller can wait for a grant, `lease` how long the attempt may take,
+    both in microseconds. `token` is this caller's own number, needed for a probe only. `claim` is
+    the key and fence of an idempotency claim that is about to be sent.
+    """
+
+    __slots__ = (
+        "_alone",
+        "_circuit",
+        "_cost",
+        "_gates",
+        "claim",
+        "costs",
+        "keys",
+        "lease",
+        "retry",
+        "token",
+        "within",
+    )
+    once = True
+
+    def __init__(
+        self,
+        gates: Gates,
+        *,
+        within: int,
+        lease: int,
+        costs: tuple[int, ...] = (),
+        retry: bool = False,
+        token: int = 0,
+        claim: tuple[str, int] | None = None,
+    ) -> None:
+        self._gates = gates
+        self.within = within
+        self.lease = lease
+        self.costs = costs or (1,) * len(gates.limits)
+        self.retry = retry
+        self.token = token
+        self.claim = claim
+        self.keys: tuple[str, ...] = (
+            *((gates.circuit_key,) if gates.circuit else ()),
+            *gates.limit_keys,
+            *((gates.budget_key,) if gates.budget else ()),
+            *((claim[0],) if claim else ()),
+        )
+        simple = len(gates.limits) < 2 and gates.budget is None and claim is None
+        self._circuit = gates.circuit if simple else None
+        self._alone = gates.limits[0] if simple and gates.limits else None
+        self._cost = self.costs[0] if self.costs else 0
+
+    def evolve(self, **changes: Any) -> Admission:
+        """The same question with other details."""
+        details: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("within", "lease", "costs", "retry", "token", "claim")
+        }
+        return Admission(self._gates, **(details | changes))
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        """Admit, or say why not and for how long."""
+        circuit, limit = self._circuit, self._alone
+        if circuit is not None:
+            counted = circuit.calm(states[0], now)
+            if counted is None:
+                return self.decide(states, now)
+            permit = (counted[3], counted[4], 0)
+            if limit is None:
+                return (counted,), (GO, 0, permit, ())
+            taken = limit.calm(states[1], now, self._cost)
+            if taken is None:
+                return self.decide(states, now)
+            return (counted, taken), (GO, 0, permit, ())
+        if limit is not None:
+            taken = limit.calm(states[0], now, self._cost)
+            if taken is not None:
+                return (taken,), (GO, 0, None, ())
+        return self.decide(states, now)
+
+    def decide(self, states: States, now: int) -> tuple[States, Admitted]:
+        """The whole rule; `apply` is a short cut to the same answers."""
+        gates = self._gates
+        new: list[State | None] = []
+        at = 0
+
+        # First ask everybody, taking nothing: time is judged once, at `now`.
+        limits_at = 1 if gates.circuit else 0
+        stored = states[limits_at : limits_at + len(gates.limits)]
+        presents = [
+            rule.present(state, now) for rule, state in zip(gates.limits, stored, strict=True)
+        ]
+        wait = 0
+        if presents:
+            start = max(present[0] for present in presents)
+            at = joint_time(gates.limits, presents, self.costs, start)
+            wait = at - start
+
+        permit: Permit | None = None
+        if gates.circuit:
+            circuit, permit, away, needs_token = gates.circuit.admit(
+                gates.circuit.present(states[0], now), self.token, self.lease + wait
+            )
+            if permit is None and not needs_token and not gates.circuit.config.shadow:
+                return states, (Answer.CIRCUIT_OPEN, away, None, ())
+            if needs_token and wait <= self.within:
+                return states, (Answer.NEEDS_TOKEN, 0, None, ())
+            new.append(circuit)
+        if wait > self.within:
+            return states, (Answer.LIMITED, wait, None, ())
+
+        tickets: tuple[Ticket, ...] = ()
+        if presents:
+            grants = [
+                rule.grant(present, cost, at)
+                for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
+            ]
+            new.extend(state for state, _ in grants)
+            tickets = tuple(ticket for _, ticket in grants) if wait else ()
+
+        if gates.budget:
+            budget = gates.budget.present(states[len(new)], now)
+            if not self.retry:
+                new.append(gates.budget.call(budget))
+            else:
+                spent = gates.budget.retry(budget)
+                if spent is None:
+                    return states, (Answer.NO_BUDGET, gates.budget.left_for(budget), None, ())
+                new.append(spent)
+
+        if self.claim:
+            sent = idempotency.mark_sent(idempotency.present(states[len(new)], now), self.claim[1])
+            if sent is None:
+                return states, (Answer.FENCED, 0, None, ())
+            new.append(sent)
+        return tuple(new), (Answer.GO, wait, permit, tickets)
+
+
+class Confirm:
+    """A caller that waited asks again before it goes: a pause or an opening may have come since."""
+
+    __slots__ = ("_gates", "keys", "permit", "tickets")
+    once = False
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...], permit: Permit | None) -> None:
+        self._gates = gates
+        self.tickets = tickets
+        self.permit = permit
+        self.keys: tuple[str, ...] = (
+            *gates.limit_keys,
+            *((gates.circuit_key,) if gates.circuit else ()),
+        )
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
+        """GO with the rest of the wait (0 is now), or CIRCUIT_OPEN and for how long."""
+        gates = self._gates
+        wait = max(
+            rule.confirm(rule.present(state, now), ticket)
+            for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False)
+        )
+        if gates.circuit and self.permit:
+            circuit = gates.circuit.present(states[-1], now)
+            if circuit[3] != self.permit[0] and not gates.circuit.config.shadow:
+                away = gates.circuit.away(circuit)
+                if away:
+                    return states, (Answer.CIRCUIT_OPEN, away)
+        return states, (GO, wait)
+
+
+class GiveBack:
+    """A queued caller gives up: its grants return as far as no later one counted on them."""
+
+    __slots__ = ("_gates", "keys", "tickets")
+    once = True
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
+        self._gates = gates
+        self.tickets = tickets
+        self.keys = gates.limit_keys
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Refund every ticket."""
+        rules = zip(self._gates.limits, states, self.tickets, strict=True)
+        return tuple(
+            state if state is None else rule.refund(rule.present(state, now), ticket)
+            for rule, state, ticket in rules
+        ), None
+
+
+class Pause:
+    """The vendor asked for a pause: nothing more is granted for `pause` microseconds."""
+
+    __slots__ = ("_gates", "keys", "pause")
+    once = True
+
+    def __init__(self, gates: Gates, pause: int) -> None:
+        self._gates = gates
+        self.pause = pause
+        self.keys = gates.limit_keys
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Drain every limit."""
+        return tuple(
+            rule.drain(rule.present(state, now), self.pause)
+            for rule, state in zip(self._gates.limits, states, strict=True)
+        ), None
+
+
+class Report:
+    """How an admitted call ended: failures, slow answers, probes and cancellations only."""
+
+    __slots__ = ("_rule", "keys", "outcome", "permit", "reporter")
+    once = True
+
+    def __init__(self, gates: Gates, permit: Permit, outcome: Outcome, reporter: str) -> None:
+        if gates.circuit is None:
+            raise AssertionError("a permit comes from a circuit")
+        self._rule = gates.circuit
+        self.keys = (gates.circuit_key,)
+        self.permit = permit
+        self.outcome = outcome
+        self.reporter = reporter
+
+    def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
+        """The mode the circuit changed to, if it changed."""
+        circuit, changed = self._rule.record(
+            self._rule.present(states[0], now), self.permit, self.outcome, self.reporter
+        )
+        return (circuit,), changed
+
+
+class SetCircuit:
+    """Force a circuit open, disable it, or reset it, by hand."""
+
+    __slots__ = ("_rule", "keys", "mode")
+    once = False
+
+    def __init__(self, rule: CircuitRule, key: str, mode: int) -> None:
+        self._rule = rule
+        self.keys = (key,)
+        self.mode = mode
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Set the mode."""
+        return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
+
+
+class ReadCircuit:
+    """What a circuit knows now; changes nothing."""
+
+    __slots__ = ("_rule", "keys")
+    once = False
+
+    def __init__(self, rule: CircuitRule, key: str) -> None:
+        self._rule = rule
+        self.keys = (key,)
+
+    def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
+        """The state in words."""
+        return states, self._rule.read(self._rule.present(states[0], now))

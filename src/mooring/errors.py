@@ -1,0 +1,310 @@
+"""Everything that can go wrong, as one tree.
+
+ConnectorError
+├── ConfigurationError              wrong before anything was sent
+├── ConnectionFailed                could not reach the vendor, or was cut off
+│   └── AttemptTimeout              one attempt took longer than it may
+├── DeadlineExceeded                the whole call took longer than it may
+├── AuthenticationFailed            the vendor refused who we say we are
+├── CredentialNotFound              no credential is stored for this service
+├── CredentialRefreshFailed         a credential could not be renewed
+├── RateLimitExceeded               our limit or the vendor's
+├── BulkheadFull                    too many of our own calls are already under way
+├── CircuitBreakerOpen              the vendor is failing; calls are held back
+├── RetryBudgetExhausted            retries would make an outage worse
+├── IdempotencyConflict             one key, two different payloads
+├── IdempotencyInProgress           another caller is working on the same key
+├── OutcomeUnknown                  sent, answer lost, must not be repeated blindly
+├── VendorRejected                  the vendor understood and said no
+│   ├── InvalidRequest
+│   ├── PaymentDeclined
+│   └── FileNotFound
+├── VendorFailed                    the vendor broke, or answered nonsense
+├── WebhookRejected                 a webhook that must not be believed
+├── StorageUnavailable              our own shared state cannot be reached
+├── UnsupportedByVendor             the vendor has no such capability
+└── InvalidData                     a value that cannot be what it claims to be
+
+Every error says what happened, to which service, and what to do about it. Each is a plain class
+that pickles with its fields and notes; what a vendor answered is kept apart from our own words
+and stays out of pickles, because an answer may echo a secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mooring.domain.http import Response
+
+
+def _rebuild(kind: type[ConnectorError], fields: dict[str, Any]) -> ConnectorError:
+    error = kind.__new__(kind)
+    error.__dict__.update(fields)
+    return error
+
+
+class ConnectorError(Exception):
+    """A call to the outside world did not give its answer.
+
+    Attributes:
+        message: what happened.
+        remedy: what to do about it, as one sentence.
+        service: the service that was called, if one was.
+        operation: the operation or endpoint that was called, if it has a name.
+        retryable: whether the same call may succeed later.
+        retry_at: when to come back (aware, UTC), if that is known.
+        attempts: how many attempts reached for the vendor.
+        request_id: the correlation id of the call.
+    """
+
+    retryable: bool = False
+    default_remedy: ClassVar[str] = "See the cause of this error."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        service: str | None = None,
+        operation: str | None = None,
+        retryable: bool | None = None,
+        retry_at: datetime | None = None,
+        attempts: int = 0,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = self.default_remedy if remedy is None else remedy
+        self.service = service
+        self.operation = operation
+        if retryable is not None:
+            self.retryable = retryable
+        self.retry_at = retry_at
+        self.attempts = attempts
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        where = ".".join(part for part in (self.service, self.operation) if part)
+        sentences = [f"{where}: {self.message}" if where else self.message]
+        if self.retry_at is not None:
+            sentences.append(f"Come back at {self.retry_at.isoformat(timespec='milliseconds')}.")
+        if self.attempts > 1:
+            sentences.append(f"{self.attempts} attempts were made.")
+        sentences.append(self.remedy)
+        return " ".join(sentences)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self)!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: value for name, value in self.__dict__.items() if name != "response"}
+        return _rebuild, (type(self), fields)
+
+
+class _Answered(ConnectorError):
+    """An error that an answer of the vendor may stand behind, in the vendor's own terms."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        vendor_code: str | None = None,
+        vendor_message: str | None = None,
+        response: Response | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.status = status
+        self.vendor_code = vendor_code
+        self.vendor_message = vendor_message
+        self.response = response
+
+
+class ConfigurationError(ConnectorError):
+    """Wrong before anything was sent; `path` says where in the configuration."""
+
+    default_remedy = "Correct the configuration."
+
+    def __init__(self, message: str, *, path: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.path = path
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{self.path}: {text}" if self.path else text
+
+
+class ConnectionFailed(ConnectorError):
+    """Could not reach the vendor, or was cut off.
+
+    `may_have_been_processed` is False only where it is certain that no byte of the request
+    reached the vendor.
+    """
+
+    retryable = True
+    default_remedy = "Check the network and the vendor's status page, then try again."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = True, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.may_have_been_processed = may_have_been_processed
+
+
+class AttemptTimeout(ConnectionFailed):
+    """One attempt took longer than it may."""
+
+    default_remedy = "Raise the timeout if the vendor is known to be slow, or try again."
+
+
+class DeadlineExceeded(ConnectorError):
+    """The whole call (waiting, refreshing, every attempt and pause) cannot fit its deadline."""
+
+    retryable = True
+    default_remedy = "Allow the call more time, or try again when the vendor is less busy."
+
+
+class AuthenticationFailed(_Answered):
+    """The vendor refused who we say we are, or what we may do."""
+
+    default_remedy = "Check that the credential is current and has the permissions this call needs."
+
+
+class CredentialNotFound(ConnectorError):
+    """No credential is stored for this service and tenant."""
+
+    default_remedy = "Store a credential for this service, or correct the service's name."
+
+
+class CredentialRefreshFailed(ConnectorError):
+    """A credential could not be renewed; one that still works is kept."""
+
+    default_remedy = "Authorise the application at the vendor again if this persists."
+
+
+class RateLimitExceeded(_Answered):
+    """A limit was reached: ours, or with `by_vendor` the vendor's."""
+
+    retryable = True
+    default_remedy = "Slow down, or wait until the time given."
+
+    def __init__(self, message: str, *, by_vendor: bool = False, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.by_vendor = by_vendor
+
+
+class BulkheadFull(ConnectorError):
+    """As many calls as may be under way at once are under way, and the queue is full."""
+
+    retryable = True
+    default_remedy = "Try again shortly, or allow this service more calls at once."
+
+
+class CircuitBreakerOpen(ConnectorError):
+    """The vendor has been failing; calls are held back until it has had time to recover."""
+
+    retryable = True
+    default_remedy = "Wait until the time given; a probe will then try the vendor again."
+
+
+class RetryBudgetExhausted(ConnectorError):
+    """So many calls are being retried that more retries would make the outage worse."""
+
+    retryable = True
+    default_remedy = "Try again when the vendor answers normally."
+
+
+class IdempotencyConflict(ConnectorError):
+    """This idempotency key was used before with a different payload."""
+
+    default_remedy = "Use a new key for a new payload, or repeat the first payload unchanged."
+
+
+class IdempotencyInProgress(ConnectorError):
+    """Another caller is working on the same idempotency key."""
+
+    retryable = True
+    default_remedy = "Ask again with the same key to get that caller's answer."
+
+
+class OutcomeUnknown(ConnectorError):
+    """The request was sent, its answer was lost, and repeating it could act twice.
+
+    `idempotency_key` names the claim, `lookup` says what to look for at the vendor.
+    """
+
+    default_remedy = "Look the operation up at the vendor before doing it again."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        idempotency_key: str | None = None,
+        lookup: str | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.idempotency_key = idempotency_key
+        self.lookup = lookup
+
+
+class VendorRejected(_Answered):
+    """The vendor understood the request and said no (4xx, or a refusal in the body)."""
+
+    default_remedy = "Correct the request; repeating it unchanged will be refused again."
+
+
+class InvalidRequest(VendorRejected):
+    """The vendor found the request itself wrong."""
+
+
+class PaymentDeclined(VendorRejected):
+    """The payment was refused by the issuer, the vendor or the buyer."""
+
+    default_remedy = "Ask the buyer for another means of payment."
+
+
+class FileNotFound(VendorRejected):
+    """The vendor stores no such file."""
+
+    default_remedy = "Check the name of the file and of the container."
+
+
+class VendorFailed(_Answered):
+    """The vendor broke (5xx), or its answer is malformed or too large."""
+
+    retryable = True
+    default_remedy = "Try again later; tell the vendor if it persists."
+
+
+class WebhookRejected(ConnectorError):
+    """A webhook with a bad signature, stale, replayed or malformed."""
+
+    default_remedy = "Do not act on it; check the secret and the clock if the sender is genuine."
+
+
+class StorageUnavailable(ConnectorError):
+    """The state that circuits, limits and keys live in cannot be reached, or is full."""
+
+    retryable = True
+    default_remedy = "Check the store that holds the shared state."
+
+
+class UnsupportedByVendor(ConnectorError):
+    """The configured vendor cannot do this; nothing was sent."""
+
+    default_remedy = "Configure a vendor that has this capability."
+
+
+class InvalidData(ConnectorError):
+    """A value cannot be what it claims to be; `field` names it."""
+
+    default_remedy = "Correct the value."
+
+    def __init__(self, message: str, *, field: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.field = field
