@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
-from mooring.domain.durations import count, micros, ratio, seconds
+from mooring.domain.durations import count, micros, seconds, share
 from mooring.domain.state import State, steady
 
 Budget: TypeAlias = "tuple[int, int, int, int, int, int]"
@@ -29,7 +29,7 @@ class RetryBudget:
         period: seconds.
     """
 
-    ratio: float = attrs.field(default=0.2, validator=lambda _, __, value: ratio(value, "ratio"))
+    ratio: float = attrs.field(default=0.2, validator=lambda _, __, value: share(value, "ratio"))
     floor: int = attrs.field(
         default=10, validator=lambda _, __, value: count(value, "floor", least=0)
     )
@@ -42,8 +42,8 @@ class BudgetRule:
     __slots__ = ("floor", "parts", "period", "whole")
 
     def __init__(self, budget: RetryBudget) -> None:
-        share = Fraction(budget.ratio).limit_denominator(10_000)
-        self.parts, self.whole = share.numerator, share.denominator
+        part = Fraction(budget.ratio).limit_denominator(10_000)
+        self.parts, self.whole = part.numerator, part.denominator
         self.floor = budget.floor
         self.period = micros(budget.period)
 

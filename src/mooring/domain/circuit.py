@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
-from mooring.domain.durations import DAY, FOREVER, SECOND, count, micros, ratio, seconds
+from mooring.domain.durations import DAY, FOREVER, SECOND, count, micros, seconds, share
 from mooring.domain.state import State, steady
 from mooring.errors import ConfigurationError
 
@@ -158,8 +158,8 @@ class CircuitBreakerConfig:
         for name in ("minimum_calls", "probes", "successes", "quorum"):
             count(getattr(self, name), name)
         if self.failure_rate is not None:
-            ratio(self.failure_rate, "failure_rate")
-        ratio(self.slow_call_rate, "slow_call_rate")
+            share(self.failure_rate, "failure_rate")
+        share(self.slow_call_rate, "slow_call_rate")
         if not isinstance(self.open_growth, (int, float)) or not 1 <= self.open_growth <= 100:
             raise ConfigurationError(
                 f"{self.open_growth!r} is not a growth.",
