@@ -1,0 +1,15 @@
+"""What text can be written as bytes."""
+
+from __future__ import annotations
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether the text has a UTF-8 form, which lone surrogates have not.
+
+    It answers rather than raises: Python's own error carries the whole text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

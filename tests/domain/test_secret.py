@@ -1,0 +1,134 @@
+"""A secret shows itself to nobody who did not ask for it."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import pprint
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.secret import Secret
+from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VALUE = "sk_live_51H8x"
+
+
+@attrs.frozen
+class Holder:
+    """Something that holds a secret."""
+
+    secret: Secret
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        "{}".format,
+        "{!r:>40}".format,
+        lambda secret: f"{secret:.3}",
+        pprint.pformat,
+        lambda secret: repr(Holder(secret)),
+        lambda secret: repr(attrs.asdict(Holder(secret))),
+        lambda secret: repr([getattr(secret, name) for name in dir(secret)]),
+        lambda secret: json.dumps({"key": secret}, default=str),
+        lambda secret: repr(secret.__getstate__()),
+    ],
+)
+@pytest.mark.parametrize("value", [VALUE, VALUE.encode()])
+def test_nothing_that_prints_values_shows_it(show: Callable[[Any], str], value: Any) -> None:
+    """Printing, formatting, listing attributes and dumping never give the value."""
+    assert VALUE not in show(Secret(value))
+
+
+def test_a_traceback_with_locals_does_not_show_it() -> None:
+    """A crash reporter that walks frames and prints locals finds the mask."""
+
+    def use(secret: Secret) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError) as caught:
+        use(Secret(VALUE))
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    inner = list(report.stack)[-1]
+    assert {"secret": "Secret('***')"} == inner.locals
+
+
+@pytest.mark.parametrize("value", [VALUE + "\udc80", [VALUE], None])
+def test_what_is_no_secret_is_refused_without_being_shown(value: Any) -> None:
+    """A refusal names the field, and no frame of ours holds the value."""
+    with pytest.raises(InvalidData) as caught:
+        Secret(value)
+    assert "secret" == caught.value.field
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in report.stack if frame.filename.endswith("secret.py")]
+    assert ours
+    assert VALUE not in repr([(frame.name, frame.locals) for frame in ours[1:]])
+    assert caught.value.__context__ is None
+
+
+def test_a_binary_secret_has_no_text() -> None:
+    """Asking for the text of bytes that are not UTF-8 is a typed error that hides them."""
+    secret = Secret(b"hidden\xff")
+    with pytest.raises(InvalidData) as caught:
+        secret.reveal()
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "hidden" not in repr([frame.locals for frame in list(report.stack)[1:]])
+    assert b"hidden\xff" == secret.reveal_bytes()
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_text_comes_out_as_it_went_in(text: str) -> None:
+    """Text and its UTF-8 bytes are two views of one secret."""
+    assert text == Secret(text).reveal() == Secret(text.encode()).reveal()
+    assert text.encode() == Secret(text).reveal_bytes()
+    assert Secret(text) == Secret(text.encode())
+    assert bool(text) == bool(Secret(text))
+
+
+def test_equality_holds_between_secrets_only() -> None:
+    """A secret equals an equal secret, and never the plain value."""
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+
+
+def test_it_is_no_key() -> None:
+    """Hashing is refused, so that no secret ends up as a key of a cache."""
+    with pytest.raises(TypeError):
+        hash(Secret(VALUE))
+
+
+def test_it_does_not_leave_the_process() -> None:
+    """Pickling and JSON are refused; a copy is the secret itself."""
+    secret = Secret(VALUE)
+    with pytest.raises(InvalidData) as caught:
+        pickle.dumps(secret)
+    assert "secret" == caught.value.field
+    with pytest.raises(TypeError):
+        json.dumps(secret)
+    assert secret is copy.copy(secret)
+    assert secret is copy.deepcopy(Holder(secret)).secret
+
+
+def test_it_does_not_change() -> None:
+    """Attributes can be neither set, added nor deleted, and there is no `__dict__`."""
+    secret = Secret(VALUE)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        secret.value = "x"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        delattr(secret, "_open")
+    with pytest.raises(TypeError):
+        vars(secret)
