@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import attrs
 
@@ -37,6 +37,15 @@ def _refused(source: object) -> InvalidData:
     )
 
 
+def _is_count(_: BodyStream, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+    if value is not None and (type(value) is not int or value < 0):
+        raise InvalidData(
+            f"A body's length cannot be {value!r}.",
+            field="length",
+            remedy="Give the number of bytes, or None if it is unknown.",
+        )
+
+
 @attrs.frozen
 class BodyStream:
     """A body that is read as it is sent.
@@ -49,17 +58,8 @@ class BodyStream:
     """
 
     open: Callable[[], Chunks] = attrs.field(repr=False)
-    length: int | None = attrs.field(default=None)
+    length: int | None = attrs.field(default=None, validator=_is_count)
     replayable: bool = False
-
-    @length.validator
-    def _check_length(self, _: object, value: object) -> None:
-        if value is not None and (type(value) is not int or value < 0):
-            raise InvalidData(
-                f"A body's length cannot be {value!r}.",
-                field="length",
-                remedy="Give the number of bytes, or None if it is unknown.",
-            )
 
     @classmethod
     def of(cls, source: Source | Opener, *, length: int | None = None) -> BodyStream:
@@ -68,7 +68,7 @@ class BodyStream:
         Anything already open (an iterator, a generator, a binary file, an async one of these) can
         be read once only.
         """
-        if isinstance(source, (Iterator, AsyncIterable, Readable)):
+        if _is_open(source):
             return cls(_once(source), length, replayable=False)
         if callable(source):
             return cls(lambda: _chunks(source()), length, replayable=True)
@@ -84,6 +84,10 @@ def as_body(source: BodyInput) -> Body:
     if isinstance(source, (bytearray, memoryview)):
         return bytes(source)
     return BodyStream.of(source)
+
+
+def _is_open(source: object) -> TypeGuard[Source]:
+    return isinstance(source, (Iterator, AsyncIterable, Readable))
 
 
 def _once(source: Source) -> Callable[[], Chunks]:
@@ -102,7 +106,7 @@ def _once(source: Source) -> Callable[[], Chunks]:
     return open_once
 
 
-def _chunks(source: object) -> Chunks:
+def _chunks(source: Source | Iterable[bytes]) -> Chunks:
     if isinstance(source, AsyncIterable):
         return aiter(source)
     if isinstance(source, Readable):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TypeAlias, TypeVar, overload
+from typing import TypeAlias, TypeVar, cast, overload
 
 import attrs
 
@@ -147,7 +147,9 @@ def as_headers(fields: HeadersInput | None) -> Headers:
 def _as_pairs(fields: HeadersInput) -> Iterable[tuple[str, str]]:
     if isinstance(fields, Headers):
         return fields.pairs
-    return fields.items() if isinstance(fields, Mapping) else fields
+    if isinstance(fields, Mapping):
+        return cast("Mapping[str, str]", fields).items()
+    return fields
 
 
 def _not_fields(fields: object) -> InvalidData:

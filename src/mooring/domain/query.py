@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 from urllib.parse import quote
 
+from mooring.domain.text import is_encodable
 from mooring.errors import InvalidData
 
 Scalar: TypeAlias = str | int | bool | None
-Value: TypeAlias = Scalar | list[str] | list[int] | list[Scalar] | tuple[Scalar, ...]
+Value: TypeAlias = Scalar | Sequence[Scalar]
 PairsInput: TypeAlias = Mapping[str, Value] | Iterable[tuple[str, Value]]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -21,26 +22,34 @@ def as_pairs(given: PairsInput | None, field: str) -> Pairs:
     """
     if not given:
         return ()
+    # Whatever their type says, parameters are what a user gave.
+    parameters = cast("Any", given)
+    if isinstance(given, Mapping):
+        parameters = parameters.items()
     pairs: list[tuple[str, str]] = []
     try:
-        for name, value in given.items() if isinstance(given, Mapping) else given:
+        for name, value in parameters:
             known = _text(name, field)
-            values = value if isinstance(value, (list, tuple)) else (value,)
+            values = value if _is_list(value) else (value,)
             pairs.extend(
                 (known, _text(one, f"{field}.{known}")) for one in values if one is not None
             )
     except (TypeError, ValueError):
         raise InvalidData(
-            f"{field} cannot be made of this {type(given).__name__}.",
+            f"{field} cannot be made of what was given.",
             field=field,
             remedy="Give a mapping, or pairs of name and value.",
         ) from None
     return tuple(pairs)
 
 
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
 def _text(value: object, field: str) -> str:
     if isinstance(value, str):
-        if value.isascii() or _encodes(value):
+        if value.isascii() or is_encodable(value):
             return str.__str__(value)
     elif isinstance(value, bool):
         return "true" if value else "false"
@@ -51,14 +60,6 @@ def _text(value: object, field: str) -> str:
         field=field,
         remedy="Write the value as str, int, bool, None, or a list of these.",
     )
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def encode_pairs(pairs: Pairs) -> str:

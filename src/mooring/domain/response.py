@@ -13,6 +13,24 @@ from mooring.domain.media_type import charset
 from mooring.errors import InvalidData
 
 
+def _is_status(_: Response, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+    if not isinstance(value, int) or not 100 <= value <= 999:  # noqa: PLR2004 - three digits
+        raise InvalidData(
+            f"{value!r} is not an HTTP status.",
+            field="status",
+            remedy="Give a number of three digits.",
+        )
+
+
+def _is_bytes(_: Response, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+    if not isinstance(value, bytes):
+        raise InvalidData(
+            f"A response's body of type {type(value).__name__} is not bytes.",
+            field="body",
+            remedy="Encode it, or read it to its end first.",
+        )
+
+
 @attrs.frozen(repr=False)
 class Response:
     """What a service answered, read to its end.
@@ -27,31 +45,13 @@ class Response:
         replayed: whether this is the stored answer of an earlier call with the same key.
     """
 
-    status: int = attrs.field()
+    status: int = attrs.field(validator=_is_status)
     headers: Headers = attrs.field(factory=Headers, converter=as_headers)
-    body: bytes = attrs.field(default=b"")
+    body: bytes = attrs.field(default=b"", validator=_is_bytes)
     reason: str | None = attrs.field(default=None, kw_only=True)
     url: str | None = attrs.field(default=None, kw_only=True)
     elapsed: float = attrs.field(default=0.0, kw_only=True)
     replayed: bool = attrs.field(default=False, kw_only=True)
-
-    @status.validator
-    def _check_status(self, _: object, value: object) -> None:
-        if not isinstance(value, int) or not 100 <= value <= 999:  # noqa: PLR2004 - three digits
-            raise InvalidData(
-                f"{value!r} is not an HTTP status.",
-                field="status",
-                remedy="Give a number of three digits.",
-            )
-
-    @body.validator
-    def _check_body(self, _: object, value: object) -> None:
-        if not isinstance(value, bytes):
-            raise InvalidData(
-                f"A response's body of type {type(value).__name__} is not bytes.",
-                field="body",
-                remedy="Encode it, or read it to its end first.",
-            )
 
     @property
     def ok(self) -> bool:

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import inf
-from typing import TYPE_CHECKING
+from typing import Any
 
 import attrs
 
-from mooring.errors import InvalidData
-
-if TYPE_CHECKING:
-    from typing import Any
+from mooring.domain.durations import seconds
 
 
-def _seconds(value: float | timedelta | None) -> float | None:
+def _plain(value: float | timedelta | None) -> float | None:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _positive(_: Timeouts, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is None or (type(value) in {int, float} and 0 < value < inf):  # type: ignore[operator]  # a number by now
-        return
-    raise InvalidData(
-        f"A {attribute.name} timeout of {value!r} is not a positive, finite duration.",
-        field=attribute.name,
-        remedy="Give a number of seconds above zero, a timedelta, or None.",
-    )
+def _usable(_: Timeouts, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None:
+        seconds(value, attribute.name)
 
 
 @attrs.frozen(kw_only=True)
@@ -40,11 +31,11 @@ class Timeouts:
         total: for the whole attempt.
     """
 
-    connect: float | None = attrs.field(default=None, converter=_seconds, validator=_positive)
-    read: float | None = attrs.field(default=None, converter=_seconds, validator=_positive)
-    write: float | None = attrs.field(default=None, converter=_seconds, validator=_positive)
-    pool: float | None = attrs.field(default=None, converter=_seconds, validator=_positive)
-    total: float | None = attrs.field(default=None, converter=_seconds, validator=_positive)
+    connect: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    read: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    write: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    pool: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
+    total: float | None = attrs.field(default=None, converter=_plain, validator=_usable)
 
     def within(self, remaining: float) -> Timeouts:
         """Cap every step by the time that remains, which must be positive."""

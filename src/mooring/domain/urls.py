@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from mooring.domain.query import encode_pairs
+from mooring.domain.text import is_encodable
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _ORIGIN = re.compile(
     r"(?P<rest>[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_UNWANTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 _PLAIN = re.compile(r"[A-Za-z0-9\-._~/]*")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "/%:@!$&'()*+,;="
@@ -108,11 +110,7 @@ def _is_sendable(text: object) -> bool:
         return False
     if text.isascii():
         return text.isprintable() and " " not in text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return not any(letter.isspace() or letter < " " or "\x7f" <= letter < "\xa0" for letter in text)
+    return is_encodable(text) and not _UNWANTED.search(text)
 
 
 def _escaped(text: str, safe: str) -> str:

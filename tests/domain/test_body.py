@@ -1,0 +1,139 @@
+"""Bodies: what can be sent, and what can be sent twice."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mooring.domain.body import BodyStream, as_body
+from mooring.errors import InvalidData
+
+CONTENT = b"0123456789" * 10_000
+
+
+def generate() -> Iterator[bytes]:
+    """Give two chunks."""
+    yield b"a"
+    yield b"b"
+
+
+async def generate_async() -> AsyncIterator[bytes]:
+    """Give one chunk to an event loop."""
+    yield b"a"
+
+
+class AsyncFile:
+    """A file that is iterated by an event loop."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return generate_async()
+
+    async def read(self, size: int) -> bytes:
+        """Stay unused: chunks are iterated."""
+        raise AssertionError
+
+
+def streamed(source: Any) -> BodyStream:
+    """Give the stream that a source becomes."""
+    stream = as_body(source)
+    assert isinstance(stream, BodyStream)
+    return stream
+
+
+def read(stream: BodyStream) -> list[bytes]:
+    """Read the chunks that need no event loop."""
+    chunks = stream.open()
+    assert isinstance(chunks, Iterator)
+    return list(chunks)
+
+
+@pytest.mark.parametrize(
+    "given_, expected",
+    [(b"x", b"x"), (None, b""), (bytearray(b"x"), b"x"), (memoryview(b"x"), b"x")],
+)
+def test_bytes_of_every_kind_are_bytes(given_: Any, expected: Any) -> None:
+    """What is in memory becomes bytes; nothing becomes an empty body."""
+    assert expected == as_body(given_)
+    assert bytes is type(as_body(given_))
+
+
+@pytest.mark.parametrize("make", [generate, lambda: iter([b"a", b"b"]), lambda: io.BytesIO(b"ab")])
+def test_what_is_open_is_read_once(make: Callable[[], Any]) -> None:
+    """An iterator, a generator or a file streams once, and a second reading is an error."""
+    stream = streamed(make())
+    assert not stream.replayable
+    assert b"ab" == b"".join(read(stream))
+    with pytest.raises(InvalidData) as caught:
+        stream.open()
+    assert "body" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "opener", [generate, lambda: [b"a", b"b"], lambda: io.BytesIO(b"ab"), lambda: (b"ab",)]
+)
+def test_what_can_be_opened_is_replayable(opener: Callable[[], Any]) -> None:
+    """A function that opens the body gives it from the start each time."""
+    stream = streamed(opener)
+    assert stream.replayable
+    assert b"ab" == b"".join(read(stream)) == b"".join(read(stream))
+
+
+@pytest.mark.parametrize("make", [generate_async, AsyncFile])
+def test_async_sources_give_async_chunks(make: Callable[[], Any]) -> None:
+    """What only an event loop can read is left to one."""
+    chunks = streamed(make()).open()
+    assert isinstance(chunks, AsyncIterator)
+    with pytest.raises(StopIteration) as stopped:
+        anext(chunks).__await__().send(None)
+    assert b"a" == stopped.value.value
+
+
+def test_files_are_read_in_pieces() -> None:
+    """A large file never lies in memory as a whole."""
+    chunks = read(streamed(io.BytesIO(CONTENT)))
+    assert CONTENT == b"".join(chunks)
+    assert 1 < len(chunks)
+
+
+@pytest.mark.parametrize("source", ["text", {"a": 1}, [b"a"], 5, object(), (b"x",)])
+def test_what_is_no_body_is_refused(source: Any) -> None:
+    """Text, JSON values and the like are refused with a hint to the right parameter."""
+    with pytest.raises(InvalidData) as caught:
+        as_body(source)
+    assert "body" == caught.value.field
+    assert "json=" in caught.value.remedy
+
+
+@pytest.mark.parametrize("opened", ["text", b"bytes", 5])
+def test_an_opener_must_open(opened: Any) -> None:
+    """A function that gives something without chunks is refused when it is opened."""
+    with pytest.raises(InvalidData) as caught:
+        streamed(lambda: opened).open()
+    assert "body" == caught.value.field
+
+
+def test_files_in_text_mode_are_refused() -> None:
+    """A file that gives str is refused at its first piece."""
+    with pytest.raises(InvalidData) as caught:
+        read(streamed(io.StringIO("x")))
+    assert "body" == caught.value.field
+
+
+def test_streams_pass_through() -> None:
+    """A stream is kept as it is, and its function is not printed."""
+    stream = BodyStream.of(generate, length=2)
+    assert stream is as_body(stream)
+    assert "BodyStream(length=2, replayable=True)" == repr(stream)
+
+
+@pytest.mark.parametrize("length", [-1, True, 1.5, "2"])
+def test_a_length_is_a_count(length: Any) -> None:
+    """A length is a number of bytes or unknown."""
+    with pytest.raises(InvalidData) as caught:
+        BodyStream.of(generate, length=length)
+    assert "length" == caught.value.field

@@ -1,0 +1,136 @@
+"""When two requests are the same request."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mooring.domain.fingerprint import fingerprint
+from mooring.domain.http import BodyStream, HttpMethod, Request
+from mooring.errors import InvalidData
+
+keys = st.text(st.characters(codec="utf-8"))
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | keys,
+    lambda children: st.lists(children) | st.dictionaries(keys, children),
+    max_leaves=10,
+)
+
+
+def _json(text: str) -> bytes:
+    return fingerprint(
+        Request.post("/x", body=text.encode(), headers={"Content-Type": "application/json"})
+    )
+
+
+def _shuffled(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _shuffled(value[key]) for key in reversed(value)}
+    return [_shuffled(item) for item in value] if isinstance(value, list) else value
+
+
+def _tagged(value: object) -> object:
+    """Tell apart what Python calls equal: 1, 1.0 and True."""
+    if isinstance(value, dict):
+        return {key: _tagged(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_tagged(item) for item in value]
+    return [type(value).__name__, repr(value)]
+
+
+@given(values)
+def test_layout_and_key_order_do_not_matter(value: Any) -> None:
+    """A JSON body written in another order, with white space and escapes, is the same request."""
+    compact = json.dumps(value, separators=(",", ":"))
+    airy = json.dumps(_shuffled(value), indent=2, ensure_ascii=False)
+    assert _json(compact) == _json(airy)
+
+
+@given(values, values)
+def test_different_values_differ(one: Any, other: Any) -> None:
+    """Bodies whose values differ, be it in type only, are different requests."""
+    assume(_tagged(one) != _tagged(other))
+    assert _json(json.dumps(one)) != _json(json.dumps(other))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1", "1.0", '"1"', "true", "1.00", "1e0", "[1]", '{"number":"1"}'],
+        ['{"a":1}', '{"a":1,"a":1}', '{"a":2,"a":1}', '{"a":1,"a":2}'],
+        ['{"a":1}', '{"object":{"a":1}}', '[{"a":1}]'],
+        ["1e400", "2e400", "0.1", "0.1000000000000000055"],
+        ["{", "[NaN]", "[Infinity]", "", "null", '""'],
+        ["[" * 100_000, "[" * 100_001],
+        ["1" * 5_000, "1" * 5_001],
+    ],
+)
+def test_nothing_collapses(texts: list[str]) -> None:
+    """Numbers count digit by digit; repeated keys, nonsense and depth count byte by byte."""
+    assert len(texts) == len({_json(text) for text in texts})
+
+
+def test_without_json_every_byte_counts() -> None:
+    """Only a body that says it is JSON is read as JSON."""
+    prints = {
+        fingerprint(Request.post("/x", body=body, headers={"Content-Type": "text/plain"}))
+        for body in (b"{}", b"{ }")
+    }
+    assert 2 == len(prints)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Request.put("/x", query={"a": "1", "b": "2"}, body=b"y"),
+        Request.post("/y", query={"a": "1", "b": "2"}, body=b"y"),
+        Request.post("/x", query={"b": "2", "a": "1"}, body=b"y"),
+        Request.post("/x", query={"a": "1b", "2": ""}, body=b"y"),
+        Request.post("/x", query={"a": "1"}, body=b"y"),
+        Request.post("/x", query={"a": "1", "b": "2"}, body=b"z"),
+        Request.post("/x", query={"a": "1", "b": "2"}, body=b"y", headers={"Content-Type": "a/b"}),
+        Request.post("/x", query={"a": "1", "b": "2"}, body=lambda: iter([b"y"])),
+    ],
+)
+def test_every_part_counts(other: Any) -> None:
+    """Method, path, query and its order, type and body each make a difference."""
+    request = Request.post("/x", query={"a": "1", "b": "2"}, body=b"y")
+    assert fingerprint(request) != fingerprint(other)
+
+
+def test_other_headers_do_not_count() -> None:
+    """Credentials and correlation ids change between two tries of one request."""
+    request = Request.get("/x")
+    assert fingerprint(request) == fingerprint(request.with_header("Authorization", "z"))
+    assert 32 == len(fingerprint(request))
+
+
+def test_it_is_the_same_in_every_process() -> None:
+    """The digest is stored, so it must not change between processes or releases."""
+    request = Request(HttpMethod.POST, "/x", query={"a": 1}, body=b"y")
+    assert (
+        "f46ad3b719819e350e23104d3264b1b356782e41e71e1c29cd58ab84e17a1e4d"
+        == fingerprint(request).hex()
+    )
+
+
+def test_of_a_stream_only_the_length_counts() -> None:
+    """Replayable streams are compared by length, and unreplayable ones not at all."""
+    by_length = {
+        fingerprint(Request.put("/x", body=BodyStream.of(list, length=length)))
+        for length in (1, 2, None)
+    }
+    assert 3 == len(by_length)
+    with pytest.raises(InvalidData) as caught:
+        fingerprint(Request.put("/x", body=iter([b"y"])))
+    assert "body" == caught.value.field

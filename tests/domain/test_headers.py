@@ -1,0 +1,169 @@
+"""Header fields: any case, every value, nothing that could split a message."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+import copy
+import pickle
+from types import MappingProxyType
+from typing import Any, cast
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.headers import Headers, as_headers
+from mooring.errors import InvalidData
+
+names = st.from_regex(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", fullmatch=True)
+values = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])).map(
+    lambda value: value.strip(" \t")
+)
+fields = st.lists(st.tuples(names, values))
+
+
+@given(fields)
+def test_pairs_are_kept_as_they_came(pairs: list[tuple[str, str]]) -> None:
+    """Order, repetition and case survive."""
+    assert tuple(pairs) == Headers(pairs).pairs
+
+
+@given(fields, names)
+def test_any_case_finds_the_same_value(pairs: list[tuple[str, str]], name: str) -> None:
+    """Looking a name up does not depend on its case, and gives the first of several values."""
+    headers = Headers([*pairs, (name, "last")])
+    first = next(value for known, value in headers.pairs if known.lower() == name.lower())
+    for form in (name, name.upper(), name.lower()):
+        assert first == headers[form] == headers.get(form)
+        assert form in headers
+        assert first == headers.get_all(form)[0]
+
+
+@given(fields)
+def test_it_is_a_mapping_of_distinct_names(pairs: list[tuple[str, str]]) -> None:
+    """As a mapping it has each name once, in the case it first came in."""
+    headers = Headers(pairs)
+    assert len({name.lower() for name, _ in pairs}) == len(headers) == len(list(headers))
+    assert dict(headers) == {name: headers[name] for name in headers}
+
+
+@given(fields, names, values)
+def test_setting_a_header_leaves_one_value(
+    pairs: list[tuple[str, str]], name: str, value: Any
+) -> None:
+    """`with_header` replaces every value of a name and touches no other."""
+    headers = Headers(pairs)
+    changed = headers.with_header(name, value)
+    assert (value,) == changed.get_all(name)
+    assert headers.without(name) == changed.without(name)
+    assert name not in changed.without(name)
+
+
+@given(fields, names, values)
+def test_a_default_gives_way(pairs: list[tuple[str, str]], name: str, value: Any) -> None:
+    """`with_default` adds a value only where there is none."""
+    headers = Headers(pairs)
+    expected = headers.get(name, value)
+    assert expected == headers.with_default(name, value)[name]
+    assert headers.with_default(name, value) == headers.with_default(name, value).with_default(
+        name, "another"
+    )
+
+
+@given(fields)
+def test_equality_knows_no_case(pairs: list[tuple[str, str]]) -> None:
+    """Equal fields in another case are equal and hash alike; so are copies."""
+    headers = Headers(pairs)
+    shouted = Headers([(name.upper(), value) for name, value in pairs])
+    assert headers == shouted
+    assert hash(headers) == hash(shouted)
+    assert headers == pickle.loads(pickle.dumps(headers))  # noqa: S301 - our own bytes
+    assert headers == copy.deepcopy(headers)
+
+
+def test_the_order_between_names_does_not_matter() -> None:
+    """Only the order of one name's values makes a difference."""
+    assert Headers({"A": "1", "B": "2"}) == Headers({"b": "2", "a": "1"})
+    assert Headers([("A", "1"), ("A", "2")]) != Headers([("A", "2"), ("A", "1")])
+    assert Headers([("A", "1"), ("A", "2")]) != Headers([("A", "1")])
+    assert Headers({"A": "1"}) != {"A": "1"}
+
+
+def test_absent_names() -> None:
+    """What is not there is the default, false, or a KeyError."""
+    headers = Headers({"A": "1"})
+    assert headers.get("B") is None
+    assert "x" == headers.get("B", "x")
+    assert "B" not in headers
+    assert cast("Any", 5) not in headers
+    assert headers is headers.without("B")
+    with pytest.raises(KeyError):
+        headers["B"]
+
+
+def test_white_space_around_a_value_is_not_part_of_it() -> None:
+    """Blanks and tabs around a value are dropped, and kept within."""
+    assert "a \t b" == Headers({"A": " \ta \t b\t"})["a"]
+
+
+@given(st.characters(exclude_characters="\t") | st.sampled_from("\r\n\0\x7f"))
+def test_what_cannot_be_sent_is_refused(letter: str) -> None:
+    """A value has printable Latin-1 and tabs only: no line break can split a message."""
+    sendable = " " <= letter <= "~" or "\x80" <= letter <= "\xff"
+    if sendable:
+        assert f"a{letter}b" == Headers({"A": f"a{letter}b"})["A"]
+        return
+    with pytest.raises(InvalidData) as caught:
+        Headers({"X-Key": f"hidden{letter}"})
+    assert "headers.X-Key" == caught.value.field
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\n", "ä", "a\r\nb: c", "a\0"])
+def test_names_are_tokens(name: str) -> None:
+    """A name with anything but token characters is refused."""
+    with pytest.raises(InvalidData) as caught:
+        Headers({name: "x"})
+    assert "headers" == caught.value.field
+
+
+@pytest.mark.parametrize("value", [5, None, b"x", ["x"]])
+def test_values_are_str(value: Any) -> None:
+    """A value of another type is refused, naming the header."""
+    with pytest.raises(InvalidData) as caught:
+        Headers({"A": value})
+    assert "headers.A" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "given_", ["text", 5, [("a", "b", "c")], [5], [(5, "a")], {b"a": "b"}, b"x"]
+)
+def test_what_is_no_fields_is_refused(given_: Any) -> None:
+    """Anything but a mapping or pairs of str is a typed error."""
+    with pytest.raises(InvalidData) as caught:
+        Headers(given_)
+    assert "headers" == caught.value.field
+
+
+def test_the_repr_masks_credentials() -> None:
+    """A log shows the names of credentials and never their values."""
+    headers = Headers([("Accept", "*/*"), ("Authorization", "Bearer x1"), ("Set-Cookie", "x2")])
+    assert "<Headers Accept: */*, Authorization: ***, Set-Cookie: ***>" == repr(headers)
+    assert "<Headers>" == repr(Headers())
+
+
+def test_nothing_is_built_twice() -> None:
+    """Headers pass through unchanged, and no headers are one value."""
+    headers = Headers({"A": "1"})
+    assert headers is as_headers(headers)
+    assert as_headers(None) is as_headers({})
+    assert Headers({"A": "1"}) == as_headers(MappingProxyType({"A": "1"}))
+    assert Headers([("A", "1"), ("a", "2")]) == Headers(Headers([("A", "1"), ("a", "2")]))
+
+
+def test_it_is_frozen() -> None:
+    """No attribute can be set."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Headers().pairs = ()  # type: ignore[misc]  # what the test is about

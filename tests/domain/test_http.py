@@ -1,0 +1,134 @@
+"""Requests: how they are built, changed and shown."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring.domain import http
+from mooring.domain.http import Headers, HttpMethod, Request
+from mooring.errors import InvalidData
+
+
+@pytest.mark.parametrize(
+    "method, safe, idempotent",
+    [
+        ("GET", True, True),
+        ("HEAD", True, True),
+        ("OPTIONS", True, True),
+        ("PUT", False, True),
+        ("DELETE", False, True),
+        ("POST", False, False),
+        ("PATCH", False, False),
+    ],
+)
+def test_methods_are_told_apart(method: str, safe: object, idempotent: object) -> None:
+    """RFC 9110 says which methods change nothing and which may be repeated."""
+    assert (safe, idempotent) == (HttpMethod(method).safe, HttpMethod(method).idempotent)
+    assert method == f"{HttpMethod(method)}"
+    assert idempotent is Request(method, "/x").repeatable
+
+
+@pytest.mark.parametrize("method", ["get", "FETCH", "", None, 5])
+def test_unknown_methods_are_refused(method: str) -> None:
+    """A method is one of seven, in capitals."""
+    with pytest.raises(InvalidData) as caught:
+        Request(method, "/x")
+    assert "method" == caught.value.field
+    assert "PATCH" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["get", "head", "options", "post", "put", "patch", "delete"])
+def test_each_method_has_a_constructor(name: str) -> None:
+    """The constructor named for a method builds that method, with query and headers."""
+    request = getattr(Request, name)("/x", query={"a": 1}, headers={"B": "2"})
+    assert Request(name.upper(), "/x", query=[("a", "1")], headers=[("B", "2")]) == request
+
+
+@pytest.mark.parametrize("name", ["post", "put", "patch", "delete"])
+def test_content_of_three_kinds(name: str) -> None:
+    """A body goes as it is; JSON and forms are encoded and labelled."""
+    build = getattr(Request, name)
+    assert b"x" == build("/x", body=b"x").body
+    assert Headers() == build("/x", body=b"x").headers
+    json = build("/x", json={"a": "ü"})
+    assert ('{"a":"ü"}'.encode(), "application/json") == (json.body, json.headers["content-type"])
+    form = build("/x", form={"a b": ["ü", 1], "c": None})
+    assert b"a+b=%C3%BC&a+b=1" == form.body
+    assert "application/x-www-form-urlencoded" == form.headers["content-type"]
+
+
+def test_a_given_content_type_stays() -> None:
+    """The label of JSON and forms is a default."""
+    request = Request.post("/x", json=[], headers={"content-type": "application/vnd.api+json"})
+    assert (("content-type", "application/vnd.api+json"),) == request.headers.pairs
+
+
+@pytest.mark.parametrize(
+    "content, field",
+    [
+        ({"body": b"", "json": {}}, "body"),
+        ({"json": {}, "form": {}}, "body"),
+        ({"body": "text"}, "body"),
+        ({"body": {"a": 1}}, "body"),
+        ({"json": {1, 2}}, "json"),
+        ({"form": {"a": 1.5}}, "form.a"),
+        ({"query": {"a": 1.5}}, "query.a"),
+        ({"headers": {"A": "b\nc"}}, "headers.A"),
+    ],
+)
+def test_nonsense_is_refused(content: Any, field: str) -> None:
+    """What cannot be sent is a typed error that names the field."""
+    with pytest.raises(InvalidData) as caught:
+        Request.post("/x", **content)
+    assert field == caught.value.field
+
+
+def test_changed_copies() -> None:
+    """Each method gives a changed copy and leaves the request alone."""
+    request = Request.get("/x", headers={"A": "1", "B": "2"})
+    assert (("B", "2"), ("a", "3")) == request.with_header("a", "3").headers.pairs
+    expected = (("B", "2"), ("a", "3"), ("a", "4"), ("C", "5"))
+    assert expected == request.with_headers([("a", "3"), ("a", "4"), ("C", "5")]).headers.pairs
+    assert Request.get("/y", headers=request.headers) == request.evolve(path="/y")
+    assert (("A", "1"), ("B", "2")) == request.headers.pairs
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        request.path = "/z"  # type: ignore[misc]  # what the test is about
+
+
+def test_what_can_be_repeated() -> None:
+    """An override beats the method; a body that is read once stops a second sending."""
+    assert Request.post("/x").evolve(idempotent=True).repeatable
+    assert not Request.get("/x").evolve(idempotent=False).repeatable
+    assert Request.post("/x", body=b"x").replayable
+    assert Request.post("/x", body=lambda: iter([b"x"])).replayable
+    assert not Request.post("/x", body=iter([b"x"])).replayable
+
+
+@pytest.mark.parametrize(
+    "request_, expected",
+    [
+        (Request.get("/x"), "<Request GET /x>"),
+        (Request.get("/x", query={"a": "1", "api_key": "s"}), "<Request GET /x?a=1&api_key=***>"),
+        (Request.get("/x?token=s&b"), "<Request GET /x?token=***&b>"),
+        (Request.get("/x?a=1", query={"sig": "s="}), "<Request GET /x?a=1&sig=***>"),
+        (
+            Request.post("/x", json={"a": "s"}, headers={"Authorization": "s"}),
+            "<Request POST /x>",
+        ),
+    ],
+)
+def test_the_repr_shows_no_secret(request_: Request, expected: Any) -> None:
+    """A log shows method, path and harmless parameters: no headers, body or credentials."""
+    assert expected == repr(request_)
+
+
+def test_the_module_offers_what_its_users_need() -> None:
+    """Everything around HTTP messages is found in one place."""
+    expected = {"Body", "BodyStream", "Headers", "HttpMethod", "Request", "Response", "Timeouts"}
+    assert expected < set(http.__all__)
+    assert all(hasattr(http, name) for name in http.__all__)

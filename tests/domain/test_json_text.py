@@ -1,0 +1,58 @@
+"""Writing JSON."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.json_text import encode_json, refuse_constant
+from mooring.domain.secret import Secret
+from mooring.errors import InvalidData
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda children: st.lists(children) | st.dictionaries(
+        st.text(st.characters(codec="utf-8")), children
+    ),
+)  # fmt: skip
+
+
+@given(values)
+def test_what_is_written_reads_back(value: Any) -> None:
+    """JSON values survive the way out and back."""
+    assert value == json.loads(encode_json(value))
+
+
+def test_it_is_compact_utf8() -> None:
+    """No white space is sent, and letters are sent as they are."""
+    assert '{"a":[1,"ü"]}'.encode() == encode_json({"a": [1, "ü"]})
+
+
+def _endless() -> list[object]:
+    value: list[object] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), Decimal(1), Secret("x"), "\ud800", {1, 2}, _endless(), b""]
+)
+def test_what_is_not_json_is_a_typed_error(value: Any) -> None:
+    """A value that JSON cannot hold is refused by name, without the value itself."""
+    with pytest.raises(InvalidData) as caught:
+        encode_json(value)
+    assert "json" == caught.value.field
+
+
+def test_nan_is_not_json() -> None:
+    """The constants that Python's parser accepts beyond JSON are refused."""
+    with pytest.raises(ValueError, match="NaN"):
+        json.loads("[NaN]", parse_constant=refuse_constant)

@@ -1,0 +1,78 @@
+"""Parameters as pairs of text."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.query import as_pairs, encode_pairs
+from mooring.errors import InvalidData
+
+texts = st.text(st.characters(codec="utf-8"))
+
+
+class Colour(StrEnum):
+    """A str that is more than a str."""
+
+    RED = "red"
+
+
+@given(st.lists(st.tuples(texts, texts)))
+def test_every_text_survives_the_encoding(pairs: list[tuple[str, str]]) -> None:
+    """What is encoded decodes to the same pairs, in order, and is plain ASCII."""
+    encoded = encode_pairs(as_pairs(pairs, "query"))
+    assert pairs == parse_qsl(encoded, keep_blank_values=True, strict_parsing=bool(encoded))
+    assert encoded.isascii()
+    assert encoded.isprintable()
+    assert " " not in encoded
+
+
+@pytest.mark.parametrize(
+    "given_, expected",
+    [
+        (None, ()),
+        ({}, ()),
+        ({"a": "1", "b": None, "c": 0}, (("a", "1"), ("c", "0"))),
+        ({"a": [1, None, "x"], "b": ()}, (("a", "1"), ("a", "x"))),
+        ({"a": True, "b": False}, (("a", "true"), ("b", "false"))),
+        ([("a", 1), ("a", Colour.RED)], (("a", "1"), ("a", "red"))),
+    ],
+)
+def test_values_become_text(given_: Any, expected: Any) -> None:
+    """None is dropped, a list repeats its name, booleans are written in lower case."""
+    actual = as_pairs(given_, "query")
+    assert expected == actual
+    assert {str} >= {type(text) for pair in actual for text in pair}
+
+
+@pytest.mark.parametrize(
+    "given_, field",
+    [
+        ({"a": 1.5}, "query.a"),
+        ({"a": {"b": 1}}, "query.a"),
+        ({"a": b"x"}, "query.a"),
+        ({"a": [["x"]]}, "query.a"),
+        ({"a": "\ud800"}, "query.a"),
+        ({None: "x"}, "query"),
+        ("a=1", "query"),
+        ([("a", 1, 2)], "query"),
+        (5, "query"),
+    ],
+)
+def test_what_has_no_one_text_is_refused(given_: Any, field: str) -> None:
+    """Floats, nested values and other shapes are typed errors that name the parameter."""
+    with pytest.raises(InvalidData) as caught:
+        as_pairs(given_, "query")
+    assert field == caught.value.field
+
+
+def test_a_space_is_percent_encoded() -> None:
+    """Only unreserved characters stay as they are, as signatures demand."""
+    assert "a%20b=%2F%2B~c" == encode_pairs((("a b", "/+~c"),))

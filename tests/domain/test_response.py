@@ -1,0 +1,88 @@
+"""What a service answered."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.http import Headers, Response
+from mooring.errors import InvalidData
+
+
+@given(st.integers(100, 999))
+def test_two_hundreds_are_success(status: int) -> None:
+    """Only the 2xx are ok."""
+    assert (status // 100 == 2) is Response(status).ok
+
+
+@pytest.mark.parametrize(
+    "content_type, body, expected",
+    [
+        ("text/plain; charset=latin-1", b"\xfc", "ü"),
+        ("text/plain", "ü".encode(), "ü"),
+        ("text/plain", b"\xfc", "�"),
+        ("text/plain; charset=nonsense", b"a\xfc", "a�"),
+        ("text/plain; charset=a\xfc", b"a", "a"),
+        ("text/plain; charset=hex", b"zz", "zz"),
+    ],
+)
+def test_text_is_decoded_as_declared(content_type: str, body: bytes, expected: Any) -> None:
+    """The declared charset is used if there is such a charset; nothing makes decoding fail."""
+    assert expected == Response(200, {"Content-Type": content_type}, body).text
+    assert "ü" == Response(200, body="ü".encode()).text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_is_read(encoding: str) -> None:
+    """JSON is read in any Unicode encoding."""
+    assert {"a": [1, "ü"]} == Response(200, body='{"a":[1,"ü"]}'.encode(encoding)).json()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>hidden</html>", b"[NaN]", b"\xff\xfe\xfd", b"[" * 100_000, b"1" * 10_000]
+)
+def test_what_is_not_json_is_a_typed_error(body: bytes) -> None:
+    """An answer that is not JSON raises InvalidData, which does not carry the answer."""
+    with pytest.raises(InvalidData) as caught:
+        Response(502, body=body).json()
+    assert "body" == caught.value.field
+    assert "hidden" not in str(caught.value)
+
+
+def test_the_repr_shows_no_content() -> None:
+    """A log shows status and size."""
+    response = Response(201, {"Set-Cookie": "hidden"}, b"hidden", url="https://h/?key=hidden")
+    assert "<Response 201 (6 bytes)>" == repr(response)
+
+
+def test_a_changed_copy() -> None:
+    """`evolve` changes what it names and nothing else."""
+    response = Response(200, {"A": "1"}, b"x", reason="OK", url="https://h/x", elapsed=0.5)
+    replayed = response.evolve(replayed=True)
+    assert replayed.replayed
+    assert response == replayed.evolve(replayed=False)
+    assert "1" == replayed.header("a")
+    assert replayed.header("b") is None
+    assert Headers() == Response(204).headers
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"status": 99}, "status"),
+        ({"status": 1000}, "status"),
+        ({"status": "200"}, "status"),
+        ({"status": 200, "body": "text"}, "body"),
+        ({"status": 200, "headers": {"a b": "c"}}, "headers"),
+    ],
+)
+def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
+    """A status has three digits, and a body is bytes."""
+    with pytest.raises(InvalidData) as caught:
+        Response(**fields)
+    assert field == caught.value.field

@@ -1,0 +1,47 @@
+"""Timeouts of one attempt."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.timeouts import Timeouts
+from mooring.errors import ConfigurationError
+
+bounds = st.none() | st.floats(min_value=0, exclude_min=True, max_value=1e9)
+timeouts = st.builds(Timeouts, connect=bounds, read=bounds, write=bounds, pool=bounds, total=bounds)
+
+
+@given(timeouts, st.floats(min_value=0, exclude_min=True, max_value=1e9))
+def test_no_step_outlasts_what_remains(given_: Timeouts, remaining: float) -> None:
+    """Each step is the smaller of its bound and the remaining time, and capping twice is once."""
+    capped = given_.within(remaining)
+    for name, bound in attrs.asdict(given_).items():
+        expected = remaining if bound is None else min(bound, remaining)
+        assert expected == getattr(capped, name)
+    assert capped == capped.within(remaining)
+
+
+def test_a_timedelta_is_seconds() -> None:
+    """A timedelta may be given wherever seconds may."""
+    assert Timeouts(read=1.5, total=3) == Timeouts(
+        read=timedelta(milliseconds=1500), total=timedelta(seconds=3)
+    )
+
+
+@pytest.mark.parametrize("name", ["connect", "read", "write", "pool", "total"])
+@pytest.mark.parametrize(
+    "bound", [0, -1, float("inf"), float("nan"), True, "5", timedelta(0), timedelta(-1)]
+)
+def test_only_positive_finite_durations(name: str, bound: Any) -> None:
+    """Anything else is refused by the name of the step."""
+    with pytest.raises(ConfigurationError) as caught:
+        Timeouts(**{name: bound})
+    assert name == caught.value.path

@@ -1,0 +1,154 @@
+"""From a base URL and a path to the URL that is sent."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.http import Request
+from mooring.domain.urls import join_url, validate_base_url
+from mooring.errors import InvalidData
+
+texts = st.text(st.characters(codec="utf-8"))
+segments = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
+
+
+@pytest.mark.parametrize(
+    "base, path, expected",
+    [
+        ("https://h", "/x", "https://h/x"),
+        ("https://h/", "/x", "https://h/x"),
+        ("https://h/v1", "/x", "https://h/v1/x"),
+        ("https://h/v1/", "/x", "https://h/v1/x"),
+        ("https://h/v1/", "x", "https://h/v1/x"),
+        ("https://h/v1", "", "https://h/v1"),
+        ("https://h/v1/", "", "https://h/v1/"),
+        ("https://h/v1", "/", "https://h/v1/"),
+        ("https://h/v1", "?a=1", "https://h/v1?a=1"),
+        ("https://h/v1", "/x?a=1&b", "https://h/v1/x?a=1&b"),
+        ("https://h/v1", "/x#part", "https://h/v1/x"),
+        ("https://h/v1", "/x?a=1#part?b", "https://h/v1/x?a=1"),
+        ("https://h/v1", "/a/../b", "https://h/v1/a/../b"),
+        ("https://h/v1", "//evil.example/x", "https://h/v1//evil.example/x"),
+        ("https://h/v1", "/urn:x", "https://h/v1/urn:x"),
+        ("https://h/v1", "/r?to=https://other/x", "https://h/v1/r?to=https://other/x"),
+        ("https://h/v1", "/ä%20b%zz", "https://h/v1/%C3%A4%20b%25zz"),
+        ("https://h/v1", "/x?ä=%C3%A4&q=\\", "https://h/v1/x?%C3%A4=%C3%A4&q=%5C"),
+        ("https://h/ä", "/x", "https://h/%C3%A4/x"),
+        ("http://[::1]:8080/v1", "/x", "http://[::1]:8080/v1/x"),
+        ("https://h/v1", "https://h/v2/next?page=2#x", "https://h/v2/next?page=2"),
+        ("https://h/v1", "HTTPS://H:443/v2", "https://h/v2"),
+        ("https://h:443", "https://h/v2", "https://h:443/v2"),
+        ("https://h/v1", "https://h", "https://h"),
+        ("https://h/v1", "https://h?a=1", "https://h?a=1"),
+    ],
+)
+def test_paths_are_appended_to_the_base(base: str, path: Any, expected: Any) -> None:
+    """The path follows the base's path as text; an absolute URL replaces it on the same origin."""
+    assert expected == join_url(base, Request.get(path))
+
+
+def test_both_queries_are_sent() -> None:
+    """The path's own query comes first, then the request's."""
+    request = Request.get("/x?a=1", query={"b": "ü &", "c": ["/", "+"]})
+    assert "https://h/x?a=1&b=%C3%BC%20%26&c=%2F&c=%2B" == join_url("https://h", request)
+
+
+@given(segments, st.lists(st.tuples(texts, texts)))
+def test_any_text_arrives(segment: str, query: list[tuple[str, str]]) -> None:
+    """Whatever is asked for, the URL is printable ASCII and decodes to just that."""
+    path = "/" + segment.replace("%", "").replace("?", "").replace("#", "").replace("://", "")
+    url = join_url("https://h/v1", Request.get(path, query=query))
+    assert url.isascii()
+    assert url.isprintable()
+    assert " " not in url
+    parts = urlsplit(url)
+    assert ("https", "h", f"/v1{path}") == (parts.scheme, parts.netloc, unquote(parts.path))
+    assert query == parse_qsl(parts.query, keep_blank_values=True)
+
+
+@given(texts)
+def test_no_path_leads_to_another_host(text: str) -> None:
+    """Whatever a path is made of, the request goes to the base's host or nowhere."""
+    with suppress(InvalidData):
+        url = join_url("https://h.example/v1", Request.get(text))
+        assert "h.example" == urlsplit(url).netloc
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://other/x",
+        "http://h/x",
+        "https://h:444/x",
+        "https://h.other/x",
+        "ftp://h/x",
+        "https:///x",
+        "https://h\\.other/x",
+        "https://h:0/x",
+    ],
+)
+def test_another_origin_is_refused(url: Any) -> None:
+    """An absolute URL elsewhere would carry the service's credentials there."""
+    with pytest.raises(InvalidData) as caught:
+        join_url("https://h/v1", Request.get(url))
+    assert "path" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/a b",
+        "/a\r\nHost: x",
+        "/a\t",
+        "/a\0",
+        "/a\u2028b",
+        "/\x85",
+        "/\ud800",
+        "https://u:p@h/x",
+        5,
+        b"/x",
+    ],
+)
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    """White space, control characters, credentials and other types never reach a URL."""
+    with pytest.raises(InvalidData) as caught:
+        Request.get(path)
+    assert "path" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h", "http://h/", "https://api.example/v1/", "HTTPS://H:8443", "http://127.0.0.1:80",
+        "http://[::1]:8080/x", "https://my_service:65535", "https://xn--mnchen-3ya.example",
+        "https://h/users/@me",
+    ],
+)  # fmt: skip
+def test_base_urls(url: Any) -> None:
+    """A scheme, a host, perhaps a port and a path make a base URL."""
+    assert url == validate_base_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "h", "/v1", "ftp://h", "https://", "https:///v1", "https://h?a=1", "https://h#x",
+        "https://h/?", "https://u@h", "https://u:p@h/v1", "https://h ", "https://h\n", "https://ü",
+        "https://h:99999", "https://h:0", "https://h:x", "https://h:", "https://h\\x", "//h", None,
+        5, "https://[::1",
+    ],
+)  # fmt: skip
+def test_what_is_no_base_url(url: Any) -> None:
+    """Anything else is refused before a service can be built on it, without showing it."""
+    with pytest.raises(InvalidData) as caught:
+        validate_base_url(url)
+    assert "base_url" == caught.value.field
+    assert "u:p" not in str(caught.value)
