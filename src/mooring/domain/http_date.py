@@ -1,0 +1,62 @@
+"""Dates as HTTP writes them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+_ZONE = r"(?:GMT|UTC|Z|[+-]0000)"
+_FORMS = tuple(
+    re.compile(form, re.ASCII | re.IGNORECASE)
+    for form in (
+        rf"[a-z]{{3}}, (?P<day>\d\d?) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_TIME} {_ZONE}",
+        rf"[a-z]{{6,9}}, (?P<day>\d\d)-(?P<month>[a-z]{{3}})-(?P<year>\d\d) {_TIME} {_ZONE}",
+        rf"[a-z]{{3}} (?P<month>[a-z]{{3}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",
+    )
+)
+_HALF_A_CENTURY = timedelta(days=18_262)
+_LEAP_SECOND = 60
+
+
+def parse_http_date(text: str, now: datetime) -> datetime | None:
+    """Return the moment that one of RFC 9110's three forms names, or None for anything else.
+
+    The day of the week is not compared with the date. A year of two digits that seems to lie more
+    than 50 years ahead of `now` is taken for the past one with the same digits.
+    """
+    for form in _FORMS:
+        if match := form.fullmatch(text.strip()):
+            return _moment(match.groupdict(), now)
+    return None
+
+
+def _moment(part: dict[str, str], now: datetime) -> datetime | None:
+    second = int(part["second"])
+    leap = second == _LEAP_SECOND
+    year = part["year"]
+    full_year = int(year) if len(year) > len("94") else now.year - now.year % 100 + int(year)
+    try:
+        moment = datetime(
+            full_year,
+            _MONTHS.index(part["month"].lower()) + 1,
+            int(part["day"]),
+            int(part["hour"]),
+            int(part["minute"]),
+            second - leap,
+            tzinfo=UTC,
+        ) + timedelta(seconds=leap)
+        if full_year != int(year):
+            moment = _nearest_century(moment, now)
+    except (ValueError, OverflowError):
+        return None
+    return moment
+
+
+def _nearest_century(moment: datetime, now: datetime) -> datetime:
+    if moment - now > _HALF_A_CENTURY:
+        return moment.replace(year=moment.year - 100)
+    if now - moment > _HALF_A_CENTURY:
+        return moment.replace(year=moment.year + 100)
+    return moment

@@ -1,0 +1,75 @@
+"""The three forms of an HTTP date."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.http_date import parse_http_date
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def between(first: datetime, last: datetime) -> st.SearchStrategy[datetime]:
+    """Draw moments in whole seconds."""
+    seconds = int((last - first).total_seconds())
+    return st.integers(0, seconds).map(lambda after: first + timedelta(seconds=after))
+
+
+moments = between(datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+
+
+@given(moments)
+def test_what_is_written_today_reads_back(moment: datetime) -> None:
+    """The preferred form and the oldest one name the moment they were made of."""
+    assert moment == parse_http_date(format_datetime(moment, usegmt=True), NOW)
+    assert moment == parse_http_date(moment.strftime("%a %b %e %H:%M:%S ") + f"{moment:%Y}", NOW)
+
+
+@given(between(datetime(1977, 1, 1, tzinfo=UTC), datetime(2075, 12, 31, tzinfo=UTC)))
+def test_two_digits_name_the_nearest_year(moment: datetime) -> None:
+    """A year of two digits is the one within fifty years."""
+    assert moment == parse_http_date(moment.strftime("%A, %d-%b-%y %H:%M:%S GMT"), NOW)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        ("Sun Nov  6 08:49:37 1994", datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        (" sun, 6 nov 1994 08:49:37 utc ", datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        ("Sat, 31 Dec 2016 23:59:60 GMT", datetime(2017, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_examples(text: str, expected: datetime) -> None:
+    """The standard's own example in its three forms, another case, and a leap second."""
+    assert expected == parse_http_date(text, NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "0", "now", "Sun, 06 Nov 1994 08:49:37", "Sun, 31 Feb 2026 08:49:37 GMT",
+        "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1994 08:49:37 +0100",
+        "Fri, 31 Dec 9999 23:59:60 GMT", "Sun, 06 Nov 0000 08:49:37 GMT",
+        "Thursday, 29-Feb-76 08:49:37 GMT-", "Sun, ٠٦ Nov 1994 08:49:37 GMT",
+    ],
+)  # fmt: skip
+def test_what_is_no_date(text: str) -> None:
+    """Anything else, and days that no calendar has, is None."""
+    assert parse_http_date(text, NOW) is None
+
+
+@given(st.text(), st.integers(0, 8000))
+def test_nothing_raises(text: str, years: int) -> None:
+    """No text is an error, whatever year it is."""
+    now = NOW.replace(year=1) + timedelta(days=365 * years)
+    parse_http_date(text, now)
+    for day in ("29-Feb-00", "01-Jan-99", "31-Dec-50"):
+        parse_http_date(f"Sunday, {day} 00:00:00 GMT", now)

@@ -1,0 +1,229 @@
+"""What a vendor says about when to come back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.headers import Headers
+from mooring.domain.retry_after import RateHint, parse_retry_after, rate_hint, retry_after
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=90)
+EPOCH = int(LATER.timestamp())
+CENTURY = 100 * 365 * 86_400.0
+latin = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
+
+
+@given(st.integers(-(10**30), 10**30))
+def test_seconds_are_never_early_nor_endless(seconds: int) -> None:
+    """A number of seconds is waited for in full, within a century and not below zero."""
+    assert min(max(seconds, 0), CENTURY) == parse_retry_after(str(seconds), NOW)
+
+
+@given(st.integers(-(10**9), 10**9))
+def test_a_date_is_the_time_until_then(seconds: int) -> None:
+    """A date to come is waited for; one that has passed is no wait."""
+    date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+    assert max(seconds, 0) == parse_retry_after(date, NOW)
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("2.0", 2.0),
+        (" 120 ", 120.0),
+        ("1.", 1.0),
+        ("9" * 400, CENTURY),
+        ("9" * 5_000, CENTURY),
+        ("Sunday, 01-Mar-26 12:01:30 GMT", 90.0),
+        ("Sun Mar  1 12:01:30 2026", 90.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", CENTURY),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("1e3", None),
+        ("nan", None),
+        ("infinity", None),
+        ("1,5", None),
+        ("٣", None),
+        ("1_000", None),
+        ("0x10", None),
+    ],
+)
+def test_forms(value: str | None, expected: float | None) -> None:
+    """Both forms, and Shopify's decimals, are understood; anything else is None."""
+    assert expected == parse_retry_after(value, NOW)
+
+
+@given(st.text())
+def test_no_text_is_an_error(text: str) -> None:
+    """Whatever a vendor writes, the answer is a usable number or None."""
+    wait = parse_retry_after(text, NOW)
+    assert wait is None or 0 <= wait <= CENTURY
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, None),
+        ({"Retry-After": "3"}, 3.0),
+        ({"X-Retry-After": "3"}, 3.0),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"x-ms-retry-after-ms": "20"}, 0.02),
+        ({"retry-after-ms": "1500", "Retry-After": "2"}, 2.0),
+        ({"retry-after-ms": "soon"}, None),
+        ({"retry-after-ms": "-5"}, 0.0),
+    ],
+)
+def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None) -> None:
+    """Vendors' own fields are read too, and the longest wait is the answer."""
+    assert expected == retry_after(Headers(fields), NOW)
+
+
+@given(st.integers(-(10**6), 10**6))
+def test_our_clock_does_not_matter(skew: int) -> None:
+    """Where the vendor sends its own time, moments are measured against that."""
+    ours = NOW + timedelta(seconds=skew)
+    dates = {"Date": format_datetime(NOW, usegmt=True)}
+    later = format_datetime(LATER, usegmt=True)
+    assert 90.0 == retry_after(Headers({**dates, "Retry-After": later}), ours)
+    hint = rate_hint(Headers({**dates, "X-RateLimit-Reset": str(EPOCH)}), ours)
+    assert RateHint(reset_after=90.0) == hint
+
+
+@pytest.mark.parametrize(
+    "reset, expected",
+    [
+        ("90", 90.0),
+        ("0", 0.0),
+        ("-5", 0.0),
+        ("1.5", 1.5),
+        (str(EPOCH), 90.0),
+        (f"{EPOCH}.5", 90.5),
+        (str(EPOCH * 1_000), 90.0),
+        (str(EPOCH * 1_000_000), 90.0),
+        (str(EPOCH * 1_000_000_000), 90.0),
+        (str(EPOCH - 1_000), 0.0),
+        ("9" * 30, None),
+        ("9" * 400, None),
+        ("1s", 1.0),
+        ("6m0s", 360.0),
+        ("1h2m3.5s", 3_723.5),
+        ("20ms", 0.02),
+        ("1d", 86_400.0),
+        ("7µs", 7e-6),
+        ("9" * 30 + "d", CENTURY),
+        ("2026-03-01T12:01:30Z", 90.0),
+        ("2026-03-01T12:01:30", 90.0),
+        ("2026-03-01T13:01:30+01:00", 90.0),
+        ("0001-01-01T00:00:00+23:59", 0.0),
+        ("9999-12-31T23:59:59-23:59", CENTURY),
+        ("Sun, 01 Mar 2026 12:01:30 GMT", 90.0),
+        ("1m soon", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
+    """A reset may be a duration, a moment in any unit since 1970, or a date."""
+    hint = rate_hint(Headers({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}), NOW)
+    assert hint is not None
+    assert expected is hint.reset_after or expected == pytest.approx(hint.reset_after, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, None),
+        ({"Content-Type": "text/plain", "X-RateLimit-Bucket": "a"}, None),
+        ({"X-RateLimit-Limit": "soon"}, None),
+        (
+            {"RateLimit": '"default";r=50;t=30', "RateLimit-Policy": '"default";q=100;w=60'},
+            RateHint(100, 50, 30.0),
+        ),
+        (
+            {
+                "RateLimit": '"burst";r=9;t=1, "daily";r=3;t=7200',
+                "RateLimit-Policy": '"burst";q=10;w=1, "daily";q=1000;w=86400',
+            },
+            RateHint(1000, 3, 7200.0),
+        ),
+        ({"RateLimit": '"default"; r=0'}, RateHint(None, 0, None)),
+        ({"RateLimit": "limit=100, remaining=50, reset=5"}, RateHint(100, 50, 5.0)),
+        ({"RateLimit-Policy": "100;w=60"}, None),
+        (
+            {
+                "RateLimit-Limit": "100, 100;w=60",
+                "RateLimit-Remaining": "50",
+                "RateLimit-Reset": "5",
+            },
+            RateHint(100, 50, 5.0),
+        ),
+        (
+            {
+                "X-Rate-Limit-Limit": "100",
+                "X-Rate-Limit-Remaining": "50",
+                "X-Rate-Limit-Reset": str(EPOCH),
+            },
+            RateHint(100, 50, 90.0),
+        ),
+        (
+            {
+                "x-ratelimit-limit-requests": "60",
+                "x-ratelimit-remaining-requests": "59",
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-limit-tokens": "150000",
+                "x-ratelimit-remaining-tokens": "7",
+                "x-ratelimit-reset-tokens": "6m0s",
+            },
+            RateHint(150_000, 7, 360.0),
+        ),
+        (
+            {
+                "anthropic-ratelimit-requests-limit": "50",
+                "anthropic-ratelimit-requests-remaining": "49",
+                "anthropic-ratelimit-requests-reset": "2026-03-01T12:01:30Z",
+            },
+            RateHint(50, 49, 90.0),
+        ),
+        (
+            {
+                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Reset": str(EPOCH + 1),
+                "X-RateLimit-Reset-After": "90.25",
+            },
+            RateHint(None, 0, 90.25),
+        ),
+        (
+            {"A-RateLimit-Remaining": "0", "B-RateLimit-Remaining": "0", "B-RateLimit-Reset": "5"},
+            RateHint(None, 0, 5.0),
+        ),
+        ({"X-RateLimit-Remaining": "-3"}, RateHint(None, 0, None)),
+        ({"X-RateLimit-Remaining": "9" * 400}, RateHint(None, 2**53, None)),
+    ],
+)
+def test_hints(fields: dict[str, str], expected: RateHint | None) -> None:
+    """The IETF's fields and vendors' families are understood; the nearest limit is the answer."""
+    assert expected == rate_hint(Headers(fields), NOW)
+
+
+names = st.lists(
+    st.sampled_from(["x", "rate", "limit", "ratelimit", "remaining", "reset", "after", "policy"]),
+    min_size=1,
+).map("-".join)
+
+
+@given(st.dictionaries(names, latin | st.from_regex(r"[\w\-.;,=:\" +]*", fullmatch=True).filter(
+    lambda text: text.isascii() and text.isprintable()
+)))  # fmt: skip
+def test_no_field_is_an_error(fields: dict[str, str]) -> None:
+    """Whatever the fields are called and say, a hint is usable or None."""
+    hint = rate_hint(Headers(fields), NOW)
+    if hint is not None:
+        assert hint.reset_after is None or 0 <= hint.reset_after <= CENTURY
+        assert hint.remaining is None or 0 <= hint.remaining
