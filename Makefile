@@ -1,7 +1,7 @@
 # `make` alone explains itself: the text after `##` is the help.
 
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
+SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # The first of these that runs and is new enough; or say `make PYTHON=… test`.
 CANDIDATES := python3.13 python3.12 python3.11 python3
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 
 VENV ?= .venv
@@ -107,11 +107,11 @@ clean:  ## Remove the environments and everything built
 
 # $(call environment,folder,constraints,arguments of pip install)
 define environment
-	@test -n "$(PYTHON)" || { echo >&2 "mooring needs Python 3.11 or newer, and none of\
-	 $(CANDIDATES) is. Install one, or name it: make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo >&2 "mooring needs Python 3.11 or newer with venv and pip, and\
+	 none of $(CANDIDATES) is that. Install one, or name it: make PYTHON=/path/to/python"; exit 1; }
 	@echo "building $(1) with $$($(PYTHON) --version)"
 	@$(LOCK) $(SHELL) $(.SHELLFLAGS) ' \
-		test -x $(1)/bin/python || { rm -rf $(1) && $(PYTHON) -m venv $(1); }; \
+		test -x $(1)/bin/pip || { rm -rf $(1) && $(PYTHON) -m venv $(1); }; \
 		$(1)/bin/python $(PIP) install -c $(2) pip hatchling editables; \
 		$(1)/bin/python $(PIP) install -c $(2) --no-build-isolation -e . $(3); \
 		touch $(1)/.stamp'

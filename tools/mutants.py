@@ -1,9 +1,10 @@
 """Break the decisions and flows on purpose, and ask whether a test notices.
 
 mutmut makes and tries the mutants; this script bounds the time and gives the verdict. A mutant
-that no test notices must be explained in `tests/mutants-explained.toml`, by the lines it changes
-(mutmut's own numbers move with every edit). The run fails for a survivor without an explanation,
-for an explanation without a survivor, and when time ran out before every mutant was tried.
+that its tests do not notice must be explained in `tests/mutants-explained.toml`, by the lines it
+changes (mutmut's own numbers move with every edit). The run fails for a survivor without an
+explanation, for a function that no test calls, for an explanation without a survivor, and when
+time ran out before every mutant was tried.
 
 The wording of sentences is free: a mutant that only garbles a string with a space in it is left
 out. Strings without one are headers, keys and names, and count.
@@ -26,8 +27,17 @@ WORK = Path("mutants")
 LOG = Path("build/mutants.log")
 EXPLAINED = Path("tests/mutants-explained.toml")
 
-NOTICED = {"killed", "timeout", "segfault", "suspicious", "caught by type check", "skipped"}
-UNNOTICED = {"survived", "no tests"}
+# What else mutmut says of a mutant means that it has no verdict.
+TRIED = {
+    "caught by type check",
+    "killed",
+    "no tests",
+    "segfault",
+    "skipped",
+    "survived",
+    "suspicious",
+    "timeout",
+}
 
 
 @frozen
@@ -133,22 +143,26 @@ def main() -> int:
     try_mutants(options.only, options.workers, options.minutes * 60)
 
     found = statuses(options.only)
-    survivors = [change_of(name) for name, status in found.items() if status in UNNOTICED]
+    survivors = [change_of(name) for name, status in found.items() if status == "survived"]
+    untested = Counter(function_of(name) for name, status in found.items() if status == "no tests")
     known = explained()
     unexplained = [one for one in survivors if one not in known and not one.is_wording()]
-    untried = sum(status not in NOTICED | UNNOTICED for status in found.values())
+    untried = sum(status not in TRIED for status in found.values())
     stale = [] if options.only or untried else sorted(known - set(survivors), key=str)
 
     for one in unexplained:
         print(f"\n{one.as_toml()}")
+    for function, count in untested.items():
+        print(f"\nno test in tests/domain or tests/services calls {function} ({count} mutants)")
     for one in stale:
         print(f"\nexplained, but noticed by a test or gone: {one}")
     counts = ", ".join(f"{count} {status}" for status, count in Counter(found.values()).items())
     print(
         f"\n{len(found)} mutants: {counts or 'none'}\n"
-        f"{len(unexplained)} unexplained, {len(stale)} stale explanations, {untried} not tried"
+        f"{len(unexplained)} unexplained, {len(untested)} functions without a test, "
+        f"{len(stale)} stale explanations, {untried} not tried"
     )
-    return int(bool(unexplained or stale or untried or not found))
+    return int(bool(unexplained or untested or stale or untried or not found))
 
 
 if __name__ == "__main__":
