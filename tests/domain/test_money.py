@@ -1,0 +1,216 @@
+"""Money: nothing is lost, rounded or mixed up silently."""
+
+from __future__ import annotations
+
+import decimal
+import pickle
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.money import EXPONENTS, Money
+from mooring.errors import InvalidData
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+currencies = st.sampled_from(sorted(EXPONENTS))
+minors = st.integers(-(10**12), 10**12)
+monies = st.builds(Money.from_minor, minors, currencies)
+ratios = st.lists(
+    st.integers(0, 10**6) | st.decimals(0, 1000, places=4), min_size=1, max_size=20
+).filter(any)
+
+
+@given(minors, currencies)
+def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
+    """Minor units, amount and text name the same money."""
+    money = Money.from_minor(minor, currency)
+    assert minor == money.minor
+    assert money == Money(money.amount, currency) == Money(str(money.amount), currency)
+    assert minor == money.amount.scaleb(EXPONENTS[currency])
+    assert -EXPONENTS[currency] == money.amount.as_tuple().exponent
+    assert f"{money.amount} {currency}" == str(money)
+    assert money == eval(repr(money), {"Money": Money})  # noqa: S307 - our own repr
+    assert money == pickle.loads(pickle.dumps(money))  # noqa: S301 - our own bytes
+    assert hash(money) == hash(Money(money.amount, currency))
+
+
+@pytest.mark.parametrize(
+    "amount, currency, expected",
+    [
+        ("149.90", "EUR", 14_990),
+        (5, "EUR", 500),
+        (Decimal("149.9000"), "EUR", 14_990),
+        (Decimal("1E2"), "EUR", 10_000),
+        ("-0.01", "USD", -1),
+        ("+1", "USD", 100),
+        ("1234", "JPY", 1234),
+        ("1.234", "KWD", 1234),
+        ("1.2345", "CLF", 12_345),
+        ("-0.00", "EUR", 0),
+    ],
+)
+def test_amounts(amount: Any, currency: str, expected: int) -> None:
+    """Each currency has its own number of decimals; zeros beyond them change nothing."""
+    assert expected == Money(amount, currency).minor
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        1.5, True, None, "", "abc", "1,50", "1e3", " 1", "1_000", "٣", "NaN", "Infinity", b"1",
+        Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("-Infinity"), "0.001",
+        Decimal("1E-3"), Decimal("1E+30"), Decimal("1E+999999"), Decimal("1E-999999"), 10**24,
+        "9" * 5_000, "1." + "0" * 5_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_amount(amount: Any) -> None:
+    """Floats, NaN, too many decimals and absurd sizes are refused."""
+    with pytest.raises(InvalidData) as caught:
+        Money(amount, "EUR")
+    assert "amount" == caught.value.field
+
+
+@pytest.mark.parametrize("currency", ["eur", "EURO", "", "XXX", None, 978])
+def test_what_is_no_currency(currency: Any) -> None:
+    """A currency is a code of ISO 4217 in capitals."""
+    for make in (Money, Money.from_minor):
+        with pytest.raises(InvalidData) as caught:
+            make(1, currency)
+        assert "currency" == caught.value.field
+
+
+@pytest.mark.parametrize("minor", [1.0, "1", True, Decimal(1), None])
+def test_minor_units_are_whole(minor: Any) -> None:
+    """Minor units are an int and nothing like one."""
+    with pytest.raises(InvalidData) as caught:
+        Money.from_minor(minor, "EUR")
+    assert "minor" == caught.value.field
+
+
+@given(minors, minors, st.integers(-1000, 1000), currencies)
+def test_arithmetic_is_that_of_minor_units(one: int, other: int, count: int, currency: str) -> None:
+    """Sums, differences, multiples and comparisons are exact."""
+    left, right = Money.from_minor(one, currency), Money.from_minor(other, currency)
+    assert one + other == (left + right).minor
+    assert one - other == (left - right).minor
+    assert count * one == (left * count).minor == (count * left).minor
+    assert (-one, abs(one)) == ((-left).minor, abs(left).minor)
+    assert (one < other, one <= other, one > other, one >= other, one == other) == (
+        left < right,
+        left <= right,
+        left > right,
+        left >= right,
+        left == right,
+    )
+
+
+@pytest.mark.parametrize("other", [Money(1, "USD"), 1, Decimal(1), None])
+@pytest.mark.parametrize("name", ["__add__", "__sub__", "__lt__", "__le__", "__gt__", "__ge__"])
+def test_currencies_do_not_mix(name: str, other: Any) -> None:
+    """Only the same currency can be added or compared; other money is merely different."""
+    money = Money(1, "EUR")
+    with pytest.raises(InvalidData) as caught:
+        getattr(money, name)(other)
+    assert "currency" == caught.value.field
+    assert money != other
+
+
+@given(monies, st.decimals(-1000, 1000, places=6), st.integers(1, 6))
+def test_no_decimal_context_matters(money: Money, factor: Decimal, precision: int) -> None:
+    """A host that computes with few digits, or traps rounding, changes no result of ours."""
+    expected = money.times(factor, rounding=decimal.ROUND_HALF_EVEN)
+    with decimal.localcontext() as context:
+        context.prec = precision
+        context.traps[decimal.Inexact] = True
+        assert expected == money.times(factor, rounding=decimal.ROUND_HALF_EVEN)
+        assert money == Money(money.amount, money.currency)
+        assert f"{money.amount} {money.currency}" == str(money)
+
+
+@pytest.mark.parametrize(
+    "factor, rounding, expected",
+    [
+        (Decimal("0.19"), decimal.ROUND_HALF_UP, "19.00"),
+        (Decimal("0.00005"), decimal.ROUND_HALF_UP, "0.01"),
+        (Decimal("0.00005"), decimal.ROUND_HALF_EVEN, "0.00"),
+        (Decimal("-0.00005"), decimal.ROUND_FLOOR, "-0.01"),
+        (Decimal("1E-60"), decimal.ROUND_UP, "0.01"),
+        (3, decimal.ROUND_DOWN, "300.00"),
+    ],
+)
+def test_multiplying_rounds_as_told(factor: Any, rounding: str, expected: str) -> None:
+    """The caller says how the product is rounded to minor units."""
+    assert Money(expected, "EUR") == Money(100, "EUR").times(factor, rounding=rounding)
+
+
+@pytest.mark.parametrize(
+    "factor, rounding, field",
+    [
+        (1.5, decimal.ROUND_UP, "factor"),
+        (Decimal("NaN"), decimal.ROUND_UP, "factor"),
+        (Decimal("1E+64"), decimal.ROUND_UP, "amount"),
+        (Decimal("1E+65"), decimal.ROUND_UP, "factor"),
+        (2, "up", "rounding"),
+    ],
+)
+def test_factors_are_exact(factor: Any, rounding: str, field: str) -> None:
+    """A float factor or an unknown rounding is refused, and so is a result beyond all money."""
+    with pytest.raises(InvalidData) as caught:
+        Money(1, "EUR").times(factor, rounding=rounding)
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize("factor", [Decimal("1.5"), 1.5, True, Money(1, "EUR")])
+def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
+    """What may need rounding is refused where no rounding is given."""
+    with pytest.raises(InvalidData) as caught:
+        _ = Money(1, "EUR") * factor
+    assert "factor" == caught.value.field
+
+
+@given(monies, ratios)
+def test_allocating_loses_nothing(money: Money, weights: list[Any]) -> None:
+    """The parts add up, each is within one minor unit of its share, and no share gets nothing."""
+    parts = money.allocate(weights)
+    assert money.minor == sum(part.minor for part in parts)
+    assert len(weights) == len(parts)
+    total = sum(weights)
+    for part, weight in zip(parts, weights, strict=True):
+        with decimal.localcontext(prec=60):
+            assert abs(part.minor * total - money.minor * weight) < total
+        assert weight or not part.minor
+
+
+def test_the_odd_cents_go_where_rounding_cuts_most() -> None:
+    """Parts that lose most come first, and among equals the first one."""
+    assert (Money("33.34", "EUR"), Money("33.33", "EUR"), Money("33.33", "EUR")) == Money(
+        100, "EUR"
+    ).allocate([1, 1, 1])
+    assert (Money("0.03", "EUR"), Money("0.02", "EUR")) == Money("0.05", "EUR").allocate([6, 4])
+    assert (Money("-0.01", "EUR"), Money("-0.02", "EUR")) == Money("-0.03", "EUR").allocate([3, 5])
+
+
+@pytest.mark.parametrize("weights", [[], [0], [1, -1], [2, -1], [0.5], [Decimal("NaN")], ["x"]])
+def test_what_is_no_ratio(weights: Any) -> None:
+    """Ratios are exact, not negative, and not all zero."""
+    with pytest.raises(InvalidData) as caught:
+        Money(1, "EUR").allocate(weights)
+    assert "ratios" == caught.value.field
+
+
+def test_it_is_frozen() -> None:
+    """No attribute can be set."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Money(1, "EUR").minor = 2  # type: ignore[misc]  # what the test is about
+
+
+def test_the_table() -> None:
+    """Exponents follow ISO 4217."""
+    assert {0, 2, 3, 4} == set(EXPONENTS.values())
+    assert (0, 2, 3, 4) == tuple(EXPONENTS[code] for code in ("JPY", "EUR", "BHD", "CLF"))
+    assert all(len(code) == 3 and code.isupper() for code in EXPONENTS)
