@@ -1,0 +1,54 @@
+"""The system's clocks, and waiting by blocking a thread."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from functools import partial
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SECOND: Final = 1_000_000_000
+_FOREVER: Final = 1e11  # seconds; three thousand years
+_NAP: Final = 86_400.0  # `time.sleep` refuses what its timers cannot count
+
+
+def boot_clock(number: int | None) -> Callable[[], int]:
+    """Return the counter of nanoseconds with this number, or the next best if it has none.
+
+    It is made of C only, because every call reads it several times.
+    """
+    if number is None:
+        return time.monotonic_ns
+    counter = partial(time.clock_gettime_ns, number)
+    try:
+        counter()
+    except OSError:  # a kernel, or a sandbox around one, that does not know it
+        return time.monotonic_ns
+    return counter
+
+
+class SystemClock:
+    """The system's clocks; where there is a boot clock, spans include the machine's own sleep."""
+
+    def __init__(self) -> None:
+        self.nanoseconds = boot_clock(getattr(time, "CLOCK_BOOTTIME", None))
+
+    def utc(self) -> datetime:
+        """What a person's watch says."""
+        return datetime.now(UTC)
+
+
+class ThreadSleeper:
+    """Blocks the calling thread."""
+
+    __slots__ = ()
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait, however long, and no shorter than asked; a signal handler's exception ends it."""
+        end = time.monotonic_ns() + ceil(min(seconds, _FOREVER) * _SECOND)
+        while (left := end - time.monotonic_ns()) > 0:
+            time.sleep(min(left / _SECOND, _NAP))

@@ -1,0 +1,1 @@
+"""Fakes, virtual time and conformance kits: for our own tests, and for users' own adapters."""

@@ -1,0 +1,88 @@
+"""Ids and randomness from the operating system."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+import ulid
+
+from mooring.adapters.chance import SystemRandomness, UlidIds
+from mooring.adapters.forking import start_afresh
+from tests.adapters.forked import in_a_child
+
+if TYPE_CHECKING:
+    from mooring.ports.chance import Ids, Randomness
+
+
+def test_fractions_fill_their_interval() -> None:
+    """A fraction is at least 0, below 1, and anywhere between."""
+    randomness: Randomness = SystemRandomness()
+    drawn = [randomness.fraction() for _ in range(1_000)]
+
+    assert all(0 <= fraction < 1 for fraction in drawn)
+    assert set(range(10)) == {int(fraction * 10) for fraction in drawn}
+
+
+def test_tokens_are_numbers_that_differ() -> None:
+    """A token is from 1 to 2^52, high ones included, and nobody draws it twice."""
+    randomness: Randomness = SystemRandomness()
+    drawn = {randomness.token() for _ in range(1_000)}
+
+    assert 1_000 == len(drawn)
+    assert all(1 <= token <= 2**52 for token in drawn)
+    assert max(drawn) > 2**51
+
+
+def test_two_generators_differ() -> None:
+    """Two generators of one process do not draw alike."""
+    assert SystemRandomness().fraction() != SystemRandomness().fraction()
+
+
+def test_starting_afresh_forgets_what_was_drawn() -> None:
+    """A generator that starts afresh does not go on where it was."""
+    randomness, twin = SystemRandomness(Random(1)), Random(1)
+    before = randomness.fraction()
+
+    start_afresh()
+
+    assert twin.random() == before
+    assert twin.random() != randomness.fraction()
+
+
+def test_a_child_draws_its_own_way() -> None:
+    """After a fork, parent and child draw other fractions and tokens."""
+    randomness = SystemRandomness()
+
+    fraction, token = in_a_child(lambda: (randomness.fraction(), randomness.token()))
+
+    assert fraction != randomness.fraction()
+    assert token != randomness.token()
+
+
+def test_an_id_is_a_ulid_of_now() -> None:
+    """Any reader of ULIDs finds the time of its making in an id."""
+    ids: Ids = UlidIds()
+    made = ulid.ULID.from_str(ids.new()).datetime
+
+    assert abs(made - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_ids_differ_and_sort_by_time() -> None:
+    """No id is made twice, and those of another millisecond sort as they were made."""
+    ids = UlidIds()
+    made = [ids.new() for _ in range(2_000)]
+
+    assert 2_000 == len(set(made))
+    assert [name[:10] for name in made] == sorted(name[:10] for name in made)
+
+
+@pytest.mark.parametrize("_", range(20))
+def test_a_child_makes_its_own_ids(_: int) -> None:
+    """After a fork, parent and child make other ids, even within the same millisecond."""
+    ids = UlidIds()
+    ids.new()
+
+    assert in_a_child(lambda: ids.new()[10:]) != ids.new()[10:]

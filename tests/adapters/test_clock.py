@@ -1,0 +1,74 @@
+"""The system's clocks, and waiting by blocking a thread."""
+
+import math
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters.clock import SystemClock, ThreadSleeper, boot_clock
+from mooring.testing import clock_conformance as kit
+from mooring.testing.checks import name_of
+
+if TYPE_CHECKING:
+    from mooring.ports.clock import Clock, Sleeper
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_system_clock_conforms(check: kit.Check) -> None:
+    """The system's clock keeps the contract of its port."""
+    check(SystemClock)
+
+
+@pytest.mark.parametrize("check", kit.SLEEPER_CHECKS, ids=name_of)
+def test_thread_sleeper_conforms(check: kit.SleeperCheck) -> None:
+    """Blocking a thread keeps the contract of the port."""
+    check(lambda: (SystemClock(), ThreadSleeper()))
+
+
+def test_utc_is_the_time_of_day() -> None:
+    """The watch of a person nearby shows the same."""
+    assert abs(SystemClock().utc() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("number", [None, 9_999])
+def test_without_a_boot_clock_the_monotonic_one_counts(number: int | None) -> None:
+    """A system that has no such clock, or does not know it, still measures spans."""
+    assert time.monotonic_ns is boot_clock(number)
+
+
+def test_a_boot_clock_counts_its_own_way() -> None:
+    """A clock that the system knows is read directly."""
+    assert boot_clock(time.CLOCK_MONOTONIC)() <= time.monotonic_ns()
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("seconds", [1e5, 1e10, 1e300, math.inf])
+def test_a_signal_ends_even_the_longest_sleep(seconds: float) -> None:
+    """No length of sleep is refused, and an exception of a signal's handler goes through it."""
+
+    def interrupt(*_: object) -> None:
+        raise _Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.005)
+        with pytest.raises(_Interrupted):
+            ThreadSleeper().sleep(seconds)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_satisfies_its_ports() -> None:
+    """Type checkers accept the adapters where the ports are wanted."""
+    clock: Clock = SystemClock()
+    sleeper: Sleeper = ThreadSleeper()
+
+    assert clock.nanoseconds() >= 0
+    sleeper.sleep(-1.0)

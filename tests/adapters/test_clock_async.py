@@ -1,0 +1,62 @@
+"""Waiting in an asyncio event loop."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from contextvars import Context
+from typing import TypeVarTuple, Unpack
+
+import pytest
+
+from mooring.adapters.clock import SystemClock
+from mooring.adapters.clock_async import AsyncioSleeper
+from mooring.testing import clock_conformance as kit
+from mooring.testing.checks import name_of
+
+Arguments = TypeVarTuple("Arguments")
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
+def test_conforms(check: kit.AsyncSleeperCheck) -> None:
+    """Suspending a task keeps the contract of the port."""
+    asyncio.run(check(lambda: (SystemClock(), AsyncioSleeper())))
+
+
+class _HastyLoop(asyncio.SelectorEventLoop):
+    """Rounds its timers down to whole milliseconds, as some event loops do."""
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return super().call_later(int(delay * 1_000) / 1_000, callback, *args, context=context)
+
+
+def test_never_early_in_a_hasty_loop() -> None:
+    """A loop that wakes a task early does not end its sleep."""
+
+    async def nap() -> int:
+        clock = SystemClock()
+        start = clock.nanoseconds()
+        await AsyncioSleeper().sleep(0.0029)
+        return clock.nanoseconds() - start
+
+    with asyncio.Runner(loop_factory=_HastyLoop) as runner:
+        assert runner.run(nap()) >= 2_900_000
+
+
+@pytest.mark.parametrize("seconds", [1e10, 1e300, math.inf])
+def test_cancelling_ends_even_the_longest_sleep(seconds: float) -> None:
+    """No length of sleep is refused, and a cancellation goes through it."""
+
+    async def cancelled() -> bool:
+        task = asyncio.create_task(AsyncioSleeper().sleep(seconds))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(cancelled())

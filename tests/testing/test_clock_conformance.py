@@ -1,0 +1,91 @@
+"""The conformance kit of clocks and sleepers notices what is wrong."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from mooring.adapters.clock import SystemClock
+from mooring.testing import clock_conformance as kit
+
+
+class _Odd:
+    """A clock that is wrong in the way it is told."""
+
+    def __init__(self, reading: Callable[[], int], watch: Callable[[], datetime]) -> None:
+        self._reading = reading
+        self._watch = watch
+
+    def nanoseconds(self) -> int:
+        return self._reading()
+
+    def utc(self) -> datetime:
+        return self._watch()
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.mark.parametrize("reading", [lambda: -time.monotonic_ns(), time.monotonic, lambda: True])
+def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None:
+    """A clock that goes back, or whose readings are no whole numbers, does not pass."""
+    with pytest.raises(AssertionError, match="nanoseconds"):
+        kit.nanoseconds_never_go_back(lambda: _Odd(reading, _utc))
+
+
+@pytest.mark.parametrize("watch", [datetime.now, lambda: datetime.now(UTC).replace(tzinfo=None)])
+def test_notices_a_naive_watch(watch: Callable[[], datetime]) -> None:
+    """A time of day that does not know its zone does not pass."""
+    with pytest.raises(AssertionError, match="aware"):
+        kit.utc_is_aware(lambda: _Odd(time.monotonic_ns, watch))
+
+
+class _Sleepless:
+    def sleep(self, seconds: float, /) -> None:
+        """Return at once."""
+
+
+class _Restless:
+    async def sleep(self, seconds: float, /) -> None:
+        """Return at once, without letting anybody run."""
+
+
+class _Backwards:
+    async def sleep(self, seconds: float, /) -> None:
+        """Sleep the shorter, the longer was asked for."""
+        await asyncio.sleep(0.002 - seconds / 20)
+
+
+class _Stubborn:
+    async def sleep(self, seconds: float, /) -> None:
+        """Take a cancellation for the end of the night."""
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            return
+
+
+def test_notices_a_sleep_that_is_early() -> None:
+    """A sleeper that does not sleep does not pass."""
+    with pytest.raises(AssertionError, match="took only"):
+        kit.sleep_is_never_early(lambda: (SystemClock(), _Sleepless()))
+
+
+@pytest.mark.parametrize(
+    "check, sleeper, sentence",
+    [
+        (kit.async_sleep_is_never_early, _Restless, "took only"),
+        (kit.sleeping_lets_others_run, _Restless, "No other task ran"),
+        (kit.sleepers_wake_in_time_order, _Backwards, "woke in the order"),
+        (kit.cancelling_ends_a_sleep, _Stubborn, "as if it had been slept"),
+    ],
+)
+def test_notices_a_wrong_async_sleeper(
+    check: kit.AsyncSleeperCheck, sleeper: Callable[[], _Restless], sentence: str
+) -> None:
+    """A sleeper that keeps the loop, wakes in another order or swallows a cancellation fails."""
+    with pytest.raises(AssertionError, match=sentence):
+        asyncio.run(check(lambda: (SystemClock(), sleeper())))
