@@ -58,9 +58,11 @@ class ConnectorError(Exception):
         retry_at: when to come back (aware, UTC), if that is known.
         attempts: how many attempts reached for the vendor.
         request_id: the correlation id of the call.
+        replayed: whether this is the stored refusal of an earlier call with the same key.
     """
 
     retryable: bool = False
+    replayed: bool = False
     default_remedy: ClassVar[str] = "See the cause of this error."
 
     def __init__(
@@ -162,10 +164,19 @@ class AttemptTimeout(ConnectionFailed):
 
 
 class DeadlineExceeded(ConnectorError):
-    """The whole call (waiting, refreshing, every attempt and pause) cannot fit its deadline."""
+    """The whole call (waiting, refreshing, every attempt and pause) cannot fit its deadline.
+
+    `may_have_been_processed` is True where the deadline cut an attempt that had left.
+    """
 
     retryable = True
     default_remedy = "Allow the call more time, or try again when the vendor is less busy."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.may_have_been_processed = may_have_been_processed
 
 
 class AuthenticationFailed(_Answered):

@@ -17,7 +17,14 @@ from typing import Any, Final, TypeAlias
 
 from mooring.domain import idempotency
 from mooring.domain.budget import BudgetRule
-from mooring.domain.circuit import CircuitBreakerState, CircuitRule, CircuitState, Outcome, Permit
+from mooring.domain.circuit import (
+    CircuitBreakerState,
+    CircuitRule,
+    CircuitState,
+    Outcome,
+    Permit,
+    mode_to_force,
+)
 from mooring.domain.rate_limit import Rule, joint_time
 from mooring.domain.state import State, States, Ticket
 
@@ -77,12 +84,13 @@ class Admission:
         "_alone",
         "_circuit",
         "_cost",
-        "_gates",
+        "gates",
         "claim",
         "costs",
         "keys",
         "lease",
         "retry",
+        "ticketed",
         "token",
         "within",
     )
@@ -98,21 +106,23 @@ class Admission:
         retry: bool = False,
         token: int = 0,
         claim: tuple[str, int] | None = None,
+        ticketed: bool = False,
     ) -> None:
-        self._gates = gates
+        self.gates = gates
         self.within = within
         self.lease = lease
         self.costs = costs or (1,) * len(gates.limits)
         self.retry = retry
         self.token = token
         self.claim = claim
+        self.ticketed = ticketed
         self.keys: tuple[str, ...] = (
             *((gates.circuit_key,) if gates.circuit else ()),
             *gates.limit_keys,
             *((gates.budget_key,) if gates.budget else ()),
             *((claim[0],) if claim else ()),
         )
-        simple = len(gates.limits) < 2 and gates.budget is None and claim is None
+        simple = len(gates.limits) < 2 and gates.budget is None and claim is None and not ticketed
         self._circuit = gates.circuit if simple else None
         self._alone = gates.limits[0] if simple and gates.limits else None
         self._cost = self.costs[0] if self.costs else 0
@@ -121,9 +131,9 @@ class Admission:
         """The same question with other details."""
         details: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("within", "lease", "costs", "retry", "token", "claim")
+            for name in ("within", "lease", "costs", "retry", "token", "claim", "ticketed")
         }
-        return Admission(self._gates, **(details | changes))
+        return Admission(self.gates, **(details | changes))
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         """Admit, or say why not and for how long."""
@@ -147,7 +157,7 @@ class Admission:
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
         """The whole rule; `apply` is a short cut to the same answers."""
-        gates = self._gates
+        gates = self.gates
         new: list[State | None] = []
         at = 0
 
@@ -183,7 +193,7 @@ class Admission:
                 for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
             ]
             new.extend(state for state, _ in grants)
-            tickets = tuple(ticket for _, ticket in grants) if wait else ()
+            tickets = tuple(ticket for _, ticket in grants) if wait or self.ticketed else ()
 
         if gates.budget:
             budget = gates.budget.present(states[len(new)], now)
@@ -206,11 +216,11 @@ class Admission:
 class Confirm:
     """A caller that waited asks again before it goes: a pause or an opening may have come since."""
 
-    __slots__ = ("_gates", "keys", "permit", "tickets")
+    __slots__ = ("gates", "keys", "permit", "tickets")
     once = False
 
     def __init__(self, gates: Gates, tickets: tuple[Ticket, ...], permit: Permit | None) -> None:
-        self._gates = gates
+        self.gates = gates
         self.tickets = tickets
         self.permit = permit
         self.keys: tuple[str, ...] = (
@@ -220,7 +230,7 @@ class Confirm:
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
         """GO with the rest of the wait (0 is now), or CIRCUIT_OPEN and for how long."""
-        gates = self._gates
+        gates = self.gates
         wait = max(
             rule.confirm(rule.present(state, now), ticket)
             for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False)
@@ -237,17 +247,17 @@ class Confirm:
 class GiveBack:
     """A queued caller gives up: its grants return as far as no later one counted on them."""
 
-    __slots__ = ("_gates", "keys", "tickets")
+    __slots__ = ("gates", "keys", "tickets")
     once = True
 
     def __init__(self, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
-        self._gates = gates
+        self.gates = gates
         self.tickets = tickets
         self.keys = gates.limit_keys
 
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Refund every ticket."""
-        rules = zip(self._gates.limits, states, self.tickets, strict=True)
+        rules = zip(self.gates.limits, states, self.tickets, strict=True)
         return tuple(
             state if state is None else rule.refund(rule.present(state, now), ticket)
             for rule, state, ticket in rules
@@ -257,11 +267,11 @@ class GiveBack:
 class Pause:
     """The vendor asked for a pause: nothing more is granted for `pause` microseconds."""
 
-    __slots__ = ("_gates", "keys", "pause")
+    __slots__ = ("gates", "keys", "pause")
     once = True
 
     def __init__(self, gates: Gates, pause: int) -> None:
-        self._gates = gates
+        self.gates = gates
         self.pause = pause
         self.keys = gates.limit_keys
 
@@ -269,7 +279,7 @@ class Pause:
         """Drain every limit."""
         return tuple(
             rule.drain(rule.present(state, now), self.pause)
-            for rule, state in zip(self._gates.limits, states, strict=True)
+            for rule, state in zip(self.gates.limits, states, strict=True)
         ), None
 
 
@@ -302,10 +312,10 @@ class SetCircuit:
     __slots__ = ("_rule", "keys", "mode")
     once = False
 
-    def __init__(self, rule: CircuitRule, key: str, mode: int) -> None:
+    def __init__(self, rule: CircuitRule, key: str, state: CircuitState) -> None:
         self._rule = rule
         self.keys = (key,)
-        self.mode = mode
+        self.mode = mode_to_force(state)
 
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Set the mode."""

@@ -194,6 +194,17 @@ class CircuitBreakerState:
     retry_after: float | None
 
 
+def mode_to_force(state: CircuitState) -> int:
+    """The mode that a person may set: closed (a reset), forced open, or disabled."""
+    if state not in {CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED}:
+        raise ConfigurationError(
+            f"{state!r} is not a state that can be set by hand.",
+            path="state",
+            remedy="Give CircuitState.CLOSED, FORCED_OPEN or DISABLED.",
+        )
+    return _STATES.index(state)
+
+
 class CircuitRule:
     """A configured circuit, compiled: pure functions over its state."""
 
@@ -216,6 +227,12 @@ class CircuitRule:
         self.quiet = self.within + max(self.width, SECOND)
         if config.window_calls is not None:
             self.quiet = DAY
+
+    @property
+    def shape(self) -> str:
+        """What makes two circuits' states comparable."""
+        unit = "us" if self.config.window_calls is None else "calls"
+        return f"{self.width}{unit}"
 
     def calm(self, state: State | None, now: int) -> Circuit | None:
         """Count a call through a closed circuit; None in every case that needs thought."""

@@ -1,5 +1,9 @@
 """A quota that starts afresh with each calendar day or month, UTC.
 
+Law: in every period at most `burst` is granted, each grant counted in the period of its time.
+(Callers that queue for a later period when a vendor's pause passes its end keep their grants: they
+go when the pause ends.)
+
 A state is `(seen, quiet, at, used, frozen, shift)`: `used` calls were granted in the period of
 `at`, the time of the last grant; a queued grant lies in a later period, so `at` may be ahead of
 `seen`. `frozen` is the end of a pause, `shift` how far a clock that stepped has moved the times.
@@ -8,30 +12,39 @@ Store times count from the Unix epoch, which is what gives them a calendar.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mooring.domain.durations import DAY
-from mooring.domain.state import State, Ticket, steady
+from mooring.domain.state import steady
+
+if TYPE_CHECKING:
+    from mooring.domain.state import State, Ticket
 
 Quota: TypeAlias = "tuple[int, int, int, int, int, int]"
+
+# A year is taken to begin in March, so that a leap day ends it; 400 years are an era.
+_MARCH_OF_YEAR_0: Final = 719_468
+_JANUARY: Final = 10
+_DECEMBER: Final = 12
 
 
 def civil_month(day: int) -> tuple[int, int]:
     """Year and month (1 to 12) of a day counted from 1970-01-01."""
-    shifted = day + 719_468
-    era, of_era = divmod(shifted, 146_097)
+    era, of_era = divmod(day + _MARCH_OF_YEAR_0, 146_097)
     year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
     month = (5 * of_year + 2) // 153
-    return year + era * 400 + (month >= 10), month + 3 if month < 10 else month - 9
+    after = month >= _JANUARY
+    return year + era * 400 + after, month - 9 if after else month + 3
 
 
 def first_day(year: int, month: int) -> int:
     """The first day of a month, counted from 1970-01-01."""
-    year -= month <= 2
-    era, of_era = divmod(year, 400)
-    of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5
-    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+    since_march = (month - 3) % _DECEMBER
+    era, of_era = divmod(year - (since_march >= _JANUARY), 400)
+    of_year = (153 * since_march + 2) // 5
+    days = of_era * 365 + of_era // 4 - of_era // 100 + of_year
+    return era * 146_097 + days - _MARCH_OF_YEAR_0
 
 
 class CalendarQuota:
@@ -43,17 +56,30 @@ class CalendarQuota:
         self.burst = burst
         self.monthly = monthly
 
+    @property
+    def shape(self) -> str:
+        """What makes two quotas' states comparable."""
+        return f"{'month' if self.monthly else 'day'}-{self.burst}"
+
     def period(self, at: int) -> tuple[int, int]:
         """Begin and end of the period that `at` lies in."""
         day = at // DAY
         if not self.monthly:
             return day * DAY, (day + 1) * DAY
         year, month = civil_month(day)
-        after = (year, month + 1) if month < 12 else (year + 1, 1)
+        after = (year, month + 1) if month < _DECEMBER else (year + 1, 1)
         return first_day(year, month) * DAY, first_day(*after) * DAY
 
     def calm(self, state: State | None, now: int, cost: int) -> Quota | None:
         """Grant at once within the quota; None in every other case."""
+        if state is not None:
+            seen, quiet, at, used, frozen, shift = state
+            if seen <= now and at <= now and frozen <= now < seen + quiet:
+                # Nothing but the end of the period of `at` lies ahead.
+                used += cost
+                if used > self.burst:
+                    return None
+                return (now, seen + quiet - now, now, used, frozen, shift)
         quota = self.present(state, now)
         return self.grant(quota, cost, now)[0] if self.earliest(quota, cost, now) == now else None
 
@@ -63,8 +89,10 @@ class CalendarQuota:
             return (now, 0, now, 0, 0, 0)
         seen, quiet, at, used, frozen, shift = state
         time, back = steady(seen, now)
-        quiet = max(0, quiet - (time - seen + back))
-        return (time, quiet, at - back, used, frozen - back, shift - back)
+        if not back:
+            return (time, max(0, quiet - (time - seen)), at, used, frozen, shift)
+        at, frozen = at - back, frozen - back
+        return (time, max(self.period(at)[1], frozen) - time, at, used, frozen, shift - back)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """The first time from `at` on at which `cost` fits a period."""
@@ -86,10 +114,13 @@ class CalendarQuota:
         return (seen, quiet, at, used, frozen, shift)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
-        """Grant nothing for `pause` microseconds."""
-        seen, quiet, at, used, frozen, shift = quota
+        """Grant nothing for `pause` microseconds; those who queue go on counting after it."""
+        seen, _, at, used, frozen, shift = quota
         frozen = max(frozen, seen + pause)
-        return (seen, max(quiet, frozen - seen), at, used, frozen, shift)
+        if at > seen:
+            at = max(at, frozen)
+        quiet = max(self.period(at)[1], frozen) - seen
+        return (seen, quiet, at, used, frozen, shift)
 
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
         """How long the holder of a ticket must still wait; 0 is go."""

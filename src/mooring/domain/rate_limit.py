@@ -15,7 +15,6 @@ Several limits grant jointly: one time that suits them all, or nothing from any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -23,23 +22,26 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 
 from mooring.domain.bucket import TokenBucket
-from mooring.domain.durations import SECOND, count, seconds
+from mooring.domain.durations import FOREVER, SECOND, count, is_seconds, plain
 from mooring.domain.quota import CalendarQuota
-from mooring.domain.state import State, Ticket
+from mooring.domain.state import EXACT
 from mooring.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Sequence
 
-LARGEST: Final = 2**53
-"""Numbers of a state stay below this, so that stores whose numbers are doubles keep them exact."""
+    from mooring.domain.state import State, Ticket
 
 
 class Rule(Protocol):
-    """One limit, compiled."""
+    """One limit, compiled; what each function does is said at the top of this file."""
+
+    # ruff: noqa: D102, ANN401 - said at the top of this file; a present is the rule's own
 
     @property
     def burst(self) -> int: ...
+    @property
+    def shape(self) -> str: ...
     def calm(self, state: State | None, now: int, cost: int, /) -> State | None: ...
     def present(self, state: State | None, now: int, /) -> Any: ...
     def earliest(self, present: Any, cost: int, at: int, /) -> int: ...
@@ -56,70 +58,61 @@ class Calendar(Enum):
     MONTH = "month"
 
 
+def _calendar(value: object) -> Calendar | None:
+    try:
+        return None if value is None else Calendar(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not a calendar period.",
+            path="calendar",
+            remedy='Give "day" or "month", or none.',
+        ) from None
+
+
+def _is_rate(_: object, __: object, value: object) -> None:
+    number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+    if not number or not 0 < value < EXACT:  # type: ignore[operator]  # just checked
+        raise ConfigurationError(
+            f"{value!r} is not a rate.", path="rate", remedy="Give a number above zero."
+        )
+
+
+def _whole_period(config: RateLimitConfig) -> int:
+    try:
+        return max(1, int(config.rate))
+    except (TypeError, ValueError, OverflowError):
+        return 1  # The rate is no number, which its validator says next.
+
+
+def _is_burst(_: object, __: object, value: int) -> None:
+    count(value, "burst", most=EXACT)
+
+
 @attrs.frozen
 class RateLimitConfig:
     """At most `burst` calls at once, and `rate` per `per` seconds over time.
 
-    With `calendar`, at most `rate` calls per calendar day or month instead, all of which may be
-    used at once. Either is exact: over every span of t seconds, granted ≤ burst + rate · t / per.
+    It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`,
+    at most `rate` calls per calendar day or month instead, all of which may be used at once.
 
     Attributes:
         rate: tokens per period; a fraction such as 0.5 is fine.
         per: the period, in seconds.
         burst: how many tokens may be taken at once; by default as many as one period gives.
-        calendar: a calendar period instead of `per`.
+        calendar: a calendar period instead of `per` and `burst`.
     """
 
-    rate: float | Fraction = attrs.field()
-    per: float = attrs.field(default=1.0, converter=lambda value: seconds(value, "per"))
-    burst: int = attrs.field()
-    calendar: Calendar | None = attrs.field(default=None, kw_only=True)
+    rate: float | Fraction = attrs.field(validator=_is_rate)
+    per: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    burst: int = attrs.field(
+        default=attrs.Factory(_whole_period, takes_self=True), validator=_is_burst
+    )
+    calendar: Calendar | None = attrs.field(default=None, converter=_calendar, kw_only=True)
     rule: Rule = attrs.field(init=False, repr=False, eq=False)
 
-    @rate.validator
-    def _check_rate(self, _: Any, value: object) -> None:
-        usable = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
-        if not usable or not 0 < value < LARGEST:  # type: ignore[operator]  # narrowed just above
-            raise ConfigurationError(
-                f"{value!r} is not a rate.", path="rate", remedy="Give a number above zero."
-            )
-
-    @burst.default
-    def _whole_period(self) -> int:
-        try:
-            return max(1, int(self.rate))
-        except (TypeError, ValueError, OverflowError):
-            return 1
-
-    @burst.validator
-    def _check_burst(self, _: Any, value: int) -> None:
-        count(value, "burst")
-
-    @rule.default
-    def _compile(self) -> Rule:
-        # attrs runs validators after every default: what a rule is made of is checked first.
-        self._check_rate(None, self.rate)
-        self._check_burst(None, self.burst)
-        if self.calendar is not None:
-            if self.rate != int(self.rate):
-                raise ConfigurationError(
-                    f"{self.rate!r} calls per {self.calendar.value} is not a count.",
-                    path="rate",
-                    remedy="Give a whole number for a calendar quota.",
-                )
-            return CalendarQuota(int(self.rate), monthly=self.calendar is Calendar.MONTH)
-        pace = Fraction(self.rate).limit_denominator(SECOND) / (
-            Fraction(self.per).limit_denominator(SECOND) * SECOND
-        )
-        tokens, ticks = pace.numerator, pace.denominator
-        if tokens == 0 or (2 * self.burst) * ticks >= LARGEST or tokens >= LARGEST:
-            raise ConfigurationError(
-                f"{self.rate!r} per {self.per!r} s with a burst of {self.burst} is beyond what "
-                "can be counted exactly.",
-                path="burst",
-                remedy="Use a smaller burst, or a rate with fewer digits.",
-            )
-        return TokenBucket(tokens, ticks, self.burst)
+    def __attrs_post_init__(self) -> None:
+        rule = _bucket(self) if self.calendar is None else _quota(self, self.calendar)
+        object.__setattr__(self, "rule", rule)
 
     @classmethod
     def per_second(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
@@ -152,23 +145,27 @@ class RateLimitConfig:
         return cls(quota, calendar=Calendar.MONTH)
 
     @classmethod
-    def _of(cls, rate: float, per: float | timedelta, burst: int | None) -> RateLimitConfig:
+    def _of(cls, rate: float, per: float, burst: int | None) -> RateLimitConfig:
         return cls(rate, per) if burst is None else cls(rate, per, burst)
 
     def check_cost(self, cost: int) -> int:
         """`cost`, if it can ever be granted."""
-        if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
-            raise InvalidData(
-                f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
-            )
-        if cost > self.rule.burst:
-            raise InvalidData(
-                f"A cost of {cost} is more than the burst of {self.rule.burst}: it can never be "
-                "granted.",
-                field="cost",
-                remedy="Raise the burst, or split the call.",
-            )
-        return cost
+        return checked_cost(self.rule, cost)
+
+
+def checked_cost(rule: Rule, cost: int) -> int:
+    """`cost`, if `rule` can ever grant it."""
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
+        raise InvalidData(
+            f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
+        )
+    if cost > rule.burst:
+        raise InvalidData(
+            f"A cost of {cost} is more than the burst of {rule.burst}: it can never be granted.",
+            field="cost",
+            remedy="Raise the burst, or split the call.",
+        )
+    return cost
 
 
 def joint_time(
@@ -184,3 +181,46 @@ def joint_time(
         if later == at:
             return at
         at = later
+
+
+def _bucket(config: RateLimitConfig) -> TokenBucket:
+    pace = _meant(config.rate) / (_meant(config.per) * SECOND)
+    tokens, ticks = pace.numerator, pace.denominator
+    for path, fits in (
+        ("rate", max(tokens, 2 * ticks) < EXACT),
+        ("burst", 2 * config.burst * ticks < EXACT and config.burst <= FOREVER * pace),
+    ):
+        if not fits:
+            raise ConfigurationError(
+                f"{config.rate} per {config.per} s with a burst of {config.burst} is beyond what "
+                "can be counted exactly.",
+                path=path,
+                remedy="Use a smaller burst, or a rate and a period with fewer digits.",
+            )
+    return TokenBucket(tokens, ticks, config.burst)
+
+
+def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
+    whole = int(config.rate)
+    for path, fits in (
+        ("rate", config.rate == whole),
+        ("per", config.per == 1),
+        ("burst", config.burst == whole),
+    ):
+        if not fits:
+            raise ConfigurationError(
+                f"A limit per calendar {calendar.value} cannot have this {path}.",
+                path=path,
+                remedy="Give a whole number as its rate, and neither per nor burst.",
+            )
+    return CalendarQuota(whole, monthly=calendar is Calendar.MONTH)
+
+
+def _meant(value: float | Fraction) -> Fraction:
+    """The simplest fraction that `value` may have been meant to be: 0.1 is a tenth."""
+    exact = Fraction(value)
+    for digits in (3, 6, 9, 12):
+        simple = exact.limit_denominator(10**digits)
+        if abs(simple - exact) * 10**12 <= exact:
+            return simple
+    return exact

@@ -1,0 +1,153 @@
+"""Every call of a business system to the outside world, made safe, observable and replaceable.
+
+What is exported here is the public API; it is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mooring.domain.auth import AuthMethod as AuthMethod
+    from mooring.domain.auth import Credentials as Credentials
+    from mooring.domain.auth import OAuthCredentials as OAuthCredentials
+    from mooring.domain.budget import RetryBudget as RetryBudget
+    from mooring.domain.circuit import CircuitBreakerConfig as CircuitBreakerConfig
+    from mooring.domain.circuit import CircuitBreakerState as CircuitBreakerState
+    from mooring.domain.circuit import CircuitState as CircuitState
+    from mooring.domain.http import BodyStream as BodyStream
+    from mooring.domain.http import Headers as Headers
+    from mooring.domain.http import HttpMethod as HttpMethod
+    from mooring.domain.http import Request as Request
+    from mooring.domain.http import Response as Response
+    from mooring.domain.integration_log import IntegrationLog as IntegrationLog
+    from mooring.domain.integration_log import IntegrationStatus as IntegrationStatus
+    from mooring.domain.money import Money as Money
+    from mooring.domain.rate_limit import RateLimitConfig as RateLimitConfig
+    from mooring.domain.result import Result as Result
+    from mooring.domain.retry import Backoff as Backoff
+    from mooring.domain.retry import Jitter as Jitter
+    from mooring.domain.retry import RetryPolicy as RetryPolicy
+    from mooring.domain.secret import Secret as Secret
+    from mooring.domain.service import BulkheadConfig as BulkheadConfig
+    from mooring.domain.service import Endpoint as Endpoint
+    from mooring.domain.service import HedgeConfig as HedgeConfig
+    from mooring.domain.service import Service as Service
+    from mooring.errors import AttemptTimeout as AttemptTimeout
+    from mooring.errors import AuthenticationFailed as AuthenticationFailed
+    from mooring.errors import BulkheadFull as BulkheadFull
+    from mooring.errors import CircuitBreakerOpen as CircuitBreakerOpen
+    from mooring.errors import ConfigurationError as ConfigurationError
+    from mooring.errors import ConnectionFailed as ConnectionFailed
+    from mooring.errors import ConnectorError as ConnectorError
+    from mooring.errors import CredentialNotFound as CredentialNotFound
+    from mooring.errors import CredentialRefreshFailed as CredentialRefreshFailed
+    from mooring.errors import DeadlineExceeded as DeadlineExceeded
+    from mooring.errors import FileNotFound as FileNotFound
+    from mooring.errors import IdempotencyConflict as IdempotencyConflict
+    from mooring.errors import IdempotencyInProgress as IdempotencyInProgress
+    from mooring.errors import InvalidData as InvalidData
+    from mooring.errors import InvalidRequest as InvalidRequest
+    from mooring.errors import OutcomeUnknown as OutcomeUnknown
+    from mooring.errors import PaymentDeclined as PaymentDeclined
+    from mooring.errors import RateLimitExceeded as RateLimitExceeded
+    from mooring.errors import RetryBudgetExhausted as RetryBudgetExhausted
+    from mooring.errors import StorageUnavailable as StorageUnavailable
+    from mooring.errors import UnsupportedByVendor as UnsupportedByVendor
+    from mooring.errors import VendorFailed as VendorFailed
+    from mooring.errors import VendorRejected as VendorRejected
+    from mooring.errors import WebhookRejected as WebhookRejected
+    from mooring.manager import AsyncConnectorManager as AsyncConnectorManager
+    from mooring.manager import ConnectorManager as ConnectorManager
+    from mooring.parts.bulkhead import Bulkhead as Bulkhead
+    from mooring.parts.circuit_breaker import CircuitBreaker as CircuitBreaker
+    from mooring.parts.idempotency import Idempotency as Idempotency
+    from mooring.parts.rate_limiter import RateLimiter as RateLimiter
+    from mooring.parts.retry_handler import RetryHandler as RetryHandler
+
+_HOME = {
+    # calling services
+    "ConnectorManager": "manager",
+    "AsyncConnectorManager": "manager",
+    "Service": "domain.service",
+    "Endpoint": "domain.service",
+    "Request": "domain.http",
+    "Response": "domain.http",
+    "HttpMethod": "domain.http",
+    "Headers": "domain.http",
+    "BodyStream": "domain.http",
+    "Result": "domain.result",
+    # one protection at a time
+    "RetryHandler": "parts.retry_handler",
+    "RateLimiter": "parts.rate_limiter",
+    "CircuitBreaker": "parts.circuit_breaker",
+    "Bulkhead": "parts.bulkhead",
+    "Idempotency": "parts.idempotency",
+    # how calls are protected
+    "RetryPolicy": "domain.retry",
+    "Backoff": "domain.retry",
+    "Jitter": "domain.retry",
+    "RetryBudget": "domain.budget",
+    "RateLimitConfig": "domain.rate_limit",
+    "CircuitBreakerConfig": "domain.circuit",
+    "CircuitBreakerState": "domain.circuit",
+    "CircuitState": "domain.circuit",
+    "BulkheadConfig": "domain.service",
+    "HedgeConfig": "domain.service",
+    # who we are
+    "AuthMethod": "domain.auth",
+    "Credentials": "domain.auth",
+    "OAuthCredentials": "domain.auth",
+    "Secret": "domain.secret",
+    # what is recorded
+    "IntegrationLog": "domain.integration_log",
+    "IntegrationStatus": "domain.integration_log",
+    # values
+    "Money": "domain.money",
+    # everything that can go wrong
+    **dict.fromkeys(
+        (
+            "ConnectorError",
+            "ConfigurationError",
+            "ConnectionFailed",
+            "AttemptTimeout",
+            "DeadlineExceeded",
+            "AuthenticationFailed",
+            "CredentialNotFound",
+            "CredentialRefreshFailed",
+            "RateLimitExceeded",
+            "BulkheadFull",
+            "CircuitBreakerOpen",
+            "RetryBudgetExhausted",
+            "IdempotencyConflict",
+            "IdempotencyInProgress",
+            "OutcomeUnknown",
+            "VendorRejected",
+            "InvalidRequest",
+            "PaymentDeclined",
+            "FileNotFound",
+            "VendorFailed",
+            "WebhookRejected",
+            "StorageUnavailable",
+            "UnsupportedByVendor",
+            "InvalidData",
+        ),
+        "errors",
+    ),
+}
+__all__ = tuple(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mooring' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"mooring.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

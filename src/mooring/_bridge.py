@@ -1,0 +1,160 @@
+"""The only file that knows colours: it runs a flow without an event loop.
+
+A flow awaits only ports. Where every port is a lifted plain function, nothing ever suspends, and
+the flow runs to its end at the first `send`. A flow that does suspend there has been given a port
+of the wrong colour: that is a bug, and raises at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from mooring.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mooring.services.attempts import AttemptStep, Ending
+    from mooring.services.call import Call
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class SuspendedError(RuntimeError):
+    """A flow suspended on the synchronous face: one of its ports is not what it says it is."""
+
+
+def run_now(flow: Coroutine[Any, Any, R]) -> R:
+    """Run a flow whose ports never suspend, and return what it returns."""
+    try:
+        flow.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
+    flow.close()
+    raise SuspendedError(
+        f"{flow!r} suspended on the synchronous face: a port awaited something of its own."
+    )
+
+
+def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """A plain function as one that is awaited, and never suspends."""
+
+    async def lifted(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs)
+
+    return lifted
+
+
+def blocking(
+    flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Any, P], R]:
+    """A flow as a plain method of a face whose `_flows` has it.
+
+    Names, parameters, defaults and docstring are the flow's.
+    """
+
+    @functools.wraps(flow)
+    def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: ANN401 - any face
+        return run_now(flow(self._flows, *args, **kwargs))
+
+    return with_signature_of(flow, face)
+
+
+def awaited(
+    flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
+    """A flow as a method of an asynchronous face whose `_flows` has it."""
+
+    @functools.wraps(flow)
+    async def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: ANN401 - any face
+        return await flow(self._flows, *args, **kwargs)
+
+    return with_signature_of(flow, face)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_signature_of(flow: Callable[..., Any], face: F) -> F:
+    """Make `face` look like `flow` to whoever asks."""
+    face.__dict__.pop("__wrapped__", None)
+    face.__dict__["__signature__"] = inspect.signature(flow)
+    return face
+
+
+def refuse_awaitable(value: R) -> R:
+    """A value on the synchronous face, which cannot await what it was given."""
+    if hasattr(value, "__await__"):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise ConfigurationError(
+            "a function on the synchronous face returned an awaitable, which would never run.",
+            remedy="Use the asynchronous face, or give a plain function.",
+        )
+    return value
+
+
+async def settle_now(value: Any) -> Any:  # noqa: ANN401 - whatever a user's function returned
+    """What a user's function returned, on the synchronous face."""
+    return refuse_awaitable(value)
+
+
+async def settle_later(value: Any) -> Any:  # noqa: ANN401 - whatever a user's function returned
+    """What a user's function returned, on the asynchronous face: awaited if it can be."""
+    return await value if hasattr(value, "__await__") else value
+
+
+def step_now(function: Callable[[], Any]) -> AttemptStep:
+    """A plain function as a step, which carries its outcome as a value."""
+
+    async def step(call: Call) -> Ending:
+        call.acted = True
+        try:
+            value = function()
+        except Exception as error:  # noqa: BLE001 - carried, not swallowed
+            return None, error
+        if value is not None and hasattr(value, "__await__"):
+            return refuse_awaitable(value), None
+        return value, None
+
+    return step
+
+
+def step_later(function: Callable[[], Any]) -> AttemptStep:
+    """A function that returns an awaitable as a step, which carries its outcome as a value."""
+
+    async def step(call: Call) -> Ending:
+        call.acted = True
+        try:
+            pending = function()
+            if not hasattr(pending, "__await__"):
+                return None, not_awaitable(function)
+            return await pending, None
+        except Exception as error:  # noqa: BLE001 - carried, not swallowed
+            return None, error
+
+    return step
+
+
+def not_awaitable(function: object) -> ConfigurationError:
+    """A plain function was given to the asynchronous face."""
+    return ConfigurationError(
+        f"{function!r} on the asynchronous face returned nothing to await.",
+        remedy="Give an `async def`, or use the synchronous face for plain functions.",
+    )
+
+
+def gathered_now(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """A verb of the Gather port on the synchronous face: its steps are flows, run in threads."""
+
+    async def gather(steps: Any, /, **options: Any) -> Any:  # noqa: ANN401 - as the port says
+        return verb([functools.partial(_run_step, step) for step in steps], **options)
+
+    return gather
+
+
+def _run_step(step: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    return run_now(step())

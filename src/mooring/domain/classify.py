@@ -1,0 +1,79 @@
+"""What an answer means: success, or which error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mooring.domain.redaction import Redaction
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+_LONGEST: Final = 300
+_KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
+    400: (InvalidRequest, "the request is wrong"),
+    401: (AuthenticationFailed, "the credential is not accepted"),
+    403: (AuthenticationFailed, "the credential does not allow this"),
+    404: (VendorRejected, "there is no such thing"),
+    409: (VendorRejected, "the request conflicts with what the vendor has"),
+    422: (InvalidRequest, "the request is wrong"),
+    429: (RateLimitExceeded, "the vendor's rate limit is reached"),
+}
+_LATER: Final = frozenset({408, 425})
+_NOT_MODIFIED: Final = 304
+
+
+def classify(response: Response) -> ConnectorError | None:
+    """The error that an answer's status stands for, or None."""
+    status = response.status
+    if status < 300 or status == _NOT_MODIFIED:  # noqa: PLR2004 - the 2xx
+        return None
+    code, message = vendor_words(response)
+    details: dict[str, Any] = {"status": status, "response": response}
+    details |= {"vendor_code": code, "vendor_message": message}
+    if status >= 500 or status in _LATER:  # noqa: PLR2004 - the 5xx
+        return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
+    if status < 400:  # noqa: PLR2004 - the 3xx
+        return VendorRejected(
+            f"the vendor redirects (HTTP {status}), and redirects are not followed.",
+            remedy="Correct the base_url or the path to where the vendor wants the request.",
+            **details,
+        )
+    kind, what = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
+    if kind is RateLimitExceeded:
+        details["by_vendor"] = True
+    said = f": {message}" if message else ""
+    return kind(f"{what} (HTTP {status}){said}.".replace("..", "."), **details)
+
+
+def vendor_words(response: Response) -> tuple[str | None, str | None]:
+    """The vendor's own code and message, where its answer has them in a usual place."""
+    try:
+        body = response.json()
+    except InvalidData:
+        return None, None
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(inner, str) and isinstance(body, dict):
+        # OAuth's form: {"error": code, "error_description": message}
+        return _shown(inner), _shown(body.get("error_description") or body.get("message"))
+    if not isinstance(inner, dict):
+        return None, None
+    code = next((inner[name] for name in ("code", "type", "error_code") if inner.get(name)), None)
+    words = ("message", "detail", "title", "error_message")
+    message = next((inner[name] for name in words if inner.get(name)), None)
+    return _shown(code), _shown(message)
+
+
+def _shown(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return Redaction().text(str(value)[:_LONGEST])

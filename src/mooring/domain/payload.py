@@ -1,0 +1,72 @@
+"""The fingerprint of what an idempotent function is given."""
+
+from __future__ import annotations
+
+import json
+
+from mooring.errors import InvalidData
+
+
+def payload_fingerprint(payload: object) -> bytes:
+    """A code that is the same for the same payload only: 1, 1.0, "1" and True all differ.
+
+    Mappings are compared without regard to the order of their keys.
+    """
+    import hashlib  # noqa: PLC0415 - loads a C library that most programs never need
+
+    try:
+        text = json.dumps(
+            _plain(payload), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        )
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidData(
+            f"A payload of type {type(payload).__name__} cannot be compared with a later one.",
+            field="payload",
+            remedy="Give the payload as bytes, or as what JSON can hold.",
+        ) from None
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _plain(value: object) -> object:
+    """`value` with its types told apart, in what JSON can hold."""
+    if isinstance(value, bytes):
+        return ["bytes", value.hex()]
+    if isinstance(value, dict):
+        return ["map", sorted(([_key(name), _plain(item)] for name, item in value.items()), key=_first)]
+    if isinstance(value, (list, tuple)):
+        return ["list", *map(_plain, value)]
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, (int, float)):
+        return [type(value).__name__, repr(value)]
+    return [f"{type(value).__module__}.{type(value).__qualname__}", _told(value)]
+
+
+def _key(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError
+    return name
+
+
+def _first(pair: list[object]) -> str:
+    return str(pair[0])
+
+
+def _told(value: object) -> object:
+    """Other values by their own canonical text: decimals, dates, enumerations, attrs values."""
+    from datetime import date, time  # noqa: PLC0415 - with decimals and enums, only where met
+    from decimal import Decimal  # noqa: PLC0415 - see above
+    from enum import Enum  # noqa: PLC0415 - see above
+    from uuid import UUID  # noqa: PLC0415 - see above
+
+    import attrs  # noqa: PLC0415 - see above
+
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if attrs.has(type(value)):
+        return _plain(attrs.asdict(value, recurse=False))  # type: ignore[call-overload]  # checked
+    raise TypeError

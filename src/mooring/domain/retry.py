@@ -1,0 +1,238 @@
+"""Whether to try again, and when.
+
+Laws:
+
+1. `max_attempts` is how many attempts there are in all, and every caller counts its own.
+2. A vendor's Retry-After is never undercut; where it is longer than the policy accepts there is
+   no further attempt, and the error carries the whole delay.
+3. What may have been processed is repeated only if repeating is harmless.
+4. At its cap a delay with jitter still spreads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
+
+import attrs
+
+from mooring.domain.durations import count, seconds
+from mooring.errors import ConfigurationError, ConnectionFailed, ConnectorError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+Predicate = Callable[[Exception], bool]
+
+BUGS: Final = (AssertionError, AttributeError, ImportError, NameError, NotImplementedError, TypeError)
+"""Errors of the program itself: trying again would only repeat them."""
+
+
+class Backoff(Enum):
+    """How delays grow from one attempt to the next."""
+
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+    FIBONACCI = "fibonacci"
+    DECORRELATED = "decorrelated"
+
+
+class Jitter(Enum):
+    """How a delay d is spread: not; over [0, d]; over [d/2, d]; or by a quarter either way.
+
+    Decorrelated backoff is a spread of its own and takes no other.
+    """
+
+    NONE = "none"
+    FULL = "full"
+    EQUAL = "equal"
+    QUARTER = "quarter"
+
+
+@attrs.frozen
+class RetryPolicy:
+    """How often and at what pace to try.
+
+    Attributes:
+        max_attempts: attempts in all, the first included.
+        base_delay: seconds before the second attempt, before jitter.
+        multiplier: the factor of exponential backoff.
+        max_delay: no computed delay is longer.
+        backoff: how delays grow.
+        jitter: how each is spread.
+        max_retry_after: a vendor that asks for a longer pause than this is not waited for.
+        retry_on: exception types, or a predicate, that say which errors are tried again; by
+            default those that say so of themselves, and of foreign errors all but the program's
+            own mistakes.
+    """
+
+    max_attempts: int = attrs.field(
+        default=3, validator=lambda _, __, value: count(value, "max_attempts")
+    )
+    base_delay: float = attrs.field(
+        default=1.0, converter=lambda value: seconds(value, "base_delay", zero=True)
+    )
+    multiplier: float = attrs.field(default=2.0)
+    max_delay: float = attrs.field(
+        default=30.0, converter=lambda value: seconds(value, "max_delay", zero=True)
+    )
+    backoff: Backoff = attrs.field(
+        default=Backoff.EXPONENTIAL, converter=Backoff, kw_only=True
+    )
+    jitter: Jitter = attrs.field(default=Jitter.FULL, converter=Jitter, kw_only=True)
+    max_retry_after: float = attrs.field(
+        default=60.0,
+        converter=lambda value: seconds(value, "max_retry_after", zero=True),
+        kw_only=True,
+    )
+    retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = attrs.field(
+        default=None, kw_only=True
+    )
+
+    @multiplier.validator
+    def _check_multiplier(self, _: Any, value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e6:
+            raise ConfigurationError(
+                f"{value!r} is not a growth.", path="multiplier", remedy="Give 1 or more."
+            )
+
+    @retry_on.validator
+    def _check_retry_on(self, _: Any, value: object) -> None:
+        types = value if isinstance(value, tuple) else (value,)
+        if value is not None and not callable(value) and not all(_is_error(kind) for kind in types):
+            raise ConfigurationError(
+                f"{value!r} does not say which errors to try again.",
+                path="retry_on",
+                remedy="Give exception types, or a function of the exception.",
+            )
+
+    @classmethod
+    def default(cls) -> RetryPolicy:
+        """Three attempts, one second apart at first."""
+        return cls()
+
+    @classmethod
+    def aggressive(cls) -> RetryPolicy:
+        """Five attempts, soon: for reads that somebody waits for."""
+        return cls(max_attempts=5, base_delay=0.5, max_delay=60.0)
+
+    @classmethod
+    def conservative(cls) -> RetryPolicy:
+        """Two attempts, two seconds apart: for vendors that are easily upset."""
+        return cls(max_attempts=2, base_delay=2.0, max_delay=30.0)
+
+    @classmethod
+    def none(cls) -> RetryPolicy:
+        """One attempt."""
+        return cls(max_attempts=1)
+
+    def retries(self, error: Exception) -> bool:
+        """Whether this error is worth another attempt at all."""
+        rule = self.retry_on
+        if rule is None:
+            if isinstance(error, ConnectorError):
+                return error.retryable
+            return not isinstance(error, BUGS)
+        if isinstance(rule, (type, tuple)):
+            return isinstance(error, rule)
+        return bool(rule(error))
+
+
+@attrs.frozen
+class Again:
+    """Try once more after `delay` seconds."""
+
+    delay: float
+
+
+@attrs.frozen
+class Stop:
+    """Do not try again; `retry_after` is when somebody else may, if that is known."""
+
+    reason: Literal["final", "attempts", "unsafe", "too_long", "deadline"]
+    retry_after: float | None = None
+
+
+def decide(
+    policy: RetryPolicy,
+    error: Exception,
+    *,
+    attempt: int,
+    repeatable: bool,
+    retry_after: float | None,
+    remaining: float,
+    previous: float,
+    draw: float,
+) -> Again | Stop:
+    """Whether to try again after attempt number `attempt` ended with `error`.
+
+    `repeatable` says that doing it twice does what doing it once does; `retry_after` is what the
+    vendor asked for; `remaining` is what is left of the deadline; `previous` is the last delay and
+    `draw` a number from [0, 1).
+    """
+    if not policy.retries(error):
+        return Stop("final", retry_after)
+    if not repeatable and not is_unsent(error):
+        return Stop("unsafe", retry_after)
+    if attempt >= policy.max_attempts:
+        return Stop("attempts", retry_after)
+    pause = delay(policy, attempt, previous=previous, draw=draw)
+    if retry_after is not None:
+        if retry_after > policy.max_retry_after:
+            return Stop("too_long", retry_after)
+        pause = max(pause, retry_after)
+    if pause >= remaining:
+        return Stop("deadline", pause)
+    return Again(pause)
+
+
+def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
+    """Seconds between attempt number `attempt` and the next."""
+    cap, base = policy.max_delay, policy.base_delay
+    match policy.backoff:
+        case Backoff.FIXED:
+            full = base
+        case Backoff.LINEAR:
+            full = base * attempt
+        case Backoff.FIBONACCI:
+            full = base * _fibonacci(min(attempt, 90))
+        case Backoff.EXPONENTIAL:
+            full = _power(base, policy.multiplier, attempt - 1, cap)
+        case Backoff.DECORRELATED:
+            least = min(base, cap)
+            return least + draw * (max(least, min(cap, 3 * (previous or base))) - least)
+    full = min(full, cap)
+    match policy.jitter:
+        case Jitter.NONE:
+            return full
+        case Jitter.FULL:
+            return draw * full
+        case Jitter.EQUAL:
+            return full * (1 + draw) / 2
+        case Jitter.QUARTER:
+            return min(full, cap / 1.25) * (0.75 + draw / 2)
+
+
+def is_unsent(error: Exception) -> bool:
+    """Whether it is certain that no byte of the request reached the vendor."""
+    return isinstance(error, ConnectionFailed) and not error.may_have_been_processed
+
+
+def _power(base: float, factor: float, exponent: int, cap: float) -> float:
+    try:
+        return base * factor**exponent
+    except OverflowError:
+        return cap
+
+
+def _fibonacci(number: int) -> int:
+    first, second = 1, 1
+    for _ in range(number - 1):
+        first, second = second, first + second
+    return first
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)

@@ -1,0 +1,391 @@
+"""The two faces of a connector manager: the same calls, plain and awaited."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from mooring._bridge import awaited, blocking, run_now, step_later, step_now, with_signature_of
+from mooring.errors import ConfigurationError
+from mooring.services.calling import Calling
+from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
+from mooring.wiring import Ports, awaited_core, plain_core
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mooring.domain.http import Request
+    from mooring.domain.service import Service
+    from mooring.ports.chance import Ids, Randomness
+    from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
+    from mooring.ports.credentials import AsyncCredentialProvider, CredentialProvider
+    from mooring.ports.gather import AsyncGather, Gather
+    from mooring.ports.http import AsyncHttpClient, HttpClient
+    from mooring.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
+    from mooring.ports.locks import AsyncLocks, Locks
+    from mooring.ports.observer import Observer
+    from mooring.ports.state import AsyncStateStorage, StateStorage
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ConnectorManager:
+    """Calls services through their protections.
+
+    Safe to share between threads. Every port that is not given has an embedded default; `state`
+    decides who shares circuits, limits and keys: by default this manager alone.
+
+    Args:
+        services: everything that may be called.
+        http: sends requests.
+        state: holds circuits, limits, budgets and idempotency keys.
+        credentials: knows the credentials of services that ask for them.
+        log: keeps an entry for every call.
+        observers: are handed every event.
+        clock, sleeper, ids, randomness, locks, gather: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[Service],
+        *,
+        http: HttpClient | None = None,
+        state: StateStorage | None = None,
+        credentials: CredentialProvider | None = None,
+        log: IntegrationLogger | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        ids: Ids | None = None,
+        randomness: Randomness | None = None,
+        locks: Locks | None = None,
+        gather: Gather | None = None,
+    ) -> None:
+        self._ports = Ports(
+            http=http,
+            state=state,
+            credentials=credentials,
+            log=log,
+            observers=tuple(observers),
+            clock=clock,
+            sleeper=sleeper,
+            ids=ids,
+            randomness=randomness,
+            locks=locks,
+            gather=gather,
+        )
+        services = tuple(services)
+        refuse_awaited_transforms(services)
+        self._wired = plain_core(self._ports)
+        self._flows = Calling(self._wired.core, services)
+
+    call = blocking(Calling.call)
+    call_many = blocking(Calling.call_many)
+    circuit_state = blocking(Calling.circuit_state)
+    set_circuit = blocking(Calling.set_circuit)
+    resolve_key = blocking(Calling.resolve_key)
+
+    def stream(
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> StreamedAnswer:
+        """Send a request and return as soon as the answer's headers are there.
+
+        Use it as a context manager and iterate over it for the pieces of the body. The deadline
+        covers the body; leaving early is neutral for the circuit.
+        """
+        return StreamedAnswer(
+            run_now(
+                self._flows.stream(
+                    service,
+                    request,
+                    tenant=tenant,
+                    endpoint=endpoint,
+                    timeout=timeout,
+                    request_id=request_id,
+                )
+            )
+        )
+
+    def run(
+        self,
+        service: str,
+        function: Callable[[], R],
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        payload: object = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> R:
+        """Call `function` under the protections of a service.
+
+        Args:
+            service: the name of a configured service.
+            function: what to protect; it is called once for each attempt.
+            tenant: whose limits, circuit and keys to use.
+            endpoint: the endpoint whose settings apply.
+            idempotency_key: names this one effect: a repeat gets a copy of the same answer.
+            payload: what the effect is made of; the same key with another payload is a conflict.
+            timeout: seconds for the whole call instead of the service's. A plain function that
+                overruns cannot be stopped; no attempt begins after the deadline.
+            request_id: a correlation id instead of a new one.
+
+        Raises:
+            ConnectorError: what kept the function from being called or its answer from counting.
+            Exception: whatever the function's last attempt raised.
+        """
+        value, error = run_now(
+            self._flows.run(
+                service,
+                step_now(function),
+                tenant=tenant,
+                endpoint=endpoint,
+                idempotency_key=idempotency_key,
+                payload=payload,
+                timeout=timeout,
+                request_id=request_id,
+            )
+        )
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # Else the traceback holds this frame, and the frame the error.
+                del error
+        return value  # type: ignore[no-any-return]  # what the function returned
+
+    def protect(
+        self, service: str, *, tenant: str | None = None, endpoint: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a plain function so that every call of it goes through `run`."""
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            refuse_generator(function)
+            if inspect.iscoroutinefunction(function):
+                raise ConfigurationError(
+                    f"{function.__qualname__} is asynchronous, and this manager is not.",
+                    path="function",
+                    remedy="Use AsyncConnectorManager.",
+                )
+
+            @functools.wraps(function)
+            def protected(*args: P.args, **kwargs: P.kwargs) -> R:
+                step = functools.partial(function, *args, **kwargs)
+                return self.run(service, step, tenant=tenant, endpoint=endpoint)
+
+            return protected
+
+        return decorate
+
+    def close(self) -> None:
+        """Give back the connections that this manager opened itself."""
+        made = self._wired.own_http()
+        if made is not None:
+            made.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncConnectorManager:
+    """Calls services through their protections; awaited, and otherwise as `ConnectorManager`.
+
+    Safe to share between tasks. Its ports are the asynchronous ones.
+
+    Args:
+        services: everything that may be called.
+        http: sends requests.
+        state: holds circuits, limits, budgets and idempotency keys.
+        credentials: knows the credentials of services that ask for them.
+        log: keeps an entry for every call.
+        observers: are handed every event.
+        clock, sleeper, ids, randomness, locks, gather: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[Service],
+        *,
+        http: AsyncHttpClient | None = None,
+        state: AsyncStateStorage | None = None,
+        credentials: AsyncCredentialProvider | None = None,
+        log: AsyncIntegrationLogger | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: AsyncSleeper | None = None,
+        ids: Ids | None = None,
+        randomness: Randomness | None = None,
+        locks: AsyncLocks | None = None,
+        gather: AsyncGather | None = None,
+    ) -> None:
+        self._ports = Ports(
+            http=http,
+            state=state,
+            credentials=credentials,
+            log=log,
+            observers=tuple(observers),
+            clock=clock,
+            sleeper=sleeper,
+            ids=ids,
+            randomness=randomness,
+            locks=locks,
+            gather=gather,
+        )
+        self._wired = awaited_core(self._ports)
+        self._flows = Calling(self._wired.core, services)
+
+    call = awaited(Calling.call)
+    call_many = awaited(Calling.call_many)
+    circuit_state = awaited(Calling.circuit_state)
+    set_circuit = awaited(Calling.set_circuit)
+    resolve_key = awaited(Calling.resolve_key)
+
+    async def stream(
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> AsyncStreamedAnswer:
+        """Send a request and return as soon as the answer's headers are there.
+
+        Use it as a context manager and iterate over it for the pieces of the body. The deadline
+        covers the body; leaving early is neutral for the circuit.
+        """
+        return AsyncStreamedAnswer(
+            await self._flows.stream(
+                service,
+                request,
+                tenant=tenant,
+                endpoint=endpoint,
+                timeout=timeout,
+                request_id=request_id,
+            )
+        )
+
+    async def run(
+        self,
+        service: str,
+        function: Callable[[], Awaitable[R]],
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        payload: object = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> R:
+        """Call `function` under the protections of a service.
+
+        Args:
+            service: the name of a configured service.
+            function: what to protect; it is called once for each attempt.
+            tenant: whose limits, circuit and keys to use.
+            endpoint: the endpoint whose settings apply.
+            idempotency_key: names this one effect: a repeat gets a copy of the same answer.
+            payload: what the effect is made of; the same key with another payload is a conflict.
+            timeout: seconds for the whole call instead of the service's. A plain function that
+                overruns cannot be stopped; no attempt begins after the deadline.
+            request_id: a correlation id instead of a new one.
+
+        Raises:
+            ConnectorError: what kept the function from being called or its answer from counting.
+            Exception: whatever the function's last attempt raised.
+        """
+        value, error = await self._flows.run(
+            service,
+            step_later(function),
+            tenant=tenant,
+            endpoint=endpoint,
+            idempotency_key=idempotency_key,
+            payload=payload,
+            timeout=timeout,
+            request_id=request_id,
+        )
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # Else the traceback holds this frame, and the frame the error.
+                del error
+        return value  # type: ignore[no-any-return]  # what the function returned
+
+    def protect(
+        self, service: str, *, tenant: str | None = None, endpoint: str | None = None
+    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
+        """Decorate an asynchronous function so that every call of it goes through `run`."""
+
+        def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+            refuse_generator(function)
+
+            @functools.wraps(function)
+            async def protected(*args: P.args, **kwargs: P.kwargs) -> R:
+                step = functools.partial(function, *args, **kwargs)
+                return await self.run(service, step, tenant=tenant, endpoint=endpoint)
+
+            return protected
+
+        return decorate
+
+    async def close(self) -> None:
+        """Give back the connections that this manager opened itself."""
+        made = self._wired.own_http()
+        if made is not None:
+            await made.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def refuse_generator(function: Callable[..., Any]) -> None:
+    """A generator's body runs after its protection has left, so it is refused."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"{function.__qualname__} is a generator: its body would run unprotected.",
+            path="function",
+            remedy="Protect what happens inside it instead.",
+        )
+
+
+def refuse_awaited_transforms(services: Iterable[Service]) -> None:
+    """A transform that must be awaited cannot run on the synchronous face."""
+    for service in services:
+        for owner in (service, *service.endpoints):
+            for kind in ("request_transforms", "response_transforms"):
+                for transform in getattr(owner, kind):
+                    if inspect.iscoroutinefunction(transform):
+                        raise ConfigurationError(
+                            f"{transform.__qualname__} is asynchronous, and this manager is not.",
+                            path=f"services.{service.name}.{kind}",
+                            remedy="Give a plain function, or use AsyncConnectorManager.",
+                        )

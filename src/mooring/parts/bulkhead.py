@@ -1,0 +1,78 @@
+"""A bulkhead on its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring._bridge import run_now
+from mooring.domain.service import BulkheadConfig, Service
+from mooring.errors import BulkheadFull
+from mooring.parts.base import CENTURY
+from mooring.parts.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mooring.ports.observer import Observer
+    from mooring.services.core import Core
+
+
+class Bulkhead(Guard[object]):
+    """Lets at most so many calls be under way at once, so that one vendor cannot take every worker.
+
+    Threads and tasks are counted apart: a bulkhead is meant to be used in one colour.
+
+    Args:
+        max_concurrent: calls at once.
+        max_waiting: callers that may wait for a place, in order of arrival.
+        max_wait: seconds that each may wait; by default as long as it takes.
+        name: for messages.
+        observers: are handed every event.
+    """
+
+    def __init__(
+        self,
+        max_concurrent: int,
+        max_waiting: int = 0,
+        *,
+        max_wait: float | None = None,
+        name: str = "bulkhead",
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        config = BulkheadConfig(max_concurrent, max_waiting, max_wait)
+        service = Service(name, bulkhead=config, circuit=None, retry=None)
+        super().__init__(service, observers=observers)
+        self._config = config
+        self._wait = CENTURY if config.max_wait is None else config.max_wait
+
+    def _ticket(self) -> object:
+        return object()
+
+    def _enter(self, ticket: object) -> None:
+        if not run_now(self._acquire(self._now, ticket)):
+            raise self._full()
+
+    async def _enter_later(self, ticket: object) -> None:
+        if not await self._acquire(self._later, ticket):
+            raise self._full()
+
+    async def _acquire(self, core: Core, ticket: object) -> bool:
+        return await core.acquire(
+            self._plan.bulkhead_key,
+            ticket,
+            places=self._config.max_concurrent,
+            queue=self._config.max_waiting,
+            timeout=self._wait,
+        )
+
+    def _leave(self, ticket: object, error: BaseException | None) -> None:
+        for colour in ("_now", "_later"):
+            core: Core | None = self.__dict__.get(colour)
+            if core is not None:
+                core.release(self._plan.bulkhead_key, ticket)
+
+    def _full(self) -> BulkheadFull:
+        return BulkheadFull(
+            f"{self._config.max_concurrent} calls are under way already.",
+            service=self._plan.service.name,
+        )

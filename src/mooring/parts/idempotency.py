@@ -1,0 +1,199 @@
+"""Idempotency on its own: one effect per key."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+import attrs
+
+from mooring._bridge import run_now, step_later, step_now
+from mooring.domain.durations import micros, seconds
+from mooring.domain.idempotency import Resolve, checked_key
+from mooring.domain.payload import payload_fingerprint
+from mooring.domain.service import Service
+from mooring.errors import ConnectorError
+from mooring.parts.base import Part, is_async, refuse_generator
+from mooring.services.attempts import attempt
+from mooring.services.idempotency import Once, act_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
+    from mooring.ports.observer import Observer
+    from mooring.ports.state import AsyncStateStorage, StateStorage
+    from mooring.services.attempts import AttemptStep, Ending
+    from mooring.services.core import Core
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@attrs.frozen
+class Answered(Generic[R]):
+    """A value, and whether it is the stored one of an earlier call with the same key."""
+
+    value: R
+    replayed: bool
+
+
+class Idempotency(Part):
+    """Lets a function act once per key, and gives every repeat a copy of the first answer.
+
+    A repeat while the first is still acting waits for its answer. A function that ends in an error
+    which does not prove that nothing was done leaves the key unknown: a repeat raises
+    `OutcomeUnknown` until `resolve` settles it.
+
+    Args:
+        name: whose keys they are; parts of one name and store share them.
+        storage: where keys and answers live; by default in this part alone.
+        ttl: seconds for which an answer is replayed.
+        timeout: seconds that acting may take before the key can be taken over.
+        remembered: seconds for which what is called honours the key itself, so that it may be
+            called again with the same key although its answer was lost; 0 if it knows no keys.
+        nothing_done: exceptions which prove that nothing was done, so that the key is free again.
+        encode, decode: make an answer storable and give it back; by default it is copied.
+        observers, clock, sleeper, async_sleeper: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "idempotency",
+        storage: StateStorage | AsyncStateStorage | None = None,
+        ttl: float = 86_400.0,
+        timeout: float = 30.0,
+        remembered: float = 0.0,
+        nothing_done: type[Exception] | tuple[type[Exception], ...] = (),
+        encode: Callable[[Any], Any] = copy.deepcopy,
+        decode: Callable[[Any], Any] = copy.deepcopy,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+    ) -> None:
+        service = Service(name, circuit=None, retry=None, timeout=timeout, idempotency_ttl=ttl)
+        super().__init__(
+            service,
+            storage=storage,
+            observers=observers,
+            clock=clock,
+            sleeper=sleeper,
+            async_sleeper=async_sleeper,
+        )
+        self._remembered = seconds(remembered, "remembered", zero=True)
+        self._nothing_done = nothing_done if isinstance(nothing_done, tuple) else (nothing_done,)
+        self._encode = encode
+        self._decode = decode
+
+    @overload
+    def call(
+        self,
+        key: str,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def call(
+        self, key: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    def call(self, key: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call `function` once for `key`; the arguments are the payload of the key."""
+        bound = functools.partial(function, *args, **kwargs)
+        payload = [list(args), kwargs]
+        if is_async(function):
+            return self._value_later(key, bound, payload)
+        return self.answer(key, bound, payload=payload).value
+
+    def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
+        """As `call`, with a payload of its own; says whether the answer is a replayed one."""
+        ending, replayed = run_now(self._act(self._now, key, step_now(function), payload))
+        return _answered(ending, replayed=replayed)
+
+    async def aanswer(
+        self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
+    ) -> Answered[R]:
+        """As `answer`, awaited."""
+        ending, replayed = await self._act(self._later, key, step_later(function), payload)
+        return _answered(ending, replayed=replayed)
+
+    def __call__(
+        self, key: Callable[P, str], /
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a function; `key` makes the key from the arguments of each call."""
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            refuse_generator(function)
+            if is_async(function):
+
+                @functools.wraps(function)
+                async def later(*args: P.args, **kwargs: P.kwargs) -> Any:
+                    return await self.call(key(*args, **kwargs), function, *args, **kwargs)
+
+                return later  # type: ignore[return-value]  # R is a coroutine's here
+
+            @functools.wraps(function)
+            def once(*args: P.args, **kwargs: P.kwargs) -> R:
+                return self.call(key(*args, **kwargs), function, *args, **kwargs)
+
+            return once
+
+        return decorate
+
+    def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
+        """Settle an unknown key after a look-up: done, with its answer, or never done."""
+        return run_now(self._now.execute(self._resolve(key, done, answer)))  # type: ignore[no-any-return]
+
+    async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
+        """Settle an unknown key after a look-up; awaited."""
+        return await self._later.execute(self._resolve(key, done, answer))  # type: ignore[no-any-return]
+
+    async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:
+        return (await self.aanswer(key, function, payload=payload)).value
+
+    def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public
+        stored = ("value", self._encode(answer)) if done else None
+        ttl = micros(self._plan.service.idempotency_ttl)
+        return Resolve(self._plan.claim_key(checked_key(key)), done=done, ttl=ttl, answer=stored)
+
+    async def _act(
+        self, core: Core, key: str, step: AttemptStep, payload: object
+    ) -> tuple[Ending, bool]:
+        plan, key = self._plan, checked_key(key)
+        once = Once(
+            key=key,
+            at=plan.claim_key(key),
+            fingerprint=payload_fingerprint(payload),
+            target=plan.service.name,
+            remembered=self._remembered,
+            ttl=plan.service.idempotency_ttl,
+            encode=self._encode,
+            decode=self._decode,
+            lookup=f"the effect of key {key!r}",
+            nothing_done=self._nothing_done,
+        )
+        call = self._begin(core)
+        call.key = key
+        try:
+            ending = await act_once(core, call, once, lambda: attempt(core, call, step))
+        except ConnectorError as error:
+            ending = None, error
+        if isinstance(ending[1], ConnectorError):
+            call.sign(core, ending[1])
+        return ending, call.replayed
+
+
+def _answered(ending: Ending, *, replayed: bool) -> Answered[Any]:
+    value, error = ending
+    if error is not None:
+        try:
+            raise error
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del error, ending
+    return Answered(value, replayed)

@@ -1,0 +1,201 @@
+"""A rate limiter on its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring._bridge import run_now
+from mooring.domain.admission import Admission, Answer, Gates, GiveBack, Pause
+from mooring.domain.durations import FOREVER, SECOND, micros, seconds
+from mooring.domain.keys import state_key
+from mooring.domain.service import Service
+from mooring.errors import ConfigurationError
+from mooring.parts.base import CENTURY
+from mooring.parts.guard import Guard
+from mooring.services.admission import be_admitted, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mooring.domain.admission import Admitted
+    from mooring.domain.rate_limit import RateLimitConfig
+    from mooring.domain.state import Command, Ticket
+    from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
+    from mooring.ports.observer import Observer
+    from mooring.ports.state import AsyncStateStorage, StateStorage
+    from mooring.services.core import Core
+
+_KEYS = 1_000
+
+
+class Reservation:
+    """A grant that lies `delay` seconds ahead, and may be given back until then."""
+
+    __slots__ = ("_cancel", "delay")
+
+    def __init__(self, delay: float, cancel: Callable[[], None]) -> None:
+        self.delay = delay
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """Give it back, as far as no later grant counted on it; again does nothing."""
+        cancel, self._cancel = self._cancel, _nothing
+        cancel()
+
+
+def _nothing() -> None:
+    """There is nothing left to give back."""
+
+
+class RateLimiter(Guard[None]):
+    """Lets calls through no faster than its limits allow, in order of arrival.
+
+    Args:
+        limits: what is allowed; several grant jointly or not at all.
+        name: whose limit it is; limiters of one name and store share it.
+        storage: where the buckets live; by default in this limiter alone.
+        timeout: seconds that a caller waits at most; by default as long as it takes.
+        observers, clock, sleeper, async_sleeper: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        *limits: RateLimitConfig,
+        name: str = "limiter",
+        storage: StateStorage | AsyncStateStorage | None = None,
+        timeout: float | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+    ) -> None:
+        if not limits:
+            raise ConfigurationError(
+                "A limiter needs a limit.",
+                path="limits",
+                remedy="Give one, such as RateLimitConfig.per_second(10).",
+            )
+        service = Service(
+            name,
+            limits=limits,
+            circuit=None,
+            retry=None,
+            timeout=CENTURY if timeout is None else timeout,
+        )
+        super().__init__(
+            service,
+            storage=storage,
+            observers=observers,
+            clock=clock,
+            sleeper=sleeper,
+            async_sleeper=async_sleeper,
+        )
+        self._limits = service.limits
+        self._questions: dict[tuple[str | None, int], Admission] = {}
+        self._question = self._ask(None, 1)
+
+    def acquire(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+    ) -> None:
+        """Take `cost` tokens of `key`, waiting for them; fail at once if that takes too long."""
+        core = self._now
+        question = self._timed(self._ask(key, cost), timeout)
+        admitted = run_now(core.execute(question))
+        if admitted[0] or admitted[1]:
+            run_now(be_admitted(core, self._begin(core, timeout), question, admitted))
+
+    async def aacquire(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+    ) -> None:
+        """Take `cost` tokens of `key`, waiting for them; awaited."""
+        core = self._later
+        question = self._timed(self._ask(key, cost), timeout)
+        admitted: Admitted = await core.execute(question)
+        if admitted[0] or admitted[1]:
+            await be_admitted(core, self._begin(core, timeout), question, admitted)
+
+    def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
+        """Take `cost` tokens of `key` if they are there now."""
+        question = self._ask(key, cost).evolve(within=0)
+        return not run_now(self._now.execute(question))[0]
+
+    async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
+        """Take `cost` tokens of `key` if they are there now; awaited."""
+        question = self._ask(key, cost).evolve(within=0)
+        return not (await self._later.execute(question))[0]
+
+    def reserve(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+    ) -> Reservation:
+        """Take a place in the queue without waiting in it; fail at once if it is too far back."""
+        return run_now(self._reserve(self._now, cost, key, timeout))
+
+    async def areserve(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+    ) -> Reservation:
+        """Take a place in the queue without waiting in it; awaited."""
+        return await self._reserve(self._later, cost, key, timeout)
+
+    def pause(self, delay: float, *, key: str | None = None) -> None:
+        """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
+        run_now(self._now.execute(self._pause(delay, key)))
+
+    async def apause(self, delay: float, *, key: str | None = None) -> None:
+        """Grant nothing of `key` for `delay` seconds; awaited."""
+        await self._later.execute(self._pause(delay, key))
+
+    async def _reserve(
+        self, core: Core, cost: int, key: str | None, timeout: float | None
+    ) -> Reservation:
+        question = self._timed(self._ask(key, cost), timeout).evolve(ticketed=True)
+        answer, wait, _, tickets = await core.execute(question)
+        if answer is not Answer.GO:
+            raise refusal(core, self._begin(core, timeout), answer, wait)
+        gates = question.gates
+        return Reservation(wait / SECOND, lambda: self._give_back(core, gates, tickets))
+
+    def _give_back(self, core: Core, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
+        core.post(GiveBack(gates, tickets))
+
+    def _pause(self, delay: float, key: str | None) -> Command[None]:
+        return Pause(self._ask(key, 1).gates, micros(seconds(delay, "delay")))
+
+    def _ask(self, key: str | None, cost: int) -> Admission:
+        question = self._questions.get((key, cost))
+        if question is None:
+            for limit in self._limits:
+                limit.check_cost(cost)
+            question = self._admission(key, cost)
+            if len(self._questions) >= _KEYS:
+                self._questions.clear()
+            self._questions[key, cost] = question
+        return question
+
+    def _admission(self, key: str | None, cost: int) -> Admission:
+        gates = self._plan.gates
+        if key is not None:
+            name = self._plan.service.name
+            keys = [
+                state_key("limit", name, None, "of", key, limit.rule.shape, str(number))
+                for number, limit in enumerate(self._limits)
+            ]
+            gates = Gates(limits=gates.limits, limit_keys=keys)
+        within = min(self._plan.limit_wait, FOREVER)
+        return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))
+
+    def _timed(self, question: Admission, timeout: float | None) -> Admission:
+        if timeout is None:
+            return question
+        return question.evolve(within=micros(seconds(timeout, "timeout", zero=True)))
+
+    def _ticket(self) -> None:
+        return None
+
+    def _enter(self, ticket: None) -> None:
+        self.acquire()
+
+    async def _enter_later(self, ticket: None) -> None:
+        await self.aacquire()
+
+    def _leave(self, ticket: None, error: BaseException | None) -> None:
+        """What was granted is spent."""

@@ -1,0 +1,220 @@
+"""Retrying on its own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
+
+from mooring._bridge import run_now, step_later, step_now
+from mooring.domain.retry import Again, RetryPolicy, decide
+from mooring.domain.service import Service
+from mooring.errors import ConnectorError
+from mooring.parts.base import CENTURY, Part, is_async, refuse_generator
+from mooring.services.attempts import attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from mooring.ports.chance import Randomness
+    from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
+    from mooring.ports.observer import Observer
+    from mooring.services.call import Call
+    from mooring.services.core import Core
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class RetryHandler(Part):
+    """Tries again what may succeed later.
+
+    A call, a decorator, and a loop: `for attempt in retry:` with `with attempt:` as its body, or
+    `async for` with the same body. One handler may be shared by any number of callers: each has
+    its own count.
+
+    Args:
+        policy: how often and at what pace.
+        name: for messages and events.
+        timeout: seconds for all attempts and pauses together; by default as long as it takes.
+        observers, clock, sleeper, async_sleeper, randomness: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy | None = None,
+        *,
+        name: str = "retry",
+        timeout: float | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        service = Service(
+            name,
+            retry=policy or RetryPolicy.default(),
+            circuit=None,
+            timeout=CENTURY if timeout is None else timeout,
+        )
+        super().__init__(
+            service,
+            observers=observers,
+            clock=clock,
+            sleeper=sleeper,
+            async_sleeper=async_sleeper,
+            randomness=randomness,
+        )
+
+    @overload
+    def call(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call `function` until it succeeds or there is no sense in going on."""
+        bound = functools.partial(function, *args, **kwargs) if args or kwargs else function
+        if is_async(function):
+            return self._call_later(bound)
+        core = self._now
+        value, error = run_now(attempt(core, self._begin(core), step_now(bound)))
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # Else the traceback holds this frame, and the frame the error.
+                del error
+        return value
+
+    async def _call_later(self, function: Callable[[], Any]) -> Any:
+        core = self._later
+        value, error = await attempt(core, self._begin(core), step_later(function))
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+        return value
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Decorate `function` so that every call of it is retried."""
+        refuse_generator(function)
+        if is_async(function):
+
+            @functools.wraps(function)
+            async def later(*args: Any, **kwargs: Any) -> Any:
+                return await self._call_later(functools.partial(function, *args, **kwargs))
+
+            return later
+
+        @functools.wraps(function)
+        def now(*args: Any, **kwargs: Any) -> Any:
+            return self.call(function, *args, **kwargs)
+
+        return now
+
+    def __iter__(self) -> Attempts:
+        return Attempts(self._now, self._begin(self._now))
+
+    def __aiter__(self) -> AsyncAttempts:
+        return AsyncAttempts(self._later, self._begin(self._later))
+
+
+class _Loop:
+    """The attempts of one loop, and what the last one's body came to."""
+
+    def __init__(self, core: Core, call: Call) -> None:
+        self._core = core
+        self._call = call
+        self._again = True
+        self._pause = 0.0
+        self._previous = 0.0
+
+    def _next(self) -> Attempt:
+        self._again = False
+        self._call.attempts += 1
+        return Attempt(self, self._call.attempts)
+
+    def judge(self, error: Exception) -> bool:
+        """Whether the loop goes on after `error`."""
+        call, core = self._call, self._core
+        decision = decide(
+            call.plan.retry,
+            error,
+            attempt=call.attempts,
+            repeatable=True,
+            retry_after=None,
+            remaining=call.remaining(core) / 1e9,
+            previous=self._previous,
+            draw=core.fraction(),
+        )
+        if not isinstance(decision, Again):
+            if isinstance(error, ConnectorError):
+                call.sign(core, error)
+            return False
+        self._again = True
+        self._pause = self._previous = decision.delay
+        return True
+
+
+class Attempts(_Loop):
+    """The attempts of a `for` loop."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Attempt:
+        if not self._again:
+            raise StopIteration
+        if self._pause:
+            run_now(self._core.sleep(self._pause))
+        return self._next()
+
+
+class AsyncAttempts(_Loop):
+    """The attempts of an `async for` loop."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Attempt:
+        if not self._again:
+            raise StopAsyncIteration
+        if self._pause:
+            await self._core.sleep(self._pause)
+        return self._next()
+
+
+class Attempt:
+    """One turn of a retry loop: `with attempt:` around what is tried.
+
+    An error that is worth another attempt is kept inside; any other leaves the loop.
+    """
+
+    __slots__ = ("_loop", "number")
+
+    def __init__(self, loop: _Loop, number: int) -> None:
+        self._loop = loop
+        self.number = number
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        return isinstance(error, Exception) and self._loop.judge(error)
+
+

@@ -1,0 +1,182 @@
+"""One attempt after another, until there is an answer or no sense in going on.
+
+Every attempt is admitted first and judged afterwards. A success through a closed circuit leaves
+no trace; whatever else happened is recorded at once. An interruption is neutral: it gives back
+what was taken, and is never tried again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mooring.domain import retry
+from mooring.domain.admission import Pause, Report
+from mooring.domain.circuit import Outcome
+from mooring.domain.durations import micros
+from mooring.domain.events import AttemptFinished, CircuitChanged, RetryScheduled, VendorPaused
+from mooring.domain.health import health, may_have_acted
+from mooring.domain.retry import Again
+from mooring.errors import ConnectorError, DeadlineExceeded, StorageUnavailable
+from mooring.services.admission import be_admitted
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mooring.domain.admission import Admission
+    from mooring.domain.circuit import Permit
+    from mooring.services.call import Call
+    from mooring.services.core import Core
+
+Ending: TypeAlias = "tuple[Any, Exception | None]"
+"""How a step or a call ended, as a value: what it gave, or the error it ended with."""
+
+AttemptStep: TypeAlias = "Callable[[Call], Awaitable[Ending]]"
+
+
+async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
+    """Try `step` as the call's plan says, and return how it ended at last."""
+    plan = call.plan
+    question = plan.admission
+    if question is not None and call.claim is not None:
+        question = question.evolve(claim=call.claim, within=_within(core, call))
+    renewals = 0
+    pause = 0.0
+    while True:
+        value, error = await once(core, call, question, step)
+        if error is None:
+            return value, None
+        if call.renewed:
+            call.renewed = False
+            renewals += 1
+            continue
+        if call.refused:
+            return None, error
+        decision = retry.decide(
+            plan.retry,
+            error,
+            attempt=call.attempts - renewals,
+            repeatable=call.repeatable,
+            retry_after=call.pause,
+            remaining=call.remaining(core) / 1e9,
+            previous=pause,
+            draw=core.fraction(),
+        )
+        if not isinstance(decision, Again):
+            if decision.retry_after is not None and isinstance(error, ConnectorError):
+                error.retry_at = core.utc() + timedelta(seconds=decision.retry_after)
+            return None, error
+        pause = decision.delay
+        if core.observers:
+            core.tell(
+                RetryScheduled(
+                    **call.told(core),
+                    attempt=call.attempts,
+                    delay=pause,
+                    error=type(error).__name__,
+                )
+            )
+        if pause:
+            await core.sleep(pause)
+            if call.remaining(core) <= 0:
+                return None, out_of_time(call)
+        if question is not None:
+            question = question.evolve(retry=True, within=_within(core, call), token=0)
+        call.last = error
+
+
+async def once(core: Core, call: Call, question: Admission | None, step: AttemptStep) -> Ending:
+    """One attempt: admission, the step itself, and what is recorded of it."""
+    plan = call.plan
+    permit: Permit | None = None
+    try:
+        if question is not None:
+            admitted = await core.execute(question)
+            if admitted[0] or admitted[1]:
+                call.token = 0
+                try:
+                    permit = await be_admitted(core, call, question, admitted)
+                except ConnectorError as refusal:
+                    refusal.__cause__ = call.last
+                    call.refused = True
+                    return None, refusal
+            else:
+                permit = admitted[2]
+        call.attempts += 1
+        acted, call.pause = call.acted, None
+        began = core.nanoseconds() if plan.slow is not None or core.observers else 0
+        value, error = await step(call)
+        if error is None and call.keeps_permit:
+            call.permit, permit = permit, None
+        elif error is None and not began and (permit is None or not permit[2]):
+            permit = None
+        else:
+            outcome = _outcome(core, call, began, error)
+            await _record(core, call, permit, outcome)
+            permit = None
+    finally:
+        if permit is not None:
+            core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter))
+    if error is not None:
+        call.acted = acted or may_have_acted(error)
+    if call.pause is not None and plan.gates.limits:
+        await _keep_pause(core, call, call.pause)
+    return value, error
+
+
+def _within(core: Core, call: Call) -> int:
+    """How long the next attempt may queue, in microseconds."""
+    return max(0, min(call.plan.limit_wait, call.remaining(core) // 1000))
+
+
+def _outcome(core: Core, call: Call, began: int, error: Exception | None) -> Outcome:
+    """How the circuit counts what just ended, with the event that tells of it."""
+    outcome = Outcome.GOOD if error is None else health(error)
+    if not began:
+        return outcome
+    took = core.nanoseconds() - began
+    slow = call.plan.slow is not None and took > call.plan.slow
+    if slow and outcome is Outcome.GOOD:
+        outcome = Outcome.SLOW
+    if core.observers:
+        core.tell(
+            AttemptFinished(
+                **call.told(core),
+                attempt=call.attempts,
+                duration=took / 1e9,
+                error=None if error is None else type(error).__name__,
+                status=call.status,
+                slow=slow,
+            )
+        )
+    return outcome
+
+
+async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
+    if permit is None or (outcome is Outcome.GOOD and not permit[2]):
+        return
+    try:
+        changed = await core.execute(Report(call.plan.gates, permit, outcome, core.reporter))
+    except StorageUnavailable:
+        # The call itself has ended; a store that is away must not take its answer with it.
+        return
+    if changed is not None and core.observers:
+        core.tell(CircuitChanged(**call.told(core), state=changed))
+
+
+async def _keep_pause(core: Core, call: Call, pause: float) -> None:
+    """Make every caller keep the pause that the vendor asked for."""
+    try:
+        await core.execute(Pause(call.plan.gates, micros(pause)))
+    except StorageUnavailable:
+        return
+    if core.observers:
+        core.tell(VendorPaused(**call.told(core), delay=pause))
+
+
+def out_of_time(call: Call) -> DeadlineExceeded:
+    """The error of a call whose deadline has passed."""
+    return DeadlineExceeded(
+        f"the deadline of {(call.deadline - call.started) / 1e9:g} s has passed.",
+        may_have_been_processed=call.acted,
+    )

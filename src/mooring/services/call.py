@@ -1,0 +1,104 @@
+"""One call under way: what its steps have to tell each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mooring.domain.circuit import Permit
+    from mooring.domain.plan import Plan
+    from mooring.errors import ConnectorError
+    from mooring.services.core import Core
+
+
+class Call:
+    """The facts of one call, from its first step to its last.
+
+    Attributes:
+        deadline: when it must have ended, in nanoseconds of the local clock.
+        attempts: how many reached for the vendor.
+        repeatable: whether doing it twice does what doing it once does.
+        claim: key and fence of its idempotency claim.
+        acted: some attempt may have been processed, and no answer says that it was not.
+        pause: seconds that the vendor asked everybody to wait.
+        renewed: the credential was renewed after a refusal, so the same attempt is due again.
+        refused: an attempt was not let out.
+        token: this call's own number for a probe's lease, once it has asked for one.
+        keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
+            a stream goes on.
+        last: the error of the attempt before.
+    """
+
+    __slots__ = (
+        "acted",
+        "attempts",
+        "claim",
+        "deadline",
+        "keeps_permit",
+        "keeps_place",
+        "key",
+        "last",
+        "pause",
+        "permit",
+        "plan",
+        "refused",
+        "renewed",
+        "repeatable",
+        "replayed",
+        "request_id",
+        "started",
+        "started_at",
+        "status",
+        "token",
+    )
+
+    def __init__(self, plan: Plan, started: int, timeout: float) -> None:
+        self.plan = plan
+        self.started = started
+        self.deadline = started + int(timeout * 1e9)
+        self.attempts = 0
+        self.repeatable = True
+        self.claim: tuple[str, int] | None = None
+        self.acted = False
+        self.pause: float | None = None
+        self.renewed = False
+        self.refused = False
+        self.token = 0
+        self.keeps_permit = False
+        self.keeps_place = False
+        self.permit: Permit | None = None
+        self.last: Exception | None = None
+        self.key: str | None = None
+        self.request_id: str | None = None
+        self.started_at: datetime | None = None
+        self.status: int | None = None
+        self.replayed = False
+
+    def remaining(self, core: Core) -> int:
+        """Nanoseconds until the deadline; negative past it."""
+        return self.deadline - core.nanoseconds()
+
+    def told(self, core: Core) -> dict[str, Any]:
+        """What every event of this call says."""
+        return {
+            "at": core.utc(),
+            "service": self.plan.service.name,
+            "operation": self.plan.operation,
+            "tenant": self.plan.tenant,
+            "request_id": self.identify(core),
+        }
+
+    def identify(self, core: Core) -> str:
+        """The correlation id, made when it is first needed."""
+        if self.request_id is None:
+            self.request_id = core.new_id()
+        return self.request_id
+
+    def sign(self, core: Core, error: ConnectorError) -> None:
+        """Write on an error which call it ended."""
+        error.service = error.service or self.plan.service.name
+        error.operation = error.operation or self.plan.operation
+        error.attempts = error.attempts or self.attempts
+        error.request_id = error.request_id or self.identify(core)
