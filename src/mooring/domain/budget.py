@@ -1,21 +1,32 @@
 """The retry budget: retries stay a share of the calls, over all who share it.
 
-Law: over any run of periods, retries ≤ ratio · calls + floor · periods. So an outage of a vendor
-adds at most that much to the traffic it sees. A state is `(seen, quiet, period, calls, retries,
-carry)`; what calls earned and did not use in one period may still be used in the next.
+Law: over any run of periods, retries ≤ ratio · calls + floor · periods, where the calls of the
+period before the run count too: what calls earned and did not use in one period may still be used
+in the next. So an outage of a vendor adds at most that much to the traffic it sees.
+
+A state is `(seen, quiet, period, calls, retries, carry)`.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from mooring.domain.durations import count, micros, seconds, share
-from mooring.domain.state import State, steady
+from mooring.domain.durations import count, is_seconds, is_share, micros, plain
+from mooring.domain.state import steady
+
+if TYPE_CHECKING:
+    from mooring.domain.state import State
 
 Budget: TypeAlias = "tuple[int, int, int, int, int, int]"
+
+_MILLION: Final = 10**6
+
+
+def _is_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, least=0)
 
 
 @attrs.frozen(kw_only=True)
@@ -23,17 +34,15 @@ class RetryBudget:
     """How many retries all callers of a service together may make.
 
     Attributes:
-        ratio: retries per call.
+        ratio: retries per call, to six digits.
         floor: retries allowed in each period whatever the traffic, so that a quiet service may
             still retry.
         period: seconds.
     """
 
-    ratio: float = attrs.field(default=0.2, validator=lambda _, __, value: share(value, "ratio"))
-    floor: int = attrs.field(
-        default=10, validator=lambda _, __, value: count(value, "floor", least=0)
-    )
-    period: float = attrs.field(default=10.0, converter=lambda value: seconds(value, "period"))
+    ratio: float = attrs.field(default=0.2, validator=is_share)
+    floor: int = attrs.field(default=10, validator=_is_floor)
+    period: float = attrs.field(default=10.0, converter=plain, validator=is_seconds)
 
 
 class BudgetRule:
@@ -42,7 +51,8 @@ class BudgetRule:
     __slots__ = ("floor", "parts", "period", "whole")
 
     def __init__(self, budget: RetryBudget) -> None:
-        part = Fraction(budget.ratio).limit_denominator(10_000)
+        # As it was written, not as a float has it, and rounded down: 0.29 is 29 of 100.
+        part = Fraction(int(Fraction(str(budget.ratio)) * _MILLION), _MILLION)
         self.parts, self.whole = part.numerator, part.denominator
         self.floor = budget.floor
         self.period = micros(budget.period)
@@ -52,14 +62,12 @@ class BudgetRule:
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
         seen, quiet, period, calls, retries, carry = state
-        time, back = steady(seen, now)
-        period -= back // self.period
+        time, _ = steady(seen, now)
         current = time // self.period
         if current > period:
             spared = max(0, calls * self.parts - retries * self.whole)
             calls, retries, carry = 0, 0, spared if current == period + 1 else 0
-            period = current
-        return (time, quiet, period, calls, retries, carry)
+        return (time, quiet, current, calls, retries, carry)
 
     def call(self, budget: Budget) -> Budget:
         """Count a first attempt."""

@@ -1,47 +1,57 @@
 """Durations and counts as people give them, checked and made plain.
 
-Outside they are float seconds or a `timedelta`; stored state counts integer microseconds.
+Outside they are float seconds or a `timedelta`; stored state counts integer microseconds. No
+duration is longer than a hundred years, so that every time of a state stays an exact number.
 """
 
 from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mooring.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    import attrs
+
 SECOND: Final = 1_000_000
-DAY: Final = 86_400 * SECOND
+HOUR: Final = 3_600 * SECOND
+DAY: Final = 24 * HOUR
 FOREVER: Final = 36_500 * DAY
 
 
 def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> float:
     """`value` as finite float seconds, above zero unless `zero` allows it."""
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
             f"{value!r} is not a duration.", path=field, remedy="Give float seconds or a timedelta."
         )
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+    if not 0 <= value <= FOREVER // SECOND or (value == 0 and not zero):
         least = "zero or more" if zero else "more than zero"
         raise ConfigurationError(
-            f"{value!r} is not a usable duration.", path=field, remedy=f"Give {least} seconds."
+            f"{value!r} is not a usable duration.",
+            path=field,
+            remedy=f"Give {least} seconds, and at most a hundred years.",
         )
     return float(value)
 
 
 def micros(value: float) -> int:
     """Checked seconds as integer microseconds, rounded up, so that no wait ends early."""
-    return math.ceil(round(value * SECOND, 3))
+    # A float's own error is cut off first; what little is left of a wait is still a wait.
+    whole = math.ceil(round(value * SECOND, 3))
+    return 1 if whole == 0 < value else whole
 
 
-def count(value: int, field: str, *, least: int = 1) -> int:
-    """`value` as an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
+    """`value` as an integer from `least` to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigurationError(
-            f"{value!r} is not a count.", path=field, remedy=f"Give an integer of {least} or more."
+            f"{value!r} is not a usable count.",
+            path=field,
+            remedy=f"Give an integer from {least} to {most}.",
         )
     return value
 
@@ -53,3 +63,23 @@ def share(value: float, field: str) -> float:
             f"{value!r} is not a share.", path=field, remedy="Give a number above 0 and up to 1."
         )
     return float(value)
+
+
+def plain(value: float | timedelta) -> float:
+    """A `timedelta` in seconds, and anything else as it is: the converter of a field."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def is_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Check a field as `seconds` does: the validator of a field."""
+    seconds(value, attribute.name)
+
+
+def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    """Check a field as `count` does: the validator of a field."""
+    count(value, attribute.name)
+
+
+def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Check a field as `share` does: the validator of a field."""
+    share(value, attribute.name)

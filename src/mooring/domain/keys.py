@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mooring.errors import InvalidData
 
-LONGEST = 512
+LONGEST: Final = 512
 
 
 def _quoted(name: str) -> str:
-    if name.isalnum():
+    if name.isascii() and name.isalnum():
         return name
     return "".join(
-        letter if letter.isalnum() or letter in "-_." else f"%{ord(letter):x};" for letter in name
+        letter
+        if letter.isascii() and (letter.isalnum() or letter in "-_.")
+        else f"%{ord(letter):x};"
+        for letter in name
     )
 
 
 def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
-    """The key of one state of a service and tenant.
+    """The key of one state of a service and tenant, in ASCII.
 
     All keys of one service and tenant share the part in braces, so that a clustered store keeps
     them on one node and one command may join them.
     """
     home = f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
-    return ":".join((home, kind, *map(_quoted, more)))
+    return ":".join((home, *map(_quoted, (kind, *more))))
 
 
 def checked_name(value: object, field: str) -> str:

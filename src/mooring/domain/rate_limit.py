@@ -187,8 +187,8 @@ def _bucket(config: RateLimitConfig) -> TokenBucket:
     pace = _meant(config.rate) / (_meant(config.per) * SECOND)
     tokens, ticks = pace.numerator, pace.denominator
     for path, fits in (
-        ("rate", max(tokens, 2 * ticks) < EXACT),
-        ("burst", 2 * config.burst * ticks < EXACT and config.burst <= FOREVER * pace),
+        ("rate", max(tokens, 2 * ticks) < EXACT and FOREVER * pace >= 1),
+        ("burst", 2 * config.burst * ticks < EXACT and FOREVER * pace >= config.burst),
     ):
         if not fits:
             raise ConfigurationError(

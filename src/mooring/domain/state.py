@@ -2,8 +2,7 @@
 
 A state is a plain tuple of plain values. Its first item, `seen`, is the store's time of the last
 write; its second, `quiet`, says for how many microseconds after `seen` the state still matters:
-past that a store may forget it, because a fresh state would decide alike. A missing state is
-None.
+past that a store may forget it, because a fresh state decides alike. A missing state is None.
 
 A command names its keys and decides, purely, over all of them at once. It answers in durations:
 no time of the store's clock leaves the store, except inside permits and tickets that callers
@@ -18,7 +17,8 @@ State: TypeAlias = "tuple[Any, ...]"
 States: TypeAlias = "tuple[State | None, ...]"
 
 Ticket: TypeAlias = "tuple[int, ...]"
-"""`(serial, time, cost, shift)` of one grant: opaque to its holder."""
+"""What a limit needs to know again of one grant: opaque to its holder. It begins with
+`(number, time, cost, shift)`."""
 
 Answer_co = TypeVar("Answer_co", covariant=True)
 
@@ -26,22 +26,33 @@ SMALL_STEP: Final = 2_000_000
 """Up to this far back (in microseconds) a clock that steps makes time stand still; past it, the
 times in a state move back with the clock."""
 
+EXACT: Final = 2**53
+"""Every number of a state is smaller, so that stores whose numbers are doubles keep it exact."""
+
 
 class Command(Protocol[Answer_co]):
-    """A question to shared state: frozen, cheap to repeat, the same everywhere.
-
-    `apply` returns the states to store, in the order of `keys`, and the answer. A state that is
-    returned unchanged, by identity, need not be written. A command without `once` may be sent
-    again when its reply was lost: it carries a token that its caller made, and answers alike.
-    """
+    """A question to shared state: frozen, cheap to repeat, the same everywhere."""
 
     @property
-    def keys(self) -> tuple[str, ...]: ...
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the states that the command is about."""
+        ...
 
     @property
-    def once(self) -> bool: ...
+    def once(self) -> bool:
+        """Whether it must not be sent again when its reply was lost.
 
-    def apply(self, states: States, now: int, /) -> tuple[States, Answer_co]: ...
+        A command without `once` answers alike when repeated: it carries a token that its caller
+        made, or names what it is about.
+        """
+        ...
+
+    def apply(self, states: States, now: int, /) -> tuple[States, Answer_co]:
+        """The states to store, in the order of `keys`, and the answer.
+
+        A state that is returned unchanged, by identity, need not be written.
+        """
+        ...
 
 
 def steady(seen: int, now: int) -> tuple[int, int]:
