@@ -48,6 +48,15 @@ def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     return lifted
 
 
+def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]]:
+    """As `lift`, for a function of one argument: this is the hot path."""
+
+    async def lifted(argument: S, /) -> R:
+        return function(argument)
+
+    return lifted
+
+
 def blocking(
     flow: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[Any, P], R]:

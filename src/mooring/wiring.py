@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring._bridge import gathered_now, lift, settle_later, settle_now
+from mooring._bridge import gathered_now, lift, lift_one, settle_later, settle_now
 from mooring.domain.integration_log import entry_of
 from mooring.errors import ConfigurationError, CredentialNotFound
 from mooring.services.core import Core
@@ -106,11 +106,11 @@ def plain_core(ports: Ports) -> Wired:
     core = _core(
         ports,
         clock,
-        execute=lift(state.execute),
+        execute=lift_one(state.execute),
         post=state.post,
         send=lift(_verb(http, "send")),
         open=lift(_verb(http, "open")),
-        sleep=lift(sleeper.sleep),
+        sleep=lift_one(sleeper.sleep),
         acquire=lift(_verb(locks, "acquire")),
         release=_verb(locks, "release"),
         every=gathered_now(_verb(gather, "every")),
@@ -130,7 +130,7 @@ def awaited_core(ports: Ports) -> Wired:
     if ports.state is None:
         # Memory never makes a task wait, so the plain store serves here as it is.
         memory = memory_storage(ports.clock)
-        execute, post = lift(memory.execute), memory.post
+        execute, post = lift_one(memory.execute), memory.post
     else:
         execute, post = ports.state.execute, ports.state.post
     credentials = ports.credentials

@@ -53,12 +53,14 @@ class Plan:
         "lease",
         "limit_wait",
         "operation",
+        "question",
         "repeatable",
         "request_transforms",
         "response_transforms",
         "retry",
         "service",
         "slow",
+        "span",
         "tenant",
         "timeout",
         "timeouts",
@@ -71,6 +73,7 @@ class Plan:
         self.operation = None if endpoint is None else endpoint.name
         self.base_url = service.base_url
         self.timeout: float = _setting(service, endpoint, "timeout")
+        self.span = int(self.timeout * 1e9)
         attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
         self.attempt_timeout = attempt_timeout
         self.timeouts = Timeouts(total=attempt_timeout or self.timeout)
@@ -97,14 +100,13 @@ class Plan:
         self.circuit_key = self.gates.circuit_key
         slow = None if self.circuit is None else self.circuit.config.slow_call
         self.slow = None if slow is None else micros(slow) * 1000
-        self.admission: Admission | None = None
-        if self.gates.circuit or self.gates.limits or self.gates.budget:
-            self.admission = Admission(
-                self.gates,
-                within=self.limit_wait,
-                lease=self.lease,
-                costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
-            )
+        self.question = Admission(
+            self.gates,
+            within=self.limit_wait,
+            lease=self.lease,
+            costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
+        )
+        self.admission = self.question if self.question.keys else None
 
     def claim_key(self, key: str) -> str:
         """Where the claim of an idempotency key lives."""

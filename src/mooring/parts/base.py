@@ -63,7 +63,8 @@ class Part:
 
     def _begin(self, core: Core, timeout: float | None = None) -> Call:
         plan = self._plan
-        return Call(plan, core.nanoseconds(), plan.timeout if timeout is None else timeout)
+        span = plan.span if timeout is None else int(timeout * 1e9)
+        return Call(plan, core.nanoseconds(), span)
 
     def _wrong_colour(self, given: str, wanted: str) -> ConfigurationError:
         return ConfigurationError(

@@ -36,53 +36,63 @@ AttemptStep: TypeAlias = "Callable[[Call], Awaitable[Ending]]"
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     """Try `step` as the call's plan says, and return how it ended at last."""
+    question = call.plan.admission if call.claim is None else _asked(core, call, retry=False)
+    value, error = await once(core, call, question, step)
+    return (value, None) if error is None else await again(core, call, step, error)
+
+
+async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> Ending:
+    """Go on after a first attempt that ended with `error`, as long as there is sense in it."""
     plan = call.plan
-    question = plan.admission
-    if question is not None and call.claim is not None:
-        question = question.evolve(claim=call.claim, within=_within(core, call))
     renewals = 0
     pause = 0.0
     while True:
-        value, error = await once(core, call, question, step)
-        if error is None:
-            return value, None
+        retried = not call.renewed
         if call.renewed:
             call.renewed = False
             renewals += 1
-            continue
-        if call.refused:
-            return None, error
-        decision = retry.decide(
-            plan.retry,
-            error,
-            attempt=call.attempts - renewals,
-            repeatable=call.repeatable,
-            retry_after=call.pause,
-            remaining=call.remaining(core) / 1e9,
-            previous=pause,
-            draw=core.fraction(),
-        )
-        if not isinstance(decision, Again):
-            if decision.retry_after is not None and isinstance(error, ConnectorError):
-                error.retry_at = core.utc() + timedelta(seconds=decision.retry_after)
-            return None, error
-        pause = decision.delay
-        if core.observers:
-            core.tell(
-                RetryScheduled(
-                    **call.told(core),
-                    attempt=call.attempts,
-                    delay=pause,
-                    error=type(error).__name__,
-                )
+        else:
+            if call.refused:
+                return None, error
+            decision = retry.decide(
+                plan.retry,
+                error,
+                attempt=call.attempts - renewals,
+                repeatable=call.repeatable,
+                retry_after=call.pause,
+                remaining=call.remaining(core) / 1e9,
+                previous=pause,
+                draw=core.fraction(),
             )
-        if pause:
-            await core.sleep(pause)
+            if not isinstance(decision, Again):
+                if decision.retry_after is not None and isinstance(error, ConnectorError):
+                    error.retry_at = core.utc() + timedelta(seconds=decision.retry_after)
+                return None, error
+            pause = decision.delay
+            await _rest(core, call, pause, error)
             if call.remaining(core) <= 0:
-                return None, out_of_time(call)
-        if question is not None:
-            question = question.evolve(retry=True, within=_within(core, call), token=0)
+                late = out_of_time(call)
+                late.__cause__ = error
+                return None, late
         call.last = error
+        value, failed = await once(core, call, _asked(core, call, retry=retried), step)
+        if failed is None:
+            return value, None
+        error = failed
+
+
+async def _rest(core: Core, call: Call, pause: float, error: Exception) -> None:
+    if core.observers:
+        core.tell(
+            RetryScheduled(
+                **call.told(core),
+                attempt=call.attempts,
+                delay=pause,
+                error=type(error).__name__,
+            )
+        )
+    if pause:
+        await core.sleep(pause)
 
 
 async def once(core: Core, call: Call, question: Admission | None, step: AttemptStep) -> Ending:
@@ -124,9 +134,13 @@ async def once(core: Core, call: Call, question: Admission | None, step: Attempt
     return value, error
 
 
-def _within(core: Core, call: Call) -> int:
-    """How long the next attempt may queue, in microseconds."""
-    return max(0, min(call.plan.limit_wait, call.remaining(core) // 1000))
+def _asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
+    """The question of an attempt that differs from the plan's, if there is anything to ask."""
+    plan = call.plan
+    if plan.admission is None and call.claim is None:
+        return None
+    within = max(0, min(plan.limit_wait, call.remaining(core) // 1000))
+    return plan.question.evolve(retry=retry, within=within, claim=call.claim)
 
 
 def _outcome(core: Core, call: Call, began: int, error: Exception | None) -> Outcome:

@@ -31,50 +31,28 @@ class Call:
         last: the error of the attempt before.
     """
 
-    __slots__ = (
-        "acted",
-        "attempts",
-        "claim",
-        "deadline",
-        "keeps_permit",
-        "keeps_place",
-        "key",
-        "last",
-        "pause",
-        "permit",
-        "plan",
-        "refused",
-        "renewed",
-        "repeatable",
-        "replayed",
-        "request_id",
-        "started",
-        "started_at",
-        "status",
-        "token",
-    )
+    acted = False
+    attempts = 0
+    claim: tuple[str, int] | None = None
+    keeps_permit = False
+    keeps_place = False
+    key: str | None = None
+    last: Exception | None = None
+    pause: float | None = None
+    permit: Permit | None = None
+    refused = False
+    renewed = False
+    repeatable = True
+    replayed = False
+    request_id: str | None = None
+    started_at: datetime | None = None
+    status: int | None = None
+    token = 0
 
-    def __init__(self, plan: Plan, started: int, timeout: float) -> None:
+    def __init__(self, plan: Plan, started: int, timeout: int) -> None:
         self.plan = plan
         self.started = started
-        self.deadline = started + int(timeout * 1e9)
-        self.attempts = 0
-        self.repeatable = True
-        self.claim: tuple[str, int] | None = None
-        self.acted = False
-        self.pause: float | None = None
-        self.renewed = False
-        self.refused = False
-        self.token = 0
-        self.keeps_permit = False
-        self.keeps_place = False
-        self.permit: Permit | None = None
-        self.last: Exception | None = None
-        self.key: str | None = None
-        self.request_id: str | None = None
-        self.started_at: datetime | None = None
-        self.status: int | None = None
-        self.replayed = False
+        self.deadline = started + timeout
 
     def remaining(self, core: Core) -> int:
         """Nanoseconds until the deadline; negative past it."""

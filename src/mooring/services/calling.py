@@ -31,7 +31,7 @@ from mooring.errors import (
     InvalidData,
     OutcomeUnknown,
 )
-from mooring.services.attempts import attempt
+from mooring.services.attempts import again, attempt, once
 from mooring.services.call import Call
 from mooring.services.exchange import Exchange
 from mooring.services.hedging import Hedged
@@ -199,19 +199,21 @@ class Calling:
         if plan is None:
             plan = self._plan(service, tenant, endpoint, None)
         call = self._begin(plan, timeout, request_id)
-        once = None
+        single = None
         if idempotency_key is not None:
             code = payload_fingerprint(payload)
-            once = self._once(plan, idempotency_key, code, None, repeatable=False)
-            call.key = once.key
-            call.repeatable = bool(once.remembered)
+            single = self._once(plan, idempotency_key, code, None, repeatable=False)
+            call.key = single.key
+            call.repeatable = bool(single.remembered)
         elif plan.bulkhead is None and plan.fallback is None and not self.core.observers:
-            value, error = await attempt(self.core, call, step)
-            if isinstance(error, ConnectorError):
-                call.sign(self.core, error)
+            value, error = await once(self.core, call, plan.admission, step)
+            if error is not None:
+                value, error = await again(self.core, call, step, error)
+                if isinstance(error, ConnectorError):
+                    call.sign(self.core, error)
             return value, error
         try:
-            return await self._finish(call, once, step), None
+            return await self._finish(call, single, step), None
         except Exception as error:  # noqa: BLE001 - carried to the face as a value
             return None, error
 
@@ -287,10 +289,8 @@ class Calling:
 
     def _begin(self, plan: Plan, timeout: float | None, request_id: str | None) -> Call:
         core = self.core
-        if timeout is None:
-            call = Call(plan, core.nanoseconds(), plan.timeout)
-        else:
-            call = Call(plan, core.nanoseconds(), seconds(timeout, "timeout"))
+        span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
+        call = Call(plan, core.nanoseconds(), span)
         call.request_id = request_id
         if core.observers:
             call.started_at = core.utc()

@@ -41,7 +41,7 @@ class Hedged:
     def _extra(self, call: Call):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a step
         async def extra() -> Ending:
             plan = call.plan
-            twin = Call(plan, call.started, (call.deadline - call.started) / 1e9)
+            twin = Call(plan, call.started, call.deadline - call.started)
             twin.request_id = call.request_id
             question = plan.admission and plan.admission.evolve(within=0)
             ending = await once(self._core, twin, question, self._inner)
