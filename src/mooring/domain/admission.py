@@ -11,22 +11,27 @@ answer exactly as the full one does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mooring.domain import idempotency
-from mooring.domain.budget import BudgetRule
-from mooring.domain.circuit import (
-    CircuitBreakerState,
-    CircuitRule,
-    CircuitState,
-    Outcome,
-    Permit,
-    mode_to_force,
-)
-from mooring.domain.rate_limit import Rule, joint_time
-from mooring.domain.state import State, States, Ticket
+from mooring.domain.circuit import mode_to_force
+from mooring.domain.durations import FOREVER
+from mooring.domain.rate_limit import checked_cost, joint_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mooring.domain.budget import BudgetRule
+    from mooring.domain.circuit import (
+        CircuitBreakerState,
+        CircuitRule,
+        CircuitState,
+        Outcome,
+        Permit,
+    )
+    from mooring.domain.rate_limit import Rule
+    from mooring.domain.state import State, States, Ticket
 
 
 class Answer(IntEnum):
@@ -77,16 +82,17 @@ class Admission:
 
     `within` is how long this caller can wait for a grant, `lease` how long the attempt may take,
     both in microseconds. `token` is this caller's own number, needed for a probe only. `claim` is
-    the key and fence of an idempotency claim that is about to be sent.
+    the key and fence of an idempotency claim that is about to be sent. A grant that waits can be
+    given back, and with `ticketed` one that need not wait, too.
     """
 
     __slots__ = (
         "_alone",
         "_circuit",
         "_cost",
-        "gates",
         "claim",
         "costs",
+        "gates",
         "keys",
         "lease",
         "retry",
@@ -112,6 +118,8 @@ class Admission:
         self.within = within
         self.lease = lease
         self.costs = costs or (1,) * len(gates.limits)
+        for rule, cost in zip(gates.limits, self.costs, strict=True):
+            checked_cost(rule, cost)
         self.retry = retry
         self.token = token
         self.claim = claim
@@ -122,12 +130,12 @@ class Admission:
             *((gates.budget_key,) if gates.budget else ()),
             *((claim[0],) if claim else ()),
         )
-        simple = len(gates.limits) < 2 and gates.budget is None and claim is None and not ticketed
+        simple = len(gates.limits) <= 1 and gates.budget is None and claim is None and not ticketed
         self._circuit = gates.circuit if simple else None
         self._alone = gates.limits[0] if simple and gates.limits else None
         self._cost = self.costs[0] if self.costs else 0
 
-    def evolve(self, **changes: Any) -> Admission:
+    def evolve(self, **changes: Any) -> Admission:  # noqa: ANN401 - each as in the constructor
         """The same question with other details."""
         details: dict[str, Any] = {
             name: getattr(self, name)
@@ -142,7 +150,7 @@ class Admission:
             counted = circuit.calm(states[0], now)
             if counted is None:
                 return self.decide(states, now)
-            permit = (counted[3], counted[4], 0)
+            permit = (counted[3], counted[4], 0, counted[5])
             if limit is None:
                 return (counted,), (GO, 0, permit, ())
             taken = limit.calm(states[1], now, self._cost)
@@ -158,21 +166,20 @@ class Admission:
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
         """The whole rule; `apply` is a short cut to the same answers."""
         gates = self.gates
-        new: list[State | None] = []
-        at = 0
+        first = 1 if gates.circuit else 0
+        rest = first + len(gates.limits)
 
         # First ask everybody, taking nothing: time is judged once, at `now`.
-        limits_at = 1 if gates.circuit else 0
-        stored = states[limits_at : limits_at + len(gates.limits)]
         presents = [
-            rule.present(state, now) for rule, state in zip(gates.limits, stored, strict=True)
+            rule.present(state, now)
+            for rule, state in zip(gates.limits, states[first:rest], strict=True)
         ]
-        wait = 0
+        at = start = max((present[0] for present in presents), default=now)
         if presents:
-            start = max(present[0] for present in presents)
             at = joint_time(gates.limits, presents, self.costs, start)
-            wait = at - start
+        wait = at - start
 
+        new: list[State] = []
         permit: Permit | None = None
         if gates.circuit:
             circuit, permit, away, needs_token = gates.circuit.admit(
@@ -186,31 +193,33 @@ class Admission:
         if wait > self.within:
             return states, (Answer.LIMITED, wait, None, ())
 
-        tickets: tuple[Ticket, ...] = ()
-        if presents:
-            grants = [
-                rule.grant(present, cost, at)
-                for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
-            ]
-            new.extend(state for state, _ in grants)
-            tickets = tuple(ticket for _, ticket in grants) if wait or self.ticketed else ()
-
-        if gates.budget:
-            budget = gates.budget.present(states[len(new)], now)
-            if not self.retry:
-                new.append(gates.budget.call(budget))
-            else:
-                spent = gates.budget.retry(budget)
-                if spent is None:
-                    return states, (Answer.NO_BUDGET, gates.budget.left_for(budget), None, ())
-                new.append(spent)
-
-        if self.claim:
-            sent = idempotency.mark_sent(idempotency.present(states[len(new)], now), self.claim[1])
-            if sent is None:
-                return states, (Answer.FENCED, 0, None, ())
-            new.append(sent)
+        kept = self.ticketed or wait > 0
+        grants = [
+            rule.grant(present, cost, at, kept=kept)
+            for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
+        ]
+        new.extend(state for state, _ in grants)
+        refusal = self._spend(states[rest:], now, new)
+        if refusal is not None:
+            return states, refusal
+        tickets = tuple(ticket for _, ticket in grants) if kept else ()
         return tuple(new), (Answer.GO, wait, permit, tickets)
+
+    def _spend(self, states: States, now: int, new: list[State]) -> Admitted | None:
+        """Add the states of budget and claim to `new`, or say why not."""
+        rule = self.gates.budget
+        if rule:
+            budget = rule.present(states[0], now)
+            spent = rule.retry(budget) if self.retry else rule.call(budget)
+            if spent is None:
+                return (Answer.NO_BUDGET, rule.left_for(budget), None, ())
+            new.append(spent)
+        if self.claim:
+            sent = idempotency.mark_sent(idempotency.present(states[-1], now), self.claim[1])
+            if sent is None:
+                return (Answer.FENCED, 0, None, ())
+            new.append(sent)
+        return None
 
 
 class Confirm:
@@ -231,21 +240,23 @@ class Confirm:
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
         """GO with the rest of the wait (0 is now), or CIRCUIT_OPEN and for how long."""
         gates = self.gates
+        *limits, circuit = states if gates.circuit else (*states, None)
         wait = max(
             rule.confirm(rule.present(state, now), ticket)
-            for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False)
+            for rule, state, ticket in zip(gates.limits, limits, self.tickets, strict=True)
         )
         if gates.circuit and self.permit:
-            circuit = gates.circuit.present(states[-1], now)
-            if circuit[3] != self.permit[0] and not gates.circuit.config.shadow:
-                away = gates.circuit.away(circuit)
-                if away:
-                    return states, (Answer.CIRCUIT_OPEN, away)
+            present = gates.circuit.present(circuit, now)
+            confirmed, away = gates.circuit.confirm(present, self.permit, wait)
+            if away and not gates.circuit.config.shadow:
+                return states, (Answer.CIRCUIT_OPEN, away)
+            if wait and self.permit[2]:
+                return (*limits, confirmed), (GO, wait)
         return states, (GO, wait)
 
 
 class GiveBack:
-    """A queued caller gives up: its grants return as far as no later one counted on them."""
+    """A caller gives up: its grants return as far as no later one counted on them."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -272,7 +283,7 @@ class Pause:
 
     def __init__(self, gates: Gates, pause: int) -> None:
         self.gates = gates
-        self.pause = pause
+        self.pause = min(pause, FOREVER)
         self.keys = gates.limit_keys
 
     def apply(self, states: States, now: int) -> tuple[States, None]:

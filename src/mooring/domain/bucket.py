@@ -10,12 +10,12 @@ Laws:
 `n` units refill per microsecond and a token costs `price` units, so that every rate is a ratio of
 integers. A state is `(seen, quiet, at, level, base, frozen, shift, peaks)`: `level` is what was
 left just after the last grant, which happens at `at`; queued grants lie in the future, so there is
-never debt. Queued grants are numbered from `base` on, which starts at the store's time; those up
-to `base` are spent for good, because an immediate grant was made after them, or because tokens
-were drained. `peaks` keeps, for at most three numbers, the level just before that grant or any
-after it: what a refund would lift past the room was never there to give back. The last number in
-`peaks` is the latest queued grant's. `frozen` is the end of a pause, `shift` the sum of all pauses
-that queued grants have moved by.
+never debt. Grants that may be given back are numbered from `base` on, which starts at the store's
+time; those up to `base` are spent for good, because one that keeps no ticket was made at once after
+them, or because a pause drained what was left. `peaks` keeps, for at most three numbers, the level
+just before that grant or any after it: what a refund would lift past the room was never there to
+give back. The last number in `peaks` is the latest grant's. `frozen` is the end of a pause, `shift`
+the sum of all pauses that queued grants have moved by.
 
 A caller that is late for its own grant when a pause begins goes at the end of the pause: by its
 grant time it could have gone long before, so the vendor sees no more than law 1 allows over t and
@@ -85,12 +85,12 @@ class TokenBucket:
         short = cost * self.price - self._level(bucket, at)
         return at if short <= 0 else at + -(-short // self.n)
 
-    def grant(self, bucket: Bucket, cost: int, at: int) -> tuple[Bucket, Ticket]:
-        """Take `cost` tokens at `at`, which `earliest` has allowed."""
+    def grant(self, bucket: Bucket, cost: int, at: int, *, kept: bool) -> tuple[Bucket, Ticket]:
+        """Take `cost` tokens at `at`, which `earliest` has allowed; a ticket is `kept` or not."""
         seen, _, last, left, base, frozen, shift, peaks = bucket
         before = self._level(bucket, at)
         number = peaks[-1][0] if peaks else base
-        if at <= seen:
+        if at <= seen and not kept:
             base, peaks = number, ()
         else:
             number += 1
@@ -102,11 +102,11 @@ class TokenBucket:
         return granted, (number, at, cost, shift, last, left)
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
-        """Give a queued grant back, as far as no later grant counted on it."""
+        """Give a grant back, as far as no later grant counted on it."""
         seen, quiet, at, level, base, frozen, shift, peaks = bucket
         number, _, cost, shifted, last, left = ticket
         tokens = cost * self.price
-        if not self._queued(bucket, number):
+        if not self._numbered(bucket, number):
             return bucket
         if number == peaks[-1][0]:
             # Nobody queued behind, so it is as if the grant had never been made.
@@ -140,13 +140,13 @@ class TokenBucket:
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """How long the holder of a ticket must still wait; 0 is go."""
         seen, _, _, _, _, frozen, shift, _ = bucket
-        due = ticket[1] + shift - ticket[3] if self._queued(bucket, ticket[0]) else seen
+        due = ticket[1] + shift - ticket[3] if self._numbered(bucket, ticket[0]) else seen
         return max(0, due - seen, frozen - seen)
 
     def _level(self, bucket: Bucket, at: int) -> int:
         return min(self.room, bucket[3] + (at - bucket[2]) * self.n)
 
-    def _queued(self, bucket: Bucket, number: int) -> bool:
-        """Whether a grant may still be given back: none was immediate since."""
+    def _numbered(self, bucket: Bucket, number: int) -> bool:
+        """Whether a grant is not spent for good."""
         peaks = bucket[7]
         return bool(peaks) and bucket[4] < number <= peaks[-1][0]

@@ -8,11 +8,14 @@ Laws:
    rate is failures / max(calls, failures).
 4. A cancelled call is neutral: its count is taken back, its lease ends, nothing is judged.
 
-A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are counted by one number,
-`total`; `base` is what it was when the current slot of the window began. `gen` starts at the
-store's time, so that a state which was forgotten and made anew is never taken for the old. All that changes only
-when something goes wrong is in `record`:
-`(fails, slow, times, run_base, run, past, who, streak, since, until, leases, good)`.
+A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are numbered by `total` in
+order of admission. The window is made of slots: `slot` is where the current one ends, in time or
+in calls, and `base` is what `total` was when it began. `gen` starts at the store's time, so that a
+state which was forgotten and made anew is never taken for the old. All that changes only when
+something goes wrong is in `record`.
+
+Failures are in a row if all calls between their numbers have failed too, in whatever order they
+ended; so one that succeeds in silence, or is still under way, parts them for ever.
 """
 
 from __future__ import annotations
@@ -23,12 +26,25 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
-from mooring.domain.durations import DAY, FOREVER, SECOND, count, micros, seconds, share
-from mooring.domain.state import State, steady
+from mooring.domain.durations import (
+    DAY,
+    FOREVER,
+    HOUR,
+    SECOND,
+    count,
+    is_count,
+    is_seconds,
+    is_share,
+    micros,
+    plain,
+)
+from mooring.domain.state import steady
 from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mooring.domain.state import State
 
 CLOSED: Final = 0
 OPEN: Final = 1
@@ -38,10 +54,16 @@ DISABLED: Final = 4
 
 Circuit: TypeAlias = "tuple[int, int, int, int, int, int, int, Record]"
 Lease: TypeAlias = "tuple[int, int, int]"
-Permit: TypeAlias = "tuple[int, int, int]"
-"""`(gen, slot, token)` of one admitted call; `token` is 0 but for probes. Opaque to its holder."""
+Permit: TypeAlias = "tuple[int, ...]"
+"""`(gen, slot, token, number)` of one admitted call; `token` is 0 but for probes. Opaque to its
+holder, who may ask by the first three, with 0 for what it was never told."""
 
-_SLOT = struct.Struct("<qIII")
+_SLOT: Final = struct.Struct("<qIII")
+_FULL: Final = 2**32 - 1
+_MILLION: Final = 10**6
+_ROWS: Final = 8
+_MOST_KEPT: Final = 1_000
+_MOST_GROWTH: Final = 100
 
 
 class CircuitState(Enum):
@@ -61,6 +83,8 @@ TRANSITIONS: Final = (
     (CircuitState.OPEN, "the open time is over and a call comes", CircuitState.HALF_OPEN),
     (CircuitState.HALF_OPEN, "enough probes succeeded", CircuitState.CLOSED),
     (CircuitState.HALF_OPEN, "a probe failed or was slow", CircuitState.OPEN),
+    (CircuitState.OPEN, "nobody calls for longer than a day", CircuitState.CLOSED),
+    (CircuitState.HALF_OPEN, "nobody calls for longer than a day", CircuitState.CLOSED),
 )
 """Every change of mode that happens by itself; a person may force or reset any mode."""
 
@@ -79,10 +103,11 @@ class Record(NamedTuple):
 
     Attributes:
         fails, slow: failures and slow answers in the current slot.
-        times: when the last failures happened, at most `failures` of them.
-        run_base, run: the failures in a row: `run` of them since `total` was `run_base`.
+        times: when the last failures in the window happened, at most `failures` of them.
+        rows: failures in a row: first number, last number, how many failed (the others were
+            cancelled).
         past: earlier slots of the window, packed.
-        who: the reporters of recent failures, with the slot of each one's last.
+        who: the reporters of the last failures, with the time of each one's last.
         streak: how many times the circuit opened without a calm time between.
         since, until: when the mode began, and when an open time ends.
         leases: the probes under way.
@@ -92,8 +117,7 @@ class Record(NamedTuple):
     fails: int = 0
     slow: int = 0
     times: tuple[int, ...] = ()
-    run_base: int = 0
-    run: int = 0
+    rows: tuple[tuple[int, int, int], ...] = ()
     past: bytes = b""
     who: tuple[tuple[str, int], ...] = ()
     streak: int = 0
@@ -106,6 +130,24 @@ class Record(NamedTuple):
 QUIET_RECORD: Final = Record()
 
 
+def _is_kept(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    # One item of the state for each.
+    count(value, attribute.name, most=_MOST_KEPT)
+
+
+def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 1 <= value <= _MOST_GROWTH:
+        raise ConfigurationError(
+            f"{value!r} is not a growth.",
+            path=attribute.name,
+            remedy=f"Give a factor from 1 to {_MOST_GROWTH}.",
+        )
+
+
+_optional = attrs.validators.optional
+
+
 @attrs.frozen(kw_only=True)
 class CircuitBreakerConfig:
     """When a circuit opens, and how it recovers. Any one rule opens it; None turns a rule off.
@@ -114,7 +156,7 @@ class CircuitBreakerConfig:
         failures: this many failures within `window` open it.
         failure_rate: this share of the calls in the window failing opens it.
         minimum_calls: a rate is judged only from this many calls on.
-        window: seconds that count.
+        window: seconds that count; rates count in slots of a tenth, so up to a tenth longer.
         window_calls: if given, the rates are taken over the last so many calls instead.
         consecutive_failures: this many failures in a row open it, however far apart (up to a day
             between two): the rule for services that are called a few times an hour.
@@ -125,47 +167,32 @@ class CircuitBreakerConfig:
         open_at_most: up to these seconds.
         probes: how many probes may be under way at once when half open.
         successes: how many probes must succeed before it closes.
-        quorum: how many distinct reporters (processes) must have seen failures.
+        quorum: how many distinct reporters (processes) must have seen failures, in the window for
+            a rule of the window, within a day for the others.
         shadow: count and report, but never hold a call back.
     """
 
-    failures: int | None = 5
-    failure_rate: float | None = None
-    minimum_calls: int = 10
-    window: float = attrs.field(default=60.0, converter=lambda value: seconds(value, "window"))
-    window_calls: int | None = None
-    consecutive_failures: int | None = 5
+    failures: int | None = attrs.field(default=5, validator=_optional(_is_kept))
+    failure_rate: float | None = attrs.field(default=None, validator=_optional(is_share))
+    minimum_calls: int = attrs.field(default=10, validator=is_count)
+    window: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    window_calls: int | None = attrs.field(default=None, validator=_optional(is_count))
+    consecutive_failures: int | None = attrs.field(default=5, validator=_optional(is_count))
     slow_call: float | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(lambda value: seconds(value, "slow_call")),
+        converter=attrs.converters.optional(plain),
+        validator=_optional(is_seconds),
     )
-    slow_call_rate: float = 0.5
-    open_for: float = attrs.field(default=60.0, converter=lambda value: seconds(value, "open_for"))
-    open_growth: float = 2.0
-    open_at_most: float = attrs.field(
-        default=600.0, converter=lambda value: seconds(value, "open_at_most")
-    )
-    probes: int = 1
-    successes: int = 1
-    quorum: int = 1
+    slow_call_rate: float = attrs.field(default=0.5, validator=is_share)
+    open_for: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
+    open_growth: float = attrs.field(default=2.0, validator=_is_growth)
+    open_at_most: float = attrs.field(default=600.0, converter=plain, validator=is_seconds)
+    probes: int = attrs.field(default=1, validator=_is_kept)
+    successes: int = attrs.field(default=1, validator=is_count)
+    quorum: int = attrs.field(default=1, validator=_is_kept)
     shadow: bool = False
 
     def __attrs_post_init__(self) -> None:
-        for name in ("failures", "window_calls", "consecutive_failures"):
-            value = getattr(self, name)
-            if value is not None:
-                count(value, name)
-        for name in ("minimum_calls", "probes", "successes", "quorum"):
-            count(getattr(self, name), name)
-        if self.failure_rate is not None:
-            share(self.failure_rate, "failure_rate")
-        share(self.slow_call_rate, "slow_call_rate")
-        if not isinstance(self.open_growth, (int, float)) or not 1 <= self.open_growth <= 100:
-            raise ConfigurationError(
-                f"{self.open_growth!r} is not a growth.",
-                path="open_growth",
-                remedy="Give a factor from 1 to 100.",
-            )
         rules = (self.failures, self.failure_rate, self.consecutive_failures, self.slow_call)
         if all(rule is None for rule in rules):
             raise ConfigurationError(
@@ -205,62 +232,79 @@ def mode_to_force(state: CircuitState) -> int:
     return _STATES.index(state)
 
 
+def mode_to_force(state: CircuitState) -> int:
+    """The mode that a person may set: closed (a reset), forced open, or disabled."""
+    if state not in (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED):
+        raise ConfigurationError(
+            f"{state!r} is not a state that can be set by hand.",
+            path="state",
+            remedy="Give CircuitState.CLOSED, FORCED_OPEN or DISABLED.",
+        )
+    return _STATES.index(state)
+
+
 class CircuitRule:
     """A configured circuit, compiled: pure functions over its state."""
 
-    __slots__ = ("calm_time", "config", "longest", "open_for", "quiet", "slots", "width", "within")
+    __slots__ = (
+        "config",
+        "failure_share",
+        "longest",
+        "open_for",
+        "quiet",
+        "slow_share",
+        "span",
+        "timed",
+        "width",
+        "within",
+    )
 
     SLOTS: Final = 10
 
     def __init__(self, config: CircuitBreakerConfig) -> None:
         self.config = config
         self.within = micros(config.window)
-        self.slots = self.SLOTS
-        if config.window_calls is None:
-            self.width = -(-self.within // self.slots)
-        else:
-            self.slots = min(self.slots, config.window_calls)
-            self.width = -(-config.window_calls // self.slots)
+        self.timed = config.window_calls is None
+        self.span = self.within if config.window_calls is None else config.window_calls
+        self.width = -(-self.span // self.SLOTS)
         self.open_for = micros(config.open_for)
         self.longest = max(self.open_for, micros(config.open_at_most))
-        self.calm_time = self.within
-        self.quiet = self.within + max(self.width, SECOND)
-        if config.window_calls is not None:
-            self.quiet = DAY
+        # An outcome that comes an hour after its call is still counted.
+        self.quiet = self.within + self.width + HOUR if self.timed else self.within + DAY
+        # In millionths, because 0.07 * 100 is more than 7.
+        self.failure_share = max(1, round((config.failure_rate or 0) * _MILLION))
+        self.slow_share = max(1, round(config.slow_call_rate * _MILLION))
 
     @property
     def shape(self) -> str:
         """What makes two circuits' states comparable."""
-        unit = "us" if self.config.window_calls is None else "calls"
-        return f"{self.width}{unit}"
+        return f"{self.width}{'us' if self.timed else 'calls'}"
 
     def calm(self, state: State | None, now: int) -> Circuit | None:
         """Count a call through a closed circuit; None in every case that needs thought."""
         if state is None:
             return None
         seen, quiet, mode, gen, slot, total, base, record = state
-        if (
-            mode
-            or now < seen
-            or (now // self.width if self.config.window_calls is None else total // self.width)
-            != slot
-        ):
+        if self.timed:
+            if mode or not seen <= now < slot:
+                return None
+        elif mode or total >= slot or not seen <= now < seen + quiet:
             return None
         return (now, quiet, 0, gen, slot, total + 1, base, record)
 
     def present(self, state: State | None, now: int) -> Circuit:
         """The state as of now: moved back with a clock that stepped, its window rolled on."""
-        if state is None:
-            slot = now // self.width if self.config.window_calls is None else 0
+        if state is None or now - state[0] >= state[1]:
+            slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
         seen, quiet, mode, gen, slot, total, base, record = state
         time, back = steady(seen, now)
         if back:
             slot, record = self._moved(slot, record, back)
-        current = time // self.width if self.config.window_calls is None else total // self.width
-        if current != slot:
-            record = self._rolled(slot, total - base, record, current)
-            slot, base = current, total
+        at = time if self.timed else total
+        if at >= slot:
+            record = self._rolled(slot, total - base, record, at)
+            slot, base = self._end(at), total
         return (time, quiet, mode, gen, slot, total, base, record)
 
     def admit(
@@ -271,70 +315,78 @@ class CircuitRule:
         The need is for a token: a call that may become a probe is asked to come again with one.
         """
         seen, quiet, mode, gen, slot, total, base, record = circuit
-        if mode == DISABLED:
-            return circuit, (gen, slot, 0), 0, False
         if mode == CLOSED:
-            return (
-                (seen, quiet, mode, gen, slot, total + 1, base, record),
-                (gen, slot, 0),
-                0,
-                False,
-            )
-        if mode == FORCED_OPEN:
-            return circuit, None, FOREVER, False
+            total += 1
+        if mode in (CLOSED, DISABLED):
+            circuit = (seen, quiet, mode, gen, slot, total, base, record)
+            return circuit, (gen, slot, 0, total), 0, False
+        away = self.away(circuit) if mode == FORCED_OPEN or seen < record.until else 0
+        if away:
+            return circuit, None, away, False
         if mode == OPEN:
-            if seen < record.until:
-                return circuit, None, record.until - seen, False
             gen += 1
-            mode = HALF_OPEN
             record = record._replace(good=0, since=seen)
-        leases = tuple(lease for lease in record.leases if lease[1] > seen)
-        held = any(lease[0] == token and lease[2] == gen for lease in leases)
-        if not held:
+        leases = tuple(held for held in record.leases if held[1] > seen)
+        if not any(held[0] == token and held[2] == gen for held in leases):
             if len(leases) >= self.config.probes:
-                return circuit, None, min(lease[1] for lease in leases) - seen, False
+                return circuit, None, min(end for _, end, _ in leases) - seen, False
             if not token:
                 return circuit, None, 0, True
             leases = (*leases, (token, seen + lease, gen))
         record = record._replace(leases=leases)
-        return (
-            (seen, self.longest + DAY, mode, gen, slot, total, base, record),
-            (gen, slot, token),
-            0,
-            False,
+        quiet = _outlasting(self.longest + DAY, seen, record)
+        circuit = (seen, quiet, HALF_OPEN, gen, slot, total, base, record)
+        return circuit, (gen, slot, token, 0), 0, False
+
+    def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
+        """After a wait, before another of `wait`: the state, and how long to stay away; 0 is go.
+
+        The lease of a probe that must wait longer than it knew lasts longer by as much.
+        """
+        seen, quiet, mode, gen, slot, total, base, record = circuit
+        if permit[0] != gen:
+            return circuit, self.away(circuit)
+        token = permit[2]
+        if not token:
+            return circuit, 0
+        if not any(held[0] == token and held[1] > seen for held in record.leases):
+            return circuit, self.away(circuit)
+        leases = tuple(
+            (held, end + wait if held == token else end, of) for held, end, of in record.leases
         )
+        record = record._replace(leases=leases)
+        quiet = _outlasting(quiet, seen, record)
+        return (seen, quiet, mode, gen, slot, total, base, record), 0
 
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """How a call ended: the state, and the mode it changed to, if it changed."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
+        token = permit[2]
         held = False
-        if permit[2]:
-            leases = tuple(lease for lease in record.leases if lease[0] != permit[2])
+        if token:
             held = any(
-                lease[0] == permit[2] and lease[1] > seen and lease[2] == gen
+                lease[0] == token and lease[1] > seen and lease[2] == gen
                 for lease in record.leases
             )
+            leases = tuple(lease for lease in record.leases if lease[0] != token)
             record = record._replace(leases=leases)
         circuit = (seen, quiet, mode, gen, slot, total, base, record)
-        if permit[0] != gen:
-            return circuit, None
-        if mode == HALF_OPEN:
-            return self._probed(circuit, outcome) if held else (circuit, None)
-        if mode != CLOSED:
-            return circuit, None
-        if outcome is Outcome.NEUTRAL:
-            return self._uncounted(circuit, permit[1]), None
-        if outcome is Outcome.GOOD:
-            return circuit, None
-        return self._counted(circuit, outcome, reporter)
+        if permit[0] == gen and mode == HALF_OPEN and held:
+            return self._probed(circuit, outcome)
+        if permit[0] == gen and mode == CLOSED:
+            if outcome is Outcome.NEUTRAL:
+                return self._uncounted(circuit, permit), None
+            if outcome is not Outcome.GOOD:
+                return self._counted(circuit, permit, outcome, reporter)
+        return circuit, None
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
         """Open, disable or reset by hand; a new generation begins."""
         seen, _, _, gen, slot, total, _, record = circuit
-        record = QUIET_RECORD._replace(leases=record.leases, since=seen, run_base=total)
-        quiet = self.quiet if mode == CLOSED else FOREVER
+        record = QUIET_RECORD._replace(leases=record.leases, since=seen)
+        quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, seen, record)
         return (seen, quiet, mode, gen + 1, slot, total, total, record)
 
     def away(self, circuit: Circuit) -> int:
@@ -348,68 +400,77 @@ class CircuitRule:
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
         """The state in words."""
-        seen, _, mode, _, slot, total, base, record = circuit
-        calls, fails, slow = self._window(slot, total - base, record)
-        leases = sum(lease[1] > seen for lease in record.leases)
+        seen, _, mode, _, _, total, _, record = circuit
+        calls, fails, slow = self._window(circuit)
+        rows = _lately(record, seen)
         return CircuitBreakerState(
             state=_STATES[mode],
             calls=max(calls, fails),
             failures=max(fails, self._recent(record, seen)),
             slow_calls=slow,
-            consecutive_failures=record.run if record.run == total - record.run_base else 0,
+            consecutive_failures=rows[-1][2] if rows and rows[-1][1] == total else 0,
             openings=record.streak,
-            probes_under_way=leases if mode == HALF_OPEN else 0,
+            probes_under_way=sum(end > seen for _, end, _ in record.leases),
             retry_after=max(0, record.until - seen) / SECOND if mode == OPEN else None,
         )
 
     def _counted(
-        self, circuit: Circuit, outcome: Outcome, reporter: str
+        self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """A failure or a slow answer of a closed circuit, and whether it opens."""
-        seen, _, _, gen, slot, total, base, record = circuit
+        seen, quiet, _, gen, slot, total, base, record = circuit
         config = self.config
-        failed = outcome is Outcome.FAILED
-        if record.streak and seen - record.since >= self.calm_time:
+        if seen - record.since >= self.within:
             record = record._replace(streak=0)
-        first = slot - self.slots
-        who = tuple(entry for entry in record.who if entry[1] >= first)
+        failed = outcome is Outcome.FAILED
         if failed:
-            others = tuple(entry for entry in who if entry[0] != reporter)
-            who = (*others, (reporter, slot))[-config.quorum :]
-            run = record.run + 1
-            run_base = record.run_base
-            if run != total - run_base:
-                # A call in between succeeded, or is still under way: the row begins anew here.
-                run, run_base = 1, total - 1
-            times = (*record.times, seen)[-(config.failures or 1) :]
+            rows = _lately(record, seen)
+            if config.consecutive_failures is not None:
+                rows = _in_a_row(rows, permit[3], failed=1)
+            times = (*(time for time in record.times if time > seen - self.within), seen)
+            who = (
+                *(entry for entry in record.who if entry[1] > seen - DAY and entry[0] != reporter),
+                (reporter, seen),
+            )
             record = record._replace(
-                fails=record.fails + 1, times=times, run=run, run_base=run_base, who=who
+                fails=record.fails + 1,
+                times=times[-(config.failures or 1) :],
+                rows=rows,
+                who=who[-config.quorum :],
             )
         else:
-            record = record._replace(slow=record.slow + 1, who=who)
-        circuit = (seen, max(self.quiet, DAY), CLOSED, gen, slot, total, base, record)
-        if self._tripped(circuit, failed=failed):
+            record = record._replace(slow=record.slow + 1)
+        circuit = (seen, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
+        if self._tripped(circuit) if failed else self._dragged(circuit):
             return self._opened(circuit), CircuitState.OPEN
         return circuit, None
 
-    def _tripped(self, circuit: Circuit, *, failed: bool) -> bool:
-        seen, _, _, _, slot, total, base, record = circuit
+    def _tripped(self, circuit: Circuit) -> bool:
+        """Whether a failure opens the circuit."""
+        seen, _, _, _, _, _, _, record = circuit
         config = self.config
-        calls, fails, slow = self._window(slot, total - base, record)
+        lately = len(record.who) >= config.quorum
+        nearby = sum(time > seen - self.within for _, time in record.who) >= config.quorum
+        if config.failures is not None and nearby and len(record.times) >= config.failures:
+            return True
+        if config.consecutive_failures is not None and lately:
+            longest = max(failed for _, _, failed in record.rows)
+            if longest >= config.consecutive_failures:
+                return True
+        if config.failure_rate is None or not (nearby if self.timed else lately):
+            return False
+        calls, fails, slow = self._window(circuit)
         calls = max(calls, fails, slow)
-        if not failed:
-            return calls >= config.minimum_calls and slow >= config.slow_call_rate * calls
-        if len(record.who) < config.quorum:
-            return False
-        if config.failures is not None and self._recent(record, seen) >= config.failures:
-            return True
-        if config.consecutive_failures is not None and record.run >= config.consecutive_failures:
-            return True
-        if config.failure_rate is None or calls < config.minimum_calls:
-            return False
-        return fails >= config.failure_rate * calls
+        return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
+
+    def _dragged(self, circuit: Circuit) -> bool:
+        """Whether a slow answer opens the circuit."""
+        calls, fails, slow = self._window(circuit)
+        calls = max(calls, fails, slow)
+        return calls >= self.config.minimum_calls and slow * _MILLION >= self.slow_share * calls
 
     def _probed(self, circuit: Circuit, outcome: Outcome) -> tuple[Circuit, CircuitState | None]:
+        """How a probe ended."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
@@ -419,48 +480,46 @@ class CircuitRule:
         if good < self.config.successes:
             record = record._replace(good=good)
             return (seen, quiet, mode, gen, slot, total, base, record), None
-        record = QUIET_RECORD._replace(
-            leases=record.leases, streak=record.streak, since=seen, run_base=total
-        )
-        quiet = max(
-            self.quiet, self.calm_time, max((e - seen for _, e, _ in record.leases), default=0)
-        )
+        record = QUIET_RECORD._replace(leases=record.leases, streak=record.streak, since=seen)
+        quiet = _outlasting(self.quiet, seen, record)
         return (seen, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
 
     def _opened(self, circuit: Circuit) -> Circuit:
         seen, _, _, gen, slot, total, _, record = circuit
         growth = self.config.open_growth ** min(record.streak, 20)
-        open_for = min(self.longest, int(self.open_for * growth))
         record = QUIET_RECORD._replace(
             leases=record.leases,
             streak=record.streak + 1,
             since=seen,
-            until=seen + open_for,
-            run_base=total,
+            until=seen + min(self.longest, int(self.open_for * growth)),
         )
-        quiet = self.longest + DAY
+        quiet = _outlasting(self.longest + DAY, seen, record)
         return (seen, quiet, OPEN, gen + 1, slot, total, total, record)
 
-    def _uncounted(self, circuit: Circuit, slot_of_call: int) -> Circuit:
+    def _uncounted(self, circuit: Circuit, permit: Permit) -> Circuit:
         """Take a cancelled call's count back, in the slot that it was counted in."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
-        if slot_of_call == slot:
-            if total > base:
-                total -= 1
-        else:
+        if permit[1] == slot:
+            base = min(total, base + 1)
+        elif record.past:
             past = b"".join(
-                _SLOT.pack(number, calls - (number == slot_of_call and calls > 0), fails, slow)
-                for number, calls, fails, slow in _slots(record.past)
+                _SLOT.pack(end, calls - (end == permit[1] and calls > 0), fails, slow)
+                for end, calls, fails, slow in _slots(record.past)
             )
-            record = record._replace(past=past, run_base=record.run_base + 1)
+            record = record._replace(past=past)
+        if record.rows:
+            record = record._replace(rows=_in_a_row(record.rows, permit[3], failed=0))
         return (seen, quiet, mode, gen, slot, total, base, record)
 
-    def _rolled(self, slot: int, calls: int, record: Record, current: int) -> Record:
+    def _end(self, at: int) -> int:
+        """Where the slot that `at` lies in ends."""
+        return at - at % self.width + self.width
+
+    def _rolled(self, slot: int, calls: int, record: Record, at: int) -> Record:
         """Move the counts of a slot that is over into the past, and forget what is too old."""
-        first = current - self.slots
-        kept = [entry for entry in _slots(record.past) if first <= entry[0] < slot]
-        if first <= slot and (calls or record.fails or record.slow):
-            kept.append((slot, calls, record.fails, record.slow))
+        kept = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
+        if slot > at - self.span and (calls or record.fails or record.slow):
+            kept.append((slot, min(calls, _FULL), record.fails, record.slow))
         past = b"".join(_SLOT.pack(*entry) for entry in kept)
         if past == record.past and not record.fails and not record.slow:
             return record
@@ -468,25 +527,26 @@ class CircuitRule:
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
         """All times moved back by `back`, so that what remained of each stays."""
-        slots = back // self.width if self.config.window_calls is None else 0
-        return slot - slots, record._replace(
+        in_slots = back if self.timed else 0
+        return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
             past=b"".join(
-                _SLOT.pack(number - slots, calls, fails, slow)
-                for number, calls, fails, slow in _slots(record.past)
+                _SLOT.pack(end - in_slots, calls, fails, slow)
+                for end, calls, fails, slow in _slots(record.past)
             ),
-            who=tuple((reporter, number - slots) for reporter, number in record.who),
+            who=tuple((reporter, time - back) for reporter, time in record.who),
             since=record.since - back,
             until=record.until - back,
             leases=tuple((token, end - back, gen) for token, end, gen in record.leases),
         )
 
-    def _window(self, slot: int, calls: int, record: Record) -> tuple[int, int, int]:
+    def _window(self, circuit: Circuit) -> tuple[int, int, int]:
         """Calls, failures and slow answers in the window."""
-        first = slot - self.slots
-        fails, slow = record.fails, record.slow
-        for number, in_slot, failed, late in _slots(record.past):
-            if number >= first:
+        seen, _, _, _, _, total, base, record = circuit
+        after = (seen if self.timed else total) - self.span
+        calls, fails, slow = total - base, record.fails, record.slow
+        for end, in_slot, failed, late in _slots(record.past):
+            if end > after:
                 calls, fails, slow = calls + in_slot, fails + failed, slow + late
         return calls, fails, slow
 
@@ -496,3 +556,29 @@ class CircuitRule:
 
 def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:
     return _SLOT.iter_unpack(past)
+
+
+def _outlasting(quiet: int, seen: int, record: Record) -> int:
+    """How long a state matters that matters for `quiet`, and while anybody holds a lease."""
+    return max(quiet, *(end - seen for _, end, _ in record.leases), 0)
+
+
+def _lately(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:
+    """The failures in a row, if the last was within a day."""
+    return record.rows if record.times and seen - record.times[-1] < DAY else ()
+
+
+def _in_a_row(
+    rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
+) -> tuple[tuple[int, int, int], ...]:
+    """The rows with one more number, which may close the gap between two of them."""
+    first = last = number
+    others: list[tuple[int, int, int]] = []
+    for row in rows:
+        if row[1] == first - 1:
+            first, failed = row[0], failed + row[2]
+        elif row[0] == last + 1:
+            last, failed = row[1], failed + row[2]
+        else:
+            others.append(row)
+    return tuple(sorted((*others, (first, last, failed)))[-_ROWS:])

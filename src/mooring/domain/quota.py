@@ -81,7 +81,9 @@ class CalendarQuota:
                     return None
                 return (now, seen + quiet - now, now, used, frozen, shift)
         quota = self.present(state, now)
-        return self.grant(quota, cost, now)[0] if self.earliest(quota, cost, now) == now else None
+        if self.earliest(quota, cost, now) != now:
+            return None
+        return self.grant(quota, cost, now, kept=False)[0]
 
     def present(self, state: State | None, now: int) -> Quota:
         """The state with `seen` at the time to go by, moved back with a clock that stepped."""
@@ -99,7 +101,14 @@ class CalendarQuota:
         at = max(at, quota[0], quota[2], quota[4])
         return at if self._used(quota, at) + cost <= self.burst else self.period(at)[1]
 
-    def grant(self, quota: Quota, cost: int, at: int) -> tuple[Quota, Ticket]:
+    def grant(
+        self,
+        quota: Quota,
+        cost: int,
+        at: int,
+        *,
+        kept: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
+    ) -> tuple[Quota, Ticket]:
         """Count `cost` in the period of `at`, which `earliest` has allowed."""
         seen, _, _, _, frozen, shift = quota
         quiet = max(self.period(at)[1], frozen) - seen
