@@ -7,7 +7,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from mooring._bridge import awaited, blocking, run_now, step_later, step_now, with_signature_of
+from mooring._bridge import (
+    awaited,
+    blocking,
+    not_awaitable,
+    refuse_awaitable,
+    run_now,
+    step_later,
+    step_now,
+)
 from mooring.errors import ConfigurationError
 from mooring.services.calling import Calling
 from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mooring.domain.http import Request
+    from mooring.domain.plan import Plan
     from mooring.domain.service import Service
     from mooring.ports.chance import Ids, Randomness
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
     from mooring.ports.locks import AsyncLocks, Locks
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
+    from mooring.services.attempts import Ending
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -145,25 +155,48 @@ class ConnectorManager:
             ConnectorError: what kept the function from being called or its answer from counting.
             Exception: whatever the function's last attempt raised.
         """
-        value, error = run_now(
-            self._flows.run(
-                service,
-                step_now(function),
-                tenant=tenant,
-                endpoint=endpoint,
-                idempotency_key=idempotency_key,
-                payload=payload,
-                timeout=timeout,
-                request_id=request_id,
+        if idempotency_key is None and timeout is None and request_id is None:
+            plan = self._flows.easy.get((service, tenant, endpoint))
+            if plan is not None:
+                return self._run_easily(plan, function)
+        return value_of(
+            run_now(
+                self._flows.run(
+                    service,
+                    step_now(function),
+                    tenant=tenant,
+                    endpoint=endpoint,
+                    idempotency_key=idempotency_key,
+                    payload=payload,
+                    timeout=timeout,
+                    request_id=request_id,
+                )
             )
         )
-        if error is not None:
-            try:
-                raise error
-            finally:
-                # Else the traceback holds this frame, and the frame the error.
-                del error
-        return value  # type: ignore[no-any-return]  # what the function returned
+
+    def _run_easily(self, plan: Plan, function: Callable[[], R]) -> R:
+        """The calm case with no coroutine: the flow takes over as soon as something is not calm."""
+        flows = self._flows
+        core = flows.core
+        began = core.nanoseconds()
+        permit = None
+        if plan.admission is not None:
+            admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's store has it
+            if admitted[0] or admitted[1]:
+                step = step_now(function)
+                return value_of(run_now(flows.go_on(plan, began, admitted, step)))
+            permit = admitted[2]
+        try:
+            value = function()
+        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+            step = step_now(function)
+            ending = run_now(flows.follow(plan, began, permit, error, step))
+        except BaseException:
+            flows.give_back(plan, permit)
+            raise
+        else:
+            return value if value is None else refuse_awaitable(value)
+        return value_of(ending)
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -314,23 +347,45 @@ class AsyncConnectorManager:
             ConnectorError: what kept the function from being called or its answer from counting.
             Exception: whatever the function's last attempt raised.
         """
-        value, error = await self._flows.run(
-            service,
-            step_later(function),
-            tenant=tenant,
-            endpoint=endpoint,
-            idempotency_key=idempotency_key,
-            payload=payload,
-            timeout=timeout,
-            request_id=request_id,
+        if idempotency_key is None and timeout is None and request_id is None:
+            plan = self._flows.easy.get((service, tenant, endpoint))
+            if plan is not None:
+                return await self._run_easily(plan, function)
+        return value_of(
+            await self._flows.run(
+                service,
+                step_later(function),
+                tenant=tenant,
+                endpoint=endpoint,
+                idempotency_key=idempotency_key,
+                payload=payload,
+                timeout=timeout,
+                request_id=request_id,
+            )
         )
-        if error is not None:
-            try:
-                raise error
-            finally:
-                # Else the traceback holds this frame, and the frame the error.
-                del error
-        return value  # type: ignore[no-any-return]  # what the function returned
+
+    async def _run_easily(self, plan: Plan, function: Callable[[], Awaitable[R]]) -> R:
+        """The calm case at once: the flow takes over as soon as something is not calm."""
+        flows = self._flows
+        core = flows.core
+        began = core.nanoseconds()
+        permit = None
+        if plan.admission is not None:
+            admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's store has it
+            if admitted[0] or admitted[1]:
+                return value_of(await flows.go_on(plan, began, admitted, step_later(function)))
+            permit = admitted[2]
+        try:
+            pending = function()
+            if not hasattr(pending, "__await__"):
+                raise not_awaitable(function)
+            return await pending
+        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+            ending = await flows.follow(plan, began, permit, error, step_later(function))
+        except BaseException:
+            flows.give_back(plan, permit)
+            raise
+        return value_of(ending)
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -365,6 +420,18 @@ class AsyncConnectorManager:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def value_of(ending: Ending) -> Any:  # noqa: ANN401 - what a user's function returned
+    """The value of an ending, or its error raised: outside any coroutine, so that all can pass."""
+    value, error = ending
+    if error is None:
+        return value
+    try:
+        raise error
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del error, ending
 
 
 def refuse_generator(function: Callable[..., Any]) -> None:

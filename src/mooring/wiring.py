@@ -107,6 +107,7 @@ def plain_core(ports: Ports) -> Wired:
         ports,
         clock,
         execute=lift_one(state.execute),
+        ask=state.execute,
         post=state.post,
         send=lift(_verb(http, "send")),
         open=lift(_verb(http, "open")),
@@ -130,9 +131,10 @@ def awaited_core(ports: Ports) -> Wired:
     if ports.state is None:
         # Memory never makes a task wait, so the plain store serves here as it is.
         memory = memory_storage(ports.clock)
-        execute, post = lift_one(memory.execute), memory.post
+        execute, ask, post = lift_one(memory.execute), memory.execute, memory.post
     else:
         execute, post = ports.state.execute, ports.state.post
+        ask = _asked_at_once(ports.state)
     credentials = ports.credentials
     if credentials is None:
         nobody = NoCredentials()
@@ -146,6 +148,7 @@ def awaited_core(ports: Ports) -> Wired:
         ports,
         clock,
         execute=execute,
+        ask=ask,
         post=post,
         send=_verb(http, "send"),
         open=_verb(http, "open"),
@@ -190,6 +193,12 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:  # noqa: ANN401 - as 
         observers=tuple(observers),
         reporter=f"{os.getpid()}-{randomness.token()}",
     )
+
+
+def _asked_at_once(state: Any) -> Any:  # noqa: ANN401 - a store
+    """The plain `execute` of an asynchronous store that never makes a task wait, if it has one."""
+    shared = getattr(state, "shared", None)
+    return getattr(shared, "execute", None)
 
 
 class Lazily:
@@ -327,5 +336,3 @@ def _ulids() -> Any:  # noqa: ANN401 - imported late
     from mooring.adapters.chance import UlidIds
 
     return UlidIds()
-
-

@@ -32,7 +32,10 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):
-        return ["map", sorted(([_key(name), _plain(item)] for name, item in value.items()), key=_first)]
+        return [
+            "map",
+            sorted(([_key(name), _plain(item)] for name, item in value.items()), key=_first),
+        ]
     if isinstance(value, (list, tuple)):
         return ["list", *map(_plain, value)]
     if value is None or isinstance(value, (str, bool)):

@@ -45,6 +45,7 @@ class Plan:
         "circuit",
         "circuit_key",
         "classify",
+        "easy",
         "endpoint",
         "fallback",
         "gates",
@@ -106,6 +107,7 @@ class Plan:
             lease=self.lease,
             costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
         )
+        self.easy = self.bulkhead is None and self.fallback is None and self.slow is None
         self.admission = self.question if self.question.keys else None
 
     def claim_key(self, key: str) -> str:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
 Predicate = Callable[[Exception], bool]
 
-BUGS: Final = (AssertionError, AttributeError, ImportError, NameError, NotImplementedError, TypeError)
+BUGS: Final = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    NameError,
+    NotImplementedError,
+    TypeError,
+)
 """Errors of the program itself: trying again would only repeat them."""
 
 
@@ -78,9 +85,7 @@ class RetryPolicy:
     max_delay: float = attrs.field(
         default=30.0, converter=lambda value: seconds(value, "max_delay", zero=True)
     )
-    backoff: Backoff = attrs.field(
-        default=Backoff.EXPONENTIAL, converter=Backoff, kw_only=True
-    )
+    backoff: Backoff = attrs.field(default=Backoff.EXPONENTIAL, converter=Backoff, kw_only=True)
     jitter: Jitter = attrs.field(default=Jitter.FULL, converter=Jitter, kw_only=True)
     max_retry_after: float = attrs.field(
         default=60.0,

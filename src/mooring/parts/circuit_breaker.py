@@ -148,5 +148,3 @@ class CircuitBreaker(Guard[Entered]):
     def _core(self) -> Core:
         """Whichever colour is in use: `post` and the clock are plain in both."""
         return self.__dict__.get("_later") or self._now
-
-

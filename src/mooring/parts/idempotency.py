@@ -122,9 +122,7 @@ class Idempotency(Part):
         ending, replayed = await self._act(self._later, key, step_later(function), payload)
         return _answered(ending, replayed=replayed)
 
-    def __call__(
-        self, key: Callable[P, str], /
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    def __call__(self, key: Callable[P, str], /) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorate a function; `key` makes the key from the arguments of each call."""
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:

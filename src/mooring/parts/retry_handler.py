@@ -216,5 +216,3 @@ class Attempt:
         trace: TracebackType | None,
     ) -> bool:
         return isinstance(error, Exception) and self._loop.judge(error)
-
-

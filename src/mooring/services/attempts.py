@@ -23,7 +23,7 @@ from mooring.services.admission import be_admitted
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mooring.domain.admission import Admission
+    from mooring.domain.admission import Admission, Admitted
     from mooring.domain.circuit import Permit
     from mooring.services.call import Call
     from mooring.services.core import Core
@@ -39,6 +39,22 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     question = call.plan.admission if call.claim is None else _asked(core, call, retry=False)
     value, error = await once(core, call, question, step)
     return (value, None) if error is None else await again(core, call, step, error)
+
+
+async def follow(
+    core: Core, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
+) -> Ending:
+    """Go on after a first attempt that a face made itself, because all was calm, and that failed."""
+    call.attempts = 1
+    call.acted = may_have_acted(error)
+    began = call.started if call.plan.slow is not None else 0
+    try:
+        await _record(core, call, permit, _outcome(core, call, began, error))
+        permit = None
+    finally:
+        if permit is not None:
+            core.post(Report(call.plan.gates, permit, Outcome.NEUTRAL, core.reporter))
+    return await again(core, call, step, error)
 
 
 async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> Ending:
@@ -95,13 +111,24 @@ async def _rest(core: Core, call: Call, pause: float, error: Exception) -> None:
         await core.sleep(pause)
 
 
-async def once(core: Core, call: Call, question: Admission | None, step: AttemptStep) -> Ending:
-    """One attempt: admission, the step itself, and what is recorded of it."""
+async def once(
+    core: Core,
+    call: Call,
+    question: Admission | None,
+    step: AttemptStep,
+    admitted: Admitted | None = None,
+) -> Ending:
+    """One attempt: admission, the step itself, and what is recorded of it.
+
+    `admitted` is the answer to `question` where it has been asked already.
+    """
     plan = call.plan
     permit: Permit | None = None
     try:
         if question is not None:
-            admitted = await core.execute(question)
+            if admitted is None:
+                ask = core.ask
+                admitted = await core.execute(question) if ask is None else ask(question)
             if admitted[0] or admitted[1]:
                 call.token = 0
                 try:

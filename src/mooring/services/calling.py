@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mooring.domain.admission import ReadCircuit, SetCircuit
-from mooring.domain.circuit import CircuitState
+from mooring.domain.admission import ReadCircuit, Report, SetCircuit
+from mooring.domain.circuit import CircuitState, Outcome
 from mooring.domain.events import CallFinished, CallStarted
 from mooring.domain.http import Request, Response, fingerprint
 from mooring.domain.durations import micros, seconds
@@ -31,7 +31,7 @@ from mooring.errors import (
     InvalidData,
     OutcomeUnknown,
 )
-from mooring.services.attempts import again, attempt, once
+from mooring.services.attempts import again, attempt, follow, once
 from mooring.services.call import Call
 from mooring.services.exchange import Exchange
 from mooring.services.hedging import Hedged
@@ -41,7 +41,8 @@ from mooring.services.streaming import Streaming
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mooring.domain.circuit import CircuitBreakerState
+    from mooring.domain.admission import Admitted
+    from mooring.domain.circuit import CircuitBreakerState, Permit
     from mooring.domain.service import Service
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.core import Core
@@ -68,6 +69,8 @@ class Calling:
                 )
             self.services[service.name] = service
         self._plans: dict[tuple[str, str | None, str | None], Plan] = {}
+        self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
+        """Plans of functions that a face may call itself while all is calm, by what names them."""
 
     async def call(
         self,
@@ -195,9 +198,7 @@ class Calling:
         request_id: str | None = None,
     ) -> Ending:
         """Protect any call: how it ended, as a value."""
-        plan = self._plans.get((service, tenant, endpoint))
-        if plan is None:
-            plan = self._plan(service, tenant, endpoint, None)
+        plan = self._plan(service, tenant, endpoint, None)
         call = self._begin(plan, timeout, request_id)
         single = None
         if idempotency_key is not None:
@@ -205,17 +206,37 @@ class Calling:
             single = self._once(plan, idempotency_key, code, None, repeatable=False)
             call.key = single.key
             call.repeatable = bool(single.remembered)
-        elif plan.bulkhead is None and plan.fallback is None and not self.core.observers:
-            value, error = await once(self.core, call, plan.admission, step)
-            if error is not None:
-                value, error = await again(self.core, call, step, error)
-                if isinstance(error, ConnectorError):
-                    call.sign(self.core, error)
-            return value, error
         try:
             return await self._finish(call, single, step), None
         except Exception as error:  # noqa: BLE001 - carried to the face as a value
             return None, error
+
+    async def go_on(self, plan: Plan, began: int, admitted: Admitted, step: AttemptStep) -> Ending:
+        """Go on with an easy call whose admission was asked for by its face, and is not calm."""
+        core = self.core
+        call = Call(plan, began, plan.span)
+        value, error = await once(core, call, plan.admission, step, admitted)
+        if error is None:
+            return value, None
+        return self._signed(call, await again(core, call, step, error))
+
+    async def follow(
+        self, plan: Plan, began: int, permit: Permit | None, error: Exception, step: AttemptStep
+    ) -> Ending:
+        """Go on with an easy call whose first attempt was made by its face, and failed."""
+        call = Call(plan, began, plan.span)
+        return self._signed(call, await follow(self.core, call, permit, error, step))
+
+    def give_back(self, plan: Plan, permit: Permit | None) -> None:
+        """Forget an easy call that was interrupted."""
+        if permit is not None:
+            core = self.core
+            core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter))
+
+    def _signed(self, call: Call, ending: Ending) -> Ending:
+        if isinstance(ending[1], ConnectorError):
+            call.sign(self.core, ending[1])
+        return ending
 
     async def circuit_state(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -274,7 +295,10 @@ class Calling:
             plan = Plan(known, tenant, found)
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
+                self.easy.clear()
             self._plans[key] = plan
+            if plan.easy and self.core.ask is not None and not self.core.observers:
+                self.easy[service, tenant, endpoint] = plan
         return plan
 
     def _with_circuit(self, service: str, tenant: str | None, endpoint: str | None) -> Plan:
@@ -298,7 +322,12 @@ class Calling:
         return call
 
     def _once(
-        self, plan: Plan, key: str, code: bytes, decode: Any, repeatable: bool  # noqa: ANN401, FBT001
+        self,
+        plan: Plan,
+        key: str,
+        code: bytes,
+        decode: Any,
+        repeatable: bool,  # noqa: ANN401, FBT001
     ) -> Once:
         service = plan.service
         remembered = service.idempotency_memory if service.idempotency_header else 0.0
@@ -358,12 +387,12 @@ class Calling:
                 call,
                 places=bulkhead.max_concurrent,
                 queue=bulkhead.max_waiting,
-                timeout=remaining if bulkhead.max_wait is None else min(remaining, bulkhead.max_wait),
+                timeout=remaining
+                if bulkhead.max_wait is None
+                else min(remaining, bulkhead.max_wait),
             )
             if not taken:
-                return None, BulkheadFull(
-                    f"{bulkhead.max_concurrent} calls are under way already."
-                )
+                return None, BulkheadFull(f"{bulkhead.max_concurrent} calls are under way already.")
             return await attempt(core, call, step)
         finally:
             if not call.keeps_place:

@@ -28,11 +28,13 @@ Step: TypeAlias = Callable[[], Awaitable[R]]
 class Core:
     """The ports of one face, all of one colour as far as a flow can tell.
 
-    `settle` takes what a user's function returned: the asynchronous face awaits an awaitable, the
+    `ask` is `execute` where the store never makes anyone wait, so that there is nothing to await;
+    else None. `settle` takes what a user's function returned: the asynchronous face awaits an awaitable, the
     synchronous one refuses it. `copy` makes a value of the user's that nobody else holds.
     """
 
     execute: Callable[[Command[Any]], Flow[Any]]
+    ask: Callable[[Command[Any]], Any] | None = None
     post: Callable[[Command[Any]], None]
     send: Callable[[Request, str, Timeouts], Flow[Response]]
     open: Callable[[Request, str, Timeouts], Flow[AsyncIncoming]]

@@ -154,7 +154,12 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:  # noq
 
 
 async def _completed(
-    core: Core, call: Call, once: Once, value: Any, fence: int, ttl: int  # noqa: ANN401 - the caller's
+    core: Core,
+    call: Call,
+    once: Once,
+    value: Any,
+    fence: int,
+    ttl: int,  # noqa: ANN401 - the caller's
 ) -> Ending:
     try:
         answer = ("value", once.encode(value))
@@ -212,7 +217,5 @@ def _unknown(once: Once) -> OutcomeUnknown:
 def _tell_not_stored(core: Core, call: Call, once: Once, error: Exception) -> None:
     if core.observers:
         core.tell(
-            AnswerNotStored(
-                **call.told(core), idempotency_key=once.key, error=type(error).__name__
-            )
+            AnswerNotStored(**call.told(core), idempotency_key=once.key, error=type(error).__name__)
         )
