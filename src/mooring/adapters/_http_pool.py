@@ -1,0 +1,136 @@
+"""Which connections are there, and who waits for one.
+
+A caller first has a place, then puts a connection on it: an idle one or a new one. So nobody holds
+a lock while connecting, and there are never more connections to an origin than places.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mooring.adapters._http_wire import Network, Origin, Turn, Wire
+
+
+class _Site:
+    """The connections to one origin, idle ones with the time up to which they are good."""
+
+    __slots__ = ("idle", "queue", "taken")
+
+    def __init__(self) -> None:
+        self.idle: list[tuple[Wire, float]] = []
+        self.queue: deque[Turn] = deque()
+        self.taken = 0
+
+
+class Pool:
+    """Places for connections: so many for each origin, given in order of arrival."""
+
+    def __init__(self, network: Network, places: int, keep_alive: float) -> None:
+        self._network = network
+        self._places = places
+        self._keep_alive = keep_alive
+        self._sites: dict[Origin, _Site] = {}
+        self._lock = Lock()
+        self._closed = False
+
+    async def take(self, origin: Origin, until: float) -> None:
+        """Wait for a place.
+
+        Raises:
+            TimeIsUp: none became free in time.
+        """
+        with self._lock:
+            site = self._sites.get(origin)
+            if site is None:
+                site = self._sites[origin] = _Site()
+            if site.taken < self._places:
+                site.taken += 1
+                return
+            turn = self._network.turn()
+            site.queue.append(turn)
+        try:
+            await turn.wait(until)
+        except BaseException:
+            with self._lock:
+                late = turn not in site.queue
+                if not late:
+                    site.queue.remove(turn)
+            if late:  # it was our turn just before we went
+                self.give(origin)
+            raise
+
+    def reuse(self, origin: Origin) -> Wire | None:
+        """Return an idle connection that still stands, the one used last."""
+        while True:
+            with self._lock:
+                idle = self._sites[origin].idle
+                if not idle:
+                    return None
+                wire, good_until = idle.pop()
+            if monotonic() < good_until and not wire.stale():
+                return wire
+            wire.close()
+
+    def give(self, origin: Origin, wire: Wire | None = None, idle: float | None = None) -> None:
+        """Give the place back, and with it the connection if another can use it.
+
+        `idle` is for how long the vendor says it keeps it.
+        """
+        turn = None
+        # One second less than the vendor: it must not close just as we send.
+        keep = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
+        with self._lock:
+            site = self._sites[origin]
+            if wire is not None and keep > 0 and not self._closed:
+                site.idle.append((wire, monotonic() + keep))
+                wire = None
+            if site.queue:
+                turn = site.queue.popleft()
+            else:
+                site.taken -= 1
+                self._forget(origin)
+        if wire is not None:
+            wire.close()
+        if turn is not None:
+            turn.call()
+
+    def sweep(self) -> None:
+        """Close what has been idle for too long, wherever it leads."""
+        with self._lock:
+            over = self._drain(monotonic())
+        for wire in over:
+            wire.close()
+
+    def close(self) -> None:
+        """Close what is idle now, and what is in use when it is given back."""
+        with self._lock:
+            self._closed = True
+            over = self._drain(inf)
+        for wire in over:
+            wire.close()
+
+    def abandon(self) -> None:
+        """Close it where nobody else is left, such as in a forked child.
+
+        A thread that is no more may have held the lock, and others may still use the connections.
+        """
+        self._lock = Lock()
+        self.close()
+
+    def _drain(self, now: float) -> list[Wire]:
+        over: list[Wire] = []
+        for origin, site in list(self._sites.items()):
+            over += [wire for wire, good_until in site.idle if good_until <= now]
+            site.idle = [entry for entry in site.idle if entry[1] > now]
+            self._forget(origin)
+        return over
+
+    def _forget(self, origin: Origin) -> None:
+        site = self._sites[origin]
+        if not site.taken and not site.idle:
+            del self._sites[origin]

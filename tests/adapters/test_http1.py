@@ -1,0 +1,401 @@
+"""HTTP/1.1 as bytes: the head of a request, and an answer however it comes in pieces."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mooring.adapters._http1 import (
+    AnswerReader,
+    CutOff,
+    Head,
+    Limits,
+    NotHttp,
+    TooLarge,
+    encode_head,
+)
+from mooring.domain.http import BodyStream, Headers, Request
+from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LIMITS = Limits(head=2_000, fields=20, body=5_000)
+OK = b"HTTP/1.1 200 OK\r\n"
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+
+
+def read(
+    pieces: Iterable[bytes], *, to_head: bool = False, limits: Limits = LIMITS, ends: bool = True
+) -> tuple[Head | None, bytes, bool, bool]:
+    """Head, body, whether it is complete, and whether the connection can be used again."""
+    reader = AnswerReader(limits, to_head=to_head)
+    body = b""
+    for piece in pieces:
+        reader.feed(piece)
+        body += reader.take()
+    if ends:
+        reader.end()
+    return reader.head, body, reader.done, reader.reusable
+
+
+def outcome(pieces: Iterable[bytes], *, to_head: bool = False) -> object:
+    """What `read` returns or raises, as something to compare."""
+    try:
+        return read(pieces, to_head=to_head)
+    except (NotHttp, CutOff) as error:
+        return type(error), str(error)
+
+
+def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+    """The data in pieces, cut at these places."""
+    edges = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
+    """A body in chunks."""
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return framed + b"0\r\n" + trailers + b"\r\n"
+
+
+# --- what a request looks like -----------------------------------------------
+
+
+def test_a_get_has_no_framing() -> None:
+    """A request without a body says who it is for, who sends it and what it understands."""
+    expected = (
+        b"GET /a?b=c HTTP/1.1\r\nHost: vat.example:8080\r\nUser-Agent: mooring\r\n"
+        b"Accept-Encoding: gzip, deflate\r\n\r\n"
+    )
+    assert expected == encode_head(Request.get("/a"), "/a?b=c", "vat.example:8080")
+
+
+def fields_of(request: Request) -> list[bytes]:
+    """The header lines that a request goes out with."""
+    return encode_head(request, "/", "h").split(b"\r\n")[1:-2]
+
+
+def test_its_own_fields_go_out_as_they_are() -> None:
+    """The case, order and repetition of fields are kept, and ours only fill what is missing."""
+    own = [("X-b", "1"), ("x-A", "2"), ("X-b", "ÿ"), ("user-agent", "me"), ("HOST", "other")]
+    request = Request.get("/", headers=[*own, ("accept-encoding", "br")])
+
+    expected = [f"{name}: {value}".encode("latin-1") for name, value in own]
+    assert [*expected, b"accept-encoding: br"] == fields_of(request)
+
+
+def test_a_range_is_asked_for_as_it_is_stored() -> None:
+    """A part of a compressed form could not be decompressed, so none is asked for."""
+    request = Request.get("/", headers={"Range": "bytes=0-9"})
+
+    assert b"Accept-Encoding: identity" in fields_of(request)
+
+
+@pytest.mark.parametrize(
+    "request_, framing",
+    [
+        (Request.post("/", body=b"abc"), [b"Content-Length: 3"]),
+        (Request.post("/"), [b"Content-Length: 0"]),
+        (Request.put("/"), [b"Content-Length: 0"]),
+        (Request.patch("/"), [b"Content-Length: 0"]),
+        (Request.delete("/"), []),
+        (Request.delete("/", body=b"x"), [b"Content-Length: 1"]),
+        (Request.put("/", body=BodyStream.of(list, length=7)), [b"Content-Length: 7"]),
+        (Request.put("/", body=BodyStream.of(list)), [b"Transfer-Encoding: chunked"]),
+        (Request.post("/", body=b"abc", headers={"content-length": "3"}), [b"content-length: 3"]),
+    ],
+)
+def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> None:
+    """A known length is said, an unknown one is chunked, and what was said right stays."""
+    named = (b"content-length", b"transfer-encoding")
+
+    assert framing == [line for line in fields_of(request_) if line.lower().startswith(named)]
+
+
+@pytest.mark.parametrize(
+    "headers, body",
+    [
+        ({"Content-Length": "4"}, b"abc"),
+        ({"Content-Length": "3, 3"}, b"abc"),
+        ([("Content-Length", "3"), ("content-length", "3")], b"abc"),
+        ({"Content-Length": "3"}, BodyStream.of(list)),
+        ({"Transfer-Encoding": "chunked"}, BodyStream.of(list)),
+    ],
+)
+def test_a_field_that_misframes_is_refused(
+    headers: dict[str, str], body: bytes | BodyStream
+) -> None:
+    """No field can make two readers see the body's end in two places."""
+    with pytest.raises(InvalidData, match="does not say how the body is sent") as caught:
+        encode_head(Request.post("/", headers=headers, body=body), "/", "h")
+
+    assert caught.value.field in {"headers.Content-Length", "headers.Transfer-Encoding"}
+
+
+# --- how an answer is read ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer, body, reusable",
+    [
+        (OK + b"Content-Length: 3\r\n\r\nabc", b"abc", True),
+        (OK + b"Content-Length: 0\r\n\r\n", b"", True),
+        (OK + b"Content-Length: 3, 3\r\ncontent-length: 3\r\n\r\nabc", b"abc", True),
+        (OK + b"Content-Length: 3\r\n\r\nabcd", b"abc", False),
+        (OK + b"\r\nabc", b"abc", False),
+        (OK + b"\r\n", b"", False),
+        (OK + b"Transfer-Encoding: Chunked\r\n\r\n" + chunked(b"ab", b"c"), b"abc", True),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2 ;x=y\r\nab\r\n0\r\n\r\n", b"ab", True),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"ab", trailers=b"X: y\r\n"),
+            b"ab",
+            True,
+        ),
+        (OK + b"Connection: x, Close\r\nContent-Length: 1\r\n\r\na", b"a", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na", b"a", False),
+        (b"HTTP/1.0 200\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\na", b"a", True),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", b"", True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b"", True),
+        (b"HTTP/1.1 304 x\r\nTransfer-Encoding: chunked\r\n\r\nstray", b"", False),
+        (EARLY + EARLY + OK + b"Content-Length: 1\r\n\r\na", b"a", True),
+        (b"HTTP/1.1 200 OK\nContent-Length: 1\n\na", b"a", True),
+    ],
+)
+def test_the_body_ends_where_the_table_says(answer: bytes, body: bytes, reusable: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Each row of the module's table, and when the connection can carry another exchange."""
+    head, received, done, again = read([answer])
+
+    assert (body, True, reusable) == (received, done, again)
+    assert head is not None
+
+
+def test_the_answer_to_head_has_no_body() -> None:
+    """Whatever it says about a body, none follows."""
+    answer = OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert (b"", True, True) == read([answer], to_head=True)[1:]
+
+
+def test_a_head_is_kept_as_it_came() -> None:
+    """Status, reason, order, repetition and Latin-1 are kept, and a folded line is one value."""
+    answer = (
+        b"HTTP/1.1 299 B\xe4 d\r\nX-b: 1\r\nSet-Cookie: a\r\nset-cookie:b \r\nEmpty:\r\n"
+        b"Folded: one\r\n \t two\r\n\tthree\r\nKeep-Alive: max=3, timeout=5\r\n\r\n"
+    )
+    pairs = (
+        ("X-b", "1"),
+        ("Set-Cookie", "a"),
+        ("set-cookie", "b"),
+        ("Empty", ""),
+        ("Folded", "one two three"),
+        ("Keep-Alive", "max=3, timeout=5"),
+    )
+    head = read([answer])[0]
+
+    assert Head(299, "Bä d", Headers(pairs), 5.0) == head
+    assert head is not None
+    assert pairs == head.headers.pairs
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "does not start as one"),
+        (b"\r\nHTTP/1.1 200 OK\r\n\r\n", "does not start as one"),
+        (b"HTTP/2 200\r\n\r\n", "does not start as one"),
+        (b"HTTP/1.1 20 OK\r\n\r\n", "status line"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "status line"),
+        (b"HTTP/1.1 020 OK\r\n\r\n", "status line"),
+        (b"HTTP/1.1 200 O\x00K\r\n\r\n", "status line"),
+        (b"HTTP/1.1 200OK\r\n\r\n", "status line"),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", "another protocol"),
+        (OK + b"no colon\r\n\r\n", "header field"),
+        (OK + b"Name : x\r\n\r\n", "header field"),
+        (OK + b": x\r\n\r\n", "header field"),
+        (OK + b" folded: x\r\n\r\n", "header field"),
+        (OK + b"A: x\ry\r\n\r\n", "header field"),
+        (OK + b"A: x\x00y\r\n\r\n", "header field"),
+        (OK + b"A: x\r\r\n\r\n", "header field"),
+        (OK + b"Content-Length: 3, 4\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: -3\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: +3\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: 3 3\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: \xb2\r\n\r\n", "contradict"),
+        (OK + b"Content-Length:\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: 3,\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: 9999999999999999999\r\n\r\n", "contradict"),
+        (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "ambiguous"),
+        (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "ambiguous"),
+        (OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n", "ambiguous"),
+        (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "ambiguous"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nx\r\n", "malformed chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", "malformed chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n0x1\r\n", "malformed chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1;\x00\r\n", "malformed chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 2_000, "malformed chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1\nx", "malformed chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nxy", "malformed chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nbad\r\n\r\n", "header field"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\n\r\n", "header field"),
+    ],
+)
+def test_what_is_no_answer_is_refused(answer: bytes, words: str) -> None:
+    """Whatever two readers could understand in two ways is no answer."""
+    with pytest.raises(NotHttp, match=words) as caught:
+        read([answer + b"\r\n"], ends=False)
+
+    assert not isinstance(caught.value, TooLarge)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (b"HTTP/1.1 200 " + b"x" * 2_000, "a head of more than 2000 bytes"),
+        (OK + b"A: b\r\n" * 21 + b"\r\n", "more than 20 header fields"),
+        (EARLY * 60, "a head of more than 2000 bytes"),
+        (EARLY * 30 + OK + b"A: " + b"x" * 900 + b"\r\n\r\n", "a head of more than 2000"),
+        (OK + b"Content-Length: 5001\r\n\r\n", "a body of more than 5000 bytes"),
+        (OK + b"\r\n" + b"x" * 5_001, "a body of more than 5000 bytes"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1389\r\n", "a body of more than 5000"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n" + b"x" * 1_000, ""),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 400,
+            "trailers of more than 2000 bytes",
+        ),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 21 + b"\r\n",
+            "more than 20 header fields",
+        ),
+    ],
+)
+def test_what_is_too_large_is_refused(answer: bytes, words: str) -> None:
+    """Every part of an answer has its limit, and a size that is announced is refused at once."""
+    if not words:
+        assert not read([answer], ends=False)[2]
+        return
+    with pytest.raises(TooLarge, match=words):
+        read([answer], ends=False)
+
+
+def test_a_body_without_limit_is_read() -> None:
+    """No limit is any number of bytes."""
+    limits = Limits(head=2_000, fields=20, body=None)
+
+    assert b"x" * 9_000 == read([OK + b"\r\n" + b"x" * 9_000], limits=limits)[1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTT",
+        OK,
+        EARLY,
+        OK + b"Content-Length: 3\r\n\r\nab",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n",
+    ],
+)
+def test_an_answer_that_ends_early_is_cut_off(answer: bytes) -> None:
+    """An end before the end is noticed wherever it comes."""
+    with pytest.raises(CutOff):
+        read([answer])
+
+
+def test_silence_is_not_a_single_byte() -> None:
+    """Nothing at all is told from something that was cut off."""
+    reader = AnswerReader(LIMITS, to_head=False)
+    assert reader.silent
+
+    reader.feed(EARLY)
+    assert not reader.silent
+
+
+# --- however it is cut -------------------------------------------------------
+
+names = st.sampled_from(["A", "b-C", "X_1", "connection", "Keep-Alive"])
+values = st.text(st.sampled_from("ab \t,=;1é"), max_size=12)
+headers = st.lists(st.tuples(names, values), max_size=5).map(
+    lambda pairs: "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("latin-1")
+)
+bodies = st.lists(st.binary(min_size=1, max_size=40), max_size=4)
+framings = st.sampled_from(["length", "chunked", "close"])
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
+    """A valid answer, with what it holds: its head's fields and its body."""
+    fields, chunks, framing = draw(headers), draw(bodies), draw(framings)
+    body = b"".join(chunks)
+    status = b"HTTP/1.1 %d Reason\r\n" % draw(st.sampled_from([200, 201, 404, 500]))
+    start = EARLY * draw(st.integers(0, 2)) + status + fields
+    if framing == "length":
+        return start + b"Content-Length: %d\r\n\r\n" % len(body) + body, fields, body
+    if framing == "chunked":
+        trailers = draw(headers)
+        sent = chunked(*chunks, trailers=trailers)
+        return start + b"Transfer-Encoding: chunked\r\n\r\n" + sent, fields, body
+    return start + b"\r\n" + body, fields, body
+
+
+cuts = st.lists(st.integers(0, 1_000), max_size=12)
+
+
+@given(answers(), cuts)
+def test_an_answer_round_trips(answer: tuple[bytes, bytes, bytes], places: list[int]) -> None:
+    """What was written is what is read, however it is cut."""
+    sent, fields, body = answer
+    head, received, done, _ = read(cut(sent, places))
+
+    assert (body, True) == (received, done)
+    assert head is not None
+    own = [line.split(":", 1) for line in fields.decode("latin-1").split("\r\n")[:-1]]
+    assert [(name, value.strip(" \t")) for name, value in own] == [
+        pair
+        for pair in head.headers.pairs
+        if pair[0] not in {"Content-Length", "Transfer-Encoding"}
+    ]
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> bytes:
+    """An answer in which something was changed, left out or put in."""
+    sent, _, _ = draw(answers())
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(sent)))
+        end = start + draw(st.integers(0, 3))
+        put = draw(
+            st.sampled_from([b"", b"\r", b"\n", b"\r\n", b" ", b"\0", b"0", b":", b"x" * 40])
+        )
+        sent = sent[:start] + put * draw(st.integers(1, 60)) + sent[end:]
+    return sent
+
+
+@given(broken(), cuts, st.booleans())
+@example(OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_022 + b"\r\n", [1_070], False)
+@example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
+@example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
+def test_no_answer_depends_on_how_it_is_cut(sent: bytes, places: list[int], to_head: bool) -> None:  # noqa: FBT001 - drawn
+    """Good or broken, an answer is the same whole, in pieces, and byte by byte."""
+    whole = outcome([sent], to_head=to_head)
+
+    assert whole == outcome(cut(sent, places), to_head=to_head)
+    assert whole == outcome((bytes([byte]) for byte in sent), to_head=to_head)
+
+
+@given(st.binary(max_size=200), cuts)
+def test_nothing_but_its_own_errors_comes_out(sent: bytes, places: list[int]) -> None:
+    """Any bytes at all are an answer, no answer, or cut off."""
+    outcome(cut(OK + sent, places))
+    outcome(cut(OK + b"Transfer-Encoding: chunked\r\n\r\n" + sent, places))
