@@ -135,7 +135,7 @@ class Admission:
         self._alone = gates.limits[0] if simple and gates.limits else None
         self._cost = self.costs[0] if self.costs else 0
 
-    def evolve(self, **changes: Any) -> Admission:  # noqa: ANN401 - each as in the constructor
+    def evolve(self, **changes: Any) -> Admission:
         """The same question with other details."""
         details: dict[str, Any] = {
             name: getattr(self, name)

@@ -32,6 +32,7 @@ from mooring.domain.durations import (
     HOUR,
     SECOND,
     count,
+    if_given,
     is_count,
     is_seconds,
     is_share,
@@ -145,9 +146,6 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
         )
 
 
-_optional = attrs.validators.optional
-
-
 @attrs.frozen(kw_only=True)
 class CircuitBreakerConfig:
     """When a circuit opens, and how it recovers. Any one rule opens it; None turns a rule off.
@@ -172,16 +170,16 @@ class CircuitBreakerConfig:
         shadow: count and report, but never hold a call back.
     """
 
-    failures: int | None = attrs.field(default=5, validator=_optional(_is_kept))
-    failure_rate: float | None = attrs.field(default=None, validator=_optional(is_share))
+    failures: int | None = attrs.field(default=5, validator=if_given(_is_kept))
+    failure_rate: float | None = attrs.field(default=None, validator=if_given(is_share))
     minimum_calls: int = attrs.field(default=10, validator=is_count)
     window: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
-    window_calls: int | None = attrs.field(default=None, validator=_optional(is_count))
-    consecutive_failures: int | None = attrs.field(default=5, validator=_optional(is_count))
+    window_calls: int | None = attrs.field(default=None, validator=if_given(is_count))
+    consecutive_failures: int | None = attrs.field(default=5, validator=if_given(is_count))
     slow_call: float | None = attrs.field(
         default=None,
         converter=attrs.converters.optional(plain),
-        validator=_optional(is_seconds),
+        validator=if_given(is_seconds),
     )
     slow_call_rate: float = attrs.field(default=0.5, validator=is_share)
     open_for: float = attrs.field(default=60.0, converter=plain, validator=is_seconds)
@@ -219,17 +217,6 @@ class CircuitBreakerState:
     openings: int
     probes_under_way: int
     retry_after: float | None
-
-
-def mode_to_force(state: CircuitState) -> int:
-    """The mode that a person may set: closed (a reset), forced open, or disabled."""
-    if state not in {CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED}:
-        raise ConfigurationError(
-            f"{state!r} is not a state that can be set by hand.",
-            path="state",
-            remedy="Give CircuitState.CLOSED, FORCED_OPEN or DISABLED.",
-        )
-    return _STATES.index(state)
 
 
 def mode_to_force(state: CircuitState) -> int:
@@ -367,8 +354,7 @@ class CircuitRule:
         held = False
         if token:
             held = any(
-                lease[0] == token and lease[1] > seen and lease[2] == gen
-                for lease in record.leases
+                lease[0] == token and lease[1] > seen and lease[2] == gen for lease in record.leases
             )
             leases = tuple(lease for lease in record.leases if lease[0] != token)
             record = record._replace(leases=leases)

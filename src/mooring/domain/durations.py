@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import attrs
+
+    Validator: TypeAlias = Callable[[object, attrs.Attribute[Any], Any], None]
 
 SECOND: Final = 1_000_000
 HOUR: Final = 3_600 * SECOND
@@ -83,3 +87,13 @@ def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     """Check a field as `share` does: the validator of a field."""
     share(value, attribute.name)
+
+
+def if_given(check: Validator) -> Validator:
+    """Let a field be None, and check it otherwise."""
+
+    def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check(instance, attribute, value)
+
+    return validator

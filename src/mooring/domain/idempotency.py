@@ -7,7 +7,8 @@ Laws:
 3. `sent` is written before the first byte leaves. A claim that lapses before it may be taken
    again; one that lapses after it is *unknown*, which is derived and never written.
 4. An unknown key is asked again only of the same vendor and account, with the same vendor key,
-   while the vendor remembers it; in every other case it is a person's to resolve.
+   by a holder whose whole lease the vendor still remembers it for; in every other case it is a
+   person's to resolve.
 5. A stored answer never changes.
 
 A state is `(seen, quiet, stage, fingerprint, fence, owner, until, sent_at, target, answer)`.
@@ -15,16 +16,22 @@ A state is `(seen, quiet, stage, fingerprint, fence, owner, until, sent_at, targ
 
 from __future__ import annotations
 
+import re
 from enum import Enum
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from mooring.domain.state import State, States, steady
+from mooring.domain.state import steady
 from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from mooring.domain.state import State, States
 
 CLAIMED: Final = 0
 SENT: Final = 1
 DONE: Final = 2
 FREE: Final = 3
+
+_KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
 Entry: TypeAlias = "tuple[int, int, int, bytes, int, int, int, int, str, Any]"
 
@@ -104,7 +111,7 @@ class Claim:
         """Decide as `TABLE` says."""
         entry = present(states[0], now)
         if entry is None:
-            return self._taken(now, now, self.target), Claimed(Verdict.RUN, now)
+            return self._taken(now, now), Claimed(Verdict.RUN, now)
         seen, _, stage, fingerprint, fence, owner, until, sent_at, target, answer = entry
         if fingerprint != self.fingerprint:
             return states, Claimed(Verdict.CONFLICT)
@@ -114,42 +121,20 @@ class Claim:
             verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
             return states, Claimed(verdict, fence)
         if stage == FREE or (stage == CLAIMED and seen >= until):
-            return self._taken(seen, fence + 1, self.target), Claimed(Verdict.RUN, fence + 1)
+            return self._taken(seen, fence + 1), Claimed(Verdict.RUN, fence + 1)
         if seen < until:
             return states, Claimed(Verdict.BUSY, wait=until - seen)
-        if target != self.target or seen >= sent_at + self.remembered:
-            return states, Claimed(Verdict.UNKNOWN)
         ends = seen + self.lease
-        again = (
-            seen,
-            self.lease + self.ttl,
-            SENT,
-            fingerprint,
-            fence + 1,
-            self.owner,
-            ends,
-            sent_at,
-            target,
-            None,
-        )
-        return (again,), Claimed(Verdict.ASK_AGAIN, fence + 1)
+        if target != self.target or ends > sent_at + self.remembered:
+            return states, Claimed(Verdict.UNKNOWN)
+        quiet, fence, owner = self.lease + self.ttl, fence + 1, self.owner
+        again = (seen, quiet, SENT, fingerprint, fence, owner, ends, sent_at, target, None)
+        return (again,), Claimed(Verdict.ASK_AGAIN, fence)
 
-    def _taken(self, now: int, fence: int, target: str) -> States:
-        ends = now + self.lease
-        return (
-            (
-                now,
-                self.lease + self.ttl,
-                CLAIMED,
-                self.fingerprint,
-                fence,
-                self.owner,
-                ends,
-                0,
-                target,
-                None,
-            ),
-        )
+    def _taken(self, now: int, fence: int) -> States:
+        quiet, ends = self.lease + self.ttl, now + self.lease
+        fingerprint, owner, target = self.fingerprint, self.owner, self.target
+        return ((now, quiet, CLAIMED, fingerprint, fence, owner, ends, 0, target, None),)
 
 
 class Settle:
@@ -158,7 +143,9 @@ class Settle:
     __slots__ = ("answer", "fence", "keys", "stage", "ttl")
     once = False
 
-    def __init__(self, key: str, fence: int, stage: int, *, ttl: int, answer: Any = None) -> None:
+    def __init__(
+        self, key: str, fence: int, stage: int, *, ttl: int, answer: object = None
+    ) -> None:
         self.keys = (key,)
         self.fence = fence
         self.stage = stage
@@ -170,39 +157,27 @@ class Settle:
         entry = present(states[0], now)
         if entry is None:
             return states, Settled(held=False)
-        if entry[4] != self.fence or entry[2] in (DONE, FREE):
-            done = entry[2] == DONE
-            held = entry[4] == self.fence and entry[2] == self.stage
-            return states, Settled(held, done, entry[9])
-        seen, _, stage, fingerprint, fence, owner, until, sent_at, target, _ = entry
-        if self.stage == SENT and stage == SENT:
-            # The outcome is unknown: the lease ends now, so that the next claim finds it so.
-            settled = (seen, self.ttl, SENT, fingerprint, fence, owner, seen, sent_at, target, None)
-        elif self.stage == SENT:
-            settled = (seen, self.ttl, FREE, fingerprint, fence, owner, seen, 0, target, None)
-        else:
-            settled = (
-                seen,
-                self.ttl,
-                self.stage,
-                fingerprint,
-                fence,
-                owner,
-                until,
-                sent_at,
-                target,
-                self.answer,
-            )
+        seen, _, stage, fingerprint, fence, owner, _, sent_at, target, answer = entry
+        # The stage SENT is asked for by who abandons: what was never sent is free.
+        wanted = FREE if self.stage == SENT != stage else self.stage
+        if fence != self.fence or stage in (DONE, FREE):
+            held = fence == self.fence and stage == wanted
+            return states, Settled(held, stage == DONE, answer)
+        ttl, answer = self.ttl, self.answer
+        settled = (seen, ttl, wanted, fingerprint, fence, owner, seen, sent_at, target, answer)
         return (settled,), Settled(held=True)
 
 
-def complete(key: str, fence: int, answer: Any, *, ttl: int) -> Settle:
+def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
     """The effect happened, and this is its answer."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
 def release(key: str, fence: int, *, ttl: int) -> Settle:
-    """Certainly nothing happened: the key may be taken again."""
+    """Certainly nothing happened: the key may be taken again.
+
+    Not for a holder that was told to ask again: the one before it may have acted.
+    """
     return Settle(key, fence, FREE, ttl=ttl)
 
 
@@ -215,13 +190,13 @@ class Resolve:
     """A person or a look-up settles an unknown key: with an answer, or as never done."""
 
     __slots__ = ("answer", "done", "keys", "ttl")
-    once = False
+    once = True
 
-    def __init__(self, key: str, *, done: bool, ttl: int, answer: Any = None) -> None:
+    def __init__(self, key: str, *, done: bool, ttl: int, answer: object = None) -> None:
         self.keys = (key,)
         self.done = done
         self.ttl = ttl
-        self.answer = answer
+        self.answer = answer if done else None
 
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Whether there was an unknown key to settle."""
@@ -229,19 +204,8 @@ class Resolve:
         if entry is None or entry[2] != SENT or entry[0] < entry[6]:
             return states, False
         seen, _, _, fingerprint, fence, owner, until, sent_at, target, _ = entry
-        stage = DONE if self.done else FREE
-        settled = (
-            seen,
-            self.ttl,
-            stage,
-            fingerprint,
-            fence + 1,
-            owner,
-            until,
-            sent_at,
-            target,
-            self.answer,
-        )
+        ttl, stage, fence, answer = self.ttl, DONE if self.done else FREE, fence + 1, self.answer
+        settled = (seen, ttl, stage, fingerprint, fence, owner, until, sent_at, target, answer)
         return (settled,), True
 
 
@@ -252,18 +216,8 @@ def mark_sent(entry: Entry | None, fence: int) -> Entry | None:
     seen, quiet, _, fingerprint, _, owner, until, sent_at, target, _ = entry
     if seen >= until:
         return None
-    return (
-        seen,
-        quiet,
-        SENT,
-        fingerprint,
-        fence,
-        owner,
-        until,
-        sent_at or seen,
-        target,
-        None,
-    )
+    sent_at = sent_at or seen
+    return (seen, quiet, SENT, fingerprint, fence, owner, until, sent_at, target, None)
 
 
 def present(state: State | None, now: int) -> Entry | None:
@@ -275,29 +229,17 @@ def present(state: State | None, now: int) -> Entry | None:
     quiet -= time - seen + back
     if quiet <= 0:
         return None
-    return (
-        time,
-        quiet,
-        stage,
-        fingerprint,
-        fence,
-        owner,
-        until - back,
-        sent_at - back if sent_at else 0,
-        target,
-        answer,
-    )
+    until, sent_at = until - back, sent_at - back if sent_at else 0
+    return (time, quiet, stage, fingerprint, fence, owner, until, sent_at, target, answer)
 
 
 def checked_key(value: object) -> str:
     """`value` as an idempotency key; no key at all is never taken for no protection."""
-    usable = isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
-    if not usable or not value.isascii() or value.strip() != value:  # type: ignore[attr-defined]
-        raise InvalidData(
-            "An idempotency key must be 1 to 255 printable ASCII characters, with no space at "
-            "either end.",
-            field="idempotency_key",
-            remedy="Give a key that names this operation, such as the invoice's number and a "
-            "counter.",
-        )
-    return str(value)
+    if isinstance(value, str) and _KEY.fullmatch(value):
+        return value
+    raise InvalidData(
+        "An idempotency key must be 1 to 255 printable ASCII characters, with no space at "
+        "either end.",
+        field="idempotency_key",
+        remedy="Give a key that names this operation, such as the invoice's number and a counter.",
+    )

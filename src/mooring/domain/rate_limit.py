@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -46,9 +46,7 @@ class Rule(Protocol):
     def calm(self, state: State | None, now: int, cost: int, /) -> State | None: ...
     def present(self, state: State | None, now: int, /) -> Any: ...
     def earliest(self, present: Any, cost: int, at: int, /) -> int: ...
-    def grant(
-        self, present: Any, cost: int, at: int, /, *, kept: bool
-    ) -> tuple[State, Ticket]: ...
+    def grant(self, present: Any, cost: int, at: int, /, *, kept: bool) -> tuple[State, Ticket]: ...
     def refund(self, present: Any, ticket: Ticket, /) -> State: ...
     def drain(self, present: Any, pause: int, /) -> State: ...
     def confirm(self, present: Any, ticket: Ticket, /) -> int: ...
@@ -72,9 +70,9 @@ def _calendar(value: object) -> Calendar | None:
         ) from None
 
 
-def _is_rate(_: object, __: object, value: object) -> None:
+def _is_rate(_: object, __: object, value: float | Fraction) -> None:
     number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
-    if not number or not 0 < value < EXACT:  # type: ignore[operator]  # just checked
+    if not number or not 0 < value < EXACT:
         raise ConfigurationError(
             f"{value!r} is not a rate.", path="rate", remedy="Give a number above zero."
         )
