@@ -5,7 +5,7 @@ What is exported here is the public API; it is loaded when it is first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mooring.domain.auth import AuthMethod as AuthMethod
@@ -135,18 +135,20 @@ _HOME = {
         "errors",
     ),
 }
-__all__ = tuple(_HOME)
+__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'mooring' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # pragma: no branch - a type checker would take every name for exported
 
-    value = getattr(import_module(f"mooring.{home}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        home = _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module 'mooring' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"mooring.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -26,13 +26,13 @@ ConnectorError
 └── InvalidData                     a value that cannot be what it claims to be
 
 Every error says what happened, to which service, and what to do about it. Each is a plain class
-that pickles with its fields and notes; what a vendor answered is kept apart from our own words
-and stays out of pickles, because an answer may echo a secret.
+that pickles with its fields and notes. The vendor's words are kept apart from ours, and its whole
+answer stays out of pickles, because an answer may echo a secret.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,10 +40,19 @@ if TYPE_CHECKING:
     from mooring.domain.http import Response
 
 
-def _rebuild(kind: type[ConnectorError], fields: dict[str, Any]) -> ConnectorError:
-    error = kind.__new__(kind)
-    error.__dict__.update(fields)
+E = TypeVar("E", bound="ConnectorError")
+
+
+def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(_own(fields))
     return error
+
+
+def _own(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an error, with notes that no other error shares."""
+    notes = fields.get("__notes__")
+    return fields if notes is None else {**fields, "__notes__": [*notes]}
 
 
 class ConnectorError(Exception):
@@ -91,6 +100,8 @@ class ConnectorError(Exception):
     def __str__(self) -> str:
         where = ".".join(part for part in (self.service, self.operation) if part)
         sentences = [f"{where}: {self.message}" if where else self.message]
+        if not sentences[0].endswith((".", "!", "?")):
+            sentences[0] += "."
         if self.retry_at is not None:
             sentences.append(f"Come back at {self.retry_at.isoformat(timespec='milliseconds')}.")
         if self.attempts > 1:
@@ -103,11 +114,16 @@ class ConnectorError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: value for name, value in self.__dict__.items() if name != "response"}
-        return _rebuild, (type(self), fields)
+        return _rebuild, (type(self), self.args, _own(fields))
+
+    def __copy__(self) -> Self:
+        return _rebuild(type(self), self.args, self.__dict__)
 
 
 class _Answered(ConnectorError):
     """An error that an answer of the vendor may stand behind, in the vendor's own terms."""
+
+    response: Response | None = None
 
     def __init__(
         self,

@@ -1,0 +1,120 @@
+"""The public API: what is advertised exists, is typed, is documented, and is nothing else."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+import mooring
+from mooring import errors
+
+assert mooring.__file__
+SOURCE = Path(mooring.__file__).read_text(encoding="utf-8")
+
+
+def typed() -> dict[str, str]:
+    """Each name that type checkers are told of, with the module it comes from."""
+    found: dict[str, str] = {}
+    for node in ast.parse(SOURCE).body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" == ast.unparse(node.test):
+            for statement in node.body:
+                assert isinstance(statement, ast.ImportFrom)
+                for name in statement.names:
+                    # Only `X as X` is an export to a type checker.
+                    assert name.name == name.asname
+                    found[name.name] = statement.module or ""
+    return found
+
+
+def test_types_and_names_agree() -> None:
+    """What type checkers see is what there is."""
+    assert set(typed()) == set(mooring.__all__)
+
+
+def test_everything_is_where_type_checkers_look() -> None:
+    """Each export is the very object that type checkers are told of."""
+    for name, home in typed().items():
+        assert getattr(importlib.import_module(home), name) is getattr(mooring, name)
+
+
+def test_import_star() -> None:
+    """`from mooring import *` gives every export and nothing else."""
+    given: dict[str, object] = {}
+    exec("from mooring import *", given)  # noqa: S102 - there is no other way to ask for a star
+    del given["__builtins__"]
+
+    assert set(mooring.__all__) == set(given)
+
+
+def test_exports_are_kept() -> None:
+    """An export is looked up once."""
+    mooring.__dict__.pop("Money", None)
+    first = mooring.Money
+
+    assert first is mooring.__dict__["Money"]
+    assert "Money" in dir(mooring)
+
+
+def test_unknown_names_are_named() -> None:
+    """A misspelt export fails as in any other module."""
+    with pytest.raises(AttributeError, match="'mooring' has no attribute 'Monkey'"):
+        _ = mooring.Monkey  # type: ignore[attr-defined]
+
+
+def test_every_error_is_exported() -> None:
+    """Whatever may be raised may be caught by a name of `mooring`."""
+    public = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception) and not name.startswith("_")
+    }
+
+    assert set() == public - set(mooring.__all__)
+
+
+@pytest.mark.parametrize("name", mooring.__all__)
+def test_is_documented(name: str) -> None:
+    """Every export says what it is, in words of its own."""
+    export = getattr(mooring, name)
+    assert "__doc__" in vars(export)
+    words = inspect.getdoc(export)
+
+    assert words
+    # attrs and enum write something themselves where the author has not.
+    assert not words.startswith(f"{name}(")
+    assert words != Enum.__doc__
+
+
+@pytest.mark.parametrize("name", mooring.__all__)
+def test_its_methods_are_documented(name: str) -> None:
+    """So does every public method of an export."""
+    export = getattr(mooring, name)
+    silent = [
+        member
+        for kind in inspect.getmro(export)
+        if kind.__module__.startswith("mooring")
+        for member, value in vars(kind).items()
+        if not member.startswith("_")
+        and (callable(value) or isinstance(value, (property, classmethod, staticmethod)))
+        and not inspect.getdoc(value)
+    ]
+
+    assert [] == silent
+
+
+def test_one_export_loads_only_its_own_needs() -> None:
+    """Catching an error costs the errors, not the managers."""
+    code = (
+        "import sys; from mooring import ConnectorError; "
+        "print([name for name in sys.modules if name.startswith('mooring.')])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, check=True, text=True
+    ).stdout
+
+    assert "['mooring.errors']" == told.strip()
