@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from mooring._bridge import gathered_now, lift, lift_one, settle_later, settle_now
-from mooring.domain.integration_log import entry_of
 from mooring.errors import ConfigurationError, CredentialNotFound
 from mooring.services.core import Core
 
@@ -236,11 +235,14 @@ class LogObserver:
     """Writes an entry of the integration log for every call that finished."""
 
     def __init__(self, write: Callable[[Any], None]) -> None:
+        from mooring.domain.integration_log import entry_of
+
+        self._entry_of = entry_of
         self._write = write
 
     def __call__(self, event: Event) -> None:
         """Write, if a call finished."""
-        entry = entry_of(event)
+        entry = self._entry_of(event)
         if entry is not None:
             self._write(entry)
 

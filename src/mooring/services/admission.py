@@ -49,7 +49,7 @@ async def be_admitted(
     except BaseException:
         if permit is None and call.token:
             # The probe's lease may exist although its answer never arrived.
-            permit = (0, 0, call.token)
+            permit = (0, 0, call.token, 0)
         if permit is not None and gates.circuit:
             core.post(Report(gates, permit, Outcome.NEUTRAL, core.reporter))
         if tickets:

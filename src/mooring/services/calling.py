@@ -298,7 +298,7 @@ class Calling:
                 self.easy.clear()
             self._plans[key] = plan
             if plan.easy and self.core.ask is not None and not self.core.observers:
-                self.easy[service, tenant, endpoint] = plan
+                self.easy[key] = plan
         return plan
 
     def _with_circuit(self, service: str, tenant: str | None, endpoint: str | None) -> Plan:
