@@ -205,9 +205,9 @@ def test_a_head_is_kept_as_it_came() -> None:
 @pytest.mark.parametrize(
     "answer, words",
     [
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "does not start as one"),
-        (b"\r\nHTTP/1.1 200 OK\r\n\r\n", "does not start as one"),
-        (b"HTTP/2 200\r\n\r\n", "does not start as one"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "is not HTTP/1.1"),
+        (b"\r\nHTTP/1.1 200 OK\r\n\r\n", "is not HTTP/1.1"),
+        (b"HTTP/2 200\r\n\r\n", "is not HTTP/1.1"),
         (b"HTTP/1.1 20 OK\r\n\r\n", "status line"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "status line"),
         (b"HTTP/1.1 020 OK\r\n\r\n", "status line"),

@@ -215,7 +215,7 @@ class AnswerReader:
     def _head(self) -> bool:
         buffer, limit = self._buffer, self._limits.head - self._spent
         if not (buffer.startswith(_START) or _START.startswith(buffer)):
-            raise NotHttp("does not start as one")
+            raise NotHttp("is not HTTP/1.1")
         end = self._find_end(limit, "has a head")
         if not end:
             return False

@@ -239,7 +239,8 @@ class Exchange:
             else:
                 reader.end()
         except TimeIsUp:
-            raise self._late("read", "did not answer", sent=True) from None
+            what = "did not answer" if reader.silent else "did not finish its answer"
+            raise self._late("read", what, sent=True) from None
         except NotHttp as error:
             raise self._no_answer(error) from None
         except (CutOff, OSError) as error:

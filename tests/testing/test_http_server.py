@@ -1,0 +1,367 @@
+"""A vendor on this machine does what it is told, faults included."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import socket
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.domain.http import Headers
+from mooring.testing.http_server import Behaviour, Received, VendorServer
+from mooring.testing.http_tls import tls_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST /a?b=1&b=&c=%20 HTTP/1.1\r\nContent-Length: 2\r\nX: 1\r\nx: 2\r\n\r\nhi"
+
+
+@pytest.fixture(name="vendor")
+def _vendor() -> Iterator[VendorServer]:
+    """A server that listens."""
+    with VendorServer() as vendor:
+        yield vendor
+
+
+def connect(vendor: VendorServer) -> socket.socket:
+    """Somebody at its door, who does not wait for ever."""
+    sock = socket.create_connection(vendor.address)
+    sock.settimeout(5)
+    return sock
+
+
+def everything(sock: socket.socket) -> bytes:
+    """All that comes until the server leaves."""
+    return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+
+def ask(vendor: VendorServer, request: bytes = GET) -> bytes:
+    """All that the server sends to somebody who asks once, and then says no more."""
+    with connect(vendor) as sock:
+        sock.sendall(request)
+        sock.shutdown(socket.SHUT_WR)
+        return everything(sock)
+
+
+def ordinary(vendor: VendorServer, method: str, path: str) -> tuple[int, bytes]:
+    """What Python's own client understands."""
+    client = http.client.HTTPConnection(*vendor.address)
+    client.request(method, path)
+    answer = client.getresponse()
+    status, body = answer.status, answer.read()
+    client.close()
+    return status, body
+
+
+# --- what it answers ---------------------------------------------------------
+
+
+def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
+    """Another client than ours understands what is answered."""
+    vendor.respond(201, {"X": "y"}, b"made")
+    vendor.respond_json({"a": 1}, status=202, headers={"X": "y"})
+
+    assert (201, b"made") == ordinary(vendor, "POST", "/")
+    assert (202, b'{"a": 1}') == ordinary(vendor, "GET", "/")
+    assert vendor.url == "http://{}:{}".format(*vendor.address)
+
+
+def test_what_is_queued_comes_in_order_and_once(vendor: VendorServer) -> None:
+    """A path's own answers come first, then those of any path, then what is always done."""
+    vendor.queue(Behaviour(201), Behaviour(202))
+    vendor.queue(Behaviour(203), path="/own")
+    vendor.always(Behaviour(204))
+    vendor.always(lambda request: Behaviour(200, (), request.target.encode()), path="/own")
+
+    statuses = [ordinary(vendor, "GET", path)[0] for path in ("/own?x", "/", "/own", "/")]
+    assert [203, 201, 202, 204] == statuses
+    assert (200, b"/own?y") == ordinary(vendor, "GET", "/own?y")
+
+
+def test_nothing_is_answered_by_chance(vendor: VendorServer) -> None:
+    """What nothing was said about is no success, and says so."""
+    assert (501, b"Nothing is scripted for GET /a?b") == ordinary(vendor, "GET", "/a?b")
+
+
+@pytest.mark.parametrize(
+    "behaviour, method, answer",
+    [
+        (Behaviour(), b"GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        (Behaviour(299), b"GET", b"HTTP/1.1 299 Unknown\r\nContent-Length: 0\r\n\r\n"),
+        (
+            Behaviour(200, [("A", "1"), ("a", "é")], b"x"),
+            b"GET",
+            b"HTTP/1.1 200 OK\r\nA: 1\r\na: \xe9\r\nContent-Length: 1\r\n\r\nx",
+        ),
+        (Behaviour(body=b"abc"), b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"),
+        (Behaviour(304, body=b"abc"), b"GET", b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+        (
+            Behaviour(body=b"abc", framing="chunked"),
+            b"GET",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ),
+        (
+            Behaviour(framing="chunked"),
+            b"GET",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (Behaviour(body=b"abc", framing="close"), b"GET", b"HTTP/1.1 200 OK\r\n\r\nabc"),
+        (
+            Behaviour(200, {"content-length": "9"}, b"abc"),
+            b"GET",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc",
+        ),
+        (Behaviour(raw=b"SSH-2.0\r\n"), b"GET", b"SSH-2.0\r\n"),
+        (
+            Behaviour(204, before=b"HTTP/1.1 103 x\r\n\r\n"),
+            b"GET",
+            b"HTTP/1.1 103 x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+        ),
+        (Behaviour(body=b"abc", cut=1), b"GET", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na"),
+        (Behaviour(raw=b"slowly", piece=4, pause=0.001), b"GET", b"slowly"),
+    ],
+)
+def test_an_answer_is_sent_to_the_byte(
+    vendor: VendorServer, behaviour: Behaviour, method: bytes, answer: bytes
+) -> None:
+    """What a behaviour says is what goes out, no more and no less."""
+    vendor.queue(behaviour)
+
+    assert answer == ask(vendor, GET.replace(b"GET", method))
+
+
+# --- what it remembers -------------------------------------------------------
+
+
+def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
+    """Method, target, fields, body and connection of each request can be looked at."""
+    vendor.always(Behaviour())
+    ask(vendor, POST + GET)
+    ask(vendor)
+
+    posted, got, again = vendor.requests
+    fields = Headers([("Content-Length", "2"), ("X", "1"), ("x", "2")])
+    assert Received("POST", "/a?b=1&b=&c=%20", fields, b"hi", 1) == posted
+    assert ("/a", (("b", "1"), ("b", ""), ("c", " "))) == (posted.path, posted.query)
+    assert [1, 2] == [got.connection, again.connection]
+    assert 2 == vendor.connections
+
+
+def test_json_is_read(vendor: VendorServer) -> None:
+    """A body that is JSON can be looked at as a value."""
+    ask(vendor, b"POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}')
+
+    assert {"a": 1} == vendor.requests[0].json()
+
+
+def test_chunked_bodies_are_joined(vendor: VendorServer) -> None:
+    """A body that comes in chunks is remembered as one."""
+    ask(
+        vendor,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+    )
+
+    assert b"abc" == vendor.requests[0].body
+
+
+def test_a_body_is_asked_for(vendor: VendorServer) -> None:
+    """A client that waits to be asked for its body is."""
+    vendor.always(Behaviour(204))
+    answer = ask(vendor, POST.replace(b"X: 1", b"Expect: 100-continue"))
+
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 ")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"G=T / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA : b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_not_answered(vendor: VendorServer, request_: bytes) -> None:
+    """A client that does not speak HTTP/1.1 as it should is hung up on."""
+    assert b"" == ask(vendor, request_)
+    assert () == vendor.requests
+
+
+def test_it_waits_for_what_will_happen(vendor: VendorServer) -> None:
+    """A test can wait for requests and for the end of connections, but not for ever."""
+    vendor.always(Behaviour(204))
+    with connect(vendor) as sock:
+        late = threading.Timer(0.01, sock.sendall, [GET])
+        late.start()
+        assert ["GET"] == [request.method for request in vendor.wait_for_requests()]
+        late.join()
+    vendor.wait_for_closed()
+
+    vendor.patience = 0.01
+    with pytest.raises(AssertionError, match=r"There were not 2 requests within 0\.01 s"):
+        vendor.wait_for_requests(2)
+    with pytest.raises(AssertionError, match="There were not 2 connections that ended"):
+        vendor.wait_for_closed(2)
+
+
+# --- faults ------------------------------------------------------------------
+
+
+def test_it_stays_for_the_next_request(vendor: VendorServer) -> None:
+    """A connection carries several exchanges, unless somebody says that it does not."""
+    vendor.always(Behaviour(204))
+    closing = GET.replace(b"Host: h", b"Connection: close")
+
+    assert 2 == ask(vendor, GET + GET).count(b"HTTP/1.1 204")
+    assert 1 == ask(vendor, closing + GET).count(b"HTTP/1.1 204")
+    vendor.always(Behaviour(204, {"Connection": "Close"}))
+    assert 1 == ask(vendor, GET + GET).count(b"HTTP/1.1 204")
+
+
+def test_it_closes_without_having_said_so(vendor: VendorServer) -> None:
+    """A connection can end after an answer that promised nothing of the kind."""
+    vendor.queue(Behaviour(204, then="close"))
+    with connect(vendor) as sock:
+        sock.sendall(GET)
+
+        assert b"HTTP/1.1 204 No Content\r\n\r\n" == everything(sock)
+
+
+def test_it_resets(vendor: VendorServer) -> None:
+    """A connection can be torn down so that the other side's system reports it."""
+    vendor.queue(Behaviour(raw=b"", then="reset"))
+    with connect(vendor) as sock:
+        sock.sendall(GET)
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+def test_it_hangs_up_before_it_reads(vendor: VendorServer, delay: float) -> None:
+    """A client can be answered, or left, before it has said anything."""
+    vendor.queue(Behaviour(raw=b"?", reads="nothing", then="close", delay=delay))
+    start = time.monotonic()
+    with connect(vendor) as sock:
+        assert b"?" == everything(sock)
+
+    assert time.monotonic() - start >= delay
+
+
+def test_it_leaves_the_body_unread(vendor: VendorServer) -> None:
+    """A server that stops reading lets the client's writing get stuck, and never goes on."""
+    vendor.queue(Behaviour(413, reads="head"))
+    with connect(vendor) as sock:
+        sock.sendall(b"POST /x HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n")
+        assert sock.recv(65_536).startswith(b"HTTP/1.1 413 ")
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            any(sock.send(b"x" * 65_536) == 0 for _ in range(99_999))
+
+    assert [b""] == [request.body for request in vendor.requests]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.001])
+def test_it_never_ends(vendor: VendorServer, pause: float) -> None:
+    """Something can be repeated until the client leaves, and then the server is free again."""
+    vendor.queue(Behaviour(raw=b"a", repeat=b"b" * 9_999, pause=pause))
+    with connect(vendor) as sock:
+        sock.sendall(GET)
+        assert b"a" == sock.recv(1)
+        assert b"bb" == sock.recv(2)
+
+    vendor.wait_for_closed()
+
+
+def test_its_port_can_refuse() -> None:
+    """A port that refuses is nobody else's either."""
+    with VendorServer(port="refusing") as vendor, pytest.raises(ConnectionRefusedError):
+        connect(vendor)
+
+
+def test_its_port_can_ignore() -> None:
+    """A port that ignores whoever comes leaves them waiting."""
+    with VendorServer(port="ignoring") as vendor, socket.socket() as sock:
+        sock.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            sock.connect(vendor.address)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(raw=b""),
+        Behaviour(delay=60.0),
+        Behaviour(body=b"ab", piece=1, pause=60.0),
+        Behaviour(repeat=b"x" * 99_999),
+        Behaviour(repeat=b"x", pause=60.0),
+        Behaviour(reads="head"),
+    ],
+    ids=repr,
+)
+def test_it_leaves_at_once_whatever_it_does(behaviour: Behaviour) -> None:
+    """The end of the `with` block is the end of every thread, and ends every connection."""
+    start = time.monotonic()
+    with VendorServer() as vendor:
+        vendor.queue(behaviour)
+        sock = connect(vendor)
+        sock.sendall(GET)
+        vendor.wait_for_requests()
+    vendor.close()
+
+    with sock:
+        everything(sock)
+    assert time.monotonic() - start < 5
+    assert not [t for t in threading.enumerate() if t.name == "mooring vendor server"]
+
+
+# --- TLS ---------------------------------------------------------------------
+
+
+def test_it_speaks_tls() -> None:
+    """Whoever trusts its certificate can ask it."""
+    server, client = tls_pair()
+    with VendorServer(tls=server) as vendor:
+        vendor.respond(204)
+        with (
+            connect(vendor) as sock,
+            client.wrap_socket(sock, server_hostname="127.0.0.1") as secure,
+        ):
+            secure.sendall(GET)
+            assert secure.recv(999).startswith(b"HTTP/1.1 204 ")
+        assert vendor.url.startswith("https://127.0.0.1:")
+
+
+def test_it_survives_who_does_not_speak_tls() -> None:
+    """Whoever does not speak TLS, or does not trust it, is hung up on."""
+    server, _ = tls_pair("vendor.example")
+    with VendorServer(tls=server) as vendor:
+        with contextlib.suppress(ConnectionResetError):
+            ask(vendor)
+        with connect(vendor) as sock, pytest.raises(ssl.SSLCertVerificationError):
+            ssl.create_default_context().wrap_socket(sock, server_hostname="vendor.example")
+        vendor.wait_for_closed(2)
+
+    assert () == vendor.requests
+
+
+def test_a_behaviour_shows_what_it_was_told() -> None:
+    """What is as usual is not shown, and a large body not in full."""
+    assert "Behaviour()" == repr(Behaviour())
+    shown = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
+    assert "then='close'" in shown
+    assert len(shown) < 99
