@@ -124,7 +124,7 @@ class CircuitBreaker(Guard[Entered]):
         if permit is None:
             if ticket.call is None or not ticket.call.token:
                 return
-            permit = (0, 0, ticket.call.token)
+            permit = (0, 0, ticket.call.token, 0)
             outcome = Outcome.NEUTRAL
         elif error is None:
             outcome = self._pace(ticket)
