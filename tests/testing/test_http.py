@@ -1,0 +1,295 @@
+"""The fake vendor, and the HTTP clients that reach nobody else."""
+
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mooring.domain.http import BodyStream, Request, Response, Timeouts
+from mooring.errors import ConfigurationError, ConnectionFailed, InvalidData
+from mooring.testing.http import (
+    AsyncScriptedHttpClient,
+    FakeVendor,
+    ScriptedHttpClient,
+    UnexpectedRequest,
+)
+from tests.testing.colours import now
+
+URL = "https://vat.example/v1/rates"
+TIMEOUTS = Timeouts(total=5.0)
+GET = Request.get("/rates")
+
+both = pytest.mark.parametrize("client_of", [ScriptedHttpClient, AsyncScriptedHttpClient])
+
+
+def _asked(vendor: FakeVendor, url: str = URL, request: Request = GET) -> Response:
+    return vendor.receive(request, url, TIMEOUTS)
+
+
+# --- what a vendor answers -------------------------------------------------------
+
+
+def test_a_queue_is_answered_in_order() -> None:
+    """Each queued answer is given once, in the order of the queue."""
+    vendor = FakeVendor([Response(503), lambda _, __: Response(201)])
+    vendor.respond(204, {"Retry-After": "1"}, b"x")
+    vendor.respond_json({"rate": "0.19"}, status=202)
+
+    answers = [_asked(vendor) for _ in range(4)]
+
+    assert [503, 201, 204, 202] == [answer.status for answer in answers]
+    assert ("1", b"x") == (answers[2].header("retry-after"), answers[2].body)
+    assert {"rate": "0.19"} == answers[3].json()
+    assert "application/json" == answers[3].header("content-type")
+
+
+def test_a_standing_answer_is_given_when_nothing_is_queued() -> None:
+    """What is queued goes first; the standing answer is never used up."""
+    vendor = FakeVendor(Response(200))
+    vendor.respond(503)
+
+    assert [503, 200, 200] == [_asked(vendor).status for _ in range(3)]
+
+
+def test_a_path_goes_before_all_paths() -> None:
+    """What is said about one path goes before what is said about any, queue before standing."""
+    vendor = FakeVendor()
+    vendor.always(Response(200))
+    vendor.always(Response(201), path="/here")
+    vendor.respond(202)
+    vendor.respond(203, path="/here")
+
+    asked = [_asked(vendor, f"https://x.example{path}").status for path in ("/here",) * 3]
+
+    assert [203, 202, 201] == asked
+    assert 200 == _asked(vendor, "https://x.example/there").status
+
+
+def test_a_function_sees_the_request_and_the_url() -> None:
+    """A function is given what was sent, and where."""
+    seen: list[tuple[Request, str]] = []
+
+    def answer(request: Request, url: str) -> Response:
+        seen.append((request, url))
+        return Response(200)
+
+    _asked(FakeVendor(answer))
+
+    assert [(GET, URL)] == seen
+
+
+def test_an_answer_knows_where_it_came_from() -> None:
+    """An answer has the URL that was asked, unless it was given another."""
+    vendor = FakeVendor([Response(200), Response(200, url="https://other.example/")])
+
+    assert [URL, "https://other.example/"] == [_asked(vendor).url for _ in range(2)]
+
+
+def test_an_error_is_raised_anew_each_time() -> None:
+    """Whoever catches an error and adds to it changes nobody else's."""
+    vendor = FakeVendor(ConnectionFailed("gone", may_have_been_processed=False))
+
+    caught: list[ConnectionFailed] = []
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed) as info:
+            _asked(vendor)
+        caught.append(info.value)
+
+    assert caught[0] is not caught[1]
+    assert [("gone", False)] * 2 == [(e.message, e.may_have_been_processed) for e in caught]
+
+
+def test_an_interruption_is_raised_as_it_is() -> None:
+    """What is no error of ours is raised itself."""
+    interruption = KeyboardInterrupt()
+
+    with pytest.raises(KeyboardInterrupt) as info:
+        _asked(FakeVendor([interruption]))
+
+    assert interruption is info.value
+
+
+def test_the_unexpected_is_an_error_that_nothing_hides() -> None:
+    """A request that nothing was said about is neither retried nor masked, and is shown masked."""
+    vendor = FakeVendor()
+
+    with pytest.raises(UnexpectedRequest, match=r"GET https://x.example/a\?token=\*\*\*") as info:
+        _asked(vendor, "https://x.example/a?token=hidden")
+
+    assert isinstance(info.value, ConfigurationError)
+    assert not info.value.retryable
+    assert 1 == len(vendor.requests)
+
+
+@pytest.mark.parametrize("verb", ["queue", "always"])
+def test_what_is_no_answer_is_refused_at_once(verb: str) -> None:
+    """A script that could not be played is refused where it is written."""
+    with pytest.raises(ConfigurationError, match="200 is not an answer"):
+        getattr(FakeVendor(), verb)(200)
+
+
+def test_a_vendor_says_how_much_it_was_asked() -> None:
+    """The `repr` counts."""
+    vendor = FakeVendor(Response(200))
+    _asked(vendor)
+
+    assert "<FakeVendor, 1 requests received>" == repr(vendor)
+
+
+# --- what reaches it -------------------------------------------------------------
+
+
+@both
+def test_everything_about_a_request_is_kept(client_of: Callable[..., Any]) -> None:
+    """Method, URL, headers, body and timeouts reach the vendor as they were sent."""
+    vendor = FakeVendor(Response(200))
+    request = Request.post("/rates", json={"country": "DE"}, headers={"Authorization": "Bearer s"})
+    url = f"{URL}?a=1&b=%20&c="
+
+    now(client_of(vendor).send(request, url, TIMEOUTS))
+
+    (delivery,) = vendor.requests
+    assert ("POST", url, TIMEOUTS) == (delivery.method, delivery.url, delivery.timeouts)
+    assert "/v1/rates" == delivery.path
+    assert [("a", "1"), ("b", " "), ("c", "")] == delivery.query
+    assert "Bearer s" == delivery.headers["authorization"]
+    assert b'{"country":"DE"}' == delivery.body
+    assert {"country": "DE"} == delivery.json()
+
+
+@both
+def test_a_form_can_be_read(client_of: Callable[..., Any]) -> None:
+    """The fields of a form come decoded."""
+    vendor = FakeVendor(Response(200))
+
+    now(client_of(vendor).send(Request.post("/", form={"a": "b c", "d": ""}), URL, TIMEOUTS))
+
+    assert [("a", "b c"), ("d", "")] == vendor.requests[0].form
+
+
+def test_a_delivery_shows_no_secret() -> None:
+    """The `repr` of a delivery masks its URL and shows no body."""
+    vendor = FakeVendor(Response(200))
+    _asked(vendor, "https://x.example/a?token=hidden", Request.post("/a", body=b"hidden"))
+
+    assert "<Delivery POST https://x.example/a?token=*** (6 bytes)>" == repr(vendor.requests[0])
+
+
+@both
+def test_a_streamed_body_is_read_to_its_end(client_of: Callable[..., Any]) -> None:
+    """The vendor gets all of a body that is streamed from a file or an iterator."""
+    vendor = FakeVendor(Response(200))
+    for body in (io.BytesIO(b"one two"), iter([b"one ", b"two"])):
+        now(client_of(vendor).send(Request.post("/", body=body), URL, TIMEOUTS))
+
+    assert [b"one two"] * 2 == [delivery.body for delivery in vendor.requests]
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"one "
+    yield b"two"
+
+
+def test_the_async_client_reads_an_async_body() -> None:
+    """A body that must be awaited is awaited."""
+    vendor = FakeVendor(Response(200))
+
+    now(AsyncScriptedHttpClient(vendor).send(Request.post("/", body=_chunks()), URL, TIMEOUTS))
+
+    assert b"one two" == vendor.requests[0].body
+
+
+def test_the_plain_client_refuses_an_async_body() -> None:
+    """A body that must be awaited cannot be sent without awaiting."""
+    vendor = FakeVendor(Response(200))
+
+    with pytest.raises(InvalidData, match="async body"):
+        ScriptedHttpClient(vendor).send(Request.post("/", body=_chunks()), URL, TIMEOUTS)
+
+    assert () == vendor.requests
+
+
+@both
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_source_that_fails_is_a_failed_connection(
+    client_of: Callable[..., Any], read: int
+) -> None:
+    """A body's source that fails says whether bytes of it may have left."""
+
+    def broken() -> Iterator[bytes]:
+        yield from [b"x"] * read
+        raise OSError("disk")
+
+    with pytest.raises(ConnectionFailed, match="OSError") as info:
+        now(client_of(FakeVendor()).send(Request.post("/", body=broken()), URL, TIMEOUTS))
+
+    assert bool(read) is info.value.may_have_been_processed
+    assert isinstance(info.value.__cause__, OSError)
+
+
+@both
+def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -> None:
+    """A body's own error comes through as it is."""
+    client, request = client_of(FakeVendor(Response(200))), Request.post("/", body=iter([b"x"]))
+    now(client.send(request, URL, TIMEOUTS))
+
+    with pytest.raises(InvalidData, match="read already"):
+        now(client.send(request, URL, TIMEOUTS))
+
+
+def test_a_vendor_reads_no_body_itself() -> None:
+    """A body that no client has read is refused."""
+    with pytest.raises(InvalidData, match="not been read"):
+        _asked(FakeVendor(), request=Request.post("/", body=BodyStream.of(iter([b"x"]))))
+
+
+# --- how the answer comes back ---------------------------------------------------
+
+
+@both
+def test_a_body_comes_in_pieces(client_of: Callable[..., Any]) -> None:
+    """An opened answer has its head at once, its body in pieces, and then nothing, for ever."""
+    client = client_of(FakeVendor(Response(201, {"A": "b"}, b"12345")), piece=2)
+
+    incoming = now(client.open(GET, URL, TIMEOUTS))
+
+    assert (201, "b") == (incoming.status, incoming.headers["a"])
+    assert [b"12", b"34", b"5", b"", b""] == [now(incoming.read()) for _ in range(5)]
+
+
+@both
+def test_a_closed_answer_is_not_read_on(client_of: Callable[..., Any]) -> None:
+    """What is left of a closed answer cannot be read; of one that was read, nothing is left."""
+    client = client_of(FakeVendor(Response(200, body=b"123")), piece=2)
+    left, read = now(client.open(GET, URL, TIMEOUTS)), now(client.open(GET, URL, TIMEOUTS))
+    pieces = [now(read.read()) for _ in range(2)]
+    for incoming in (left, read, left):
+        incoming.close()
+
+    with pytest.raises(ConnectionFailed, match="closed before its end"):
+        now(left.read())
+    assert ([b"12", b"3"], b"") == (pieces, now(read.read()))
+
+
+@both
+def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
+    """Pieces of nothing would never end."""
+    client = client_of(FakeVendor(Response(200)), piece=0)
+
+    with pytest.raises(InvalidData, match="never ends"):
+        now(client.open(GET, URL, TIMEOUTS))
+
+
+@both
+def test_a_closed_client_sends_nothing(client_of: Callable[..., Any]) -> None:
+    """After `close` every request fails, provably unsent, and is not worth a retry."""
+    vendor = FakeVendor(Response(200))
+    client = client_of(vendor)
+    now(client.close())
+
+    with pytest.raises(ConnectionFailed, match="closed") as info:
+        now(client.send(GET, URL, TIMEOUTS))
+
+    assert (False, False) == (info.value.may_have_been_processed, info.value.retryable)
+    assert (True, ()) == (client.closed, vendor.requests)
