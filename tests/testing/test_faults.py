@@ -1,0 +1,352 @@
+"""The network that fails as it is told."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring.domain.http import Request, Response, Timeouts
+from mooring.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
+from mooring.testing.faults import (
+    AsyncFaultNetwork,
+    CutMidBody,
+    Delay,
+    Fault,
+    FaultNetwork,
+    FaultSchedule,
+    Garbage,
+    LostAnswer,
+    LostRequest,
+    RateLimited,
+    Refused,
+    ServerError,
+)
+from mooring.testing.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
+from tests.testing.colours import Either, now
+
+URL = "https://vat.example/rates"
+GET = Request.get("/rates")
+OPEN_ENDED = Timeouts()
+WITHIN_5 = Timeouts(read=5.0, total=9.0)
+
+ALL: tuple[Fault, ...] = (
+    Refused(),
+    LostRequest(),
+    LostAnswer(),
+    Delay(1.0),
+    CutMidBody(),
+    RateLimited(),
+    ServerError(),
+    Garbage(),
+)
+
+
+class _Sleeper:
+    """Remembers for how long it was asked to sleep, in either colour."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float, /) -> None:
+        self.slept.append(seconds)
+
+
+class _AsyncSleeper(_Sleeper):
+    async def sleep(self, seconds: float, /) -> None:  # type: ignore[override]  # the other colour
+        self.slept.append(seconds)
+
+
+class _World:
+    """A vendor behind a failing network."""
+
+    def __init__(self, network: Callable[..., Any], sleeper: _Sleeper) -> None:
+        self.network_of = network
+        self.sleeper = sleeper
+        self.vendor = FakeVendor(Response(200, body=b"12345"))
+
+    def network(self, *faults: Fault | None) -> Either:
+        return self.network_of(self.vendor, FaultSchedule(faults), sleeper=self.sleeper)
+
+    @property
+    def processed(self) -> int:
+        return len(self.vendor.requests)
+
+
+@pytest.fixture(params=["plain", "awaited"], name="world")
+def _world(request: pytest.FixtureRequest) -> _World:
+    if request.param == "plain":
+        return _World(FaultNetwork, _Sleeper())
+    return _World(AsyncFaultNetwork, _AsyncSleeper())
+
+
+def test_without_a_fault_nothing_is_changed(world: _World) -> None:
+    """A request that meets no fault is answered by the vendor, also past the schedule's end."""
+    network = world.network(None)
+
+    answers = [now(network.send(GET, URL, OPEN_ENDED)) for _ in range(3)]
+
+    assert [(200, b"12345")] * 3 == [(answer.status, answer.body) for answer in answers]
+    assert (None,) * 3 == network.faults.met
+
+
+@pytest.mark.parametrize(
+    "fault, kind, processed, may_have_been",
+    [
+        (Refused(), ConnectionFailed, 0, False),
+        (LostRequest(), ConnectionFailed, 0, True),
+        (LostAnswer(), ConnectionFailed, 1, True),
+        (CutMidBody(), ConnectionFailed, 1, True),
+        (Delay(60), AttemptTimeout, 1, True),
+    ],
+)
+def test_a_failed_connection_tells_what_the_client_can_know(
+    world: _World, fault: Fault, kind: type[ConnectionFailed], processed: int, may_have_been: object
+) -> None:
+    """What the vendor did and what the error says of it are as the table says."""
+    with pytest.raises(ConnectionFailed) as info:
+        now(world.network(fault).send(GET, URL, WITHIN_5))
+
+    assert kind is type(info.value)
+    assert may_have_been is info.value.may_have_been_processed
+    assert processed == world.processed
+
+
+def test_nobody_can_tell_a_lost_request_from_a_lost_answer(world: _World) -> None:
+    """The two errors say exactly the same."""
+    said: list[dict[str, Any]] = []
+    for fault in (LostRequest(), LostAnswer()):
+        with pytest.raises(ConnectionFailed) as info:
+            now(world.network(fault).send(GET, URL, WITHIN_5))
+        said.append(vars(info.value))
+
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("verb", ["send", "open"])
+def test_garbage_is_no_answer(world: _World, verb: str) -> None:
+    """An answer that is not HTTP is a failure of the vendor, which has acted all the same."""
+    with pytest.raises(VendorFailed, match="not HTTP"):
+        now(getattr(world.network(Garbage()), verb)(GET, URL, WITHIN_5))
+
+    assert 1 == world.processed
+
+
+@pytest.mark.parametrize(
+    "fault, status, retry_after",
+    [
+        (RateLimited(), 429, None),
+        (RateLimited(3), 429, "3"),
+        (RateLimited(2.1), 429, "3"),
+        (RateLimited(timedelta(minutes=1)), 429, "60"),
+        (ServerError(), 503, None),
+        (ServerError(500), 500, None),
+    ],
+)
+def test_a_refusal_is_an_answer(
+    world: _World, fault: Fault, status: int, retry_after: str | None
+) -> None:
+    """A vendor that is busy or broken answers, and does nothing; its pause is never shortened."""
+    network = world.network(fault, fault)
+
+    whole = now(network.send(GET, URL, OPEN_ENDED))
+    opened = now(network.open(GET, URL, OPEN_ENDED))
+
+    assert [status] * 2 == [whole.status, opened.status]
+    assert [retry_after] * 2 == [a.headers.get("retry-after") for a in (whole, opened)]
+    assert b"" == now(opened.read())
+    assert 0 == world.processed
+
+
+@pytest.mark.parametrize("verb", ["send", "open"])
+@pytest.mark.parametrize("timeouts", [OPEN_ENDED, WITHIN_5])
+def test_a_delay_in_time_only_takes_time(world: _World, verb: str, timeouts: Timeouts) -> None:
+    """An answer that is late, but not too late, is the vendor's."""
+    answer = now(getattr(world.network(Delay(4.5)), verb)(GET, URL, timeouts))
+
+    assert (200, [4.5]) == (answer.status, world.sleeper.slept)
+
+
+@pytest.mark.parametrize(
+    "timeouts, waited",
+    [
+        (Timeouts(read=5.0, total=9.0), 5.0),
+        (Timeouts(total=9.0), 9.0),
+        (Timeouts(read=10.0), 10.0),
+    ],
+)
+def test_a_delay_past_the_timeout_is_waited_for_no_longer(
+    world: _World, timeouts: Timeouts, waited: float
+) -> None:
+    """A client waits as long as its shortest timeout, and not a moment more."""
+    with pytest.raises(AttemptTimeout, match=f"{waited}"):
+        now(world.network(Delay(10)).open(GET, URL, timeouts))
+
+    assert [waited] == world.sleeper.slept
+
+
+def test_a_body_is_cut_where_it_is_told(world: _World) -> None:
+    """So many bytes are read, and then the connection is gone for good."""
+    incoming = now(world.network(CutMidBody(after=3)).open(GET, URL, OPEN_ENDED))
+
+    assert (200, 0, b"123") == (incoming.status, len(incoming.headers), now(incoming.read()))
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed, match="cut") as info:
+            now(incoming.read())
+        assert info.value.may_have_been_processed
+
+
+def test_a_body_that_is_shorter_is_cut_all_the_same(world: _World) -> None:
+    """The end of a cut body never comes."""
+    incoming = now(world.network(CutMidBody(after=99)).open(GET, URL, OPEN_ENDED))
+    assert b"12345" == now(incoming.read())
+
+    with pytest.raises(ConnectionFailed, match="cut"):
+        now(incoming.read())
+    incoming.close()
+
+
+class _Client:
+    """A client whose answers say whether they were closed."""
+
+    def __init__(self, client: Either, log: list[str]) -> None:
+        self._client = client
+        self._log = log
+
+    def open(self, *arguments: object) -> Either:
+        return _Incoming(self._client.open(*arguments), self._log)
+
+
+class _AsyncClient(_Client):
+    async def open(self, *arguments: object) -> Either:
+        return _Incoming(await self._client.open(*arguments), self._log)
+
+
+class _Incoming:
+    def __init__(self, incoming: Either, log: list[str]) -> None:
+        self._incoming = incoming
+        self._log = log
+
+    def __getattr__(self, name: str) -> Either:
+        return getattr(self._incoming, name)
+
+    def close(self) -> None:
+        self._log.append("closed")
+
+
+def test_an_answer_that_is_lost_is_closed(world: _World) -> None:
+    """What the vendor sent and nobody gets is not left open."""
+    log: list[str] = []
+    wrapped: Any = _Client(ScriptedHttpClient(world.vendor), log)
+    if world.network_of is AsyncFaultNetwork:
+        wrapped = _AsyncClient(AsyncScriptedHttpClient(world.vendor), log)
+    network = world.network_of(wrapped, FaultSchedule([LostAnswer()]), sleeper=world.sleeper)
+
+    with pytest.raises(ConnectionFailed):
+        now(network.open(GET, URL, OPEN_ENDED))
+
+    assert ["closed"] == log
+
+
+def test_it_stands_before_any_client(world: _World) -> None:
+    """A client may be given in place of a vendor, and is closed with the network."""
+    client: Any = ScriptedHttpClient(world.vendor)
+    if world.network_of is AsyncFaultNetwork:
+        client = AsyncScriptedHttpClient(world.vendor)
+    network = world.network_of(client, FaultSchedule(), sleeper=world.sleeper)
+
+    answer = now(network.send(GET, URL, OPEN_ENDED))
+    now(network.close())
+
+    assert (200, True) == (answer.status, client.closed)
+
+
+def test_a_cancelled_delay_closes_the_answer() -> None:
+    """A task that is cancelled while its answer is late leaves nothing open."""
+    log: list[str] = []
+    vendor = FakeVendor(Response(200))
+
+    class Endless:
+        async def sleep(self, _: float, /) -> None:
+            asleep.set()
+            await asyncio.Event().wait()
+
+    asleep = asyncio.Event()
+    client: Any = _AsyncClient(AsyncScriptedHttpClient(vendor), log)
+    network = AsyncFaultNetwork(client, FaultSchedule([Delay(1)]), sleeper=Endless())
+
+    async def cancelled() -> bool:
+        task = asyncio.create_task(network.open(GET, URL, OPEN_ENDED))
+        await asleep.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert (True, ["closed"]) == (asyncio.run(cancelled()), log)
+
+
+# --- schedules -------------------------------------------------------------------
+
+
+def test_a_seed_draws_the_same_again() -> None:
+    """One seed is one schedule; another is another."""
+    rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
+    first, again, other = (FaultSchedule.random(seed, rates) for seed in (7, 7, 8))
+
+    drawn = [[schedule.next() for _ in range(200)] for schedule in (first, again, other)]
+
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
+
+
+def test_faults_come_at_their_rates() -> None:
+    """Of very many requests, each fault meets about its share, and the rest meet none."""
+    schedule = FaultSchedule.random(1, {Refused(): 0.2, Delay(1): 0.3})
+
+    drawn = [schedule.next() for _ in range(10_000)]
+
+    shares = [drawn.count(fault) / 10_000 for fault in (Refused(), Delay(1), None)]
+    assert pytest.approx([0.2, 0.3, 0.5], abs=0.02) == shares
+
+
+def test_rates_may_add_up_to_one() -> None:
+    """A network may fail every time."""
+    schedule = FaultSchedule.random(1, {Refused(): 0.1, LostAnswer(): 0.2, Garbage(): 0.7})
+
+    assert None not in [schedule.next() for _ in range(1_000)]
+
+
+def test_what_was_met_can_be_printed_and_run_again() -> None:
+    """The printed schedule is Python that does the same again."""
+    schedule = FaultSchedule.random(3, dict.fromkeys(ALL, 0.12))
+    met = [schedule.next() for _ in range(50)]
+
+    again = eval(str(schedule))  # noqa: S307 - that it is Python is what is tested
+
+    assert met == [again.next() for _ in range(50)]
+
+
+def test_a_schedule_says_how_it_was_made() -> None:
+    """The `repr` is what was written, before a request has come."""
+    assert "FaultSchedule([Refused(), None])" == repr(FaultSchedule([Refused(), None]))
+    drawn = FaultSchedule.random(3, {Delay(2): 0.5})
+    assert "FaultSchedule.random(3, {Delay(seconds=2): 0.5})" == repr(drawn)
+    assert "FaultSchedule([])" == str(drawn)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FaultSchedule.random(1, {Refused(): 0.6, LostAnswer(): 0.6}),
+        lambda: FaultSchedule.random(1, {Refused(): -0.1}),
+        lambda: FaultSchedule([Refused]),  # type: ignore[list-item]  # the class, by mistake
+        lambda: Delay(-1),
+        lambda: CutMidBody(0),
+        lambda: RateLimited(0),
+    ],
+)
+def test_what_cannot_be_scheduled_is_refused(make: Callable[[], object]) -> None:
+    """Nonsense is refused where it is written."""
+    with pytest.raises(ConfigurationError):
+        make()
