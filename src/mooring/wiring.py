@@ -90,18 +90,18 @@ def check_colour(ports: Ports, *, awaited: bool) -> None:
 def plain_core(ports: Ports) -> Wired:
     """A core whose ports never suspend."""
     check_colour(ports, awaited=False)
-    clock = ports.clock or _clock()
-    http = ports.http or Lazily(_stdlib_http)
-    state = ports.state or memory_storage(ports.clock)
-    credentials = ports.credentials or NoCredentials()
+    clock = _clock() if ports.clock is None else ports.clock
+    http = Lazily(_stdlib_http) if ports.http is None else ports.http
+    state = memory_storage(ports.clock) if ports.state is None else ports.state
+    credentials = NoCredentials() if ports.credentials is None else ports.credentials
     if ports.sleeper is None:
         from mooring.adapters.clock import ThreadSleeper
 
         sleeper: Any = ThreadSleeper()
     else:
         sleeper = ports.sleeper
-    locks = ports.locks or Lazily(_thread_locks)
-    gather = ports.gather or Lazily(_thread_gather)
+    locks = Lazily(_thread_locks) if ports.locks is None else ports.locks
+    gather = Lazily(_thread_gather) if ports.gather is None else ports.gather
     core = _core(
         ports,
         clock,
@@ -125,8 +125,8 @@ def plain_core(ports: Ports) -> Wired:
 def awaited_core(ports: Ports) -> Wired:
     """A core whose ports are awaited."""
     check_colour(ports, awaited=True)
-    clock = ports.clock or _clock()
-    http = ports.http or Lazily(_stdlib_http_async)
+    clock = _clock() if ports.clock is None else ports.clock
+    http = Lazily(_stdlib_http_async) if ports.http is None else ports.http
     if ports.state is None:
         # Memory never makes a task wait, so the plain store serves here as it is.
         memory = memory_storage(ports.clock)
@@ -140,9 +140,9 @@ def awaited_core(ports: Ports) -> Wired:
         get, refresh = lift(nobody.get), lift(nobody.refresh)
     else:
         get, refresh = credentials.get, credentials.refresh
-    sleeper = ports.sleeper or Lazily(_asyncio_sleeper)
-    locks = ports.locks or Lazily(_asyncio_locks)
-    gather = ports.gather or Lazily(_asyncio_gather)
+    sleeper = Lazily(_asyncio_sleeper) if ports.sleeper is None else ports.sleeper
+    locks = Lazily(_asyncio_locks) if ports.locks is None else ports.locks
+    gather = Lazily(_asyncio_gather) if ports.gather is None else ports.gather
     core = _core(
         ports,
         clock,
@@ -170,7 +170,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:  # noqa: ANN401 - as 
         randomness: Any = SystemRandomness()
     else:
         randomness = ports.randomness
-    ids = ports.ids or Lazily(_ulids)
+    ids = Lazily(_ulids) if ports.ids is None else ports.ids
     observers = list(ports.observers)
     for observer in observers:
         if not callable(observer) or inspect.iscoroutinefunction(observer):
