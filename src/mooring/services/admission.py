@@ -18,7 +18,7 @@ from mooring.errors import (
 )
 
 if TYPE_CHECKING:
-    from mooring.domain.admission import Admission, Admitted
+    from mooring.domain.admission import Admission, Admitted, Gates
     from mooring.domain.circuit import Permit
     from mooring.services.call import Call
     from mooring.services.core import Core
@@ -27,35 +27,48 @@ if TYPE_CHECKING:
 async def be_admitted(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Go on from the first answer to `question` until the attempt may leave, or raise why not."""
-    answer, wait, permit, tickets = first
-    gates = question.gates
+    """Go on from the first answer to `question` until the attempt may leave, or raise why not.
+
+    Whoever has `first` gives it back if this raises: an interruption may come before the first
+    line here.
+    """
+    if first[0] is not Answer.NEEDS_TOKEN:
+        return await _turn(core, call, question.gates, first)
+    token = call.token = core.token()
+    second: Admitted | None = None
     try:
-        if answer is Answer.NEEDS_TOKEN:
-            call.token = core.token()
-            question = question.evolve(token=call.token)
-            answer, wait, permit, tickets = await core.execute(question)
+        second = await core.execute(question.evolve(token=token))
+        return await _turn(core, call, question.gates, second)
+    except BaseException:
+        # The probe's lease may exist although its answer never arrived.
+        withdraw(core, question.gates, second or (Answer.GO, 0, (0, 0, token), ()))
+        raise
+
+
+async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Permit | None:
+    """Wait for the turn of what was admitted."""
+    answer, wait, permit, tickets = admitted
+    if answer is not Answer.GO:
+        raise refusal(core, call, answer, wait)
+    while wait:
+        if core.observers:
+            core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
+        await core.sleep(wait / SECOND)
+        answer, wait = await core.execute(Confirm(gates, tickets, permit))
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)
-        while wait:
-            if core.observers:
-                core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
-            await core.sleep(wait / SECOND)
-            answer, wait = await core.execute(Confirm(gates, tickets, permit))
-            if answer is not Answer.GO:
-                raise refusal(core, call, answer, wait)
-            if wait * 1000 > call.remaining(core):
-                raise refusal(core, call, Answer.LIMITED, wait)
-    except BaseException:
-        if permit is None and call.token:
-            # The probe's lease may exist although its answer never arrived.
-            permit = (0, 0, call.token, 0)
-        if permit is not None and gates.circuit:
-            core.post(Report(gates, permit, Outcome.NEUTRAL, core.reporter))
-        if tickets:
-            core.post(GiveBack(gates, tickets))
-        raise
+        if wait * 1000 > call.remaining(core):
+            raise refusal(core, call, Answer.LIMITED, wait)
     return permit
+
+
+def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
+    """Give back what an admission has taken and nobody will use. Never waits."""
+    _, _, permit, tickets = admitted
+    if permit is not None and gates.circuit:
+        core.post(Report(gates, permit, Outcome.NEUTRAL, core.reporter))
+    if tickets:
+        core.post(GiveBack(gates, tickets))
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
@@ -76,6 +89,7 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
             error = RetryBudgetExhausted("the retry budget is used up.")
         case _:
             error = IdempotencyInProgress("this caller's claim ended, and another may have begun.")
+    error.service, error.operation = call.plan.service.name, call.plan.operation
     if 0 < wait < FOREVER:
         error.retry_at = core.utc() + timedelta(microseconds=wait)
     if core.observers:

@@ -18,7 +18,7 @@ from mooring.domain.events import AttemptFinished, CircuitChanged, RetrySchedule
 from mooring.domain.health import health, may_have_acted
 from mooring.domain.retry import Again
 from mooring.errors import ConnectorError, DeadlineExceeded, StorageUnavailable
-from mooring.services.admission import be_admitted
+from mooring.services.admission import be_admitted, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -133,10 +133,9 @@ async def once(
                 call.token = 0
                 try:
                     permit = await be_admitted(core, call, question, admitted)
-                except ConnectorError as refusal:
-                    refusal.__cause__ = call.last
-                    call.refused = True
-                    return None, refusal
+                except BaseException as error:  # noqa: BLE001 - raised again, if it is no refusal
+                    withdraw(core, question.gates, admitted)
+                    return _refused(call, error)
             else:
                 permit = admitted[2]
         call.attempts += 1
@@ -159,6 +158,15 @@ async def once(
     if call.pause is not None and plan.gates.limits:
         await _keep_pause(core, call, call.pause)
     return value, error
+
+
+def _refused(call: Call, error: BaseException) -> Ending:
+    """The end of an attempt that was not let out; an interruption goes on."""
+    if not isinstance(error, ConnectorError):
+        raise error
+    error.__cause__ = call.last
+    call.refused = True
+    return None, error
 
 
 def _asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
