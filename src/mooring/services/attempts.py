@@ -133,9 +133,9 @@ async def once(
                 call.token = 0
                 try:
                     permit = await be_admitted(core, call, question, admitted)
-                except BaseException as error:  # noqa: BLE001 - raised again, if it is no refusal
+                except BaseException as refusal:  # noqa: BLE001 - raised again, if it is none
                     withdraw(core, question.gates, admitted)
-                    return _refused(call, error)
+                    return _refused(call, refusal)
             else:
                 permit = admitted[2]
         call.attempts += 1
