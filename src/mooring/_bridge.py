@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from mooring.errors import ConfigurationError
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_GENERATOR: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 
 
 class SuspendedError(RuntimeError):
@@ -84,9 +89,6 @@ def awaited(
     return with_signature_of(flow, face)
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
 def with_signature_of(flow: Callable[..., Any], face: F) -> F:
     """Make `face` look like `flow` to whoever asks."""
     face.__dict__.pop("__wrapped__", None)
@@ -94,13 +96,34 @@ def with_signature_of(flow: Callable[..., Any], face: F) -> F:
     return face
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling `function` gives something to await; a generator function is refused."""
+    if type(function) is FunctionType and not function.__code__.co_flags & _NOT_PLAIN:
+        return False
+    refuse_generator(function)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an object whose call is asynchronous
+    )
+
+
+def refuse_generator(function: Callable[..., Any]) -> None:
+    """A generator's body runs after its protection has left, so it is refused."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"{function!r} is a generator function: its body would run unprotected.",
+            path="function",
+            remedy="Protect what happens inside it instead.",
+        )
+
+
 def refuse_awaitable(value: R) -> R:
     """A value on the synchronous face, which cannot await what it was given."""
     if hasattr(value, "__await__"):
-        if inspect.iscoroutine(value):
+        if isinstance(value, Coroutine):
             value.close()
         raise ConfigurationError(
             "a function on the synchronous face returned an awaitable, which would never run.",
+            path="function",
             remedy="Use the asynchronous face, or give a plain function.",
         )
     return value
@@ -125,9 +148,7 @@ def step_now(function: Callable[[], Any]) -> AttemptStep:
             value = function()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             return None, error
-        if value is not None and hasattr(value, "__await__"):
-            return refuse_awaitable(value), None
-        return value, None
+        return value if value is None else refuse_awaitable(value), None
 
     return step
 
@@ -139,11 +160,12 @@ def step_later(function: Callable[[], Any]) -> AttemptStep:
         call.acted = True
         try:
             pending = function()
-            if not hasattr(pending, "__await__"):
-                return None, not_awaitable(function)
-            return await pending, None
+            if hasattr(pending, "__await__"):
+                return await pending, None
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             return None, error
+        # It has run, so this is no refusal: what it did is done.
+        raise not_awaitable(function)
 
     return step
 
@@ -152,8 +174,21 @@ def not_awaitable(function: object) -> ConfigurationError:
     """A plain function was given to the asynchronous face."""
     return ConfigurationError(
         f"{function!r} on the asynchronous face returned nothing to await.",
+        path="function",
         remedy="Give an `async def`, or use the synchronous face for plain functions.",
     )
+
+
+def value_of(ending: Ending) -> Any:  # noqa: ANN401 - what a user's function returned
+    """The value of an ending, or its error raised: outside any coroutine, so that all can pass."""
+    value, error = ending
+    if error is None:
+        return value
+    try:
+        raise error
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del error, ending
 
 
 def gathered_now(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:

@@ -12,9 +12,11 @@ from mooring._bridge import (
     blocking,
     not_awaitable,
     refuse_awaitable,
+    refuse_generator,
     run_now,
     step_later,
     step_now,
+    value_of,
 )
 from mooring.errors import ConfigurationError
 from mooring.services.calling import Calling
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from mooring.ports.locks import AsyncLocks, Locks
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
-    from mooring.services.attempts import Ending
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -420,28 +421,6 @@ class AsyncConnectorManager:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def value_of(ending: Ending) -> Any:  # noqa: ANN401 - what a user's function returned
-    """The value of an ending, or its error raised: outside any coroutine, so that all can pass."""
-    value, error = ending
-    if error is None:
-        return value
-    try:
-        raise error
-    finally:
-        # Else the traceback holds this frame, and the frame the error.
-        del error, ending
-
-
-def refuse_generator(function: Callable[..., Any]) -> None:
-    """A generator's body runs after its protection has left, so it is refused."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigurationError(
-            f"{function.__qualname__} is a generator: its body would run unprotected.",
-            path="function",
-            remedy="Protect what happens inside it instead.",
-        )
 
 
 def refuse_awaited_transforms(services: Iterable[Service]) -> None:

@@ -33,7 +33,7 @@ class Ports:
     state: Any = None
     credentials: Any = None
     log: Any = None
-    observers: tuple[Observer, ...] = attrs.field(default=(), converter=tuple)
+    observers: tuple[Observer, ...] = ()
     clock: Any = None
     sleeper: Any = None
     ids: Any = None
