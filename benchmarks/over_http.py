@@ -1,0 +1,88 @@
+"""What the whole pipeline adds to a real exchange: keep-alive on loopback, a small JSON answer."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from in_process import AHEAD, PLENTY, Comparison, Target
+from measure import Contender, awaited, compare, plain
+
+from mooring import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Request, Service
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.http import Timeouts
+
+
+class Vendor:
+    """A server in a process of its own, so that it shares no interpreter with what is measured."""
+
+    def __enter__(self) -> str:
+        script = Path(__file__).with_name("vendor.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+        )
+        if self._process.stdout is None:
+            raise RuntimeError
+        return f"http://127.0.0.1:{self._process.stdout.readline().strip()}"
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _service(url: str) -> Service:
+    return Service("ours", base_url=url, limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD))
+
+
+def manager_over_client(rounds: int) -> Comparison:
+    """`ConnectorManager.call` over the HTTP client that it uses."""
+    with Vendor() as url, StdlibHttpClient() as bare, ConnectorManager([_service(url)]) as manager:
+        request, timeouts = Request.get("/rates"), Timeouts(total=30.0)
+        rows = compare(
+            None,
+            [
+                Contender(
+                    "bare client", plain(lambda: bare.send(request, url + "/rates", timeouts))
+                ),
+                Contender("ConnectorManager.call", plain(lambda: manager.call("ours", request))),
+            ],
+            rounds=rounds,
+            block_seconds=0.03,
+        )
+    return Comparison("manager over its bare client, sync", rows, Target(1.2, 1.08))
+
+
+def manager_over_client_async(rounds: int) -> Comparison:
+    """`AsyncConnectorManager.call` over the HTTP client that it uses."""
+    loop = asyncio.new_event_loop()
+    bare = AsyncStdlibHttpClient()
+    with Vendor() as url:
+        manager = AsyncConnectorManager([_service(url)])
+        request, timeouts = Request.get("/rates"), Timeouts(total=30.0)
+        rows = compare(
+            None,
+            [
+                Contender(
+                    "bare client",
+                    awaited(lambda: bare.send(request, url + "/rates", timeouts), loop),
+                ),
+                Contender(
+                    "AsyncConnectorManager.call",
+                    awaited(lambda: manager.call("ours", request), loop),
+                ),
+            ],
+            rounds=rounds,
+            block_seconds=0.03,
+        )
+        loop.run_until_complete(manager.close())
+        loop.run_until_complete(bare.close())
+    loop.close()
+    return Comparison("manager over its bare client, async", rows, Target(1.2, 1.08))
+
+
+ALL = (manager_over_client, manager_over_client_async)
