@@ -11,6 +11,8 @@ from mooring.domain.media_type import is_json
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mooring.domain.http import Request
 
 
@@ -25,13 +27,18 @@ def fingerprint(request: Request) -> bytes:
     Raises:
         InvalidData: the body can be read once only, so it cannot be compared with another.
     """
+    return digest(_parts(request))
+
+
+def digest(parts: Iterable[bytes]) -> bytes:
+    """Digest parts with SHA-256, each with its length, so that no two lists look alike."""
     from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL, which importing mooring must not
 
-    digest = sha256()
-    for part in _parts(request):
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
-    return digest.digest()
+    whole = sha256()
+    for part in parts:
+        whole.update(b"%d:" % len(part))
+        whole.update(part)
+    return whole.digest()
 
 
 def _parts(request: Request) -> list[bytes]:
