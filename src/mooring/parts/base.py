@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from mooring._bridge import is_async
+from mooring.domain.durations import seconds
 from mooring.domain.plan import Plan
 from mooring.errors import ConfigurationError
 from mooring.services.call import Call
@@ -14,6 +14,7 @@ from mooring.wiring import Ports, awaited_core, both_colours, plain_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import timedelta
 
     from mooring.domain.service import Service
     from mooring.ports.chance import Randomness
@@ -42,52 +43,62 @@ class Part:
     ) -> None:
         self._plan = Plan(service, None, None)
         plain, later = both_colours(storage, clock)
-        shared = {"observers": tuple(observers), "clock": clock, "randomness": randomness}
-        self._plain_ports = Ports(state=plain, sleeper=sleeper, **shared)
-        self._later_ports = Ports(state=later, sleeper=async_sleeper, **shared)
-        self._one_colour = type(storage).__name__ if plain is None or later is None else None
+        observers = tuple(observers)
+        self._plain_ports = Ports(
+            state=plain, observers=observers, clock=clock, sleeper=sleeper, randomness=randomness
+        )
+        self._later_ports = Ports(
+            state=later,
+            observers=observers,
+            clock=clock,
+            sleeper=async_sleeper,
+            randomness=randomness,
+        )
+        self._storage = type(storage).__name__
 
     @functools.cached_property
     def _now(self) -> Core:
         """The core of the synchronous face."""
-        if self._plain_ports.state is None:
-            raise self._wrong_colour("asynchronous", "plain")
-        return plain_core(self._plain_ports).core
+        return plain_core(self._usable(self._plain_ports, "plain")).core
 
     @functools.cached_property
     def _later(self) -> Core:
         """The core of the asynchronous face."""
-        if self._later_ports.state is None:
-            raise self._wrong_colour("plain", "asynchronous")
-        return awaited_core(self._later_ports).core
+        return awaited_core(self._usable(self._later_ports, "asynchronous")).core
 
-    def _begin(self, core: Core, timeout: float | None = None) -> Call:
+    @functools.cached_property
+    def _store(self) -> StateStorage:
+        """The store of the synchronous face, which answers at once."""
+        store: StateStorage = self._usable(self._plain_ports, "plain").state
+        return store
+
+    def _begin(self, core: Core, timeout: float | timedelta | None = None) -> Call:
         plan = self._plan
-        span = plan.span if timeout is None else int(timeout * 1e9)
+        span = plan.span if timeout is None else int(seconds(timeout, "timeout", zero=True) * 1e9)
         return Call(plan, core.nanoseconds(), span)
 
-    def _wrong_colour(self, given: str, wanted: str) -> ConfigurationError:
-        return ConfigurationError(
-            f"{self._one_colour} is {given}, and this use needs a {wanted} store.",
-            path="storage",
-            remedy="Give each face a store of its own colour; the one in memory serves both.",
-        )
+    def _usable(self, ports: Ports, colour: str) -> Ports:
+        if ports.state is None:
+            raise ConfigurationError(
+                f"{self._storage} is of the other colour, and this use needs a {colour} store.",
+                path="storage",
+                remedy="Give each face a store of its own colour; the one in memory serves both.",
+            )
+        return ports
 
 
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling `function` gives something to await."""
-    if type(function) is FunctionType:
-        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object whose call is asynchronous
-    )
+def decorated(function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` so that every call of it goes through `call`, in its own colour."""
+    if is_async(function):
 
+        @functools.wraps(function)
+        async def later(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's
+            return await call(function, *args, **kwargs)
 
-def refuse_generator(function: Callable[..., Any]) -> None:
-    """A generator's body runs after its protection has left, so it is refused."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise ConfigurationError(
-            f"{function.__qualname__} is a generator: its body would run unprotected.",
-            path="function",
-            remedy="Protect what happens inside it instead.",
-        )
+        return later
+
+    @functools.wraps(function)
+    def now(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's
+        return call(function, *args, **kwargs)
+
+    return now

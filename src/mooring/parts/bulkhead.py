@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mooring._bridge import run_now
+from mooring.domain.events import CallRefused
 from mooring.domain.service import BulkheadConfig, Service
 from mooring.errors import BulkheadFull
 from mooring.parts.base import CENTURY
@@ -12,6 +13,7 @@ from mooring.parts.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
 
     from mooring.ports.observer import Observer
     from mooring.services.core import Core
@@ -35,7 +37,7 @@ class Bulkhead(Guard[object]):
         max_concurrent: int,
         max_waiting: int = 0,
         *,
-        max_wait: float | None = None,
+        max_wait: float | timedelta | None = None,
         name: str = "bulkhead",
         observers: Iterable[Observer] = (),
     ) -> None:
@@ -48,13 +50,13 @@ class Bulkhead(Guard[object]):
     def _ticket(self) -> object:
         return object()
 
-    def _enter(self, ticket: object) -> None:
+    def _enter(self, ticket: object, /) -> None:
         if not run_now(self._acquire(self._now, ticket)):
-            raise self._full()
+            raise self._full(self._now)
 
-    async def _enter_later(self, ticket: object) -> None:
+    async def _enter_later(self, ticket: object, /) -> None:
         if not await self._acquire(self._later, ticket):
-            raise self._full()
+            raise self._full(self._later)
 
     async def _acquire(self, core: Core, ticket: object) -> bool:
         return await core.acquire(
@@ -65,14 +67,17 @@ class Bulkhead(Guard[object]):
             timeout=self._wait,
         )
 
-    def _leave(self, ticket: object, error: BaseException | None) -> None:
+    def _leave(self, ticket: object, _: BaseException | None, /) -> None:
         for colour in ("_now", "_later"):
             core: Core | None = self.__dict__.get(colour)
             if core is not None:
                 core.release(self._plan.bulkhead_key, ticket)
 
-    def _full(self) -> BulkheadFull:
+    def _full(self, core: Core) -> BulkheadFull:
+        call = self._begin(core)
+        if core.observers:
+            core.tell(CallRefused(**call.told(core), error=BulkheadFull.__name__, retry_after=0.0))
         return BulkheadFull(
             f"{self._config.max_concurrent} calls are under way already.",
-            service=self._plan.service.name,
+            service=call.plan.service.name,
         )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mooring._bridge import run_now
 from mooring.domain.admission import ReadCircuit, Report, SetCircuit
 from mooring.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from mooring.domain.events import CircuitChanged
 from mooring.domain.health import health
 from mooring.domain.service import Service
+from mooring.errors import StorageUnavailable
 from mooring.parts.guard import Guard
-from mooring.services.admission import be_admitted
+from mooring.services.admission import be_admitted, lease_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
 
-    from mooring.domain.circuit import CircuitBreakerState, Permit
     from mooring.domain.admission import Admission, Admitted
+    from mooring.domain.circuit import CircuitBreakerState, Permit
     from mooring.ports.clock import Clock
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
@@ -54,7 +57,7 @@ class CircuitBreaker(Guard[Entered]):
         *,
         name: str = "circuit",
         storage: StateStorage | AsyncStateStorage | None = None,
-        timeout: float = 30.0,
+        timeout: float | timedelta = 30.0,
         ignore: type[Exception] | tuple[type[Exception], ...] = (),
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
@@ -74,7 +77,7 @@ class CircuitBreaker(Guard[Entered]):
 
     def state(self) -> CircuitBreakerState:
         """What the circuit knows now."""
-        return run_now(self._now.execute(self._read()))  # type: ignore[no-any-return]  # as read
+        return self._store.execute(self._read())
 
     async def astate(self) -> CircuitBreakerState:
         """What the circuit knows now; awaited."""
@@ -82,7 +85,7 @@ class CircuitBreaker(Guard[Entered]):
 
     def set(self, state: CircuitState) -> None:
         """Set it by hand: closed (a reset), forced open, or disabled."""
-        run_now(self._now.execute(self._set(state)))
+        self._store.execute(self._set(state))
 
     async def aset(self, state: CircuitState) -> None:
         """Set it by hand: closed (a reset), forced open, or disabled; awaited."""
@@ -97,21 +100,21 @@ class CircuitBreaker(Guard[Entered]):
     def _ticket(self) -> Entered:
         return Entered()
 
-    def _enter(self, ticket: Entered) -> None:
-        core = self._now
-        admitted = core.ask(self._question)  # type: ignore[misc]  # a plain core has it
-        if admitted[0] or admitted[1]:
+    def _enter(self, ticket: Entered, /) -> None:
+        admitted = self._store.execute(self._question)
+        if admitted[0]:
+            core = self._now
             ticket.call = self._begin(core)
             ticket.permit = run_now(be_admitted(core, ticket.call, self._question, admitted))
         else:
             ticket.permit = admitted[2]
         if self._timed:
-            ticket.began = core.nanoseconds()
+            ticket.began = self._now.nanoseconds()
 
-    async def _enter_later(self, ticket: Entered) -> None:
+    async def _enter_later(self, ticket: Entered, /) -> None:
         core = self._later
         admitted: Admitted = await core.execute(self._question)
-        if admitted[0] or admitted[1]:
+        if admitted[0]:
             ticket.call = self._begin(core)
             ticket.permit = await be_admitted(core, ticket.call, self._question, admitted)
         else:
@@ -119,32 +122,42 @@ class CircuitBreaker(Guard[Entered]):
         if self._timed:
             ticket.began = core.nanoseconds()
 
-    def _leave(self, ticket: Entered, error: BaseException | None) -> None:
-        permit = ticket.permit
-        if permit is None:
-            if ticket.call is None or not ticket.call.token:
-                return
-            permit = (0, 0, ticket.call.token, 0)
-            outcome = Outcome.NEUTRAL
-        elif error is None:
-            outcome = self._pace(ticket)
-        elif not isinstance(error, Exception):
-            outcome = Outcome.NEUTRAL
-        elif isinstance(error, self._ignore):
-            outcome = Outcome.GOOD
-        else:
-            outcome = health(error)
-        ticket.permit = None
-        if outcome is not Outcome.GOOD or permit[2]:
-            core = self._core()
-            core.post(Report(self._plan.gates, permit, outcome, core.reporter))
+    def _leave(self, ticket: Entered, error: BaseException | None, /) -> None:
+        permit, outcome = ticket.permit, Outcome.NEUTRAL
+        if permit is not None:
+            outcome = self._outcome(ticket, error)
+        elif ticket.call is not None and ticket.call.token:
+            permit = lease_of(ticket.call.token)
+        if permit is not None and (outcome is not Outcome.GOOD or permit[2]):
+            self._record(permit, outcome)
+        ticket.permit = ticket.call = None
 
-    def _pace(self, ticket: Entered) -> Outcome:
+    def _outcome(self, ticket: Entered, error: BaseException | None) -> Outcome:
+        if isinstance(error, self._ignore):
+            return Outcome.GOOD
+        if isinstance(error, Exception):
+            return health(error)
+        if error is not None:
+            return Outcome.NEUTRAL
         slow = self._plan.slow
         if slow is not None and self._core().nanoseconds() - ticket.began > slow:
             return Outcome.SLOW
         return Outcome.GOOD
 
+    def _record(self, permit: Permit, outcome: Outcome) -> None:
+        core = self._core()
+        report = Report(self._plan.gates, permit, outcome, core.reporter)
+        if outcome is Outcome.NEUTRAL or core.ask is None:
+            core.post(report)
+            return
+        try:
+            changed = core.ask(report)
+        except StorageUnavailable:
+            # What was called has answered; a store that is away must not take that with it.
+            return
+        if changed is not None and core.observers:
+            core.tell(CircuitChanged(**self._begin(core).told(core), state=changed))
+
     def _core(self) -> Core:
-        """Whichever colour is in use: `post` and the clock are plain in both."""
+        """Whichever colour is in use: what is needed of it is plain in both."""
         return self.__dict__.get("_later") or self._now

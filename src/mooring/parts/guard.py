@@ -1,15 +1,22 @@
-"""Guards: what is entered before a call and left after it."""
+"""Guards: what is entered before a call and left after it.
+
+Laws:
+
+1. Whatever an entry takes is found through its ticket, which is made before anything is taken.
+2. `_leave` gives back what the ticket has. It never waits, and leaving again does nothing.
+3. So it is called again where an interruption may have come into it.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from mooring._bridge import not_awaitable, refuse_awaitable
-from mooring.parts.base import Part, is_async, refuse_generator
+from mooring._bridge import is_async, not_awaitable, refuse_awaitable
+from mooring.errors import ConfigurationError
+from mooring.parts.base import Part, decorated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
 P = ParamSpec("P")
@@ -18,102 +25,101 @@ T = TypeVar("T")
 
 
 class Guard(Part, Generic[T]):
-    """A part that is a call, a decorator, and by `guard()` the body of a `with`.
-
-    Entering begins with `_ticket`, which no interruption can come before or between: whatever is
-    taken afterwards is found through it, and given back by `_leave`, which never waits.
-    """
+    """A part that is a call, a decorator, and by `guard()` the body of a `with`."""
 
     def _ticket(self) -> T:
         raise NotImplementedError
 
-    def _enter(self, ticket: T) -> None:
+    def _enter(self, ticket: T, /) -> None:
         raise NotImplementedError
 
-    async def _enter_later(self, ticket: T) -> None:
+    async def _enter_later(self, ticket: T, /) -> None:
         raise NotImplementedError
 
-    def _leave(self, ticket: T, error: BaseException | None) -> None:
+    def _leave(self, ticket: T, error: BaseException | None, /) -> None:
         raise NotImplementedError
 
     def guard(self) -> Entry[T]:
         """One entry, for `with` or `async with`; a fresh one each time."""
-        return Entry(self)
+        return Entry(self._ticket(), self._enter, self._enter_later, self._leave)
 
-    @overload
-    def call(
-        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, R]: ...
-    @overload
-    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
         if is_async(function):
-            return self._call_later(function, *args, **kwargs)
+            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
         ticket = self._ticket()
         try:
-            self._enter(ticket)
-            value = function(*args, **kwargs)
-            if value is not None and hasattr(value, "__await__"):
-                refuse_awaitable(value)
+            try:
+                self._enter(ticket)
+                value = function(*args, **kwargs)
+                if value is not None and hasattr(value, "__await__"):
+                    refuse_awaitable(value)
+            except BaseException as error:
+                self._leave(ticket, error)
+                raise
+            self._leave(ticket, None)
         except BaseException as error:
             self._leave(ticket, error)
             raise
-        self._leave(ticket, None)
         return value
 
-    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what the function returns
         ticket = self._ticket()
         try:
-            await self._enter_later(ticket)
-            pending = function(*args, **kwargs)
-            if not hasattr(pending, "__await__"):
-                raise not_awaitable(function)
-            value = await pending
+            try:
+                await self._enter_later(ticket)
+                pending = function(*args, **kwargs)
+                if not hasattr(pending, "__await__"):
+                    raise not_awaitable(function)  # noqa: TRY301 - left like any other error
+                value = await pending
+            except BaseException as error:
+                self._leave(ticket, error)
+                raise
+            self._leave(ticket, None)
         except BaseException as error:
             self._leave(ticket, error)
             raise
-        self._leave(ticket, None)
         return value
 
-    @overload
-    def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
-    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it goes through the guard."""
-        refuse_generator(function)
-        if is_async(function):
-
-            @functools.wraps(function)
-            async def later(*args: Any, **kwargs: Any) -> Any:
-                return await self._call_later(function, *args, **kwargs)
-
-            return later
-
-        @functools.wraps(function)
-        def now(*args: Any, **kwargs: Any) -> Any:
-            return self.call(function, *args, **kwargs)
-
-        return now
+        return decorated(function, self.call)
 
 
 class Entry(Generic[T]):
-    """One entry of one guard: never shared, so that a guard may be."""
+    """One entry of one guard, used once: never shared, so that a guard may be."""
 
-    __slots__ = ("_guard", "_ticket")
+    _inside: bool | None = None
 
-    def __init__(self, guard: Guard[T]) -> None:
-        self._guard = guard
-        self._ticket = guard._ticket()  # noqa: SLF001 - an entry is the guard's own
+    def __init__(
+        self,
+        ticket: T,
+        enter: Callable[[T], None],
+        enter_later: Callable[[T], Coroutine[Any, Any, None]],
+        leave: Callable[[T, BaseException | None], None],
+    ) -> None:
+        self._ticket = ticket
+        self._enter = enter
+        self._enter_later = enter_later
+        self._leave = leave
+
+    def _begin(self) -> None:
+        if self._inside is not None:
+            raise ConfigurationError(
+                "this entry has been used.", path="guard", remedy="Call `guard()` for each `with`."
+            )
+        self._inside = True
+
+    def _end(self, error: BaseException | None) -> None:
+        self._leave(self._ticket, error)
+        self._inside = False
 
     def __enter__(self) -> None:
+        self._begin()
         try:
-            self._guard._enter(self._ticket)  # noqa: SLF001 - as above
+            self._enter(self._ticket)
         except BaseException as error:
-            self._guard._leave(self._ticket, error)  # noqa: SLF001 - as above
+            self._end(error)
             raise
 
     def __exit__(
@@ -122,13 +128,14 @@ class Entry(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._guard._leave(self._ticket, error)  # noqa: SLF001 - as above
+        self._end(error)
 
     async def __aenter__(self) -> None:
+        self._begin()
         try:
-            await self._guard._enter_later(self._ticket)  # noqa: SLF001 - as above
+            await self._enter_later(self._ticket)
         except BaseException as error:
-            self._guard._leave(self._ticket, error)  # noqa: SLF001 - as above
+            self._end(error)
             raise
 
     async def __aexit__(
@@ -137,4 +144,9 @@ class Entry(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._guard._leave(self._ticket, error)  # noqa: SLF001 - as above
+        self._end(error)
+
+    def __del__(self) -> None:
+        if self._inside:
+            # An interruption came before the first line of `__exit__`, or into its last.
+            self._leave(self._ticket, GeneratorExit())

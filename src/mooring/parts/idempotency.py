@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import attrs
 
-from mooring._bridge import run_now, step_later, step_now
+from mooring._bridge import is_async, run_now, step_later, step_now, value_of
 from mooring.domain.durations import micros, seconds
 from mooring.domain.idempotency import Resolve, checked_key
 from mooring.domain.payload import payload_fingerprint
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
-from mooring.parts.base import Part, is_async, refuse_generator
+from mooring.parts.base import Part, decorated
 from mooring.services.attempts import attempt
 from mooring.services.idempotency import Once, act_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Coroutine, Iterable
+    from datetime import timedelta
 
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.observer import Observer
@@ -64,9 +64,9 @@ class Idempotency(Part):
         *,
         name: str = "idempotency",
         storage: StateStorage | AsyncStateStorage | None = None,
-        ttl: float = 86_400.0,
-        timeout: float = 30.0,
-        remembered: float = 0.0,
+        ttl: float | timedelta = 86_400.0,
+        timeout: float | timedelta = 30.0,
+        remembered: float | timedelta = 0.0,
         nothing_done: type[Exception] | tuple[type[Exception], ...] = (),
         encode: Callable[[Any], Any] = copy.deepcopy,
         decode: Callable[[Any], Any] = copy.deepcopy,
@@ -89,69 +89,64 @@ class Idempotency(Part):
         self._encode = encode
         self._decode = decode
 
-    @overload
-    def call(
-        self,
-        key: str,
-        function: Callable[P, Coroutine[Any, Any, R]],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> Coroutine[Any, Any, R]: ...
-    @overload
-    def call(
-        self, key: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R: ...
-    def call(self, key: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def call(self, key: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once for `key`; the arguments are the payload of the key."""
-        bound = functools.partial(function, *args, **kwargs)
-        payload = [list(args), kwargs]
-        if is_async(function):
-            return self._value_later(key, bound, payload)
-        return self.answer(key, bound, payload=payload).value
+        return self._call(key, [[*args], kwargs], function, *args, **kwargs)
 
     def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
         """As `call`, with a payload of its own; says whether the answer is a replayed one."""
-        ending, replayed = run_now(self._act(self._now, key, step_now(function), payload))
-        return _answered(ending, replayed=replayed)
+        ended: Answered[R] = value_of(
+            run_now(self._act(self._now, key, step_now(function), payload))
+        )
+        return ended
 
     async def aanswer(
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
     ) -> Answered[R]:
         """As `answer`, awaited."""
-        ending, replayed = await self._act(self._later, key, step_later(function), payload)
-        return _answered(ending, replayed=replayed)
+        ended: Answered[R] = value_of(
+            await self._act(self._later, key, step_later(function), payload)
+        )
+        return ended
 
-    def __call__(self, key: Callable[P, str], /) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a function; `key` makes the key from the arguments of each call."""
+    def __call__(
+        self, key: Callable[P, str], /, *, payload: Callable[P, object] | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a function; `key` makes the key from the arguments of each call.
 
-        def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            refuse_generator(function)
-            if is_async(function):
+        `payload` makes the payload of the key from them; by default it is the arguments themselves.
+        """
 
-                @functools.wraps(function)
-                async def later(*args: P.args, **kwargs: P.kwargs) -> Any:
-                    return await self.call(key(*args, **kwargs), function, *args, **kwargs)
+        def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+            made = [[*args], kwargs] if payload is None else payload(*args, **kwargs)
+            return self._call(key(*args, **kwargs), made, function, *args, **kwargs)
 
-                return later  # type: ignore[return-value]  # R is a coroutine's here
-
-            @functools.wraps(function)
-            def once(*args: P.args, **kwargs: P.kwargs) -> R:
-                return self.call(key(*args, **kwargs), function, *args, **kwargs)
-
-            return once
-
-        return decorate
+        return lambda function: decorated(function, call)
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle an unknown key after a look-up: done, with its answer, or never done."""
-        return run_now(self._now.execute(self._resolve(key, done, answer)))  # type: ignore[no-any-return]
+        return self._store.execute(self._resolve(key, done, answer))
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle an unknown key after a look-up; awaited."""
-        return await self._later.execute(self._resolve(key, done, answer))  # type: ignore[no-any-return]
+        settled: bool = await self._later.execute(self._resolve(key, done, answer))
+        return settled
 
-    async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:
+    def _call(
+        self,
+        key: str,
+        payload: object,
+        function: Callable[P, R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        bound = functools.partial(function, *args, **kwargs)
+        if is_async(function):
+            return self._value_later(key, bound, payload)  # type: ignore[return-value]  # it is R
+        return self.answer(key, bound, payload=payload).value
+
+    async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:  # noqa: ANN401 - what it returns
         return (await self.aanswer(key, function, payload=payload)).value
 
     def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public
@@ -159,9 +154,7 @@ class Idempotency(Part):
         ttl = micros(self._plan.service.idempotency_ttl)
         return Resolve(self._plan.claim_key(checked_key(key)), done=done, ttl=ttl, answer=stored)
 
-    async def _act(
-        self, core: Core, key: str, step: AttemptStep, payload: object
-    ) -> tuple[Ending, bool]:
+    async def _act(self, core: Core, key: str, step: AttemptStep, payload: object) -> Ending:
         plan, key = self._plan, checked_key(key)
         once = Once(
             key=key,
@@ -178,20 +171,11 @@ class Idempotency(Part):
         call = self._begin(core)
         call.key = key
         try:
-            ending = await act_once(core, call, once, lambda: attempt(core, call, step))
-        except ConnectorError as error:
-            ending = None, error
-        if isinstance(ending[1], ConnectorError):
-            call.sign(core, ending[1])
-        return ending, call.replayed
-
-
-def _answered(ending: Ending, *, replayed: bool) -> Answered[Any]:
-    value, error = ending
-    if error is not None:
-        try:
-            raise error
-        finally:
-            # Else the traceback holds this frame, and the frame the error.
-            del error, ending
-    return Answered(value, replayed)
+            value, error = await act_once(core, call, once, lambda: attempt(core, call, step))
+        except ConnectorError as refused:
+            value, error = None, refused
+        if error is None:
+            return Answered(value, call.replayed), None
+        if isinstance(error, ConnectorError):
+            call.sign(core, error)
+        return None, error

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from mooring._bridge import run_now
-from mooring.domain.admission import Admission, Answer, Gates, GiveBack, Pause
+from mooring.domain.admission import Admission, Answer, Gates, Pause
 from mooring.domain.durations import FOREVER, SECOND, micros, seconds
 from mooring.domain.keys import state_key
 from mooring.domain.service import Service
 from mooring.errors import ConfigurationError
 from mooring.parts.base import CENTURY
 from mooring.parts.guard import Guard
-from mooring.services.admission import be_admitted, refusal
+from mooring.services.admission import be_admitted, refusal, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import timedelta
 
     from mooring.domain.admission import Admitted
     from mooring.domain.rate_limit import RateLimitConfig
-    from mooring.domain.state import Command, Ticket
+    from mooring.domain.state import Command
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
@@ -63,7 +65,7 @@ class RateLimiter(Guard[None]):
         *limits: RateLimitConfig,
         name: str = "limiter",
         storage: StateStorage | AsyncStateStorage | None = None,
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
@@ -95,29 +97,37 @@ class RateLimiter(Guard[None]):
         self._question = self._ask(None, 1)
 
     def acquire(
-        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
         """Take `cost` tokens of `key`, waiting for them; fail at once if that takes too long."""
         core = self._now
         question = self._timed(self._ask(key, cost), timeout)
-        admitted = core.ask(question)  # type: ignore[misc]  # a plain core has it
+        admitted = self._store.execute(question)
         if admitted[0] or admitted[1]:
-            run_now(be_admitted(core, self._begin(core, timeout), question, admitted))
+            try:
+                run_now(be_admitted(core, self._begin(core, timeout), question, admitted))
+            except BaseException:
+                withdraw(core, question.gates, admitted)
+                raise
 
     async def aacquire(
-        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
         """Take `cost` tokens of `key`, waiting for them; awaited."""
         core = self._later
         question = self._timed(self._ask(key, cost), timeout)
         admitted: Admitted = await core.execute(question)
         if admitted[0] or admitted[1]:
-            await be_admitted(core, self._begin(core, timeout), question, admitted)
+            try:
+                await be_admitted(core, self._begin(core, timeout), question, admitted)
+            except BaseException:
+                withdraw(core, question.gates, admitted)
+                raise
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are there now."""
         question = self._ask(key, cost).evolve(within=0)
-        return not run_now(self._now.execute(question))[0]
+        return not self._store.execute(question)[0]
 
     async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are there now; awaited."""
@@ -125,39 +135,41 @@ class RateLimiter(Guard[None]):
         return not (await self._later.execute(question))[0]
 
     def reserve(
-        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
         """Take a place in the queue without waiting in it; fail at once if it is too far back."""
         return run_now(self._reserve(self._now, cost, key, timeout))
 
     async def areserve(
-        self, cost: int = 1, *, key: str | None = None, timeout: float | None = None
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
         """Take a place in the queue without waiting in it; awaited."""
         return await self._reserve(self._later, cost, key, timeout)
 
-    def pause(self, delay: float, *, key: str | None = None) -> None:
+    def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
-        run_now(self._now.execute(self._pause(delay, key)))
+        self._store.execute(self._pause(delay, key))
 
-    async def apause(self, delay: float, *, key: str | None = None) -> None:
+    async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds; awaited."""
         await self._later.execute(self._pause(delay, key))
 
     async def _reserve(
-        self, core: Core, cost: int, key: str | None, timeout: float | None
+        self, core: Core, cost: int, key: str | None, timeout: float | timedelta | None
     ) -> Reservation:
         question = self._timed(self._ask(key, cost), timeout).evolve(ticketed=True)
-        answer, wait, _, tickets = await core.execute(question)
-        if answer is not Answer.GO:
-            raise refusal(core, self._begin(core, timeout), answer, wait)
-        gates = question.gates
-        return Reservation(wait / SECOND, lambda: self._give_back(core, gates, tickets))
+        admitted: Admitted = await core.execute(question)
+        try:
+            answer, wait, _, _ = admitted
+            if answer is Answer.GO:
+                cancel = functools.partial(withdraw, core, question.gates, admitted)
+                return Reservation(wait / SECOND, cancel)
+        except BaseException:
+            withdraw(core, question.gates, admitted)
+            raise
+        raise refusal(core, self._begin(core, timeout), answer, wait)
 
-    def _give_back(self, core: Core, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
-        core.post(GiveBack(gates, tickets))
-
-    def _pause(self, delay: float, key: str | None) -> Command[None]:
+    def _pause(self, delay: float | timedelta, key: str | None) -> Command[None]:
         return Pause(self._ask(key, 1).gates, micros(seconds(delay, "delay")))
 
     def _ask(self, key: str | None, cost: int) -> Admission:
@@ -183,7 +195,7 @@ class RateLimiter(Guard[None]):
         within = min(self._plan.limit_wait, FOREVER)
         return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))
 
-    def _timed(self, question: Admission, timeout: float | None) -> Admission:
+    def _timed(self, question: Admission, timeout: float | timedelta | None) -> Admission:
         if timeout is None:
             return question
         return question.evolve(within=micros(seconds(timeout, "timeout", zero=True)))
@@ -191,11 +203,11 @@ class RateLimiter(Guard[None]):
     def _ticket(self) -> None:
         return None
 
-    def _enter(self, ticket: None) -> None:
+    def _enter(self, _: None, /) -> None:
         self.acquire()
 
-    async def _enter_later(self, ticket: None) -> None:
+    async def _enter_later(self, _: None, /) -> None:
         await self.aacquire()
 
-    def _leave(self, ticket: None, error: BaseException | None) -> None:
+    def _leave(self, _: None, __: BaseException | None, /) -> None:
         """What was granted is spent."""

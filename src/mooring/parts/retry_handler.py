@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from mooring._bridge import run_now, step_later, step_now
+from mooring._bridge import is_async, run_now, step_later, step_now, value_of
 from mooring.domain.retry import Again, RetryPolicy, decide
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
-from mooring.parts.base import CENTURY, Part, is_async, refuse_generator
+from mooring.parts.base import CENTURY, Part, decorated
 from mooring.services.attempts import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
     from types import TracebackType
 
     from mooring.ports.chance import Randomness
@@ -46,7 +46,7 @@ class RetryHandler(Part):
         policy: RetryPolicy | None = None,
         *,
         name: str = "retry",
-        timeout: float | None = None,
+        timeout: float | timedelta | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
@@ -68,59 +68,22 @@ class RetryHandler(Part):
             randomness=randomness,
         )
 
-    @overload
-    def call(
-        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, R]: ...
-    @overload
-    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` until it succeeds or there is no sense in going on."""
         bound = functools.partial(function, *args, **kwargs) if args or kwargs else function
         if is_async(function):
-            return self._call_later(bound)
+            return self._call_later(bound)  # type: ignore[return-value]  # it is R
         core = self._now
-        value, error = run_now(attempt(core, self._begin(core), step_now(bound)))
-        if error is not None:
-            try:
-                raise error
-            finally:
-                # Else the traceback holds this frame, and the frame the error.
-                del error
+        value: R = value_of(run_now(attempt(core, self._begin(core), step_now(bound))))
         return value
 
-    async def _call_later(self, function: Callable[[], Any]) -> Any:
+    async def _call_later(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
         core = self._later
-        value, error = await attempt(core, self._begin(core), step_later(function))
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error
-        return value
+        return value_of(await attempt(core, self._begin(core), step_later(function)))
 
-    @overload
-    def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
-    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it is retried."""
-        refuse_generator(function)
-        if is_async(function):
-
-            @functools.wraps(function)
-            async def later(*args: Any, **kwargs: Any) -> Any:
-                return await self._call_later(functools.partial(function, *args, **kwargs))
-
-            return later
-
-        @functools.wraps(function)
-        def now(*args: Any, **kwargs: Any) -> Any:
-            return self.call(function, *args, **kwargs)
-
-        return now
+        return decorated(function, self.call)
 
     def __iter__(self) -> Attempts:
         return Attempts(self._now, self._begin(self._now))

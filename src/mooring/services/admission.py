@@ -41,7 +41,7 @@ async def be_admitted(
         return await _turn(core, call, question.gates, second)
     except BaseException:
         # The probe's lease may exist although its answer never arrived.
-        withdraw(core, question.gates, second or (Answer.GO, 0, (0, 0, token), ()))
+        withdraw(core, question.gates, second or (Answer.GO, 0, lease_of(token), ()))
         raise
 
 
@@ -60,6 +60,11 @@ async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Per
         if wait * 1000 > call.remaining(core):
             raise refusal(core, call, Answer.LIMITED, wait)
     return permit
+
+
+def lease_of(token: int) -> Permit:
+    """The permit of a probe of which nothing is known but its token."""
+    return (0, 0, token, 0)
 
 
 def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
