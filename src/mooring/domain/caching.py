@@ -162,17 +162,16 @@ def decide(request: Request, entry: CacheEntry | None, now: datetime, *, shared:
     bearable = 0.0 if strict or "max-stale" not in asked else _delta(asked["max-stale"] or "9" * 10)
     if young and not checked and spare + bearable > 0:
         return Fresh(current)
+    patient = young and not strict and "min-fresh" not in asked
     return StaleRevalidate(
         _validators(entry.response),
-        while_revalidating=not strict
-        and young
-        and left + _grace("stale-while-revalidate", said) > 0,
-        if_error=not strict and left + _grace("stale-if-error", asked, said) > 0,
+        while_revalidating=patient and _bears("stale-while-revalidate", left, said),
+        if_error=not strict and _bears("stale-if-error", left, asked, said),
     )
 
 
 def refreshed(entry: CacheEntry, not_modified: Response, now: datetime) -> CacheEntry:
-    """Return the answer kept as a 304 confirms it: its body, with the fields that were sent anew."""
+    """Return the answer kept as a 304 confirms it: its own body, and the fields sent anew."""
     dropped = {
         *_NOT_UPDATED,
         *(name.strip().lower() for name in not_modified.headers.get("connection", "").split(",")),
@@ -229,8 +228,10 @@ def _validators(response: Response) -> Headers:
     return Headers([(name, value) for name, value in known if value is not None])
 
 
-def _grace(name: str, *directives: dict[str, str]) -> float:
-    return max(_delta(said.get(name, "")) for said in directives)
+def _bears(directive: str, left: float, *control: dict[str, str]) -> bool:
+    """Tell whether an answer with so much freshness left is within the grace that was given."""
+    grace = max(_delta(directives.get(directive, "")) for directives in control)
+    return grace > 0 and left + grace > 0
 
 
 def _delta(text: str) -> float:
