@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
+
+Answer = TypeVar("Answer")
+Factory = TypeVar("Factory")
+
+_patience: Final = ContextVar("patience", default=20.0)
 
 
 def name_of(check: Callable[..., object]) -> str:
@@ -17,3 +27,66 @@ def require(holds: object, sentence: str) -> None:
     """Fail the check, saying what the adapter did wrong, unless it did right."""
     if not holds:
         raise AssertionError(sentence)
+
+
+def patience() -> float:
+    """After so many seconds whatever should have happened never will."""
+    return _patience.get()
+
+
+@contextmanager
+def waiting_at_most(seconds: float) -> Generator[None]:
+    """Give up on what does not happen sooner or later than usual, which is after 20 seconds."""
+    token = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
+async def soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
+    """Wait for what must happen, and fail the check with this sentence if it does not."""
+    try:
+        return await asyncio.wait_for(awaited, patience())
+    except TimeoutError:
+        raise AssertionError(sentence) from None
+
+
+async def in_thread(call: Callable[[], Answer]) -> Answer:
+    """Make a call that may block, in a thread of its own, and wait for its answer."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Answer] = loop.create_future()
+
+    def run() -> None:
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            loop.call_soon_threadsafe(_fail, answer, error)
+        else:
+            loop.call_soon_threadsafe(_give, answer, result)
+
+    Thread(target=run, daemon=True).start()
+    return await answer
+
+
+def _give(answer: asyncio.Future[Answer], result: Answer) -> None:
+    if not answer.done():
+        answer.set_result(result)
+
+
+def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+def blocking(
+    check: Callable[[Callable[[], Any]], Coroutine[Any, Any, None]],
+    lift: Callable[[Any], Any],
+) -> Callable[[Callable[[], Any]], None]:
+    """A check of the asynchronous port, put to a plain adapter; `lift` makes one awaitable."""
+
+    @wraps(check)
+    def plain(factory: Callable[[], Any]) -> None:
+        asyncio.run(check(lambda: lift(factory())))
+
+    return plain

@@ -1,0 +1,24 @@
+"""A lock at whose release a signal comes in."""
+
+from __future__ import annotations
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises."""
+
+
+class Fragile:
+    """A lock for one thread, that is interrupted after so many releases; None is never."""
+
+    def __init__(self) -> None:
+        self.releases: int | None = None
+
+    def __enter__(self) -> None:
+        """Be free."""
+
+    def __exit__(self, *_: object) -> None:
+        if self.releases is not None:
+            self.releases -= 1
+            if not self.releases:
+                self.releases = None
+                raise Interrupted

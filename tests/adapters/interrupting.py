@@ -1,0 +1,87 @@
+"""Interrupts callers of locks at unforeseeable moments, and counts what is left behind.
+
+Run as a program: a signal that strikes inside a tool that traces us (such as one that measures
+coverage) would break that tool.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mooring.adapters.locks import ThreadLocks
+from mooring.adapters.places import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+class Interrupted(BaseException):
+    """What a signal handler raises."""
+
+
+class Alarm:
+    """A signal that interrupts whoever armed it, at most once each time."""
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.struck = 0
+        signal.signal(signal.SIGALRM, self.strike)
+
+    def strike(self, *_: object) -> None:
+        """Handle the signal."""
+        if self.armed:
+            self.armed = False
+            self.struck += 1
+            raise Interrupted
+
+
+@contextmanager
+def crowd(locks: ThreadLocks) -> Generator[None]:
+    """Three threads that come and go."""
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            holder = object()
+            locks.acquire("a", holder, places=2, queue=9, timeout=0.000_2)
+            locks.release("a", holder)
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def main(rounds: int) -> None:
+    """Print how often a caller was interrupted, and how many names are in use in the end."""
+    sys.setswitchinterval(0.000_005)
+    places, alarm = Places(), Alarm()
+    locks = ThreadLocks(places)
+    with crowd(locks):
+        for _ in range(rounds):
+            holder, inside = object(), False
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
+                # No signal is handled between a plain assignment and the one that follows it.
+                alarm.armed = True
+                inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
+                alarm.armed = False
+            except Interrupted:
+                continue
+            if inside:
+                locks.release("a", holder)
+    print(alarm.struck, len(places.names()))  # noqa: T201 - this is the answer
+
+
+if __name__ == "__main__":
+    main(2_000)

@@ -1,0 +1,115 @@
+"""Places in a process of threads."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mooring.adapters.locks import ThreadLocks
+from mooring.adapters.places import Places
+from mooring.testing import locks_conformance as kit
+from mooring.testing.checks import name_of
+from tests.adapters.forked import in_a_child
+from tests.adapters.fragile import Fragile, Interrupted
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """Locks for threads keep the contract of their port."""
+    check(ThreadLocks)
+
+
+@contextmanager
+def switching_often() -> Generator[None]:
+    """Let threads interrupt each other a thousand times as often as usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(before / 1_000)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_conforms_when_threads_switch_often() -> None:
+    """Nobody gets between two steps that belong together."""
+    with switching_often():
+        kit.threads_never_crowd(ThreadLocks)
+
+
+def test_an_interrupted_caller_holds_nothing() -> None:
+    """Wherever a signal strikes a caller, it is in if it was told so, and is not if it was not."""
+    program = subprocess.run(
+        [sys.executable, "-m", "tests.adapters.interrupting"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    struck, left = map(int, program.stdout.split())
+
+    assert struck > 0
+    assert 0 == left
+
+
+@pytest.mark.parametrize("releases", [1, 2, 3])
+def test_an_interrupted_wait_leaves_the_line(releases: int) -> None:
+    """Whoever is interrupted before, after or at the end of its wait is not in line any more."""
+    lock = Fragile()
+    places = Places(lambda: lock)
+    locks, holder = ThreadLocks(places), object()
+    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+
+    lock.releases = releases
+    with pytest.raises(Interrupted):
+        locks.acquire("a", object(), places=1, queue=1, timeout=0.001)
+
+    locks.release("a", holder)
+    assert set() == places.names()
+
+
+def test_more_places_let_everybody_in() -> None:
+    """When a name gets more places, those in line come in without anybody going out."""
+    locks = ThreadLocks()
+    locks.acquire("a", object(), places=1, queue=0, timeout=0)
+    inside = threading.Barrier(5)
+
+    def visit(places: int) -> None:
+        assert locks.acquire("a", object(), places=places, queue=9, timeout=20)
+        inside.wait(20)
+
+    visitors = [threading.Thread(target=visit, args=(places,)) for places in (1, 1, 1, 5)]
+    for visitor in visitors:
+        visitor.start()
+    inside.wait(20)
+    for visitor in visitors:
+        visitor.join()
+
+    assert not locks.acquire("a", object(), places=5, queue=0, timeout=0)
+
+
+def test_waits_longer_than_threads_can_count() -> None:
+    """No timeout is too long."""
+    locks, holder = ThreadLocks(), object()
+    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    timer = threading.Timer(0.005, locks.release, ["a", holder])
+    timer.start()
+
+    assert locks.acquire("a", object(), places=1, queue=1, timeout=float("inf"))
+    timer.join()
+
+
+def test_a_child_holds_nothing() -> None:
+    """What the parent holds is free in a forked child, and stays held in the parent."""
+    locks, holder = ThreadLocks(), object()
+    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+
+    def unwind_and_ask() -> list[bool]:
+        locks.release("a", holder)
+        return [locks.acquire("a", object(), places=1, queue=0, timeout=0) for _ in range(2)]
+
+    assert [True, False] == in_a_child(unwind_and_ask)
+    assert not locks.acquire("a", object(), places=1, queue=0, timeout=0)

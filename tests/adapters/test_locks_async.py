@@ -1,0 +1,82 @@
+"""Places in a process of tasks."""
+
+import asyncio
+import threading
+
+import pytest
+
+from mooring.adapters.locks_async import AsyncioLocks
+from mooring.adapters.places import Places
+from mooring.testing import locks_conformance as kit
+from mooring.testing.checks import name_of
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms(check: kit.AsyncCheck) -> None:
+    """Locks for tasks keep the contract of their port."""
+    asyncio.run(check(AsyncioLocks))
+
+
+async def taken() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
+    """Locks, the holder of their only place, and a task that waits for it."""
+    locks, holder = AsyncioLocks(), object()
+    await locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    waiting = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))
+    task = asyncio.create_task(waiting)
+    await asyncio.sleep(0)
+    return locks, holder, task
+
+
+def test_waits_longer_than_loops_can_count() -> None:
+    """No timeout is too long."""
+
+    async def wait() -> bool:
+        locks, holder, task = await taken()
+        locks.release("a", holder)
+        return await task
+
+    assert asyncio.run(wait())
+
+
+def test_a_place_may_be_given_back_in_another_thread() -> None:
+    """Whoever waits is let in, though the place comes from a thread without an event loop."""
+
+    async def wait() -> bool:
+        locks, holder, task = await taken()
+        thread = threading.Thread(target=locks.release, args=["a", holder])
+        thread.start()
+        inside = await task
+        thread.join()
+        return inside
+
+    assert asyncio.run(wait())
+
+
+def test_serves_one_event_loop_after_another() -> None:
+    """Locks outlive an event loop, and keep what was taken in it."""
+    locks = AsyncioLocks()
+
+    async def take() -> list[bool]:
+        asked = (locks.acquire("a", object(), places=2, queue=1, timeout=0.001) for _ in range(2))
+        return await asyncio.gather(*asked)
+
+    assert [True, True] == asyncio.run(take())
+    assert [False, False] == asyncio.run(take())
+
+
+def test_places_are_not_given_to_a_loop_that_is_gone() -> None:
+    """Those who waited in an event loop that was closed under them are passed over."""
+    places = Places()
+    locks, holder = AsyncioLocks(places), object()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(locks.acquire("a", holder, places=1, queue=0, timeout=0))
+    waiting = locks.acquire("a", object(), places=1, queue=9, timeout=20)
+    # Driven by hand up to its wait: a task would complain about the loop's end in its own way.
+    loop.call_soon(waiting.send, None)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+    locks.release("a", holder)
+
+    assert set() == places.names()
+    waiting.close()

@@ -1,0 +1,220 @@
+"""Who is in and who waits."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+)
+
+from mooring.adapters.forking import start_afresh
+from mooring.adapters.places import INSIDE, OUTSIDE, WAITING, Places, Waiter
+from tests.adapters.fragile import Fragile, Interrupted
+
+# What a section may be made of: nothing that calls, loops, or makes a container.
+HARMLESS = (
+    *(ast.If, ast.IfExp, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Pass),
+    *(ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.expr_context),
+    *(ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.BinOp, ast.operator),
+)
+
+
+def sections() -> Iterator[ast.With]:
+    """Each `with self._section` of the file."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(Places)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With):
+            assert "self._section" == ast.unparse(node.items[0].context_expr)
+            yield node
+
+
+def test_a_section_makes_no_call() -> None:
+    """Nothing can run inside a section that is not written there."""
+    written = [part for section in sections() for step in section.body for part in ast.walk(step)]
+
+    assert 3 == len(list(sections()))
+    assert [] == [ast.unparse(part) for part in written if not isinstance(part, HARMLESS)]
+
+
+@dataclass
+class Room:
+    """What a name should look like, told slowly."""
+
+    places: int = 0
+    inside: list[Waiter] = field(default_factory=list)
+    line: list[Waiter] = field(default_factory=list)
+
+    def let_in(self) -> None:
+        """Let in who waits longest, as long as there is room."""
+        while self.line and len(self.inside) < self.places:
+            self.inside.append(self.line.pop(0))
+
+
+class PlacesMachine(RuleBasedStateMachine):
+    """Callers who come, wait, go out and give up, beside a slow and simple model."""
+
+    callers: Bundle[Waiter] = Bundle("callers")
+    names = st.sampled_from(["a", "b"])
+    counts = st.integers(1, 4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = Places()
+        self.rooms = {"a": Room(), "b": Room()}
+        self.woken: list[Waiter] = []
+
+    @rule(target=callers, name=names, places=counts, queue=st.integers(0, 4))
+    def come(self, name: str, places: int, queue: int) -> Waiter:
+        """Come in, or stand in line, or go away."""
+        room = self.rooms[name]
+        waiter = Waiter(name, object(), lambda: self.woken.append(waiter))
+        self.places.join(waiter, places, queue)
+        self.everybody_settles()
+        room.places = places
+        room.let_in()
+        if not room.line and len(room.inside) < places:
+            room.inside.append(waiter)
+        elif len(room.line) < queue:
+            room.line.append(waiter)
+        return waiter
+
+    @rule(target=callers, name=names, places=counts)
+    def go_straight_in(self, name: str, places: int) -> Waiter:
+        """Come in without waiting, or go away."""
+        room = self.rooms[name]
+        waiter = Waiter(name, object(), list)
+        free = not room.line and len(room.inside) < places
+
+        assert free == self.places.enter(name, waiter.held[1], places)
+        if free:
+            waiter.stand = INSIDE
+            room.inside.append(waiter)
+        return waiter
+
+    @rule(waiter=callers)
+    def go_out(self, waiter: Waiter) -> None:
+        """Go out, or, having no place, change nothing."""
+        name, holder = waiter.held
+        self.places.settle(name, holder)
+        if waiter in self.rooms[name].inside:
+            self.rooms[name].inside.remove(waiter)
+            waiter.stand = OUTSIDE
+        self.everybody_settles()
+        self.rooms[name].let_in()
+
+    @rule(waiter=callers)
+    def give_up(self, waiter: Waiter) -> None:
+        """Leave the line, or the place that was given in the meantime."""
+        room = self.rooms[waiter.held[0]]
+        self.places.leave(waiter)
+        for group in (room.inside, room.line):
+            if waiter in group:
+                group.remove(waiter)
+        self.everybody_settles()
+        room.let_in()
+
+    def everybody_settles(self) -> None:
+        """Be those who were let in: each looks whether there is room for more."""
+        while self.woken:
+            self.places.settle(self.woken.pop().held[0])
+
+    @invariant()
+    def all_stand_as_the_model_says(self) -> None:
+        """Nobody is in, waits or takes memory but those who should."""
+        for name, room in self.rooms.items():
+            assert {WAITING} >= {waiter.stand for waiter in room.line}
+            assert {INSIDE} >= {waiter.stand for waiter in room.inside}
+            assert bool(room.inside) == (name in self.places.names())
+
+
+TestPlaces = PlacesMachine.TestCase
+
+
+def test_an_interrupted_entry_holds_nothing() -> None:
+    """Whoever is interrupted while going in is not in."""
+    lock = Fragile()
+    places = Places(lambda: lock)
+
+    lock.releases = 1
+    with pytest.raises(Interrupted):
+        places.enter("a", object(), 1)
+
+    assert set() == places.names()
+
+
+def test_an_interrupted_refusal_frees_nothing() -> None:
+    """Whoever is interrupted while being refused takes nobody's place away."""
+    lock = Fragile()
+    places = Places(lambda: lock)
+    places.enter("a", object(), 1)
+
+    lock.releases = 1
+    with pytest.raises(Interrupted):
+        places.enter("a", object(), 1)
+
+    assert {"a"} == places.names()
+
+
+def test_an_interrupted_exit_wakes_the_next() -> None:
+    """Whoever was let in is woken, even if the one who went out is interrupted."""
+    lock, woken, holder = Fragile(), list[str](), object()
+    places = Places(lambda: lock)
+    places.enter("a", holder, 1)
+    waiter = Waiter("a", object(), lambda: woken.append("next"))
+    places.join(waiter, 1, 1)
+
+    lock.releases = 1
+    with pytest.raises(Interrupted):
+        places.settle("a", holder)
+
+    assert (["next"], INSIDE) == (woken, waiter.stand)
+
+
+def test_who_is_in_already_stays_in_one_place() -> None:
+    """A holder that comes twice takes one place, and gives one back."""
+    places, holder = Places(), object()
+
+    assert [True, True] == [places.enter("a", holder, 1) for _ in range(2)]
+    assert not places.enter("a", object(), 1)
+
+    places.settle("a", holder)
+    assert set() == places.names()
+
+
+def test_nobody_is_in_after_a_fork() -> None:
+    """A child starts with no place taken and nobody waiting."""
+    places = Places()
+    places.enter("a", object(), 1)
+    places.join(Waiter("a", object(), list), 1, 1)
+
+    start_afresh()
+
+    assert set() == places.names()
+    assert places.enter("a", object(), 1)
+
+
+def test_idle_names_take_no_memory() -> None:
+    """Ten thousand names used once leave nothing behind."""
+    places = Places()
+    for number in range(10_000):
+        holder = object()
+        places.enter(f"service {number}", holder, 1)
+        places.settle(f"service {number}", holder)
+
+    assert set() == places.names()
+
+
+def test_a_holder_is_kept_while_it_is_in() -> None:
+    """Nobody can have the identity of a holder that its caller forgot."""
+    places = Places()
+    entered = [places.enter("a", object(), 3) for _ in range(4)]
+
+    assert [True, True, True, False] == entered
