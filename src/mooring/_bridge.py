@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
-from mooring.errors import ConfigurationError
+from mooring.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
+    from mooring.ports.http import AsyncIncoming, Incoming
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.call import Call
 
@@ -58,6 +60,79 @@ def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]
 
     async def lifted(argument: S, /) -> R:
         return function(argument)
+
+    return lifted
+
+
+def guarded(
+    function: Callable[P, R], ours: Callable[[Exception], ConnectorError]
+) -> Callable[P, R]:
+    """A plain verb of a port, of which no foreign error passes."""
+
+    def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except ConnectorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - made one of ours
+            failure = ours(error)
+        try:
+            raise failure
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del failure
+
+    return guard
+
+
+def guarded_later(
+    function: Callable[P, Awaitable[R]], ours: Callable[[Exception], ConnectorError]
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    """As `guarded`, for a verb that is awaited."""
+
+    async def guard(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await function(*args, **kwargs)
+        except ConnectorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - made one of ours
+            failure = ours(error)
+        try:
+            raise failure
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del failure
+
+    return guard
+
+
+def quiet(post: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The `post` of a store that is not to raise: what it cannot clean up is left to its lease."""
+
+    def posted(command: Any, /) -> None:  # noqa: ANN401 - any command
+        with suppress(Exception):
+            post(command)
+
+    return posted
+
+
+class _Arriving:
+    """A plain `Incoming` as one that is awaited, and never suspends."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self.status = incoming.status
+        self.headers = incoming.headers
+        self.read = lift(incoming.read)
+        self.close = incoming.close
+
+
+def lift_incoming(
+    verb: Callable[P, Incoming],
+) -> Callable[P, Coroutine[Any, Any, AsyncIncoming]]:
+    """A plain `open` as one that is awaited, with a body that is awaited too."""
+
+    async def lifted(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
+        return _Arriving(verb(*args, **kwargs))
 
     return lifted
 

@@ -29,12 +29,12 @@ class _Answer:
         """The fields of the answer."""
         return self._stream.headers
 
-    def settle(self, error: BaseException | None = None) -> None:
-        """End the stream now; before its last byte, and without an error, that is neutral."""
-        self._stream.settle(error)
+    def settle(self) -> None:
+        """End the stream now; before its last byte that is neutral for the circuit."""
+        self._stream.settle()
 
     def __del__(self) -> None:
-        self._stream.settle(None)
+        self._stream.settle()
 
 
 class StreamedAnswer(_Answer):
@@ -62,7 +62,7 @@ class StreamedAnswer(_Answer):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.settle(error)
+        self.settle()
 
 
 class AsyncStreamedAnswer(_Answer):
@@ -90,4 +90,4 @@ class AsyncStreamedAnswer(_Answer):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.settle(error)
+        self.settle()

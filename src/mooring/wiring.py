@@ -9,14 +9,27 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mooring._bridge import gathered_now, lift, lift_one, settle_later, settle_now
+from mooring._bridge import (
+    gathered_now,
+    guarded,
+    guarded_later,
+    lift,
+    lift_incoming,
+    lift_one,
+    quiet,
+    settle_later,
+    settle_now,
+)
+from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, CredentialNotFound
 from mooring.services.core import Core
+from mooring.services.foreign import http_broke, no_credentials, not_refreshed, store_broke
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,37 +67,74 @@ class Wired:
         return self.http.made() if isinstance(self.http, Lazily) else None
 
 
-_VERBS = {
-    "http": "send",
-    "state": "execute",
-    "credentials": "get",
-    "sleeper": "sleep",
-    "locks": "acquire",
-    "gather": "every",
+_AWAITED: Final = {
+    "http": ("send", "open"),
+    "state": ("execute",),
+    "credentials": ("get", "refresh"),
+    "sleeper": ("sleep",),
+    "locks": ("acquire",),
+    "gather": ("every", "first"),
 }
+"""What the asynchronous face awaits of each port. Only the first must be there from the start."""
+
+_PLAIN: Final = {
+    "state": ("post",),
+    "locks": ("release",),
+    "log": ("write",),
+    "clock": ("nanoseconds", "utc"),
+    "ids": ("new",),
+    "randomness": ("fraction", "token"),
+}
+"""What neither face awaits."""
 
 
 def check_colour(ports: Ports, *, awaited: bool) -> None:
     """Refuse a port of the other colour, by name."""
-    for name, verb in _VERBS.items():
+    for name, verbs in _AWAITED.items():
         port = getattr(ports, name)
-        if port is None:
-            continue
-        method = getattr(port, verb, None)
-        if not callable(method):
+        if port is not None:
+            _check_verb(port, name, verbs[0])
+            for verb in verbs:
+                _check_awaited(port, name, verb, awaited=awaited)
+    for name, verbs in _PLAIN.items():
+        port = getattr(ports, name)
+        if port is not None:
+            for verb in verbs:
+                _check_verb(port, name, verb)
+                if inspect.iscoroutinefunction(getattr(port, verb)):
+                    raise ConfigurationError(
+                        f"{type(port).__name__}.{verb} is asynchronous, and is never awaited.",
+                        path=name,
+                        remedy="Make it a plain function that returns at once.",
+                    )
+    for observer in ports.observers:
+        if not callable(observer) or inspect.iscoroutinefunction(observer):
             raise ConfigurationError(
-                f"{type(port).__name__} has no `{verb}`.",
-                path=name,
-                remedy=f"Give a port as described in mooring.ports, for {name}.",
+                f"{name_of(observer)} is not an observer.",
+                path="observers",
+                remedy="Give plain functions of one event.",
             )
-        if inspect.iscoroutinefunction(method) is not awaited:
-            wanted, given = ("asynchronous", "plain") if awaited else ("plain", "asynchronous")
-            other = "ConnectorManager" if awaited else "AsyncConnectorManager"
-            raise ConfigurationError(
-                f"{type(port).__name__}.{verb} is {given}, and this face needs {wanted} ports.",
-                path=name,
-                remedy=f"Give the {wanted} one, or use {other}.",
-            )
+
+
+def _check_verb(port: object, name: str, verb: str) -> None:
+    if not callable(getattr(port, verb, None)):
+        raise ConfigurationError(
+            f"{type(port).__name__} has no `{verb}`.",
+            path=name,
+            remedy=f"Give a port as described in mooring.ports, for {name}.",
+        )
+
+
+def _check_awaited(port: object, name: str, verb: str, *, awaited: bool) -> None:
+    method = getattr(port, verb, None)
+    if method is not None and inspect.iscoroutinefunction(method) is not awaited:
+        wanted, given = ("asynchronous", "plain") if awaited else ("plain", "asynchronous")
+        other = "ConnectorManager" if awaited else "AsyncConnectorManager"
+        raise ConfigurationError(
+            f"{type(port).__name__}.{verb} is {given}, and this face needs {wanted} ports.",
+            path=name,
+            remedy=f"Give the {wanted} one, or use {other}.",
+        )
 
 
 def plain_core(ports: Ports) -> Wired:
@@ -93,30 +143,30 @@ def plain_core(ports: Ports) -> Wired:
     clock = _clock() if ports.clock is None else ports.clock
     http = Lazily(_stdlib_http) if ports.http is None else ports.http
     state = memory_storage(ports.clock) if ports.state is None else ports.state
+    execute, post = state.execute, state.post
+    if not _is_memory(state):
+        execute, post = guarded(execute, store_broke), quiet(post)
     credentials = NoCredentials() if ports.credentials is None else ports.credentials
-    if ports.sleeper is None:
-        from mooring.adapters.clock import ThreadSleeper
-
-        sleeper: Any = ThreadSleeper()
-    else:
-        sleeper = ports.sleeper
+    sleeper = _thread_sleeper() if ports.sleeper is None else ports.sleeper
     locks = Lazily(_thread_locks) if ports.locks is None else ports.locks
     gather = Lazily(_thread_gather) if ports.gather is None else ports.gather
     core = _core(
         ports,
         clock,
-        execute=lift_one(state.execute),
-        ask=state.execute,
-        post=state.post,
-        send=lift(_verb(http, "send")),
-        open=lift(_verb(http, "open")),
+        execute=lift_one(execute),
+        ask=execute,
+        post=post,
+        send=lift(guarded(_verb(http, "send", "http"), http_broke)),
+        open=lift_incoming(guarded(_verb(http, "open", "http"), http_broke)),
         sleep=lift_one(sleeper.sleep),
-        acquire=lift(_verb(locks, "acquire")),
-        release=_verb(locks, "release"),
-        every=gathered_now(_verb(gather, "every")),
-        first=gathered_now(_verb(gather, "first")),
-        get_credentials=lift(credentials.get),
-        refresh_credentials=lift(credentials.refresh),
+        acquire=lift(_verb(locks, "acquire", "locks")),
+        release=_verb(locks, "release", "locks"),
+        every=gathered_now(_verb(gather, "every", "gather")),
+        first=gathered_now(_verb(gather, "first", "gather")),
+        get_credentials=lift(guarded(credentials.get, no_credentials)),
+        refresh_credentials=lift(
+            guarded(_verb(credentials, "refresh", "credentials"), not_refreshed)
+        ),
         settle=settle_now,
     )
     return Wired(core, http)
@@ -132,14 +182,18 @@ def awaited_core(ports: Ports) -> Wired:
         memory = memory_storage(ports.clock)
         execute, ask, post = lift_one(memory.execute), memory.execute, memory.post
     else:
-        execute, post = ports.state.execute, ports.state.post
-        ask = _asked_at_once(ports.state)
+        execute, ask, post = ports.state.execute, None, ports.state.post
+        if _is_memory(ports.state):
+            ask = ports.state.shared.execute
+        else:
+            execute, post = guarded_later(execute, store_broke), quiet(post)
     credentials = ports.credentials
     if credentials is None:
         nobody = NoCredentials()
         get, refresh = lift(nobody.get), lift(nobody.refresh)
     else:
-        get, refresh = credentials.get, credentials.refresh
+        get = guarded_later(credentials.get, no_credentials)
+        refresh = guarded_later(_verb(credentials, "refresh", "credentials"), not_refreshed)
     sleeper = Lazily(_asyncio_sleeper) if ports.sleeper is None else ports.sleeper
     locks = Lazily(_asyncio_locks) if ports.locks is None else ports.locks
     gather = Lazily(_asyncio_gather) if ports.gather is None else ports.gather
@@ -149,13 +203,13 @@ def awaited_core(ports: Ports) -> Wired:
         execute=execute,
         ask=ask,
         post=post,
-        send=_verb(http, "send"),
-        open=_verb(http, "open"),
-        sleep=_verb(sleeper, "sleep"),
-        acquire=_verb(locks, "acquire"),
-        release=_verb(locks, "release"),
-        every=_verb(gather, "every"),
-        first=_verb(gather, "first"),
+        send=guarded_later(_verb(http, "send", "http"), http_broke),
+        open=guarded_later(_verb(http, "open", "http"), http_broke),
+        sleep=_verb(sleeper, "sleep", "sleeper"),
+        acquire=_verb(locks, "acquire", "locks"),
+        release=_verb(locks, "release", "locks"),
+        every=_verb(gather, "every", "gather"),
+        first=_verb(gather, "first", "gather"),
         get_credentials=get,
         refresh_credentials=refresh,
         settle=settle_later,
@@ -172,13 +226,6 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:  # noqa: ANN401 - as 
         randomness = ports.randomness
     ids = Lazily(_ulids) if ports.ids is None else ports.ids
     observers = list(ports.observers)
-    for observer in observers:
-        if not callable(observer) or inspect.iscoroutinefunction(observer):
-            raise ConfigurationError(
-                f"{observer!r} is not an observer.",
-                path="observers",
-                remedy="Give plain functions of one event.",
-            )
     if ports.log is not None:
         observers.append(LogObserver(ports.log.write))
     return Core(
@@ -186,7 +233,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:  # noqa: ANN401 - as 
         copy=copy.deepcopy,
         nanoseconds=clock.nanoseconds,
         utc=clock.utc,
-        new_id=_verb(ids, "new"),
+        new_id=_verb(ids, "new", "ids"),
         fraction=randomness.fraction,
         token=randomness.token,
         observers=tuple(observers),
@@ -194,10 +241,12 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:  # noqa: ANN401 - as 
     )
 
 
-def _asked_at_once(state: Any) -> Any:  # noqa: ANN401 - a store
-    """The plain `execute` of an asynchronous store that never makes a task wait, if it has one."""
-    shared = getattr(state, "shared", None)
-    return getattr(shared, "execute", None)
+def _is_memory(state: object) -> bool:
+    """Whether this is our own store in memory, which raises nothing foreign and never waits."""
+    memory = sys.modules.get("mooring.adapters.memory")
+    return memory is not None and isinstance(
+        state, (memory.MemoryStorage, memory.AsyncMemoryStorage)
+    )
 
 
 class Lazily:
@@ -221,14 +270,22 @@ class Lazily:
         return self._made
 
 
-def _verb(port: Any, name: str) -> Callable[..., Any]:  # noqa: ANN401 - any port
+def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:  # noqa: ANN401 - any port
     if not isinstance(port, Lazily):
-        return getattr(port, name)  # type: ignore[no-any-return]  # checked by its colour
+        method = getattr(port, verb, None)
+        return _missing(port, verb, name) if method is None else method
 
-    def verb(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the port's
-        return getattr(port.get(), name)(*args, **kwargs)
+    def lazy(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the port's
+        return getattr(port.get(), verb)(*args, **kwargs)
 
-    return verb
+    return lazy
+
+
+def _missing(port: object, verb: str, name: str) -> Callable[..., Any]:
+    def missing(*_: object) -> None:
+        _check_verb(port, name, verb)
+
+    return missing
 
 
 class LogObserver:
@@ -250,14 +307,14 @@ class LogObserver:
 class NoCredentials:
     """The credential provider of a host that has given none."""
 
-    def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - never returns
+    def get(self, service: str, _: str | None, /) -> Any:  # noqa: ANN401 - never returns
         """There is none."""
         raise CredentialNotFound(
             f"no credential provider was given, and {service!r} needs credentials.",
             remedy="Give the manager `credentials=`, or the service its own.",
         )
 
-    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401
+    def refresh(self, service: str, tenant: str | None, _: object, /) -> Any:  # noqa: ANN401 - as above
         """There is none."""
         return self.get(service, tenant)
 
@@ -290,6 +347,12 @@ def _clock() -> Any:  # noqa: ANN401 - imported late
     from mooring.adapters.clock import SystemClock
 
     return SystemClock()
+
+
+def _thread_sleeper() -> Any:  # noqa: ANN401 - imported late
+    from mooring.adapters.clock import ThreadSleeper
+
+    return ThreadSleeper()
 
 
 def _stdlib_http() -> Any:  # noqa: ANN401 - imported late

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mooring.domain.http import Response
 
 _LONGEST: Final = 300
+_CODES: Final = ("code", "type", "error_code")
+_WORDS: Final = ("message", "detail", "title", "error_message")
 _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     400: (InvalidRequest, "the request is wrong"),
     401: (AuthenticationFailed, "the credential is not accepted"),
@@ -32,17 +34,22 @@ _LATER: Final = frozenset({408, 425})
 _NOT_MODIFIED: Final = 304
 
 
+def is_success(status: int) -> bool:
+    """Whether an answer of this status is what was asked for."""
+    return status < 300 or status == _NOT_MODIFIED
+
+
 def classify(response: Response) -> ConnectorError | None:
     """The error that an answer's status stands for, or None."""
     status = response.status
-    if status < 300 or status == _NOT_MODIFIED:  # noqa: PLR2004 - the 2xx
+    if is_success(status):
         return None
     code, message = vendor_words(response)
     details: dict[str, Any] = {"status": status, "response": response}
     details |= {"vendor_code": code, "vendor_message": message}
-    if status >= 500 or status in _LATER:  # noqa: PLR2004 - the 5xx
+    if status >= 500 or status in _LATER:
         return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
-    if status < 400:  # noqa: PLR2004 - the 3xx
+    if status < 400:
         return VendorRejected(
             f"the vendor redirects (HTTP {status}), and redirects are not followed.",
             remedy="Correct the base_url or the path to where the vendor wants the request.",
@@ -51,8 +58,8 @@ def classify(response: Response) -> ConnectorError | None:
     kind, what = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
-    said = f": {message}" if message else ""
-    return kind(f"{what} (HTTP {status}){said}.".replace("..", "."), **details)
+    said = f": {message}" if message else "."
+    return kind(f"{what} (HTTP {status}){said}", **details)
 
 
 def vendor_words(response: Response) -> tuple[str | None, str | None]:
@@ -61,19 +68,22 @@ def vendor_words(response: Response) -> tuple[str | None, str | None]:
         body = response.json()
     except InvalidData:
         return None, None
-    inner = body.get("error", body) if isinstance(body, dict) else None
-    if isinstance(inner, str) and isinstance(body, dict):
-        # OAuth's form: {"error": code, "error_description": message}
-        return _shown(inner), _shown(body.get("error_description") or body.get("message"))
-    if not isinstance(inner, dict):
+    if not isinstance(body, dict):
         return None, None
-    code = next((inner[name] for name in ("code", "type", "error_code") if inner.get(name)), None)
-    words = ("message", "detail", "title", "error_message")
-    message = next((inner[name] for name in words if inner.get(name)), None)
-    return _shown(code), _shown(message)
+    inner = body.get("error", body)
+    if isinstance(inner, str):
+        # OAuth's form: {"error": code, "error_description": message}
+        return _shown(inner), _first_shown(body, ("error_description", "message"))
+    if not isinstance(inner, dict):
+        inner = body
+    return _first_shown(inner, _CODES), _first_shown(inner, _WORDS)
+
+
+def _first_shown(body: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((text for name in names if (text := _shown(body.get(name)))), None)
 
 
 def _shown(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
-    return Redaction().text(str(value)[:_LONGEST])
+    return Redaction().body(str(value).encode(errors="replace"), "text/plain; charset=utf-8", _LONGEST)

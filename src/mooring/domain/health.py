@@ -4,53 +4,56 @@ from __future__ import annotations
 
 from mooring.domain.circuit import Outcome
 from mooring.errors import (
+    AuthenticationFailed,
     BulkheadFull,
     CircuitBreakerOpen,
-    ConfigurationError,
     ConnectionFailed,
     ConnectorError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
     DeadlineExceeded,
     OutcomeUnknown,
     RateLimitExceeded,
     RetryBudgetExhausted,
-    StorageUnavailable,
+    UnsupportedByVendor,
     VendorFailed,
+    VendorRejected,
 )
 
 SICK = (ConnectionFailed, VendorFailed, OutcomeUnknown)
 """The service could not be reached, broke, or did not answer."""
 
-SILENT = (
+REFUSED = (VendorRejected, AuthenticationFailed)
+"""The service answered, and the answer was no."""
+
+UNASKED = (
     BulkheadFull,
     CircuitBreakerOpen,
-    ConfigurationError,
-    DeadlineExceeded,
+    CredentialNotFound,
+    CredentialRefreshFailed,
     RetryBudgetExhausted,
-    StorageUnavailable,
+    UnsupportedByVendor,
 )
-"""We held the call back ourselves: the service was not heard."""
+"""We held the call back ourselves: the service was not asked."""
 
 
 def health(error: Exception) -> Outcome:
     """How a circuit counts a call that ended with `error`.
 
-    A service that refuses a request (4xx, or a limit of its own) is alive and well. An error that
-    is not ours counts as a failure.
+    A service that refuses a request (4xx, or a limit of its own) is alive and well. Of our own
+    errors the others tell nothing of it; an error that is not ours counts as a failure.
     """
-    if isinstance(error, SICK):
+    if isinstance(error, SICK) or not isinstance(error, ConnectorError):
         return Outcome.FAILED
-    if isinstance(error, SILENT) or (isinstance(error, RateLimitExceeded) and not error.by_vendor):
-        return Outcome.NEUTRAL
-    return Outcome.GOOD if isinstance(error, ConnectorError) else Outcome.FAILED
+    limited = isinstance(error, RateLimitExceeded) and error.by_vendor
+    return Outcome.GOOD if limited or isinstance(error, REFUSED) else Outcome.NEUTRAL
 
 
 def may_have_acted(error: Exception) -> bool:
     """Whether the service may have done what it was asked although the call ended in `error`.
 
-    A refusal is an answer: nothing was done. An error that is not ours proves nothing.
+    A refusal is an answer: nothing was done. What is not known to prove that proves nothing.
     """
     if isinstance(error, (ConnectionFailed, DeadlineExceeded)):
         return error.may_have_been_processed
-    return isinstance(error, (VendorFailed, OutcomeUnknown)) or not isinstance(
-        error, ConnectorError
-    )
+    return not isinstance(error, (*REFUSED, *UNASKED, RateLimitExceeded))

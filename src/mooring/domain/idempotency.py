@@ -186,6 +186,26 @@ def abandon(key: str, fence: int, *, ttl: int) -> Settle:
     return Settle(key, fence, SENT, ttl=ttl)
 
 
+class Withdraw:
+    """Give up a claim whose answer never arrived, if it was made at all."""
+
+    __slots__ = ("keys", "owner", "ttl")
+    once = False
+
+    def __init__(self, key: str, owner: int, *, ttl: int) -> None:
+        self.keys = (key,)
+        self.owner = owner
+        self.ttl = ttl
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Abandon what `owner` holds; what anybody else holds stays as it is."""
+        entry = present(states[0], now)
+        if entry is None or entry[5] != self.owner:
+            return states, None
+        states, _ = abandon(self.keys[0], entry[4], ttl=self.ttl).apply(states, now)
+        return states, None
+
+
 class Resolve:
     """A person or a look-up settles an unknown key: with an answer, or as never done."""
 

@@ -55,6 +55,7 @@ class Plan:
         "limit_wait",
         "operation",
         "question",
+        "refresh_key",
         "repeatable",
         "request_transforms",
         "response_transforms",
@@ -91,6 +92,7 @@ class Plan:
             self.response_transforms = endpoint.response_transforms + self.response_transforms
         self.bulkhead = service.bulkhead
         self.bulkhead_key = state_key("bulkhead", service.name, tenant)
+        self.refresh_key = state_key("refresh", service.name, tenant)
         self.lease = micros((attempt_timeout or self.timeout) + MARGIN)
         self.limit_wait = min(
             micros(self.timeout),

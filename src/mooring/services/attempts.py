@@ -16,8 +16,9 @@ from mooring.domain.circuit import Outcome
 from mooring.domain.durations import micros
 from mooring.domain.events import AttemptFinished, CircuitChanged, RetryScheduled, VendorPaused
 from mooring.domain.health import health, may_have_acted
+from mooring.domain.plan import ONCE
 from mooring.domain.retry import Again
-from mooring.errors import ConnectorError, DeadlineExceeded, StorageUnavailable
+from mooring.errors import AttemptTimeout, ConnectorError, StorageUnavailable
 from mooring.services.admission import be_admitted, withdraw
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ AttemptStep: TypeAlias = "Callable[[Call], Awaitable[Ending]]"
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
     """Try `step` as the call's plan says, and return how it ended at last."""
-    question = call.plan.admission if call.claim is None else _asked(core, call, retry=False)
+    hurried = call.hurried or call.claim is not None
+    question = _asked(core, call, retry=False) if hurried else call.plan.admission
     value, error = await once(core, call, question, step)
     return (value, None) if error is None else await again(core, call, step, error)
 
@@ -44,22 +46,17 @@ async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
 async def follow(
     core: Core, call: Call, permit: Permit | None, error: Exception, step: AttemptStep
 ) -> Ending:
-    """Go on after a first attempt that a face made itself, because all was calm, and that failed."""
+    """Go on after a first attempt that failed, made by a face itself because all was calm."""
     call.attempts = 1
     call.acted = may_have_acted(error)
-    began = call.started if call.plan.slow is not None else 0
-    try:
-        await _record(core, call, permit, _outcome(core, call, began, error))
-        permit = None
-    finally:
-        if permit is not None:
-            core.post(Report(call.plan.gates, permit, Outcome.NEUTRAL, core.reporter))
+    began = None if call.plan.slow is None else call.started
+    await _record(core, call, permit, _outcome(core, call, began, error))
     return await again(core, call, step, error)
 
 
 async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> Ending:
     """Go on after a first attempt that ended with `error`, as long as there is sense in it."""
-    plan = call.plan
+    policy = call.plan.retry if call.replayable else ONCE
     renewals = 0
     pause = 0.0
     while True:
@@ -71,11 +68,11 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
             if call.refused:
                 return None, error
             decision = retry.decide(
-                plan.retry,
+                policy,
                 error,
                 attempt=call.attempts - renewals,
                 repeatable=call.repeatable,
-                retry_after=call.pause,
+                retry_after=_asked_for(core, call, error),
                 remaining=call.remaining(core) / 1e9,
                 previous=pause,
                 draw=core.fraction(),
@@ -83,18 +80,25 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
             if not isinstance(decision, Again):
                 if decision.retry_after is not None and isinstance(error, ConnectorError):
                     error.retry_at = core.utc() + timedelta(seconds=decision.retry_after)
+                if isinstance(error, AttemptTimeout) and call.remaining(core) <= 0:
+                    return None, call.out_of_time(error)
                 return None, error
             pause = decision.delay
             await _rest(core, call, pause, error)
             if call.remaining(core) <= 0:
-                late = out_of_time(call)
-                late.__cause__ = error
-                return None, late
+                return None, call.out_of_time(error)
         call.last = error
         value, failed = await once(core, call, _asked(core, call, retry=retried), step)
         if failed is None:
             return value, None
         error = failed
+
+
+def _asked_for(core: Core, call: Call, error: Exception) -> float | None:
+    """Seconds that the vendor, or whatever else refused, asked to stay away."""
+    if call.pause is not None or not isinstance(error, ConnectorError) or error.retry_at is None:
+        return call.pause
+    return max(0.0, (error.retry_at - core.utc()).total_seconds())
 
 
 async def _rest(core: Core, call: Call, pause: float, error: Exception) -> None:
@@ -126,45 +130,46 @@ async def once(
     permit: Permit | None = None
     try:
         if question is not None:
-            if admitted is None:
-                ask = core.ask
-                admitted = await core.execute(question) if ask is None else ask(question)
-            if admitted[0] or admitted[1]:
-                call.token = 0
-                try:
+            try:
+                if admitted is None:
+                    ask = core.ask
+                    admitted = await core.execute(question) if ask is None else ask(question)
+                if admitted[0] or admitted[1]:
                     permit = await be_admitted(core, call, question, admitted)
-                except BaseException as refusal:  # noqa: BLE001 - raised again, if it is none
-                    withdraw(core, question.gates, admitted)
-                    return _refused(call, refusal)
-            else:
-                permit = admitted[2]
+                else:
+                    permit = admitted[2]
+            except BaseException as refusal:  # noqa: BLE001 - raised again, if it is none
+                return _refused(core, call, admitted, refusal)
         call.attempts += 1
         acted, call.pause = call.acted, None
-        began = core.nanoseconds() if plan.slow is not None or core.observers else 0
+        began = core.nanoseconds() if plan.slow is not None or core.observers else None
         value, error = await step(call)
         if error is None and call.keeps_permit:
+            call.outcome = _outcome(core, call, began, None)
             call.permit, permit = permit, None
-        elif error is None and not began and (permit is None or not permit[2]):
+        elif error is None and began is None and (permit is None or not permit[2]):
             permit = None
         else:
             outcome = _outcome(core, call, began, error)
-            await _record(core, call, permit, outcome)
-            permit = None
+            held, permit = permit, None
+            await _record(core, call, held, outcome)
     finally:
         if permit is not None:
             core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter))
     if error is not None:
-        call.acted = acted or may_have_acted(error)
+        call.acted = acted or (call.acted and may_have_acted(error))
     if call.pause is not None and plan.gates.limits:
         await _keep_pause(core, call, call.pause)
     return value, error
 
 
-def _refused(call: Call, error: BaseException) -> Ending:
+def _refused(core: Core, call: Call, admitted: Admitted | None, error: BaseException) -> Ending:
     """The end of an attempt that was not let out; an interruption goes on."""
+    if admitted is not None:
+        withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):
         raise error
-    error.__cause__ = call.last
+    error.__cause__ = error.__cause__ or call.last
     call.refused = True
     return None, error
 
@@ -178,10 +183,10 @@ def _asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
     return plan.question.evolve(retry=retry, within=within, claim=call.claim)
 
 
-def _outcome(core: Core, call: Call, began: int, error: Exception | None) -> Outcome:
+def _outcome(core: Core, call: Call, began: int | None, error: Exception | None) -> Outcome:
     """How the circuit counts what just ended, with the event that tells of it."""
     outcome = Outcome.GOOD if error is None else health(error)
-    if not began:
+    if began is None:
         return outcome
     took = core.nanoseconds() - began
     slow = call.plan.slow is not None and took > call.plan.slow
@@ -204,11 +209,17 @@ def _outcome(core: Core, call: Call, began: int, error: Exception | None) -> Out
 async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
     if permit is None or (outcome is Outcome.GOOD and not permit[2]):
         return
+    report = Report(call.plan.gates, permit, outcome, core.reporter)
     try:
-        changed = await core.execute(Report(call.plan.gates, permit, outcome, core.reporter))
+        changed = await core.execute(report)
     except StorageUnavailable:
         # The call itself has ended; a store that is away must not take its answer with it.
         return
+    except BaseException:
+        if permit[2]:
+            # A probe's outcome counts once, however often it is told; any other's is lost.
+            core.post(report)
+        raise
     if changed is not None and core.observers:
         core.tell(CircuitChanged(**call.told(core), state=changed))
 
@@ -221,11 +232,3 @@ async def _keep_pause(core: Core, call: Call, pause: float) -> None:
         return
     if core.observers:
         core.tell(VendorPaused(**call.told(core), delay=pause))
-
-
-def out_of_time(call: Call) -> DeadlineExceeded:
-    """The error of a call whose deadline has passed."""
-    return DeadlineExceeded(
-        f"the deadline of {(call.deadline - call.started) / 1e9:g} s has passed.",
-        may_have_been_processed=call.acted,
-    )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mooring.domain.circuit import Outcome
+from mooring.domain.events import CallFinished
+from mooring.errors import DeadlineExceeded
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -19,6 +23,8 @@ class Call:
     Attributes:
         deadline: when it must have ended, in nanoseconds of the local clock.
         attempts: how many reached for the vendor.
+        hurried: less time is left than the plan gives, or more was asked for.
+        replayable: whether what is sent can be sent again at all.
         repeatable: whether doing it twice does what doing it once does.
         claim: key and fence of its idempotency claim.
         acted: some attempt may have been processed, and no answer says that it was not.
@@ -28,21 +34,25 @@ class Call:
         token: this call's own number for a probe's lease, once it has asked for one.
         keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
             a stream goes on.
+        permit, outcome: what a stream is to report at its end.
         last: the error of the attempt before.
     """
 
     acted = False
     attempts = 0
     claim: tuple[str, int] | None = None
+    hurried = False
     keeps_permit = False
     keeps_place = False
     key: str | None = None
     last: Exception | None = None
+    outcome = Outcome.GOOD
     pause: float | None = None
     permit: Permit | None = None
     refused = False
     renewed = False
     repeatable = True
+    replayable = True
     replayed = False
     request_id: str | None = None
     started_at: datetime | None = None
@@ -57,6 +67,15 @@ class Call:
     def remaining(self, core: Core) -> int:
         """Nanoseconds until the deadline; negative past it."""
         return self.deadline - core.nanoseconds()
+
+    def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
+        """The error of this call once its deadline has passed."""
+        error = DeadlineExceeded(
+            f"the deadline of {(self.deadline - self.started) / 1e9:g} s has passed.",
+            may_have_been_processed=self.acted,
+        )
+        error.__cause__ = cause
+        return error
 
     def told(self, core: Core) -> dict[str, Any]:
         """What every event of this call says."""
@@ -80,3 +99,26 @@ class Call:
         error.operation = error.operation or self.plan.operation
         error.attempts = error.attempts or self.attempts
         error.request_id = error.request_id or self.identify(core)
+
+    def finished(
+        self,
+        core: Core,
+        error: Exception | None,
+        *,
+        fallback: bool = False,
+        cancelled: bool = False,
+    ) -> CallFinished:
+        """The event that tells how this call ended."""
+        return CallFinished(
+            **self.told(core),
+            started_at=self.started_at or core.utc(),
+            duration=(core.nanoseconds() - self.started) / 1e9,
+            attempts=self.attempts,
+            error=None if error is None else type(error).__name__,
+            status=self.status,
+            vendor_code=getattr(error, "vendor_code", None),
+            idempotency_key=self.key,
+            replayed=self.replayed,
+            fallback=fallback,
+            cancelled=cancelled,
+        )

@@ -10,24 +10,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from mooring.domain.admission import ReadCircuit, Report, SetCircuit
-from mooring.domain.circuit import CircuitState, Outcome
-from mooring.domain.events import CallFinished, CallStarted
+from mooring.domain.circuit import Outcome
+from mooring.domain.durations import count, micros, seconds
+from mooring.domain.events import CallRefused, CallStarted, CircuitChanged
 from mooring.domain.http import Request, Response, fingerprint
-from mooring.domain.durations import micros, seconds
 from mooring.domain.idempotency import Resolve, checked_key
 from mooring.domain.keys import checked_name
 from mooring.domain.payload import payload_fingerprint
 from mooring.domain.plan import Plan
 from mooring.domain.result import Result
-from mooring.domain.service import by_name
+from mooring.domain.service import Service, by_name
 from mooring.errors import (
     BulkheadFull,
     ConfigurationError,
     ConnectorError,
     IdempotencyConflict,
+    IdempotencyInProgress,
     InvalidData,
     OutcomeUnknown,
 )
@@ -42,16 +43,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mooring.domain.admission import Admitted
-    from mooring.domain.circuit import CircuitBreakerState, Permit
-    from mooring.domain.service import Service
+    from mooring.domain.circuit import CircuitBreakerState, CircuitState, Permit
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.core import Core
     from mooring.services.streaming import Stream
 
-R = TypeVar("R")
-
-_PLANS = 10_000
-_NOT_MASKED = (ConfigurationError, IdempotencyConflict, OutcomeUnknown, InvalidData)
+_PLANS: Final = 10_000
+_NOTHING: Final[Any] = object()
+_NOT_MASKED: Final = (
+    ConfigurationError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+)
+"""A fallback does not answer for these: something is wrong here, or may have happened there."""
 
 
 class Calling:
@@ -61,6 +67,12 @@ class Calling:
         self.core = core
         self.services: dict[str, Service] = {}
         for service in services:
+            if not isinstance(service, Service):
+                raise ConfigurationError(
+                    f"a {type(service).__name__} is not a service.",
+                    path="services",
+                    remedy="Give mooring.Service values.",
+                )
             if service.name in self.services:
                 raise ConfigurationError(
                     f"Two services are named {service.name!r}.",
@@ -98,24 +110,12 @@ class Calling:
         Raises:
             ConnectorError: the call did not give its answer; the class says why.
         """
-        if not isinstance(request, Request):
-            raise InvalidData(
-                f"{type(request).__name__} is not a request.",
-                field="request",
-                remedy="Give a mooring.Request, such as Request.get('/path').",
-            )
-        plan = self._plan(service, tenant, endpoint, request)
-        call = self._begin(plan, timeout, request_id)
-        repeatable = request.repeatable if plan.repeatable is None else plan.repeatable
-        once = None
-        if idempotency_key is not None:
-            once = self._once(plan, idempotency_key, fingerprint(request), _replay, repeatable)
-            call.key = once.key
-            repeatable = bool(once.remembered)
-        call.repeatable = repeatable
-        step: AttemptStep = Exchange(self.core, call, request)
-        if plan.hedge is not None and repeatable and request.replayable and once is None:
-            step = Hedged(self.core, plan.hedge, step)
+        call = self._begin(service, tenant, endpoint, timeout, request_id, request)
+        try:
+            once, step = self._exchange(call, request, idempotency_key)
+        except ConnectorError as error:
+            self._ended(call, error)
+            raise
         return await self._finish(call, once, step)  # type: ignore[no-any-return]  # a Response
 
     async def call_many(
@@ -133,15 +133,17 @@ class Calling:
 
         Each has its own result, in the order of the requests; none raises for another.
         """
-        keys = [None] * len(requests) if idempotency_keys is None else list(idempotency_keys)
+        requests = list(requests)
+        keys = [_NOTHING] * len(requests) if idempotency_keys is None else list(idempotency_keys)
         if len(keys) != len(requests):
             raise InvalidData(
                 f"There are {len(requests)} requests and {len(keys)} idempotency keys.",
                 field="idempotency_keys",
+                service=service,
                 remedy="Give one key for each request, or none at all.",
             )
 
-        def step(request: Request, key: str | None) -> Callable[[], Any]:
+        def step(request: Request, key: Any) -> Callable[[], Any]:  # noqa: ANN401 - not yet checked
             async def one() -> Result[Response]:
                 try:
                     answer = await self.call(
@@ -149,17 +151,17 @@ class Calling:
                         request,
                         tenant=tenant,
                         endpoint=endpoint,
-                        idempotency_key=key,
+                        idempotency_key=None if key is _NOTHING else checked_key(key),
                         timeout=timeout,
                     )
-                except ConnectorError as error:
+                except Exception as error:  # noqa: BLE001 - each item has its own result
                     return Result(error=error)
                 return Result(answer)
 
             return one
 
         steps = [step(request, key) for request, key in zip(requests, keys, strict=True)]
-        return await self.core.every(steps, at_once=at_once)
+        return await self.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def stream(
         self,
@@ -174,16 +176,23 @@ class Calling:
         """Send a request and return as soon as the answer's headers are there.
 
         The body is read afterwards, piece by piece, within the same deadline. Attempts end at the
-        headers: a body that breaks off is not asked for again.
+        headers: a body that breaks off is not asked for again. Neither transforms of responses nor
+        a fallback apply.
         """
-        plan = self._plan(service, tenant, endpoint, request)
-        call = self._begin(plan, timeout, request_id)
-        call.repeatable = request.repeatable if plan.repeatable is None else plan.repeatable
-        streaming = Streaming(self.core, call, request)
+        call = self._begin(service, tenant, endpoint, timeout, request_id, request)
         try:
-            return await self._finish(call, None, streaming)  # type: ignore[no-any-return]  # Stream
-        finally:
+            call.repeatable = _is_repeatable(call.plan, request)
+            streaming = Streaming(self.core, call, request)
+        except ConnectorError as error:
+            self._ended(call, error)
+            raise
+        try:
+            stream: Stream = await self._finish(call, None, streaming)
+            stream.told = True
+        except BaseException:
             streaming.let_go()
+            raise
+        return stream
 
     async def run(
         self,
@@ -198,14 +207,15 @@ class Calling:
         request_id: str | None = None,
     ) -> Ending:
         """Protect any call: how it ended, as a value."""
-        plan = self._plan(service, tenant, endpoint, None)
-        call = self._begin(plan, timeout, request_id)
+        call = self._begin(service, tenant, endpoint, timeout, request_id)
         single = None
         if idempotency_key is not None:
-            code = payload_fingerprint(payload)
-            single = self._once(plan, idempotency_key, code, None, repeatable=False)
-            call.key = single.key
-            call.repeatable = bool(single.remembered)
+            try:
+                code = payload_fingerprint(payload)
+                single = self._once(call, idempotency_key, code)
+            except ConnectorError as error:
+                self._ended(call, error)
+                return None, error
         try:
             return await self._finish(call, single, step), None
         except Exception as error:  # noqa: BLE001 - carried to the face as a value
@@ -255,43 +265,59 @@ class Calling:
         endpoint: str | None = None,
     ) -> None:
         """Set a circuit by hand: closed (a reset), forced open, or disabled."""
-        plan = self._with_circuit(service, tenant, endpoint)
+        core, plan = self.core, self._with_circuit(service, tenant, endpoint)
         rule, key = plan.gates.circuit, plan.gates.circuit_key
-        await self.core.execute(SetCircuit(rule, key, state))  # type: ignore[arg-type]  # checked
+        await core.execute(SetCircuit(rule, key, state))  # type: ignore[arg-type]  # checked
+        if core.observers:
+            call = Call(plan, core.nanoseconds(), plan.span)
+            core.tell(CircuitChanged(**call.told(core), state=state))
 
     async def resolve_key(
         self,
         service: str,
         idempotency_key: str,
         *,
-        answer: Response | None = None,
+        done: bool,
+        answer: object = None,
         tenant: str | None = None,
     ) -> bool:
         """Settle a key whose outcome is unknown, after looking it up at the vendor.
 
-        With an `answer`, later repeats get that; without one, nothing was done, and the key may be
-        used again. Returns whether there was an unknown key to settle.
+        Args:
+            service: the service that was called under the key.
+            idempotency_key: the key.
+            done: whether it happened. If not, the key may be used again.
+            answer: what repeats of the key are to get: a Response if it was a request's.
+            tenant: whose key it is.
+
+        Returns:
+            Whether there was an unknown key to settle.
         """
-        plan = self._plan(service, tenant, None, None)
-        resolve = Resolve(
-            plan.claim_key(checked_key(idempotency_key)),
-            done=answer is not None,
-            ttl=micros(plan.service.idempotency_ttl),
-            answer=None if answer is None else ("value", answer),
-        )
+        try:
+            plan = self._plan(service, tenant, None, None)
+            resolve = Resolve(
+                plan.claim_key(checked_key(idempotency_key)),
+                done=done,
+                ttl=micros(plan.service.idempotency_ttl),
+                answer=("value", self.core.copy(answer)) if done else None,
+            )
+        except ConnectorError as error:
+            _name(error, service, None)
+            raise
         return await self.core.execute(resolve)  # type: ignore[no-any-return]  # as Resolve says
 
     def _plan(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request | None
     ) -> Plan:
         known = by_name(self.services, service)
-        found = known.endpoint(endpoint, request) if endpoint or known.endpoints else None
-        name = None if found is None else found.name
-        key = (service, tenant, name)
+        found = None
+        if endpoint is not None or known.endpoints:
+            found = known.endpoint(endpoint, request)
+        if tenant is not None:
+            checked_name(tenant, "tenant")
+        key = (service, tenant, None if found is None else found.name)
         plan = self._plans.get(key)
         if plan is None:
-            if tenant is not None:
-                checked_name(tenant, "tenant")
             plan = Plan(known, tenant, found)
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
@@ -302,49 +328,91 @@ class Calling:
         return plan
 
     def _with_circuit(self, service: str, tenant: str | None, endpoint: str | None) -> Plan:
-        plan = self._plan(service, tenant, endpoint, None)
-        if plan.gates.circuit is None:
-            raise ConfigurationError(
-                f"Service {service!r} has no circuit.",
-                path="circuit",
-                remedy="Configure one with CircuitBreakerConfig().",
-            )
+        try:
+            plan = self._plan(service, tenant, endpoint, None)
+            if plan.gates.circuit is None:
+                raise ConfigurationError(
+                    f"Service {service!r} has no circuit.",
+                    path="circuit",
+                    remedy="Configure one with CircuitBreakerConfig().",
+                )
+        except ConnectorError as error:
+            _name(error, service, endpoint)
+            raise
         return plan
 
-    def _begin(self, plan: Plan, timeout: float | None, request_id: str | None) -> Call:
+    def _begin(
+        self,
+        service: str,
+        tenant: str | None,
+        endpoint: str | None,
+        timeout: float | None,
+        request_id: str | None,
+        request: Any = _NOTHING,  # noqa: ANN401 - not yet checked
+    ) -> Call:
+        """Find the plan of a call, and open its deadline."""
         core = self.core
-        span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
+        asked = None if request is _NOTHING else request
+        try:
+            if request is not _NOTHING and not isinstance(request, Request):
+                raise InvalidData(
+                    f"a {type(request).__name__} is not a request.",
+                    field="request",
+                    remedy="Give a mooring.Request, such as Request.get('/path').",
+                )
+            if request_id is not None:
+                checked_name(request_id, "request_id")
+            plan = self._plan(service, tenant, endpoint, asked)
+            span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
+        except ConnectorError as error:
+            _name(error, service, endpoint)
+            error.request_id = request_id if isinstance(request_id, str) else core.new_id()
+            raise
         call = Call(plan, core.nanoseconds(), span)
+        call.hurried = timeout is not None
         call.request_id = request_id
         if core.observers:
             call.started_at = core.utc()
             core.tell(CallStarted(**call.told(core)))
         return call
 
-    def _once(
-        self,
-        plan: Plan,
-        key: str,
-        code: bytes,
-        decode: Any,
-        repeatable: bool,  # noqa: ANN401, FBT001
-    ) -> Once:
-        service = plan.service
-        remembered = service.idempotency_memory if service.idempotency_header else 0.0
-        key = checked_key(key)
+    def _exchange(
+        self, call: Call, request: Request, key: str | None
+    ) -> tuple[Once | None, AttemptStep]:
+        """What a request's key protects, if it has one, and the step that sends it."""
+        plan = call.plan
+        call.repeatable = _is_repeatable(plan, request)
+        once = None
+        if key is not None:
+            once = self._once(call, key, fingerprint(request), response=True)
+        step: AttemptStep = Exchange(self.core, call, request)
+        if plan.hedge is not None and once is None and _is_read(plan, request):
+            step = Hedged(self.core, plan.hedge, step)
+        return once, step
+
+    def _once(self, call: Call, key: str, code: bytes, *, response: bool = False) -> Once:
+        """What a key protects; for a call that is not repeatable without it."""
+        plan, service = call.plan, call.plan.service
+        call.key = checked_key(key)
+        honoured = service.idempotency_header is not None
+        remembered = service.idempotency_memory if honoured else 0.0
+        if response and call.repeatable:
+            remembered = service.idempotency_ttl
+        call.repeatable = remembered > 0
         return Once(
             key=key,
             at=plan.claim_key(key),
             fingerprint=code,
             target=service.name,
-            remembered=service.idempotency_ttl if repeatable else remembered,
+            remembered=remembered,
+            honoured=honoured,
             ttl=service.idempotency_ttl,
-            encode=_same if decode else self.core.copy,
-            decode=decode or self.core.copy,
+            encode=_same if response else self.core.copy,
+            decode=_replay if response else self.core.copy,
             lookup=f"the operation of key {key!r} at {service.name}",
         )
 
-    async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Any:  # noqa: ANN401
+    async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Any:  # noqa: ANN401 - what the call gives
         """Everything between the plan and the answer, and what is told of it."""
         core, plan = self.core, call.plan
         try:
@@ -355,24 +423,34 @@ class Calling:
                     value, error = await act_once(
                         core, call, once, lambda: self._in_place(call, step)
                     )
-            except ConnectorError as refused:
-                value, error = None, refused
+            except Exception as failure:  # noqa: BLE001 - told of, and raised again below
+                value, error = None, failure
         except BaseException:
             if core.observers:
-                core.tell(_finished(core, call, None, cancelled=True))
+                core.tell(call.finished(core, None, cancelled=True))
             raise
+        if error is None:
+            if core.observers and not call.keeps_permit:
+                core.tell(call.finished(core, None))
+            return value
+        try:
+            masked = isinstance(error, ConnectorError) and not isinstance(error, _NOT_MASKED)
+            if plan.fallback is None or not masked or call.keeps_permit:
+                self._ended(call, error)
+                raise error
+            self._ended(call, error, fallback=True)
+            return await core.settle(plan.fallback(error))
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del error
+
+    def _ended(self, call: Call, error: Exception, *, fallback: bool = False) -> None:
+        """Sign the error that a call ended with, and tell of the end."""
+        core = self.core
         if isinstance(error, ConnectorError):
             call.sign(core, error)
-        fallback = None
-        if isinstance(error, ConnectorError) and not isinstance(error, _NOT_MASKED):
-            fallback = plan.fallback
         if core.observers:
-            core.tell(_finished(core, call, error, fallback=fallback is not None))
-        if fallback is not None:
-            return await core.settle(fallback(error))
-        if error is not None:
-            raise error
-        return value
+            core.tell(call.finished(core, error, fallback=fallback))
 
     async def _in_place(self, call: Call, step: AttemptStep) -> Ending:
         """The attempts, in a place of the bulkhead where there is one."""
@@ -380,51 +458,62 @@ class Calling:
         bulkhead = plan.bulkhead
         if bulkhead is None:
             return await attempt(core, call, step)
-        remaining = max(0.0, call.remaining(core) / 1e9)
+        wait = max(0.0, call.remaining(core) / 1e9)
+        if bulkhead.max_wait is not None:
+            wait = min(wait, bulkhead.max_wait)
         try:
             taken = await core.acquire(
                 plan.bulkhead_key,
                 call,
                 places=bulkhead.max_concurrent,
                 queue=bulkhead.max_waiting,
-                timeout=remaining
-                if bulkhead.max_wait is None
-                else min(remaining, bulkhead.max_wait),
+                timeout=wait,
             )
             if not taken:
-                return None, BulkheadFull(f"{bulkhead.max_concurrent} calls are under way already.")
+                return None, self._crowded_out(call, bulkhead.max_concurrent)
+            call.hurried = True
             return await attempt(core, call, step)
         finally:
             if not call.keeps_place:
                 core.release(plan.bulkhead_key, call)
+
+    def _crowded_out(self, call: Call, places: int) -> ConnectorError:
+        core = self.core
+        error: ConnectorError = BulkheadFull(f"{places} calls are under way already.")
+        if call.remaining(core) <= 0:
+            error = call.out_of_time(error)
+        if core.observers:
+            name = type(error).__name__
+            core.tell(CallRefused(**call.told(core), error=name, retry_after=0.0))
+        return error
+
+
+def _name(error: ConnectorError, service: object, endpoint: object) -> None:
+    """Say on an error which service and operation were meant."""
+    if isinstance(service, str):
+        error.service = service
+    if isinstance(endpoint, str):
+        error.operation = endpoint
+
+
+def _is_repeatable(plan: Plan, request: Request) -> bool:
+    return request.repeatable if plan.repeatable is None else plan.repeatable
+
+
+def _is_read(plan: Plan, request: Request) -> bool:
+    """Whether a request may be under way twice at once: a write could overtake a later one."""
+    declared = plan.repeatable if request.idempotent is None else request.idempotent
+    return request.replayable and (request.method.safe if declared is None else declared)
 
 
 def _same(value: Response) -> Response:
     return value
 
 
-def _replay(value: Response) -> Response:
-    return value.evolve(replayed=True)
-
-
-def _finished(
-    core: Core,
-    call: Call,
-    error: Exception | None,
-    *,
-    fallback: bool = False,
-    cancelled: bool = False,
-) -> CallFinished:
-    return CallFinished(
-        **call.told(core),
-        started_at=call.started_at or core.utc(),
-        duration=(core.nanoseconds() - call.started) / 1e9,
-        attempts=call.attempts,
-        error=None if error is None else type(error).__name__,
-        status=call.status,
-        vendor_code=getattr(error, "vendor_code", None),
-        idempotency_key=call.key,
-        replayed=call.replayed,
-        fallback=fallback,
-        cancelled=cancelled,
+def _replay(value: object) -> Response:
+    if isinstance(value, Response):
+        return value.evolve(replayed=True)
+    raise InvalidData(
+        f"a {type(value).__name__} was stored as the answer of this key, not a Response.",
+        remedy="Settle the key of a request with a Response.",
     )

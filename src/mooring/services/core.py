@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import attrs
 
 from mooring.domain.events import ObserverFailed
+from mooring.domain.names import name_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,8 +30,9 @@ class Core:
     """The ports of one face, all of one colour as far as a flow can tell.
 
     `ask` is `execute` where the store never makes anyone wait, so that there is nothing to await;
-    else None. `settle` takes what a user's function returned: the asynchronous face awaits an awaitable, the
-    synchronous one refuses it. `copy` makes a value of the user's that nobody else holds.
+    else None. `settle` takes what a user's function returned: the asynchronous face awaits an
+    awaitable, the synchronous one refuses it. `copy` makes a value of the user's that nobody else
+    holds.
     """
 
     execute: Callable[[Command[Any]], Flow[Any]]
@@ -70,7 +72,7 @@ class Core:
             operation=event.operation,
             tenant=event.tenant,
             request_id=event.request_id,
-            observer=getattr(failed, "__qualname__", type(failed).__qualname__),
+            observer=name_of(failed),
             error=type(error).__name__,
         )
         for observer in self.observers:

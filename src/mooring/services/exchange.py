@@ -5,29 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mooring.domain import auth
+from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.classify import classify
 from mooring.domain.events import CredentialRefreshed
-from mooring.domain.http import join_url
+from mooring.domain.http import Request, Response, join_url
+from mooring.domain.names import name_of
 from mooring.domain.plan import with_idempotency_key
 from mooring.domain.retry_after import rate_hint, retry_after
 from mooring.errors import (
-    AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
-    ConnectionFailed,
     ConnectorError,
+    CredentialNotFound,
     InvalidData,
+    RateLimitExceeded,
 )
-from mooring.services.attempts import out_of_time
 
 if TYPE_CHECKING:
-    from mooring.domain.auth import Credentials
-    from mooring.domain.http import Headers, Request, Response, Timeouts
+    from mooring.domain.http import Headers, Timeouts
     from mooring.services.attempts import Ending
     from mooring.services.call import Call
     from mooring.services.core import Core
 
 _UNAUTHORIZED = 401
+_MANY = 10**9
 
 
 class Exchange:
@@ -43,6 +44,7 @@ class Exchange:
                 path="base_url",
                 remedy="Give the service a base_url, or protect a function with `run`.",
             )
+        call.replayable = request.replayable
         if not request.replayable and call.repeatable and plan.retry.max_attempts > 1:
             raise InvalidData(
                 "The body can be read only once, and this request may be sent again.",
@@ -58,7 +60,7 @@ class Exchange:
         self._core = core
         self._request = request
         self._url = None if plan.request_transforms else join_url(plan.base_url, request)
-        self._credentials: Credentials | None = None
+        self._credentials: Credentials | OAuthCredentials | None = None
         self._renewed = False
 
     async def __call__(self, call: Call) -> Ending:
@@ -67,6 +69,8 @@ class Exchange:
             response = await self.send(call)
             for transform in call.plan.response_transforms:
                 response = await self._core.settle(transform(response))
+                if not isinstance(response, Response):
+                    raise _no_result(transform, response, "response_transforms")
             return self.judge(call, response)
         except AuthenticationFailed as error:
             return None, await self._renew(call, error)
@@ -77,34 +81,28 @@ class Exchange:
         """The answer, whatever its status."""
         request, url, timeouts = await self.prepare(call)
         call.acted = True
-        try:
-            response = await self._core.send(request, url, timeouts)
-        except AttemptTimeout as error:
-            if call.remaining(self._core) <= 0:
-                raise out_of_time(call) from error
-            raise
-        except ConnectorError:
-            raise
-        except Exception as error:
-            raise foreign(error) from error
+        response = await self._core.send(request, url, timeouts)
         call.status = response.status
         return response
 
     async def prepare(self, call: Call) -> tuple[Request, str, Timeouts]:
         """What leaves: transformed and authorised, and how long it may take."""
         core, plan, request = self._core, call.plan, self._request
+        call.status = None
         for transform in plan.request_transforms:
             request = await core.settle(transform(request))
+            if not isinstance(request, Request):
+                raise _no_result(transform, request, "request_transforms")
         if plan.service.credentials is not None or plan.service.needs_credentials:
             if self._credentials is None:
-                self._credentials = await self._who(call)
+                self._credentials = plan.service.credentials or await self._current(call)
             request = auth.authorise(request, self._credentials)
             url = join_url(plan.base_url or "", request)
         else:
             url = self._url or join_url(plan.base_url or "", request)
         remaining = call.remaining(core) / 1e9
         if remaining <= 0:
-            raise out_of_time(call)
+            raise call.out_of_time()
         return request, url, plan.timeouts.within(remaining)
 
     def judge(self, call: Call, response: Response) -> Ending:
@@ -114,49 +112,84 @@ class Exchange:
         if error is None:
             error = classify(response)
         if error is None:
-            call.pause = self._spent(call, response.headers)
+            call.pause = self.spent(call, response.headers)
             return response, None
-        call.pause = retry_after(response.headers, self._core.utc())
+        if not isinstance(error, ConnectorError):
+            raise ConfigurationError(
+                f"{name_of(plan.classify)} returned a {type(error).__name__}.",
+                path="classify",
+                remedy="Return one of mooring's errors, or None.",
+            )
+        now = self._core.utc()
+        call.pause = retry_after(response.headers, now)
+        if call.pause is None and isinstance(error, RateLimitExceeded):
+            call.pause = _reset(response.headers, self._core)
         if isinstance(error, AuthenticationFailed):
             raise error
         return None, error
 
-    def _spent(self, call: Call, headers: Headers) -> float | None:
+    def spent(self, call: Call, headers: Headers) -> float | None:
         """How long to pause after a success that used up what the vendor allows."""
-        if not call.plan.gates.limits:
-            return None
-        hint = rate_hint(headers, self._core.utc())
-        return hint.reset_after if hint is not None and hint.remaining == 0 else None
+        return _reset(headers, self._core) if call.plan.gates.limits else None
 
-    async def _who(self, call: Call) -> Credentials:
+    async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan
-        if plan.service.credentials is not None:
-            return plan.service.credentials
-        return await self._core.get_credentials(plan.service.name, plan.tenant)
+        return _credentials(await self._core.get_credentials(plan.service.name, plan.tenant))
 
     async def _renew(self, call: Call, error: AuthenticationFailed) -> ConnectorError:
         """After a 401 renew the credential once; the same attempt is then due again."""
-        service = call.plan.service
-        refused = error.status == _UNAUTHORIZED and not self._renewed
-        if not refused or self._credentials is None or not service.needs_credentials:
+        service, stale = call.plan.service, self._credentials
+        given = stale is None or service.credentials is not None
+        if error.status != _UNAUTHORIZED or self._renewed or given:
             return error
         self._renewed = True
         try:
-            self._credentials = await self._core.refresh_credentials(
-                service.name, call.plan.tenant, self._credentials
-            )
+            self._credentials = await self._renewed_by_one(call, stale)
         except ConnectorError as failed:
-            failed.__cause__ = error
+            failed.__cause__ = failed.__cause__ or error
             return failed
-        call.renewed = self._request.replayable
-        if self._core.observers:
-            self._core.tell(CredentialRefreshed(**call.told(self._core)))
+        call.renewed = call.replayable
         return error
 
+    async def _renewed_by_one(self, call: Call, stale: Any) -> Credentials | OAuthCredentials:  # noqa: ANN401 - of either kind
+        """What is valid instead of `stale`: renewed by one caller at a time, and once only."""
+        core, plan = self._core, call.plan
+        timeout = max(0.0, call.remaining(core) / 1e9)
+        try:
+            if not await core.acquire(
+                plan.refresh_key, self, places=1, queue=_MANY, timeout=timeout
+            ):
+                raise call.out_of_time()
+            current = await self._current(call)
+            if current == stale:
+                renewed = await core.refresh_credentials(plan.service.name, plan.tenant, stale)
+                current = _credentials(renewed)
+                if core.observers:
+                    core.tell(CredentialRefreshed(**call.told(core)))
+            return current
+        finally:
+            core.release(plan.refresh_key, self)
 
-def foreign(error: Exception) -> ConnectionFailed:
-    """An HTTP client let a foreign exception through: nothing is known of the request."""
-    return ConnectionFailed(
-        f"the HTTP client raised {type(error).__name__}.",
-        remedy="Mend the HTTP adapter: it must raise mooring's errors only.",
+
+def _reset(headers: Headers, core: Core) -> float | None:
+    """When the vendor allows more, if its answer says that nothing is left."""
+    hint = rate_hint(headers, core.utc())
+    return hint.reset_after if hint is not None and hint.remaining == 0 else None
+
+
+def _credentials(value: object) -> Credentials | OAuthCredentials:
+    if isinstance(value, (Credentials, OAuthCredentials)):
+        return value
+    raise CredentialNotFound(
+        f"the credential provider gave a {type(value).__name__}.",
+        remedy="Mend the credential provider: it must give Credentials or OAuthCredentials.",
+    )
+
+
+def _no_result(transform: object, value: object, kind: str) -> ConfigurationError:
+    wanted = "request" if kind == "request_transforms" else "response"
+    return ConfigurationError(
+        f"{name_of(transform)} returned a {type(value).__name__}, not a {wanted}.",
+        path=kind,
+        remedy=f"Return the {wanted} that goes on.",
     )

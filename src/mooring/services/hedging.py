@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mooring.services.attempts import once
 from mooring.services.call import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from mooring.domain.service import HedgeConfig
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.core import Core
 
 
+class _Try(NamedTuple):
+    """One of the requests that race, and how it ended."""
+
+    call: Call
+    ending: Ending
+
+
 class Hedged:
     """A step that runs its inner step again each time the delay passes without an answer.
 
-    Each extra is admitted and recorded like any attempt, but never waits to be admitted.
+    Each extra is admitted and recorded like any attempt, but never waits to be admitted. Those who
+    race share no facts, because one that lost may go on for a while.
     """
 
     __slots__ = ("_config", "_core", "_inner")
@@ -27,30 +37,41 @@ class Hedged:
         self._inner = inner
 
     async def __call__(self, call: Call) -> Ending:
-        """The first good answer, or the last bad one."""
+        """The first good answer; if there is none, how the first request ended."""
+        lead = _twin(call)
+        extras = [_twin(call) for _ in range(self._config.max_extra)]
+        ended: list[Ending] = []
 
-        async def first() -> Ending:
-            return await self._inner(call)
+        async def first() -> _Try:
+            ended.append(await self._inner(lead))
+            return _Try(lead, ended[0])
 
-        extras = [self._extra(call) for _ in range(self._config.max_extra)]
-        ending: Ending = await self._core.first(
-            [first, *extras], stagger=self._config.delay, good=_good
-        )
-        return ending
+        steps = [first, *map(self._extra, extras)]
+        try:
+            winner: _Try = await self._core.first(steps, stagger=self._config.delay, good=_is_good)
+        finally:
+            call.attempts += sum(extra.attempts - lead.attempts for extra in extras)
+        if ended and not _is_good(winner):
+            winner = _Try(lead, ended[0])
+        call.status, call.pause = winner.call.status, lead.pause
+        call.renewed = any(racer.renewed for racer in (lead, *extras))
+        return winner.ending
 
-    def _extra(self, call: Call):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a step
-        async def extra() -> Ending:
-            plan = call.plan
-            twin = Call(plan, call.started, call.deadline - call.started)
-            twin.request_id = call.request_id
-            question = plan.admission and plan.admission.evolve(within=0)
-            ending = await once(self._core, twin, question, self._inner)
-            call.attempts += twin.attempts
-            call.status = twin.status if ending[1] is None else call.status
-            return ending
+    def _extra(self, twin: Call) -> Callable[[], Awaitable[_Try]]:
+        question = twin.plan.admission and twin.plan.admission.evolve(within=0)
+
+        async def extra() -> _Try:
+            return _Try(twin, await once(self._core, twin, question, self._inner))
 
         return extra
 
 
-def _good(ending: Ending) -> bool:
-    return ending[1] is None
+def _twin(call: Call) -> Call:
+    twin = Call(call.plan, call.started, call.deadline - call.started)
+    twin.request_id = call.request_id
+    twin.attempts = call.attempts
+    return twin
+
+
+def _is_good(one: _Try) -> bool:
+    return one.ending[1] is None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import attrs
 
-from mooring.domain.durations import micros
+from mooring.domain.durations import SECOND, micros
 from mooring.domain.events import AnswerNotStored, IdempotencyReplayed
 from mooring.domain.idempotency import (
     Claim,
     Claimed,
+    Settle,
+    Settled,
     Verdict,
+    Withdraw,
     abandon,
     complete,
     release,
@@ -34,8 +39,9 @@ if TYPE_CHECKING:
     from mooring.services.call import Call
     from mooring.services.core import Core
 
-_FIRST_LOOK = 0.005
-_SLOWEST_LOOK = 0.25
+_FIRST_LOOK: Final = 0.005
+_SLOWEST_LOOK: Final = 0.25
+_CONFLICT: Final = 409
 
 
 @attrs.frozen(kw_only=True)
@@ -47,7 +53,8 @@ class Once:
         at: the key of its state.
         fingerprint: of what is sent.
         target: the vendor and account that the key is shown to.
-        remembered: seconds for which that vendor honours it; 0 if it does not know keys.
+        remembered: seconds for which it may be asked again under the key; 0 if it may not.
+        honoured: whether the vendor knows keys, so that an answer to a repeat is the first one's.
         ttl: seconds for which an answer is replayed.
         encode, decode: make an answer storable, and give it back to whoever repeats the key.
         lookup: what to look for when the outcome is unknown.
@@ -64,6 +71,9 @@ class Once:
     decode: Callable[[Any], Any]
     lookup: str
     nothing_done: tuple[type[Exception], ...] = ()
+    honoured: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
+    )
 
 
 async def act_once(
@@ -74,41 +84,44 @@ async def act_once(
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
     """
-    ttl = micros(once.ttl)
-    owner = core.token()
-    claimed = await _claim(core, call, once, owner, ttl)
+    claimed = await _claim(core, call, once)
     if claimed.verdict is Verdict.REPLAY:
         return _replayed(core, call, once, claimed.answer)
-    fence = claimed.fence
-    call.claim = (once.at, fence)
+    call.claim = (once.at, claimed.fence)
     # Asked again, the earlier holder may have acted already, whatever happens to this one.
     call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
     try:
         value, error = await act()
+        if error is None:
+            return await _completed(core, call, once, value)
+        if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
+            call.acted = False
+        if _is_final(error, call, once):
+            return await _refused(core, call, once, error)
+        with suppress(StorageUnavailable):
+            await _settle(core, _given_up(call, once))
     except BaseException:
-        end = abandon if call.acted else release
-        core.post(end(once.at, fence, ttl=ttl))
+        core.post(_given_up(call, once))
         raise
-    if error is None:
-        return await _completed(core, call, once, value, fence, ttl)
-    if isinstance(error, once.nothing_done) and not earlier:
-        call.acted = False
-    if _is_final(error):
-        return await _refused(core, call, once, error, fence, ttl)
-    if not call.acted:
-        await _settle(core, release(once.at, fence, ttl=ttl))
-        return None, error
-    await _settle(core, abandon(once.at, fence, ttl=ttl))
-    if once.remembered or not isinstance(error, ConnectorError):
+    if not call.acted or once.remembered or not isinstance(error, ConnectorError):
         return None, error
     unknown = _unknown(once)
     unknown.__cause__ = error
     return None, unknown
 
 
-async def _claim(core: Core, call: Call, once: Once, owner: int, ttl: int) -> Claimed:
+def _given_up(call: Call, once: Once) -> Settle:
+    """Ends a claim without an answer: free if certainly nothing was done, else unknown."""
+    key, fence = call.claim or (once.at, 0)
+    end = abandon if call.acted else release
+    return end(key, fence, ttl=micros(once.ttl))
+
+
+async def _claim(core: Core, call: Call, once: Once) -> Claimed:
     """Claim the key, waiting for another holder's answer as long as the deadline allows."""
     look = _FIRST_LOOK
+    owner = core.token()
+    ttl = micros(once.ttl)
     while True:
         claim = Claim(
             once.at,
@@ -119,7 +132,12 @@ async def _claim(core: Core, call: Call, once: Once, owner: int, ttl: int) -> Cl
             target=once.target,
             remembered=micros(once.remembered),
         )
-        claimed: Claimed = await core.execute(claim)
+        try:
+            claimed: Claimed = await core.execute(claim)
+        except BaseException:
+            # The claim may have been made although its answer never arrived.
+            core.post(Withdraw(once.at, owner, ttl=ttl))
+            raise
         match claimed.verdict:
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("this idempotency key was used for another payload.")
@@ -128,11 +146,19 @@ async def _claim(core: Core, call: Call, once: Once, owner: int, ttl: int) -> Cl
             case Verdict.BUSY:
                 pause = look * (0.5 + core.fraction() / 2)
                 if pause * 1e9 >= call.remaining(core):
-                    raise IdempotencyInProgress("another caller is working on this key.")
+                    raise _in_progress(core, claimed.wait)
                 await core.sleep(pause)
                 look = min(2 * look, _SLOWEST_LOOK)
             case _:
                 return claimed
+
+
+def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
+    """Somebody else holds the claim, and for `wait` microseconds at most."""
+    return IdempotencyInProgress(
+        "another caller is working on this key.",
+        retry_at=core.utc() + timedelta(seconds=wait / SECOND),
+    )
 
 
 def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:  # noqa: ANN401 - as stored
@@ -141,38 +167,35 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:  # noq
         core.tell(IdempotencyReplayed(**call.told(core), idempotency_key=once.key))
     kind, content = stored
     if kind == "value":
-        return once.decode(content), None
+        try:
+            return once.decode(content), None
+        except ConnectorError as error:
+            return None, error
+        except Exception as error:  # noqa: BLE001 - whatever a user's value raises
+            raised = type(error).__name__
+            return None, InvalidData(
+                f"the effect of this key happened, but reading its answer raised {raised}.",
+                remedy="Look its result up at the vendor; do not repeat it under another key.",
+            )
     if kind == "error":
         build, arguments = content
-        error = build(*arguments)
-        error.replayed = True
-        return None, error
+        refusal = build(*arguments)
+        refusal.replayed = True
+        return None, refusal
     return None, InvalidData(
         "the effect of this key happened, but its answer could not be stored.",
         remedy="Look its result up at the vendor; do not repeat it under another key.",
     )
 
 
-async def _completed(
-    core: Core,
-    call: Call,
-    once: Once,
-    value: Any,
-    fence: int,
-    ttl: int,  # noqa: ANN401 - the caller's
-) -> Ending:
+async def _completed(core: Core, call: Call, once: Once, value: Any) -> Ending:  # noqa: ANN401 - the caller's
     try:
         answer = ("value", once.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
         answer = ("lost", None)
         _tell_not_stored(core, call, once, error)
-    try:
-        settled = await core.execute(complete(once.at, fence, answer, ttl=ttl))
-    except StorageUnavailable as error:
-        # The effect happened and its answer is here; the key stays sent, and becomes unknown.
-        _tell_not_stored(core, call, once, error)
-        return value, None
-    if settled.held:
+    settled = await _kept(core, call, once, answer)
+    if settled is None or settled.held:
         return value, None
     if settled.done:
         return _replayed(core, call, once, settled.answer)
@@ -181,28 +204,44 @@ async def _completed(
     )
 
 
-async def _refused(
-    core: Core, call: Call, once: Once, error: ConnectorError, fence: int, ttl: int
-) -> Ending:
+async def _refused(core: Core, call: Call, once: Once, error: ConnectorError) -> Ending:
     """A final refusal is an answer too: it is kept and replayed."""
     call.sign(core, error)
     build, arguments = error.__reduce__()
-    settled = await _settle(core, complete(once.at, fence, ("error", (build, arguments)), ttl=ttl))
+    settled = await _kept(core, call, once, ("error", (build, arguments)))
     if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
     return None, error
 
 
-async def _settle(core: Core, command: Any) -> Any:  # noqa: ANN401 - Settle and its answer
+async def _kept(core: Core, call: Call, once: Once, answer: tuple[str, Any]) -> Settled | None:
+    """Store the answer; None if the store is away. Then the key stays sent, and is unknown."""
+    key, fence = call.claim or (once.at, 0)
     try:
-        return await core.execute(command)
-    except StorageUnavailable:
+        return await _settle(core, complete(key, fence, answer, ttl=micros(once.ttl)))
+    except StorageUnavailable as error:
+        _tell_not_stored(core, call, once, error)
         return None
 
 
-def _is_final(error: Exception) -> TypeGuard[VendorRejected]:
-    """Whether the service has understood and said no, so that asking again changes nothing."""
-    return isinstance(error, VendorRejected) and not error.retryable
+async def _settle(core: Core, command: Settle) -> Settled:
+    try:
+        return await core.execute(command)  # type: ignore[no-any-return]  # as Settle says
+    except BaseException:
+        # It may be repeated, and what the caller knows of the key must not be lost with it.
+        core.post(command)
+        raise
+
+
+def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
+    """Whether the service has understood and said no, so that asking again changes nothing.
+
+    After an attempt whose answer was lost only a vendor that knows keys can say so; and a conflict
+    may then mean that it is still at work on that attempt.
+    """
+    if not isinstance(error, VendorRejected) or error.retryable:
+        return False
+    return not call.acted or (once.honoured and error.status != _CONFLICT)
 
 
 def _unknown(once: Once) -> OutcomeUnknown:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from mooring.domain.admission import Report
 from mooring.domain.circuit import Outcome
+from mooring.domain.classify import is_success
 from mooring.domain.health import health
 from mooring.domain.http import Response
 from mooring.errors import AttemptTimeout, AuthenticationFailed, ConnectorError
-from mooring.services.attempts import out_of_time
-from mooring.services.exchange import Exchange, foreign
+from mooring.services.exchange import Exchange
+from mooring.services.foreign import http_broke
 
 if TYPE_CHECKING:
     from mooring.domain.http import Headers, Request
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mooring.services.core import Core
 
 _ERROR_BODY = 65_536
-_FAILED = 400
 
 
 class Streaming(Exchange):
@@ -43,45 +43,42 @@ class Streaming(Exchange):
             call.acted = True
             incoming = await core.open(request, url, timeouts)
             call.status = incoming.status
-            if incoming.status < _FAILED:
+            if is_success(incoming.status):
+                call.pause = self.spent(call, incoming.headers)
                 self._opened = Stream(core, call, incoming)
                 incoming = None
                 return self._opened, None
             body = await _some(incoming)
-            response = Response(call.status, incoming.headers, body, url=url)
-            return self.judge(call, response)
+            return self.judge(call, Response(incoming.status, incoming.headers, body, url=url))
         except AuthenticationFailed as error:
             return None, await self._renew(call, error)
-        except AttemptTimeout as error:
-            return None, out_of_time(call) if call.remaining(core) <= 0 else error
         except ConnectorError as error:
             return None, error
-        except Exception as error:  # noqa: BLE001 - the adapter's, made one of ours
-            return None, foreign(error)
         finally:
             if incoming is not None:
                 incoming.close()
 
     def let_go(self) -> None:
-        """Give the bulkhead's place back, unless a stream is keeping it."""
-        if self._opened is None:
+        """Give back what a stream would have kept, because there will be none."""
+        if self._opened is not None:
+            self._opened.settle()
+        elif self._call.plan.bulkhead is not None:
             self._core.release(self._call.plan.bulkhead_key, self._call)
 
 
 class Stream:
     """An answer at its headers.
 
-    `read` returns the next piece of the body, b"" at its end. `settle` ends the stream: without an
-    error before the end it is neutral. Both the permit and the place in the bulkhead are kept until
-    then.
+    The permit and the place in the bulkhead are kept until it ends. Observers are told of the end
+    if `told` is set, which is when the stream is handed over.
     """
 
     def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:
         self._core = core
         self._call = call
         self._incoming = incoming
-        self._ended = False
         self._settled = False
+        self.told = False
 
     @property
     def status(self) -> int:
@@ -97,47 +94,53 @@ class Stream:
         """The next piece of the body; b"" at its end."""
         if self._settled:
             return b""
-        call = self._call
+        call, core = self._call, self._core
+        outcome = Outcome.NEUTRAL
+        failure: ConnectorError
         try:
-            if call.remaining(self._core) <= 0:
-                raise out_of_time(call)
-            piece = await self._incoming.read()
+            if call.remaining(core) > 0:
+                piece = await self._incoming.read()
+                if not piece:
+                    self._settle(call.outcome)
+                return piece
+            failure = call.out_of_time()
         except ConnectorError as error:
-            timed_out = isinstance(error, AttemptTimeout) and call.remaining(self._core) <= 0
-            failure = out_of_time(call) if timed_out else error
-            call.sign(self._core, failure)
-            self.settle(failure)
-            if failure is error:
-                raise
-            raise failure from error
-        except Exception as error:
-            failed = foreign(error)
-            call.sign(self._core, failed)
-            self.settle(failed)
-            raise failed from error
-        if not piece:
-            self._ended = True
-            self.settle(None)
-        return piece
+            outcome = health(error)
+            late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
+            failure = call.out_of_time(error) if late else error
+        except Exception as error:  # noqa: BLE001 - the adapter's, made one of ours
+            outcome, failure = Outcome.FAILED, http_broke(error)
+        except BaseException:
+            self.settle()
+            raise
+        call.sign(core, failure)
+        self._settle(outcome, failure)
+        try:
+            raise failure
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del failure
 
-    def settle(self, error: BaseException | None) -> None:
-        """End the stream; plain, and idempotent."""
+    def settle(self) -> None:
+        """End the stream: plain, idempotent, and neutral before the last byte."""
+        self._settle(Outcome.NEUTRAL)
+
+    def _settle(self, outcome: Outcome, error: ConnectorError | None = None) -> None:
         if self._settled:
             return
         self._settled = True
         call, core = self._call, self._core
-        permit = call.permit
-        outcome = Outcome.NEUTRAL
-        if self._ended:
-            outcome = Outcome.GOOD
-        elif isinstance(error, ConnectorError):
-            outcome = health(error)
+        plan, permit = call.plan, call.permit
         try:
             if permit is not None and (outcome is not Outcome.GOOD or permit[2]):
-                core.post(Report(call.plan.gates, permit, outcome, core.reporter))
-            core.release(call.plan.bulkhead_key, call)
+                core.post(Report(plan.gates, permit, outcome, core.reporter))
+            if plan.bulkhead is not None:
+                core.release(plan.bulkhead_key, call)
         finally:
             self._incoming.close()
+        if self.told and core.observers:
+            left = error is None and outcome is Outcome.NEUTRAL
+            core.tell(call.finished(core, error, cancelled=left))
 
 
 async def _some(incoming: AsyncIncoming) -> bytes:
