@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mooring._bridge import is_async
 from mooring.domain.durations import seconds
 from mooring.domain.plan import Plan
 from mooring.errors import ConfigurationError
 from mooring.services.call import Call
-from mooring.wiring import Ports, awaited_core, both_colours, plain_core
+from mooring.wiring import Ports, awaited_core, both_colours, check_colour, plain_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
 
     from mooring.domain.service import Service
+    from mooring.domain.state import Command
     from mooring.ports.chance import Randomness
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
     from mooring.services.core import Core
 
+Answer = TypeVar("Answer")
+
 CENTURY = 100 * 365 * 86_400.0
 """The deadline of what was given none."""
+
+
+class Execute(Protocol):
+    """As `StateStorage.execute`."""
+
+    def __call__(self, command: Command[Answer], /) -> Answer:
+        """Run one command."""
+        ...
 
 
 class Part:
@@ -55,6 +66,8 @@ class Part:
             randomness=randomness,
         )
         self._storage = type(storage).__name__
+        check_colour(self._plain_ports, awaited=False)
+        check_colour(self._later_ports, awaited=True)
 
     @functools.cached_property
     def _now(self) -> Core:
@@ -67,10 +80,9 @@ class Part:
         return awaited_core(self._usable(self._later_ports, "asynchronous")).core
 
     @functools.cached_property
-    def _store(self) -> StateStorage:
-        """The store of the synchronous face, which answers at once."""
-        store: StateStorage = self._usable(self._plain_ports, "plain").state
-        return store
+    def _execute(self) -> Execute:
+        """Run a command in the store of the synchronous face, which answers at once."""
+        return self._now.ask  # type: ignore[return-value]  # a plain core has it
 
     def _begin(self, core: Core, timeout: float | timedelta | None = None) -> Call:
         plan = self._plan

@@ -77,7 +77,7 @@ class CircuitBreaker(Guard[Entered]):
 
     def state(self) -> CircuitBreakerState:
         """What the circuit knows now."""
-        return self._store.execute(self._read())
+        return self._execute(self._read())
 
     async def astate(self) -> CircuitBreakerState:
         """What the circuit knows now; awaited."""
@@ -85,7 +85,7 @@ class CircuitBreaker(Guard[Entered]):
 
     def set(self, state: CircuitState) -> None:
         """Set it by hand: closed (a reset), forced open, or disabled."""
-        self._store.execute(self._set(state))
+        self._execute(self._set(state))
 
     async def aset(self, state: CircuitState) -> None:
         """Set it by hand: closed (a reset), forced open, or disabled; awaited."""
@@ -101,7 +101,7 @@ class CircuitBreaker(Guard[Entered]):
         return Entered()
 
     def _enter(self, ticket: Entered, /) -> None:
-        admitted = self._store.execute(self._question)
+        admitted = self._execute(self._question)
         if admitted[0]:
             core = self._now
             ticket.call = self._begin(core)

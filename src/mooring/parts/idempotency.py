@@ -125,7 +125,7 @@ class Idempotency(Part):
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle an unknown key after a look-up: done, with its answer, or never done."""
-        return self._store.execute(self._resolve(key, done, answer))
+        return self._execute(self._resolve(key, done, answer))
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle an unknown key after a look-up; awaited."""

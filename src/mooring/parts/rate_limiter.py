@@ -102,7 +102,7 @@ class RateLimiter(Guard[None]):
         """Take `cost` tokens of `key`, waiting for them; fail at once if that takes too long."""
         core = self._now
         question = self._timed(self._ask(key, cost), timeout)
-        admitted = self._store.execute(question)
+        admitted = self._execute(question)
         if admitted[0] or admitted[1]:
             try:
                 run_now(be_admitted(core, self._begin(core, timeout), question, admitted))
@@ -127,7 +127,7 @@ class RateLimiter(Guard[None]):
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are there now."""
         question = self._ask(key, cost).evolve(within=0)
-        return not self._store.execute(question)[0]
+        return not self._execute(question)[0]
 
     async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are there now; awaited."""
@@ -148,7 +148,7 @@ class RateLimiter(Guard[None]):
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
-        self._store.execute(self._pause(delay, key))
+        self._execute(self._pause(delay, key))
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds; awaited."""
@@ -163,7 +163,8 @@ class RateLimiter(Guard[None]):
             answer, wait, _, _ = admitted
             if answer is Answer.GO:
                 cancel = functools.partial(withdraw, core, question.gates, admitted)
-                return Reservation(wait / SECOND, cancel)
+                reservation = Reservation(wait / SECOND, cancel)
+                return reservation  # noqa: RET504 - an interruption is still caught where it is made
         except BaseException:
             withdraw(core, question.gates, admitted)
             raise

@@ -1,0 +1,90 @@
+"""Interrupting code at every point at which Python may run a signal handler, one after another.
+
+Python looks for signals where a function begins, where a loop goes round, and after a call that
+it does not make by going on in another frame. A storm of real signals finds those points by
+luck; here each is found by counting.
+"""
+
+import dis
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
+from typing import Any
+
+_INLINED = {"CALL", "CALL_KW"} | ({"CALL_FUNCTION_EX"} if sys.version_info >= (3, 12) else set())
+
+
+class Interrupted(KeyboardInterrupt):
+    """What the signal handler raises."""
+
+
+def everywhere(action: Callable[[], object]) -> Iterator[int]:
+    """Run `action` again and again, interrupted each time at its next point; yield after each."""
+    at = 0
+    while _interrupt(action, at):
+        yield at
+        at += 1
+
+
+def _interrupt(action: Callable[[], object], at: int) -> bool:
+    points = _Points(at)
+    before = sys.gettrace()
+    sys.settrace(points.trace)
+    try:
+        action()
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(before)
+        points.forget()
+    return False
+
+
+class _Points:
+    """Counts the points of what runs, and raises at one of them."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+        self._last: dict[FrameType, int] = {}
+        self._went_on: set[FrameType] = set()
+
+    def trace(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - itself
+        """Follow one step of what runs."""
+        if event == "call":
+            frame.f_trace_opcodes = True
+            if frame.f_back is not None and frame.f_code.co_name != "__init__":
+                self._went_on.add(frame.f_back)
+            if frame.f_code is not _interrupt.__code__:
+                self._point()
+        elif event == "opcode":
+            last = self._last.get(frame)
+            self._last[frame] = frame.f_lasti
+            went_on = frame in self._went_on
+            self._went_on.discard(frame)
+            if last is not None:
+                name = _names(frame.f_code)[last]
+                looped = "JUMP_BACKWARD" in name and frame.f_lasti < last
+                if looped or (name.startswith("CALL") and not (went_on and name in _INLINED)):
+                    self._point()
+        elif event == "return":
+            self._last.pop(frame, None)
+        return self.trace
+
+    def forget(self) -> None:
+        """Keep no frame alive, nor what is in it."""
+        self._last.clear()
+        self._went_on.clear()
+
+    def _point(self) -> None:
+        self._left -= 1
+        if self._left == -1:
+            raise Interrupted
+
+
+_known: dict[CodeType, dict[int, str]] = {}
+
+
+def _names(code: CodeType) -> dict[int, str]:
+    if code not in _known:
+        _known[code] = {step.offset: step.opname for step in dis.get_instructions(code)}
+    return _known[code]

@@ -1,0 +1,137 @@
+"""What every part shares."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    RateLimitConfig,
+    RateLimiter,
+    RateLimitExceeded,
+    RetryHandler,
+)
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.domain.events import Event
+from tests.parts.world import AsyncSleeper, Broken, Clock, DistantStore, PlainStore, later
+
+ONCE = CircuitBreakerConfig(failures=1)
+
+
+def fail() -> None:
+    """Do what opens a circuit."""
+    raise Broken
+
+
+@pytest.mark.parametrize("make", [MemoryStorage, AsyncMemoryStorage, PlainStore])
+def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
+    """Two parts with the same name and the same store, empty as it is, are one."""
+    store = make()
+    first, second, other = (
+        CircuitBreaker(ONCE, name=name, storage=store) for name in ("a", "a", "b")
+    )
+
+    with pytest.raises(Broken):
+        first.call(fail)
+
+    with pytest.raises(CircuitBreakerOpen):
+        second.call(fail)
+    with pytest.raises(Broken):
+        other.call(fail)
+
+
+def test_parts_share_nothing_by_default() -> None:
+    """A part that is given no store is alone, whatever it is called."""
+    first, second = CircuitBreaker(ONCE, name="a"), CircuitBreaker(ONCE, name="a")
+
+    for breaker in (first, second):
+        with pytest.raises(Broken):
+            breaker.call(fail)
+
+
+@pytest.mark.parametrize("storage", [None, MemoryStorage(), AsyncMemoryStorage()])
+def test_both_colours_share(storage: MemoryStorage | None) -> None:
+    """One part in memory is one thing to plain callers and to tasks."""
+    breaker = CircuitBreaker(ONCE, storage=storage)
+
+    with pytest.raises(Broken):
+        breaker.call(fail)
+
+    with pytest.raises(CircuitBreakerOpen):
+        asyncio.run(breaker.call(later(fail)))
+
+
+def test_a_plain_store_serves_no_tasks() -> None:
+    """Awaiting over a plain store is refused, and the error says what to do."""
+    breaker = CircuitBreaker(storage=PlainStore())
+
+    with pytest.raises(ConfigurationError, match=r"PlainStore .* asynchronous store") as caught:
+        asyncio.run(breaker.astate())
+
+    assert "storage" == caught.value.path
+
+
+def test_an_asynchronous_store_serves_no_plain_callers() -> None:
+    """Not awaiting over an asynchronous store is refused as well."""
+    breaker = CircuitBreaker(storage=DistantStore())
+
+    for use in (breaker.state, lambda: breaker.call(len, "")):
+        with pytest.raises(ConfigurationError, match=r"DistantStore .* plain store"):
+            use()
+    assert 0 == asyncio.run(breaker.astate()).calls
+
+
+def test_durations_may_be_timedeltas() -> None:
+    """Wherever seconds are taken, a timedelta is."""
+    clock = Clock()
+    limiter = RateLimiter(
+        RateLimitConfig(1, timedelta(seconds=2)),
+        timeout=timedelta(seconds=3),
+        clock=clock,
+        sleeper=clock,
+    )
+
+    limiter.acquire()
+    limiter.acquire(timeout=timedelta(seconds=2))
+    limiter.pause(timedelta(seconds=4))
+
+    assert [2.0] == clock.slept
+    with pytest.raises(RateLimitExceeded):
+        limiter.acquire()
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "1", True])
+def test_a_deadline_is_a_duration(timeout: float) -> None:
+    """What cannot be a duration is refused when the part is made, by name."""
+    with pytest.raises(ConfigurationError) as caught:
+        CircuitBreaker(timeout=timeout)
+
+    assert "timeout" == caught.value.path
+
+
+def test_observers_are_plain_functions() -> None:
+    """An observer that would have to be awaited is refused when the part is made."""
+
+    async def observe(event: Event, /) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="observe") as caught:
+        CircuitBreaker(observers=[observe])  # type: ignore[list-item]
+
+    assert "observers" == caught.value.path
+
+
+@pytest.mark.parametrize("name", ["sleeper", "async_sleeper"])
+def test_sleepers_have_their_colour(name: str) -> None:
+    """A sleeper of the other colour is refused when the part is made."""
+    clock = Clock()
+    wrong: Any = {"sleeper": AsyncSleeper(clock), "async_sleeper": clock}[name]
+
+    with pytest.raises(ConfigurationError, match="sleep") as caught:
+        RetryHandler(**{name: wrong})
+
+    assert "sleeper" == caught.value.path

@@ -1,0 +1,207 @@
+"""What the tests of parts share: time that stands still, and every way of using a part."""
+
+# ruff: noqa: ANN401, D102, D103 - names that say it, and values of any kind
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import Any
+
+from mooring.adapters.memory import MemoryStorage
+from mooring.domain.events import Event
+from mooring.domain.state import Command
+from mooring.errors import StorageUnavailable
+
+PATIENCE = 10.0
+START = datetime(2031, 5, 6, tzinfo=UTC)
+
+
+class Broken(Exception):
+    """What is called does not work."""
+
+
+class Clock:
+    """Time that moves only when somebody sleeps, or when it is told to."""
+
+    def __init__(self) -> None:
+        self._now = 0
+        self.slept: list[float] = []
+
+    def nanoseconds(self) -> int:
+        return self._now
+
+    def utc(self) -> datetime:
+        return START + timedelta(microseconds=self._now / 1_000)
+
+    def advance(self, seconds: float) -> None:
+        self._now += ceil(round(seconds * 1e9, 3))
+
+    def sleep(self, seconds: float, /) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+
+class AsyncSleeper:
+    """The same time for tasks, which go on one after another."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def sleep(self, seconds: float, /) -> None:
+        self._clock.sleep(seconds)
+
+
+class StandingClock(Clock):
+    """Time that sleepers wait for: it moves only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = threading.Condition()
+        self._asleep = 0
+
+    def advance(self, seconds: float) -> None:
+        with self._moved:
+            super().advance(seconds)
+            self._moved.notify_all()
+
+    def sleep(self, seconds: float, /) -> None:
+        with self._moved:
+            end = self._now + ceil(seconds * 1e9)
+            self._asleep += 1
+            self._moved.notify_all()
+            assert self._moved.wait_for(lambda: self._now >= end, PATIENCE)
+            self._asleep -= 1
+
+    def until_asleep(self, sleepers: int) -> None:
+        with self._moved:
+            assert self._moved.wait_for(lambda: self._asleep == sleepers, PATIENCE)
+
+
+class StandingSleeper:
+    """The same for tasks."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def sleep(self, seconds: float, /) -> None:
+        end = self._clock.nanoseconds() + ceil(seconds * 1e9)
+        while self._clock.nanoseconds() < end:  # noqa: ASYNC110 - the test looks on in between
+            await asyncio.sleep(0)
+
+
+class PlainStore:
+    """A store that serves plain callers only."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.memory = MemoryStorage(clock)
+        self.away = False
+
+    def execute(self, command: Command[Any], /) -> Any:
+        if self.away:
+            raise StorageUnavailable("the store is away.")
+        return self.memory.execute(command)
+
+    def post(self, command: Command[Any], /) -> None:
+        if not self.away:
+            self.memory.post(command)
+
+
+class DistantStore(PlainStore):
+    """A store that makes tasks wait, before a command and after it."""
+
+    async def execute(self, command: Command[Any], /) -> Any:
+        await asyncio.sleep(0)
+        answer = super().execute(command)
+        await asyncio.sleep(0)
+        return answer
+
+
+class Seen(list[Event]):
+    """An observer that keeps what it is told."""
+
+    __call__ = list.append
+
+    def kinds(self) -> list[str]:
+        return [type(event).__name__ for event in self]
+
+
+def run(flow: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never suspends, so that whatever it raises comes out as it is."""
+    try:
+        flow.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it suspended")
+
+
+def later(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """A plain function as an asynchronous one."""
+
+    @functools.wraps(function)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return awaited
+
+
+def crowd(size: int, visit: Callable[[int], object]) -> list[Any]:
+    """Let that many threads visit at once; return what became of each."""
+    start = threading.Barrier(size)
+    ends: list[Any] = [None] * size
+
+    def thread(number: int) -> None:
+        start.wait(PATIENCE)
+        try:
+            ends[number] = visit(number)
+        except BaseException as error:  # noqa: BLE001 - looked at by the test
+            ends[number] = error
+
+    threads = [
+        threading.Thread(target=thread, args=(number,), daemon=True) for number in range(size)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(PATIENCE)
+    assert not any(one.is_alive() for one in threads)
+    return ends
+
+
+# Each way of using a guard: given the part and a plain function, it does what calling does.
+
+
+def called(part: Any, function: Callable[[], Any]) -> Any:
+    return part.call(function)
+
+
+def decorated(part: Any, function: Callable[[], Any]) -> Any:
+    return part(function)()
+
+
+def entered(part: Any, function: Callable[[], Any]) -> Any:
+    with part.guard():
+        return function()
+
+
+def called_later(part: Any, function: Callable[[], Any]) -> Any:
+    return run(part.call(later(function)))
+
+
+def decorated_later(part: Any, function: Callable[[], Any]) -> Any:
+    return run(part(later(function))())
+
+
+def entered_later(part: Any, function: Callable[[], Any]) -> Any:
+    async def enter() -> Any:
+        async with part.guard():
+            return function()
+
+    return run(enter())
+
+
+PLAIN = (called, decorated, entered)
+AWAITED = (called_later, decorated_later, entered_later)
+USES = (*PLAIN, *AWAITED)
