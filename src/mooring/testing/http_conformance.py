@@ -1,0 +1,137 @@
+"""What every HTTP client must do, as checks to run on one's own.
+
+```python
+@pytest.mark.parametrize("check", http_conformance.CHECKS, ids=name_of)
+def test_my_client(check):
+    check(MyClient)
+```
+
+`CHECKS` are for `HttpClient`. `ASYNC_CHECKS` are for `AsyncHttpClient`, and awaited. Each takes a
+function that makes a client, and sends its requests to a `VendorServer`, which keeps most of them
+waiting, drips, lies or hangs up. Two more groups in both colours need clients of their own kind:
+`ONE_CONNECTION_CHECKS` those that have one connection to a vendor at most, `TLS_CHECKS` a function
+that makes a client out of an `ssl.SSLContext`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from mooring.domain.http import BodyStream, Request
+from mooring.errors import InvalidData
+from mooring.ports.http import AsyncHttpClient, HttpClient
+from mooring.testing import _http_checks as checks
+from mooring.testing import _http_fault_checks as faults
+from mooring.testing import _http_stream_checks as streams
+from mooring.testing._http_lab import PATIENT, Clients, Threaded, failure_of, lab
+from mooring.testing.checks import require
+from mooring.testing.http_server import Behaviour
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Factory: TypeAlias = Callable[[], HttpClient]
+AsyncFactory: TypeAlias = Callable[[], AsyncHttpClient]
+TlsFactory: TypeAlias = Callable[[SSLContext], HttpClient]
+AsyncTlsFactory: TypeAlias = Callable[[SSLContext], AsyncHttpClient]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
+TlsCheck: TypeAlias = Callable[[TlsFactory], None]
+AsyncTlsCheck: TypeAlias = Callable[[AsyncTlsFactory], Coroutine[Any, Any, None]]
+
+
+async def _asynchronously() -> AsyncIterator[bytes]:
+    yield b"one"
+    yield b"two"
+
+
+async def async_bodies_are_sent(clients: Clients) -> None:
+    """A body from an async source arrives whole."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=BodyStream.of(_asynchronously))
+        await client.send(request, vendor.url, PATIENT)
+        require(vendor.requests[0].body == b"onetwo", "A streamed body arrived changed.")
+
+
+async def async_bodies_are_refused(clients: Clients) -> None:
+    """A body from an async source is refused by name, and nothing is sent."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=BodyStream.of(_asynchronously))
+        because = "a plain client cannot read an async source."
+        failed = await failure_of(
+            client.send(request, vendor.url, PATIENT), InvalidData, because=because
+        )
+        require(failed.field == "body", f"{failed.field!r} is not the field that is wrong.")
+    require(vendor.requests == (), "Something was sent.")
+
+
+_BOTH: Final = (
+    checks.an_answer_comes_back_whole,
+    checks.a_request_arrives_as_given,
+    checks.the_target_is_sent_as_it_is,
+    checks.streams_are_sent,
+    checks.what_can_be_read_once_is_sent_once,
+    checks.some_answers_have_no_body,
+    checks.every_framing_is_understood,
+    checks.interim_answers_are_skipped,
+    checks.compression_is_undone,
+    checks.nothing_is_done_twice_or_remembered,
+    checks.callers_do_not_mix,
+    checks.no_timeout_is_no_bound,
+    checks.closing_again_is_nothing,
+    faults.being_cut_off_is_noticed,
+    faults.silence_ends_with_the_read_timeout,
+    faults.dripping_ends_with_the_total_timeout,
+    faults.a_slow_answer_is_waited_for,
+    faults.what_is_not_read_ends_with_the_write_timeout,
+    faults.an_answer_that_is_none_is_refused,
+    faults.an_endless_answer_is_refused,
+    faults.what_was_not_reached_did_nothing,
+    faults.what_has_no_address_did_nothing,
+    faults.what_does_not_speak_tls_did_nothing,
+    faults.a_source_that_fails_is_told_from_the_vendor,
+    faults.a_source_keeps_its_promise,
+    faults.a_connection_that_ended_is_replaced,
+    faults.what_was_read_is_not_sent_again,
+    faults.stray_bytes_are_no_answer,
+    faults.errors_keep_secrets,
+    streams.a_stream_comes_as_it_is_sent,
+    streams.a_stream_ends_for_good,
+    streams.a_stream_can_be_left,
+    streams.a_stream_that_is_cut_off_says_so,
+    streams.a_flood_ends_with_the_total_timeout,
+    streams.closing_ends_a_read,
+)
+
+
+def _plain(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
+    """The check of an asynchronous client, put to a plain one."""
+
+    @wraps(check)
+    def plain(factory: Callable[..., HttpClient]) -> None:
+        def lifted(*arguments: SSLContext) -> AsyncHttpClient:
+            return Threaded(factory(*arguments))
+
+        asyncio.run(check(lifted))
+
+    return plain
+
+
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    *_BOTH,
+    async_bodies_are_sent,
+    faults.cancelling_closes_the_connection,
+)
+CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, (*_BOTH, async_bodies_are_refused)))
+
+ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = (streams.a_place_is_waited_for,)
+ONE_CONNECTION_CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, ASYNC_ONE_CONNECTION_CHECKS))
+
+ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = (streams.tls_is_verified,)
+TLS_CHECKS: Final[tuple[TlsCheck, ...]] = tuple(map(_plain, ASYNC_TLS_CHECKS))

@@ -1,0 +1,48 @@
+"""Both colours of the standard library's HTTP client, as one to write tests with."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pytest
+
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.http import Request, Timeouts
+from mooring.testing._http_lab import Threaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from mooring.ports.http import AsyncHttpClient
+
+Make: TypeAlias = "Callable[..., AsyncHttpClient]"
+
+GET: Final = Request.get("/")
+POST: Final = Request.post("/", body=b"x")
+SOON: Final = Timeouts(total=0.1)
+LONG: Final = Timeouts(total=20.0)
+
+
+def plainly(**settings: Any) -> AsyncHttpClient:
+    """A blocking client, lifted."""
+    return Threaded(StdlibHttpClient(**settings))
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in an event loop of its own."""
+
+    @wraps(test)
+    def run(**arguments: Any) -> None:
+        asyncio.run(test(**arguments))
+
+    return run
+
+
+def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test with a function that makes clients of either colour."""
+    makes = [plainly, AsyncStdlibHttpClient]
+    run = in_loop(test)
+    return pytest.mark.parametrize("make", makes, ids=["plain", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

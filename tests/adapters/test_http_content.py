@@ -1,0 +1,130 @@
+"""Bodies as they were before they were compressed, a bounded piece at a time."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.adapters._http1 import NotHttp
+from mooring.adapters._http_content import inflater_for
+from mooring.domain.http import Headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LARGE = bytes(300_000) + bytes(range(256)) * 300
+
+
+def bare(data: bytes) -> bytes:
+    """Deflate without its wrapper, as some vendors send it."""
+    press = zlib.compressobj(wbits=-15)
+    return press.compress(data) + press.flush()
+
+
+def inflate(coding: str, *pieces: bytes) -> bytes:
+    """What these pieces were before they were compressed."""
+    inflater = inflater_for(Headers({"Content-Encoding": coding}))
+    assert inflater is not None
+    content: list[bytes] = []
+    for piece in pieces:
+        inflater.feed(piece)
+        while some := inflater.take():
+            assert len(some) <= 65_536
+            content.append(some)
+    inflater.end()
+    return b"".join(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"some content", LARGE])
+@pytest.mark.parametrize(
+    "coding, compress",
+    [
+        ("gzip", gzip.compress),
+        ("X-GZIP", gzip.compress),
+        ("deflate", zlib.compress),
+        ("Deflate", bare),
+        ("gzip", lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])),
+        ("gzip", lambda data: gzip.compress(data) + bytes(9)),
+        ("gzip", lambda data: gzip.compress(data) + bytes(9) + gzip.compress(b"")),
+        ("deflate", lambda data: zlib.compress(data) + bytes(9)),
+    ],
+)
+def test_compression_is_undone(
+    coding: str, compress: Callable[[bytes], bytes], content: bytes
+) -> None:
+    """Whole or byte by byte, each form that vendors send becomes the content again."""
+    packed = compress(content)
+
+    assert content == inflate(coding, packed)
+    assert content == inflate(coding, *(bytes([byte]) for byte in packed))
+
+
+def test_nothing_compressed_is_nothing() -> None:
+    """An empty body has no compressed form, and needs none."""
+    assert b"" == inflate("gzip")
+    assert b"" == inflate("deflate", b"")
+
+
+@given(
+    st.lists(st.binary(max_size=9) | st.sampled_from([bytes(70_000), LARGE]), max_size=3),
+    st.lists(st.integers(0, 500), max_size=6),
+    st.sampled_from(["gzip", "deflate", "bare"]),
+)
+def test_no_content_depends_on_how_it_is_cut(
+    contents: list[bytes], places: list[int], form: str
+) -> None:
+    """However the compressed bytes are cut, the content is the same."""
+    content = b"".join(contents)
+    forms: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "bare": bare,
+    }
+    packed = forms[form](content)
+    edges = [0, *sorted({place % (len(packed) + 1) for place in places}), len(packed)]
+    pieces = [packed[start:end] for start, end in pairwise(edges)]
+
+    assert content == inflate("gzip" if form == "gzip" else "deflate", *pieces)
+
+
+@pytest.mark.parametrize(
+    "coding, packed, words",
+    [
+        ("gzip", b"plain text", "malformed"),
+        ("deflate", b"plain text", "malformed"),
+        ("gzip", zlib.compress(b"x"), "malformed"),
+        ("gzip", gzip.compress(LARGE)[:-9], "cut off"),
+        ("gzip", gzip.compress(b"x")[:5], "cut off"),
+        ("deflate", b"x", "cut off"),
+        ("gzip", gzip.compress(b"x")[:-8] + bytes(8), "malformed"),
+        ("gzip", gzip.compress(b"x") + b"more", "malformed"),
+        ("deflate", zlib.compress(b"x") + b"more", "after its end"),
+        ("deflate", zlib.compress(b"some content")[:-4] + b"more", "malformed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "bytes",
+)
+def test_what_is_not_compressed_well_is_refused(coding: str, packed: bytes, words: str) -> None:
+    """A body that is not in the coding it names, or not all of it, is none."""
+    with pytest.raises(NotHttp, match=words):
+        inflate(coding, packed)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [("Content-Encoding", "identity")],
+        [("Content-Encoding", "br")],
+        [("Content-Encoding", "gzip, gzip")],
+        [("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")],
+    ],
+)
+def test_what_nobody_asked_for_is_left_as_it_is(fields: list[tuple[str, str]]) -> None:
+    """A coding that we do not know, such as a stored file's, is the reader's to undo."""
+    assert inflater_for(Headers(fields)) is None

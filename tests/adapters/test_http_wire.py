@@ -1,0 +1,313 @@
+"""Byte streams to an origin: waiting, forking, and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import warnings
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters import _http_wait
+from mooring.adapters._http_tls import TlsWire, default_context, secured
+from mooring.adapters._http_wire import SocketWire, TimeIsUp
+from mooring.adapters.forking import start_afresh
+from mooring.adapters.stdlib_http import StdlibHttpClient, _run, _Threads
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.errors import ConfigurationError, ConnectionFailed
+from mooring.testing._http_lab import lab
+from mooring.testing.http_server import Behaviour, VendorServer
+from mooring.testing.http_tls import tls_pair
+from tests.adapters.forked import in_a_child
+from tests.adapters.http_colours import GET, LONG, POST, Make, both
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+# --- waiting -----------------------------------------------------------------
+
+ways = pytest.mark.parametrize("wait", [_http_wait.by_poll, _http_wait.by_select])
+
+
+@pytest.fixture(name="pair")
+def _pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two sockets that are connected."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        with socket.create_connection(door.getsockname()) as ours, door.accept()[0] as theirs:
+            yield ours, theirs
+
+
+@ways
+@pytest.mark.parametrize("until", [inf, 1e15], ids=["ever", "ages"])
+def test_what_is_ready_is_not_waited_for(
+    pair: tuple[socket.socket, socket.socket], wait: Callable[..., None], until: float
+) -> None:
+    """Whoever may write, or has something to read, goes on at once, however long the bound."""
+    ours, theirs = pair
+    wait(ours, until, writing=True)
+    theirs.send(b"x")
+    wait(ours, until, writing=False)
+
+
+@ways
+def test_what_is_not_ready_in_time_is_late(
+    pair: tuple[socket.socket, socket.socket],
+    wait: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bound is kept, also where the system has to be asked several times."""
+    monkeypatch.setattr(_http_wait, "_NAP", 0.004)
+    start = monotonic()
+    with pytest.raises(TimeIsUp):
+        wait(pair[0], start + 0.02, writing=False)
+
+    assert monotonic() >= start + 0.02
+
+
+def test_blocking_never_suspends() -> None:
+    """What would need an event loop is a bug, and says so instead of being lost."""
+
+    class Suspending:
+        def __await__(self) -> Generator[None]:
+            yield
+
+    async def flow() -> None:
+        await Suspending()
+
+    with pytest.raises(RuntimeError, match="wait without blocking"):
+        _run(flow())
+
+
+def test_threads_are_in_one_place() -> None:
+    """Every thread can use every connection, and that place is never gone."""
+    assert not _Threads().gone(None)
+
+
+# --- forking -----------------------------------------------------------------
+
+
+def test_a_child_has_connections_of_its_own() -> None:
+    """After a fork, parent and child do not share a connection, and the parent's still stands."""
+    with VendorServer() as vendor, StdlibHttpClient() as client:
+        vendor.always(Behaviour(204))
+        client.send(GET, vendor.url, LONG)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # we have threads: 3.12 minds
+            status = in_a_child(lambda: client.send(GET, vendor.url, LONG).status)
+        client.send(GET, vendor.url, LONG)
+
+        assert 204 == status
+        assert [1, 2, 1] == [request.connection for request in vendor.requests]
+
+
+def test_starting_afresh_waits_for_nobody() -> None:
+    """A child waits for no thread of its parent's, and can give up what began there."""
+    with VendorServer() as vendor, StdlibHttpClient() as client:
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = client.open(GET, vendor.url, LONG)
+        with client._engine.pool()._lock:  # noqa: SLF001 - as a thread that will be no more
+            start_afresh()
+            incoming.close()
+
+            assert 204 == client.send(GET, vendor.url, LONG).status
+
+
+# --- TLS ---------------------------------------------------------------------
+
+
+def test_the_default_trusts_whom_the_system_trusts() -> None:
+    """Certificates and names are verified, old versions refused, and a cut is no end."""
+    context = default_context()
+
+    assert ssl.CERT_REQUIRED is context.verify_mode
+    assert context.check_hostname
+    assert ssl.TLSVersion.TLSv1_2 is context.minimum_version
+    assert not context.options & ssl.OP_IGNORE_UNEXPECTED_EOF
+
+
+def _careless() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    return context
+
+
+def _blind() -> ssl.SSLContext:
+    context = _careless()
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _old() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    return context
+
+
+@pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
+@pytest.mark.parametrize("context", [_careless, _blind, _old])
+def test_a_context_that_trusts_anybody_is_refused(
+    kind: Callable[..., object], context: Callable[[], ssl.SSLContext]
+) -> None:
+    """There is no way to switch verification off."""
+    with pytest.raises(ConfigurationError, match="The ssl_context") as caught:
+        kind(ssl_context=context())
+
+    assert "ssl_context" == caught.value.path
+
+
+@both
+async def test_nobody_unknown_is_trusted_by_default(make: Make) -> None:
+    """Without a context of its own a client trusts whom the system trusts, and nobody else."""
+    async with lab(make, tls=tls_pair()[0]) as (vendor, client):
+        for _ in range(2):
+            with pytest.raises(ConnectionFailed, match="could not be reached: self-signed"):
+                await client.send(GET, vendor.url, LONG)
+
+
+@both
+async def test_a_connection_with_tls_is_used_again_while_it_stands(make: Make) -> None:
+    """Idle connections with TLS are kept, and replaced when the vendor has closed them."""
+    server, trusting = tls_pair()
+    async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(204), Behaviour(204, then="close"))
+        for count in (1, 2, 3):
+            await client.send(POST, vendor.url, LONG)
+            if count == 2:
+                vendor.wait_for_closed()
+
+        assert [1, 1, 2] == [request.connection for request in vendor.requests]
+
+
+@both
+async def test_closing_ends_a_read_through_tls(make: Make) -> None:
+    """Whoever reads an answer that is closed by another is not left waiting."""
+    server, trusting = tls_pair()
+    async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
+        vendor.queue(Behaviour(body=b"ab", cut=0))
+        incoming = await client.open(GET, vendor.url, LONG)
+        reading = asyncio.ensure_future(incoming.read())
+        await asyncio.sleep(0.02)
+        incoming.close()
+        with pytest.raises(ConnectionFailed):
+            await reading
+
+
+@both
+async def test_a_cut_is_no_end(make: Make) -> None:
+    """Where the connection's end is the body's, only an end that was said in TLS counts."""
+    server, trusting = tls_pair()
+    trusting.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    async with lab(lambda: make(ssl_context=trusting), tls=server) as (vendor, client):
+        vendor.queue(Behaviour(body=b"half", framing="close"))
+        with pytest.raises(ConnectionFailed, match="cut its answer off"):
+            await client.send(GET, vendor.url, LONG)
+
+
+class _OtherSide(_Threads):
+    """A network with the other side of one connection in it, moved when ours waits."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self._sock = sock
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    async def readable(self, sock: socket.socket, until: float) -> None:
+        """Move until ours may go on."""
+        self.shake_hands()
+        self.flush()
+        await super().readable(sock, until)
+
+    def shake_hands(self) -> None:
+        """Go on with the handshake by what came."""
+        self._incoming.write(self._sock.recv(65_536))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        self._sock.sendall(self._outgoing.read())
+
+
+@pytest.fixture(name="ends")
+def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSide]:
+    """Both ends of a connection with TLS, whose tickets have not been read."""
+    server, trusting = tls_pair()
+    ours, theirs = pair
+    ours.setblocking(False)
+    other = _OtherSide(theirs, server)
+    wire = _run(secured(SocketWire(other, ours), trusting, "127.0.0.1", inf))
+    other.shake_hands()
+    return wire, other
+
+
+def test_tickets_do_not_make_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
+    """What TLS sends for itself is not taken for something unasked."""
+    wire, other = ends
+    assert not wire.stale()
+    other.flush()
+    assert not wire.stale()
+
+
+def test_something_unasked_makes_a_connection_stale(ends: tuple[TlsWire, _OtherSide]) -> None:
+    """An answer without a request is not kept for the next request."""
+    wire, other = ends
+    other.tls.write(b"unasked")
+    other.flush()
+
+    assert wire.stale()
+
+
+def test_what_is_no_tls_makes_a_connection_stale(
+    ends: tuple[TlsWire, _OtherSide], pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """Bytes that nobody can decrypt end a connection."""
+    pair[1].sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+
+    assert ends[0].stale()
+
+
+def test_an_end_said_in_tls_is_an_end(
+    ends: tuple[TlsWire, _OtherSide], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the system's TLS reports it, an end that was said is no failure."""
+    wire, other = ends
+    with pytest.raises(ssl.SSLWantReadError):
+        other.tls.unwrap()
+    other.flush()
+    assert b"" == _run(wire.receive(inf))
+
+    def read(_: int) -> bytes:
+        raise ssl.SSLZeroReturnError
+
+    monkeypatch.setattr(wire, "_tls", type("Tls", (), {"read": staticmethod(read)}))
+    assert b"" == _run(wire.receive(inf))
+
+
+def test_a_certificate_is_refused_though_nobody_listens(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """The reason for refusing is kept when the other side cannot be told any more."""
+    server, _ = tls_pair()
+    ours, theirs = pair
+    ours.setblocking(False)
+    other = _OtherSide(theirs, server)
+
+    class Leaving(SocketWire):
+        async def send(self, data: bytes | memoryview, until: float) -> None:
+            if self.written:
+                raise BrokenPipeError
+            await super().send(data, until)
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        _run(secured(Leaving(other, ours), default_context(), "127.0.0.1", inf))

@@ -1,0 +1,197 @@
+"""HTTP/1.1 with the standard library, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from mooring.adapters._http_wire import SocketWire
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.errors import ConnectionFailed
+from mooring.testing import http_conformance as kit
+from mooring.testing._http_lab import lab
+from mooring.testing.checks import name_of
+from mooring.testing.http_server import Behaviour, VendorServer
+from tests.adapters.http_colours import GET, LONG, POST, Make, both, in_loop
+
+# --- the kit -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """The blocking client keeps the contract of its port."""
+    check(StdlibHttpClient)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
+    """The asynchronous client keeps the contract of its port."""
+    asyncio.run(check(AsyncStdlibHttpClient))
+
+
+@pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
+def test_conforms_with_one_connection(check: kit.Check) -> None:
+    """The blocking client gives its one connection to one caller after another."""
+    check(lambda: StdlibHttpClient(max_connections=1))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
+def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
+    """The asynchronous client gives its one connection to one caller after another."""
+    asyncio.run(check(lambda: AsyncStdlibHttpClient(max_connections=1)))
+
+
+@pytest.mark.parametrize("check", kit.TLS_CHECKS, ids=name_of)
+def test_conforms_with_tls(check: kit.TlsCheck) -> None:
+    """The blocking client verifies whom it talks to."""
+    check(lambda context: StdlibHttpClient(ssl_context=context))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_TLS_CHECKS, ids=name_of)
+def test_conforms_asynchronously_with_tls(check: kit.AsyncTlsCheck) -> None:
+    """The asynchronous client verifies whom it talks to."""
+    asyncio.run(check(lambda context: AsyncStdlibHttpClient(ssl_context=context)))
+
+
+# --- what is kept open -------------------------------------------------------
+
+
+@both
+async def test_a_connection_is_used_again(make: Make) -> None:
+    """One connection carries call after call, whatever the framing, until somebody says close."""
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(body=b"x" * 99_999))
+        vendor.queue(Behaviour(body=b"x", framing="chunked"), Behaviour(204), Behaviour(500))
+        for _ in range(5):
+            await client.send(GET, vendor.url, LONG)
+        assert 1 == vendor.connections
+
+        vendor.queue(Behaviour(204, {"Connection": "close"}))
+        for _ in range(2):
+            await client.send(GET, vendor.url, LONG)
+        assert 2 == vendor.connections
+
+
+@pytest.mark.parametrize(
+    "keep_alive, fields",
+    [(0, {}), (timedelta(0), {}), (15.0, {"Keep-Alive": "timeout=1"})],
+)
+@both
+async def test_an_idle_connection_is_not_kept(
+    make: Make, keep_alive: float, fields: dict[str, str]
+) -> None:
+    """A connection goes when we do not keep any, or when the vendor is about to close it."""
+    async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
+        vendor.always(Behaviour(204, fields))
+        for _ in range(2):
+            await client.send(GET, vendor.url, LONG)
+        vendor.wait_for_closed(2)
+
+
+@both
+async def test_what_was_idle_too_long_is_closed(make: Make) -> None:
+    """A new connection to anywhere is the occasion to close what nobody came back for."""
+    with VendorServer() as other:
+        other.always(Behaviour(204))
+        async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
+            vendor.always(Behaviour(204))
+            await client.send(GET, vendor.url, LONG)
+            await asyncio.sleep(0.03)
+            await client.send(GET, other.url, LONG)
+            vendor.wait_for_closed()
+            await client.send(GET, vendor.url, LONG)
+            assert 2 == vendor.connections
+
+
+@both
+async def test_an_idle_connection_that_expired_is_replaced(make: Make) -> None:
+    """A connection that was idle for longer than it is kept is not used again."""
+    async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.send(GET, vendor.url, LONG)
+        await asyncio.sleep(0.03)
+        await client.send(GET, vendor.url, LONG)
+        assert 2 == vendor.connections
+
+
+@both
+async def test_a_connection_that_was_reset_is_replaced(make: Make) -> None:
+    """A connection that the vendor tore down while it was idle is not used again."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
+        await client.send(POST, vendor.url, LONG)
+        vendor.wait_for_closed()
+
+        assert 201 == (await client.send(POST, vendor.url, LONG)).status
+
+
+@both
+async def test_a_reset_unnoticed_before_is_noticed_as_it_is_used(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the system took no byte, a dead connection is replaced without a word."""
+    monkeypatch.setattr(SocketWire, "stale", lambda _: False)
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
+        await client.send(POST, vendor.url, LONG)
+        vendor.wait_for_closed()
+
+        assert 201 == (await client.send(POST, vendor.url, LONG)).status
+        assert 2 == len(vendor.requests)
+
+
+@both
+async def test_an_end_noticed_too_late_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the system took a byte nobody can say that the vendor did not."""
+    monkeypatch.setattr(SocketWire, "stale", lambda _: False)
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(204, then="close"), Behaviour(201))
+        await client.send(POST, vendor.url, LONG)
+        vendor.wait_for_closed()
+
+        with pytest.raises(ConnectionFailed) as caught:
+            await client.send(POST, vendor.url, LONG)
+        assert caught.value.may_have_been_processed
+        assert 1 == len(vendor.requests)
+
+
+@both
+async def test_a_closed_client_is_of_no_use(make: Make) -> None:
+    """A closed client says that it is; what was under way may end, and keeps nothing open."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(body=b"x" * 99_999))
+        incoming = await client.open(GET, vendor.url, LONG)
+        await client.close()
+        received = b""
+        while piece := await incoming.read():
+            received += piece
+        vendor.wait_for_closed()
+
+        assert 99_999 == len(received)
+        with pytest.raises(ConnectionFailed, match="is closed") as caught:
+            await client.send(GET, vendor.url, LONG)
+        assert not caught.value.may_have_been_processed
+        assert not caught.value.retryable
+
+
+def test_a_client_is_closed_by_with() -> None:
+    """The blocking client closes at the end of its block."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+        with StdlibHttpClient() as client:
+            client.send(GET, vendor.url, LONG)
+        vendor.wait_for_closed()
+
+
+@in_loop
+async def test_a_client_is_closed_by_async_with() -> None:
+    """The asynchronous client closes at the end of its block."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+        async with AsyncStdlibHttpClient() as client:
+            await client.send(GET, vendor.url, LONG)
+        vendor.wait_for_closed()

@@ -1,0 +1,219 @@
+"""The standard library's HTTP client in event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from threading import Event, Thread
+from threading import enumerate as enumerate_threads
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient, _Loops
+from mooring.domain.http import BodyStream, Request, Timeouts
+from mooring.errors import AttemptTimeout, ConnectionFailed
+from mooring.testing import http_conformance as kit
+from mooring.testing._http_lab import lab
+from mooring.testing.checks import name_of
+from mooring.testing.http_server import Behaviour, VendorServer
+from tests.adapters.http_colours import GET, LONG, in_loop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+# --- bodies ------------------------------------------------------------------
+
+
+def slow(*chunks: bytes, error: Exception | None = None) -> Request:
+    """A request whose body gives these chunks, and then fails or takes for ever."""
+
+    async def source() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+        if error is not None:
+            raise error
+        await asyncio.sleep(60)
+
+    return Request.put("/", body=BodyStream.of(source))
+
+
+@pytest.mark.parametrize("chunks", [(), (b"one",)])
+@in_loop
+async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
+    """A source that does not go on ends with the total timeout, and it says what has left."""
+    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+        with pytest.raises(AttemptTimeout, match="was not sent its request within") as caught:
+            await client.send(slow(*chunks), vendor.url, Timeouts(total=0.05))
+
+    assert bool(chunks) is caught.value.may_have_been_processed
+
+
+@in_loop
+async def test_a_source_may_be_unbounded() -> None:
+    """Without a total timeout a source is waited for."""
+    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+        with pytest.raises(ConnectionFailed, match="failed with LookupError") as caught:
+            await client.send(slow(b"x", error=LookupError()), vendor.url, Timeouts())
+
+    assert caught.value.may_have_been_processed
+
+
+@in_loop
+async def test_a_timeout_of_the_source_is_its_own() -> None:
+    """A source that gives up waiting for something is no timeout of ours."""
+    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+        with pytest.raises(ConnectionFailed, match="failed with TimeoutError") as caught:
+            await client.send(slow(error=TimeoutError()), vendor.url, LONG)
+
+    assert not isinstance(caught.value, AttemptTimeout)
+    assert not caught.value.may_have_been_processed
+
+
+# --- cancelling --------------------------------------------------------------
+
+
+async def cancelled_soon(call: asyncio.Task[Any]) -> bool:
+    """Whether the call ends as cancelled when it is, a moment after it began."""
+    await asyncio.sleep(0.02)
+    call.cancel()
+    await asyncio.wait([call])
+    return call.cancelled()
+
+
+@in_loop
+async def test_connecting_can_be_cancelled() -> None:
+    """A call that is cancelled before it is connected leaves nothing behind."""
+    async with lab(AsyncStdlibHttpClient, port="ignoring") as (vendor, client):
+        assert await cancelled_soon(asyncio.ensure_future(client.send(GET, vendor.url, LONG)))
+
+
+@in_loop
+async def test_reading_can_be_cancelled() -> None:
+    """A read that is cancelled closes the connection, and the answer has no end."""
+    async with lab(AsyncStdlibHttpClient) as (vendor, client):
+        vendor.queue(Behaviour(body=b"ab", cut=1))
+        incoming = await client.open(GET, vendor.url, LONG)
+        assert b"a" == await incoming.read()
+        assert await cancelled_soon(asyncio.ensure_future(incoming.read()))
+        await asyncio.to_thread(vendor.wait_for_closed)
+        with pytest.raises(ConnectionFailed, match="closed before its end"):
+            await incoming.read()
+
+
+@pytest.mark.parametrize("freed_first", [False, True])
+@in_loop
+async def test_waiting_for_a_place_can_be_cancelled(freed_first: bool) -> None:  # noqa: FBT001 - a parameter
+    """A caller that is cancelled in the queue, or just as it is called, holds no place."""
+    async with lab(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"ab", cut=1))
+        incoming = await client.open(GET, vendor.url, LONG)
+        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        await asyncio.sleep(0.01)
+        if freed_first:
+            incoming.close()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        incoming.close()
+
+        assert waiting.cancelled()
+        assert 204 == (await client.send(GET, vendor.url, Timeouts(pool=0.1))).status
+
+
+# --- several loops -----------------------------------------------------------
+
+
+def test_loops_one_after_another_each_connect() -> None:
+    """A loop that was closed takes its connections with it, and the next has its own."""
+    client = AsyncStdlibHttpClient()
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+
+        async def twice() -> None:
+            for _ in range(2):
+                await client.send(GET, vendor.url, LONG)
+
+        asyncio.run(twice())
+        asyncio.run(twice())
+        assert [1, 1, 2, 2] == [request.connection for request in vendor.requests]
+        vendor.wait_for_closed(1)
+        asyncio.run(client.close())
+        vendor.wait_for_closed(2)
+
+
+def test_loops_side_by_side_each_connect() -> None:
+    """Two loops in two threads use one client without meeting."""
+    client = AsyncStdlibHttpClient()
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+        answered: list[int] = []
+
+        async def several() -> None:
+            answers = await asyncio.gather(*(client.send(GET, vendor.url, LONG) for _ in range(8)))
+            answered.extend(answer.status for answer in answers)
+
+        threads = [Thread(target=asyncio.run, args=(several(),)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        asyncio.run(client.close())
+
+    assert [204] * 16 == answered
+
+
+def test_a_name_found_too_late_is_nobody_s_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that answers after the loop is closed finds nobody to tell."""
+    answer, told = Event(), Event()
+
+    def look_up(*_: object, flags: int = 0, **__: object) -> list[Any]:
+        if flags:
+            raise socket.gaierror
+        answer.wait(20)
+        told.set()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def briefly() -> None:
+        client = AsyncStdlibHttpClient()
+        with pytest.raises(AttemptTimeout):
+            await client.send(GET, "http://vendor.example/", Timeouts(total=0.02))
+
+    asyncio.run(briefly())
+    (lookup,) = (thread for thread in enumerate_threads() if "vendor.example" in thread.name)
+    answer.set()
+    lookup.join()
+    assert told.is_set()
+
+
+# --- other loops -------------------------------------------------------------
+
+
+def blind() -> asyncio.AbstractEventLoop:
+    """A loop that cannot watch sockets, such as the default one of Windows."""
+
+    def unsupported(*_: object) -> None:
+        raise NotImplementedError
+
+    loop = asyncio.SelectorEventLoop()
+    vars(loop).update(add_reader=unsupported, add_writer=unsupported)
+    return loop
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms_where_loops_cannot_watch_sockets(check: kit.AsyncCheck) -> None:
+    """Where a loop offers nothing better, threads wait."""
+    with asyncio.Runner(loop_factory=blind) as runner:
+        runner.run(check(AsyncStdlibHttpClient))
+
+
+@in_loop
+async def test_a_turn_comes_once() -> None:
+    """Whoever was called in time was not late, and the other way round."""
+    turn = _Loops().turn()
+    turn.call()
+    turn.call()
+
+    await turn.wait(0)

@@ -1,0 +1,396 @@
+"""What goes wrong on the way, in both colours of the standard library's client."""
+
+from __future__ import annotations
+
+import gzip
+import signal
+import socket
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.http import BodyStream, Request, Timeouts
+from mooring.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    VendorFailed,
+)
+from mooring.testing._http_lab import lab
+from mooring.testing.http_server import Behaviour, VendorServer
+from tests.adapters.http_colours import GET, LONG, POST, SOON, Make, both
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LARGE = bytes(16_000_000)
+
+
+# --- what cannot be asked for ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/rates",
+        "vat.example/rates",
+        "ftp://vat.example/",
+        "http://",
+        "http://user:key@vat.example/",
+        "http://vat.example:0/",
+        "http://vat.example:65536/",
+        "http://vat.example:x/",
+        "http://vat.example/a b",
+        "http://vat.example/a\r\nX: y",
+        "http://vat.example/ä",
+        "http://vät.example/",
+        "http://[::1/",
+    ],
+)
+@both
+async def test_a_url_that_is_none_is_refused(make: Make, url: str) -> None:
+    """What is no absolute URL is refused before anything is sent, and is not repeated."""
+    client = make()
+    with pytest.raises(InvalidData, match="The URL") as caught:
+        await client.send(GET, url, SOON)
+    await client.close()
+
+    assert "url" == caught.value.field
+    assert "key" not in f"{caught.value!r}"
+
+
+@pytest.mark.parametrize(
+    "rest, target, host",
+    [
+        ("", "/", ""),
+        ("?a", "/?a", ""),
+        ("#b", "/", ""),
+        ("/a?b#c", "/a?b", ""),
+    ],
+)
+@both
+async def test_a_url_is_asked_for_without_its_fragment(
+    make: Make, rest: str, target: str, host: str
+) -> None:
+    """A path that is not there is a slash, and a fragment is nobody else's business."""
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.send(GET, f"HTTP://{vendor.url[7:]}{rest}", LONG)
+
+        assert target == vendor.requests[0].target
+        assert vendor.url[7:] == vendor.requests[0].headers["host"]
+
+
+@pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("max_connections", 0),
+        ("max_connections", True),
+        ("max_body", -1),
+        ("max_head", 1.5),
+        ("max_fields", "many"),
+        ("keep_alive", -0.1),
+        ("keep_alive", float("nan")),
+        ("keep_alive", "long"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(
+    kind: Callable[..., object], name: str, value: object
+) -> None:
+    """A client that could not work is not made, and the error names the setting."""
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        kind(**{name: value})
+
+    assert name == caught.value.path
+
+
+# --- where it leads ----------------------------------------------------------
+
+
+class Names:
+    """What names stand for: a resolver that tests decide about, in the place of the system's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.known: dict[str, Any] = {}
+        self._system = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
+
+    def _look_up(self, host: str, port: int, *args: Any, **fields: Any) -> object:
+        if host not in self.known or fields.get("flags"):
+            return self._system(host, port, *args, **fields)
+        answer = self.known[host]
+        return answer() if callable(answer) else answer
+
+
+@pytest.fixture(name="names")
+def _names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """A resolver that tests decide about."""
+    return Names(monkeypatch)
+
+
+def addresses(*vendors: VendorServer) -> list[tuple[Any, ...]]:
+    """What a resolver says of a name that stands for all of these."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (*vendor.address,)) for vendor in vendors]
+
+
+@pytest.mark.parametrize("port", ["refusing", "ignoring"])
+@both
+async def test_every_address_is_tried_in_time(
+    make: Make, names: Names, port: Literal["refusing", "ignoring"]
+) -> None:
+    """An address that refuses, or does not answer, leaves time for the next."""
+    with VendorServer(port=port) as broken:
+        async with lab(make) as (vendor, client):
+            vendor.always(Behaviour(204))
+            names.known["vendor.example"] = addresses(broken, vendor)
+            timeouts = Timeouts(connect=0.2)
+            answer = await client.send(GET, "http://vendor.example:81/", timeouts)
+
+            assert 204 == answer.status
+            assert "vendor.example:81" == vendor.requests[0].headers["host"]
+
+
+def unknown() -> object:
+    """A resolver that has never heard of it."""
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@pytest.mark.parametrize(
+    "answer, words", [(unknown, "Name or service not known"), ([], "the name has no address")]
+)
+@both
+async def test_a_name_without_address_is_not_reached(
+    make: Make, names: Names, answer: object, words: str
+) -> None:
+    """A name that stands for nothing was sent nothing."""
+    names.known["vendor.example"] = answer
+    client = make()
+    with pytest.raises(ConnectionFailed, match=f"vendor.example:80 .*{words}") as caught:
+        await client.send(POST, "http://vendor.example", LONG)
+    await client.close()
+
+    assert not caught.value.may_have_been_processed
+
+
+@both
+async def test_looking_up_a_name_is_bounded(make: Make, names: Names) -> None:
+    """A resolver that does not answer is not waited for longer than the connect timeout."""
+    answer = Event()
+    names.known["vendor.example"] = lambda: answer.wait(20) and []
+    client = make()
+    with pytest.raises(AttemptTimeout, match=r"within the connect timeout of 0\.05 s") as caught:
+        await client.send(GET, "http://vendor.example/", Timeouts(connect=0.05))
+    answer.set()
+    await client.close()
+
+    assert not caught.value.may_have_been_processed
+
+
+@both
+async def test_looking_up_a_name_may_be_unbounded(make: Make, names: Names) -> None:
+    """Without a timeout a name is waited for."""
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(204))
+        names.known["vendor.example"] = addresses(vendor)
+
+        assert 204 == (await client.send(GET, "http://vendor.example/", Timeouts())).status
+
+
+@both
+async def test_an_address_of_version_six_is_named_in_brackets(make: Make) -> None:
+    """Nobody listens there, and the error says where."""
+    client = make()
+    with pytest.raises(ConnectionFailed, match=r"\[::1\]:9 could not be reached"):
+        await client.send(GET, "http://[::1]:9/", LONG)
+    await client.close()
+
+
+# --- on the way there --------------------------------------------------------
+
+
+def failing(error: BaseException, *chunks: object) -> Iterator[Any]:
+    """A source that fails after these chunks."""
+    yield from chunks
+    raise error
+
+
+def body(*chunks: Any, length: int | None = None, error: BaseException | None = None) -> Request:
+    """A request whose body has these chunks, and then fails perhaps."""
+    source = partial(iter, chunks) if error is None else partial(failing, error, *chunks)
+    return Request.put("/", body=BodyStream.of(source, length=length))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        body(b"one", error=LookupError("gone")),
+        body(b"one", error=TimeoutError("gone")),
+        body(b"one", error=InvalidData("gone")),
+        body(b"one", "two"),
+        body(b"one", b"two", length=5),
+        body(b"one", length=5),
+    ],
+)
+@both
+async def test_a_source_that_fails_midway_may_have_done_something(
+    make: Make, request_: Request
+) -> None:
+    """Whatever the source raises, part of the request has left by then."""
+    async with lab(make) as (vendor, client):
+        with pytest.raises(ConnectionFailed, match="was not sent all of its request") as caught:
+            await client.send(request_, vendor.url, LONG)
+        vendor.wait_for_closed()
+
+    assert caught.value.may_have_been_processed
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("request_", [body("one"), body(b"one", length=2), body(length=2)])
+@both
+async def test_a_source_that_is_wrong_from_the_start_is_refused(
+    make: Make, request_: Request
+) -> None:
+    """What cannot be sent as it was announced is refused before anything is."""
+    async with lab(make) as (vendor, client):
+        with pytest.raises(InvalidData, match="The body's stream"):
+            await client.send(request_, vendor.url, LONG)
+
+        assert 0 == vendor.connections
+
+
+@pytest.mark.parametrize(
+    "request_", [Request.post("/", body=LARGE), body(*([bytes(999_999)] * 16)), body(LARGE)]
+)
+@both
+async def test_an_early_answer_is_heard(make: Make, request_: Request) -> None:
+    """A vendor that refuses a large body before it has read it is understood."""
+    early = Behaviour(413, body=b"too much", reads="head", then="close")
+    async with lab(make) as (vendor, client):
+        for count in (1, 2):
+            vendor.queue(early)
+            answer = await client.send(request_, vendor.url, LONG)
+            assert (413, b"too much") == (answer.status, answer.body)
+            assert count == vendor.connections
+
+
+@both
+async def test_a_request_that_is_not_taken_may_have_done_something(make: Make) -> None:
+    """A vendor that hangs up in the middle of the request has some of it."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(raw=b"", reads="head", then="reset"))
+        with pytest.raises(ConnectionFailed, match="did not take all of the request") as caught:
+            await client.send(Request.post("/", body=LARGE), vendor.url, LONG)
+
+    assert caught.value.may_have_been_processed
+
+
+# --- on the way back ---------------------------------------------------------
+
+
+@both
+async def test_what_is_held_in_memory_is_bounded(make: Make) -> None:
+    """An answer that is too large says so, with its status; a stream is its reader's to bound."""
+    async with lab(partial(make, max_body=99)) as (vendor, client):
+        for behaviour in (
+            Behaviour(body=bytes(100)),
+            Behaviour(body=bytes(100), framing="close"),
+            Behaviour(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(100))),
+        ):
+            vendor.queue(behaviour)
+            with pytest.raises(VendorFailed, match="a body of more than 99 bytes") as caught:
+                await client.send(GET, vendor.url, LONG)
+            assert 200 == caught.value.status
+            assert "limit" in caught.value.remedy
+
+        vendor.queue(Behaviour(body=bytes(99)), Behaviour(body=bytes(100)))
+        assert bytes(99) == (await client.send(GET, vendor.url, LONG)).body
+        incoming = await client.open(GET, vendor.url, LONG)
+        assert bytes(100) == await incoming.read()
+        incoming.close()
+
+
+@both
+async def test_a_streamed_bomb_is_refused(make: Make) -> None:
+    """What becomes larger than is accepted as it is decompressed is refused in a stream too."""
+    async with lab(partial(make, max_body=100_000)) as (vendor, client):
+        vendor.respond(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(9_999_999)))
+        incoming = await client.open(GET, vendor.url, LONG)
+        assert 65_536 == len(await incoming.read())
+        with pytest.raises(VendorFailed, match="a body of more than 100000 bytes"):
+            await incoming.read()
+        with pytest.raises(ConnectionFailed, match="closed before its end"):
+            await incoming.read()
+
+
+@both
+async def test_heads_are_bounded_as_told(make: Make) -> None:
+    """Bytes and number of the fields have limits of their own."""
+    async with lab(partial(make, max_head=200, max_fields=3)) as (vendor, client):
+        vendor.respond(200, {"A": "x" * 200})
+        with pytest.raises(VendorFailed, match="a head of more than 200 bytes"):
+            await client.send(GET, vendor.url, LONG)
+        vendor.respond(200, [("A", "x")] * 3)
+        with pytest.raises(VendorFailed, match="more than 3 header fields"):
+            await client.send(GET, vendor.url, LONG)
+
+
+@pytest.mark.parametrize(
+    "behaviour, words",
+    [
+        (Behaviour(raw=b""), "did not answer within the total timeout of 0.1 s"),
+        (Behaviour(body=b"ab", cut=1), "did not finish its answer within the total timeout"),
+        (Behaviour(raw=b"", then="close"), "closed the connection without an answer\\."),
+        (Behaviour(raw=b"", then="reset"), "without an answer: Connection reset by peer\\."),
+        (Behaviour(body=b"ab", cut=1, then="close"), "cut its answer off\\."),
+        (Behaviour(raw=b"SSH-2.0"), "sent an answer that is not HTTP/1.1\\."),
+    ],
+    ids=repr,
+)
+@both
+async def test_errors_say_what_happened(make: Make, behaviour: Behaviour, words: str) -> None:
+    """An error names the vendor and what it did."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(behaviour)
+        host, port = vendor.address
+        with pytest.raises((ConnectionFailed, VendorFailed), match=f"{host}:{port} .*{words}"):
+            await client.send(GET, vendor.url, SOON)
+
+
+# --- only when blocking ------------------------------------------------------
+
+
+class _Interrupted(BaseException):
+    """What a signal's handler raises, as for Ctrl-C."""
+
+
+@pytest.fixture(name="interrupted_soon")
+def _interrupted_soon() -> Iterator[None]:
+    """A signal in a moment."""
+
+    def interrupt(*_: object) -> None:
+        raise _Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("interrupted_soon")
+def test_an_interrupt_closes_the_connection() -> None:
+    """Ctrl-C goes through, closes the connection and gives its place to the next."""
+    with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
+        vendor.queue(Behaviour(raw=b""), Behaviour(204))
+        with pytest.raises(_Interrupted):
+            client.send(GET, vendor.url, Timeouts())
+        vendor.wait_for_closed()
+
+        assert 204 == client.send(GET, vendor.url, LONG).status
