@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mooring.domain.admission import Admission, Gates
 from mooring.domain.budget import BudgetRule
 from mooring.domain.circuit import CircuitRule
-from mooring.domain.durations import micros
+from mooring.domain.durations import FOREVER, micros
 from mooring.domain.http import Headers, Timeouts
 from mooring.domain.keys import state_key
 from mooring.domain.retry import RetryPolicy
@@ -20,7 +20,7 @@ from mooring.domain.service import INHERIT
 if TYPE_CHECKING:
     from typing import Any
 
-    from mooring.domain.service import Endpoint, Service
+    from mooring.domain.service import Endpoint, Fallback, HedgeConfig, Service
 
 MARGIN: Final = 5.0
 """Seconds that a lease outlives the work it is for."""
@@ -34,26 +34,33 @@ def _setting(service: Service, endpoint: Endpoint | None, name: str) -> Any:  # 
 
 
 class Plan:
-    """How calls to one operation of one tenant are made. Immutable once built."""
+    """How calls to one operation of one tenant are made. Immutable once built.
+
+    Attributes:
+        span: nanoseconds for a whole call.
+        timeouts: what one attempt may take.
+        patience, limit_wait: microseconds to wait for a limit at most; the latter within `span`.
+        question: what an attempt asks before it leaves.
+        admission: the same, or None if nothing could answer no.
+        slow: nanoseconds from which on an answer counts as slow.
+        easy: whether a face may call a function itself while all is calm.
+        repeatable: whether repeating is harmless, where the endpoint says so.
+    """
 
     __slots__ = (
         "admission",
-        "attempt_timeout",
         "base_url",
         "bulkhead",
         "bulkhead_key",
-        "circuit",
-        "circuit_key",
         "classify",
         "easy",
-        "endpoint",
         "fallback",
         "gates",
         "headers",
         "hedge",
-        "lease",
         "limit_wait",
         "operation",
+        "patience",
         "question",
         "refresh_key",
         "repeatable",
@@ -64,24 +71,21 @@ class Plan:
         "slow",
         "span",
         "tenant",
-        "timeout",
         "timeouts",
     )
 
     def __init__(self, service: Service, tenant: str | None, endpoint: Endpoint | None) -> None:
+        timeout: float = _setting(service, endpoint, "timeout")
+        attempt: float = _setting(service, endpoint, "attempt_timeout") or timeout
         self.service = service
         self.tenant = tenant
-        self.endpoint = endpoint
         self.operation = None if endpoint is None else endpoint.name
         self.base_url = service.base_url
-        self.timeout: float = _setting(service, endpoint, "timeout")
-        self.span = int(self.timeout * 1e9)
-        attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
-        self.attempt_timeout = attempt_timeout
-        self.timeouts = Timeouts(total=attempt_timeout or self.timeout)
+        self.span = int(timeout * 1e9)
+        self.timeouts = Timeouts(total=attempt)
         self.retry: RetryPolicy = _setting(service, endpoint, "retry") or ONCE
-        self.fallback = _setting(service, endpoint, "fallback")
-        self.hedge = _setting(service, endpoint, "hedge")
+        self.fallback: Fallback | None = _setting(service, endpoint, "fallback")
+        self.hedge: HedgeConfig | None = _setting(service, endpoint, "hedge")
         self.classify = service.classify
         self.headers = service.headers
         self.repeatable = None if endpoint is None else endpoint.idempotent
@@ -93,24 +97,20 @@ class Plan:
         self.bulkhead = service.bulkhead
         self.bulkhead_key = state_key("bulkhead", service.name, tenant)
         self.refresh_key = state_key("refresh", service.name, tenant)
-        self.lease = micros((attempt_timeout or self.timeout) + MARGIN)
-        self.limit_wait = min(
-            micros(self.timeout),
-            micros(self.timeout if service.max_limit_wait is None else service.max_limit_wait),
-        )
+        wait = service.max_limit_wait
+        self.patience = FOREVER if wait is None else micros(wait)
+        self.limit_wait = min(micros(timeout), self.patience)
         self.gates = _gates(service, tenant, endpoint)
-        self.circuit: CircuitRule | None = self.gates.circuit
-        self.circuit_key = self.gates.circuit_key
-        slow = None if self.circuit is None else self.circuit.config.slow_call
+        slow = None if self.gates.circuit is None else self.gates.circuit.config.slow_call
         self.slow = None if slow is None else micros(slow) * 1000
         self.question = Admission(
             self.gates,
             within=self.limit_wait,
-            lease=self.lease,
+            lease=micros(attempt + MARGIN),
             costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
         )
-        self.easy = self.bulkhead is None and self.fallback is None and self.slow is None
         self.admission = self.question if self.question.keys else None
+        self.easy = self.bulkhead is None and self.fallback is None and self.slow is None
 
     def claim_key(self, key: str) -> str:
         """Where the claim of an idempotency key lives."""
@@ -123,13 +123,9 @@ def _gates(service: Service, tenant: str | None, endpoint: Endpoint | None) -> G
     circuit_of = ""
     circuit = service.circuit
     if endpoint is not None:
-        for _, limit in limits:
-            limit.check_cost(endpoint.cost)
         limits += [(endpoint.name, limit) for limit in endpoint.limits]
         if endpoint.circuit is not INHERIT:
             circuit, circuit_of = endpoint.circuit, endpoint.name
-        for limit in endpoint.limits:
-            limit.check_cost(endpoint.cost)
     rule = None if circuit is None else CircuitRule(circuit)
     # A state is only readable by the rule that wrote it, so what shapes it is part of its name.
     return Gates(

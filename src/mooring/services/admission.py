@@ -51,14 +51,16 @@ async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Per
     if answer is not Answer.GO:
         raise refusal(core, call, answer, wait)
     while wait:
+        if wait * 1000 > call.remaining(core):
+            raise refusal(core, call, Answer.LIMITED, wait)
         if core.observers:
             core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
         await core.sleep(wait / SECOND)
         answer, wait = await core.execute(Confirm(gates, tickets, permit))
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)
-        if wait * 1000 > call.remaining(core):
-            raise refusal(core, call, Answer.LIMITED, wait)
+        if call.remaining(core) <= 0:
+            raise call.out_of_time()
     return permit
 
 

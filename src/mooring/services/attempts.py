@@ -179,7 +179,7 @@ def _asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
     plan = call.plan
     if plan.admission is None and call.claim is None:
         return None
-    within = max(0, min(plan.limit_wait, call.remaining(core) // 1000))
+    within = max(0, min(plan.patience, call.remaining(core) // 1000))
     return plan.question.evolve(retry=retry, within=within, claim=call.claim)
 
 

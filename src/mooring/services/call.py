@@ -31,9 +31,9 @@ class Call:
         pause: seconds that the vendor asked everybody to wait.
         renewed: the credential was renewed after a refusal, so the same attempt is due again.
         refused: an attempt was not let out.
-        token: this call's own number for a probe's lease, once it has asked for one.
         keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
             a stream goes on.
+        token: this call's own number for a probe's lease, once it has asked for one.
         permit, outcome: what a stream is to report at its end.
         last: the error of the attempt before.
     """

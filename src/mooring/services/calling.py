@@ -80,6 +80,9 @@ class Calling:
                     remedy="Give each service a name of its own.",
                 )
             self.services[service.name] = service
+            for endpoint in (None, *service.endpoints):
+                # What is wrong with any of them is said now, not at the first call.
+                Plan(service, None, endpoint)
         self._plans: dict[tuple[str, str | None, str | None], Plan] = {}
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         """Plans of functions that a face may call itself while all is calm, by what names them."""
@@ -434,8 +437,12 @@ class Calling:
                 core.tell(call.finished(core, None))
             return value
         try:
-            masked = isinstance(error, ConnectorError) and not isinstance(error, _NOT_MASKED)
-            if plan.fallback is None or not masked or call.keeps_permit:
+            if (
+                plan.fallback is None
+                or call.keeps_permit
+                or not isinstance(error, ConnectorError)
+                or isinstance(error, _NOT_MASKED)
+            ):
                 self._ended(call, error)
                 raise error
             self._ended(call, error, fallback=True)
