@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from mooring.domain import idempotency
 from mooring.domain.circuit import mode_to_force
 from mooring.domain.durations import FOREVER
-from mooring.domain.rate_limit import checked_cost, joint_time
+from mooring.domain.rate_limit import checked_cost, joint_wait
+from mooring.domain.state import unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         Permit,
     )
     from mooring.domain.rate_limit import Rule
-    from mooring.domain.state import State, States, Ticket
+    from mooring.domain.state import Moves, State, States, Ticket
 
 
 class Answer(IntEnum):
@@ -51,13 +52,22 @@ Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
 """`(answer, wait, permit, tickets)`: a grant to use after `wait`, or how long to stay away."""
 
 
+class _Claims:
+    """Claims move as limits and circuits do."""
+
+    present = staticmethod(idempotency.present)
+
+
+_CLAIMS: Final = _Claims()
+
+
 class Gates:
     """What guards a call, compiled once: the rules, and the keys their states live under.
 
     The order of keys is: circuit, limits, budget.
     """
 
-    __slots__ = ("budget", "budget_key", "circuit", "circuit_key", "limit_keys", "limits")
+    __slots__ = ("budget", "budget_key", "circuit", "circuit_key", "limit_keys", "limits", "rules")
 
     def __init__(
         self,
@@ -75,6 +85,11 @@ class Gates:
         self.limit_keys = tuple(limit_keys)
         self.budget = budget
         self.budget_key = budget_key
+        self.rules: tuple[Moves, ...] = (
+            *((circuit,) if circuit else ()),
+            *self.limits,
+            *((budget,) if budget else ()),
+        )
 
 
 class Admission:
@@ -169,15 +184,14 @@ class Admission:
         first = 1 if gates.circuit else 0
         rest = first + len(gates.limits)
 
-        # First ask everybody, taking nothing: time is judged once, at `now`.
+        # First ask everybody, taking nothing. Where a clock stepped back and time stands still,
+        # it has to catch up before a wait begins to pass.
         presents = [
             rule.present(state, now)
             for rule, state in zip(gates.limits, states[first:rest], strict=True)
         ]
-        at = start = max((present[0] for present in presents), default=now)
-        if presents:
-            at = joint_time(gates.limits, presents, self.costs, start)
-        wait = at - start
+        turn = joint_wait(gates.limits, presents, self.costs) if presents else 0
+        wait = turn and turn + max(present[0] - now for present in presents)
 
         new: list[State] = []
         permit: Permit | None = None
@@ -186,73 +200,80 @@ class Admission:
                 gates.circuit.present(states[0], now), self.token, self.lease + wait
             )
             if permit is None and not needs_token and not gates.circuit.config.shadow:
-                return states, (Answer.CIRCUIT_OPEN, away, None, ())
+                return self._refuse(states, now, Answer.CIRCUIT_OPEN, away)
             if needs_token and wait <= self.within:
-                return states, (Answer.NEEDS_TOKEN, 0, None, ())
+                return self._refuse(states, now, Answer.NEEDS_TOKEN)
             new.append(circuit)
         if wait > self.within:
-            return states, (Answer.LIMITED, wait, None, ())
+            return self._refuse(states, now, Answer.LIMITED, wait)
 
         kept = self.ticketed or wait > 0
         grants = [
-            rule.grant(present, cost, at, kept=kept)
+            rule.grant(present, cost, present[0] + turn, kept=kept)
             for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
         ]
         new.extend(state for state, _ in grants)
-        refusal = self._spend(states[rest:], now, new)
-        if refusal is not None:
-            return states, refusal
+        answer, away = self._spend(states[rest:], now, new)
+        if answer is not GO:
+            return self._refuse(states, now, answer, away)
         tickets = tuple(ticket for _, ticket in grants) if kept else ()
         return tuple(new), (Answer.GO, wait, permit, tickets)
 
-    def _spend(self, states: States, now: int, new: list[State]) -> Admitted | None:
-        """Add the states of budget and claim to `new`, or say why not."""
+    def _spend(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
+        """Count against the budget and mark the claim as sent, adding both states to `new`."""
         rule = self.gates.budget
         if rule:
             budget = rule.present(states[0], now)
             spent = rule.retry(budget) if self.retry else rule.call(budget)
             if spent is None:
-                return (Answer.NO_BUDGET, rule.left_for(budget), None, ())
+                return Answer.NO_BUDGET, rule.left_for(budget)
             new.append(spent)
         if self.claim:
             sent = idempotency.mark_sent(idempotency.present(states[-1], now), self.claim[1])
             if sent is None:
-                return (Answer.FENCED, 0, None, ())
+                return Answer.FENCED, 0
             new.append(sent)
-        return None
+        return GO, 0
+
+    def _refuse(
+        self, states: States, now: int, answer: Answer, away: int = 0
+    ) -> tuple[States, Admitted]:
+        rules = (*self.gates.rules, _CLAIMS) if self.claim else self.gates.rules
+        return unchanged(rules, states, now), (answer, away, None, ())
 
 
 class Confirm:
     """A caller that waited asks again before it goes: a pause or an opening may have come since."""
 
-    __slots__ = ("gates", "keys", "permit", "tickets")
+    __slots__ = ("_rules", "gates", "keys", "permit", "tickets")
     once = False
 
     def __init__(self, gates: Gates, tickets: tuple[Ticket, ...], permit: Permit | None) -> None:
         self.gates = gates
         self.tickets = tickets
         self.permit = permit
-        self.keys: tuple[str, ...] = (
-            *gates.limit_keys,
-            *((gates.circuit_key,) if gates.circuit else ()),
-        )
+        asked = (gates.circuit,) if gates.circuit and permit else ()
+        self._rules = (*gates.limits, *asked)
+        self.keys = (*gates.limit_keys, *((gates.circuit_key,) if asked else ()))
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
         """GO with the rest of the wait (0 is now), or CIRCUIT_OPEN and for how long."""
         gates = self.gates
-        *limits, circuit = states if gates.circuit else (*states, None)
-        wait = max(
-            rule.confirm(rule.present(state, now), ticket)
-            for rule, state, ticket in zip(gates.limits, limits, self.tickets, strict=True)
-        )
+        same = unchanged(self._rules, states, now)
+        wait = 0
+        for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
+            present = rule.present(state, now)
+            turn = rule.confirm(present, ticket)
+            wait = max(wait, turn and turn + present[0] - now)
         if gates.circuit and self.permit:
-            present = gates.circuit.present(circuit, now)
-            confirmed, away = gates.circuit.confirm(present, self.permit, wait)
+            circuit, away = gates.circuit.confirm(
+                gates.circuit.present(states[-1], now), self.permit, wait
+            )
             if away and not gates.circuit.config.shadow:
-                return states, (Answer.CIRCUIT_OPEN, away)
+                return same, (Answer.CIRCUIT_OPEN, away)
             if wait and self.permit[2]:
-                return (*limits, confirmed), (GO, wait)
-        return states, (GO, wait)
+                return (*same[:-1], circuit), (GO, wait)
+        return same, (GO, wait)
 
 
 class GiveBack:
@@ -334,7 +355,7 @@ class SetCircuit:
 
 
 class ReadCircuit:
-    """What a circuit knows now; changes nothing."""
+    """What a circuit knows now."""
 
     __slots__ = ("_rule", "keys")
     once = False
@@ -345,4 +366,5 @@ class ReadCircuit:
 
     def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
         """The state in words."""
-        return states, self._rule.read(self._rule.present(states[0], now))
+        same = unchanged((self._rule,), states, now)
+        return same, self._rule.read(self._rule.present(states[0], now))

@@ -90,7 +90,7 @@ class TokenBucket:
         seen, _, last, left, base, frozen, shift, peaks = bucket
         before = self._level(bucket, at)
         number = peaks[-1][0] if peaks else base
-        if at <= seen and not kept:
+        if not kept:
             base, peaks = number, ()
         else:
             number += 1
@@ -129,11 +129,11 @@ class TokenBucket:
         longer = until - max(seen, frozen)
         if longer <= 0:
             return bucket
-        if at > seen:
+        if peaks and at > seen:
             at += longer
         else:
-            at, level = until, 0
             base, peaks = peaks[-1][0] if peaks else base, ()
+            at, level = until, 0
         quiet = max(at, until) - seen + self.refill
         return (seen, quiet, at, level, base, until, shift + longer, peaks)
 

@@ -112,6 +112,7 @@ class Claim:
         entry = present(states[0], now)
         if entry is None:
             return self._taken(now, now), Claimed(Verdict.RUN, now)
+        states = _unchanged(states, entry)
         seen, _, stage, fingerprint, fence, owner, until, sent_at, target, answer = entry
         if fingerprint != self.fingerprint:
             return states, Claimed(Verdict.CONFLICT)
@@ -221,8 +222,10 @@ class Resolve:
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Whether there was an unknown key to settle."""
         entry = present(states[0], now)
-        if entry is None or entry[2] != SENT or entry[0] < entry[6]:
+        if entry is None:
             return states, False
+        if entry[2] != SENT or entry[0] < entry[6]:
+            return _unchanged(states, entry), False
         seen, _, _, fingerprint, fence, owner, until, sent_at, target, _ = entry
         ttl, stage, fence, answer = self.ttl, DONE if self.done else FREE, fence + 1, self.answer
         settled = (seen, ttl, stage, fingerprint, fence, owner, until, sent_at, target, answer)
@@ -251,6 +254,12 @@ def present(state: State | None, now: int) -> Entry | None:
         return None
     until, sent_at = until - back, sent_at - back if sent_at else 0
     return (time, quiet, stage, fingerprint, fence, owner, until, sent_at, target, answer)
+
+
+def _unchanged(states: States, entry: Entry) -> States:
+    """What is stored where nothing changes: the entry only if its clock stepped back."""
+    (state,) = states
+    return states if state and state[0] <= entry[0] else (entry,)
 
 
 def checked_key(value: object) -> str:

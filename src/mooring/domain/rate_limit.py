@@ -11,7 +11,7 @@ A limit is a rule over one state, and every rule has the same functions:
 - `drain(present, pause)`: the state after the vendor asked for a pause;
 - `confirm(present, ticket)`: how long the holder of a queued grant must still wait.
 
-Several limits grant jointly: one time that suits them all, or nothing from any of them.
+Several limits grant jointly: after one wait that suits them all, or nothing from any of them.
 """
 
 from __future__ import annotations
@@ -169,19 +169,17 @@ def checked_cost(rule: Rule, cost: int) -> int:
     return cost
 
 
-def joint_time(
-    rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int], now: int
-) -> int:
-    """The first time, from `now` on, at which every limit can grant."""
-    at = now
+def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
+    """How long until every limit can grant, each by its own time to go by; 0 is at once."""
+    wait = 0
     while True:
-        later = max(
-            rule.earliest(present, cost, at)
+        longer = max(
+            rule.earliest(present, cost, present[0] + wait) - present[0]
             for rule, present, cost in zip(rules, presents, costs, strict=True)
         )
-        if later == at:
-            return at
-        at = later
+        if longer == wait:
+            return wait
+        wait = longer
 
 
 def _bucket(config: RateLimitConfig) -> TokenBucket:

@@ -11,7 +11,10 @@ carry back unread.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 State: TypeAlias = "tuple[Any, ...]"
 States: TypeAlias = "tuple[State | None, ...]"
@@ -53,6 +56,28 @@ class Command(Protocol[Answer_co]):
         A state that is returned unchanged, by identity, need not be written.
         """
         ...
+
+
+class Moves(Protocol):
+    """Whatever knows how the times in a state move."""
+
+    def present(self, state: State | None, now: int, /) -> State | None:
+        """The state as of now, moved back with a clock that stepped."""
+        ...
+
+
+def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
+    """What a command stores that changes nothing: the same states.
+
+    Only those whose clock stepped back are moved with it. If nobody wrote that down, what remains
+    of each wait would be counted anew by everybody who asks, and never become less.
+    """
+    if all(state is None or state[0] - now <= SMALL_STEP for state in states):
+        return states
+    return tuple(
+        state if state is None or state[0] - now <= SMALL_STEP else rule.present(state, now)
+        for rule, state in zip(rules, states, strict=True)
+    )
 
 
 def steady(seen: int, now: int) -> tuple[int, int]:

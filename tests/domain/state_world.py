@@ -1,0 +1,63 @@
+"""A store in a few lines, whose clock a test may step as it likes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from hypothesis import strategies as st
+
+from mooring.domain.state import EXACT
+
+if TYPE_CHECKING:
+    from mooring.domain.state import Command, State
+
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+NOON = 1_772_366_400_000_000
+"""1 March 2026, 12:00 UTC, as a store counts time."""
+
+
+class World:
+    """States under keys, and a clock: `now` is the store's time in microseconds."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self.now = now
+        self.cells: dict[str, State] = {}
+
+    def execute(self, command: Command[Answer]) -> Answer:
+        """Run a command; every number of a state must survive a store whose numbers are doubles."""
+        before = tuple(map(self.cells.get, command.keys))
+        after, answer = command.apply(before, self.now)
+        assert len(command.keys) == len(after)
+        for key, state in zip(command.keys, after, strict=True):
+            if state is not None:
+                assert all(-EXACT < number < EXACT for number in numbers(state))
+                self.cells[key] = state
+        return answer
+
+    def forget(self) -> None:
+        """Drop every state that says it cannot matter any more."""
+        self.cells = {
+            key: state for key, state in self.cells.items() if state[0] + state[1] > self.now
+        }
+
+
+def numbers(value: object) -> list[int]:
+    """Every integer in a state, however deep."""
+    if isinstance(value, int):
+        return [value]
+    if not isinstance(value, tuple):
+        return []
+    return [number for item in value for number in numbers(item)]
+
+
+def long_lists(
+    choices: list[st.SearchStrategy[Item]], most: int = 80
+) -> st.SearchStrategy[list[Item]]:
+    """Lists of every length alike, of what is chosen as often as it is named.
+
+    Left to itself, Hypothesis prefers a handful of items, and every kind of them alike.
+    """
+    items = st.sampled_from(choices).flatmap(lambda choice: choice)
+    return st.integers(0, most).flatmap(lambda size: st.lists(items, min_size=size, max_size=size))
