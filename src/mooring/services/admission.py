@@ -59,8 +59,6 @@ async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Per
         answer, wait = await core.execute(Confirm(gates, tickets, permit))
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)
-        if call.remaining(core) <= 0:
-            raise call.out_of_time()
     return permit
 
 

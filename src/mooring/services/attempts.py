@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mooring.domain import retry
-from mooring.domain.admission import Pause, Report
+from mooring.domain.admission import GO, Pause, Report
 from mooring.domain.circuit import Outcome
 from mooring.domain.durations import micros
 from mooring.domain.events import AttemptFinished, CircuitChanged, RetryScheduled, VendorPaused
@@ -135,7 +135,7 @@ async def once(
                     ask = core.ask
                     admitted = await core.execute(question) if ask is None else ask(question)
                 if admitted[0] or admitted[1]:
-                    permit = await be_admitted(core, call, question, admitted)
+                    permit = await _let_out(core, call, question, admitted)
                 else:
                     permit = admitted[2]
             except BaseException as refusal:  # noqa: BLE001 - raised again, if it is none
@@ -161,6 +161,16 @@ async def once(
     if call.pause is not None and plan.gates.limits:
         await _keep_pause(core, call, call.pause)
     return value, error
+
+
+async def _let_out(core: Core, call: Call, question: Admission, first: Admitted) -> Permit | None:
+    """Be admitted in time: who waits may oversleep, and no attempt begins after the deadline."""
+    permit = await be_admitted(core, call, question, first)
+    if call.remaining(core) > 0:
+        return permit
+    if permit is not first[2]:
+        withdraw(core, question.gates, (GO, 0, permit, ()))
+    raise call.out_of_time()
 
 
 def _refused(core: Core, call: Call, admitted: Admitted | None, error: BaseException) -> Ending:
