@@ -1,0 +1,293 @@
+"""What all guards do alike: a call, a decorator and the body of a `with`, in both colours."""
+
+# ruff: noqa: D102 - what is called says enough
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Bulkhead,
+    CircuitBreaker,
+    ConfigurationError,
+    RateLimitConfig,
+    RateLimiter,
+)
+from tests.parts.world import (
+    PLAIN,
+    USES,
+    Broken,
+    called,
+    decorated,
+    later,
+    run,
+)
+
+MAKERS: list[Callable[[], Any]] = [
+    CircuitBreaker,
+    lambda: RateLimiter(RateLimitConfig.per_second(1_000_000)),
+    lambda: Bulkhead(3),
+]
+NAMES = ["breaker", "limiter", "bulkhead"]
+GUARDS = pytest.mark.parametrize("make", MAKERS, ids=NAMES)
+EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+
+
+@GUARDS
+@EVERY_USE
+def test_gives_what_the_function_gives(make: Callable[[], Any], use: Callable[..., Any]) -> None:
+    """However it is used, a guard hands over what came out, None and falsehoods included."""
+    part = make()
+
+    values: list[Any] = [42, None, 0, "", [], print]
+    for value in values:
+        assert value is use(part, functools.partial(lambda given: given, value))
+
+
+ERRORS = (Broken, StopAsyncIteration, GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
+@GUARDS
+@pytest.mark.parametrize(
+    "use, error",
+    [
+        *((use, error) for use in USES for error in ERRORS),
+        # No coroutine can raise it.
+        *((use, StopIteration) for use in PLAIN),
+    ],
+    ids=lambda given: given.__name__,
+)
+def test_errors_pass_unharmed(
+    make: Callable[[], Any], use: Callable[..., Any], error: type[BaseException]
+) -> None:
+    """What a function raises comes out as the very object that it raised."""
+    raised = error("why")
+
+    def fail() -> None:
+        raise raised
+
+    with pytest.raises(error) as caught:
+        use(make(), fail)
+
+    assert raised is caught.value
+    assert caught.value.__context__ is None
+
+
+@GUARDS
+def test_passes_arguments_on(make: Callable[[], Any]) -> None:
+    """Every argument reaches the function, whatever it is called."""
+    part = make()
+
+    def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        return args, kwargs
+
+    expected = ((1, 2), {"self": 3, "function": 4, "ticket": 5})
+    given: Any = {"self": 3, "function": 4, "ticket": 5}
+
+    assert expected == part.call(tell, 1, 2, **given)
+    assert expected == part(tell)(1, 2, **given)
+    assert expected == run(part.call(later(tell), 1, 2, **given))
+    assert expected == run(part(later(tell))(1, 2, **given))
+
+
+class Shop:
+    """What methods are decorated in."""
+
+    def sell(self, *, amount: int) -> "tuple[Shop, int]":
+        """Sell that much."""
+        return self, amount
+
+    async def deliver(self, *, amount: int) -> "tuple[Shop, int]":
+        """Bring that much."""
+        return self, amount
+
+
+@GUARDS
+def test_decorated_functions_look_the_same(make: Callable[[], Any]) -> None:
+    """A decorated function keeps its name, docstring, signature and colour; so does a method."""
+    part = make()
+
+    for function in (Shop.sell, Shop.deliver):
+        guarded = part(function)
+        for trait in ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__"):
+            assert getattr(function, trait) == getattr(guarded, trait)
+        assert inspect.signature(function) == inspect.signature(guarded)
+        colour = inspect.iscoroutinefunction
+        assert colour(function) == colour(guarded)
+
+    class Guarded(Shop):
+        sell = part(Shop.sell)
+        deliver = part(Shop.deliver)
+
+    shop = Guarded()
+    assert (shop, 3) == shop.sell(amount=3)
+    assert (shop, 4) == run(shop.deliver(amount=4))
+
+
+class Callables:
+    """An object that can be called."""
+
+    def __call__(self) -> str:
+        return "called"
+
+
+class Awaitables:
+    """An object whose call is awaited."""
+
+    async def __call__(self) -> str:
+        return "awaited"
+
+
+@GUARDS
+def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None:
+    """Partial functions, bound methods, classes and objects are called in their own colour."""
+    part, shop = make(), Shop()
+    plain: list[Any] = [
+        Callables(),
+        functools.partial("called".format),
+        "called".lower,
+        Callables().__call__,
+    ]
+    awaited: list[Any] = [
+        Awaitables(),
+        functools.partial(later(lambda word: word), "awaited"),
+        Awaitables().__call__,
+        functools.partial(functools.partial(Awaitables().__call__)),
+    ]
+
+    for function in plain:
+        assert "called" == called(part, function) == decorated(part, function)
+    for function in awaited:
+        assert "awaited" == run(part.call(function)) == run(part(function)())
+    assert isinstance(part.call(Shop), Shop)
+    assert (shop, 1) == part.call(shop.sell, amount=1)
+    assert (shop, 1) == run(part.call(shop.deliver, amount=1))
+
+
+def generate() -> Iterator[int]:
+    """Give one number."""
+    yield 1
+
+
+async def generate_later() -> AsyncIterator[int]:
+    """Give one number, later."""
+    yield 1
+
+
+@GUARDS
+@pytest.mark.parametrize(
+    "function", [generate, generate_later, functools.partial(generate)], ids=repr
+)
+def test_generators_are_refused(make: Callable[[], Any], function: Callable[..., Any]) -> None:
+    """A generator's body would run when the guard has left, so it is refused by name."""
+    part = make()
+
+    for use in (part, part.call):
+        with pytest.raises(ConfigurationError, match="generate") as caught:
+            use(function)
+        assert "function" == caught.value.path
+
+
+class Promise:
+    """Something to await that is no coroutine."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+@GUARDS
+@pytest.mark.parametrize("use", PLAIN[:2], ids=lambda use: use.__name__)
+def test_awaitables_are_refused_where_nothing_awaits(
+    make: Callable[[], Any], use: Callable[..., Any]
+) -> None:
+    """A plain function that gives something to await is refused, and its coroutine closed."""
+    part = make()
+    coroutine = later(int)()
+
+    for awaitable in (coroutine, Promise()):
+        with pytest.raises(ConfigurationError, match="awaitable") as caught:
+            use(part, lambda awaitable=awaitable: awaitable)
+        assert "function" == caught.value.path
+
+    assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
+
+
+@GUARDS
+@pytest.mark.parametrize("use", PLAIN[:2], ids=["called", "decorated"])
+def test_plain_functions_are_refused_where_all_is_awaited(
+    make: Callable[[], Any], use: Callable[..., Any]
+) -> None:
+    """A function that claims to be asynchronous and is not is refused."""
+
+    class Liar:
+        def __call__(self) -> int:
+            return 1
+
+    liar: Any = Liar()
+    liar.__call__ = later(int)
+
+    with pytest.raises(ConfigurationError, match="nothing to await"):
+        run(use(make(), liar))
+
+
+@GUARDS
+def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
+    """One guard may be entered while it is entered, since each entry is fresh."""
+    part = make()
+
+    with part.guard(), part.guard():
+        assert 1 == part.call(int, "1")
+
+    async def enter() -> int:
+        async with part.guard(), part.guard():
+            return await part.call(later(int), "2")  # type: ignore[no-any-return]
+
+    assert 2 == run(enter())
+
+
+@GUARDS
+def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
+    """An entry that is used again says so, before anything is taken."""
+    entry = make().guard()
+    with entry:
+        pass
+
+    async def enter() -> None:
+        async with entry:
+            pass
+
+    for use in (entry.__enter__, lambda: run(enter())):
+        with pytest.raises(ConfigurationError, match="has been used"):
+            use()
+
+
+def test_a_forgotten_entry_is_left() -> None:
+    """An entry that was entered and never left gives back what it has when it is forgotten."""
+    bulkhead = Bulkhead(1)
+
+    async def enter() -> None:
+        await bulkhead.guard().__aenter__()
+        assert 3 == await bulkhead.call(later(int), 3)
+
+    bulkhead.guard().__enter__()
+
+    assert 2 == bulkhead.call(int, "2")
+    run(enter())
+
+
+def test_an_abandoned_body_leaves() -> None:
+    """A generator that is closed while it is inside leaves its guard."""
+    bulkhead = Bulkhead(1)
+
+    def inside() -> Generator[int, None, None]:
+        with bulkhead.guard():
+            yield 1
+
+    visit = inside()
+    next(visit)
+    visit.close()
+
+    assert 2 == bulkhead.call(int, "2")
