@@ -212,6 +212,17 @@ async def test_an_address_of_version_six_is_named_in_brackets(make: Make) -> Non
     await client.close()
 
 
+@both
+async def test_a_total_that_passes_at_once_reaches_nobody(make: Make) -> None:
+    """Time that is up before there is a place is up before anything was done."""
+    async with lab(make) as (vendor, client):
+        with pytest.raises(AttemptTimeout, match="within the total timeout") as caught:
+            await client.send(GET, vendor.url, Timeouts(total=1e-9))
+
+        assert not caught.value.may_have_been_processed
+        assert 0 == vendor.connections
+
+
 # --- on the way there --------------------------------------------------------
 
 
@@ -327,6 +338,16 @@ async def test_a_streamed_bomb_is_refused(make: Make) -> None:
             await incoming.read()
         with pytest.raises(ConnectionFailed, match="closed before its end"):
             await incoming.read()
+
+
+@both
+async def test_a_part_of_something_compressed_is_left_as_it_is(make: Make) -> None:
+    """A range of a file that is stored compressed is what was asked for."""
+    part = gzip.compress(bytes(100))[5:9]
+    async with lab(make) as (vendor, client):
+        vendor.respond(206, {"Content-Encoding": "gzip"}, part)
+
+        assert part == (await client.send(GET, vendor.url, LONG)).body
 
 
 @both

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mooring.adapters._http_wire import Origin, Wire
     from mooring.domain.http import Headers, Request, Timeouts
 
+_PART: Final = 206
 _PIECE: Final = 65_536
 
 
@@ -50,6 +51,7 @@ class Exchange:
         "_inflater",
         "_most",
         "_origin",
+        "_place",
         "_pool",
         "_reader",
         "_reading",
@@ -69,7 +71,8 @@ class Exchange:
         self._most = limits.body
         self._reader = AnswerReader(limits, to_head=method == "HEAD")
         self._inflater: Inflater | None = None
-        self._pool: Pool | None = None  # in which we have a place
+        self._place = object()
+        self._pool: Pool | None = None  # in which we have it, or wait for it
         self._wire: Wire | None = None
         self._broken_off: OSError | None = None  # what stopped the request
         self._size = 0
@@ -113,7 +116,8 @@ class Exchange:
                 await self._send_rest(wire, upload)
             while self._reader.head is None:
                 await self._read_on(wire)
-            self._inflater = inflater_for(self.headers)
+            if self.status != _PART:  # which could not be decompressed
+                self._inflater = inflater_for(self.headers)
             if self._inflater is not None:
                 self._most = self._engine.held.body
         except BaseException:
@@ -160,12 +164,11 @@ class Exchange:
             self._let_go()
 
     async def _take_place(self) -> Pool:
-        pool = self._engine.pool()
+        pool = self._pool = self._engine.pool()
         try:
-            await pool.take(self._origin, self._until(self._timeouts.pool))
+            await pool.take(self._origin, self._place, self._until(self._timeouts.pool))
         except TimeIsUp:
             raise self._late("pool", "had no connection free", sent=False) from None
-        self._pool = pool
         return pool
 
     async def _connect(self, pool: Pool) -> Wire:
@@ -280,7 +283,7 @@ class Exchange:
             wire.close()
             wire = None
         if pool is not None:
-            pool.give(self._origin, wire, self.head.idle if wire is not None else None)
+            pool.give(self._origin, self._place, wire, self.head.idle if wire is not None else None)
 
     def _until(self, bound: float | None) -> float:
         now = monotonic()

@@ -1,12 +1,13 @@
 """Which connections are there, and who waits for one.
 
 A caller first has a place, then puts a connection on it: an idle one or a new one. So nobody holds
-a lock while connecting, and there are never more connections to an origin than places.
+a lock while connecting, and there are never more connections to an origin than places. A place
+goes by its holder, any object, so that whoever is interrupted while taking one can give it back
+without knowing how far it got.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from math import inf
 from threading import Lock
 from time import monotonic
@@ -19,12 +20,23 @@ if TYPE_CHECKING:
 class _Site:
     """The connections to one origin, idle ones with the time up to which they are good."""
 
-    __slots__ = ("idle", "queue", "taken")
+    __slots__ = ("holders", "idle", "queue")
 
     def __init__(self) -> None:
+        self.holders: set[object] = set()
         self.idle: list[tuple[Wire, float]] = []
-        self.queue: deque[Turn] = deque()
-        self.taken = 0
+        self.queue: dict[object, Turn] = {}
+
+    def pass_on(self, holder: object) -> Turn | None:
+        """Give the holder's place to whoever waits longest, or take the holder out of the queue."""
+        if holder not in self.holders:
+            self.queue.pop(holder, None)
+            return None
+        self.holders.remove(holder)
+        for successor in self.queue:
+            self.holders.add(successor)
+            return self.queue.pop(successor)
+        return None
 
 
 class Pool:
@@ -38,8 +50,8 @@ class Pool:
         self._lock = Lock()
         self._closed = False
 
-    async def take(self, origin: Origin, until: float) -> None:
-        """Wait for a place.
+    async def take(self, origin: Origin, holder: object, until: float) -> None:
+        """Wait for a place, which the holder gives back even if it was never given one.
 
         Raises:
             TimeIsUp: none became free in time.
@@ -48,21 +60,11 @@ class Pool:
             site = self._sites.get(origin)
             if site is None:
                 site = self._sites[origin] = _Site()
-            if site.taken < self._places:
-                site.taken += 1
+            if len(site.holders) < self._places:
+                site.holders.add(holder)
                 return
-            turn = self._network.turn()
-            site.queue.append(turn)
-        try:
-            await turn.wait(until)
-        except BaseException:
-            with self._lock:
-                late = turn not in site.queue
-                if not late:
-                    site.queue.remove(turn)
-            if late:  # it was our turn just before we went
-                self.give(origin)
-            raise
+            turn = site.queue[holder] = self._network.turn()
+        await turn.wait(until)
 
     def reuse(self, origin: Origin) -> Wire | None:
         """Return an idle connection that still stands, the one used last."""
@@ -76,24 +78,24 @@ class Pool:
                 return wire
             wire.close()
 
-    def give(self, origin: Origin, wire: Wire | None = None, idle: float | None = None) -> None:
+    def give(
+        self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
+    ) -> None:
         """Give the place back, and with it the connection if another can use it.
 
         `idle` is for how long the vendor says it keeps it.
         """
-        turn = None
         # One second less than the vendor: it must not close just as we send.
         keep = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
+        turn = None
         with self._lock:
-            site = self._sites[origin]
-            if wire is not None and keep > 0 and not self._closed:
-                site.idle.append((wire, monotonic() + keep))
-                wire = None
-            if site.queue:
-                turn = site.queue.popleft()
-            else:
-                site.taken -= 1
-                self._forget(origin)
+            site = self._sites.get(origin)
+            if site is not None:  # else not even the queue was reached
+                turn = site.pass_on(holder)
+                if wire is not None and keep > 0 and not self._closed:
+                    site.idle.append((wire, monotonic() + keep))
+                    wire = None
+                self._forget(origin, site)
         if wire is not None:
             wire.close()
         if turn is not None:
@@ -127,10 +129,9 @@ class Pool:
         for origin, site in list(self._sites.items()):
             over += [wire for wire, good_until in site.idle if good_until <= now]
             site.idle = [entry for entry in site.idle if entry[1] > now]
-            self._forget(origin)
+            self._forget(origin, site)
         return over
 
-    def _forget(self, origin: Origin) -> None:
-        site = self._sites[origin]
-        if not site.taken and not site.idle:
+    def _forget(self, origin: Origin, site: _Site) -> None:
+        if not (site.holders or site.queue or site.idle):
             del self._sites[origin]
