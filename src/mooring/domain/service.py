@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 
-from mooring.domain.auth import Credentials
+from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.budget import RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig
-from mooring.domain.durations import count, seconds
-from mooring.domain.http import Headers, HttpMethod, Request, Response, validate_base_url
+from mooring.domain.durations import count, if_given, is_count, is_seconds, plain, seconds
+from mooring.domain.headers import Headers, as_headers
+from mooring.domain.http import HttpMethod, validate_base_url
 from mooring.domain.keys import checked_name
+from mooring.domain.names import name_of
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.retry import RetryPolicy
+from mooring.domain.urls import is_absolute
 from mooring.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from mooring.domain.durations import Validator
+    from mooring.domain.http import Request, Response
 
 RequestTransform: TypeAlias = "Callable[[Request], Request | Awaitable[Request]]"
 ResponseTransform: TypeAlias = "Callable[[Response], Response | Awaitable[Response]]"
@@ -36,6 +43,73 @@ class _Inherit:
 INHERIT: Final[Any] = _Inherit()
 
 
+def _unless_inherited(check: Validator) -> Validator:
+    def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not INHERIT:
+            check(instance, attribute, value)
+
+    return validator
+
+
+def _is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    seconds(value, attribute.name, zero=True)
+
+
+def _is_one_of(*kinds: type) -> Validator:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kinds):
+            # The value itself is not shown: it may be a credential in the wrong place.
+            raise ConfigurationError(
+                f"a {type(value).__name__} is not a {kinds[0].__name__}.",
+                path=attribute.name,
+                remedy=f"Give a {kinds[0].__name__}.",
+            )
+
+    return check
+
+
+def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise ConfigurationError(
+            f"a {type(value).__name__} cannot be called.",
+            path=attribute.name,
+            remedy="Give a function.",
+        )
+
+
+def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if iscoroutinefunction(value):
+        raise ConfigurationError(
+            f"{name_of(value)} is asynchronous, and is never awaited.",
+            path=attribute.name,
+            remedy="Give a plain function: it decides, and waits for nothing.",
+        )
+
+
+def _all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one, or several, of anything
+    """One value or several, as a tuple."""
+    return (value,) if callable(value) or attrs.has(type(value)) else tuple(value or ())
+
+
+def _each(check: Validator) -> Validator:
+    def validator(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - a tuple of anything
+        for item in value:
+            check(instance, attribute, item)
+
+    return validator
+
+
+def _method(value: HttpMethod | str) -> HttpMethod:
+    try:
+        return HttpMethod(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not a method that can be sent.",
+            path="method",
+            remedy=f"Use one of {', '.join(HttpMethod)}.",
+        ) from None
+
+
 @attrs.frozen
 class BulkheadConfig:
     """At most `max_concurrent` calls at once, and `max_waiting` more that wait for a place.
@@ -43,75 +117,31 @@ class BulkheadConfig:
     A caller waits at most `max_wait` seconds (by default as long as its deadline allows).
     """
 
-    max_concurrent: int = attrs.field(validator=lambda _, __, value: count(value, "max_concurrent"))
-    max_waiting: int = attrs.field(
-        default=0, validator=lambda _, __, value: count(value, "max_waiting", least=0)
-    )
+    max_concurrent: int = attrs.field(validator=is_count)
+    max_waiting: int = attrs.field(default=0)
     max_wait: float | None = attrs.field(
-        default=None,
-        converter=attrs.converters.optional(lambda value: seconds(value, "max_wait", zero=True)),
+        default=None, converter=attrs.converters.optional(plain), validator=if_given(_is_wait)
     )
+
+    @max_waiting.validator
+    def _check_waiting(self, _: object, value: int) -> None:
+        count(value, "max_waiting", least=0)
 
 
 @attrs.frozen
 class HedgeConfig:
     """Send a read again, to up to `max_extra` others, each time `delay` seconds pass unanswered."""
 
-    delay: float = attrs.field(converter=lambda value: seconds(value, "delay"))
-    max_extra: int = attrs.field(
-        default=1, validator=lambda _, __, value: count(value, "max_extra")
-    )
+    delay: float = attrs.field(converter=plain, validator=is_seconds)
+    max_extra: int = attrs.field(default=1, validator=is_count)
 
 
-def _optional_seconds(field: str) -> Callable[[Any], Any]:
-    def convert(value: float | timedelta | None) -> Any:  # noqa: ANN401 - INHERIT stays
-        return value if value is None or value is INHERIT else seconds(value, field)
-
-    return convert
+def _name_of_endpoint(value: object) -> str:
+    return checked_name(value, "endpoint")
 
 
-def _all_of(kind: type, field: str) -> Callable[[Any], Any]:
-    def convert(value: Any) -> Any:  # noqa: ANN401 - INHERIT stays
-        if value is INHERIT:
-            return value
-        items = (value,) if isinstance(value, kind) else tuple(value or ())
-        for item in items:
-            if not isinstance(item, kind):
-                raise ConfigurationError(
-                    f"{item!r} is not a {kind.__name__}.",
-                    path=field,
-                    remedy=f"Give {kind.__name__} values.",
-                )
-        return items
-
-    return convert
-
-
-def _callables(field: str) -> Callable[[Any], Any]:
-    def convert(value: Any) -> Any:  # noqa: ANN401 - INHERIT stays
-        if value is INHERIT:
-            return value
-        items = (value,) if callable(value) else tuple(value or ())
-        for item in items:
-            if not callable(item):
-                raise ConfigurationError(
-                    f"{item!r} cannot be called.", path=field, remedy="Give functions."
-                )
-        return items
-
-    return convert
-
-
-def _one_of(kind: type, field: str) -> Callable[[Any, Any, Any], None]:
-    def check(_: Any, __: Any, value: Any) -> None:  # noqa: ANN401 - not yet known
-        if value is not None and value is not INHERIT and not isinstance(value, kind):
-            raise ConfigurationError(
-                f"{value!r} is not a {kind.__name__}.",
-                path=field,
-                remedy=f"Give a {kind.__name__}, or None for none.",
-            )
-
-    return check
+def _name_of_service(value: object) -> str:
+    return checked_name(value, "service")
 
 
 @attrs.frozen
@@ -127,47 +157,58 @@ class Endpoint:
         idempotent: whether repeating is harmless; by default the method says.
     """
 
-    name: str = attrs.field(converter=lambda value: checked_name(value, "endpoint"))
+    name: str = attrs.field(converter=_name_of_endpoint)
     method: HttpMethod | None = attrs.field(
-        default=None, converter=attrs.converters.optional(HttpMethod)
+        default=None, converter=attrs.converters.optional(_method)
     )
-    path: str | None = None
+    path: str | None = attrs.field(default=None, validator=if_given(_is_one_of(str)))
     timeout: float = attrs.field(
-        default=INHERIT, converter=_optional_seconds("timeout"), kw_only=True
+        default=INHERIT, converter=plain, validator=_unless_inherited(is_seconds), kw_only=True
     )
     attempt_timeout: float | None = attrs.field(
-        default=INHERIT, converter=_optional_seconds("attempt_timeout"), kw_only=True
+        default=INHERIT,
+        converter=attrs.converters.optional(plain),
+        validator=_unless_inherited(if_given(is_seconds)),
+        kw_only=True,
     )
     retry: RetryPolicy | None = attrs.field(
-        default=INHERIT, validator=_one_of(RetryPolicy, "retry"), kw_only=True
+        default=INHERIT,
+        validator=_unless_inherited(if_given(_is_one_of(RetryPolicy))),
+        kw_only=True,
     )
     limits: tuple[RateLimitConfig, ...] = attrs.field(
-        default=(), converter=_all_of(RateLimitConfig, "limits"), kw_only=True
+        default=(), converter=_all, validator=_each(_is_one_of(RateLimitConfig)), kw_only=True
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
-        default=INHERIT, validator=_one_of(CircuitBreakerConfig, "circuit"), kw_only=True
+        default=INHERIT,
+        validator=_unless_inherited(if_given(_is_one_of(CircuitBreakerConfig))),
+        kw_only=True,
     )
     hedge: HedgeConfig | None = attrs.field(
-        default=INHERIT, validator=_one_of(HedgeConfig, "hedge"), kw_only=True
+        default=INHERIT,
+        validator=_unless_inherited(if_given(_is_one_of(HedgeConfig))),
+        kw_only=True,
     )
-    fallback: Fallback | None = attrs.field(default=INHERIT, kw_only=True)
+    fallback: Fallback | None = attrs.field(
+        default=INHERIT, validator=_unless_inherited(if_given(_is_callable)), kw_only=True
+    )
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
-        default=(), converter=_callables("request_transforms"), kw_only=True
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
     )
     response_transforms: tuple[ResponseTransform, ...] = attrs.field(
-        default=(), converter=_callables("response_transforms"), kw_only=True
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
     )
-    cost: int = attrs.field(
-        default=1, validator=lambda _, __, value: count(value, "cost"), kw_only=True
+    cost: int = attrs.field(default=1, validator=is_count, kw_only=True)
+    idempotent: bool | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(bool)), kw_only=True
     )
-    idempotent: bool | None = attrs.field(default=None, kw_only=True)
 
-    def fits(self, request: Request) -> bool:
-        """Whether `request` is one of this endpoint's."""
-        if self.path is None or (self.method is not None and self.method != request.method):
+    def fits(self, method: HttpMethod, path: str) -> bool:
+        """Whether a request of this method to this path is one of this endpoint's."""
+        if self.path is None or (self.method is not None and self.method is not method):
             return False
         wanted = self.path.strip("/").split("/")
-        given = request.path.partition("?")[0].strip("/").split("/")
+        given = path.strip("/").split("/")
         return len(wanted) == len(given) and all(
             part == actual or (part[:1] == "{" and part[-1:] == "}" and actual != "")
             for part, actual in zip(wanted, given, strict=True)
@@ -203,85 +244,82 @@ class Service:
         endpoints: operations with settings of their own.
     """
 
-    name: str = attrs.field(converter=lambda value: checked_name(value, "service"))
+    name: str = attrs.field(converter=_name_of_service)
     base_url: str | None = attrs.field(
         default=None, converter=attrs.converters.optional(validate_base_url)
     )
-    timeout: float = attrs.field(
-        default=30.0, converter=lambda value: seconds(value, "timeout"), kw_only=True
-    )
+    timeout: float = attrs.field(default=30.0, converter=plain, validator=is_seconds, kw_only=True)
     attempt_timeout: float | None = attrs.field(
-        default=None, converter=_optional_seconds("attempt_timeout"), kw_only=True
+        default=None,
+        converter=attrs.converters.optional(plain),
+        validator=if_given(is_seconds),
+        kw_only=True,
     )
     retry: RetryPolicy | None = attrs.field(
-        factory=RetryPolicy.default, validator=_one_of(RetryPolicy, "retry"), kw_only=True
+        factory=RetryPolicy.default, validator=if_given(_is_one_of(RetryPolicy)), kw_only=True
     )
     limits: tuple[RateLimitConfig, ...] = attrs.field(
-        default=(), converter=_all_of(RateLimitConfig, "limits"), kw_only=True
+        default=(), converter=_all, validator=_each(_is_one_of(RateLimitConfig)), kw_only=True
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
         factory=CircuitBreakerConfig,
-        validator=_one_of(CircuitBreakerConfig, "circuit"),
+        validator=if_given(_is_one_of(CircuitBreakerConfig)),
         kw_only=True,
     )
     retry_budget: RetryBudget | None = attrs.field(
-        default=None, validator=_one_of(RetryBudget, "retry_budget"), kw_only=True
+        default=None, validator=if_given(_is_one_of(RetryBudget)), kw_only=True
     )
     bulkhead: BulkheadConfig | None = attrs.field(
-        default=None, validator=_one_of(BulkheadConfig, "bulkhead"), kw_only=True
+        default=None, validator=if_given(_is_one_of(BulkheadConfig)), kw_only=True
     )
     hedge: HedgeConfig | None = attrs.field(
-        default=None, validator=_one_of(HedgeConfig, "hedge"), kw_only=True
+        default=None, validator=if_given(_is_one_of(HedgeConfig)), kw_only=True
     )
-    fallback: Fallback | None = attrs.field(default=None, kw_only=True)
-    credentials: Credentials | None = attrs.field(
-        default=None, validator=_one_of(Credentials, "credentials"), kw_only=True
+    fallback: Fallback | None = attrs.field(
+        default=None, validator=if_given(_is_callable), kw_only=True
     )
-    needs_credentials: bool = attrs.field(default=False, kw_only=True)
-    headers: Headers = attrs.field(factory=Headers, converter=Headers, kw_only=True)
-    request_transforms: tuple[RequestTransform, ...] = attrs.field(
-        default=(), converter=_callables("request_transforms"), kw_only=True
-    )
-    response_transforms: tuple[ResponseTransform, ...] = attrs.field(
-        default=(), converter=_callables("response_transforms"), kw_only=True
-    )
-    classify: Classify | None = attrs.field(default=None, kw_only=True)
-    idempotency_header: str | None = attrs.field(default=None, kw_only=True)
-    idempotency_memory: float = attrs.field(
-        default=86_400.0,
-        converter=lambda value: seconds(value, "idempotency_memory"),
+    credentials: Credentials | OAuthCredentials | None = attrs.field(
+        default=None,
+        validator=if_given(_is_one_of(Credentials, OAuthCredentials)),
         kw_only=True,
     )
+    needs_credentials: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, kw_only=True)
+    request_transforms: tuple[RequestTransform, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+    )
+    response_transforms: tuple[ResponseTransform, ...] = attrs.field(
+        default=(), converter=_all, validator=_each(_is_callable), kw_only=True
+    )
+    classify: Classify | None = attrs.field(
+        default=None,
+        validator=if_given(attrs.validators.and_(_is_callable, _is_plain)),
+        kw_only=True,
+    )
+    idempotency_header: str | None = attrs.field(default=None, kw_only=True)
+    idempotency_memory: float = attrs.field(
+        default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
+    )
     idempotency_ttl: float = attrs.field(
-        default=86_400.0, converter=lambda value: seconds(value, "idempotency_ttl"), kw_only=True
+        default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
     )
     max_limit_wait: float | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(
-            lambda value: seconds(value, "max_limit_wait", zero=True)
-        ),
+        converter=attrs.converters.optional(plain),
+        validator=if_given(_is_wait),
         kw_only=True,
     )
     endpoints: tuple[Endpoint, ...] = attrs.field(
-        default=(), converter=_all_of(Endpoint, "endpoints"), kw_only=True
+        default=(), converter=_all, validator=_each(_is_one_of(Endpoint)), kw_only=True
     )
 
-    @fallback.validator
-    def _check_fallback(self, _: Any, value: object) -> None:
-        if value is not None and not callable(value):
-            raise ConfigurationError(
-                f"{value!r} cannot be called.",
-                path="fallback",
-                remedy="Give a function of the error, such as `lambda error: value`.",
-            )
-
     @idempotency_header.validator
-    def _check_header(self, _: Any, value: str | None) -> None:
+    def _check_header(self, _: object, value: str | None) -> None:
         if value is not None:
             Headers({value: ""})
 
     @endpoints.validator
-    def _check_endpoints(self, _: Any, value: tuple[Endpoint, ...]) -> None:
+    def _check_endpoints(self, _: object, value: tuple[Endpoint, ...]) -> None:
         names = [endpoint.name for endpoint in value]
         for name in names:
             if names.count(name) > 1:
@@ -302,11 +340,19 @@ class Service:
                 field="endpoint",
                 remedy=f"Use one of: {', '.join(e.name for e in self.endpoints) or 'none'}.",
             )
-        if request is not None:
-            for endpoint in self.endpoints:
-                if endpoint.fits(request):
-                    return endpoint
-        return None
+        if request is None:
+            return None
+        path = _path_below(self.base_url, request.path)
+        fitting = (endpoint for endpoint in self.endpoints if endpoint.fits(request.method, path))
+        return next(fitting, None)
+
+
+def _path_below(base_url: str | None, path: str) -> str:
+    """The path of a request below its service's base URL."""
+    if is_absolute(path):
+        base = urlsplit(base_url or "").path.rstrip("/")
+        path = urlsplit(path).path.removeprefix(base)
+    return path.partition("#")[0].partition("?")[0]
 
 
 def by_name(services: Mapping[str, Service], name: object) -> Service:
