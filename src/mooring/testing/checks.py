@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import wraps
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
+from functools import partial, wraps
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -58,14 +58,15 @@ async def in_thread(call: Callable[[], Answer]) -> Answer:
     answer: asyncio.Future[Answer] = loop.create_future()
 
     def run() -> None:
+        give: Callable[[], None]
         try:
-            result = call()
+            give = partial(_give, answer, call())
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            loop.call_soon_threadsafe(_fail, answer, error)
-        else:
-            loop.call_soon_threadsafe(_give, answer, result)
+            give = partial(_fail, answer, error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(give)
 
-    Thread(target=run, daemon=True).start()
+    Thread(target=copy_context().run, args=(run,), daemon=True).start()
     return await answer
 
 

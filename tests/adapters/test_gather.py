@@ -1,0 +1,151 @@
+"""Several steps at once, in threads."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mooring.adapters.gather import ThreadGather, daemon
+from mooring.errors import InvalidData
+from mooring.testing import gather_conformance as kit
+from mooring.testing.checks import name_of
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """Gathering in threads keeps the contract of its port."""
+    check(ThreadGather)
+
+
+def one_thread_to_spare() -> Callable[[Callable[[], None]], bool]:
+    """A system that has one more thread, and no second one."""
+    spare = [True]
+    return lambda run: bool(spare) and spare.pop() and daemon(run)
+
+
+def four_steps() -> list[Callable[[], int]]:
+    """Four steps that answer with their number."""
+    return [partial(int, number) for number in range(4)]
+
+
+@pytest.mark.parametrize("start", [one_thread_to_spare(), lambda _: False])
+def test_every_step_runs_without_enough_threads(
+    start: Callable[[Callable[[], None]], bool],
+) -> None:
+    """Where no thread can be had, steps follow one another."""
+    gather = ThreadGather(start)
+
+    assert [0, 1, 2, 3] == gather.every(four_steps(), at_once=4)
+
+
+def test_the_first_step_runs_without_a_thread() -> None:
+    """Where no thread can be had, the steps are tried one after another."""
+    gather = ThreadGather(lambda _: False)
+
+    assert 2 == gather.first(four_steps(), stagger=9, good=(2).__eq__)
+
+
+def test_a_thread_that_cannot_start_is_no_failure() -> None:
+    """A system without room for another thread says so, and raises nothing."""
+    before = threading.stack_size(1 << 46)
+    try:
+        assert not daemon(lambda: None)
+    finally:
+        threading.stack_size(before)
+
+
+def test_one_step_needs_no_thread() -> None:
+    """A step that has nothing to run beside runs in the caller's thread."""
+    gather, here = ThreadGather(), threading.get_ident()
+
+    assert [here] == gather.every([threading.get_ident], at_once=9)
+    assert here == gather.first([threading.get_ident], stagger=9, good=bool)
+
+
+def test_no_thread_is_kept() -> None:
+    """Threads end with their steps."""
+    before = threading.active_count()
+    ThreadGather().every([lambda: None] * 50, at_once=8)
+
+    end = time.monotonic() + 20
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.000_5)
+    assert before == threading.active_count()
+
+
+def test_threads_keep_no_process_alive() -> None:
+    """A step that hangs in its thread does not hinder the process from ending."""
+    started, gate = threading.Event(), threading.Event()
+    kinds: list[bool] = []
+
+    def hang() -> str:
+        kinds.append(threading.current_thread().daemon)
+        started.set()
+        gate.wait(20)
+        return ""
+
+    def answer() -> str:
+        started.wait(20)
+        return "good"
+
+    assert "good" == ThreadGather().first([hang, answer], stagger=0, good=bool)
+    gate.set()
+    assert [True] == kinds
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
+    """An exception, which a step should not raise, ends the whole and starts no further step."""
+    started: list[int] = []
+
+    def fail() -> None:
+        started.append(1)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ThreadGather().every([fail] * 20, at_once=at_once)
+    assert at_once >= len(started)
+
+
+def test_the_first_step_that_raises_raises_in_the_caller() -> None:
+    """An exception ends a race as well."""
+    with pytest.raises(ZeroDivisionError):
+        ThreadGather().first([lambda: 1 // 0, lambda: 1], stagger=9, good=bool)
+
+
+def test_a_race_needs_a_step() -> None:
+    """A race without steps is refused instead of waited for."""
+    with pytest.raises(InvalidData, match="no step"):
+        ThreadGather().first([], stagger=1, good=bool)
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("verb", ["every", "first"])
+def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
+    """What a signal's handler raises goes through, and steps that hang are left to themselves."""
+    gate, here = threading.Event(), threading.get_ident()
+
+    def interrupt(*_: object) -> None:
+        raise _Interrupted
+
+    def hang() -> bool:
+        if threading.get_ident() != here:
+            time.sleep(0.005)
+            signal.pthread_kill(here, signal.SIGUSR1)
+        return gate.wait(20)
+
+    options: dict[str, Any] = {"at_once": 2} if verb == "every" else {"stagger": 9, "good": bool}
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(_Interrupted):
+            getattr(ThreadGather(), verb)([hang] * 2, **options)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        gate.set()

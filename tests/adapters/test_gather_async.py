@@ -1,0 +1,75 @@
+"""Several steps at once, in tasks."""
+
+import asyncio
+
+import pytest
+
+from mooring.adapters.gather_async import AsyncioGather
+from mooring.errors import InvalidData
+from mooring.testing import gather_conformance as kit
+from mooring.testing.checks import name_of
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms(check: kit.AsyncCheck) -> None:
+    """Gathering in tasks keeps the contract of its port."""
+    asyncio.run(check(AsyncioGather))
+
+
+async def echo(item: int) -> int:
+    """Answer."""
+    return item
+
+
+async def fail() -> int:
+    """Raise, which a step should not do."""
+    raise ZeroDivisionError
+
+
+def test_a_step_that_raises_ends_the_whole() -> None:
+    """An exception is raised as it is, the others are cancelled, and no further step starts."""
+    ended: list[str] = []
+
+    async def hang() -> int:
+        try:
+            await asyncio.sleep(20)
+        finally:
+            ended.append("hang")
+        return 0
+
+    async def never() -> int:
+        ended.append("never")
+        return 0
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(AsyncioGather().every([hang, fail, never], at_once=2))
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(AsyncioGather().first([hang, fail, never], stagger=0, good=bool))
+    assert ["hang", "hang"] == [name for name in ended if name == "hang"]
+
+
+def test_what_judges_may_raise() -> None:
+    """An exception of `good` is raised as it is."""
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(AsyncioGather().first([lambda: echo(0)], stagger=0, good=lambda n: 1 // n > 0))
+
+
+def test_a_loser_may_end_badly() -> None:
+    """A good result is not lost because a step that lost raises when it is cancelled."""
+
+    async def sulk() -> int:
+        try:
+            await asyncio.sleep(20)
+        finally:
+            await fail()
+        return 0
+
+    result = AsyncioGather().first([sulk, lambda: echo(1)], stagger=0.001, good=bool)
+
+    assert 1 == asyncio.run(result)
+
+
+def test_a_race_needs_a_step() -> None:
+    """A race without steps is refused instead of waited for."""
+    with pytest.raises(InvalidData, match="no step"):
+        asyncio.run(AsyncioGather().first([], stagger=1, good=bool))
