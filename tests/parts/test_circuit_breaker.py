@@ -1,0 +1,420 @@
+"""A circuit breaker on its own."""
+
+import asyncio
+import functools
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    ConnectionFailed,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.adapters.memory import MemoryStorage
+from tests.parts import interrupted
+from tests.parts.world import (
+    PATIENCE,
+    START,
+    USES,
+    Broken,
+    Clock,
+    DistantStore,
+    PlainStore,
+    Seen,
+    called,
+    called_later,
+    crowd,
+    entered,
+    later,
+    run,
+)
+
+EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+BOTH = pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
+MANY = 10**6
+
+
+def fail() -> None:
+    """Do not work."""
+    raise Broken
+
+
+def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreaker:
+    """A breaker that lets probes through, and stays half open however many succeed."""
+    config = CircuitBreakerConfig(failures=1, open_for=1, probes=probes, successes=MANY)
+    breaker = CircuitBreaker(config, clock=clock, **options)
+    with pytest.raises(Broken):
+        breaker.call(fail)
+    clock.advance(1)
+    return breaker
+
+
+def states(breaker: CircuitBreaker) -> list[CircuitState]:
+    """What both faces say about it."""
+    return [breaker.state().state, run(breaker.astate()).state]
+
+
+@EVERY_USE
+def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
+    """Enough failures open it, the open time is waited for, one success of a probe closes it."""
+    clock = Clock()
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=3, open_for=60), name="v", clock=clock)
+    asked: list[None] = []
+
+    for _ in range(3):
+        with pytest.raises(Broken):
+            use(breaker, fail)
+    assert [CircuitState.OPEN] * 2 == states(breaker)
+
+    clock.advance(20)
+    with pytest.raises(CircuitBreakerOpen, match=r"^v: the circuit is open") as caught:
+        use(breaker, lambda: asked.append(None))
+    assert START + timedelta(seconds=60) == caught.value.retry_at
+    assert ("v", True, []) == (caught.value.service, caught.value.retryable, asked)
+
+    clock.advance(40)
+    assert 7 == use(breaker, lambda: 7)
+    assert [CircuitState.CLOSED] * 2 == states(breaker)
+
+
+@EVERY_USE
+def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
+    """A probe that fails opens the circuit anew, for longer."""
+    clock = Clock()
+    breaker = half_open(clock)
+
+    with pytest.raises(Broken):
+        use(breaker, fail)
+
+    assert 2.0 == breaker.state().retry_after
+
+
+@EVERY_USE
+@pytest.mark.parametrize(
+    "error, failures",
+    [
+        (Broken(), 1),
+        (ConnectionFailed("?"), 1),
+        (VendorRejected("?"), 0),
+        (RateLimitExceeded("?", by_vendor=True), 0),
+        (RateLimitExceeded("?"), 0),
+        (KeyboardInterrupt(), 0),
+        (GeneratorExit(), 0),
+        (KeyError(), 0),
+        (IndexError(), 0),
+    ],
+    ids=repr,
+)
+def test_counts_what_is_a_failure(
+    use: Callable[..., Any], error: BaseException, failures: int
+) -> None:
+    """A refusal, an interruption and what is to be ignored are no failures of what is called."""
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=9), ignore=(LookupError,))
+
+    def end() -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        use(breaker, end)
+
+    assert failures == breaker.state().failures
+
+
+def test_one_class_may_be_ignored() -> None:
+    """What to ignore may be given as one class."""
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), ignore=Broken)
+
+    with pytest.raises(Broken):
+        breaker.call(fail)
+
+    assert CircuitState.CLOSED is breaker.state().state
+
+
+@EVERY_USE
+def test_slow_calls_open_it(use: Callable[..., Any]) -> None:
+    """Calls that succeed too slowly are counted, and open it at their rate."""
+    clock = Clock()
+    config = CircuitBreakerConfig(slow_call=1, slow_call_rate=0.5, minimum_calls=4)
+    breaker = CircuitBreaker(config, clock=clock)
+
+    for seconds in (1.0, 1.0, 1.001):
+        use(breaker, lambda seconds=seconds: clock.advance(seconds))
+    assert (3, 1) == (breaker.state().calls, breaker.state().slow_calls)
+    use(breaker, lambda: clock.advance(2))
+
+    assert CircuitState.OPEN is breaker.state().state
+
+
+@BOTH
+def test_is_set_by_hand(use: Callable[..., Any]) -> None:
+    """A person may hold all calls back, let all through, and begin anew."""
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1))
+
+    def put(state: CircuitState) -> None:
+        if use is called:
+            breaker.set(state)
+        else:
+            run(breaker.aset(state))
+
+    put(CircuitState.FORCED_OPEN)
+    with pytest.raises(CircuitBreakerOpen, match="by hand") as caught:
+        use(breaker, int)
+    assert (None, False) == (caught.value.retry_at, caught.value.retryable)
+
+    put(CircuitState.DISABLED)
+    for _ in range(3):
+        with pytest.raises(Broken):
+            use(breaker, fail)
+
+    put(CircuitState.CLOSED)
+    assert 0 == use(breaker, int)
+    with pytest.raises(ConfigurationError):
+        put(CircuitState.HALF_OPEN)
+
+
+@EVERY_USE
+def test_tells_what_happens(use: Callable[..., Any]) -> None:
+    """Observers hear of every change of the circuit and of every call that was held back."""
+    clock, seen = Clock(), Seen()
+    config = CircuitBreakerConfig(failures=1, open_for=1)
+    breaker = CircuitBreaker(config, name="v", clock=clock, observers=[seen])
+
+    with pytest.raises(Broken):
+        use(breaker, fail)
+    with pytest.raises(CircuitBreakerOpen):
+        use(breaker, int)
+    clock.advance(1)
+    use(breaker, int)
+
+    assert ["CircuitChanged", "CallRefused", "CircuitChanged"] == seen.kinds()
+    opened, refused, closed = seen
+    assert CircuitState.OPEN is opened.state  # type: ignore[attr-defined]
+    assert ("CircuitBreakerOpen", 1.0) == (refused.error, refused.retry_after)  # type: ignore[attr-defined]
+    assert CircuitState.CLOSED is closed.state  # type: ignore[attr-defined]
+    assert {"v"} == {event.service for event in seen}
+
+
+def test_a_store_that_goes_away_takes_no_answer_along() -> None:
+    """What was called has answered: that counts, even where it cannot be recorded."""
+    store = PlainStore()
+    breaker = CircuitBreaker(storage=store)
+
+    def leave(error: Exception | None = None) -> int:
+        store.away = True
+        if error is not None:
+            raise error
+        return 5
+
+    assert 5 == breaker.call(leave)
+    store.away = False
+    with pytest.raises(Broken):
+        breaker.call(leave, Broken())
+
+
+def test_fifty_threads_call_at_once() -> None:
+    """Nothing is held while a function runs: fifty threads run fifty at once."""
+    breaker, inside = CircuitBreaker(), threading.Barrier(50)
+
+    crowd(50, lambda _: breaker.call(inside.wait, PATIENCE))
+
+    assert 50 == breaker.state().calls
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+def test_threads_are_never_more_than_probes(probes: int) -> None:
+    """Of many threads at a half-open circuit as many run as probes are allowed, time and again."""
+    breaker = half_open(Clock(), probes=probes)
+    everybody = threading.Barrier(16)
+
+    def visit(_: int) -> str:
+        try:
+            breaker.call(everybody.wait, PATIENCE)
+        except CircuitBreakerOpen:
+            everybody.wait(PATIENCE)
+            return "refused"
+        return "probed"
+
+    for _ in range(5):
+        ends = crowd(16, visit)
+        assert [probes, 16 - probes] == [ends.count("probed"), ends.count("refused")]
+    assert 0 == breaker.state().probes_under_way
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+@pytest.mark.parametrize("store", [MemoryStorage, DistantStore])
+def test_tasks_are_never_more_than_probes(
+    probes: int, store: Callable[[Clock], MemoryStorage | DistantStore]
+) -> None:
+    """The same of tasks, while the circuit opens and is tried again and again."""
+    clock = Clock()
+    config = CircuitBreakerConfig(
+        failures=1, open_for=1, open_growth=1, probes=probes, successes=MANY
+    )
+    breaker = CircuitBreaker(config, clock=clock, storage=store(clock))
+    inside = most = ran = 0
+
+    async def visit(number: int) -> None:
+        nonlocal inside, most, ran
+        inside += 1
+        most = max(most, inside)
+        ran += 1
+        for _ in range(number % 4):
+            await asyncio.sleep(0)
+        inside -= 1
+        if number % 3 == 0:
+            raise Broken
+
+    async def rounds() -> None:
+        with pytest.raises(Broken):
+            await breaker.call(later(fail))
+        for _ in range(20):
+            clock.advance(1)
+            await asyncio.gather(
+                *(breaker.call(visit, number) for number in range(30)), return_exceptions=True
+            )
+
+    asyncio.run(rounds())
+
+    assert probes >= most > 0
+    assert ran >= 20
+    assert 0 == asyncio.run(breaker.astate()).probes_under_way
+
+
+@EVERY_USE
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+def test_an_interrupted_probe_frees_its_place(
+    use: Callable[..., Any], error: type[BaseException]
+) -> None:
+    """A probe that is interrupted proves nothing, and the next may go at once."""
+    breaker = half_open(Clock())
+
+    def interrupt() -> None:
+        assert 1 == breaker.state().probes_under_way
+        raise error
+
+    for _ in range(3):
+        with pytest.raises(error):
+            use(breaker, interrupt)
+
+    assert CircuitState.HALF_OPEN is breaker.state().state
+    assert 3 == use(breaker, lambda: 3)
+
+
+def test_a_cancelled_call_is_not_counted() -> None:
+    """A closed circuit takes back the count of a call that was cancelled."""
+    breaker = CircuitBreaker()
+    breaker.call(int)
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(breaker.call(asyncio.sleep, PATIENCE))
+        await asyncio.sleep(0)
+        assert 2 == breaker.state().calls
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(cancel())
+
+    assert 1 == breaker.state().calls
+
+
+@pytest.mark.parametrize("error", [None, Broken])
+def test_a_cancelled_probe_frees_its_place(error: type[Exception] | None) -> None:
+    """Wherever a task is cancelled on its way to a distant store, it has no place afterwards."""
+
+    async def visit() -> None:
+        await asyncio.sleep(0)
+        if error:
+            raise error
+
+    async def cancel(steps: int) -> bool:
+        clock = Clock()
+        store = DistantStore(clock)
+        config = CircuitBreakerConfig(failures=1, open_for=1, successes=MANY)
+        breaker = CircuitBreaker(config, clock=clock, storage=store)
+        with pytest.raises(Broken):
+            await breaker.call(later(fail))
+        clock.advance(1)
+        task = asyncio.ensure_future(breaker.call(visit))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert 0 == (await breaker.astate()).probes_under_way
+        return task.cancelled()
+
+    steps = 0
+    while asyncio.run(cancel(steps)):
+        steps += 1
+    assert steps >= 6
+
+
+def test_what_comes_too_late_changes_nothing() -> None:
+    """A call that outlived its circuit's generation neither opens nor closes the next."""
+    clock = Clock()
+    config = CircuitBreakerConfig(failures=1, open_for=1)
+    breaker = CircuitBreaker(config, clock=clock)
+    failing, succeeding = breaker.guard(), breaker.guard()
+    for entry in (failing, succeeding):
+        entry.__enter__()
+    with pytest.raises(Broken):
+        breaker.call(fail)
+
+    succeeding.__exit__(None, None, None)
+    assert CircuitState.OPEN is breaker.state().state
+    clock.advance(1)
+    breaker.call(int)
+    failing.__exit__(Broken, Broken(), None)
+
+    assert CircuitState.CLOSED is breaker.state().state
+    assert 0 == breaker.state().failures
+
+
+def test_a_probe_that_overruns_gives_up_its_place() -> None:
+    """A probe that has not ended in its time blocks nobody, and its late answer counts nothing."""
+    clock = Clock()
+    breaker = half_open(clock, timeout=10)
+    entry = breaker.guard()
+    entry.__enter__()
+
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        breaker.call(int)
+    assert caught.value.retry_at is not None
+    clock.advance(16)
+    with breaker.guard():
+        entry.__exit__(Broken, Broken(), None)
+        assert 1 == breaker.state().probes_under_way
+
+    assert CircuitState.HALF_OPEN is breaker.state().state
+
+
+def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterator[CircuitBreaker]:
+    """Interrupt a probe at each point of its way, on a circuit of its own."""
+    for point in itertools.count():
+        breaker = half_open(Clock())
+        breaker.state()
+        if not interrupted.at(point, functools.partial(use, breaker, end)):
+            return
+        yield breaker
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("use", [called, entered, called_later], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("end", [int, fail])
+def test_an_interruption_anywhere_leaves_no_lease(
+    use: Callable[..., Any], end: Callable[[], object]
+) -> None:
+    """Wherever an interruption strikes a probe, the next one may go."""
+    under_way = [breaker.state().probes_under_way for breaker in interruptions(use, end)]
+
+    assert [0] * len(under_way) == under_way
+    assert len(under_way) > 50
