@@ -44,9 +44,8 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
 
 def micros(value: float) -> int:
     """Checked seconds as integer microseconds, rounded up, so that no wait ends early."""
-    # A float's own error is cut off first; what little is left of a wait is still a wait.
-    whole = math.ceil(round(value * SECOND, 3))
-    return 1 if whole == 0 < value else whole
+    # Less a float's own error, which would often round up to a microsecond that nobody meant.
+    return math.ceil(value * SECOND * (1 - 2**-51))
 
 
 def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:

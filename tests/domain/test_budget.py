@@ -1,0 +1,134 @@
+"""The retry budget: an outage adds at most a share of the calls to what a vendor sees."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import combinations_with_replacement
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring.domain.budget import Budget, BudgetRule, RetryBudget
+from mooring.domain.durations import DAY, SECOND
+from mooring.domain.state import SMALL_STEP
+from tests.domain.state_world import NOON, long_lists
+
+budgets = st.builds(
+    RetryBudget,
+    ratio=st.sampled_from([0.1, 0.2, 0.29, 1 / 3, 0.001, 1, 0.000_000_4]),
+    floor=st.integers(0, 4),
+    period=st.sampled_from([0.000_001, 1.0, 10.0, 86_400.0]),
+)
+calls = st.tuples(st.just("call"), st.integers(1, 40))
+retries = st.tuples(st.just("retry"), st.integers(1, 40))
+advances = st.tuples(st.just("advance"), st.one_of(st.integers(0, 5), st.integers(0, 25 * SECOND)))
+steps = st.tuples(st.just("advance"), st.integers(-2 * DAY, -1))
+
+
+@settings(max_examples=200)
+@given(budgets, long_lists([calls, retries, retries, advances, advances, steps], 60))
+def test_no_run_of_periods_retries_more_than_its_share(
+    budget: RetryBudget, walk: list[tuple[str, int]]
+) -> None:
+    """Retries ≤ ratio · calls + floor · periods over any run, with the calls of one before."""
+    rule = BudgetRule(budget)
+    ratio = Fraction(str(budget.ratio))
+    now, state = NOON, rule.present(None, NOON)
+    periods = [[0, 0]]
+    period = state[2]
+    for name, number in walk:
+        if name == "advance":
+            now += number
+            continue
+        state = rule.present(state, now)
+        # A period that the clock steps back into is the same one for the budget.
+        if state[2] > period:
+            periods += [[0, 0] for _ in range(min(2, state[2] - period))]
+        period = state[2]
+        assert 0 < rule.left_for(state) <= rule.period
+        for _ in range(number):
+            if name == "call":
+                state = rule.call(state)
+                periods[-1][0] += 1
+            elif retried := rule.retry(state):
+                state = retried
+                periods[-1][1] += 1
+            else:
+                break
+    for first, last in combinations_with_replacement(range(len(periods)), 2):
+        earned = sum(called for called, _ in periods[max(0, first - 1) : last + 1])
+        spent = sum(retried for _, retried in periods[first : last + 1])
+        assert spent <= ratio * earned + budget.floor * (last - first + 1)
+
+
+@settings(max_examples=200)
+@given(budgets, long_lists([calls, retries, advances], 30), st.integers(0, 10 * SECOND))
+def test_a_forgotten_budget_decides_like_the_kept_one(
+    budget: RetryBudget, walk: list[tuple[str, int]], idle: int
+) -> None:
+    """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
+    rule = BudgetRule(budget)
+    now = NOON
+    kept: Budget | None = None
+    fresh: Budget | None = None
+    for turn in range(2):
+        for name, number in walk:
+            if name == "advance":
+                now += number
+                continue
+            kept = rule.present(kept, now)
+            if turn == 0:
+                kept = rule.call(kept) if name == "call" else rule.retry(kept) or kept
+                continue
+            fresh = rule.present(fresh, now)
+            assert rule.left_for(kept) == rule.left_for(fresh)
+            if name == "call":
+                kept, fresh = rule.call(kept), rule.call(fresh)
+            else:
+                one, other = rule.retry(kept), rule.retry(fresh)
+                assert (one is None) is (other is None)
+                kept, fresh = one or kept, other or fresh
+        if kept is None:
+            return
+        now = max(now, kept[0] + kept[1]) + idle
+
+
+def test_what_a_period_earned_lasts_for_one_more() -> None:
+    """Unspent retries of a period may be made in the next, and not in the one after."""
+    rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
+    state = rule.call(rule.call(rule.present(None, NOON)))
+    soon, late = rule.present(state, NOON + SECOND), rule.present(state, NOON + 2 * SECOND)
+    assert rule.retry(soon) is not None
+    assert rule.retry(late) is None
+
+
+def test_the_floor_lets_a_quiet_service_retry() -> None:
+    """Without any calls there are as many retries as the floor says, in each period."""
+    rule = BudgetRule(RetryBudget(ratio=0.1, floor=2))
+    state = rule.present(None, NOON)
+    for _ in range(2):
+        spent = rule.retry(state)
+        assert spent is not None
+        state = spent
+    assert rule.retry(state) is None
+    assert rule.retry(rule.present(state, NOON + 10 * SECOND)) is not None
+
+
+@pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, DAY])
+def test_a_backward_step_gives_nothing_and_takes_nothing(back: int) -> None:
+    """A clock that steps back neither refills a budget nor empties it for longer."""
+    rule = BudgetRule(RetryBudget(ratio=1, floor=0))
+    state = rule.call(rule.present(None, NOON))
+    spent = rule.retry(state)
+    assert spent is not None
+    assert rule.retry(rule.present(spent, NOON - back)) is None
+    assert rule.retry(rule.present(state, NOON - back)) is not None
+    again = rule.call(rule.present(spent, NOON - back))
+    assert rule.retry(rule.present(again, NOON - back + 10 * SECOND)) is not None
+
+
+def test_a_ratio_is_what_was_written() -> None:
+    """A ratio of 0.29 allows 29 retries for 100 calls, not 28."""
+    rule = BudgetRule(RetryBudget(ratio=0.29, floor=0))
+    assert (29, 100) == (rule.parts, rule.whole)

@@ -1,0 +1,134 @@
+"""Durations, counts and shares: checked once, exact from then on."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.durations import (
+    DAY,
+    FOREVER,
+    SECOND,
+    count,
+    if_given,
+    is_count,
+    is_seconds,
+    is_share,
+    micros,
+    plain,
+    seconds,
+    share,
+)
+from mooring.domain.state import EXACT
+from mooring.errors import ConfigurationError
+
+NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1), 1j, [1]]
+
+
+@given(st.floats(0, FOREVER / SECOND, exclude_min=True))
+def test_seconds_are_float_seconds(value: float) -> None:
+    """Any usable number of seconds is taken as it is."""
+    assert value == seconds(value, "timeout")
+
+
+@given(st.timedeltas(timedelta(microseconds=1), timedelta(days=10_000)))
+def test_a_timedelta_is_exact(value: timedelta) -> None:
+    """A timedelta comes out to the microsecond."""
+    assert value // timedelta(microseconds=1) == micros(seconds(value, "timeout"))
+
+
+@pytest.mark.parametrize("value", NOT_NUMBERS)
+def test_what_is_no_duration(value: object) -> None:
+    """What is no number is refused by its field's name."""
+    with pytest.raises(ConfigurationError) as caught:
+        seconds(value, "timeout", zero=True)  # type: ignore[arg-type]
+    assert "timeout" == caught.value.path
+
+
+@pytest.mark.parametrize(
+    "value", [-1, -0.001, math.nan, math.inf, -math.inf, 1e300, 10**400, timedelta(days=36_501)]
+)
+def test_what_is_no_usable_duration(value: float) -> None:
+    """What is negative, endless or longer than a hundred years is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        seconds(value, "timeout", zero=True)
+    assert "timeout" == caught.value.path
+
+
+def test_zero_is_usable_only_where_it_is_allowed() -> None:
+    """Zero seconds are refused unless they mean something."""
+    assert 0.0 == seconds(0, "delay", zero=True)
+    with pytest.raises(ConfigurationError, match="more than zero"):
+        seconds(timedelta(0), "delay")
+
+
+@given(st.floats(0, FOREVER / SECOND))
+def test_no_wait_ends_early(value: float) -> None:
+    """Microseconds are rounded up, beyond a float's own error, and stay exact in any store."""
+    whole = micros(value)
+    assert value * SECOND * (1 - 1e-15) <= whole <= value * SECOND + 1
+    assert whole < EXACT
+    assert (whole == 0) is (value == 0)
+
+
+@pytest.mark.parametrize(
+    "value, expected", [(0.1, 100_000), (0.3, 300_000), (1e-9, 1), (2.5e-6, 3), (86_400.0, DAY)]
+)
+def test_microseconds_are_what_was_meant(value: float, expected: int) -> None:
+    """A float's own error does not add a microsecond; the smallest wait is still one."""
+    assert expected == micros(value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 10**9 + 1, 1.0, math.nan, *NOT_NUMBERS])
+def test_what_is_no_count(value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+    """A count is an integer within its bounds."""
+    with pytest.raises(ConfigurationError) as caught:
+        count(value, "max_attempts")
+    assert "max_attempts" == caught.value.path
+
+
+def test_counts_have_bounds() -> None:
+    """A count is taken from `least` to `most`, both included."""
+    assert [0, 3] == [count(0, "n", least=0), count(3, "n", most=3)]
+    for value in (-1, 4):
+        with pytest.raises(ConfigurationError, match="from 0 to 3"):
+            count(value, "n", least=0, most=3)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -0.5, 1.01, math.nan, math.inf, *NOT_NUMBERS])
+def test_what_is_no_share(value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+    """A share is a number above zero and up to one."""
+    with pytest.raises(ConfigurationError) as caught:
+        share(value, "failure_rate")
+    assert "failure_rate" == caught.value.path
+
+
+def test_shares_are_floats() -> None:
+    """A share may be written as the integer one."""
+    assert [0.25, 1.0] == [share(0.25, "r"), share(1, "r")]
+
+
+def test_validators_name_their_field() -> None:
+    """The validators of a field check as the functions do, and name that field."""
+
+    @attrs.frozen
+    class Config:
+        wait: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+        most: int = attrs.field(default=1, validator=is_count)
+        part: float = attrs.field(default=1.0, validator=is_share)
+        maybe: int | None = attrs.field(default=None, validator=if_given(is_count))
+
+    assert Config(wait=90.0, maybe=2) == Config(wait=timedelta(minutes=1.5), maybe=2)
+    wrong: dict[str, Any] = {"wait": -1, "most": 0, "part": 2, "maybe": 0}
+    for path, value in wrong.items():
+        with pytest.raises(ConfigurationError) as caught:
+            Config(**{path: value})
+        assert path == caught.value.path

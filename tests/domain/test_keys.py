@@ -1,0 +1,74 @@
+"""Names of shared state: never shared by two, always together where they must be."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.keys import LONGEST, checked_name, state_key
+from mooring.errors import InvalidData
+
+names = st.one_of(
+    st.text(max_size=6),
+    st.text("a%:{}@;3é-", max_size=4),
+    st.sampled_from(["", "a", "a:b", "%3a;", "@a", "{a}", "é", "e\u0301", "A"]),
+)
+parts = st.tuples(names, names, st.none() | names, st.lists(names, max_size=3))
+
+
+@given(parts, parts)
+def test_no_two_states_share_a_key(
+    one: tuple[str, str, str | None, list[str]], other: tuple[str, str, str | None, list[str]]
+) -> None:
+    """Keys are equal only if kind, service, tenant and parts are."""
+    same = state_key(*one[:3], *one[3]) == state_key(*other[:3], *other[3])
+    assert (one == other) is same
+
+
+@given(names, st.none() | names, st.lists(st.tuples(names, st.lists(names)), min_size=2))
+def test_a_service_and_tenant_stay_on_one_node(
+    service: str, tenant: str | None, states: list[tuple[str, list[str]]]
+) -> None:
+    """All keys of one service and tenant have the same hash tag, and nothing but ASCII."""
+    keys = [state_key(kind, service, tenant, *more) for kind, more in states]
+    for one, other in pairwise(keys):
+        assert _tag(one) == _tag(other)
+    assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)
+
+
+def _tag(key: str) -> str:
+    """What Redis hashes of a key: between the first brace and the next closing one."""
+    tag = key[key.index("{") + 1 : key.index("}")]
+    assert tag
+    return tag
+
+
+def test_another_tenant_is_another_tag() -> None:
+    """Tenants spread over nodes; no tenant is not the empty tenant."""
+    keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
+    assert 3 == len({_tag(key) for key in keys})
+
+
+def test_plain_names_read_as_they_are() -> None:
+    """A key of ordinary names is readable."""
+    assert "{@acme-fr:stripe}:limit:charges.new:0" == state_key(
+        "limit", "stripe", "acme-fr", "charges.new", "0"
+    )
+    assert "{:vat}:circuit" == state_key("circuit", "vat", None)
+
+
+@pytest.mark.parametrize("name", ["a", "Größe 3", "x" * LONGEST, "a:b"])
+def test_printable_names_are_taken(name: str) -> None:
+    """A name may be whatever prints."""
+    assert name == checked_name(name, "tenant")
+
+
+@pytest.mark.parametrize("name", ["", "a\n", "\0", "\ud800", "x" * (LONGEST + 1), None, 3, b"a"])
+def test_other_names_are_refused(name: object) -> None:
+    """What is empty, too long, unprintable or no text is refused with the field's name."""
+    with pytest.raises(InvalidData) as caught:
+        checked_name(name, "tenant")
+    assert "tenant" == caught.value.field

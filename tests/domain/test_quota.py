@@ -1,0 +1,227 @@
+"""Calendar quotas: as a naive model with real dates has them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
+from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
+from mooring.domain.quota import CalendarQuota, civil_month, first_day
+from mooring.domain.rate_limit import RateLimitConfig
+from tests.domain.state_world import NOON, World, long_lists
+
+if TYPE_CHECKING:
+    from mooring.domain.state import Ticket
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Act: TypeAlias = "tuple[str, int, int]"
+
+spans = st.one_of(st.integers(0, HOUR), st.integers(0, 3 * DAY), st.integers(0, 70 * DAY))
+admissions: st.SearchStrategy[Act] = st.tuples(
+    st.just("admit"), st.integers(1, 6), st.sampled_from([FOREVER, 2 * DAY, 0])
+)
+refunds: st.SearchStrategy[Act] = st.tuples(st.just("refund"), st.integers(0, 50), st.just(0))
+advances: st.SearchStrategy[Act] = st.tuples(st.just("advance"), spans, st.just(0))
+pauses: st.SearchStrategy[Act] = st.tuples(st.just("pause"), spans, st.just(0))
+moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - made aware next
+    lambda moment: (moment.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+)
+quotas = st.builds(CalendarQuota, st.integers(1, 12), monthly=st.booleans())
+
+
+class Naive:
+    """A quota kept with dates: how much each day or month has had, and nobody out of order."""
+
+    def __init__(self, rule: CalendarQuota) -> None:
+        self.rule = rule
+        self.used: dict[date, int] = {}
+        self.last = self.frozen = 0
+
+    def period(self, time: int) -> date:
+        """The first day of the period that `time` lies in."""
+        day = (EPOCH + timedelta(microseconds=time)).date()
+        return day.replace(day=1) if self.rule.monthly else day
+
+    def after(self, time: int) -> int:
+        """The beginning of the next period."""
+        first = self.period(time)
+        after = first + timedelta(days=1)
+        while self.rule.monthly and after.day != 1:
+            after += timedelta(days=1)
+        return (after - EPOCH.date()) // timedelta(microseconds=1)
+
+    def earliest(self, now: int, cost: int) -> int:
+        """When `cost` can be granted."""
+        time = max(now, self.last, self.frozen)
+        used = self.used.get(self.period(time), 0)
+        return time if used + cost <= self.rule.burst else self.after(time)
+
+    def grant(self, time: int, cost: int) -> None:
+        """Count a grant."""
+        period = self.period(time)
+        self.used[period] = self.used.get(period, 0) + cost
+        self.last = time
+
+    def refund(self, time: int, cost: int) -> None:
+        """Take back what was counted in the period that is still being counted."""
+        if self.period(time) == self.period(self.last):
+            self.used[self.period(time)] -= cost
+
+    def pause(self, now: int, span: int) -> None:
+        """Let nobody go; a queue goes on counting at its end."""
+        self.frozen = max(self.frozen, now + span)
+        if self.last > now:
+            queued = self.used.get(self.period(self.last), 0)
+            self.last = max(self.last, self.frozen)
+            self.used[self.period(self.last)] = queued
+
+
+def test_the_calendar_is_the_calendar() -> None:
+    """Every day from 1970 to 2200 lies in its own year and month, which begins where it begins."""
+    for day in range(84_370):
+        actual = date(1970, 1, 1) + timedelta(days=day)
+        assert (actual.year, actual.month) == civil_month(day)
+        assert day - actual.day + 1 == first_day(actual.year, actual.month)
+
+
+@settings(max_examples=200)
+@given(quotas, moments, long_lists([*[admissions] * 6, refunds, advances, advances, pauses]))
+def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: list[Act]) -> None:
+    """Whatever is asked, given up or paused: the answers are those of a model with dates."""
+    world, naive = World(start), Naive(rule)
+    gates = Gates(limits=[rule], limit_keys=["k"])
+    queue: list[tuple[int, int, tuple[Ticket, ...]]] = []
+    granted: dict[date, int] = {}
+    for name, number, within in walk:
+        if name == "admit":
+            cost = min(number, rule.burst)
+            time = naive.earliest(world.now, cost)
+            question = Admission(gates, within=within, lease=0, costs=(cost,), ticketed=True)
+            answer, wait, _, tickets = world.execute(question)
+            assert time - world.now == wait
+            assert (Answer.GO if wait <= within else Answer.LIMITED) is answer
+            if answer is Answer.GO:
+                naive.grant(time, cost)
+                queue.append((time, cost, tickets))
+                period = naive.period(time)
+                granted[period] = granted.get(period, 0) + cost
+        elif name == "refund" and queue:
+            time, cost, tickets = queue.pop(number % len(queue))
+            naive.refund(time, cost)
+            world.execute(GiveBack(gates, tickets))
+            granted[naive.period(time)] -= cost
+        elif name == "pause":
+            naive.pause(world.now, number)
+            world.execute(Pause(gates, number))
+        elif name == "advance":
+            world.now += number
+    assert all(used <= rule.burst for used in granted.values())
+    for time, _, tickets in queue:
+        confirm = Confirm(gates, tickets, None)
+        assert max(0, time - world.now, naive.frozen - world.now) == world.execute(confirm)[1]
+
+
+@settings(max_examples=200)
+@given(quotas, moments, long_lists([*[admissions] * 6, advances, pauses]), spans)
+def test_a_forgotten_quota_decides_like_the_kept_one(
+    rule: CalendarQuota, start: int, walk: list[Act], idle: int
+) -> None:
+    """Once `quiet` is over, a fresh state gives every answer that the kept one gives."""
+    kept, fresh = World(start), World()
+    gates = Gates(limits=[rule], limit_keys=["k"])
+    for turn in range(2):
+        for name, number, within in walk:
+            for world in (kept, fresh)[: turn + 1]:
+                if name == "pause":
+                    world.execute(Pause(gates, number))
+                elif name == "advance":
+                    world.now += number
+            if name == "admit":
+                question = Admission(
+                    gates, within=within, lease=0, costs=(min(number, rule.burst),)
+                )
+                answer = kept.execute(question)[:2]
+                assert turn == 0 or answer == fresh.execute(question)[:2]
+        if turn == 0:
+            kept.execute(Pause(gates, 0))
+            fresh.cells = dict(kept.cells)
+            kept.now = fresh.now = sum(fresh.cells["k"][:2]) + idle
+            fresh.forget()
+            assert {} == fresh.cells
+
+
+@pytest.mark.parametrize("back", [HOUR, 40 * DAY])
+def test_a_backward_step_neither_holds_nor_refills(back: int) -> None:
+    """After a step back what was used is used in the period of the new time, and no longer."""
+    rule = RateLimitConfig.per_calendar_day(2).rule
+    world = World()
+    gates = Gates(limits=[rule], limit_keys=["k"])
+    question = Admission(gates, within=0, lease=0, costs=(2,))
+    assert Answer.GO is world.execute(question)[0]
+    world.now -= back
+    assert (Answer.LIMITED, -world.now % DAY) == world.execute(question)[:2]
+    world.now += -world.now % DAY - 1
+    assert (Answer.LIMITED, 1) == world.execute(question)[:2]
+    world.now += 1
+    assert Answer.GO is world.execute(question)[0]
+
+
+def test_a_queued_grant_moves_with_the_clock() -> None:
+    """Who waits for midnight when the clock steps back waits no longer for it."""
+    rule = RateLimitConfig.per_calendar_day(1).rule
+    world = World()
+    gates = Gates(limits=[rule], limit_keys=["k"])
+    question = Admission(gates, within=FOREVER, lease=0)
+    world.execute(question)
+    _, wait, _, tickets = world.execute(question)
+    assert DAY // 2 == wait
+    world.now -= HOUR
+    assert (Answer.GO, wait) == world.execute(Confirm(gates, tickets, None))
+    world.now += wait
+    assert (Answer.GO, 0) == world.execute(Confirm(gates, tickets, None))
+
+
+def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:
+    """What was used just after midnight is used of the day before, if the clock goes back to it."""
+    rule = RateLimitConfig.per_calendar_day(5).rule
+    world = World(NOON + DAY // 2 + HOUR)
+    question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0, costs=(5,))
+    assert Answer.GO is world.execute(question)[0]
+    world.now -= 2 * HOUR
+    assert (Answer.LIMITED, HOUR) == world.execute(question)[:2]
+    world.now += HOUR
+    assert Answer.GO is world.execute(question)[0]
+    assert Answer.LIMITED is world.execute(question)[0]
+
+
+def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
+    """Those who queue for tomorrow when a pause ends the day after go then, and count there."""
+    rule = RateLimitConfig.per_calendar_day(2).rule
+    world = World()
+    gates = Gates(limits=[rule], limit_keys=["k"])
+    question = Admission(gates, within=FOREVER, lease=0)
+    world.execute(question)
+    world.execute(question)
+    _, wait, _, tickets = world.execute(question)
+    world.execute(Pause(gates, 2 * DAY))
+    assert (Answer.GO, 2 * DAY) == world.execute(Confirm(gates, tickets, None))
+    assert [2 * DAY, 2 * DAY + DAY // 2] == [world.execute(question)[1] for _ in range(2)]
+    assert DAY // 2 == wait
+
+
+def test_months_differ() -> None:
+    """A monthly quota waits for the first of the next month, over a leap day and a new year."""
+    rule = RateLimitConfig.per_calendar_month(1).rule
+    question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0)
+    for year, month, days in ((2028, 2, 29), (2100, 2, 28), (2026, 12, 31)):
+        begin = datetime(year, month, 1, tzinfo=UTC) - EPOCH
+        world = World(begin // timedelta(microseconds=1))
+        assert Answer.GO is world.execute(question)[0]
+        world.now += SECOND
+        assert (Answer.LIMITED, days * DAY - SECOND) == world.execute(question)[:2]

@@ -1,0 +1,46 @@
+"""How the times in a state meet a store's clock."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.durations import DAY, SECOND
+from mooring.domain.state import SMALL_STEP, State, steady, unchanged
+from tests.domain.state_world import NOON
+
+times = st.integers(NOON - 400 * DAY, NOON + 400 * DAY)
+
+
+class Clock:
+    """A rule whose state is one time ahead."""
+
+    def present(self, state: State | None, now: int) -> State | None:
+        """Move with the clock."""
+        assert state is not None
+        time, back = steady(state[0], now)
+        return (time, state[1], state[2] - back)
+
+
+@given(times, times)
+def test_time_never_goes_back_by_a_little(seen: int, now: int) -> None:
+    """The time to go by is the clock's, or stands still; it moves states only after big steps."""
+    time, back = steady(seen, now)
+    if now >= seen:
+        assert (now, 0) == (time, back)
+    elif seen - now <= SMALL_STEP:
+        assert (seen, 0) == (time, back)
+    else:
+        assert (now, seen - now) == (time, back)
+
+
+@given(st.lists(st.none() | times, min_size=1, max_size=4), times)
+def test_unchanged_is_unchanged_but_for_steps(seen: list[int | None], now: int) -> None:
+    """States that nobody changes are the very same ones, except where a clock stepped back."""
+    states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
+    after = unchanged([Clock()] * len(states), states, now)
+    for old, new in zip(states, after, strict=True):
+        if old is None or old[0] - now <= SMALL_STEP:
+            assert old is new
+        else:
+            assert (now, DAY, now + SECOND) == new
