@@ -1,0 +1,220 @@
+"""Time that passes only when it is told to."""
+
+import asyncio
+import math
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from mooring.errors import ConfigurationError, InvalidData
+from mooring.testing import clock_conformance as kit
+from mooring.testing.checks import name_of
+from mooring.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+
+
+def plain() -> tuple[VirtualClock, VirtualSleeper]:
+    """A clock, and a sleeper that advances it."""
+    clock = VirtualClock()
+    return clock, VirtualSleeper(clock)
+
+
+def jumping() -> tuple[VirtualClock, AsyncVirtualSleeper]:
+    """A clock that jumps whenever everybody sleeps, and a sleeper that makes it so."""
+    clock = VirtualClock()
+    return clock, AsyncVirtualSleeper(clock, autojump=True)
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_clock_conforms(check: kit.Check) -> None:
+    """A virtual clock keeps the contract of its port."""
+    check(VirtualClock)
+
+
+@pytest.mark.parametrize("check", kit.SLEEPER_CHECKS, ids=name_of)
+def test_sleeper_conforms(check: kit.SleeperCheck) -> None:
+    """Sleeping by advancing the clock keeps the contract of the port."""
+    check(plain)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
+def test_async_sleeper_conforms(check: kit.AsyncSleeperCheck) -> None:
+    """Sleeping until the clock jumps keeps the contract of the port."""
+    asyncio.run(check(jumping))
+
+
+def test_time_stands_still() -> None:
+    """Nothing but `advance` makes time pass, and it moves both readings alike."""
+    clock = VirtualClock(datetime(2031, 5, 1, tzinfo=UTC))
+
+    assert (0, datetime(2031, 5, 1, tzinfo=UTC)) == (clock.nanoseconds(), clock.utc())
+    clock.advance(1.5)
+    clock.advance(timedelta(hours=1))
+    assert 3_601_500_000_000 == clock.nanoseconds()
+    assert datetime(2031, 5, 1, 1, 0, 1, 500_000, tzinfo=UTC) == clock.utc()
+
+
+@pytest.mark.parametrize("seconds", [-1, -timedelta(seconds=1), math.nan])
+def test_time_does_not_go_back(seconds: float | timedelta) -> None:
+    """A clock cannot be advanced by less than nothing."""
+    with pytest.raises(InvalidData, match="go back"):
+        VirtualClock().advance(seconds)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_watch_may_step(hours: int) -> None:
+    """The time of day steps either way, while no time passes."""
+    clock = VirtualClock()
+    before = clock.utc()
+
+    clock.step_utc(timedelta(hours=hours))
+
+    assert (0, timedelta(hours=hours)) == (clock.nanoseconds(), clock.utc() - before)
+
+
+def test_alarms_ring_in_order() -> None:
+    """Alarms ring once, in order of time, each at its own time; those called off never do."""
+    clock, rung = VirtualClock(), list[int]()
+
+    def ring() -> None:
+        rung.append(clock.nanoseconds())
+
+    clock.ring_at(3, ring)
+    call_off = clock.ring_at(2, ring)
+    clock.ring_at(1, ring)
+    clock.ring_at(9, ring)
+    call_off()
+    call_off()
+    clock.advance_to(5)
+
+    assert ([1, 3], 5) == (rung, clock.nanoseconds())
+    assert clock.jump()
+    assert ([1, 3, 9], 9) == (rung, clock.nanoseconds())
+    assert not clock.jump()
+
+
+def test_a_late_alarm_does_not_turn_time_back() -> None:
+    """An alarm that is set for a time gone by rings with the next step of time."""
+    clock, rung = VirtualClock(), list[int]()
+    clock.advance_to(10)
+    clock.ring_at(3, lambda: rung.append(clock.nanoseconds()))
+
+    clock.advance(0)
+
+    assert [10] == rung
+
+
+def test_sleeps_are_remembered() -> None:
+    """A sleep advances the clock by its length, and is kept as it was asked for."""
+    clock, sleeper = plain()
+    for seconds in (1.5, 0, -1):
+        sleeper.sleep(seconds)
+
+    assert ([1.5, 0, -1], 1_500_000_000) == (sleeper.sleeps, clock.nanoseconds())
+
+
+def test_tasks_wake_when_the_clock_is_advanced() -> None:
+    """A task sleeps until the clock says so, not sooner and not for ever."""
+
+    async def nap() -> list[bool]:
+        clock = VirtualClock()
+        sleeper = AsyncVirtualSleeper(clock)
+        task = asyncio.create_task(sleeper.sleep(2))
+        await asyncio.sleep(0)
+        awake = []
+        for seconds in (1.5, 0.5):
+            clock.advance(seconds)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            awake.append(task.done())
+        return awake
+
+    assert [False, True] == asyncio.run(nap())
+
+
+def test_the_clock_may_be_advanced_in_another_thread() -> None:
+    """A task wakes in its own event loop, wherever the clock was advanced."""
+
+    async def nap() -> None:
+        clock = VirtualClock()
+        task = asyncio.create_task(AsyncVirtualSleeper(clock).sleep(math.inf))
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=clock.jump)
+        thread.start()
+        await task
+        thread.join()
+
+    asyncio.run(nap())
+
+
+def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
+    """Waking a task that was cancelled at the same moment disturbs nobody."""
+
+    async def nap() -> bool:
+        clock = VirtualClock()
+        task = asyncio.create_task(AsyncVirtualSleeper(clock).sleep(1))
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=clock.jump)
+        thread.start()
+        thread.join()
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(nap())
+
+
+def test_the_clock_jumps_from_nap_to_nap() -> None:
+    """An hour of many naps takes no time, and everybody sees the time they slept."""
+    clock, sleeper = jumping()
+    seen: list[tuple[str, float]] = []
+
+    async def nap(name: str, seconds: float, times: int) -> None:
+        for _ in range(times):
+            await sleeper.sleep(seconds)
+            seen.append((name, clock.nanoseconds() / 1e9))
+
+    async def everybody() -> None:
+        await asyncio.gather(nap("a", 1_000, 3), nap("b", 1_500, 2), nap("c", 0, 1))
+
+    asyncio.run(everybody())
+
+    expected = [("c", 0), ("a", 1000), ("b", 1500), ("a", 2000), ("a", 3000), ("b", 3000)]
+    assert expected == sorted(seen, key=lambda nap: (nap[1], nap[0]))
+    assert [1_000, 1_500, 0, 1_000, 1_500, 1_000] == sleeper.sleeps
+
+
+def test_the_clock_does_not_jump_while_somebody_works() -> None:
+    """As long as a task has something to do, nobody's sleep ends."""
+    clock, sleeper = jumping()
+    seen: list[int] = []
+
+    async def work() -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+            seen.append(clock.nanoseconds())
+
+    async def everybody() -> None:
+        await asyncio.gather(sleeper.sleep(1), work())
+
+    asyncio.run(everybody())
+
+    assert {0} == set(seen)
+    assert 1_000_000_000 == clock.nanoseconds()
+
+
+class _Opaque:
+    """An event loop that does not show what it has to do."""
+
+    def create_future(self) -> asyncio.Future[None]:
+        """Make something to wait for."""
+        return asyncio.Future(loop=asyncio.new_event_loop())
+
+
+def test_jumping_needs_a_loop_that_can_be_watched() -> None:
+    """In a loop that does not tell what it has to do, a sleeper that jumps is refused."""
+    _, sleeper = jumping()
+
+    with pytest.raises(ConfigurationError, match="_Opaque"):
+        sleeper.watch(cast("asyncio.AbstractEventLoop", _Opaque()))

@@ -1,0 +1,33 @@
+"""Observers that remember, or fail."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mooring.domain.events import CallStarted, Event, RateLimitWaited
+from mooring.testing.observer import FailingObserver, RecordingObserver
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+STARTED = CallStarted(at=NOW, service="a")
+WAITED = RateLimitWaited(at=NOW, service="a", delay=1.0)
+
+
+def test_remembers_what_happened() -> None:
+    """Events are kept in order, and found by kind."""
+    observer = RecordingObserver()
+    for event in (STARTED, WAITED):
+        observer(event)
+
+    assert [STARTED, WAITED] == observer.events == observer.of(Event)
+    assert [WAITED] == observer.of(RateLimitWaited)
+
+
+@pytest.mark.parametrize("error", [None, KeyError("a")])
+def test_fails_every_time(error: Exception | None) -> None:
+    """Every event raises, and is counted."""
+    observer = FailingObserver(error)
+    for _ in range(2):
+        with pytest.raises(type(error or RuntimeError())):
+            observer(STARTED)
+
+    assert 2 == observer.told
