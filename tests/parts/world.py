@@ -96,6 +96,7 @@ class PlainStore:
     """A store that serves plain callers only."""
 
     def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock
         self.memory = MemoryStorage(clock)
         self.away = False
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import attrs
+
 from mooring._bridge import is_async
 from mooring.domain.durations import seconds
 from mooring.domain.plan import Plan
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mooring.domain.state import Command
     from mooring.ports.chance import Randomness
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
+    from mooring.ports.locks import AsyncLocks, Locks
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
     from mooring.services.core import Core
@@ -51,19 +54,15 @@ class Part:
         sleeper: Sleeper | None = None,
         async_sleeper: AsyncSleeper | None = None,
         randomness: Randomness | None = None,
+        locks: Locks | None = None,
+        async_locks: AsyncLocks | None = None,
     ) -> None:
         self._plan = Plan(service, None, None)
         plain, later = both_colours(storage, clock)
-        observers = tuple(observers)
-        self._plain_ports = Ports(
-            state=plain, observers=observers, clock=clock, sleeper=sleeper, randomness=randomness
-        )
-        self._later_ports = Ports(
-            state=later,
-            observers=observers,
-            clock=clock,
-            sleeper=async_sleeper,
-            randomness=randomness,
+        common = Ports(observers=tuple(observers), clock=clock, randomness=randomness)
+        self._plain_ports = attrs.evolve(common, state=plain, sleeper=sleeper, locks=locks)
+        self._later_ports = attrs.evolve(
+            common, state=later, sleeper=async_sleeper, locks=async_locks
         )
         self._storage = type(storage).__name__
         check_colour(self._plain_ports, awaited=False)

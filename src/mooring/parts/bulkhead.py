@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
 
+    from mooring.ports.locks import AsyncLocks, Locks
     from mooring.ports.observer import Observer
     from mooring.services.core import Core
 
@@ -28,8 +29,8 @@ class Bulkhead(Guard[object]):
         max_concurrent: calls at once.
         max_waiting: callers that may wait for a place, in order of arrival.
         max_wait: seconds that each may wait; by default as long as it takes.
-        name: for messages.
-        observers: are handed every event.
+        name: for messages; bulkheads of one name and locks share their places.
+        observers, locks, async_locks: the remaining ports.
     """
 
     def __init__(
@@ -40,12 +41,15 @@ class Bulkhead(Guard[object]):
         max_wait: float | timedelta | None = None,
         name: str = "bulkhead",
         observers: Iterable[Observer] = (),
+        locks: Locks | None = None,
+        async_locks: AsyncLocks | None = None,
     ) -> None:
         config = BulkheadConfig(max_concurrent, max_waiting, max_wait)
         service = Service(name, bulkhead=config, circuit=None, retry=None)
-        super().__init__(service, observers=observers)
+        super().__init__(service, observers=observers, locks=locks, async_locks=async_locks)
         self._config = config
-        self._wait = CENTURY if config.max_wait is None else config.max_wait
+        wait = CENTURY if config.max_wait is None else config.max_wait
+        self._wait = wait if config.max_waiting else 0.0
 
     def _ticket(self) -> object:
         return object()

@@ -175,7 +175,7 @@ class RateLimiter(Guard[None]):
 
     def _ask(self, key: str | None, cost: int) -> Admission:
         question = self._questions.get((key, cost))
-        if question is None:
+        if question is None or type(cost) is not int:
             for limit in self._limits:
                 limit.check_cost(cost)
             question = self._admission(key, cost)

@@ -1,0 +1,276 @@
+"""A bulkhead on its own."""
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mooring import Bulkhead, BulkheadFull, ConfigurationError
+from mooring.adapters.locks import ThreadLocks
+from mooring.adapters.places import Places
+from tests.parts import interrupted
+from tests.parts.world import (
+    PATIENCE,
+    USES,
+    Broken,
+    Seen,
+    called,
+    called_later,
+    crowd,
+    entered,
+    later,
+)
+
+EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+
+
+def until_waiting(places: Places, callers: int) -> None:
+    """Wait until so many stand in line."""
+    end = time.monotonic() + PATIENCE
+    while callers != sum(line.length for line in list(vars(places)["_lines"].values())):
+        assert time.monotonic() < end
+        time.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "path, given",
+    [
+        ("max_concurrent", (0,)),
+        ("max_concurrent", (1.5,)),
+        ("max_waiting", (1, -1)),
+        ("max_wait", (1, 1, -1)),
+    ],
+)
+def test_refuses_what_makes_no_sense(path: str, given: tuple[Any, ...]) -> None:
+    """A bulkhead without a place, and a wait that cannot be, are refused by name."""
+    with pytest.raises(ConfigurationError) as caught:
+        Bulkhead(*given[:2], **dict(zip(["max_wait"], given[2:], strict=False)))
+
+    assert path == caught.value.path
+
+
+@EVERY_USE
+def test_lets_as_many_in_as_told(use: Callable[..., Any]) -> None:
+    """One more than there is room for is refused at once, and its function not called."""
+    bulkhead = Bulkhead(2, name="v")
+
+    def full() -> str:
+        with pytest.raises(BulkheadFull, match=r"^v: 2 calls are under way") as caught:
+            use(bulkhead, lambda: pytest.fail("called"))
+        assert ("v", True) == (caught.value.service, caught.value.retryable)
+        return "full"
+
+    for _ in range(3):
+        assert "full" == use(bulkhead, functools.partial(use, bulkhead, full))
+
+
+@EVERY_USE
+@pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, GeneratorExit])
+def test_gives_its_place_back(use: Callable[..., Any], error: type[BaseException]) -> None:
+    """However a call ends, its place is free again."""
+    bulkhead = Bulkhead(1)
+
+    def end() -> None:
+        raise error
+
+    for _ in range(3):
+        with pytest.raises(error):
+            use(bulkhead, end)
+
+    assert 1 == use(bulkhead, lambda: 1)
+
+
+@pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
+def test_tells_what_it_refuses(use: Callable[..., Any]) -> None:
+    """Observers hear of every call that was held back."""
+    seen = Seen()
+    bulkhead = Bulkhead(1, name="v", observers=[seen])
+
+    with pytest.raises(BulkheadFull):
+        use(bulkhead, functools.partial(use, bulkhead, int))
+
+    assert ["CallRefused"] == seen.kinds()
+    assert ("v", "BulkheadFull") == (seen[0].service, seen[0].error)  # type: ignore[attr-defined]
+
+
+def test_threads_are_never_more_than_places() -> None:
+    """Of many threads as many are in as there are places, and all get their turn."""
+    bulkhead = Bulkhead(3, 20)
+    inside, most = [0] * 20, [0] * 20
+
+    def visit(number: int) -> None:
+        for _ in range(20):
+            with bulkhead.guard():
+                inside[number] = 1
+                most[number] = max(most[number], sum(inside))
+                inside[number] = 0
+
+    assert [None] * 20 == crowd(20, visit)
+    assert max(most) <= 3
+
+
+def test_all_places_are_used() -> None:
+    """As many threads as there are places are in at once."""
+    bulkhead, inside = Bulkhead(5), threading.Barrier(5)
+
+    ends = crowd(5, lambda _: bulkhead.call(inside.wait, PATIENCE))
+
+    assert list(range(5)) == sorted(ends)
+
+
+def test_threads_wait_in_order_of_arrival() -> None:
+    """A place goes to the thread that has waited longest."""
+    places = Places()
+    bulkhead = Bulkhead(1, 9, locks=ThreadLocks(places))
+    gone: list[int] = []
+    threads: list[threading.Thread] = []
+
+    def visit(number: int) -> None:
+        bulkhead.call(gone.append, number)
+
+    with bulkhead.guard():
+        for number in range(6):
+            threads.append(threading.Thread(target=visit, args=(number,), daemon=True))
+            threads[-1].start()
+            until_waiting(places, number + 1)
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    assert list(range(6)) == gone
+
+
+def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
+    """A place goes to the task that has waited longest, and past those who have given up."""
+    bulkhead = Bulkhead(1, 9)
+    gone: list[int] = []
+
+    async def visit(number: int) -> None:
+        async with bulkhead.guard():
+            gone.append(number)
+
+    async def queue() -> None:
+        async with bulkhead.guard():
+            tasks = [asyncio.ensure_future(visit(number)) for number in range(6)]
+            await asyncio.sleep(0)
+            tasks[0].cancel()
+            tasks[3].cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
+
+    asyncio.run(queue())
+
+    assert [1, 2, 4, 5] == gone
+    assert 1 == asyncio.run(bulkhead.call(later(lambda: 1)))
+
+
+@pytest.mark.parametrize("wait", [None, 0.002])
+def test_a_line_is_no_longer_than_told(wait: float | None) -> None:
+    """Who finds the line full is refused at once; who has waited long enough, later."""
+    places = Places()
+    bulkhead = Bulkhead(1, 1, max_wait=wait, locks=ThreadLocks(places))
+    ends: list[Any] = []
+
+    def visit() -> None:
+        try:
+            ends.append(bulkhead.call(int, "1"))
+        except BulkheadFull:
+            ends.append("full")
+
+    thread = threading.Thread(target=visit, daemon=True)
+    with bulkhead.guard():
+        thread.start()
+        if wait is None:
+            until_waiting(places, 1)
+            visit()
+            assert ["full"] == ends
+        else:
+            thread.join(PATIENCE)
+    thread.join(PATIENCE)
+
+    assert ["full", 1] == ends if wait is None else ["full"] == ends
+
+
+def test_tasks_wait_no_longer_than_told() -> None:
+    """A task that has waited in vain is refused, and holds nothing."""
+    bulkhead = Bulkhead(1, 1, max_wait=0.002)
+
+    async def wait() -> None:
+        async with bulkhead.guard():
+            with pytest.raises(BulkheadFull):
+                await bulkhead.call(later(int))
+        assert 1 == await bulkhead.call(later(int), 1)
+
+    asyncio.run(wait())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_cancelled_wait_holds_nothing(turns: int) -> None:
+    """A task cancelled before or after it was let in leaves its place to the next."""
+    bulkhead = Bulkhead(1, 9)
+
+    async def cancel() -> None:
+        entry = bulkhead.guard()
+        await entry.__aenter__()
+        task = asyncio.ensure_future(bulkhead.call(asyncio.sleep, PATIENCE))
+        for turn in range(4):
+            if turn == turns:
+                await entry.__aexit__(None, None, None)
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert 1 == await bulkhead.call(later(int), 1)
+
+    asyncio.run(cancel())
+
+
+def test_bulkheads_of_one_name_share_their_locks() -> None:
+    """Two bulkheads that are given the same locks are one, by name."""
+    locks = ThreadLocks()
+    first, second, other = (Bulkhead(1, name=name, locks=locks) for name in ("a", "a", "b"))
+
+    with first.guard():
+        with pytest.raises(BulkheadFull):
+            second.call(int)
+        assert 0 == other.call(int)
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize(
+    "use, contended",
+    [(called, False), (entered, False), (called_later, False), (called, True), (entered, True)],
+)
+def test_an_interruption_anywhere_gives_the_place_back(
+    use: Callable[..., Any],
+    contended: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Wherever an interruption strikes a call, its place is free afterwards."""
+    places = Places()
+    bulkhead = Bulkhead(1, 9, max_wait=0.000_001, locks=ThreadLocks(places))
+    used = functools.partial(use, bulkhead, int)
+    used()
+    left: list[set[str]] = []
+
+    def visit() -> None:
+        if contended:
+            with pytest.raises(BulkheadFull):
+                used()
+        else:
+            used()
+
+    for point in itertools.count():
+        with bulkhead.guard() if contended else contextlib.nullcontext():
+            struck = interrupted.at(point, visit)
+        if not struck:
+            break
+        left.append(places.names())
+        assert 0 == used()
+
+    assert [set()] * len(left) == left
+    assert len(left) > 15
