@@ -1,0 +1,103 @@
+"""The simplest store that keeps its promises, in parts that a test can break one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from mooring.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from mooring.domain.state import Command, State
+
+Answer = TypeVar("Answer")
+
+NEW_YEAR: Final = 1_767_225_600_000_000
+"""A time to begin with, in microseconds."""
+
+
+class Time:
+    """Time that passes when it is told to, and a microsecond whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.micros = NEW_YEAR
+
+    def __call__(self) -> int:
+        """The time, a microsecond later than before."""
+        self.micros += 1
+        return self.micros
+
+    def pass_by(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        self.micros += round(seconds * 1e6)
+
+
+class NaiveStore:
+    """A plain store: one lock around everything."""
+
+    def __init__(self, bound: int = 1_000_000) -> None:
+        self.time = Time()
+        self.cells: dict[str, State] = {}
+        self.lock = Lock()
+        self.bound = bound
+
+    def execute(self, command: Command[Answer], /) -> Answer:
+        """Read, apply and write."""
+        with self.lock:
+            before = tuple(self.read(key) for key in command.keys)
+            now = self.now()
+            after, answer = command.apply(before, now)
+            self.write(dict(zip(command.keys, after, strict=True)), now)
+            return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        """Do it at once, and tell nobody."""
+        with suppress(Exception):
+            self.execute(command)
+
+    def now(self) -> int:
+        """The time."""
+        return self.time()
+
+    def read(self, key: str) -> State | None:
+        """What is there."""
+        return self.cells.get(key)
+
+    def write(self, states: dict[str, State | None], now: int) -> None:
+        """Put all of it, or none."""
+        written = {key: state for key, state in states.items() if state is not None}
+        if len(self.cells | written) > self.bound:
+            self.forget(now)
+        if len(self.cells | written) > self.bound:
+            raise StorageUnavailable("full")
+        for key, state in written.items():
+            self.put(key, state)
+
+    def put(self, key: str, state: State) -> None:
+        """Put one."""
+        self.cells[key] = state
+
+    def forget(self, now: int) -> None:
+        """Drop what does not matter any more."""
+        kept = {key: state for key, state in self.cells.items() if state[0] + state[1] > now}
+        self.cells = kept
+
+
+class AsyncNaiveStore:
+    """The same, with a lock that tasks wait for."""
+
+    def __init__(self, bound: int = 1_000_000) -> None:
+        self.plain = NaiveStore(bound)
+        self.time = self.plain.time
+        self.post = self.plain.post
+        self.turn = asyncio.Lock()
+
+    async def execute(self, command: Command[Answer], /) -> Answer:
+        """Wait for a turn, and take one's time."""
+        async with self.turn:
+            await asyncio.sleep(0)
+            answer = self.plain.execute(command)
+        await asyncio.sleep(0)
+        return answer

@@ -1,0 +1,490 @@
+"""The conformance kit of stores passes what is right and notices what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from time import sleep
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+import pytest
+
+from mooring.domain.admission import Answer as Verdict
+from mooring.errors import InvalidData, StorageUnavailable
+from mooring.testing import state_conformance as kit
+from mooring.testing._state_commands import Appended, require_one_order
+from mooring.testing._state_walk import near
+from mooring.testing.checks import name_of, waiting_at_most
+from tests.testing.naive_store import AsyncNaiveStore, NaiveStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.domain.state import Command, State
+
+Plain: TypeAlias = "type[NaiveStore]"
+Answer: TypeAlias = Any
+"""What a command answers, or a factory makes."""
+
+
+@attrs.frozen
+class Retry:
+    """An answer with a duration."""
+
+    after: float
+
+
+def _timed(store: Callable[..., Any]) -> Callable[..., Any]:
+    def make(*bound: int) -> Answer:
+        made = store(*bound)
+        return made, made.time.pass_by
+
+    return make
+
+
+# --- what is right ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_a_store_that_is_right_passes(check: kit.Check) -> None:
+    """One lock around everything is enough."""
+    check(NaiveStore)
+
+
+@pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
+def test_a_store_that_is_right_passes_in_time(check: Callable[..., None]) -> None:
+    """Forgetting what is over when there is no room is enough."""
+    check(_timed(NaiveStore))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_an_awaited_store_that_is_right_passes(check: kit.AsyncCheck) -> None:
+    """One lock for all tasks is enough."""
+    asyncio.run(check(AsyncNaiveStore))
+
+
+@pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
+def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]) -> None:
+    """Forgetting what is over when there is no room is enough."""
+    asyncio.run(check(_timed(AsyncNaiveStore)))
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        (kit.CHECKS, kit.ASYNC_CHECKS),
+        (kit.TIMED_CHECKS, kit.ASYNC_TIMED_CHECKS),
+        (kit.BOUNDED_CHECKS, kit.ASYNC_BOUNDED_CHECKS),
+    ],
+)
+def test_both_colours_are_asked_the_same(checks: tuple[tuple[Any, ...], ...]) -> None:
+    """Every check of the plain port is one of the asynchronous port too."""
+    plain, awaited = ([name_of(check) for check in family] for family in checks)
+
+    assert plain == awaited[: len(plain)]
+    assert all(check.__doc__ for check in (*checks[0], *checks[1]))
+
+
+# --- what is wrong ---------------------------------------------------------------
+
+
+class _Emptying(NaiveStore):
+    """Takes what is missing for what is empty."""
+
+    def read(self, key: str) -> State | None:
+        return self.cells.get(key, ())
+
+
+class _Blurring(NaiveStore):
+    """Stores truth as a number, as some formats do."""
+
+    def put(self, key: str, state: State) -> None:
+        self.cells[key] = tuple(int(item) if isinstance(item, bool) else item for item in state)
+
+
+class _Folding(NaiveStore):
+    """Compares keys as databases do that are told nothing else."""
+
+    def read(self, key: str) -> State | None:
+        return self.cells.get(key.strip().casefold())
+
+    def put(self, key: str, state: State) -> None:
+        self.cells[key.strip().casefold()] = state
+
+
+class _Forgetful(NaiveStore):
+    """Loses the last of three."""
+
+    def write(self, states: dict[str, State | None], now: int) -> None:
+        super().write(dict(list(states.items())[:2]), now)
+
+
+class _Hasty(NaiveStore):
+    """Writes before it knows whether it should."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        try:
+            return super().execute(command)
+        except InvalidData:
+            super().write({key: (self.now(), 9**9, "after") for key in command.keys}, 0)
+            raise
+
+
+class _Silent(NaiveStore):
+    """Tells nobody of errors."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        try:
+            return super().execute(command)
+        except InvalidData:
+            return None
+
+
+class _Fractional(NaiveStore):
+    """Counts time in fractions."""
+
+    def now(self) -> int:
+        return super().now() / 1  # type: ignore[return-value]  # which is what is wrong
+
+
+class _Returning(NaiveStore):
+    """Goes back in time."""
+
+    def now(self) -> int:
+        return 3 * 10**15 - super().now()
+
+
+class _Young(NaiveStore):
+    """Counts time from its own beginning."""
+
+    def now(self) -> int:
+        return super().now() - 10**15
+
+
+class _Deaf(NaiveStore):
+    """Posts nothing."""
+
+    def post(self, command: Command[Any], /) -> None:
+        """Drop it."""
+
+
+class _Loud(NaiveStore):
+    """Tells whoever posts."""
+
+    def post(self, command: Command[Any], /) -> None:
+        self.execute(command)
+
+
+class _Open(NaiveStore):
+    """Locks nothing."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        before = tuple(map(self.read, command.keys))
+        now = self.now()
+        after, answer = command.apply(before, now)
+        sleep(0)
+        self.write(dict(zip(command.keys, after, strict=True)), now)
+        return answer
+
+
+class _Stuttering(NaiveStore):
+    """Does everything twice."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        super().execute(command)
+        return super().execute(command)
+
+
+class _Early(NaiveStore):
+    """Looks at the clock before it is its turn."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        now = super().now()
+        sleep(0)
+        with self.lock:
+            after, answer = command.apply(tuple(map(self.read, command.keys)), now)
+            self.write(dict(zip(command.keys, after, strict=True)), now)
+            return answer
+
+
+class _OneByOne(NaiveStore):
+    """Writes one key after another, and lets others see it."""
+
+    def write(self, states: dict[str, State | None], now: int) -> None:
+        for key, state in states.items():
+            super().write({key: state}, now)
+            self.lock.release()
+            sleep(0)
+            self.lock.acquire()
+
+
+class _Stuck(NaiveStore):
+    """Never answers anybody but the first."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        if command.once:
+            self.lock.acquire()
+        return super().execute(command)
+
+
+class _Slow(NaiveStore):
+    """Counts in milliseconds."""
+
+    def now(self) -> int:
+        return 10**15 + super().now() // 1000
+
+
+class _Fast(NaiveStore):
+    """Counts in nanoseconds."""
+
+    def now(self) -> int:
+        return super().now() * 1000 % 10**16 + 10**15
+
+
+class _Brief(NaiveStore):
+    """Forgets everything at half its time."""
+
+    def read(self, key: str) -> State | None:
+        state = self.cells.get(key)
+        return None if state and state[0] + state[1] / 2 < self.time.micros else state
+
+
+class _Rounding(NaiveStore):
+    """Loses the last digit of large numbers."""
+
+    def put(self, key: str, state: State) -> None:
+        self.cells[key] = (*state[:2], *(_rounded(item) for item in state[2:]))
+
+
+def _rounded(item: object) -> object:
+    return item // 10 * 10 if isinstance(item, int) and item > 10**9 else item
+
+
+class _Boundless(NaiveStore):
+    """Takes everything."""
+
+    def __init__(self, _: int) -> None:
+        super().__init__()
+
+
+class _Partial(NaiveStore):
+    """Writes what there is room for."""
+
+    def write(self, states: dict[str, State | None], now: int) -> None:
+        for key, state in states.items():
+            super().write({key: state}, now)
+
+
+class _Pushing(NaiveStore):
+    """Makes room of what still matters."""
+
+    def forget(self, now: int) -> None:
+        self.cells.pop(next(iter(self.cells)))
+
+
+class _Hoarding(NaiveStore):
+    """Never forgets."""
+
+    def forget(self, now: int) -> None:
+        """Keep all."""
+
+
+class _Noting(NaiveStore):
+    """Makes a place for whatever is asked for."""
+
+    def read(self, key: str) -> State | None:
+        if key not in self.cells:
+            super().write({key: (0, 9**9)}, 0)
+        state = self.cells[key]
+        return None if len(state) == 2 else state
+
+
+class _Closed(NaiveStore):
+    """Refuses even to be read when it is full."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        if len(self.cells) >= self.bound and not all(key in self.cells for key in command.keys):
+            raise StorageUnavailable("full")
+        return super().execute(command)
+
+
+@pytest.mark.parametrize(
+    "check, store, sentence",
+    [
+        ("a_missing_state_is_none", _Emptying, "is not None"),
+        ("states_come_back_as_they_were", _Blurring, "changed by storing"),
+        ("keys_are_told_apart", _Folding, "another key"),
+        ("generated_commands_equal_the_model", _Forgetful, "other states than were written"),
+        ("an_error_of_a_command_changes_nothing", _Hasty, "written all the same"),
+        ("an_error_of_a_command_changes_nothing", _Silent, "did not come through"),
+        ("time_goes_on", _Fractional, "not an int"),
+        ("time_goes_on", _Returning, "went back"),
+        ("time_goes_on", _Young, "since 1970"),
+        ("what_is_posted_is_executed", _Deaf, "0 were executed"),
+        ("posting_never_raises", _Loud, "raised InvalidData"),
+        ("commands_happen_one_after_another", _Open, "left their mark"),
+        ("commands_happen_one_after_another", _Stuttering, "left their mark"),
+        ("commands_happen_one_after_another", _Early, "read too early"),
+        ("nobody_sees_half_a_command", _OneByOne, "as it was before"),
+        ("a_second_is_a_million", _Slow, "went on by"),
+        ("a_second_is_a_million", _Fast, "went on by"),
+        ("what_matters_is_kept", _Brief, "before its time"),
+        ("decisions_equal_the_model", _Rounding, "which the model does not"),
+        ("a_full_store_refuses_what_is_new", _Boundless, "took another"),
+        ("a_full_store_refuses_what_is_new", _Partial, "changed a state"),
+        ("a_full_store_refuses_what_is_new", _Pushing, "changed a state"),
+        ("a_full_store_makes_room", _Hoarding, "refused one before"),
+        ("what_matters_stays_at_the_bound", _Pushing, "made room for another"),
+        ("reading_takes_no_room", _Noting, "refused to be read"),
+        ("reading_takes_no_room", _Closed, "refused to be read"),
+    ],
+)
+def test_what_is_wrong_is_noticed(check: str, store: Plain, sentence: str) -> None:
+    """A store that breaks a rule fails the check of that rule, and is told how."""
+    checks: tuple[Callable[..., None], ...] = (
+        *kit.CHECKS,
+        *kit.TIMED_CHECKS,
+        *kit.BOUNDED_CHECKS,
+    )
+    (found,) = (each for each in checks if name_of(each) == check)
+    make: Callable[..., Any] = store if found in kit.CHECKS else _timed(store)
+
+    with pytest.raises(AssertionError, match=re.escape(sentence)):
+        found(make)
+
+
+def test_a_store_that_hangs_is_given_up() -> None:
+    """A command that never comes back fails the check, and does not hang it."""
+    (check,) = (c for c in kit.CHECKS if name_of(c) == "commands_happen_one_after_another")
+
+    with waiting_at_most(0.01), pytest.raises(AssertionError, match="never came back"):
+        check(_Stuck)
+
+
+def test_an_error_of_a_store_comes_through() -> None:
+    """What a store raises where it should answer is shown as it is."""
+    (check,) = (c for c in kit.CHECKS if name_of(c) == "nobody_sees_half_a_command")
+
+    with pytest.raises(KeyError, match="broken"):
+        check(_Broken)
+
+
+class _Broken(NaiveStore):
+    """Raises whatever comes."""
+
+    def read(self, key: str) -> State | None:
+        raise KeyError("broken")
+
+
+class _Half(AsyncNaiveStore):
+    """Lets itself be cancelled between two keys."""
+
+    async def execute(self, command: Command[Any], /) -> Answer:
+        async with self.turn:
+            plain = self.plain
+            after, answer = command.apply(tuple(map(plain.read, command.keys)), plain.now())
+            for key, state in zip(command.keys, after, strict=True):
+                plain.write({key: state}, 0)
+                await asyncio.sleep(0)
+        return answer
+
+
+class _Again(AsyncNaiveStore):
+    """Sends a cancelled command once more, to be sure."""
+
+    async def execute(self, command: Command[Any], /) -> Answer:
+        try:
+            return await super().execute(command)
+        except asyncio.CancelledError:
+            self.plain.execute(command)
+            raise
+
+
+class _Undoing(AsyncNaiveStore):
+    """Takes back everything when the last one is cancelled."""
+
+    async def execute(self, command: Command[Any], /) -> Answer:
+        try:
+            return await super().execute(command)
+        except asyncio.CancelledError:
+            self.plain.cells.clear()
+            raise
+
+
+@pytest.mark.parametrize(
+    "store, sentence",
+    [(_Half, "one of its keys only"), (_Again, "executed twice"), (_Undoing, "left no mark")],
+)
+def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sentence: str) -> None:
+    """A store that does half, twice or nothing when it is cancelled fails."""
+    with pytest.raises(AssertionError, match=sentence):
+        asyncio.run(kit.ASYNC_CHECKS[-1](store))
+
+
+# --- histories -------------------------------------------------------------------
+
+
+def _appended(number: int, *keys: str, **details: Any) -> Appended:
+    given: dict[str, Any] = {"now": 0, "found": ((),) * len(keys), "began": 0, "ended": 9}
+    return Appended(number=number, keys=keys, **(given | details))
+
+
+def test_one_order_is_what_it_says() -> None:
+    """Two commands at once may happen in either order, if it is the same for every key."""
+    one = _appended(1, "a", "b")
+    two = _appended(2, "b", "a", found=((1,), (1,)))
+
+    require_one_order([one, two], {"a": (1, 2), "b": (1, 2)})
+
+
+@pytest.mark.parametrize(
+    "history, logs, sentence",
+    [
+        ([_appended(1, "a")], {"a": ()}, "Of 1 commands 0 left their mark"),
+        ([_appended(1, "a")], {"a": (1, 1)}, "Of 1 commands 1 left their mark, 2 times"),
+        ([_appended(1, "a", found=((7,),))], {"a": (1,)}, "a state that never was"),
+        (
+            [_appended(1, "a", began=5, ended=6), _appended(2, "a", found=((1,),), ended=4)],
+            {"a": (1, 2)},
+            "had ended before it began",
+        ),
+        (
+            [_appended(1, "a", now=2), _appended(2, "a", found=((1,),), now=1)],
+            {"a": (1, 2)},
+            "the clock is read too early",
+        ),
+        (
+            [_appended(1, "a", "b", found=((), (2,))), _appended(2, "a", "b", found=((1,), ()))],
+            {"a": (1, 2), "b": (2, 1)},
+            "one order for one key",
+        ),
+    ],
+)
+def test_what_is_no_order_is_noticed(
+    history: list[Appended], logs: dict[str, tuple[int, ...]], sentence: str
+) -> None:
+    """Lost and doubled commands, stale answers and crossed orders do not pass."""
+    with pytest.raises(AssertionError, match=sentence):
+        require_one_order(history, logs)
+
+
+@pytest.mark.parametrize(
+    "one, other, is_near",
+    [
+        ((1, "a", None), (3, "a", None), True),
+        ((1, "a"), (4, "a"), False),
+        ((1,), (1, 1), False),
+        (1, True, False),
+        (1.5, 3.0, True),
+        (b"a", "a", False),
+        (Verdict.GO, Verdict.NEEDS_TOKEN, False),
+        (Retry(after=1.0), Retry(after=2.5), True),
+        (Retry(after=1.0), Retry(after=9.0), False),
+    ],
+)
+def test_answers_may_differ_by_the_time_that_passed(
+    one: object, other: object, *, is_near: bool
+) -> None:
+    """Durations may differ by as much as passed meanwhile, and nothing else may."""
+    assert is_near is near(one, other, 2)
