@@ -1,34 +1,34 @@
 """Shared state in the memory of one process: the default store.
 
 A command is applied to immutable states outside any lock; its result replaces them only if they
-are still the very same objects, inside a section that makes no call: nothing of ours is held
-while `apply` runs, and an interruption leaves either all of a command's writes or none.
+are still the very same objects, else it is applied again. The laws of what is locked:
+
+1. A locked section makes no call, loops nowhere and creates no container: nothing runs inside it
+   that is not written there, be it a signal handler, a finaliser (which may well post a command),
+   or another thread. An interruption falls before it or after it, so it leaves all or nothing.
+2. Every section that writes counts `version` on: where it has not moved, nothing has.
+3. The clock is read after the states, so no command is given a time from before them.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from mooring.adapters.clock import SystemClock
+from mooring.adapters.forking import in_child
+from mooring.domain.durations import count
 from mooring.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mooring.domain.state import Command, State, States
+    from mooring.domain.state import Command, State
     from mooring.ports.clock import Clock
 
 Answer = TypeVar("Answer")
 
 _SWEEP_EVERY: Final = 30_000_000
-
-
-def _boot_clock() -> Callable[[], int]:
-    """Nanoseconds that no one can set, and that go on while the machine sleeps where they can."""
-    boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic_ns if boot is None else partial(time.clock_gettime_ns, boot)
+_ROOM_EVERY: Final = 100_000
+"""A full store does not look for room at every command that wants some."""
 
 
 class MemoryStorage:
@@ -44,111 +44,152 @@ class MemoryStorage:
     """
 
     def __init__(self, clock: Clock | None = None, *, max_entries: int = 100_000) -> None:
-        self._nanoseconds = _boot_clock() if clock is None else clock.nanoseconds
-        anchor = time.time_ns() if clock is None else int(clock.utc().timestamp() * 1e9)
-        self._offset = anchor - self._nanoseconds()
+        clock = SystemClock() if clock is None else clock
+        self._nanoseconds = clock.nanoseconds
+        self._offset = int(clock.utc().timestamp() * 1e9) - clock.nanoseconds()
         self._cells: dict[str, State] = {}
-        self._lock = threading.Lock()
-        self._max_entries = max_entries
-        self._sweep_at = self.now() + _SWEEP_EVERY
+        self._count = 0
+        self._version = 0
+        self._max_entries = count(max_entries, "max_entries")
+        self._swept_at = self.now()
+        self._sweep_at = self._swept_at + _SWEEP_EVERY
+        self._start_afresh()
+        in_child(self, MemoryStorage._start_afresh)
+
+    def _start_afresh(self) -> None:
+        # In a forked child, a thread that is not there any more may have held the old one.
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._cells)
+
+    def __bool__(self) -> bool:
+        # An empty store is a store: `given or default` must not put another in its place.
+        return True
 
     def now(self) -> int:
         """The store's time, in microseconds since the Unix epoch."""
         return (self._nanoseconds() + self._offset) // 1000
 
-    def execute(self, command: Command[Answer], /) -> Answer:
+    def execute(self, command: Command[Answer], /) -> Answer:  # noqa: C901, PLR0912 - see below
         """Run one command."""
+        # Every call's admission comes through here, so the usual shapes (one state or two, there
+        # already) are spelt out, each with a section of its own.
         cells, keys = self._cells, command.keys
         while True:
-            now = (self._nanoseconds() + self._offset) // 1000
-            if now >= self._sweep_at:
-                self._sweep(now)
             if len(keys) == 1:
                 key = keys[0]
                 before = cells.get(key)
+                now = (self._nanoseconds() + self._offset) // 1000
+                if now >= self._sweep_at:
+                    self._sweep(now)
                 (after,), answer = command.apply((before,), now)
                 if after is before:
                     return answer
                 if before is None:
-                    if self._insert(keys, (before,), (after,), now):
-                        return answer
+                    if self._count >= self._max_entries:
+                        self._make_room(now, 1)
+                    with self._lock:
+                        if key not in cells and self._count < self._max_entries:
+                            cells[key] = after  # type: ignore[assignment]  # no command deletes
+                            self._count += 1
+                            self._version += 1
+                            return answer
                     continue
                 try:
                     with self._lock:
                         if cells[key] is before:
                             cells[key] = after  # type: ignore[assignment]  # no command deletes
+                            self._version += 1
                             return answer
                 except KeyError:
                     continue
             elif len(keys) == 2:
                 key, other = keys
-                first, second = cells.get(key), cells.get(other)
+                try:
+                    # Not `get`: between two calls another thread could come.
+                    first, second = cells[key], cells[other]
+                except KeyError:
+                    return self._any(command)
+                now = (self._nanoseconds() + self._offset) // 1000
+                if now >= self._sweep_at:
+                    self._sweep(now)
                 (one, two), answer = command.apply((first, second), now)
                 if one is first and two is second:
                     return answer
-                if first is None or second is None:
-                    if self._insert(keys, (first, second), (one, two), now):
-                        return answer
-                    continue
                 try:
                     with self._lock:
                         if cells[key] is first and cells[other] is second:
                             cells[key] = one  # type: ignore[assignment]  # no command deletes
                             cells[other] = two  # type: ignore[assignment]  # no command deletes
+                            self._version += 1
                             return answer
                 except KeyError:
                     continue
             else:
-                found = tuple(map(cells.get, keys))
-                states, answer = command.apply(found, now)
-                if self._insert(keys, found, states, now):
-                    return answer
+                return self._any(command)
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for."""
         try:
             self.execute(command)
-        except StorageUnavailable:
-            # Only a state that is not there needs room: there is nothing to clean up in it.
+        except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
             return
 
-    def _insert(self, keys: tuple[str, ...], before: States, after: States, now: int) -> bool:
-        """Write any number of states, new ones among them, unless one has changed meanwhile."""
-        cells = self._cells
-        changed = {
-            key: new
-            for key, old, new in zip(keys, before, after, strict=True)
-            if new is not old and new is not None
-        }
-        if not changed:
-            return True
-        if len(cells) + len(changed) > self._max_entries and any(
-            key not in cells for key in changed
-        ):
+    def _any(self, command: Command[Answer]) -> Answer:
+        """Run a command over any number of states, new ones among them."""
+        cells, keys = self._cells, command.keys
+        while True:
+            version = self._version
+            found = tuple(map(cells.get, keys))
+            now = self.now()
+            if now >= self._sweep_at:
+                self._sweep(now)
+            states, answer = command.apply(found, now)
+            triples = zip(keys, found, states, strict=True)
+            changed = {key: new for key, old, new in triples if new is not old and new is not None}
+            if not changed:
+                if self._version == version:
+                    return answer
+                continue
+            more = found.count(None) and sum(key not in cells for key in changed)
+            if more and self._count + more > self._max_entries:
+                self._make_room(now, more)
+            with self._lock:
+                if self._version == version and (
+                    not more or self._count + more <= self._max_entries
+                ):
+                    # One instruction, however many keys.
+                    cells |= changed
+                    self._count += more
+                    self._version += 1
+                    return answer
+
+    def _make_room(self, now: int, more: int) -> None:
+        """Drop what cannot matter any more, or refuse."""
+        if now >= self._swept_at + _ROOM_EVERY:
             self._sweep(now)
-            if len(cells) + len(changed) > self._max_entries:
-                raise StorageUnavailable(
-                    f"The store in memory holds {self._max_entries} states that still matter.",
-                    remedy="Raise max_entries, or use fewer keys.",
-                )
-        with self._lock:
-            for key, old in zip(keys, before, strict=True):
-                if cells.get(key) is not old:
-                    return False
-            cells.update(changed)
-        return True
+        if self._count + more > self._max_entries:
+            raise StorageUnavailable(
+                f"The store in memory holds {self._max_entries} states that still matter.",
+                remedy="Raise max_entries, or use fewer keys.",
+            )
 
     def _sweep(self, now: int) -> None:
         """Drop every state that cannot matter any more."""
+        self._swept_at = now
         self._sweep_at = now + _SWEEP_EVERY
-        for key, state in list(self._cells.items()):
+        cells = self._cells
+        for key, state in cells.copy().items():
             if state[0] + state[1] <= now:
-                with self._lock:
-                    if self._cells.get(key) is state:
-                        del self._cells[key]
+                try:
+                    with self._lock:
+                        if cells[key] is state:
+                            del cells[key]
+                            self._count -= 1
+                            self._version += 1
+                except KeyError:
+                    continue
 
 
 class AsyncMemoryStorage:

@@ -1,0 +1,188 @@
+"""Interrupts commands at unforeseeable moments, and counts what is left half done.
+
+Run as a program, told what to interrupt with: a signal that strikes inside a tool that traces us
+(such as one that measures coverage) would break that tool.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from mooring.adapters.memory import MemoryStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.domain.state import States
+
+_SECONDS: Final = 0.5
+_LONG: Final = 10**12
+
+
+class Number:
+    """Writes its number to all of its keys; answers what was there."""
+
+    once = False
+
+    def __init__(self, number: int, *keys: str) -> None:
+        self.keys = keys
+        self._number = number
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Write."""
+        return tuple((now, _LONG, self._number) for _ in states), states
+
+
+class Look(Number):
+    """Writes nothing."""
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Leave everything as it is."""
+        return states, states
+
+
+class Storm:
+    """A store, commands of every size to it, and a count of what went wrong."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStorage(max_entries=10**7)
+        self.struck = 0
+        self.torn = 0
+        self.posted = 0
+        self.round = 0
+
+    def post(self) -> None:
+        """What a signal handler or a finaliser does."""
+        self.posted += 1
+        self.store.post(Number(-1, "posted", f"posted {self.posted}"))
+
+    def work(self) -> None:
+        """Write new states and old ones, one to four at once."""
+        number = self.round = self.round + 1
+        keys = [f"{number // 4} {place}" for place in range(4)]
+        for size in (1, 2, 3, 4):
+            self.store.execute(Number(number, *keys[:size]))
+        self.store.execute(Number(number, "one"))
+        self.store.execute(Number(number, "two a", "two b"))
+        self.store.execute(Number(number, "three a", "three b", "three c"))
+
+    def check(self) -> None:
+        """Look for commands that left half of what they should."""
+        for keys in (("two a", "two b"), ("three a", "three b", "three c")):
+            states = self.store.execute(Look(0, *keys))
+            self.torn += len({state and state[2] for state in states}) > 1
+
+
+def signals(storm: Storm) -> None:
+    """Interrupt the main thread as a user does."""
+
+    def strike(*_: object) -> None:
+        storm.struck += 1
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, strike)
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 + storm.struck % 97 * 1e-6)
+            while True:
+                storm.work()
+        except KeyboardInterrupt:
+            storm.check()
+
+
+def handlers(storm: Storm) -> None:
+    """Let a signal handler post commands of its own in the middle of others."""
+
+    def strike(*_: object) -> None:
+        storm.struck += 1
+        storm.post()
+
+    signal.signal(signal.SIGALRM, strike)
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        signal.setitimer(signal.ITIMER_REAL, 1e-5 + storm.struck % 97 * 1e-6)
+        storm.work()
+        storm.check()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def finalisers(storm: Storm) -> None:
+    """Let what the garbage collector finds post commands in the middle of others."""
+
+    class Lost:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            storm.struck += 1
+            storm.post()
+
+    gc.set_threshold(3)
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        Lost()
+        storm.work()
+        storm.check()
+    gc.set_threshold(0)
+
+
+def threads(storm: Storm) -> None:
+    """Interrupt another thread, as frameworks do that bound a request's time."""
+    over = threading.Event()
+
+    class Late(BaseException):
+        pass
+
+    def work() -> None:
+        while not over.is_set():
+            try:
+                while not over.is_set():
+                    storm.work()
+            except Late:
+                storm.struck += 1
+                storm.check()
+
+    def strike(target: threading.Thread) -> None:
+        number = ctypes.c_ulong(target.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(Late))
+
+    worker = threading.Thread(target=_quietly, args=(work, Late))
+    worker.start()
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        strike(worker)
+        time.sleep(2e-4)
+    over.set()
+    worker.join()
+
+
+def _quietly(work: Callable[[], None], interruption: type[BaseException]) -> None:
+    while True:
+        try:
+            work()
+        except interruption:
+            continue
+        return
+
+
+def main(kind: str) -> None:
+    """Print how often it struck, what was torn, and whether the store still counts right."""
+    storm = Storm()
+    sys.setswitchinterval(1e-5)
+    {each.__name__: each for each in (signals, handlers, finalisers, threads)}[kind](storm)
+    gc.disable()
+    storm.work()
+    storm.check()
+    miscounted = storm.store._count - len(storm.store)  # noqa: SLF001 - its own count
+    print(storm.struck, storm.torn, miscounted)  # noqa: T201 - this is the answer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,513 @@
+"""Shared state in the memory of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.forking import start_afresh
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.domain.admission import Admission, Answer, Gates, SetCircuit
+from mooring.domain.circuit import CircuitBreakerConfig, CircuitState
+from mooring.domain.durations import DAY, SECOND
+from mooring.domain.idempotency import Claim
+from mooring.domain.keys import state_key
+from mooring.domain.plan import Plan
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.service import Service
+from mooring.errors import ConfigurationError, StorageUnavailable
+from mooring.testing import state_conformance as kit
+from mooring.testing.checks import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.domain.state import Command, States
+
+
+class Clock:
+    """Two clocks that a test sets."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.watch = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def nanoseconds(self) -> int:
+        """How much time has passed."""
+        return self.passed
+
+    def utc(self) -> datetime:
+        """What the watch shows."""
+        return self.watch
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass, which the watch does not notice."""
+        self.passed += round(seconds * 1e9)
+
+
+class Put:
+    """Writes one value to every key; answers what was there."""
+
+    once = False
+
+    def __init__(self, value: object, *keys: str, quiet: int = DAY) -> None:
+        self.keys = keys
+        self._value = value
+        self._quiet = quiet
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Write."""
+        return tuple((now, self._quiet, self._value) for _ in states), states
+
+
+class Look(Put):
+    """Writes nothing; answers what is there."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__(None, *keys)
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Leave everything as it is."""
+        return states, states
+
+
+def values(store: MemoryStorage, *keys: str) -> list[object]:
+    """What was put where."""
+    return [state and state[2] for state in store.execute(Look(*keys))]
+
+
+# --- the contract ----------------------------------------------------------------
+
+
+def _timed(*bound: int) -> tuple[MemoryStorage, Callable[[float], None]]:
+    clock = Clock()
+    return MemoryStorage(clock, max_entries=bound[0] if bound else 100_000), clock.pass_by
+
+
+def _timed_later(*bound: int) -> tuple[AsyncMemoryStorage, Callable[[float], None]]:
+    shared, pass_by = _timed(*bound)
+    return AsyncMemoryStorage(shared), pass_by
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """The store in memory keeps the contract of its port."""
+    check(MemoryStorage)
+
+
+@pytest.mark.parametrize("check", [*kit.TIMED_CHECKS, *kit.BOUNDED_CHECKS], ids=name_of)
+def test_conforms_in_time(check: Callable[..., None]) -> None:
+    """It forgets what it may, when it may, and holds as much as it is told."""
+    check(_timed)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms_awaited(check: kit.AsyncCheck) -> None:
+    """The asynchronous store keeps the contract of its port."""
+    asyncio.run(check(AsyncMemoryStorage))
+
+
+@pytest.mark.parametrize("check", [*kit.ASYNC_TIMED_CHECKS, *kit.ASYNC_BOUNDED_CHECKS], ids=name_of)
+def test_conforms_awaited_in_time(check: Callable[..., Any]) -> None:
+    """It forgets what it may, when it may, and holds as much as it is told."""
+    asyncio.run(check(_timed_later))
+
+
+def test_both_faces_may_use_one_store() -> None:
+    """What one face writes the other reads."""
+    plain = MemoryStorage()
+    awaited = AsyncMemoryStorage(plain)
+
+    asyncio.run(awaited.execute(Put("later", "a")))
+    awaited.post(Put("posted", "b"))
+
+    assert ["later", "posted"] == values(plain, "a", "b")
+
+
+def test_an_asynchronous_store_is_bounded_as_it_is_told() -> None:
+    """Its own arguments are those of the store behind it."""
+    clock = Clock()
+    store = AsyncMemoryStorage(clock=clock, max_entries=1)
+    clock.pass_by(1)
+
+    assert 1_767_225_601_000_000 == store.shared.now()
+    store.post(Put(1, "a"))
+    with pytest.raises(StorageUnavailable):
+        asyncio.run(store.execute(Put(1, "b")))
+
+
+def test_a_store_holds_something_or_nothing_at_all() -> None:
+    """A bound of nothing is refused where it is written."""
+    with pytest.raises(ConfigurationError, match="max_entries"):
+        MemoryStorage(max_entries=0)
+
+
+def test_an_empty_store_is_a_store() -> None:
+    """It is true before it holds anything, so that no default takes its place."""
+    store = MemoryStorage()
+
+    assert (True, 0) == (bool(store), len(store))
+
+
+# --- nothing is held while a command decides --------------------------------------
+
+
+class Meddled(Put):
+    """While it decides for the first time, somebody else does something."""
+
+    def __init__(self, meddle: Callable[[], object], *keys: str, write: bool = True) -> None:
+        super().__init__("mine", *keys)
+        self._meddle = [meddle]
+        self._write = write
+        self.saw: list[States] = []
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Decide, and be disturbed."""
+        self.saw.append(states)
+        if self._meddle:
+            self._meddle.pop()()
+        return super().apply(states, now) if self._write else (states, states)
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+@pytest.mark.parametrize("keys", ["a", "ab", "abc"])
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_command_that_was_overtaken_decides_again(
+    before: str | None, keys: str, which: int
+) -> None:
+    """Whatever another writes meanwhile is seen before a command is written over it."""
+    store = MemoryStorage()
+    if before:
+        store.execute(Put(before, *keys))
+    command = Meddled(lambda: store.execute(Put("theirs", keys[which])), *keys)
+
+    answer = store.execute(command)
+
+    assert 2 == len(command.saw)
+    assert "theirs" == (answer[which] or "...")[2]
+    assert ["mine"] * len(keys) == values(store, *keys)
+
+
+def test_a_reader_that_was_overtaken_reads_again() -> None:
+    """A command that writes nothing sees all of its states as they were at one moment."""
+    store = MemoryStorage()
+    store.execute(Put("old", *"abc"))
+    command = Meddled(lambda: store.execute(Put("new", *"abc")), *"abc", write=False)
+
+    answer = store.execute(command)
+
+    assert ["new"] * 3 == [state and state[2] for state in answer]
+
+
+@pytest.mark.parametrize("keys", ["a", "ab"])
+def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
+    """A state that a sweep takes away under a command is decided upon anew."""
+    clock = Clock()
+    store = MemoryStorage(clock)
+    store.execute(Put("old", *keys, quiet=SECOND))
+
+    def sweep() -> None:
+        clock.pass_by(31)
+        store.execute(Look("z"))
+
+    answer = store.execute(Meddled(sweep, *keys))
+
+    assert (None,) * len(keys) == answer
+    assert ["mine"] * len(keys) == values(store, *keys)
+
+
+def test_commands_decide_at_the_same_time() -> None:
+    """Eight threads are inside their commands at once: none holds the others back."""
+    store, inside = MemoryStorage(), Barrier(8)
+
+    class Meeting(Look):
+        def apply(self, states: States, now: int) -> tuple[States, States]:
+            inside.wait(20)
+            return super().apply(states, now)
+
+    threads = [Thread(target=store.execute, args=(Meeting("a"),)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert not inside.broken
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.parametrize("keys", ["a", "ab", "abc"])
+def test_what_is_unchanged_is_not_written(keys: str) -> None:
+    """A command that returns its states as they were makes nobody decide again."""
+    store = MemoryStorage()
+    store.execute(Put("old", *keys))
+    command = Meddled(lambda: store.execute(Look(*keys)), *keys)
+
+    store.execute(command)
+
+    assert 1 == len(command.saw)
+
+
+# --- interruptions ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["signals", "handlers", "finalisers", "threads"])
+def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
+    """Wherever a command is struck, no other sees half of it, and none waits for it for ever."""
+    program = subprocess.run(
+        [sys.executable, "-m", "tests.adapters.memory_storm", kind],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    struck, torn, miscounted = map(int, program.stdout.split())
+
+    assert struck > 50
+    assert (0, 0) == (torn, miscounted)
+
+
+def test_a_forked_child_waits_for_nobody() -> None:
+    """A thread that was in the middle of something is not there in the child."""
+    store = MemoryStorage()
+    store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
+
+    start_afresh()
+
+    store.execute(Put(1, "a"))
+    assert [1] == values(store, "a")
+
+
+# --- time ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
+def test_steps_of_the_wall_clock_change_nothing(step: timedelta) -> None:
+    """A watch that is set by an hour opens no circuit, fills no bucket and ends no claim."""
+    outcomes: list[object] = []
+    for stepped in (timedelta(0), step):
+        clock = Clock()
+        store = MemoryStorage(clock)
+        service = Service(
+            "vat",
+            limits=(RateLimitConfig.per_hour(1, burst=2),),
+            circuit=CircuitBreakerConfig(failures=1),
+        )
+        plan = Plan(service, None, None)
+        said = [store.execute(_claim("one")).verdict, store.execute(plan.question)[0]]
+        clock.watch += stepped
+        clock.pass_by(60)
+        said += [store.execute(plan.question)[0], store.execute(plan.question.evolve(within=0))[0]]
+        said += [store.execute(_claim("two")).verdict]
+        outcomes.append((said, store.now()))
+
+    assert outcomes[0] == outcomes[1]
+    assert [Answer.GO, Answer.LIMITED] == outcomes[0][0][2:4]  # type: ignore[index]  # a pair
+
+
+def test_time_begins_with_the_wall_clock() -> None:
+    """The store's time is the time of day, to the second, when nobody says otherwise."""
+    difference = MemoryStorage().now() - datetime.now(UTC).timestamp() * 1e6
+
+    assert abs(difference) < SECOND
+
+
+def _claim(owner: str) -> Command[Any]:
+    return Claim(
+        "claim",
+        fingerprint=b"",
+        owner=len(owner) + ord(owner[0]),
+        lease=3_000 * SECOND,
+        ttl=DAY,
+        target="vendor",
+        remembered=0,
+    )
+
+
+# --- the bound -------------------------------------------------------------------
+
+
+def _touched(store: MemoryStorage, tenant: str, service: Service) -> Plan:
+    plan = Plan(service, tenant, None)
+    store.execute(plan.question)
+    return plan
+
+
+def test_keys_touched_once_do_not_stay() -> None:
+    """Of 10,000 tenants who call once, nothing is left when it cannot matter any more."""
+    clock = Clock()
+    store = MemoryStorage(clock)
+    service = Service("vat", limits=(RateLimitConfig.per_second(10),))
+    for tenant in range(10_000):
+        _touched(store, f"t{tenant}", service)
+        clock.pass_by(0.001)
+    held = len(store)
+    clock.pass_by(7_200)
+
+    store.execute(Look("anything"))
+
+    assert (20_000, 0) == (held, len(store))
+
+
+@pytest.mark.parametrize("keys", ["z", "yz", "xyz"])
+def test_every_command_sweeps_when_it_is_time(keys: str) -> None:
+    """Whatever comes half a minute after the last sweep sweeps again."""
+    clock = Clock()
+    store = MemoryStorage(clock)
+    store.execute(Put("dust", "a", "b", quiet=1))
+    store.execute(Put("kept", *keys))
+
+    clock.pass_by(29)
+    store.execute(Put("kept", *keys))
+    held = len(store)
+    clock.pass_by(2)
+    store.execute(Put("kept", *keys))
+
+    assert (2 + len(keys), len(keys)) == (held, len(store))
+
+
+def test_only_what_cannot_matter_is_forgotten() -> None:
+    """A sweep leaves empty buckets, open circuits and claims, and takes the rest."""
+    clock = Clock()
+    store = MemoryStorage(clock)
+    slow = Service("slow", limits=(RateLimitConfig.per_day(1),), circuit=None)
+    quick = Service("quick", limits=(RateLimitConfig.per_second(100),), circuit=None)
+    calm = Service("calm", circuit=CircuitBreakerConfig())
+    gates = Plan(calm, "forced", None).gates
+    assert gates.circuit is not None
+    store.execute(_claim("one"))
+    store.execute(SetCircuit(gates.circuit, gates.circuit_key, CircuitState.FORCED_OPEN))
+    kept = {"claim", gates.circuit_key, *_touched(store, "t", slow).question.keys}
+    dropped = {
+        *_touched(store, "t", quick).question.keys,
+        *_touched(store, "t", calm).question.keys,
+    }
+    there = {key for key in kept | dropped if store.execute(Look(key)) != (None,)}
+
+    clock.pass_by(7_200)
+    store.execute(Look("anything"))
+    left = {key for key in kept | dropped if store.execute(Look(key)) != (None,)}
+
+    assert (kept | dropped, kept) == (there, left)
+
+
+def test_a_full_store_changes_what_it_has() -> None:
+    """One new state beside an old one needs one place, not two."""
+    store = MemoryStorage(max_entries=3)
+    store.execute(Put(1, "a", "b"))
+
+    store.execute(Put(2, "a", "b", "c"))
+    store.execute(Put(3, "a", "b", "c"))
+
+    assert [3, 3, 3] == values(store, *"abc")
+    with pytest.raises(StorageUnavailable, match="3 states"):
+        store.execute(Put(4, "d"))
+    with pytest.raises(StorageUnavailable, match="3 states"):
+        store.execute(Put(4, "a", "d"))
+
+
+def test_a_full_store_does_not_look_for_room_all_the_time() -> None:
+    """A refusal costs little: room is looked for ten times a second at most."""
+    clock = Clock()
+    store = MemoryStorage(clock, max_entries=1)
+    store.execute(Put("old", "a", quiet=1))
+    clock.pass_by(0.099)
+    with pytest.raises(StorageUnavailable):
+        store.execute(Put("new", "b"))
+
+    clock.pass_by(0.001)
+    store.execute(Put("new", "b"))
+
+    assert [None, "new"] == values(store, "a", "b")
+
+
+class Sly(int):
+    """A number that does something the first time it is added to."""
+
+    meddle: list[Callable[[], object]]
+
+    def __add__(self, other: int) -> int:
+        """Do it, and add."""
+        if self.meddle:
+            self.meddle.pop()()
+        return int(self) + other
+
+
+class Plant(Put):
+    """Writes a state that was made by hand."""
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Write."""
+        return (self._value,), states  # type: ignore[return-value]  # a state
+
+
+@pytest.mark.parametrize("another", [None, "new"])
+def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -> None:
+    """What a sweep was about to drop is looked at once more before it is."""
+    clock = Clock()
+    store = MemoryStorage(clock)
+    seen = Sly(0)
+
+    def meddle() -> None:
+        if another:
+            store.execute(Put(another, "a"))
+        else:
+            clock.pass_by(31)
+            store.execute(Look("z"))
+
+    seen.meddle = [meddle]
+    store.execute(Plant((seen, 0, "old"), "a"))
+    clock.pass_by(31)
+    store.execute(Look("z"))
+
+    assert ([another], 1 if another else 0) == (values(store, "a"), len(store))
+
+
+# --- what it weighs --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "service, most",
+    [
+        (Service("vat", limits=(RateLimitConfig.per_second(10),), circuit=None), 350),
+        (Service("vat", limits=(), circuit=CircuitBreakerConfig()), 480),
+    ],
+)
+def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
+    """What an idle limiter or circuit takes, its key and its share of the table included."""
+    number = 5_500  # a little more than fits a table, so that it has just grown
+    store = MemoryStorage()
+    gates = _touched(store, "first", service).gates
+
+    def touch(tenant: str) -> None:
+        kind = "circuit" if gates.circuit else "limit"
+        key = state_key(kind, service.name, tenant, "", "10-1000000-10", "0")
+        other = Gates(
+            circuit=gates.circuit,
+            circuit_key=key,
+            limits=gates.limits,
+            limit_keys=[key] * len(gates.limits),
+        )
+        store.execute(Admission(other, within=0, lease=SECOND))
+
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for tenant in range(number):
+            touch(f"tenant-{tenant}")
+        gc.collect()
+        weight = (tracemalloc.get_traced_memory()[0] - before) / number
+    finally:
+        tracemalloc.stop()
+
+    assert number + 1 == len(store)
+    assert weight <= most
