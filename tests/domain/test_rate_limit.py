@@ -1,0 +1,234 @@
+"""Rate limits as people configure them: exact as written, or refused by the field that is wrong."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mooring.domain.bucket import TokenBucket
+from mooring.domain.durations import DAY, FOREVER, SECOND
+from mooring.domain.quota import CalendarQuota
+from mooring.domain.rate_limit import Calendar, RateLimitConfig, Rule, checked_cost, joint_wait
+from mooring.domain.state import EXACT, State
+from mooring.errors import ConfigurationError, InvalidData
+from tests.domain.state_world import NOON
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+
+def pace(config: RateLimitConfig) -> Fraction:
+    """Tokens per microsecond."""
+    assert isinstance(config.rule, TokenBucket)
+    return Fraction(config.rule.n, config.rule.price)
+
+
+@pytest.mark.parametrize(
+    "config, expected, burst",
+    [
+        (RateLimitConfig.per_second(1_000_000), Fraction(1), 1_000_000),
+        (RateLimitConfig.per_second(0.1), Fraction(1, 10 * SECOND), 1),
+        (RateLimitConfig.per_second(0.1 + 0.2), Fraction(3, 10 * SECOND), 1),
+        (RateLimitConfig.per_second(10 / 3, burst=9), Fraction(10, 3 * SECOND), 9),
+        (RateLimitConfig.per_minute(100, burst=20), Fraction(100, 60 * SECOND), 20),
+        (RateLimitConfig.per_hour(1.5), Fraction(3, 7_200 * SECOND), 1),
+        (RateLimitConfig.per_day(1), Fraction(1, DAY), 1),
+        (RateLimitConfig(Fraction(2, 7), 3), Fraction(2, 21 * SECOND), 1),
+        (RateLimitConfig(5, timedelta(minutes=2)), Fraction(5, 120 * SECOND), 5),  # type: ignore[arg-type, unused-ignore]
+        (RateLimitConfig(1e-6, 1.0), Fraction(1, 10**12), 1),
+        (RateLimitConfig(0.9e-6, 1.0), Fraction(9, 10**13), 1),
+    ],
+)
+def test_a_rate_is_what_was_written(
+    config: RateLimitConfig, expected: Fraction, burst: int
+) -> None:
+    """The ratio of integers is the one that the numbers were meant to be."""
+    assert (expected, burst) == (pace(config), config.burst)
+
+
+@given(
+    st.one_of(st.integers(1, 10**7), st.floats(1e-4, 1e7), st.fractions(Fraction(1, 999), 999)),
+    st.floats(1e-3, 1e6),
+    st.integers(1, 10),
+)
+def test_any_rate_is_close_or_refused(rate: float, per: float, burst: int) -> None:
+    """A compiled rate is that of its numbers to eleven digits, and every number stays exact."""
+    try:
+        rule = RateLimitConfig(rate, per, burst).rule
+    except ConfigurationError:
+        return
+    assert isinstance(rule, TokenBucket)
+    assert math.isclose(rule.n / rule.price, float(rate) / per / SECOND, rel_tol=1e-11)
+    assert 1 == math.gcd(rule.n, rule.price)
+    assert max(rule.n, 2 * rule.room) < EXACT
+    assert rule.refill <= FOREVER
+
+
+@pytest.mark.parametrize("rate", [0, -1, -0.5, math.nan, math.inf, -math.inf, 2**53, 10**400])
+def test_what_is_no_rate(rate: float) -> None:
+    """A rate is above zero and a number that any store keeps."""
+    refused("rate", rate)
+    refused("rate", rate, calendar=Calendar.DAY)
+
+
+@pytest.mark.parametrize("rate", [True, False, "10", "x", None, b"1", Decimal(1), 1j, [1]])
+def test_what_is_no_number(rate: Any) -> None:
+    """A rate that is no number is refused, even one that would pass for one."""
+    refused("rate", rate)
+    refused("rate", rate, calendar=Calendar.MONTH)
+
+
+@pytest.mark.parametrize("per", [0, -1, math.nan, math.inf, True, "1", None, 4e9, timedelta(0)])
+def test_what_is_no_period(per: Any) -> None:
+    """A period is a duration."""
+    refused("per", 1, per)
+
+
+@pytest.mark.parametrize("burst", [0, -1, 1.0, True, "5", None, math.inf, 2**53 + 1, 10**400])
+def test_what_is_no_burst(burst: Any) -> None:
+    """A burst is a count."""
+    refused("burst", 1, 1.0, burst)
+
+
+@pytest.mark.parametrize(
+    "path, arguments",
+    [
+        ("burst", (1, 1.0, 2**53)),
+        ("burst", (1, 86_400.0, 10**5)),
+        ("burst", (math.pi, 1.0, 10**5)),
+        ("rate", (1e-10, 1.0)),
+        ("rate", (1e-300, 1.0)),
+        ("rate", (1, 3_153_600_000.0 - 0.123_456_7)),
+        ("rate", (9e15, 1e-9)),
+    ],
+)
+def test_what_cannot_be_counted_exactly(path: str, arguments: tuple[Any, ...]) -> None:
+    """Numbers too large for any store to keep exactly are refused at once."""
+    refused(path, *arguments)
+
+
+@pytest.mark.parametrize("path, changes", [("per", {"per": 60.0}), ("burst", {"burst": 3})])
+def test_a_calendar_quota_has_no_period_and_no_burst(path: str, changes: dict[str, Any]) -> None:
+    """What a calendar quota would ignore is refused."""
+    refused(path, 10, calendar="day", **changes)
+
+
+@pytest.mark.parametrize("calendar", ["week", "", 1, True])
+def test_what_is_no_calendar(calendar: Any) -> None:
+    """A calendar is a day or a month."""
+    refused("calendar", 10, calendar=calendar)
+
+
+def test_a_calendar_quota_is_whole() -> None:
+    """Half a call a month is refused; ten of anything that counts are ten."""
+    refused("rate", 10.5, calendar=Calendar.MONTH)
+    refused("rate", 0.5, calendar=Calendar.MONTH)
+    for config in (
+        RateLimitConfig(10.0, calendar=Calendar.MONTH),
+        RateLimitConfig(Fraction(10), calendar="month"),  # type: ignore[arg-type, unused-ignore]
+        RateLimitConfig.per_calendar_month(10),
+    ):
+        assert isinstance(config.rule, CalendarQuota)
+        assert (10, True) == (config.rule.burst, config.rule.monthly)
+    day = RateLimitConfig.per_calendar_day(10).rule
+    assert isinstance(day, CalendarQuota)
+    assert not day.monthly
+
+
+def refused(path: str, *arguments: Any, **fields: Any) -> None:
+    """Such a limit is refused, and the error names the field."""
+    with pytest.raises(ConfigurationError) as caught:
+        RateLimitConfig(*arguments, **fields)
+    assert path == caught.value.path
+    assert caught.value.remedy
+
+
+def test_configurations_compare_by_what_was_written() -> None:
+    """Two equal configurations are equal and hash alike, although each has its own rule."""
+    one, other = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
+    assert one == other
+    assert 1 == len({one, other})
+    assert "RateLimitConfig(rate=5, per=1.0, burst=5, calendar=None)" == repr(one)
+
+
+def test_shapes_tell_rules_apart() -> None:
+    """Limits whose states do not mean the same have different shapes."""
+    shapes = {
+        config.rule.shape
+        for config in (
+            RateLimitConfig.per_second(1),
+            RateLimitConfig.per_second(2),
+            RateLimitConfig.per_second(2, burst=5),
+            RateLimitConfig.per_calendar_day(2),
+            RateLimitConfig.per_calendar_month(2),
+            RateLimitConfig.per_calendar_month(3),
+        )
+    }
+    assert 6 == len(shapes)
+    assert RateLimitConfig.per_second(60).rule.shape == RateLimitConfig(3600, 60, 60).rule.shape
+
+
+@pytest.mark.parametrize("cost", [0, -1, 1.0, True, "1", None, 6, 10**9])
+def test_what_can_never_be_granted(cost: Any) -> None:
+    """A cost is a count, and no more than the burst."""
+    config = RateLimitConfig.per_second(1, burst=5)
+    with pytest.raises(InvalidData) as caught:
+        config.check_cost(cost)
+    assert "cost" == caught.value.field
+
+
+def test_a_cost_up_to_the_burst_is_fine() -> None:
+    """The whole burst may be asked for."""
+    assert 5 == RateLimitConfig.per_second(1, burst=5).check_cost(5)
+    assert 5 == checked_cost(RateLimitConfig.per_calendar_day(5).rule, 5)
+
+
+configs = st.sampled_from(
+    [
+        RateLimitConfig.per_second(10, burst=3),
+        RateLimitConfig.per_minute(7),
+        RateLimitConfig.per_calendar_day(4),
+        RateLimitConfig.per_calendar_month(3),
+    ]
+)
+limits = st.lists(
+    st.tuples(configs, st.lists(st.tuples(st.integers(0, 40 * SECOND), st.integers(1, 3)))),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(limits, st.integers(1, 3), st.integers(0, 10**13))
+def test_several_limits_wait_for_the_last_of_them(
+    taken: list[tuple[RateLimitConfig, list[tuple[int, int]]]], cost: int, less: int
+) -> None:
+    """The joint wait suits every limit by its own time, and no shorter one does."""
+    rules: list[Rule] = []
+    presents: list[State] = []
+    for config, takes in taken:
+        rule, state, now = config.rule, None, NOON
+        for span, tokens in takes:
+            now += span
+            present = rule.present(state, now)
+            at = rule.earliest(present, tokens, present[0])
+            state, _ = rule.grant(present, tokens, at, kept=at > present[0])
+        rules.append(rule)
+        presents.append(rule.present(state, now))
+    costs = [cost] * len(rules)
+    wait = joint_wait(rules, presents, costs)
+
+    def suits(wait: int) -> bool:
+        return all(
+            rule.earliest(present, cost, present[0] + wait) == present[0] + wait
+            for rule, present in zip(rules, presents, strict=True)
+        )
+
+    assert suits(wait)
+    assume(0 < less <= wait)
+    assert not suits(wait - less)
