@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from mooring.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
+    from mooring.domain.http import Headers
     from mooring.ports.http import AsyncIncoming, Incoming
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.call import Call
@@ -120,10 +121,19 @@ class _Arriving:
     """A plain `Incoming` as one that is awaited, and never suspends."""
 
     def __init__(self, incoming: Incoming) -> None:
-        self.status = incoming.status
-        self.headers = incoming.headers
-        self.read = lift(incoming.read)
+        self._incoming = incoming
         self.close = incoming.close
+
+    @property
+    def status(self) -> int:
+        return self._incoming.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._incoming.headers
+
+    async def read(self) -> bytes:
+        return self._incoming.read()
 
 
 def lift_incoming(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mooring.domain.redaction import Redaction
 from mooring.errors import (
@@ -70,13 +70,13 @@ def vendor_words(response: Response) -> tuple[str | None, str | None]:
         return None, None
     if not isinstance(body, dict):
         return None, None
-    inner = body.get("error", body)
+    outer = cast("dict[str, Any]", body)
+    inner = outer.get("error")
     if isinstance(inner, str):
         # OAuth's form: {"error": code, "error_description": message}
-        return _shown(inner), _first_shown(body, ("error_description", "message"))
-    if not isinstance(inner, dict):
-        inner = body
-    return _first_shown(inner, _CODES), _first_shown(inner, _WORDS)
+        return _shown(inner), _first_shown(outer, ("error_description", "message"))
+    said = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    return _first_shown(said, _CODES), _first_shown(said, _WORDS)
 
 
 def _first_shown(body: dict[str, Any], names: tuple[str, ...]) -> str | None:
@@ -86,4 +86,6 @@ def _first_shown(body: dict[str, Any], names: tuple[str, ...]) -> str | None:
 def _shown(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
-    return Redaction().body(str(value).encode(errors="replace"), "text/plain; charset=utf-8", _LONGEST)
+    return Redaction().body(
+        str(value).encode(errors="replace"), "text/plain; charset=utf-8", _LONGEST
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 from mooring.errors import InvalidData
 
@@ -32,17 +33,16 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return ["bytes", value.hex()]
     if isinstance(value, dict):
-        return [
-            "map",
-            sorted(([_key(name), _plain(item)] for name, item in value.items()), key=_first),
-        ]
+        items = cast("dict[object, object]", value).items()
+        return ["map", *sorted(([_key(name), _plain(item)] for name, item in items), key=_first)]
     if isinstance(value, (list, tuple)):
-        return ["list", *map(_plain, value)]
+        return ["list", *map(_plain, cast("list[object]", value))]
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, (int, float)):
         return [type(value).__name__, repr(value)]
-    return [f"{type(value).__module__}.{type(value).__qualname__}", _told(value)]
+    kind = type(value)
+    return [f"{kind.__module__}.{kind.__qualname__}", _told(value)]
 
 
 def _key(name: object) -> str:
@@ -62,14 +62,13 @@ def _told(value: object) -> object:
     from enum import Enum  # noqa: PLC0415 - see above
     from uuid import UUID  # noqa: PLC0415 - see above
 
-    import attrs  # noqa: PLC0415 - see above
-
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, (Decimal, UUID)):
         return str(value)
     if isinstance(value, Enum):
         return _plain(value.value)
-    if attrs.has(type(value)):
-        return _plain(attrs.asdict(value, recurse=False))  # type: ignore[call-overload]  # checked
-    raise TypeError
+    fields: tuple[Any, ...] | None = getattr(type(value), "__attrs_attrs__", None)
+    if fields is None:
+        raise TypeError
+    return _plain({field.name: getattr(value, field.name) for field in fields})

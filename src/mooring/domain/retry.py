@@ -11,19 +11,20 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 
-from mooring.domain.durations import count, seconds
+from mooring.domain.durations import is_count, plain, seconds
 from mooring.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
 
-Predicate = Callable[[Exception], bool]
+Predicate: TypeAlias = "Callable[[Exception], bool]"
+E = TypeVar("E", bound=Enum)
 
 BUGS: Final = (
     AssertionError,
@@ -58,6 +59,55 @@ class Jitter(Enum):
     QUARTER = "quarter"
 
 
+def _one_of(kind: type[E], value: object) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not a {kind.__name__}.",
+            path=kind.__name__.lower(),
+            remedy=f"Give one of {', '.join(str(one.value) for one in kind)}.",
+        ) from None
+
+
+def _backoff(value: Backoff | str) -> Backoff:
+    return _one_of(Backoff, value)
+
+
+def _jitter(value: Jitter | str) -> Jitter:
+    return _one_of(Jitter, value)
+
+
+def _is_growth(_: object, __: object, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e6:
+        raise ConfigurationError(
+            f"{value!r} is not a growth.", path="multiplier", remedy="Give 1 or more."
+        )
+
+
+def _tells_errors_apart(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+    if isinstance(value, tuple):
+        usable = all(map(_is_error, cast("Any", value)))
+    elif isinstance(value, type):
+        usable = _is_error(value)
+    else:
+        usable = value is None or (callable(value) and not iscoroutinefunction(value))
+    if not usable:
+        raise ConfigurationError(
+            "this does not say which errors to try again.",
+            path="retry_on",
+            remedy="Give exception types, or a plain function of the exception.",
+        )
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)
+
+
+def _is_delay(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    seconds(value, attribute.name, zero=True)
+
+
 @attrs.frozen
 class RetryPolicy:
     """How often and at what pace to try.
@@ -75,43 +125,18 @@ class RetryPolicy:
             own mistakes.
     """
 
-    max_attempts: int = attrs.field(
-        default=3, validator=lambda _, __, value: count(value, "max_attempts")
-    )
-    base_delay: float = attrs.field(
-        default=1.0, converter=lambda value: seconds(value, "base_delay", zero=True)
-    )
-    multiplier: float = attrs.field(default=2.0)
-    max_delay: float = attrs.field(
-        default=30.0, converter=lambda value: seconds(value, "max_delay", zero=True)
-    )
-    backoff: Backoff = attrs.field(default=Backoff.EXPONENTIAL, converter=Backoff, kw_only=True)
-    jitter: Jitter = attrs.field(default=Jitter.FULL, converter=Jitter, kw_only=True)
+    max_attempts: int = attrs.field(default=3, validator=is_count)
+    base_delay: float = attrs.field(default=1.0, converter=plain, validator=_is_delay)
+    multiplier: float = attrs.field(default=2.0, validator=_is_growth)
+    max_delay: float = attrs.field(default=30.0, converter=plain, validator=_is_delay)
+    backoff: Backoff = attrs.field(default=Backoff.EXPONENTIAL, converter=_backoff, kw_only=True)
+    jitter: Jitter = attrs.field(default=Jitter.FULL, converter=_jitter, kw_only=True)
     max_retry_after: float = attrs.field(
-        default=60.0,
-        converter=lambda value: seconds(value, "max_retry_after", zero=True),
-        kw_only=True,
+        default=60.0, converter=plain, validator=_is_delay, kw_only=True
     )
     retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = attrs.field(
-        default=None, kw_only=True
+        default=None, validator=_tells_errors_apart, kw_only=True
     )
-
-    @multiplier.validator
-    def _check_multiplier(self, _: Any, value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e6:
-            raise ConfigurationError(
-                f"{value!r} is not a growth.", path="multiplier", remedy="Give 1 or more."
-            )
-
-    @retry_on.validator
-    def _check_retry_on(self, _: Any, value: object) -> None:
-        types = value if isinstance(value, tuple) else (value,)
-        if value is not None and not callable(value) and not all(_is_error(kind) for kind in types):
-            raise ConfigurationError(
-                f"{value!r} does not say which errors to try again.",
-                path="retry_on",
-                remedy="Give exception types, or a function of the exception.",
-            )
 
     @classmethod
     def default(cls) -> RetryPolicy:
@@ -227,7 +252,7 @@ def is_unsent(error: Exception) -> bool:
 
 def _power(base: float, factor: float, exponent: int, cap: float) -> float:
     try:
-        return base * factor**exponent
+        return base * float(factor) ** exponent
     except OverflowError:
         return cap
 
@@ -237,7 +262,3 @@ def _fibonacci(number: int) -> int:
     for _ in range(number - 1):
         first, second = second, first + second
     return first
-
-
-def _is_error(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Exception)

@@ -55,6 +55,10 @@ def _is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     seconds(value, attribute.name, zero=True)
 
 
+def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    count(value, attribute.name, least=0)
+
+
 def _is_one_of(*kinds: type) -> Validator:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kinds):
@@ -88,7 +92,12 @@ def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 def _all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one, or several, of anything
     """One value or several, as a tuple."""
-    return (value,) if callable(value) or attrs.has(type(value)) else tuple(value or ())
+    if callable(value) or isinstance(value, (RateLimitConfig, Endpoint)):
+        return (value,)
+    try:
+        return tuple(value or ())
+    except TypeError:
+        return (value,)
 
 
 def _each(check: Validator) -> Validator:
@@ -118,14 +127,10 @@ class BulkheadConfig:
     """
 
     max_concurrent: int = attrs.field(validator=is_count)
-    max_waiting: int = attrs.field(default=0)
+    max_waiting: int = attrs.field(default=0, validator=_is_number)
     max_wait: float | None = attrs.field(
         default=None, converter=attrs.converters.optional(plain), validator=if_given(_is_wait)
     )
-
-    @max_waiting.validator
-    def _check_waiting(self, _: object, value: int) -> None:
-        count(value, "max_waiting", least=0)
 
 
 @attrs.frozen
@@ -215,6 +220,22 @@ class Endpoint:
         )
 
 
+def _is_header(_: object, __: object, value: str) -> None:
+    Headers({value: ""})
+
+
+def _are_endpoints(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+    _each(_is_one_of(Endpoint))(_, attribute, value)
+    names = [endpoint.name for endpoint in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"Two endpoints are named {name!r}.",
+                path="endpoints",
+                remedy="Give each endpoint a name of its own.",
+            )
+
+
 @attrs.frozen
 class Service:
     """Anything that is called: where it is, and what protects calls to it.
@@ -296,7 +317,9 @@ class Service:
         validator=if_given(attrs.validators.and_(_is_callable, _is_plain)),
         kw_only=True,
     )
-    idempotency_header: str | None = attrs.field(default=None, kw_only=True)
+    idempotency_header: str | None = attrs.field(
+        default=None, validator=if_given(_is_header), kw_only=True
+    )
     idempotency_memory: float = attrs.field(
         default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
     )
@@ -310,24 +333,8 @@ class Service:
         kw_only=True,
     )
     endpoints: tuple[Endpoint, ...] = attrs.field(
-        default=(), converter=_all, validator=_each(_is_one_of(Endpoint)), kw_only=True
+        default=(), converter=_all, validator=_are_endpoints, kw_only=True
     )
-
-    @idempotency_header.validator
-    def _check_header(self, _: object, value: str | None) -> None:
-        if value is not None:
-            Headers({value: ""})
-
-    @endpoints.validator
-    def _check_endpoints(self, _: object, value: tuple[Endpoint, ...]) -> None:
-        names = [endpoint.name for endpoint in value]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigurationError(
-                    f"Two endpoints are named {name!r}.",
-                    path="endpoints",
-                    remedy="Give each endpoint a name of its own.",
-                )
 
     def endpoint(self, name: str | None, request: Request | None) -> Endpoint | None:
         """The endpoint a call belongs to, if any."""

@@ -35,13 +35,13 @@ async def be_admitted(
     if first[0] is not Answer.NEEDS_TOKEN:
         return await _turn(core, call, question.gates, first)
     token = call.token = core.token()
-    second: Admitted | None = None
+    # The probe's lease may exist although its answer never arrives.
+    second: Admitted = (Answer.GO, 0, lease_of(token), ())
     try:
         second = await core.execute(question.evolve(token=token))
         return await _turn(core, call, question.gates, second)
     except BaseException:
-        # The probe's lease may exist although its answer never arrived.
-        withdraw(core, question.gates, second or (Answer.GO, 0, lease_of(token), ()))
+        withdraw(core, question.gates, second)
         raise
 
 

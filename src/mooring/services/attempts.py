@@ -8,7 +8,7 @@ what was taken, and is never tried again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mooring.domain import retry
 from mooring.domain.admission import GO, Pause, Report
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Ending: TypeAlias = "tuple[Any, Exception | None]"
 """How a step or a call ended, as a value: what it gave, or the error it ended with."""
+
+NOTHING_TAKEN: Final[Admitted] = (GO, 0, None, ())
 
 AttemptStep: TypeAlias = "Callable[[Call], Awaitable[Ending]]"
 
@@ -120,18 +122,19 @@ async def once(
     call: Call,
     question: Admission | None,
     step: AttemptStep,
-    admitted: Admitted | None = None,
+    asked: Admitted | None = None,
 ) -> Ending:
     """One attempt: admission, the step itself, and what is recorded of it.
 
-    `admitted` is the answer to `question` where it has been asked already.
+    `asked` is the answer to `question` where it has been asked already.
     """
     plan = call.plan
     permit: Permit | None = None
+    admitted: Admitted = asked or NOTHING_TAKEN
     try:
         if question is not None:
             try:
-                if admitted is None:
+                if asked is None:
                     ask = core.ask
                     admitted = await core.execute(question) if ask is None else ask(question)
                 if admitted[0] or admitted[1]:
@@ -173,10 +176,9 @@ async def _let_out(core: Core, call: Call, question: Admission, first: Admitted)
     raise call.out_of_time()
 
 
-def _refused(core: Core, call: Call, admitted: Admitted | None, error: BaseException) -> Ending:
+def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -> Ending:
     """The end of an attempt that was not let out; an interruption goes on."""
-    if admitted is not None:
-        withdraw(core, call.plan.gates, admitted)
+    withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):
         raise error
     error.__cause__ = error.__cause__ or call.last

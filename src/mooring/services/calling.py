@@ -113,7 +113,9 @@ class Calling:
         Raises:
             ConnectorError: the call did not give its answer; the class says why.
         """
-        call = self._begin(service, tenant, endpoint, timeout, request_id, request)
+        call = self._begin(
+            service, tenant, endpoint, timeout=timeout, request_id=request_id, request=request
+        )
         try:
             once, step = self._exchange(call, request, idempotency_key)
         except ConnectorError as error:
@@ -182,7 +184,9 @@ class Calling:
         headers: a body that breaks off is not asked for again. Neither transforms of responses nor
         a fallback apply.
         """
-        call = self._begin(service, tenant, endpoint, timeout, request_id, request)
+        call = self._begin(
+            service, tenant, endpoint, timeout=timeout, request_id=request_id, request=request
+        )
         try:
             call.repeatable = _is_repeatable(call.plan, request)
             streaming = Streaming(self.core, call, request)
@@ -210,7 +214,7 @@ class Calling:
         request_id: str | None = None,
     ) -> Ending:
         """Protect any call: how it ended, as a value."""
-        call = self._begin(service, tenant, endpoint, timeout, request_id)
+        call = self._begin(service, tenant, endpoint, timeout=timeout, request_id=request_id)
         single = None
         if idempotency_key is not None:
             try:
@@ -349,6 +353,7 @@ class Calling:
         service: str,
         tenant: str | None,
         endpoint: str | None,
+        *,
         timeout: float | None,
         request_id: str | None,
         request: Any = _NOTHING,  # noqa: ANN401 - not yet checked

@@ -145,7 +145,8 @@ class Stream:
 
 async def _some(incoming: AsyncIncoming) -> bytes:
     """The beginning of a failure's body: enough to see what the vendor says."""
-    pieces, size = [], 0
+    pieces: list[bytes] = []
+    size = 0
     while size < _ERROR_BODY and (piece := await incoming.read()):
         pieces.append(piece)
         size += len(piece)
