@@ -1,18 +1,77 @@
 """What the conformance kits are written with."""
 
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
 import pytest
 
-from mooring.testing.checks import name_of, require
+from mooring.testing.checks import blocking, in_thread, name_of, patience, require, soon
+from mooring.testing.checks import waiting_at_most as at_most
 
 
 def test_a_check_is_named_by_its_function() -> None:
     """A report shows the function's name."""
-    assert "test_a_check_is_named_by_its_function" == name_of(test_a_check_is_named_by_its_function)
+    assert "require" == name_of(require)
 
 
 def test_a_broken_rule_is_a_sentence() -> None:
     """What does not hold fails with the sentence given; what holds passes."""
-    require([1], "Never said.")
+    require([1], "Never said")
 
     with pytest.raises(AssertionError, match="Said once"):
-        require([], "Said once.")
+        require([], "Said once")
+
+
+def test_patience_ends() -> None:
+    """What never happens fails with the sentence given, as soon as was asked for."""
+    start = time.monotonic()
+    with at_most(0.001), pytest.raises(AssertionError, match="Never came"):
+        asyncio.run(soon(asyncio.sleep(60), "Never came"))
+
+    assert time.monotonic() - start < patience() == 20.0
+
+
+def test_a_call_in_a_thread_answers_or_raises() -> None:
+    """A call that blocks runs elsewhere, and its answer or exception comes here."""
+    assert threading.get_ident() != asyncio.run(in_thread(threading.get_ident))
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(in_thread(lambda: 1 // 0))
+
+
+def _until_alone(threads: int) -> None:
+    end = time.monotonic() + 20
+    while threading.active_count() > threads and time.monotonic() < end:
+        time.sleep(0.000_5)
+
+
+@pytest.mark.parametrize("divisor", [0, 1])
+def test_an_answer_nobody_waits_for_is_dropped(divisor: int) -> None:
+    """A call that answers or raises after its caller has gone disturbs nobody."""
+
+    async def leave() -> None:
+        gate = threading.Event()
+        late = asyncio.ensure_future(in_thread(lambda: 1 // divisor * gate.wait(20)))
+        await asyncio.sleep(0)
+        late.cancel()
+        gate.set()
+        await asyncio.to_thread(_until_alone, before + 1)
+        await asyncio.sleep(0)
+
+    before = threading.active_count()
+    asyncio.run(leave())
+
+
+def test_a_check_is_put_to_a_plain_adapter() -> None:
+    """The check keeps its name, and meets the adapter as it was lifted."""
+    seen: list[int] = []
+
+    async def a_check(factory: Callable[[], int]) -> None:
+        """Look at what the factory makes."""
+        seen.append(factory())
+
+    plain = blocking(a_check, lambda number: number + 1)
+    plain(int)
+
+    assert ("a_check", [1]) == (name_of(plain), seen)

@@ -72,7 +72,7 @@ class _Flag:
         self._event = threading.Event()
         self.set = self._event.set
         self.is_set = self._event.is_set
-        self._long = patience()
+        self._long = patience() / 8
 
     async def wait(self) -> bool:
         """Wait until it is true, or for so long that it never will be."""
@@ -131,6 +131,7 @@ class _Visit:
             if self._inside == self._expected:
                 self._full.set()
         met = await self._full.wait()
+        await asyncio.sleep(0.001)  # long enough to be seen by one who should not be here
         with self._guard:
             self._inside -= 1
         return met

@@ -1,0 +1,152 @@
+"""The conformance kit of gathering notices what is wrong."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import pytest
+
+from mooring.adapters.gather_async import AsyncioGather
+from mooring.testing import gather_conformance as kit
+from mooring.testing.checks import waiting_at_most
+
+Item = TypeVar("Item")
+
+
+class _Shuffled(AsyncioGather):
+    """Returns results as they come."""
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        tasks = map(asyncio.ensure_future, [step() for step in steps])
+        return [await task for task in asyncio.as_completed(tasks)]
+
+
+class _Inventive(AsyncioGather):
+    """Makes up a result where there is none."""
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        return [*await super().every(steps, at_once=at_once), 0]  # type: ignore[list-item]
+
+
+class _Unbounded(AsyncioGather):
+    """Runs all at once."""
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        return await super().every(steps, at_once=len(steps))
+
+
+class _Serial(AsyncioGather):
+    """Runs one after another, in the caller's own context."""
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        return [await step() for step in steps]
+
+    async def first(
+        self,
+        steps: Sequence[Callable[[], Awaitable[Item]]],
+        /,
+        *,
+        stagger: float,
+        good: Callable[[Item], bool],
+    ) -> Item:
+        *others, last = steps
+        for step in others:
+            result = await step()
+            if good(result):
+                return result
+        return await last()
+
+
+class _Eager(AsyncioGather):
+    """Starts all steps of a race at once."""
+
+    async def first(
+        self,
+        steps: Sequence[Callable[[], Awaitable[Item]]],
+        /,
+        *,
+        stagger: float,
+        good: Callable[[Item], bool],
+    ) -> Item:
+        return await super().first(steps, stagger=0, good=good)
+
+
+class _Lenient(AsyncioGather):
+    """Takes any result for a good one."""
+
+    async def first(
+        self,
+        steps: Sequence[Callable[[], Awaitable[Item]]],
+        /,
+        *,
+        stagger: float,
+        good: Callable[[Item], bool],
+    ) -> Item:
+        return await super().first(steps, stagger=stagger, good=lambda _: True)
+
+
+class _Detached(AsyncioGather):
+    """Lets steps go on when nobody waits for them."""
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        return await asyncio.shield(super().every(steps, at_once=at_once))
+
+    async def first(
+        self,
+        steps: Sequence[Callable[[], Awaitable[Item]]],
+        /,
+        *,
+        stagger: float,
+        good: Callable[[Item], bool],
+    ) -> Item:
+        shielded = [lambda step=step: asyncio.shield(step()) for step in steps]
+        return await super().first(shielded, stagger=stagger, good=good)
+
+
+class _Stubborn(AsyncioGather):
+    """Takes a cancellation for a result."""
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        try:
+            return await super().every(steps, at_once=at_once)
+        except asyncio.CancelledError:
+            return []
+
+
+@pytest.mark.parametrize(
+    "check, wrong, sentence",
+    [
+        (kit.results_come_in_the_order_of_the_steps, _Shuffled, r"in the order \[3, 2, 1, 0\]"),
+        (kit.nothing_comes_of_nothing, _Inventive, r"\[0\] came of it"),
+        (kit.steps_run_at_once, _Unbounded, "2 steps ran at once, where 1 may"),
+        (kit.steps_run_at_once, _Serial, "2 steps did not run at once"),
+        (kit.steps_see_the_context, _Serial, "saw the context"),
+        (kit.the_first_good_result_is_enough, _Eager, "where .* were needed"),
+        (kit.the_first_good_result_is_enough, _Lenient, "Step 1 was good, and 0"),
+        (kit.without_a_good_result_the_last_is_returned, _Lenient, "returned as 0"),
+        (kit.a_slow_step_is_overtaken, _Serial, "was not overtaken"),
+        (kit.a_slow_step_is_overtaken, _Eager, "started, where two|had its time"),
+        (kit.a_slow_good_result_beats_a_fast_bad_one, _Lenient, "given up for a bad result"),
+        (kit.a_cancelled_caller_cancels_every_step, _Detached, "`every` left a step behind"),
+        (kit.a_cancelled_caller_cancels_every_step, _Stubborn, "`every` swallowed"),
+        (kit.losers_have_ended, _Detached, "goes on"),
+    ],
+)
+def test_notices_a_wrong_gatherer(
+    check: kit.AsyncCheck, wrong: Callable[[], AsyncioGather], sentence: str
+) -> None:
+    """One that is wrong in one way does not pass the check for that."""
+    with waiting_at_most(0.4), pytest.raises(AssertionError, match=sentence):
+        asyncio.run(check(wrong))

@@ -1,0 +1,203 @@
+"""The conformance kit of locks notices what is wrong."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from mooring.adapters.locks import ThreadLocks
+from mooring.adapters.locks_async import AsyncioLocks
+from mooring.testing import locks_conformance as kit
+from mooring.testing.checks import waiting_at_most
+
+
+class _AllIn(AsyncioLocks):
+    """Lets everybody in."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        return True
+
+
+class _NobodyIn(AsyncioLocks):
+    """Lets nobody in."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        return False
+
+
+class _OneName(AsyncioLocks):
+    """Knows one name only."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        return await super().acquire("", holder, places=places, queue=queue, timeout=timeout)
+
+    def release(self, name: str, holder: object, /) -> None:
+        super().release("", holder)
+
+
+class _OneHolder(AsyncioLocks):
+    """Does not ask who gives a place back."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        inside = await super().acquire(name, holder, places=places, queue=queue, timeout=timeout)
+        self._inside = holder if inside else self._inside
+        return inside
+
+    def release(self, name: str, holder: object, /) -> None:
+        super().release(name, self._inside)
+
+    _inside: object = None
+
+
+class _Patient(AsyncioLocks):
+    """Lets everybody wait, whatever they say."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        return await super().acquire(name, holder, places=places, queue=99, timeout=timeout + 1)
+
+
+class _Roomy(AsyncioLocks):
+    """Lets more callers wait than it is told."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        return await super().acquire(name, holder, places=places, queue=99, timeout=timeout)
+
+
+class _Hasty(AsyncioLocks):
+    """Loses patience before its callers do."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        return await super().acquire(name, holder, places=places, queue=queue, timeout=timeout / 4)
+
+
+class _Unqueued(AsyncioLocks):
+    """Has no line, but lets callers come again and again."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        end = asyncio.get_running_loop().time() + timeout
+        while not await super().acquire(name, holder, places=places, queue=0, timeout=0):
+            if asyncio.get_running_loop().time() >= end:
+                return False
+            await asyncio.sleep(0.000_5)
+        return True
+
+
+class _Crowded(AsyncioLocks):
+    """Lets newcomers in beside those who wait."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        crowded = self._waited and not queue
+        self._waited = queue > 0
+        return crowded or await super().acquire(
+            name, holder, places=places, queue=queue, timeout=timeout
+        )
+
+    _waited = False
+
+
+class _Lifo(AsyncioLocks):
+    """Serves the last first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line: list[asyncio.Future[bool]] = []
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        if queue != 99:  # who does not come to stay
+            return await super().acquire(
+                name, holder, places=places, queue=queue - len(self._line), timeout=timeout
+            )
+        self._line.append(asyncio.get_running_loop().create_future())
+        return await self._line[-1]
+
+    def release(self, name: str, holder: object, /) -> None:
+        self._line.pop().set_result(True)
+
+
+class _Clinging(AsyncioLocks):
+    """Keeps those in line who have left."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        waiting = super().acquire(name, holder, places=places, queue=queue, timeout=1)
+        self._waiting = asyncio.ensure_future(waiting)
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._waiting), timeout)
+        except TimeoutError:
+            return False
+
+
+class _Stubborn(AsyncioLocks):
+    """Takes a cancellation for a refusal."""
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        try:
+            return await super().acquire(name, holder, places=places, queue=queue, timeout=timeout)
+        except asyncio.CancelledError:
+            return False
+
+
+@pytest.mark.parametrize(
+    "check, wrong, sentence",
+    [
+        (kit.there_are_as_many_places_as_told, _AllIn, "A fourth caller got"),
+        (kit.there_are_as_many_places_as_told, _NobodyIn, "one was not given"),
+        (kit.names_are_apart, _OneName, "held by 'a'"),
+        (kit.only_a_holder_gives_back, _OneHolder, "who had none"),
+        (kit.nobody_waits_without_time_or_line, _Patient, "Waited, with a line of 9 and 0"),
+        (kit.a_wait_is_as_long_as_told, _Hasty, "before its time"),
+        (kit.a_full_line_refuses_at_once, _Roomy, "could wait did not"),
+        (kit.first_come_first_served, _Unqueued, "could wait did not"),
+        (kit.first_come_first_served, _Lifo, "waited longer"),
+        (kit.nobody_overtakes, _Crowded, "A newcomer got"),
+        (kit.who_waited_in_vain_is_passed_over, _Clinging, "let in before another"),
+        (kit.nobody_is_lost, _AllIn, "in two places at once"),
+        (kit.nobody_is_lost, _NobodyIn, "Only 0 were served"),
+        (kit.a_cancelled_waiter_holds_nothing, _Stubborn, "was swallowed"),
+        (kit.a_cancelled_waiter_holds_nothing, _Clinging, "was not let in"),
+        (kit.a_place_given_to_the_cancelled_goes_on, _Clinging, "held by nobody"),
+    ],
+)
+def test_notices_wrong_locks(
+    check: kit.AsyncCheck, wrong: Callable[[], AsyncioLocks], sentence: str
+) -> None:
+    """Locks that are wrong in one way do not pass the check for that."""
+    with waiting_at_most(0.2), pytest.raises(AssertionError, match=sentence):
+        asyncio.run(check(wrong))
+
+
+class _Closed(ThreadLocks):
+    def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        """Let nobody in."""
+        return False
+
+
+def test_notices_that_threads_are_refused() -> None:
+    """Threads that have the time to wait must be let in."""
+    with pytest.raises(AssertionError, match="was not let in"):
+        kit.threads_never_crowd(_Closed)
