@@ -1,0 +1,93 @@
+"""The pictures of states are drawn from the tables that decide, and leave nothing out."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from mooring.domain.circuit import TRANSITIONS
+from mooring.domain.idempotency import TABLE
+from tools import diagrams
+
+SVG = "{http://www.w3.org/2000/svg}"
+TABLES = {
+    "diagrams/circuit.svg": (diagrams.circuit_rows(), len(TRANSITIONS)),
+    "diagrams/idempotency.svg": (diagrams.idempotency_rows(), len(TABLE)),
+}
+
+
+def _drawn(path: str) -> ET.Element:
+    return ET.fromstring(diagrams.pictures()[path])  # noqa: S314 - our own
+
+
+def _texts(picture: ET.Element, kinds: str) -> list[str]:
+    return [
+        text.text or ""
+        for text in picture.iter(f"{SVG}text")
+        if re.fullmatch(kinds, text.attrib["class"])
+    ]
+
+
+def test_every_picture_is_checked() -> None:
+    """The tests below look at each picture there is."""
+    assert TABLES.keys() == diagrams.pictures().keys()
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_every_row_is_drawn(path: str) -> None:
+    """Each row of the table is an arrow with its event, in the order of the table."""
+    rows, number = TABLES[path]
+    picture = _drawn(path)
+    arrows = [found for found in picture.iter(f"{SVG}path") if found.attrib["class"] == "arrow"]
+
+    assert number == len(rows) == len(arrows)
+    assert " ".join(row.event for row in rows) == " ".join(_texts(picture, "word|beside"))
+    assert [row.verdict for row in rows if row.verdict] == _texts(picture, "verdict")
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_every_arrow_joins_its_states(path: str) -> None:
+    """An arrow begins at the column of its state and points at that of the next one."""
+    rows, _ = TABLES[path]
+    picture = _drawn(path)
+    columns = {
+        text.text: int(text.attrib["x"])
+        for text in picture.iter(f"{SVG}text")
+        if text.attrib["class"] == "name"
+    }
+    begins, ends = (
+        [
+            int(re.findall(r"M(\d+)", found.attrib["d"])[0])
+            for found in picture.iter(f"{SVG}path")
+            if found.attrib["class"] == kind
+        ]
+        for kind in ("arrow", "tip")
+    )
+
+    assert [columns[row.state] for row in rows] == begins
+    assert [columns[row.then] for row in rows] == ends
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_a_picture_is_told_in_words(path: str) -> None:
+    """Whoever cannot see a picture is told every row of it."""
+    rows, _ = TABLES[path]
+    told = _drawn(path).findtext(f"{SVG}desc") or ""
+
+    for row in rows:
+        assert f"{row.state}: {row.event} → {row.then}" in told
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_a_picture_fetches_nothing(path: str) -> None:
+    """A picture refers to nothing outside itself."""
+    assert re.findall(r"href|url\(|@import|<image", diagrams.pictures()[path]) == []
+
+
+def test_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script writes each picture to the folder it is given."""
+    diagrams.main(tmp_path)
+
+    assert set(TABLES) == {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")}
+    assert len(TABLES) == len(capsys.readouterr().out.splitlines())

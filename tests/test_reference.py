@@ -1,0 +1,99 @@
+"""The reference says everything that the docstrings say, about everything that is public."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import mooring
+from tools import reference
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module", name="written")
+def _written() -> dict[str, str]:
+    """Every page of the reference."""
+    return reference.pages()
+
+
+def _headings(written: dict[str, str]) -> Counter[str]:
+    return Counter(
+        heading
+        for text in written.values()
+        for heading in re.findall(r"^## (\S+)$", text, re.MULTILINE)
+    )
+
+
+def test_every_export_is_described_once(written: dict[str, str]) -> None:
+    """Each public name has one place in the reference."""
+    counted = _headings(written)
+
+    assert dict.fromkeys(mooring.__all__, 1) == {name: counted[name] for name in mooring.__all__}
+
+
+def test_nothing_is_described_twice(written: dict[str, str]) -> None:
+    """A name stands on one page only."""
+    assert {} == {name: times for name, times in _headings(written).items() if times > 1}
+
+
+def test_every_page_is_in_the_navigation(written: dict[str, str]) -> None:
+    """The site leads to each page of the reference."""
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+
+    assert [] == [path for path in written if path not in navigation]
+
+
+def test_every_attribute_is_described(written: dict[str, str]) -> None:
+    """What can be configured is listed, with its default."""
+    text = written["reference/protections.md"]
+
+    for kind in (mooring.RetryPolicy, mooring.CircuitBreakerConfig, mooring.RetryBudget):
+        for field in attrs.fields(kind):
+            assert f"    {field.name}: " in text
+            assert f"`{field.name}`" in text
+
+
+def test_signatures_are_shown_as_they_are_written(written: dict[str, str]) -> None:
+    """A signature shows names, defaults and what is given by keyword only."""
+    text = written["reference/calling.md"]
+
+    assert (
+        "set_circuit(\n    service: str,\n    state: CircuitState,\n    *,\n"
+        "    tenant: str | None = None,\n    endpoint: str | None = None\n) -> None"
+    ) in text
+
+
+def test_errors_speak_for_themselves() -> None:
+    """The page on troubleshooting gets docstring and remedy under the heading of each error."""
+    text = reference.with_error_facts("# Page\n\n## BulkheadFull\n\nAdvice.\n\n## Other\n")
+
+    assert mooring.BulkheadFull.default_remedy in text
+    assert text.index("What happened") < text.index("Advice.") < text.index("## Other")
+    assert "What happened" not in text[text.index("## Other") :]
+
+
+def test_pages_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script writes each page to the folder it is given."""
+    reference.main(tmp_path)
+
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.md")}
+    assert set(capsys.readouterr().out.split()) == {str(tmp_path / path) for path in found}
+    assert reference.pages().keys() == found
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    """The whole site builds without a warning, its links and anchors included."""
+    config: Any = pytest.importorskip("mkdocs.config", reason="mkdocs is for development only")
+    build: Any = pytest.importorskip("mkdocs.commands.build")
+
+    build.build(config.load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(tmp_path)))
+
+    assert (tmp_path / "diagrams" / "circuit.svg").is_file()
+    assert "Correct the configuration." in (tmp_path / "troubleshooting.html").read_text("utf-8")
+    for page in tmp_path.rglob("*.html"):
+        fetched = re.findall(r"<(?:script|link|img)\b[^>]*=.https?:[^>]*>", page.read_text("utf-8"))
+        assert [] == fetched

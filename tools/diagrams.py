@@ -1,0 +1,183 @@
+"""Draw the state tables as SVG, for the documentation.
+
+The tables are the ones that the code decides by, so a picture cannot fall behind. Each state is a
+column, each row of a table an arrow from its state to the next one. Nothing is fetched and nothing
+is installed for it: the pictures are made of text.
+
+As a hook of mkdocs this adds the pictures to the site; `python -m tools.diagrams FOLDER` writes
+them to a folder.
+"""
+
+import sys
+import textwrap
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from mooring.domain.circuit import TRANSITIONS
+from mooring.domain.idempotency import TABLE
+
+COLUMN: Final = 150
+HEAD: Final = 46
+LINE: Final = 15
+GAP: Final = 16
+EDGE: Final = 80
+LOOP: Final = 22
+PILL: Final = 110
+CHARACTER: Final = 6.4
+"""How wide a letter of the labels is, about."""
+
+
+class Row(NamedTuple):
+    """One row of a table: an arrow."""
+
+    state: str
+    event: str
+    then: str
+    verdict: str = ""
+
+
+def circuit_rows() -> list[Row]:
+    """What a circuit does by itself."""
+    return [Row(_named(a.value), event, _named(b.value)) for a, event, b in TRANSITIONS]
+
+
+def idempotency_rows() -> list[Row]:
+    """What a claim of a key meets."""
+    return [Row(state, event, then, _named(verdict.value)) for state, event, then, verdict in TABLE]
+
+
+def _named(value: str) -> str:
+    return value.replace("_", " ")
+
+
+def draw(title: str, rows: Iterable[Row]) -> str:
+    """The table as an SVG."""
+    rows = list(rows)
+    states = list(dict.fromkeys(state for row in rows for state in (row.state, row.then)))
+    centre = {state: EDGE + COLUMN * number for number, state in enumerate(states)}
+    judged = any(row.verdict for row in rows)
+    width = centre[states[-1]] + EDGE + (PILL if judged else 0)
+
+    arrows: list[str] = []
+    y = HEAD + GAP
+    for row in rows:
+        here, there = centre[row.state], centre[row.then]
+        room = COLUMN - LOOP - GAP if here == there else abs(there - here) - GAP
+        words = textwrap.wrap(row.event, max(8, int(room / CHARACTER)))
+        y += LINE * len(words)
+        arrows.append(_loop(here, y, words) if here == there else _arrow(here, there, y, words))
+        if row.verdict:
+            arrows.append(_pill(width - PILL + 4, y, row.verdict))
+        y += GAP + (LINE if here == there else 0)
+    lines = [
+        f'<line class="life" x1="{x}" y1="{HEAD}" x2="{x}" y2="{y}"/>' for x in centre.values()
+    ]
+    boxes = [_box(x, state) for state, x in centre.items()]
+    said = "; ".join(
+        f"{row.state}: {row.event} → {row.then}" + (f" ({row.verdict})" if row.verdict else "")
+        for row in rows
+    )
+    size = f'width="{width}" height="{y + GAP}"'
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y + GAP}" {size}>',
+            f"<title>{escape(title)}</title>",
+            f"<desc>{escape(said)}</desc>",
+            _STYLE,
+            f'<rect class="paper" {size}/>',
+            *lines,
+            *boxes,
+            *arrows,
+            "</svg>\n",
+        )
+    )
+
+
+_STYLE: Final = """<style>
+text { font: 12px sans-serif; fill: #222 }
+.paper { fill: #fff }
+.life { stroke: #bbb; stroke-dasharray: 3 4 }
+.box { fill: #eef3f8; stroke: #4a6785 }
+.name { font-weight: bold; text-anchor: middle }
+.arrow { stroke: #4a6785; stroke-width: 1.5; fill: none }
+.tip { fill: #4a6785 }
+.word { text-anchor: middle; paint-order: stroke; stroke: #fff; stroke-width: 4px }
+.beside { paint-order: stroke; stroke: #fff; stroke-width: 4px }
+.pill { fill: #f3eee2; stroke: #9a8a5a }
+.verdict { text-anchor: middle }
+</style>"""
+
+
+def _box(x: int, name: str) -> str:
+    half = COLUMN // 2 - 8
+    return (
+        f'<rect class="box" x="{x - half}" y="8" width="{2 * half}" height="{HEAD - 12}" rx="6"/>'
+        f'<text class="name" x="{x}" y="{HEAD // 2 + 6}">{escape(name)}</text>'
+    )
+
+
+def _arrow(here: int, there: int, y: int, words: list[str]) -> str:
+    side = 1 if there > here else -1
+    middle = (here + there) // 2
+    text = "".join(
+        f'<text class="word" x="{middle}" y="{y - 5 - LINE * (len(words) - 1 - number)}">'
+        f"{escape(word)}</text>"
+        for number, word in enumerate(words)
+    )
+    return (
+        f'<path class="arrow" d="M{here} {y}H{there - 8 * side}"/>'
+        f'<path class="tip" d="M{there} {y}l{-9 * side} -4v8z"/>{text}'
+    )
+
+
+def _loop(x: int, y: int, words: list[str]) -> str:
+    top = y - LINE // 2
+    first = y + 4 - 7 * (len(words) - 1)
+    text = "".join(
+        f'<text class="beside" x="{x + LOOP + 6}" y="{first + LINE * number}">{escape(word)}</text>'
+        for number, word in enumerate(words)
+    )
+    return (
+        f'<path class="arrow" d="M{x} {top}h{LOOP - 6}q6 0 6 6v4q0 6 -6 6h{-(LOOP - 14)}"/>'
+        f'<path class="tip" d="M{x} {top + 16}l9 -4v8z"/>{text}'
+    )
+
+
+def _pill(x: int, y: int, verdict: str) -> str:
+    wide = PILL - 12
+    return (
+        f'<rect class="pill" x="{x}" y="{y - 14}" width="{wide}" height="20" rx="10"/>'
+        f'<text class="verdict" x="{x + wide // 2}" y="{y}">{escape(verdict)}</text>'
+    )
+
+
+def pictures() -> dict[str, str]:
+    """Every picture, by its path in the site."""
+    return {
+        "diagrams/circuit.svg": draw("What a circuit does by itself", circuit_rows()),
+        "diagrams/idempotency.svg": draw("What a claim of a key meets", idempotency_rows()),
+    }
+
+
+def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
+    """Add the pictures to the site: the hook that mkdocs calls."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
+
+    for path, svg in pictures().items():
+        files.append(File.generated(config, path, content=svg))
+    return files
+
+
+def main(folder: Path) -> None:
+    """Write every picture below `folder`."""
+    for path, svg in pictures().items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(svg, encoding="utf-8")
+        print(target)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/diagrams"))
