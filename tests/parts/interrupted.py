@@ -27,9 +27,12 @@ class Interrupted(KeyboardInterrupt):
     """What the signal handler raises."""
 
 
-def at(point: int, action: Callable[[], object]) -> bool:
-    """Run `action`, interrupted at this point; tell whether there is such a point."""
-    points = _Points(point)
+def at(point: int, action: Callable[[], object], look: Callable[[], object] = lambda: None) -> bool:
+    """Run `action`, interrupted at this point; tell whether there is such a point.
+
+    `look` is called just before the interruption.
+    """
+    points = _Points(point, look)
     before = sys.gettrace()
     sys.settrace(points.trace)
     try:
@@ -45,7 +48,8 @@ def at(point: int, action: Callable[[], object]) -> bool:
 class _Points:
     """Counts the points of what runs, and raises at one of them."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, look: Callable[[], object]) -> None:
+        self._look = look
         self._left = at
         self.struck = False
         self._last: dict[FrameType, int] = {}
@@ -82,6 +86,7 @@ class _Points:
         self._left -= 1
         if self._left == -1:
             self.struck = True
+            self._look()
             raise Interrupted
 
 

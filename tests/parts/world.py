@@ -6,14 +6,14 @@ import asyncio
 import functools
 import threading
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
-from math import ceil
+from datetime import UTC, datetime
 from typing import Any
 
 from mooring.adapters.memory import MemoryStorage
 from mooring.domain.events import Event
 from mooring.domain.state import Command
 from mooring.errors import StorageUnavailable
+from mooring.testing.clock import VirtualClock, nanoseconds
 
 PATIENCE = 10.0
 START = datetime(2031, 5, 6, tzinfo=UTC)
@@ -23,21 +23,12 @@ class Broken(Exception):
     """What is called does not work."""
 
 
-class Clock:
+class Clock(VirtualClock):
     """Time that moves only when somebody sleeps, or when it is told to."""
 
     def __init__(self) -> None:
-        self._now = 0
+        super().__init__(START)
         self.slept: list[float] = []
-
-    def nanoseconds(self) -> int:
-        return self._now
-
-    def utc(self) -> datetime:
-        return START + timedelta(microseconds=self._now / 1_000)
-
-    def advance(self, seconds: float) -> None:
-        self._now += ceil(round(seconds * 1e9, 3))
 
     def sleep(self, seconds: float, /) -> None:
         self.slept.append(seconds)
@@ -59,37 +50,22 @@ class StandingClock(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self._moved = threading.Condition()
+        self._changed = threading.Condition()
         self._asleep = 0
 
-    def advance(self, seconds: float) -> None:
-        with self._moved:
-            super().advance(seconds)
-            self._moved.notify_all()
-
     def sleep(self, seconds: float, /) -> None:
-        with self._moved:
-            end = self._now + ceil(seconds * 1e9)
+        woken = threading.Event()
+        with self._changed:
+            self.ring_at(self.nanoseconds() + nanoseconds(seconds), woken.set)
             self._asleep += 1
-            self._moved.notify_all()
-            assert self._moved.wait_for(lambda: self._now >= end, PATIENCE)
+            self._changed.notify_all()
+        assert woken.wait(PATIENCE)
+        with self._changed:
             self._asleep -= 1
 
     def until_asleep(self, sleepers: int) -> None:
-        with self._moved:
-            assert self._moved.wait_for(lambda: self._asleep == sleepers, PATIENCE)
-
-
-class StandingSleeper:
-    """The same for tasks."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    async def sleep(self, seconds: float, /) -> None:
-        end = self._clock.nanoseconds() + ceil(seconds * 1e9)
-        while self._clock.nanoseconds() < end:  # noqa: ASYNC110 - the test looks on in between
-            await asyncio.sleep(0)
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._asleep == sleepers, PATIENCE)
 
 
 class PlainStore:

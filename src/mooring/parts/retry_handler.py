@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from mooring._bridge import is_async, run_now, step_later, step_now, value_of
+from mooring.domain.events import RetryScheduled
 from mooring.domain.retry import Again, RetryPolicy, decide
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
@@ -14,12 +16,12 @@ from mooring.services.attempts import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import timedelta
     from types import TracebackType
 
     from mooring.ports.chance import Randomness
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.observer import Observer
+    from mooring.services.attempts import Ending
     from mooring.services.call import Call
     from mooring.services.core import Core
 
@@ -74,12 +76,14 @@ class RetryHandler(Part):
         if is_async(function):
             return self._call_later(bound)  # type: ignore[return-value]  # it is R
         core = self._now
-        value: R = value_of(run_now(attempt(core, self._begin(core), step_now(bound))))
+        call = self._begin(core)
+        value: R = value_of(_signed(core, call, run_now(attempt(core, call, step_now(bound)))))
         return value
 
     async def _call_later(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
         core = self._later
-        return value_of(await attempt(core, self._begin(core), step_later(function)))
+        call = self._begin(core)
+        return value_of(_signed(core, call, await attempt(core, call, step_later(function))))
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it is retried."""
@@ -92,6 +96,12 @@ class RetryHandler(Part):
         return AsyncAttempts(self._later, self._begin(self._later))
 
 
+def _signed(core: Core, call: Call, ending: Ending) -> Ending:
+    if isinstance(ending[1], ConnectorError):
+        call.sign(core, ending[1])
+    return ending
+
+
 class _Loop:
     """The attempts of one loop, and what the last one's body came to."""
 
@@ -100,33 +110,49 @@ class _Loop:
         self._call = call
         self._again = True
         self._pause = 0.0
-        self._previous = 0.0
 
     def _next(self) -> Attempt:
+        call = self._call
+        if call.attempts and call.remaining(self._core) <= 0:
+            late = call.out_of_time(call.last)
+            call.sign(self._core, late)
+            raise late
         self._again = False
-        self._call.attempts += 1
-        return Attempt(self, self._call.attempts)
+        call.attempts += 1
+        return Attempt(self, call.attempts)
 
     def judge(self, error: Exception) -> bool:
         """Whether the loop goes on after `error`."""
         call, core = self._call, self._core
+        told = error.retry_at if isinstance(error, ConnectorError) else None
         decision = decide(
             call.plan.retry,
             error,
             attempt=call.attempts,
             repeatable=True,
-            retry_after=None,
+            retry_after=None if told is None else max(0.0, (told - core.utc()).total_seconds()),
             remaining=call.remaining(core) / 1e9,
-            previous=self._previous,
+            previous=self._pause,
             draw=core.fraction(),
         )
-        if not isinstance(decision, Again):
-            if isinstance(error, ConnectorError):
-                call.sign(core, error)
-            return False
-        self._again = True
-        self._pause = self._previous = decision.delay
-        return True
+        if isinstance(decision, Again):
+            self._again = True
+            self._pause = decision.delay
+            call.last = error
+            if core.observers:
+                core.tell(
+                    RetryScheduled(
+                        **call.told(core),
+                        attempt=call.attempts,
+                        delay=decision.delay,
+                        error=type(error).__name__,
+                    )
+                )
+        elif isinstance(error, ConnectorError):
+            if decision.retry_after is not None:
+                error.retry_at = core.utc() + timedelta(seconds=decision.retry_after)
+            call.sign(core, error)
+        return self._again
 
 
 class Attempts(_Loop):

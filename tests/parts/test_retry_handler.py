@@ -1,0 +1,463 @@
+"""Retrying on its own."""
+
+import asyncio
+import functools
+import inspect
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Backoff,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectionFailed,
+    DeadlineExceeded,
+    Jitter,
+    RateLimitExceeded,
+    RetryHandler,
+    RetryPolicy,
+    VendorRejected,
+)
+from tests.parts import interrupted
+from tests.parts.world import (
+    PATIENCE,
+    START,
+    AsyncSleeper,
+    Broken,
+    Clock,
+    Seen,
+    called,
+    called_later,
+    crowd,
+    decorated,
+    decorated_later,
+    later,
+    run,
+)
+
+
+def looped(retry: RetryHandler, function: Callable[[], object]) -> object:
+    """Call a function in a loop."""
+    for attempt in retry:
+        with attempt:
+            return function()
+    raise AssertionError("the loop ended with neither an answer nor an error")
+
+
+def looped_later(retry: RetryHandler, function: Callable[[], object]) -> object:
+    """Call a function in an asynchronous loop."""
+
+    async def loop() -> object:
+        async for attempt in retry:
+            with attempt:
+                return function()
+        raise AssertionError("the loop ended with neither an answer nor an error")
+
+    return run(loop())
+
+
+PLAIN = (called, decorated, looped)
+AWAITED = (called_later, decorated_later, looped_later)
+EVERY_USE = pytest.mark.parametrize("use", [*PLAIN, *AWAITED], ids=lambda use: use.__name__)
+STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
+
+
+def handler(clock: Clock, policy: RetryPolicy | None = STEADY, **options: Any) -> RetryHandler:
+    """A handler whose pauses pass at once."""
+    return RetryHandler(
+        policy, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
+    )
+
+
+class Failing:
+    """A function that ends in these errors, one after another, and then succeeds."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self) -> int:
+        """End in the next way."""
+        self.calls += 1
+        if len(self.errors) >= self.calls:
+            raise self.errors[self.calls - 1]
+        return self.calls
+
+
+@EVERY_USE
+def test_tries_until_it_succeeds(use: Callable[..., Any]) -> None:
+    """What fails twice and then succeeds gives its answer, after two growing pauses."""
+    clock = Clock()
+
+    assert 3 == use(handler(clock), Failing(Broken(), Broken()))
+    assert [1.0, 2.0] == clock.slept
+
+
+@EVERY_USE
+def test_three_attempts_are_three_attempts(use: Callable[..., Any]) -> None:
+    """After the last attempt its error comes out as it is."""
+    errors = [Broken(), Broken(), Broken(), Broken()]
+    function = Failing(*errors)
+
+    with pytest.raises(Broken) as caught:
+        use(handler(Clock()), function)
+
+    assert (errors[2], 3) == (caught.value, function.calls)
+
+
+@EVERY_USE
+def test_success_costs_no_pause(use: Callable[..., Any]) -> None:
+    """What succeeds at once is called once; None is an answer too."""
+    clock = Clock()
+
+    values: list[Any] = [1, None, []]
+    for value in values:
+        assert value is use(handler(clock), functools.partial(lambda given: given, value))
+
+    assert [] == clock.slept
+
+
+@EVERY_USE
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        SystemExit(),
+        TypeError(),
+        VendorRejected("?"),
+        ConfigurationError("?"),
+    ],
+    ids=repr,
+)
+def test_what_makes_no_sense_to_repeat(use: Callable[..., Any], error: BaseException) -> None:
+    """Interruptions, mistakes of the program and final refusals come out at once."""
+    function = Failing(error)
+
+    with pytest.raises(type(error)) as caught:
+        use(handler(Clock()), function)
+
+    assert (error, 1) == (caught.value, function.calls)
+
+
+@EVERY_USE
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
+def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Exception]) -> None:
+    """The end of an iteration comes out as it is, never as something else."""
+    if error is StopIteration and use in AWAITED:
+        error = StopAsyncIteration
+    raised = error()
+
+    with pytest.raises(error) as caught:
+        use(handler(Clock(), RetryPolicy.none()), Failing(raised))
+
+    assert raised is caught.value
+
+
+@EVERY_USE
+@pytest.mark.parametrize(
+    "rule", [Broken, (OSError, Broken), lambda error: "again" in str(error)], ids=repr
+)
+def test_the_policy_says_what_is_repeated(use: Callable[..., Any], rule: Any) -> None:  # noqa: ANN401 - of any kind
+    """Types, or a predicate, say which errors are worth another attempt."""
+    retry = handler(Clock(), RetryPolicy(retry_on=rule))
+
+    assert 2 == use(retry, Failing(Broken("again")))
+    with pytest.raises(KeyError):
+        use(retry, Failing(KeyError("no")))
+
+
+@EVERY_USE
+def test_time_is_shared_by_all_attempts(use: Callable[..., Any]) -> None:
+    """A pause that does not fit the deadline is not made; the last error says when to come back."""
+    clock = Clock()
+    policy = RetryPolicy(9, 1.0, jitter=Jitter.NONE)
+    function = Failing(*(ConnectionFailed("?") for _ in range(9)))
+
+    with pytest.raises(ConnectionFailed) as caught:
+        use(handler(clock, policy, timeout=timedelta(seconds=5), name="v"), function)
+
+    assert ([1.0, 2.0], 3) == (clock.slept, function.calls)
+    error = caught.value
+    assert START + timedelta(seconds=7) == error.retry_at
+    assert ("v", 3) == (error.service, error.attempts)
+    assert error.request_id
+
+
+@EVERY_USE
+def test_a_pause_that_took_too_long_ends_it(use: Callable[..., Any]) -> None:
+    """Who wakes up after the deadline makes no further attempt."""
+
+    class Oversleeping(Clock):
+        def sleep(self, seconds: float, /) -> None:
+            """Sleep for much longer."""
+            super().sleep(seconds + 9)
+
+    function = Failing(Broken(), Broken())
+
+    with pytest.raises(DeadlineExceeded, match=r"5 s has passed") as caught:
+        use(handler(Oversleeping(), timeout=5, name="v"), function)
+
+    assert 1 == function.calls
+    assert ("v", function.errors[0]) == (caught.value.service, caught.value.__cause__)
+
+
+@EVERY_USE
+def test_comes_back_when_it_was_told_to(use: Callable[..., Any]) -> None:
+    """An error that says when to come back is never undercut, nor waited for beyond the cap."""
+    clock = Clock()
+    soon, late = START + timedelta(seconds=20), START + timedelta(seconds=100)
+
+    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=soon)))
+    assert [20.0] == clock.slept
+    with pytest.raises(RateLimitExceeded) as caught:
+        use(handler(clock), Failing(RateLimitExceeded("?", retry_at=late)))
+
+    assert late == caught.value.retry_at
+    assert 2 == use(handler(clock), Failing(RateLimitExceeded("?", retry_at=START)))
+    assert [20.0, 1.0] == clock.slept
+
+
+@EVERY_USE
+def test_waits_for_a_circuit(use: Callable[..., Any]) -> None:
+    """Around a breaker, an attempt comes when the circuit lets a probe through, and not before."""
+    clock = Clock()
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1, open_for=50), clock=clock)
+    function = Failing(Broken())
+
+    with pytest.raises(CircuitBreakerOpen):
+        use(
+            handler(clock, RetryPolicy(2, 1.0, jitter=Jitter.NONE)),
+            lambda: breaker.call(function),
+        )
+    assert 2 == use(handler(clock), lambda: breaker.call(function))
+
+    assert [1.0, 49.0] == clock.slept
+
+
+@EVERY_USE
+def test_tells_what_it_will_do(use: Callable[..., Any]) -> None:
+    """Observers hear of every further attempt before its pause."""
+    seen = Seen()
+
+    use(handler(Clock(), observers=[seen], name="v"), Failing(Broken(), OSError()))
+
+    told = [event for event in seen if type(event).__name__ == "RetryScheduled"]
+    assert [("v", 1, 1.0, "Broken"), ("v", 2, 2.0, "OSError")] == [
+        (event.service, event.attempt, event.delay, event.error)  # type: ignore[attr-defined]
+        for event in told
+    ]
+    assert 1 == len({event.request_id for event in seen})
+
+
+@EVERY_USE
+def test_no_pause_at_all(use: Callable[..., Any]) -> None:
+    """With no delay nobody sleeps."""
+    clock = Clock()
+
+    assert 3 == use(handler(clock, RetryPolicy(base_delay=0)), Failing(Broken(), Broken()))
+    assert [] == clock.slept
+
+
+@pytest.mark.parametrize("backoff", [Backoff.FIXED, Backoff.DECORRELATED])
+def test_spreads_its_pauses(backoff: Backoff) -> None:
+    """A thousand callers at the cap come back at more than nine hundred different times."""
+    clock = Clock()
+    policy = RetryPolicy(2, 5.0, max_delay=5.0, backoff=backoff)
+    if backoff is Backoff.DECORRELATED:
+        policy = RetryPolicy(2, 1.0, max_delay=3.0, backoff=backoff)
+    retry = handler(clock, policy)
+
+    for _ in range(1_000):
+        retry.call(Failing(Broken()))
+
+    assert len(set(clock.slept)) > 900
+
+
+def test_threads_count_apart() -> None:
+    """Threads that share one handler get all their attempts each."""
+    retry = handler(Clock())
+    functions = [Failing(*[Broken()] * number) for number in range(4)] * 5
+
+    def visit(number: int) -> int:
+        return retry.call(Failing(*functions[number].errors))
+
+    ends = crowd(20, visit)
+
+    assert [1, 2, 3, Broken] * 5 == [end if isinstance(end, int) else type(end) for end in ends]
+
+
+def test_tasks_count_apart() -> None:
+    """Tasks that share one handler, as a call, a decorator or a loop, get all their attempts."""
+    retry = RetryHandler(RetryPolicy(base_delay=0))
+
+    async def attempt(function: Failing) -> int:
+        await asyncio.sleep(0)
+        return function()
+
+    async def loop(function: Failing) -> int:
+        async for turn in retry:
+            with turn:
+                return await attempt(function)
+        return 0
+
+    async def all_at_once() -> list[int]:
+        uses: list[Any] = [lambda function: retry.call(attempt, function), retry(attempt), loop] * 5
+        return await asyncio.wait_for(
+            asyncio.gather(*(use(Failing(Broken(), Broken())) for use in uses)), PATIENCE
+        )
+
+    assert [3] * 15 == asyncio.run(all_at_once())
+
+
+def test_a_cancelled_task_is_not_tried_again() -> None:
+    """A cancellation goes through, in an attempt and in a pause."""
+
+    async def cancel(function: Callable[..., Any]) -> None:
+        task = asyncio.ensure_future(RetryHandler().call(function))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(cancel(functools.partial(asyncio.sleep, PATIENCE)))
+    asyncio.run(cancel(later(Failing(Broken()))))
+
+
+def test_passes_arguments_on() -> None:
+    """Every argument reaches the function, whatever it is called."""
+    retry = RetryHandler()
+
+    def tell(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        return args, kwargs
+
+    given: Any = {"self": 3, "function": 4}
+    expected = ((1, 2), given)
+
+    assert expected == retry.call(tell, 1, 2, **given)
+    assert expected == retry(tell)(1, 2, **given)
+    assert expected == run(retry.call(later(tell), 1, 2, **given))
+    assert expected == run(retry(later(tell))(1, 2, **given))
+
+
+def test_decorated_functions_look_the_same() -> None:
+    """A decorated function keeps its name, docstring, signature and colour."""
+    retry = RetryHandler()
+
+    for function in (looped, later(looped)):
+        retried = retry(function)
+        for trait in ("__name__", "__qualname__", "__doc__", "__module__"):
+            assert getattr(function, trait) == getattr(retried, trait)
+        assert inspect.signature(function) == inspect.signature(retried)
+        colour = inspect.iscoroutinefunction
+        assert colour(function) == colour(retried)
+
+
+def generate() -> Iterator[int]:
+    """Give one number."""
+    yield 1
+
+
+async def generate_later() -> AsyncIterator[int]:
+    """Give one number, later."""
+    yield 1
+
+
+@pytest.mark.parametrize("function", [generate, generate_later])
+def test_generators_are_refused(function: Callable[..., Any]) -> None:
+    """A generator's body cannot be repeated, so it is refused by name."""
+    retry = RetryHandler()
+
+    for use in (retry, retry.call):
+        with pytest.raises(ConfigurationError, match="generate"):
+            use(function)
+
+
+def test_colours_are_not_mixed() -> None:
+    """An awaitable where nothing awaits is closed and refused; nothing is tried again."""
+    retry = handler(Clock())
+    coroutines = [later(int)() for _ in range(2)]
+    given = list(coroutines)
+
+    with pytest.raises(ConfigurationError, match="awaitable"):
+        _ = retry.call(coroutines.pop)
+
+    assert [given[0]] == coroutines
+    assert inspect.CORO_CLOSED == inspect.getcoroutinestate(given[1])
+    given[0].close()
+
+    class Liar:
+        calls = 0
+
+        def __call__(self) -> None:
+            self.calls += 1
+
+    liar: Any = Liar()
+    liar.__call__ = later(int)
+    with pytest.raises(ConfigurationError, match="nothing to await"):
+        run(retry.call(liar))
+    assert 1 == liar.calls
+
+
+@pytest.mark.parametrize("use", [looped, looped_later])
+def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
+    """Each turn of a loop knows its number; a loop whose body does not fail ends after one."""
+    retry = handler(Clock())
+    numbers: list[int] = []
+
+    async def loop() -> None:
+        async for attempt in retry:
+            with attempt as entered:
+                numbers.append(entered.number)
+                if entered.number < 3:
+                    raise Broken
+
+    if use is looped_later:
+        run(loop())
+    else:
+        for attempt in retry:
+            with attempt:
+                numbers.append(attempt.number)
+                if attempt.number < 3:
+                    raise Broken
+        numbers.extend(attempt.number for attempt in retry)
+
+    assert [1, 2, 3] == numbers[:3]
+    assert [1] * (use is looped) == numbers[3:]
+
+
+def test_a_loop_that_is_left_is_over() -> None:
+    """A loop may be left in any turn, and another begun."""
+    retry = handler(Clock())
+
+    for _ in range(5):
+        for attempt in retry:
+            with attempt:
+                break
+
+    assert 3 == looped(retry, Failing(Broken(), Broken()))
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("use", [*PLAIN, called_later], ids=lambda use: use.__name__)
+def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
+    """Wherever an interruption strikes, no attempt follows it, and the handler is as before."""
+    retry = handler(Clock())
+
+    for point in itertools.count():
+        function = Failing(Broken())
+        when: list[int] = []
+        tried = functools.partial(use, retry, function)
+        look = functools.partial(lambda to, of: to.append(of.calls), when, function)
+        if not interrupted.at(point, tried, look):
+            assert point > 50
+            break
+        assert [function.calls] == when
+        assert 3 == use(retry, Failing(Broken(), Broken()))
