@@ -1,0 +1,60 @@
+"""The integration log of one process, in memory."""
+
+import asyncio
+
+import pytest
+
+from mooring.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from mooring.domain.integration_log import LogQuery
+from mooring.errors import ConfigurationError, InvalidData
+from mooring.testing import integration_log_conformance as kit
+from mooring.testing.checks import name_of
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """The log in memory keeps the contract of its port."""
+    check(MemoryIntegrationLogger)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck) -> None:
+    """The log in memory keeps the contract of its port when it is awaited."""
+    asyncio.run(check(AsyncMemoryIntegrationLogger))
+
+
+def test_keeps_the_latest() -> None:
+    """Past its bound the oldest entries are dropped, and pages end where those were."""
+    log = MemoryIntegrationLogger(max_entries=3)
+    for number in range(5):
+        log.write(kit.entry(number))
+    page = log.find(LogQuery(limit=2))
+    log.write(kit.entry(5))
+    log.write(kit.entry(6))
+
+    assert ["call-0004", "call-0003"] == [entry.id for entry in page.items]
+    assert () == log.find(LogQuery(after=page.next)).items
+    assert 3 == log.summarise(LogQuery()).count
+
+
+def test_one_log_for_both_colours() -> None:
+    """Entries that either colour wrote are found by the other."""
+    log = MemoryIntegrationLogger()
+    twin = AsyncMemoryIntegrationLogger(log)
+    log.write(kit.entry(1))
+    twin.write(kit.entry(2))
+
+    assert log.find(LogQuery()) == asyncio.run(twin.find(LogQuery()))
+
+
+def test_a_page_must_be_one_of_ours() -> None:
+    """What no page of ours said is no way to a page."""
+    with pytest.raises(InvalidData, match="leads to no page"):
+        MemoryIntegrationLogger().find(LogQuery(after="tomorrow"))
+
+
+@pytest.mark.parametrize("max_entries", [0, -1, 1.5])
+def test_needs_a_bound(max_entries: int) -> None:
+    """A log that could keep nothing, or for ever, is refused."""
+    with pytest.raises(ConfigurationError, match="max_entries"):
+        MemoryIntegrationLogger(max_entries=max_entries)
