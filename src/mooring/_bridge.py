@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def refuse_generator(function: Callable[..., Any]) -> None:
     """A generator's body runs after its protection has left, so it is refused."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
-            f"{function!r} is a generator function: its body would run unprotected.",
+            f"{name_of(function)} is a generator function: its body would run unprotected.",
             path="function",
             remedy="Protect what happens inside it instead.",
         )
@@ -258,7 +259,7 @@ def step_later(function: Callable[[], Any]) -> AttemptStep:
 def not_awaitable(function: object) -> ConfigurationError:
     """A plain function was given to the asynchronous face."""
     return ConfigurationError(
-        f"{function!r} on the asynchronous face returned nothing to await.",
+        f"{name_of(function)} on the asynchronous face returned nothing to await.",
         path="function",
         remedy="Give an `async def`, or use the synchronous face for plain functions.",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from mooring._bridge import (
@@ -18,12 +17,14 @@ from mooring._bridge import (
     step_now,
     value_of,
 )
-from mooring.errors import ConfigurationError
+from mooring.domain.names import name_of
+from mooring.errors import ConfigurationError, ConnectorError
 from mooring.services.calling import Calling
 from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
 from mooring.wiring import Ports, awaited_core, plain_core
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import TracebackType
 
     from mooring.domain.http import Request
@@ -88,10 +89,9 @@ class ConnectorManager:
             locks=locks,
             gather=gather,
         )
-        services = tuple(services)
-        refuse_awaited_transforms(services)
         self._wired = plain_core(self._ports)
         self._flows = Calling(self._wired.core, services)
+        refuse_awaited(self._flows.services.values())
 
     call = blocking(Calling.call)
     call_many = blocking(Calling.call_many)
@@ -160,7 +160,7 @@ class ConnectorManager:
             plan = self._flows.easy.get((service, tenant, endpoint))
             if plan is not None:
                 return self._run_easily(plan, function)
-        return value_of(
+        return value_of(  # type: ignore[no-any-return]  # the function's
             run_now(
                 self._flows.run(
                     service,
@@ -182,22 +182,25 @@ class ConnectorManager:
         began = core.nanoseconds()
         permit = None
         if plan.admission is not None:
-            admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's store has it
+            try:
+                admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's has it
+            except ConnectorError as error:
+                flows.sign(plan, began, error)
+                raise
             if admitted[0] or admitted[1]:
                 step = step_now(function)
-                return value_of(run_now(flows.go_on(plan, began, admitted, step)))
+                return value_of(run_now(flows.go_on(plan, began, admitted, step)))  # type: ignore[no-any-return]  # the function's
             permit = admitted[2]
         try:
             value = function()
+            return value if value is None else refuse_awaitable(value)
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
             step = step_now(function)
             ending = run_now(flows.follow(plan, began, permit, error, step))
         except BaseException:
             flows.give_back(plan, permit)
             raise
-        else:
-            return value if value is None else refuse_awaitable(value)
-        return value_of(ending)
+        return value_of(ending)  # type: ignore[no-any-return]  # the function's
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -208,7 +211,7 @@ class ConnectorManager:
             refuse_generator(function)
             if inspect.iscoroutinefunction(function):
                 raise ConfigurationError(
-                    f"{function.__qualname__} is asynchronous, and this manager is not.",
+                    f"{name_of(function)} is asynchronous, and this manager is not.",
                     path="function",
                     remedy="Use AsyncConnectorManager.",
                 )
@@ -352,7 +355,7 @@ class AsyncConnectorManager:
             plan = self._flows.easy.get((service, tenant, endpoint))
             if plan is not None:
                 return await self._run_easily(plan, function)
-        return value_of(
+        return value_of(  # type: ignore[no-any-return]  # the function's
             await self._flows.run(
                 service,
                 step_later(function),
@@ -372,21 +375,25 @@ class AsyncConnectorManager:
         began = core.nanoseconds()
         permit = None
         if plan.admission is not None:
-            admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's store has it
+            try:
+                admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's has it
+            except ConnectorError as error:
+                flows.sign(plan, began, error)
+                raise
             if admitted[0] or admitted[1]:
-                return value_of(await flows.go_on(plan, began, admitted, step_later(function)))
+                return value_of(await flows.go_on(plan, began, admitted, step_later(function)))  # type: ignore[no-any-return]  # the function's
             permit = admitted[2]
         try:
             pending = function()
             if not hasattr(pending, "__await__"):
-                raise not_awaitable(function)
+                raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
             return await pending
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
             ending = await flows.follow(plan, began, permit, error, step_later(function))
         except BaseException:
             flows.give_back(plan, permit)
             raise
-        return value_of(ending)
+        return value_of(ending)  # type: ignore[no-any-return]  # the function's
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -423,15 +430,16 @@ class AsyncConnectorManager:
         await self.close()
 
 
-def refuse_awaited_transforms(services: Iterable[Service]) -> None:
-    """A transform that must be awaited cannot run on the synchronous face."""
+def refuse_awaited(services: Iterable[Service]) -> None:
+    """A transform or a fallback that must be awaited cannot run on the synchronous face."""
     for service in services:
         for owner in (service, *service.endpoints):
-            for kind in ("request_transforms", "response_transforms"):
-                for transform in getattr(owner, kind):
-                    if inspect.iscoroutinefunction(transform):
+            for kind in ("request_transforms", "response_transforms", "fallback"):
+                given: Any = getattr(owner, kind)
+                for function in [given] if callable(given) else list[Any](given or ()):
+                    if inspect.iscoroutinefunction(function):
                         raise ConfigurationError(
-                            f"{transform.__qualname__} is asynchronous, and this manager is not.",
+                            f"{name_of(function)} is asynchronous, and this manager is not.",
                             path=f"services.{service.name}.{kind}",
                             remedy="Give a plain function, or use AsyncConnectorManager.",
                         )

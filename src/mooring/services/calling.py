@@ -232,17 +232,24 @@ class Calling:
         """Go on with an easy call whose admission was asked for by its face, and is not calm."""
         core = self.core
         call = Call(plan, began, plan.span)
-        value, error = await once(core, call, plan.admission, step, admitted)
-        if error is None:
-            return value, None
-        return self._signed(call, await again(core, call, step, error))
+        try:
+            value, error = await once(core, call, plan.admission, step, admitted)
+            if error is not None:
+                value, error = await again(core, call, step, error)
+        except ConnectorError as raised:
+            value, error = None, raised
+        return self._signed(call, value, error)
 
     async def follow(
         self, plan: Plan, began: int, permit: Permit | None, error: Exception, step: AttemptStep
     ) -> Ending:
         """Go on with an easy call whose first attempt was made by its face, and failed."""
         call = Call(plan, began, plan.span)
-        return self._signed(call, await follow(self.core, call, permit, error, step))
+        try:
+            value, failed = await follow(self.core, call, permit, error, step)
+        except ConnectorError as raised:
+            value, failed = None, raised
+        return self._signed(call, value, failed)
 
     def give_back(self, plan: Plan, permit: Permit | None) -> None:
         """Forget an easy call that was interrupted."""
@@ -250,10 +257,14 @@ class Calling:
             core = self.core
             core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter))
 
-    def _signed(self, call: Call, ending: Ending) -> Ending:
-        if isinstance(ending[1], ConnectorError):
-            call.sign(self.core, ending[1])
-        return ending
+    def sign(self, plan: Plan, began: int, error: ConnectorError) -> None:
+        """Write on an error which easy call it ended before it began."""
+        Call(plan, began, plan.span).sign(self.core, error)
+
+    def _signed(self, call: Call, value: Any, error: Exception | None) -> Ending:  # noqa: ANN401 - a function's
+        if isinstance(error, ConnectorError):
+            call.sign(self.core, error)
+        return value, error
 
     async def circuit_state(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
