@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import timedelta
 from functools import partial
 
@@ -157,6 +158,38 @@ async def test_an_end_noticed_too_late_is_said(make: Make, monkeypatch: pytest.M
             await client.send(POST, vendor.url, LONG)
         assert caught.value.may_have_been_processed
         assert 1 == len(vendor.requests)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@both
+async def test_an_answer_that_nobody_closes_keeps_no_place(make: Make) -> None:
+    """An answer that is forgotten halfway costs its connection, but no later call."""
+    async with lab(partial(make, max_connections=1)) as (vendor, client):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = await client.open(GET, vendor.url, LONG)
+        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        await asyncio.sleep(0.01)
+        del incoming
+        gc.collect()
+
+        assert 204 == (await waiting).status
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_answer_can_be_forgotten_at_any_moment() -> None:
+    """A finalizer that runs while the connections are looked after waits for nobody."""
+    with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = client.open(GET, vendor.url, LONG)
+        with client._engine.pool()._lock:  # noqa: SLF001 - as a thread that is interrupted in it
+            del incoming
+            gc.collect()
+
+        assert 204 == client.send(GET, vendor.url, LONG).status
 
 
 @both

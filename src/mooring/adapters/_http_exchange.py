@@ -277,13 +277,19 @@ class Exchange:
 
     def _let_go(self, *, reusable: bool = False) -> None:
         """Give up the connection and its place; again is nothing."""
-        pool, self._pool = self._pool, None
         wire, self._wire = self._wire, None
         if wire is not None and not reusable:
             wire.close()
             wire = None
-        if pool is not None:
-            pool.give(self._origin, self._place, wire, self.head.idle if wire is not None else None)
+        if self._pool is not None:
+            idle = self.head.idle if wire is not None else None
+            self._pool.give(self._origin, self._place, wire, idle)
+            self._pool = None
+
+    def __del__(self) -> None:
+        # Nobody closed it. The connection closes, and warns, with its socket.
+        if self._pool is not None:
+            self._pool.lose(self._origin, self._place)
 
     def _until(self, bound: float | None) -> float:
         now = monotonic()

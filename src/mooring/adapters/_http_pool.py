@@ -2,12 +2,14 @@
 
 A caller first has a place, then puts a connection on it: an idle one or a new one. So nobody holds
 a lock while connecting, and there are never more connections to an origin than places. A place
-goes by its holder, any object, so that whoever is interrupted while taking one can give it back
-without knowing how far it got.
+goes by its holder, any object, so that whoever is interrupted while taking one, or giving it back,
+can give it back again without knowing how far that got.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections import deque
 from math import inf
 from threading import Lock
 from time import monotonic
@@ -47,6 +49,7 @@ class Pool:
         self._places = places
         self._keep_alive = keep_alive
         self._sites: dict[Origin, _Site] = {}
+        self._lost: deque[tuple[Origin, object]] = deque()
         self._lock = Lock()
         self._closed = False
 
@@ -56,6 +59,7 @@ class Pool:
         Raises:
             TimeIsUp: none became free in time.
         """
+        self._find_lost()
         with self._lock:
             site = self._sites.get(origin)
             if site is None:
@@ -101,6 +105,16 @@ class Pool:
         if turn is not None:
             turn.call()
 
+    def lose(self, origin: Origin, holder: object) -> None:
+        """Give the place back from a finalizer, which may run in a thread that holds our lock.
+
+        In that case it is given back when another is next taken.
+        """
+        self._lost.append((origin, holder))
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+            self._find_lost()
+
     def sweep(self) -> None:
         """Close what has been idle for too long, wherever it leads."""
         with self._lock:
@@ -123,6 +137,11 @@ class Pool:
         """
         self._lock = Lock()
         self.close()
+
+    def _find_lost(self) -> None:
+        while self._lost:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                self.give(*self._lost.popleft())
 
     def _drain(self, now: float) -> list[Wire]:
         over: list[Wire] = []

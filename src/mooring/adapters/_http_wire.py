@@ -40,7 +40,7 @@ class Origin(NamedTuple):
 
 
 class Turn(Protocol):
-    """Waiting to be called."""
+    """Waiting to be called, from any thread."""
 
     async def wait(self, until: float) -> None: ...
 

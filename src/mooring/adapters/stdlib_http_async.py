@@ -141,9 +141,8 @@ class _Loops:
     async def resolve(self, host: str, port: int, until: float) -> list[Address]:
         if found := numeric(host, port):
             return found
-        loop = asyncio.get_running_loop()
-        turn = _Turn(loop)
-        lookup = Lookup(host, port, lambda: _call_from_thread(loop, turn))
+        turn = _Turn(asyncio.get_running_loop())
+        lookup = Lookup(host, port, turn.call)
         lookup.start()
         await turn.wait(until)
         return lookup.addresses()
@@ -178,7 +177,7 @@ class _Turn:
     async def wait(self, until: float) -> None:
         timer = None
         if until != inf:
-            timer = self._loop.call_later(until - monotonic(), self._settle, False)
+            timer = self._loop.call_later(until - monotonic(), self.settle, False)
         try:
             if not await self._future:
                 raise TimeIsUp
@@ -187,24 +186,21 @@ class _Turn:
                 timer.cancel()
 
     def call(self) -> None:
-        self._settle(True)
+        """Call from any thread, even if the loop is closed and nobody waits any more."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.settle, True)
 
-    def _settle(self, in_time: bool, /) -> None:  # noqa: FBT001 - loops pass no keywords
+    def settle(self, in_time: bool, /) -> None:  # noqa: FBT001 - loops pass no keywords
+        """Call from within the loop."""
         if not self._future.done():
             self._future.set_result(in_time)
-
-
-def _call_from_thread(loop: asyncio.AbstractEventLoop, turn: Turn) -> None:
-    # Nobody waits any more in a loop that was closed in the meantime.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(turn.call)
 
 
 async def _ready(sock: socket.socket, until: float, *, writing: bool) -> None:
     loop, number = asyncio.get_running_loop(), sock.fileno()
     turn = _Turn(loop)
     try:
-        (loop.add_writer if writing else loop.add_reader)(number, turn.call)
+        (loop.add_writer if writing else loop.add_reader)(number, turn.settle, True)
     except NotImplementedError:  # the default loop of Windows
         await _ready_by_thread(loop, partial(wait, sock, writing=writing), until)
         return
