@@ -90,6 +90,12 @@ mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor
 bench: $(VENV_BENCH)/.stamp  ## Measure mooring beside its peers, in an environment of its own
 	@$(VENV_BENCH)/bin/python benchmarks/run.py
 
+SCHEDULES ?= 10000
+
+.PHONY: simulate
+simulate: $(VENV)/.stamp  ## Run SCHEDULES=10000 random schedules of workers, faults and clocks
+	@$(VENV)/bin/python -m tests.simulation $(SCHEDULES)
+
 .PHONY: docs
 docs: $(VENV)/.stamp  ## Build the documentation into build/docs
 	@$(VENV)/bin/mkdocs build --strict --quiet

@@ -1,0 +1,58 @@
+"""Run schedules from a first seed on, in as many processes as there are cores; or tell one.
+
+`python -m tests.simulation 100000` runs so many; `python -m tests.simulation --seed 17` prints the
+history of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulation.scenario import LawBroken, check, play
+
+CHUNK = 500
+
+
+def chunk(first: int) -> tuple[int, list[str]]:
+    """Run one chunk: how many steps were made, and which seeds broke a law."""
+    steps, broken = 0, []
+    for seed in range(first, first + CHUNK):
+        try:
+            schedule = play(seed)
+            steps += schedule.world.steps
+            check(schedule)
+        except LawBroken as error:
+            broken.append(str(error).splitlines()[0])
+    return steps, broken
+
+
+def main() -> int:
+    """Run what was asked for."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("schedules", nargs="?", type=int, default=10_000)
+    arguments.add_argument("--first", type=int, default=0)
+    arguments.add_argument("--seed", type=int)
+    options = arguments.parse_args()
+    if options.seed is not None:
+        print("\n".join(play(options.seed).world.history))
+        return 0
+    began = time.monotonic()
+    firsts = range(options.first, options.first + options.schedules, CHUNK)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(chunk, firsts))
+    broken = [line for _, lines in results for line in lines]
+    for line in broken:
+        print(line)
+    print(
+        f"{len(results) * CHUNK} schedules, {sum(steps for steps, _ in results)} steps, "
+        f"{len(broken)} broken, {time.monotonic() - began:.0f} s"
+    )
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

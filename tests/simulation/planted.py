@@ -1,0 +1,281 @@
+"""Bugs, planted: each is a protocol that somebody could have written, and the laws must find it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.domain import idempotency, retry
+from mooring.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from mooring.domain.bucket import TokenBucket
+from mooring.domain.circuit import CircuitRule, Outcome
+from mooring.domain.idempotency import Claim, Claimed, Settle, Settled, Verdict
+from mooring.domain.plan import Plan
+from mooring.services import attempts
+from mooring.services import idempotency as flows
+from mooring.services.call import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mooring.domain.retry import RetryPolicy
+
+
+@attrs.frozen
+class Bug:
+    """What is wrong, and how it is planted."""
+
+    name: str
+    plant: Callable[[Callable[[Any, str, Any], None]], None]
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The world with this bug in it."""
+        undo: list[tuple[Any, str, Any]] = []
+
+        def put(owner: Any, name: str, value: Any) -> None:
+            undo.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, value)
+
+        self.plant(put)
+        try:
+            yield
+        finally:
+            for owner, name, value in reversed(undo):
+                setattr(owner, name, value)
+
+
+BUGS: list[Bug] = []
+
+
+def bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
+    """Add a bug to the list."""
+    BUGS.append(Bug(plant.__name__, plant))
+
+
+@bug
+def no_fencing(put: Any) -> None:
+    """Whoever settles a key is believed, however long ago its claim ended."""
+    right = Settle.apply
+
+    def apply(self: Settle, states: Any, now: int) -> Any:
+        entry = idempotency.present(states[0], now)
+        if entry is not None:
+            self = Settle(self.keys[0], entry[4], self.stage, ttl=self.ttl, answer=self.answer)
+            if entry[2] == idempotency.DONE:
+                states = ((*entry[:2], idempotency.SENT, *entry[3:]),)
+        return right(self, states, now)
+
+    put(Settle, "apply", apply)
+
+
+@bug
+def lease_never_expires(put: Any) -> None:
+    """A probe that died keeps its place."""
+    right = CircuitRule.admit
+
+    def admit(self: CircuitRule, circuit: Any, token: int, lease: int) -> Any:
+        return right(self, circuit, token, lease + 10**15)
+
+    put(CircuitRule, "admit", admit)
+
+
+@bug
+def tokens_lost_on_cancel(put: Any) -> None:
+    """A cancelled wait gives nothing back."""
+    put(GiveBack, "apply", lambda self, states, now: (states, None))
+
+
+@bug
+def naive_refund(put: Any) -> None:
+    """A cancelled wait gives all back, though later grants were timed by it."""
+
+    def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
+        level = min(self.room, bucket[3] + ticket[2] * self.price)
+        return (*bucket[:3], level, *bucket[4:])
+
+    put(TokenBucket, "refund", refund)
+
+
+@bug
+def outcome_of_another_generation(put: Any) -> None:
+    """A late report speaks for the generation it finds."""
+    right = CircuitRule.record
+
+    def record(self: CircuitRule, circuit: Any, permit: Any, outcome: Any, reporter: str) -> Any:
+        return right(self, circuit, (circuit[3], *permit[1:]), outcome, reporter)
+
+    put(CircuitRule, "record", record)
+
+
+@bug
+def leases_cleared_on_opening(put: Any) -> None:
+    """An opening forgets the probes that are still inside."""
+    right = CircuitRule._opened  # noqa: SLF001 - the bug is planted inside
+
+    def opened(self: CircuitRule, circuit: Any) -> Any:
+        *rest, record = right(self, circuit)
+        return (*rest, record._replace(leases=()))
+
+    put(CircuitRule, "_opened", opened)
+
+
+@bug
+def budget_per_process(put: Any) -> None:
+    """Every process has a retry budget of its own."""
+    right = Plan.__init__
+    numbers = iter(range(10**9))
+
+    def build(self: Plan, service: Any, tenant: Any, endpoint: Any) -> None:
+        right(self, service, tenant, endpoint)
+        self.gates.budget_key += str(next(numbers))
+        details = {name: getattr(self.question, name) for name in ("within", "lease", "costs")}
+        self.question = Admission(self.gates, **details)
+        self.admission = self.question
+
+    put(Plan, "__init__", build)
+
+
+@bug
+def limits_per_process(put: Any) -> None:
+    """Every process has limits of its own."""
+    right = Plan.__init__
+    numbers = iter(range(10**9))
+
+    def build(self: Plan, service: Any, tenant: Any, endpoint: Any) -> None:
+        right(self, service, tenant, endpoint)
+        if not self.gates.limits:
+            return
+        self.gates.limit_keys = tuple(f"{key}{next(numbers)}" for key in self.gates.limit_keys)
+        details = {name: getattr(self.question, name) for name in ("within", "lease", "costs")}
+        self.question = Admission(self.gates, **details)
+        self.admission = self.question
+
+    put(Plan, "__init__", build)
+
+
+@bug
+def sent_is_not_marked(put: Any) -> None:
+    """Nothing says that a request has left, so a lapsed claim is taken again."""
+    put(attempts, "_asked", lambda core, call, *, retry: call.plan.admission)
+
+
+@bug
+def unknown_is_taken_again(put: Any) -> None:
+    """A key whose outcome is unknown is run as if nothing had been sent."""
+    right = Claim.apply
+
+    def apply(self: Claim, states: Any, now: int) -> Any:
+        after, claimed = right(self, states, now)
+        if claimed.verdict is Verdict.UNKNOWN:
+            fence = states[0][4] + 1
+            return self._taken(now, fence), Claimed(Verdict.RUN, fence)
+        return after, claimed
+
+    put(Claim, "apply", apply)
+
+
+@bug
+def claims_do_not_exclude(put: Any) -> None:
+    """A claim in progress is taken over at once."""
+    right = Claim.apply
+
+    def apply(self: Claim, states: Any, now: int) -> Any:
+        after, claimed = right(self, states, now)
+        if claimed.verdict is Verdict.BUSY:
+            fence = states[0][4] + 1
+            return self._taken(now, fence), Claimed(Verdict.RUN, fence)
+        return after, claimed
+
+    put(Claim, "apply", apply)
+
+
+@bug
+def payload_is_not_compared(put: Any) -> None:
+    """The same key with another payload gets the old answer."""
+    right = Claim.apply
+
+    def apply(self: Claim, states: Any, now: int) -> Any:
+        if states[0] is not None:
+            self.fingerprint = states[0][3]
+        return right(self, states, now)
+
+    put(Claim, "apply", apply)
+
+
+@bug
+def lost_answer_is_repeated(put: Any) -> None:
+    """What may have been processed is sent again, whether or not the vendor knows keys."""
+    right = retry.decide
+
+    def decide(policy: RetryPolicy, error: Exception, **facts: Any) -> Any:
+        return right(policy, error, **(facts | {"repeatable": True}))
+
+    put(retry, "decide", decide)
+
+
+@bug
+def sent_is_released(put: Any) -> None:
+    """A caller that lost its answer frees the key."""
+
+    def free(key: str, fence: int, *, ttl: int) -> Settle:
+        return Settle(key, fence, idempotency.FREE, ttl=ttl)
+
+    put(flows, "abandon", free)
+
+
+@bug
+def woken_without_asking(put: Any) -> None:
+    """Who has waited goes, whatever has happened since."""
+    put(Confirm, "apply", lambda self, states, now: (states, (Answer.GO, 0)))
+
+
+@bug
+def pause_is_not_shared(put: Any) -> None:
+    """A vendor's Retry-After is kept by nobody else."""
+    put(Pause, "apply", lambda self, states, now: (states, None))
+
+
+@bug
+def queue_is_jumped(put: Any) -> None:
+    """Who comes later is granted as if nobody queued."""
+
+    def earliest(self: TokenBucket, bucket: Any, cost: int, at: int) -> int:
+        at = max(at, bucket[0], bucket[5])
+        short = cost * self.price - self._level(bucket, max(at, bucket[2]))
+        return at if short <= 0 else at + -(-short // self.n)
+
+    put(TokenBucket, "earliest", earliest)
+
+
+@bug
+def deadline_is_per_attempt(put: Any) -> None:
+    """Each attempt has the whole time again."""
+    put(Call, "remaining", lambda self, core: self.deadline - self.started)
+
+
+@bug
+def cancellation_is_a_failure(put: Any) -> None:
+    """A cancelled call speaks against the vendor."""
+    right = Report.__init__
+
+    def build(self: Report, gates: Any, permit: Any, outcome: Any, reporter: str) -> None:
+        neutral = outcome is Outcome.NEUTRAL
+        right(self, gates, permit, Outcome.FAILED if neutral else outcome, reporter)
+
+    put(Report, "__init__", build)
+
+
+@bug
+def claim_is_kept_on_cancel(put: Any) -> None:
+    """A cancelled caller leaves its claim to its lease."""
+    right = Settle.apply
+
+    def apply(self: Settle, states: Any, now: int) -> Any:
+        if self.stage == idempotency.DONE:
+            return right(self, states, now)
+        return states, Settled(held=True)
+
+    put(Settle, "apply", apply)

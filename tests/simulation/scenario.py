@@ -1,0 +1,534 @@
+"""Schedules: who calls what under which protections and faults, drawn from a seed, and the laws."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from mooring.domain.budget import RetryBudget
+from mooring.domain.circuit import CircuitBreakerConfig, Outcome
+from mooring.domain.http import Request
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.retry import RetryPolicy
+from mooring.domain.service import Service
+from mooring.errors import ConnectorError
+from mooring.services.calling import Calling
+from tests.simulation.world import START, Faults, Vendor, World
+
+if TYPE_CHECKING:
+    from mooring.domain.state import Command
+    from mooring.services.core import Core
+
+QUIET = 1_000
+"""Seconds after which nothing of a storm is under way any more."""
+SLACK = 2_000_000
+"""How late a process may be woken by this world, in microseconds."""
+
+
+class LawBroken(AssertionError):
+    """Something happened that must never happen; carries the history that led to it."""
+
+
+@attrs.define
+class Called:
+    """One logical call, as its caller saw it."""
+
+    who: str
+    key: str | None
+    amount: int
+    began: int
+    timeout: float
+    ended: int = 0
+    answer: str | None = None
+    error: ConnectorError | None = None
+
+
+@attrs.define
+class Grant:
+    """One grant of the limiter, in the order in which it was asked for.
+
+    It counts once its holder has `left` with it; a holder may be cut off before.
+    """
+
+    tickets: tuple[Any, ...]
+    at: int
+    left: bool = False
+    given_back: bool = False
+
+
+@attrs.define
+class Witness:
+    """Sees every command that the store applies, and every call."""
+
+    world: World
+    service: Service
+    calls: list[Called] = attrs.field(factory=list)
+    grants: list[Grant] = attrs.field(factory=list)
+    pauses: list[tuple[int, int]] = attrs.field(factory=list)
+    begun: list[int] = attrs.field(factory=list)
+    retried: list[int] = attrs.field(factory=list)
+    judged_after_cancel: list[str] = attrs.field(factory=list)
+    most_leases: int = 0
+    inside: dict[int, int] = attrs.field(factory=dict)
+    most_inside: int = 0
+    left_in_pause: list[str] = attrs.field(factory=list)
+    last_word: BaseException | None = None
+    kept_from: list[str] = attrs.field(factory=list)
+    spoken_for_another: list[str] = attrs.field(factory=list)
+
+    def before(
+        self, command: Command[Any], states: tuple[Any, ...], after: tuple[Any, ...]
+    ) -> None:
+        """Compare what a late report found with what it left behind."""
+        if not isinstance(command, Report) or states[0] is None:
+            return
+        (old,), (new,) = states, after
+        if old[3] == command.permit[0]:
+            return
+        # The window rolls on by itself; what was counted into it shows in the times as well.
+        rolled = {"leases": (), "past": b"", "fails": 0, "slow": 0, "cancelled": 0}
+        told = old[7]._replace(**rolled), old[2:4]
+        left = new[7]._replace(**rolled), new[2:4]
+        if told != left and old[0] <= new[0]:
+            self.spoken_for_another.append(f"{command.permit} changed {told} into {left}")
+
+    def watch(self, now: int, who: str, command: Command[Any], answer: Any) -> None:
+        """Note what a command came to."""
+        match command:
+            case Admission() if answer[0] is Answer.GO:
+                self._admitted(now, who, command, answer)
+            case Confirm() if answer[0] is Answer.GO:
+                self._confirmed(now, who, command, answer[1])
+            case GiveBack():
+                for grant in self._grants_of(command.tickets):
+                    grant.given_back = True
+                    self._check_given_back(now, command)
+            case Pause():
+                self.pauses.append((now, now + command.pause))
+            case Report():
+                self._reported(who, command)
+            case _:
+                pass
+        self._count_leases(now)
+
+    def _admitted(self, now: int, who: str, command: Admission, answer: Any) -> None:
+        _, wait, permit, tickets = answer
+        (self.retried if command.retry else self.begun).append(now)
+        if permit is not None and permit[2]:
+            self.inside[permit[2]] = now + command.lease + wait
+            inside = sum(end > now for end in self.inside.values())
+            self.most_inside = max(self.most_inside, inside)
+        if not wait:
+            self._leave(now, who)
+        if command.gates.limits:
+            self.grants.append(Grant(tickets, now + wait, left=not wait))
+
+    def _confirmed(self, now: int, who: str, command: Confirm, wait: int) -> None:
+        for grant in self._grants_of(command.tickets):
+            grant.at = max(grant.at, self._moved(command))
+            grant.left = not wait
+        if not wait:
+            self._leave(now, who)
+
+    def _reported(self, who: str, command: Report) -> None:
+        self.inside.pop(command.permit[2], None)
+        if command.outcome is not Outcome.NEUTRAL and self._cut_short(who):
+            self.judged_after_cancel.append(who)
+
+    def _grants_of(self, tickets: tuple[Any, ...]) -> list[Grant]:
+        return [grant for grant in self.grants if grant.tickets == tickets]
+
+    def _cut_short(self, who: str) -> bool:
+        """Whether a worker was cancelled before it knew how its attempt had ended."""
+        at = next(worker.cancelled_at for worker in self.world.workers if worker.name == who)
+        return at is not None and not at.startswith("Report")
+
+    def _moved(self, command: Confirm) -> int:
+        """When a queued grant is, after the pauses that have come since.
+
+        Who is late for a grant when a pause begins leaves later still, at the end of the pause;
+        its grant is where it was.
+        """
+        states = [self.world.store.states[key] for key in command.gates.limit_keys]
+        moved: int = max(
+            ticket[1] + (state[6] - ticket[3]) * (ticket[0] > state[4])
+            for ticket, state in zip(command.tickets, states, strict=True)
+        )
+        return moved
+
+    def _leave(self, now: int, who: str) -> None:
+        if any(begin <= now < end for begin, end in self.pauses):
+            self.left_in_pause.append(f"{who} at {now}")
+
+    def _check_given_back(self, now: int, command: GiveBack) -> None:
+        """Where nobody queued behind, whoever asks next is as well off as before the grant."""
+        last = self.grants[-1]
+        if last.tickets != command.tickets or any(grant.given_back for grant in self.grants[:-1]):
+            return
+        for rule, key, ticket in zip(
+            command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
+        ):
+            present = rule.present(self.world.store.states[key], now)
+            due = max(now, ticket[1] + present[6] - ticket[3], present[5])
+            if rule.earliest(present, ticket[2], now) > due:
+                self.kept_from.append(f"{key}: {present} after {ticket}")
+
+    def _count_leases(self, now: int) -> None:
+        for key, state in self.world.store.states.items():
+            if ":circuit:" in key:
+                alive = sum(end > now for _, end, _ in state[7].leases)
+                self.most_leases = max(self.most_leases, alive)
+
+
+@attrs.frozen
+class Schedule:
+    """One run: what was drawn for it, and what was seen."""
+
+    world: World
+    witness: Witness
+    vendor: Vendor
+    service: Service
+    kinds: int
+    """How many kinds of fault could strike."""
+    stepped: bool
+    """Whether the store's clock may have stepped."""
+    clean: bool
+    """Whether neither crash nor store trouble nor a stepping clock can excuse anything."""
+
+
+@attrs.frozen
+class Profile:
+    """What a schedule is about: how tight the protections are, and how hard they are leant on."""
+
+    workers: tuple[int, int]
+    calls: tuple[int, int]
+    spread: float
+    keyed: int
+    limits: tuple[RateLimitConfig, ...]
+    service: dict[str, Any]
+    likely: tuple[str, ...] = ()
+    outage: float | None = None
+
+
+def draw_profile(dice: random.Random) -> Profile:
+    """One of five kinds of trouble."""
+    circuit = CircuitBreakerConfig(
+        failures=dice.choice((2, 3)),
+        open_for=dice.choice((0.5, 3.0)),
+        probes=dice.choice((1, 2)),
+        successes=dice.choice((1, 2)),
+    )
+    retry = RetryPolicy(max_attempts=dice.choice((1, 3, 4)), base_delay=0.2, max_delay=2.0)
+    several = RateLimitConfig.per_second(dice.choice((2, 5, 20)), burst=dice.choice((1, 3)))
+    over_time = RateLimitConfig.per_minute(dice.choice((30, 120)), burst=4)
+    budget = RetryBudget(ratio=0.02, floor=1, period=60.0)
+    calm = {"circuit": circuit, "retry": retry}
+    profiles = (
+        Profile(
+            (4, 7),
+            (2, 4),
+            3.0,
+            2,
+            (several, over_time)[: dice.randint(0, 2)],
+            calm | {"retry_budget": dice.choice((None, budget))},
+        ),
+        Profile(
+            (5, 9), (2, 3), 0.6, 0, (several,), calm | {"retry": RetryPolicy.none()}, ("cancel",)
+        ),
+        Profile(
+            (4, 7),
+            (5, 9),
+            1.0,
+            0,
+            (),
+            calm | {"circuit": attrs.evolve(circuit, open_for=0.5), "retry": RetryPolicy.none()},
+            ("slow", "fail"),
+            3.0,
+        ),
+        Profile(
+            (5, 7),
+            (4, 6),
+            0.5,
+            0,
+            (),
+            {
+                "circuit": None,
+                "retry_budget": budget,
+                "retry": RetryPolicy(max_attempts=4, base_delay=0.1, max_delay=0.5),
+            },
+            ("fail",),
+            8.0,
+        ),
+        Profile((4, 6), (3, 5), 2.0, 4, (), calm, ("freeze", "crash", "break_off")),
+    )
+    return dice.choice(profiles)
+
+
+def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
+    """At least two kinds of fault."""
+    names = [field.name for field in attrs.fields(Faults)]
+    chosen = {*dice.sample(names, dice.randint(2, 5)), *likely}
+    return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(chosen)})
+
+
+def play(seed: int, *, workers: int | None = None) -> Schedule:
+    """Run the schedule of a seed."""
+    dice = random.Random(seed * 7919 + 1)
+    vendor = Vendor(remembers=dice.choice((0.0, 86_400.0)))
+    profile = draw_profile(dice)
+    faults = draw_faults(dice, profile.likely)
+    world = World(seed, faults, vendor)
+    service = Service(
+        "shop",
+        "https://shop.example",
+        timeout=dice.choice((5.0, 30.0)),
+        attempt_timeout=2.0,
+        limits=profile.limits,
+        idempotency_header="Idempotency-Key" if vendor.remembers else None,
+        idempotency_memory=vendor.remembers or 1.0,
+        **profile.service,
+    )
+    witness = Witness(world, service)
+    world.store.watchers.append(witness.watch)
+    world.store.before.append(witness.before)
+    keys = [f"order-{number}" for number in range(dice.choice((1, 2, 4)))]
+    names: list[str | None] = [None, *keys * profile.keyed]
+    for number in range(workers or dice.randint(*profile.workers)):
+        plans = [
+            (dice.choice(names), dice.choice((1, 1, 1, 1, 1, 2)), dice.random() * profile.spread)
+            for _ in range(dice.randint(*profile.calls))
+        ]
+        world.start(f"worker-{number}", _caller(world, witness, service, f"worker-{number}", plans))
+    if profile.outage is not None:
+        vendor.down = True
+        world.start("repairer", _repairer(vendor, profile.outage))
+    world.start("latecomer", _latecomer(witness, service))
+    world.run()
+    excuses = ("crash", "freeze", "store_away", "answer_lost", "step_back", "step_forward")
+    clean = not any(getattr(faults, name) for name in excuses)
+    stepped = bool(faults.step_back or faults.step_forward)
+    return Schedule(world, witness, vendor, service, faults.kinds(), stepped, clean)
+
+
+def _repairer(vendor: Vendor, after: float) -> Any:
+    async def repair(core: Core) -> None:
+        await core.sleep(after)
+        vendor.down = False
+
+    return repair
+
+
+def _latecomer(witness: Witness, service: Service) -> Any:
+    """Calls when everything is over: nothing that happened may keep it out for ever."""
+
+    async def come(core: Core) -> None:
+        world = witness.world
+        await core.sleep(QUIET)
+        world.faults = Faults()
+        world.vendor.down = False
+        flows = Calling(core, [service])
+        for _ in range(8):
+            await core.sleep(700)
+            try:
+                await flows.call("shop", Request.post("/orders", json={"key": None, "amount": 1}))
+            except ConnectorError as error:
+                witness.last_word = error
+            else:
+                witness.last_word = None
+
+    return come
+
+
+def _caller(
+    world: World,
+    witness: Witness,
+    service: Service,
+    name: str,
+    plans: list[tuple[str | None, int, float]],
+) -> Any:
+    async def work(core: Core) -> str:
+        flows = Calling(core, [service])
+        for key, amount, pause in plans:
+            await core.sleep(pause)
+            called = Called(name, key, amount, world.now, service.timeout)
+            witness.calls.append(called)
+            request = Request.post("/orders", json={"key": key, "amount": amount})
+            try:
+                response = await flows.call("shop", request, idempotency_key=key)
+                called.answer = response.text
+            except ConnectorError as error:
+                called.error = error
+            except BaseException:
+                called.ended = world.now
+                raise
+            called.ended = world.now
+        return "done"
+
+    return work
+
+
+def check(schedule: Schedule) -> None:
+    """Raise if any law was broken."""
+    for law in LAWS:
+        broken = law(schedule)
+        if broken:
+            world = schedule.world
+            story = "\n".join(world.history)
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken}\n{story}")
+
+
+def one_effect_per_key(schedule: Schedule) -> str | None:
+    """A key acts at most once, whatever the vendor knows of keys."""
+    counts: dict[str, int] = {}
+    for _, key, _ in schedule.vendor.effects:
+        if key is not None:
+            counts[key] = counts.get(key, 0) + 1
+    doubled = {key: count for key, count in counts.items() if count > 1}
+    return f"effects {doubled}" if doubled else None
+
+
+def one_answer_per_key(schedule: Schedule) -> str | None:
+    """Whoever repeats a key gets the same answer."""
+    answers: dict[str, set[str]] = {}
+    for called in schedule.witness.calls:
+        if called.key is not None and called.answer is not None:
+            answers.setdefault(called.key, set()).add(called.answer)
+    many = {key: found for key, found in answers.items() if len(found) > 1}
+    return f"answers {many}" if many else None
+
+
+def one_payload_per_key(schedule: Schedule) -> str | None:
+    """Another payload under the same key is never answered, and never acts."""
+    amounts: dict[str, set[int]] = {}
+    for called in schedule.witness.calls:
+        if called.key is not None and called.answer is not None:
+            amounts.setdefault(called.key, set()).add(called.amount)
+    many = {key: found for key, found in amounts.items() if len(found) > 1}
+    return f"payloads {many}" if many else None
+
+
+def probes_within_cap(schedule: Schedule) -> str | None:
+    """Never more unexpired leases than probes."""
+    if schedule.service.circuit is None:
+        return None
+    witness, cap = schedule.witness, schedule.service.circuit.probes
+    if witness.most_leases > cap:
+        return f"{witness.most_leases} leases, {cap} probes"
+    if schedule.stepped:
+        return None
+    return f"{witness.most_inside} inside, {cap} probes" if witness.most_inside > cap else None
+
+
+def bucket_bound(schedule: Schedule) -> str | None:
+    """Over every window of grant times, granted ≤ burst + rate · t."""
+    if schedule.stepped:
+        return None
+    times = sorted(
+        grant.at for grant in schedule.witness.grants if grant.left and not grant.given_back
+    )
+    for limit in schedule.service.limits:
+        for start, begin in enumerate(times):
+            for end in range(start, len(times)):
+                span = (times[end] - begin) / 1e6
+                if end - start + 1 > limit.burst + float(limit.rate) * span / limit.per + 1e-6:
+                    return f"{end - start + 1} grants in {span} s of {limit}"
+    return None
+
+
+def order_of_arrival(schedule: Schedule) -> str | None:
+    """Who asked first is granted first."""
+    if schedule.stepped:
+        return None
+    times = [grant.at for grant in schedule.witness.grants if grant.left and not grant.given_back]
+    return None if times == sorted(times) else f"granted at {times}"
+
+
+def budget_bound(schedule: Schedule) -> str | None:
+    """Retries stay within their share of the calls and the floor of each period."""
+    budget = schedule.service.retry_budget
+    if budget is None:
+        return None
+    witness = schedule.witness
+    if schedule.stepped or not witness.retried:
+        return None
+    length = int(budget.period * 1e6)
+    retries = len(witness.retried)
+    firsts = sum(at <= witness.retried[-1] for at in witness.begun)
+    periods = witness.retried[-1] // length - START // length + 1
+    allowed = budget.ratio * firsts + budget.floor * periods
+    return f"{retries} retries, {allowed} allowed" if retries > allowed else None
+
+
+def ends_by_deadline(schedule: Schedule) -> str | None:
+    """Every call that was not cut off ends by its deadline."""
+    frozen = {worker.name for worker in schedule.world.workers if worker.frozen}
+    for called in schedule.witness.calls:
+        if called.who in frozen:
+            continue
+        if called.ended and called.ended - called.began > called.timeout * 1e6 + SLACK:
+            return f"{called.who} took {(called.ended - called.began) / 1e6} s"
+    return None
+
+
+def nothing_leaked(schedule: Schedule) -> str | None:
+    """When all have ended, no lease and no claim is held by anybody, unless a crash holds it."""
+    if not schedule.clean:
+        return None
+    now = schedule.world.now + schedule.world.store.offset
+    for key, state in schedule.world.store.states.items():
+        if ":circuit:" in key and any(end > now for _, end, _ in state[7].leases):
+            return f"lease {state[7].leases}"
+        if ":key:" in key and state[2] in (0, 1) and state[6] > now:
+            return f"claim {state}"
+    return None
+
+
+def cancellation_is_neutral(schedule: Schedule) -> str | None:
+    """A cancelled call is judged neither good nor bad."""
+    judged = schedule.witness.judged_after_cancel
+    return f"judged {judged}" if judged else None
+
+
+def pauses_are_kept(schedule: Schedule) -> str | None:
+    """Nothing leaves inside a pause that was recorded before."""
+    left = schedule.witness.left_in_pause
+    return f"left in a pause: {left}" if left and not schedule.stepped else None
+
+
+def queues_give_back(schedule: Schedule) -> str | None:
+    """A cancelled wait gives back all of its grant where nobody queued behind."""
+    kept = schedule.witness.kept_from
+    return f"not given back: {kept}" if kept and not schedule.stepped else None
+
+
+def late_reports_are_silent(schedule: Schedule) -> str | None:
+    """What belongs to an earlier generation changes nothing but its own lease."""
+    spoken = schedule.witness.spoken_for_another
+    return f"a late report: {spoken}" if spoken else None
+
+
+def nobody_is_kept_out(schedule: Schedule) -> str | None:
+    """When all is over and the vendor is well, a newcomer gets its answer."""
+    last = schedule.witness.last_word
+    return None if last is None else f"kept out: {last!r}"
+
+
+LAWS = (
+    one_effect_per_key,
+    one_answer_per_key,
+    one_payload_per_key,
+    pauses_are_kept,
+    queues_give_back,
+    late_reports_are_silent,
+    nobody_is_kept_out,
+    probes_within_cap,
+    bucket_bound,
+    order_of_arrival,
+    budget_bound,
+    ends_by_deadline,
+    nothing_leaked,
+    cancellation_is_neutral,
+)

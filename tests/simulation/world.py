@@ -1,0 +1,400 @@
+"""A world in which everything that can interleave does, and everything that can fail may.
+
+Workers are the real flows, over ports that hand every step to one scheduler. The scheduler draws
+from one seeded generator who moves next and what goes wrong: so a seed is a schedule, and the same
+seed is the same run, to the letter. Time is virtual and moves only when the scheduler says so.
+
+A crash drops a worker where it stands: nothing of it runs again, not even its `finally`. A
+cancellation is thrown in where it waits. A store may be away, lose its answer after it applied a
+command, or be asked the same thing twice; its clock may step. The vendor may be slow, process
+without answering, answer without processing, and is the only witness of what really happened.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.domain.http import Request, Response, Timeouts
+from mooring.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    StorageUnavailable,
+)
+from mooring.services.core import Core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+    from mooring.domain.state import Command, State
+
+START = 1_750_000_000_000_000
+
+
+class Cancelled(BaseException):
+    """A worker's task was cancelled."""
+
+
+@attrs.define
+class Turn:
+    """A step that a worker waits for: what the scheduler does when it is this worker's turn."""
+
+    what: str
+    act: Callable[[], Any]
+
+    def __await__(self) -> Generator[Turn, Any, Any]:
+        return (yield self)
+
+
+@attrs.frozen
+class Faults:
+    """How likely each thing is at each step, in thousandths."""
+
+    crash: int = 0
+    cancel: int = 0
+    store_away: int = 0
+    answer_lost: int = 0
+    asked_twice: int = 0
+    step_back: int = 0
+    step_forward: int = 0
+    wall_step: int = 0
+    freeze: int = 0
+    slow: int = 0
+    refuse: int = 0
+    break_off: int = 0
+    fail: int = 0
+    busy: int = 0
+
+    def kinds(self) -> int:
+        """How many kinds of fault may happen."""
+        return sum(value > 0 for value in attrs.astuple(self))
+
+
+@attrs.define(eq=False)
+class Worker:
+    """One process with one task at a time."""
+
+    name: str
+    flow: Coroutine[Any, Any, Any]
+    turn: Turn | None = None
+    wakes: int = 0
+    reply: Any = None
+    error: BaseException | None = None
+    ended: bool = False
+    crashed: bool = False
+    frozen: bool = False
+    cancelled_at: str | None = None
+    outbox: list[Command[Any]] = attrs.field(factory=list)
+
+
+@attrs.define
+class Store:
+    """The shared state, on a clock of its own."""
+
+    states: dict[str, State] = attrs.field(factory=dict)
+    offset: int = 0
+    before: list[Callable[[Command[Any], tuple[Any, ...], tuple[Any, ...]], None]] = attrs.field(
+        factory=list
+    )
+    watchers: list[Callable[[int, str, Command[Any], Any], None]] = attrs.field(factory=list)
+
+    def apply(self, now: int, who: str, command: Command[Any]) -> Any:
+        """Run a command atomically, and show it to the watchers."""
+        before = tuple(self.states.get(key) for key in command.keys)
+        after, answer = command.apply(before, now + self.offset)
+        for look in self.before:
+            look(command, before, after)
+        for key, state in zip(command.keys, after, strict=True):
+            if state is not None:
+                self.states[key] = state
+        for watch in self.watchers:
+            watch(now + self.offset, who, command, answer)
+        return answer
+
+
+class World:
+    """The scheduler, its dice, and the history of what happened."""
+
+    def __init__(self, seed: int, faults: Faults, vendor: Any) -> None:
+        self.seed = seed
+        self.dice = random.Random(seed)
+        self.faults = faults
+        self.now = START
+        self.store = Store()
+        self.vendor = vendor
+        self.workers: list[Worker] = []
+        self.history: list[str] = []
+        self.steps = 0
+        self.wall = 0
+        self.struck: set[str] = set()
+        self._tokens = 0
+
+    def tell(self, who: str, what: str) -> None:
+        """Write a line of history."""
+        self.history.append(f"{(self.now - START) / 1e6:12.6f}  {who:<9} {what}")
+
+    def strikes(self, fault: str) -> bool:
+        """Whether a fault happens here and now."""
+        likely: int = getattr(self.faults, fault)
+        if likely and self.dice.randrange(1000) < likely:
+            self.struck.add(fault)
+            return True
+        return False
+
+    def start(self, name: str, flow: Callable[[Core], Coroutine[Any, Any, Any]]) -> Worker:
+        """Let a new process run a flow over a core of its own."""
+        worker = Worker(name, _never())
+        worker.flow.close()
+        worker.flow = flow(self.core(worker))
+        worker.turn = Turn("begins", lambda: None)
+        worker.wakes = self.now
+        self.workers.append(worker)
+        return worker
+
+    def run(self, most: int = 4_000) -> None:
+        """Let everybody move until all have ended."""
+        for _ in range(most):
+            waiting = [worker for worker in self.workers if not worker.ended]
+            if not waiting:
+                self.flush()
+                return
+            self.steps += 1
+            self._disturb(waiting)
+            ready = [worker for worker in waiting if not worker.ended and worker.wakes <= self.now]
+            if ready and self.dice.randrange(20):
+                self._move(self.dice.choice(ready))
+                continue
+            later = [worker.wakes for worker in waiting if not worker.ended]
+            if later:
+                self.now = max(self.now, min(later)) + self.dice.choice((0, 0, 1, 1_000, 50_000))
+        raise AssertionError("the world did not come to rest")
+
+    def flush(self) -> None:
+        """Deliver what living processes still had to post."""
+        for worker in self.workers:
+            if not worker.crashed:
+                self._deliver(worker)
+
+    def _disturb(self, waiting: list[Worker]) -> None:
+        if self.strikes("crash"):
+            victim = self.dice.choice(waiting)
+            victim.crashed = victim.ended = True
+            if victim.turn is not None and victim.turn.what == "begins":
+                victim.flow.close()
+            victim.outbox.clear()
+            self.tell(victim.name, "crashes")
+        if self.strikes("freeze"):
+            victim = self.dice.choice(waiting)
+            span = self.dice.choice((3, 40, 90))
+            victim.wakes = max(victim.wakes, self.now) + span * 1_000_000
+            victim.frozen = True
+            self.tell(victim.name, f"freezes for {span} s")
+        if self.strikes("step_back"):
+            step = self.dice.choice((1_000, 1_500_000, 3_600_000_000))
+            self.store.offset -= step
+            self.tell("store", f"clock steps back {step / 1e6} s")
+        if self.strikes("step_forward"):
+            step = self.dice.choice((1_000, 1_500_000, 30_000_000))
+            self.store.offset += step
+            self.tell("store", f"clock steps forward {step / 1e6} s")
+        if self.strikes("wall_step"):
+            self.wall += self.dice.choice((-3_600, 3_600))
+            self.tell("everybody", "wall clocks step by an hour")
+
+    def _move(self, worker: Worker) -> None:
+        self._deliver(worker)
+        turn = worker.turn
+        error: BaseException | None = None
+        value: Any = None
+        if turn is not None and turn.what != "begins" and self.strikes("cancel"):
+            if self.dice.randrange(2):
+                # What was asked for happened all the same; only its answer finds nobody.
+                with suppress(ConnectorError):
+                    turn.act()
+            worker.cancelled_at = turn.what
+            self.tell(worker.name, f"is cancelled at: {turn.what}")
+            error = Cancelled()
+        elif turn is not None:
+            try:
+                value = turn.act()
+            except ConnectorError as failed:
+                error = failed
+            self.tell(
+                worker.name,
+                f"{turn.what}{'' if value is None else f' -> {value}'}"
+                f"{'' if error is None else f' -> {type(error).__name__}'}",
+            )
+        try:
+            worker.turn = (
+                worker.flow.throw(error)
+                if error
+                else worker.flow.send(None if turn is not None and turn.what == "begins" else value)
+            )
+            worker.wakes = max(worker.wakes, self.now)
+        except StopIteration as stop:
+            worker.ended, worker.reply = True, stop.value
+        except BaseException as failed:  # noqa: BLE001 - a worker's end is data here
+            worker.ended, worker.error = True, failed
+        if worker.ended:
+            self._deliver(worker)
+            said = worker.reply if worker.error is None else repr(worker.error)
+            self.tell(worker.name, f"ends: {said}")
+
+    def _deliver(self, worker: Worker) -> None:
+        for command in worker.outbox:
+            self.store.apply(self.now, worker.name, command)
+            self.tell(worker.name, f"posts {type(command).__name__}")
+        worker.outbox.clear()
+
+    def core(self, worker: Worker) -> Core:
+        """The ports of one process."""
+
+        async def execute(command: Command[Any]) -> Any:
+            name = type(command).__name__
+            if self.strikes("store_away"):
+                await Turn(f"{name}: store away", _away)
+            answer = await Turn(name, lambda: self._ask(worker, command))
+            if self.strikes("answer_lost"):
+                await Turn(f"{name}: answer lost", _away)
+            return answer
+
+        async def sleep(seconds: float) -> None:
+            worker.wakes = self.now + -(-int(seconds * 1e9) // 1000)
+            await Turn(f"slept {seconds:.6f}", lambda: None)
+
+        async def send(request: Request, url: str, timeouts: Timeouts) -> Response:
+            return await self.vendor.send(self, worker, request, timeouts)  # type: ignore[no-any-return]
+
+        def token() -> int:
+            self._tokens += 1
+            return self._tokens
+
+        async def nothing(*_: Any, **__: Any) -> Any:
+            raise AssertionError("not part of this world")
+
+        async def settle(value: Any) -> Any:
+            return value
+
+        return Core(
+            execute=execute,
+            post=worker.outbox.append,
+            send=send,
+            open=nothing,
+            sleep=sleep,
+            acquire=nothing,
+            release=lambda *_: None,
+            every=nothing,
+            first=nothing,
+            get_credentials=nothing,
+            refresh_credentials=nothing,
+            settle=settle,
+            copy=lambda value: value,
+            nanoseconds=lambda: self.now * 1000,
+            utc=lambda: datetime.fromtimestamp(self.now / 1e6, UTC) + timedelta(seconds=self.wall),
+            new_id=lambda: "id",
+            fraction=self.dice.random,
+            token=token,
+            reporter=worker.name,
+        )
+
+    def _ask(self, worker: Worker, command: Command[Any]) -> Any:
+        answer = self.store.apply(self.now, worker.name, command)
+        if not command.once and self.strikes("asked_twice"):
+            again = self.store.apply(self.now, worker.name, command)
+            self.tell(worker.name, f"{type(command).__name__} asked twice -> {again}")
+            return again
+        return answer
+
+
+def _away() -> None:
+    raise StorageUnavailable("the store cannot be reached.")
+
+
+async def _never() -> None:
+    """Stands in for a flow until the real one is there."""
+
+
+@attrs.define
+class Vendor:
+    """What is called, and the only witness of effects.
+
+    `remembers` is for how many seconds it honours keys; 0 if it knows none.
+    """
+
+    remembers: float = 0.0
+    effects: list[tuple[int, str | None, int]] = attrs.field(factory=list)
+    seen: dict[str, tuple[int, int]] = attrs.field(factory=dict)
+    arrivals: list[tuple[int, str]] = attrs.field(factory=list)
+    down: bool = False
+
+    async def send(
+        self, world: World, worker: Worker, request: Request, timeouts: Timeouts
+    ) -> Response:
+        """One exchange, each part of it a step that others may come between."""
+        limit = world.now + int((timeouts.total or 30.0) * 1e6)
+        if world.strikes("refuse"):
+            await Turn("vendor refuses the connection", _refused)
+        await Turn("request leaves", lambda: None)
+        # An order names itself in its body: so effects can be told apart even where the vendor
+        # knows no keys.
+        order = json.loads(request.body)["key"] if isinstance(request.body, bytes) else None
+        shown = request.headers.get("Idempotency-Key")
+        took = world.dice.choice((1_000, 20_000, 200_000))
+        if world.strikes("slow"):
+            took = world.dice.choice((3_000_000, 40_000_000))
+        arrives = min(limit, world.now + took // 2)
+        worker.wakes = arrives
+        await Turn("request travels", lambda: None)
+        answer = await Turn(
+            f"vendor hears {order}", lambda: self._process(world, worker, order, shown)
+        )
+        if world.now + took // 2 >= limit:
+            worker.wakes = limit
+            await Turn("times out", _timed_out)
+        worker.wakes = world.now + took // 2
+        if world.strikes("break_off"):
+            await Turn("connection breaks off", _broken)
+        return await Turn("answer arrives", lambda: answer)  # type: ignore[no-any-return]
+
+    def _process(
+        self, world: World, worker: Worker, order: str | None, shown: str | None
+    ) -> Response:
+        now = world.now
+        self.arrivals.append((now, worker.name))
+        if world.strikes("busy"):
+            return Response(429, {"Retry-After": "2"})
+        if self.down or world.strikes("fail"):
+            if world.dice.randrange(2):
+                self._act(now, order, shown)
+            return Response(503)
+        number = self._act(now, order, shown)
+        return Response(200, body=str(number).encode())
+
+    def _act(self, now: int, order: str | None, shown: str | None) -> int:
+        if shown is not None and self.remembers:
+            known = self.seen.get(shown)
+            if known is not None and now < known[0] + int(self.remembers * 1e6):
+                return known[1]
+        number = len(self.effects) + 1
+        self.effects.append((now, order, number))
+        if shown is not None:
+            self.seen[shown] = (now, number)
+        return number
+
+
+def _refused() -> None:
+    raise ConnectionFailed("refused.", may_have_been_processed=False)
+
+
+def _broken() -> None:
+    raise ConnectionFailed("broken off.", may_have_been_processed=True)
+
+
+def _timed_out() -> None:
+    raise AttemptTimeout("no answer in time.", may_have_been_processed=True)
