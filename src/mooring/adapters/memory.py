@@ -5,7 +5,8 @@ are still the very same objects, else it is applied again. The laws of what is l
 
 1. A locked section makes no call, loops nowhere and creates no container: nothing runs inside it
    that is not written there, be it a signal handler, a finaliser (which may well post a command),
-   or another thread. An interruption falls before it or after it, so it leaves all or nothing.
+   or another thread. An interruption falls before it or after it, so it leaves all or nothing;
+   where it falls after it and takes the answer along, what was changed is changed back.
 2. Every section that writes counts `version` on: where it has not moved, nothing has.
 3. The clock is read after the states, so no command is given a time from before them.
 """
@@ -21,7 +22,7 @@ from mooring.domain.durations import count
 from mooring.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command, State
+    from mooring.domain.state import Command, State, States
     from mooring.ports.clock import Clock
 
 Answer = TypeVar("Answer")
@@ -71,7 +72,7 @@ class MemoryStorage:
         """The store's time, in microseconds since the Unix epoch."""
         return (self._nanoseconds() + self._offset) // 1000
 
-    def execute(self, command: Command[Answer], /) -> Answer:  # noqa: C901, PLR0912 - see below
+    def execute(self, command: Command[Answer], /) -> Answer:  # noqa: C901, PLR0912, PLR0915 - see below
         """Run one command."""
         # Every call's admission comes through here, so the usual shapes (one state or two, there
         # already) are spelt out, each with a section of its own.
@@ -104,6 +105,9 @@ class MemoryStorage:
                             return answer
                 except KeyError:
                     continue
+                except BaseException:
+                    self._take_back(keys, (before,), (after,))
+                    raise
             elif len(keys) == 2:
                 key, other = keys
                 try:
@@ -126,6 +130,9 @@ class MemoryStorage:
                             return answer
                 except KeyError:
                     continue
+                except BaseException:
+                    self._take_back(keys, (first, second), (one, two))
+                    raise
             else:
                 return self._any(command)
 
@@ -155,15 +162,34 @@ class MemoryStorage:
             more = found.count(None) and sum(key not in cells for key in changed)
             if more and self._count + more > self._max_entries:
                 self._make_room(now, more)
-            with self._lock:
-                if self._version == version and (
-                    not more or self._count + more <= self._max_entries
-                ):
-                    # One instruction, however many keys.
-                    cells |= changed
-                    self._count += more
-                    self._version += 1
-                    return answer
+            try:
+                with self._lock:
+                    if self._version == version and (
+                        not more or self._count + more <= self._max_entries
+                    ):
+                        # One instruction, however many keys.
+                        cells |= changed
+                        self._count += more
+                        self._version += 1
+                        return answer
+            except BaseException:
+                self._take_back(keys, found, states)
+                raise
+
+    def _take_back(self, keys: tuple[str, ...], before: States, after: States) -> None:
+        """Undo what nobody will hear of, unless it is new or somebody has built on it."""
+        cells = self._cells
+        states = {key: old for key, old in zip(keys, before, strict=True) if old is not None}
+        if len(states) < len(keys):
+            return
+        wanted = [*map(id, after)]
+        there = map(id, map(cells.get, keys))
+        found: list[int] = []
+        with self._lock:
+            found += there
+            if found == wanted:
+                cells |= states
+                self._version += 1
 
     def _make_room(self, now: int, more: int) -> None:
         """Drop what cannot matter any more, or refuse."""

@@ -1,0 +1,445 @@
+"""A rate limiter on its own."""
+
+import asyncio
+import functools
+import itertools
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import pytest
+
+from mooring import (
+    ConfigurationError,
+    InvalidData,
+    RateLimitConfig,
+    RateLimiter,
+    RateLimitExceeded,
+)
+from mooring.adapters.memory import MemoryStorage
+from mooring.parts.rate_limiter import Reservation
+from mooring.testing.clock import AsyncVirtualSleeper
+from tests.adapters.fragile import Fragile, Interrupted
+from tests.parts import interrupted
+from tests.parts.world import (
+    START,
+    USES,
+    AsyncSleeper,
+    Clock,
+    PlainStore,
+    Seen,
+    StandingClock,
+    run,
+)
+
+
+class Plain:
+    """A limiter as plain callers use it."""
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self.acquire = limiter.acquire
+        self.try_acquire = limiter.try_acquire
+        self.reserve = limiter.reserve
+        self.pause = limiter.pause
+
+
+class Awaited:
+    """A limiter as tasks use it."""
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+
+    def acquire(self, *args: Any, **kwargs: Any) -> None:
+        """Acquire, awaited."""
+        assert run(self._limiter.aacquire(*args, **kwargs)) is None
+
+    def try_acquire(self, *args: Any, **kwargs: Any) -> bool:
+        """Try to acquire, awaited."""
+        taken: bool = run(self._limiter.atry_acquire(*args, **kwargs))
+        return taken
+
+    def reserve(self, *args: Any, **kwargs: Any) -> Reservation:
+        """Reserve, awaited."""
+        reservation: Reservation = run(self._limiter.areserve(*args, **kwargs))
+        return reservation
+
+    def pause(self, *args: Any, **kwargs: Any) -> None:
+        """Pause, awaited."""
+        assert run(self._limiter.apause(*args, **kwargs)) is None
+
+
+Face: TypeAlias = Callable[[RateLimiter], Plain | Awaited]
+BOTH = pytest.mark.parametrize("face", [Plain, Awaited])
+EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+
+
+def limiter_of(clock: Clock, *limits: RateLimitConfig, **options: Any) -> RateLimiter:
+    """A limiter whose waits pass at once; one a second by default."""
+    limits = limits or (RateLimitConfig.per_second(1),)
+    return RateLimiter(
+        *limits, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
+    )
+
+
+def test_needs_a_limit() -> None:
+    """A limiter without limits would protect nothing."""
+    with pytest.raises(ConfigurationError) as caught:
+        RateLimiter()
+
+    assert "limits" == caught.value.path
+
+
+@EVERY_USE
+def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
+    """As many calls as the burst go at once, the others at the rate."""
+    clock = Clock()
+    limiter = limiter_of(clock, RateLimitConfig.per_second(2, burst=3))
+
+    assert list(range(6)) == [use(limiter, functools.partial(int, str(n))) for n in range(6)]
+
+    assert [0.5, 0.5, 0.5] == clock.slept
+
+
+@BOTH
+def test_waits_no_longer_than_it_may(face: Face) -> None:
+    """What cannot fit fails at once, says when to come back, and takes nothing."""
+    clock = Clock()
+    limiter = face(limiter_of(clock, name="v", timeout=1.5))
+
+    limiter.acquire()
+    limiter.acquire()
+    with pytest.raises(RateLimitExceeded, match=r"^v: the rate limit is reached") as caught:
+        limiter.acquire(timeout=0.5)
+    with pytest.raises(RateLimitExceeded):
+        limiter.acquire(timeout=0)
+
+    assert START + timedelta(seconds=2) == caught.value.retry_at
+    assert (True, False) == (caught.value.retryable, caught.value.by_vendor)
+    limiter.acquire()
+    assert [1.0, 1.0] == clock.slept
+
+
+@BOTH
+def test_tries_without_waiting(face: Face) -> None:
+    """A token that is not there now is not waited for, nor spoken for."""
+    clock = Clock()
+    limiter = face(limiter_of(clock))
+
+    assert [True, False, False] == [limiter.try_acquire() for _ in range(3)]
+    clock.advance(1)
+    assert limiter.try_acquire()
+    assert [] == clock.slept
+
+
+@BOTH
+def test_a_call_may_cost_more(face: Face) -> None:
+    """A call takes as many tokens as it costs, and never more than there can be."""
+    clock = Clock()
+    limiter = face(limiter_of(clock, RateLimitConfig.per_second(1, burst=5)))
+
+    limiter.acquire(3)
+    assert not limiter.try_acquire(3)
+    assert limiter.try_acquire(2)
+    limiter.acquire(5)
+    assert [5.0] == clock.slept
+    costs: list[Any] = [0, -1, 6, 1.0, True]
+    for use in (limiter.acquire, limiter.try_acquire, limiter.reserve):
+        for cost in costs:
+            with pytest.raises(InvalidData) as caught:
+                use(cost)
+            assert "cost" == caught.value.field
+
+
+@BOTH
+def test_limits_grant_together(face: Face) -> None:
+    """A call goes when every limit lets it, and takes from none if one does not."""
+    clock = Clock()
+    quick = RateLimitConfig.per_second(1, burst=10)
+    slow = RateLimitConfig.per_minute(1, burst=2)
+    limiter = face(limiter_of(clock, quick, slow))
+
+    limiter.acquire(2)
+    for _ in range(20):
+        assert not limiter.try_acquire()
+    limiter.acquire()
+
+    assert [60.0] == clock.slept
+
+
+@BOTH
+def test_keys_are_apart(face: Face) -> None:
+    """Each key has a bucket of its own, beside the one without a key."""
+    limiter = face(limiter_of(Clock()))
+
+    for key in ("a", None, "b", ""):
+        assert limiter.try_acquire(key=key)
+        assert not limiter.try_acquire(key=key)
+        limiter.reserve(key=key)
+        with pytest.raises(RateLimitExceeded):
+            limiter.acquire(key=key, timeout=1)
+
+
+def test_any_number_of_keys() -> None:
+    """Keys that are used once are not kept for ever, and are counted all the same."""
+    limiter = limiter_of(Clock())
+
+    for taken in (True, False):
+        assert {taken} == {limiter.try_acquire(key=str(number)) for number in range(1_500)}
+
+    assert len(vars(limiter)["_questions"]) <= 1_000
+
+
+@BOTH
+def test_reserves_without_waiting(face: Face) -> None:
+    """A reservation is a place in the queue, which others stand behind."""
+    clock = Clock()
+    limiter = face(limiter_of(clock))
+
+    assert [0.0, 1.0, 2.0] == [limiter.reserve().delay for _ in range(3)]
+    with pytest.raises(RateLimitExceeded):
+        limiter.reserve(timeout=2.5)
+    assert 3.0 == limiter.reserve(timeout=3).delay
+    limiter.acquire()
+    assert [4.0] == clock.slept
+
+
+@BOTH
+def test_a_reservation_is_given_back_once(face: Face) -> None:
+    """What is cancelled is there for others; to cancel it again changes nothing."""
+    limiter = face(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
+    limiter.acquire(2)
+    first, second = limiter.reserve(), limiter.reserve()
+
+    second.cancel()
+    second.cancel()
+    assert 2.0 == limiter.reserve().delay
+    first.cancel()
+
+    # As far as the one behind it leaves room: with its second token it has waited for both.
+    assert 2.0 == limiter.reserve().delay
+
+
+@BOTH
+def test_everybody_keeps_a_pause(face: Face) -> None:
+    """A pause that the vendor asked for holds newcomers and moves those who wait."""
+    clock = Clock()
+    limiter = face(limiter_of(clock))
+    limiter.acquire()
+    assert 1.0 == limiter.reserve().delay
+
+    limiter.pause(10)
+
+    assert 12.0 == limiter.reserve().delay
+    assert not limiter.try_acquire()
+    limiter.acquire(key="another")
+    for delay in (-1, 0, float("nan")):
+        with pytest.raises(ConfigurationError):
+            limiter.pause(delay)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_pause_reaches_those_who_wait(patient: bool) -> None:  # noqa: FBT001 - a parameter
+    """Who wakes up in a pause that began meanwhile waits on, or learns that it takes too long."""
+
+    class Pausing(Clock):
+        def sleep(self, seconds: float, /) -> None:
+            super().sleep(seconds)
+            if len(self.slept) == 1:
+                limiter.pause(5)
+
+    clock, seen = Pausing(), Seen()
+    limiter = limiter_of(clock, observers=[seen])
+    limiter.acquire()
+
+    if patient:
+        limiter.acquire(timeout=6)
+        assert [1.0, 5.0] == clock.slept
+        assert ["RateLimitWaited"] * 2 == seen.kinds()
+    else:
+        with pytest.raises(RateLimitExceeded) as caught:
+            limiter.acquire(timeout=5.5)
+        assert START + timedelta(seconds=6) == caught.value.retry_at
+        assert ["RateLimitWaited", "CallRefused"] == seen.kinds()
+
+
+def test_threads_go_in_order_of_arrival() -> None:
+    """Threads that wait are let go in the order in which they came."""
+    clock = StandingClock()
+    limiter = limiter_of(clock)
+    limiter.acquire()
+    gone: list[int] = []
+
+    def visit(number: int) -> None:
+        limiter.acquire()
+        gone.append(number)
+
+    threads = [threading.Thread(target=visit, args=(number,), daemon=True) for number in range(8)]
+    for arrived, thread in enumerate(threads, 1):
+        thread.start()
+        clock.until_asleep(arrived)
+    for thread in threads:
+        clock.advance(1)
+        thread.join(10)
+
+    assert list(range(8)) == gone
+
+
+def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
+    """Tasks that wait go in order of arrival, and those who give up hold up nobody."""
+    clock = Clock()
+    limiter = RateLimiter(
+        RateLimitConfig.per_second(1), clock=clock, async_sleeper=AsyncVirtualSleeper(clock)
+    )
+    gone: list[int] = []
+
+    async def visit(number: int) -> None:
+        await limiter.aacquire()
+        gone.append(number)
+
+    async def settle() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def queue() -> None:
+        await limiter.aacquire()
+        tasks = [asyncio.ensure_future(visit(number)) for number in range(4)]
+        await settle()
+        tasks[3].cancel()
+        await settle()
+        tasks.append(asyncio.ensure_future(visit(4)))
+        for expected in ([0], [0, 1], [0, 1, 2], [0, 1, 2, 4]):
+            await settle()
+            clock.advance(1)
+            await settle()
+            assert expected == gone
+
+    asyncio.run(queue())
+
+
+@BOTH
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
+def test_an_interrupted_wait_gives_back(face: Face, error: type[BaseException]) -> None:
+    """Who is interrupted while waiting leaves the queue as if they had never come."""
+
+    class Interrupting(Clock):
+        def sleep(self, seconds: float, /) -> None:
+            raise error
+
+    limiter = face(limiter_of(Interrupting()))
+    limiter.acquire()
+
+    for _ in range(3):
+        with pytest.raises(error):
+            limiter.acquire()
+
+    assert 1.0 == limiter.reserve().delay
+
+
+@EVERY_USE
+def test_what_was_granted_is_spent(use: Callable[..., Any]) -> None:
+    """A call that fails has been made: its token is not given back."""
+    limiter = limiter_of(Clock())
+
+    with pytest.raises(ZeroDivisionError):
+        use(limiter, lambda: 1 / 0)
+
+    assert not limiter.try_acquire()
+
+
+@EVERY_USE
+def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
+    """A call that would have to wait too long is not made."""
+    limiter = limiter_of(Clock(), name="v", timeout=0.5)
+    use(limiter, int)
+
+    with pytest.raises(RateLimitExceeded) as caught:
+        use(limiter, lambda: pytest.fail("called"))
+
+    assert "v" == caught.value.service
+
+
+def test_calendar_quotas() -> None:
+    """A quota per calendar day is as good a limit as any."""
+    clock = Clock()
+    limiter = limiter_of(clock, RateLimitConfig.per_calendar_day(2))
+
+    for _ in range(3):
+        limiter.acquire()
+
+    assert [86_400.0] == clock.slept
+
+
+def test_limiters_share_a_store() -> None:
+    """Limiters of one name and store take from one bucket, key by key."""
+    store = PlainStore(Clock())
+    first, second = (
+        RateLimiter(RateLimitConfig.per_second(1), storage=store, clock=store.clock)
+        for _ in range(2)
+    )
+
+    assert first.try_acquire(key="a")
+    assert not second.try_acquire(key="a")
+    assert second.try_acquire()
+
+
+@pytest.mark.parametrize("limits", [1, 2, 3])
+@pytest.mark.parametrize("meanwhile", [0, 1])
+def test_a_grant_that_nobody_heard_of_is_taken_back(limits: int, meanwhile: int) -> None:
+    """An interruption that takes the store's answer along takes back what it granted.
+
+    Unless somebody queued behind it in the meantime: their grant counts on it.
+    """
+
+    class Struck(Fragile):
+        def __exit__(self, *error: object) -> None:
+            if self.releases == 1:
+                self.releases = None
+                for _ in range(meanwhile):
+                    limiter.reserve()
+                self.releases = 1
+            super().__exit__(*error)
+
+    store = MemoryStorage(Clock())
+    lock = vars(store)["_lock"] = Struck()
+    limiter = RateLimiter(*[RateLimitConfig.per_second(1)] * limits, storage=store)
+    limiter.acquire()
+
+    lock.releases = 1
+    with pytest.raises(Interrupted):
+        limiter.reserve()
+
+    assert 1.0 + 2 * meanwhile == limiter.reserve().delay
+
+
+def test_a_first_grant_that_nobody_heard_of_is_spent() -> None:
+    """What is granted at once is not queued for, so there is nothing to give back."""
+    store = MemoryStorage(Clock())
+    lock = vars(store)["_lock"] = Fragile()
+    limiter = RateLimiter(*[RateLimitConfig.per_second(1)] * 3, storage=store)
+
+    lock.releases = 1
+    with pytest.raises(Interrupted):
+        limiter.acquire()
+
+    assert not limiter.try_acquire()
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("face", [Plain, Awaited])
+@pytest.mark.parametrize("verb", ["acquire", "reserve"])
+def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
+    """Wherever an interruption strikes somebody who queues, their place is free."""
+    delays: list[float] = []
+    for point in itertools.count():
+        clock = Clock()
+        limiter = face(limiter_of(clock))
+        limiter.acquire()
+        limiter.reserve().cancel()
+        if not interrupted.at(point, getattr(limiter, verb)):
+            break
+        # If it had slept already, a second has passed.
+        delays.append(limiter.reserve().delay + clock.nanoseconds() / 1e9)
+
+    assert [1.0] * len(delays) == delays
+    assert len(delays) > 50
