@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
+import subprocess
+import sys
 from datetime import timedelta
 from functools import partial
 
@@ -228,3 +231,28 @@ async def test_a_client_is_closed_by_async_with() -> None:
         async with AsyncStdlibHttpClient() as client:
             await client.send(GET, vendor.url, LONG)
         vendor.wait_for_closed()
+
+
+# --- as one ------------------------------------------------------------------
+
+
+def test_both_colours_are_made_alike() -> None:
+    """Names, defaults and explanations of the two differ in nothing but the colour."""
+    plain, awaited = (inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
+    assert plain.parameters == awaited.parameters
+
+    for name in ("send", "open", "close"):
+        one, other = (getattr(kind, name) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
+        assert inspect.signature(one).parameters == inspect.signature(other).parameters
+        assert one.__doc__ == other.__doc__
+
+
+def test_what_is_not_used_is_not_loaded() -> None:
+    """A blocking client that has not met TLS has loaded neither that nor an event loop."""
+    code = (
+        "import sys, mooring.adapters.stdlib_http as http; http.StdlibHttpClient().close();"
+        "print(sorted({'asyncio', 'ssl', 'http.client', 'logging'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert "[]" == said.stdout.strip()
