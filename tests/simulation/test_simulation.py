@@ -34,7 +34,8 @@ def test_every_planted_bug_is_found(bug: Bug) -> None:
         for seed in range(PATIENCE):
             try:
                 check(play(seed))
-            except LawBroken:
+            except AssertionError:
+                # A broken law, or a world that never comes to rest.
                 return
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
 
