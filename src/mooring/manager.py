@@ -434,9 +434,13 @@ def refuse_awaited(services: Iterable[Service]) -> None:
     """A transform or a fallback that must be awaited cannot run on the synchronous face."""
     for service in services:
         for owner in (service, *service.endpoints):
-            for kind in ("request_transforms", "response_transforms", "fallback"):
-                given: Any = getattr(owner, kind)
-                for function in [given] if callable(given) else list[Any](given or ()):
+            given: dict[str, tuple[Any, ...]] = {
+                "request_transforms": owner.request_transforms,
+                "response_transforms": owner.response_transforms,
+                "fallback": (owner.fallback,),
+            }
+            for kind, functions in given.items():
+                for function in functions:
                     if inspect.iscoroutinefunction(function):
                         raise ConfigurationError(
                             f"{name_of(function)} is asynchronous, and this manager is not.",

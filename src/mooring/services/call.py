@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from mooring.domain.circuit import Outcome
 from mooring.domain.events import CallFinished
-from mooring.errors import DeadlineExceeded
+from mooring.errors import ConnectorError, DeadlineExceeded
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mooring.domain.circuit import Permit
     from mooring.domain.plan import Plan
-    from mooring.errors import ConnectorError
     from mooring.services.core import Core
 
 
@@ -73,6 +72,7 @@ class Call:
         error = DeadlineExceeded(
             f"the deadline of {(self.deadline - self.started) / 1e9:g} s has passed.",
             may_have_been_processed=self.acted,
+            retry_at=cause.retry_at if isinstance(cause, ConnectorError) else None,
         )
         error.__cause__ = cause
         return error
