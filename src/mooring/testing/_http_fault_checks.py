@@ -156,6 +156,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
         for because, behaviour in {
             "its head did not end": Behaviour(raw=_OK, repeat=b"A: b\r\n" * 99),
             "its head's line did not end": Behaviour(raw=_OK + b"A: ", repeat=b"x" * 999),
+            "its body did not end": Behaviour(framing="close", repeat=bytes(99_999)),
             "its body was a bomb": Behaviour(raw=gzip + _bomb(), then="close"),
         }.items():
             vendor.queue(behaviour)
