@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from mooring.domain.admission import ReadCircuit, Report, SetCircuit
@@ -40,10 +41,10 @@ from mooring.services.idempotency import Once, act_once
 from mooring.services.streaming import Streaming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mooring.domain.admission import Admitted
-    from mooring.domain.circuit import CircuitBreakerState, CircuitState, Permit
+    from mooring.domain.circuit import CircuitBreakerState, CircuitRule, CircuitState, Permit
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.core import Core
     from mooring.services.streaming import Stream
@@ -270,9 +271,9 @@ class Calling:
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
     ) -> CircuitBreakerState:
         """What the circuit of a service knows now."""
-        plan = self._with_circuit(service, tenant, endpoint)
-        rule, key = plan.gates.circuit, plan.gates.circuit_key
-        return await self.core.execute(ReadCircuit(rule, key))  # type: ignore[no-any-return, arg-type]  # checked
+        with self._named(service, endpoint):
+            plan, rule = self._with_circuit(service, tenant, endpoint)
+            return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key))  # type: ignore[no-any-return]  # as it says
 
     async def set_circuit(
         self,
@@ -283,9 +284,10 @@ class Calling:
         endpoint: str | None = None,
     ) -> None:
         """Set a circuit by hand: closed (a reset), forced open, or disabled."""
-        core, plan = self.core, self._with_circuit(service, tenant, endpoint)
-        rule, key = plan.gates.circuit, plan.gates.circuit_key
-        await core.execute(SetCircuit(rule, key, state))  # type: ignore[arg-type]  # checked
+        core = self.core
+        with self._named(service, endpoint):
+            plan, rule = self._with_circuit(service, tenant, endpoint)
+            await core.execute(SetCircuit(rule, plan.gates.circuit_key, state))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             core.tell(CircuitChanged(**call.told(core), state=state))
@@ -311,7 +313,7 @@ class Calling:
         Returns:
             Whether there was an unknown key to settle.
         """
-        try:
+        with self._named(service, None):
             plan = self._plan(service, tenant, None, None)
             resolve = Resolve(
                 plan.claim_key(checked_key(idempotency_key)),
@@ -319,10 +321,7 @@ class Calling:
                 ttl=micros(plan.service.idempotency_ttl),
                 answer=("value", self.core.copy(answer)) if done else None,
             )
-        except ConnectorError as error:
-            _name(error, service, None)
-            raise
-        return await self.core.execute(resolve)  # type: ignore[no-any-return]  # as Resolve says
+            return await self.core.execute(resolve)  # type: ignore[no-any-return]  # as Resolve says
 
     def _plan(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request | None
@@ -345,19 +344,36 @@ class Calling:
                 self.easy[key] = plan
         return plan
 
-    def _with_circuit(self, service: str, tenant: str | None, endpoint: str | None) -> Plan:
+    def _with_circuit(
+        self, service: str, tenant: str | None, endpoint: str | None
+    ) -> tuple[Plan, CircuitRule]:
+        plan = self._plan(service, tenant, endpoint, None)
+        rule = plan.gates.circuit
+        if rule is None:
+            raise ConfigurationError(
+                "there is no circuit.",
+                path="circuit",
+                remedy="Configure one with CircuitBreakerConfig().",
+            )
+        return plan, rule
+
+    @contextmanager
+    def _named(self, service: object, endpoint: object) -> Iterator[None]:
+        """Say on any error which service and operation were meant."""
         try:
-            plan = self._plan(service, tenant, endpoint, None)
-            if plan.gates.circuit is None:
-                raise ConfigurationError(
-                    f"Service {service!r} has no circuit.",
-                    path="circuit",
-                    remedy="Configure one with CircuitBreakerConfig().",
-                )
+            yield
         except ConnectorError as error:
-            _name(error, service, endpoint)
+            self._name(error, service, endpoint, None)
             raise
-        return plan
+
+    def _name(
+        self, error: ConnectorError, service: object, endpoint: object, request_id: object
+    ) -> None:
+        if isinstance(service, str):
+            error.service = service
+        if isinstance(endpoint, str):
+            error.operation = endpoint
+        error.request_id = request_id if isinstance(request_id, str) else self.core.new_id()
 
     def _begin(
         self,
@@ -384,8 +400,7 @@ class Calling:
             plan = self._plan(service, tenant, endpoint, asked)
             span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
         except ConnectorError as error:
-            _name(error, service, endpoint)
-            error.request_id = request_id if isinstance(request_id, str) else core.new_id()
+            self._name(error, service, endpoint, request_id)
             raise
         call = Call(plan, core.nanoseconds(), span)
         call.hurried = timeout is not None
@@ -509,14 +524,6 @@ class Calling:
             name = type(error).__name__
             core.tell(CallRefused(**call.told(core), error=name, retry_after=0.0))
         return error
-
-
-def _name(error: ConnectorError, service: object, endpoint: object) -> None:
-    """Say on an error which service and operation were meant."""
-    if isinstance(service, str):
-        error.service = service
-    if isinstance(endpoint, str):
-        error.operation = endpoint
 
 
 def _is_repeatable(plan: Plan, request: Request) -> bool:
