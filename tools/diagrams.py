@@ -18,13 +18,11 @@ from typing import Any, Final, NamedTuple
 from mooring.domain.circuit import TRANSITIONS
 from mooring.domain.idempotency import TABLE
 
-COLUMN: Final = 150
 HEAD: Final = 46
 LINE: Final = 15
 GAP: Final = 16
-EDGE: Final = 80
-LOOP: Final = 22
-PILL: Final = 110
+LOOP: Final = 16
+PILL: Final = 92
 CHARACTER: Final = 6.4
 """How wide a letter of the labels is, about."""
 
@@ -52,19 +50,20 @@ def _named(value: str) -> str:
     return value.replace("_", " ")
 
 
-def draw(title: str, rows: Iterable[Row]) -> str:
-    """The table as an SVG."""
+def draw(title: str, rows: Iterable[Row], column: int) -> str:
+    """The table as an SVG, whose columns are so far apart."""
     rows = list(rows)
+    edge = column // 2 + 4
     states = list(dict.fromkeys(state for row in rows for state in (row.state, row.then)))
-    centre = {state: EDGE + COLUMN * number for number, state in enumerate(states)}
+    centre = {state: edge + column * number for number, state in enumerate(states)}
     judged = any(row.verdict for row in rows)
-    width = centre[states[-1]] + EDGE + (PILL if judged else 0)
+    width = centre[states[-1]] + edge + (PILL if judged else 0)
 
     arrows: list[str] = []
     y = HEAD + GAP
     for row in rows:
         here, there = centre[row.state], centre[row.then]
-        room = COLUMN - LOOP - GAP if here == there else abs(there - here) - GAP
+        room = column - LOOP - GAP if here == there else abs(there - here) - GAP
         words = textwrap.wrap(row.event, max(8, int(room / CHARACTER)))
         y += LINE * len(words)
         arrows.append(_loop(here, y, words) if here == there else _arrow(here, there, y, words))
@@ -74,7 +73,7 @@ def draw(title: str, rows: Iterable[Row]) -> str:
     lines = [
         f'<line class="life" x1="{x}" y1="{HEAD}" x2="{x}" y2="{y}"/>' for x in centre.values()
     ]
-    boxes = [_box(x, state) for state, x in centre.items()]
+    boxes = [_box(x, state, column) for state, x in centre.items()]
     said = "; ".join(
         f"{row.state}: {row.event} → {row.then}" + (f" ({row.verdict})" if row.verdict else "")
         for row in rows
@@ -110,8 +109,8 @@ text { font: 12px sans-serif; fill: #222 }
 </style>"""
 
 
-def _box(x: int, name: str) -> str:
-    half = COLUMN // 2 - 8
+def _box(x: int, name: str, column: int) -> str:
+    half = column // 2 - 5
     return (
         f'<rect class="box" x="{x - half}" y="8" width="{2 * half}" height="{HEAD - 12}" rx="6"/>'
         f'<text class="name" x="{x}" y="{HEAD // 2 + 6}">{escape(name)}</text>'
@@ -156,8 +155,8 @@ def _pill(x: int, y: int, verdict: str) -> str:
 def pictures() -> dict[str, str]:
     """Every picture, by its path in the site."""
     return {
-        "diagrams/circuit.svg": draw("What a circuit does by itself", circuit_rows()),
-        "diagrams/idempotency.svg": draw("What a claim of a key meets", idempotency_rows()),
+        "diagrams/circuit.svg": draw("What a circuit does by itself", circuit_rows(), 180),
+        "diagrams/idempotency.svg": draw("What a claim of a key meets", idempotency_rows(), 124),
     }
 
 

@@ -1,0 +1,169 @@
+"""Interrupt calls at random instants, and count what is left behind.
+
+A timer raises `KeyboardInterrupt` in the middle of a call, thousands of times, wherever the thread
+happens to be: in the function that is protected, in ours, or in our clean-up. Then we look whether
+the probe's place, the place in the bulkhead or the key has been given back. The manual quotes the
+figures. `python -m tools.interruptions 20000` takes a minute; it needs a system with `setitimer`.
+"""
+
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from mooring import (
+    Bulkhead,
+    BulkheadFull,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConnectorError,
+    ConnectorManager,
+    Idempotency,
+    Service,
+)
+
+PROBING = CircuitBreakerConfig(failures=1, open_for=0.001, successes=10**9)
+"""A circuit that is half open for good once it has failed, so that every call is a probe."""
+
+
+def work() -> None:
+    """Take some microseconds, as a function that is protected."""
+    for _ in range(60):
+        pass
+
+
+def fail() -> NoReturn:
+    """Open a circuit."""
+    raise ConnectionError
+
+
+class Timer:
+    """Raises `KeyboardInterrupt` once, at a random instant of a call and not after it."""
+
+    armed = False
+
+    def __call__(self, *_: object) -> None:
+        """Be told by the system that it is time."""
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+
+    def interrupts(self, call: Callable[[], object], longest: float) -> bool:
+        """Make a call, and say whether it was interrupted: within `longest` seconds."""
+        try:
+            self.armed = True
+            signal.setitimer(signal.ITIMER_REAL, max(1e-6, random.random() * longest))
+            call()
+            self.armed = False
+        except KeyboardInterrupt:
+            return True
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return False
+
+
+TIMER = Timer()
+
+
+def opened(call: Callable[[Callable[[], Any]], object]) -> None:
+    """Fail once, and wait until a probe may go."""
+    try:
+        call(fail)
+    except ConnectionError:
+        time.sleep(0.002)
+
+
+def managers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
+    """Probes through a manager's `run`."""
+    while True:
+        manager = ConnectorManager([Service("s", retry=None, circuit=PROBING)])
+        opened(lambda function, manager=manager: manager.run("s", function))  # type: ignore[misc]
+        yield (
+            lambda manager=manager: manager.run("s", work),  # type: ignore[misc]
+            lambda manager=manager: bool(manager.circuit_state("s").probes_under_way),  # type: ignore[misc]
+        )
+
+
+def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
+    """Probes through a breaker's `guard`."""
+    while True:
+        breaker = CircuitBreaker(PROBING)
+        opened(breaker.call)
+
+        def enter(breaker: CircuitBreaker = breaker) -> None:
+            with breaker.guard():
+                work()
+
+        yield enter, lambda breaker=breaker: bool(breaker.state().probes_under_way)  # type: ignore[misc]
+
+
+def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
+    """Places of a bulkhead."""
+    while True:
+        bulkhead = Bulkhead(1)
+
+        def full(bulkhead: Bulkhead = bulkhead) -> bool:
+            try:
+                bulkhead.call(work)
+            except BulkheadFull:
+                return True
+            return False
+
+        yield lambda bulkhead=bulkhead: bulkhead.call(work), full  # type: ignore[misc]
+
+
+def places(
+    name: str, kinds: Iterator[tuple[Callable[[], object], Callable[[], bool]]], times: int
+) -> str:
+    """How many interruptions left a place taken."""
+    counted: Counter[str] = Counter()
+    call, taken = next(kinds)
+    for _ in range(times):
+        counted["interrupted"] += TIMER.interrupts(call, 60e-6)
+        if taken():
+            counted["left"] += 1
+            call, taken = next(kinds)
+    return f"{name}: {counted['interrupted']} interruptions, {counted['left']} places left taken"
+
+
+def keys(times: int) -> str:
+    """How many interruptions led to a second effect when the key was used again."""
+    once = Idempotency(timeout=0.01)
+    effects: Counter[int] = Counter()
+    counted: Counter[str] = Counter()
+
+    def act(number: int) -> None:
+        effects[number] += 1
+        work()
+
+    for number in range(times):
+        key = f"key-{number}"
+        if TIMER.interrupts(lambda key=key, number=number: once.call(key, act, number), 80e-6):  # type: ignore[misc]
+            counted["interrupted"] += 1
+            try:
+                once.call(key, act, number)
+            except ConnectorError:
+                counted["not guessed"] += 1
+            counted["twice"] += effects[number] > 1
+    return (
+        f"keys: {counted['interrupted']} interruptions, {counted['not guessed']} repeats refused,"
+        f" {counted['twice']} second effects"
+    )
+
+
+def main(times: int) -> None:
+    """Interrupt everything so many times, and print what was left behind."""
+    signal.signal(signal.SIGALRM, TIMER)
+    # What interrupts a destructor is reported there, and belongs to the noise of the method.
+    sys.unraisablehook = lambda _: None
+    print(places("probes, run", managers(), times))
+    print(places("probes, guard", breakers(), times))
+    print(places("bulkhead", bulkheads(), times))
+    print(keys(times))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
