@@ -39,13 +39,16 @@ class Timeouts:
 
     def within(self, remaining: float) -> Timeouts:
         """Cap every step by the time that remains, which must be positive."""
-        return Timeouts(
-            connect=_capped(self.connect, remaining),
-            read=_capped(self.read, remaining),
-            write=_capped(self.write, remaining),
-            pool=_capped(self.pool, remaining),
-            total=_capped(self.total, remaining),
-        )
+        seconds(remaining, "remaining")
+        capped = object.__new__(Timeouts)
+        # Every bound has been checked, so they are not checked again on the hot path.
+        put = object.__setattr__
+        put(capped, "connect", _capped(self.connect, remaining))
+        put(capped, "read", _capped(self.read, remaining))
+        put(capped, "write", _capped(self.write, remaining))
+        put(capped, "pool", _capped(self.pool, remaining))
+        put(capped, "total", _capped(self.total, remaining))
+        return capped
 
 
 def _capped(bound: float | None, cap: float) -> float:

@@ -28,6 +28,7 @@ _ORIGIN = re.compile(
 )
 _UNWANTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 _PLAIN = re.compile(r"[A-Za-z0-9\-._~/]*")
+_PLAIN_BASE = re.compile(r"https?://[A-Za-z0-9\-._:/]*")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "/%:@!$&'()*+,;="
 _QUERY_SAFE = _PATH_SAFE + "?"
@@ -68,6 +69,14 @@ def join_url(base_url: str, request: Request) -> str:
     An absolute URL, such as a vendor's link to the next page, must have the base's origin, and
     replaces the base's path. A fragment is dropped.
     """
+    if (
+        not request.query
+        and request.path[:1] == "/"
+        and _PLAIN.fullmatch(request.path)
+        and _PLAIN_BASE.fullmatch(base_url)
+    ):
+        # Nothing to encode: the usual case, and on the hot path.
+        return base_url.rstrip("/") + request.path
     path = request.path.partition("#")[0]
     if is_absolute(path):
         prefix, path = _same_origin(base_url, path)
