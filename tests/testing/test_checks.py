@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mooring.testing.checks import blocking, in_thread, name_of, patience, require, soon
+from mooring.testing.checks import Flag, blocking, in_thread, name_of, patience, require, soon
 from mooring.testing.checks import waiting_at_most as at_most
 
 
@@ -63,6 +63,16 @@ def test_an_answer_nobody_waits_for_is_dropped(divisor: int) -> None:
     asyncio.run(leave())
 
 
+def test_a_flag_comes_true() -> None:
+    """A flag that is set is seen at once, and one that never is is not waited for for ever."""
+    with at_most(0.08):
+        never, flag = Flag(), Flag()
+    flag.set()
+
+    assert flag.is_set()
+    assert (False, True) == (asyncio.run(never.wait()), asyncio.run(flag.wait()))
+
+
 def test_a_check_is_put_to_a_plain_adapter() -> None:
     """The check keeps its name, and meets the adapter as it was lifted."""
     seen: list[int] = []
@@ -71,7 +81,7 @@ def test_a_check_is_put_to_a_plain_adapter() -> None:
         """Look at what the factory makes."""
         seen.append(factory())
 
-    plain = blocking(a_check, lambda number: number + 1)
+    plain = blocking(a_check, lambda factory: factory() + 1)
     plain(int)
 
     assert ("a_check", [1]) == (name_of(plain), seen)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial, wraps
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -80,14 +81,35 @@ def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
         answer.set_exception(error)
 
 
+class Flag:
+    """Something that comes true once, for threads and tasks alike."""
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self.set = self._event.set
+        self.is_set = self._event.is_set
+        self._long = patience() / 8
+
+    async def wait(self) -> bool:
+        """Wait until it is true, or for so long that it never will be, and tell which."""
+        end = time.monotonic() + self._long
+        while not self.is_set() and time.monotonic() < end:  # noqa: ASYNC110 - of any loop
+            await asyncio.sleep(0.000_5)
+        return self.is_set()
+
+
 def blocking(
-    check: Callable[[Callable[[], Any]], Coroutine[Any, Any, None]],
-    lift: Callable[[Any], Any],
-) -> Callable[[Callable[[], Any]], None]:
-    """A check of the asynchronous port, put to a plain adapter; `lift` makes one awaitable."""
+    check: Callable[[Callable[..., Any]], Coroutine[Any, Any, None]],
+    lifted: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], None]:
+    """A check of the asynchronous port, put to a plain adapter.
+
+    `lifted` is called with the function that makes a plain adapter, and with what the check gives
+    to such a function, and returns an adapter to be awaited.
+    """
 
     @wraps(check)
-    def plain(factory: Callable[[], Any]) -> None:
-        asyncio.run(check(lambda: lift(factory())))
+    def plain(factory: Callable[..., Any]) -> None:
+        asyncio.run(check(partial(lifted, factory)))
 
     return plain

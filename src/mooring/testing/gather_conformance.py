@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, TypeVar
 
 from mooring.ports.gather import AsyncGather, Gather
-from mooring.testing.checks import blocking, in_thread, patience, require, soon
+from mooring.testing.checks import Flag, blocking, in_thread, patience, require, soon
 
 Item = TypeVar("Item")
 Factory: TypeAlias = Callable[[], Gather]
@@ -37,8 +37,8 @@ _HANGS: Final = "What should have come to an end goes on."
 class _Threaded:
     """A plain gatherer, each of whose steps runs in an event loop of its own."""
 
-    def __init__(self, gather: Gather) -> None:
-        self._gather = gather
+    def __init__(self, factory: Factory) -> None:
+        self._gather = factory()
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
@@ -65,26 +65,9 @@ def _plain(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
     return lambda: asyncio.run(run())
 
 
-class _Flag:
-    """Something that may come true, for threads and tasks alike."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.set = self._event.set
-        self.is_set = self._event.is_set
-        self._long = patience() / 8
-
-    async def wait(self) -> bool:
-        """Wait until it is true, or for so long that it never will be."""
-        end = time.monotonic() + self._long
-        while not self.is_set() and time.monotonic() < end:  # noqa: ASYNC110 - loops come and go
-            await asyncio.sleep(0.000_5)
-        return self.is_set()
-
-
 async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
     """Whichever step ends first, results stand in the order of their steps."""
-    flags = [_Flag() for _ in range(4)]
+    flags = [Flag() for _ in range(4)]
     flags[3].set()
 
     async def wait_for_the_next(number: int) -> int:
@@ -122,7 +105,7 @@ class _Visit:
         self._expected = expected
         self._inside = self.most = 0
         self._guard = threading.Lock()
-        self._full = _Flag()
+        self._full = Flag()
 
     async def __call__(self) -> bool:
         with self._guard:
@@ -187,7 +170,7 @@ async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> N
 
 async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
     """When a step takes long, the next starts beside it, and its good result does not wait."""
-    flag, slow, fast = _Flag(), list[float](), list[float]()
+    flag, slow, fast = Flag(), list[float](), list[float]()
 
     async def hang() -> str:
         slow.append(time.monotonic())
@@ -211,7 +194,7 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
 
 async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None:
     """A bad result is no reason to give up on a step that is under way."""
-    bad = _Flag()
+    bad = Flag()
 
     async def slow() -> str:
         await bad.wait()

@@ -45,9 +45,9 @@ _STATUSES: Final = tuple(IntegrationStatus)
 class _Lifted:
     """A plain log, as if its questions were awaited."""
 
-    def __init__(self, log: IntegrationLogger) -> None:
-        self._log = log
-        self.write = log.write
+    def __init__(self, factory: Factory) -> None:
+        self._log = factory()
+        self.write = self._log.write
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return self._log.find(query)
@@ -169,7 +169,7 @@ def many_threads_may_write(factory: Factory) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    asyncio.run(_shows(_Lifted(log), 200))
+    asyncio.run(_shows(_Lifted(lambda: log), 200))
     found = sorted(entry.id for entry in log.find(LogQuery(limit=500)).items)
     require(found == [entry(number).id for number in range(200)], f"200 became {len(found)}.")
 

@@ -34,8 +34,8 @@ _NEVER: Final = "A caller that a place was free for was not let in."
 class _Threaded:
     """Plain locks, each of whose callers is a thread."""
 
-    def __init__(self, locks: Locks) -> None:
-        self._locks = locks
+    def __init__(self, factory: Factory) -> None:
+        self._locks = factory()
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float

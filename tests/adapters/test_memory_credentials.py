@@ -1,0 +1,275 @@
+"""Credentials in the memory of one process."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from mooring.adapters.forking import start_afresh
+from mooring.adapters.memory_credentials import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from mooring.domain.auth import Credentials, OAuthCredentials
+from mooring.errors import ConnectionFailed, CredentialRefreshFailed, InvalidData, VendorFailed
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import name_of
+
+OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
+OWNER = ("stripe", "acme")
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """The provider in memory keeps the contract of its port."""
+    check(lambda renew: MemoryCredentialProvider(renew=renew))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck) -> None:
+    """The provider in memory keeps the contract of its port when it is awaited."""
+    asyncio.run(check(lambda renew: AsyncMemoryCredentialProvider(renew=renew)))
+
+
+def test_starts_with_what_it_is_given() -> None:
+    """Credentials of either kind may be there from the start."""
+    token = OAuthCredentials(access_token="a")
+    provider = MemoryCredentialProvider({OWNER: OLD, ("adyen", None): token})
+
+    assert OLD == provider.get(*OWNER)
+    assert token == provider.get("adyen", None)
+
+
+@pytest.mark.parametrize("new", [None, "token", b"token"])
+def test_keeps_credentials_only(new: object) -> None:
+    """What is no credential is refused, and what there is stays."""
+    provider = MemoryCredentialProvider({OWNER: OLD})
+
+    with pytest.raises(InvalidData, match="is no credential"):
+        provider.rotate(*OWNER, cast("Credentials", new))
+    assert OLD == provider.get(*OWNER)
+
+
+def test_a_renewal_must_give_a_credential() -> None:
+    """A renewal that gives nothing has failed, and what there is stays."""
+
+    def renew(*_: object) -> Credentials:
+        return cast("Credentials", None)
+
+    provider = MemoryCredentialProvider({OWNER: OLD}, renew=renew)
+
+    with pytest.raises(CredentialRefreshFailed, match="failed with InvalidData"):
+        provider.refresh(*OWNER, OLD)
+    assert OLD == provider.get(*OWNER)
+
+
+def test_without_a_way_to_renew_nothing_is_refreshed() -> None:
+    """A provider that cannot renew says so, and how to change that, in either colour."""
+    plain = MemoryCredentialProvider({OWNER: OLD})
+    awaited = AsyncMemoryCredentialProvider({OWNER: OLD})
+
+    with pytest.raises(CredentialRefreshFailed, match="`renew=`"):
+        plain.refresh(*OWNER, OLD)
+    with pytest.raises(CredentialRefreshFailed, match="`renew=`"):
+        asyncio.run(awaited.refresh(*OWNER, OLD))
+
+
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (ConnectionFailed("Cut off."), (True, None)),
+        (VendorFailed("Down.", retry_at=LATER), (True, LATER)),
+        (InvalidData("Nonsense."), (False, None)),
+        (KeyError("token"), (False, None)),
+        (CredentialRefreshFailed("Revoked.", retryable=True), (True, None)),
+    ],
+)
+def test_a_failure_says_when_to_come_back(
+    error: Exception, expected: tuple[bool, datetime | None]
+) -> None:
+    """A failed renewal may be tried again when what it failed with may be."""
+
+    def renew(*_: object) -> Credentials:
+        raise error
+
+    with pytest.raises(CredentialRefreshFailed) as raised:
+        MemoryCredentialProvider({OWNER: OLD}, renew=renew).refresh(*OWNER, OLD)
+    assert expected == (raised.value.retryable, raised.value.retry_at)
+
+
+def test_a_failure_keeps_its_cause() -> None:
+    """What went wrong stays with the error that stands for it, which shows nothing of it."""
+
+    def renew(*_: object) -> Credentials:
+        raise KeyError("sk_live_secret")
+
+    with pytest.raises(CredentialRefreshFailed) as raised:
+        MemoryCredentialProvider({OWNER: OLD}, renew=renew).refresh(*OWNER, OLD)
+    assert isinstance(raised.value.__cause__, KeyError)
+    assert "secret" not in str(raised.value)
+
+
+def test_what_a_person_put_in_place_stays() -> None:
+    """A credential that is put in place during a renewal is not overwritten by its result."""
+
+    def renew(*_: object) -> Credentials:
+        provider.rotate(*OWNER, OTHER)
+        return NEW
+
+    provider = MemoryCredentialProvider({OWNER: OLD}, renew=renew)
+
+    assert OTHER == provider.refresh(*OWNER, OLD)
+    assert OTHER == provider.get(*OWNER)
+
+
+class Interrupted(BaseException):
+    """What ends a renewal without an answer."""
+
+
+def test_an_interrupted_renewal_is_taken_over() -> None:
+    """When the one who renews is interrupted, one of those who wait renews instead."""
+    begun, renewals, results = threading.Event(), list[str](), list[object]()
+
+    def renew(*_: object) -> Credentials:
+        renewals.append(threading.current_thread().name)
+        if len(renewals) > 1:
+            return NEW
+        waiter.start()
+        begun.wait(20)
+        raise Interrupted
+
+    provider = MemoryCredentialProvider({OWNER: OLD}, renew=renew)
+
+    def wait() -> None:
+        begun.set()
+        results.append(provider.refresh(*OWNER, OLD))
+
+    waiter = threading.Thread(target=wait, name="waiter")
+    with pytest.raises(Interrupted):
+        provider.refresh(*OWNER, OLD)
+    waiter.join()
+
+    assert [NEW] == results
+    assert "waiter" == renewals[-1]
+
+
+def test_a_child_does_not_wait_for_its_parent() -> None:
+    """A renewal that was under way when a child was forked is none of the child's."""
+    renewals: list[int] = []
+
+    def renew(*_: object) -> Credentials:
+        renewals.append(1)
+        if len(renewals) == 1:
+            start_afresh()
+            provider.refresh(*OWNER, OLD)
+        return NEW
+
+    provider = MemoryCredentialProvider({OWNER: OLD}, renew=renew)
+
+    assert (NEW, 2) == (provider.refresh(*OWNER, OLD), len(renewals))
+
+
+def test_a_childs_tasks_do_not_wait_for_its_parent() -> None:
+    """The same holds where renewals are awaited."""
+    renewals: list[int] = []
+
+    async def renew(*_: object) -> Credentials:
+        renewals.append(1)
+        if len(renewals) == 1:
+            start_afresh()
+            await provider.refresh(*OWNER, OLD)
+        return NEW
+
+    provider = AsyncMemoryCredentialProvider({OWNER: OLD}, renew=renew)
+
+    assert (NEW, 2) == (asyncio.run(provider.refresh(*OWNER, OLD)), len(renewals))
+
+
+class Overtaken:
+    """What seems stale when it is looked at first, just before it is replaced."""
+
+    def __init__(self, replace: Callable[[], None]) -> None:
+        self._replace: Callable[[], None] | None = replace
+
+    def __eq__(self, _: object) -> bool:
+        replace, self._replace = self._replace, None
+        if replace is None:
+            return False
+        replace()
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # nobody needs to
+
+
+def test_what_was_renewed_just_now_is_not_renewed() -> None:
+    """Who looks before and comes after another's renewal gets what came of it."""
+    plain = MemoryCredentialProvider({OWNER: OLD})
+    awaited = AsyncMemoryCredentialProvider({OWNER: OLD})
+
+    def rotate() -> None:
+        with suppress(StopIteration):  # it never suspends
+            awaited.rotate(*OWNER, NEW).send(None)
+
+    stale: Any = Overtaken(lambda: plain.rotate(*OWNER, NEW))
+    stale_too: Any = Overtaken(rotate)
+
+    assert NEW == plain.refresh(*OWNER, stale)
+    assert NEW == asyncio.run(awaited.refresh(*OWNER, stale_too))
+
+
+def test_nobody_is_told_who_has_gone() -> None:
+    """A renewal lands undisturbed by those who stopped waiting for it."""
+
+    async def leave() -> object:
+        renewing, may_end = asyncio.Event(), asyncio.Event()
+
+        async def renew(*_: object) -> Credentials:
+            renewing.set()
+            await may_end.wait()
+            return NEW
+
+        provider = AsyncMemoryCredentialProvider({OWNER: OLD}, renew=renew)
+        first = asyncio.create_task(provider.refresh(*OWNER, OLD))
+        await renewing.wait()
+        second = asyncio.create_task(provider.refresh(*OWNER, OLD))
+        await asyncio.sleep(0)
+        second.cancel()
+        may_end.set()
+        return await first
+
+    assert NEW == asyncio.run(leave())
+
+
+def test_serves_several_event_loops() -> None:
+    """A renewal in one event loop is waited for in another."""
+    begun, other_begun = threading.Event(), threading.Event()
+    renewals: list[object] = []
+
+    async def renew(*_: object) -> Credentials:
+        renewals.append(1)
+        begun.set()
+        await asyncio.to_thread(other_begun.wait, 20)
+        await asyncio.sleep(0.002)
+        return NEW
+
+    provider = AsyncMemoryCredentialProvider({OWNER: OLD}, renew=renew)
+    results: list[object] = []
+
+    def elsewhere() -> None:
+        begun.wait(20)
+        other_begun.set()
+        results.append(asyncio.run(provider.refresh(*OWNER, OLD)))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    results.append(asyncio.run(provider.refresh(*OWNER, OLD)))
+    thread.join()
+
+    assert ([NEW, NEW], 1) == (results, len(renewals))

@@ -1,0 +1,140 @@
+"""The conformance kit of credential providers notices what is wrong."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mooring.adapters.memory_credentials import AsyncMemoryCredentialProvider, Kept
+from mooring.domain.auth import Credentials
+from mooring.errors import CredentialNotFound, CredentialRefreshFailed
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import waiting_at_most
+
+
+class _Deaf(AsyncMemoryCredentialProvider):
+    """Keeps what there was first."""
+
+    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
+        if not await self.has(service, tenant):
+            await super().rotate(service, tenant, new)
+
+
+class _Silent(AsyncMemoryCredentialProvider):
+    """Gets something where there is nothing."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+        there = await self.has(service, tenant)
+        return await super().get(service, tenant) if there else Credentials.none()
+
+
+class _Communal(AsyncMemoryCredentialProvider):
+    """Takes what belongs to no tenant for everybody's."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+        try:
+            return await super().get(service, tenant)
+        except CredentialNotFound:
+            return await super().get(service, None)
+
+
+class _Tenantless(AsyncMemoryCredentialProvider):
+    """Does not ask for a tenant."""
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        return await super().has(service, None)
+
+    async def rotate(self, service: str, tenant: str | None, new: Kept, /) -> None:
+        await super().rotate(service, None, new)
+
+
+class _Static(AsyncMemoryCredentialProvider):
+    """Renews nothing."""
+
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+        return await self.get(service, tenant)
+
+
+class _Eager(AsyncMemoryCredentialProvider):
+    """Renews whatever there is, for each who asks."""
+
+    def __init__(self, *, renew: kit.AsyncRenew) -> None:
+        super().__init__()
+        self._make = renew
+
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+        renewed = await self._make(service, tenant, stale)
+        await self.rotate(service, tenant, renewed)
+        return renewed
+
+
+class _Queueing(_Eager):
+    """Renews for one after another, whoever they are, and tells them apart badly."""
+
+    def __init__(self, *, renew: kit.AsyncRenew) -> None:
+        super().__init__(renew=renew)
+        self._one = asyncio.Lock()
+        self._error = CredentialRefreshFailed("no")
+
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+        async with self._one:
+            try:
+                return await super().refresh(service, tenant, stale)
+            except ValueError:
+                raise self._error from None
+
+
+class _Sharing(AsyncMemoryCredentialProvider):
+    """Cancels all who wait together with the one who renews."""
+
+    _task: asyncio.Task[Any] | None = None
+
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+        if self._task is None:
+            renewal = super().refresh(service, tenant, stale)
+            self._task = asyncio.ensure_future(renewal)
+        return await self._task
+
+
+class _Stubborn(AsyncMemoryCredentialProvider):
+    """Takes a cancellation for an answer."""
+
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+        try:
+            return await super().refresh(service, tenant, stale)
+        except asyncio.CancelledError:
+            return stale
+
+
+@pytest.mark.parametrize(
+    "check, wrong, sentence",
+    [
+        (kit.what_was_put_is_got, _Deaf, "Another credential was got"),
+        (kit.nothing_is_not_found, _Silent, "that nobody put raised None"),
+        (kit.owners_are_apart, _Communal, "gets what belongs to"),
+        (kit.owners_are_apart, _Tenantless, "has what belongs to"),
+        (kit.what_is_stale_is_renewed, _Static, "did not return the new credential"),
+        (kit.what_is_newer_is_not_renewed, _Eager, "that is there"),
+        (kit.one_renews_for_all, _Eager, "was renewed 8 times"),
+        (kit.owners_do_not_wait_for_each_other, _Queueing, "had to wait for another"),
+        (kit.a_failed_renewal_keeps_what_there_is, _Eager, "failed with ValueError"),
+        (kit.all_who_wait_learn_of_a_failure, _Eager, "got "),
+        (kit.all_who_wait_learn_of_a_failure, _Queueing, "share one exception"),
+        (kit.a_cancelled_renewal_is_taken_over, _Stubborn, "swallowed"),
+    ],
+)
+def test_notices_a_wrong_provider(
+    check: kit.AsyncCheck,
+    wrong: Callable[..., AsyncMemoryCredentialProvider],
+    sentence: str,
+) -> None:
+    """A provider that is wrong in one way does not pass the check for that."""
+    with waiting_at_most(0.3), pytest.raises(AssertionError, match=sentence):
+        asyncio.run(check(lambda renew: wrong(renew=renew)))
+
+
+def test_notices_waiters_cancelled_with_another() -> None:
+    """Those who wait for somebody else's renewal must survive its cancellation."""
+    with waiting_at_most(0.3), pytest.raises(asyncio.CancelledError):
+        asyncio.run(kit.a_cancelled_renewal_is_taken_over(lambda renew: _Sharing(renew=renew)))
