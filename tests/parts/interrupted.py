@@ -73,7 +73,8 @@ class _Points:
                 looped = "JUMP_BACKWARD" in name and frame.f_lasti < last
                 if looped or (name.startswith("CALL") and not (went_on and name in _INLINED)):
                     self._point()
-        elif event == "return":
+        else:
+            # A call that raises is not followed by a look for signals.
             self._last.pop(frame, None)
         return self.trace
 

@@ -18,6 +18,8 @@ from mooring import (
     RateLimitExceeded,
 )
 from mooring.adapters.memory import MemoryStorage
+from mooring.domain.admission import Admission
+from mooring.domain.state import Command
 from mooring.parts.rate_limiter import Reservation
 from mooring.testing.clock import AsyncVirtualSleeper
 from tests.adapters.fragile import Fragile, Interrupted
@@ -423,6 +425,36 @@ def test_a_first_grant_that_nobody_heard_of_is_spent() -> None:
         limiter.acquire()
 
     assert not limiter.try_acquire()
+
+
+@BOTH
+def test_a_reservation_that_nobody_gets_is_given_back(face: Face) -> None:
+    """An interruption that comes while a reservation is handed over gives it back."""
+
+    class Wait(int):
+        def __truediv__(self, _: int) -> float:
+            raise KeyboardInterrupt
+
+    class Store(PlainStore):
+        def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - the command's
+            answer = super().execute(command)
+            if isinstance(command, Admission) and strikes.pop():
+                return (answer[0], Wait(answer[1]), *answer[2:])
+            return answer
+
+    class AsyncStore(Store):
+        async def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - the command's
+            return super().execute(command)
+
+    strikes = [False, True, False]
+    store = Store(Clock()) if face is Plain else AsyncStore(Clock())
+    limiter = face(RateLimiter(RateLimitConfig.per_second(1), storage=store))
+    limiter.reserve()
+
+    with pytest.raises(KeyboardInterrupt):
+        limiter.reserve()
+
+    assert 1.0 == limiter.reserve().delay
 
 
 @interrupted.UNTIDY

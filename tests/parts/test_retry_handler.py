@@ -413,7 +413,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
     numbers: list[int] = []
 
     async def loop() -> None:
-        async for attempt in retry:
+        async for attempt in aiter(aiter(retry)):
             with attempt as entered:
                 numbers.append(entered.number)
                 if entered.number < 3:
@@ -427,7 +427,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
                 numbers.append(attempt.number)
                 if attempt.number < 3:
                     raise Broken
-        numbers.extend(attempt.number for attempt in retry)
+        numbers.extend(attempt.number for attempt in iter(iter(retry)))
 
     assert [1, 2, 3] == numbers[:3]
     assert [1] * (use is looped) == numbers[3:]

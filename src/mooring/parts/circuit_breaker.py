@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mooring._bridge import run_now
 from mooring.domain.admission import ReadCircuit, Report, SetCircuit
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
 
-    from mooring.domain.admission import Admission, Admitted
-    from mooring.domain.circuit import CircuitBreakerState, Permit
+    from mooring.domain.admission import Admitted
+    from mooring.domain.circuit import CircuitBreakerState, CircuitRule, Permit
     from mooring.ports.clock import Clock
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
@@ -68,12 +68,8 @@ class CircuitBreaker(Guard[Entered]):
         super().__init__(service, storage=storage, observers=observers, clock=clock)
         self._ignore = ignore
         self._timed = self._plan.slow is not None
-        question = self._plan.admission
-        rule = self._plan.gates.circuit
-        if question is None or rule is None:
-            raise AssertionError("a breaker has a circuit")
-        self._question: Admission = question
-        self._rule = rule
+        self._question = self._plan.question
+        self._rule = cast("CircuitRule", self._plan.gates.circuit)
 
     def state(self) -> CircuitBreakerState:
         """What the circuit knows now."""

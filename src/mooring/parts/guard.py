@@ -9,6 +9,7 @@ Laws:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from mooring._bridge import is_async, not_awaitable, refuse_awaitable
@@ -24,20 +25,24 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class Guard(Part, Generic[T]):
+class Guard(Part, ABC, Generic[T]):
     """A part that is a call, a decorator, and by `guard()` the body of a `with`."""
 
+    @abstractmethod
     def _ticket(self) -> T:
-        raise NotImplementedError
+        """What one entry will take is found through this."""
 
+    @abstractmethod
     def _enter(self, ticket: T, /) -> None:
-        raise NotImplementedError
+        """Take what an entry takes, or raise why not."""
 
+    @abstractmethod
     async def _enter_later(self, ticket: T, /) -> None:
-        raise NotImplementedError
+        """As `_enter`, awaited."""
 
+    @abstractmethod
     def _leave(self, ticket: T, error: BaseException | None, /) -> None:
-        raise NotImplementedError
+        """Give back what the ticket has, and record how it ended."""
 
     def guard(self) -> Entry[T]:
         """One entry, for `with` or `async with`; a fresh one each time."""

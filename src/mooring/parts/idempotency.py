@@ -110,7 +110,7 @@ class Idempotency(Part):
         return ended
 
     def __call__(
-        self, key: Callable[P, str], /, *, payload: Callable[P, object] | None = None
+        self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorate a function; `key` makes the key from the arguments of each call.
 
