@@ -1,0 +1,215 @@
+"""The record of one call, and what may be asked of many."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring import errors
+from mooring.domain.events import CallFinished, CallStarted
+from mooring.domain.integration_log import (
+    IntegrationLog,
+    IntegrationStatus,
+    LogQuery,
+    entry_of,
+    summarise,
+)
+from mooring.errors import ConfigurationError, ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+ENTRY = IntegrationLog(
+    id="call-1",
+    service="stripe",
+    operation="charge",
+    tenant="acme",
+    status=IntegrationStatus.SUCCESS,
+    started_at=NOON,
+    duration=0.2,
+)
+
+
+FINISHED = CallFinished(
+    at=NOON + SECOND,
+    service="stripe",
+    operation="charge",
+    tenant="acme",
+    request_id="call-1",
+    started_at=NOON,
+    duration=0.2,
+    attempts=2,
+)
+
+
+def finished(**fields: Any) -> CallFinished:
+    """The end of a call to Stripe."""
+    return attrs.evolve(FINISHED, **fields)
+
+
+def tree(kind: type[ConnectorError] = ConnectorError) -> Iterator[str]:
+    """The name of every error there is."""
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            if not child.__name__.startswith("_"):
+                yield child.__name__
+            yield from tree(child)
+
+
+STATUS_OF = {
+    "AuthenticationFailed": "rejected",
+    "VendorRejected": "rejected",
+    "InvalidRequest": "rejected",
+    "PaymentDeclined": "rejected",
+    "FileNotFound": "rejected",
+    "IdempotencyConflict": "rejected",
+    "AttemptTimeout": "timeout",
+    "DeadlineExceeded": "timeout",
+    "RateLimitExceeded": "held_back",
+    "BulkheadFull": "held_back",
+    "CircuitBreakerOpen": "held_back",
+    "RetryBudgetExhausted": "held_back",
+    "IdempotencyInProgress": "held_back",
+    "OutcomeUnknown": "unknown",
+}
+
+
+@pytest.mark.parametrize("error", sorted({*tree(), *STATUS_OF, "KeyError"}))
+def test_every_error_has_its_status(error: str) -> None:
+    """Every error of the tree ends a call in the way a reader would look for it."""
+    entry = entry_of(finished(error=error))
+
+    assert entry is not None
+    assert STATUS_OF.get(error, "failed") == entry.status.value
+    assert hasattr(errors, error) or error == "KeyError"
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, IntegrationStatus.SUCCESS),
+        ({"replayed": True}, IntegrationStatus.REPLAYED),
+        ({"replayed": True, "error": "PaymentDeclined"}, IntegrationStatus.REPLAYED),
+        ({"fallback": True, "error": "VendorFailed"}, IntegrationStatus.FALLBACK),
+        ({"cancelled": True, "error": "CancelledError"}, IntegrationStatus.CANCELLED),
+    ],
+)
+def test_some_ends_are_no_error(fields: dict[str, Any], expected: IntegrationStatus) -> None:
+    """What was replayed, answered in another way or cancelled is known as that."""
+    entry = entry_of(finished(**fields))
+
+    assert entry is not None
+    assert expected is entry.status
+
+
+def test_an_entry_tells_what_the_event_told() -> None:
+    """Nothing of what is known about a call is lost on the way into the log."""
+    event = finished(
+        error="PaymentDeclined",
+        status=402,
+        vendor_code="card_declined",
+        idempotency_key="INV-2041/1",
+    )
+    expected = attrs.evolve(
+        ENTRY,
+        status=IntegrationStatus.REJECTED,
+        attempts=2,
+        error="PaymentDeclined",
+        http_status=402,
+        vendor_code="card_declined",
+        idempotency_key="INV-2041/1",
+    )
+
+    assert expected == entry_of(event)
+    nameless = entry_of(finished(request_id=None))
+    assert nameless is not None
+    assert "" == nameless.id
+
+
+def test_only_the_end_of_a_call_is_an_entry() -> None:
+    """Other events stand for no call as a whole."""
+    assert entry_of(CallStarted(at=NOON, service="stripe")) is None
+
+
+@pytest.mark.parametrize(
+    "query, expected",
+    [
+        ({}, True),
+        ({"service": "stripe", "operation": "charge", "tenant": "acme", "id": "call-1"}, True),
+        ({"status": IntegrationStatus.SUCCESS}, True),
+        ({"service": "adyen"}, False),
+        ({"operation": "refund"}, False),
+        ({"tenant": "acme-fr"}, False),
+        ({"id": "call-2"}, False),
+        ({"status": IntegrationStatus.FAILED}, False),
+        ({"service": "stripe", "tenant": "acme-fr"}, False),
+        ({"since": NOON}, True),
+        ({"since": NOON + SECOND}, False),
+        ({"until": NOON}, False),
+        ({"until": NOON + SECOND}, True),
+    ],
+)
+def test_a_query_matches_what_matches_all_of_it(query: dict[str, Any], *, expected: bool) -> None:
+    """An entry is asked for if everything given is true of it; the end of a span is outside."""
+    assert expected is LogQuery(**query).matches(ENTRY)
+
+
+@pytest.mark.parametrize("field", ["since", "until"])
+@pytest.mark.parametrize("time", [NOON.replace(tzinfo=None), "yesterday"])
+def test_times_know_their_zone(field: str, time: Any) -> None:  # noqa: ANN401 - wrong ones
+    """A time without a zone is refused where it would be compared with others."""
+    with pytest.raises(InvalidData, match=f"{field} must be an aware"):
+        LogQuery(**{field: time})
+    with pytest.raises(InvalidData, match="started_at must be an aware"):
+        attrs.evolve(ENTRY, started_at=time)
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 2.5])
+def test_a_page_has_room(limit: int) -> None:
+    """A page that could hold nothing is refused."""
+    with pytest.raises(ConfigurationError, match="limit"):
+        LogQuery(limit=limit)
+
+
+def test_nothing_is_summed_up_to_nothing() -> None:
+    """Without entries there are neither rates nor durations."""
+    summary = summarise([])
+
+    assert (0, {}, None) == (summary.count, summary.by_status, summary.success_rate)
+    assert (None, None, None) == (summary.p50, summary.p95, summary.p99)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(IntegrationStatus), st.floats(0, 1e6)), min_size=1, max_size=300
+    )
+)
+def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, float]]) -> None:
+    """Each status is counted, replays are successes, and percentiles are durations that were."""
+    entries = [attrs.evolve(ENTRY, status=status, duration=duration) for status, duration in calls]
+    good = {IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED}
+
+    summary = summarise(iter(entries))
+
+    assert len(calls) == summary.count == sum(summary.by_status.values())
+    assert {status for status, _ in calls} == set(summary.by_status)
+    assert summary.success_rate is not None
+    assert math.isclose(
+        sum(status in good for status, _ in calls), summary.success_rate * len(calls)
+    )
+    for percent, found in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
+        durations = [duration for _, duration in calls]
+        enough = [
+            value
+            for value in durations
+            if 100 * sum(other <= value for other in durations) >= percent * len(durations)
+        ]
+        assert min(enough) == found
