@@ -239,10 +239,18 @@ class AsyncScriptedHttpClient:
 
 
 class ScriptedIncoming:
-    """An answer that is there already, and handed over as if it were still coming."""
+    """An answer that is there already, and handed over as if it were still coming.
 
-    def __init__(self, response: Response, *, piece: int = PIECE) -> None:
-        self._pieces = _Pieces(response, piece)
+    Args:
+        response: the answer.
+        piece: how many bytes of its body to hand over at once.
+        then: what to raise in place of the body's end.
+    """
+
+    def __init__(
+        self, response: Response, *, piece: int = PIECE, then: ConnectorError | None = None
+    ) -> None:
+        self._pieces = _Pieces(response, piece, then)
 
     @property
     def status(self) -> int:
@@ -264,10 +272,18 @@ class ScriptedIncoming:
 
 
 class AsyncScriptedIncoming:
-    """An answer that is there already, and handed over as if it were still coming."""
+    """An answer that is there already, and handed over as if it were still coming.
 
-    def __init__(self, response: Response, *, piece: int = PIECE) -> None:
-        self._pieces = _Pieces(response, piece)
+    Args:
+        response: the answer.
+        piece: how many bytes of its body to hand over at once.
+        then: what to raise in place of the body's end.
+    """
+
+    def __init__(
+        self, response: Response, *, piece: int = PIECE, then: ConnectorError | None = None
+    ) -> None:
+        self._pieces = _Pieces(response, piece, then)
 
     @property
     def status(self) -> int:
@@ -289,7 +305,7 @@ class AsyncScriptedIncoming:
 
 
 class _Pieces:
-    def __init__(self, response: Response, size: int) -> None:
+    def __init__(self, response: Response, size: int, then: ConnectorError | None) -> None:
         if size < 1:
             raise InvalidData(
                 f"A piece of {size} bytes never ends.", field="piece", remedy="Give one or more."
@@ -297,12 +313,15 @@ class _Pieces:
         self.response = response
         self.closed = False
         self._size = size
+        self._then = then
         self._at = 0
 
     def take(self) -> bytes:
         piece = self.response.body[self._at : self._at + self._size]
         if piece and self.closed:
             raise ConnectionFailed("The answer was closed before its end.", retryable=False)
+        if not piece and self._then is not None:
+            raise self._then
         self._at += len(piece)
         return piece
 

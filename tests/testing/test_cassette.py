@@ -1,0 +1,670 @@
+"""Exchanges that are recorded once, without secrets, and replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import pickle
+import re
+import zlib
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.domain.http import Request, Response, Timeouts
+from mooring.domain.redaction import Redaction
+from mooring.domain.secret import Secret
+from mooring.errors import ConfigurationError, ConnectionFailed
+from mooring.testing.cassette import Cassette, Mode, NotOnTape
+from mooring.testing.http import (
+    AsyncScriptedHttpClient,
+    FakeVendor,
+    ScriptedHttpClient,
+    as_bytes,
+)
+from tests.testing.colours import Either, now
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOST = "https://api.example"
+TIMEOUTS = Timeouts(total=5.0)
+
+
+class Recorder:
+    """A cassette between a vendor and a client of one colour."""
+
+    def __init__(self, path: Path, *, awaited: bool) -> None:
+        self.path = path
+        self.awaited = awaited
+        self.vendor = FakeVendor()
+
+    def cassette(self, mode: Mode = "once", **options: Any) -> Cassette:
+        """A cassette with this file."""
+        return Cassette(self.path, mode=mode, **options)
+
+    def client(self, cassette: Cassette) -> Either:
+        """A client of this colour, before the vendor."""
+        if self.awaited:
+            return cassette.async_client(AsyncScriptedHttpClient(self.vendor, piece=4))
+        return cassette.client(ScriptedHttpClient(self.vendor, piece=4))
+
+    def record(self, *requests: tuple[Request, str], **options: Any) -> str:
+        """Record these, and return what was written."""
+        with self.cassette("record", **options) as cassette:
+            client = self.client(cassette)
+            for request, url in requests:
+                now(client.send(request, url, TIMEOUTS))
+        return self.path.read_text("utf-8")
+
+    def replay(self, *requests: tuple[Request, str], **options: Any) -> list[Response]:
+        """Replay these, and return what was answered."""
+        client = self.client(self.cassette("replay", **options))
+        return [now(client.send(request, url, TIMEOUTS)) for request, url in requests]
+
+
+@pytest.fixture(params=["plain", "awaited"], name="recorder")
+def _recorder(request: pytest.FixtureRequest, tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path / "tapes" / "vat.json", awaited=request.param == "awaited")
+
+
+def _get(path: str = "/rates", **options: Any) -> tuple[Request, str]:
+    return Request.get(path, **options), f"{HOST}{path}"
+
+
+def _post(path: str = "/charges", **options: Any) -> tuple[Request, str]:
+    return Request.post(path, **options), f"{HOST}{path}"
+
+
+# --- recording and replaying -----------------------------------------------------
+
+
+def test_what_was_recorded_is_answered_again(recorder: Recorder) -> None:
+    """Status, reason, headers and body come back as they were, and nobody is asked."""
+    answer = Response(201, {"A": "b", "Content-Type": "text/plain"}, b"hello", reason="Made")
+    recorder.vendor.queue(answer)
+    recorder.record(_get())
+
+    (replayed,) = recorder.replay(_get())
+
+    assert (201, answer.headers, b"hello") == (replayed.status, replayed.headers, replayed.body)
+    assert ("Made", f"{HOST}/rates") == (replayed.reason, replayed.url)
+    assert 1 == len(recorder.vendor.requests)
+
+
+def test_once_records_and_then_replays(recorder: Recorder) -> None:
+    """The first run asks the vendor, and every later one the file."""
+    recorder.vendor.respond_json({"rate": "0.19"})
+    request, url = _get()
+    answers: list[Response] = []
+    for _ in range(3):
+        with recorder.cassette() as cassette:
+            answers.append(now(recorder.client(cassette).send(request, url, TIMEOUTS)))
+
+    assert [{"rate": "0.19"}] * 3 == [answer.json() for answer in answers]
+    assert 1 == len(recorder.vendor.requests)
+
+
+def test_recording_again_replaces_what_was_there(recorder: Recorder) -> None:
+    """A tape is of one recording, not of several."""
+    recorder.vendor.queue(Response(200), Response(404))
+    recorder.record(_get("/old"))
+    recorder.record(_get("/new"))
+
+    assert [404] == [answer.status for answer in recorder.replay(_get("/new"))]
+    with pytest.raises(NotOnTape):
+        recorder.replay(_get("/old"))
+
+
+def test_equal_requests_are_answered_in_order(recorder: Recorder) -> None:
+    """Each recorded answer is given once, in the order in which it was recorded."""
+    recorder.vendor.queue(*map(Response, (500, 200, 404)))
+    recorder.record(_get(), _get("/other"), _get())
+
+    answers = recorder.replay(_get(), _get(), _get("/other"))
+
+    assert [500, 404, 200] == [answer.status for answer in answers]
+
+
+def test_what_was_not_replayed_can_be_asked_for(recorder: Recorder) -> None:
+    """A test can require that everything on the tape was asked for again."""
+    recorder.vendor.always(Response(200))
+    recorder.record(_get(), _post("/charges?a=1"))
+    cassette = recorder.cassette()
+    unused = [cassette.unused]
+    now(recorder.client(cassette).send(*_get(), TIMEOUTS))
+    unused.append(cassette.unused)
+
+    assert [("GET /rates", "POST /charges?a=1"), ("POST /charges?a=1",)] == unused
+
+
+def test_a_failed_exchange_is_not_recorded(recorder: Recorder) -> None:
+    """What had no answer comes through as it is, and leaves nothing on the tape."""
+    recorder.vendor.queue(ConnectionFailed("gone"), Response(200))
+    with recorder.cassette() as cassette:
+        client = recorder.client(cassette)
+        with pytest.raises(ConnectionFailed, match="gone"):
+            now(client.send(*_get("/lost"), TIMEOUTS))
+        now(client.send(*_get(), TIMEOUTS))
+
+    with pytest.raises(NotOnTape):
+        recorder.replay(_get("/lost"))
+
+
+def test_nothing_recorded_is_nothing_written(recorder: Recorder) -> None:
+    """A cassette that recorded nothing leaves no file."""
+    with recorder.cassette():
+        pass
+
+    assert not recorder.path.exists()
+
+
+def test_there_must_be_somebody_to_record(recorder: Recorder) -> None:
+    """Recording needs a client; replaying needs none."""
+    cassette = recorder.cassette()
+    client: Either = cassette.async_client() if recorder.awaited else cassette.client()
+
+    for verb in ("send", "open"):
+        with pytest.raises(ConfigurationError, match="nobody whose answers"):
+            now(getattr(client, verb)(*_get(), TIMEOUTS))
+    now(client.close())
+
+
+def test_a_closed_client_closes_the_one_behind_it(recorder: Recorder) -> None:
+    """After `close` nothing is sent, and nothing replayed."""
+    client = recorder.client(recorder.cassette())
+    now(client.close())
+
+    with pytest.raises(ConnectionFailed, match="closed"):
+        now(client.send(*_get(), TIMEOUTS))
+
+
+def test_a_mode_has_a_name(tmp_path: Path) -> None:
+    """An unknown mode is refused where it is written."""
+    with pytest.raises(ConfigurationError, match="'twice' is not a mode"):
+        Cassette(tmp_path / "a.json", mode="twice")  # type: ignore[arg-type]  # on purpose
+
+
+def test_many_tasks_record_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    """Requests that overlap stand on the tape in the order in which they were sent."""
+    recorder = Recorder(tmp_path / "a.json", awaited=True)
+    recorder.vendor.always(lambda _, url: Response(200, body=url.encode()))
+
+    async def record() -> None:
+        with recorder.cassette() as cassette:
+            client = recorder.client(cassette)
+            await asyncio.gather(*(client.send(*_get(f"/{each}"), TIMEOUTS) for each in range(9)))
+
+    asyncio.run(record())
+
+    assert tuple(f"GET /{each}" for each in range(9)) == recorder.cassette().unused
+
+
+# --- streams ---------------------------------------------------------------------
+
+
+def _read(incoming: Either, times: int) -> list[bytes]:
+    return [now(incoming.read()) for _ in range(times)]
+
+
+def test_a_streamed_answer_is_recorded_as_it_is_read(recorder: Recorder) -> None:
+    """What was read in pieces is replayed in pieces."""
+    recorder.vendor.queue(Response(200, {"A": "b"}, b"12345"))
+    with recorder.cassette() as cassette:
+        incoming = now(recorder.client(cassette).open(*_get(), TIMEOUTS))
+        head = incoming.status, incoming.headers["a"]
+        pieces = _read(incoming, 3)
+        incoming.close()
+
+    replayed = now(recorder.client(recorder.cassette()).open(*_get(), TIMEOUTS))
+
+    assert ((200, "b"), [b"1234", b"5", b""]) == (head, pieces)
+    assert (200, "b") == (replayed.status, replayed.headers["a"])
+    assert [b"12345", b""] == _read(replayed, 2)
+
+
+def test_an_answer_left_early_ends_where_it_was_left(recorder: Recorder) -> None:
+    """What was not read is not on the tape, and whoever wants it now is told so."""
+    recorder.vendor.queue(Response(200, {}, b"12345"))
+    with recorder.cassette() as cassette:
+        incoming = now(recorder.client(cassette).open(*_get(), TIMEOUTS))
+        _read(incoming, 1)
+        incoming.close()
+
+    incoming = now(recorder.client(recorder.cassette()).open(*_get(), TIMEOUTS))
+
+    assert [b"1234"] == _read(incoming, 1)
+    with pytest.raises(NotOnTape, match="was not read"):
+        _read(incoming, 1)
+    with pytest.raises(NotOnTape, match="was not read"):
+        recorder.replay(_get())
+
+
+def test_a_streamed_request_is_read_before_it_is_sent(recorder: Recorder) -> None:
+    """A body that can be read only once is recorded all the same."""
+    recorder.vendor.always(Response(200))
+    recorder.record(_post(body=iter([b"one", b"two"])))
+
+    assert [200] == [answer.status for answer in recorder.replay(_post(body=iter([b"onetwo"])))]
+    assert b"onetwo" == recorder.vendor.requests[0].body
+
+
+# --- matching --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "recorded, asked",
+    [
+        (_get("/a?x=1&y=%20"), _get("/a?y=+&x=1")),
+        ((Request.get("/a"), "https://one.example/a"), (Request.get("/a"), "http://two:81/a")),
+        (_post(json={"a": 1, "b": [2]}), _post(body=b'{"b": [2], "a": 1}')),
+        (_get(headers={"A": "b"}), _get(headers={"C": "d"})),
+        (_get("/a?token=one&x=1"), _get("/a?token=two&x=1")),
+        (_post(json={"client_secret": "one"}), _post(json={"client_secret": "two"})),
+        (_post(form={"password": "one", "a": "b"}), _post(form={"password": "two", "a": "b"})),
+        (
+            _post(body=b"\xff\xfe\x01", headers={"Content-Type": "image/png"}),
+            _post(body=b"\xff\xfe\x01"),
+        ),
+        (
+            _post(body=gzip.compress(b"x", 1, mtime=1), headers={"Content-Encoding": "gzip"}),
+            _post(body=gzip.compress(b"x", 9, mtime=2), headers={"Content-Encoding": "gzip"}),
+        ),
+        (
+            _post(body=zlib.compress(b"x"), headers={"Content-Encoding": "deflate"}),
+            _post(body=zlib.compress(b"x"), headers={"Content-Encoding": "deflate"}),
+        ),
+    ],
+)
+def test_the_same_request_is_found(
+    recorder: Recorder, recorded: tuple[Request, str], asked: tuple[Request, str]
+) -> None:
+    """Host, headers, order and layout do not matter, nor do credentials."""
+    recorder.vendor.always(Response(200))
+    recorder.record(recorded)
+
+    assert [200] == [answer.status for answer in recorder.replay(asked)]
+
+
+@pytest.mark.parametrize(
+    "asked, difference",
+    [
+        ((Request.put("/charges", json={"a": 1}), f"{HOST}/charges?x=1"), "the method is POST"),
+        ((Request.post("/", json={"a": 1}), f"{HOST}/charge?x=1"), "path is /charges instead of"),
+        ((Request.post("/", json={"a": 1}), f"{HOST}/charges?x=2"), "query is [('x', '1')]"),
+        ((Request.post("/", json={"a": True}), f"{HOST}/charges?x=1"), 'body is {"a": 1} instead'),
+        ((Request.post("/", body=b"a=1"), f"{HOST}/charges?x=1"), 'instead of {"text": "a=1"}'),
+        ((Request.post("/", body=b"x" * 999), f"{HOST}/charges?x=1"), "xxx…"),
+        ((Request.post("/"), f"{HOST}/charges?x=1"), "instead of {}"),
+    ],
+)
+def test_another_request_is_refused_and_told_what_is_near(
+    recorder: Recorder, asked: tuple[Request, str], difference: str
+) -> None:
+    """A request that was not recorded fails, with the recorded ones that are most like it."""
+    recorder.vendor.always(Response(200))
+    recorder.record(_get("/far"), _get("/away"), _post("/charges?x=1", json={"a": 1}), _get("/off"))
+
+    with pytest.raises(NotOnTape) as info:
+        recorder.replay(asked)
+
+    assert difference in info.value.nearest[0]
+    assert difference in str(info.value)
+    assert 3 == len(info.value.nearest)
+    assert isinstance(info.value, ConfigurationError)
+    assert info.value.nearest == pickle.loads(pickle.dumps(info.value)).nearest  # noqa: S301 - our own
+
+
+def test_what_was_replayed_is_not_replayed_again(recorder: Recorder) -> None:
+    """A request that comes more often than it was recorded fails, and says why."""
+    recorder.vendor.always(Response(200))
+    recorder.record(_get())
+
+    with pytest.raises(NotOnTape, match="GET /rates: was replayed already"):
+        recorder.replay(_get(), _get())
+
+
+def test_without_a_tape_every_request_is_refused(recorder: Recorder) -> None:
+    """Replaying needs no file until something is asked for."""
+    with pytest.raises(NotOnTape, match=r"not on vat\.json, which has 0 exchanges") as info:
+        recorder.replay(_get())
+
+    assert () == info.value.nearest
+
+
+# --- the file --------------------------------------------------------------------
+
+
+def test_a_tape_can_be_read_by_people(recorder: Recorder) -> None:
+    """What stands in the file is JSON in which bodies are values, or lines of text."""
+    recorder.vendor.queue(
+        Response(200, {"A": "b"}, '{"naïve":["漢",1.5]}'.encode()),
+        Response(200, {}, b"one\ntwo\n", reason="OK"),
+        Response(200, {}, b'{\n  "a": 1\n}'),
+        Response(200, {}, b"\x89PNG\r\n" + bytes(range(128, 220))),
+    )
+    written = recorder.record(_post(json={"a": 1}), _get("/b?x=1"), _get(), _get())
+
+    tape = json.loads(written)
+    assert written.endswith("\n")
+    assert "naïve" in written
+    first, second, third, fourth = tape["exchanges"]
+    assert {
+        "method": "POST",
+        "url": f"{HOST}/charges",
+        "headers": ["Content-Type: application/json"],
+        "body": {"json": {"a": 1}},
+    } == first["request"]
+    assert {
+        "status": 200,
+        "headers": ["A: b"],
+        "body": {"json": {"naïve": ["漢", 1.5]}},
+    } == first["answer"]
+    assert {
+        "status": 200,
+        "reason": "OK",
+        "body": {"text": ["one\n", "two\n"]},
+    } == second["answer"]
+    assert {"json": {"a": 1}, "layout": "indented"} == third["answer"]["body"]
+    assert [76, 56] == [len(line) for line in fourth["answer"]["body"]["base64"]]
+
+
+@pytest.mark.parametrize(
+    "body, content_type",
+    [
+        (b"", "application/json"),
+        (b'{"a":1.10}', "application/json"),
+        (b'{"a":1,"a":2}', "application/json"),
+        (b'{"a": 1, "b": [true, null]}', "application/json"),
+        (b'{ "a":1 }', "application/json"),
+        (b'{"a":"\\ud800"}', "application/json"),
+        ('{"a":"é"}'.encode("utf-16"), "application/json"),
+        (b"\xef\xbb\xbf{}", "application/json"),
+        (b"not json", "application/json"),
+        (b"[" * 100_000, "application/json"),
+        ("é".encode("latin-1"), "text/plain; charset=latin-1"),
+        ("é".encode("latin-1"), "text/plain"),
+        ("é".encode("latin-1"), "text/plain; charset=klingon"),
+        (b"a\r\nb\x0bc\xe2\x80\xa8d", "text/plain"),
+        (b"\0\1\2", "text/plain"),
+        (bytes(range(256)), "application/octet-stream"),
+        (gzip.compress(b"plain", mtime=7), "application/gzip"),
+        (b"\x1f\x8b no gzip", "application/gzip"),
+        (gzip.compress(b"cut off")[:-9], "application/gzip"),
+        (b"a=1&b=%20+&c", "application/x-www-form-urlencoded"),
+        (b"--x\r\n\r\n\xff\r\n--x--", "multipart/mixed; boundary=x"),
+        (b"--x\r\n\r\na\r\n--x--", "multipart/mixed; boundary=x"),
+        (b"--x\r\n\r\na", "multipart/mixed"),
+    ],
+)
+def test_a_body_is_replayed_to_the_byte(recorder: Recorder, body: bytes, content_type: str) -> None:
+    """Nothing about a body that holds no secret is changed by writing it down."""
+    recorder.vendor.queue(Response(200, {"Content-Type": content_type}, body))
+    recorder.record(_get())
+
+    assert [body] == [answer.body for answer in recorder.replay(_get())]
+
+
+TAPE = (
+    '{"version": 1, "exchanges": [{"request": {"method": "GET", "url": "/", "body": {}},'
+    ' "answer": %s}]}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        '{"version": 1}',
+        '{"version": 1, "exchanges": [{}]}',
+        '{"version": 2, "exchanges": []}',
+        TAPE % '{"status": 200, "headers": ["bad name: 1"]}',
+        TAPE % '{"status": 200, "body": {"base64": ["?"]}}',
+    ],
+)
+def test_what_is_no_tape_is_refused(recorder: Recorder, text: str) -> None:
+    """A file that is damaged, or from another version, is refused when it is opened."""
+    recorder.path.parent.mkdir()
+    recorder.path.write_text(text)
+
+    with pytest.raises(ConfigurationError, match=r"vat.json is .*cannot be replayed"):
+        recorder.cassette()
+
+
+def test_a_tape_that_cannot_be_written_leaves_the_old_one(recorder: Recorder) -> None:
+    """A file is replaced as a whole or not at all, and nothing else is left behind."""
+    recorder.vendor.queue(Response(200), Response(200, reason="\ud800"))
+    before = recorder.record(_get())
+
+    with pytest.raises(UnicodeEncodeError):
+        recorder.record(_get("/new"))
+
+    assert before == recorder.path.read_text("utf-8")
+    assert ["vat.json"] == [each.name for each in recorder.path.parent.iterdir()]
+
+
+# --- what is not written ---------------------------------------------------------
+
+BASIC = b64encode(b"canary-basic-user:canary-basic-password").decode()
+PART = (
+    b'--edge-1\r\nContent-Disposition: form-data; name="password"\r\n\r\ncanary-part\r\n'
+    b'--edge-1\r\nContent-Disposition: form-data; name="f"; filename="a.json"\r\n'
+    b'Content-Type: application/json\r\n\r\n{"api_key": "canary-file", "a": 1}\r\n'
+    b'--edge-1\r\nContent-Disposition: form-data; name="picture"\r\n'
+    b"Content-Type: image/png\r\n\r\n\x89\xff canary-certain \r\n--edge-1--\r\n"
+)
+
+SENT: list[tuple[Request, str]] = [
+    _get("/a", headers={"Authorization": "Bearer canary-bearer"}),
+    _get("/b", headers={"Authorization": f"Basic {BASIC}"}),
+    _get("/c", headers={"Authorization": "Basic canary-not-base64"}),
+    _get("/d", headers={"X-Api-Key": "canary-api-key", "X-Plain": "is canary-api-key"}),
+    _get("/e", headers={"Cookie": "sid=canary-cookie; theme=canary-theme"}),
+    _get("/f", headers={"X-House-Rule": "canary-house-rule"}),
+    _get("/g?access_token=canary-query&x=1"),
+    (Request.get("/h"), "https://canary-user:canary-password@api.example/h"),
+    (Request.get("/i"), f"{HOST}/i#id_token=canary-fragment"),
+    _get("/j/canary-certain/canary%2Dcertain/x", headers={"X-Plain": "a canary-certain b"}),
+    _post("/k", json={"a": [{"client_secret": "canary-json", "deep": {"pin": 4711}}]}),
+    _post("/l", json={"passwords": ["canary-list", {"x": "canary-nested"}], "b": 2}),
+    _post("/m", json={"note": "canary-house-body", "house_body": "canary-house-body"}),
+    _post("/n", form={"client_secret": "canary-form", "a": "see canary-form here"}),
+    _post("/o", body=PART, headers={"Content-Type": "multipart/form-data; boundary=edge-1"}),
+    _post(
+        "/p",
+        body=b"<a><ns:Password type='x'>canary-xml</ns:Password><b>canary-xml</b></a>",
+        headers={"Content-Type": "text/xml"},
+    ),
+    _post("/q", body=b"password: canary-text", headers={"Content-Type": "text/plain"}),
+    _post("/r", body=b"\xff\xfe canary-certain"),
+    _post("/s", body=b"\xff\xfe" + "canary-certain".encode("utf-16-le")),
+    _post(
+        "/t",
+        body='{"token": "canary-wide"}'.encode("utf-16"),
+        headers={"Content-Type": "application/json"},
+    ),
+    _post(
+        "/u",
+        body=gzip.compress(b'{"token": "canary-zipped"}'),
+        headers={"Content-Encoding": "gzip"},
+    ),
+    _post("/u2", body=zlib.compress(b"canary-zip"), headers={"Content-Encoding": "deflate"}),
+    _post("/v", body=b'{"token": "canary-untyped"}'),
+    _post("/w", json={"sum": 12345678, "x": "c\u00e4n\u00e4ry/certain"}),
+    _post("/x", json={"card": 4242424242424242, "iban": "DE89370400440532013000"}),
+]
+
+ECHOES = (
+    "canary-bearer", "canary-basic-user", "canary-basic-password", BASIC, "canary-api-key",
+    "canary-cookie", "canary-theme", "canary-house-rule", "canary-query", "canary-user",
+    "canary-password", "canary-json", "canary-list", "canary-nested", "canary-form",
+    "canary-xml", "canary-untyped", "canary-certain", "canary-wide",
+)  # fmt: skip
+
+ANSWERS = [
+    Response(
+        200,
+        {
+            "Set-Cookie": "session=canary-set-cookie; HttpOnly",
+            "Location": "https://canary-else:canary-where@x.example/?code=1&token=canary-located",
+            "X-Echo": "who is canary-set-cookie?",
+        },
+        json.dumps(
+            {
+                "refresh_token": "canary-refresh",
+                "link": "https://canary-else:canary-where@x.example/",
+                "echo": " ".join(ECHOES),
+                "escaped": "https://canary-odd:canary-slash@x.example",
+                "inner": json.dumps({"token": "canary-inner"}),
+                "again": "canary-refresh",
+            }
+        )
+        .replace("//canary-odd", "\\/\\/canary-odd")
+        .encode(),
+        reason="canary-certain",
+    ),
+    Response(200, {"Content-Type": "application/json"}, b'{"a": 12345678, "b": "canary-certain"}'),
+    Response(200, {"Content-Type": "application/json"}, b'"c\\u00e4n\\u00e4ry\\/certain"'),
+    Response(401, {}, f"no such key: {', '.join(ECHOES)}".encode()),
+]
+
+SECRETS = [
+    Secret("canary-certain"),
+    Secret("12345678"),
+    Secret("c\u00e4n\u00e4ry/certain"),
+    Secret(""),
+]
+RULES = Redaction(header_names={"X-House-Rule"}, body_keys={"house_body"})
+
+
+def _with_canaries(recorder: Recorder) -> str:
+    def echo(request: Request, _: str) -> Response:
+        return Response(200, body=as_bytes(request))
+
+    recorder.vendor.queue(*ANSWERS)
+    recorder.vendor.always(echo)
+    return recorder.record(*SENT, redaction=RULES, secrets=SECRETS)
+
+
+def test_no_secret_is_written_wherever_it_stood(recorder: Recorder) -> None:
+    """Not one canary of headers, URLs, bodies, cookies, answers or echoes is in the file."""
+    written = _with_canaries(recorder)
+
+    assert [] == re.findall(r"(?i)canary[-\w]*|c\\u00e4n\\u00e4ry|cänäry[^\"]*", written)
+    assert [] == re.findall("4711|12345678|4242424242424242|DE89370400440532013000", written)
+    bodies = [
+        b64decode("".join(each[side].get("body", {}).get("base64", "")))
+        for each in json.loads(written)["exchanges"]
+        for side in ("request", "answer")
+    ]
+    assert any(bodies)
+    for spelling in (b"canary", "canary".encode("utf-16-le")):
+        assert [] == [body for body in bodies if spelling in body]
+
+
+def test_what_was_scrubbed_can_be_replayed(recorder: Recorder) -> None:
+    """With the same requests every exchange is found, and JSON is still JSON."""
+    _with_canaries(recorder)
+
+    answers = recorder.replay(*SENT, redaction=RULES, secrets=SECRETS)
+
+    assert [200, 200, 200, 401] == [answer.status for answer in answers[:4]]
+    assert {"a": "***", "b": "***"} == answers[1].json()
+    assert "***" == answers[2].json()
+
+
+def test_what_was_compressed_is_compressed_again(recorder: Recorder) -> None:
+    """An answer that hid a secret in gzip is replayed in gzip, without it."""
+    hidden = gzip.compress(b'{"token": "canary-zipped", "a": 1}')
+    recorder.vendor.queue(Response(200, {"Content-Type": "application/gzip"}, hidden))
+    written = recorder.record(_get())
+
+    (answer,) = recorder.replay(_get())
+
+    assert '"coding": "gzip"' in written
+    assert {"token": "***", "a": 1} == json.loads(gzip.decompress(answer.body))
+
+
+def test_other_credentials_replay_as_well(recorder: Recorder) -> None:
+    """Whoever replays needs no secret: what stands where credentials stand is compared masked."""
+    _with_canaries(recorder)
+    others = [
+        (
+            request.evolve(
+                headers=[
+                    (name, value.replace("canary", "linnet"))
+                    for name, value in request.headers.pairs
+                ]
+            ),
+            url.replace("canary", "linnet"),
+        )
+        for request, url in SENT[:9]
+    ]
+
+    answers = recorder.replay(*others, redaction=RULES)
+
+    assert [200, 200, 200, 401] == [answer.status for answer in answers[:4]]
+
+
+def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Recorder) -> None:
+    """A token that an answer gives is masked in what was sent before it, and after."""
+    recorder.vendor.respond_json({"access_token": "swordfish-1"})
+    recorder.vendor.always(Response(200))
+    login, use = _post("/login", json={"a": "b"}), _get("/x/swordfish-1?ref=swordfish-1")
+
+    written = recorder.record(login, use, _post("/y", body=b"plain swordfish-1"))
+
+    assert "swordfish" not in written
+    (token,) = recorder.replay(login)
+    assert "***" == token.json()["access_token"]
+    assert [200] == [each.status for each in recorder.replay(_get("/x/***?ref=***"))]
+
+
+def test_a_secret_can_be_named_while_recording(recorder: Recorder) -> None:
+    """What is only known once the cassette is in is hidden as what was known before."""
+    recorder.vendor.always(Response(200))
+    with recorder.cassette() as cassette:
+        now(recorder.client(cassette).send(*_get("/x/swordfish"), TIMEOUTS))
+        cassette.hide(Secret("swordfish"))
+
+    assert "swordfish" not in recorder.path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["short", "customer", "Bearer", "true", "20260101", "1.0", "https://auth.example/token"],
+)
+def test_words_that_say_nothing_are_not_taken_for_secrets(recorder: Recorder, value: str) -> None:
+    """A word, number or URL that stood where a credential stands is left alone elsewhere."""
+    recorder.vendor.respond_json({"token_type": value, "other": value})
+
+    assert f'"other": "{value}"' in recorder.record(_get())
+
+
+def test_what_was_learned_is_masked_as_a_whole_word_only(recorder: Recorder) -> None:
+    """A longer word that holds what was learned is another word."""
+    recorder.vendor.respond_json({"key": "abc-1", "list": ["abc-12", "xabc-1", "an abc-1."]})
+    recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})
+    written = json.loads(recorder.record(_get(), _get()))
+
+    bodies = [each["answer"]["body"]["json"]["list"] for each in written["exchanges"]]
+
+    assert [
+        ["abc-12", "xabc-1", "an abc-1."],
+        ["abcd-12", "xabcd-1", "an ***."],
+    ] == bodies
+
+
+def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
+    """Neither a cassette nor the error of a request that is not on it shows a secret."""
+    cassette = recorder.cassette(secrets=[Secret("swordfish")], mode="replay")
+    request = Request.post("/x", json={"token": "swordfish-1"}, headers={"Cookie": "swordfish-2"})
+
+    with pytest.raises(NotOnTape) as info:
+        now(recorder.client(cassette).send(request, f"{HOST}/x?q=swordfish", TIMEOUTS))
+
+    assert "swordfish" not in f"{info.value}{info.value!r}{cassette!r}"
