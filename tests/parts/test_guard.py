@@ -4,7 +4,11 @@
 
 import functools
 import inspect
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -291,3 +295,19 @@ def test_an_abandoned_body_leaves() -> None:
     visit.close()
 
     assert 2 == bulkhead.call(int, "2")
+
+
+@pytest.mark.parametrize("kind", ["probes", "places", "waits", "retries"])
+def test_a_storm_of_interruptions_leaves_nothing(kind: str) -> None:
+    """However often real signals strike, no lease, place or reservation is left behind."""
+    program = subprocess.run(
+        [sys.executable, "-m", "tests.parts.storm", kind],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    struck, left = json.loads(program.stdout)
+
+    assert struck > 100
+    assert 0 == left

@@ -1,0 +1,178 @@
+"""Real interruptions, thousands of them, and a count of what each left behind.
+
+Run as a program, told what to interrupt: prints as JSON how often a signal struck and how much
+was left. A signal that struck inside a tool that traces us, such as one that measures coverage,
+would break that tool.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Final
+
+from mooring import (
+    Bulkhead,
+    BulkheadFull,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    RateLimitConfig,
+    RateLimiter,
+    RetryHandler,
+    RetryPolicy,
+)
+from mooring.adapters.locks import ThreadLocks
+from mooring.adapters.places import Places
+from tests.parts.world import Broken, Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SECONDS: Final = 1.0
+_MANY: Final = 10**9
+
+
+class Storm:
+    """A signal that interrupts what is armed, at most once each time, wherever it is."""
+
+    def __init__(self) -> None:
+        self.struck = 0
+        self.left = 0
+        self._armed = False
+        self._end = time.monotonic() + _SECONDS
+        signal.signal(signal.SIGALRM, self._strike)
+
+    def rages(self) -> bool:
+        """Whether it is not over yet."""
+        return time.monotonic() < self._end
+
+    def _strike(self, *_: object) -> None:
+        if self._armed:
+            self._armed = False
+            self.struck += 1
+            raise KeyboardInterrupt
+
+    def through(self, action: Callable[[], object], longest: float) -> bool:
+        """Run an action that may be interrupted; tell whether it was."""
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, longest))
+            # No signal is handled between a plain assignment and the one that follows it.
+            self._armed = True
+            action()
+            self._armed = False
+        except KeyboardInterrupt:
+            return True
+        except (Broken, BulkheadFull):
+            self._armed = False
+        return False
+
+
+def probes(storm: Storm) -> None:
+    """Probes of a half-open circuit, in each way of using it; some fail."""
+    clock = Clock()
+    config = CircuitBreakerConfig(failures=1, open_for=1, open_growth=1, successes=_MANY)
+    breaker = CircuitBreaker(config, clock=clock)
+    outcomes = [True, True, False]
+
+    def act() -> None:
+        if not random.choice(outcomes):
+            raise Broken
+
+    def enter() -> None:
+        with breaker.guard():
+            act()
+
+    uses: list[Callable[[], object]] = [lambda: breaker.call(act), breaker(act), enter]
+    while storm.rages():
+        clock.advance(1)
+        storm.through(random.choice(uses), 1e-4)
+        if breaker.state().probes_under_way:
+            storm.left += 1
+            clock.advance(60)
+
+
+def places(storm: Storm) -> None:
+    """Calls through a bulkhead that three other threads go through as well."""
+    taken = Places()
+    bulkhead = Bulkhead(2, 9, max_wait=0.001, locks=ThreadLocks(taken))
+    stop = threading.Event()
+
+    def visit() -> None:
+        while not stop.is_set():
+            try:
+                bulkhead.call(time.sleep, 0)
+            except BulkheadFull:
+                continue
+
+    def enter() -> None:
+        with bulkhead.guard():
+            time.sleep(0)
+
+    threads = [threading.Thread(target=visit) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    uses: list[Callable[[], object]] = [lambda: bulkhead.call(time.sleep, 0), enter]
+    while storm.rages():
+        storm.through(random.choice(uses), 2e-4)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    storm.left = len(taken.names())
+
+
+def waits(storm: Storm) -> None:
+    """Callers who queue at a limiter, or reserve."""
+    clock = Clock()
+    limiter = RateLimiter(RateLimitConfig.per_second(1), clock=clock, sleeper=clock)
+    limiter.acquire()
+    while storm.rages():
+        began = clock.nanoseconds()
+        if storm.through(random.choice([limiter.acquire, limiter.reserve]), 1e-4):
+            # A second has passed if it had slept already; and nobody else is there.
+            slept = (clock.nanoseconds() - began) / 1e9
+            storm.left += limiter.reserve().delay + slept > 1
+        clock.advance(9)
+        limiter.acquire()
+
+
+def retries(storm: Storm) -> None:
+    """Attempts and pauses: what is left is an attempt that follows an interruption."""
+    clock = Clock()
+    retry = RetryHandler(RetryPolicy(base_delay=0.001), clock=clock, sleeper=clock)
+    calls = [0]
+
+    def act() -> None:
+        calls[0] += 1
+        raise Broken
+
+    def loop() -> None:
+        for attempt in retry:
+            with attempt:
+                act()
+
+    uses: list[Callable[[], object]] = [lambda: retry.call(act), retry(act), loop]
+    while storm.rages():
+        calls[0] = 0
+        struck = storm.struck
+        ended = storm.through(random.choice(uses), 3e-4)
+        storm.left += ended != (storm.struck > struck) or calls[0] > 3
+
+
+def main(kind: str) -> None:
+    """Tell what is left after one kind of storm."""
+    # A coroutine that is interrupted before its first line is dropped, of which Python warns;
+    # and what is raised while a generator is closed is lost.
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None
+    storm = Storm()
+    {"probes": probes, "places": places, "waits": waits, "retries": retries}[kind](storm)
+    print(json.dumps([storm.struck, storm.left]))  # noqa: T201 - this is the answer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
