@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 def in_a_child(ask: Callable[[], object]) -> Any:  # noqa: ANN401 - whatever is asked for
     """What `ask` returns in a forked child."""
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Newer Pythons warn of other threads, such as those of a tool that runs tests in parallel.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if not child:  # pragma: no cover - runs in the child, which coverage does not see
         try:
             os.write(writing, pickle.dumps(ask()))

@@ -68,13 +68,18 @@ def test_one_step_needs_no_thread() -> None:
 
 def test_no_thread_is_kept() -> None:
     """Threads end with their steps."""
-    before = threading.active_count()
-    ThreadGather().every([lambda: None] * 50, at_once=8)
+    together = threading.Barrier(4)
 
-    end = time.monotonic() + 20
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.000_5)
-    assert before == threading.active_count()
+    def meet() -> threading.Thread:
+        together.wait(20)
+        return threading.current_thread()
+
+    used = {*ThreadGather().every([meet] * 8, at_once=4)} - {threading.current_thread()}
+    for thread in used:
+        thread.join(20)
+
+    assert 3 == len(used)
+    assert not any(thread.is_alive() for thread in used)
 
 
 def test_threads_keep_no_process_alive() -> None:
