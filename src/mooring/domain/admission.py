@@ -165,7 +165,7 @@ class Admission:
             counted = circuit.calm(states[0], now)
             if counted is None:
                 return self.decide(states, now)
-            permit = (counted[3], counted[4], 0, counted[5])
+            permit = (counted[3], counted[5], 0)
             if limit is None:
                 return (counted,), (GO, 0, permit, ())
             taken = limit.calm(states[1], now, self._cost)

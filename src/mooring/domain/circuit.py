@@ -10,7 +10,7 @@ Laws:
 
 A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are numbered by `total` in
 order of admission. The window is made of slots: `slot` is where the current one ends, in time or
-in calls, and `base` is what `total` was when it began. `gen` starts at the store's time, so that a
+in calls, and the calls after number `base` are in it. `gen` starts at the store's time, so that a
 state which was forgotten and made anew is never taken for the old. All that changes only when
 something goes wrong is in `record`.
 
@@ -43,7 +43,7 @@ from mooring.domain.state import steady
 from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mooring.domain.state import State
 
@@ -55,11 +55,11 @@ DISABLED: Final = 4
 
 Circuit: TypeAlias = "tuple[int, int, int, int, int, int, int, Record]"
 Lease: TypeAlias = "tuple[int, int, int]"
-Permit: TypeAlias = "tuple[int, ...]"
-"""`(gen, slot, token, number)` of one admitted call; `token` is 0 but for probes. Opaque to its
-holder, who may ask by the first three, with 0 for what it was never told."""
+Permit: TypeAlias = "tuple[int, int, int]"
+"""`(gen, number, token)` of one admitted call; `token` is 0 but for probes, and `number` for them.
+Opaque to its holder, but whoever never heard of its permit gives it back as (0, 0, token)."""
 
-_SLOT: Final = struct.Struct("<qIII")
+_SLOT: Final = struct.Struct("<qqIII")
 _FULL: Final = 2**32 - 1
 _MILLION: Final = 10**6
 _ROWS: Final = 8
@@ -103,11 +103,11 @@ class Record(NamedTuple):
     """What changes only when something goes wrong, or while a circuit is not closed.
 
     Attributes:
-        fails, slow: failures and slow answers in the current slot.
+        fails, slow, cancelled: failures, slow answers and cancelled calls in the current slot.
         times: when the last failures in the window happened, at most `failures` of them.
         rows: failures in a row: first number, last number, how many failed (the others were
             cancelled).
-        past: earlier slots of the window, packed.
+        past: earlier slots of the window, packed: end, base, calls, failures, slow answers.
         who: the reporters of the last failures, with the time of each one's last.
         streak: how many times the circuit opened without a calm time between.
         since, until: when the mode began, and when an open time ends.
@@ -117,6 +117,7 @@ class Record(NamedTuple):
 
     fails: int = 0
     slow: int = 0
+    cancelled: int = 0
     times: tuple[int, ...] = ()
     rows: tuple[tuple[int, int, int], ...] = ()
     past: bytes = b""
@@ -155,7 +156,8 @@ class CircuitBreakerConfig:
         failure_rate: this share of the calls in the window failing opens it.
         minimum_calls: a rate is judged only from this many calls on.
         window: seconds that count; rates count in slots of a tenth, so up to a tenth longer.
-        window_calls: if given, the rates are taken over the last so many calls instead.
+        window_calls: if given, the rates are taken over the last so many calls instead (to a
+            tenth more), and begin anew after a day without any.
         consecutive_failures: this many failures in a row open it, however far apart (up to a day
             between two): the rule for services that are called a few times an hour.
         slow_call: an answer that takes longer than these seconds is slow.
@@ -290,7 +292,7 @@ class CircuitRule:
             slot, record = self._moved(slot, record, back)
         at = time if self.timed else total
         if at >= slot:
-            record = self._rolled(slot, total - base, record, at)
+            record = self._rolled((slot, base, total - base), record, at)
             slot, base = self._end(at), total
         return (time, quiet, mode, gen, slot, total, base, record)
 
@@ -306,7 +308,7 @@ class CircuitRule:
             total += 1
         if mode in (CLOSED, DISABLED):
             circuit = (seen, quiet, mode, gen, slot, total, base, record)
-            return circuit, (gen, slot, 0, total), 0, False
+            return circuit, (gen, total, 0), 0, False
         away = self.away(circuit) if mode == FORCED_OPEN or seen < record.until else 0
         if away:
             return circuit, None, away, False
@@ -323,7 +325,7 @@ class CircuitRule:
         record = record._replace(leases=leases)
         quiet = _outlasting(self.longest + DAY, seen, record)
         circuit = (seen, quiet, HALF_OPEN, gen, slot, total, base, record)
-        return circuit, (gen, slot, token, 0), 0, False
+        return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
         """After a wait, before another of `wait`: the state, and how long to stay away; 0 is go.
@@ -363,9 +365,9 @@ class CircuitRule:
             return self._probed(circuit, outcome)
         if permit[0] == gen and mode == CLOSED:
             if outcome is Outcome.NEUTRAL:
-                return self._uncounted(circuit, permit), None
+                return self._uncounted(circuit, permit[1]), None
             if outcome is not Outcome.GOOD:
-                return self._counted(circuit, permit, outcome, reporter)
+                return self._counted(circuit, permit[1], outcome, reporter)
         return circuit, None
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
@@ -381,7 +383,8 @@ class CircuitRule:
         if mode == OPEN:
             return max(1, record.until - seen)
         if mode == HALF_OPEN:
-            return max(1, min((end for _, end, _ in record.leases), default=seen) - seen)
+            ends = [end for _, end, _ in record.leases if end > seen]
+            return min(ends) - seen if len(ends) >= self.config.probes else 1
         return FOREVER if mode == FORCED_OPEN else 0
 
     def read(self, circuit: Circuit) -> CircuitBreakerState:
@@ -401,7 +404,7 @@ class CircuitRule:
         )
 
     def _counted(
-        self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
+        self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """A failure or a slow answer of a closed circuit, and whether it opens."""
         seen, quiet, _, gen, slot, total, base, record = circuit
@@ -412,7 +415,7 @@ class CircuitRule:
         if failed:
             rows = _lately(record, seen)
             if config.consecutive_failures is not None:
-                rows = _in_a_row(rows, permit[3], failed=1)
+                rows = _in_a_row(rows, number, failed=1)
             times = (*(time for time in record.times if time > seen - self.within), seen)
             who = (
                 *(entry for entry in record.who if entry[1] > seen - DAY and entry[0] != reporter),
@@ -482,44 +485,45 @@ class CircuitRule:
         quiet = _outlasting(self.longest + DAY, seen, record)
         return (seen, quiet, OPEN, gen + 1, slot, total, total, record)
 
-    def _uncounted(self, circuit: Circuit, permit: Permit) -> Circuit:
+    def _uncounted(self, circuit: Circuit, number: int) -> Circuit:
         """Take a cancelled call's count back, in the slot that it was counted in."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
-        if permit[1] == slot:
-            base = min(total, base + 1)
+        if number > base:
+            record = record._replace(cancelled=record.cancelled + 1)
         elif record.past:
-            past = b"".join(
-                _SLOT.pack(end, calls - (end == permit[1] and calls > 0), fails, slow)
-                for end, calls, fails, slow in _slots(record.past)
-            )
-            record = record._replace(past=past)
+            past = list(_slots(record.past))
+            for index in reversed(range(len(past))):
+                end, first, calls, fails, slow = past[index]
+                if number > first:
+                    past[index] = (end, first, max(0, calls - 1), fails, slow)
+                    break
+            record = record._replace(past=_packed(past))
         if record.rows:
-            record = record._replace(rows=_in_a_row(record.rows, permit[3], failed=0))
+            record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
         return (seen, quiet, mode, gen, slot, total, base, record)
 
     def _end(self, at: int) -> int:
         """Where the slot that `at` lies in ends."""
         return at - at % self.width + self.width
 
-    def _rolled(self, slot: int, calls: int, record: Record, at: int) -> Record:
+    def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
         """Move the counts of a slot that is over into the past, and forget what is too old."""
+        end, base, calls = slot
+        calls = min(calls - record.cancelled, _FULL)
         kept = [entry for entry in _slots(record.past) if entry[0] > at - self.span]
-        if slot > at - self.span and (calls or record.fails or record.slow):
-            kept.append((slot, min(calls, _FULL), record.fails, record.slow))
-        past = b"".join(_SLOT.pack(*entry) for entry in kept)
-        if past == record.past and not record.fails and not record.slow:
+        if end > at - self.span and (calls or record.fails or record.slow):
+            kept.append((end, base, calls, record.fails, record.slow))
+        past = _packed(kept)
+        if past == record.past and not (record.fails or record.slow or record.cancelled):
             return record
-        return record._replace(fails=0, slow=0, past=past)
+        return record._replace(fails=0, slow=0, cancelled=0, past=past)
 
     def _moved(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
         """All times moved back by `back`, so that what remained of each stays."""
         in_slots = back if self.timed else 0
         return slot - in_slots, record._replace(
             times=tuple(time - back for time in record.times),
-            past=b"".join(
-                _SLOT.pack(end - in_slots, calls, fails, slow)
-                for end, calls, fails, slow in _slots(record.past)
-            ),
+            past=_packed((end - in_slots, *counts) for end, *counts in _slots(record.past)),
             who=tuple((reporter, time - back) for reporter, time in record.who),
             since=record.since - back,
             until=record.until - back,
@@ -530,8 +534,8 @@ class CircuitRule:
         """Calls, failures and slow answers in the window."""
         seen, _, _, _, _, total, base, record = circuit
         after = (seen if self.timed else total) - self.span
-        calls, fails, slow = total - base, record.fails, record.slow
-        for end, in_slot, failed, late in _slots(record.past):
+        calls, fails, slow = total - base - record.cancelled, record.fails, record.slow
+        for end, _, in_slot, failed, late in _slots(record.past):
             if end > after:
                 calls, fails, slow = calls + in_slot, fails + failed, slow + late
         return calls, fails, slow
@@ -542,6 +546,10 @@ class CircuitRule:
 
 def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:
     return _SLOT.iter_unpack(past)
+
+
+def _packed(slots: Iterable[tuple[Any, ...]]) -> bytes:
+    return b"".join(_SLOT.pack(*slot) for slot in slots)
 
 
 def _outlasting(quiet: int, seen: int, record: Record) -> int:

@@ -20,7 +20,7 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from mooring.domain.state import steady
+from mooring.domain.state import SMALL_STEP, steady
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -257,9 +257,9 @@ def present(state: State | None, now: int) -> Entry | None:
 
 
 def _unchanged(states: States, entry: Entry) -> States:
-    """What is stored where nothing changes: the entry only if its clock stepped back."""
+    """What is stored where nothing changes: the entry as of now, if its time is another."""
     (state,) = states
-    return states if state and state[0] <= entry[0] else (entry,)
+    return states if state and abs(state[0] - entry[0]) <= SMALL_STEP else (entry,)
 
 
 def checked_key(value: object) -> str:

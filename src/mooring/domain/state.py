@@ -67,15 +67,17 @@ class Moves(Protocol):
 
 
 def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
-    """What a command stores that changes nothing: the same states.
+    """What a command stores that changes nothing: the same states, and now and then the time.
 
-    Only those whose clock stepped back are moved with it. If nobody wrote that down, what remains
-    of each wait would be counted anew by everybody who asks, and never become less.
+    A state that never heard of the time which passes while calls are refused, or of a clock that
+    stepped back meanwhile, would count what remains of every wait from its last change on.
     """
-    if all(state is None or state[0] - now <= SMALL_STEP for state in states):
+    if all(state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP for state in states):
         return states
     return tuple(
-        state if state is None or state[0] - now <= SMALL_STEP else rule.present(state, now)
+        state
+        if state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP
+        else rule.present(state, now)
         for rule, state in zip(rules, states, strict=True)
     )
 
