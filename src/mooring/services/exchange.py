@@ -34,7 +34,7 @@ _MANY = 10**9
 class Exchange:
     """The step that sends one request and judges its answer; made once per call."""
 
-    __slots__ = ("_core", "_credentials", "_renewed", "_request", "_url")
+    __slots__ = ("_acted", "_core", "_credentials", "_renewed", "_request", "_url")
 
     def __init__(self, core: Core, call: Call, request: Request) -> None:
         plan = call.plan
@@ -88,7 +88,7 @@ class Exchange:
     async def prepare(self, call: Call) -> tuple[Request, str, Timeouts]:
         """What leaves: transformed and authorised, and how long it may take."""
         core, plan, request = self._core, call.plan, self._request
-        call.status = None
+        call.status, self._acted = None, call.acted
         for transform in plan.request_transforms:
             request = await core.settle(transform(request))
             if not isinstance(request, Request):
@@ -143,6 +143,8 @@ class Exchange:
         if error.status != _UNAUTHORIZED or self._renewed or given:
             return error
         self._renewed = True
+        # The refusal proves that this attempt has done nothing.
+        call.acted = self._acted
         try:
             self._credentials = await self._renewed_by_one(call, stale)
         except ConnectorError as failed:
