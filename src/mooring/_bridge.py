@@ -202,9 +202,14 @@ def refuse_generator(function: Callable[..., Any]) -> None:
         )
 
 
+def can_be_awaited(value: object) -> bool:
+    """Whether `await` takes it; an object that has every attribute it is asked for does not."""
+    return hasattr(type(value), "__await__")
+
+
 def refuse_awaitable(value: R) -> R:
     """A value on the synchronous face, which cannot await what it was given."""
-    if hasattr(value, "__await__"):
+    if can_be_awaited(value):
         if isinstance(value, Coroutine):
             value.close()
         raise ConfigurationError(
@@ -222,7 +227,7 @@ async def settle_now(value: Any) -> Any:  # noqa: ANN401 - whatever a user's fun
 
 async def settle_later(value: Any) -> Any:  # noqa: ANN401 - whatever a user's function returned
     """What a user's function returned, on the asynchronous face: awaited if it can be."""
-    return await value if hasattr(value, "__await__") else value
+    return await value if can_be_awaited(value) else value
 
 
 def step_now(function: Callable[[], Any]) -> AttemptStep:
@@ -246,7 +251,7 @@ def step_later(function: Callable[[], Any]) -> AttemptStep:
         call.acted = True
         try:
             pending = function()
-            if hasattr(pending, "__await__"):
+            if can_be_awaited(pending):
                 return await pending, None
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             return None, error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from mooring._bridge import (
     awaited,
     blocking,
+    can_be_awaited,
     not_awaitable,
     refuse_awaitable,
     refuse_generator,
@@ -385,7 +386,7 @@ class AsyncConnectorManager:
             permit = admitted[2]
         try:
             pending = function()
-            if not hasattr(pending, "__await__"):
+            if not can_be_awaited(pending):
                 raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
             return await pending
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it

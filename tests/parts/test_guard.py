@@ -40,13 +40,27 @@ GUARDS = pytest.mark.parametrize("make", MAKERS, ids=NAMES)
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
+class Promise:
+    """Something to await that is no coroutine."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class Anything:
+    """Something that has every attribute it is asked for, as a remote object does."""
+
+    def __getattr__(self, name: str) -> str:
+        return name
+
+
 @GUARDS
 @EVERY_USE
 def test_gives_what_the_function_gives(make: Callable[[], Any], use: Callable[..., Any]) -> None:
     """However it is used, a guard hands over what came out, None and falsehoods included."""
     part = make()
 
-    values: list[Any] = [42, None, 0, "", [], print]
+    values: list[Any] = [42, None, 0, "", [], print, Promise, Anything()]
     for value in values:
         assert value is use(part, functools.partial(lambda given: given, value))
 
@@ -193,13 +207,6 @@ def test_generators_are_refused(make: Callable[[], Any], function: Callable[...,
         with pytest.raises(ConfigurationError, match="generate") as caught:
             use(function)
         assert "function" == caught.value.path
-
-
-class Promise:
-    """Something to await that is no coroutine."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 @GUARDS

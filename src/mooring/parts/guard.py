@@ -57,7 +57,7 @@ class Guard(Part, ABC, Generic[T]):
             try:
                 self._enter(ticket)
                 value = function(*args, **kwargs)
-                if value is not None and hasattr(value, "__await__"):
+                if value is not None and hasattr(type(value), "__await__"):
                     refuse_awaitable(value)
             except BaseException as error:
                 self._leave(ticket, error)
@@ -74,7 +74,7 @@ class Guard(Part, ABC, Generic[T]):
             try:
                 await self._enter_later(ticket)
                 pending = function(*args, **kwargs)
-                if not hasattr(pending, "__await__"):
+                if not hasattr(type(pending), "__await__"):
                     raise not_awaitable(function)  # noqa: TRY301 - left like any other error
                 value = await pending
             except BaseException as error:
