@@ -59,20 +59,19 @@ async def follow(
 async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> Ending:
     """Go on after a first attempt that ended with `error`, as long as there is sense in it."""
     policy = call.plan.retry if call.replayable else ONCE
-    renewals = 0
+    tries = 1
     pause = 0.0
     while True:
         retried = not call.renewed
         if call.renewed:
             call.renewed = False
-            renewals += 1
         else:
             if call.refused:
                 return None, error
             decision = retry.decide(
                 policy,
                 error,
-                attempt=call.attempts - renewals,
+                attempt=tries,
                 repeatable=call.repeatable,
                 retry_after=_asked_for(core, call, error),
                 remaining=call.remaining(core) / 1e9,
@@ -85,6 +84,7 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
                 if isinstance(error, AttemptTimeout) and call.remaining(core) <= 0:
                     return None, call.out_of_time(error)
                 return None, error
+            tries += 1
             pause = decision.delay
             await _rest(core, call, pause, error)
             if call.remaining(core) <= 0:
