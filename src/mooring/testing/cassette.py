@@ -60,7 +60,10 @@ class NotOnTape(UnexpectedRequest):
         nearest: the recorded requests that are most like it, and how they differ.
     """
 
-    default_remedy = "Record the cassette again if the request is meant to be so."
+    default_remedy = (
+        "Record the cassette again if the request is meant to be so; for the fixture of pytest"
+        " that is --mooring-record=all."
+    )
 
     def __init__(self, message: str, *, nearest: Iterable[str] = (), **fields: Any) -> None:
         super().__init__(message, **fields)

@@ -1,0 +1,266 @@
+"""The fixtures that a user's tests find by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import CircuitBreakerConfig, Request, RetryPolicy, Service
+from mooring.domain.events import CallFinished
+from mooring.errors import CircuitBreakerOpen, VendorFailed
+from mooring.testing import SequentialIds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring import AsyncConnectorManager, ConnectorManager
+    from mooring.testing import (
+        AsyncVirtualSleeper,
+        Cassette,
+        FakeVendor,
+        RecordingObserver,
+        VendorServer,
+        VirtualClock,
+        VirtualSleeper,
+    )
+
+pytest_plugins = ["pytester"]
+
+VAT = Service(
+    "vat",
+    base_url="https://vat.example",
+    retry=RetryPolicy(max_attempts=3, base_delay=10.0),
+    circuit=CircuitBreakerConfig(failures=4),
+)
+
+
+def test_a_manager_reaches_the_fake_vendor_only(
+    mooring_manager: Callable[..., ConnectorManager],
+    mooring_vendor: FakeVendor,
+    mooring_clock: VirtualClock,
+    mooring_sleeper: VirtualSleeper,
+    mooring_observer: RecordingObserver,
+) -> None:
+    """A made manager retries on virtual time, tells the observer, and draws what is known."""
+    mooring_vendor.respond(503)
+    mooring_vendor.respond(503)
+    mooring_vendor.respond_json({"rate": "0.19"})
+
+    answer = mooring_manager([VAT]).call("vat", Request.get("/rates"))
+
+    assert {"rate": "0.19"} == answer.json()
+    assert [5.0, 10.0] == mooring_sleeper.sleeps
+    assert 15_000_000_000 == mooring_clock.nanoseconds()
+    assert [3] == [event.attempts for event in mooring_observer.of(CallFinished)]
+
+
+def test_an_async_manager_reaches_the_fake_vendor_only(
+    mooring_async_manager: Callable[..., AsyncConnectorManager],
+    mooring_vendor: FakeVendor,
+    mooring_clock: VirtualClock,
+    mooring_async_sleeper: AsyncVirtualSleeper,
+    mooring_observer: RecordingObserver,
+) -> None:
+    """A made manager retries on virtual time, tells the observer, and draws what is known."""
+    mooring_vendor.respond(503)
+    mooring_vendor.respond(503)
+    mooring_vendor.respond_json({"rate": "0.19"})
+
+    answer = asyncio.run(mooring_async_manager([VAT]).call("vat", Request.get("/rates")))
+
+    assert {"rate": "0.19"} == answer.json()
+    assert [5.0, 10.0] == mooring_async_sleeper.sleeps
+    assert 15_000_000_000 == mooring_clock.nanoseconds()
+    assert [3] == [event.attempts for event in mooring_observer.of(CallFinished)]
+
+
+def test_circuits_go_by_the_virtual_clock(
+    mooring_manager: Callable[..., ConnectorManager],
+    mooring_vendor: FakeVendor,
+    mooring_clock: VirtualClock,
+) -> None:
+    """A circuit that opened lets a probe through once the clock was advanced."""
+    manager = mooring_manager([VAT])
+    mooring_vendor.respond(500)
+    mooring_vendor.respond(500)
+    mooring_vendor.respond(500)
+    mooring_vendor.respond(500)
+    for refusal in (VendorFailed, CircuitBreakerOpen):
+        with pytest.raises(refusal):
+            manager.call("vat", Request.get("/rates"))
+    mooring_vendor.respond(200)
+
+    mooring_clock.advance(3_600)
+
+    assert 200 == manager.call("vat", Request.get("/rates")).status
+
+
+def test_a_port_may_be_another(
+    mooring_manager: Callable[..., ConnectorManager],
+    mooring_vendor: FakeVendor,
+    mooring_observer: RecordingObserver,
+) -> None:
+    """What a test gives takes the place of the fixture's."""
+    mooring_vendor.respond(200)
+
+    mooring_manager([VAT], ids=SequentialIds("mine-")).call("vat", Request.get("/"))
+
+    assert ["mine-000001"] == [event.request_id for event in mooring_observer.of(CallFinished)]
+
+
+def test_a_vendor_on_a_real_port(vendor_server: VendorServer) -> None:
+    """The server is up while the test runs."""
+    vendor_server.respond(204)
+
+    assert vendor_server.url.startswith("http://127.0.0.1:")
+
+
+def test_a_cassette_is_not_recorded_unless_it_is_asked_for(mooring_cassette: Cassette) -> None:
+    """By default a cassette is only replayed, from a file beside the test."""
+    assert not mooring_cassette.recording
+    name = "test_a_cassette_is_not_recorded_unless_it_is_asked_for.json"
+    assert (
+        Path(__file__).parent / "cassettes" / "test_pytest_plugin" / name == mooring_cassette.path
+    )
+
+
+CASSETTE_TESTS = """
+    import pytest
+    from mooring import Request, Secret
+    from mooring.domain.http import Response, Timeouts
+    from mooring.domain.redaction import Redaction
+    from mooring.testing import FakeVendor, ScriptedHttpClient
+
+    @pytest.fixture(scope="session")
+    def mooring_secrets():
+        return [Secret("swordfish")]
+
+    @pytest.fixture(scope="session")
+    def mooring_redaction():
+        return Redaction(header_names={"X-Ours"})
+
+    def ask(cassette, path="/rates"):
+        vendor = FakeVendor(Response(200, {"X-Ours": "hidden-1"}, b"a swordfish"))
+        client = cassette.client(ScriptedHttpClient(vendor))
+        url = f"https://vat.example{path}"
+        return client.send(Request.get(path), url, Timeouts()), len(vendor.requests)
+
+    def test_one(mooring_cassette):
+        answer, asked = ask(mooring_cassette)
+        assert 200 == answer.status
+        print("asked", asked, answer.text)
+
+    class TestMany:
+        @pytest.mark.parametrize("path", ["/a/b", "/a b", "/" + "x" * 200])
+        def test_two(self, mooring_cassette, path):
+            ask(mooring_cassette, path.replace(" ", "_"))
+"""
+
+
+def test_cassettes_are_recorded_when_it_is_asked_for(pytester: pytest.Pytester) -> None:
+    """Nothing is recorded by default; `once` records what is missing, `all` everything."""
+    pytester.makepyfile(test_rates=CASSETTE_TESTS)
+
+    def run(*options: str) -> pytest.RunResult:
+        return pytester.runpytest_inprocess("-p", "no:randomly", "-s", *options)
+
+    refused = run()
+    refused.assert_outcomes(failed=4)
+    refused.stdout.fnmatch_lines(["*GET /rates is not on test_one.json*--mooring-record*"])
+
+    for options, asked in (
+        (["--mooring-record=once"], "asked 1 a swordfish"),
+        (["--mooring-record=once"], "asked 0 a [*][*][*]"),
+        ([], "asked 0 a [*][*][*]"),
+        (["--mooring-record=none"], "asked 0 a [*][*][*]"),
+        (["--mooring-record=all"], "asked 1 a swordfish"),
+    ):
+        result = run(*options)
+        result.assert_outcomes(passed=4)
+        result.stdout.fnmatch_lines([f"*{asked}*"])
+
+
+def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None:
+    """A cassette stands beside its test, under a name that can be read, without secrets."""
+    pytester.makepyfile(test_rates=CASSETTE_TESTS)
+
+    pytester.runpytest_inprocess("--mooring-record=once").assert_outcomes(passed=4)
+
+    folder = pytester.path / "cassettes" / "test_rates"
+    written = {each.name: each.read_text("utf-8") for each in folder.iterdir()}
+    names = sorted(written)
+    assert 4 == len(names)
+    assert "test_one.json" == names[-1]
+    assert all(name.startswith("TestMany-test_two-") for name in names[:-1])
+    assert all(len(name) < 100 for name in names)
+    assert "swordfish" not in "".join(written.values())
+    assert "hidden-1" not in "".join(written.values())
+
+
+def test_an_unknown_way_of_recording_is_refused(pytester: pytest.Pytester) -> None:
+    """The option takes three words only."""
+    result = pytester.runpytest_inprocess("--mooring-record=always")
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+
+
+def test_the_fixtures_are_shown(pytester: pytest.Pytester) -> None:
+    """Pytest lists every fixture with its sentence."""
+    result = pytester.runpytest_inprocess("--fixtures")
+
+    shown = result.stdout.str()
+    for name in (
+        "mooring_clock",
+        "mooring_sleeper",
+        "mooring_async_sleeper",
+        "mooring_vendor",
+        "mooring_observer",
+        "mooring_manager",
+        "mooring_async_manager",
+        "mooring_redaction",
+        "mooring_secrets",
+        "mooring_cassette",
+        "vendor_server",
+    ):
+        assert name in shown
+
+
+def test_a_manager_is_closed_after_its_test(pytester: pytest.Pytester) -> None:
+    """What a manager opened by itself is closed when the test is over."""
+    pytester.makepyfile(
+        """
+        from mooring import Request, Service
+
+        def test_real(mooring_manager, vendor_server):
+            vendor_server.respond(200)
+            manager = mooring_manager([Service("vat", base_url=vendor_server.url)], http=None)
+            assert 200 == manager.call("vat", Request.get("/")).status
+        """
+    )
+
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
+
+
+PROBE = """
+import json, sys
+import pytest, _pytest.pytester
+before = set(sys.modules)
+import mooring.testing.pytest_plugin
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_the_plugin_loads_nothing_before_it_is_used() -> None:
+    """A test-suite that uses no fixture of ours pays for three small modules."""
+    answer = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, check=True, text=True
+    )
+
+    loaded = json.loads(answer.stdout)
+    assert ["mooring", "mooring.testing", "mooring.testing.pytest_plugin"] == loaded
