@@ -1,1 +1,123 @@
-"""Fakes, virtual time and conformance kits: for our own tests, and for users' own adapters."""
+"""Fakes, virtual time and conformance kits: for tests of whatever uses mooring.
+
+A test decides what time it is, what chance draws, what a vendor answers and what the network
+loses; nothing is patched, because everything here fits a port. Whoever writes an adapter proves it
+with the kit of its port. Pytest finds the fixtures of `mooring.testing.pytest_plugin` by itself.
+
+What is exported here is loaded when it is first used. The layer sees everything but configuration
+and the command line, and nothing but tests sees it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mooring.testing import clock_conformance as clock_conformance
+    from mooring.testing import credentials_conformance as credentials_conformance
+    from mooring.testing import gather_conformance as gather_conformance
+    from mooring.testing import http_conformance as http_conformance
+    from mooring.testing import integration_log_conformance as integration_log_conformance
+    from mooring.testing import locks_conformance as locks_conformance
+    from mooring.testing import state_conformance as state_conformance
+    from mooring.testing.cassette import Cassette as Cassette
+    from mooring.testing.cassette import NotOnTape as NotOnTape
+    from mooring.testing.chance import ScriptedRandomness as ScriptedRandomness
+    from mooring.testing.chance import SequentialIds as SequentialIds
+    from mooring.testing.checks import name_of as name_of
+    from mooring.testing.checks import waiting_at_most as waiting_at_most
+    from mooring.testing.clock import AsyncVirtualSleeper as AsyncVirtualSleeper
+    from mooring.testing.clock import VirtualClock as VirtualClock
+    from mooring.testing.clock import VirtualSleeper as VirtualSleeper
+    from mooring.testing.faults import AsyncFaultNetwork as AsyncFaultNetwork
+    from mooring.testing.faults import CutMidBody as CutMidBody
+    from mooring.testing.faults import Delay as Delay
+    from mooring.testing.faults import Fault as Fault
+    from mooring.testing.faults import FaultNetwork as FaultNetwork
+    from mooring.testing.faults import FaultSchedule as FaultSchedule
+    from mooring.testing.faults import Garbage as Garbage
+    from mooring.testing.faults import LostAnswer as LostAnswer
+    from mooring.testing.faults import LostRequest as LostRequest
+    from mooring.testing.faults import RateLimited as RateLimited
+    from mooring.testing.faults import Refused as Refused
+    from mooring.testing.faults import ServerError as ServerError
+    from mooring.testing.http import AsyncScriptedHttpClient as AsyncScriptedHttpClient
+    from mooring.testing.http import Delivery as Delivery
+    from mooring.testing.http import FakeVendor as FakeVendor
+    from mooring.testing.http import ScriptedHttpClient as ScriptedHttpClient
+    from mooring.testing.http import UnexpectedRequest as UnexpectedRequest
+    from mooring.testing.http_server import Behaviour as Behaviour
+    from mooring.testing.http_server import Received as Received
+    from mooring.testing.http_server import VendorServer as VendorServer
+    from mooring.testing.http_tls import tls_pair as tls_pair
+    from mooring.testing.observer import FailingObserver as FailingObserver
+    from mooring.testing.observer import RecordingObserver as RecordingObserver
+
+_HOME: Final = {
+    # time and chance that a test decides about
+    "VirtualClock": "clock",
+    "VirtualSleeper": "clock",
+    "AsyncVirtualSleeper": "clock",
+    "ScriptedRandomness": "chance",
+    "SequentialIds": "chance",
+    # a vendor in memory
+    "FakeVendor": "http",
+    "Delivery": "http",
+    "ScriptedHttpClient": "http",
+    "AsyncScriptedHttpClient": "http",
+    "UnexpectedRequest": "http",
+    # a network that fails
+    "FaultNetwork": "faults",
+    "AsyncFaultNetwork": "faults",
+    "FaultSchedule": "faults",
+    "Fault": "faults",
+    "Refused": "faults",
+    "LostRequest": "faults",
+    "LostAnswer": "faults",
+    "Delay": "faults",
+    "CutMidBody": "faults",
+    "RateLimited": "faults",
+    "ServerError": "faults",
+    "Garbage": "faults",
+    # a vendor on a real port
+    "VendorServer": "http_server",
+    "Behaviour": "http_server",
+    "Received": "http_server",
+    "tls_pair": "http_tls",
+    # exchanges that were recorded
+    "Cassette": "cassette",
+    "NotOnTape": "cassette",
+    # what happened
+    "RecordingObserver": "observer",
+    "FailingObserver": "observer",
+    # running a conformance kit
+    "name_of": "checks",
+    "waiting_at_most": "checks",
+    # what every adapter of a port must do: modules
+    "clock_conformance": "",
+    "credentials_conformance": "",
+    "gather_conformance": "",
+    "http_conformance": "",
+    "integration_log_conformance": "",
+    "locks_conformance": "",
+    "state_conformance": "",
+}
+__all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
+
+
+if not TYPE_CHECKING:  # pragma: no branch - a type checker would take every name for exported
+
+    def __getattr__(name: str) -> object:
+        home = _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module 'mooring.testing' has no attribute {name!r}")
+        if not home:
+            return import_module(f"mooring.testing.{name}")
+        value = getattr(import_module(f"mooring.testing.{home}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

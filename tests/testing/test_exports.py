@@ -1,0 +1,79 @@
+"""What `mooring.testing` says it has."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from mooring import testing
+
+NOT_EXPORTED = {
+    "http_script",  # its names come with http_server
+    "pytest_plugin",  # pytest finds it
+}
+
+
+@pytest.mark.parametrize("name", sorted(testing.__all__))
+def test_every_export_resolves(name: str) -> None:
+    """Each advertised name exists, says what it is, and is shown by `dir`."""
+    found = getattr(testing, name)
+
+    assert name in dir(testing)
+    assert inspect.getdoc(found) or "Fault" == name
+
+
+def test_nothing_public_is_forgotten() -> None:
+    """Every public module has a name among the exports, or is one."""
+    modules = {
+        module.name
+        for module in pkgutil.iter_modules(testing.__path__)
+        if not module.name.startswith("_")
+    }
+    homes = {
+        getattr(testing, name).__module__.rpartition(".")[2]
+        for name in testing.__all__
+        if inspect.isclass(getattr(testing, name)) or inspect.isfunction(getattr(testing, name))
+    }
+
+    assert modules == homes | {
+        name for name in testing.__all__ if isinstance(getattr(testing, name), ModuleType)
+    } | (NOT_EXPORTED & modules)
+
+
+def test_a_kit_is_a_module() -> None:
+    """The kits are reached as attributes too."""
+    assert importlib.import_module("mooring.testing.state_conformance") is testing.state_conformance
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """The lazy exports fail like those of any other module."""
+    name = "no_such_name"
+
+    with pytest.raises(AttributeError, match=name):
+        getattr(testing, name)
+
+
+def test_types_and_names_agree() -> None:
+    """Type checkers are told of the same names from the same modules."""
+    source = inspect.getsource(testing)
+    for name in testing.__all__:
+        assert f" import {name} as {name}\n" in source
+
+
+def test_nothing_is_loaded_before_it_is_used() -> None:
+    """Importing the package loads the package."""
+    probe = (
+        "import sys; before = set(sys.modules); import mooring.testing;"
+        "print(sorted(name for name in set(sys.modules) - before if 'mooring' in name))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, check=True, text=True
+    )
+
+    assert "['mooring', 'mooring.testing']" == answer.stdout.strip()
