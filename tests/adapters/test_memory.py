@@ -275,6 +275,59 @@ def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
     assert (0, 0) == (torn, miscounted)
 
 
+class Interrupted(BaseException):
+    """What a signal handler raises."""
+
+
+class Door:
+    """A lock for one thread, at whose release something happens once before a signal strikes."""
+
+    def __init__(self, *happens: Callable[[], object]) -> None:
+        self._happens = [*happens]
+
+    def __enter__(self) -> None:
+        """Be free."""
+
+    def __exit__(self, *_: object) -> None:
+        if self._happens:
+            self._happens.pop()()
+            raise Interrupted
+
+
+def _interrupted(store: MemoryStorage, keys: str, happens: Callable[[], object]) -> list[object]:
+    """What is there after a command was written and its answer lost."""
+    store._lock = Door(happens)  # type: ignore[assignment]  # noqa: SLF001 - nobody else can tell when
+    with pytest.raises(Interrupted):
+        store.execute(Put("mine", *keys))
+    return values(store, *keys)
+
+
+@pytest.mark.parametrize("keys", ["a", "ab", "abc"])
+def test_what_nobody_hears_of_is_changed_back(keys: str) -> None:
+    """A command whose answer an interruption took along leaves what was there before."""
+    store = MemoryStorage()
+    store.execute(Put("old", *keys))
+
+    assert ["old"] * len(keys) == _interrupted(store, keys, list)
+
+
+@pytest.mark.parametrize("keys", ["a", "ab", "abc"])
+def test_what_nobody_hears_of_stays_where_nothing_was(keys: str) -> None:
+    """A state that is new cannot be taken away, because no command deletes."""
+    assert ["mine"] * len(keys) == _interrupted(MemoryStorage(), keys, list)
+
+
+@pytest.mark.parametrize("keys", ["a", "ab", "abc"])
+def test_what_others_have_built_on_is_not_changed_back(keys: str) -> None:
+    """Who comes between a write and its interruption loses nothing of it."""
+    store = MemoryStorage()
+    store.execute(Put("old", *keys))
+
+    left = _interrupted(store, keys, lambda: store.execute(Put("theirs", keys[0])))
+
+    assert ["theirs", *["mine"] * (len(keys) - 1)] == left
+
+
 def test_a_forked_child_waits_for_nobody() -> None:
     """A thread that was in the middle of something is not there in the child."""
     store = MemoryStorage()
