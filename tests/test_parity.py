@@ -1,0 +1,224 @@
+"""Every pair of colours has the same names, parameters, defaults and words."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import mooring
+from mooring import AsyncConnectorManager, ConnectorManager, ports
+from mooring.parts.guard import Entry
+from mooring.parts.retry_handler import AsyncAttempts, Attempts
+from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
+
+COLOURED = {
+    "__iter__": "__aiter__",
+    "__next__": "__anext__",
+    "__enter__": "__aenter__",
+    "__exit__": "__aexit__",
+}
+
+
+def ports_in_pairs() -> Iterator[tuple[type, type]]:
+    """Each port with its asynchronous twin."""
+    for found in pkgutil.iter_modules(ports.__path__):
+        module = importlib.import_module(f"{ports.__name__}.{found.name}")
+        for name, twin in vars(module).items():
+            if name.startswith("Async"):
+                yield getattr(module, name.removeprefix("Async")), twin
+
+
+PORTS = sorted(ports_in_pairs(), key=lambda pair: pair[0].__name__)
+MANAGERS = (ConnectorManager, AsyncConnectorManager)
+PAIRS = [
+    *PORTS,
+    MANAGERS,
+    (StreamedAnswer, AsyncStreamedAnswer),
+    (Attempts, AsyncAttempts),
+]
+IN_PAIRS = pytest.mark.parametrize("plain, twin", PAIRS, ids=lambda kind: kind.__name__)
+PARTS = [
+    getattr(mooring, name)
+    for name in mooring.__all__
+    if getattr(mooring, name).__module__.startswith("mooring.parts.")
+]
+EACH_PART = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+
+
+def members(kind: type) -> dict[str, Any]:
+    """What a class offers: public methods and properties, and what the language looks for."""
+    return {
+        name: member
+        for name, member in inspect.getmembers(kind)
+        if not name.startswith("_") or name in {*COLOURED, *COLOURED.values(), "__init__"}
+    }
+
+
+def asked(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+    """What a function is called with: names, kinds and defaults."""
+    return [
+        (parameter.name, parameter.kind, parameter.default)
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+
+
+def hued(text: str) -> str:
+    """A name, an annotation or a sentence without what tells its colour."""
+    text = re.sub(r"\bAsync(?=[A-Z])", "", text)
+    text = re.sub(r"\ban? (plain|asynchronous) function", "a function", text)
+    return re.sub(r"Awaitable\[(\w+)\]|Coroutine\[Any, Any, (\w+)\]", r"\1\2", text)
+
+
+def test_there_are_pairs() -> None:
+    """The ports that can make somebody wait come in two colours."""
+    assert {
+        "CredentialProvider",
+        "Gather",
+        "HttpClient",
+        "Incoming",
+        "IntegrationLogger",
+        "Locks",
+        "Sleeper",
+        "StateStorage",
+    } <= {plain.__name__ for plain, _ in PORTS}
+    assert {"Bulkhead", "CircuitBreaker", "Idempotency", "RateLimiter", "RetryHandler"} == {
+        part.__name__ for part in PARTS
+    }
+
+
+@IN_PAIRS
+def test_same_names(plain: type, twin: type) -> None:
+    """What one colour offers, the other offers under the same name."""
+    assert {COLOURED.get(name, name) for name in members(plain)} == {
+        COLOURED.get(name, name) for name in members(twin)
+    }
+
+
+@IN_PAIRS
+def test_same_parameters(plain: type, twin: type) -> None:
+    """Each is called with the same things, by the same names, with the same defaults."""
+    others = members(twin)
+    for name, member in members(plain).items():
+        other = others.get(name) or others[COLOURED[name]]
+        assert callable(member) == callable(other)
+        if callable(member) and name != "__init__":
+            assert asked(member) == asked(other), name
+
+
+@IN_PAIRS
+def test_same_types(plain: type, twin: type) -> None:
+    """Each takes and gives the same types, but for their colour."""
+    others = members(twin)
+    for name, member in members(plain).items():
+        if not callable(member) or name == "__init__":
+            continue
+        other = others.get(name) or others[COLOURED[name]]
+        notes, twins = (inspect.signature(one).return_annotation for one in (member, other))
+        assert hued(str(notes)) == hued(str(twins)), name
+        for mine, its in zip(
+            inspect.signature(member).parameters.values(),
+            inspect.signature(other).parameters.values(),
+            strict=True,
+        ):
+            assert hued(str(mine.annotation)) == hued(str(its.annotation)), name
+
+
+@IN_PAIRS
+def test_twins_are_awaited(plain: type, twin: type) -> None:
+    """Whatever is awaited has a plain twin that is not."""
+    waiting = [
+        name for name, member in members(twin).items() if inspect.iscoroutinefunction(member)
+    ]
+    if twin is not AsyncAttempts:
+        assert waiting
+
+    for name, member in members(plain).items():
+        assert not inspect.iscoroutinefunction(member), name
+
+
+def test_managers_are_made_alike() -> None:
+    """Both managers take the same services and ports, by the same names."""
+    plain, twin = (inspect.signature(kind).parameters.values() for kind in MANAGERS)
+
+    assert [(one.name, one.kind, one.default) for one in plain] == [
+        (one.name, one.kind, one.default) for one in twin
+    ]
+    assert [hued(str(one.annotation)) for one in plain] == [
+        hued(str(one.annotation)) for one in twin
+    ]
+
+
+def test_managers_say_the_same() -> None:
+    """What a manager says of a method, the other says too; and of its arguments."""
+    plain, twin = (members(kind) for kind in MANAGERS)
+    for name in plain:
+        if not name.startswith("_"):
+            assert inspect.getdoc(plain[name])
+            assert hued(str(inspect.getdoc(plain[name]))) == hued(str(inspect.getdoc(twin[name])))
+
+    mine, its = (str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS)
+    assert mine[2] == its[2]
+
+
+def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:
+    """The methods of a part that come in two colours."""
+    offered = members(part)
+    return [
+        (name, member, offered[f"a{name}"])
+        for name, member in offered.items()
+        if f"a{name}" in offered
+    ]
+
+
+@EACH_PART
+def test_parts_have_twins(part: type) -> None:
+    """A method of a part whose twin is awaited takes the same, and says the same of itself."""
+    for name, plain, twin in twins(part):
+        assert asked(plain) == asked(twin), name
+        assert not inspect.iscoroutinefunction(plain)
+        assert inspect.iscoroutinefunction(twin)
+        words, others = inspect.getdoc(plain), inspect.getdoc(twin)
+        assert words
+        assert others
+        assert others.endswith("waited.")
+
+
+def test_all_that_reaches_a_store_has_a_twin() -> None:
+    """No method of a part serves one colour only."""
+    in_both = {"call", "guard"}
+    alone = {
+        f"{part.__name__}.{name}"
+        for part in PARTS
+        for name in members(part)
+        if not name.startswith("_")
+        and name not in in_both
+        and name not in {one for pair in twins(part) for one in (pair[0], f"a{pair[0]}")}
+    }
+
+    assert set() == alone
+
+
+@EACH_PART
+def test_parts_take_their_ports_in_both_colours(part: type) -> None:
+    """Whatever port a part takes for plain callers, it takes for tasks too."""
+    parameters = inspect.signature(part).parameters
+
+    for name in ("sleeper", "locks"):
+        assert (name in parameters) == (f"async_{name}" in parameters)
+
+
+def test_an_entry_is_of_both_colours() -> None:
+    """What `guard` gives is entered with `with` and with `async with`."""
+    for name in ("__enter__", "__exit__"):
+        plain, twin = getattr(Entry, name), getattr(Entry, COLOURED[name])
+        assert asked(plain) == asked(twin)
+        assert inspect.iscoroutinefunction(twin)
+
+
+def test_functions_are_shared_where_they_can_be() -> None:
+    """What never waits is one function for both colours."""
+    assert StreamedAnswer.settle is AsyncStreamedAnswer.settle

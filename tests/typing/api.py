@@ -1,0 +1,294 @@
+"""The public API as type checkers see it. This file is checked and never run.
+
+A line that ends in `type: ignore` is a mistake that a user could make: were it no error, the
+checkers would call the comment unused.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+# ruff: noqa: PLW0108 - the lambdas are what is checked
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, assert_type
+
+import mooring
+from mooring import (
+    AsyncConnectorManager,
+    Bulkhead,
+    CircuitBreaker,
+    CircuitBreakerState,
+    CircuitState,
+    ConnectorError,
+    ConnectorManager,
+    Idempotency,
+    PaymentDeclined,
+    RateLimitConfig,
+    RateLimiter,
+    Request,
+    Response,
+    Result,
+    RetryHandler,
+    RetryPolicy,
+    Secret,
+    Service,
+    VendorRejected,
+)
+from mooring.parts.idempotency import Answered
+from mooring.parts.rate_limiter import Reservation
+from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+    from mooring.domain.events import Event
+    from mooring.ports.clock import AsyncSleeper, Sleeper
+
+
+def price(item: str, *, amount: int = 1) -> float:
+    """A plain function."""
+    return len(item) * amount
+
+
+async def price_later(item: str, *, amount: int = 1) -> float:
+    """The same, awaited."""
+    return len(item) * amount
+
+
+class Shop:
+    """What has methods."""
+
+    retry = RetryHandler()
+
+    @retry
+    def sell(self, item: str) -> int:
+        """A plain method."""
+        return len(item)
+
+    @retry
+    async def deliver(self, item: str) -> int:
+        """The same, awaited."""
+        return len(item)
+
+
+# One protection at a time: guards.
+
+
+async def guards(breaker: CircuitBreaker, limiter: RateLimiter, bulkhead: Bulkhead) -> None:
+    """Calls, decorators and bodies of a `with` keep names, parameters and results."""
+    for part in (breaker, limiter, bulkhead):
+        assert_type(part.call(price, "tea", amount=2), float)
+        assert_type(await part.call(price_later, "tea", amount=2), float)
+        assert_type(part(price)("tea", amount=2), float)
+        assert_type(await part(price_later)("tea"), float)
+        with part.guard() as nothing:
+            assert_type(nothing, None)
+        async with part.guard():
+            pass
+
+    breaker.call(price)  # type: ignore[call-arg]
+    breaker.call(price, 3)  # type: ignore[arg-type]
+    breaker.call(price, "tea", number=3)  # type: ignore[call-arg]
+    breaker(price)(3)  # type: ignore[arg-type]
+    breaker(price)("tea", 3)  # type: ignore[call-arg]
+    await breaker.call(price, "tea")  # type: ignore[misc]
+    breaker.call(3)  # type: ignore[arg-type]
+
+
+async def circuit_breaker(breaker: CircuitBreaker) -> None:
+    """A breaker tells its state and is set by hand."""
+    assert_type(breaker.state(), CircuitBreakerState)
+    assert_type(await breaker.astate(), CircuitBreakerState)
+    assert_type(breaker.state().state, CircuitState)
+    breaker.set(CircuitState.CLOSED)
+    await breaker.aset(CircuitState.CLOSED)
+
+    CircuitBreaker(timeout=timedelta(seconds=3), ignore=(KeyError, ValueError), storage=None)
+    CircuitBreaker(ignore=KeyboardInterrupt)  # type: ignore[arg-type]
+    CircuitBreaker(storage=3)  # type: ignore[arg-type]
+    breaker.set("closed")  # type: ignore[arg-type]
+
+
+async def rate_limiter(limiter: RateLimiter) -> None:
+    """A limiter is waited for, tried and reserved."""
+    limiter.acquire(2, key="a", timeout=1)
+    await limiter.aacquire(2, key="a", timeout=timedelta(seconds=1))
+    assert_type(limiter.try_acquire(), bool)
+    assert_type(await limiter.atry_acquire(), bool)
+    assert_type(limiter.reserve(), Reservation)
+    assert_type(await limiter.areserve(), Reservation)
+    assert_type(limiter.reserve().delay, float)
+    limiter.pause(timedelta(seconds=1))
+    await limiter.apause(1)
+
+    RateLimiter(RateLimitConfig.per_second(1), RateLimitConfig.per_calendar_day(9), name="a")
+    RateLimiter(1)  # type: ignore[arg-type]
+    limiter.acquire("2")  # type: ignore[arg-type]
+    limiter.acquire(2, "a")  # type: ignore[call-arg]
+
+
+async def retry_handler(retry: RetryHandler, shop: Shop) -> None:
+    """Retrying keeps names, parameters and results; loops are typed too."""
+    assert_type(retry.call(price, "tea"), float)
+    assert_type(await retry.call(price_later, "tea"), float)
+    assert_type(retry(price)("tea"), float)
+    assert_type(await retry(price_later)("tea"), float)
+    assert_type(shop.sell("tea"), int)
+    assert_type(await shop.deliver("tea"), int)
+    for attempt in retry:
+        with attempt as entered:
+            assert_type(entered.number, int)
+    async for attempt in retry:
+        with attempt:
+            assert_type(attempt.number, int)
+
+    RetryHandler(RetryPolicy(retry_on=lambda error: "again" in str(error)))
+    shop.sell(3)  # type: ignore[arg-type]
+    retry.call(price, 3)  # type: ignore[arg-type]
+    retry(price)("tea", 3)  # type: ignore[call-arg]
+    RetryHandler(3)  # type: ignore[arg-type]
+
+
+async def idempotency(once: Idempotency) -> None:
+    """One effect per key, with the type of its answer."""
+    assert_type(once.call("key", price, "tea", amount=2), float)
+    assert_type(await once.call("key", price_later, "tea"), float)
+    assert_type(once.answer("key", lambda: 3, payload=1), Answered[int])
+    assert_type(once.answer("key", lambda: 3, payload=1).value, int)
+    assert_type((await once.aanswer("key", later_number, payload=1)).value, int)
+    assert_type(once(lambda item, **_: str(item))(price)("tea"), float)
+    assert_type(await once(lambda item: str(item))(price_later)("tea"), float)
+    assert_type(once.resolve("key", done=True, answer=3), bool)
+    assert_type(await once.aresolve("key", done=False), bool)
+
+    once.call(price, "tea")  # type: ignore[arg-type]
+    once.call("key", price, 3)  # type: ignore[arg-type]
+    once(lambda item: str(item))(price)(3)  # type: ignore[arg-type]
+    once.resolve("key")  # type: ignore[call-arg]
+    await once.aanswer("key", lambda: 3, payload=1)  # type: ignore[arg-type,return-value]
+
+
+async def later_number() -> int:
+    """A number, awaited."""
+    return 3
+
+
+# Whole services.
+
+
+def manager(calls: ConnectorManager, request: Request) -> None:
+    """The plain manager gives what is called for."""
+    assert_type(calls.call("vat", request), Response)
+    assert_type(
+        calls.call(
+            "vat",
+            request,
+            tenant="acme",
+            endpoint="rates",
+            idempotency_key="INV-1",
+            timeout=3.0,
+            request_id="id",
+        ),
+        Response,
+    )
+    assert_type(calls.run("vat", lambda: 3), int)
+    assert_type(calls.stream("vat", request), StreamedAnswer)
+    assert_type(calls.circuit_state("vat"), CircuitBreakerState)
+    assert_type(calls.protect("vat")(price)("tea", amount=2), float)
+    with calls as entered, entered.stream("vat", request) as answer:
+        for piece in answer:
+            assert_type(piece, bytes)
+
+    calls.call("vat")  # type: ignore[call-arg]
+    calls.call(request, "vat")  # type: ignore[arg-type]
+    calls.call("vat", request, "acme")  # type: ignore[call-arg]
+    calls.call("vat", request, tenent="acme")  # type: ignore[call-arg]
+    calls.call("vat", request, timeout="3")  # type: ignore[arg-type]
+    calls.run("vat", 3)  # type: ignore[arg-type]
+    calls.protect("vat")(price)(3)  # type: ignore[arg-type]
+
+
+async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
+    """The asynchronous manager gives the same, awaited."""
+    assert_type(await calls.call("vat", request, tenant="acme"), Response)
+    assert_type(await calls.run("vat", later_number), int)
+    assert_type(await calls.stream("vat", request), AsyncStreamedAnswer)
+    assert_type(await calls.circuit_state("vat"), CircuitBreakerState)
+    assert_type(await calls.protect("vat")(price_later)("tea", amount=2), float)
+    async with calls as entered:
+        async with await entered.stream("vat", request) as answer:
+            async for piece in answer:
+                assert_type(piece, bytes)
+        assert_type([*await entered.call_many("vat", [request])], list[Result[Response]])
+
+    _ = calls.call("vat", request).status  # type: ignore[attr-defined]
+    await calls.call("vat")  # type: ignore[call-arg]
+    await calls.call("vat", request, tenent="acme")  # type: ignore[call-arg]
+    await calls.run("vat", lambda: 3)  # type: ignore[arg-type,return-value]
+    calls.protect("vat")(price)  # type: ignore[arg-type]
+
+
+def colours(plain: MemoryStorage, awaited: AsyncMemoryStorage, sleeper: Sleeper) -> None:
+    """A port of the other colour is an error where it is given."""
+    services = [Service("vat")]
+    ConnectorManager(services, state=plain, sleeper=sleeper)
+    AsyncConnectorManager(services, state=awaited)
+
+    ConnectorManager(services, state=awaited)  # type: ignore[arg-type]
+    AsyncConnectorManager(services, state=plain)  # type: ignore[arg-type]
+    AsyncConnectorManager(services, sleeper=sleeper)  # type: ignore[arg-type]
+    RetryHandler(async_sleeper=sleeper)  # type: ignore[arg-type]
+
+
+def more_colours(sleeper: AsyncSleeper) -> None:
+    """The other way round as well."""
+    ConnectorManager([], sleeper=sleeper)  # type: ignore[arg-type]
+    RetryHandler(sleeper=sleeper)  # type: ignore[arg-type]
+
+
+def observers() -> None:
+    """An observer is a plain function of an event."""
+
+    def observe(event: Event, /) -> None:
+        """Look at it."""
+
+    async def observe_later(event: Event, /) -> None:
+        """Look at it later."""
+
+    seen: list[str] = []
+    RetryHandler(observers=[observe, lambda event: seen.append(event.service)])
+    RetryHandler(observers=[observe_later])  # type: ignore[list-item]
+
+
+# Values and errors.
+
+
+def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
+    """Errors carry typed fields, and are caught by their kind."""
+    assert_type(error.retryable, bool)
+    assert_type(error.service, str | None)
+    assert_type(error.attempts, int)
+    assert_type(declined.vendor_code, str | None)
+    assert_type(declined.response, Response | None)
+    refused: VendorRejected = declined
+    assert_type(refused.status, int | None)
+
+    _ = error.vendor_code  # type: ignore[attr-defined]
+    raise ConnectorError("what happened", retryable="yes")  # type: ignore[arg-type]
+
+
+def exports() -> None:
+    """A name that is not exported is an error."""
+    assert_type(mooring.Secret("x").reveal(), str)
+    assert_type(Secret("x").reveal_bytes(), bytes)
+
+    _ = mooring.Monkey  # type: ignore[attr-defined]
+
+
+def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:
+    """What is decorated can be given wherever the function can."""
+    plain: Callable[[str], float] = breaker(price)
+    awaited: Callable[[str], Coroutine[Any, Any, float]] = retry(price_later)
+    wrong: Callable[[int], float] = breaker(price)  # type: ignore[arg-type]
+    del plain, awaited, wrong
