@@ -7,8 +7,17 @@ from typing import Any
 
 import pytest
 
+from mooring import AsyncConnectorManager, ConnectorManager, Service
 from mooring.domain.http import Request, Response, Timeouts
-from mooring.errors import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
+from mooring.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    VendorFailed,
+)
+from mooring.testing.chance import ScriptedRandomness
+from mooring.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 from mooring.testing.faults import (
     AsyncFaultNetwork,
     CutMidBody,
@@ -284,6 +293,46 @@ def test_a_cancelled_delay_closes_the_answer() -> None:
         return task.cancelled()
 
     assert (True, ["closed"]) == (asyncio.run(cancelled()), log)
+
+
+# --- the whole pipeline through it -----------------------------------------------
+
+
+def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
+    """How fifty calls through a bad network end, how long they paused, and what they met."""
+    clock, vendor = VirtualClock(), FakeVendor(Response(200))
+    faults = FaultSchedule.random(seed, {**dict.fromkeys(ALL, 0.07), Delay(40): 0.05})
+    service = Service("vat", base_url="https://vat.example", timeout=30.0)
+    ports: dict[str, Any] = {"clock": clock, "randomness": ScriptedRandomness([0.1, 0.7])}
+    manager: Either
+    sleeper: VirtualSleeper | AsyncVirtualSleeper
+    if world == "plain":
+        sleeper = VirtualSleeper(clock)
+        network: Either = FaultNetwork(vendor, faults, sleeper=sleeper)
+        manager = ConnectorManager([service], http=network, sleeper=sleeper, **ports)
+    else:
+        sleeper = AsyncVirtualSleeper(clock, autojump=True)
+        network = AsyncFaultNetwork(vendor, faults, sleeper=sleeper)
+        manager = AsyncConnectorManager([service], http=network, sleeper=sleeper, **ports)
+    endings: list[str] = []
+    for _ in range(50):
+        try:
+            now(manager.call("vat", GET))
+        except ConnectorError as error:
+            endings.append(str(error))
+        else:
+            endings.append("answered")
+        clock.advance(1.0)
+    return endings, sleeper.sleeps, str(faults)
+
+
+def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
+    """The same calls through the same network end alike, again and in the other colour."""
+    first, again, other = _calls("plain", 1), _calls("plain", 1), _calls("awaited", 1)
+
+    assert first == again == other
+    assert first != _calls("plain", 2)
+    assert {"answered"} < set(first[0])
 
 
 # --- schedules -------------------------------------------------------------------
