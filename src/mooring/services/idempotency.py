@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _CONFLICT: Final = 409
+_UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
+"""What a claim is refused with: whoever raises it here holds nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -84,13 +86,14 @@ async def act_once(
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
     """
-    claimed = await _claim(core, call, once)
-    if claimed.verdict is Verdict.REPLAY:
-        return _replayed(core, call, once, claimed.answer)
-    call.claim = (once.at, claimed.fence)
-    # Asked again, the earlier holder may have acted already, whatever happens to this one.
-    call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
+    owner = core.token()
     try:
+        claimed = await _claim(core, call, once, owner)
+        if claimed.verdict is Verdict.REPLAY:
+            return _replayed(core, call, once, claimed.answer)
+        # Asked again, the earlier holder may have acted already, whatever happens to this one.
+        call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
+        call.claim = (once.at, claimed.fence)
         value, error = await act()
         if error is None:
             return await _completed(core, call, once, value)
@@ -100,8 +103,12 @@ async def act_once(
             return await _refused(core, call, once, error)
         with suppress(StorageUnavailable):
             await _settle(core, _given_up(call, once))
+    except _UNCLAIMED:
+        raise
     except BaseException:
-        core.post(_given_up(call, once))
+        # A claim may have been made although its answer never arrived.
+        ttl = micros(once.ttl)
+        core.post(_given_up(call, once) if call.claim else Withdraw(once.at, owner, ttl=ttl))
         raise
     if not call.acted or once.remembered or not isinstance(error, ConnectorError):
         return None, error
@@ -117,27 +124,20 @@ def _given_up(call: Call, once: Once) -> Settle:
     return end(key, fence, ttl=micros(once.ttl))
 
 
-async def _claim(core: Core, call: Call, once: Once) -> Claimed:
+async def _claim(core: Core, call: Call, once: Once, owner: int) -> Claimed:
     """Claim the key, waiting for another holder's answer as long as the deadline allows."""
     look = _FIRST_LOOK
-    owner = core.token()
-    ttl = micros(once.ttl)
     while True:
         claim = Claim(
             once.at,
             fingerprint=once.fingerprint,
             owner=owner,
             lease=micros(max(0, call.remaining(core)) / 1e9 + MARGIN),
-            ttl=ttl,
+            ttl=micros(once.ttl),
             target=once.target,
             remembered=micros(once.remembered),
         )
-        try:
-            claimed: Claimed = await core.execute(claim)
-        except BaseException:
-            # The claim may have been made although its answer never arrived.
-            core.post(Withdraw(once.at, owner, ttl=ttl))
-            raise
+        claimed: Claimed = await core.execute(claim)
         match claimed.verdict:
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("this idempotency key was used for another payload.")
