@@ -164,6 +164,10 @@ class Admission:
         if circuit is not None:
             counted = circuit.calm(states[0], now)
             if counted is None:
+                away = circuit.refuses(states[0], now)
+                if away:
+                    same = unchanged(self.gates.rules, states, now) if limit else states
+                    return same, (Answer.CIRCUIT_OPEN, away, None, ())
                 return self.decide(states, now)
             permit = (counted[3], counted[5], 0)
             if limit is None:

@@ -39,7 +39,7 @@ from mooring.domain.durations import (
     micros,
     plain,
 )
-from mooring.domain.state import steady
+from mooring.domain.state import SMALL_STEP, steady
 from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -281,6 +281,14 @@ class CircuitRule:
             return None
         return (now, quiet, 0, gen, slot, total + 1, base, record)
 
+    def refuses(self, state: State | None, now: int) -> int:
+        """For how long an open circuit refuses a call; 0 in every case that needs thought."""
+        if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
+            return 0
+        if state[2] == OPEN:
+            return max(0, state[7].until - now)
+        return FOREVER if state[2] == FORCED_OPEN else 0
+
     def present(self, state: State | None, now: int) -> Circuit:
         """The state as of now: moved back with a clock that stepped, its window rolled on."""
         if state is None or now - state[0] >= state[1]:
@@ -489,7 +497,7 @@ class CircuitRule:
         """Take a cancelled call's count back, in the slot that it was counted in."""
         seen, quiet, mode, gen, slot, total, base, record = circuit
         if number > base:
-            record = record._replace(cancelled=record.cancelled + 1)
+            record = record._replace(cancelled=min(record.cancelled + 1, total - base))
         elif record.past:
             past = list(_slots(record.past))
             for index in reversed(range(len(past))):
