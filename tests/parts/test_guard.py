@@ -196,9 +196,7 @@ async def generate_later() -> AsyncIterator[int]:
 
 
 @GUARDS
-@pytest.mark.parametrize(
-    "function", [generate, generate_later, functools.partial(generate)], ids=repr
-)
+@pytest.mark.parametrize("function", [generate, generate_later, functools.partial(generate)])
 def test_generators_are_refused(make: Callable[[], Any], function: Callable[..., Any]) -> None:
     """A generator's body would run when the guard has left, so it is refused by name."""
     part = make()
