@@ -64,7 +64,7 @@ async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Per
 
 def lease_of(token: int) -> Permit:
     """The permit of a probe of which nothing is known but its token."""
-    return (0, 0, token, 0)
+    return (0, 0, token)
 
 
 def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
