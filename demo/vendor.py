@@ -3,7 +3,7 @@
 import threading
 import time
 
-from mooring.testing.http_server import Behaviour, Received, VendorServer
+from mooring.testing import Behaviour, Received, VendorServer
 
 HANG_UP = Behaviour(raw=b"", then="close")
 

@@ -2,8 +2,9 @@
 
 The blocks of a page that are marked `python` run in order, in one namespace. What a reader need
 not see may stand in a comment at the top of the page that begins with `<!-- setup`; it runs first.
-`# → text` in a block is a line that the block prints, and it prints no other. Setup may hand what
-must be closed to `closing`, an `ExitStack`; managers that a page leaves open are closed as well.
+`# → text` in a block is a line that the block prints, and it prints no other. A function called
+`test_…` is run with its fixtures, unless pytest would call it with more than those. Setup may hand
+what must be closed to `closing`, an `ExitStack`; managers that a page leaves open are closed too.
 """
 
 import ast
@@ -49,20 +50,27 @@ def _named(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def _run(block: Block, page: Path, names: dict[str, Any]) -> None:
+def _run(block: Block, page: Path, names: dict[str, Any], request: pytest.FixtureRequest) -> None:
     tree = ast.parse(block.code, filename=str(page))
     code = compile(ast.increment_lineno(tree, block.line), str(page), "exec")
     exec(code, names)  # noqa: S102 - running the examples is what this file is for
+    for name in re.findall(r"^def (test_\w+)", block.code, re.MULTILINE):
+        test = names[name]
+        if not hasattr(test, "pytestmark"):
+            wanted = inspect.signature(test).parameters
+            test(**{fixture: request.getfixturevalue(fixture) for fixture in wanted})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_named)
-def test_examples_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_run(
+    page: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
     """The examples of a page work as they stand, and print what they say."""
     managers: list[ConnectorManager] = []
     with ExitStack() as closing:
         names: dict[str, Any] = {"closing": closing, "__name__": "documentation"}
         for block in _blocks(page.read_text("utf-8")):
-            _run(block, page, names)
+            _run(block, page, names, request)
             managers += [value for value in names.values() if isinstance(value, ConnectorManager)]
             assert _PRINTS.findall(block.code) == capsys.readouterr().out.splitlines()
         for manager in managers:

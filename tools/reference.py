@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 import mooring
-from mooring import errors
+from mooring import errors, testing
 from mooring.domain import events
 
 
@@ -158,21 +158,8 @@ PAGES: Final = (
         "Vendors that do what they are told, time that passes when it is told, and kits that check"
         " adapters.",
         (
-            "mooring.testing.http_server:VendorServer",
-            "mooring.testing.http_script:*",
-            "mooring.testing.http:*",
-            "mooring.testing.faults:*",
-            "mooring.testing.clock:*",
-            "mooring.testing.chance:*",
-            "mooring.testing.observer:*",
-            "mooring.testing.cassette:*",
-            "mooring.testing.state_conformance:",
-            "mooring.testing.http_conformance:",
-            "mooring.testing.clock_conformance:",
-            "mooring.testing.locks_conformance:",
-            "mooring.testing.gather_conformance:",
-            "mooring.testing.credentials_conformance:",
-            "mooring.testing.integration_log_conformance:",
+            *(f"mooring.testing:{name}" for name in testing.__all__),
+            "mooring.testing.pytest_plugin:",
         ),
     ),
 )
@@ -225,8 +212,9 @@ def text_of(page: Page) -> str:
     parts = [f"# {page.title}", page.about]
     for entry in page.names:
         for name, value in found(entry):
-            exported = name in mooring.__all__ and getattr(mooring, name) is value
-            home = "mooring" if exported else getattr(value, "__module__", "")
+            homes = (mooring, testing)
+            exported = [home.__name__ for home in homes if name in home.__all__]
+            home = exported[0] if exported else getattr(value, "__module__", "")
             parts.extend(_described(name, value, home))
     return "\n\n".join(parts) + "\n"
 
