@@ -163,7 +163,7 @@ class Settle:
         wanted = FREE if self.stage == SENT != stage else self.stage
         if fence != self.fence or stage in (DONE, FREE):
             held = fence == self.fence and stage == wanted
-            return states, Settled(held, stage == DONE, answer)
+            return _unchanged(states, entry), Settled(held, stage == DONE, answer)
         ttl, answer = self.ttl, self.answer
         settled = (seen, ttl, wanted, fingerprint, fence, owner, seen, sent_at, target, answer)
         return (settled,), Settled(held=True)
@@ -201,8 +201,10 @@ class Withdraw:
     def apply(self, states: States, now: int) -> tuple[States, None]:
         """Abandon what `owner` holds; what anybody else holds stays as it is."""
         entry = present(states[0], now)
-        if entry is None or entry[5] != self.owner:
+        if entry is None:
             return states, None
+        if entry[5] != self.owner:
+            return _unchanged(states, entry), None
         states, _ = abandon(self.keys[0], entry[4], ttl=self.ttl).apply(states, now)
         return states, None
 
