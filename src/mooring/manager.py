@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mooring.domain.http import Request
     from mooring.domain.plan import Plan
-    from mooring.domain.service import Service
+    from mooring.domain.service import Endpoint, Service
     from mooring.ports.chance import Ids, Randomness
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.credentials import AsyncCredentialProvider, CredentialProvider
@@ -158,7 +158,10 @@ class ConnectorManager:
             Exception: whatever the function's last attempt raised.
         """
         if idempotency_key is None and timeout is None and request_id is None:
-            plan = self._flows.easy.get((service, tenant, endpoint))
+            try:
+                plan = self._flows.easy.get((service, tenant, endpoint))
+            except TypeError:  # a name that is none, which the flow refuses
+                plan = None
             if plan is not None:
                 return self._run_easily(plan, function)
         return value_of(  # type: ignore[no-any-return]  # the function's
@@ -353,7 +356,10 @@ class AsyncConnectorManager:
             Exception: whatever the function's last attempt raised.
         """
         if idempotency_key is None and timeout is None and request_id is None:
-            plan = self._flows.easy.get((service, tenant, endpoint))
+            try:
+                plan = self._flows.easy.get((service, tenant, endpoint))
+            except TypeError:  # a name that is none, which the flow refuses
+                plan = None
             if plan is not None:
                 return await self._run_easily(plan, function)
         return value_of(  # type: ignore[no-any-return]  # the function's
@@ -434,7 +440,8 @@ class AsyncConnectorManager:
 def refuse_awaited(services: Iterable[Service]) -> None:
     """A transform or a fallback that must be awaited cannot run on the synchronous face."""
     for service in services:
-        for owner in (service, *service.endpoints):
+        owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
+        for owner in owners:
             given: dict[str, tuple[Any, ...]] = {
                 "request_transforms": owner.request_transforms,
                 "response_transforms": owner.response_transforms,
