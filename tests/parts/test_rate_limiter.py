@@ -29,6 +29,7 @@ from tests.parts.world import (
     USES,
     AsyncSleeper,
     Clock,
+    DistantStore,
     PlainStore,
     Seen,
     StandingClock,
@@ -359,6 +360,30 @@ def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
         use(limiter, lambda: pytest.fail("called"))
 
     assert "v" == caught.value.service
+
+
+def test_a_distant_store() -> None:
+    """Tasks whose store makes them wait queue all the same, and a cancelled one gives back."""
+    clock = Clock()
+    store = DistantStore(clock)
+    limiter = RateLimiter(
+        RateLimitConfig.per_second(1),
+        storage=store,
+        clock=clock,
+        async_sleeper=AsyncVirtualSleeper(clock),
+    )
+
+    async def queue() -> None:
+        await limiter.aacquire()
+        task = asyncio.ensure_future(limiter.aacquire())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert 2.0 == (await limiter.areserve()).delay
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(queue())
 
 
 def test_calendar_quotas() -> None:

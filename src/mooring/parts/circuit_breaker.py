@@ -109,10 +109,11 @@ class CircuitBreaker(Guard[Entered]):
 
     async def _enter_later(self, ticket: Entered, /) -> None:
         core = self._later
-        admitted: Admitted = await core.execute(self._question)
+        ask, question = core.ask, self._question
+        admitted: Admitted = await core.execute(question) if ask is None else ask(question)
         if admitted[0]:
             ticket.call = self._begin(core)
-            ticket.permit = await be_admitted(core, ticket.call, self._question, admitted)
+            ticket.permit = await be_admitted(core, ticket.call, question, admitted)
         else:
             ticket.permit = admitted[2]
         if self._timed:

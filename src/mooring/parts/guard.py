@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from mooring._bridge import is_async, not_awaitable, refuse_awaitable
+from mooring._bridge import can_be_awaited, is_async, not_awaitable, refuse_awaitable
 from mooring.errors import ConfigurationError
 from mooring.parts.base import Part, decorated
 
@@ -74,7 +74,7 @@ class Guard(Part, ABC, Generic[T]):
             try:
                 await self._enter_later(ticket)
                 pending = function(*args, **kwargs)
-                if not hasattr(type(pending), "__await__"):
+                if not can_be_awaited(pending):
                     raise not_awaitable(function)  # noqa: TRY301 - left like any other error
                 value = await pending
             except BaseException as error:

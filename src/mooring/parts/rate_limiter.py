@@ -115,8 +115,9 @@ class RateLimiter(Guard[None]):
     ) -> None:
         """Take `cost` tokens of `key`, waiting for them; awaited."""
         core = self._later
+        ask = core.ask
         question = self._timed(self._ask(key, cost), timeout)
-        admitted: Admitted = await core.execute(question)
+        admitted: Admitted = await core.execute(question) if ask is None else ask(question)
         if admitted[0] or admitted[1]:
             try:
                 await be_admitted(core, self._begin(core, timeout), question, admitted)
