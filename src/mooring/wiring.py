@@ -188,12 +188,10 @@ def awaited_core(ports: Ports) -> Wired:
         else:
             execute, post = guarded_later(execute, store_broke), quiet(post)
     credentials = ports.credentials
-    if credentials is None:
-        nobody = NoCredentials()
-        get, refresh = lift(nobody.get), lift(nobody.refresh)
-    else:
+    get = lift(NoCredentials().get)
+    if credentials is not None:
         get = guarded_later(credentials.get, no_credentials)
-        refresh = guarded_later(_verb(credentials, "refresh", "credentials"), not_refreshed)
+    refresh = guarded_later(_verb(credentials, "refresh", "credentials"), not_refreshed)
     sleeper = Lazily(_asyncio_sleeper) if ports.sleeper is None else ports.sleeper
     locks = Lazily(_asyncio_locks) if ports.locks is None else ports.locks
     gather = Lazily(_asyncio_gather) if ports.gather is None else ports.gather
@@ -313,10 +311,6 @@ class NoCredentials:
             f"no credential provider was given, and {service!r} needs credentials.",
             remedy="Give the manager `credentials=`, or the service its own.",
         )
-
-    def refresh(self, service: str, tenant: str | None, _: object, /) -> Any:  # noqa: ANN401 - as above
-        """There is none."""
-        return self.get(service, tenant)
 
 
 def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:  # noqa: ANN401 - stores
