@@ -800,6 +800,29 @@ def test_only_so_many_probes_at_once() -> None:
     assert 2 == line.state.probes_under_way
 
 
+def test_a_probe_that_asks_twice_is_one_probe() -> None:
+    """A probe whose answer was lost asks again with its token, and is told the same."""
+    line = Line(failures=1, probes=2)
+    line.call()
+    line.wait(60)
+    question = Admission(line.gates, within=0, lease=LEASE, token=7)
+    first = line.world.execute(question)
+    line.wait(1)
+    assert first == line.world.execute(question)
+    assert 1 == line.state.probes_under_way
+    line.enter()
+    assert (Answer.CIRCUIT_OPEN, 29 * SECOND, None) == line.ask()
+
+
+def test_so_many_probes_must_succeed() -> None:
+    """It closes only after as many successes as were asked for, none of them in vain."""
+    line = Line(failures=1, successes=3)
+    line.call()
+    line.wait(60)
+    changes = [line.call(Outcome.GOOD) for _ in range(3)]
+    assert [None, None, CLOSED] == changes
+
+
 def test_a_dead_owners_place_is_free_at_the_end_of_its_lease() -> None:
     """A probe that nobody ends frees its place with its lease, and counts for nothing."""
     line = Line(failures=1)
