@@ -1,0 +1,481 @@
+"""One attempt after another: how often, at what pace, and within which time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    BodyStream,
+    CircuitBreakerConfig,
+    ConnectionFailed,
+    DeadlineExceeded,
+    Endpoint,
+    InvalidData,
+    InvalidRequest,
+    Jitter,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Response,
+    RetryBudget,
+    RetryBudgetExhausted,
+    RetryPolicy,
+    Service,
+    StorageUnavailable,
+    VendorFailed,
+)
+from tests.support.colours import START, World, in_both_colours
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+GET = Request.get("/rates")
+POST = Request.post("/orders", json={"number": 1})
+UNSENT = ConnectionFailed("refused", may_have_been_processed=False)
+STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
+
+
+def vat(**options: object) -> Service:
+    """A service with nothing but retries, unless told otherwise."""
+    given = {"base_url": "https://vat.example", "circuit": None, "retry": STEADY} | options
+    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3, 5])
+@in_both_colours
+async def test_max_attempts_is_all_attempts(world: World, attempts: int) -> None:
+    """`max_attempts=3` means three attempts, the first included, and the error counts them."""
+    world.vendor.otherwise = 503
+    manager = world.manager(vat(retry=RetryPolicy(attempts, 0)))
+
+    with pytest.raises(VendorFailed) as caught:
+        await manager.call("vat", GET)
+
+    assert attempts == len(world.vendor.requests) == caught.value.attempts
+
+
+@in_both_colours
+async def test_functions_are_tried_as_often(world: World) -> None:
+    """A function is called once for each attempt, and its last error is raised as it is."""
+    errors = [OSError(number) for number in range(3)]
+    left = iter(errors)
+
+    async def fail() -> None:
+        raise next(left)
+
+    with pytest.raises(OSError, match="2") as caught:
+        await world.manager(vat()).run("vat", fail)
+
+    assert errors[2] is caught.value
+    assert [1.0, 2.0] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_a_success_ends_it(world: World) -> None:
+    """After a success nothing more is sent."""
+    world.vendor.answers(503, Response(200, body=b"ok"), 500)
+
+    response = await world.manager(vat()).call("vat", GET)
+
+    assert (b"ok", 2) == (response.body, len(world.vendor.requests))
+
+
+@in_both_colours
+async def test_one_policy_serves_many_callers(world: World) -> None:
+    """Callers that share one policy have attempts of their own."""
+    world.vendor.otherwise = 503
+    manager = world.manager(vat(retry=RetryPolicy(3, 0)))
+
+    async def call() -> None:
+        await manager.call("vat", GET)
+
+    errors = await world.together(*[call] * 8)
+
+    assert [3] * 8 == [error.attempts for error in errors]
+    assert 24 == len(world.vendor.requests)
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+@in_both_colours
+async def test_retry_after_is_kept(world: World, form: str) -> None:
+    """The next attempt comes when `Retry-After` allows it in either form, never before."""
+    value = "7" if form == "seconds" else format_datetime(START + timedelta(seconds=7), usegmt=True)
+    world.vendor.answers(Response(503, {"Retry-After": value}))
+
+    await world.manager(vat()).call("vat", GET)
+
+    assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
+
+
+@in_both_colours
+async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) -> None:
+    """Where the policy's own delay is longer than `Retry-After`, the longer one is kept."""
+    world.vendor.answers(Response(503, {"Retry-After": "1"}))
+
+    await world.manager(vat(retry=RetryPolicy(2, 9.0, jitter=Jitter.NONE))).call("vat", GET)
+
+    assert [9.0] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_retry_after_past_the_cap_is_told(world: World) -> None:
+    """A longer pause than the policy accepts ends the call, and the error carries all of it."""
+    world.vendor.otherwise = Response(429, {"Retry-After": "3600"})
+
+    with pytest.raises(RateLimitExceeded) as caught:
+        await world.manager(vat()).call("vat", GET)
+
+    assert START + timedelta(hours=1) == caught.value.retry_at
+    assert (1, []) == (len(world.vendor.requests), world.sleeper.slept)
+
+
+@in_both_colours
+async def test_the_last_error_tells_when_to_come_back(world: World) -> None:
+    """When all attempts are used up, the error still carries the vendor's pause."""
+    world.vendor.otherwise = Response(503, {"Retry-After": "5"})
+
+    with pytest.raises(VendorFailed) as caught:
+        await world.manager(vat(retry=RetryPolicy(2, 1))).call("vat", GET)
+
+    assert START + timedelta(seconds=10) == caught.value.retry_at
+
+
+@in_both_colours
+async def test_a_reset_time_is_kept_like_retry_after(world: World) -> None:
+    """A 429 that only says when its window ends is retried then."""
+    spent = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
+    world.vendor.answers(Response(429, spent))
+
+    await world.manager(vat()).call("vat", GET)
+
+    assert [0.0, 12.0] == [sent.at for sent in world.vendor.requests]
+
+
+@in_both_colours
+async def test_a_functions_error_tells_when_to_come_back(world: World) -> None:
+    """An error with a `retry_at`, such as another service's limit, is not retried before that."""
+    errors = [RateLimitExceeded("inner", retry_at=START + timedelta(seconds=20))]
+
+    async def work() -> str:
+        for error in errors:
+            errors.remove(error)
+            raise error
+        return "done"
+
+    assert "done" == await world.manager(vat()).run("vat", work)
+    assert [20.0] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_a_post_is_not_repeated(world: World) -> None:
+    """What is not idempotent and may have been processed is not sent again."""
+    world.vendor.otherwise = 503
+
+    with pytest.raises(VendorFailed):
+        await world.manager(vat()).call("vat", POST)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_an_unsent_post_is_repeated(world: World) -> None:
+    """What provably never left is sent again, idempotent or not."""
+    world.vendor.answers(UNSENT, UNSENT)
+
+    assert 200 == (await world.manager(vat()).call("vat", POST)).status
+
+
+@pytest.mark.parametrize("error", [AttemptTimeout("late"), ConnectionFailed("cut off")])
+@in_both_colours
+async def test_a_post_that_may_have_arrived_is_not_repeated(
+    world: World, error: ConnectionFailed
+) -> None:
+    """A connection that broke after the request left proves nothing."""
+    world.vendor.answers(error)
+
+    with pytest.raises(type(error)):
+        await world.manager(vat()).call("vat", POST)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_key_makes_a_post_repeatable(world: World) -> None:
+    """With a key that the service honours a POST is repeated, each time under the same key."""
+    world.vendor.answers(503, AttemptTimeout("late"))
+    manager = world.manager(vat(idempotency_header="Idempotency-Key"))
+
+    await manager.call("vat", POST, idempotency_key="order-1")
+
+    assert ["order-1"] * 3 == [sent.header("idempotency-key") for sent in world.vendor.requests]
+    assert 1 == len({sent.request for sent in world.vendor.requests})
+
+
+@in_both_colours
+async def test_a_key_that_the_vendor_does_not_know_changes_nothing(world: World) -> None:
+    """Without a header for it a key protects here, but does not make a repeat harmless there."""
+    world.vendor.otherwise = 503
+
+    with pytest.raises(Exception, match="lost"):
+        await world.manager(vat()).call("vat", POST, idempotency_key="order-1")
+
+    assert 1 == len(world.vendor.requests)
+    assert "order-1" not in dict(world.vendor.requests[0].request.headers).values()
+
+
+@pytest.mark.parametrize("declared", ["request", "endpoint"])
+@in_both_colours
+async def test_what_is_declared_idempotent_is_repeated(world: World, declared: str) -> None:
+    """A request or an endpoint may say that repeating is harmless."""
+    world.vendor.answers(503)
+    search = Request.post("/search", json={}).evolve(
+        idempotent=True if declared == "request" else None
+    )
+    service = vat(endpoints=Endpoint("search", idempotent=True if declared == "endpoint" else None))
+
+    await world.manager(service).call("vat", search, endpoint="search")
+
+    assert 2 == len(world.vendor.requests)
+
+
+def once() -> Iterator[bytes]:
+    """A body that can be read once."""
+    yield b"all of it"
+
+
+@in_both_colours
+async def test_a_single_use_body_is_refused_before_sending(world: World) -> None:
+    """A body that cannot be sent again is refused at once where a repeat is possible."""
+    request = Request.put("/files/1", body=once())
+
+    with pytest.raises(InvalidData) as caught:
+        await world.manager(vat()).call("vat", request)
+
+    assert ("body", []) == (caught.value.field, world.vendor.requests)
+
+
+@pytest.mark.parametrize("retry", [None, STEADY])
+@in_both_colours
+async def test_a_single_use_body_is_sent_once(world: World, retry: RetryPolicy | None) -> None:
+    """Where no repeat is foreseen it is sent, and not again even if it never arrived."""
+    world.vendor.otherwise = UNSENT
+    request = Request.post("/files", body=once())
+
+    with pytest.raises(ConnectionFailed):
+        await world.manager(vat(retry=retry)).call("vat", request)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_body_that_opens_anew_is_repeated(world: World) -> None:
+    """A body given as a function may be sent as often as need be."""
+    world.vendor.answers(503)
+    request = Request.put("/files/1", body=BodyStream.of(once))
+
+    assert 200 == (await world.manager(vat()).call("vat", request)).status
+
+
+@in_both_colours
+async def test_the_budget_bounds_retries(world: World) -> None:
+    """Retries stay within the budget over all calls, and the error says what held them back."""
+    world.vendor.otherwise = 503
+    budget = RetryBudget(ratio=0.1, floor=2, period=60)
+    manager = world.manager(vat(retry=RetryPolicy(3, 0), retry_budget=budget))
+
+    errors: list[Any] = [await _error(manager.call("vat", GET)) for _ in range(10)]
+
+    # Two are free, one is earned by ten calls.
+    assert 13 == len(world.vendor.requests)
+    assert VendorFailed is type(errors[0])
+    assert RetryBudgetExhausted is type(errors[-2])
+    assert VendorFailed is type(errors[-2].__cause__)
+    assert START + timedelta(seconds=60) == errors[-2].retry_at
+
+
+async def _error(flow: Coroutine[Any, Any, Any]) -> Exception:
+    try:
+        await flow
+    except Exception as error:  # noqa: BLE001 - it is what the test is about
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@in_both_colours
+async def test_the_deadline_bounds_attempts_and_pauses(world: World) -> None:
+    """A call never lasts longer than its timeout, however many attempts are allowed."""
+    world.vendor.otherwise = world.after(3.0, 503)
+    manager = world.manager(vat(retry=RetryPolicy(99, 1.0, jitter=Jitter.NONE)))
+
+    with pytest.raises(VendorFailed) as caught:
+        await manager.call("vat", GET, timeout=9)
+
+    assert world.clock.now <= 9
+    assert 2 == caught.value.attempts
+    assert caught.value.retry_at == START + timedelta(seconds=world.clock.now + 2)
+
+
+@in_both_colours
+async def test_an_attempt_gets_what_is_left(world: World) -> None:
+    """Every attempt is bounded by its own timeout and by what is left of the deadline."""
+    world.vendor.otherwise = world.after(3.0, 503)
+    manager = world.manager(vat(attempt_timeout=8))
+
+    with pytest.raises(DeadlineExceeded):
+        await manager.call("vat", GET, timeout=10)
+
+    assert [8.0, 6.0, 1.0] == [sent.timeouts.total for sent in world.vendor.requests]
+
+
+@in_both_colours
+async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
+    """Who gives up because the time is over says so, and whether something may have happened."""
+    world.vendor.otherwise = world.hanging()
+
+    with pytest.raises(DeadlineExceeded, match="10 s") as caught:
+        await world.manager(vat()).call("vat", POST, timeout=10)
+
+    assert 10 == world.clock.now
+    assert caught.value.may_have_been_processed
+    assert AttemptTimeout is type(caught.value.__cause__)
+
+
+@in_both_colours
+async def test_an_attempt_that_hangs_is_followed_by_another(world: World) -> None:
+    """An attempt's own timeout leaves time for the next."""
+    world.vendor.answers(world.hanging())
+
+    assert 200 == (await world.manager(vat(attempt_timeout=2)).call("vat", GET)).status
+    assert [2.0, 2.0] == [sent.timeouts.total for sent in world.vendor.requests]
+
+
+@in_both_colours
+async def test_oversleeping_ends_the_call(world: World) -> None:
+    """A pause that ended after the deadline is followed by no attempt."""
+    world.vendor.otherwise = 503
+
+    async def oversleep() -> None:
+        world.clock.advance(30)
+
+    world.sleeper.meanwhile.append(oversleep)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await world.manager(vat()).call("vat", GET)
+
+    assert 1 == len(world.vendor.requests)
+    assert VendorFailed is type(caught.value.__cause__)
+
+
+@in_both_colours
+async def test_a_deadline_covers_everything(world: World) -> None:
+    """Waiting for a limit, attempts and pauses share one deadline, and no error comes later."""
+    world.vendor.otherwise = world.after(1.5, 503)
+    limits = RateLimitConfig(1, per=4)
+    manager = world.manager(vat(limits=limits, retry=RetryPolicy(9, 1.0, jitter=Jitter.NONE)))
+
+    for _ in range(5):
+        began = world.clock.now
+        error = await _error(manager.call("vat", GET, timeout=6))
+        assert world.clock.now - began <= 6
+        assert getattr(error, "retry_at", None) is not None
+
+
+@in_both_colours
+async def test_final_errors_are_not_retried(world: World) -> None:
+    """What the vendor refused for good is not sent again."""
+    world.vendor.otherwise = 422
+
+    with pytest.raises(InvalidRequest):
+        await world.manager(vat()).call("vat", GET)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_mistakes_of_the_program_are_not_retried(world: World) -> None:
+    """A TypeError of the function itself is raised at once."""
+    calls: list[int] = []
+
+    async def mistaken() -> None:
+        calls.append(1)
+        raise TypeError
+
+    with pytest.raises(TypeError):
+        await world.manager(vat()).run("vat", mistaken)
+
+    assert 1 == len(calls)
+
+
+@in_both_colours
+async def test_a_store_that_is_away_is_told_of(world: World) -> None:
+    """An attempt that cannot be admitted is not made, and the error says whose call it was."""
+    world.store.fails_at[1] = StorageUnavailable("away")
+    service = vat(limits=RateLimitConfig(1))
+
+    with pytest.raises(StorageUnavailable) as caught:
+        await world.manager(service, state=world.of_colour(world.store)).call("vat", GET)
+
+    assert ("vat", "id-1", []) == (
+        caught.value.service,
+        caught.value.request_id,
+        world.vendor.requests,
+    )
+
+
+@pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
+@in_both_colours
+async def test_an_answer_is_not_lost_with_the_store(world: World, answer: object) -> None:
+    """Where a store goes away after the answer came, the answer still counts."""
+    world.vendor.answers(answer)
+    world.store.fails_at[2] = StorageUnavailable("away")
+    service = vat(limits=RateLimitConfig(9), circuit=CircuitBreakerConfig(), retry=None)
+
+    with pytest.raises((VendorFailed, RateLimitExceeded)):
+        await world.manager(service, state=world.of_colour(world.store)).call("vat", GET)
+
+
+@in_both_colours
+async def test_a_refused_credential_is_not_retried(world: World) -> None:
+    """A 401 that cannot be renewed ends the call at once."""
+    world.vendor.otherwise = 401
+
+    with pytest.raises(AuthenticationFailed):
+        await world.manager(vat()).call("vat", GET)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
+    """A caller that overslept in a limit's queue does not call its function any more."""
+    manager = world.manager(vat(limits=RateLimitConfig(1), timeout=3))
+    calls: list[float] = []
+
+    async def work() -> None:
+        calls.append(world.clock.now)
+
+    async def oversleep() -> None:
+        world.clock.advance(5)
+
+    await manager.run("vat", work)
+    world.sleeper.meanwhile.append(oversleep)
+    with pytest.raises(DeadlineExceeded):
+        await manager.run("vat", work)
+
+    assert [0.0] == calls
+
+
+@in_both_colours
+async def test_a_call_with_more_time_waits_longer(world: World) -> None:
+    """A call that was given more time than its service's may use it all to wait for a limit."""
+    manager = world.manager(vat(limits=RateLimitConfig(1, per=60), timeout=3))
+    await manager.call("vat", GET)
+
+    await manager.call("vat", GET, timeout=90)
+
+    assert [0.0, 60.0] == [sent.at for sent in world.vendor.requests]

@@ -1,0 +1,249 @@
+"""Hedged reads: ask again when the first answer takes long."""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    CircuitBreakerConfig,
+    CircuitState,
+    Credentials,
+    Endpoint,
+    HedgeConfig,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+)
+from tests.support.colours import Face, World, in_both_colours
+
+GET = Request.get("/rates")
+HEDGE = HedgeConfig(0.1)
+
+
+def vat(**options: object) -> Service:
+    """A service whose reads are hedged."""
+    given = {"base_url": "https://vat.example", "circuit": None, "retry": None, "hedge": HEDGE}
+    return Service("vat", **given | options)  # type: ignore[arg-type]  # as each test says
+
+
+async def race(world: World, manager: Face, request: Request = GET, **options: Any) -> Any:
+    """Call while the first request is held, until it has taken too long; give its gate, too."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(options.pop("first", Response(200, body=b"first"))))
+
+    async def call() -> Response:
+        response: Response = await manager.call("vat", request, **options)
+        return response
+
+    started = world.start(call)
+    await gate.reached()
+    world.gather.too_long.set()
+    return started, gate
+
+
+@in_both_colours
+async def test_the_first_good_answer_wins(world: World) -> None:
+    """Where the first request takes too long another is sent, and its answer is the call's."""
+    manager = world.watched(vat())
+
+    started, gate = await race(world, manager)
+    response = await started.result()
+    gate.open()
+
+    assert (b"", 2) == (response.body, len(world.vendor.requests))
+    assert 2 == world.events[-1].attempts  # type: ignore[attr-defined]
+
+
+@in_both_colours
+async def test_a_quick_answer_is_not_hedged(world: World) -> None:
+    """Where the first answer is there in time nothing else is sent."""
+    await world.manager(vat()).call("vat", GET)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_failure_is_followed_at_once(world: World) -> None:
+    """Where the first request fails the next one goes at once, and may win."""
+    world.vendor.answers(503)
+
+    assert 200 == (await world.manager(vat()).call("vat", GET)).status
+
+
+@in_both_colours
+async def test_the_loser_is_cancelled(world: World) -> None:
+    """On the asynchronous face the request that lost is cancelled; a thread ends by itself."""
+    manager = world.manager(vat())
+    started, gate = await race(world, manager)
+    await started.result()
+
+    assert 2 == len(world.gather.started)
+    if not world.is_awaited:
+        gate.open()
+    for one in world.gather.started:
+        await one.over()
+    assert world.gather.started[0].ending is not None
+    _, error = world.gather.started[0].ending
+    assert ("CancelledError" if world.is_awaited else "NoneType") == type(error).__name__
+
+
+@in_both_colours
+async def test_the_first_error_is_the_calls(world: World) -> None:
+    """Where no request succeeds the error is the first one's, with all attempts counted."""
+    world.vendor.answers(Response(503, {"Retry-After": "9"}), 500, 502)
+    manager = world.manager(vat(hedge=HedgeConfig(0.1, max_extra=2)))
+
+    with pytest.raises(VendorFailed) as caught:
+        await manager.call("vat", GET)
+
+    assert (503, 3) == (caught.value.status, caught.value.attempts)
+    assert caught.value.retry_at is not None
+
+
+@in_both_colours
+async def test_extras_are_admitted(world: World) -> None:
+    """An extra takes from the limits like any attempt, and never waits for its turn."""
+    world.vendor.answers(503)
+    manager = world.manager(vat(limits=RateLimitConfig(1)))
+
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+
+    assert (1, []) == (len(world.vendor.requests), world.sleeper.slept)
+
+
+@in_both_colours
+async def test_extras_are_recorded(world: World) -> None:
+    """An extra that fails counts against the vendor like any attempt."""
+    world.vendor.answers(503, 503)
+    circuit = CircuitBreakerConfig(failures=2)
+    manager = world.watched(vat(circuit=circuit))
+
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+
+    assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
+    told = [event for event in world.events if type(event).__name__ == "AttemptFinished"]
+    assert [(2, 503), (2, 503)] == [(e.attempt, e.status) for e in told]  # type: ignore[attr-defined]
+
+
+@in_both_colours
+async def test_a_pause_asked_of_an_extra_is_kept(world: World) -> None:
+    """A 429 in answer to an extra holds everybody back, too."""
+    world.vendor.answers(503, Response(429, {"Retry-After": "30"}))
+    manager = world.manager(vat(limits=RateLimitConfig(100), max_limit_wait=1))
+
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+
+
+@in_both_colours
+async def test_hedged_calls_are_retried(world: World) -> None:
+    """An attempt that failed with all its extras is followed by another."""
+    world.vendor.answers(503, 503)
+
+    response = await world.manager(vat(retry=RetryPolicy(2, 0))).call("vat", GET)
+
+    assert (200, 3) == (response.status, len(world.vendor.requests))
+
+
+@in_both_colours
+async def test_a_credential_is_renewed_once(world: World) -> None:
+    """Requests that race share one renewal, and one of them noticing is enough."""
+    refreshed: list[int] = []
+
+    class Provider:
+        async def get(self, *_: object) -> Credentials:
+            return Credentials.bearer("old")
+
+        async def refresh(self, *_: object) -> Credentials:
+            refreshed.append(1)
+            return Credentials.bearer("new")
+
+    async def by_token(sent: Any) -> int:
+        return 401 if sent.header("authorization") == "Bearer old" else 200
+
+    world.vendor.otherwise = by_token
+    service = vat(needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_colour(Provider()))
+
+    assert 200 == (await manager.call("vat", GET)).status
+    world.vendor.otherwise = 401
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("vat", GET)
+
+    assert 2 == len(refreshed)
+
+
+@pytest.mark.parametrize(
+    "request_, hedged",
+    [
+        (Request.get("/rates"), True),
+        (Request.head("/rates"), True),
+        (Request.put("/rates", json=1), False),
+        (Request.delete("/rates"), False),
+        (Request.post("/rates", json=1), False),
+        (Request.post("/rates", json=1).evolve(idempotent=True), True),
+        (Request.get("/rates").evolve(idempotent=False), False),
+        (Request.post("/search", json=1), True),
+        (Request.post("/search", body=iter([b""])), False),
+    ],
+)
+@in_both_colours
+async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bool) -> None:  # noqa: FBT001 - a case
+    """A write is never under way twice at once; what is declared harmless may be."""
+    world.vendor.answers(503)
+    service = vat(endpoints=Endpoint("search", path="/search", idempotent=True))
+
+    try:
+        await world.manager(service).call("vat", request_)
+        assert hedged
+    except VendorFailed:
+        assert not hedged
+
+    assert 1 + hedged == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_key_is_sent_once(world: World) -> None:
+    """A call with a key is not hedged: its effect is one."""
+    world.vendor.answers(503)
+
+    with pytest.raises(VendorFailed):
+        await world.manager(vat()).call("vat", GET, idempotency_key="k")
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_an_endpoint_may_be_hedged_alone(world: World) -> None:
+    """Hedging is a setting of an endpoint, too."""
+    world.vendor.answers(503)
+    service = vat(hedge=None, endpoints=Endpoint("rates", path="/rates", hedge=HEDGE))
+
+    assert 200 == (await world.manager(service).call("vat", GET)).status
+
+
+@in_both_colours
+async def test_a_loser_changes_nothing(world: World) -> None:
+    """What the request that lost ends with later is not the call's."""
+    manager = world.watched(vat())
+    started, gate = await race(world, manager, first=Response(429, {"Retry-After": "60"}))
+    response = await started.result()
+    gate.open()
+    for one in world.gather.started:
+        await one.over()
+
+    finished: Any = world.events[-1]
+    assert (200, 200, None) == (response.status, finished.status, finished.error)

@@ -1,0 +1,336 @@
+"""Interruptions: a task cancelled at any await, a program interrupted inside any port.
+
+Every flow is driven by hand to each place where it may be interrupted, and interrupted there: the
+asynchronous face by throwing into the coroutine, the plain one by raising inside its port.
+"""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    BulkheadConfig,
+    CircuitBreakerConfig,
+    CircuitState,
+    Credentials,
+    IdempotencyConflict,
+    Jitter,
+    OutcomeUnknown,
+    RateLimitConfig,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+)
+from tests.support.colours import Arriving, Face, Interruption, World, in_both_colours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ERRORS = (Interruption, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
+LEAVING = "before the request leaves"
+GET = Request.get("/rates")
+POST = Request.post("/charges", json={"amount": "9.99"})
+
+
+class Provider:
+    """Credentials that are far away."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def get(self, *_: object) -> Credentials:
+        """Give one."""
+        await self._world.reach("before the credential arrives")
+        return Credentials.bearer("old")
+
+    async def refresh(self, *_: object) -> Credentials:
+        """Give another."""
+        await self._world.reach("before the new credential arrives")
+        return Credentials.bearer("new")
+
+
+def interrupted(world: World, flow: Callable[[], Any], at: int, error: type[BaseException]) -> bool:
+    """Interrupt a flow at the `at`-th place where it can be; False if it ends before that."""
+    world.points.clear()
+    world.by_hand, world.interrupt_at, world.interruption = True, at, error
+    driven = flow()
+    try:
+        driven.send(None)
+        for _ in range(at - 1):
+            driven.send(None)
+        if error is GeneratorExit:
+            driven.close()
+            return True
+        driven.throw(error)
+        raise AssertionError("cleaning up has waited for something")
+    except StopIteration:
+        return False
+    except error:
+        return True
+    finally:
+        world.by_hand = False
+
+
+def to_its_end(flow: Any) -> None:
+    """Run a flow with no event loop, which would not let every interruption through."""
+    while True:
+        flow.send(None)
+
+
+def every_place(
+    colour: str, error: type[BaseException], scene: Callable[[World], tuple[Face, Any]]
+) -> list[tuple[World, Face, str]]:
+    """The world after an interruption in each place in turn, and what the place was."""
+    worlds: list[tuple[World, Face, str]] = []
+    while True:
+        world = World(colour)
+        manager, flow = scene(world)
+        if not interrupted(world, flow, len(worlds) + 1, error):
+            return worlds
+        worlds.append((world, manager, world.points[-1]))
+
+
+def everywhere(body: Any) -> Any:
+    """Run a test's body, which is given a colour and an error to interrupt with."""
+    body = pytest.mark.parametrize("error", ERRORS)(body)
+    return pytest.mark.parametrize("colour", ["plain", "awaited", "awaited, distant store"])(body)
+
+
+def nothing_held(world: World) -> bool:
+    """Whether every place in every bulkhead is free."""
+    return not any(world.locks.inside.values())
+
+
+def paid(**options: Any) -> Service:
+    """A service with every protection, whose circuit opens at the first failure."""
+    given: dict[str, Any] = {
+        "circuit": CircuitBreakerConfig(failures=1, open_for=10, consecutive_failures=None),
+        "bulkhead": BulkheadConfig(1),
+        "retry": RetryPolicy(2, 1.0, jitter=Jitter.NONE),
+    }
+    return Service("bank", base_url="https://bank.example", **given | options)
+
+
+@everywhere
+def test_a_key_is_free_or_unknown(colour: str, error: type[BaseException]) -> None:
+    """An interrupted call frees its key if nothing was sent; else the key is unknown or done."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)
+        service = paid(
+            circuit=CircuitBreakerConfig(),
+            limits=RateLimitConfig(100, burst=1),
+            needs_credentials=True,
+            idempotency_header=None,
+        )
+        manager = world.manager(service, credentials=world.of_colour(Provider(world)))
+        put = POST.evolve(idempotent=True)
+        return manager, lambda: manager.call("bank", put, idempotency_key="k")
+
+    worlds = every_place(colour, error, scene)
+    assert {"before the request leaves", "before the answer arrives", "before sleeping"} < {
+        place for _, _, place in worlds
+    }
+    for world, manager, place in worlds:
+        sent = len(world.vendor.requests)
+        # The first answer, a 401, proves that nothing was done.
+        acted = sent > 1 or place in {LEAVING, "before the answer arrives"}
+        assert nothing_held(world), place
+        world.vendor.forget()
+        try:
+            answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
+            assert acted == answer.replayed, place
+        except OutcomeUnknown:
+            assert acted, place
+        assert sent + (not acted) == len(world.vendor.requests)
+        with pytest.raises(IdempotencyConflict):
+            world.drive(manager.call("bank", GET, idempotency_key="k"))
+
+
+@everywhere
+def test_a_stored_answer_stays(colour: str, error: type[BaseException]) -> None:
+    """Interrupted while it stores its answer, a call leaves the answer or an unknown key."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.manager(paid(circuit=None, bulkhead=None, retry=None))
+        return manager, lambda: manager.call("bank", POST, idempotency_key="k")
+
+    outcomes: list[str] = []
+    for world, manager, _ in every_place(colour, error, scene):
+        before = len(world.vendor.requests)
+        try:
+            answer = world.drive(manager.call("bank", POST, idempotency_key="k"))
+            outcomes.append("replayed" if answer.replayed else "free")
+        except OutcomeUnknown:
+            outcomes.append("unknown")
+        assert before + outcomes[-1].count("free") == len(world.vendor.requests)
+
+    far = colour != "awaited"
+    expected = ["free"] * (4 if far else 0) + ["unknown"] * 2 + ["replayed"] * (2 if far else 0)
+    assert expected == outcomes
+
+
+@everywhere
+def test_a_probes_place_is_free(colour: str, error: type[BaseException]) -> None:
+    """An interrupted probe frees its place at once, and has judged nothing."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.manager(paid(retry=None))
+        world.vendor.answers(503)
+        with pytest.raises(Exception, match="503"):
+            world.drive(manager.call("bank", GET))
+        world.clock.advance(10)
+        return manager, lambda: manager.call("bank", GET)
+
+    worlds = every_place(colour, error, scene)
+    assert worlds
+    for world, manager, place in worlds:
+        state = world.drive(manager.circuit_state("bank"))
+        assert 0 == state.probes_under_way, place
+        assert nothing_held(world), place
+        world.drive(manager.call("bank", GET))
+        assert CircuitState.CLOSED is world.drive(manager.circuit_state("bank")).state
+
+
+@everywhere
+def test_nothing_is_counted(colour: str, error: type[BaseException]) -> None:
+    """An interrupted call counts as neither a success nor a failure."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.manager(paid(retry=None))
+        world.drive(manager.call("bank", GET))
+        return manager, lambda: manager.call("bank", GET)
+
+    for world, manager, place in every_place(colour, error, scene):
+        state = world.drive(manager.circuit_state("bank"))
+        unheard = place == "before the store's answer arrives"
+        # A count whose reply was lost is not known to have been made.
+        assert (2 if unheard else 1, 0) == (state.calls, state.failures), place
+
+
+@everywhere
+def test_a_turn_is_given_back(colour: str, error: type[BaseException]) -> None:
+    """Who is interrupted in a limit's queue leaves no gap in it."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.manager(
+            paid(circuit=None, retry=None, limits=RateLimitConfig(1, per=1), bulkhead=None)
+        )
+        world.drive(manager.call("bank", GET))
+        return manager, lambda: manager.call("bank", GET)
+
+    worlds = every_place(colour, error, scene)
+    assert "before sleeping" in {place for _, _, place in worlds}
+    for world, manager, place in worlds:
+        # What is lost with its reply, or may have left, has taken its turn.
+        lost = place == "before the store's answer arrives" and world.points.count(place) == 1
+        taken = len(world.vendor.requests) + (lost or place == LEAVING)
+        world.drive(manager.call("bank", GET))
+        assert taken == round(world.vendor.requests[-1].at), place
+
+
+@everywhere
+def test_an_interruption_is_never_retried(colour: str, error: type[BaseException]) -> None:
+    """What interrupts a function goes through, and the function is not called again."""
+    world = World(colour)
+    manager = world.manager(paid(retry=RetryPolicy(5, 0)))
+    calls: list[int] = []
+
+    async def act() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(error):
+        to_its_end(manager.run("bank", act))
+
+    assert 1 == len(calls)
+    assert nothing_held(world)
+
+
+@everywhere
+def test_a_calm_function_counts_nothing(colour: str, error: type[BaseException]) -> None:
+    """The short way of a function through a calm circuit is as neutral as the long one."""
+    world = World(colour)
+    manager = world.manager(paid(bulkhead=None))
+
+    async def act() -> None:
+        raise error
+
+    world.drive(manager.run("bank", world.nothing))
+    for _ in range(3):
+        with pytest.raises(error):
+            to_its_end(manager.run("bank", act))
+
+    state = world.drive(manager.circuit_state("bank"))
+    assert (1, 0) == (state.calls, state.failures)
+
+
+@everywhere
+def test_a_stream_gives_everything_back(colour: str, error: type[BaseException]) -> None:
+    """A stream that is interrupted while it opens or is read leaves nothing behind."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.manager(paid(retry=None))
+        world.vendor.answers(503)
+        with pytest.raises(Exception, match="503"):
+            world.drive(manager.call("bank", GET))
+        world.clock.advance(10)
+        world.vendor.answers(Arriving(200, (), b"a", b"b"))
+
+        async def read() -> None:
+            stream = await manager.stream("bank", GET)
+            while await stream.read():
+                pass
+
+        return manager, read
+
+    worlds = every_place(colour, error, scene)
+    assert 3 == [place for _, _, place in worlds].count("before a piece arrives")
+    for world, manager, place in worlds:
+        assert nothing_held(world), place
+        assert 0 == world.drive(manager.circuit_state("bank")).probes_under_way, place
+        assert all(answer.closed == 1 for answer in world.vendor.arrivals), place
+
+
+@everywhere
+def test_the_end_is_told_of(colour: str, error: type[BaseException]) -> None:
+    """Every call that began is told to have ended, as cancelled."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.watched(paid(retry=None))
+        return manager, lambda: manager.call("bank", GET)
+
+    for world, _, _ in every_place(colour, error, scene):
+        assert ("CallStarted", "CallFinished") == (world.told()[0], world.told()[-1])
+        assert world.events[-1].cancelled  # type: ignore[attr-defined]
+
+
+@in_both_colours
+async def test_a_waiting_caller_that_is_interrupted_holds_nothing(world: World) -> None:
+    """Who waits for another's answer and is interrupted leaves that other's claim alone."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(200))
+    manager = world.manager(paid(bulkhead=None))
+
+    async def first() -> Any:
+        return await manager.call("bank", POST, idempotency_key="k")
+
+    started = world.start(first)
+    await gate.reached()
+
+    async def interrupt() -> None:
+        raise Interruption
+
+    world.sleeper.meanwhile.append(interrupt)
+    with pytest.raises(Interruption):
+        await manager.call("bank", POST, idempotency_key="k")
+    gate.open()
+
+    assert 200 == (await started.result()).status
+    assert (await manager.call("bank", POST, idempotency_key="k")).replayed

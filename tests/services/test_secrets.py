@@ -1,0 +1,227 @@
+"""No event and no error holds a secret: canaries are planted wherever one may be."""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AttemptTimeout,
+    BulkheadConfig,
+    CircuitBreakerConfig,
+    ConnectorError,
+    Credentials,
+    Endpoint,
+    HedgeConfig,
+    RateLimitConfig,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+)
+from tests.support.colours import Arriving, World, in_both_colours
+
+CANARIES = ("cnry-header", "cnry-query", "cnry-body", "cnry-token", "cnry-answer", "cnry-foreign")
+REQUEST = Request.post(
+    "/charges?api_key=cnry-query",
+    query={"token": "cnry-query"},
+    headers={"Authorization": "cnry-header", "X-Custom": "cnry-header"},
+    json={"password": "cnry-body", "note": "cnry-body"},
+)
+FOREIGN = ValueError("https://bank.example/?key=cnry-foreign")
+ECHO = b'{"code": "E1", "message": "password=cnry-answer", "secret": "cnry-answer"}'
+
+
+def shown(value: object) -> str:
+    """Everything that printing a value, or its parts, shows."""
+    parts = [repr(value), str(value)]
+    if isinstance(value, BaseException):
+        parts += traceback.format_exception(value)
+        parts += [repr(part) for name, part in vars(value).items() if name != "response"]
+        parts.append(repr(pickle.dumps(value)))
+    elif attrs.has(type(value)):
+        parts += [repr(part) for part in attrs.astuple(value, recurse=False)]  # type: ignore[arg-type]  # checked
+    return "\n".join(parts)
+
+
+def quiet(value: object) -> None:
+    """Fail if a canary sings."""
+    text = shown(value)
+    assert [] == [canary for canary in CANARIES if canary in text]
+
+
+class Provider:
+    """Knows a secret, and lets it slip when it fails."""
+
+    def __init__(self) -> None:
+        self.fails = False
+
+    async def get(self, *_: object) -> Credentials:
+        """Give it, or fail."""
+        if self.fails:
+            raise FOREIGN
+        return Credentials.bearer("cnry-token")
+
+    async def refresh(self, *_: object) -> Credentials:
+        """Fail."""
+        raise FOREIGN
+
+
+ANSWERS = [
+    200,
+    Response(400, {"Content-Type": "application/json", "X-Echo": "cnry-answer"}, ECHO),
+    Response(401, {}, ECHO),
+    Response(403, {}, ECHO),
+    Response(409, {}, b'{"error": "token=cnry-answer"}'),
+    Response(429, {"Retry-After": "1"}, ECHO),
+    Response(503, {}, ECHO),
+    Response(302, {"Location": "https://x.example/?token=cnry-answer"}),
+    AttemptTimeout("late"),
+    FOREIGN,
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=str)
+@pytest.mark.parametrize("key", [None, "k"])
+@in_both_colours
+async def test_a_call_tells_no_secret(world: World, answer: Any, key: str | None) -> None:
+    """Whatever a vendor answers, neither the events nor the error show what was secret."""
+    service = Service(
+        "bank",
+        base_url="https://bank.example",
+        needs_credentials=True,
+        headers={"X-Tenant-Secret": "cnry-header"},
+        retry=RetryPolicy(2, 0),
+        circuit=CircuitBreakerConfig(failures=1),
+        limits=RateLimitConfig(2, per=60),
+        bulkhead=BulkheadConfig(1),
+        hedge=HedgeConfig(1),
+        max_limit_wait=0,
+    )
+    provider = Provider()
+    world.vendor.otherwise = answer
+    manager = world.watched(service, credentials=world.of_colour(provider))
+
+    for _ in range(4):
+        try:
+            response = await manager.call("bank", REQUEST, idempotency_key=key)
+            quiet(response)
+        except ConnectorError as error:
+            quiet(error)
+    for event in world.events:
+        quiet(event)
+
+
+@in_both_colours
+async def test_a_stream_tells_no_secret(world: World) -> None:
+    """Neither does a stream that breaks off."""
+    world.vendor.answers(Arriving(200, {"X-Echo": "cnry-answer"}, b"cnry-answer", FOREIGN))
+    service = Service("bank", base_url="https://bank.example", retry=None)
+    manager = world.watched(service)
+
+    stream = await manager.stream("bank", REQUEST)
+    quiet(stream.answer)
+    await stream.read()
+    with pytest.raises(ConnectorError) as caught:
+        await stream.read()
+
+    for value in (caught.value, *world.events):
+        quiet(value)
+
+
+@in_both_colours
+async def test_a_failing_provider_tells_no_secret(world: World) -> None:
+    """Neither does a credential provider that fails."""
+    service = Service("bank", base_url="https://bank.example", needs_credentials=True)
+    provider = Provider()
+    provider.fails = True
+    manager = world.watched(service, credentials=world.of_colour(provider))
+
+    with pytest.raises(ConnectorError) as caught:
+        await manager.call("bank", REQUEST)
+
+    for value in (caught.value, *world.events):
+        quiet(value)
+
+
+@in_both_colours
+async def test_a_failing_store_tells_no_secret(world: World) -> None:
+    """Neither does a store that fails at any step."""
+    service = Service("bank", base_url="https://bank.example", retry=None)
+    for number in range(1, 4):
+        store = world.store
+        store.commands.clear()
+        store.fails_at[number] = FOREIGN
+        manager = world.watched(service, state=world.of_colour(store))
+        try:
+            await manager.call("bank", REQUEST, idempotency_key=f"k{number}")
+        except ConnectorError as error:
+            quiet(error)
+    for event in world.events:
+        quiet(event)
+
+
+@pytest.mark.parametrize(
+    "field", ["retry", "credentials", "circuit", "limits", "bulkhead", "endpoints", "classify"]
+)
+def test_a_secret_in_the_wrong_field_is_not_quoted(field: str) -> None:
+    """A credential given for something else is not shown by the error that refuses it."""
+    given: dict[str, Any] = {field: "cnry-token"}
+    with pytest.raises(ConnectorError) as caught:
+        Service("bank", **given)
+
+    quiet(caught.value)
+
+
+@in_both_colours
+async def test_an_argument_is_not_quoted(world: World) -> None:
+    """A function that is refused is named without its arguments."""
+    manager = world.manager(Service("bank"))
+
+    def pay(_: str) -> int:
+        return 1
+
+    async def pay_later(_: str) -> int:
+        return 1
+
+    wrong: Any = pay if world.is_awaited else pay_later
+    if not world.is_awaited:
+        wrong = lambda token: pay_later(token)  # noqa: E731, PLW0108 - disguised on purpose
+    protected = manager.manager.protect("bank")(wrong)
+    with pytest.raises(ConnectorError) as caught:
+        await protected(CANARIES[3])
+
+    quiet(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kind", ["request_transforms", "response_transforms", "classify", "fallback"]
+)
+@in_both_colours
+async def test_a_hook_is_not_quoted(world: World, kind: str) -> None:
+    """A hook that gives nonsense is named without what it holds."""
+    from functools import partial  # noqa: PLC0415 - only here
+
+    def nonsense(_: str, *__: object) -> int:
+        return 1
+
+    hook: Any = partial(nonsense, "cnry-token")
+    service = Service(
+        "bank",
+        base_url="https://bank.example",
+        endpoints=Endpoint("any"),
+        retry=None,
+        **{kind: hook},
+    )
+    world.vendor.answers(503)
+
+    try:
+        quiet(await world.manager(service).call("bank", REQUEST))
+    except ConnectorError as error:
+        quiet(error)

@@ -1,0 +1,442 @@
+"""An answer whose body is read piece by piece, under the same protections."""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AttemptTimeout,
+    AuthenticationFailed,
+    BulkheadConfig,
+    BulkheadFull,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    ConnectionFailed,
+    Credentials,
+    DeadlineExceeded,
+    InvalidData,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.domain.events import AttemptFinished
+from tests.support.colours import Arriving, Interruption, World, in_both_colours
+
+if TYPE_CHECKING:
+    from mooring.domain.events import Event
+    from tests.support.colours import Face
+
+GET = Request.get("/export")
+
+
+def shop(**options: object) -> Service:
+    """A service with nothing but what a test gives it."""
+    given = {"base_url": "https://shop.example", "circuit": None, "retry": None} | options
+    return Service("shop", **given)  # type: ignore[arg-type]  # as each test says
+
+
+OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
+
+
+async def half_open(world: World, manager: Face) -> None:
+    """Let the circuit open, and its open time pass."""
+    world.vendor.answers(503)
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    world.clock.advance(10)
+
+
+async def state(manager: Face) -> tuple[CircuitState, int, int]:
+    """What the circuit counts."""
+    told = await manager.circuit_state("shop")
+    return told.state, told.failures, told.probes_under_way
+
+
+@in_both_colours
+async def test_a_body_comes_in_pieces(world: World) -> None:
+    """Status and headers are there at once, the body piece by piece, and b"" ever after."""
+    world.vendor.answers(Arriving(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
+
+    async with await world.manager(shop()).stream("shop", GET) as stream:
+        assert (206, "text/csv") == (stream.answer.status, stream.answer.headers["content-type"])
+        assert [b"a,", b"b"] == await stream.all()
+        assert b"" == await stream.read()
+
+    assert [1] == [answer.closed for answer in world.vendor.arrivals]
+
+
+@in_both_colours
+async def test_attempts_end_at_the_headers(world: World) -> None:
+    """An answer that fails is tried again; a body that breaks off is not."""
+    world.vendor.answers(503, Arriving(200, (), b"a", ConnectionFailed("cut off")))
+    manager = world.manager(shop(retry=RetryPolicy(3, 0)))
+
+    stream = await manager.stream("shop", GET)
+    assert b"a" == await stream.read()
+    with pytest.raises(ConnectionFailed) as caught:
+        await stream.read()
+
+    assert ("shop", 2) == (caught.value.service, caught.value.attempts)
+    assert b"" == await stream.read()
+    assert [1, 1] == [answer.closed for answer in world.vendor.arrivals]
+
+
+@pytest.mark.parametrize("status", [301, 307, 404, 500])
+@in_both_colours
+async def test_a_failure_is_read_and_judged(world: World, status: int) -> None:
+    """A redirect or a failure is no stream but an error, with what the vendor says."""
+    body = b'{"code": "E7", "message": "no export"}'
+    world.vendor.answers(Response(status, body=body))
+
+    with pytest.raises((VendorRejected, VendorFailed)) as caught:
+        await world.manager(shop()).stream("shop", GET)
+
+    assert ("E7", "no export") == (caught.value.vendor_code, caught.value.vendor_message)
+    assert [1] == [answer.closed for answer in world.vendor.arrivals]
+
+
+@in_both_colours
+async def test_a_failures_body_is_read_in_part(world: World) -> None:
+    """Of a failure no more is read than is needed to see what the vendor says."""
+    world.vendor.answers(Arriving(500, (), *[b"x" * 40_000] * 5))
+
+    with pytest.raises(VendorFailed) as caught:
+        await world.manager(shop()).stream("shop", GET)
+
+    assert caught.value.response is not None
+    assert 65_536 == len(caught.value.response.body)
+    assert 3 == len(world.vendor.arrivals[0].pieces)
+
+
+@in_both_colours
+async def test_not_modified_is_an_answer(world: World) -> None:
+    """A 304 is what was asked for."""
+    world.vendor.answers(304)
+
+    stream = await world.manager(shop()).stream("shop", GET)
+
+    assert (304, []) == (stream.answer.status, await stream.all())
+
+
+@in_both_colours
+async def test_the_deadline_covers_the_body(world: World) -> None:
+    """A body that is not read within the call's deadline is not read on."""
+    world.vendor.answers(Arriving(200, (), b"a", b"b"))
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+
+    stream = await manager.stream("shop", GET, timeout=5)
+    await stream.read()
+    world.clock.advance(5)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await stream.read()
+
+    assert ("shop", True) == (caught.value.service, caught.value.may_have_been_processed)
+    # Who reads may be slow: that is no fault of the vendor's.
+    assert (CircuitState.CLOSED, 0, 0) == await state(manager)
+
+
+@pytest.mark.parametrize("late", [True, False])
+@in_both_colours
+async def test_a_body_that_stalls_is_a_failure(world: World, late: bool) -> None:  # noqa: FBT001 - a case
+    """A piece that does not come in time counts against the vendor."""
+
+    async def stall() -> Exception:
+        world.clock.advance(30 if late else 3)
+        return AttemptTimeout("no piece came.")
+
+    world.vendor.answers(Arriving(200, (), stall))
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+
+    stream = await manager.stream("shop", GET)
+    with pytest.raises(DeadlineExceeded if late else AttemptTimeout):
+        await stream.read()
+
+    assert CircuitState.OPEN is (await state(manager))[0]
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionFailed("cut off"), VendorFailed("nonsense"), ValueError("key=hunter2")]
+)
+@in_both_colours
+async def test_a_body_that_breaks_off_is_a_failure(world: World, error: Exception) -> None:
+    """An error in mid-body is recorded, and a stranger's is made ours without quoting it."""
+    world.vendor.answers(Arriving(200, (), b"a", error))
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+
+    stream = await manager.stream("shop", GET)
+    await stream.read()
+    with pytest.raises((ConnectionFailed, VendorFailed)) as caught:
+        await stream.read()
+
+    assert "hunter2" not in repr(caught.value)
+    assert CircuitState.OPEN is (await state(manager))[0]
+
+
+@in_both_colours
+async def test_a_whole_body_is_a_success(world: World) -> None:
+    """The last byte of a probe's body closes the circuit, and not an earlier one."""
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+    await half_open(world, manager)
+    world.vendor.answers(Arriving(200, (), b"a"))
+
+    stream = await manager.stream("shop", GET)
+    await stream.read()
+    assert (CircuitState.HALF_OPEN, 0, 1) == await state(manager)
+    await stream.read()
+
+    assert (CircuitState.CLOSED, 0, 0) == await state(manager)
+
+
+@in_both_colours
+async def test_the_permit_lives_until_the_last_byte(world: World) -> None:
+    """While a probe's body is read, no other probe is let out."""
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+    await half_open(world, manager)
+    world.vendor.answers(Arriving(200, (), b"a"))
+
+    stream = await manager.stream("shop", GET)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.stream("shop", GET)
+    await stream.all()
+
+    await manager.call("shop", GET)
+
+
+@in_both_colours
+async def test_leaving_early_is_neutral(world: World) -> None:
+    """Who leaves before the last byte has judged nothing, and frees the place at once."""
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+    await half_open(world, manager)
+    world.vendor.answers(Arriving(200, (), b"a", b"b"))
+
+    async with await manager.stream("shop", GET) as stream:
+        await stream.read()
+
+    assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
+    assert 1 == world.vendor.arrivals[-1].closed
+    assert b"" == await stream.read()
+
+
+@in_both_colours
+async def test_the_readers_own_error_is_neutral(world: World) -> None:
+    """An error of whatever reads, even one of another service, is not held against this one."""
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+
+    with pytest.raises(VendorFailed, match="another"):
+        async with await manager.stream("shop", GET):
+            raise VendorFailed("another vendor broke")
+
+    assert (CircuitState.CLOSED, 0, 0) == await state(manager)
+
+
+@in_both_colours
+async def test_slow_headers_count(world: World) -> None:
+    """An answer whose headers took too long is slow, once its body has come."""
+    circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
+    manager = world.manager(shop(circuit=circuit))
+    world.vendor.answers(world.after(2.0, Arriving(200, (), b"a")))
+
+    stream = await manager.stream("shop", GET)
+    assert CircuitState.CLOSED is (await state(manager))[0]
+    await stream.all()
+
+    assert CircuitState.OPEN is (await state(manager))[0]
+
+
+@in_both_colours
+async def test_a_place_is_kept_until_the_last_byte(world: World) -> None:
+    """A stream keeps its place in the bulkhead, and gives it back once."""
+    manager = world.manager(shop(bulkhead=BulkheadConfig(1)))
+
+    stream = await manager.stream("shop", GET)
+    with pytest.raises(BulkheadFull):
+        await manager.stream("shop", GET)
+    await stream.all()
+    stream.answer.settle()
+
+    await (await manager.stream("shop", GET)).all()
+
+
+@in_both_colours
+async def test_a_stream_that_never_opened_keeps_no_place(world: World) -> None:
+    """A place is given back at once where there is no stream to keep it."""
+    world.vendor.answers(500, ConnectionFailed("cut off"))
+    manager = world.manager(shop(bulkhead=BulkheadConfig(1)))
+
+    for kind in (VendorFailed, ConnectionFailed):
+        with pytest.raises(kind):
+            await manager.stream("shop", GET)
+
+    await manager.stream("shop", GET)
+
+
+@in_both_colours
+async def test_a_forgotten_stream_is_freed(world: World) -> None:
+    """A stream that nobody holds any more gives back its permit, its place and its connection."""
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1)))
+    await half_open(world, manager)
+
+    stream: Any = await manager.stream("shop", GET)
+    stream.answer.cycle = stream
+    del stream
+    gc.collect()
+
+    assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
+    assert 1 == world.vendor.arrivals[-1].closed
+    await manager.call("shop", GET)
+
+
+@in_both_colours
+async def test_a_credential_is_renewed(world: World) -> None:
+    """A 401 at the headers renews the credential as for any other request."""
+
+    class Provider:
+        async def get(self, *_: object) -> Credentials:
+            return Credentials.bearer("old")
+
+        async def refresh(self, *_: object) -> Credentials:
+            return Credentials.bearer("new")
+
+    world.vendor.answers(401, 200, 401, 401)
+    service = shop(needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_colour(Provider()))
+
+    await manager.stream("shop", GET)
+    with pytest.raises(AuthenticationFailed):
+        await manager.stream("shop", GET)
+
+    assert ["old", "new", "old", "new"] == [
+        (sent.header("authorization") or "").removeprefix("Bearer ")
+        for sent in world.vendor.requests
+    ]
+
+
+@in_both_colours
+async def test_a_spent_allowance_pauses(world: World) -> None:
+    """A stream whose headers say that nothing is left holds the next call back."""
+    world.vendor.answers(
+        Arriving(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "9"}),
+    )
+    manager = world.manager(shop(limits=RateLimitConfig(100), max_limit_wait=0))
+
+    await manager.stream("shop", GET)
+    with pytest.raises(RateLimitExceeded):
+        await manager.stream("shop", GET)
+
+
+@in_both_colours
+async def test_a_fallback_is_no_stream(world: World) -> None:
+    """A fallback cannot stand in for a body, so the error is raised."""
+    world.vendor.answers(503)
+
+    with pytest.raises(VendorFailed):
+        await world.manager(shop(fallback=lambda _: None)).stream("shop", GET)
+
+
+@in_both_colours
+async def test_what_cannot_be_sent_is_refused(world: World) -> None:
+    """A body that can be read once, no request at all and no base URL are refused at once."""
+    manager = world.watched(shop(retry=RetryPolicy(2, 0)), Service("bare"))
+
+    with pytest.raises(InvalidData) as caught:
+        await manager.stream("shop", Request.put("/files", body=iter([b""])))
+    assert ("body", "shop") == (caught.value.field, caught.value.service)
+    assert ["CallStarted", "CallFinished"] == world.told()
+    with pytest.raises(InvalidData) as caught:
+        await manager.stream("shop", "/export")
+    assert ("request", "shop") == (caught.value.field, caught.value.service)
+    with pytest.raises(ConfigurationError):
+        await manager.stream("bare", GET)
+
+
+@in_both_colours
+async def test_a_stream_is_told_of(world: World) -> None:
+    """The attempt is told of at the headers, the call's end at the end of the body."""
+    world.vendor.answers(Arriving(200, (), b"a"))
+    manager = world.watched(shop())
+
+    stream = await manager.stream("shop", GET)
+    world.clock.advance(2)
+    assert ["CallStarted", "AttemptFinished"] == world.told()
+    await stream.all()
+    stream.answer.settle()
+
+    finished: Any = world.events[-1]
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
+    assert (200, None, False, 2.0) == (
+        finished.status,
+        finished.error,
+        finished.cancelled,
+        finished.duration,
+    )
+
+
+@pytest.mark.parametrize(
+    "piece, error, cancelled",
+    [(ConnectionFailed("cut off"), "ConnectionFailed", False), (b"a", None, True)],
+)
+@in_both_colours
+async def test_how_a_stream_ended_is_told(
+    world: World,
+    piece: Any,
+    error: str | None,
+    cancelled: bool,  # noqa: FBT001 - a case
+) -> None:
+    """A body that broke off ends in its error, one that was left as cancelled."""
+    world.vendor.answers(Arriving(200, (), piece))
+    manager = world.watched(shop())
+
+    async with await manager.stream("shop", GET) as stream:
+        if error is None:
+            await stream.read()
+        else:
+            with pytest.raises(ConnectionFailed):
+                await stream.read()
+
+    finished: Any = world.events[-1]
+    assert (error, cancelled) == (finished.error, finished.cancelled)
+    assert 1 == world.told().count("CallFinished")
+
+
+@in_both_colours
+async def test_a_stream_that_fails_is_told_once(world: World) -> None:
+    """A call that gave no stream is told to have ended once."""
+    world.vendor.answers(500)
+    manager = world.watched(shop(bulkhead=BulkheadConfig(1)))
+
+    with pytest.raises(VendorFailed):
+        await manager.stream("shop", GET)
+
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
+
+
+@in_both_colours
+async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> None:
+    """A stream that opened, and whose caller was interrupted before it got it, is ended."""
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, AttemptFinished) and event.status == 200:
+            raise Interruption
+
+    service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))
+    await half_open(world, world.manager(service))
+    manager = world.manager(service, observers=[interrupt])
+
+    with pytest.raises(Interruption):
+        await manager.stream("shop", GET)
+
+    assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
+    assert 1 == world.vendor.arrivals[-1].closed
+    assert not any(world.locks.inside.values())

@@ -1,0 +1,651 @@
+"""A service's test is written once: here its body runs on every face.
+
+`@in_both_colours` runs an `async def` body with a `World` of each colour: in the plain one nothing
+suspends and background work runs in threads; in the awaited ones it runs in tasks of a loop, once
+over a store that never waits and once over one that does. Fakes are written once, as awaited, and
+made plain where a plain port is wanted. Time is virtual: whoever sleeps moves the clock.
+"""
+
+# ruff: noqa: ANN401, D102, SLF001 - fakes, as typed and told of as they need to be
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import AsyncConnectorManager, AttemptTimeout, ConnectorManager
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.domain.admission import Pause
+from mooring.domain.http import Headers, Request, Response, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from mooring.domain.events import Event
+    from mooring.domain.state import Command
+
+PLAIN, AWAITED, DISTANT = "plain", "awaited", "awaited, distant store"
+COLOURS = (PLAIN, AWAITED, DISTANT)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE = 10.0
+"""Seconds of real time after which a test that hangs fails instead."""
+
+
+def in_both_colours(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
+    """Run a test's body in every colour: its first parameter is the world it plays in."""
+    _, *others = inspect.signature(body).parameters.values()
+
+    @pytest.mark.parametrize("colour", COLOURS)
+    def test(colour: str, **given: Any) -> None:
+        world = World(colour)
+        world.drive(body(world, **given))
+
+    functools.update_wrapper(test, body)
+    del test.__dict__["__wrapped__"]
+    colour = inspect.Parameter("colour", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    test.__dict__["__signature__"] = inspect.Signature([colour, *others])
+    return test
+
+
+def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never suspends."""
+    try:
+        flow.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("something suspended on the plain face")
+
+
+class Clock:
+    """Time that moves only when somebody sleeps, or the test says so."""
+
+    def __init__(self) -> None:
+        self._now = 0
+
+    def nanoseconds(self) -> int:
+        return self._now
+
+    def utc(self) -> datetime:
+        return START + timedelta(microseconds=self._now / 1000)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return self._now / 1e9
+
+    def advance(self, seconds: float) -> None:
+        self._now += round(seconds * 1e9)
+
+
+class Chance:
+    """Draws that a test can foresee."""
+
+    def __init__(self) -> None:
+        self.draw = 0.5
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def fraction(self) -> float:
+        return self.draw
+
+    def token(self) -> int:
+        with self._lock:
+            self._last += 1
+            return self._last
+
+
+class Ids:
+    """Ids that a test can foresee."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def new(self) -> str:
+        self._last += 1
+        return f"id-{self._last}"
+
+
+@attrs.frozen
+class Sent:
+    """A request as the vendor saw it."""
+
+    request: Request
+    url: str
+    timeouts: Timeouts
+    at: float
+
+    @property
+    def path(self) -> str:
+        return self.request.path
+
+    def header(self, name: str) -> str | None:
+        return self.request.headers.get(name)
+
+
+class Gate:
+    """A place where background work stands still until the test lets it go on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._reached = world.event()
+        self._opened = world.event()
+
+    async def stand(self) -> None:
+        """Tell the test that somebody is here, and wait."""
+        self._reached.set()
+        await self._world.wait(self._opened)
+
+    def answering(self, answer: object) -> Callable[[Sent], Awaitable[object]]:
+        """An answer that comes when the gate is opened."""
+
+        async def held(_: Sent) -> object:
+            await self.stand()
+            return answer
+
+        return held
+
+    async def reached(self) -> None:
+        """Wait until somebody stands here."""
+        await self._world.wait(self._reached)
+
+    def open(self) -> None:
+        """Let everybody through."""
+        self._opened.set()
+
+
+class Vendor:
+    """Answers as it is told, and remembers what it was asked.
+
+    An answer is a status, a response, an error to raise, or a function of what was sent that is
+    awaited and returns one of these.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._answers: deque[Any] = deque()
+        self.otherwise: Any = 200
+        self.requests: list[Sent] = []
+        self.arrivals: list[Arriving] = []
+
+    def answers(self, *answers: Any) -> None:
+        """Give these, in order, and then `otherwise`."""
+        self._answers.extend(answers)
+
+    def forget(self) -> None:
+        """Answer everything with `otherwise` from now on."""
+        self._answers.clear()
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        answer = await self._answer(request, url, timeouts)
+        return answer if isinstance(answer, Response) else Response(answer)
+
+    async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Any:
+        answer = await self._answer(request, url, timeouts)
+        if isinstance(answer, int):
+            answer = Arriving(answer)
+        elif isinstance(answer, Response):
+            answer = Arriving(answer.status, answer.headers, answer.body)
+        answer.world = self._world
+        self.arrivals.append(answer)
+        return answer if self._world.is_awaited else Plainly(answer)
+
+    async def _answer(self, request: Request, url: str, timeouts: Timeouts) -> Any:
+        await self._world.reach("before the request leaves")
+        sent = Sent(request, url, timeouts, self._world.clock.now)
+        self.requests.append(sent)
+        answer: Any = self._answers.popleft() if self._answers else self.otherwise
+        if inspect.isfunction(answer):
+            answer = await answer(sent)
+        await self._world.reach("before the answer arrives")
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Arriving:
+    """A body that comes in pieces; an error among them is raised."""
+
+    def __init__(self, status: int = 200, headers: Any = (), *pieces: Any) -> None:
+        self.status = status
+        self.headers = Headers(headers)
+        self.pieces: deque[Any] = deque(pieces)
+        self.closed = 0
+        self.world: World | None = None
+
+    async def read(self) -> bytes:
+        if self.world is not None:
+            await self.world.reach("before a piece arrives")
+        piece: Any = self.pieces.popleft() if self.pieces else b""
+        if inspect.isfunction(piece):
+            piece = await piece()
+        if isinstance(piece, BaseException):
+            raise piece
+        return bytes(piece)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Store:
+    """A store in memory that counts its trips, may be far away, and fails when it is told to.
+
+    A deaf store loses what is posted, as one does whose caller dies.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.memory = MemoryStorage(world.clock)
+        self.commands: list[Command[Any]] = []
+        self.posted: list[Command[Any]] = []
+        self.fails_at: dict[int, BaseException] = {}
+        self.post_fails: Exception | None = None
+        self.is_deaf = False
+
+    async def execute(self, command: Command[Any], /) -> Any:
+        await self._world.reach("before the store acts")
+        self.commands.append(command)
+        failure = self.fails_at.pop(len(self.commands), None)
+        if failure is not None:
+            raise failure
+        answer = self.memory.execute(command)
+        await self._world.reach("before the store's answer arrives")
+        return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        if self.post_fails is not None:
+            raise self.post_fails
+        self.posted.append(command)
+        if not self.is_deaf:
+            self.memory.post(command)
+
+
+class Sleeper:
+    """Moves the clock instead of waiting."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.slept: list[float] = []
+        self.meanwhile: deque[Callable[[], Awaitable[None]]] = deque()
+
+    async def sleep(self, seconds: float, /) -> None:
+        await self._world.reach("before sleeping")
+        self.slept.append(seconds)
+        if self.meanwhile:
+            await self.meanwhile.popleft()()
+        self._world.clock.advance(seconds)
+        await self._world.reach("before waking")
+        await self._world.breathe()
+
+
+class Locks:
+    """Places, given in order of arrival."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.inside: dict[str, set[int]] = {}
+        self.waiting: dict[str, deque[tuple[int, Any]]] = {}
+        self.arrived = world.event()
+
+    async def acquire(
+        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+    ) -> bool:
+        await self._world.reach("before a place is taken")
+        inside = self.inside.setdefault(name, set())
+        if len(inside) < places:
+            inside.add(id(holder))
+            await self._world.reach("before it is known that a place is taken")
+            return True
+        waiting = self.waiting.setdefault(name, deque())
+        if len(waiting) >= queue or timeout <= 0:
+            return False
+        event = self._world.event()
+        waiting.append((id(holder), event))
+        self.arrived.set()
+        if self._world.impatient:
+            self._world.clock.advance(timeout)
+            waiting.remove((id(holder), event))
+            return False
+        await self._world.wait(event)
+        return True
+
+    def release(self, name: str, holder: object, /) -> None:
+        inside = self.inside.get(name, set())
+        if id(holder) not in inside:
+            return
+        inside.remove(id(holder))
+        waiting = self.waiting.get(name)
+        if waiting:
+            first, event = waiting.popleft()
+            inside.add(first)
+            event.set()
+
+
+class Gather:
+    """Runs steps at once; the test says when the first of several has taken too long."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.too_long = world.event()
+        self.started: list[Started] = []
+
+    async def every(self, steps: Any, /, *, at_once: int) -> list[Any]:
+        steps = [self._world.awaitable(step) for step in steps]
+        results: list[Any] = []
+        for number in range(0, len(steps), at_once):
+            batch = [self._world.start(step) for step in steps[number : number + at_once]]
+            results += [await started.result() for started in batch]
+        return results
+
+    async def first(self, steps: Any, /, *, stagger: float, good: Callable[[Any], bool]) -> Any:
+        started = self.started = []
+        try:
+            for step in steps:
+                self.too_long.clear()
+                started.append(self._world.start(self._world.awaitable(step), self.too_long.set))
+                await self._world.wait(self.too_long)
+                for one in started:
+                    if one.done() and good(await one.result()):
+                        return await one.result()
+            answers = [await one.result() for one in started]
+            return next((answer for answer in answers if good(answer)), answers[-1])
+        finally:
+            for one in started:
+                one.cancel()
+
+
+class Started:
+    """Work in the background: a thread or a task."""
+
+    def __init__(self, world: World, flow: Any, after: Callable[[], None]) -> None:
+        self._world = world
+        self._after = after
+        self.ending: tuple[Any, BaseException | None] | None = None
+        if world.is_awaited:
+            self._task: Any = asyncio.ensure_future(self._run(flow))
+        else:
+            self._thread = threading.Thread(target=run_plain, args=(self._run(flow),), daemon=True)
+            self._thread.start()
+
+    async def _run(self, flow: Any) -> None:
+        try:
+            self.ending = await flow(), None
+        except BaseException as error:  # noqa: BLE001 - kept for who asks
+            self.ending = None, error
+        finally:
+            self._after()
+
+    def done(self) -> bool:
+        return self.ending is not None
+
+    def cancel(self) -> None:
+        """A thread cannot be stopped."""
+        if self._world.is_awaited:
+            self._task.cancel()
+
+    async def over(self) -> None:
+        """Wait for the end, whatever it is."""
+        if self._world.is_awaited:
+            await asyncio.wait([self._task], timeout=PATIENCE)
+        else:
+            self._thread.join(PATIENCE)
+        assert self.ending is not None, "the background work hangs"
+
+    async def result(self) -> Any:
+        """What the work gave, or its error raised."""
+        await self.over()
+        assert self.ending is not None
+        value, error = self.ending
+        if error is not None:
+            raise error
+        return value
+
+
+class Plainly:
+    """An awaited port as a plain one."""
+
+    def __init__(self, port: Any) -> None:
+        self.port = port
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.port, name)
+        if not inspect.iscoroutinefunction(value):
+            return value
+
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            return run_plain(value(*args, **kwargs))
+
+        return plain
+
+
+class Interruption(BaseException):
+    """Stands for whatever interrupts a plain program, such as KeyboardInterrupt."""
+
+
+class World:
+    """Everything around a manager, in one colour."""
+
+    def __init__(self, colour: str) -> None:
+        self.colour = colour
+        self.is_awaited = colour != PLAIN
+        self.clock = Clock()
+        self.chance = Chance()
+        self.store = Store(self)
+        self.vendor = Vendor(self)
+        self.sleeper = Sleeper(self)
+        self.locks = Locks(self)
+        self.gather = Gather(self)
+        self.events: list[Event] = []
+        self.points: list[str] = []
+        self.interrupt_at: int | None = None
+        self.interruption: type[BaseException] = Interruption
+        self.by_hand = False
+        self.impatient = False
+
+    # --- running ---
+
+    def drive(self, flow: Coroutine[Any, Any, Any]) -> Any:
+        """Run a test's body."""
+        return asyncio.run(flow) if self.is_awaited else run_plain(flow)
+
+    def start(self, flow: Callable[[], Any], after: Callable[[], None] = lambda: None) -> Started:
+        """Run work in the background."""
+        return Started(self, flow, after)
+
+    async def together(self, *flows: Callable[[], Any]) -> list[Any]:
+        """Run several at once, and give what each gave or raised."""
+        started = [self.start(flow) for flow in flows]
+        for one in started:
+            await one.over()
+        endings = [one.ending or (None, None) for one in started]
+        return [value if error is None else error for value, error in endings]
+
+    async def breathe(self) -> None:
+        """Let other tasks run."""
+        if self.is_awaited and not self.by_hand:
+            await asyncio.sleep(0)
+
+    def event(self) -> Any:
+        """An event of this colour."""
+        return asyncio.Event() if self.is_awaited else threading.Event()
+
+    async def wait(self, event: Any) -> None:
+        """Wait for an event of this colour."""
+        if self.is_awaited:
+            await asyncio.wait_for(event.wait(), PATIENCE)
+        else:
+            assert event.wait(PATIENCE), "nobody came"
+
+    def awaitable(self, step: Callable[[], Any]) -> Callable[[], Any]:
+        """A step of the Gather port, which is plain in the plain colour, as awaited."""
+        if self.is_awaited:
+            return step
+
+        async def awaited() -> Any:
+            return step()
+
+        return awaited
+
+    async def reach(self, point: str) -> None:
+        """A place where a call may be interrupted: the plain one here, the other where it waits."""
+        self.points.append(point)
+        if self.by_hand:
+            if self.is_awaited:
+                await _Suspension()
+            elif self.interrupt_at == len(self.points):
+                raise self.interruption
+        elif self.colour == DISTANT:
+            await asyncio.sleep(0)
+
+    # --- what is called ---
+
+    def of_colour(self, port: Any) -> Any:
+        """An awaited port in this world's colour."""
+        return port if self.is_awaited else Plainly(port)
+
+    def manager(self, *services: Any, **ports: Any) -> Face:
+        """A manager of this colour over this world, with other ports where they are given."""
+        given: dict[str, Any] = {
+            "http": self.of_colour(self.vendor),
+            "state": self._state(),
+            "clock": self.clock,
+            "sleeper": self.of_colour(self.sleeper),
+            "randomness": self.chance,
+            "ids": Ids(),
+            "locks": self.of_colour(self.locks),
+            "gather": self.of_colour(self.gather),
+        }
+        given |= ports
+        if self.is_awaited:
+            return Face(self, AsyncConnectorManager(services, **given))
+        return Face(self, ConnectorManager(services, **given))
+
+    def watched(self, *services: Any, **ports: Any) -> Face:
+        """A manager whose events are kept in `events`."""
+        return self.manager(*services, observers=[self.events.append], **ports)
+
+    def _state(self) -> Any:
+        if self.colour == AWAITED:
+            return AsyncMemoryStorage(self.store.memory)
+        return self.of_colour(self.store)
+
+    def gate(self) -> Gate:
+        """A place to stand still."""
+        return Gate(self)
+
+    def told(self) -> list[str]:
+        """The names of the events so far."""
+        return [type(event).__name__ for event in self.events]
+
+    def pause(self, manager: Face, service: str, seconds: float) -> None:
+        """Let the vendor ask for a pause."""
+        gates = manager.manager._flows._plan(service, None, None, None).gates
+        self.store.memory.execute(Pause(gates, round(seconds * 1e6)))
+
+    # --- what a vendor or a function does ---
+
+    async def nothing(self) -> None:
+        """A function that does nothing."""
+
+    def after(self, seconds: float, answer: object) -> Callable[[Sent], Awaitable[object]]:
+        """An answer that takes its time, for which the client does not wait for ever."""
+
+        async def late(sent: Sent) -> object:
+            patience = sent.timeouts.total or 0.0
+            self.clock.advance(min(seconds, patience))
+            return AttemptTimeout("it took too long.") if seconds > patience else answer
+
+        return late
+
+    def hanging(self) -> Callable[[Sent], Awaitable[object]]:
+        """No answer, until the client gives up."""
+        return self.after(1e9, 200)
+
+
+class _Suspension:
+    def __await__(self) -> Any:
+        yield self
+
+
+class Face:
+    """A manager whose methods are awaited in both colours."""
+
+    def __init__(self, world: World, manager: Any) -> None:
+        self.world = world
+        self.manager = manager
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.manager, name)
+
+        async def called(*args: Any, **kwargs: Any) -> Any:
+            value = method(*args, **kwargs)
+            return await value if self.world.is_awaited else value
+
+        return called
+
+    async def call_as_is(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method with arguments of any colour."""
+        value = getattr(self.manager, name)(*args, **kwargs)
+        return await value if self.world.is_awaited else value
+
+    async def run(self, service: str, function: Callable[[], Any], **options: Any) -> Any:
+        """Protect an `async def` that suspends only where the world does."""
+        value = self.manager.run(service, self.plain(function), **options)
+        return await value if self.world.is_awaited else value
+
+    def plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of this colour."""
+        if self.world.is_awaited:
+            return function
+
+        @functools.wraps(function)
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            return run_plain(function(*args, **kwargs))
+
+        del plain.__dict__["__wrapped__"]
+        return plain
+
+    async def stream(self, *args: Any, **kwargs: Any) -> Streamed:
+        """A streamed answer whose methods are awaited in both colours."""
+        value = self.manager.stream(*args, **kwargs)
+        return Streamed(self.world, await value if self.world.is_awaited else value)
+
+
+class Streamed:
+    """A streamed answer, awaited in both colours."""
+
+    def __init__(self, world: World, answer: Any) -> None:
+        self._world = world
+        self.answer = answer
+
+    async def read(self) -> bytes:
+        piece = self.answer.read()
+        return bytes(await piece if self._world.is_awaited else piece)
+
+    async def all(self) -> list[bytes]:
+        if self._world.is_awaited:
+            return [piece async for piece in self.answer]
+        return list(self.answer)
+
+    async def __aenter__(self) -> Any:
+        if self._world.is_awaited:
+            await self.answer.__aenter__()
+        else:
+            self.answer.__enter__()
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        if self._world.is_awaited:
+            await self.answer.__aexit__(*details)
+        else:
+            self.answer.__exit__(*details)

@@ -1,0 +1,195 @@
+"""The two faces of a manager, over real threads, tasks and clocks."""
+
+# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+
+from __future__ import annotations
+
+import asyncio
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AsyncConnectorManager,
+    BulkheadConfig,
+    CircuitBreakerConfig,
+    ConnectorManager,
+    RateLimitConfig,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+)
+from mooring.adapters.memory import MemoryStorage
+from tests.support.colours import AWAITED, PLAIN, Plainly, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GET = Request.get("/rates")
+SERVICE = Service(
+    "vat",
+    base_url="https://vat.example",
+    circuit=CircuitBreakerConfig(),
+    limits=RateLimitConfig(1000),
+    bulkhead=BulkheadConfig(50),
+    retry=RetryPolicy(2, 0),
+)
+
+
+def clients() -> tuple[Any, Any]:
+    """A vendor for each colour."""
+    return Plainly(World(PLAIN).vendor), World(AWAITED).vendor
+
+
+def test_a_plain_manager_needs_nothing_but_services() -> None:
+    """With the embedded defaults a plain manager calls, batches and streams."""
+    http, _ = clients()
+    with ConnectorManager([SERVICE], http=http) as manager:
+        assert 200 == manager.call("vat", GET).status
+        assert [200, 200] == [r.unwrap().status for r in manager.call_many("vat", [GET, GET])]
+        with manager.stream("vat", GET) as stream:
+            assert [] == list(stream)
+        assert 7 == manager.run("vat", lambda: 7)
+
+
+def test_an_awaited_manager_needs_nothing_but_services() -> None:
+    """The same, awaited."""
+
+    async def play() -> None:
+        _, http = clients()
+
+        async def seven() -> int:
+            return 7
+
+        async with AsyncConnectorManager([SERVICE], http=http) as manager:
+            assert 200 == (await manager.call("vat", GET)).status
+            results = await manager.call_many("vat", [GET, GET])
+            assert [200, 200] == [result.unwrap().status for result in results]
+            async with await manager.stream("vat", GET) as stream:
+                assert [] == [piece async for piece in stream]
+            assert 7 == await manager.run("vat", seven)
+
+    asyncio.run(play())
+
+
+class Closing:
+    """A client that knows whether it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+class ClosingLater(Closing):
+    """The same, awaited."""
+
+    async def close(self) -> None:  # type: ignore[override]  # of the other colour
+        """Count."""
+        self.closed += 1
+
+
+def test_a_manager_closes_what_it_opened() -> None:
+    """The client that a manager made itself is closed with it; one that was never used is none."""
+    manager = ConnectorManager([SERVICE])
+    manager.close()
+    own = manager._wired.http._made = Closing()
+    manager.close()
+    assert 1 == own.closed
+
+    async def play() -> None:
+        manager = AsyncConnectorManager([SERVICE])
+        await manager.close()
+        own = manager._wired.http._made = ClosingLater()
+        await manager.close()
+        assert 1 == own.closed
+
+    asyncio.run(play())
+
+
+def test_a_given_client_is_not_closed() -> None:
+    """What the host gave is the host's to close."""
+    http, later = clients()
+    http.port.close = later.close = None
+
+    ConnectorManager([SERVICE], http=http).close()
+    asyncio.run(AsyncConnectorManager([SERVICE], http=later).close())
+
+
+def in_threads(work: Callable[[], Any], times: int) -> None:
+    """Do something in many threads at once."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    threads = [Thread(target=run) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == errors
+
+
+def test_fifty_threads_meet_inside() -> None:
+    """Fifty threads run fifty functions at once through one service with every protection."""
+    manager = ConnectorManager([SERVICE])
+    barrier = Barrier(50)
+
+    in_threads(lambda: manager.run("vat", lambda: barrier.wait(30)), 50)
+
+
+def test_threads_and_tasks_share_a_store() -> None:
+    """One key used by many threads and tasks at once has one effect, and one answer for all."""
+    store = MemoryStorage()
+    effects: list[int] = []
+    plain = ConnectorManager([SERVICE], state=store)
+    answers: list[int] = []
+
+    def act() -> int:
+        effects.append(1)
+        return len(effects)
+
+    in_threads(lambda: answers.append(plain.run("vat", act, idempotency_key="k")), 16)
+
+    async def play() -> None:
+        from mooring.adapters.memory import AsyncMemoryStorage  # noqa: PLC0415 - only here
+
+        later = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage(store))
+
+        async def act_later() -> int:
+            return act()
+
+        flows = (later.run("vat", act_later, idempotency_key="k") for _ in range(16))
+        answers.extend(await asyncio.gather(*flows))
+
+    asyncio.run(play())
+
+    assert ([1], [1] * 32) == (effects, answers)
+
+
+def test_a_stream_is_an_iterator_of_its_colour() -> None:
+    """Both colours of a stream are iterated over, and end."""
+    http, later = clients()
+    http.port.otherwise = later.otherwise = Response(200, body=b"all")
+
+    assert [b"all"] == list(ConnectorManager([SERVICE], http=http).stream("vat", GET))
+
+    async def play() -> list[bytes]:
+        manager = AsyncConnectorManager([SERVICE], http=later)
+        return [piece async for piece in await manager.stream("vat", GET)]
+
+    assert [b"all"] == asyncio.run(play())
+
+
+@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+def test_services_may_come_from_anywhere(face: Any) -> None:
+    """Any iterable of services will do, and observers, too."""
+    face(iter([SERVICE]), observers=iter([print]))

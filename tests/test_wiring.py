@@ -1,0 +1,253 @@
+"""Which adapter stands behind each port, and which ports are refused."""
+
+# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AsyncConnectorManager,
+    ConfigurationError,
+    ConnectorManager,
+    CredentialRefreshFailed,
+    Request,
+    Response,
+    Service,
+)
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.wiring import Lazily, Ports, awaited_core, both_colours, plain_core
+from tests.support.colours import AWAITED, PLAIN, Plainly, World, in_both_colours
+
+if TYPE_CHECKING:
+    from mooring.domain.events import Event
+
+SERVICE = Service("vat", base_url="https://vat.example", retry=None)
+GET = Request.get("/rates")
+
+PORTS = ("http", "state", "credentials", "sleeper", "locks", "gather")
+
+
+class Provider:
+    """A credential provider."""
+
+    async def get(self, *_: object) -> None:
+        """Give nothing."""
+
+    async def refresh(self, *_: object) -> None:
+        """Give nothing."""
+
+
+def port(world: World, name: str) -> Any:
+    """An awaited port of this name."""
+    return {
+        "http": world.vendor,
+        "state": world.store,
+        "credentials": Provider(),
+        "sleeper": world.sleeper,
+        "locks": world.locks,
+        "gather": world.gather,
+    }[name]
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_an_awaited_port_is_refused_by_the_plain_face(name: str) -> None:
+    """A port of the other colour is refused when the manager is made, by name."""
+    with pytest.raises(ConfigurationError, match="needs plain ports") as caught:
+        ConnectorManager([SERVICE], **{name: port(World(AWAITED), name)})
+
+    assert name == caught.value.path
+    assert "AsyncConnectorManager" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_a_plain_port_is_refused_by_the_awaited_face(name: str) -> None:
+    """The same the other way round."""
+    given: dict[str, Any] = {name: Plainly(port(World(PLAIN), name))}
+    with pytest.raises(ConfigurationError, match="needs asynchronous ports") as caught:
+        AsyncConnectorManager([SERVICE], **given)
+
+    assert name == caught.value.path
+    assert "use ConnectorManager" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", [*PORTS, "log", "clock", "ids", "randomness"])
+@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+def test_what_is_no_port_is_refused(face: Any, name: str) -> None:
+    """An object without the port's verb is refused by name."""
+    with pytest.raises(ConfigurationError, match="object has no `") as caught:
+        face([SERVICE], **{name: object()})
+
+    assert name == caught.value.path
+
+
+class LaterLog:
+    """A log whose entries would never be written."""
+
+    async def write(self, _: object, /) -> None:
+        """Never run."""
+
+
+@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+def test_what_is_never_awaited_must_be_plain(face: Any) -> None:
+    """Clock, ids, chance and log are plain in both colours."""
+    with pytest.raises(ConfigurationError, match=r"LaterLog\.write is asynchronous") as caught:
+        face([SERVICE], log=LaterLog())
+
+    assert "log" == caught.value.path
+
+
+async def observe(_: Event) -> None:
+    """Never run."""
+
+
+@pytest.mark.parametrize("observer", [observe, "print", None])
+@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+def test_observers_are_plain_functions(face: Any, observer: Any) -> None:
+    """What cannot be called, or would have to be awaited, is no observer."""
+    with pytest.raises(ConfigurationError, match="is not an observer") as caught:
+        face([SERVICE], observers=[observer])
+
+    assert "observers" == caught.value.path
+
+
+class OnlySends:
+    """An HTTP client that cannot stream."""
+
+    async def send(self, *_: object) -> Response:
+        """Answer."""
+        return Response(200)
+
+
+class OnlyGets:
+    """A provider that cannot renew."""
+
+    async def get(self, *_: object) -> Any:
+        """Give a credential."""
+        from mooring import Credentials  # noqa: PLC0415 - only here
+
+        return Credentials.bearer("t")
+
+
+@in_both_colours
+async def test_a_verb_is_missed_when_it_is_used(world: World) -> None:
+    """A client that cannot stream serves calls, and a stream names what is missing."""
+    manager = world.manager(SERVICE, http=world.of_colour(OnlySends()))
+
+    assert 200 == (await manager.call("vat", GET)).status
+    with pytest.raises(ConfigurationError, match="has no `open`") as caught:
+        await manager.stream("vat", GET)
+    assert ("http", "vat") == (caught.value.path, caught.value.service)
+
+
+@in_both_colours
+async def test_a_provider_need_not_renew(world: World) -> None:
+    """A provider without `refresh` serves until a credential is refused."""
+    world.vendor.answers(200, 401)
+    service = Service("vat", base_url="https://vat.example", needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_colour(OnlyGets()))
+
+    await manager.call("vat", GET)
+    with pytest.raises((ConfigurationError, CredentialRefreshFailed), match="has no `refresh`"):
+        await manager.call("vat", GET)
+
+
+def test_nothing_is_made_before_it_is_used() -> None:
+    """A lazy adapter is made at its first use, once, however many use it at once."""
+    made: list[int] = []
+
+    def make() -> list[int]:
+        made.append(1)
+        return made
+
+    lazy = Lazily(make)
+    assert (None, []) == (lazy.made(), made)
+    assert lazy.get() is lazy.get() is lazy.made()
+    assert [1] == made
+
+
+def test_who_waited_for_the_maker_makes_nothing() -> None:
+    """Who waits while another makes the adapter gets that one."""
+    lazy: Lazily
+
+    class Lock:
+        """Lets somebody else in first."""
+
+        def __enter__(self) -> None:
+            lazy._made = "theirs"
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing."""
+
+    lazy = Lazily(lambda: "ours")
+    lazy._lock = Lock()  # type: ignore[assignment]  # as far as it is one
+
+    assert "theirs" == lazy.get()
+
+
+def test_every_port_has_a_default() -> None:
+    """A face that was given nothing waits, draws, tells time, gathers and takes places."""
+    plain = plain_core(Ports()).core
+    later = awaited_core(Ports()).core
+
+    async def use(core: Any) -> list[Any]:
+        holder = object()
+        await core.sleep(0)
+        taken = await core.acquire("place", holder, places=1, queue=0, timeout=0)
+        core.release("place", holder)
+
+        async def one() -> int:
+            return 1
+
+        several = await core.every([one, one], at_once=2)
+        first = await core.first([one], stagger=1.0, good=bool)
+        return [taken, several, first, len(core.new_id()), core.utc().tzinfo is not None]
+
+    expected = [True, [1, 1], 1, 26, True]
+    flow = use(plain)
+    with pytest.raises(StopIteration) as stopped:
+        flow.send(None)
+    assert expected == stopped.value.value
+    assert expected == asyncio.run(use(later))
+    for core in (plain, later):
+        assert 0 <= core.fraction() < 1
+        assert core.token() > 0
+        assert core.nanoseconds() <= core.nanoseconds()
+
+
+def test_each_face_speaks_http_by_itself() -> None:
+    """A manager that was given no client has one of its own, made when it is first used."""
+    for ports, face in ((plain_core(Ports()), False), (awaited_core(Ports()), True)):
+        assert ports.own_http() is None
+        client = ports.http.get()
+        assert face is inspect.iscoroutinefunction(client.send)
+        assert client is ports.own_http()
+    world = World(AWAITED)
+    assert awaited_core(Ports(http=world.vendor)).own_http() is None
+
+
+def test_the_store_in_memory_serves_both_colours() -> None:
+    """One store in memory may be given to both faces; any other serves its own."""
+    world = World(AWAITED)
+    plain, later = both_colours(None, None)
+    assert later.shared is plain
+    memory = MemoryStorage()
+    assert memory is both_colours(memory, None)[1].shared
+    assert memory is both_colours(AsyncMemoryStorage(memory), None)[0]
+    assert (None, world.store) == both_colours(world.store, None)
+    distant = Plainly(world.store)
+    assert (distant, None) == both_colours(distant, None)
+
+
+def test_an_easy_store_is_asked_at_once() -> None:
+    """Only a store that never makes anybody wait is asked without awaiting it."""
+    world = World(AWAITED)
+
+    assert awaited_core(Ports()).core.ask is not None
+    assert awaited_core(Ports(state=AsyncMemoryStorage())).core.ask is not None
+    assert awaited_core(Ports(state=world.store)).core.ask is None
+    assert plain_core(Ports()).core.ask is not None
