@@ -18,7 +18,7 @@ from mooring.services import idempotency as flows
 from mooring.services.call import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from mooring.domain.retry import RetryPolicy
 
@@ -31,7 +31,7 @@ class Bug:
     plant: Callable[[Callable[[Any, str, Any], None]], None]
 
     @contextmanager
-    def planted(self) -> Iterator[None]:
+    def planted(self) -> Generator[None]:
         """The world with this bug in it."""
         undo: list[tuple[Any, str, Any]] = []
 
