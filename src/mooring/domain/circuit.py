@@ -286,7 +286,8 @@ class CircuitRule:
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
         if state[2] == OPEN:
-            return max(0, state[7].until - now)
+            record: Record = state[7]
+            return max(0, record.until - now)
         return FOREVER if state[2] == FORCED_OPEN else 0
 
     def present(self, state: State | None, now: int) -> Circuit:
