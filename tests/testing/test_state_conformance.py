@@ -208,6 +208,22 @@ class _Early(NaiveStore):
             return answer
 
 
+class _WritingBack(NaiveStore):
+    """Writes what was not changed too, over whatever others have written meanwhile."""
+
+    def execute(self, command: Command[Any], /) -> Answer:
+        while True:
+            before = tuple(map(self.read, command.keys))
+            now = self.now()
+            after, answer = command.apply(before, now)
+            triples = list(zip(command.keys, before, after, strict=True))
+            sleep(0)
+            with self.lock:
+                if all(self.read(key) is old for key, old, new in triples if new is not old):
+                    self.write(dict(zip(command.keys, after, strict=True)), now)
+                    return answer
+
+
 class _OneByOne(NaiveStore):
     """Writes one key after another, and lets others see it."""
 
@@ -325,6 +341,7 @@ class _Closed(NaiveStore):
         ("posting_never_raises", _Loud, "raised InvalidData"),
         ("commands_happen_one_after_another", _Open, "left their mark"),
         ("commands_happen_one_after_another", _Stuttering, "left their mark"),
+        ("commands_happen_one_after_another", _WritingBack, "left their mark"),
         ("commands_happen_one_after_another", _Early, "read too early"),
         ("nobody_sees_half_a_command", _OneByOne, "as it was before"),
         ("a_second_is_a_million", _Slow, "went on by"),

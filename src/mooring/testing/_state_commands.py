@@ -79,21 +79,26 @@ def read(*keys: str) -> Write:
 
 
 class Append:
-    """Appends its number to every state; answers the time and what it found there."""
+    """Appends its number to the states of some keys, and returns those of others as they are.
 
-    __slots__ = ("_number", "keys")
+    It answers with the time and what it found where it appended.
+    """
+
+    __slots__ = ("_number", "_written", "keys")
     once = True
 
-    def __init__(self, number: int, keys: Sequence[str]) -> None:
-        self.keys = tuple(keys)
+    def __init__(self, number: int, keys: Sequence[str], kept: Sequence[str] = ()) -> None:
+        self.keys = (*keys, *kept)
+        self._written = len(keys)
         self._number = number
 
     def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
         """Append."""
-        found = tuple(() if state is None else state[2] for state in states)
+        found = tuple(() if state is None else state[2] for state in states[: self._written])
         if not self._number % 8:
             sleep(0)
-        return tuple((now, DAY, (*numbers, self._number)) for numbers in found), (now, found)
+        appended = ((now, DAY, (*numbers, self._number)) for numbers in found)
+        return (*appended, *states[self._written :]), (now, found)
 
 
 @attrs.frozen

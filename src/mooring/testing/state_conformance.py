@@ -209,9 +209,11 @@ async def commands_happen_one_after_another(stores: _Stores) -> None:
             async def calls() -> None:
                 for each in range(_EACH):
                     number = who * _EACH + each
-                    chosen = tuple(chance.sample(keys, chance.randint(1, most)))
+                    mixed = chance.sample(keys, len(keys))
+                    size = chance.randint(1, most)
+                    chosen, kept = tuple(mixed[:size]), mixed[size : size + chance.randrange(3)]
                     began = perf_counter_ns()
-                    now, found = await store.execute(Append(number, chosen))
+                    now, found = await store.execute(Append(number, chosen, kept))
                     ended = perf_counter_ns()
                     history.append(Appended(number, chosen, now, found, began, ended))  # noqa: B023 - run before the loop goes on
                     await store.breathe()
