@@ -191,6 +191,13 @@ def test_what_a_circuit_refuses_takes_no_token() -> None:
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.refused()
 
 
+def test_what_the_only_limit_refuses_is_no_call_for_the_circuit() -> None:
+    """A call that its limit refuses is not counted by the circuit."""
+    caller = Caller(gates(TRIPS, ONE))
+    caller.enter()
+    assert (Answer.LIMITED, SECOND) == caller.refused()
+
+
 def test_a_probe_is_leased_only_when_all_else_is_granted() -> None:
     """Half open, a call whose limit refuses holds no lease and is asked for no token."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))

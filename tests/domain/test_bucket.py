@@ -272,7 +272,7 @@ def walked(
     return state
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(three, walks)
 def test_every_window_is_exact_and_order_is_kept(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act]
@@ -286,7 +286,7 @@ def test_every_window_is_exact_and_order_is_kept(
         assert sorted(time for time, _, _ in left) == [time for time, _, _ in left]
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(rates, long_lists([*moves, pauses, big_steps], 150))
 def test_one_bucket_is_exact_over_long_walks(
     configured: tuple[float, float, int], walk: list[Act]
@@ -406,7 +406,7 @@ def test_what_a_later_grant_was_timed_by_is_not_given_back() -> None:
     assert 3 * SECOND == world.execute(question)[1]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(rates, walks, st.integers(0, 3 * DAY), level_walks)
 def test_a_forgotten_bucket_decides_like_the_kept_one(
     configured: tuple[float, float, int], walk: list[Act], idle: int, rest: list[Act]

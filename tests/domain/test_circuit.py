@@ -748,6 +748,10 @@ def test_a_cancelled_call_is_taken_back_where_it_was_counted() -> None:
     assert 1 == line.state.calls
     line.leave(early[1], Outcome.NEUTRAL)
     assert 1 == line.state.calls
+    line.wait(30)
+    line.enter()
+    line.leave(early[2], Outcome.NEUTRAL)
+    assert 1 == line.state.calls
 
 
 def test_a_quorum_must_have_seen_it() -> None:
