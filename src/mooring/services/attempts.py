@@ -19,7 +19,7 @@ from mooring.domain.health import health, may_have_acted
 from mooring.domain.plan import ONCE
 from mooring.domain.retry import Again
 from mooring.errors import AttemptTimeout, ConnectorError, StorageUnavailable
-from mooring.services.admission import be_admitted, withdraw
+from mooring.services.admission import be_admitted, lease_of, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -131,6 +131,7 @@ async def once(
     plan = call.plan
     permit: Permit | None = None
     admitted: Admitted = asked or NOTHING_TAKEN
+    outcome = Outcome.NEUTRAL
     try:
         if question is not None:
             try:
@@ -150,20 +151,36 @@ async def once(
         if error is None and call.keeps_permit:
             call.outcome = _outcome(core, call, began, None)
             call.permit, permit = permit, None
+            call.token = 0
         elif error is None and began is None and (permit is None or not permit[2]):
             permit = None
         else:
             outcome = _outcome(core, call, began, error)
-            held, permit = permit, None
-            await _record(core, call, held, outcome)
+            await _record(core, call, permit, outcome)
+            permit = None
+            call.token = 0
     finally:
-        if permit is not None:
-            core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter))
+        if permit is not None or call.token:
+            _let_go(core, call, permit, outcome)
     if error is not None:
         call.acted = acted or (call.acted and may_have_acted(error))
     if call.pause is not None and plan.gates.limits:
         await _keep_pause(core, call, call.pause)
     return value, error
+
+
+def _let_go(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
+    """Give back what an interrupted attempt still had, wherever it was interrupted.
+
+    A probe's outcome counts once, however often it is told, so what is known of it is told again.
+    Any other's may have been counted by now, and is left at that.
+    """
+    if call.token:
+        held = permit or lease_of(call.token)
+        core.post(Report(call.plan.gates, held, outcome, core.reporter))
+        call.token = 0
+    elif permit is not None and outcome is Outcome.NEUTRAL:
+        core.post(Report(call.plan.gates, permit, outcome, core.reporter))
 
 
 async def _let_out(core: Core, call: Call, question: Admission, first: Admitted) -> Permit | None:
@@ -181,6 +198,7 @@ def _refused(core: Core, call: Call, admitted: Admitted, error: BaseException) -
     withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):
         raise error
+    call.token = 0
     error.__cause__ = error.__cause__ or call.last
     call.refused = True
     return None, error
@@ -227,11 +245,6 @@ async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcom
     except StorageUnavailable:
         # The call itself has ended; a store that is away must not take its answer with it.
         return
-    except BaseException:
-        if permit[2]:
-            # A probe's outcome counts once, however often it is told; any other's is lost.
-            core.post(report)
-        raise
     if changed is not None and core.observers:
         core.tell(CircuitChanged(**call.told(core), state=changed))
 
