@@ -191,6 +191,16 @@ def test_what_a_circuit_refuses_takes_no_token() -> None:
     assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.refused()
 
 
+def test_a_calm_call_is_counted_and_takes_its_token() -> None:
+    """In the calm case the circuit counts the call and the limit pays for it."""
+    caller = Caller(gates(TRIPS, THREE))
+    for _ in range(3):
+        caller.enter()
+    assert (Answer.LIMITED, 333_334) == caller.refused()
+    assert caller.gates.circuit is not None
+    assert 3 == caller.world.execute(ReadCircuit(caller.gates.circuit, "circuit")).calls
+
+
 def test_what_the_only_limit_refuses_is_no_call_for_the_circuit() -> None:
     """A call that its limit refuses is not counted by the circuit."""
     caller = Caller(gates(TRIPS, ONE))
