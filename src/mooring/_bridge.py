@@ -234,7 +234,7 @@ def step_now(function: Callable[[], Any]) -> AttemptStep:
     """A plain function as a step, which carries its outcome as a value."""
 
     async def step(call: Call) -> Ending:
-        call.acted = True
+        call.leave()
         try:
             value = function()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
@@ -248,7 +248,7 @@ def step_later(function: Callable[[], Any]) -> AttemptStep:
     """A function that returns an awaitable as a step, which carries its outcome as a value."""
 
     async def step(call: Call) -> Ending:
-        call.acted = True
+        call.leave()
         try:
             pending = function()
             if can_be_awaited(pending):

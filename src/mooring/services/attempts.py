@@ -11,15 +11,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mooring.domain import retry
-from mooring.domain.admission import GO, Pause, Report
-from mooring.domain.circuit import Outcome
-from mooring.domain.durations import micros
+from mooring.domain.admission import GO, Answer, Pause, Report
+from mooring.domain.circuit import CircuitState, Outcome
+from mooring.domain.durations import SECOND, micros
 from mooring.domain.events import AttemptFinished, CircuitChanged, RetryScheduled, VendorPaused
 from mooring.domain.health import health, may_have_acted
 from mooring.domain.plan import ONCE
 from mooring.domain.retry import Again
 from mooring.errors import AttemptTimeout, ConnectorError, StorageUnavailable
-from mooring.services.admission import be_admitted, lease_of, withdraw
+from mooring.services.admission import be_admitted, lease_of, refusal, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,6 +86,11 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
                 return None, error
             tries += 1
             pause = decision.delay
+            if call.opened and pause * SECOND < call.opened:
+                # The circuit opened on this failure, and will refuse whoever comes so soon.
+                held_back = refusal(core, call, Answer.CIRCUIT_OPEN, call.opened)
+                held_back.__cause__ = error
+                return None, held_back
             await _rest(core, call, pause, error)
             if call.remaining(core) <= 0:
                 return None, call.out_of_time(error)
@@ -144,8 +149,7 @@ async def once(
                     permit = admitted[2]
             except BaseException as refusal:  # noqa: BLE001 - raised again, if it is none
                 return _refused(core, call, admitted, refusal)
-        call.attempts += 1
-        acted, call.pause = call.acted, None
+        acted, call.pause, call.opened = call.acted, None, 0
         began = core.nanoseconds() if plan.slow is not None or core.observers else None
         value, error = await step(call)
         if error is None and call.keeps_permit:
@@ -245,6 +249,9 @@ async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcom
     except StorageUnavailable:
         # The call itself has ended; a store that is away must not take its answer with it.
         return
+    rule = call.plan.gates.circuit
+    if changed is CircuitState.OPEN and rule and not rule.config.shadow:
+        call.opened = rule.open_for
     if changed is not None and core.observers:
         core.tell(CircuitChanged(**call.told(core), state=changed))
 

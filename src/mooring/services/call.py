@@ -30,6 +30,7 @@ class Call:
         pause: seconds that the vendor asked everybody to wait.
         renewed: the credential was renewed after a refusal, so the same attempt is due again.
         refused: an attempt was not let out.
+        opened: the circuit opened on the last attempt, for this many microseconds at least.
         keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
             a stream goes on.
         token: this call's own number for a probe's lease, once it has asked for one.
@@ -45,6 +46,7 @@ class Call:
     keeps_place = False
     key: str | None = None
     last: Exception | None = None
+    opened = 0
     outcome = Outcome.GOOD
     pause: float | None = None
     permit: Permit | None = None
@@ -62,6 +64,11 @@ class Call:
         self.plan = plan
         self.started = started
         self.deadline = started + timeout
+
+    def leave(self) -> None:
+        """An attempt leaves for the vendor: from here on it may be processed."""
+        self.attempts += 1
+        self.acted = True
 
     def remaining(self, core: Core) -> int:
         """Nanoseconds until the deadline; negative past it."""

@@ -80,7 +80,7 @@ class Exchange:
     async def send(self, call: Call) -> Response:
         """The answer, whatever its status."""
         request, url, timeouts = await self.prepare(call)
-        call.acted = True
+        call.leave()
         response = await self._core.send(request, url, timeouts)
         call.status = response.status
         return response

@@ -50,7 +50,8 @@ class Hedged:
         try:
             winner: _Try = await self._core.first(steps, stagger=self._config.delay, good=_is_good)
         finally:
-            call.attempts += sum(extra.attempts - lead.attempts for extra in extras)
+            before = call.attempts
+            call.attempts += sum(racer.attempts - before for racer in (lead, *extras))
         if ended and not _is_good(winner):
             winner = _Try(lead, ended[0])
         call.status, call.pause = winner.call.status, lead.pause

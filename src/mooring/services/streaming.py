@@ -40,7 +40,7 @@ class Streaming(Exchange):
         incoming = None
         try:
             request, url, timeouts = await self.prepare(call)
-            call.acted = True
+            call.leave()
             incoming = await core.open(request, url, timeouts)
             call.status = incoming.status
             if is_success(incoming.status):
