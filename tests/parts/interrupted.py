@@ -6,6 +6,7 @@ luck; here each is found by counting.
 """
 
 import dis
+import gc
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -34,6 +35,8 @@ def at(point: int, action: Callable[[], object], look: Callable[[], object] = la
     """
     points = _Points(point, look)
     before = sys.gettrace()
+    # A collection may run anybody's finalisers, and these have points of their own.
+    gc.disable()
     sys.settrace(points.trace)
     try:
         action()
@@ -41,6 +44,7 @@ def at(point: int, action: Callable[[], object], look: Callable[[], object] = la
         pass
     finally:
         sys.settrace(before)
+        gc.enable()
         points.forget()
     return points.struck
 

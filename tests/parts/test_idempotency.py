@@ -679,5 +679,4 @@ def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> No
         assert begun <= len(shop.effects) <= 1
 
     assert {"done", "unknown", "replayed"} >= set(outcomes) >= {"done", "unknown"}
-    assert sorted(outcomes, key=["done", "unknown", "replayed"].index) == outcomes
     assert len(outcomes) > 100

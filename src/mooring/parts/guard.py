@@ -94,8 +94,6 @@ class Guard(Part, ABC, Generic[T]):
 class Entry(Generic[T]):
     """One entry of one guard, used once: never shared, so that a guard may be."""
 
-    _inside: bool | None = None
-
     def __init__(
         self,
         ticket: T,
@@ -109,15 +107,11 @@ class Entry(Generic[T]):
         self._leave = leave
 
     def _begin(self) -> None:
-        if self._inside is not None:
-            raise ConfigurationError(
-                "this entry has been used.", path="guard", remedy="Call `guard()` for each `with`."
-            )
-        self._inside = True
+        self.__class__ = _Inside  # pyright: ignore[reportAttributeAccessIssue]
 
     def _end(self, error: BaseException | None) -> None:
         self._leave(self._ticket, error)
-        self._inside = False
+        self.__class__ = _Outside  # pyright: ignore[reportAttributeAccessIssue]
 
     def __enter__(self) -> None:
         self._begin()
@@ -151,7 +145,24 @@ class Entry(Generic[T]):
     ) -> None:
         self._end(error)
 
+
+class _Used(Entry[T]):
+    def _begin(self) -> None:
+        raise ConfigurationError(
+            "this entry has been used.", path="guard", remedy="Call `guard()` for each `with`."
+        )
+
+
+class _Inside(_Used[T]):
+    """An entry that has not been left.
+
+    Only this one has a finaliser, because Python swallows an interruption that strikes in one.
+    """
+
     def __del__(self) -> None:
-        if self._inside:
-            # An interruption came before the first line of `__exit__`, or into its last.
-            self._leave(self._ticket, GeneratorExit())
+        # An interruption came before the first line of `__exit__`, or into its last.
+        self._leave(self._ticket, GeneratorExit())
+
+
+class _Outside(_Used[T]):
+    """An entry that has been left."""
