@@ -6,13 +6,14 @@ import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from mooring._bridge import is_async, run_now, step_later, step_now, value_of
+from mooring._bridge import is_async, refuse_awaitable, run_now, step_later, step_now, value_of
 from mooring.domain.events import RetryScheduled
 from mooring.domain.retry import Again, RetryPolicy, decide
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
 from mooring.parts.base import CENTURY, Part, decorated
-from mooring.services.attempts import attempt
+from mooring.services.attempts import attempt, follow
+from mooring.services.call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.observer import Observer
     from mooring.services.attempts import Ending
-    from mooring.services.call import Call
     from mooring.services.core import Core
 
 P = ParamSpec("P")
@@ -72,13 +72,29 @@ class RetryHandler(Part):
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` until it succeeds or there is no sense in going on."""
-        bound = functools.partial(function, *args, **kwargs) if args or kwargs else function
         if is_async(function):
+            bound = functools.partial(function, *args, **kwargs)
             return self._call_later(bound)  # type: ignore[return-value]  # it is R
         core = self._now
+        if core.observers:
+            return self._call_now(functools.partial(function, *args, **kwargs))
+        # While all is well there is nothing to decide: the flow takes over at the first failure.
+        began = core.nanoseconds()
+        try:
+            value = function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+            call = Call(self._plan, began, self._plan.span)
+            step = step_now(functools.partial(function, *args, **kwargs))
+            ending = run_now(follow(core, call, None, error, step))
+        else:
+            return value if value is None else refuse_awaitable(value)
+        return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
+
+    def _call_now(self, function: Callable[[], R]) -> R:
+        core = self._now
         call = self._begin(core)
-        value: R = value_of(_signed(core, call, run_now(attempt(core, call, step_now(bound)))))
-        return value
+        ending = run_now(attempt(core, call, step_now(function)))
+        return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
 
     async def _call_later(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
         core = self._later
