@@ -31,6 +31,7 @@ class World:
         after, answer = command.apply(before, self.now)
         assert len(command.keys) == len(after)
         for key, state in zip(command.keys, after, strict=True):
+            assert state is not None or key not in self.cells, "commands do not delete"
             if state is not None:
                 assert all(-EXACT < number < EXACT for number in numbers(state))
                 self.cells[key] = state

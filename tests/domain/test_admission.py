@@ -256,6 +256,9 @@ def test_a_claim_is_marked_as_sent_with_everything_else() -> None:
     assert sent is caller.world.cells[KEY]
     caller.world.now += LEASE
     assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence))[:2]
+    caller.world.now += 2 * DAY
+    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence))[:2]
+    assert KEY in caller.world.cells
 
 
 def test_no_gates_let_everybody_in() -> None:

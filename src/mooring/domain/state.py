@@ -70,14 +70,15 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
     """What a command stores that changes nothing: the same states, and now and then the time.
 
     A state that never heard of the time which passes while calls are refused, or of a clock that
-    stepped back meanwhile, would count what remains of every wait from its last change on.
+    stepped back meanwhile, would count what remains of every wait from its last change on. What
+    is past its time stays as it is: commands do not delete.
     """
     if all(state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP for state in states):
         return states
     return tuple(
         state
         if state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP
-        else rule.present(state, now)
+        else rule.present(state, now) or state
         for rule, state in zip(rules, states, strict=True)
     )
 
