@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from mooring._bridge import run_now
-from mooring.domain.admission import ReadCircuit, Report, SetCircuit
+from mooring._bridge import is_async, refuse_awaitable, run_now
+from mooring.domain.admission import Answer, ReadCircuit, Report, SetCircuit
 from mooring.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from mooring.domain.events import CircuitChanged
 from mooring.domain.health import health
 from mooring.domain.service import Service
 from mooring.errors import StorageUnavailable
 from mooring.parts.guard import Guard
-from mooring.services.admission import be_admitted, lease_of
+from mooring.services.admission import be_admitted, lease_of, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
     from mooring.domain.admission import Admitted
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mooring.ports.state import AsyncStateStorage, StateStorage
     from mooring.services.call import Call
     from mooring.services.core import Core
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Entered:
@@ -86,6 +90,27 @@ class CircuitBreaker(Guard[Entered]):
     async def aset(self, state: CircuitState) -> None:
         """Set it by hand: closed (a reset), forced open, or disabled; awaited."""
         await self._later.execute(self._set(state))
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` once inside the guard."""
+        if self._timed or is_async(function):
+            return super().call(function, *args, **kwargs)
+        admitted = self._execute(self._question)
+        if admitted[0] is Answer.NEEDS_TOKEN:
+            # Nothing has been taken: whoever may become a probe asks again, with a ticket.
+            return super().call(function, *args, **kwargs)
+        if admitted[0]:
+            raise refusal(self._now, self._begin(self._now), admitted[0], admitted[1])
+        try:
+            value = function(*args, **kwargs)
+            if value is not None:
+                refuse_awaitable(value)
+        except BaseException as error:
+            ticket = Entered()
+            ticket.permit = admitted[2]
+            self._leave(ticket, error)
+            raise
+        return value
 
     def _read(self) -> ReadCircuit:
         return ReadCircuit(self._rule, self._plan.gates.circuit_key)
