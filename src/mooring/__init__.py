@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from mooring.domain.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from mooring.domain.circuit import CircuitBreakerState as CircuitBreakerState
     from mooring.domain.circuit import CircuitState as CircuitState
+    from mooring.domain.events import AnswerNotStored as AnswerNotStored
+    from mooring.domain.events import AttemptFinished as AttemptFinished
+    from mooring.domain.events import CallFinished as CallFinished
+    from mooring.domain.events import CallRefused as CallRefused
+    from mooring.domain.events import CallStarted as CallStarted
+    from mooring.domain.events import CircuitChanged as CircuitChanged
+    from mooring.domain.events import CredentialRefreshed as CredentialRefreshed
+    from mooring.domain.events import Event as Event
+    from mooring.domain.events import IdempotencyReplayed as IdempotencyReplayed
+    from mooring.domain.events import ObserverFailed as ObserverFailed
+    from mooring.domain.events import RateLimitWaited as RateLimitWaited
+    from mooring.domain.events import RetryScheduled as RetryScheduled
+    from mooring.domain.events import VendorPaused as VendorPaused
     from mooring.domain.http import BodyStream as BodyStream
     from mooring.domain.http import Headers as Headers
     from mooring.domain.http import HttpMethod as HttpMethod
@@ -22,6 +35,9 @@ if TYPE_CHECKING:
     from mooring.domain.http import Response as Response
     from mooring.domain.integration_log import IntegrationLog as IntegrationLog
     from mooring.domain.integration_log import IntegrationStatus as IntegrationStatus
+    from mooring.domain.integration_log import LogPage as LogPage
+    from mooring.domain.integration_log import LogQuery as LogQuery
+    from mooring.domain.integration_log import LogSummary as LogSummary
     from mooring.domain.money import Money as Money
     from mooring.domain.rate_limit import RateLimitConfig as RateLimitConfig
     from mooring.domain.result import Result as Result
@@ -99,9 +115,25 @@ _HOME = {
     "Credentials": "domain.auth",
     "OAuthCredentials": "domain.auth",
     "Secret": "domain.secret",
-    # what is recorded
+    # what is told and recorded
+    "Event": "domain.events",
+    "CallStarted": "domain.events",
+    "CallFinished": "domain.events",
+    "AttemptFinished": "domain.events",
+    "RetryScheduled": "domain.events",
+    "RateLimitWaited": "domain.events",
+    "CallRefused": "domain.events",
+    "VendorPaused": "domain.events",
+    "CircuitChanged": "domain.events",
+    "CredentialRefreshed": "domain.events",
+    "IdempotencyReplayed": "domain.events",
+    "AnswerNotStored": "domain.events",
+    "ObserverFailed": "domain.events",
     "IntegrationLog": "domain.integration_log",
     "IntegrationStatus": "domain.integration_log",
+    "LogQuery": "domain.integration_log",
+    "LogPage": "domain.integration_log",
+    "LogSummary": "domain.integration_log",
     # values
     "Money": "domain.money",
     # everything that can go wrong
