@@ -220,29 +220,13 @@ def decide(
 
 def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
     """Seconds between attempt number `attempt` and the next."""
-    cap, base = policy.max_delay, policy.base_delay
-    match policy.backoff:
-        case Backoff.FIXED:
-            full = base
-        case Backoff.LINEAR:
-            full = base * attempt
-        case Backoff.FIBONACCI:
-            full = base * _fibonacci(min(attempt, 90))
-        case Backoff.EXPONENTIAL:
-            full = _power(base, policy.multiplier, attempt - 1, cap)
-        case Backoff.DECORRELATED:
-            least = min(base, cap)
-            return least + draw * (max(least, min(cap, 3 * (previous or base))) - least)
-    full = min(full, cap)
-    match policy.jitter:
-        case Jitter.NONE:
-            return full
-        case Jitter.FULL:
-            return draw * full
-        case Jitter.EQUAL:
-            return full * (1 + draw) / 2
-        case Jitter.QUARTER:
-            return min(full, cap / 1.25) * (0.75 + draw / 2)
+    cap = policy.max_delay
+    if policy.backoff is Backoff.DECORRELATED:
+        least = min(policy.base_delay, cap)
+        most = max(least, min(cap, 3 * (previous or policy.base_delay)))
+        return least + draw * (most - least)
+    full = min(_GROWTH[policy.backoff](policy, attempt), cap)
+    return _SPREAD[policy.jitter](full, cap, draw)
 
 
 def is_unsent(error: Exception) -> bool:
@@ -250,15 +234,34 @@ def is_unsent(error: Exception) -> bool:
     return isinstance(error, ConnectionFailed) and not error.may_have_been_processed
 
 
-def _power(base: float, factor: float, exponent: int, cap: float) -> float:
+def _exponential(policy: RetryPolicy, attempt: int) -> float:
     try:
-        return base * float(factor) ** exponent
+        return policy.base_delay * float(policy.multiplier) ** (attempt - 1)
     except OverflowError:
-        return cap
+        return policy.max_delay
 
 
-def _fibonacci(number: int) -> int:
+def _fibonacci(policy: RetryPolicy, attempt: int) -> float:
     first, second = 1, 1
-    for _ in range(number - 1):
+    # Past the ninetieth every delay is longer than any cap.
+    for _ in range(min(attempt, 90) - 1):
         first, second = second, first + second
-    return first
+    return policy.base_delay * first
+
+
+_GROWTH: Final[dict[Backoff, Callable[[RetryPolicy, int], float]]] = {
+    Backoff.FIXED: lambda policy, _: policy.base_delay,
+    Backoff.LINEAR: lambda policy, attempt: policy.base_delay * attempt,
+    Backoff.EXPONENTIAL: _exponential,
+    Backoff.FIBONACCI: _fibonacci,
+}
+"""The delay before jitter and cap, by policy and attempt."""
+
+_SPREAD: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
+    Jitter.NONE: lambda full, _, __: full,
+    Jitter.FULL: lambda full, _, draw: draw * full,
+    Jitter.EQUAL: lambda full, _, draw: full * (1 + draw) / 2,
+    # A quarter below what would reach past the cap, so that it still spreads there.
+    Jitter.QUARTER: lambda full, cap, draw: min(full, cap / 1.25) * (0.75 + draw / 2),
+}
+"""The delay that is kept, by the full one, the cap and the draw."""

@@ -1,0 +1,80 @@
+"""Everything that happens, as frozen values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring.domain import events
+from mooring.domain.circuit import CircuitState
+from mooring.domain.events import Event
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KINDS = [
+    kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)
+]
+EXAMPLES: dict[str, Any] = {
+    "at": NOW,
+    "service": "vat",
+    "operation": "rates",
+    "tenant": "acme",
+    "request_id": "id-1",
+    "started_at": NOW,
+    "state": CircuitState.OPEN,
+    "error": "VendorFailed",
+    "idempotency_key": "k",
+    "observer": "print",
+}
+
+
+def example(kind: type[Event]) -> Event:
+    """An event of this kind, with what it cannot do without."""
+    given = {
+        field.name: EXAMPLES.get(field.name, 1.0)
+        for field in attrs.fields(kind)
+        if field.default is attrs.NOTHING
+    }
+    return kind(**given)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_events_are_frozen_values(kind: type[Event]) -> None:
+    """An event does not change, equals another that says the same, and says what it is."""
+    event = example(kind)
+
+    assert example(kind) == event
+    assert hash(example(kind)) == hash(event)
+    assert repr(event).startswith(kind.__name__)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        event.service = "other"  # type: ignore[misc]  # on purpose
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_events_are_told_apart_by_their_fields(kind: type[Event]) -> None:
+    """No event is built by position, and each has a sentence that says what happened."""
+    positional: Any = kind
+    with pytest.raises(TypeError):
+        positional(NOW, "vat")
+    assert (kind.__doc__ or "").strip()
+
+
+def test_there_are_events_for_everything() -> None:
+    """The kinds of events are these, so that an observer may list them."""
+    assert [
+        "Event",
+        "CallStarted",
+        "CallFinished",
+        "AttemptFinished",
+        "RetryScheduled",
+        "RateLimitWaited",
+        "CallRefused",
+        "VendorPaused",
+        "CircuitChanged",
+        "CredentialRefreshed",
+        "IdempotencyReplayed",
+        "AnswerNotStored",
+        "ObserverFailed",
+    ] == [kind.__name__ for kind in KINDS]

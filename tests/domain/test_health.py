@@ -1,0 +1,78 @@
+"""What an error says about the health of the service that was called."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring import errors
+from mooring.domain.circuit import Outcome
+from mooring.domain.health import health, may_have_acted
+from mooring.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    RateLimitExceeded,
+)
+
+KINDS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, ConnectorError) and not name.startswith("_")
+}
+FAILED = {"ConnectionFailed", "AttemptTimeout", "VendorFailed", "OutcomeUnknown"}
+GOOD = {
+    "VendorRejected",
+    "InvalidRequest",
+    "PaymentDeclined",
+    "FileNotFound",
+    "AuthenticationFailed",
+}
+NOTHING_DONE = GOOD | {
+    "BulkheadFull",
+    "CircuitBreakerOpen",
+    "CredentialNotFound",
+    "CredentialRefreshFailed",
+    "DeadlineExceeded",
+    "RateLimitExceeded",
+    "RetryBudgetExhausted",
+    "UnsupportedByVendor",
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_error_has_an_outcome(name: str) -> None:
+    """What broke is a failure, what refused is well, and what we held back tells nothing."""
+    expected = Outcome.NEUTRAL
+    if name in FAILED:
+        expected = Outcome.FAILED
+    elif name in GOOD:
+        expected = Outcome.GOOD
+
+    assert expected is health(KINDS[name]("x"))
+
+
+@pytest.mark.parametrize("error", [OSError(), TypeError(), TimeoutError()])
+def test_a_foreign_error_is_a_failure(error: Exception) -> None:
+    """What a function raises of its own counts against the service, and proves nothing."""
+    assert Outcome.FAILED is health(error)
+    assert may_have_acted(error)
+
+
+def test_a_vendors_limit_is_an_answer() -> None:
+    """A service that limits us is alive; a limit of our own tells nothing of it."""
+    assert Outcome.GOOD is health(RateLimitExceeded("x", by_vendor=True))
+    assert Outcome.NEUTRAL is health(RateLimitExceeded("x"))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_only_a_refusal_proves_that_nothing_was_done(name: str) -> None:
+    """What is not known to prove that nothing was done proves nothing."""
+    assert (name not in NOTHING_DONE) == may_have_acted(KINDS[name]("x"))
+
+
+@pytest.mark.parametrize("kind", [ConnectionFailed, AttemptTimeout, DeadlineExceeded])
+@pytest.mark.parametrize("processed", [True, False])
+def test_some_errors_know(kind: type[ConnectionFailed], processed: bool) -> None:  # noqa: FBT001 - a case
+    """A connection and a deadline say themselves whether something may have happened."""
+    assert processed == may_have_acted(kind("x", may_have_been_processed=processed))

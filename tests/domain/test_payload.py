@@ -1,0 +1,178 @@
+"""The fingerprint of what an idempotent function is given."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.money import Money
+from mooring.domain.payload import payload_fingerprint
+from mooring.domain.secret import Secret
+from mooring.errors import InvalidData
+
+# ruff: noqa: ANN401 - payloads have any shape
+
+
+class Colour(Enum):
+    """An enumeration."""
+
+    RED = "red"
+
+
+class Word(StrEnum):
+    """An enumeration of texts."""
+
+    RED = "red"
+
+
+class Number(IntEnum):
+    """An enumeration of numbers."""
+
+    ONE = 1
+
+
+@attrs.frozen
+class Item:
+    """A value."""
+
+    sku: str
+    count: int = 1
+
+
+@attrs.frozen
+class Twin:
+    """Another value that looks the same."""
+
+    sku: str
+    count: int = 1
+
+
+DIFFERENT = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    1.0,
+    "1",
+    "",
+    "true",
+    "null",
+    b"1",
+    b"",
+    "b'1'",
+    [],
+    [1],
+    [[1]],
+    ["int", "1"],
+    ["list"],
+    {},
+    {"1": 1},
+    {"a": 1, "b": 2},
+    {"a": 2, "b": 1},
+    [1, 2],
+    [2, 1],
+    math.nan,
+    math.inf,
+    0.0,
+    -0.0,
+    1e300,
+    10**30,
+    Decimal(1),
+    Decimal("1.0"),
+    date(2026, 1, 1),
+    datetime(2026, 1, 1, tzinfo=UTC),
+    datetime(2026, 1, 1),  # noqa: DTZ001 - it differs from the aware one
+    time(1, 2),
+    "2026-01-01",
+    UUID(int=1),
+    Colour.RED,
+    Word.RED,
+    Number.ONE,
+    Item("a"),
+    Item("a", 2),
+    Twin("a"),
+    Money("1.00", "EUR"),
+    Money("1.00", "USD"),
+    "\ud800",
+]
+
+
+def test_what_differs_has_another_fingerprint() -> None:
+    """1, 1.0, "1" and True differ, and so does everything that looks alike but is not."""
+    for one, other in combinations(DIFFERENT, 2):
+        assert payload_fingerprint(one) != payload_fingerprint(other), (one, other)
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"a": {"c": 1, "b": 2}}, OrderedDict(a={"b": 2, "c": 1})),
+        ([1, 2], (1, 2)),
+        (Word.RED, "red"),
+        (Item("a"), Item(sku="a", count=1)),
+        (math.nan, float("nan")),
+    ],
+)
+def test_what_is_the_same_has_the_same(one: Any, other: Any) -> None:
+    """Neither the order of keys nor the kind of a sequence matters."""
+    assert payload_fingerprint(one) == payload_fingerprint(other)
+    assert 32 == len(payload_fingerprint(one))
+
+
+def deep() -> list[Any]:
+    """A payload that is nested without end."""
+    payload: list[Any] = []
+    payload.append(payload)
+    return payload
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [object(), {1, 2}, {1: "a"}, {"a": object()}, [lambda: 1], Secret("hunter2"), 1j, deep()],
+    ids=lambda payload: type(payload).__name__,
+)
+def test_what_cannot_be_compared_is_refused(payload: Any) -> None:
+    """A payload that has no fingerprint is refused with a remedy, and not shown."""
+    with pytest.raises(InvalidData) as caught:
+        payload_fingerprint(payload)
+
+    assert "payload" == caught.value.field
+    assert "JSON" in caught.value.remedy
+    assert "hunter2" not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two payloads are the same, types included."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+    return repr(one) == repr(other)
+
+
+@given(JSON, JSON)
+def test_fingerprints_tell_exactly_what_differs(one: Any, other: Any) -> None:
+    """Two payloads have one fingerprint if and only if they are the same."""
+    assert alike(one, other) == (payload_fingerprint(one) == payload_fingerprint(other))

@@ -1,0 +1,215 @@
+"""A service's configuration compiled for one tenant and endpoint."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from mooring.domain.budget import RetryBudget
+from mooring.domain.circuit import CircuitBreakerConfig
+from mooring.domain.durations import FOREVER
+from mooring.domain.headers import Headers
+from mooring.domain.plan import MARGIN, ONCE, Plan, with_idempotency_key
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.retry import RetryPolicy
+from mooring.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Service
+from mooring.errors import InvalidData
+
+# ruff: noqa: ANN401 - settings of any kind
+
+BARE = Service("vat", circuit=None, retry=None)
+
+
+def planned(endpoint: Endpoint | None = None, tenant: str | None = None, **given: Any) -> Plan:
+    """The plan of a service with these settings."""
+    options: dict[str, Any] = {"circuit": None} | given
+    return Plan(Service("vat", **options), tenant, endpoint)
+
+
+def test_what_is_not_configured_leaves_no_step() -> None:
+    """A plan without limits, circuit and budget has nothing to ask."""
+    plan = Plan(BARE, None, None)
+
+    assert (None, (), ONCE, True) == (plan.admission, plan.question.keys, plan.retry, plan.easy)
+
+
+@pytest.mark.parametrize(
+    "given, keys",
+    [
+        ({"circuit": CircuitBreakerConfig()}, 1),
+        ({"limits": RateLimitConfig(1)}, 1),
+        ({"retry_budget": RetryBudget()}, 1),
+        (
+            {
+                "circuit": CircuitBreakerConfig(),
+                "limits": [RateLimitConfig(1), RateLimitConfig(9)],
+                "retry_budget": RetryBudget(),
+            },
+            4,
+        ),
+    ],
+)
+def test_what_is_configured_is_asked(given: dict[str, Any], keys: int) -> None:
+    """Circuit, limits and budget are asked together, each under a key of its own."""
+    plan = planned(**given)
+
+    assert plan.question is plan.admission
+    assert keys == len(plan.question.keys) == len(set(plan.question.keys))
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [
+        ("retry", RetryPolicy.aggressive()),
+        ("fallback", len),
+        ("hedge", HedgeConfig(1)),
+    ],
+)
+def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
+    """An endpoint's own setting is used, its service's where it has none, None for none."""
+    own = Endpoint("own", **{setting: value})
+    nothing: dict[str, Any] = {setting: None}
+    off = Endpoint("off", **nothing)
+
+    assert value == getattr(planned(own), setting)
+    assert value == getattr(planned(Endpoint("x"), **{setting: value}), setting)
+    assert (ONCE if setting == "retry" else None) == getattr(
+        planned(off, **{setting: value}), setting
+    )
+
+
+def test_times() -> None:
+    """A call's span, an attempt's bound, its lease and its patience come from the timeouts."""
+    plan = planned(timeout=20)
+    assert (20_000_000_000, 20.0) == (plan.span, plan.timeouts.total)
+    assert 1e6 * (20 + MARGIN) == plan.question.lease
+    assert (20_000_000, 20_000_000, FOREVER) == (
+        plan.question.within,
+        plan.limit_wait,
+        plan.patience,
+    )
+
+    plan = planned(Endpoint("x", timeout=8, attempt_timeout=3), max_limit_wait=5)
+    assert (8_000_000_000, 3.0) == (plan.span, plan.timeouts.total)
+    assert 1e6 * (3 + MARGIN) == plan.question.lease
+    assert [5_000_000] * 3 == [plan.question.within, plan.limit_wait, plan.patience]
+
+    assert 0 == planned(max_limit_wait=0).question.within
+
+
+def test_transforms_are_nested() -> None:
+    """A request goes through the service's transforms first, an answer through its last."""
+    a, b, c = (lambda message: message for _ in range(3))
+    endpoint = Endpoint("x", request_transforms=[c], response_transforms=[c])
+    plan = planned(endpoint, request_transforms=[a, b], response_transforms=[a, b])
+
+    assert (a, b, c) == plan.request_transforms
+    assert (c, a, b) == plan.response_transforms
+    assert (a,) == planned(request_transforms=a).request_transforms
+    assert () == planned().response_transforms
+
+
+def test_limits_add_up() -> None:
+    """An endpoint's limits are asked besides its service's, and its cost is taken from all."""
+    endpoint = Endpoint("x", limits=RateLimitConfig(5), cost=2)
+    plan = planned(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
+
+    assert ((2, 2, 2), [10, 100, 5]) == (
+        plan.question.costs,
+        [rule.burst for rule in plan.gates.limits],
+    )
+    service = planned(limits=[RateLimitConfig(10), RateLimitConfig(100)]).gates
+    assert service.limit_keys == plan.gates.limit_keys[:2]
+    with pytest.raises(InvalidData):
+        planned(Endpoint("x", cost=6), limits=RateLimitConfig(5))
+    with pytest.raises(InvalidData):
+        planned(Endpoint("x", cost=6, limits=RateLimitConfig(5)))
+
+
+def test_a_circuit_is_the_services_or_the_endpoints() -> None:
+    """Endpoints share their service's circuit unless they have one of their own, or none."""
+    circuit = CircuitBreakerConfig()
+    of_service = planned(circuit=circuit).gates
+    shared = planned(Endpoint("a"), circuit=circuit).gates
+    own = planned(Endpoint("a", circuit=circuit), circuit=circuit).gates
+    other = planned(Endpoint("b", circuit=circuit), circuit=circuit).gates
+    none = planned(Endpoint("a", circuit=None), circuit=circuit).gates
+
+    assert of_service.circuit_key == shared.circuit_key
+    assert 3 == len({of_service.circuit_key, own.circuit_key, other.circuit_key})
+    assert (None, "") == (none.circuit, none.circuit_key)
+
+
+def test_a_changed_rule_has_a_state_of_its_own() -> None:
+    """What shapes a state is part of its name; what only reads it is not."""
+    one, other = CircuitBreakerConfig(window=60), CircuitBreakerConfig(window=30)
+    assert planned(circuit=one).gates.circuit_key != planned(circuit=other).gates.circuit_key
+    more = CircuitBreakerConfig(window=60, failures=9)
+    assert planned(circuit=one).gates.circuit_key == planned(circuit=more).gates.circuit_key
+
+    keys = {planned(limits=RateLimitConfig(rate)).gates.limit_keys for rate in (1, 2)}
+    assert 2 == len(keys)
+
+
+def test_slowness() -> None:
+    """From when on an answer is slow is the circuit's to say."""
+    assert planned().slow is None
+    assert planned(circuit=CircuitBreakerConfig()).slow is None
+    slow = planned(circuit=CircuitBreakerConfig(slow_call=1.5))
+    assert (1_500_000_000, False) == (slow.slow, slow.easy)
+
+
+@pytest.mark.parametrize("given", [{"bulkhead": BulkheadConfig(1)}, {"fallback": len}])
+def test_some_plans_are_not_easy(given: dict[str, Any]) -> None:
+    """A function with a place to take or a fallback is not called by its face itself."""
+    assert not planned(**given).easy
+
+
+def test_nobody_shares_a_key() -> None:
+    """No two services, tenants or purposes use one name."""
+    names: list[set[str]] = []
+    for service in ("vat", "fx"):
+        for tenant in (None, "vat", "acme"):
+            plan = Plan(
+                Service(
+                    service,
+                    limits=RateLimitConfig(1),
+                    retry_budget=RetryBudget(),
+                ),
+                tenant,
+                None,
+            )
+            names.append(
+                {
+                    *plan.question.keys,
+                    plan.bulkhead_key,
+                    plan.refresh_key,
+                    plan.claim_key("k"),
+                    plan.claim_key("K"),
+                }
+            )
+
+    assert {7} == {len(own) for own in names}
+    assert all(one.isdisjoint(other) for one, other in combinations(names, 2))
+
+
+def test_the_key_goes_where_the_vendor_takes_it() -> None:
+    """A key is a header of a service that takes one, and replaces one that was there."""
+    service = Service("bank", idempotency_header="Idempotency-Key")
+    headers = Headers({"idempotency-key": "theirs", "Accept": "*/*"})
+
+    assert {"Accept": "*/*", "Idempotency-Key": "k"} == dict(
+        with_idempotency_key(headers, service, "k")
+    )
+    assert headers is with_idempotency_key(headers, service, None)
+    assert headers is with_idempotency_key(headers, Service("bank"), "k")
+
+
+def test_what_a_plan_knows_of_its_endpoint() -> None:
+    """A plan names its endpoint, and what that says about repeating."""
+    plan = planned(Endpoint("search", idempotent=True), tenant="acme")
+
+    assert ("search", True, "acme") == (plan.operation, plan.repeatable, plan.tenant)
+    assert (None, None) == (planned().operation, planned().repeatable)

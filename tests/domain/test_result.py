@@ -1,0 +1,36 @@
+"""How one item of a batch ended, as a value."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.domain.result import Result
+
+
+def test_a_value() -> None:
+    """A result with a value is fine, and gives it."""
+    result = Result(7)
+
+    assert (True, 7, None, 7) == (result.ok, result.value, result.error, result.unwrap())
+
+
+def test_nothing_is_a_value() -> None:
+    """None may be what an item gave."""
+    assert Result[None]().ok
+    assert Result[None]().unwrap() is None
+
+
+def test_an_error() -> None:
+    """A result with an error is not fine, and raises it when it is asked for its value."""
+    error = OSError("gone")
+    result: Result[int] = Result(error=error)
+
+    assert (False, None) == (result.ok, result.value)
+    with pytest.raises(OSError, match="gone") as caught:
+        result.unwrap()
+    assert error is caught.value
+
+
+def test_results_are_values() -> None:
+    """Two results that hold the same are equal."""
+    assert Result(7) == Result(7) != Result(8)

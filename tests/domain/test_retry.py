@@ -1,0 +1,325 @@
+"""Whether to try again, and when."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.retry import Again, Backoff, Jitter, RetryPolicy, Stop, decide, delay, is_unsent
+from mooring.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    InvalidRequest,
+    VendorFailed,
+)
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+UNSENT = ConnectionFailed("refused", may_have_been_processed=False)
+DRAWS = st.floats(0, 1, exclude_max=True)
+DELAYS = st.floats(0, 1e4)
+
+
+def asked(policy: RetryPolicy, error: Exception, **changes: Any) -> Again | Stop:
+    """What is decided after a first attempt that may be repeated, with plenty of time."""
+    details: dict[str, Any] = {
+        "attempt": 1,
+        "repeatable": True,
+        "retry_after": None,
+        "remaining": 1e6,
+        "previous": 0.0,
+        "draw": 0.5,
+    }
+    return decide(policy, error, **details | changes)
+
+
+def delays(policy: RetryPolicy, count: int, draw: float = 0.5) -> list[float]:
+    """The first delays of a policy."""
+    found: list[float] = []
+    for attempt in range(1, count + 1):
+        previous = found[-1] if found else 0.0
+        found.append(delay(policy, attempt, previous=previous, draw=draw))
+    return found
+
+
+# --- the policy ---
+
+
+def test_presets() -> None:
+    """The presets are what the documentation says they are."""
+    presets = [
+        RetryPolicy.default(),
+        RetryPolicy.aggressive(),
+        RetryPolicy.conservative(),
+        RetryPolicy.none(),
+    ]
+
+    assert [(3, 1.0, 30.0), (5, 0.5, 60.0), (2, 2.0, 30.0), (1, 1.0, 30.0)] == [
+        (policy.max_attempts, policy.base_delay, policy.max_delay) for policy in presets
+    ]
+    assert {(2.0, Backoff.EXPONENTIAL, Jitter.FULL, 60.0)} == {
+        (policy.multiplier, policy.backoff, policy.jitter, policy.max_retry_after)
+        for policy in presets
+    }
+
+
+def test_durations_may_be_timedeltas() -> None:
+    """Delays are float seconds or a `timedelta`."""
+    second = timedelta(seconds=1)
+    policy = RetryPolicy(3, second, max_delay=3 * second, max_retry_after=9 * second)
+
+    assert (1.0, 3.0, 9.0) == (policy.base_delay, policy.max_delay, policy.max_retry_after)
+
+
+def test_names_of_backoffs_and_jitters() -> None:
+    """Backoff and jitter may be given by their names."""
+    policy = RetryPolicy(backoff="fibonacci", jitter="none")
+
+    assert (Backoff.FIBONACCI, Jitter.NONE) == (policy.backoff, policy.jitter)
+
+
+class NoError:
+    """Not to be raised."""
+
+
+async def later(_: Exception) -> bool:
+    """Never awaited."""
+    return True
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("max_attempts", 0),
+        ("max_attempts", -1),
+        ("max_attempts", 1.5),
+        ("max_attempts", True),
+        ("base_delay", -1),
+        ("base_delay", math.nan),
+        ("base_delay", "1"),
+        ("max_delay", math.inf),
+        ("max_retry_after", -1),
+        ("multiplier", 0.5),
+        ("multiplier", math.nan),
+        ("multiplier", 1e7),
+        ("multiplier", True),
+        ("multiplier", "2"),
+        ("backoff", "cubic"),
+        ("jitter", "some"),
+        ("retry_on", 7),
+        ("retry_on", NoError),
+        ("retry_on", KeyboardInterrupt),
+        ("retry_on", (OSError, NoError)),
+        ("retry_on", (OSError, 7)),
+        ("retry_on", later),
+    ],
+)
+def test_refuses_nonsense(field: str, value: Any) -> None:
+    """What cannot be a policy is refused where it is written, by field and with a remedy."""
+    with pytest.raises(ConfigurationError) as caught:
+        RetryPolicy(**{field: value})
+
+    assert field == caught.value.path
+    assert caught.value.remedy.startswith("Give")
+
+
+@pytest.mark.parametrize(
+    "rule, retried, final",
+    [
+        (None, VendorFailed("x"), InvalidRequest("x")),
+        (None, OSError(), TypeError()),
+        (None, ConnectorError("x", retryable=True), VendorFailed("x", retryable=False)),
+        (OSError, FileNotFoundError(), VendorFailed("x")),
+        ((OSError, InvalidRequest), InvalidRequest("x"), ValueError()),
+        ((), None, VendorFailed("x")),
+        (lambda error: "again" in str(error), ValueError("again"), ValueError("never")),
+    ],
+)
+def test_says_which_errors_are_tried_again(
+    rule: Any, retried: Exception | None, final: Exception
+) -> None:
+    """By default errors say so of themselves; types or a predicate say it instead."""
+    policy = RetryPolicy(retry_on=rule)
+
+    assert retried is None or policy.retries(retried)
+    assert not policy.retries(final)
+    assert Stop("final") == asked(policy, final)
+
+
+@pytest.mark.parametrize(
+    "bug", [AssertionError, AttributeError, ImportError, NameError, NotImplementedError, TypeError]
+)
+def test_the_programs_own_mistakes_are_final(bug: type[Exception]) -> None:
+    """What is wrong with the program itself is not tried again."""
+    assert not RetryPolicy().retries(bug())
+
+
+# --- the decision ---
+
+
+def test_max_attempts_is_all_attempts() -> None:
+    """With three attempts there is another after the second and none after the third."""
+    policy = RetryPolicy(3)
+
+    assert [True, True, False, False] == [
+        isinstance(asked(policy, VendorFailed("x"), attempt=number), Again)
+        for number in (1, 2, 3, 4)
+    ]
+    assert Stop("attempts") == asked(policy, VendorFailed("x"), attempt=3)
+
+
+@pytest.mark.parametrize(
+    "error, again",
+    [
+        (UNSENT, True),
+        (ConnectionFailed("cut off"), False),
+        (AttemptTimeout("late"), False),
+        (AttemptTimeout("unsent", may_have_been_processed=False), True),
+        (VendorFailed("x"), False),
+        (OSError(), False),
+    ],
+)
+def test_repeats_what_provably_never_left(error: Exception, again: bool) -> None:  # noqa: FBT001 - a case
+    """What is not repeatable is tried again only if it provably never left."""
+    decision = asked(RetryPolicy(), error, repeatable=False)
+
+    assert again == isinstance(decision, Again) == is_unsent(error)
+    assert again or decision == Stop("unsafe")
+    assert isinstance(asked(RetryPolicy(), error), Again)
+
+
+def test_retry_after_is_never_undercut() -> None:
+    """The vendor's pause is kept where it is longer than ours, and ours where that is longer."""
+    policy = RetryPolicy(base_delay=4, jitter=Jitter.NONE)
+
+    assert [Again(4.0), Again(4.0), Again(7.0), Again(60.0)] == [
+        asked(policy, VendorFailed("x"), retry_after=seconds) for seconds in (0.0, 3.0, 7.0, 60.0)
+    ]
+
+
+@pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
+def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
+    """However it stops, what the vendor asked for is told, to the last second."""
+    changed: dict[str, dict[str, Any]] = {
+        "unsafe": {"repeatable": False},
+        "attempts": {"attempt": 3},
+    }
+    changes = changed.get(reason, {})
+    error = InvalidRequest("x") if reason == "final" else VendorFailed("x")
+
+    assert Stop(reason, 3600.0) == asked(RetryPolicy(), error, retry_after=3600.0, **changes)
+
+
+def test_a_pause_must_fit_the_deadline() -> None:
+    """A pause that ends with the deadline or after it is not begun, and its length is told."""
+    policy = RetryPolicy(base_delay=2, jitter=Jitter.NONE)
+
+    assert Stop("deadline", 2.0) == asked(policy, VendorFailed("x"), remaining=2.0)
+    assert Stop("deadline", 9.0) == asked(policy, VendorFailed("x"), remaining=8.0, retry_after=9.0)
+    assert Again(2.0) == asked(policy, VendorFailed("x"), remaining=2.1)
+    assert Stop("deadline", 0.0) == asked(RetryPolicy(3, 0), VendorFailed("x"), remaining=0.0)
+
+
+# --- the delays ---
+
+
+@pytest.mark.parametrize(
+    "backoff, expected",
+    [
+        (Backoff.FIXED, [2, 2, 2, 2, 2, 2]),
+        (Backoff.LINEAR, [2, 4, 6, 8, 10, 12]),
+        (Backoff.EXPONENTIAL, [2, 6, 18, 20, 20, 20]),
+        (Backoff.FIBONACCI, [2, 2, 4, 6, 10, 16]),
+    ],
+)
+def test_delays_grow(backoff: Backoff, expected: list[float]) -> None:
+    """Without jitter each backoff grows as its name says, up to the cap."""
+    policy = RetryPolicy(9, 2, 3, 20, backoff=backoff, jitter=Jitter.NONE)
+
+    assert expected == delays(policy, 6)
+
+
+@given(
+    backoff=st.sampled_from([b for b in Backoff if b is not Backoff.DECORRELATED]),
+    base=DELAYS,
+    cap=DELAYS,
+    factor=st.floats(1, 1e6),
+    attempt=st.integers(1, 10**9),
+)
+def test_delays_never_shrink(
+    backoff: Backoff, base: float, cap: float, factor: float, attempt: int
+) -> None:
+    """A delay without jitter is no shorter than the one before, and never above its cap."""
+    policy = RetryPolicy(9, base, factor, cap, backoff=backoff, jitter=Jitter.NONE)
+    first = delay(policy, attempt, previous=0, draw=0)
+    second = delay(policy, attempt + 1, previous=0, draw=0)
+
+    assert 0 <= first <= second <= cap
+
+
+@given(
+    policy=st.builds(
+        RetryPolicy,
+        base_delay=DELAYS,
+        max_delay=DELAYS,
+        backoff=st.sampled_from(Backoff),
+        jitter=st.sampled_from(Jitter),
+    ),
+    attempt=st.integers(1, 200),
+    previous=DELAYS,
+    draw=DRAWS,
+)
+def test_no_delay_is_above_its_cap(
+    policy: RetryPolicy, attempt: int, previous: float, draw: float
+) -> None:
+    """Whatever is drawn, a delay is between zero and the cap."""
+    chosen = delay(policy, attempt, previous=previous, draw=draw)
+
+    assert 0 <= chosen <= policy.max_delay * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    "jitter, lowest, highest",
+    [(Jitter.NONE, 8, 8), (Jitter.FULL, 0, 8), (Jitter.EQUAL, 4, 8), (Jitter.QUARTER, 6, 10)],
+)
+def test_jitter_spreads(jitter: Jitter, lowest: float, highest: float) -> None:
+    """Each jitter spreads a delay evenly over its own span."""
+    policy = RetryPolicy(9, 8, jitter=jitter, backoff=Backoff.FIXED)
+    at = [delay(policy, 1, previous=0, draw=draw) for draw in (0, 0.25, 0.5, 0.75, 1)]
+
+    assert [lowest + (highest - lowest) * part / 4 for part in range(5)] == at
+
+
+@pytest.mark.parametrize("jitter", [Jitter.FULL, Jitter.EQUAL, Jitter.QUARTER])
+@pytest.mark.parametrize("backoff", Backoff)
+def test_jitter_still_spreads_at_the_cap(backoff: Backoff, jitter: Jitter) -> None:
+    """Of a thousand draws at the cap more than nine hundred differ, and none is above it."""
+    policy = RetryPolicy(99, 1, max_delay=5, backoff=backoff, jitter=jitter)
+    drawn = {delay(policy, 50, previous=5, draw=number / 1000) for number in range(1000)}
+
+    assert len(drawn) > 900
+    assert max(drawn) <= 5
+
+
+def test_decorrelated_delays_follow_each_other() -> None:
+    """Each is drawn between the base and three times the one before, within the cap."""
+    policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED, jitter=Jitter.NONE)
+
+    assert [2, 2, 2, 2] == delays(policy, 4, draw=0)
+    assert [6, 18, 30, 30] == delays(policy, 4, draw=1)
+    low = RetryPolicy(9, 7, max_delay=3, backoff=Backoff.DECORRELATED)
+    assert [3, 3] == delays(low, 2, draw=1)
+
+
+def test_growth_has_no_end() -> None:
+    """A delay past every number is the cap."""
+    policy = RetryPolicy(9, 1, 1000, 30, jitter=Jitter.NONE)
+
+    assert 30 == delay(policy, 10**6, previous=0, draw=0)

@@ -1,0 +1,311 @@
+"""A service as it is configured."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring.domain.auth import Credentials, OAuthCredentials
+from mooring.domain.budget import RetryBudget
+from mooring.domain.circuit import CircuitBreakerConfig
+from mooring.domain.http import HttpMethod, Request
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.retry import RetryPolicy
+from mooring.domain.secret import Secret
+from mooring.domain.service import (
+    INHERIT,
+    BulkheadConfig,
+    Endpoint,
+    HedgeConfig,
+    Service,
+    by_name,
+)
+from mooring.errors import ConfigurationError, ConnectorError, InvalidData
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+
+def named(error: ConnectorError) -> str | None:
+    """The field that an error names."""
+    found: str | None = getattr(error, "path", None) or getattr(error, "field", None)
+    return found
+
+
+async def later(*_: object) -> Any:
+    """Never awaited."""
+
+
+def test_defaults() -> None:
+    """A service that was only named is protected by a circuit and retries, within 30 seconds."""
+    service = Service("vat")
+
+    assert (30.0, None, RetryPolicy.default(), CircuitBreakerConfig()) == (
+        service.timeout,
+        service.attempt_timeout,
+        service.retry,
+        service.circuit,
+    )
+    assert ((), (), (), (), None, None, None, None) == (
+        service.limits,
+        service.endpoints,
+        service.request_transforms,
+        service.response_transforms,
+        service.retry_budget,
+        service.bulkhead,
+        service.hedge,
+        service.fallback,
+    )
+    assert (86_400.0, 86_400.0, None) == (
+        service.idempotency_memory,
+        service.idempotency_ttl,
+        service.idempotency_header,
+    )
+
+
+def test_an_endpoint_inherits() -> None:
+    """An endpoint that was only named has no setting of its own."""
+    endpoint = Endpoint("rates")
+
+    assert {"INHERIT"} == {
+        repr(getattr(endpoint, name))
+        for name in ("timeout", "attempt_timeout", "retry", "circuit", "hedge", "fallback")
+    }
+    assert ((), (), (), 1, None) == (
+        endpoint.limits,
+        endpoint.request_transforms,
+        endpoint.response_transforms,
+        endpoint.cost,
+        endpoint.idempotent,
+    )
+
+
+@pytest.mark.parametrize("kind", [Service, Endpoint])
+def test_one_is_as_good_as_several(kind: Any) -> None:
+    """Limits, endpoints and transforms may be given alone, in any iterable, or as None."""
+    limit = RateLimitConfig(1)
+
+    assert (limit,) == kind("x", limits=limit).limits == kind("x", limits=iter([limit])).limits
+    assert () == kind("x", limits=None).limits
+    assert (len,) == kind("x", request_transforms=len).request_transforms
+    assert (len, abs) == kind("x", response_transforms=[len, abs]).response_transforms
+
+
+@pytest.mark.parametrize("kind", [Service, Endpoint])
+def test_durations_may_be_timedeltas(kind: Any) -> None:
+    """A timeout is float seconds or a `timedelta`."""
+    second = timedelta(seconds=1)
+    made = kind("x", timeout=2 * second, attempt_timeout=second)
+
+    assert (2.0, 1.0) == (made.timeout, made.attempt_timeout)
+
+
+def test_credentials_of_either_kind() -> None:
+    """A service may have credentials, or what an authorisation server granted."""
+    granted = OAuthCredentials(access_token=Secret("t"))
+
+    for credentials in (Credentials.bearer("t"), granted):
+        assert credentials == Service("vat", credentials=credentials).credentials
+
+
+COMMON: list[tuple[str, Any]] = [
+    ("timeout", 0),
+    ("timeout", -1),
+    ("timeout", None),
+    ("timeout", math.nan),
+    ("timeout", "30"),
+    ("timeout", True),
+    ("attempt_timeout", 0),
+    ("attempt_timeout", "1"),
+    ("retry", 3),
+    ("retry", RetryPolicy),
+    ("limits", 10),
+    ("limits", [10]),
+    ("limits", "10/s"),
+    ("circuit", True),
+    ("hedge", 0.1),
+    ("fallback", "value"),
+    ("request_transforms", 7),
+    ("request_transforms", [len, 7]),
+    ("response_transforms", "strip"),
+]
+OF_SERVICES: list[tuple[str, Any]] = [
+    ("base_url", "vat.example"),
+    ("base_url", "https://user:pw@vat.example"),
+    ("retry_budget", 0.2),
+    ("bulkhead", 5),
+    ("credentials", "sk_live_1"),
+    ("credentials", Secret("sk_live_1")),
+    ("needs_credentials", "yes"),
+    ("needs_credentials", None),
+    ("classify", "status"),
+    ("classify", later),
+    ("idempotency_memory", 0),
+    ("idempotency_ttl", -1),
+    ("max_limit_wait", -1),
+    ("endpoints", "rates"),
+    ("endpoints", [Endpoint("a"), "b"]),
+    ("endpoints", [Endpoint("a"), Endpoint("b"), Endpoint("a")]),
+    ("endpoints", 7),
+]
+OF_ENDPOINTS: list[tuple[str, Any]] = [
+    ("method", "get"),
+    ("method", "BREW"),
+    ("method", 7),
+    ("path", 7),
+    ("path", b"/rates"),
+    ("cost", 0),
+    ("cost", 1.5),
+    ("idempotent", "yes"),
+]
+
+
+@pytest.mark.parametrize(
+    "kind, field, value",
+    [
+        *((Service, *case) for case in COMMON + OF_SERVICES),
+        *((Endpoint, *case) for case in COMMON + OF_ENDPOINTS),
+    ],
+)
+def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
+    """What cannot be a setting is refused at once, by field, with a remedy, and not shown."""
+    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+        kind("x", **{field: value})
+
+    assert field == named(caught.value)
+    assert caught.value.remedy
+    assert "sk_live" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind, field", [(Service, "service"), (Endpoint, "endpoint")])
+@pytest.mark.parametrize("name", ["", None, 7, "a\nb", "x" * 513])
+def test_refuses_names_that_are_none(kind: Any, field: str, name: Any) -> None:
+    """A service and an endpoint have a printable name."""
+    with pytest.raises(InvalidData) as caught:
+        kind(name)
+
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize("header", ["", "Idempotency Key", "X-Key:", "a\nb"])
+def test_refuses_headers_that_are_none(header: str) -> None:
+    """The header of a key is a header's name."""
+    with pytest.raises(InvalidData) as caught:
+        Service("vat", idempotency_header=header)
+
+    assert "headers" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "kind, options, field",
+    [
+        (BulkheadConfig, {"max_concurrent": 0}, "max_concurrent"),
+        (BulkheadConfig, {"max_concurrent": 1, "max_waiting": -1}, "max_waiting"),
+        (BulkheadConfig, {"max_concurrent": 1, "max_wait": -1}, "max_wait"),
+        (HedgeConfig, {"delay": 0}, "delay"),
+        (HedgeConfig, {"delay": 1, "max_extra": 0}, "max_extra"),
+    ],
+)
+def test_refuses_counts_and_delays_that_are_none(
+    kind: Any, options: dict[str, Any], field: str
+) -> None:
+    """A bulkhead has places, a hedge has a delay."""
+    with pytest.raises(ConfigurationError) as caught:
+        kind(**options)
+
+    assert field == caught.value.path
+
+
+def test_a_bulkhead_may_have_no_queue() -> None:
+    """Nobody waits unless it is said, and then as long as the deadline allows."""
+    config = BulkheadConfig(3)
+
+    assert (3, 0, None) == (config.max_concurrent, config.max_waiting, config.max_wait)
+    assert 0.0 == BulkheadConfig(3, 5, timedelta()).max_wait
+
+
+def test_everything_may_be_switched_off() -> None:
+    """None switches a protection off, of a service and of an endpoint."""
+    off: dict[str, Any] = {"retry": None, "circuit": None, "hedge": None, "fallback": None}
+
+    for kind in (Service, Endpoint):
+        made: Any = kind("x", attempt_timeout=None, **off)
+        assert [None] * 5 == [getattr(made, name) for name in ("attempt_timeout", *off)]
+    assert Service("vat", retry_budget=RetryBudget()).retry_budget == RetryBudget()
+
+
+@pytest.mark.parametrize(
+    "path, given, fits",
+    [
+        ("/rates", "/rates", True),
+        ("/rates", "rates", True),
+        ("/rates", "/rates/", True),
+        ("/rates", "/rates?country=DE", True),
+        ("/rates", "/rates#top", True),
+        ("/rates", "/rate", False),
+        ("/rates", "/rates/DE", False),
+        ("/rates/{country}", "/rates/DE", True),
+        ("/rates/{country}", "/rates/", False),
+        ("/rates/{country}", "/rates", False),
+        ("/rates/{country}", "/rates/DE/full", False),
+        ("/{a}/x/{b}", "/1/x/2", True),
+        ("/{a}/x/{b}", "/1/y/2", False),
+        ("/rates", "https://vat.example/v1/rates?x=1", True),
+        ("/rates", "https://vat.example/rates", True),
+        ("/rates", "https://vat.example/v2/rates", False),
+        (None, "/rates", False),
+    ],
+)
+def test_endpoints_fit_paths(path: str | None, given: str, fits: bool) -> None:  # noqa: FBT001 - a case
+    """A path fits part by part; a part in braces is any one part, and the query is none."""
+    service = Service(
+        "vat", base_url="https://vat.example/v1/", endpoints=Endpoint("rates", path=path)
+    )
+
+    assert fits == (service.endpoint(None, Request.get(given)) is not None)
+
+
+def test_a_service_without_a_base_url_has_paths() -> None:
+    """Where there is no base URL, a whole URL's path is the path."""
+    service = Service("vat", endpoints=Endpoint("rates", path="/rates"))
+
+    assert service.endpoint(None, Request.get("https://vat.example/rates")) is not None
+
+
+def test_the_first_that_fits() -> None:
+    """Methods tell endpoints apart, and the first that fits is taken."""
+    read = Endpoint("read", "GET", "/rates")
+    any_ = Endpoint("any", path="/rates")
+    service = Service("vat", endpoints=[read, any_])
+
+    assert HttpMethod.GET is read.method
+    assert [read, any_, None] == [
+        service.endpoint(None, request)
+        for request in (Request.get("/rates"), Request.post("/rates"), Request.get("/"))
+    ]
+    assert any_ is service.endpoint("any", Request.get("/rates"))
+    assert service.endpoint(None, None) is None
+
+
+def test_an_unknown_endpoint_lists_the_known() -> None:
+    """The remedy for a wrong name is the right ones."""
+    service = Service("vat", endpoints=[Endpoint("a"), Endpoint("b")])
+
+    with pytest.raises(InvalidData, match="'c'") as caught:
+        service.endpoint("c", None)
+    assert "a, b" in caught.value.remedy
+    with pytest.raises(InvalidData, match="none"):
+        Service("vat").endpoint("c", None)
+
+
+def test_a_service_is_found_by_name() -> None:
+    """A known name gives its service; any other thing is refused with the known ones."""
+    service = Service("vat")
+
+    assert service is by_name({"vat": service}, "vat")
+    for name in ("tax", None, ["vat"]):
+        with pytest.raises(ConfigurationError, match="vat"):
+            by_name({"vat": service}, name)
+    assert "INHERIT" == repr(INHERIT)
