@@ -92,7 +92,8 @@ class ConnectorManager:
         )
         self._wired = plain_core(self._ports)
         self._flows = Calling(self._wired.core, services)
-        refuse_awaited(self._flows.services.values())
+        self._easy = self._flows.plans.easy
+        refuse_awaited(self._flows.plans.services.values())
 
     call = blocking(Calling.call)
     call_many = blocking(Calling.call_many)
@@ -159,7 +160,7 @@ class ConnectorManager:
         """
         if idempotency_key is None and timeout is None and request_id is None:
             try:
-                plan = self._flows.easy.get((service, tenant, endpoint))
+                plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
@@ -293,6 +294,7 @@ class AsyncConnectorManager:
         )
         self._wired = awaited_core(self._ports)
         self._flows = Calling(self._wired.core, services)
+        self._easy = self._flows.plans.easy
 
     call = awaited(Calling.call)
     call_many = awaited(Calling.call_many)
@@ -357,7 +359,7 @@ class AsyncConnectorManager:
         """
         if idempotency_key is None and timeout is None and request_id is None:
             try:
-                plan = self._flows.easy.get((service, tenant, endpoint))
+                plan = self._easy.get((service, tenant, endpoint))
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:

@@ -118,7 +118,7 @@ async def test_a_queue_is_left_in_time(
     """Who waits for a place waits no longer than it may, or than its deadline allows."""
     config = BulkheadConfig(1, max_waiting=9, max_wait=max_wait)
     manager = world.manager(vat(bulkhead=config, timeout=10))
-    key = manager.manager._flows._plan("vat", None, None, None).bulkhead_key
+    key = manager.manager._flows.plans.find("vat", None, None).bulkhead_key
     await world.locks.acquire(key, world, places=1, queue=0, timeout=0)
     world.impatient = True
 
@@ -597,7 +597,7 @@ async def test_many_tenants_do_not_pile_up(world: World) -> None:
     for number in range(10_050):
         await manager.run("vat", world.nothing, tenant=f"t{number}")
 
-    assert len(manager.manager._flows._plans) <= 10_000
+    assert len(manager.manager._flows.plans._made) <= 10_000
     await manager.run("vat", world.nothing, tenant="t0")
 
 

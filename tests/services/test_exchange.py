@@ -555,7 +555,7 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(world: World) -> Non
     provider = Provider(world)
     world.vendor.otherwise = 401
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
-    key = manager.manager._flows._plan("vat", None, None, None).refresh_key
+    key = manager.manager._flows.plans.find("vat", None, None).refresh_key
     await world.locks.acquire(key, object(), places=1, queue=0, timeout=0)
     world.impatient = True
 

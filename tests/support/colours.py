@@ -549,7 +549,7 @@ class World:
 
     def pause(self, manager: Face, service: str, seconds: float) -> None:
         """Let the vendor ask for a pause."""
-        gates = manager.manager._flows._plan(service, None, None, None).gates
+        gates = manager.manager._flows.plans.find(service, None, None).gates
         self.store.memory.execute(Pause(gates, round(seconds * 1e6)))
 
     # --- what a vendor or a function does ---

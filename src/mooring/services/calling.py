@@ -10,20 +10,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from mooring.domain.admission import ReadCircuit, Report, SetCircuit
+from mooring.domain.admission import Report
 from mooring.domain.circuit import Outcome
-from mooring.domain.durations import count, micros, seconds
-from mooring.domain.events import CallRefused, CallStarted, CircuitChanged
+from mooring.domain.durations import count, seconds
+from mooring.domain.events import CallRefused, CallStarted
 from mooring.domain.http import Request, Response, fingerprint
-from mooring.domain.idempotency import Resolve, checked_key
+from mooring.domain.idempotency import checked_key
 from mooring.domain.keys import checked_name
 from mooring.domain.payload import payload_fingerprint
-from mooring.domain.plan import Plan
 from mooring.domain.result import Result
-from mooring.domain.service import Service, by_name
 from mooring.errors import (
     BulkheadFull,
     ConfigurationError,
@@ -34,6 +31,7 @@ from mooring.errors import (
     OutcomeUnknown,
 )
 from mooring.services.attempts import again, attempt, follow, once
+from mooring.services.by_hand import ByHand
 from mooring.services.call import Call
 from mooring.services.exchange import Exchange
 from mooring.services.hedging import Hedged
@@ -41,15 +39,14 @@ from mooring.services.idempotency import Once, act_once
 from mooring.services.streaming import Streaming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from mooring.domain.admission import Admitted
-    from mooring.domain.circuit import CircuitBreakerState, CircuitRule, CircuitState, Permit
+    from mooring.domain.circuit import Permit
+    from mooring.domain.plan import Plan
     from mooring.services.attempts import AttemptStep, Ending
-    from mooring.services.core import Core
     from mooring.services.streaming import Stream
 
-_PLANS: Final = 10_000
 _NOTHING: Final[Any] = object()
 _NOT_MASKED: Final = (
     ConfigurationError,
@@ -61,32 +58,8 @@ _NOT_MASKED: Final = (
 """A fallback does not answer for these: something is wrong here, or may have happened there."""
 
 
-class Calling:
+class Calling(ByHand):
     """The flows of a manager, over one core."""
-
-    def __init__(self, core: Core, services: Iterable[Service]) -> None:
-        self.core = core
-        self.services: dict[str, Service] = {}
-        for service in services:
-            if not isinstance(service, Service):
-                raise ConfigurationError(
-                    f"a {type(service).__name__} is not a service.",
-                    path="services",
-                    remedy="Give mooring.Service values.",
-                )
-            if service.name in self.services:
-                raise ConfigurationError(
-                    f"Two services are named {service.name!r}.",
-                    path="services",
-                    remedy="Give each service a name of its own.",
-                )
-            self.services[service.name] = service
-            for endpoint in (None, *service.endpoints):
-                # What is wrong with any of them is said now, not at the first call.
-                Plan(service, None, endpoint)
-        self._plans: dict[tuple[str, str | None, str | None], Plan] = {}
-        self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
-        """Plans of functions that a face may call itself while all is calm, by what names them."""
 
     async def call(
         self,
@@ -267,114 +240,6 @@ class Calling:
             call.sign(self.core, error)
         return value, error
 
-    async def circuit_state(
-        self, service: str, *, tenant: str | None = None, endpoint: str | None = None
-    ) -> CircuitBreakerState:
-        """What the circuit of a service knows now."""
-        with self._named(service, endpoint):
-            plan, rule = self._with_circuit(service, tenant, endpoint)
-            return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key))  # type: ignore[no-any-return]  # as it says
-
-    async def set_circuit(
-        self,
-        service: str,
-        state: CircuitState,
-        *,
-        tenant: str | None = None,
-        endpoint: str | None = None,
-    ) -> None:
-        """Set a circuit by hand: closed (a reset), forced open, or disabled."""
-        core = self.core
-        with self._named(service, endpoint):
-            plan, rule = self._with_circuit(service, tenant, endpoint)
-            await core.execute(SetCircuit(rule, plan.gates.circuit_key, state))
-        if core.observers:
-            call = Call(plan, core.nanoseconds(), plan.span)
-            core.tell(CircuitChanged(**call.told(core), state=state))
-
-    async def resolve_key(
-        self,
-        service: str,
-        idempotency_key: str,
-        *,
-        done: bool,
-        answer: object = None,
-        tenant: str | None = None,
-    ) -> bool:
-        """Settle a key whose outcome is unknown, after looking it up at the vendor.
-
-        Args:
-            service: the service that was called under the key.
-            idempotency_key: the key.
-            done: whether it happened. If not, the key may be used again.
-            answer: what repeats of the key are to get: a Response if it was a request's.
-            tenant: whose key it is.
-
-        Returns:
-            Whether there was an unknown key to settle.
-        """
-        with self._named(service, None):
-            plan = self._plan(service, tenant, None, None)
-            resolve = Resolve(
-                plan.claim_key(checked_key(idempotency_key)),
-                done=done,
-                ttl=micros(plan.service.idempotency_ttl),
-                answer=("value", self.core.copy(answer)) if done else None,
-            )
-            return await self.core.execute(resolve)  # type: ignore[no-any-return]  # as Resolve says
-
-    def _plan(
-        self, service: str, tenant: str | None, endpoint: str | None, request: Request | None
-    ) -> Plan:
-        known = by_name(self.services, service)
-        found = None
-        if endpoint is not None or known.endpoints:
-            found = known.endpoint(endpoint, request)
-        if tenant is not None:
-            checked_name(tenant, "tenant")
-        key = (service, tenant, None if found is None else found.name)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = Plan(known, tenant, found)
-            if len(self._plans) >= _PLANS:
-                self._plans.clear()
-                self.easy.clear()
-            self._plans[key] = plan
-            if plan.easy and self.core.ask is not None and not self.core.observers:
-                self.easy[key] = plan
-        return plan
-
-    def _with_circuit(
-        self, service: str, tenant: str | None, endpoint: str | None
-    ) -> tuple[Plan, CircuitRule]:
-        plan = self._plan(service, tenant, endpoint, None)
-        rule = plan.gates.circuit
-        if rule is None:
-            raise ConfigurationError(
-                "there is no circuit.",
-                path="circuit",
-                remedy="Configure one with CircuitBreakerConfig().",
-            )
-        return plan, rule
-
-    @contextmanager
-    def _named(self, service: object, endpoint: object) -> Iterator[None]:
-        """Say on any error which service and operation were meant."""
-        try:
-            yield
-        except ConnectorError as error:
-            self._name(error, service, endpoint, None)
-            raise
-
-    def _name(
-        self, error: ConnectorError, service: object, endpoint: object, request_id: object
-    ) -> None:
-        if isinstance(service, str):
-            error.service = service
-        if isinstance(endpoint, str):
-            error.operation = endpoint
-        error.request_id = request_id if isinstance(request_id, str) else self.core.new_id()
-
     def _begin(
         self,
         service: str,
@@ -397,10 +262,10 @@ class Calling:
                 )
             if request_id is not None:
                 checked_name(request_id, "request_id")
-            plan = self._plan(service, tenant, endpoint, asked)
+            plan = self.plans.find(service, tenant, endpoint, asked)
             span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
         except ConnectorError as error:
-            self._name(error, service, endpoint, request_id)
+            self.plans.name(error, service, endpoint, request_id)
             raise
         call = Call(plan, core.nanoseconds(), span)
         call.hurried = timeout is not None

@@ -1,0 +1,98 @@
+"""What a person or a program asks by hand: of circuits, and of keys whose outcome is unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.domain.admission import ReadCircuit, SetCircuit
+from mooring.domain.durations import micros
+from mooring.domain.events import CircuitChanged
+from mooring.domain.idempotency import Resolve, checked_key
+from mooring.errors import ConfigurationError
+from mooring.services.call import Call
+from mooring.services.plans import Plans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mooring.domain.circuit import CircuitBreakerState, CircuitRule, CircuitState
+    from mooring.domain.plan import Plan
+    from mooring.domain.service import Service
+    from mooring.services.core import Core
+
+
+class ByHand:
+    """The flows of a manager that call nobody."""
+
+    def __init__(self, core: Core, services: Iterable[Service]) -> None:
+        self.core = core
+        self.plans = Plans(core, services)
+
+    async def circuit_state(
+        self, service: str, *, tenant: str | None = None, endpoint: str | None = None
+    ) -> CircuitBreakerState:
+        """What the circuit of a service knows now."""
+        with self.plans.named(service, endpoint):
+            plan, rule = self._with_circuit(service, tenant, endpoint)
+            return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key))  # type: ignore[no-any-return]  # as it says
+
+    async def set_circuit(
+        self,
+        service: str,
+        state: CircuitState,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        """Set a circuit by hand: closed (a reset), forced open, or disabled."""
+        core = self.core
+        with self.plans.named(service, endpoint):
+            plan, rule = self._with_circuit(service, tenant, endpoint)
+            await core.execute(SetCircuit(rule, plan.gates.circuit_key, state))
+        if core.observers:
+            call = Call(plan, core.nanoseconds(), plan.span)
+            core.tell(CircuitChanged(**call.told(core), state=state))
+
+    async def resolve_key(
+        self,
+        service: str,
+        idempotency_key: str,
+        *,
+        done: bool,
+        answer: object = None,
+        tenant: str | None = None,
+    ) -> bool:
+        """Settle a key whose outcome is unknown, after looking it up at the vendor.
+
+        Args:
+            service: the service that was called under the key.
+            idempotency_key: the key.
+            done: whether it happened. If not, the key may be used again.
+            answer: what repeats of the key are to get: a Response if it was a request's.
+            tenant: whose key it is.
+
+        Returns:
+            Whether there was an unknown key to settle.
+        """
+        with self.plans.named(service, None):
+            plan = self.plans.find(service, tenant, None)
+            resolve = Resolve(
+                plan.claim_key(checked_key(idempotency_key)),
+                done=done,
+                ttl=micros(plan.service.idempotency_ttl),
+                answer=("value", self.core.copy(answer)) if done else None,
+            )
+            return await self.core.execute(resolve)  # type: ignore[no-any-return]  # as Resolve says
+
+    def _with_circuit(
+        self, service: str, tenant: str | None, endpoint: str | None
+    ) -> tuple[Plan, CircuitRule]:
+        plan = self.plans.find(service, tenant, endpoint)
+        rule = plan.gates.circuit
+        if rule is None:
+            raise ConfigurationError(
+                "there is no circuit.",
+                path="circuit",
+                remedy="Configure one with CircuitBreakerConfig().",
+            )
+        return plan, rule
