@@ -515,3 +515,25 @@ async def test_a_probe_that_overslept_frees_its_place(world: World) -> None:
 
     assert 0 == (await manager.circuit_state("vat")).probes_under_way
     await manager.call("vat", GET)
+
+
+@in_both_colours
+async def test_a_function_with_more_time_probes_as_long(world: World) -> None:
+    """A function whose call was given more time than its service's holds its probe so long."""
+    gate = world.gate()
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+
+    async def probe() -> None:
+        await manager.run("vat", gate.stand, timeout=100)
+
+    started = world.start(probe)
+    await gate.reached()
+    world.clock.advance(104)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.call("vat", GET)
+    gate.open()
+    await started.result()
+
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state

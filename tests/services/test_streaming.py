@@ -283,6 +283,33 @@ async def test_a_stream_that_never_opened_keeps_no_place(world: World) -> None:
 
 
 @in_both_colours
+async def test_an_attempts_bound_is_for_the_headers(world: World) -> None:
+    """The headers, and each piece, have an attempt's time; the body has what the call has."""
+    manager = world.manager(shop(attempt_timeout=2, timeout=60))
+
+    await manager.stream("shop", GET)
+
+    (sent,) = world.vendor.requests
+    assert (2, 2, 60) == (sent.timeouts.connect, sent.timeouts.read, sent.timeouts.total)
+
+
+@pytest.mark.parametrize("timeout", [None, 90])
+@in_both_colours
+async def test_a_probes_body_is_awaited(world: World, timeout: float | None) -> None:
+    """While a probe's body may still come, however slowly, nobody else probes."""
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE, attempt_timeout=2, timeout=60))
+    await half_open(world, manager)
+
+    stream = await manager.stream("shop", GET, timeout=timeout)
+    world.clock.advance((timeout or 60) + 4)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.call("shop", GET)
+    world.clock.advance(1)
+    await manager.call("shop", GET)
+    stream.answer.settle()
+
+
+@in_both_colours
 async def test_a_forgotten_stream_is_freed(world: World) -> None:
     """A stream that nobody holds any more gives back its permit, its place and its connection."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1)))

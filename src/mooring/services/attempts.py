@@ -16,7 +16,7 @@ from mooring.domain.circuit import CircuitState, Outcome
 from mooring.domain.durations import SECOND, micros
 from mooring.domain.events import AttemptFinished, CircuitChanged, RetryScheduled, VendorPaused
 from mooring.domain.health import health, may_have_acted
-from mooring.domain.plan import ONCE
+from mooring.domain.plan import MARGIN, ONCE
 from mooring.domain.retry import Again
 from mooring.errors import AttemptTimeout, ConnectorError, StorageUnavailable
 from mooring.services.admission import be_admitted, lease_of, refusal, withdraw
@@ -213,8 +213,11 @@ def _asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
     plan = call.plan
     if plan.admission is None and call.claim is None:
         return None
-    within = max(0, min(plan.patience, call.remaining(core) // 1000))
-    return plan.question.evolve(retry=retry, within=within, claim=call.claim)
+    left = max(0, call.remaining(core) // 1000)
+    lease = left + micros(MARGIN) if call.open_ended else plan.question.lease
+    return plan.question.evolve(
+        retry=retry, within=min(plan.patience, left), lease=lease, claim=call.claim
+    )
 
 
 def _outcome(core: Core, call: Call, began: int | None, error: Exception | None) -> Outcome:

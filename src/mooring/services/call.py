@@ -23,6 +23,7 @@ class Call:
         deadline: when it must have ended, in nanoseconds of the local clock.
         attempts: how many reached for the vendor.
         hurried: less time is left than the plan gives, or more was asked for.
+        open_ended: an attempt may take all the time that is left, and holds its probe so long.
         replayable: whether what is sent can be sent again at all.
         repeatable: whether doing it twice does what doing it once does.
         claim: key and fence of its idempotency claim.
@@ -46,6 +47,7 @@ class Call:
     keeps_place = False
     key: str | None = None
     last: Exception | None = None
+    open_ended = False
     opened = 0
     outcome = Outcome.GOOD
     pause: float | None = None

@@ -189,6 +189,8 @@ class Calling(ByHand):
     ) -> Ending:
         """Protect any call: how it ended, as a value."""
         call = self._begin(service, tenant, endpoint, timeout=timeout, request_id=request_id)
+        # What nobody can stop may go on until the deadline.
+        call.open_ended = call.deadline - call.started > call.plan.span
         single = None
         if idempotency_key is not None:
             try:

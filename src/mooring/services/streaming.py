@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from mooring.domain.admission import Report
 from mooring.domain.circuit import Outcome
 from mooring.domain.classify import is_success
@@ -33,13 +35,17 @@ class Streaming(Exchange):
         self._call = call
         self._opened: Stream | None = None
         call.keeps_permit = call.keeps_place = True
+        call.hurried = call.open_ended = True
 
     async def __call__(self, call: Call) -> Ending:
         """Open once; an answer that is a failure is read and judged here."""
         core = self._core
         incoming = None
         try:
-            request, url, timeouts = await self.prepare(call)
+            request, url, attempt = await self.prepare(call)
+            # An attempt's bound is for the headers and for each piece; the deadline is for all.
+            bound, left = attempt.total, call.remaining(core) / 1e9
+            timeouts = attrs.evolve(attempt, connect=bound, read=bound, total=left)
             call.leave()
             incoming = await core.open(request, url, timeouts)
             call.status = incoming.status
