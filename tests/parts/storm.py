@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from mooring import (
@@ -156,6 +157,10 @@ def retries(storm: Storm) -> None:
                 act()
 
     uses: list[Callable[[], object]] = [lambda: retry.call(act), retry(act), loop]
+    for use in uses:
+        # What is imported late is imported now: Python loses interruptions of that.
+        with suppress(Broken):
+            use()
     while storm.rages():
         calls[0] = 0
         struck = storm.struck
