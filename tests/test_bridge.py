@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from mooring import AsyncConnectorManager, ConfigurationError, ConnectorManager, VendorFailed
+from mooring import (
+    AsyncConnectorManager,
+    ConfigurationError,
+    ConnectorManager,
+    Service,
+    VendorFailed,
+)
 from mooring._bridge import (
     SuspendedError,
     awaited,
@@ -34,6 +40,8 @@ from mooring._bridge import (
     value_of,
     with_signature_of,
 )
+from mooring.domain.plan import Plan
+from mooring.services.call import Call
 from mooring.services.calling import Calling
 
 
@@ -333,15 +341,14 @@ def test_settles_what_can_be_awaited() -> None:
     assert Promise is run_now(settle_later(Promise))
 
 
-class Under:
-    """A call under way, as far as a step needs one."""
-
-    acted = False
+def under_way() -> Call:
+    """A call, as far as a step needs one."""
+    return Call(Plan(Service("v"), None, None), 0, 1)
 
 
 def stepped(step: Any) -> Any:  # noqa: ANN401 - an ending
     """What became of a step."""
-    call = Under()
+    call = under_way()
     ending = run_now(step(call))
     assert call.acted
     return ending
@@ -416,7 +423,7 @@ def test_an_error_does_not_hold_itself() -> None:
         return Noticed()
 
     uses: list[Callable[[], Any]] = [
-        lambda: value_of(run_now(step_now(fail)(Under()))),  # type: ignore[arg-type]
+        lambda: value_of(stepped(step_now(fail))),
         guarded(fail, foreign),
         lambda: run_now(guarded_later(lift(fail), foreign)()),
     ]
