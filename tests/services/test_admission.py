@@ -537,3 +537,24 @@ async def test_a_function_with_more_time_probes_as_long(world: World) -> None:
     await started.result()
 
     assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_by_hand_one_circuit_is_meant(world: World) -> None:
+    """What is set by hand is the circuit of one tenant and endpoint, and no other."""
+    slow = Endpoint("slow", circuit=OPENS_AT_ONCE)
+    manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow))
+
+    await manager.set_circuit("vat", CircuitState.FORCED_OPEN, tenant="acme", endpoint="slow")
+
+    found = [
+        (await manager.circuit_state("vat", tenant=tenant, endpoint=endpoint)).state
+        for tenant in (None, "acme")
+        for endpoint in (None, "slow")
+    ]
+    assert [CircuitState.CLOSED] * 3 + [CircuitState.FORCED_OPEN] == found
+    (event,) = world.events
+    assert ("acme", "slow") == (event.tenant, event.operation)
+    with pytest.raises(ConfigurationError) as caught:
+        await manager.set_circuit("vat", CircuitState.OPEN, endpoint="slow")
+    assert ("vat", "slow") == (caught.value.service, caught.value.operation)

@@ -36,7 +36,7 @@ from mooring import (
     VendorFailed,
 )
 from mooring.adapters.memory import MemoryStorage
-from mooring.domain.events import CallFinished, Event, ObserverFailed
+from mooring.domain.events import CallFinished, CallRefused, Event, ObserverFailed
 from tests.support.colours import START, Interruption, World, in_both_colours
 
 GET = Request.get("/rates")
@@ -78,10 +78,9 @@ async def test_a_bulkhead_lets_so_many_in(world: World) -> None:
         caught.value.retryable,
         caught.value.attempts,
     )
-    assert ["BulkheadFull"] == [
-        event.error  # type: ignore[attr-defined]
-        for event in world.events
-        if type(event).__name__ == "CallRefused"
+    assert "2 calls are under way" in caught.value.message
+    assert [("BulkheadFull", 0.0)] == [
+        (event.error, event.retry_after) for event in world.events if isinstance(event, CallRefused)
     ]
     await manager.call("vat", GET)
 
@@ -122,10 +121,11 @@ async def test_a_queue_is_left_in_time(
     await world.locks.acquire(key, world, places=1, queue=0, timeout=0)
     world.impatient = True
 
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         await manager.call("vat", GET)
 
     assert (10 if max_wait is None else max_wait) == world.clock.now
+    assert (max_wait is None) == isinstance(caught.value.__cause__, BulkheadFull)
 
 
 @in_both_colours
@@ -292,6 +292,32 @@ async def test_a_batch_survives_anything(world: World) -> None:
 
 
 @in_both_colours
+async def test_a_batch_is_of_one_tenant_and_endpoint(world: World) -> None:
+    """Tenant, endpoint and timeout are every item's."""
+    service = vat(endpoints=Endpoint("slow", limits=RateLimitConfig(1, per=9)))
+    manager = world.watched(service)
+
+    results = await manager.call_many(
+        "vat", [GET, GET], tenant="acme", endpoint="slow", timeout=3, at_once=1
+    )
+
+    assert [True, False] == [result.ok for result in results]
+    assert {("acme", "slow")} == {(event.tenant, event.operation) for event in world.events}
+    assert [3.0] == [sent.timeouts.total for sent in world.vendor.requests]
+    assert 2 == len({event.request_id for event in world.events})
+
+
+@in_both_colours
+async def test_a_batch_is_sent_eight_at_a_time(world: World) -> None:
+    """Unless it is said, eight items are under way at once."""
+    manager = world.manager(vat())
+
+    await manager.call_many("vat", [GET] * 9)
+
+    assert 8 == world.gather.at_once
+
+
+@in_both_colours
 async def test_a_batch_may_have_keys(world: World) -> None:
     """Each request has its own key, so that a repeated batch repeats nothing."""
     manager = world.manager(vat())
@@ -311,6 +337,8 @@ async def test_a_batch_needs_a_key_for_each(world: World) -> None:
     with pytest.raises(InvalidData) as caught:
         await manager.call_many("vat", [POST, POST], idempotency_keys=["a"])
     assert ("idempotency_keys", "vat") == (caught.value.field, caught.value.service)
+    assert "2 requests and 1 idempotency keys" in caught.value.message
+    assert "one key for each" in caught.value.remedy
     with pytest.raises(ConfigurationError) as wrong:
         await manager.call_many("vat", [GET], at_once=0)
     assert "at_once" == wrong.value.path
@@ -601,6 +629,97 @@ async def test_many_tenants_do_not_pile_up(world: World) -> None:
     await manager.run("vat", world.nothing, tenant="t0")
 
 
+class Failing:
+    """A function that fails so often, and then gives how often it was called."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+        self.calls = 0
+
+    async def __call__(self) -> int:
+        """Fail, or count."""
+        self.calls += 1
+        if self._errors:
+            raise self._errors.pop(0)
+        return self.calls
+
+
+@in_both_colours
+async def test_a_calm_functions_failure_counts(world: World) -> None:
+    """On the short way, too, failures open the circuit, and are counted once each."""
+    manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
+    await manager.run("vat", world.nothing)
+
+    for failures in range(1, 3):
+        with pytest.raises(OSError):  # noqa: PT011 - the very one
+            await manager.run("vat", Failing(OSError()).__call__)
+        assert failures == (await manager.circuit_state("vat")).failures
+    with pytest.raises(OSError):  # noqa: PT011 - the very one
+        await manager.run("vat", Failing(OSError()).__call__)
+
+    assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_a_calm_functions_refusal_does_not_count(world: World) -> None:
+    """On the short way, too, a refusal is no failure, and an unheard call is not counted."""
+    manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
+    await manager.run("vat", world.nothing)
+
+    for error in (InvalidRequest("no"), BulkheadFull("full")):
+        with pytest.raises(type(error)):
+            await manager.run("vat", Failing(error).__call__)
+
+    state = await manager.circuit_state("vat")
+    assert (2, 0) == (state.calls, state.failures)
+
+
+@in_both_colours
+async def test_a_calm_function_is_retried(world: World) -> None:
+    """On the short way, too, a function is called again as the policy says, and gives its value."""
+    manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
+    await manager.run("vat", world.nothing)
+
+    assert 3 == await manager.run("vat", Failing(OSError(), OSError()).__call__)
+    assert [1.0, 2.0] == world.sleeper.slept
+    error = VendorFailed("broken")
+    with pytest.raises(VendorFailed) as caught:
+        await manager.run("vat", Failing(*[error] * 3).__call__)
+    assert 3 == caught.value.attempts
+
+
+@in_both_colours
+async def test_a_function_that_waited_gives_its_value(world: World) -> None:
+    """A function that waits for a limit first is called all the same, and retried."""
+    manager = world.manager(vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0)))
+    await manager.run("vat", world.nothing)
+
+    assert 2 == await manager.run("vat", Failing(OSError()).__call__)
+    assert 2.0 == world.clock.now
+
+
+@pytest.mark.parametrize("error, processed", [(OSError(), True), (BulkheadFull("x"), False)])
+@in_both_colours
+async def test_a_late_function_says_whether_it_may_have_acted(
+    world: World,
+    error: Exception,
+    processed: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Where a pause overran the deadline, the error says whether something may have happened."""
+    manager = world.manager(vat(retry=RetryPolicy(2, 1)))
+    await manager.run("vat", world.nothing)
+
+    async def oversleep() -> None:
+        world.clock.advance(60)
+
+    world.sleeper.meanwhile.append(oversleep)
+    with pytest.raises(DeadlineExceeded, match="30 s") as caught:
+        await manager.run("vat", Failing(error).__call__)
+
+    assert processed == caught.value.may_have_been_processed
+    assert error is caught.value.__cause__
+
+
 # --- events ---
 
 
@@ -718,13 +837,22 @@ async def test_a_broken_observer_breaks_nothing(world: World) -> None:
                 raise TypeError
 
     seen: list[Event] = []
-    manager = world.manager(vat(), observers=[broken, Sulking(), seen.append])
+    service = vat(endpoints=Endpoint("rates", path="/rates"))
+    manager = world.manager(service, observers=[broken, Sulking(), seen.append])
 
-    assert 200 == (await manager.call("vat", GET)).status
+    assert 200 == (await manager.call("vat", GET, tenant="acme")).status
 
     reports = [event for event in seen if isinstance(event, ObserverFailed)]
-    assert [("KeyError", True, "vat", "id-1")] * 3 == [
-        (report.error, "broken" in report.observer, report.service, report.request_id)
+    assert [("KeyError", True, "vat", "rates", "acme", "id-1", START)] * 3 == [
+        (
+            report.error,
+            "broken" in report.observer,
+            report.service,
+            report.operation,
+            report.tenant,
+            report.request_id,
+            report.at,
+        )
         for report in reports
     ]
     assert 3 == len([event for event in seen if not isinstance(event, ObserverFailed)])

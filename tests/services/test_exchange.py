@@ -246,10 +246,12 @@ def _forget(_: object) -> None:
 @in_both_colours
 async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None:
     """A transform that returns nothing is named, with where it is configured."""
-    with pytest.raises(ConfigurationError, match="_forget returned a NoneType") as caught:
+    what = kind.partition("_")[0]
+    with pytest.raises(ConfigurationError) as caught:
         await world.manager(vat(**{kind: _forget})).call("vat", GET)
 
-    assert kind == caught.value.path
+    assert f"_forget returned a NoneType, not a {what}." == caught.value.message
+    assert (kind, f"Return the {what} that goes on.") == (caught.value.path, caught.value.remedy)
 
 
 @in_both_colours

@@ -352,6 +352,7 @@ async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
     gate.open()
     await started.result()
 
+    assert "another caller is working" in caught.value.message
     assert world.clock.now <= 2
     assert START + timedelta(seconds=LEASE) == caught.value.retry_at
     assert caught.value.retryable
@@ -752,6 +753,33 @@ async def test_a_functions_key_is_settled_with_any_answer(world: World) -> None:
             await manager.run("bank", act, idempotency_key=key)
         assert await manager.resolve_key("bank", key, done=True, answer=answer)
         assert answer == await manager.run("bank", act, idempotency_key=key)
+
+
+@in_both_colours
+async def test_one_tenants_key_is_settled(world: World) -> None:
+    """A key is settled for the tenant that is named, and for no other."""
+    world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
+    manager = world.manager(bank())
+    for tenant in (None, "acme"):
+        with pytest.raises(OutcomeUnknown):
+            await charge(manager, tenant=tenant)
+
+    assert await manager.resolve_key("bank", "k", done=False, tenant="acme")
+
+    assert 200 == (await charge(manager, tenant="acme")).status
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+
+@in_both_colours
+async def test_a_key_that_is_freed_keeps_no_answer(world: World) -> None:
+    """An answer that is given for what was never done is not even copied."""
+    world.vendor.answers(AttemptTimeout("late"))
+    manager = world.manager(bank())
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+    assert await manager.resolve_key("bank", "k", done=False, answer=threading.Lock())
 
 
 @in_both_colours

@@ -110,14 +110,26 @@ async def test_a_failure_is_read_and_judged(world: World, status: int) -> None:
 @in_both_colours
 async def test_a_failures_body_is_read_in_part(world: World) -> None:
     """Of a failure no more is read than is needed to see what the vendor says."""
-    world.vendor.answers(Arriving(500, (), *[b"x" * 40_000] * 5))
+    world.vendor.answers(Arriving(500, (), *[b"x" * 32_768] * 5))
 
     with pytest.raises(VendorFailed) as caught:
         await world.manager(shop()).stream("shop", GET)
 
     assert caught.value.response is not None
-    assert 65_536 == len(caught.value.response.body)
+    assert b"x" * 65_536 == caught.value.response.body
     assert 3 == len(world.vendor.arrivals[0].pieces)
+
+
+@in_both_colours
+async def test_a_failures_last_piece_is_cut(world: World) -> None:
+    """A piece that is longer than what is kept is cut."""
+    world.vendor.answers(Arriving(500, (), b"ab", b"x" * 70_000))
+
+    with pytest.raises(VendorFailed) as caught:
+        await world.manager(shop()).stream("shop", GET)
+
+    assert caught.value.response is not None
+    assert b"ab" + b"x" * 65_534 == caught.value.response.body
 
 
 @in_both_colours

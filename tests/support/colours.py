@@ -337,9 +337,11 @@ class Gather:
     def __init__(self, world: World) -> None:
         self._world = world
         self.too_long = world.event()
+        self.at_once = 0
         self.started: list[Started] = []
 
     async def every(self, steps: Any, /, *, at_once: int) -> list[Any]:
+        self.at_once = at_once
         steps = [self._world.awaitable(step) for step in steps]
         results: list[Any] = []
         for number in range(0, len(steps), at_once):

@@ -51,8 +51,7 @@ async def follow(
     """Go on after a first attempt that failed, made by a face itself because all was calm."""
     call.attempts = 1
     call.acted = may_have_acted(error)
-    began = None if call.plan.slow is None else call.started
-    await _record(core, call, permit, _outcome(core, call, began, error))
+    await _record(core, call, permit, health(error))
     return await again(core, call, step, error)
 
 
