@@ -367,20 +367,26 @@ class Calling(ByHand):
         if bulkhead.max_wait is not None:
             wait = min(wait, bulkhead.max_wait)
         try:
-            taken = await core.acquire(
-                plan.bulkhead_key,
-                call,
-                places=bulkhead.max_concurrent,
-                queue=bulkhead.max_waiting,
-                timeout=wait,
-            )
-            if not taken:
-                return None, self._crowded_out(call, bulkhead.max_concurrent)
-            call.hurried = True
-            return await attempt(core, call, step)
-        finally:
+            try:
+                taken = await core.acquire(
+                    plan.bulkhead_key,
+                    call,
+                    places=bulkhead.max_concurrent,
+                    queue=bulkhead.max_waiting,
+                    timeout=wait,
+                )
+                if not taken:
+                    return None, self._crowded_out(call, bulkhead.max_concurrent)
+                call.hurried = True
+                return await attempt(core, call, step)
+            finally:
+                if not call.keeps_place:
+                    core.release(plan.bulkhead_key, call)
+        except BaseException:
+            # An interruption may have come into the line above, and a place has no lease.
             if not call.keeps_place:
                 core.release(plan.bulkhead_key, call)
+            raise
 
     def _crowded_out(self, call: Call, places: int) -> ConnectorError:
         core = self.core
