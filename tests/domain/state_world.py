@@ -10,6 +10,7 @@ from mooring.domain.state import EXACT
 
 if TYPE_CHECKING:
     from mooring.domain.state import Command, State
+    from mooring.errors import ConnectorError
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
@@ -42,6 +43,11 @@ class World:
         self.cells = {
             key: state for key, state in self.cells.items() if state[0] + state[1] > self.now
         }
+
+
+def helpful(error: ConnectorError) -> bool:
+    """Whether an error says what is wrong and what to do, in words of its own."""
+    return bool(error.message) and error.remedy not in (None, "", error.default_remedy)
 
 
 def numbers(value: object) -> list[int]:

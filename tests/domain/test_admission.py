@@ -388,6 +388,22 @@ def test_a_probe_that_is_paused_keeps_its_place() -> None:
     assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
 
 
+def test_only_the_paused_probe_keeps_its_place_longer() -> None:
+    """The leases of other probes end when they would have ended."""
+    config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
+    caller = Caller(gates(config, EASY))
+    _, permit, _ = caller.enter()
+    caller.fail(permit)
+    caller.world.now += 10 * SECOND
+    caller.enter()
+    caller.world.execute(Pause(caller.gates, SECOND))
+    wait, probe, tickets = caller.enter(within=HOUR)
+    caller.world.execute(Pause(caller.gates, 20 * SECOND))
+    _, longer = caller.confirm(tickets, probe)
+    assert (SECOND + 1_000, 20 * SECOND + 1_000) == (wait, longer)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
+
+
 def test_a_probe_that_overslept_has_lost_its_place() -> None:
     """A probe that comes back after its lease does not go: another may have gone in its place."""
     caller = Caller(gates(TRIPS, ONE))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from fractions import Fraction
 from itertools import combinations_with_replacement
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 from mooring.domain.budget import Budget, BudgetRule, RetryBudget
 from mooring.domain.durations import DAY, SECOND
 from mooring.domain.state import SMALL_STEP
-from tests.domain.state_world import NOON, long_lists
+from mooring.errors import ConfigurationError
+from tests.domain.state_world import NOON, helpful, long_lists
 
 budgets = st.builds(
     RetryBudget,
@@ -101,6 +105,47 @@ def test_what_a_period_earned_lasts_for_one_more() -> None:
     soon, late = rule.present(state, NOON + SECOND), rule.present(state, NOON + 2 * SECOND)
     assert rule.retry(soon) is not None
     assert rule.retry(late) is None
+
+
+def test_what_a_period_spent_is_not_left_over() -> None:
+    """A period that used all it had earned, or more, leaves nothing to the next."""
+    rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
+    state = rule.call(rule.present(None, NOON))
+    for _ in range(2):
+        spent = rule.retry(state)
+        assert spent is not None
+        state = spent
+    following = rule.retry(rule.present(state, NOON + SECOND))
+    assert following is not None
+    assert rule.retry(following) is None
+
+
+def test_a_budget_is_kept_for_two_periods() -> None:
+    """A state matters while its period and the next last, and no longer."""
+    rule = BudgetRule(RetryBudget(period=10.0))
+    assert 20 * SECOND == rule.present(None, NOON)[1]
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        *(("ratio", value) for value in (0, -0.1, 1.1, math.nan, True, "0.2", None)),
+        *(("floor", value) for value in (-1, 1.0, True, "3", None, 10**10)),
+        *(("period", value) for value in (0, -1, math.inf, True, "3", None)),
+    ],
+)
+def test_what_cannot_be_configured(path: str, value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+    """A value that makes no sense is refused, and the error names the field."""
+    with pytest.raises(ConfigurationError) as caught:
+        RetryBudget(**{path: value})
+    assert path == caught.value.path
+    assert helpful(caught.value)
+
+
+def test_what_can_be_configured() -> None:
+    """No floor at all is fine, and a period may be a timedelta."""
+    minute: Any = timedelta(minutes=1)
+    assert (0, 60.0) == (RetryBudget(floor=0).floor, RetryBudget(period=minute).period)
 
 
 def test_the_floor_lets_a_quiet_service_retry() -> None:

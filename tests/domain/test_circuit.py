@@ -34,7 +34,7 @@ from mooring.domain.circuit import (
 from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
 from mooring.domain.state import SMALL_STEP
 from mooring.errors import ConfigurationError
-from tests.domain.state_world import NOON, World
+from tests.domain.state_world import NOON, World, helpful
 
 if TYPE_CHECKING:
     from mooring.domain.circuit import Permit
@@ -938,6 +938,7 @@ def test_not_every_state_can_be_set(mode: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         mode_to_force(mode)
     assert "state" == caught.value.path
+    assert helpful(caught.value)
 
 
 def test_a_shadow_never_holds_anybody_back() -> None:
@@ -1042,6 +1043,26 @@ def test_what_cannot_be_configured(path: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreakerConfig(**{path: value})
     assert path == caught.value.path
+    assert helpful(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path, values",
+    [
+        *((name, (1, 1_000)) for name in ("failures", "probes", "quorum")),
+        *((name, (1, 10**9)) for name in ("minimum_calls", "window_calls", "successes")),
+        ("consecutive_failures", (1, 10**9, None)),
+        ("failure_rate", (1, 1e-9, None)),
+        ("slow_call", (1e-6, 3e9, None)),
+        ("open_growth", (1, 1.5, 100)),
+        ("shadow", (True, False)),
+    ],
+)
+def test_what_can_be_configured(path: str, values: tuple[Any, ...]) -> None:
+    """A value at either end of what makes sense is taken as it is."""
+    for value in values:
+        assert value == getattr(CircuitBreakerConfig(**{path: value}), path)
+        CircuitRule(CircuitBreakerConfig(**{path: value}))
 
 
 def test_some_rule_must_open_it() -> None:
@@ -1049,6 +1070,7 @@ def test_some_rule_must_open_it() -> None:
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreakerConfig(failures=None, consecutive_failures=None)
     assert "failures" == caught.value.path
+    assert helpful(caught.value)
     CircuitBreakerConfig(failures=None, consecutive_failures=None, failure_rate=0.5)
     CircuitBreakerConfig(failures=None, consecutive_failures=None, slow_call=1.0)
 

@@ -29,6 +29,7 @@ from mooring.domain.durations import (
 )
 from mooring.domain.state import EXACT
 from mooring.errors import ConfigurationError
+from tests.domain.state_world import helpful
 
 NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1), 1j, [1]]
 
@@ -51,6 +52,7 @@ def test_what_is_no_duration(value: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         seconds(value, "timeout", zero=True)  # type: ignore[arg-type]
     assert "timeout" == caught.value.path
+    assert helpful(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,7 @@ def test_what_is_no_usable_duration(value: float) -> None:
     with pytest.raises(ConfigurationError) as caught:
         seconds(value, "timeout", zero=True)
     assert "timeout" == caught.value.path
+    assert helpful(caught.value)
 
 
 def test_zero_is_usable_only_where_it_is_allowed() -> None:
@@ -93,6 +96,7 @@ def test_what_is_no_count(value: Any) -> None:  # noqa: ANN401 - what the types 
     with pytest.raises(ConfigurationError) as caught:
         count(value, "max_attempts")
     assert "max_attempts" == caught.value.path
+    assert helpful(caught.value)
 
 
 def test_counts_have_bounds() -> None:
@@ -109,6 +113,7 @@ def test_what_is_no_share(value: Any) -> None:  # noqa: ANN401 - what the types 
     with pytest.raises(ConfigurationError) as caught:
         share(value, "failure_rate")
     assert "failure_rate" == caught.value.path
+    assert helpful(caught.value)
 
 
 def test_shares_are_floats() -> None:
@@ -127,6 +132,10 @@ def test_validators_name_their_field() -> None:
         maybe: int | None = attrs.field(default=None, validator=if_given(is_count))
 
     assert Config(wait=90.0, maybe=2) == Config(wait=timedelta(minutes=1.5), maybe=2)
+    seen: list[object] = []
+    field: Any = attrs.fields(Config).most
+    if_given(lambda *arguments: seen.extend(arguments))(Config(), field, 3)
+    assert [Config(), field, 3] == seen
     wrong: dict[str, Any] = {"wait": -1, "most": 0, "part": 2, "maybe": 0}
     for path, value in wrong.items():
         with pytest.raises(ConfigurationError) as caught:

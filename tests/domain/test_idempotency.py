@@ -28,7 +28,7 @@ from mooring.domain.idempotency import (
 )
 from mooring.domain.state import SMALL_STEP
 from mooring.errors import InvalidData
-from tests.domain.state_world import World
+from tests.domain.state_world import World, helpful
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -540,7 +540,9 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     assert not key.world.execute(resolve)
     settled = key.settle(complete(KEY, fence, "late", ttl=TTL))
     assert (False, done, answer) == settled
-    assert (verdict, answer) == (key.claim("ignores").verdict, answer)
+    claimed = key.claim("ignores")
+    assert (verdict, answer) == (claimed.verdict, claimed.answer)
+    assert (0 if done else fence + 2) == claimed.fence
 
 
 def test_a_claim_that_nobody_heard_of_is_withdrawn() -> None:
@@ -611,6 +613,7 @@ def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
     with pytest.raises(InvalidData) as caught:
         checked_key(key)
     assert "idempotency_key" == caught.value.field
+    assert helpful(caught.value)
 
 
 @given(st.text(max_size=300))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mooring.domain.keys import LONGEST, checked_name, state_key
 from mooring.errors import InvalidData
+from tests.domain.state_world import helpful
 
 names = st.one_of(
     st.text(max_size=6),
@@ -72,3 +73,4 @@ def test_other_names_are_refused(name: object) -> None:
     with pytest.raises(InvalidData) as caught:
         checked_name(name, "tenant")
     assert "tenant" == caught.value.field
+    assert helpful(caught.value)

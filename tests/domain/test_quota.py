@@ -185,6 +185,25 @@ def test_a_queued_grant_moves_with_the_clock() -> None:
     assert (Answer.GO, wait) == world.execute(Confirm(gates, tickets, None))
     world.now += wait
     assert (Answer.GO, 0) == world.execute(Confirm(gates, tickets, None))
+    world.now += SECOND
+    assert (Answer.GO, 0) == world.execute(Confirm(gates, tickets, None))
+
+
+def test_a_grant_is_given_back_across_a_step_of_the_clock() -> None:
+    """A ticket from before a step back, or from after it, gives back what it counted for."""
+    rule = RateLimitConfig.per_calendar_day(1).rule
+    world = World()
+    gates = Gates(limits=[rule], limit_keys=["k"])
+    question = Admission(gates, within=0, lease=0, ticketed=True)
+    for _ in range(2):
+        tickets = world.execute(question)[3]
+        world.now -= 3 * DAY
+        world.execute(GiveBack(gates, tickets))
+        tickets = world.execute(question)[3]
+        world.execute(GiveBack(gates, tickets))
+        assert Answer.GO is world.execute(question)[0]
+        assert Answer.LIMITED is world.execute(question)[0]
+        world.now += DAY
 
 
 def test_after_a_step_back_over_midnight_the_new_day_is_whole() -> None:

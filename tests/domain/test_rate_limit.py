@@ -18,7 +18,7 @@ from mooring.domain.quota import CalendarQuota
 from mooring.domain.rate_limit import Calendar, RateLimitConfig, Rule, checked_cost, joint_wait
 from mooring.domain.state import EXACT, State
 from mooring.errors import ConfigurationError, InvalidData
-from tests.domain.state_world import NOON
+from tests.domain.state_world import NOON, helpful
 
 # ruff: noqa: ANN401 - what the types forbid is tried too
 
@@ -50,6 +50,20 @@ def test_a_rate_is_what_was_written(
 ) -> None:
     """The ratio of integers is the one that the numbers were meant to be."""
     assert (expected, burst) == (pace(config), config.burst)
+
+
+def test_every_period_has_its_short_form() -> None:
+    """Per second, minute, hour and day are periods of so many seconds, with a burst or without."""
+    for build, per in (
+        (RateLimitConfig.per_second, 1.0),
+        (RateLimitConfig.per_minute, 60.0),
+        (RateLimitConfig.per_hour, 3_600.0),
+        (RateLimitConfig.per_day, 86_400.0),
+    ):
+        assert RateLimitConfig(7, per) == build(7)
+        assert RateLimitConfig(7, per, 3) == build(7, burst=3)
+        assert (7, 3) == (build(7).burst, build(7, burst=3).burst)
+        assert Fraction(7) / (int(per) * SECOND) == pace(build(7))
 
 
 @given(
@@ -146,7 +160,7 @@ def refused(path: str, *arguments: Any, **fields: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         RateLimitConfig(*arguments, **fields)
     assert path == caught.value.path
-    assert caught.value.remedy
+    assert helpful(caught.value)
 
 
 def test_configurations_compare_by_what_was_written() -> None:
@@ -181,6 +195,7 @@ def test_what_can_never_be_granted(cost: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         config.check_cost(cost)
     assert "cost" == caught.value.field
+    assert helpful(caught.value)
 
 
 def test_a_cost_up_to_the_burst_is_fine() -> None:

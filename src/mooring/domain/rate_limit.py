@@ -79,10 +79,9 @@ def _is_rate(_: object, __: object, value: float | Fraction) -> None:
 
 
 def _whole_period(config: RateLimitConfig) -> int:
-    try:
-        return max(1, int(config.rate))
-    except (TypeError, ValueError, OverflowError):
-        return 1  # The rate is no number, which its validator says next.
+    # Defaults come before validators.
+    _is_rate(config, None, config.rate)
+    return max(1, int(config.rate))
 
 
 def _is_burst(_: object, __: object, value: int) -> None:
