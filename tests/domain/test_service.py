@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.budget import RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig
 from mooring.domain.http import HttpMethod, Request
+from mooring.domain.plan import Plan
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.retry import RetryPolicy
 from mooring.domain.secret import Secret
@@ -24,6 +27,9 @@ from mooring.domain.service import (
     by_name,
 )
 from mooring.errors import ConfigurationError, ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # ruff: noqa: ANN401 - what the types forbid is tried too
 
@@ -252,6 +258,10 @@ def test_everything_may_be_switched_off() -> None:
         ("/rates/{country}", "/rates/DE/full", False),
         ("/{a}/x/{b}", "/1/x/2", True),
         ("/{a}/x/{b}", "/1/y/2", False),
+        ("/Xmas", "/mas", False),
+        ("/mas", "/Xmas", False),
+        ("/{a", "/1", False),
+        ("/a}", "/1", False),
         ("/rates", "https://vat.example/v1/rates?x=1", True),
         ("/rates", "https://vat.example/rates", True),
         ("/rates", "https://vat.example/v2/rates", False),
@@ -309,3 +319,25 @@ def test_a_service_is_found_by_name() -> None:
         with pytest.raises(ConfigurationError, match="vat"):
             by_name({"vat": service}, name)
     assert "INHERIT" == repr(INHERIT)
+
+
+COPIERS: list[Callable[[Any], Any]] = [
+    copy.copy,
+    copy.deepcopy,
+    lambda value: pickle.loads(pickle.dumps(value)),  # noqa: S301 - written just before
+]
+
+
+@pytest.mark.parametrize("copied", COPIERS, ids=["copy", "deepcopy", "pickle"])
+def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> None:
+    """A service, its endpoints and what they inherit are the same after a copy or a pickle."""
+    service = Service(
+        "vat", base_url="https://vat.example", timeout=7, endpoints=Endpoint("rates", timeout=3)
+    )
+    same = copied(service)
+
+    assert INHERIT is copied(INHERIT)
+    assert service == same
+    assert service.endpoints[0] == copied(service.endpoints[0])
+    plan = Plan(same, None, same.endpoints[0])
+    assert (int(3e9), RetryPolicy.default()) == (plan.span, plan.retry)

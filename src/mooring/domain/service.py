@@ -39,6 +39,10 @@ class _Inherit:
     def __repr__(self) -> str:
         return "INHERIT"
 
+    def __reduce__(self) -> str:
+        # Known by identity, so a copy or a pickle of it is itself.
+        return "INHERIT"
+
 
 INHERIT: Final[Any] = _Inherit()
 
