@@ -28,6 +28,7 @@ class Colour(Enum):
     """An enumeration."""
 
     RED = "red"
+    BLUE = "blue"
 
 
 class Word(StrEnum):
@@ -98,6 +99,7 @@ DIFFERENT = [
     "2026-01-01",
     UUID(int=1),
     Colour.RED,
+    Colour.BLUE,
     Word.RED,
     Number.ONE,
     Item("a"),
@@ -119,6 +121,7 @@ def test_what_differs_has_another_fingerprint() -> None:
     "one, other",
     [
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"a": 1, "b": 1}, {"b": 1, "a": 1}),
         ({"a": {"c": 1, "b": 2}}, OrderedDict(a={"b": 2, "c": 1})),
         ([1, 2], (1, 2)),
         (Word.RED, "red"),
@@ -150,6 +153,7 @@ def test_what_cannot_be_compared_is_refused(payload: Any) -> None:
         payload_fingerprint(payload)
 
     assert "payload" == caught.value.field
+    assert type(payload).__name__ in caught.value.message
     assert "JSON" in caught.value.remedy
     assert "hunter2" not in str(caught.value)
 

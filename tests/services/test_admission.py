@@ -69,6 +69,7 @@ async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: s
             await manager.call("vat", GET, timeout=timeout)
         assert START + timedelta(seconds=10) == caught.value.retry_at
         assert not caught.value.by_vendor
+        assert "rate limit is reached" in caught.value.message
 
     world.clock.advance(10)
     await manager.call("vat", GET)
@@ -211,6 +212,7 @@ async def test_a_circuit_opens(world: World) -> None:
         await manager.call("vat", GET)
 
     assert START + timedelta(seconds=30) == caught.value.retry_at
+    assert "has been failing" in caught.value.message
     assert (3, "vat", 0) == (
         len(world.vendor.requests),
         caught.value.service,

@@ -295,6 +295,7 @@ async def test_the_budget_bounds_retries(world: World) -> None:
     assert 13 == len(world.vendor.requests)
     assert VendorFailed is type(errors[0])
     assert RetryBudgetExhausted is type(errors[-2])
+    assert "budget is used up" in errors[-2].message
     assert VendorFailed is type(errors[-2].__cause__)
     assert START + timedelta(seconds=60) == errors[-2].retry_at
 

@@ -384,9 +384,20 @@ async def test_what_is_wrong_is_named(
         assert name == getattr(caught.value, attribute)
         assert caught.value.remedy
         assert caught.value.request_id
+        endpoint = given.get("endpoint")
+        assert (endpoint if isinstance(endpoint, str) else None) == caught.value.operation
         assert (service if isinstance(service, str) else None) == caught.value.service
 
     assert ([], []) == (world.events, world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_wrong_call_keeps_its_id(world: World) -> None:
+    """An error before the call began carries the correlation id that was given."""
+    with pytest.raises(ConfigurationError) as caught:
+        await world.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
+
+    assert "mine" == caught.value.request_id
 
 
 @pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
@@ -748,6 +759,8 @@ async def test_what_a_success_tells(world: World) -> None:
     await manager.call("vat", GET, tenant="acme")
 
     assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == told(world.events)
+    finished: Any = world.events[-1]
+    assert (False, False, False) == (finished.fallback, finished.cancelled, finished.replayed)
     assert {("vat", "acme", "id-1", START)} == {
         (event.service, event.tenant, event.request_id, event.at) for event in world.events
     }

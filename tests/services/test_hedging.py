@@ -60,6 +60,9 @@ async def test_the_first_good_answer_wins(world: World) -> None:
     gate.open()
 
     assert (b"", 2) == (response.body, len(world.vendor.requests))
+    assert 0.1 == world.gather.stagger
+    assert {"id-1"} == {event.request_id for event in world.events}
+    assert [30.0, 30.0] == [sent.timeouts.total for sent in world.vendor.requests]
     assert 2 == world.events[-1].attempts  # type: ignore[attr-defined]
 
 
@@ -152,10 +155,14 @@ async def test_a_pause_asked_of_an_extra_is_kept(world: World) -> None:
 async def test_hedged_calls_are_retried(world: World) -> None:
     """An attempt that failed with all its extras is followed by another."""
     world.vendor.answers(503, 503)
+    manager = world.watched(vat(retry=RetryPolicy(3, 0)))
 
-    response = await world.manager(vat(retry=RetryPolicy(2, 0))).call("vat", GET)
-
-    assert (200, 3) == (response.status, len(world.vendor.requests))
+    assert 200 == (await manager.call("vat", GET)).status
+    assert 3 == world.events[-1].attempts == len(world.vendor.requests)  # type: ignore[attr-defined]
+    world.vendor.otherwise = 503
+    with pytest.raises(VendorFailed) as caught:
+        await manager.call("vat", GET)
+    assert 6 == caught.value.attempts
 
 
 @in_both_colours

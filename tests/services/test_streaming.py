@@ -61,6 +61,7 @@ async def half_open(world: World, manager: Face) -> None:
 async def state(manager: Face) -> tuple[CircuitState, int, int]:
     """What the circuit counts."""
     told = await manager.circuit_state("shop")
+    assert 0 == told.slow_calls
     return told.state, told.failures, told.probes_under_way
 
 
@@ -172,10 +173,25 @@ async def test_a_body_that_stalls_is_a_failure(world: World, late: bool) -> None
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET)
-    with pytest.raises(DeadlineExceeded if late else AttemptTimeout):
+    with pytest.raises(DeadlineExceeded if late else AttemptTimeout) as caught:
         await stream.read()
 
+    assert late == isinstance(caught.value.__cause__, AttemptTimeout)
     assert CircuitState.OPEN is (await state(manager))[0]
+
+
+@in_both_colours
+async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
+    """An error of ours that tells nothing of the vendor is not held against it."""
+    world.vendor.answers(Arriving(200, (), InvalidData("no chunk")))
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+
+    stream = await manager.stream("shop", GET)
+    with pytest.raises(InvalidData):
+        await stream.read()
+
+    assert (CircuitState.CLOSED, 0, 0) == await state(manager)
+    assert 0 == (await manager.circuit_state("shop")).calls
 
 
 @pytest.mark.parametrize(

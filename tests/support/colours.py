@@ -67,11 +67,12 @@ def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
 class Clock:
     """Time that moves only when somebody sleeps, or the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, began: int) -> None:
+        self._began = began
         self._now = 0
 
     def nanoseconds(self) -> int:
-        return self._now
+        return self._began + self._now
 
     def utc(self) -> datetime:
         return START + timedelta(microseconds=self._now / 1000)
@@ -338,6 +339,7 @@ class Gather:
         self._world = world
         self.too_long = world.event()
         self.at_once = 0
+        self.stagger = 0.0
         self.started: list[Started] = []
 
     async def every(self, steps: Any, /, *, at_once: int) -> list[Any]:
@@ -351,6 +353,7 @@ class Gather:
 
     async def first(self, steps: Any, /, *, stagger: float, good: Callable[[Any], bool]) -> Any:
         started = self.started = []
+        self.stagger = stagger
         try:
             for step in steps:
                 self.too_long.clear()
@@ -440,7 +443,8 @@ class World:
     def __init__(self, colour: str) -> None:
         self.colour = colour
         self.is_awaited = colour != PLAIN
-        self.clock = Clock()
+        # A clock may begin anywhere, zero included.
+        self.clock = Clock(0 if colour == DISTANT else 10**12)
         self.chance = Chance()
         self.store = Store(self)
         self.vendor = Vendor(self)

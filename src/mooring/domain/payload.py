@@ -16,16 +16,14 @@ def payload_fingerprint(payload: object) -> bytes:
     import hashlib  # noqa: PLC0415 - loads a C library that most programs never need
 
     try:
-        text = json.dumps(
-            _plain(payload), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-        )
+        text = json.dumps(_plain(payload))
     except (TypeError, ValueError, RecursionError):
         raise InvalidData(
             f"A payload of type {type(payload).__name__} cannot be compared with a later one.",
             field="payload",
             remedy="Give the payload as bytes, or as what JSON can hold.",
         ) from None
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _plain(value: object) -> object:
