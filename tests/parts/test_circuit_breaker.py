@@ -417,4 +417,27 @@ def test_an_interruption_anywhere_leaves_no_lease(
     under_way = [breaker.state().probes_under_way for breaker in interruptions(use, end)]
 
     assert [0] * len(under_way) == under_way
-    assert len(under_way) > 50
+    assert len(under_way) > 25
+
+
+@pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
+def test_refuses_what_is_no_exception(wrong: object) -> None:
+    """What `ignore` cannot mean is refused when the part is made."""
+    options: Any = {"ignore": wrong}
+    with pytest.raises(ConfigurationError) as caught:
+        CircuitBreaker(**options)
+
+    assert "ignore" == caught.value.path
+    assert "exception type" in caught.value.remedy
+
+
+@pytest.mark.parametrize("ignore", [Broken, (Broken,), [Broken], {Broken, OSError}])
+def test_takes_one_type_to_ignore_or_several(ignore: object) -> None:
+    """What may be ignored is one type of exception, or any series of them."""
+    options: Any = {"ignore": ignore}
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), **options)
+    for _ in range(2):
+        with pytest.raises(Broken):
+            breaker.call(fail)
+
+    assert CircuitState.CLOSED is breaker.state().state

@@ -679,4 +679,30 @@ def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> No
         assert begun <= len(shop.effects) <= 1
 
     assert {"done", "unknown", "replayed"} >= set(outcomes) >= {"done", "unknown"}
-    assert len(outcomes) > 100
+    assert len(outcomes) > 50
+
+
+@pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
+def test_refuses_what_is_no_exception(wrong: object) -> None:
+    """What `nothing_done` cannot mean is refused when the part is made."""
+    options: Any = {"nothing_done": wrong}
+    with pytest.raises(ConfigurationError) as caught:
+        Idempotency(**options)
+
+    assert "nothing_done" == caught.value.path
+    assert "exception type" in caught.value.remedy
+
+
+async def translate(_: object) -> object:
+    """Never awaited."""
+
+
+@pytest.mark.parametrize("field", ["encode", "decode"])
+@pytest.mark.parametrize("wrong", [5, None, translate])
+def test_refuses_what_cannot_translate_an_answer(field: str, wrong: object) -> None:
+    """What is no plain function is refused when the part is made, by the field's name."""
+    options: Any = {field: wrong}
+    with pytest.raises(ConfigurationError) as caught:
+        Idempotency(**options)
+
+    assert field == caught.value.path

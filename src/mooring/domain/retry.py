@@ -104,6 +104,21 @@ def _is_error(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Exception)
 
 
+def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:  # noqa: ANN401 - not yet known
+    """One type of exception or several, as a tuple."""
+    try:
+        kinds = (value,) if isinstance(value, type) else tuple(value)
+    except TypeError:
+        kinds = (value,)
+    if not all(map(_is_error, kinds)):
+        raise ConfigurationError(
+            "this does not say which exceptions are meant.",
+            path=field,
+            remedy="Give an exception type, or several.",
+        )
+    return kinds
+
+
 def _is_delay(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     seconds(value, attribute.name, zero=True)
 

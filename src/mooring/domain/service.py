@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -12,10 +11,10 @@ from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.budget import RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig
 from mooring.domain.durations import count, if_given, is_count, is_seconds, plain, seconds
+from mooring.domain.functions import check_callable, check_plain
 from mooring.domain.headers import Headers, as_headers
 from mooring.domain.http import HttpMethod, validate_base_url
 from mooring.domain.keys import checked_name
-from mooring.domain.names import name_of
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.retry import RetryPolicy
 from mooring.domain.urls import is_absolute
@@ -77,21 +76,11 @@ def _is_one_of(*kinds: type) -> Validator:
 
 
 def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not callable(value):
-        raise ConfigurationError(
-            f"a {type(value).__name__} cannot be called.",
-            path=attribute.name,
-            remedy="Give a function.",
-        )
+    check_callable(value, attribute.name)
 
 
 def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if iscoroutinefunction(value):
-        raise ConfigurationError(
-            f"{name_of(value)} is asynchronous, and is never awaited.",
-            path=attribute.name,
-            remedy="Give a plain function: it decides, and waits for nothing.",
-        )
+    check_plain(value, attribute.name)
 
 
 def _all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one, or several, of anything
@@ -318,7 +307,7 @@ class Service:
     )
     classify: Classify | None = attrs.field(
         default=None,
-        validator=if_given(attrs.validators.and_(_is_callable, _is_plain)),
+        validator=if_given(_is_plain),
         kw_only=True,
     )
     idempotency_header: str | None = attrs.field(

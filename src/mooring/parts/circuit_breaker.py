@@ -9,6 +9,7 @@ from mooring.domain.admission import Answer, ReadCircuit, Report, SetCircuit
 from mooring.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from mooring.domain.events import CircuitChanged
 from mooring.domain.health import health
+from mooring.domain.retry import error_types
 from mooring.domain.service import Service
 from mooring.errors import StorageUnavailable
 from mooring.parts.guard import Guard
@@ -62,7 +63,7 @@ class CircuitBreaker(Guard[Entered]):
         name: str = "circuit",
         storage: StateStorage | AsyncStateStorage | None = None,
         timeout: float | timedelta = 30.0,
-        ignore: type[Exception] | tuple[type[Exception], ...] = (),
+        ignore: type[Exception] | Iterable[type[Exception]] = (),
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
     ) -> None:
@@ -70,7 +71,7 @@ class CircuitBreaker(Guard[Entered]):
             name, circuit=config or CircuitBreakerConfig(), retry=None, timeout=timeout
         )
         super().__init__(service, storage=storage, observers=observers, clock=clock)
-        self._ignore = ignore
+        self._ignore = error_types(ignore, "ignore")
         self._timed = self._plan.slow is not None
         self._question = self._plan.question
         self._rule = cast("CircuitRule", self._plan.gates.circuit)

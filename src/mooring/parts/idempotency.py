@@ -10,8 +10,10 @@ import attrs
 
 from mooring._bridge import is_async, run_now, step_later, step_now, value_of
 from mooring.domain.durations import micros, seconds
+from mooring.domain.functions import check_plain
 from mooring.domain.idempotency import Resolve, checked_key
 from mooring.domain.payload import payload_fingerprint
+from mooring.domain.retry import error_types
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
 from mooring.parts.base import Part, decorated
@@ -67,7 +69,7 @@ class Idempotency(Part):
         ttl: float | timedelta = 86_400.0,
         timeout: float | timedelta = 30.0,
         remembered: float | timedelta = 0.0,
-        nothing_done: type[Exception] | tuple[type[Exception], ...] = (),
+        nothing_done: type[Exception] | Iterable[type[Exception]] = (),
         encode: Callable[[Any], Any] = copy.deepcopy,
         decode: Callable[[Any], Any] = copy.deepcopy,
         observers: Iterable[Observer] = (),
@@ -85,7 +87,9 @@ class Idempotency(Part):
             async_sleeper=async_sleeper,
         )
         self._remembered = seconds(remembered, "remembered", zero=True)
-        self._nothing_done = nothing_done if isinstance(nothing_done, tuple) else (nothing_done,)
+        self._nothing_done = error_types(nothing_done, "nothing_done")
+        check_plain(encode, "encode")
+        check_plain(decode, "decode")
         self._encode = encode
         self._decode = decode
 
