@@ -37,11 +37,10 @@ from mooring._bridge import (
     settle_now,
     step_later,
     step_now,
-    value_of,
     with_signature_of,
 )
 from mooring.domain.plan import Plan
-from mooring.services.call import Call
+from mooring.services.call import Call, value_of
 from mooring.services.calling import Calling
 
 
@@ -423,7 +422,7 @@ def test_an_error_does_not_hold_itself() -> None:
         return Noticed()
 
     uses: list[Callable[[], Any]] = [
-        lambda: value_of(stepped(step_now(fail))),
+        lambda: value_of(run_now(step_now(fail)(under_way()))),  # type: ignore[arg-type]
         guarded(fail, foreign),
         lambda: run_now(guarded_later(lift(fail), foreign)()),
     ]

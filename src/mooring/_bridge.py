@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, ConnectorError
+from mooring.services.call import signatures
 
 if TYPE_CHECKING:
     from mooring.domain.http import Headers
@@ -235,9 +236,11 @@ def step_now(function: Callable[[], Any]) -> AttemptStep:
 
     async def step(call: Call) -> Ending:
         call.leave()
+        begun = next(signatures)
         try:
             value = function()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
+            call.disprove(error, begun)
             return None, error
         return value if value is None else refuse_awaitable(value), None
 
@@ -249,11 +252,13 @@ def step_later(function: Callable[[], Any]) -> AttemptStep:
 
     async def step(call: Call) -> Ending:
         call.leave()
+        begun = next(signatures)
         try:
             pending = function()
             if can_be_awaited(pending):
                 return await pending, None
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
+            call.disprove(error, begun)
             return None, error
         # It has run, so this is no refusal: what it did is done.
         raise not_awaitable(function)
@@ -268,18 +273,6 @@ def not_awaitable(function: object) -> ConfigurationError:
         path="function",
         remedy="Give an `async def`, or use the synchronous face for plain functions.",
     )
-
-
-def value_of(ending: Ending) -> Any:  # noqa: ANN401 - what a user's function returned
-    """The value of an ending, or its error raised: outside any coroutine, so that all can pass."""
-    value, error = ending
-    if error is None:
-        return value
-    try:
-        raise error
-    finally:
-        # Else the traceback holds this frame, and the frame the error.
-        del error, ending
 
 
 def gathered_now(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:

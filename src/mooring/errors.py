@@ -72,6 +72,7 @@ class ConnectorError(Exception):
 
     retryable: bool = False
     replayed: bool = False
+    _signature: int = 0
     default_remedy: ClassVar[str] = "See the cause of this error."
 
     def __init__(

@@ -16,10 +16,10 @@ from mooring._bridge import (
     run_now,
     step_later,
     step_now,
-    value_of,
 )
 from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, ConnectorError
+from mooring.services.call import value_of
 from mooring.services.calling import Calling
 from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
 from mooring.wiring import Ports, awaited_core, plain_core
@@ -205,7 +205,11 @@ class ConnectorManager:
         except BaseException:
             flows.give_back(plan, permit)
             raise
-        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+        try:
+            return value_of(ending)  # type: ignore[no-any-return]  # the function's
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del ending
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -402,7 +406,11 @@ class AsyncConnectorManager:
         except BaseException:
             flows.give_back(plan, permit)
             raise
-        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+        try:
+            return value_of(ending)  # type: ignore[no-any-return]  # the function's
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del ending
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None

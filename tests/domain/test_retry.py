@@ -176,7 +176,7 @@ def test_max_attempts_is_all_attempts() -> None:
 
 
 @pytest.mark.parametrize(
-    "error, again",
+    "error, unsent",
     [
         (UNSENT, True),
         (ConnectionFailed("cut off"), False),
@@ -186,13 +186,15 @@ def test_max_attempts_is_all_attempts() -> None:
         (OSError(), False),
     ],
 )
-def test_repeats_what_provably_never_left(error: Exception, again: bool) -> None:  # noqa: FBT001 - a case
-    """What is not repeatable is tried again only if it provably never left."""
-    decision = asked(RetryPolicy(), error, repeatable=False)
+def test_tells_what_provably_never_left(error: Exception, unsent: bool) -> None:  # noqa: FBT001 - a case
+    """Only the error of a connection can prove that nothing was sent."""
+    assert unsent == is_unsent(error)
 
-    assert again == isinstance(decision, Again) == is_unsent(error)
-    assert again or decision == Stop("unsafe")
-    assert isinstance(asked(RetryPolicy(), error), Again)
+
+def test_what_must_not_be_repeated_is_not() -> None:
+    """What is not repeatable is not tried again, and what is, is."""
+    assert Stop("unsafe") == asked(RetryPolicy(), UNSENT, repeatable=False)
+    assert isinstance(asked(RetryPolicy(), UNSENT), Again)
 
 
 def test_retry_after_is_never_undercut() -> None:

@@ -166,7 +166,7 @@ class RetryPolicy:
     @classmethod
     def conservative(cls) -> RetryPolicy:
         """Two attempts, two seconds apart: for vendors that are easily upset."""
-        return cls(max_attempts=2, base_delay=2.0, max_delay=30.0)
+        return cls(max_attempts=2, base_delay=2.0)
 
     @classmethod
     def none(cls) -> RetryPolicy:
@@ -219,7 +219,7 @@ def decide(
     """
     if not policy.retries(error):
         return Stop("final", retry_after)
-    if not repeatable and not is_unsent(error):
+    if not repeatable:
         return Stop("unsafe", retry_after)
     if attempt >= policy.max_attempts:
         return Stop("attempts", retry_after)

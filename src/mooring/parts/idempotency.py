@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import attrs
 
-from mooring._bridge import is_async, run_now, step_later, step_now, value_of
+from mooring._bridge import is_async, run_now, step_later, step_now
 from mooring.domain.durations import micros, seconds
 from mooring.domain.functions import check_plain
 from mooring.domain.idempotency import Resolve, checked_key
@@ -18,6 +18,7 @@ from mooring.domain.service import Service
 from mooring.errors import ConnectorError
 from mooring.parts.base import Part, decorated
 from mooring.services.attempts import attempt
+from mooring.services.call import value_of
 from mooring.services.idempotency import Once, act_once
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from mooring._bridge import is_async, refuse_awaitable, run_now, step_later, step_now, value_of
+from mooring._bridge import is_async, refuse_awaitable, run_now, step_later, step_now
 from mooring.domain.events import RetryScheduled
 from mooring.domain.retry import Again, RetryPolicy, decide
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
 from mooring.parts.base import CENTURY, Part, decorated
 from mooring.services.attempts import attempt, follow
-from mooring.services.call import Call
+from mooring.services.call import Call, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,7 +88,11 @@ class RetryHandler(Part):
             ending = run_now(follow(core, call, None, error, step))
         else:
             return value if value is None else refuse_awaitable(value)
-        return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
+        try:
+            return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del call, ending
 
     def _call_now(self, function: Callable[[], R]) -> R:
         core = self._now

@@ -15,7 +15,7 @@ from mooring.domain.admission import GO, Answer, Pause, Report
 from mooring.domain.circuit import CircuitState, Outcome
 from mooring.domain.durations import SECOND, micros
 from mooring.domain.events import AttemptFinished, CircuitChanged, RetryScheduled, VendorPaused
-from mooring.domain.health import health, may_have_acted
+from mooring.domain.health import health
 from mooring.domain.plan import MARGIN, ONCE
 from mooring.domain.retry import Again
 from mooring.errors import AttemptTimeout, ConnectorError, StorageUnavailable
@@ -50,7 +50,8 @@ async def follow(
 ) -> Ending:
     """Go on after a first attempt that failed, made by a face itself because all was calm."""
     call.attempts = 1
-    call.acted = may_have_acted(error)
+    call.disprove(error)
+    call.acted = not call.disproved
     await _record(core, call, permit, health(error))
     return await again(core, call, step, error)
 
@@ -71,7 +72,7 @@ async def again(core: Core, call: Call, step: AttemptStep, error: Exception) -> 
                 policy,
                 error,
                 attempt=tries,
-                repeatable=call.repeatable,
+                repeatable=call.repeatable or call.unsent,
                 retry_after=_asked_for(core, call, error),
                 remaining=call.remaining(core) / 1e9,
                 previous=pause,
@@ -148,7 +149,8 @@ async def once(
                     permit = admitted[2]
             except BaseException as refusal:  # noqa: BLE001 - raised again, if it is none
                 return _refused(core, call, admitted, refusal)
-        acted, call.pause, call.opened = call.acted, None, 0
+        acted, attempts, call.pause, call.opened = call.acted, call.attempts, None, 0
+        call.disproved = call.unsent = False
         began = core.nanoseconds() if plan.slow is not None or core.observers else None
         value, error = await step(call)
         if error is None and call.keeps_permit:
@@ -166,7 +168,7 @@ async def once(
         if permit is not None or call.token:
             _let_go(core, call, permit, outcome)
     if error is not None:
-        call.acted = acted or (call.acted and may_have_acted(error))
+        call.fail(left=call.attempts > attempts, before=acted)
     if call.pause is not None and plan.gates.limits:
         await _keep_pause(core, call, call.pause)
     return value, error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, Final
 
 from mooring.domain.circuit import Outcome
 from mooring.domain.events import CallFinished
+from mooring.domain.health import may_have_acted
+from mooring.domain.retry import is_unsent
 from mooring.errors import ConnectorError, DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -13,7 +16,12 @@ if TYPE_CHECKING:
 
     from mooring.domain.circuit import Permit
     from mooring.domain.plan import Plan
+    from mooring.services.attempts import Ending
     from mooring.services.core import Core
+
+
+signatures: Final = itertools.count(1)
+"""Numbers in the order in which errors are signed."""
 
 
 class Call:
@@ -28,6 +36,7 @@ class Call:
         repeatable: whether doing it twice does what doing it once does.
         claim: key and fence of its idempotency claim.
         acted: some attempt may have been processed, and no answer says that it was not.
+        disproved, unsent: the last attempt certainly did nothing; it certainly never left.
         pause: seconds that the vendor asked everybody to wait.
         renewed: the credential was renewed after a refusal, so the same attempt is due again.
         refused: an attempt was not let out.
@@ -40,6 +49,8 @@ class Call:
     """
 
     acted = False
+    disproved = False
+    unsent = False
     attempts = 0
     claim: tuple[str, int] | None = None
     hurried = False
@@ -71,6 +82,23 @@ class Call:
         """An attempt leaves for the vendor: from here on it may be processed."""
         self.attempts += 1
         self.acted = True
+
+    def disprove(self, error: Exception, since: int | None = None) -> None:
+        """Take an error's word for what it proves of this attempt.
+
+        Through a user's function the error of another call may come here, which tells only of that
+        call: then `since` is a signature from before the function began, and an error that has
+        been signed after it proves nothing.
+        """
+        own = since is None or getattr(error, "_signature", 0) <= since
+        self.disproved = own and not may_have_acted(error)
+        self.unsent = own and is_unsent(error)
+
+    def fail(self, *, left: bool, before: bool) -> None:
+        """Remember what an attempt that failed proves: one that never left did nothing."""
+        if not left:
+            self.disproved = self.unsent = True
+        self.acted = before or not self.disproved
 
     def remaining(self, core: Core) -> int:
         """Nanoseconds until the deadline; negative past it."""
@@ -104,6 +132,7 @@ class Call:
 
     def sign(self, core: Core, error: ConnectorError) -> None:
         """Write on an error which call it ended."""
+        error._signature = next(signatures)  # noqa: SLF001 - no part of what an error says
         error.service = error.service or self.plan.service.name
         error.operation = error.operation or self.plan.operation
         error.attempts = error.attempts or self.attempts
@@ -131,3 +160,15 @@ class Call:
             fallback=fallback,
             cancelled=cancelled,
         )
+
+
+def value_of(ending: Ending) -> Any:  # noqa: ANN401 - what a user's function returned
+    """The value of an ending, or its error raised: outside any coroutine, so that all can pass."""
+    value, error = ending
+    if error is None:
+        return value
+    try:
+        raise error
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del error, ending

@@ -21,6 +21,7 @@ from mooring.domain.idempotency import checked_key
 from mooring.domain.keys import checked_name
 from mooring.domain.payload import payload_fingerprint
 from mooring.domain.result import Result
+from mooring.domain.service import by_name
 from mooring.errors import (
     BulkheadFull,
     ConfigurationError,
@@ -32,7 +33,7 @@ from mooring.errors import (
 )
 from mooring.services.attempts import again, attempt, follow, once
 from mooring.services.by_hand import ByHand
-from mooring.services.call import Call
+from mooring.services.call import Call, value_of
 from mooring.services.exchange import Exchange
 from mooring.services.hedging import Hedged
 from mooring.services.idempotency import Once, act_once
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mooring.domain.admission import Admitted
     from mooring.domain.circuit import Permit
     from mooring.domain.plan import Plan
+    from mooring.domain.service import Fallback
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.streaming import Stream
 
@@ -93,9 +95,9 @@ class Calling(ByHand):
         try:
             once, step = self._exchange(call, request, idempotency_key)
         except ConnectorError as error:
-            self._ended(call, error)
+            self._ended(call, None, error)
             raise
-        return await self._finish(call, once, step)  # type: ignore[no-any-return]  # a Response
+        return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
 
     async def call_many(
         self,
@@ -112,8 +114,13 @@ class Calling(ByHand):
 
         Each has its own result, in the order of the requests; none raises for another.
         """
-        requests = list(requests)
-        keys = [_NOTHING] * len(requests) if idempotency_keys is None else list(idempotency_keys)
+        by_name(self.plans.services, service)
+        requests = _listed(requests, "requests")
+        keys = (
+            [_NOTHING] * len(requests)
+            if idempotency_keys is None
+            else _listed(idempotency_keys, "idempotency_keys")
+        )
         if len(keys) != len(requests):
             raise InvalidData(
                 f"There are {len(requests)} requests and {len(keys)} idempotency keys.",
@@ -165,10 +172,10 @@ class Calling(ByHand):
             call.repeatable = _is_repeatable(call.plan, request)
             streaming = Streaming(self.core, call, request)
         except ConnectorError as error:
-            self._ended(call, error)
+            self._ended(call, None, error)
             raise
         try:
-            stream: Stream = await self._finish(call, None, streaming)
+            stream: Stream = value_of(await self._finish(call, None, streaming))
             stream.told = True
         except BaseException:
             streaming.let_go()
@@ -197,12 +204,8 @@ class Calling(ByHand):
                 code = payload_fingerprint(payload)
                 single = self._once(call, idempotency_key, code)
             except ConnectorError as error:
-                self._ended(call, error)
-                return None, error
-        try:
-            return await self._finish(call, single, step), None
-        except Exception as error:  # noqa: BLE001 - carried to the face as a value
-            return None, error
+                return self._ended(call, None, error)
+        return await self._finish(call, single, step)
 
     async def go_on(self, plan: Plan, began: int, admitted: Admitted, step: AttemptStep) -> Ending:
         """Go on with an easy call whose admission was asked for by its face, and is not calm."""
@@ -313,7 +316,7 @@ class Calling(ByHand):
             lookup=f"the operation of key {key!r} at {service.name}",
         )
 
-    async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Any:  # noqa: ANN401 - what the call gives
+    async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
         """Everything between the plan and the answer, and what is told of it."""
         core, plan = self.core, call.plan
         try:
@@ -324,38 +327,40 @@ class Calling(ByHand):
                     value, error = await act_once(
                         core, call, once, lambda: self._in_place(call, step)
                     )
-            except Exception as failure:  # noqa: BLE001 - told of, and raised again below
+            except Exception as failure:  # noqa: BLE001 - carried to the face as a value
                 value, error = None, failure
+            fallback = None if call.keeps_permit or error is None else plan.fallback
+            if fallback is None or not isinstance(error, ConnectorError):
+                return self._ended(call, value, error)
+            if isinstance(error, _NOT_MASKED):
+                return self._ended(call, value, error)
+            return await self._fallen_back(call, fallback, error)
         except BaseException:
             if core.observers:
                 core.tell(call.finished(core, None, cancelled=True))
             raise
-        if error is None:
-            if core.observers and not call.keeps_permit:
-                core.tell(call.finished(core, None))
-            return value
-        try:
-            if (
-                plan.fallback is None
-                or call.keeps_permit
-                or not isinstance(error, ConnectorError)
-                or isinstance(error, _NOT_MASKED)
-            ):
-                self._ended(call, error)
-                raise error
-            self._ended(call, error, fallback=True)
-            return await core.settle(plan.fallback(error))
-        finally:
-            # Else the traceback holds this frame, and the frame the error.
-            del error
 
-    def _ended(self, call: Call, error: Exception, *, fallback: bool = False) -> None:
-        """Sign the error that a call ended with, and tell of the end."""
+    async def _fallen_back(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
+        """What there is to fall back to; if that breaks too, the first error is its context."""
+        core = self.core
+        call.sign(core, error)
+        try:
+            value = await core.settle(fallback(error))
+        except Exception as broken:  # noqa: BLE001 - carried to the face as a value
+            broken.__context__ = broken.__context__ or error
+            return self._ended(call, None, broken)
+        if core.observers:
+            core.tell(call.finished(core, error, fallback=True))
+        return value, None
+
+    def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:  # noqa: ANN401 - the call's
+        """Sign the error that a call ended with, if any, and tell of the end."""
         core = self.core
         if isinstance(error, ConnectorError):
             call.sign(core, error)
-        if core.observers:
-            core.tell(call.finished(core, error, fallback=fallback))
+        if core.observers and not (error is None and call.keeps_permit):
+            core.tell(call.finished(core, error))
+        return value, error
 
     async def _in_place(self, call: Call, step: AttemptStep) -> Ending:
         """The attempts, in a place of the bulkhead where there is one."""
@@ -419,4 +424,18 @@ def _replay(value: object) -> Response:
     raise InvalidData(
         f"a {type(value).__name__} was stored as the answer of this key, not a Response.",
         remedy="Settle the key of a request with a Response.",
+    )
+
+
+def _listed(items: Any, field: str) -> list[Any]:  # noqa: ANN401 - not yet checked
+    """The items of a batch; one text is not many."""
+    try:
+        if not isinstance(items, (str, bytes)):
+            return list(items)
+    except TypeError:
+        pass
+    raise InvalidData(
+        f"A {type(items).__name__} is not a sequence of {field.replace('_', ' ')}.",
+        field=field,
+        remedy="Give a list.",
     )

@@ -8,6 +8,7 @@ from mooring.domain import auth
 from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.classify import classify
 from mooring.domain.events import CredentialRefreshed
+from mooring.domain.health import REFUSED
 from mooring.domain.http import Request, Response, join_url
 from mooring.domain.names import name_of
 from mooring.domain.plan import with_idempotency_key
@@ -71,9 +72,7 @@ class Exchange:
                 response = await self._core.settle(transform(response))
                 if not isinstance(response, Response):
                     raise _no_result(transform, response, "response_transforms")
-            return self.judge(call, response)
-        except AuthenticationFailed as error:
-            return None, await self._renew(call, error)
+            return await self.judged(call, response)
         except ConnectorError as error:
             return None, error
 
@@ -81,7 +80,11 @@ class Exchange:
         """The answer, whatever its status."""
         request, url, timeouts = await self.prepare(call)
         call.leave()
-        response = await self._core.send(request, url, timeouts)
+        try:
+            response = await self._core.send(request, url, timeouts)
+        except ConnectorError as error:
+            call.disprove(error)
+            raise
         call.status = response.status
         return response
 
@@ -105,28 +108,35 @@ class Exchange:
             raise call.out_of_time()
         return request, url, plan.timeouts.within(remaining)
 
-    def judge(self, call: Call, response: Response) -> Ending:
-        """What the answer means, and whether the vendor asked for a pause."""
+    async def judged(self, call: Call, response: Response) -> Ending:
+        """What the answer means, after a refused credential has been renewed."""
+        error = self._judge(call, response)
+        if isinstance(error, AuthenticationFailed):
+            error = await self._renew(call, error)
+        return (response, None) if error is None else (None, error)
+
+    def _judge(self, call: Call, response: Response) -> ConnectorError | None:
+        """The error that an answer stands for, and whether the vendor asked for a pause."""
         plan = call.plan
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
             error = classify(response)
         if error is None:
             call.pause = self.spent(call, response.headers)
-            return response, None
+            return None
         if not isinstance(error, ConnectorError):
             raise ConfigurationError(
                 f"{name_of(plan.classify)} returned a {type(error).__name__}.",
                 path="classify",
                 remedy="Return one of mooring's errors, or None.",
             )
+        # An answer that says no proves that nothing was done; no other error of a hook's does.
+        call.disproved = isinstance(error, (*REFUSED, RateLimitExceeded))
         now = self._core.utc()
         call.pause = retry_after(response.headers, now)
         if call.pause is None and isinstance(error, RateLimitExceeded):
             call.pause = _reset(response.headers, self._core)
-        if isinstance(error, AuthenticationFailed):
-            raise error
-        return None, error
+        return error
 
     def spent(self, call: Call, headers: Headers) -> float | None:
         """How long to pause after a success that used up what the vendor allows."""

@@ -11,7 +11,7 @@ from mooring.domain.circuit import Outcome
 from mooring.domain.classify import is_success
 from mooring.domain.health import health
 from mooring.domain.http import Response
-from mooring.errors import AttemptTimeout, AuthenticationFailed, ConnectorError
+from mooring.errors import AttemptTimeout, ConnectorError
 from mooring.services.exchange import Exchange
 from mooring.services.foreign import http_broke
 
@@ -55,10 +55,10 @@ class Streaming(Exchange):
                 incoming = None
                 return self._opened, None
             body = await _some(incoming)
-            return self.judge(call, Response(incoming.status, incoming.headers, body, url=url))
-        except AuthenticationFailed as error:
-            return None, await self._renew(call, error)
+            response = Response(incoming.status, incoming.headers, body, url=url)
+            return await self.judged(call, response)
         except ConnectorError as error:
+            call.disprove(error)
             return None, error
         finally:
             if incoming is not None:
