@@ -110,11 +110,14 @@ def test_its_methods_are_documented(name: str) -> None:
 def test_one_export_loads_only_its_own_needs() -> None:
     """Catching an error costs the errors, not the managers."""
     code = (
-        "import sys; from mooring import ConnectorError; "
+        "import sys; sys.path[:] = sys.argv[1:]; from mooring import ConnectorError; "
         "print([name for name in sys.modules if name.startswith('mooring.')])"
     )
     told = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, check=True, text=True
+        [sys.executable, "-I", "-S", "-c", code, *filter(None, sys.path)],
+        capture_output=True,
+        check=True,
+        text=True,
     ).stdout
 
     assert "['mooring.errors']" == told.strip()

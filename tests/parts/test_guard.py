@@ -3,10 +3,12 @@
 # ruff: noqa: D102 - what is called says enough
 
 import functools
+import gc
 import inspect
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from mooring import (
     ConfigurationError,
     RateLimitConfig,
     RateLimiter,
+    RetryHandler,
 )
 from tests.parts.world import (
     PLAIN,
@@ -271,6 +274,34 @@ def test_an_entry_is_used_once(make: Callable[[], Any]) -> None:
     for use in (entry.__enter__, lambda: run(enter())):
         with pytest.raises(ConfigurationError, match="has been used"):
             use()
+
+
+@EVERY_USE
+@pytest.mark.parametrize("make", [*MAKERS, RetryHandler], ids=[*NAMES, "retry"])
+def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..., Any]) -> None:
+    """When nobody holds an error any more, it is gone, with no help of the collector."""
+    part = make()
+    if not hasattr(part, "guard") and use not in {called, decorated}:
+        use = called
+
+    class Mistake(TypeError):
+        """An error that can be watched, and is not tried again."""
+
+    def fail() -> None:
+        raise Mistake
+
+    gc.collect()
+    gc.disable()
+    try:
+        seen = None
+        try:
+            use(part, fail)
+        except Mistake as error:
+            seen = weakref.ref(error)
+        assert seen
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_a_forgotten_entry_is_left() -> None:

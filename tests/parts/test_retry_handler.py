@@ -455,7 +455,7 @@ def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
         tried = functools.partial(use, retry, function)
         look = functools.partial(lambda to, of: to.append(of.calls), when, function)
         if not interrupted.at(point, tried, look):
-            assert point > 50
+            assert point > 25
             break
         assert [function.calls] == when
         assert 3 == use(retry, Failing(Broken(), Broken()))
