@@ -19,6 +19,7 @@ from mooring import (
     Response,
     Service,
 )
+from mooring.adapters.forking import start_afresh
 from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from mooring.wiring import Lazily, Ports, awaited_core, both_colours, plain_core
 from tests.support.colours import AWAITED, PLAIN, Plainly, World, in_both_colours
@@ -251,3 +252,12 @@ def test_an_easy_store_is_asked_at_once() -> None:
     assert awaited_core(Ports(state=AsyncMemoryStorage())).core.ask is not None
     assert awaited_core(Ports(state=world.store)).core.ask is None
     assert plain_core(Ports()).core.ask is not None
+
+
+def test_a_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
+    """A lock that another thread held at the fork does not stop the child."""
+    lazy = Lazily(lambda: 7)
+
+    with lazy._lock:
+        start_afresh()
+        assert 7 == lazy.get()

@@ -26,6 +26,7 @@ from mooring._bridge import (
     settle_later,
     settle_now,
 )
+from mooring.adapters.forking import in_child
 from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, CredentialNotFound
 from mooring.services.core import Core
@@ -253,6 +254,11 @@ class Lazily:
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._made: Any = None
+        self._unlocked()
+        # Another thread may be making it, and would never be done in the child.
+        in_child(self, Lazily._unlocked)
+
+    def _unlocked(self) -> None:
         self._lock = threading.Lock()
 
     def get(self) -> Any:  # noqa: ANN401 - the adapter

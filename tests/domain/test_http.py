@@ -132,3 +132,12 @@ def test_the_module_offers_what_its_users_need() -> None:
     expected = {"Body", "BodyStream", "Headers", "HttpMethod", "Request", "Response", "Timeouts"}
     assert expected < set(http.__all__)
     assert all(hasattr(http, name) for name in http.__all__)
+
+
+@pytest.mark.parametrize("wrong", [1, 0, "no", [], object()])
+def test_idempotent_is_yes_or_no(wrong: Any) -> None:
+    """What is neither a bool nor None cannot say whether a request may be repeated."""
+    with pytest.raises(InvalidData) as caught:
+        Request("POST", "/", idempotent=wrong)
+
+    assert "idempotent" == caught.value.field

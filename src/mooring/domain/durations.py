@@ -78,6 +78,11 @@ def is_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None
     seconds(value, attribute.name)
 
 
+def is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Check a field as `seconds` does, zero included: the validator of a field."""
+    seconds(value, attribute.name, zero=True)
+
+
 def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     """Check a field as `count` does: the validator of a field."""
     count(value, attribute.name)

@@ -59,7 +59,8 @@ _SAFE = frozenset({HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS})
 _IDEMPOTENT = _SAFE | {HttpMethod.PUT, HttpMethod.DELETE}
 
 
-def _method(value: HttpMethod | str) -> HttpMethod:
+def as_method(value: HttpMethod | str) -> HttpMethod:
+    """The method of that name."""
     try:
         return value if isinstance(value, HttpMethod) else HttpMethod(value)
     except ValueError:
@@ -68,6 +69,15 @@ def _method(value: HttpMethod | str) -> HttpMethod:
             field="method",
             remedy=f"Use one of {', '.join(HttpMethod)}.",
         ) from None
+
+
+def _is_bool(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+    if value is not None and not isinstance(value, bool):
+        raise InvalidData(
+            f"a {type(value).__name__} does not say whether a request may be repeated.",
+            field="idempotent",
+            remedy="Give True or False, or None for what the method says.",
+        )
 
 
 def _query(given: PairsInput | None) -> Pairs:
@@ -87,12 +97,12 @@ class Request:
         idempotent: overrides what the method says about sending it twice.
     """
 
-    method: HttpMethod = attrs.field(converter=_method)
+    method: HttpMethod = attrs.field(converter=as_method)
     path: str = attrs.field(converter=validate_path)
     query: Pairs = attrs.field(default=(), converter=_query, kw_only=True)
     headers: Headers = attrs.field(factory=Headers, converter=as_headers, kw_only=True)
     body: Body = attrs.field(default=b"", converter=as_body, kw_only=True)
-    idempotent: bool | None = attrs.field(default=None, kw_only=True)
+    idempotent: bool | None = attrs.field(default=None, validator=_is_bool, kw_only=True)
 
     @classmethod
     def get(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 
-from mooring.domain.durations import is_count, plain, seconds
+from mooring.domain.durations import is_count, is_wait, plain
 from mooring.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
 if TYPE_CHECKING:
@@ -119,10 +119,6 @@ def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:  # noqa:
     return kinds
 
 
-def _is_delay(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    seconds(value, attribute.name, zero=True)
-
-
 @attrs.frozen
 class RetryPolicy:
     """How often and at what pace to try.
@@ -141,13 +137,13 @@ class RetryPolicy:
     """
 
     max_attempts: int = attrs.field(default=3, validator=is_count)
-    base_delay: float = attrs.field(default=1.0, converter=plain, validator=_is_delay)
+    base_delay: float = attrs.field(default=1.0, converter=plain, validator=is_wait)
     multiplier: float = attrs.field(default=2.0, validator=_is_growth)
-    max_delay: float = attrs.field(default=30.0, converter=plain, validator=_is_delay)
+    max_delay: float = attrs.field(default=30.0, converter=plain, validator=is_wait)
     backoff: Backoff = attrs.field(default=Backoff.EXPONENTIAL, converter=_backoff, kw_only=True)
     jitter: Jitter = attrs.field(default=Jitter.FULL, converter=_jitter, kw_only=True)
     max_retry_after: float = attrs.field(
-        default=60.0, converter=plain, validator=_is_delay, kw_only=True
+        default=60.0, converter=plain, validator=is_wait, kw_only=True
     )
     retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = attrs.field(
         default=None, validator=_tells_errors_apart, kw_only=True

@@ -10,10 +10,10 @@ import attrs
 from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.budget import RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig
-from mooring.domain.durations import count, if_given, is_count, is_seconds, plain, seconds
+from mooring.domain.durations import count, if_given, is_count, is_seconds, is_wait, plain
 from mooring.domain.functions import check_callable, check_plain
 from mooring.domain.headers import Headers, as_headers
-from mooring.domain.http import HttpMethod, validate_base_url
+from mooring.domain.http import as_method, validate_base_url
 from mooring.domain.keys import checked_name
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.retry import RetryPolicy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from mooring.domain.durations import Validator
-    from mooring.domain.http import Request, Response
+    from mooring.domain.http import HttpMethod, Request, Response
 
 RequestTransform: TypeAlias = "Callable[[Request], Request | Awaitable[Request]]"
 ResponseTransform: TypeAlias = "Callable[[Response], Response | Awaitable[Response]]"
@@ -52,10 +52,6 @@ def _unless_inherited(check: Validator) -> Validator:
             check(instance, attribute, value)
 
     return validator
-
-
-def _is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    seconds(value, attribute.name, zero=True)
 
 
 def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -101,17 +97,6 @@ def _each(check: Validator) -> Validator:
     return validator
 
 
-def _method(value: HttpMethod | str) -> HttpMethod:
-    try:
-        return HttpMethod(value)
-    except ValueError:
-        raise ConfigurationError(
-            f"{value!r} is not a method that can be sent.",
-            path="method",
-            remedy=f"Use one of {', '.join(HttpMethod)}.",
-        ) from None
-
-
 @attrs.frozen
 class BulkheadConfig:
     """At most `max_concurrent` calls at once, and `max_waiting` more that wait for a place.
@@ -122,7 +107,7 @@ class BulkheadConfig:
     max_concurrent: int = attrs.field(validator=is_count)
     max_waiting: int = attrs.field(default=0, validator=_is_number)
     max_wait: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(plain), validator=if_given(_is_wait)
+        default=None, converter=attrs.converters.optional(plain), validator=if_given(is_wait)
     )
 
 
@@ -157,7 +142,7 @@ class Endpoint:
 
     name: str = attrs.field(converter=_name_of_endpoint)
     method: HttpMethod | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_method)
+        default=None, converter=attrs.converters.optional(as_method)
     )
     path: str | None = attrs.field(default=None, validator=if_given(_is_one_of(str)))
     timeout: float = attrs.field(
@@ -322,7 +307,7 @@ class Service:
     max_limit_wait: float | None = attrs.field(
         default=None,
         converter=attrs.converters.optional(plain),
-        validator=if_given(_is_wait),
+        validator=if_given(is_wait),
         kw_only=True,
     )
     endpoints: tuple[Endpoint, ...] = attrs.field(

@@ -53,6 +53,7 @@ class Guard(Part, ABC, Generic[T]):
         if is_async(function):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
         ticket = self._ticket()
+        # Twice, because an interruption may come into a line that leaves: by law 3, leave again.
         try:
             try:
                 self._enter(ticket)
@@ -70,6 +71,7 @@ class Guard(Part, ABC, Generic[T]):
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what the function returns
         ticket = self._ticket()
+        # Twice, as above.
         try:
             try:
                 await self._enter_later(ticket)

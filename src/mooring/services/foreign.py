@@ -18,7 +18,7 @@ def http_broke(error: Exception) -> ConnectionFailed:
     """What an HTTP client raised: nothing is known of the request."""
     return ConnectionFailed(
         f"the HTTP client raised {_named(error)}.",
-        remedy="Mend the HTTP adapter: it must raise mooring's errors only.",
+        remedy="Check that the HTTP client works; its adapter must raise mooring's errors only.",
     )
 
 
@@ -26,7 +26,7 @@ def store_broke(error: Exception) -> StorageUnavailable:
     """What a store raised: nothing is known of the command."""
     return StorageUnavailable(
         f"the store of the shared state raised {_named(error)}.",
-        remedy="Mend the store's adapter: it must raise StorageUnavailable only.",
+        remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
     )
 
 
@@ -34,7 +34,7 @@ def no_credentials(error: Exception) -> CredentialNotFound:
     """What a credential provider raised when it was asked."""
     return CredentialNotFound(
         f"the credential provider raised {_named(error)}.",
-        remedy="Mend the credential provider: it must raise CredentialNotFound only.",
+        remedy="Check that its store is up; the provider must raise CredentialNotFound only.",
     )
 
 
@@ -42,7 +42,7 @@ def not_refreshed(error: Exception) -> CredentialRefreshFailed:
     """What a credential provider raised when it was to renew a credential."""
     return CredentialRefreshFailed(
         f"the credential provider raised {_named(error)}.",
-        remedy="Mend the credential provider: it must raise CredentialRefreshFailed only.",
+        remedy="Check that renewing works; the provider must raise CredentialRefreshFailed only.",
     )
 
 
