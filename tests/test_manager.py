@@ -14,6 +14,7 @@ from mooring import (
     AsyncConnectorManager,
     BulkheadConfig,
     CircuitBreakerConfig,
+    ConfigurationError,
     ConnectorManager,
     RateLimitConfig,
     Request,
@@ -193,3 +194,65 @@ def test_a_stream_is_an_iterator_of_its_colour() -> None:
 def test_services_may_come_from_anywhere(face: Any) -> None:
     """Any iterable of services will do, and observers, too."""
     face(iter([SERVICE]), observers=iter([print]))
+
+
+def generating() -> Any:
+    """Run when it is asked for its values, and not before."""
+    yield 1
+
+
+async def generating_later() -> Any:
+    """Run when it is asked for its values, and not before."""
+    yield 1
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0], ids=["easy", "flow"])
+@pytest.mark.parametrize("wrong", [5, None, generating, generating_later])
+@pytest.mark.parametrize("warm", [False, True])
+def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, warm: Any) -> None:
+    """What is no function, or a generator's, is neither run nor decorated in either colour."""
+    plain, later = ConnectorManager([Service("a")]), AsyncConnectorManager([Service("a")])
+
+    async def one() -> int:
+        return 1
+
+    if warm:
+        assert 1 == plain.run("a", lambda: 1)
+        assert 1 == asyncio.run(later.run("a", one))
+    uses: list[Callable[[], Any]] = [
+        lambda: plain.run("a", wrong, timeout=timeout),
+        lambda: asyncio.run(later.run("a", wrong, timeout=timeout)),
+        lambda: plain.protect("a")(wrong),
+        lambda: later.protect("a")(wrong),
+    ]
+    for use in uses:
+        with pytest.raises(ConfigurationError) as caught:
+            use()
+        assert "function" == caught.value.path
+
+
+def test_a_plain_function_may_return_a_generator() -> None:
+    """What a function returns is its own, a generator that it made included."""
+    manager = ConnectorManager([Service("a")])
+
+    assert [[1], [1]] == [list(manager.run("a", lambda: (n for n in [1]))) for _ in range(2)]
+
+
+@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+@pytest.mark.parametrize("wrong", [Service("a"), None, 5, [5], "a"])
+def test_services_are_a_series(face: Any, wrong: Any) -> None:
+    """One service alone, or anything that is none, is not a series of services."""
+    with pytest.raises(ConfigurationError) as caught:
+        face(wrong)
+
+    assert "services" == caught.value.path
+
+
+@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+@pytest.mark.parametrize("wrong", [print, None])
+def test_observers_are_a_series(face: Any, wrong: Any) -> None:
+    """One observer alone, or none at all, is not a series of them."""
+    with pytest.raises(ConfigurationError) as caught:
+        face([], observers=wrong)
+
+    assert "observers" == caught.value.path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from mooring._bridge import (
     awaited,
@@ -17,6 +18,7 @@ from mooring._bridge import (
     step_later,
     step_now,
 )
+from mooring.domain.functions import check_callable, not_callable
 from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, ConnectorError
 from mooring.services.call import value_of
@@ -43,6 +45,17 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
+
+
+def _told(error: Exception, function: object) -> Exception:
+    return error if callable(function) else not_callable(function, "function")
+
+
+def _check_step(function: Callable[..., Any]) -> None:
+    check_callable(function, "function")
+    refuse_generator(function)
 
 
 class ConnectorManager:
@@ -82,7 +95,7 @@ class ConnectorManager:
             state=state,
             credentials=credentials,
             log=log,
-            observers=tuple(observers),
+            observers=observers,
             clock=clock,
             sleeper=sleeper,
             ids=ids,
@@ -165,6 +178,7 @@ class ConnectorManager:
                 plan = None
             if plan is not None:
                 return self._run_easily(plan, function)
+        _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             run_now(
                 self._flows.run(
@@ -198,10 +212,12 @@ class ConnectorManager:
             permit = admitted[2]
         try:
             value = function()
+            if type(value) in _GENERATORS:
+                refuse_generator(function)
             return value if value is None else refuse_awaitable(value)
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
             step = step_now(function)
-            ending = run_now(flows.follow(plan, began, permit, error, step))
+            ending = run_now(flows.follow(plan, began, permit, _told(error, function), step))
         except BaseException:
             flows.give_back(plan, permit)
             raise
@@ -217,7 +233,7 @@ class ConnectorManager:
         """Decorate a plain function so that every call of it goes through `run`."""
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            refuse_generator(function)
+            _check_step(function)
             if inspect.iscoroutinefunction(function):
                 raise ConfigurationError(
                     f"{name_of(function)} is asynchronous, and this manager is not.",
@@ -288,7 +304,7 @@ class AsyncConnectorManager:
             state=state,
             credentials=credentials,
             log=log,
-            observers=tuple(observers),
+            observers=observers,
             clock=clock,
             sleeper=sleeper,
             ids=ids,
@@ -368,6 +384,7 @@ class AsyncConnectorManager:
                 plan = None
             if plan is not None:
                 return await self._run_easily(plan, function)
+        _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             await self._flows.run(
                 service,
@@ -399,10 +416,13 @@ class AsyncConnectorManager:
         try:
             pending = function()
             if not can_be_awaited(pending):
+                refuse_generator(function)
                 raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
             return await pending
         except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-            ending = await flows.follow(plan, began, permit, error, step_later(function))
+            ending = await flows.follow(
+                plan, began, permit, _told(error, function), step_later(function)
+            )
         except BaseException:
             flows.give_back(plan, permit)
             raise
@@ -418,7 +438,7 @@ class AsyncConnectorManager:
         """Decorate an asynchronous function so that every call of it goes through `run`."""
 
         def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-            refuse_generator(function)
+            _check_step(function)
 
             @functools.wraps(function)
             async def protected(*args: P.args, **kwargs: P.kwargs) -> R:

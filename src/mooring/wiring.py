@@ -33,10 +33,21 @@ from mooring.services.core import Core
 from mooring.services.foreign import http_broke, no_credentials, not_refreshed, store_broke
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mooring.domain.events import Event
     from mooring.ports.observer import Observer
+
+
+def _several(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    try:
+        return tuple(observers)
+    except TypeError:
+        raise ConfigurationError(
+            f"a {type(observers).__name__} is not a series of observers.",
+            path="observers",
+            remedy="Give a list of functions of one event, such as [print].",
+        ) from None
 
 
 @attrs.frozen(kw_only=True)
@@ -47,7 +58,7 @@ class Ports:
     state: Any = None
     credentials: Any = None
     log: Any = None
-    observers: tuple[Observer, ...] = ()
+    observers: tuple[Observer, ...] = attrs.field(default=(), converter=_several)
     clock: Any = None
     sleeper: Any = None
     ids: Any = None

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from mooring import (
+    Bulkhead,
     CircuitBreaker,
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     ConfigurationError,
+    Idempotency,
     RateLimitConfig,
     RateLimiter,
     RateLimitExceeded,
@@ -135,3 +137,43 @@ def test_sleepers_have_their_colour(name: str) -> None:
         RetryHandler(**{name: wrong})
 
     assert "sleeper" == caught.value.path
+
+
+@pytest.mark.parametrize(
+    "part", [Bulkhead(1), CircuitBreaker(), RetryHandler(), RateLimiter(RateLimitConfig(1))]
+)
+@pytest.mark.parametrize("use", ["call", "__call__"])
+def test_refuses_what_cannot_be_called(part: object, use: str) -> None:
+    """What is no function is neither called nor decorated."""
+    with pytest.raises(ConfigurationError) as caught:
+        getattr(part, use)(5)
+
+    assert "function" == caught.value.path
+
+
+def test_idempotency_refuses_what_cannot_be_called() -> None:
+    """Neither a key, nor a payload, nor what acts is anything but a function."""
+    wrong: Any = 5
+    part = Idempotency()
+    uses: list[tuple[str, Any]] = [
+        ("key", lambda: part(wrong)),
+        ("payload", lambda: part(str, payload=wrong)),
+        ("function", lambda: part(str)(wrong)),
+        ("function", lambda: part.call("k", wrong)),
+        ("function", lambda: part.answer("k", wrong, payload=None)),
+        ("function", lambda: asyncio.run(part.aanswer("k", wrong, payload=None))),
+    ]
+    for field, use in uses:
+        with pytest.raises(ConfigurationError) as caught:
+            use()
+        assert field == caught.value.path
+
+
+@pytest.mark.parametrize("wrong", [print, None, 5])
+def test_observers_are_a_series(wrong: object) -> None:
+    """One observer alone, or none at all, is not a series of them."""
+    options: Any = {"observers": wrong}
+    with pytest.raises(ConfigurationError) as caught:
+        CircuitBreaker(**options)
+
+    assert "observers" == caught.value.path

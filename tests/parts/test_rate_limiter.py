@@ -175,7 +175,7 @@ def test_keys_are_apart(face: Face) -> None:
     """Each key has a bucket of its own, beside the one without a key."""
     limiter = face(limiter_of(Clock()))
 
-    for key in ("a", None, "b", ""):
+    for key in ("a", None, "b", "c"):
         assert limiter.try_acquire(key=key)
         assert not limiter.try_acquire(key=key)
         limiter.reserve(key=key)
@@ -500,3 +500,30 @@ def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
 
     assert [1.0] * len(delays) == delays
     assert len(delays) > 25
+
+
+@pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
+@BOTH
+def test_refuses_what_is_no_key(face: Face, wrong: Any) -> None:  # noqa: ANN401 - of any kind
+    """Every use of a limiter refuses what cannot be a key, by the field's name."""
+    limiter = face(RateLimiter(RateLimitConfig(10)))
+    uses: list[Callable[[], Any]] = [
+        lambda: limiter.acquire(key=wrong),
+        lambda: limiter.try_acquire(key=wrong),
+        lambda: limiter.reserve(key=wrong),
+        lambda: limiter.pause(1, key=wrong),
+    ]
+    for use in uses:
+        with pytest.raises(InvalidData) as caught:
+            use()
+        assert "key" == caught.value.field
+
+
+@BOTH
+def test_refuses_a_cost_that_has_no_hash(face: Face) -> None:
+    """A list is no cost, and is refused as any other that is none."""
+    wrong: Any = []
+    with pytest.raises(InvalidData) as caught:
+        face(RateLimiter(RateLimitConfig(10))).acquire(wrong)
+
+    assert "cost" == caught.value.field

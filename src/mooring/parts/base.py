@@ -9,6 +9,7 @@ import attrs
 
 from mooring._bridge import is_async
 from mooring.domain.durations import seconds
+from mooring.domain.functions import check_callable
 from mooring.domain.plan import Plan
 from mooring.errors import ConfigurationError
 from mooring.services.call import Call
@@ -59,7 +60,7 @@ class Part:
     ) -> None:
         self._plan = Plan(service, None, None)
         plain, later = both_colours(storage, clock)
-        common = Ports(observers=tuple(observers), clock=clock, randomness=randomness)
+        common = Ports(observers=observers, clock=clock, randomness=randomness)
         self._plain_ports = attrs.evolve(common, state=plain, sleeper=sleeper, locks=locks)
         self._later_ports = attrs.evolve(
             common, state=later, sleeper=async_sleeper, locks=async_locks
@@ -100,6 +101,7 @@ class Part:
 
 def decorated(function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
     """`function` so that every call of it goes through `call`, in its own colour."""
+    check_callable(function, "function")
     if is_async(function):
 
         @functools.wraps(function)

@@ -8,6 +8,7 @@ from mooring._bridge import is_async, refuse_awaitable, run_now
 from mooring.domain.admission import Answer, ReadCircuit, Report, SetCircuit
 from mooring.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from mooring.domain.events import CircuitChanged
+from mooring.domain.functions import not_callable
 from mooring.domain.health import health
 from mooring.domain.retry import error_types
 from mooring.domain.service import Service
@@ -94,6 +95,8 @@ class CircuitBreaker(Guard[Entered]):
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
+        if not callable(function):
+            raise not_callable(function, "function")
         if self._timed or is_async(function):
             return super().call(function, *args, **kwargs)
         admitted = self._execute(self._question)

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from mooring._bridge import can_be_awaited, is_async, not_awaitable, refuse_awaitable
+from mooring.domain.functions import not_callable
 from mooring.errors import ConfigurationError
 from mooring.parts.base import Part, decorated
 
@@ -50,6 +51,8 @@ class Guard(Part, ABC, Generic[T]):
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
+        if not callable(function):
+            raise not_callable(function, "function")
         if is_async(function):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
         ticket = self._ticket()

@@ -10,7 +10,7 @@ import attrs
 
 from mooring._bridge import is_async, run_now, step_later, step_now
 from mooring.domain.durations import micros, seconds
-from mooring.domain.functions import check_plain
+from mooring.domain.functions import check_callable, check_plain
 from mooring.domain.idempotency import Resolve, checked_key
 from mooring.domain.payload import payload_fingerprint
 from mooring.domain.retry import error_types
@@ -100,6 +100,7 @@ class Idempotency(Part):
 
     def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
         """As `call`, with a payload of its own; says whether the answer is a replayed one."""
+        check_callable(function, "function")
         ended: Answered[R] = value_of(
             run_now(self._act(self._now, key, step_now(function), payload))
         )
@@ -109,6 +110,7 @@ class Idempotency(Part):
         self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
     ) -> Answered[R]:
         """As `answer`, awaited."""
+        check_callable(function, "function")
         ended: Answered[R] = value_of(
             await self._act(self._later, key, step_later(function), payload)
         )
@@ -121,6 +123,9 @@ class Idempotency(Part):
 
         `payload` makes the payload of the key from them; by default it is the arguments themselves.
         """
+        check_plain(key, "key")
+        if payload is not None:
+            check_plain(payload, "payload")
 
         def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
             made = [[*args], kwargs] if payload is None else payload(*args, **kwargs)
@@ -146,6 +151,7 @@ class Idempotency(Part):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
+        check_callable(function, "function")
         bound = functools.partial(function, *args, **kwargs)
         if is_async(function):
             return self._value_later(key, bound, payload)  # type: ignore[return-value]  # it is R

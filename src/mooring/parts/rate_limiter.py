@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mooring._bridge import run_now
 from mooring.domain.admission import Admission, Answer, Gates, Pause
 from mooring.domain.durations import FOREVER, SECOND, micros, seconds
-from mooring.domain.keys import state_key
+from mooring.domain.keys import checked_name, state_key
 from mooring.domain.service import Service
 from mooring.errors import ConfigurationError
 from mooring.parts.base import CENTURY
@@ -175,8 +175,13 @@ class RateLimiter(Guard[None]):
         return Pause(self._ask(key, 1).gates, micros(seconds(delay, "delay")))
 
     def _ask(self, key: str | None, cost: int) -> Admission:
-        question = self._questions.get((key, cost))
+        try:
+            question = self._questions.get((key, cost))
+        except TypeError:  # what is no key or no cost, which is refused below
+            question = None
         if question is None or type(cost) is not int:
+            if key is not None:
+                checked_name(key, "key")
             for limit in self._limits:
                 limit.check_cost(cost)
             question = self._admission(key, cost)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from mooring._bridge import is_async, refuse_awaitable, run_now, step_later, step_now
 from mooring.domain.events import RetryScheduled
+from mooring.domain.functions import not_callable
 from mooring.domain.retry import Again, RetryPolicy, decide
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
@@ -72,6 +73,8 @@ class RetryHandler(Part):
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` until it succeeds or there is no sense in going on."""
+        if not callable(function):
+            raise not_callable(function, "function")
         if is_async(function):
             bound = functools.partial(function, *args, **kwargs)
             return self._call_later(bound)  # type: ignore[return-value]  # it is R

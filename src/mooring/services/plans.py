@@ -30,7 +30,7 @@ class Plans:
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
         self._core = core
         self.services: dict[str, Service] = {}
-        for service in services:
+        for service in _several(services):
             if not isinstance(service, Service):
                 raise ConfigurationError(
                     f"a {type(service).__name__} is not a service.",
@@ -94,3 +94,14 @@ class Plans:
         if isinstance(endpoint, str):
             error.operation = endpoint
         error.request_id = request_id if isinstance(request_id, str) else self._core.new_id()
+
+
+def _several(services: Iterable[Service]) -> tuple[Service, ...]:
+    try:
+        return tuple(services)
+    except TypeError:
+        raise ConfigurationError(
+            f"a {type(services).__name__} is not a series of services.",
+            path="services",
+            remedy="Give a list of them, such as [Service('rates')].",
+        ) from None
