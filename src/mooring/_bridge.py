@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, ConnectorError
-from mooring.services.call import signatures
+from mooring.services.call import OutOfTimeError, signatures
 
 if TYPE_CHECKING:
     from mooring.domain.http import Headers
     from mooring.ports.http import AsyncIncoming, Incoming
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.call import Call
+    from mooring.services.core import Core
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -231,6 +232,33 @@ async def settle_later(value: Any) -> Any:  # noqa: ANN401 - whatever a user's f
     return await value if can_be_awaited(value) else value
 
 
+async def within_now(pending: Awaitable[R], _seconds: float) -> R:
+    """What a port gives on the synchronous face, where nothing can be cut off."""
+    return await pending
+
+
+async def within_later(pending: Awaitable[R], seconds: float) -> R:
+    """What is awaited, if it comes within `seconds`; else it is cancelled.
+
+    Raises:
+        OutOfTimeError: it did not come in time.
+    """
+    import asyncio  # noqa: PLC0415 - the synchronous face never needs it
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        # Some other library's loop: its own timeouts have to do.
+        return await pending
+    try:
+        async with asyncio.timeout(max(0.0, seconds)) as bound:
+            return await pending
+    except TimeoutError:
+        if not bound.expired():
+            raise
+    raise OutOfTimeError
+
+
 def step_now(function: Callable[[], Any]) -> AttemptStep:
     """A plain function as a step, which carries its outcome as a value."""
 
@@ -247,8 +275,11 @@ def step_now(function: Callable[[], Any]) -> AttemptStep:
     return step
 
 
-def step_later(function: Callable[[], Any]) -> AttemptStep:
-    """A function that returns an awaitable as a step, which carries its outcome as a value."""
+def step_later(function: Callable[[], Any], core: Core | None = None) -> AttemptStep:
+    """A function that returns an awaitable as a step, which carries its outcome as a value.
+
+    With a `core`, a call that was given a bound of its own is cut off at it.
+    """
 
     async def step(call: Call) -> Ending:
         call.leave()
@@ -256,7 +287,11 @@ def step_later(function: Callable[[], Any]) -> AttemptStep:
         try:
             pending = function()
             if can_be_awaited(pending):
+                if core is not None and call.bounded:
+                    return await within_later(pending, call.bound(core)), None
                 return await pending, None
+        except OutOfTimeError:
+            return None, call.cut_off()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             call.disprove(error, begun)
             return None, error

@@ -388,7 +388,7 @@ class AsyncConnectorManager:
         return value_of(  # type: ignore[no-any-return]  # the function's
             await self._flows.run(
                 service,
-                step_later(function),
+                step_later(function, self._flows.core),
                 tenant=tenant,
                 endpoint=endpoint,
                 idempotency_key=idempotency_key,

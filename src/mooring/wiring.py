@@ -25,6 +25,8 @@ from mooring._bridge import (
     quiet,
     settle_later,
     settle_now,
+    within_later,
+    within_now,
 )
 from mooring.adapters.forking import in_child
 from mooring.domain.names import name_of
@@ -180,6 +182,7 @@ def plain_core(ports: Ports) -> Wired:
             guarded(_verb(credentials, "refresh", "credentials"), not_refreshed)
         ),
         settle=settle_now,
+        within=within_now,
     )
     return Wired(core, http)
 
@@ -223,6 +226,7 @@ def awaited_core(ports: Ports) -> Wired:
         get_credentials=get,
         refresh_credentials=refresh,
         settle=settle_later,
+        within=within_later,
     )
     return Wired(core, http)
 

@@ -281,6 +281,9 @@ class World:
         async def settle(value: Any) -> Any:
             return value
 
+        async def within(pending: Any, seconds: float) -> Any:
+            return await pending
+
         return Core(
             execute=execute,
             post=worker.outbox.append,
@@ -294,6 +297,7 @@ class World:
             get_credentials=nothing,
             refresh_credentials=nothing,
             settle=settle,
+            within=within,
             copy=lambda value: value,
             nanoseconds=lambda: self.now * 1000,
             utc=lambda: datetime.fromtimestamp(self.now / 1e6, UTC) + timedelta(seconds=self.wall),

@@ -41,6 +41,7 @@ class Plan:
         timeouts: what one attempt may take.
         patience, limit_wait: microseconds to wait for a limit at most; the latter within `span`.
         question: what an attempt asks before it leaves.
+        attempt_timeout: seconds for one attempt, where it has a bound of its own.
         admission: the same, or None if nothing could answer no.
         slow: nanoseconds from which on an answer counts as slow.
         easy: whether a face may call a function itself while all is calm.
@@ -49,6 +50,7 @@ class Plan:
 
     __slots__ = (
         "admission",
+        "attempt_timeout",
         "base_url",
         "bulkhead",
         "bulkhead_key",
@@ -76,7 +78,8 @@ class Plan:
 
     def __init__(self, service: Service, tenant: str | None, endpoint: Endpoint | None) -> None:
         timeout: float = _setting(service, endpoint, "timeout")
-        attempt: float = _setting(service, endpoint, "attempt_timeout") or timeout
+        self.attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
+        attempt = self.attempt_timeout or timeout
         self.service = service
         self.tenant = tenant
         self.operation = None if endpoint is None else endpoint.name
@@ -110,7 +113,10 @@ class Plan:
             costs=(1 if endpoint is None else endpoint.cost,) * len(self.gates.limits),
         )
         self.admission = self.question if self.question.keys else None
-        self.easy = self.bulkhead is None and self.fallback is None and self.slow is None
+        self.easy = all(
+            setting is None
+            for setting in (self.bulkhead, self.fallback, self.slow, self.attempt_timeout)
+        )
 
     def claim_key(self, key: str) -> str:
         """Where the claim of an idempotency key lives."""

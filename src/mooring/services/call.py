@@ -9,7 +9,7 @@ from mooring.domain.circuit import Outcome
 from mooring.domain.events import CallFinished
 from mooring.domain.health import may_have_acted
 from mooring.domain.retry import is_unsent
-from mooring.errors import ConnectorError, DeadlineExceeded
+from mooring.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mooring.domain.plan import Plan
     from mooring.services.attempts import Ending
     from mooring.services.core import Core
+
+
+class OutOfTimeError(Exception):
+    """What was awaited did not come within its bound, and has been cancelled."""
 
 
 signatures: Final = itertools.count(1)
@@ -41,6 +45,7 @@ class Call:
         renewed: the credential was renewed after a refusal, so the same attempt is due again.
         refused: an attempt was not let out.
         opened: the circuit opened on the last attempt, for this many microseconds at least.
+        bounded: a bound was asked for that a function which can be cancelled must keep.
         keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
             a stream goes on.
         token: this call's own number for a probe's lease, once it has asked for one.
@@ -54,6 +59,7 @@ class Call:
     attempts = 0
     claim: tuple[str, int] | None = None
     hurried = False
+    bounded = False
     keeps_permit = False
     keeps_place = False
     key: str | None = None
@@ -103,6 +109,16 @@ class Call:
     def remaining(self, core: Core) -> int:
         """Nanoseconds until the deadline; negative past it."""
         return self.deadline - core.nanoseconds()
+
+    def bound(self, core: Core) -> float:
+        """Seconds that the attempt under way may take."""
+        remaining = self.remaining(core) / 1e9
+        own = self.plan.attempt_timeout
+        return remaining if own is None else min(own, remaining)
+
+    def cut_off(self) -> AttemptTimeout:
+        """The error of an attempt that was stopped at its bound."""
+        return AttemptTimeout("the attempt took longer than it may, and was cancelled.")
 
     def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
         """The error of this call once its deadline has passed."""

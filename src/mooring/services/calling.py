@@ -198,6 +198,7 @@ class Calling(ByHand):
         call = self._begin(service, tenant, endpoint, timeout=timeout, request_id=request_id)
         # What nobody can stop may go on until the deadline.
         call.open_ended = call.deadline - call.started > call.plan.span
+        call.bounded = timeout is not None or call.plan.attempt_timeout is not None
         single = None
         if idempotency_key is not None:
             try:

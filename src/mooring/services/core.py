@@ -48,6 +48,7 @@ class Core:
     get_credentials: Callable[[str, str | None], Flow[Credentials]]
     refresh_credentials: Callable[[str, str | None, Credentials], Flow[Credentials]]
     settle: Callable[[Any], Flow[Any]]
+    within: Callable[[Awaitable[Any], float], Flow[Any]]
     copy: Callable[[Any], Any]
     nanoseconds: Callable[[], int]
     utc: Callable[[], datetime]

@@ -21,8 +21,11 @@ from mooring.errors import (
     InvalidData,
     RateLimitExceeded,
 )
+from mooring.services.call import OutOfTimeError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from mooring.domain.http import Headers, Timeouts
     from mooring.services.attempts import Ending
     from mooring.services.call import Call
@@ -69,7 +72,7 @@ class Exchange:
         try:
             response = await self.send(call)
             for transform in call.plan.response_transforms:
-                response = await self._core.settle(transform(response))
+                response = await self._in_time(call, self._core.settle(transform(response)))
                 if not isinstance(response, Response):
                     raise _no_result(transform, response, "response_transforms")
             return await self.judged(call, response)
@@ -93,7 +96,7 @@ class Exchange:
         core, plan, request = self._core, call.plan, self._request
         call.status, self._acted = None, call.acted
         for transform in plan.request_transforms:
-            request = await core.settle(transform(request))
+            request = await self._in_time(call, core.settle(transform(request)))
             if not isinstance(request, Request):
                 raise _no_result(transform, request, "request_transforms")
         if plan.service.credentials is not None or plan.service.needs_credentials:
@@ -144,7 +147,15 @@ class Exchange:
 
     async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan
-        return _credentials(await self._core.get_credentials(plan.service.name, plan.tenant))
+        asked = self._core.get_credentials(plan.service.name, plan.tenant)
+        return _credentials(await self._in_time(call, asked))
+
+    async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:  # noqa: ANN401 - what comes
+        """What is awaited, if it comes before the deadline; the plain face cannot cut it off."""
+        try:
+            return await self._core.within(pending, call.remaining(self._core) / 1e9)
+        except OutOfTimeError:
+            raise call.out_of_time() from None
 
     async def _renew(self, call: Call, error: AuthenticationFailed) -> ConnectorError:
         """After a 401 renew the credential once; the same attempt is then due again."""
@@ -174,7 +185,8 @@ class Exchange:
                 raise call.out_of_time()
             current = await self._current(call)
             if current == stale:
-                renewed = await core.refresh_credentials(plan.service.name, plan.tenant, stale)
+                asked = core.refresh_credentials(plan.service.name, plan.tenant, stale)
+                renewed = await self._in_time(call, asked)
                 current = _credentials(renewed)
                 if core.observers:
                     core.tell(CredentialRefreshed(**call.told(core)))
