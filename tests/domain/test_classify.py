@@ -103,6 +103,11 @@ def test_the_vendors_words_are_in_the_message() -> None:
         ({"code": "", "error_code": "E2"}, "E2", None),
         ({"code": False, "message": ["m"]}, None, None),
         ({"code": 0}, "0", None),
+        ({"code": "no such plan", "type": "t"}, "t", "no such plan"),
+        ({"code": "no such plan", "message": "m"}, None, "m"),
+        ({"error": "It broke."}, None, "It broke."),
+        ({"code": "x" * 65}, None, "x" * 65),
+        ({"code": "a.b:c/d-e_1"}, "a.b:c/d-e_1", None),
         ({}, None, None),
         ([{"code": "E1"}], None, None),
         ("oops", None, None),
@@ -157,3 +162,12 @@ def test_no_answer_is_too_strange(body: Any) -> None:
 
     assert VendorFailed is type(error)
     assert {type(error.vendor_code), type(error.vendor_message)} <= {str, type(None)}
+
+
+def test_keys_are_no_codes() -> None:
+    """A key that a vendor echoes is neither its code nor its message."""
+    key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
+
+    assert (None, "bad key ***.") == vendor_words(
+        answer({"code": key, "message": f"bad key {key}."})
+    )

@@ -235,3 +235,44 @@ def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
     mixture = "".join(start + unit * 10 for unit in UNITS for start in UNITS)
     assert seconds((mixture * 30)[: 2**20]) < 60
     assert "[" * 100_000 == RULES.body(b"[" * 100_000, JSON, 2**20)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "sk_live_",
+        "sk_test_",
+        "rk_live_",
+        "rk_",
+        "pk_live_",
+        "whsec_",
+        "ghp_",
+        "xoxb-",
+        "AKIA",
+        "SG.",
+        "",
+    ],
+)
+def test_keys_are_masked_in_words(begins: str) -> None:
+    """A key that says what it is, or a long token, is not shown in somebody's words."""
+    key = begins + "IOSF0DNN7EXAMPLE" * (1 if begins else 2)
+
+    assert "Invalid key ***, sorry" == Redaction().words(f"Invalid key {key}, sorry", 300)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["the mask rk_ of SG. is AKIA", "x" * 40, "1" * 40, "/v1/customers/cus_1a2b/subscriptions"],
+)
+def test_other_words_are_shown(said: str) -> None:
+    """Short words, and long ones of letters or digits alone, are no keys."""
+    assert said == Redaction(personal=[]).words(said, 300)
+
+
+@pytest.mark.parametrize("piece", ["sk_live_", "rk_", "SG.", "a1", "xoxb-", "_", "AKIA."])
+def test_words_take_linear_time(piece: str) -> None:
+    """However hostile the words are, they are read once."""
+    began = process_time()
+    Redaction().words(piece * 100_000, 10**6)
+
+    assert process_time() - began < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from mooring.domain.redaction import Redaction
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mooring.domain.http import Response
 
 _LONGEST: Final = 300
+_CODE: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 _CODES: Final = ("code", "type", "error_code")
 _WORDS: Final = ("message", "detail", "title", "error_message")
 _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
@@ -74,18 +76,23 @@ def vendor_words(response: Response) -> tuple[str | None, str | None]:
     inner = outer.get("error")
     if isinstance(inner, str):
         # OAuth's form: {"error": code, "error_description": message}
-        return _shown(inner), _first_shown(outer, ("error_description", "message"))
+        return _told([inner], outer, ("error_description", "message"))
     said = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
-    return _first_shown(said, _CODES), _first_shown(said, _WORDS)
+    return _told([said.get(name) for name in _CODES], said, _WORDS)
 
 
-def _first_shown(body: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((text for name in names if (text := _shown(body.get(name)))), None)
+def _told(
+    codes: list[Any], body: dict[str, Any], words: tuple[str, ...]
+) -> tuple[str | None, str | None]:
+    """The first code that looks like one, and the message; else what was no code is the message."""
+    said = [text for code in codes if (text := _shown(code))]
+    message = next((text for name in words if (text := _shown(body.get(name)))), None)
+    code = next((text for text in said if _CODE.fullmatch(text)), None)
+    return code, message or next((text for text in said if not _CODE.fullmatch(text)), None)
 
 
 def _shown(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
-    return Redaction().body(
-        str(value).encode(errors="replace"), "text/plain; charset=utf-8", _LONGEST
-    )
+    text = str(value).encode(errors="replace").decode()
+    return Redaction().words(text, _LONGEST)

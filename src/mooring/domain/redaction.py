@@ -30,6 +30,16 @@ _MARGIN = 512
 
 _SHORTEST = len("a:b")
 
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:[srp]k_(?:live|test)_|rk_|whsec_|gh[oprsu]_|xox[abeoprs]-|SG\.|A[KS]IA)"
+    r"[\w\-]{8,}(?:\.[\w\-]+)*",
+    re.ASCII,
+)
+"""Keys that vendors give out, which say of themselves what they are."""
+
+_OPAQUE = re.compile(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
+_PIECES = re.compile(r"[A-Za-z0-9]{16,}")
+
 _TEXTUAL = re.compile(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
 _USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
@@ -115,6 +125,10 @@ class Redaction:
             return self._prose(text)
         return self._prose(text[: begins.start()]) + self._json(text[begins.start() :])
 
+    def words(self, text: str, limit: int) -> str:
+        """Mask what somebody's own words hold: as `text`, and keys of vendors and long tokens."""
+        return _cut(text.replace("\0", ""), limit, lambda part: self.text(_without_keys(part)))
+
     def _prose(self, text: str) -> str:
         if len(text) < _SHORTEST:
             return text
@@ -166,6 +180,17 @@ class Redaction:
         plain = _plain(piece)
         redacted = self.text(plain)
         return piece if redacted == plain else json.dumps(redacted, ensure_ascii=False)
+
+
+def _without_keys(text: str) -> str:
+    return _OPAQUE.sub(_opaque, _KEY.sub(MASK, text))
+
+
+def _opaque(found: re.Match[str]) -> str:
+    # The parts of a path are shorter, and those of a name have no digits among their letters.
+    pieces = _PIECES.findall(found[0])
+    hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
+    return MASK if hidden else found[0]
 
 
 def _is_hidden(name: str, names: frozenset[str]) -> bool:
