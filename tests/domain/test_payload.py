@@ -180,3 +180,16 @@ def alike(one: Any, other: Any) -> bool:
 def test_fingerprints_tell_exactly_what_differs(one: Any, other: Any) -> None:
     """Two payloads have one fingerprint if and only if they are the same."""
     assert alike(one, other) == (payload_fingerprint(one) == payload_fingerprint(other))
+
+
+class Shop:
+    """What JSON cannot hold."""
+
+
+@pytest.mark.parametrize(
+    "payload, what", [([[1, Shop()], {}], "Shop"), ({"a": {7: 1}}, "key of type int")]
+)
+def test_names_what_cannot_be_compared(payload: Any, what: str) -> None:
+    """The type that cannot be compared is named, however deep it lies."""
+    with pytest.raises(InvalidData, match=f"it holds a {what}"):
+        payload_fingerprint(payload)

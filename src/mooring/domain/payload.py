@@ -8,6 +8,10 @@ from typing import Any, cast
 from mooring.errors import InvalidData
 
 
+class _UnknownError(TypeError):
+    """A value that cannot be compared, by its type's name."""
+
+
 def payload_fingerprint(payload: object) -> bytes:
     """A code that is the same for the same payload only: 1, 1.0, "1" and True all differ.
 
@@ -17,11 +21,13 @@ def payload_fingerprint(payload: object) -> bytes:
 
     try:
         text = json.dumps(_plain(payload))
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError) as error:
+        # What has no text of its own raised its type's name; other errors may quote a value.
+        it = f": it holds a {error.args[0]}" if type(error) is _UnknownError else ""
         raise InvalidData(
-            f"A payload of type {type(payload).__name__} cannot be compared with a later one.",
+            f"A payload of type {type(payload).__name__} cannot be compared with a later one{it}.",
             field="payload",
-            remedy="Give the payload as bytes, or as what JSON can hold.",
+            remedy="Give `payload=` as bytes, or as what JSON can hold.",
         ) from None
     return hashlib.sha256(text.encode()).digest()
 
@@ -45,7 +51,7 @@ def _plain(value: object) -> object:
 
 def _key(name: object) -> str:
     if not isinstance(name, str):
-        raise TypeError
+        raise _UnknownError(f"key of type {type(name).__name__}")
     return name
 
 
@@ -68,5 +74,5 @@ def _told(value: object) -> object:
         return _plain(value.value)
     fields: tuple[Any, ...] | None = getattr(type(value), "__attrs_attrs__", None)
     if fields is None:
-        raise TypeError
+        raise _UnknownError(type(value).__name__)
     return _plain({field.name: getattr(value, field.name) for field in fields})
