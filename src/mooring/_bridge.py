@@ -250,8 +250,9 @@ async def within_later(pending: Awaitable[R], seconds: float) -> R:
     except RuntimeError:
         # Some other library's loop: its own timeouts have to do.
         return await pending
+    bound = asyncio.timeout(max(0.0, seconds))
     try:
-        async with asyncio.timeout(max(0.0, seconds)) as bound:
+        async with bound:
             return await pending
     except TimeoutError:
         if not bound.expired():
