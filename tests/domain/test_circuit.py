@@ -299,7 +299,7 @@ class Model:
         return CircuitBreakerState(
             state=self.mode,
             calls=max(calls, fails),
-            failures=max(fails, min(len(self.recent()), self.config.failures or 1)),
+            failures=fails,
             slow_calls=slow,
             consecutive_failures=row,
             openings=self.streak,
@@ -640,6 +640,102 @@ def test_slow_answers_open_it() -> None:
     assert OPEN is line.call(Outcome.SLOW)
 
 
+def test_slow_answers_of_calls_out_of_the_window_still_count() -> None:
+    """The rate is over the greatest of calls, failures and slow answers."""
+    config: dict[str, Any] = {"failures": None, "consecutive_failures": None, "slow_call": 1.0}
+    line = Line(**config, window=10.0, minimum_calls=3)
+    calls = [line.enter() for _ in range(3)]
+    line.wait(25)
+    assert [None, None, OPEN] == [line.leave(call, Outcome.SLOW) for call in calls]
+    line = Line(**config, window=10.0, minimum_calls=1)
+    calls = [line.enter() for _ in range(4)]
+    line.wait(25)
+    assert [None, None, None] == [line.leave(call) for call in calls[:3]]
+    assert line.leave(calls[3], Outcome.SLOW) is None
+
+
+def test_late_failures_stay_in_the_window() -> None:
+    """Failures that end in a slot without calls are kept as long as others."""
+    line = Line(failures=None, failure_rate=0.9, window=10.0, minimum_calls=9)
+    calls = [line.enter() for _ in range(2)]
+    line.wait(5)
+    assert [None, None] == [line.leave(call) for call in calls]
+    line.wait(9)
+    line.call(Outcome.GOOD)
+    assert 2 == line.state.failures
+    line.wait(3)
+    assert 0 == line.state.failures
+
+
+def test_a_slot_leaves_the_window_when_it_is_as_old_as_that() -> None:
+    """What ended a whole window ago is neither counted nor kept."""
+    line = Line(window=10.0)
+    line.enter()
+    line.wait(11)
+    line.enter()
+    assert b"" == line.world.cells["k"][7].past
+    assert 1 == line.state.calls
+    line = Line(window=0.000_015)
+    line.enter()
+    line.world.now += 16
+    line.enter()
+    assert 2 == line.state.calls
+    line.world.now += 1
+    assert 1 == line.state.calls
+
+
+def test_a_window_of_calls_has_no_clock() -> None:
+    """Steps of the clock move no window that is counted in calls."""
+    line = Line(failures=None, failure_rate=0.5, minimum_calls=99, window_calls=20)
+    line.call()
+    for _ in range(19):
+        line.call(Outcome.GOOD)
+        line.world.now -= HOUR
+    assert (20, 1) == (line.state.calls, line.state.failures)
+    for _ in range(3):
+        line.call(Outcome.GOOD)
+    assert 0 == line.state.failures
+
+
+def test_the_calm_case_is_short() -> None:
+    """The short path serves every call of a slot, and no other."""
+    rule, now = CircuitRule(CircuitBreakerConfig()), NOON + 1
+    state = rule.admit(rule.present(None, now), 0, LEASE)[0]
+    ends = NOON + 6 * SECOND
+    assert [True, True, False, False] == [
+        rule.calm(state, at) is not None for at in (now, ends - 1, ends, now - 1)
+    ]
+    rule = CircuitRule(CircuitBreakerConfig(window_calls=20))
+    state = rule.admit(rule.present(None, now), 0, LEASE)[0]
+    ends = now + rule.quiet
+    assert [True, True, False, False] == [
+        rule.calm(state, at) is not None for at in (now, ends - 1, ends, now - 1)
+    ]
+    second = rule.calm(state, now)
+    assert second is not None
+    assert rule.calm(second, now) is None
+
+
+def test_an_open_circuit_refuses_at_once() -> None:
+    """The short path refuses while the time was noted lately, and thinks about all else."""
+    line = Line(failures=1)
+    line.enter()
+    cells = line.world.cells
+    assert [0, 0] == [line.rule.refuses(state, NOON) for state in (None, cells["k"])]
+    line.call()
+    times = [-1, 0, SMALL_STEP, SMALL_STEP + 1]
+    minute = 60 * SECOND
+    assert [0, minute, minute - SMALL_STEP, 0] == [
+        line.rule.refuses(cells["k"], NOON + time) for time in times
+    ]
+    line.set(FORCED_OPEN)
+    assert [0, FOREVER, FOREVER, 0] == [
+        line.rule.refuses(cells["k"], NOON + time) for time in times
+    ]
+    shadow = CircuitRule(CircuitBreakerConfig(shadow=True))
+    assert 0 == shadow.refuses(cells["k"], NOON)
+
+
 def test_the_last_calls_may_be_the_window() -> None:
     """With `window_calls` the rate is over the last calls, however long they take."""
     line = Line(
@@ -711,6 +807,15 @@ def test_a_row_counts_in_order_of_admission() -> None:
     assert OPEN is line.leave(silent)
 
 
+def test_a_row_may_be_filled_from_either_side() -> None:
+    """Failures that come late join the rows on both sides of them, however long those are."""
+    for order in ((2, 3, 4, 1), (3, 4, 1, 2), (4, 3, 2, 1), (1, 2, 4, 3), (1, 4, 2, 3)):
+        line = Line(failures=None, consecutive_failures=4)
+        calls = [line.enter() for _ in range(4)]
+        changes = [line.leave(calls[number - 1]) for number in order]
+        assert [None, None, None, OPEN] == changes
+
+
 def test_a_cancelled_call_does_not_part_a_row() -> None:
     """A cancelled call proves nothing either way."""
     line = Line(failures=None, consecutive_failures=3)
@@ -754,6 +859,37 @@ def test_a_cancelled_call_is_taken_back_where_it_was_counted() -> None:
     assert 1 == line.state.calls
 
 
+def test_a_cancelled_call_leaves_its_own_slot() -> None:
+    """The last call of a slot is taken back from that slot and not from the next."""
+    line = Line(failures=None, failure_rate=0.5, window=10.0)
+    calls = [line.enter() for _ in range(2)]
+    line.wait(2)
+    line.enter()
+    line.wait(2)
+    line.leave(calls[1], Outcome.NEUTRAL)
+    assert 2 == line.state.calls
+    line.wait(7)
+    line.enter()
+    assert 2 == line.state.calls
+
+
+def test_nothing_is_taken_back_twice() -> None:
+    """A cancellation that is told twice does not make calls less than none."""
+    line = Line(failures=None, failure_rate=0.5, window=10.0)
+    line.enter()
+    line.wait(20)
+    call = line.enter()
+    for _ in range(3):
+        line.leave(call, Outcome.NEUTRAL)
+    line.enter()
+    assert 1 == line.state.calls
+    line.wait(2)
+    for _ in range(3):
+        line.leave(call, Outcome.NEUTRAL)
+    line.enter()
+    assert 1 == line.state.calls
+
+
 def test_a_quorum_must_have_seen_it() -> None:
     """With a quorum of two, one process alone never opens it for all; old sightings are no help."""
     line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
@@ -764,6 +900,19 @@ def test_a_quorum_must_have_seen_it() -> None:
     line = Line(failures=2, window=10.0, quorum=2)
     line.call(reporter="a")
     assert OPEN is line.call(reporter="b")
+
+
+def test_a_quorum_moves_with_its_clock() -> None:
+    """Who has seen a failure has seen it for as long after a step back as before."""
+    for back in (3 * SECOND, HOUR):
+        for wait, expected in ((9, OPEN), (10, None)):
+            line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
+            line.call(reporter="a")
+            line.world.now -= back
+            line.wait(wait - 1)
+            line.call(Outcome.GOOD)
+            line.wait(1)
+            assert expected is line.call(reporter="b")
 
 
 def test_open_time_grows_until_a_calm_time() -> None:
@@ -785,6 +934,38 @@ def test_open_time_grows_until_a_calm_time() -> None:
     assert (10.0, 1) == (line.state.retry_after, line.state.openings)
 
 
+def test_a_calm_time_moves_with_its_clock() -> None:
+    """A step back neither ends a calm time nor makes one."""
+    line = Line(failures=1, window=20.0, open_for=10.0)
+    line.call()
+    line.wait(10)
+    line.call(Outcome.GOOD)
+    line.world.now -= HOUR
+    line.wait(19)
+    line.call()
+    assert 20.0 == line.state.retry_after
+    line.wait(20)
+    line.call(Outcome.GOOD)
+    line.world.now -= HOUR
+    line.call(Outcome.GOOD)
+    line.wait(20)
+    line.call()
+    assert 10.0 == line.state.retry_after
+
+
+@pytest.mark.parametrize("growth, longest", [(1.01, 1.01**40), (100, 99.0), (100.0, 99.0), (1, 1)])
+def test_open_time_grows_for_as_long_as_it_takes(growth: float, longest: float) -> None:
+    """Slow growth goes on to the cap, and fast growth stays a number."""
+    line = Line(failures=1, open_for=1.0, open_growth=growth, open_at_most=99.0)
+    line.call()
+    openings = 40 if growth < 2 else 400
+    for _ in range(openings):
+        line.world.now += line.ask()[1]
+        line.call()
+    assert math.isclose(longest, line.state.retry_after or 0, rel_tol=1e-5)
+    assert openings + 1 == line.state.openings
+
+
 def test_a_cap_below_the_open_time_does_not_shorten_it() -> None:
     """The first opening is as long as was configured."""
     line = Line(failures=1, open_for=1_000.0)
@@ -802,6 +983,8 @@ def test_only_so_many_probes_at_once() -> None:
     line.enter()
     assert (Answer.CIRCUIT_OPEN, 20 * SECOND, None) == line.ask()
     assert 2 == line.state.probes_under_way
+    line.wait(20)
+    assert 1 == line.state.probes_under_way
 
 
 def test_a_probe_that_asks_twice_is_one_probe() -> None:
@@ -871,10 +1054,39 @@ def test_leases_are_not_forgotten() -> None:
     line.wait(60)
     question = Admission(line.gates, within=0, lease=3 * DAY)
     line.world.execute(question.evolve(token=7))
+    ends = line.world.now + 3 * DAY
+    assert ends == sum(line.world.cells["k"][:2])
     line.leave(line.enter(), Outcome.GOOD)
-    assert sum(line.world.cells["k"][:2]) >= NOON + 3 * DAY
+    assert ends == sum(line.world.cells["k"][:2])
     line.set(CLOSED)
-    assert sum(line.world.cells["k"][:2]) >= NOON + 3 * DAY
+    assert ends == sum(line.world.cells["k"][:2])
+    line.set(FORCED_OPEN)
+    assert line.world.now + FOREVER == sum(line.world.cells["k"][:2])
+
+
+def test_a_reset_circuit_may_be_forgotten() -> None:
+    """After a reset there is nothing to keep but calls that are under way."""
+    line = Line(failures=1)
+    line.call()
+    line.set(CLOSED)
+    assert line.rule.quiet == line.world.cells["k"][1] == 66 * SECOND + HOUR
+
+
+def test_every_generation_is_new() -> None:
+    """Each change of mode begins a generation that never was before."""
+    line = Line(failures=1, open_for=1.0, open_at_most=1.0)
+    gens = [line.enter()[0]]
+    for _ in range(3):
+        line.call()
+        gens.append(line.world.cells["k"][3])
+        line.wait(1)
+        probe = line.enter()
+        gens.append(probe[0])
+        line.leave(probe, Outcome.GOOD)
+        gens.append(line.world.cells["k"][3])
+        line.set(CLOSED)
+        gens.append(line.world.cells["k"][3])
+    assert list(range(NOON, NOON + len(gens))) == gens
 
 
 def test_what_an_earlier_generation_says_changes_nothing() -> None:

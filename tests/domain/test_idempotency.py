@@ -453,6 +453,37 @@ def test_a_crashed_holders_key_is_free_after_its_lease_if_nothing_was_sent() -> 
     assert (False, True, "answer") == key.settle(complete(KEY, first.fence, "late", ttl=TTL))
 
 
+def test_a_claim_that_is_repeated_is_told_the_same() -> None:
+    """Whoever lost the answer to its claim asks again and gets it, fence and all."""
+    key = Keyed()
+    first = key.claim()
+    assert first == key.world.execute(claim(1))
+    assert key.mark(first.fence)
+    assert (Verdict.ASK_AGAIN, first.fence) == key.world.execute(claim(1))[:2]
+    key.world.now += LEASE
+    again = key.claim()
+    assert (Verdict.ASK_AGAIN, first.fence + 1) == again[:2]
+    assert again == key.world.execute(claim(2))
+
+
+def test_what_changes_nothing_is_not_written() -> None:
+    """A claim that is refused leaves the state alone, but notes the time now and then."""
+    key = Keyed()
+    fence = key.claim().fence
+    state = key.world.cells[KEY]
+    key.world.now += SMALL_STEP
+    key.claim()
+    key.claim(payload=b"two")
+    key.world.execute(Resolve(KEY, done=True, ttl=TTL))
+    key.world.execute(Withdraw(KEY, 9, ttl=TTL))
+    key.settle(complete(KEY, fence + 1, "other", ttl=TTL))
+    assert state is key.world.cells[KEY]
+    key.world.now += 1
+    key.claim()
+    assert (key.world.now, state[1] - SMALL_STEP - 1) == key.world.cells[KEY][:2]
+    assert state[2:] == key.world.cells[KEY][2:]
+
+
 def test_a_lapsed_claim_can_no_longer_be_sent() -> None:
     """The sent mark is refused at the end of the lease, whoever else may have come."""
     key = Keyed()
@@ -557,6 +588,9 @@ def test_a_claim_that_nobody_heard_of_is_withdrawn() -> None:
     assert key.mark(fence)
     key.world.execute(Withdraw(KEY, 3, ttl=TTL))
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
+    key.settle(complete(KEY, fence, "answer", ttl=TTL))
+    key.world.execute(Withdraw(KEY, 3, ttl=TTL))
+    assert "answer" == key.claim().answer
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
@@ -587,6 +621,21 @@ def test_a_key_is_forgotten_after_its_time_to_live_and_not_before() -> None:
     key.world.cells.clear()
     assert kept == key.claim()
     assert Verdict.RUN is kept.verdict
+
+
+@pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
+def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
+    """What is left of an answer's time is left after a step, no more and no less."""
+    key = Keyed()
+    key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
+    key.world.now += HOUR
+    key.claim()
+    key.world.now -= back
+    key.claim()
+    key.world.now += TTL - HOUR - 1
+    assert Verdict.REPLAY is key.claim().verdict
+    key.world.now += 1
+    assert Verdict.RUN is key.claim().verdict
 
 
 def test_a_fence_of_a_forgotten_life_opens_nothing() -> None:

@@ -234,6 +234,24 @@ def test_a_pause_over_the_end_of_a_period_lets_its_queue_go_first() -> None:
     assert DAY // 2 == wait
 
 
+def test_the_calm_case_is_short() -> None:
+    """The short path serves every call of the period of the last, and no other."""
+    rule = CalendarQuota(3, monthly=False)
+    state, _ = rule.grant(rule.present(None, NOON), 1, NOON, kept=False)
+    assert rule.calm(None, NOON, 1) is None
+    calm = [NOON - 1, NOON, NOON + DAY // 2 - 1, NOON + DAY // 2]
+    assert [False, True, True, False] == [rule.calm(state, at, 2) is not None for at in calm]
+    assert rule.calm(state, NOON, 3) is None
+    paused = rule.drain(state, SECOND)
+    calm = [NOON, NOON + SECOND - 1, NOON + SECOND, NOON + DAY // 2]
+    assert [False, False, True, False] == [rule.calm(paused, at, 2) is not None for at in calm]
+    queued, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, kept=True)
+    calm = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
+    assert [None, None, None] == [rule.calm(queued, at, 1) for at in calm]
+    queued = rule.refund(queued, (0, NOON + DAY // 2, 1, 0))
+    assert [False, True, False] == [rule.calm(queued, at, 1) is not None for at in calm]
+
+
 def test_months_differ() -> None:
     """A monthly quota waits for the first of the next month, over a leap day and a new year."""
     rule = RateLimitConfig.per_calendar_month(1).rule

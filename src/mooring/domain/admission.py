@@ -52,15 +52,6 @@ Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
 """`(answer, wait, permit, tickets)`: a grant to use after `wait`, or how long to stay away."""
 
 
-class _Claims:
-    """Claims move as limits and circuits do."""
-
-    present = staticmethod(idempotency.present)
-
-
-_CLAIMS: Final = _Claims()
-
-
 class Gates:
     """What guards a call, compiled once: the rules, and the keys their states live under.
 
@@ -242,7 +233,7 @@ class Admission:
     def _refuse(
         self, states: States, now: int, answer: Answer, away: int = 0
     ) -> tuple[States, Admitted]:
-        rules = (*self.gates.rules, _CLAIMS) if self.claim else self.gates.rules
+        rules = (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
         return unchanged(rules, states, now), (answer, away, None, ())
 
 

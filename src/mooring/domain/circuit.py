@@ -65,6 +65,7 @@ _MILLION: Final = 10**6
 _ROWS: Final = 8
 _MOST_KEPT: Final = 1_000
 _MOST_GROWTH: Final = 100
+_MOST_STEPS: Final = 150
 
 
 class CircuitState(Enum):
@@ -110,7 +111,8 @@ class Record(NamedTuple):
         past: earlier slots of the window, packed: end, base, calls, failures, slow answers.
         who: the reporters of the last failures, with the time of each one's last.
         streak: how many times the circuit opened without a calm time between.
-        since, until: when the mode began, and when an open time ends.
+        since: when it last closed after an opening.
+        until: when an open time ends.
         leases: the probes under way.
         good: probes that succeeded in this half-open time.
     """
@@ -323,7 +325,6 @@ class CircuitRule:
             return circuit, None, away, False
         if mode == OPEN:
             gen += 1
-            record = record._replace(good=0, since=seen)
         leases = tuple(held for held in record.leases if held[1] > seen)
         if not any(held[0] == token and held[2] == gen for held in leases):
             if len(leases) >= self.config.probes:
@@ -382,7 +383,7 @@ class CircuitRule:
     def force(self, circuit: Circuit, mode: int) -> Circuit:
         """Open, disable or reset by hand; a new generation begins."""
         seen, _, _, gen, slot, total, _, record = circuit
-        record = QUIET_RECORD._replace(leases=record.leases, since=seen)
+        record = QUIET_RECORD._replace(leases=record.leases)
         quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, seen, record)
         return (seen, quiet, mode, gen + 1, slot, total, total, record)
 
@@ -404,7 +405,7 @@ class CircuitRule:
         return CircuitBreakerState(
             state=_STATES[mode],
             calls=max(calls, fails),
-            failures=max(fails, self._recent(record, seen)),
+            failures=fails,
             slow_calls=slow,
             consecutive_failures=rows[-1][2] if rows and rows[-1][1] == total else 0,
             openings=record.streak,
@@ -484,12 +485,11 @@ class CircuitRule:
 
     def _opened(self, circuit: Circuit) -> Circuit:
         seen, _, _, gen, slot, total, _, record = circuit
-        growth = self.config.open_growth ** min(record.streak, 20)
+        growth = self.config.open_growth ** min(record.streak, _MOST_STEPS)
         record = QUIET_RECORD._replace(
             leases=record.leases,
             streak=record.streak + 1,
-            since=seen,
-            until=seen + min(self.longest, int(self.open_for * growth)),
+            until=seen + int(min(self.longest, self.open_for * growth)),
         )
         quiet = _outlasting(self.longest + DAY, seen, record)
         return (seen, quiet, OPEN, gen + 1, slot, total, total, record)
@@ -549,9 +549,6 @@ class CircuitRule:
                 calls, fails, slow = calls + in_slot, fails + failed, slow + late
         return calls, fails, slow
 
-    def _recent(self, record: Record, now: int) -> int:
-        return sum(time > now - self.within for time in record.times)
-
 
 def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:
     return _SLOT.iter_unpack(past)
@@ -563,7 +560,7 @@ def _packed(slots: Iterable[tuple[Any, ...]]) -> bytes:
 
 def _outlasting(quiet: int, seen: int, record: Record) -> int:
     """How long a state matters that matters for `quiet`, and while anybody holds a lease."""
-    return max(quiet, *(end - seen for _, end, _ in record.leases), 0)
+    return max((quiet, *(end - seen for _, end, _ in record.leases)))
 
 
 def _lately(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:

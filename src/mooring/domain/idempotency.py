@@ -20,7 +20,7 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from mooring.domain.state import SMALL_STEP, steady
+from mooring.domain.state import steady, unchanged
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Claim:
         entry = present(states[0], now)
         if entry is None:
             return self._taken(now, now), Claimed(Verdict.RUN, now)
-        states = _unchanged(states, entry)
+        states = unchanged(CLAIMS, states, now)
         seen, _, stage, fingerprint, fence, owner, until, sent_at, target, answer = entry
         if fingerprint != self.fingerprint:
             return states, Claimed(Verdict.CONFLICT)
@@ -158,15 +158,12 @@ class Settle:
         entry = present(states[0], now)
         if entry is None:
             return states, Settled(held=False)
-        seen, _, stage, fingerprint, fence, owner, _, sent_at, target, answer = entry
-        # The stage SENT is asked for by who abandons: what was never sent is free.
-        wanted = FREE if self.stage == SENT != stage else self.stage
-        if fence != self.fence or stage in (DONE, FREE):
-            held = fence == self.fence and stage == wanted
-            return _unchanged(states, entry), Settled(held, stage == DONE, answer)
-        ttl, answer = self.ttl, self.answer
-        settled = (seen, ttl, wanted, fingerprint, fence, owner, seen, sent_at, target, answer)
-        return (settled,), Settled(held=True)
+        if entry[4] == self.fence and entry[2] in (CLAIMED, SENT):
+            return (_ended(entry, self.stage, self.ttl, self.answer),), Settled(held=True)
+        stage, fence, answer = entry[2], entry[4], entry[9]
+        # Whoever abandoned what was never sent had freed it.
+        held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
+        return unchanged(CLAIMS, states, now), Settled(held, stage == DONE, answer)
 
 
 def complete(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
@@ -203,10 +200,9 @@ class Withdraw:
         entry = present(states[0], now)
         if entry is None:
             return states, None
-        if entry[5] != self.owner:
-            return _unchanged(states, entry), None
-        states, _ = abandon(self.keys[0], entry[4], ttl=self.ttl).apply(states, now)
-        return states, None
+        if entry[5] != self.owner or entry[2] not in (CLAIMED, SENT):
+            return unchanged(CLAIMS, states, now), None
+        return (_ended(entry, SENT, self.ttl, None),), None
 
 
 class Resolve:
@@ -227,11 +223,18 @@ class Resolve:
         if entry is None:
             return states, False
         if entry[2] != SENT or entry[0] < entry[6]:
-            return _unchanged(states, entry), False
+            return unchanged(CLAIMS, states, now), False
         seen, _, _, fingerprint, fence, owner, until, sent_at, target, _ = entry
         ttl, stage, fence, answer = self.ttl, DONE if self.done else FREE, fence + 1, self.answer
         settled = (seen, ttl, stage, fingerprint, fence, owner, until, sent_at, target, answer)
         return (settled,), True
+
+
+def _ended(entry: Entry, stage: int, ttl: int, answer: object) -> Entry:
+    """A claim at its end; SENT is asked for by who abandons it, and what was never sent is free."""
+    seen, _, before, fingerprint, fence, owner, _, sent_at, target, _ = entry
+    stage = FREE if stage == SENT != before else stage
+    return (seen, ttl, stage, fingerprint, fence, owner, seen, sent_at, target, answer)
 
 
 def mark_sent(entry: Entry | None, fence: int) -> Entry | None:
@@ -258,10 +261,13 @@ def present(state: State | None, now: int) -> Entry | None:
     return (time, quiet, stage, fingerprint, fence, owner, until, sent_at, target, answer)
 
 
-def _unchanged(states: States, entry: Entry) -> States:
-    """What is stored where nothing changes: the entry as of now, if its time is another."""
-    (state,) = states
-    return states if state and abs(state[0] - entry[0]) <= SMALL_STEP else (entry,)
+class Claims:
+    """Claims move with a clock as limits and circuits do."""
+
+    present = staticmethod(present)
+
+
+CLAIMS: Final = (Claims(),)
 
 
 def checked_key(value: object) -> str:

@@ -71,19 +71,16 @@ class CalendarQuota:
         return first_day(year, month) * DAY, first_day(*after) * DAY
 
     def calm(self, state: State | None, now: int, cost: int) -> Quota | None:
-        """Grant at once within the quota; None in every other case."""
-        if state is not None:
-            seen, quiet, at, used, frozen, shift = state
-            if seen <= now and at <= now and frozen <= now < seen + quiet:
-                # Nothing but the end of the period of `at` lies ahead.
-                used += cost
-                if used > self.burst:
-                    return None
-                return (now, seen + quiet - now, now, used, frozen, shift)
-        quota = self.present(state, now)
-        if self.earliest(quota, cost, now) != now:
+        """Grant at once within the period of the last grant; None in every other case."""
+        if state is None:
             return None
-        return self.grant(quota, cost, now, kept=False)[0]
+        seen, quiet, at, used, frozen, shift = state
+        used += cost
+        # `quiet` is over with the period of `at`, or with a pause that ends later still.
+        ends = seen + quiet
+        if now < seen or now < at or now < frozen or now >= ends or used > self.burst:
+            return None
+        return (now, ends - now, now, used, frozen, shift)
 
     def present(self, state: State | None, now: int) -> Quota:
         """The state with `seen` at the time to go by, moved back with a clock that stepped."""
