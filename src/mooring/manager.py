@@ -207,8 +207,13 @@ class ConnectorManager:
                 flows.sign(plan, began, error)
                 raise
             if admitted[0] or admitted[1]:
-                step = step_now(function)
-                return value_of(run_now(flows.go_on(plan, began, admitted, step)))  # type: ignore[no-any-return]  # the function's
+                asked = [admitted]
+                try:
+                    step = step_now(function)
+                    return value_of(run_now(flows.go_on(plan, began, asked, step)))  # type: ignore[no-any-return]  # the function's
+                except BaseException:
+                    flows.hand_back(plan, asked)
+                    raise
             permit = admitted[2]
         try:
             value = function()
@@ -411,7 +416,13 @@ class AsyncConnectorManager:
                 flows.sign(plan, began, error)
                 raise
             if admitted[0] or admitted[1]:
-                return value_of(await flows.go_on(plan, began, admitted, step_later(function)))  # type: ignore[no-any-return]  # the function's
+                asked = [admitted]
+                try:
+                    step = step_later(function)
+                    return value_of(await flows.go_on(plan, began, asked, step))  # type: ignore[no-any-return]  # the function's
+                except BaseException:
+                    flows.hand_back(plan, asked)
+                    raise
             permit = admitted[2]
         try:
             pending = function()

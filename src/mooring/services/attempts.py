@@ -122,20 +122,21 @@ async def _rest(core: Core, call: Call, pause: float, error: Exception) -> None:
         await core.sleep(pause)
 
 
-async def once(
+async def once(  # noqa: PLR0912 - one attempt, to be read in one place
     core: Core,
     call: Call,
     question: Admission | None,
     step: AttemptStep,
-    asked: Admitted | None = None,
+    asked: list[Admitted] | None = None,
 ) -> Ending:
     """One attempt: admission, the step itself, and what is recorded of it.
 
-    `asked` is the answer to `question` where it has been asked already.
+    `asked` has the answer to `question` where it has been asked already. While it is in there, an
+    interruption leaves giving it back to whoever asked.
     """
     plan = call.plan
     permit: Permit | None = None
-    admitted: Admitted = asked or NOTHING_TAKEN
+    admitted: Admitted = NOTHING_TAKEN
     outcome = Outcome.NEUTRAL
     try:
         if question is not None:
@@ -143,6 +144,9 @@ async def once(
                 if asked is None:
                     ask = core.ask
                     admitted = await core.execute(question) if ask is None else ask(question)
+                else:
+                    admitted = asked[0]
+                    del asked[0]
                 if admitted[0] or admitted[1]:
                     permit = await _let_out(core, call, question, admitted)
                 else:

@@ -31,6 +31,7 @@ from mooring.errors import (
     InvalidData,
     OutcomeUnknown,
 )
+from mooring.services.admission import withdraw
 from mooring.services.attempts import again, attempt, follow, once
 from mooring.services.by_hand import ByHand
 from mooring.services.call import Call, value_of
@@ -208,12 +209,14 @@ class Calling(ByHand):
                 return self._ended(call, None, error)
         return await self._finish(call, single, step)
 
-    async def go_on(self, plan: Plan, began: int, admitted: Admitted, step: AttemptStep) -> Ending:
+    async def go_on(
+        self, plan: Plan, began: int, asked: list[Admitted], step: AttemptStep
+    ) -> Ending:
         """Go on with an easy call whose admission was asked for by its face, and is not calm."""
         core = self.core
         call = Call(plan, began, plan.span)
         try:
-            value, error = await once(core, call, plan.admission, step, admitted)
+            value, error = await once(core, call, plan.admission, step, asked)
             if error is not None:
                 value, error = await again(core, call, step, error)
         except ConnectorError as raised:
@@ -230,6 +233,11 @@ class Calling(ByHand):
         except ConnectorError as raised:
             value, failed = None, raised
         return self._signed(call, value, failed)
+
+    def hand_back(self, plan: Plan, asked: list[Admitted]) -> None:
+        """Give back what an easy call was granted that was interrupted before it could go on."""
+        for admitted in asked:
+            withdraw(self.core, plan.gates, admitted)
 
     def give_back(self, plan: Plan, permit: Permit | None) -> None:
         """Forget an easy call that was interrupted."""

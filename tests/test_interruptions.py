@@ -1,0 +1,92 @@
+"""Whole calls, interrupted at every point at which a signal may strike."""
+
+import functools
+import itertools
+from typing import Any
+
+import pytest
+
+from mooring import (
+    BulkheadConfig,
+    CircuitBreakerConfig,
+    ConnectorManager,
+    RateLimitConfig,
+    Service,
+)
+from tests.parts import interrupted
+from tests.parts.world import Broken, Clock
+
+HALF_OPEN = CircuitBreakerConfig(failures=1, open_for=1, successes=1_000)
+
+
+def fail() -> None:
+    """Do not work."""
+    raise Broken
+
+
+def managed(clock: Clock, **protections: Any) -> ConnectorManager:
+    """A manager of one service with these protections."""
+    given: dict[str, Any] = {"circuit": None, "retry": None, "timeout": 60}
+    return ConnectorManager([Service("v", **given | protections)], clock=clock, sleeper=clock)
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("key", [None, "a key"])
+def test_a_place_in_the_queue_is_given_back(key: str | None) -> None:
+    """Wherever an interruption strikes a call that queues, it holds up nobody behind it."""
+    struck = 0
+    for point in itertools.count():
+        clock, when = Clock(), list[int]()
+        manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
+        manager.run("v", int)
+        run = functools.partial(manager.run, "v", int, idempotency_key=key)
+        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, when)
+        if not interrupted.at(point, run, look):
+            break
+        struck += 1
+        manager.run("v", int)
+        # What was waited for is spent; what was not is there for the next.
+        assert clock.nanoseconds() <= 1e9 or when != [0]
+    assert struck > 50
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize(
+    "protections",
+    [
+        {"circuit": HALF_OPEN},
+        {"circuit": HALF_OPEN, "bulkhead": BulkheadConfig(1)},
+        {"circuit": HALF_OPEN, "limits": (RateLimitConfig.per_second(100),)},
+    ],
+    ids=["circuit", "bulkhead", "limit"],
+)
+def test_a_probe_and_its_place_are_given_back(protections: dict[str, Any]) -> None:
+    """Wherever an interruption strikes a probe, the next one may go."""
+    struck = 0
+    for point in itertools.count():
+        clock = Clock()
+        manager = managed(clock, **protections)
+        with pytest.raises(Broken):
+            manager.run("v", fail)
+        clock.advance(1)
+        if not interrupted.at(point, functools.partial(manager.run, "v", int)):
+            break
+        struck += 1
+        assert 0 == manager.run("v", int)
+    assert struck > 50
+
+
+def test_what_was_granted_and_not_taken_over_is_handed_back() -> None:
+    """The short way of a function gives back a grant that its flow has not taken over."""
+    clock = Clock()
+    manager = managed(clock, limits=(RateLimitConfig.per_second(1),))
+    manager.run("v", int)
+    flows: Any = vars(manager)["_flows"]
+    (plan,) = {id(plan): plan for plan in flows.plans.easy.values()}.values()
+    granted = flows.core.ask(plan.admission)
+
+    flows.hand_back(plan, [granted])
+    flows.hand_back(plan, [])
+    manager.run("v", int)
+
+    assert [1.0] == clock.slept
