@@ -250,7 +250,7 @@ def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:  # noqa: ANN401 - as 
         new_id=_verb(ids, "new", "ids"),
         fraction=randomness.fraction,
         token=randomness.token,
-        observers=tuple(observers),
+        observers=tuple(map(NotItself, observers)),
         reporter=f"{os.getpid()}-{randomness.token()}",
     )
 
@@ -305,6 +305,29 @@ def _missing(port: object, verb: str, name: str) -> Callable[..., Any]:
         _check_verb(port, name, verb)
 
     return missing
+
+
+class NotItself:
+    """An observer that is not told of the calls which it makes itself, while it is being told.
+
+    Else one that calls the manager it observes would never come to an end.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._inside = threading.local()
+        self.__qualname__ = name_of(observer)
+
+    def __call__(self, event: Event) -> None:
+        """Tell, unless this thread is telling it something already."""
+        inside = self._inside
+        if getattr(inside, "telling", False):
+            return
+        inside.telling = True
+        try:
+            self._observer(event)
+        finally:
+            inside.telling = False
 
 
 class LogObserver:
