@@ -81,7 +81,7 @@ class _Hasty(AsyncioLocks):
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
     ) -> bool:
-        return await super().acquire(name, holder, places=places, queue=queue, timeout=timeout / 4)
+        return await super().acquire(name, holder, places=places, queue=queue, timeout=0)
 
 
 class _Unqueued(AsyncioLocks):
