@@ -14,6 +14,7 @@ from mooring import (
     CredentialNotFound,
     DeadlineExceeded,
     Endpoint,
+    InvalidData,
     RateLimitConfig,
     RateLimitExceeded,
     Request,
@@ -466,6 +467,7 @@ async def test_a_service_without_a_circuit_has_none_to_read(world: World) -> Non
         with pytest.raises(ConfigurationError) as caught:
             await asked
         assert ("circuit", "vat") == (caught.value.path, caught.value.service)
+        assert "there is no circuit" in caught.value.message
 
 
 @in_both_colours
@@ -560,3 +562,6 @@ async def test_by_hand_one_circuit_is_meant(world: World) -> None:
     with pytest.raises(ConfigurationError) as caught:
         await manager.set_circuit("vat", CircuitState.OPEN, endpoint="slow")
     assert ("vat", "slow") == (caught.value.service, caught.value.operation)
+    with pytest.raises(InvalidData) as unknown:
+        await manager.circuit_state("vat", endpoint="fast")
+    assert ("vat", "fast") == (unknown.value.service, unknown.value.operation)

@@ -823,6 +823,7 @@ async def test_what_a_replay_tells(world: World) -> None:
 
     assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == told(world.events)
     finished: Any = world.events[-1]
+    assert "k" == world.events[1].idempotency_key  # type: ignore[attr-defined]
     assert ("k", True, 0) == (finished.idempotency_key, finished.replayed, finished.attempts)
 
 

@@ -76,6 +76,18 @@ async def test_a_body_comes_in_pieces(world: World) -> None:
         assert b"" == await stream.read()
 
     assert [1] == [answer.closed for answer in world.vendor.arrivals]
+    assert ["https://shop.example/export"] == [sent.url for sent in world.vendor.requests]
+
+
+@in_both_colours
+async def test_a_failures_headers_count(world: World) -> None:
+    """A stream that is refused for now is opened when the refusal says, and not before."""
+    world.vendor.answers(Response(503, {"Retry-After": "7"}))
+    manager = world.manager(shop(retry=RetryPolicy(2, 0)))
+
+    await manager.stream("shop", GET)
+
+    assert [0.0, 7.0] == [sent.at for sent in world.vendor.requests]
 
 
 @in_both_colours
@@ -105,6 +117,8 @@ async def test_a_failure_is_read_and_judged(world: World, status: int) -> None:
         await world.manager(shop()).stream("shop", GET)
 
     assert ("E7", "no export") == (caught.value.vendor_code, caught.value.vendor_message)
+    assert caught.value.response is not None
+    assert "https://shop.example/export" == caught.value.response.url
     assert [1] == [answer.closed for answer in world.vendor.arrivals]
 
 
@@ -487,10 +501,12 @@ async def test_an_interruption_after_the_headers_keeps_nothing(world: World) -> 
 
     service = shop(circuit=OPENS_AT_ONCE, bulkhead=BulkheadConfig(1))
     await half_open(world, world.manager(service))
-    manager = world.manager(service, observers=[interrupt])
+    manager = world.manager(service, observers=[world.events.append, interrupt])
 
     with pytest.raises(Interruption):
         await manager.stream("shop", GET)
+
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
 
     assert (CircuitState.HALF_OPEN, 0, 0) == await state(manager)
     assert 1 == world.vendor.arrivals[-1].closed
