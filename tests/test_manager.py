@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from mooring import (
     BulkheadConfig,
     CircuitBreakerConfig,
     ConfigurationError,
+    ConnectorError,
     ConnectorManager,
     RateLimitConfig,
     Request,
@@ -23,7 +26,7 @@ from mooring import (
     Service,
 )
 from mooring.adapters.memory import MemoryStorage
-from tests.support.colours import AWAITED, PLAIN, Plainly, World
+from tests.support.colours import AWAITED, PLAIN, Plainly, World, in_both_colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,3 +259,23 @@ def test_observers_are_a_series(face: Any, wrong: Any) -> None:
         face([], observers=wrong)
 
     assert "observers" == caught.value.path
+
+
+# Here and not with the services, because mutants are called through frames of their own.
+@in_both_colours
+async def test_an_error_leaves_no_cycle(world: World) -> None:
+    """An error is freed as soon as nobody holds it: no frame that it passed keeps it."""
+    manager = world.manager(SERVICE)
+    gc.collect()
+    gc.disable()
+    try:
+        for answer in (404, 422, ValueError("foreign")):
+            world.vendor.answers(answer)
+            seen: list[Any] = []
+            try:
+                await manager.call("vat", GET)
+            except ConnectorError as error:
+                seen.append(weakref.ref(error))
+            assert [None] == [reference() for reference in seen]
+    finally:
+        gc.enable()

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-import weakref
 from typing import Any
 
 import pytest
@@ -509,25 +507,6 @@ async def test_a_refused_function_is_signed(world: World) -> None:
         caught.value.attempts,
         caught.value.request_id,
     )
-
-
-@in_both_colours
-async def test_an_error_leaves_no_cycle(world: World) -> None:
-    """An error is freed as soon as nobody holds it: no frame that it passed keeps it."""
-    manager = world.manager(vat(bulkhead=BulkheadConfig(1), circuit=CircuitBreakerConfig()))
-    gc.collect()
-    gc.disable()
-    try:
-        for answer in (503, 404, ValueError("foreign")):
-            world.vendor.answers(answer)
-            seen: list[Any] = []
-            try:
-                await manager.call("vat", GET)
-            except ConnectorError as error:
-                seen.append(weakref.ref(error))
-            assert [None] == [reference() for reference in seen]
-    finally:
-        gc.enable()
 
 
 # --- functions ---
