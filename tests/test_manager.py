@@ -270,7 +270,7 @@ async def test_an_error_leaves_no_cycle(world: World) -> None:
     gc.disable()
     try:
         for answer in (404, 422, ValueError("foreign")):
-            world.vendor.answers(answer)
+            world.vendor.otherwise = answer
             seen: list[Any] = []
             try:
                 await manager.call("vat", GET)
