@@ -15,6 +15,7 @@ from mooring import (
     DeadlineExceeded,
     Endpoint,
     InvalidData,
+    Jitter,
     RateLimitConfig,
     RateLimitExceeded,
     Request,
@@ -225,13 +226,66 @@ async def test_a_circuit_opens(world: World) -> None:
 async def test_a_circuit_opens_between_attempts(world: World) -> None:
     """A retry that the circuit holds back is refused, with the failure as its cause."""
     world.vendor.otherwise = 503
-    service = vat(circuit=CircuitBreakerConfig(failures=2), retry=RetryPolicy(5, 0))
+    policy = RetryPolicy(5, 1.0, jitter=Jitter.NONE)
+    service = vat(circuit=CircuitBreakerConfig(failures=2, open_for=30), retry=policy)
 
     with pytest.raises(CircuitBreakerOpen) as caught:
         await world.manager(service).call("vat", GET)
 
     assert 2 == len(world.vendor.requests) == caught.value.attempts
     assert VendorFailed is type(caught.value.__cause__)
+    # It did not even wait for what would be refused.
+    assert [1.0] == world.sleeper.slept
+    assert START + timedelta(seconds=31) == caught.value.retry_at
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+@in_both_colours
+async def test_a_long_pause_outlasts_an_opening(world: World, shadow: bool) -> None:  # noqa: FBT001 - a case
+    """A retry that comes after the open time is a probe; a shadow holds no retry back."""
+    world.vendor.answers(503)
+    policy = RetryPolicy(2, 5.0, jitter=Jitter.NONE)
+    circuit = CircuitBreakerConfig(failures=1, open_for=60 if shadow else 5, shadow=shadow)
+
+    await world.manager(vat(circuit=circuit, retry=policy)).call("vat", GET)
+
+    assert [5.0] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_a_quorum_is_of_reporters(world: World) -> None:
+    """A circuit with a quorum opens only when as many managers have seen failures."""
+    circuit = CircuitBreakerConfig(failures=2, quorum=2)
+    one, other = world.manager(vat(circuit=circuit)), world.manager(vat(circuit=circuit))
+
+    await fail(world, one, 4)
+    assert CircuitState.CLOSED is (await one.circuit_state("vat")).state
+    await fail(world, other)
+
+    assert CircuitState.OPEN is (await one.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_a_probes_lease_is_an_attempts(world: World) -> None:
+    """A probe's place is free when its attempt must have ended, though its call may go on."""
+    gate = world.gate()
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE, attempt_timeout=5))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.vendor.answers(gate.answering(200))
+
+    async def probe() -> None:
+        await manager.call("vat", GET, timeout=100)
+
+    started = world.start(probe)
+    await gate.reached()
+    world.clock.advance(9)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.call("vat", GET)
+    world.clock.advance(1)
+    await manager.call("vat", GET)
+    gate.open()
+    await started.result()
 
 
 @in_both_colours

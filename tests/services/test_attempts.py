@@ -11,6 +11,7 @@ import pytest
 from mooring import (
     AttemptTimeout,
     AuthenticationFailed,
+    Backoff,
     BodyStream,
     CircuitBreakerConfig,
     ConnectionFailed,
@@ -99,6 +100,19 @@ async def test_one_policy_serves_many_callers(world: World) -> None:
 
     assert [3] * 8 == [error.attempts for error in errors]
     assert 24 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_delays_follow_each_other(world: World) -> None:
+    """A backoff that goes by the last delay is told what that was."""
+    world.vendor.otherwise = 503
+    policy = RetryPolicy(4, 1.0, backoff=Backoff.DECORRELATED)
+
+    with pytest.raises(VendorFailed):
+        await world.manager(vat(retry=policy)).call("vat", GET)
+
+    # Half way from 1 to three times the last.
+    assert [2.0, 3.5, 5.75] == world.sleeper.slept
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -339,7 +353,7 @@ async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
     """Who gives up because the time is over says so, and whether something may have happened."""
     world.vendor.otherwise = world.hanging()
 
-    with pytest.raises(DeadlineExceeded, match="10 s") as caught:
+    with pytest.raises(DeadlineExceeded, match="deadline of 10 s") as caught:
         await world.manager(vat()).call("vat", POST, timeout=10)
 
     assert 10 == world.clock.now

@@ -703,7 +703,7 @@ async def test_a_late_function_says_whether_it_may_have_acted(
         world.clock.advance(60)
 
     world.sleeper.meanwhile.append(oversleep)
-    with pytest.raises(DeadlineExceeded, match="30 s") as caught:
+    with pytest.raises(DeadlineExceeded, match="deadline of 30 s") as caught:
         await manager.run("vat", Failing(error).__call__)
 
     assert processed == caught.value.may_have_been_processed
@@ -769,6 +769,8 @@ async def test_what_a_retry_tells(world: World) -> None:
     ] == told(world.events)
     finished: Any = world.events[-1]
     assert (2, 5.001, START) == (finished.attempts, finished.duration, finished.started_at)
+    paused, rested = world.events[3], world.events[4]
+    assert (3.0, 3.0) == (paused.delay, rested.delay)  # type: ignore[attr-defined]
     assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]  # type: ignore[attr-defined]
 
 

@@ -72,6 +72,7 @@ class Provider:
 
     async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Any:
         """Renew what is current."""
+        assert (service, tenant) in self.asked
         assert stale.secret is not None
         self.refreshed.append(stale.secret.reveal())
         await self._world.breathe()
@@ -429,7 +430,8 @@ async def test_a_provider_that_errs_is_made_ours(world: World, given: object) ->
     provider.given = given if given is not None else 0
     service = vat(needs_credentials=True)
 
-    with pytest.raises(CredentialNotFound, match="the credential provider") as caught:
+    named = type(given if given is not None else 0).__name__
+    with pytest.raises(CredentialNotFound, match=f"credential provider .* {named}") as caught:
         await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
 
     assert "hunter2" not in repr(caught.value)
