@@ -39,7 +39,7 @@ demo: $(VENV)/.stamp  ## Tell the story: a flaky vendor, called through the whol
 	@$(VENV)/bin/python -m demo
 
 .PHONY: test
-test: $(VENV)/.stamp  ## Run the whole test-suite; no server, no network
+test: $(VENV)/.stamp  ## Run the whole test-suite; what needs a missing server is skipped
 	@$(VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: check
@@ -95,6 +95,12 @@ SCHEDULES ?= 10000
 .PHONY: simulate
 simulate: $(VENV)/.stamp  ## Run SCHEDULES=10000 random schedules of workers, faults and clocks
 	@$(VENV)/bin/python -m tests.simulation $(SCHEDULES)
+
+INPUTS ?= 100000
+
+.PHONY: fuzz
+fuzz: $(VENV)/.stamp  ## Send INPUTS=100000 damaged webhooks to each family of schemes
+	@$(VENV)/bin/python -m tools.fuzz $(INPUTS)
 
 .PHONY: docs
 docs: $(VENV)/.stamp  ## Build the documentation into build/docs

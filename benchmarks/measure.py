@@ -44,11 +44,12 @@ class Figure:
 
 @attrs.frozen
 class Row:
-    """What one contender cost beyond the bare call, and beside the reference."""
+    """What one contender cost beyond the bare call, beside the reference, and more than it."""
 
     name: str
     cost: Figure
     ratio: Figure
+    more: Figure
 
 
 def plain(function: Callable[[], object]) -> Block:
@@ -113,6 +114,7 @@ def compare(
             name,
             _figure(cost, dice),
             _figure([own / other for own, other in zip(cost, base, strict=True)], dice),
+            _figure([own - other for own, other in zip(cost, base, strict=True)], dice),
         )
         for name, cost in costs.items()
     ]

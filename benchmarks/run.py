@@ -15,13 +15,33 @@ from typing import TYPE_CHECKING
 
 import attrs
 import in_process
+import over_clients
 import over_http
+import over_redis
+import over_sql
+import over_sqlite
+import signing
+import webhooks
 from in_process import Comparison
 
 if TYPE_CHECKING:
     from measure import Figure, Row
 
-PEERS = ("redress", "purgatory", "limits", "stamina", "pybreaker", "aiobreaker", "throttled-py")
+PEERS = (
+    "redress",
+    "purgatory",
+    "limits",
+    "stamina",
+    "pybreaker",
+    "aiobreaker",
+    "throttled-py",
+    "pyrate-limiter",
+    "pyreqwest",
+    "aiohttp",
+    "httpx2",
+    "urllib3",
+    "botocore",
+)
 
 
 def main() -> int:
@@ -34,7 +54,16 @@ def main() -> int:
 
     began = time.time()
     comparisons = []
-    for make in (*in_process.ALL, *over_http.ALL):
+    for make in (
+        *in_process.ALL,
+        *over_http.ALL,
+        *over_clients.ALL,
+        *signing.ALL,
+        *over_sqlite.ALL,
+        *over_redis.ALL,
+        *over_sql.ALL,
+        *webhooks.ALL,
+    ):
         if options.names and not any(name in make.__name__ for name in options.names):
             continue
         comparison = make(options.rounds)
@@ -47,6 +76,10 @@ def main() -> int:
     }
     if not options.names:
         report["bytes_per_idle_key"] = sizes = in_process.memory()
+        report["sqlite"] = latencies = over_sqlite.latencies()
+        for name, told in latencies.items():
+            figures = ", ".join(f"{figure} {value:,.0f}" for figure, value in told.items())
+            print(f"SQLite, {name}, µs: {figures}")
         report["import_ms"] = imported = import_time()
         print("bytes per idle key, key included:")
         for name, size in sizes.items():
@@ -63,21 +96,23 @@ def main() -> int:
 
 def table(comparison: Comparison) -> str:
     """A comparison as text."""
-    lines = [
-        (
-            f"{comparison.title} (must be ≤ {comparison.target.must:g} ×, "
-            f"aim {comparison.target.aim:g} ×)"
-        )
-    ]
-    lines += [_line(row) for row in comparison.rows]
+    target = comparison.target
+    form = "+{:g} µs" if target.more else "{:g} ×"
+    must, aim = form.format(target.must), form.format(target.aim)
+    lines = [f"{comparison.title} (must be ≤ {must}, aim {aim})"]
+    lines += [_line(row, more=target.more) for row in comparison.rows]
     return "\n".join([*lines, ""])
 
 
-def _line(row: Row) -> str:
+def _line(row: Row, *, more: bool) -> str:
+    beside = (
+        f"{row.more.median * 1e6:>+9.2f} µs [{row.more.low * 1e6:+.2f}, {row.more.high * 1e6:+.2f}]"
+        if more
+        else f"{_shown(row.ratio, 1):>8} × [{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+    )
     return (
         f"  {row.name:<42}{_shown(row.cost, 1e6):>9} µs "
-        f"[{row.cost.low * 1e6:.2f}, {row.cost.high * 1e6:.2f}]"
-        f"{_shown(row.ratio, 1):>8} × [{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+        f"[{row.cost.low * 1e6:.2f}, {row.cost.high * 1e6:.2f}]{beside}"
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import sys
+from typing import cast
 
 BODY = (
     b'{"country":"DE","rates":['
@@ -22,7 +25,7 @@ class Vendor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to answer."""
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._seen = b""
 
     def data_received(self, data: bytes) -> None:
@@ -30,12 +33,17 @@ class Vendor(asyncio.Protocol):
         self._seen += data
         while b"\r\n\r\n" in self._seen:
             _, _, self._seen = self._seen.partition(b"\r\n\r\n")
-            self._transport.write(ANSWER)  # type: ignore[attr-defined]  # a stream's
+            self._transport.write(ANSWER)
 
 
 async def main() -> None:
-    """Serve until killed."""
-    server = await asyncio.get_running_loop().create_server(Vendor, "127.0.0.1", 0)
+    """Serve until killed; over TLS with the certificate and key that are named, if any are."""
+    tls = None
+    if sys.argv[1:]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*sys.argv[1:])
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Vendor, "127.0.0.1", 0, ssl=tls, backlog=200)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -124,7 +124,7 @@ class Story:
         with self.narrator.scene("The way back", about):
             self.vendor.down, self.vendor.slow = False, 0.2
             away = self.manager.circuit_state("shop").retry_after or 0.0
-            time.sleep(away + 0.01)
+            time.sleep(away + 0.01)  # the story is told over a real clock
             before = self.vendor.requests
             probe = self.start(lambda: self.get("/orders"))
             self.vendor.server.wait_for_requests(before + 1)

@@ -9,6 +9,8 @@ from hypothesis import Phase, settings
 settings.register_profile("default", deadline=None)
 # The same examples on every run: a red build is red again on the next try.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# What another interpreter or older dependencies break, they break for most examples.
+settings.register_profile("brief", deadline=None, derandomize=True, max_examples=20)
 # A mutant only has to be noticed; nobody reads its smallest counter-example.
 settings.register_profile(
     "mutants", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)

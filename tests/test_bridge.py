@@ -39,6 +39,7 @@ from mooring._bridge import (
     step_now,
     with_signature_of,
 )
+from mooring.domain.idempotency import Withdraw
 from mooring.domain.plan import Plan
 from mooring.services.call import Call, value_of
 from mooring.services.calling import Calling
@@ -170,16 +171,18 @@ def test_guarded_verbs_give_what_the_verb_gives() -> None:
 def test_quiet_verbs_raise_nothing() -> None:
     """What is posted and fails is nobody's to hear of; an interruption is."""
     posted: list[object] = []
+    failures = iter([OSError(), KeyboardInterrupt()])
 
     def post(command: object) -> None:
         posted.append(command)
-        raise command if isinstance(command, BaseException) else OSError
+        raise next(failures)
 
-    quiet(post)("command")
+    command = Withdraw("key", 1, ttl=1)
+    quiet(post)(command)
     with pytest.raises(KeyboardInterrupt):
-        quiet(post)(KeyboardInterrupt())
+        quiet(post)(command)
 
-    assert 2 == len(posted)
+    assert [command, command] == posted
 
 
 class PlainFace:

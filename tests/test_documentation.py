@@ -10,6 +10,7 @@ what must be closed to `closing`, an `ExitStack`; managers that a page leaves op
 import ast
 import builtins
 import inspect
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -68,6 +69,9 @@ def test_examples_run(
     """The examples of a page work as they stand, and print what they say."""
     managers: list[ConnectorManager] = []
     with ExitStack() as closing:
+        # What an example puts into the environment is gone when it is over.
+        closing.callback(os.environ.update, dict(os.environ))
+        closing.callback(os.environ.clear)
         names: dict[str, Any] = {"closing": closing, "__name__": "documentation"}
         for block in _blocks(page.read_text("utf-8")):
             _run(block, page, names, request)

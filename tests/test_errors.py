@@ -54,7 +54,7 @@ ALL = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 class Declined(errors.PaymentDeclined):
     """A kind that a vendor's adapter has added, with a field and a constructor of its own."""
 
-    default_remedy = "Ask for another card."
+    remedy = "Ask for another card."
 
     def __init__(self, card: str) -> None:
         super().__init__(f"card {card} was declined", vendor_code="card_declined")
@@ -74,9 +74,9 @@ def test_says_what_happened_and_what_to_do(kind: type[ConnectorError]) -> None:
     """An error reads as a sentence about what happened and one about what to do."""
     error = kind("the till is empty", service="bank", operation="pay")
 
-    assert f"bank.pay: the till is empty. {kind.default_remedy}" == str(error)
+    assert f"bank.pay: the till is empty. {kind.remedy}" == str(error)
     assert f"<{kind.__name__} {str(error)!r}>" == repr(error)
-    assert re.fullmatch(r"[A-Z][^.]+\.", kind.default_remedy)
+    assert re.fullmatch(r"[A-Z][^.]+\.", kind.remedy)
 
 
 @ALL

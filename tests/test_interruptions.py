@@ -11,6 +11,8 @@ from mooring import (
     CircuitBreakerConfig,
     ConnectorManager,
     RateLimitConfig,
+    Request,
+    Response,
     Service,
 )
 from tests.parts import interrupted
@@ -74,6 +76,41 @@ def test_a_probe_and_its_place_are_given_back(protections: dict[str, Any]) -> No
         struck += 1
         assert 0 == manager.run("v", int)
     assert struck > 50
+
+
+class Answering:
+    """An HTTP client that has every answer."""
+
+    def send(self, *_: object) -> Response:
+        """Answer."""
+        return Response(200)
+
+    def open(self, *_: object) -> Any:  # noqa: ANN401 - nothing comes
+        """Never asked for."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_request_that_is_sent_as_it_is_gives_back_what_it_was_granted(waits: bool) -> None:  # noqa: FBT001 - a case
+    """Wherever an interruption strikes a request, others wait no longer than for its own token."""
+    struck = 0
+    for point in itertools.count():
+        clock, began = Clock(), list[int]()
+        limits = (RateLimitConfig.per_second(1, burst=1 if waits else 2),)
+        service = Service("v", base_url="https://v.example", circuit=HALF_OPEN, limits=limits)
+        manager = ConnectorManager([service], http=Answering(), clock=clock, sleeper=clock)
+        send = functools.partial(manager.call, "v", Request.get("/"))
+        send()
+        look = functools.partial(lambda of, to: to.append(of.nanoseconds()), clock, began)
+        if not interrupted.at(point, send, look):
+            break
+        struck += 1
+        send()
+        assert clock.nanoseconds() <= 1e9 or began != [0]
+    assert struck > 10
 
 
 def test_what_was_granted_and_not_taken_over_is_handed_back() -> None:

@@ -284,3 +284,38 @@ async def test_an_error_leaves_no_cycle(world: World) -> None:
             assert [None] == [reference() for reference in seen]
     finally:
         gc.enable()
+
+
+# --- money ------------------------------------------------------------------------
+
+
+class Kept:
+    """A store that somebody vouches for."""
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self.durable = durable
+        self._memory = MemoryStorage()
+        self.execute, self.post = self._memory.execute, self._memory.post
+
+
+MOVING = Service("bank", moves_money=True)
+
+
+def test_money_needs_keys_that_outlive_a_crash() -> None:
+    """Neither face keeps the keys of a service that moves money where a crash loses them."""
+    for make in (ConnectorManager, AsyncConnectorManager):
+        with pytest.raises(ConfigurationError, match="a crash of MemoryStorage loses") as caught:
+            make([MOVING])
+        assert caught.value.path == "services.bank.moves_money"
+        assert "claims=" in caught.value.remedy
+    with pytest.raises(ConfigurationError, match="a crash of Kept loses"):
+        ConnectorManager([MOVING], state=Kept(durable=False))
+
+
+def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
+    """A durable store will do, for keys alone or for all; so does accepting the risk."""
+    ConnectorManager([MOVING], state=Kept())
+    ConnectorManager([MOVING], state=Kept(durable=False), claims=Kept())
+    ConnectorManager([Service("bank", moves_money=True, volatile_keys=True)])
+    with pytest.raises(ConfigurationError):
+        ConnectorManager([MOVING], state=Kept(), claims=Kept(durable=False))

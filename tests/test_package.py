@@ -12,12 +12,14 @@ import mooring
 # Clients, drivers, loops and thread pools: what a process that only imports us
 # must not pay for.
 HEAVY = {
+    "aiohttp",
     "asyncio",
     "attr",
     "concurrent.futures",
     "cryptography",
     "http.client",
     "httpx",
+    "httpx2",
     "logging",
     "multiprocessing",
     "pyreqwest",
@@ -33,6 +35,7 @@ HEAVY = {
     "threading",
     "ulid",
     "urllib.request",
+    "urllib3",
 }
 
 # The child starts bare (-I -S): no `site` has loaded anything that would hide

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 import mooring
-from mooring import AsyncConnectorManager, ConnectorManager, ports
+from mooring import (
+    AsyncConnectorManager,
+    AsyncOAuthTokenRefresher,
+    ConnectorManager,
+    OAuthTokenRefresher,
+    adapters,
+    ports,
+)
 from mooring.parts.guard import Entry
 from mooring.parts.retry_handler import AsyncAttempts, Attempts
 from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
@@ -32,10 +39,24 @@ def ports_in_pairs() -> Iterator[tuple[type, type]]:
                 yield getattr(module, name.removeprefix("Async")), twin
 
 
+def providers_in_pairs() -> Iterator[tuple[type, type]]:
+    """Each provider of credentials with its asynchronous twin."""
+    for found in pkgutil.iter_modules(adapters.__path__):
+        if found.name.startswith("_") or not found.name.endswith("_credentials"):
+            continue
+        module = importlib.import_module(f"{adapters.__name__}.{found.name}")
+        for name, twin in vars(module).items():
+            if name.startswith("Async") and twin.__module__ == module.__name__:
+                yield getattr(module, name.removeprefix("Async")), twin
+
+
 PORTS = sorted(ports_in_pairs(), key=lambda pair: pair[0].__name__)
+REFRESHERS = (OAuthTokenRefresher, AsyncOAuthTokenRefresher)
+PROVIDERS = [REFRESHERS, *sorted(providers_in_pairs(), key=lambda pair: pair[0].__name__)]
 MANAGERS = (ConnectorManager, AsyncConnectorManager)
 PAIRS = [
     *PORTS,
+    *PROVIDERS,
     MANAGERS,
     (StreamedAnswer, AsyncStreamedAnswer),
     (Attempts, AsyncAttempts),
@@ -45,6 +66,7 @@ PARTS = [
     getattr(mooring, name)
     for name in mooring.__all__
     if getattr(mooring, name).__module__.startswith("mooring.parts.")
+    and getattr(mooring, name) not in REFRESHERS
 ]
 EACH_PART = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 
@@ -84,10 +106,23 @@ def test_there_are_pairs() -> None:
         "Locks",
         "Sleeper",
         "StateStorage",
+        "WebhookSecrets",
     } <= {plain.__name__ for plain, _ in PORTS}
-    assert {"Bulkhead", "CircuitBreaker", "Idempotency", "RateLimiter", "RetryHandler"} == {
-        part.__name__ for part in PARTS
-    }
+    assert {
+        "Bulkhead",
+        "CircuitBreaker",
+        "Idempotency",
+        "OAuthConsent",
+        "RateLimiter",
+        "RetryHandler",
+        "WebhookVerifier",
+    } == {part.__name__ for part in PARTS}
+
+
+@pytest.mark.parametrize("plain, twin", PROVIDERS, ids=lambda kind: kind.__name__)
+def test_providers_are_made_alike(plain: type, twin: type) -> None:
+    """Each is made of the same things, by the same names, with the same defaults."""
+    assert asked(plain) == asked(twin)
 
 
 @IN_PAIRS
@@ -189,7 +224,7 @@ def test_parts_have_twins(part: type) -> None:
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
     """No method of a part serves one colour only."""
-    in_both = {"call", "guard"}
+    in_both = {"begin", "call", "guard", "receive"}
     alone = {
         f"{part.__name__}.{name}"
         for part in PARTS

@@ -63,7 +63,8 @@ def test_signatures_are_shown_as_they_are_written(written: dict[str, str]) -> No
 
     assert (
         "set_circuit(\n    service: str,\n    state: CircuitState,\n    *,\n"
-        "    tenant: str | None = None,\n    endpoint: str | None = None\n) -> None"
+        "    tenant: str | None = None,\n    endpoint: str | None = None,\n"
+        "    region: str | None = None\n) -> None"
     ) in text
 
 
@@ -71,7 +72,7 @@ def test_errors_speak_for_themselves() -> None:
     """The page on troubleshooting gets docstring and remedy under the heading of each error."""
     text = reference.with_error_facts("# Page\n\n## BulkheadFull\n\nAdvice.\n\n## Other\n")
 
-    assert mooring.BulkheadFull.default_remedy in text
+    assert mooring.BulkheadFull.remedy in text
     assert text.index("What happened") < text.index("Advice.") < text.index("## Other")
     assert "What happened" not in text[text.index("## Other") :]
 

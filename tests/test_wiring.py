@@ -15,14 +15,23 @@ from mooring import (
     ConfigurationError,
     ConnectorManager,
     CredentialRefreshFailed,
+    DangerouslyUnverified,
+    Endpoint,
     Request,
     Response,
     Service,
+    Timeouts,
+    TlsUnverified,
 )
 from mooring.adapters.forking import start_afresh
 from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.wiring import Lazily, Ports, awaited_core, both_colours, plain_core
-from tests.support.colours import AWAITED, PLAIN, Plainly, World, in_both_colours
+from mooring.wiring.cores import awaited_core, plain_core
+from mooring.wiring.defaults import Lazily
+from mooring.wiring.ports import Ports
+from mooring.wiring.stores import both_colours
+from tests.adapters.forked import in_a_child
+from tests.support.caching import Cupboard
+from tests.support.colours import AWAITED, PLAIN, START, Plainly, World, in_both_colours
 
 if TYPE_CHECKING:
     from mooring.domain.events import Event
@@ -30,7 +39,7 @@ if TYPE_CHECKING:
 SERVICE = Service("vat", base_url="https://vat.example", retry=None)
 GET = Request.get("/rates")
 
-PORTS = ("http", "state", "credentials", "sleeper", "locks", "gather")
+PORTS = ("http", "state", "cache", "credentials", "sleeper", "locks", "gather")
 
 
 class Provider:
@@ -48,6 +57,7 @@ def port(world: World, name: str) -> Any:
     return {
         "http": world.vendor,
         "state": world.store,
+        "cache": Cupboard(world),
         "credentials": Provider(),
         "sleeper": world.sleeper,
         "locks": world.locks,
@@ -114,6 +124,34 @@ def test_observers_are_plain_functions(face: Any, observer: Any) -> None:
         face([SERVICE], observers=[observer])
 
     assert "observers" == caught.value.path
+
+
+class Trusting:
+    """An HTTP client that says what it leaves unverified."""
+
+    def __init__(self, unverified: object) -> None:
+        self.unverified = unverified
+
+    async def send(self, *_: object) -> Response:
+        """Answer."""
+        return Response(200)
+
+
+@pytest.mark.parametrize(
+    "unverified, reasons",
+    [(DangerouslyUnverified("a bench"), ["a bench"]), (None, []), ("anything", [])],
+)
+@in_both_colours
+async def test_trusting_anybody_is_told_at_each_start(
+    world: World, unverified: object, reasons: list[str]
+) -> None:
+    """Whenever a manager starts with a client that does not verify, observers are told why."""
+    told: list[Event] = []
+    for _ in range(2):
+        world.manager(SERVICE, http=world.of_colour(Trusting(unverified)), observers=[told.append])
+    expected = [TlsUnverified(at=START, service="http", because=reason) for reason in reasons * 2]
+
+    assert expected == told
 
 
 class OnlySends:
@@ -261,3 +299,54 @@ def test_a_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
     with lazy._lock:
         start_afresh()
         assert 7 == lazy.get()
+
+
+@pytest.mark.parametrize("core", [plain_core(Ports()).core, awaited_core(Ports()).core])
+def test_each_process_reports_under_a_name_of_its_own(core: Any) -> None:
+    """A forked child is a reporter of its own, or no quorum of workers would ever be reached."""
+    name = core.reporter()
+    assert name == core.reporter()
+    assert name != in_a_child(core.reporter)
+    assert name == core.reporter()
+
+
+class NeverHurries:
+    """An HTTP client that cannot bound how long a vendor takes to read."""
+
+    lacks = frozenset({"write"})
+
+    def send(self, *_: object) -> Any:
+        """Never asked."""
+
+
+class NeverHurriesLater(NeverHurries):
+    """The same, awaited."""
+
+    async def send(self, *_: object) -> Any:
+        """Never asked."""
+
+
+FACES = [(ConnectorManager, NeverHurries), (AsyncConnectorManager, NeverHurriesLater)]
+
+
+@pytest.mark.parametrize("face, client", FACES)
+@pytest.mark.parametrize(
+    "setting",
+    [{"timeouts": Timeouts(write=1)}, {"endpoints": Endpoint("x", timeouts=Timeouts(write=1))}],
+)
+def test_a_bound_that_the_client_lacks_is_refused(
+    face: Any, client: Any, setting: dict[str, Any]
+) -> None:
+    """A manager is not made with a bound that nobody would keep, and says who would."""
+    with pytest.raises(ConfigurationError, match=r"NeverHurries\w* cannot bound") as caught:
+        face([Service("vat", **setting)], http=client())
+
+    assert "services.vat.timeouts.write" == caught.value.path
+    assert "StdlibHttpClient" in caught.value.remedy
+
+
+@pytest.mark.parametrize("face, client", FACES)
+def test_a_bound_that_the_client_keeps_is_none_of_its_lacks(face: Any, client: Any) -> None:
+    """A client that lacks one bound is given the others."""
+    steps = Timeouts(connect=1, read=1, pool=1)
+    face([Service("vat", timeouts=steps, endpoints=Endpoint("x"))], http=client())

@@ -6,8 +6,8 @@ changes (mutmut's own numbers move with every edit). The run fails for a survivo
 explanation, for a function that no test calls, for an explanation without a survivor, and when
 time ran out before every mutant was tried.
 
-The wording of sentences is free: a mutant that only garbles a string with a space in it is left
-out. Strings without one are headers, keys and names, and count.
+The wording of sentences is free: a mutant that only garbles a string of several words is left
+out. Strings of one word are headers, keys and names, and count.
 """
 
 import argparse
@@ -26,6 +26,9 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 WORK = Path("mutants")
 LOG = Path("build/mutants.log")
 EXPLAINED = Path("tests/mutants-explained.toml")
+
+LITERAL = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'""")
+PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
 # What else mutmut says of a mutant means that it has no verdict.
 TRIED = {
@@ -51,9 +54,15 @@ class Change:
     """mutmut's name for it, for `mutmut show`."""
 
     def is_wording(self) -> bool:
-        """Whether only the wording of a sentence differs."""
-        folded = [text.replace("XX", "").casefold() for text in (self.was, self.becomes)]
-        return folded[0] == folded[1] and bool(re.search(r"\"[^\"]* [^\"]*\"", self.was))
+        """Whether only the wording of sentences differs."""
+        if LITERAL.sub("''", self.was) != LITERAL.sub("''", self.becomes):
+            return False
+        pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
+        return all(
+            one == other
+            or (is_sentence(one) and one.casefold() == other.replace("XX", "").casefold())
+            for one, other in pairs
+        )
 
     def as_toml(self) -> str:
         """Print it the way it would be explained."""
@@ -67,6 +76,12 @@ class Change:
                 'because = ""',
             ]
         )
+
+
+def is_sentence(literal: str) -> bool:
+    """Whether a string has several words of its own."""
+    words = PLACEHOLDER.sub("", literal)
+    return " " in words and any(letter.isalpha() for letter in words)
 
 
 def function_of(name: str) -> str:
@@ -153,7 +168,7 @@ def main() -> int:
     for one in unexplained:
         print(f"\n{one.as_toml()}")
     for function, count in untested.items():
-        print(f"\nno test in tests/domain or tests/services calls {function} ({count} mutants)")
+        print(f"\nno selected test calls {function} ({count} mutants)")
     for one in stale:
         print(f"\nexplained, but noticed by a test or gone: {one}")
     counts = ", ".join(f"{count} {status}" for status, count in Counter(found.values()).items())

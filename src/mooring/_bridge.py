@@ -11,15 +11,18 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import ContextVar
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from mooring.domain.frames import bare
 from mooring.domain.names import name_of
 from mooring.errors import ConfigurationError, ConnectorError
 from mooring.services.call import OutOfTimeError, signatures
 
 if TYPE_CHECKING:
     from mooring.domain.http import Headers
+    from mooring.domain.state import Command
     from mooring.ports.http import AsyncIncoming, Incoming
     from mooring.services.attempts import AttemptStep, Ending
     from mooring.services.call import Call
@@ -31,7 +34,9 @@ S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GENERATOR: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
+NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
+
+_allowed: Final[ContextVar[float | None]] = ContextVar("allowed", default=None)
 
 
 class SuspendedError(RuntimeError):
@@ -43,6 +48,7 @@ def run_now(flow: Coroutine[Any, Any, R]) -> R:
     try:
         flow.send(None)
     except StopIteration as stop:
+        # A name for the value would be held by this frame, and that by the exception, in a circle.
         return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
     flow.close()
     raise SuspendedError(
@@ -68,20 +74,28 @@ def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]
     return lifted
 
 
+def blocked(flow: Callable[[S], Coroutine[Any, Any, R]]) -> Callable[[S], R]:
+    """A flow of one argument that never suspends, as a plain function."""
+
+    def plain(argument: S, /) -> R:
+        return run_now(flow(argument))
+
+    return plain
+
+
 def guarded(
     function: Callable[P, R], ours: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
-    """A plain verb of a port, of which no foreign error passes."""
+    """A plain verb of a port, of which no foreign error passes, and no frame of any."""
 
     def guard(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except ConnectorError:
-            raise
-        except Exception as error:  # noqa: BLE001 - made one of ours
-            failure = ours(error)
+        except BaseException as error:  # noqa: BLE001 - raised again
+            failure = error
+        del args, kwargs
         try:
-            raise failure
+            raise _let_through(failure, ours)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -97,12 +111,11 @@ def guarded_later(
     async def guard(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await function(*args, **kwargs)
-        except ConnectorError:
-            raise
-        except Exception as error:  # noqa: BLE001 - made one of ours
-            failure = ours(error)
+        except BaseException as error:  # noqa: BLE001 - raised again
+            failure = error
+        del args, kwargs
         try:
-            raise failure
+            raise _let_through(failure, ours)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -110,10 +123,19 @@ def guarded_later(
     return guard
 
 
-def quiet(post: Callable[[Any], None]) -> Callable[[Any], None]:
+def _let_through(
+    error: BaseException, ours: Callable[[Exception], ConnectorError]
+) -> BaseException:
+    """What becomes of an error, or an interruption, that leaves a port."""
+    if isinstance(error, ConnectorError) or not isinstance(error, Exception):
+        return bare(error)
+    return ours(error)
+
+
+def quiet(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
     """The `post` of a store that is not to raise: what it cannot clean up is left to its lease."""
 
-    def posted(command: Any, /) -> None:  # noqa: ANN401 - any command
+    def posted(command: Command[Any], /) -> None:
         with suppress(Exception):
             post(command)
 
@@ -177,6 +199,16 @@ def awaited(
     return with_signature_of(flow, face)
 
 
+def documented_by(flow: Callable[..., Any]) -> Callable[[F], F]:
+    """Give a face the docstring of its flow."""
+
+    def documented(face: F) -> F:
+        face.__doc__ = flow.__doc__
+        return face
+
+    return documented
+
+
 def with_signature_of(flow: Callable[..., Any], face: F) -> F:
     """Make `face` look like `flow` to whoever asks."""
     face.__dict__.pop("__wrapped__", None)
@@ -186,7 +218,7 @@ def with_signature_of(flow: Callable[..., Any], face: F) -> F:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether calling `function` gives something to await; a generator function is refused."""
-    if type(function) is FunctionType and not function.__code__.co_flags & _NOT_PLAIN:
+    if type(function) is FunctionType and not function.__code__.co_flags & NOT_PLAIN:
         return False
     refuse_generator(function)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
@@ -222,7 +254,7 @@ def refuse_awaitable(value: R) -> R:
     return value
 
 
-async def settle_now(value: Any) -> Any:  # noqa: ANN401 - whatever a user's function returned
+async def settle_now(value: R) -> R:
     """What a user's function returned, on the synchronous face."""
     return refuse_awaitable(value)
 
@@ -232,9 +264,18 @@ async def settle_later(value: Any) -> Any:  # noqa: ANN401 - whatever a user's f
     return await value if can_be_awaited(value) else value
 
 
-async def within_now(pending: Awaitable[R], _seconds: float) -> R:
-    """What a port gives on the synchronous face, where nothing can be cut off."""
-    return await pending
+async def within_now(pending: Awaitable[R], seconds: float) -> R:
+    """What a port gives on the synchronous face, where nothing can be cut off; it may ask."""
+    token = _allowed.set(seconds)
+    try:
+        return await pending
+    finally:
+        _allowed.reset(token)
+
+
+def allowance() -> float | None:
+    """Seconds that whoever asks a port of us just now can wait, or None if nobody said."""
+    return _allowed.get()
 
 
 async def within_later(pending: Awaitable[R], seconds: float) -> R:

@@ -3,15 +3,18 @@
 ConnectorError
 ├── ConfigurationError              wrong before anything was sent
 ├── ConnectionFailed                could not reach the vendor, or was cut off
-│   └── AttemptTimeout              one attempt took longer than it may
+│   ├── AttemptTimeout              one attempt took longer than it may
+│   └── DestinationRefused          the URL leads where it must not; nothing was sent
 ├── DeadlineExceeded                the whole call took longer than it may
 ├── AuthenticationFailed            the vendor refused who we say we are
 ├── CredentialNotFound              no credential is stored for this service
 ├── CredentialRefreshFailed         a credential could not be renewed
+│   └── AuthorizationRequired       a person must give consent again
 ├── RateLimitExceeded               our limit or the vendor's
 ├── BulkheadFull                    too many of our own calls are already under way
 ├── CircuitBreakerOpen              the vendor is failing; calls are held back
 ├── RetryBudgetExhausted            retries would make an outage worse
+├── NotCached                       only a kept answer was asked for, and there is none
 ├── IdempotencyConflict             one key, two different payloads
 ├── IdempotencyInProgress           another caller is working on the same key
 ├── OutcomeUnknown                  sent, answer lost, must not be repeated blindly
@@ -32,9 +35,10 @@ answer stays out of pickles, because an answer may echo a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from mooring.domain.http import Response
@@ -59,21 +63,27 @@ class ConnectorError(Exception):
     """A call to the outside world did not give its answer.
 
     Attributes:
-        message: what happened.
         remedy: what to do about it, as one sentence.
         service: the service that was called, if one was.
         operation: the operation or endpoint that was called, if it has a name.
+        region: where it was called last, if the service is in several.
         retryable: whether the same call may succeed later.
-        retry_at: when to come back (aware, UTC), if that is known.
+        due: what `retry_at` is made of when somebody asks: itself, or a function and its argument.
         attempts: how many attempts reached for the vendor.
         request_id: the correlation id of the call.
         replayed: whether this is the stored refusal of an earlier call with the same key.
     """
 
+    service: str | None = None
+    operation: str | None = None
+    region: str | None = None
     retryable: bool = False
+    attempts: int = 0
+    request_id: str | None = None
     replayed: bool = False
     _signature: int = 0
-    default_remedy: ClassVar[str] = "See the cause of this error."
+    due: datetime | tuple[Callable[[int], datetime], int] | None = None
+    remedy: str = "See the cause of this error."
 
     def __init__(
         self,
@@ -87,19 +97,46 @@ class ConnectorError(Exception):
         attempts: int = 0,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = self.default_remedy if remedy is None else remedy
-        self.service = service
-        self.operation = operation
+        # What is not given is the class's: an open circuit refuses many calls a second.
+        self.args = (message,)
+        if remedy is not None:
+            self.remedy = remedy
+        if service is not None:
+            self.service = service
+        if operation is not None:
+            self.operation = operation
         if retryable is not None:
             self.retryable = retryable
-        self.retry_at = retry_at
-        self.attempts = attempts
-        self.request_id = request_id
+        if retry_at is not None:
+            self.due = retry_at
+        if attempts:
+            self.attempts = attempts
+        if request_id is not None:
+            self.request_id = request_id
+
+    @property
+    def message(self) -> str:
+        """What happened, as one sentence."""
+        return str(self.args[0])
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When to come back (aware, UTC), if that is known."""
+        due = self.due
+        if isinstance(due, tuple):
+            # Few who are refused ask when to come back, and a date takes longer than the refusal.
+            moment, number = due
+            self.due = due = moment(number)
+        return due
+
+    @retry_at.setter
+    def retry_at(self, moment: datetime | None) -> None:
+        self.due = moment
 
     def __str__(self) -> str:
         where = ".".join(part for part in (self.service, self.operation) if part)
+        if self.region is not None:
+            where += f" in {self.region}"
         sentences = [f"{where}: {self.message}" if where else self.message]
         if not sentences[0].endswith((".", "!", "?")):
             sentences[0] += "."
@@ -114,11 +151,17 @@ class ConnectorError(Exception):
         return f"<{type(self).__name__} {str(self)!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = {name: value for name, value in self.__dict__.items() if name != "response"}
+        fields = {name: value for name, value in self._fields().items() if name != "response"}
         return _rebuild, (type(self), self.args, _own(fields))
 
     def __copy__(self) -> Self:
-        return _rebuild(type(self), self.args, self.__dict__)
+        return _rebuild(type(self), self.args, self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        fields = vars(self)
+        if self.retry_at is not None:
+            fields["due"] = self.retry_at
+        return fields
 
 
 class _Answered(ConnectorError):
@@ -146,7 +189,7 @@ class _Answered(ConnectorError):
 class ConfigurationError(ConnectorError):
     """Wrong before anything was sent; `path` says where in the configuration."""
 
-    default_remedy = "Correct the configuration."
+    remedy = "Correct the configuration."
 
     def __init__(self, message: str, *, path: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -165,7 +208,7 @@ class ConnectionFailed(ConnectorError):
     """
 
     retryable = True
-    default_remedy = "Check the network and the vendor's status page, then try again."
+    remedy = "Check the network and the vendor's status page, then try again."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = True, **fields: Any
@@ -177,7 +220,19 @@ class ConnectionFailed(ConnectorError):
 class AttemptTimeout(ConnectionFailed):
     """One attempt took longer than it may."""
 
-    default_remedy = "Raise the timeout if the vendor is known to be slow, or try again."
+    remedy = "Raise the timeout if the vendor is known to be slow, or try again."
+
+
+class DestinationRefused(ConnectionFailed):
+    """A URL that somebody else has chosen leads where it must not; nothing was sent."""
+
+    retryable = False
+    remedy = "Take the URL for an attack or a mistake, or allow its host or network in the guard."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(message, may_have_been_processed=may_have_been_processed, **fields)
 
 
 class DeadlineExceeded(ConnectorError):
@@ -187,7 +242,7 @@ class DeadlineExceeded(ConnectorError):
     """
 
     retryable = True
-    default_remedy = "Allow the call more time, or try again when the vendor is less busy."
+    remedy = "Allow the call more time, or try again when the vendor is less busy."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = False, **fields: Any
@@ -199,26 +254,32 @@ class DeadlineExceeded(ConnectorError):
 class AuthenticationFailed(_Answered):
     """The vendor refused who we say we are, or what we may do."""
 
-    default_remedy = "Check that the credential is current and has the permissions this call needs."
+    remedy = "Check that the credential is current and has the permissions this call needs."
 
 
 class CredentialNotFound(ConnectorError):
     """No credential is stored for this service and tenant."""
 
-    default_remedy = "Store a credential for this service, or correct the service's name."
+    remedy = "Store a credential for this service, or correct the service's name."
 
 
 class CredentialRefreshFailed(ConnectorError):
     """A credential could not be renewed; one that still works is kept."""
 
-    default_remedy = "Authorise the application at the vendor again if this persists."
+    remedy = "Authorise the application at the vendor again if this persists."
+
+
+class AuthorizationRequired(CredentialRefreshFailed):
+    """The grant is over: nothing can be renewed before a person gives consent again."""
+
+    remedy = "Have a person authorise the application again, then store what that brings."
 
 
 class RateLimitExceeded(_Answered):
     """A limit was reached: ours, or with `by_vendor` the vendor's."""
 
     retryable = True
-    default_remedy = "Slow down, or wait until the time given."
+    remedy = "Slow down, or wait until the time given."
 
     def __init__(self, message: str, *, by_vendor: bool = False, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -229,34 +290,40 @@ class BulkheadFull(ConnectorError):
     """As many calls as may be under way at once are under way, and the queue is full."""
 
     retryable = True
-    default_remedy = "Try again shortly, or allow this service more calls at once."
+    remedy = "Try again shortly, or allow this service more calls at once."
 
 
 class CircuitBreakerOpen(ConnectorError):
     """The vendor has been failing; calls are held back until it has had time to recover."""
 
     retryable = True
-    default_remedy = "Wait until the time given; a probe will then try the vendor again."
+    remedy = "Wait until the time given; a probe will then try the vendor again."
 
 
 class RetryBudgetExhausted(ConnectorError):
     """So many calls are being retried that more retries would make the outage worse."""
 
     retryable = True
-    default_remedy = "Try again when the vendor answers normally."
+    remedy = "Try again when the vendor answers normally."
+
+
+class NotCached(ConnectorError):
+    """Only an answer from the cache was asked for (`only-if-cached`), and none may be used."""
+
+    remedy = "Ask without only-if-cached, or allow an older answer with max-stale."
 
 
 class IdempotencyConflict(ConnectorError):
     """This idempotency key was used before with a different payload."""
 
-    default_remedy = "Use a new key for a new payload, or repeat the first payload unchanged."
+    remedy = "Use a new key for a new payload, or repeat the first payload unchanged."
 
 
 class IdempotencyInProgress(ConnectorError):
     """Another caller is working on the same idempotency key."""
 
     retryable = True
-    default_remedy = "Ask again with the same key to get that caller's answer."
+    remedy = "Ask again with the same key to get that caller's answer."
 
 
 class OutcomeUnknown(ConnectorError):
@@ -265,7 +332,7 @@ class OutcomeUnknown(ConnectorError):
     `idempotency_key` names the claim, `lookup` says what to look for at the vendor.
     """
 
-    default_remedy = "Look the operation up at the vendor before doing it again."
+    remedy = "Look the operation up at the vendor before doing it again."
 
     def __init__(
         self,
@@ -283,7 +350,7 @@ class OutcomeUnknown(ConnectorError):
 class VendorRejected(_Answered):
     """The vendor understood the request and said no (4xx, or a refusal in the body)."""
 
-    default_remedy = "Correct the request; repeating it unchanged will be refused again."
+    remedy = "Correct the request; repeating it unchanged will be refused again."
 
 
 class InvalidRequest(VendorRejected):
@@ -291,47 +358,82 @@ class InvalidRequest(VendorRejected):
 
 
 class PaymentDeclined(VendorRejected):
-    """The payment was refused by the issuer, the vendor or the buyer."""
+    """The payment was refused by the issuer, the vendor or the buyer.
 
-    default_remedy = "Ask the buyer for another means of payment."
+    `reason` says why in words that no vendor owns, `payment` names the payment that was tried, as
+    the text of its reference, if there is one.
+    """
+
+    remedy = "Ask the buyer for another means of payment."
+    reason: str = "other"
+    payment: str | None = None
+
+    def __init__(
+        self, message: str, *, reason: str = "other", payment: str | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.reason = str(reason)
+        self.payment = payment
 
 
 class FileNotFound(VendorRejected):
     """The vendor stores no such file."""
 
-    default_remedy = "Check the name of the file and of the container."
+    remedy = "Check the name of the file and of the container."
 
 
 class VendorFailed(_Answered):
     """The vendor broke (5xx), or its answer is malformed or too large."""
 
     retryable = True
-    default_remedy = "Try again later; tell the vendor if it persists."
+    remedy = "Try again later; tell the vendor if it persists."
 
 
 class WebhookRejected(ConnectorError):
-    """A webhook with a bad signature, stale, replayed or malformed."""
+    """A webhook with a bad signature, stale, replayed or malformed; `reason` says which.
 
-    default_remedy = "Do not act on it; check the secret and the clock if the sender is genuine."
+    It is `retryable` where the sender should try again: while another worker handles the same.
+    """
+
+    remedy = "Do not act on it; check the secret and the clock if the sender is genuine."
+
+    def __init__(self, message: str, *, reason: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.reason = reason
 
 
 class StorageUnavailable(ConnectorError):
     """The state that circuits, limits and keys live in cannot be reached, or is full."""
 
     retryable = True
-    default_remedy = "Check the store that holds the shared state."
+    remedy = "Check the store that holds the shared state."
 
 
 class UnsupportedByVendor(ConnectorError):
-    """The configured vendor cannot do this; nothing was sent."""
+    """The configured vendor cannot do this; nothing was sent.
 
-    default_remedy = "Configure a vendor that has this capability."
+    `capabilities` are what it lacks, `able` the vendors that have them.
+    """
+
+    remedy = "Configure a vendor that has this capability."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        capabilities: tuple[str, ...] = (),
+        able: tuple[str, ...] = (),
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.capabilities = capabilities
+        self.able = able
 
 
 class InvalidData(ConnectorError):
     """A value cannot be what it claims to be; `field` names it."""
 
-    default_remedy = "Correct the value."
+    remedy = "Correct the value."
 
     def __init__(self, message: str, *, field: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)

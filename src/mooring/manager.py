@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import functools
 import inspect
-from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from mooring import calm
 from mooring._bridge import (
     awaited,
     blocking,
-    can_be_awaited,
-    not_awaitable,
-    refuse_awaitable,
+    documented_by,
     refuse_generator,
     run_now,
     step_later,
     step_now,
 )
-from mooring.domain.functions import check_callable, not_callable
+from mooring.domain.functions import check_callable
+from mooring.domain.http import Request
 from mooring.domain.names import name_of
-from mooring.errors import ConfigurationError, ConnectorError
+from mooring.errors import ConfigurationError
 from mooring.services.call import value_of
 from mooring.services.calling import Calling
 from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
-from mooring.wiring import Ports, awaited_core, plain_core
+from mooring.wiring.cores import awaited_core, plain_core
+from mooring.wiring.ports import Ports
+from mooring.wiring.suitable import check_money, check_steps, refuse_awaited
+from mooring.wiring.trust import tell_unverified
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import TracebackType
 
-    from mooring.domain.http import Request
-    from mooring.domain.plan import Plan
-    from mooring.domain.service import Endpoint, Service
+    from mooring.domain.http import Response
+    from mooring.domain.service import Service
+    from mooring.ports.cache import AsyncResponseCache, ResponseCache
     from mooring.ports.chance import Ids, Randomness
+    from mooring.ports.cipher import Cipher
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.credentials import AsyncCredentialProvider, CredentialProvider
     from mooring.ports.gather import AsyncGather, Gather
@@ -45,12 +48,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
-
-
-def _told(error: Exception, function: object) -> Exception:
-    return error if callable(function) else not_callable(function, "function")
 
 
 def _check_step(function: Callable[..., Any]) -> None:
@@ -68,7 +65,10 @@ class ConnectorManager:
         services: everything that may be called.
         http: sends requests.
         state: holds circuits, limits, budgets and idempotency keys.
+        claims: holds the idempotency keys instead, if they need more care than the rest.
+        cache: keeps answers of services that have a cache policy.
         credentials: knows the credentials of services that ask for them.
+        cipher: seals the answers that are stored for idempotency keys.
         log: keeps an entry for every call.
         observers: are handed every event.
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
@@ -80,7 +80,10 @@ class ConnectorManager:
         *,
         http: HttpClient | None = None,
         state: StateStorage | None = None,
+        claims: StateStorage | None = None,
+        cache: ResponseCache | None = None,
         credentials: CredentialProvider | None = None,
+        cipher: Cipher | None = None,
         log: IntegrationLogger | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
@@ -93,7 +96,10 @@ class ConnectorManager:
         self._ports = Ports(
             http=http,
             state=state,
+            claims=claims,
+            cache=cache,
             credentials=credentials,
+            cipher=cipher,
             log=log,
             observers=observers,
             clock=clock,
@@ -106,13 +112,53 @@ class ConnectorManager:
         self._wired = plain_core(self._ports)
         self._flows = Calling(self._wired.core, services)
         self._easy = self._flows.plans.easy
+        self._direct = self._flows.plans.direct
+        self._send = self._wired.send
         refuse_awaited(self._flows.plans.services.values())
+        check_steps(self._flows.plans.services.values(), self._wired.http)
+        check_money(self._flows.plans.services.values(), self._wired.claims)
+        tell_unverified(self._wired)
 
-    call = blocking(Calling.call)
     call_many = blocking(Calling.call_many)
     circuit_state = blocking(Calling.circuit_state)
     set_circuit = blocking(Calling.set_circuit)
     resolve_key = blocking(Calling.resolve_key)
+
+    @documented_by(Calling.call)
+    def call(  # noqa: D102 - the flow's
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Response:
+        if (
+            idempotency_key is None
+            and timeout is None
+            and request_id is None
+            and type(request) is Request
+            and type(request.body) is bytes
+        ):
+            try:
+                plan = self._direct.get((service, tenant, endpoint))
+            except TypeError:  # a name that is none, which the flow refuses
+                plan = None
+            if plan is not None:
+                return calm.call(self._flows, self._send, plan, request)
+        flow = self._flows.call(
+            service,
+            request,
+            tenant=tenant,
+            endpoint=endpoint,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            request_id=request_id,
+        )
+        return run_now(flow)
 
     def stream(
         self,
@@ -177,7 +223,7 @@ class ConnectorManager:
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return self._run_easily(plan, function)
+                return calm.run(self._flows, plan, function)
         _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             run_now(
@@ -193,44 +239,6 @@ class ConnectorManager:
                 )
             )
         )
-
-    def _run_easily(self, plan: Plan, function: Callable[[], R]) -> R:
-        """The calm case with no coroutine: the flow takes over as soon as something is not calm."""
-        flows = self._flows
-        core = flows.core
-        began = core.nanoseconds()
-        permit = None
-        if plan.admission is not None:
-            try:
-                admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's has it
-            except ConnectorError as error:
-                flows.sign(plan, began, error)
-                raise
-            if admitted[0] or admitted[1]:
-                asked = [admitted]
-                try:
-                    step = step_now(function)
-                    return value_of(run_now(flows.go_on(plan, began, asked, step)))  # type: ignore[no-any-return]  # the function's
-                except BaseException:
-                    flows.hand_back(plan, asked)
-                    raise
-            permit = admitted[2]
-        try:
-            value = function()
-            if type(value) in _GENERATORS:
-                refuse_generator(function)
-            return value if value is None else refuse_awaitable(value)
-        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-            step = step_now(function)
-            ending = run_now(flows.follow(plan, began, permit, _told(error, function), step))
-        except BaseException:
-            flows.give_back(plan, permit)
-            raise
-        try:
-            return value_of(ending)  # type: ignore[no-any-return]  # the function's
-        finally:
-            # Else the traceback holds this frame, and the frame the error.
-            del ending
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -254,6 +262,11 @@ class ConnectorManager:
             return protected
 
         return decorate
+
+    @property
+    def flows(self) -> Calling:
+        """What the verbs run, for whoever builds further faces over this manager."""
+        return self._flows
 
     def close(self) -> None:
         """Give back the connections that this manager opened itself."""
@@ -282,7 +295,10 @@ class AsyncConnectorManager:
         services: everything that may be called.
         http: sends requests.
         state: holds circuits, limits, budgets and idempotency keys.
+        claims: holds the idempotency keys instead, if they need more care than the rest.
+        cache: keeps answers of services that have a cache policy.
         credentials: knows the credentials of services that ask for them.
+        cipher: seals the answers that are stored for idempotency keys.
         log: keeps an entry for every call.
         observers: are handed every event.
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
@@ -294,7 +310,10 @@ class AsyncConnectorManager:
         *,
         http: AsyncHttpClient | None = None,
         state: AsyncStateStorage | None = None,
+        claims: AsyncStateStorage | None = None,
+        cache: AsyncResponseCache | None = None,
         credentials: AsyncCredentialProvider | None = None,
+        cipher: Cipher | None = None,
         log: AsyncIntegrationLogger | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
@@ -307,7 +326,10 @@ class AsyncConnectorManager:
         self._ports = Ports(
             http=http,
             state=state,
+            claims=claims,
+            cache=cache,
             credentials=credentials,
+            cipher=cipher,
             log=log,
             observers=observers,
             clock=clock,
@@ -319,13 +341,53 @@ class AsyncConnectorManager:
         )
         self._wired = awaited_core(self._ports)
         self._flows = Calling(self._wired.core, services)
+        check_steps(self._flows.plans.services.values(), self._wired.http)
+        check_money(self._flows.plans.services.values(), self._wired.claims)
+        tell_unverified(self._wired)
         self._easy = self._flows.plans.easy
+        self._direct = self._flows.plans.direct
+        self._send = self._wired.send
 
-    call = awaited(Calling.call)
     call_many = awaited(Calling.call_many)
     circuit_state = awaited(Calling.circuit_state)
     set_circuit = awaited(Calling.set_circuit)
     resolve_key = awaited(Calling.resolve_key)
+
+    @documented_by(Calling.call)
+    async def call(  # noqa: D102 - the flow's
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> Response:
+        if (
+            idempotency_key is None
+            and timeout is None
+            and request_id is None
+            and type(request) is Request
+            and type(request.body) is bytes
+        ):
+            try:
+                plan = self._direct.get((service, tenant, endpoint))
+            except TypeError:  # a name that is none, which the flow refuses
+                plan = None
+            if plan is not None:
+                return await calm.call_async(self._flows, self._send, plan, request)
+        flow = self._flows.call(
+            service,
+            request,
+            tenant=tenant,
+            endpoint=endpoint,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            request_id=request_id,
+        )
+        return await flow
 
     async def stream(
         self,
@@ -388,7 +450,7 @@ class AsyncConnectorManager:
             except TypeError:  # a name that is none, which the flow refuses
                 plan = None
             if plan is not None:
-                return await self._run_easily(plan, function)
+                return await calm.run_async(self._flows, plan, function)
         _check_step(function)
         return value_of(  # type: ignore[no-any-return]  # the function's
             await self._flows.run(
@@ -402,46 +464,6 @@ class AsyncConnectorManager:
                 request_id=request_id,
             )
         )
-
-    async def _run_easily(self, plan: Plan, function: Callable[[], Awaitable[R]]) -> R:
-        """The calm case at once: the flow takes over as soon as something is not calm."""
-        flows = self._flows
-        core = flows.core
-        began = core.nanoseconds()
-        permit = None
-        if plan.admission is not None:
-            try:
-                admitted = core.ask(plan.admission)  # type: ignore[misc]  # an easy plan's has it
-            except ConnectorError as error:
-                flows.sign(plan, began, error)
-                raise
-            if admitted[0] or admitted[1]:
-                asked = [admitted]
-                try:
-                    step = step_later(function)
-                    return value_of(await flows.go_on(plan, began, asked, step))  # type: ignore[no-any-return]  # the function's
-                except BaseException:
-                    flows.hand_back(plan, asked)
-                    raise
-            permit = admitted[2]
-        try:
-            pending = function()
-            if not can_be_awaited(pending):
-                refuse_generator(function)
-                raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
-            return await pending
-        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-            ending = await flows.follow(
-                plan, began, permit, _told(error, function), step_later(function)
-            )
-        except BaseException:
-            flows.give_back(plan, permit)
-            raise
-        try:
-            return value_of(ending)  # type: ignore[no-any-return]  # the function's
-        finally:
-            # Else the traceback holds this frame, and the frame the error.
-            del ending
 
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
@@ -460,6 +482,11 @@ class AsyncConnectorManager:
 
         return decorate
 
+    @property
+    def flows(self) -> Calling:
+        """What the verbs run, for whoever builds further faces over this manager."""
+        return self._flows
+
     async def close(self) -> None:
         """Give back the connections that this manager opened itself."""
         made = self._wired.own_http()
@@ -476,23 +503,3 @@ class AsyncConnectorManager:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def refuse_awaited(services: Iterable[Service]) -> None:
-    """A transform or a fallback that must be awaited cannot run on the synchronous face."""
-    for service in services:
-        owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
-        for owner in owners:
-            given: dict[str, tuple[Any, ...]] = {
-                "request_transforms": owner.request_transforms,
-                "response_transforms": owner.response_transforms,
-                "fallback": (owner.fallback,),
-            }
-            for kind, functions in given.items():
-                for function in functions:
-                    if inspect.iscoroutinefunction(function):
-                        raise ConfigurationError(
-                            f"{name_of(function)} is asynchronous, and this manager is not.",
-                            path=f"services.{service.name}.{kind}",
-                            remedy="Give a plain function, or use AsyncConnectorManager.",
-                        )

@@ -1,9 +1,22 @@
 """What must start afresh in a forked child."""
 
 import gc
+import os
+import sys
 import weakref
 
-from mooring.adapters.forking import in_child, start_afresh
+import pytest
+
+from mooring.adapters.forking import (
+    around_fork,
+    go_on,
+    in_child,
+    inherit,
+    inherited,
+    stand_still,
+    start_afresh,
+)
+from tests.adapters.forked import in_a_child
 
 
 class _Owner:
@@ -12,6 +25,9 @@ class _Owner:
 
     def start(self) -> None:
         self.started += 1
+
+    def stop(self) -> None:
+        self.started -= 1
 
 
 def test_every_owner_starts_afresh_once() -> None:
@@ -30,8 +46,44 @@ def test_an_owner_is_not_kept() -> None:
     owner = _Owner()
     gone = weakref.ref(owner)
     in_child(owner, _Owner.start)
+    around_fork(owner, _Owner.stop, _Owner.start)
 
     del owner
     gc.collect()
 
     assert gone() is None
+
+
+def test_who_asks_for_it_stands_still_around_a_fork() -> None:
+    """It goes on in the parent; the others never stopped."""
+    still, other = _Owner(), _Owner()
+    around_fork(still, _Owner.stop, _Owner.start)
+    in_child(other, _Owner.start)
+
+    stand_still()
+    stopped = still.started
+    go_on()
+
+    assert (-1, 0, 0) == (stopped, still.started, other.started)
+
+
+def test_what_was_loaded_is_remembered() -> None:
+    """A module is inherited once it was there as the process was forked."""
+    name = "a module of which nobody knows"
+    before = inherited(name)
+
+    inherit([name])
+
+    assert (False, True) == (before, inherited(name))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_knows_what_its_parent_had_loaded() -> None:
+    """It inherits every module of its parent, and none that it loads itself."""
+
+    def ask() -> object:
+        sys.modules["loaded by the child"] = sys
+        return inherited("pytest"), inherited("loaded by the child")
+
+    assert (True, False) == in_a_child(ask)
+    assert not inherited("pytest")

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mooring.adapters import _http_wait
-from mooring.adapters._http_tls import TlsWire, default_context, secured
+from mooring.adapters._http_threads import Threads, run
+from mooring.adapters._http_tls import TlsWire, http_context, secured
 from mooring.adapters._http_wire import SocketWire, TimeIsUp
 from mooring.adapters.forking import start_afresh
-from mooring.adapters.stdlib_http import StdlibHttpClient, _run, _Threads
+from mooring.adapters.stdlib_http import StdlibHttpClient
 from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.transport import Tls
 from mooring.errors import ConfigurationError, ConnectionFailed
 from mooring.testing._http_lab import lab
 from mooring.testing.http_server import Behaviour, VendorServer
@@ -82,12 +84,12 @@ def test_blocking_never_suspends() -> None:
         await Suspending()
 
     with pytest.raises(RuntimeError, match="wait without blocking"):
-        _run(flow())
+        run(flow())
 
 
 def test_threads_are_in_one_place() -> None:
     """Every thread can use every connection, and that place is never gone."""
-    assert not _Threads().gone(None)
+    assert not Threads().gone(None)
 
 
 # --- forking -----------------------------------------------------------------
@@ -125,7 +127,7 @@ def test_starting_afresh_waits_for_nobody() -> None:
 
 def test_the_default_trusts_whom_the_system_trusts() -> None:
     """Certificates and names are verified, old versions refused, and a cut is no end."""
-    context = default_context()
+    context = http_context(Tls())
 
     assert ssl.CERT_REQUIRED is context.verify_mode
     assert context.check_hostname
@@ -158,7 +160,7 @@ def _old() -> ssl.SSLContext:
 def test_a_context_that_trusts_anybody_is_refused(
     kind: Callable[..., object], context: Callable[[], ssl.SSLContext]
 ) -> None:
-    """There is no way to switch verification off."""
+    """Verification is not switched off in a context, where nobody says why."""
     with pytest.raises(ConfigurationError, match="The ssl_context") as caught:
         kind(ssl_context=context())
 
@@ -214,7 +216,7 @@ async def test_a_cut_is_no_end(make: Make) -> None:
             await client.send(GET, vendor.url, LONG)
 
 
-class _OtherSide(_Threads):
+class _OtherSide(Threads):
     """A network with the other side of one connection in it, moved when ours waits."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
@@ -246,7 +248,7 @@ def _ends(pair: tuple[socket.socket, socket.socket]) -> tuple[TlsWire, _OtherSid
     ours, theirs = pair
     ours.setblocking(False)
     other = _OtherSide(theirs, server)
-    wire = _run(secured(SocketWire(other, ours), trusting, "127.0.0.1", inf))
+    wire = run(secured(SocketWire(other, ours), trusting, "127.0.0.1", inf))
     other.shake_hands()
     return wire, other
 
@@ -285,13 +287,13 @@ def test_an_end_said_in_tls_is_an_end(
     with pytest.raises(ssl.SSLWantReadError):
         other.tls.unwrap()
     other.flush()
-    assert b"" == _run(wire.receive(inf))
+    assert b"" == run(wire.receive(inf))
 
     def read(_: int) -> bytes:
         raise ssl.SSLZeroReturnError
 
     monkeypatch.setattr(wire, "_tls", type("Tls", (), {"read": staticmethod(read)}))
-    assert b"" == _run(wire.receive(inf))
+    assert b"" == run(wire.receive(inf))
 
 
 def test_a_certificate_is_refused_though_nobody_listens(
@@ -310,4 +312,4 @@ def test_a_certificate_is_refused_though_nobody_listens(
             await super().send(data, until)
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        _run(secured(Leaving(other, ours), default_context(), "127.0.0.1", inf))
+        run(secured(Leaving(other, ours), http_context(Tls()), "127.0.0.1", inf))

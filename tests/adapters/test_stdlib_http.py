@@ -9,8 +9,15 @@ import subprocess
 import sys
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from mooring.adapters._http_wire import SocketWire
 from mooring.adapters.stdlib_http import StdlibHttpClient
@@ -20,7 +27,11 @@ from mooring.testing import http_conformance as kit
 from mooring.testing._http_lab import lab
 from mooring.testing.checks import name_of
 from mooring.testing.http_server import Behaviour, VendorServer
+from mooring.testing.http_tls import certificate_files
 from tests.adapters.http_colours import GET, LONG, POST, Make, both, in_loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # --- the kit -----------------------------------------------------------------
 
@@ -59,6 +70,67 @@ def test_conforms_with_tls(check: kit.TlsCheck) -> None:
 def test_conforms_asynchronously_with_tls(check: kit.AsyncTlsCheck) -> None:
     """The asynchronous client verifies whom it talks to."""
     asyncio.run(check(lambda context: AsyncStdlibHttpClient(ssl_context=context)))
+
+
+@pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
+def test_conforms_with_trust(check: kit.TrustCheck) -> None:
+    """The blocking client trusts whom it is told to, and shows who it is."""
+    check(lambda tls: StdlibHttpClient(tls=tls))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
+def test_conforms_asynchronously_with_trust(check: kit.AsyncTrustCheck) -> None:
+    """The asynchronous client trusts whom it is told to, and shows who it is."""
+    asyncio.run(check(lambda tls: AsyncStdlibHttpClient(tls=tls)))
+
+
+@pytest.mark.parametrize("check", kit.GUARD_CHECKS, ids=name_of)
+def test_conforms_with_a_guard(check: kit.GuardCheck) -> None:
+    """The blocking client goes only where it may."""
+    check(lambda guard, tls: StdlibHttpClient(guard=guard, tls=tls))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_GUARD_CHECKS, ids=name_of)
+def test_conforms_asynchronously_with_a_guard(check: kit.AsyncGuardCheck) -> None:
+    """The asynchronous client goes only where it may."""
+    asyncio.run(check(lambda guard, tls: AsyncStdlibHttpClient(guard=guard, tls=tls)))
+
+
+@pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
+def test_conforms_through_a_proxy(check: kit.ProxyCheck) -> None:
+    """The blocking client goes through a proxy, and tells its failures from the vendor's."""
+    check(lambda proxy, tls: StdlibHttpClient(proxy=proxy, tls=tls))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
+def test_conforms_asynchronously_through_a_proxy(check: kit.AsyncProxyCheck) -> None:
+    """The asynchronous client goes through a proxy, and tells its failures from the vendor's."""
+    asyncio.run(check(lambda proxy, tls: AsyncStdlibHttpClient(proxy=proxy, tls=tls)))
+
+
+def test_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
+    """A key whose password was not given is refused; OpenSSL would ask whoever started us."""
+    certificate, key = certificate_files(tmp_path)
+    sealed = load_pem_private_key(key.read_bytes(), None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
+    )
+    key.write_bytes(sealed)
+    code = (
+        "from mooring import ConfigurationError, Tls\n"
+        "from mooring.adapters.stdlib_http import StdlibHttpClient\n"
+        f"try: StdlibHttpClient(tls=Tls(certificate={str(certificate)!r}, key={str(key)!r}))\n"
+        "except ConfigurationError as error: print(error.path)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        input="word\n",
+        start_new_session=True,  # without a terminal the input is where it would be asked
+        text=True,
+    )
+
+    assert "tls.certificate" == said.stdout.strip()
 
 
 # --- what is kept open -------------------------------------------------------
@@ -233,6 +305,56 @@ async def test_a_client_is_closed_by_async_with() -> None:
         vendor.wait_for_closed()
 
 
+@both
+async def test_what_connections_do_is_counted(make: Make) -> None:
+    """Exchanges under way, idle connections and callers who wait are counted at any moment."""
+
+    def counted() -> tuple[int, int | None, int, int]:
+        found = client.statistics()  # type: ignore[attr-defined]  # which the port has not
+        return found.active, found.idle, found.waiting, found.limit
+
+    async with lab(partial(make, max_connections=1)) as (vendor, client):
+        assert (0, 0, 0, 1) == counted()
+        vendor.always(Behaviour(body=b"x" * 99_999))
+        incoming = await client.open(GET, vendor.url, LONG)
+        assert (1, 0, 0, 1) == counted()
+        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        while counted() != (1, 0, 1, 1):  # noqa: ASYNC110 - a pool tells nobody
+            await asyncio.sleep(0.001)
+        while await incoming.read():
+            pass
+        await waiting
+        assert (0, 1, 0, 1) == counted()
+        await client.close()
+        assert (0, 0, 0, 1) == counted()
+
+
+@both
+async def test_what_expired_is_not_idle(make: Make) -> None:
+    """A connection that will not be used again is not counted as kept."""
+    async with lab(partial(make, keep_alive=0.02)) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.send(GET, vendor.url, LONG)
+        await asyncio.sleep(0.03)
+
+        assert 0 == client.statistics().idle  # type: ignore[attr-defined]  # as above
+
+
+def test_connections_of_all_loops_are_counted() -> None:
+    """A client that is used in several event loops counts what all of them keep."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+        client = AsyncStdlibHttpClient()
+        loops = [asyncio.new_event_loop() for _ in range(2)]
+        for loop in loops:
+            loop.run_until_complete(client.send(GET, vendor.url, LONG))
+        assert 2 == client.statistics().idle
+        for loop in loops:
+            loop.run_until_complete(client.close())
+            loop.close()
+        assert 0 == client.statistics().idle
+
+
 # --- as one ------------------------------------------------------------------
 
 
@@ -241,7 +363,7 @@ def test_both_colours_are_made_alike() -> None:
     plain, awaited = (inspect.signature(kind) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
     assert plain.parameters == awaited.parameters
 
-    for name in ("send", "open", "close"):
+    for name in ("send", "open", "statistics", "close"):
         one, other = (getattr(kind, name) for kind in (StdlibHttpClient, AsyncStdlibHttpClient))
         assert inspect.signature(one).parameters == inspect.signature(other).parameters
         assert one.__doc__ == other.__doc__

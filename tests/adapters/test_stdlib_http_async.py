@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters import stdlib_http_async
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient, _Loops
+from mooring.adapters import _http_loops
+from mooring.adapters._http_loops import Loops
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
 from mooring.domain.http import BodyStream, Request, Timeouts
 from mooring.errors import AttemptTimeout, ConnectionFailed
 from mooring.testing import http_conformance as kit
@@ -219,7 +221,7 @@ def test_waits_where_loops_cannot_watch_sockets(
     check: kit.AsyncCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a loop offers nothing better, threads wait, none for long."""
-    monkeypatch.setattr(stdlib_http_async, "_GLIMPSE", 0.01)
+    monkeypatch.setattr(_http_loops, "_GLIMPSE", 0.01)
     with asyncio.Runner(loop_factory=blind) as runner:
         runner.run(check(AsyncStdlibHttpClient))
 
@@ -227,8 +229,21 @@ def test_waits_where_loops_cannot_watch_sockets(
 @in_loop
 async def test_a_turn_comes_once() -> None:
     """Whoever was called in time was not late, and the other way round."""
-    turn = _Loops().turn()
+    turn = Loops().turn()
     turn.call()
     turn.call()
 
     await turn.wait(0)
+
+
+def test_loops_of_many_threads_come_and_go() -> None:
+    """Threads that each run loop after loop share a client, and tidy up after each other."""
+    client = AsyncStdlibHttpClient()
+    with VendorServer() as vendor, ThreadPoolExecutor(8) as threads:
+        vendor.always(Behaviour(204))
+
+        def ask(_: int) -> int:
+            return asyncio.run(client.send(GET, vendor.url, LONG)).status
+
+        assert [204] * 200 == list(threads.map(ask, range(200)))
+    asyncio.run(client.close())

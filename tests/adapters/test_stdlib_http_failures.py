@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import signal
 import socket
+import ssl
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ import pytest
 from mooring.adapters.stdlib_http import StdlibHttpClient
 from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
 from mooring.domain.http import BodyStream, Request, Timeouts
+from mooring.domain.transport import DangerouslyUnverified, Tls
 from mooring.errors import (
     AttemptTimeout,
     ConfigurationError,
@@ -99,6 +101,8 @@ async def test_a_url_is_asked_for_without_its_fragment(
         ("keep_alive", -0.1),
         ("keep_alive", float("nan")),
         ("keep_alive", "long"),
+        ("tls", True),
+        ("tls", "ca.pem"),
     ],
 )
 def test_a_setting_that_is_none_is_refused(
@@ -109,6 +113,24 @@ def test_a_setting_that_is_none_is_refused(
         kind(**{name: value})
 
     assert name == caught.value.path
+
+
+@pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
+def test_trust_is_said_once(kind: Callable[..., object]) -> None:
+    """Whom to trust is said in words or with a context, not both."""
+    with pytest.raises(ConfigurationError, match="Both `tls` and `ssl_context`") as caught:
+        kind(tls=Tls(), ssl_context=ssl.create_default_context())
+
+    assert "tls" == caught.value.path
+
+
+@pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
+def test_whoever_trusts_anybody_is_named(kind: Callable[..., object]) -> None:
+    """The warning points to the line that makes a client which does not verify."""
+    with pytest.warns(UserWarning, match=r"not verified \(a bench\)") as told:
+        kind(tls=Tls(unverified=DangerouslyUnverified("a bench")))
+
+    assert [__file__] == [warning.filename for warning in told]
 
 
 # --- where it leads ----------------------------------------------------------

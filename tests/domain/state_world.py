@@ -47,7 +47,7 @@ class World:
 
 def helpful(error: ConnectorError) -> bool:
     """Whether an error says what is wrong and what to do, in words of its own."""
-    return bool(error.message) and error.remedy not in (None, "", error.default_remedy)
+    return bool(error.message) and error.remedy not in (None, "", type(error).remedy)
 
 
 def numbers(value: object) -> list[int]:

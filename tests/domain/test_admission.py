@@ -19,10 +19,11 @@ from mooring.domain.admission import (
     Report,
     SetCircuit,
 )
+from mooring.domain.bucket import TokenBucket
 from mooring.domain.budget import BudgetRule, RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule, CircuitState, Outcome
 from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
-from mooring.domain.idempotency import Claim
+from mooring.domain.idempotency import Claim, Resolve, Withdraw, complete
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.state import SMALL_STEP
 from mooring.errors import InvalidData
@@ -120,6 +121,52 @@ def test_the_short_path_answers_as_the_whole_rule(
         elif name == "set" and gates.circuit:
             state = list(CircuitState)[(0, 3, 4)[number % 3]] if number < 6 else CircuitState.CLOSED
             world.execute(SetCircuit(gates.circuit, "circuit", state))
+
+
+class CalmBucket(TokenBucket):
+    """A bucket that cannot be asked at length."""
+
+    present = earliest = grant = None  # type: ignore[assignment]  # what the test is about
+
+
+class CalmCircuit(CircuitRule):
+    """A circuit that cannot be asked at length."""
+
+    present = admit = None  # type: ignore[assignment]  # what the test is about
+
+
+@pytest.mark.parametrize("mode", [CircuitState.CLOSED, CircuitState.FORCED_OPEN])
+@pytest.mark.parametrize("circuits, limits", [(1, 0), (0, 1), (1, 1)])
+def test_a_calm_case_is_answered_in_one_step(
+    circuits: int, limits: int, mode: CircuitState
+) -> None:
+    """One circuit and one limit let a call go, and an open one holds it back, without a walk."""
+    bucket: Any = CalmBucket(1, SECOND, 3)
+    calm = Gates(
+        circuit=CalmCircuit(CIRCUITS[0]) if circuits else None,
+        circuit_key="circuit",
+        limits=[bucket] * limits,
+        limit_keys=["limit"] * limits,
+    )
+    world = World()
+    usual = gates(CIRCUITS[0])
+    assert usual.circuit is not None
+    world.execute(Admission(usual, within=0, lease=LEASE))
+    world.execute(SetCircuit(usual.circuit, "circuit", mode))
+    world.now += 1
+    held = circuits and mode is not CircuitState.CLOSED
+    answer = world.execute(Admission(calm, within=0, lease=LEASE))[0]
+    assert (Answer.CIRCUIT_OPEN if held else Answer.GO) is answer
+
+
+def test_a_refusal_in_one_step_hears_of_the_time() -> None:
+    """What an open circuit refuses is noted by a limit that has heard of nothing for long."""
+    caller = Caller(gates(TRIPS, THREE))
+    _, permit, _ = caller.enter()
+    caller.world.now += 3 * SECOND
+    caller.fail(permit)
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.ask()[:2]
+    assert caller.world.now == caller.world.cells["limit0"][0]
 
 
 # --- all or nothing ------------------------------------------------------------------------------
@@ -248,17 +295,28 @@ def test_a_claim_is_marked_as_sent_with_everything_else() -> None:
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
     )
     fence = caller.world.execute(claim).fence
-    assert Answer.GO is caller.ask(claim=(KEY, fence))[0]
+    assert Answer.GO is caller.ask(claim=(KEY, fence, "vendor"))[0]
     sent = caller.world.cells[KEY]
-    assert (Answer.LIMITED, SECOND) == caller.refused(claim=(KEY, fence))
+    assert (Answer.LIMITED, SECOND) == caller.refused(claim=(KEY, fence, "vendor"))
     caller.world.now += SECOND
-    assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1))
+    assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1, "vendor"))
     assert sent is caller.world.cells[KEY]
     caller.world.now += LEASE
-    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence))[:2]
+    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence, "vendor"))[:2]
     caller.world.now += 2 * DAY
-    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence))[:2]
+    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence, "vendor"))[:2]
     assert KEY in caller.world.cells
+
+
+def test_a_claim_may_be_all_that_guards_a_call() -> None:
+    """Without circuit, limits and budget the sent mark alone says whether an attempt may go."""
+    caller = Caller(gates())
+    claim = Claim(
+        KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
+    )
+    fence = caller.world.execute(claim).fence
+    assert (Answer.GO, 0, None, ()) == caller.ask(claim=(KEY, fence, "vendor"))
+    assert (Answer.FENCED, 0) == caller.refused(claim=(KEY, fence + 1, "vendor"))
 
 
 def test_no_gates_let_everybody_in() -> None:
@@ -269,7 +327,7 @@ def test_no_gates_let_everybody_in() -> None:
 def test_keys_are_named_in_order() -> None:
     """Every command names its keys in the order in which it reads its states."""
     every = gates(TRIPS, ONE, EASY, budget=RetryBudget())
-    question = Admission(every, within=0, lease=0, claim=(KEY, 1))
+    question = Admission(every, within=0, lease=0, claim=(KEY, 1, "vendor"))
     assert ("circuit", "limit0", "limit1", "budget", KEY) == question.keys
     assert question.keys == question.evolve(retry=True).keys
     assert ("limit0", "limit1", "circuit") == Confirm(every, (), (1, 1, 0)).keys
@@ -298,6 +356,33 @@ def test_only_what_answers_alike_is_sent_again() -> None:
     assert not any(command.once for command in again)
 
 
+def test_only_what_an_effect_hangs_on_is_durable() -> None:
+    """What a limit counted in the last moment may be lost with it; the mark of a claim may not."""
+    every = gates(TRIPS, ONE)
+    rule = every.circuit
+    assert rule is not None
+    question = Admission(every, within=0, lease=0)
+    fleeting: list[Command[Any]] = [
+        question,
+        Confirm(every, (), None),
+        GiveBack(every, ()),
+        Pause(every, 0),
+        Report(every, (1, 1, 0), Outcome.GOOD, "a"),
+        SetCircuit(rule, "circuit", CircuitState.CLOSED),
+        ReadCircuit(rule, "circuit"),
+    ]
+    lasting: list[Command[Any]] = [
+        question.evolve(claim=("key", 1, "vendor")),
+        Claim("key", fingerprint=b"", owner=1, lease=1, ttl=1, target="", remembered=0),
+        complete("key", 1, None, ttl=1),
+        Withdraw("key", 1, ttl=1),
+        Resolve("key", done=True, ttl=1),
+    ]
+
+    assert not any(command.durable for command in fleeting)
+    assert all(command.durable for command in lasting)
+
+
 @pytest.mark.parametrize("cost", [0, -1, 4, True, 1.0])
 def test_what_can_never_be_granted_is_never_asked(cost: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
     """A cost that a limit can never grant is refused before it would wait for ever."""
@@ -312,13 +397,24 @@ def test_each_limit_has_its_cost() -> None:
     assert Answer.GO is caller.ask(costs=(1, 5))[0]
     assert (Answer.LIMITED, 200_000) == caller.refused(costs=(2, 1))
     with pytest.raises(ValueError, match="shorter"):
-        caller.ask(costs=(1,))
+        Admission(caller.gates, within=0, lease=0, costs=(1,))
 
 
 def test_reports_need_a_circuit() -> None:
     """There is no permit without a circuit, so there is nothing to report."""
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="comes from a circuit"):
         Report(gates(None, ONE), (1, 1, 0), Outcome.FAILED, "a")
+
+
+def test_a_report_says_whose_it_is() -> None:
+    """Where two must have seen a failure, one that reports twice is one."""
+    caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
+    permits = [caller.enter()[1] for _ in range(3)]
+    changes = [
+        caller.world.execute(Report(caller.gates, permit, Outcome.FAILED, reporter))
+        for permit, reporter in zip(permits, "aab", strict=True)
+    ]
+    assert [None, None, CircuitState.OPEN] == changes
 
 
 # --- waiting -------------------------------------------------------------------------------------
@@ -360,6 +456,19 @@ def test_a_waiter_is_told_of_a_circuit_that_was_set(
     caller.world.execute(SetCircuit(caller.gates.circuit, "circuit", state))
     caller.world.now += SECOND
     assert expected == caller.confirm(tickets, queued)
+
+
+def test_a_setting_ends_no_lease() -> None:
+    """A probe that is under way stays so, whatever the circuit is set to meanwhile."""
+    caller = Caller(gates(TRIPS))
+    rule = caller.gates.circuit
+    assert rule is not None
+    caller.fail(caller.enter()[1])
+    caller.world.now += 10 * SECOND
+    caller.enter()
+    for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
+        caller.world.execute(SetCircuit(rule, "circuit", state))
+        assert 1 == caller.world.execute(ReadCircuit(rule, "circuit")).probes_under_way
 
 
 def test_a_shadow_holds_no_waiter_back() -> None:
@@ -428,6 +537,33 @@ def test_a_waiter_without_a_circuit_only_waits() -> None:
     assert (Answer.GO, 600_000) == caller.confirm(tickets, None)
 
 
+def test_a_waiter_without_a_permit_only_waits() -> None:
+    """Without a permit the circuit is not asked again, and with a plain one nothing is written."""
+    caller = Caller(gates(TRIPS, ONE, EASY))
+    caller.ask()
+    _, _, permit, tickets = caller.ask(within=HOUR)
+    before = dict(caller.world.cells)
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, None) == caller.confirm(tickets, permit)
+    assert all(state is caller.world.cells[key] for key, state in before.items())
+
+
+def test_a_probe_keeps_its_place_behind_several_limits() -> None:
+    """Only the circuit's state is written for a probe that waits on, whatever guards it besides."""
+    caller = Caller(gates(TRIPS, ONE, EASY))
+    _, permit, _ = caller.enter()
+    caller.fail(permit)
+    caller.world.now += 10 * SECOND
+    caller.world.execute(Pause(caller.gates, SECOND))
+    wait, probe, tickets = caller.enter(within=HOUR)
+    before = dict(caller.world.cells)
+    assert (Answer.GO, wait) == caller.confirm(tickets, probe)
+    assert ["limit0", "limit1"] == [key for key in before if before[key] is caller.world.cells[key]]
+    caller.world.now += wait
+    before = dict(caller.world.cells)
+    assert (Answer.GO, 0) == caller.confirm(tickets, probe)
+    assert before == caller.world.cells
+
+
 def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
     """A state that is gone has nothing to take back."""
     caller = Caller(gates(None, ONE))
@@ -446,6 +582,24 @@ def test_a_grant_at_once_can_be_given_back_if_its_ticket_is_kept() -> None:
     assert Answer.LIMITED is caller.ask()[0]
     caller.world.execute(GiveBack(caller.gates, tickets))
     assert Answer.GO is caller.ask()[0]
+
+
+def test_what_goes_at_once_has_no_ticket() -> None:
+    """A grant without a wait has nothing to give back; one with the shortest wait has."""
+    caller = Caller(gates(None, ONE, EASY))
+    assert (Answer.GO, 0, None, ()) == caller.ask()
+    caller.world.now += SECOND - 1
+    answer, wait, _, tickets = caller.ask(within=1)
+    assert (Answer.GO, 1, 2) == (answer, wait, len(tickets))
+
+
+def test_what_is_given_back_is_one_grant() -> None:
+    """Other grants stay taken."""
+    caller = Caller(gates(None, THREE))
+    tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
+    caller.world.execute(GiveBack(caller.gates, tickets[-1]))
+    assert Answer.GO is caller.ask()[0]
+    assert Answer.LIMITED is caller.ask()[0]
 
 
 def test_a_wait_is_told_in_the_callers_time() -> None:

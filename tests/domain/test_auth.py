@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import traceback
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,16 +13,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.auth import AuthMethod, Credentials, OAuthCredentials, authorise
+from mooring.domain.auth import (
+    AuthMethod,
+    Credentials,
+    OAuthCredentials,
+    authorise,
+    sign,
+    signs,
+)
 from mooring.domain.http import Request
 from mooring.domain.secret import Secret
+from mooring.domain.signing.hmac_signing import HmacSigning
+from mooring.domain.signing.jwt import JwtSigning
+from mooring.domain.signing.message import MessageSignature
+from mooring.domain.signing.occasion import Occasion
+from mooring.domain.signing.sigv4 import AwsSigV4
 from mooring.errors import InvalidData
 
 # ruff: noqa: ANN401 - what the types forbid is tried too
 
 REQUEST = Request.get("/x", query={"a": "1", "api_key": "old"}, headers={"Authorization": "old"})
+UNSHOWN = ("username", "access_key_id", "key_id", "claims")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HIDDEN = "h1dden"
+AWS = AwsSigV4(access_key_id="A", region="r", service="s3")
+JWT = JwtSigning(algorithm="HS256", claims={"a": HIDDEN})
+MESSAGE = MessageSignature(components=["@method"], key_id=HIDDEN, algorithm="hmac-sha256")
+HMAC = HmacSigning(signs="{body}", headers={"X-Signature": "{signature}"})
 printable = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]))
 keys = st.from_regex(r"[!-~]([ -~]*[!-~])?", fullmatch=True)
 
@@ -31,13 +49,32 @@ EVERY = [
     Credentials.api_key(HIDDEN),
     Credentials.api_key(HIDDEN, query="appid"),
     Credentials(method=AuthMethod.OAUTH2, secret=HIDDEN),
+    Credentials.signed(AwsSigV4(access_key_id=HIDDEN, region="r", service="s3"), HIDDEN),
+    Credentials.signed(HMAC, HIDDEN),
     OAuthCredentials(access_token=HIDDEN, refresh_token=HIDDEN),
 ]
 
 
 def test_none_says_nothing() -> None:
-    """Without credentials the request is sent as it is."""
-    assert REQUEST is authorise(REQUEST, Credentials.none())
+    """Without credentials, and where the connection tells, the request is sent as it is."""
+    for credentials in (Credentials.none(), Credentials.mtls()):
+        assert REQUEST is authorise(REQUEST, credentials)
+        assert not signs(credentials)
+        assert REQUEST is sign(REQUEST, "https://v.example/x", credentials, Occasion(NOON, ""))
+    assert not signs(OAuthCredentials(access_token="t"))
+    bearer = Credentials.bearer("t")
+    assert REQUEST is sign(REQUEST, "https://v.example/x", bearer, Occasion(NOON, ""))
+
+
+def test_a_key_that_signs_is_not_sent() -> None:
+    """What signs puts in nothing of its own before the signature, and the signature last."""
+    credentials = Credentials.signed(HMAC, HIDDEN)
+    assert signs(credentials)
+    assert REQUEST is authorise(REQUEST, credentials)
+    sent = sign(REQUEST, "https://v.example/x", credentials, Occasion(NOON, ""))
+    digest = hmac.digest(HIDDEN.encode(), b"", "sha256").hex()
+    assert digest == sent.headers["x-signature"]
+    assert HIDDEN not in repr((sent.headers.pairs, sent.query))
 
 
 @given(printable.filter(lambda text: ":" not in text), printable)
@@ -83,7 +120,7 @@ def test_api_keys_go_where_they_are_looked_for(key: str) -> None:
 def test_nothing_shows(credentials: Credentials | OAuthCredentials) -> None:
     """No secret, and no user name, which may be one, is in the repr; none can be pickled."""
     assert HIDDEN not in repr(credentials)
-    assert HIDDEN not in repr(attrs.asdict(credentials, filter=attrs.filters.exclude("username")))
+    assert HIDDEN not in repr(attrs.asdict(credentials, filter=attrs.filters.exclude(*UNSHOWN)))
     assert HIDDEN not in repr(authorise(Request.get("/x"), credentials))
     assert hash(credentials) == hash(attrs.evolve(credentials))
     assert credentials == attrs.evolve(credentials)
@@ -111,6 +148,16 @@ def test_nothing_shows(credentials: Credentials | OAuthCredentials) -> None:
         (lambda: Credentials(method="basic", secret=HIDDEN), "username"),
         (lambda: Credentials(method="bearer", secret=HIDDEN, username="a"), "username"),
         (lambda: Credentials(method="digest", secret=HIDDEN), "method"),
+        (lambda: Credentials(method="mtls", secret=HIDDEN), "secret"),
+        (lambda: Credentials(method="hmac", secret=HIDDEN), "signing"),
+        (lambda: Credentials(method="aws_sigv4", secret=HIDDEN, signing=HMAC), "signing"),
+        (lambda: Credentials(method="bearer", secret=HIDDEN, signing=HMAC), "signing"),
+        (lambda: Credentials(signing=HMAC), "signing"),
+        (lambda: Credentials(method="hmac", signing=HMAC), "secret"),
+        (lambda: Credentials.signed(HMAC, ""), "secret"),
+        (lambda: Credentials.signed(attrs.evolve(JWT, algorithm="RS256"), HIDDEN), "secret"),
+        (lambda: Credentials.signed(attrs.evolve(MESSAGE, algorithm="ed25519"), HIDDEN), "secret"),
+        (lambda: Credentials.signed(AWS, HIDDEN + "\n"), "secret"),
         (lambda: OAuthCredentials(access_token=HIDDEN + "\n"), "access_token"),
         (lambda: OAuthCredentials(access_token=HIDDEN, token_type="a b"), "token_type"),
         (lambda: Credentials.bearer(Secret(HIDDEN.encode() + b"\xff")), "secret"),
@@ -133,6 +180,10 @@ def test_times_are_aware() -> None:
     east = NOON.astimezone(timezone(timedelta(hours=2)))
     for credentials in (
         Credentials.bearer("t", expires_at=east),
+        Credentials.basic("u", "p", expires_at=east),
+        Credentials.api_key("k", expires_at=east),
+        Credentials.api_key("k", query="q", expires_at=east),
+        Credentials.signed(HMAC, "k", expires_at=east),
         OAuthCredentials(access_token="t", expires_at=east),
     ):
         assert NOON == credentials.expires_at
@@ -147,3 +198,36 @@ def test_times_are_aware() -> None:
 def test_scope_has_one_order(scope: Any) -> None:
     """However the scope is written, the same grants are equal."""
     assert ("a", "b") == OAuthCredentials(access_token="t", scope=scope).scope
+
+
+def test_a_key_in_the_query_has_the_name_that_was_given() -> None:
+    """A parameter of any name carries the key."""
+    sent = authorise(Request.get("/x"), Credentials.api_key("k", query="sesame"))
+    assert (("sesame", "k"),) == sent.query
+
+
+def test_a_token_type_is_quoted_in_part() -> None:
+    """A refusal shows the first eighty characters of what was given."""
+    with pytest.raises(InvalidData) as caught:
+        OAuthCredentials(access_token="t", token_type="?" * 200)
+    assert f"'{'?' * 80}' is not a token type." == caught.value.message
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({"method": "bearer"}, "bearer needs a secret."),
+        ({"secret": "s"}, "none takes no secret."),
+        ({"method": "hmac", "secret": "s"}, "hmac needs its own signing."),
+        ({"method": "bearer", "secret": "s", "signing": HMAC}, "bearer takes no signing."),
+        ({"method": "api_key_query", "secret": "s", "name": None}, "api_key_query needs a name."),
+        ({"method": "bearer", "secret": "s", "name": "n"}, "bearer takes no name."),
+        ({"method": "basic", "secret": "s"}, "basic needs a user name."),
+        ({"method": "bearer", "secret": "s", "username": "u"}, "bearer takes no user name."),
+    ],
+)
+def test_says_what_a_method_needs_and_what_it_takes_not(options: Any, why: str) -> None:
+    """What is missing is told from what is too much."""
+    with pytest.raises(InvalidData) as caught:
+        Credentials(**options)
+    assert f"The method {why}" == caught.value.message

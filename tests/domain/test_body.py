@@ -106,6 +106,7 @@ def test_what_is_no_body_is_refused(source: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         as_body(source)
     assert "body" == caught.value.field
+    assert f"A body of type {type(source).__name__} cannot be sent." == caught.value.message
     assert "json=" in caught.value.remedy
 
 
@@ -115,6 +116,7 @@ def test_an_opener_must_open(opened: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         streamed(lambda: opened).open()
     assert "body" == caught.value.field
+    assert f"A body of type {type(opened).__name__} cannot be sent." == caught.value.message
 
 
 def test_files_in_text_mode_are_refused() -> None:
@@ -122,10 +124,12 @@ def test_files_in_text_mode_are_refused() -> None:
     with pytest.raises(InvalidData) as caught:
         read(streamed(io.StringIO("x")))
     assert "body" == caught.value.field
+    assert "str, not bytes" in caught.value.message
 
 
 def test_streams_pass_through() -> None:
-    """A stream is kept as it is, and its function is not printed."""
+    """A stream is kept as it is, an empty one too, and its function is not printed."""
+    assert [0, 0] == [BodyStream.of(source, length=0).length for source in (generate, generate())]
     stream = BodyStream.of(generate, length=2)
     assert stream is as_body(stream)
     assert "BodyStream(length=2, replayable=True)" == repr(stream)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from mooring.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
 from mooring.domain.bucket import PEAKS, TokenBucket
-from mooring.domain.durations import DAY, FOREVER, SECOND
+from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.state import SMALL_STEP
 from tests.domain.state_world import NOON, World, long_lists
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Ticket
+    from mooring.domain.bucket import Bucket
+    from mooring.domain.state import State, Ticket
 
 RATES = [
     (1_000_000, 1.0, 1),
@@ -541,3 +542,176 @@ def test_an_idle_bucket_is_small() -> None:
     shared = {id(0), id(()), id(rule.refill)}  # type: ignore[attr-defined]  # it is a bucket
     own = {id(item): item for item in state if id(item) not in shared}
     assert sys.getsizeof(state) + sum(map(sys.getsizeof, own.values())) <= 200
+
+
+# --- to the last number -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rule() -> TokenBucket:
+    """Three tokens at once, and two for each 5_000_001 microseconds."""
+    return TokenBucket(2, 5_000_001, 3)
+
+
+def a_queue(rule: TokenBucket) -> tuple[list[Bucket], list[Ticket]]:
+    """The states of a bucket that was emptied and has six waiting, one after another."""
+    state = rule.present(rule.calm(rule.calm(None, NOON, 1), NOON, 2), NOON + 1)
+    states: list[Bucket] = []
+    tickets: list[Ticket] = []
+    for cost, at in (
+        (1, 2_500_001),
+        (2, 7_500_002),
+        (1, 10_000_002),
+        (1, 12_600_000),
+        (1, 15_000_004),
+        (2, 20_000_004),
+    ):
+        state, ticket = rule.grant(state, cost, NOON + at, kept=True)
+        states.append(state)
+        tickets.append(ticket)
+    return states, tickets
+
+
+def told(state: State | None) -> str:
+    """A state in a line: times from noon on, and no time for no pause."""
+    assert state is not None
+    seen, quiet, at, level, base, frozen, shift, peaks = state
+    times = [seen - NOON, quiet, at - NOON, level, base - NOON, frozen and frozen - NOON, shift]
+    return " ".join([*map(str, times), *(f"{number - NOON}:{peak}" for number, peak in peaks)])
+
+
+def test_a_state_at_once(rule: TokenBucket) -> None:
+    """While tokens last a state keeps what is left, and since when."""
+    one = rule.calm(None, NOON, 1)
+    assert one is not None
+    none = rule.calm(one, NOON, 2)
+    assert none is not None
+    assert rule.calm(none, NOON, 1) is None
+    assert rule.calm(one, NOON - 1, 1) is None
+    assert "3 7500002 3 5000007 0 0 0" == told(rule.calm(one, NOON + 3, 1))
+    assert "9000000 7500002 9000000 10000002 0 0 0" == told(rule.calm(one, NOON + 9 * SECOND, 1))
+    assert "0 0 0 15000003 0 0 0" == told(rule.present(None, NOON))
+    assert "60000000 0 0 10000002 0 0 0" == told(rule.present(one, NOON + 60 * SECOND))
+    assert "0 7500002 0 10000002 0 0 0" == told(rule.present(one, NOON - SECOND))
+    assert NOON + 2_500_001 == rule.earliest(none, 1, NOON)
+    assert NOON == rule.earliest(one, 2, NOON)
+    assert NOON + 5 == rule.earliest(one, 2, NOON + 5)
+    assert NOON + 2_500_001 == rule.earliest(one, 3, NOON)
+    ahead, ticket = rule.grant(rule.present(one, NOON + 3), 1, NOON + 5, kept=True)
+    assert "3 7500004 5 5000011 0 0 0 1:10000012" == told(ahead)
+    assert rule.calm(ahead, NOON + 4, 1) is None
+    assert NOON + 5 == rule.earliest(ahead, 1, NOON + 4)
+    held = rule.refund(rule.drain(ahead, 10), ticket)
+    assert "3 7500014 10 10000002 0 13 10" == told(held)
+    assert rule.calm(held, NOON + 11, 1) is None
+    assert NOON + 13 == rule.earliest(held, 1, NOON + 11)
+    assert "13 7500002 13 5000007 0 13 10" == told(rule.calm(held, NOON + 13, 1))
+
+
+def test_a_state_with_a_queue(rule: TokenBucket) -> None:
+    """A queued grant is numbered, with the level before it or before any later one."""
+    queue, tickets = a_queue(rule)
+    assert "1 10000002 2500001 1 0 0 0 1:5000002" == told(queue[0])
+    assert "1 15000003 7500002 1 0 0 0 2:10000003" == told(queue[1])
+    assert "1 17500003 10000002 0 0 0 0 2:10000003 3:5000001" == told(queue[2])
+    assert "1 20100001 12600000 199995 0 0 0 2:10000003 4:5199996" == told(queue[3])
+    assert "1 22500005 15000004 2 0 0 0 2:10000003 4:5199996 5:5000003" == told(queue[4])
+    assert "1 27500005 20000004 0 0 0 0 2:10000003 6:10000002" == told(queue[5])
+    assert (NOON + 1, NOON + 2_500_001, 1, 0, NOON, 0) == tickets[0]
+    assert (NOON + 6, NOON + 20_000_004, 2, 0, NOON + 15_000_004, 2) == tickets[5]
+    assert rule.calm(queue[5], NOON + 12 * SECOND, 1) is None
+    assert "17600000 7500002 17600000 199993 5 0 0" == told(
+        rule.calm(queue[4], NOON + 17_600_000, 1)
+    )
+    assert "1000000 26500006 20000004 0 0 0 0 2:10000003 6:10000002" == told(
+        rule.present(queue[5], NOON + SECOND)
+    )
+    assert NOON + 22_500_005 == rule.earliest(queue[5], 1, NOON)
+    assert 20_000_003 == rule.confirm(queue[5], tickets[5])
+    assert 0 == rule.confirm(rule.present(queue[5], NOON + 30 * SECOND), tickets[5])
+    twice, _ = rule.grant(queue[0], 2, NOON + 9 * SECOND, kept=True)
+    assert "1 21500002 14000001 7999998 0 0 0 3:12999999" == told(
+        rule.grant(twice, 1, NOON + 14_000_001, kept=True)[0]
+    )
+    assert "1 25000005 17500004 1 0 0 0 4:10000003 5:5000003 6:5000002" == told(
+        rule.grant(queue[4], 1, NOON + 17_500_004, kept=True)[0]
+    )
+
+
+def test_a_state_after_a_refund(rule: TokenBucket) -> None:
+    """What is given back lifts levels up to the room, and what is spent stays spent."""
+    queue, tickets = a_queue(rule)
+    assert "1 10000002 0 0 0 0 0" == told(rule.refund(queue[0], tickets[0]))
+    assert "1 15000003 2500001 1 0 0 0 1:10000003" == told(rule.refund(queue[1], tickets[1]))
+    assert "1 20100001 12600000 10000002 0 0 0 2:19800010 4:15000003" == told(
+        rule.refund(queue[3], tickets[1])
+    )
+    assert "1 22500005 12600000 199995 0 0 0 2:10000003 4:5199996" == told(
+        rule.refund(queue[4], tickets[4])
+    )
+    assert "1 22500005 15000004 5000003 0 0 0 2:15000004 4:10199997 5:10000004" == told(
+        rule.refund(queue[4], tickets[3])
+    )
+    assert "1 27500005 15000004 2 0 0 0 2:10000003 5:10000002" == told(
+        rule.refund(queue[5], tickets[5])
+    )
+    assert "1 27500005 20000004 5000001 0 0 0 2:15000004 6:15000003" == told(
+        rule.refund(queue[5], tickets[3])
+    )
+    shorter = rule.refund(rule.refund(queue[5], tickets[5]), tickets[4])
+    assert "1 27500005 12600000 199995 0 0 0 2:10000003 4:10000002" == told(shorter)
+    assert "1 27500005 7500002 1 0 0 0 2:10000003" == told(
+        rule.refund(rule.refund(shorter, tickets[3]), tickets[2])
+    )
+    plain, ticket = rule.grant(queue[5], 1, NOON + 22_500_005, kept=False)
+    assert "1 30000006 22500005 1 6 0 0" == told(plain)
+    assert (NOON + 6, NOON + 22_500_005, 1, 0, NOON + 20_000_004, 0) == ticket
+    assert "1 30000006 22500005 1 6 0 0" == told(rule.refund(plain, tickets[5]))
+    assert 0 == rule.confirm(plain, tickets[5])
+    after, _ = rule.grant(plain, 1, NOON + 25_000_006, kept=True)
+    assert after is rule.refund(after, tickets[5])
+    assert 0 == rule.confirm(after, tickets[5])
+    assert "1 27500005 15000004 5000003 0 0 0 2:15000004 5:15000003" == told(
+        rule.refund(rule.refund(queue[5], tickets[3]), tickets[5])
+    )
+
+
+def test_a_state_after_a_pause(rule: TokenBucket) -> None:
+    """A pause moves the queue as far as it is news, or else empties the bucket."""
+    queue, tickets = a_queue(rule)
+    one = rule.calm(None, NOON, 1)
+    assert one is not None
+    assert one is rule.drain(one, 0)
+    assert "0 7500003 1 0 0 1 1" == told(rule.drain(one, 1))
+    assert "5 7500009 12 0 0 12 7" == told(rule.drain(rule.present(one, NOON + 5), 7))
+    moved = rule.drain(rule.present(queue[5], NOON + SECOND), 10 * SECOND)
+    assert "1000000 36500006 30000004 0 0 11000000 10000000 2:10000003 6:10000002" == told(moved)
+    assert moved is rule.drain(moved, 10 * SECOND)
+    assert "1000000 36500007 30000005 0 0 11000001 10000001 2:10000003 6:10000002" == told(
+        rule.drain(moved, 10 * SECOND + 1)
+    )
+    assert "1000000 36500006 25000004 2 0 11000000 10000000 2:10000003 5:10000002" == told(
+        rule.refund(moved, tickets[5])
+    )
+    assert 29_000_004 == rule.confirm(moved, tickets[5])
+    assert (
+        "-3600000000 36500006 -3570999996 0 0 -3590000000 -3591000000 2:10000003 6:10000002"
+        == told(rule.present(moved, NOON - HOUR))
+    )
+    more, ticket = rule.grant(moved, 1, NOON + 33 * SECOND, kept=True)
+    assert "1000000 49500002 40000004 0 0 21000000 20000000 2:10000003 6:10000002" == told(
+        rule.refund(rule.drain(more, 20 * SECOND), ticket)
+    )
+    assert "15000004 7500009 15000011 0 5 15000011 7" == told(
+        rule.drain(rule.present(queue[4], NOON + 15_000_004), 7)
+    )
+    assert "16000000 7500009 16000007 0 5 16000007 7" == told(
+        rule.drain(rule.present(queue[4], NOON + 16 * SECOND), 7)
+    )
+    plain, _ = rule.grant(queue[4], 1, NOON + 22_500_005, kept=False)
+    assert "1 7500009 8 0 5 8 7" == told(rule.drain(plain, 7))
+    left = rule.refund(rule.drain(queue[0], 9 * SECOND), tickets[0])
+    assert "1 19000002 9000000 0 0 9000001 9000000" == told(left)
+    assert rule.calm(left, NOON + 9 * SECOND, 1) is None
+    assert NOON + 11_500_001 == rule.earliest(left, 1, NOON)
+    assert 9_000_000 == rule.confirm(left, tickets[0])

@@ -5,24 +5,31 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring import CachePolicy, InvalidData, Region, Service
+from mooring.domain import caching
 from mooring.domain.caching import (
     CacheEntry,
     Decision,
     Fresh,
     Miss,
-    StaleRevalidate,
-    age,
+    Stale,
+    asker,
     cache_control,
     cache_key,
+    confirms,
     decide,
-    freshness,
-    invalidated,
+    kept,
+    matching,
+    may_be_kept,
+    named_url,
     refreshed,
-    storable,
+    together,
+    useful_for,
     varies_by,
 )
 from mooring.domain.headers import Headers
@@ -30,6 +37,9 @@ from mooring.domain.http import Request, Response
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GET = Request.get("/x")
+HEAD = Request.head("/x")
+WHO = b"somebody"
+POLICY = CachePolicy()
 
 
 def at(seconds: float) -> datetime:
@@ -42,23 +52,49 @@ def date(seconds: float) -> str:
     return format_datetime(at(seconds), usegmt=True)
 
 
+OBSOLETE_DATE = f"{at(5):%A, %d-%b-%y %H:%M:%S} GMT"
+
+
+def received(
+    fields: dict[str, str] | None = None,
+    *,
+    status: int = 200,
+    elapsed: float = 0.0,
+    policy: CachePolicy = POLICY,
+    request: Request = GET,
+) -> CacheEntry | None:
+    """What is kept of an answer that arrived just now."""
+    return kept(request, Response(status, fields or {}, b"kept", elapsed=elapsed), WHO, NOW, policy)
+
+
 def entry(
     control: str, fields: dict[str, str] | None = None, *, elapsed: float = 0.0
 ) -> CacheEntry:
-    """Keep an answer that arrived just now."""
-    headers = {"Cache-Control": control, **(fields or {})}
-    return CacheEntry(Response(200, headers, b"kept", elapsed=elapsed), NOW)
+    """An answer of this `Cache-Control` that is kept for certain."""
+    made = received({"ETag": '"1"', "Cache-Control": control, **(fields or {})}, elapsed=elapsed)
+    assert made is not None
+    return made
 
 
-def decided(control: str, after: float, *, asked: str = "", shared: bool = False) -> Decision:
+def decided(
+    control: str,
+    after: float,
+    *,
+    asked: str = "",
+    request: Request = GET,
+    policy: CachePolicy = POLICY,
+) -> Decision:
     """Decide about an answer with this `Cache-Control` after so many seconds."""
-    request = Request.get("/x", headers={"Cache-Control": asked} if asked else None)
-    return decide(request, entry(control), at(after), shared=shared)
+    headers = {"Cache-Control": asked} if asked else {}
+    return decide(request.with_headers(headers), entry(control).later(after), policy)
 
 
-def stale(*, meanwhile: bool = False, if_error: bool = False) -> StaleRevalidate:
-    """Expect a revalidation without validators."""
-    return StaleRevalidate(Headers(), meanwhile, if_error)
+def stale(*, meanwhile: bool = False, if_error: bool = False) -> Stale:
+    """Expect a revalidation."""
+    return Stale(Headers({"If-None-Match": '"1"'}), meanwhile, if_error)
+
+
+# --- reading -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,220 +124,8 @@ def test_directives_of_several_fields() -> None:
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])))
 def test_no_directive_raises(value: str) -> None:
     """Whatever a service writes, there is a decision."""
-    decided(value, 1.0, asked=value)
-
-
-@pytest.mark.parametrize(
-    "request_, status, control, shared, expected",
-    [
-        (GET, 200, "max-age=60", True, True),
-        (GET, 200, "private, max-age=60", False, True),
-        (GET, 200, "private, max-age=60", True, False),
-        (GET, 200, "no-store, max-age=60", False, False),
-        (GET, 200, "no-cache, max-age=60", False, True),
-        (GET, 200, "stale-if-error=60", False, True),
-        (GET, 200, "public", False, False),
-        (GET, 200, "", False, False),
-        (GET, 206, "max-age=60", False, False),
-        (GET, 304, "max-age=60", False, False),
-        (GET, 404, "max-age=60", False, True),
-        (GET, 500, "max-age=60", False, True),
-        (Request.head("/x"), 200, "max-age=60", False, False),
-        (Request.post("/x"), 200, "max-age=60", False, False),
-        (Request.get("/x").evolve(body=b"q"), 200, "max-age=60", False, False),
-        (GET.with_header("Cache-Control", "no-store"), 200, "max-age=60", False, False),
-        (GET.with_header("Range", "bytes=0-1"), 200, "max-age=60", False, False),
-        (GET.with_header("Authorization", "x"), 200, "max-age=60", False, True),
-        (GET.with_header("Authorization", "x"), 200, "max-age=60", True, False),
-        (GET.with_header("X-API-Key", "x"), 200, "max-age=60", True, False),
-        (GET.with_header("Authorization", "x"), 200, "max-age=60, public", True, True),
-        (GET.with_header("Authorization", "x"), 200, "s-maxage=60", True, True),
-        (GET.with_header("Authorization", "x"), 200, "max-age=6, must-revalidate", True, True),
-        (GET.with_header("Authorization", "x"), 200, "private, s-maxage=60", True, False),
-    ],
-)
-def test_what_may_be_kept(
-    request_: Request,
-    status: int,
-    control: str,
-    shared: bool,  # noqa: FBT001 - a column of the table
-    expected: object,
-) -> None:
-    """Only whole answers to plain GETs are kept, and by a shared cache nothing personal."""
-    response = Response(status, {"Cache-Control": control})
-    assert expected is storable(request_, response, shared=shared)
-
-
-@pytest.mark.parametrize(
-    "status, fields, expected",
-    [
-        (200, {"ETag": '"1"'}, True),
-        (200, {"Last-Modified": date(-60)}, True),
-        (200, {"Expires": date(60)}, True),
-        (200, {"ETag": '"1"', "Vary": "*"}, False),
-        (200, {"ETag": '"1"', "Vary": "Accept, *"}, False),
-        (200, {"ETag": '"1"', "Vary": "Accept"}, True),
-        (403, {"ETag": '"1"'}, False),
-    ],
-)
-def test_what_can_be_used_again(status: int, fields: dict[str, str], expected: object) -> None:
-    """An answer is worth keeping with a lifetime, or with something to revalidate it by."""
-    assert expected is storable(GET, Response(status, fields), shared=False)
-
-
-@pytest.mark.parametrize(
-    "control, fields, private, shared",
-    [
-        ("max-age=60", {}, 60.0, 60.0),
-        ("max-age=60, s-maxage=10", {}, 60.0, 10.0),
-        ("max-age=60", {"Expires": date(5)}, 60.0, 60.0),
-        ("", {"Expires": date(5)}, 5.0, 5.0),
-        ("", {"Expires": date(5), "Date": date(-5)}, 5.0, 5.0),
-        ("", {"Expires": date(65), "Date": date(60)}, 5.0, 5.0),
-        ("", {"Expires": "0"}, 0.0, 0.0),
-        ("", {"Last-Modified": date(-86_400)}, 0.0, 0.0),
-        ("max-age=soon", {}, 0.0, 0.0),
-        ("max-age=-5", {}, 0.0, 0.0),
-        ("max-age=" + "9" * 5000, {}, 2.0**31, 2.0**31),
-    ],
-)
-def test_lifetimes(control: str, fields: dict[str, str], private: float, shared: float) -> None:
-    """Explicit lifetimes only: `s-maxage` for shared caches, `max-age`, then `Expires`."""
-    kept = entry(control, fields)
-    assert private == freshness(kept, NOW, shared=False)
-    assert shared == freshness(kept, NOW, shared=True)
-
-
-@pytest.mark.parametrize(
-    "fields, elapsed, after, expected",
-    [
-        ({}, 0.0, 0.0, 0.0),
-        ({}, 0.0, 7.0, 7.0),
-        ({}, 0.0, -7.0, 0.0),
-        ({"Age": "5"}, 0.0, 7.0, 12.0),
-        ({"Age": "5"}, 2.0, 7.0, 14.0),
-        ({"Age": "soon"}, 2.0, 7.0, 9.0),
-        ({"Date": date(-20)}, 2.0, 7.0, 27.0),
-        ({"Date": date(-20), "Age": "30"}, 2.0, 7.0, 39.0),
-        ({"Date": date(20)}, 2.0, 7.0, 9.0),
-    ],
-)
-def test_age(fields: dict[str, str], elapsed: float, after: float, expected: float) -> None:
-    """Age counts from the service: time in other caches, on the way, and here."""
-    assert expected == age(entry("max-age=60", fields, elapsed=elapsed), at(after))
-
-
-@given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 10**6))
-def test_answers_only_grow_old(first: float, more: float, lifetime: int) -> None:
-    """What is stale stays stale, and freshness and age add up to the lifetime."""
-    kept = entry(f"max-age={lifetime}")
-    early, late = at(first), at(first + more)
-    assert freshness(kept, early, shared=False) >= freshness(kept, late, shared=False)
-    assert lifetime == pytest.approx(
-        freshness(kept, late, shared=False) + age(kept, late), abs=1e-6
-    )
-
-
-@pytest.mark.parametrize(
-    "control, after, asked, expected",
-    [
-        ("max-age=60", 59.0, "", Fresh(59.0)),
-        ("max-age=60", 60.0, "", stale()),
-        ("max-age=60, no-cache", 1.0, "", stale()),
-        ("max-age=60", 1.0, "no-cache", stale()),
-        ("max-age=60", 1.0, "no-store", Miss()),
-        ("max-age=60", 10.0, "max-age=10", Fresh(10.0)),
-        ("max-age=60", 11.0, "max-age=10", stale()),
-        ("max-age=60", 10.0, "max-age=soon", stale()),
-        ("max-age=60", 10.0, "min-fresh=49", Fresh(10.0)),
-        ("max-age=60", 10.0, "min-fresh=50", stale()),
-        ("max-age=60", 69.0, "max-stale=10", Fresh(69.0)),
-        ("max-age=60", 70.0, "max-stale=10", stale()),
-        ("max-age=60", 1e6, "max-stale", Fresh(1e6)),
-        ("max-age=60, stale-while-revalidate=9", 61.0, "min-fresh=1", stale()),
-        ("max-age=60, stale-if-error=9", 20.0, "max-age=10", stale(if_error=True)),
-        ("max-age=60, must-revalidate", 61.0, "max-stale", stale()),
-        ("max-age=60, stale-while-revalidate=10", 69.0, "", stale(meanwhile=True)),
-        ("max-age=60, stale-while-revalidate=10", 70.0, "", stale()),
-        ("max-age=60, stale-while-revalidate=10", 61.0, "max-age=5", stale()),
-        ("max-age=60, stale-while-revalidate=10, must-revalidate", 61.0, "", stale()),
-        ("max-age=60, stale-if-error=100", 159.0, "", stale(if_error=True)),
-        ("max-age=60, stale-if-error=100", 160.0, "", stale()),
-        ("max-age=60", 61.0, "stale-if-error=100", stale(if_error=True)),
-        ("max-age=60, must-revalidate", 61.0, "stale-if-error=100", stale()),
-        ("max-age=60, no-cache, stale-if-error=100", 61.0, "", stale()),
-    ],
-)
-def test_decisions(control: str, after: float, asked: str, expected: Decision) -> None:
-    """Service and request together say whether the answer kept is used, checked or passed over."""
-    assert expected == decided(control, after, asked=asked)
-
-
-@pytest.mark.parametrize("control", ["max-age=60, proxy-revalidate", "max-age=9, s-maxage=60"])
-def test_shared_caches_are_stricter(control: str) -> None:
-    """What only shared caches must revalidate is never stale to their users."""
-    grace = f"{control}, stale-if-error=100"
-    assert stale() == decided(grace, 61.0, shared=True)
-    assert stale(if_error=True) == decided(grace, 61.0)
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        Request.post("/x"),
-        Request.get("/x").evolve(body=b"q"),
-        Request.get("/x", headers={"If-None-Match": '"1"'}),
-        Request.get("/x", headers={"Range": "bytes=0-1"}),
-    ],
-)
-def test_other_requests_pass_the_cache(request_: Request) -> None:
-    """What asks for a part, or sets conditions of its own, is not answered from the cache."""
-    assert Miss() == decide(request_, entry("max-age=60"), NOW, shared=False)
-    assert Miss() == decide(GET, None, NOW, shared=False)
-
-
-def test_validators() -> None:
-    """A revalidation carries what the answer kept can be recognised by."""
-    kept = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)})
-    expected = Headers({"If-None-Match": 'W/"1"', "If-Modified-Since": date(-60)})
-    assert StaleRevalidate(expected, while_revalidating=False, if_error=False) == decide(
-        GET, kept, at(2), shared=False
-    )
-
-
-def test_a_304_makes_the_answer_fresh_again() -> None:
-    """The body stays, fields sent anew replace their namesakes, and the age starts again."""
-    kept = entry(
-        "max-age=1", {"ETag": '"1"', "Content-Type": "text/plain", "X-Old": "1", "Age": "9"}
-    )
-    confirmed = Response(
-        304,
-        [
-            ("cache-control", "max-age=60"),
-            ("ETag", '"1"'),
-            ("Content-Length", "0"),
-            ("Content-Type", "text/html"),
-            ("Connection", "close, X-Hop"),
-            ("x-hop", "1"),
-            ("Age", "2"),
-        ],
-        elapsed=0.5,
-    )
-    fresh = refreshed(kept, confirmed, at(100))
-    assert (200, b"kept") == (fresh.response.status, fresh.response.body)
-    assert (
-        Headers(
-            {
-                "Content-Type": "text/plain",
-                "X-Old": "1",
-                "cache-control": "max-age=60",
-                "ETag": '"1"',
-                "Age": "2",
-            }
-        )
-        == fresh.response.headers
-    )
-    assert Fresh(2.5) == decide(GET, fresh, at(100), shared=False)
+    made = received({"ETag": '"1"', "Cache-Control": value, "Expires": value, "Age": value})
+    decide(GET.with_header("Cache-Control", value), made, POLICY)
 
 
 @pytest.mark.parametrize(
@@ -321,42 +145,567 @@ def test_varying(vary: list[str], expected: tuple[str, ...] | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
+    "request_, expected",
     [
-        Request.get("/y", query={"a": "1"}, headers={"A": "1", "B": "2"}),
-        Request.get("/x", query={"a": "2"}, headers={"A": "1", "B": "2"}),
-        Request.get("/x", query={"a": "1"}, headers={"A": "2", "B": "2"}),
-        Request.get("/x", query={"a": "1"}, headers={"B": "2"}),
-        Request.get("/x", query={"a": "1"}, headers={"A": "", "B": "2"}),
-        Request.get("/x", query={"a": "1"}, headers=[("A", "1"), ("A", ""), ("B", "2")]),
+        (GET, True),
+        (HEAD, True),
+        (GET.with_header("Cache-Control", "no-cache"), True),
+        (GET.with_header("Cache-Control", "no-store"), False),
+        (GET.with_header("Range", "bytes=0-1"), False),
+        (GET.with_header("If-None-Match", '"1"'), False),
+        (GET.with_header("If-Modified-Since", date(0)), False),
+        (GET.evolve(body=b"q"), False),
+        (Request.post("/x"), False),
+        (Request.options("/x"), False),
     ],
 )
-def test_what_differs_is_kept_apart(other: Request) -> None:
-    """Path, query and the headers varied by each make another key."""
-    request = Request.get("/x", query={"a": "1"}, headers={"A": "1", "B": "2"})
-    assert cache_key(request, ["a"]) != cache_key(other, ["a"])
-    assert cache_key(request, ["a"]) == cache_key(request.with_header("B", "3"), ["a"])
+def test_requests_with_a_cache(request_: Request, expected: object) -> None:
+    """What asks for a part, sets conditions, or is no read passes the cache by."""
+    assert expected is may_be_kept(request_)
 
 
-def test_keys_tell_nothing() -> None:
-    """A key is a digest, and that of the varying is never that of an answer."""
-    request = Request.get("/x", headers={"Authorization": "hidden"})
-    assert cache_key(request) != cache_key(request, [])
-    assert 64 == len(cache_key(request, ["authorization"]))
-    assert "hidden" not in cache_key(request, ["authorization"])
+# --- keeping -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "request_, status, expected",
+    "status, control, fields, expected",
     [
-        (Request.post("/x"), 201, cache_key(GET)),
-        (Request.delete("/x"), 302, cache_key(GET)),
-        (Request.put("/x", query={"a": 1}), 204, cache_key(Request.get("/x", query={"a": 1}))),
-        (Request.post("/x"), 400, None),
-        (Request.post("/x"), 500, None),
-        (GET, 200, None),
+        # An explicit lifetime is enough, whatever the cache is shared for.
+        (200, "max-age=60", {}, True),
+        (200, "private, max-age=60", {}, True),
+        (200, 'private="x-own", max-age=60', {}, True),
+        (200, "", {"Expires": date(60)}, True),
+        (200, "stale-if-error=60", {}, True),
+        (200, "stale-while-revalidate=60", {}, True),
+        (302, "max-age=60", {}, True),
+        (418, "max-age=60", {}, True),
+        # `s-maxage` is for others, and without more there is nothing to use the answer for.
+        (200, "s-maxage=60", {}, False),
+        (200, "", {}, False),
+        (200, "public", {}, False),
+        # Something to revalidate by is enough for the usual statuses.
+        (200, "", {"ETag": '"1"'}, True),
+        (200, "", {"Last-Modified": date(-60)}, True),
+        (203, "", {"ETag": '"1"'}, True),
+        (204, "", {"ETag": '"1"'}, True),
+        (300, "", {"ETag": '"1"'}, True),
+        (301, "", {"ETag": '"1"'}, True),
+        (308, "", {"ETag": '"1"'}, True),
+        (404, "", {"ETag": '"1"'}, True),
+        (405, "", {"ETag": '"1"'}, True),
+        (410, "", {"ETag": '"1"'}, True),
+        (414, "", {"ETag": '"1"'}, True),
+        (201, "", {"ETag": '"1"'}, False),
+        (302, "", {"ETag": '"1"'}, False),
+        (307, "", {"ETag": '"1"'}, False),
+        (302, "public", {"ETag": '"1"'}, True),
+        (302, "private", {"ETag": '"1"'}, True),
+        # What is to be confirmed each time is of use if it can be.
+        (200, "no-cache, max-age=60", {"ETag": '"1"'}, True),
+        (200, "no-cache, max-age=60", {}, False),
+        (200, 'no-cache="x", max-age=60', {}, True),
+        # Never.
+        (200, "no-store, max-age=60", {}, False),
+        (200, "max-age=60", {"Vary": "*"}, False),
+        (200, "max-age=60", {"Vary": "Accept, *"}, False),
+        (200, "max-age=60", {"Vary": "Accept"}, True),
+        *((status, "max-age=60", {"ETag": '"1"'}, False) for status in (
+            206, 304, 401, 403, 407, 408, 421, 425, 429, 500, 501, 502, 503, 504,
+        )),
+    ],
+)  # fmt: skip
+def test_what_may_be_kept(
+    status: int, control: str, fields: dict[str, str], expected: object
+) -> None:
+    """Whole answers that can be used again are kept; refusals for now, and failures, are not."""
+    made = received({**fields, "Cache-Control": control}, status=status)
+    assert expected is (made is not None)
+
+
+def test_what_may_stand_in_is_kept() -> None:
+    """With a grace for errors, an answer without lifetime and validators is of use."""
+    assert received() is None
+    assert received(policy=CachePolicy(stale_if_error=60)) is not None
+
+
+def test_large_answers_are_not_kept() -> None:
+    """An answer that takes more than the policy allows is not kept; one that fits is."""
+    made = entry("max-age=60")
+    size = made.size
+
+    fields = dict(made.response.headers)
+    assert received(fields, policy=CachePolicy(max_bytes=size)) == made
+    assert received(fields, policy=CachePolicy(max_bytes=size - 1)) is None
+
+
+def test_sizes() -> None:
+    """An answer counts with its body, its headers and something for itself."""
+    bare = CacheEntry(Response(200), 0.0, 0.0, (), b"")
+    assert 512 == bare.size
+    assert 576 == attrs.evolve(bare, varies_by=("a",)).size
+    assert 516 == attrs.evolve(bare, response=Response(200, body=b"four")).size
+    assert 579 == attrs.evolve(bare, response=Response(200, {"A": "bc"})).size
+
+
+def test_what_is_not_kept_of_an_answer() -> None:
+    """Fields of the connection, and those that `no-cache` names, are not used again."""
+    made = entry(
+        'max-age=60, no-cache="Set-Cookie, X-Once"',
+        {
+            "Set-Cookie": "a=b",
+            "X-Once": "1",
+            "X-Kept": "1",
+            "Connection": "X-Hop",
+            "X-Hop": "1",
+            "Keep-Alive": "1",
+            "Date": date(0),
+        },
+    )
+    assert ["ETag", "Cache-Control", "X-Kept", "Date"] == list(made.response.headers)
+    assert Fresh() == decide(GET, made, POLICY)
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({"Cache-Control": "max-age=60"}, 60.0),
+        ({"Cache-Control": "max-age=60, s-maxage=10"}, 60.0),
+        ({"Cache-Control": "max-age=60", "Expires": date(5)}, 60.0),
+        ({"Expires": date(5)}, 5.0),
+        ({"Expires": date(5), "Date": date(-5)}, 10.0),
+        ({"Expires": date(65), "Date": date(60)}, 5.0),
+        ({"Expires": date(-5)}, 0.0),
+        ({"Expires": OBSOLETE_DATE}, 5.0),
+        ({"Expires": "0"}, 0.0),
+        ({"Expires": "-1"}, 0.0),
+        ({"Expires": "0", "Last-Modified": date(-86_400)}, 0.0),
+        ({"Last-Modified": date(-86_400)}, 0.0),
+        ({"Cache-Control": "max-age=soon"}, 0.0),
+        ({"Cache-Control": "max-age=-5"}, 0.0),
+        ({"Cache-Control": "max-age=1.5"}, 0.0),
+        ({"Cache-Control": "max-age"}, 0.0),
+        ({"Cache-Control": "max-age=" + "9" * 5000}, 2.0**31),
+        ({"Expires": "Fri, 31 Dec 9999 23:59:59 GMT"}, 2.0**31),
     ],
 )
-def test_changes_invalidate(request_: Request, status: int, expected: str | None) -> None:
-    """An unsafe request that was not refused makes what is kept of its URL obsolete."""
-    assert expected == invalidated(request_, Response(status))
+def test_lifetimes(fields: dict[str, str], expected: float) -> None:
+    """Explicit lifetimes only: `max-age`, then `Expires`; what is malformed is past."""
+    made = received({"ETag": '"1"'} | fields)
+    assert made is not None
+    assert expected == made.lifetime
+
+
+@pytest.mark.parametrize(
+    "status, fields, expected",
+    [
+        (200, {"Last-Modified": date(-1000)}, 100.0),
+        (200, {"Last-Modified": date(-1000), "Date": date(-500)}, 50.0),
+        (200, {"Last-Modified": date(1000)}, 0.0),
+        (200, {"Last-Modified": "soon", "ETag": '"1"'}, 0.0),
+        (200, {"Last-Modified": date(-(10**6))}, 600.0),
+        (200, {"Last-Modified": date(-1000), "Cache-Control": "max-age=7"}, 7.0),
+        (200, {"Last-Modified": date(-1000), "Expires": "0"}, 0.0),
+        (302, {"Last-Modified": date(-1000), "Cache-Control": "stale-if-error=1"}, 0.0),
+        (302, {"Last-Modified": date(-1000), "Cache-Control": "public"}, 100.0),
+    ],
+)
+def test_guessed_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
+    """If asked to, a share of the time without change is the lifetime of what names none."""
+    policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
+    made = received(fields, status=status, policy=policy)
+    assert made is not None
+    assert expected == made.lifetime
+
+
+@pytest.mark.parametrize(
+    "fields, elapsed, expected",
+    [
+        ({}, 0.0, 0.0),
+        ({"Age": "5"}, 0.0, 5.0),
+        ({"Age": "5"}, 2.0, 7.0),
+        ({"Age": "soon"}, 2.0, 2.0),
+        ({"Age": "-3"}, 2.0, 2.0),
+        ({"Date": date(-20)}, 2.0, 20.0),
+        ({"Date": date(-20), "Age": "30"}, 2.0, 32.0),
+        ({"Date": date(20)}, 2.0, 2.0),
+        ({"Date": "today"}, 2.0, 2.0),
+    ],
+)
+def test_age_on_arrival(fields: dict[str, str], elapsed: float, expected: float) -> None:
+    """Age counts from the service: by its clock, in other caches, and on the way."""
+    assert expected == entry("max-age=60", fields, elapsed=elapsed).age
+
+
+@pytest.mark.parametrize("given_", [{}, {"Date": "today"}])
+def test_a_date_is_added(given_: dict[str, str]) -> None:
+    """An answer without a date was made when it arrived."""
+    assert date(0) == entry("max-age=60", given_).response.headers["date"]
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 10**6))
+def test_answers_only_grow_old(first: float, more: float, lifetime: int) -> None:
+    """What is stale stays stale until it is confirmed, whatever the time in between."""
+    made = entry(f"max-age={lifetime}").later(first)
+    early, late = (decide(GET, one, POLICY) for one in (made, made.later(more)))
+    assert isinstance(early, Fresh) == (made.age < lifetime)
+    assert isinstance(early, Fresh) or not isinstance(late, Fresh)
+
+
+@given(st.floats(-1e9, 0))
+def test_nothing_grows_young(back: float) -> None:
+    """A clock that steps back makes nothing younger."""
+    made = entry("max-age=60", {"Age": "7"})
+    assert made == made.later(back)
+
+
+@given(
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+    st.integers(-1000, 1000),
+    st.floats(0, 100),
+    st.floats(0, 1000),
+)
+def test_no_answer_is_used_past_its_lifetime(
+    lifetime: int, age: int, skew: int, elapsed: float, rested: float
+) -> None:
+    """However clocks differ, an answer is fresh only if its lifetime exceeds its every age."""
+    made = entry(f"max-age={lifetime}", {"Age": f"{age}", "Date": date(skew)}, elapsed=elapsed)
+    if isinstance(decide(GET, made.later(rested), POLICY), Fresh):
+        assert lifetime > age + elapsed + rested
+        assert lifetime > -skew + rested
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100))
+def test_restrictions_only_restrict(age: int, lifetime: int, most: int, least: int) -> None:
+    """What a request demands makes fewer answers good enough, never more."""
+    made = entry(f"max-age={lifetime}").later(age)
+    strict = GET.with_header("Cache-Control", f"max-age={most}, min-fresh={least}")
+    if isinstance(decide(strict, made, POLICY), Fresh):
+        assert Fresh() == decide(GET, made, POLICY)
+        assert age <= most
+        assert lifetime - age > least
+
+
+# --- deciding ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "control, after, asked, expected",
+    [
+        ("max-age=60", 59.0, "", Fresh()),
+        ("max-age=60", 60.0, "", stale()),
+        ("max-age=60, no-cache", 1.0, "", stale()),
+        ('max-age=60, no-cache=""', 1.0, "", stale()),
+        ('max-age=60, no-cache="x"', 1.0, "", Fresh()),
+        ("max-age=60", 1.0, "no-cache", stale()),
+        ("max-age=60", 10.0, "max-age=10", Fresh()),
+        ("max-age=60", 11.0, "max-age=10", stale()),
+        ("max-age=60", 0.0, "max-age=0", Fresh()),
+        ("max-age=60", 1.0, "max-age=0", stale()),
+        ("max-age=60", 10.0, "max-age=soon", stale()),
+        ("max-age=60", 10.0, "min-fresh=49", Fresh()),
+        ("max-age=60", 10.0, "min-fresh=50", stale()),
+        ("max-age=60", 69.0, "max-stale=10", Fresh()),
+        ("max-age=60", 70.0, "max-stale=10", stale()),
+        ("max-age=60", 1e6, "max-stale", Fresh()),
+        ("max-age=60", 61.0, "only-if-cached", stale()),
+        ("max-age=60, proxy-revalidate", 61.0, "max-stale=10", Fresh()),
+        ("max-age=60, s-maxage=1", 59.0, "", Fresh()),
+        ("max-age=60, must-revalidate", 59.0, "", Fresh()),
+        ("max-age=60, must-revalidate", 61.0, "max-stale", stale()),
+        ("max-age=60, stale-while-revalidate=9", 61.0, "min-fresh=1", stale()),
+        ("max-age=60, stale-while-revalidate=10", 69.0, "", stale(meanwhile=True)),
+        ("max-age=60, stale-while-revalidate=10", 70.0, "", stale()),
+        ("max-age=60, stale-while-revalidate=1", 60.5, "", stale(meanwhile=True)),
+        ("max-age=60, stale-while-revalidate=10", 61.0, "max-age=5", stale()),
+        ("max-age=60, stale-while-revalidate=10, must-revalidate", 61.0, "", stale()),
+        ("max-age=60, stale-if-error=9", 20.0, "max-age=10", stale(if_error=True)),
+        ("max-age=60, stale-if-error=100", 159.0, "", stale(if_error=True)),
+        ("max-age=60, stale-if-error=100", 160.0, "", stale()),
+        ("max-age=60", 61.0, "stale-if-error=100", stale(if_error=True)),
+        ("max-age=60, must-revalidate", 61.0, "stale-if-error=100", stale()),
+        ("max-age=60, no-cache, stale-if-error=100", 61.0, "", stale()),
+    ],
+)
+def test_decisions(control: str, after: float, asked: str, expected: Decision) -> None:
+    """Service and request together say whether the answer kept is used, checked or passed over."""
+    assert expected == decided(control, after, asked=asked)
+
+
+@pytest.mark.parametrize(
+    "control, after, asked, expected",
+    [
+        ("max-age=60", 159.0, "", True),
+        ("max-age=60", 160.0, "", False),
+        ("max-age=60, stale-if-error=10", 71.0, "", False),
+        ("max-age=60, stale-if-error=0", 61.0, "", False),
+        ("max-age=60", 61.0, "stale-if-error=0", False),
+        ("max-age=60, must-revalidate", 61.0, "", False),
+    ],
+)
+def test_the_policys_grace(control: str, after: float, asked: str, expected: object) -> None:
+    """Where nobody says how long an answer may stand in, the policy does."""
+    decision = decided(control, after, asked=asked, policy=CachePolicy(stale_if_error=100))
+    assert isinstance(decision, Stale)
+    assert expected is decision.if_error
+
+
+def test_nothing_kept_is_a_miss() -> None:
+    """Without an answer there is nothing to decide about."""
+    assert Miss() == decide(GET, None, POLICY)
+
+
+def test_heads_are_answered_while_fresh_only() -> None:
+    """A HEAD is answered by the answer to a GET, which it does not have confirmed."""
+    made = entry("max-age=60, stale-if-error=100")
+    assert Fresh() == decide(HEAD, made, POLICY)
+    assert Miss() == decide(HEAD, made.later(61), POLICY)
+    assert (b"", True) == (
+        caching.given(made, HEAD).body,
+        caching.given(made, HEAD).cached,
+    )
+
+
+def test_what_is_given_tells_its_age() -> None:
+    """An answer from the cache says so, and how old it is instead of how old it was."""
+    told = caching.given(entry("max-age=60", {"Age": "3"}).later(4.7), GET)
+    assert (("7",), b"kept", True) == (told.headers.get_all("age"), told.body, told.cached)
+
+
+def test_validators() -> None:
+    """A revalidation carries what the answer kept can be recognised by."""
+    made = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
+    decision = decide(GET, made, POLICY)
+    expected = Headers({"If-None-Match": 'W/"1"', "If-Modified-Since": date(-60)})
+    assert Stale(expected, while_revalidating=False, if_error=False) == decision
+    assert isinstance(decision, Stale)
+    assert expected.pairs == decision.validators.pairs
+
+
+@pytest.mark.parametrize(
+    "known, named, expected",
+    [
+        ('"1"', '"1"', True),
+        ('W/"1"', '"1"', True),
+        ('"1"', 'W/"1"', True),
+        ('"1"', None, True),
+        ('"1"', '"2"', False),
+        (None, '"2"', False),
+        (None, None, True),
+    ],
+)
+def test_what_a_304_confirms(known: str | None, named: str | None, expected: object) -> None:
+    """A 304 that names another version is not about the answer kept."""
+    made = entry("max-age=1", {"Last-Modified": date(-60)})
+    headers = made.response.headers.without("etag")
+    if known is not None:
+        headers = headers.with_header("ETag", known)
+    made = attrs.evolve(made, response=made.response.evolve(headers=headers))
+    assert expected is confirms(made, Response(304, {} if named is None else {"ETag": named}))
+
+
+def test_a_304_makes_the_answer_fresh_again() -> None:
+    """The body stays, fields sent anew replace their namesakes, and the age starts again."""
+    made = entry("max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}).later(100)
+    confirmed = Response(
+        304,
+        [
+            ("cache-control", "max-age=60"),
+            ("ETag", '"1"'),
+            ("Content-Length", "0"),
+            ("Content-Type", "text/html"),
+            ("Content-Encoding", "gzip"),
+            ("Connection", "X-Hop, close"),
+            ("connection", "x-skip"),
+            ("x-hop", "1"),
+            ("X-Skip", "1"),
+            ("Age", "2"),
+        ],
+        elapsed=0.5,
+    )
+    merged = refreshed(made, confirmed)
+    assert (200, b"kept") == (merged.status, merged.body)
+    assert (
+        Headers(
+            {
+                "Content-Type": "text/plain",
+                "X-Old": "1",
+                "cache-control": "max-age=60",
+                "ETag": '"1"',
+                "Age": "2",
+            }
+        )
+        == merged.headers
+    )
+    again = kept(GET, merged, WHO, at(100), POLICY)
+    assert again is not None
+    assert (60.0, 2.5) == (again.lifetime, again.age)
+
+
+def test_a_304_without_a_date_was_made_just_now() -> None:
+    """Age and date of the answer kept say nothing of when it was confirmed."""
+    made = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
+    again = kept(GET, refreshed(made, Response(304)), WHO, at(100), POLICY)
+    assert again is not None
+    assert (0.0, date(100)) == (again.age, again.response.headers["date"])
+
+
+# --- who asked for what --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other, alike",
+    [
+        ({"A": "1", "B": "2"}, True),
+        ({"a": "1", "B": "3"}, True),
+        ({"A": "1"}, True),
+        ({"A": "2"}, False),
+        ({"A": ""}, False),
+        ({}, False),
+        ([("A", "1"), ("A", "")], False),
+    ],
+)
+def test_what_varies(other: dict[str, str], alike: object) -> None:
+    """An answer is for requests with the same values of the headers that it varies by."""
+    request = Request.get("/x", headers={"A": "1", "B": "2"})
+    made = kept(request, Response(200, {"ETag": "1", "Vary": "a"}), WHO, NOW, POLICY)
+    assert made is not None
+    found = matching((made,), Request.get("/x", headers=other), WHO)
+    assert alike is (found == made)
+    assert matching((made,), request, b"somebody else") is None
+
+
+def test_the_newest_match_counts() -> None:
+    """Of several answers that match, the one that was kept last is used."""
+    newer, older = entry("max-age=1"), entry("max-age=2")
+    assert newer == matching((newer, older), GET, WHO)
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Cookie", "X-API-Key", "X-User-Token", "Accept", "accept-language"]
+)
+def test_who_asks(name: str) -> None:
+    """Headers that may hold a credential, and those that the policy names, tell askers apart."""
+    asks = [
+        asker(Request.get("/x", headers=headers), b"credential", POLICY)
+        for headers in ({}, {name: "1"}, {name.lower(): "1"}, {name: "2"})
+    ]
+    assert asks[1] == asks[2]
+    assert 3 == len(set(asks))
+    assert asks[0] != asker(GET, b"another", POLICY)
+
+
+def test_who_asks_is_not_told_by_other_headers() -> None:
+    """A header that holds no credential tells nobody apart, unless the policy says so."""
+    own = CachePolicy(varies_by="Stripe-Account")
+    traced = GET.with_header("Traceparent", "1")
+    account = GET.with_header("stripe-account", "1")
+
+    assert asker(GET, b"", POLICY) == asker(traced, b"", POLICY)
+    assert asker(GET, b"", POLICY) == asker(account, b"", POLICY)
+    assert asker(GET, b"", own) != asker(account, b"", own)
+
+
+def test_keys_tell_service_tenant_and_url_apart() -> None:
+    """No two services, tenants or URLs share a key, and none shows the URL."""
+    keys = {
+        cache_key(service, tenant, url)
+        for service in ("a", "b")
+        for tenant in (None, "", "a")
+        for url in ("https://api.example/x", "https://api.example/x?token=hidden")
+    }
+    assert 12 == len(keys)
+    assert not any("hidden" in key or "example" in key for key in keys)
+
+
+def test_keys_stay() -> None:
+    """A cache that processes of several versions share is found by all: keys are a format."""
+    request = Request.get("/x", headers=[("Accept", "a"), ("Authorization", "b"), ("X", "c")])
+    assert (
+        "{@acme:vat}:cache:6e95512efcddbfebc3c2cd9c16ff34b33c33b0d221b6da3ea3f9883f3da53eb2"
+    ) == cache_key("vat", "acme", "https://vat.example/rates?a=1")
+    assert (
+        "f6a3274ab8a18bf25abd43d93654c5cfd63f7f6a3456b074e0f65d65a689f66e"
+        == asker(request, b"known", POLICY).hex()
+    )
+
+
+REGIONS = (
+    Region("one", "https://one.example/v1"),
+    Region("two", "https://two.example/api/v1/"),
+    Region("three", "https://three.example"),
+)
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("/x", "https://one.example/v1/x"),
+        ("x?a=1", "https://one.example/v1/x?a=1"),
+        ("https://one.example/v1/x", "https://one.example/v1/x"),
+        ("https://two.example/api/v1/x", "https://one.example/v1/x"),
+        ("https://three.example/x?a=1#b", "https://one.example/v1/x?a=1"),
+    ],
+)
+def test_a_url_is_named_alike_everywhere(path: str, expected: str) -> None:
+    """In whatever region a request is answered, it is for the same."""
+    service = Service("vat", regions=REGIONS)
+    assert expected == named_url(service, Request.get(path))
+
+
+def test_a_url_is_the_services() -> None:
+    """A service in one place names what it sends to; another's URL is none of it."""
+    one = Service("vat", base_url="https://vat.example/v1")
+    request = Request.get("/x", query={"a": 1})
+    assert "https://vat.example/v1/x?a=1" == named_url(one, request)
+    for service in (one, Service("vat", regions=REGIONS)):
+        with pytest.raises(InvalidData, match="another origin"):
+            named_url(service, Request.get("https://four.example/x"))
+
+
+# --- how much is kept ----------------------------------------------------------
+
+
+def sized(number: int, control: str = "max-age=60") -> CacheEntry:
+    """An answer of a thousand bytes and something."""
+    made = entry(control)
+    body = b"%d" % number * 1000
+    return attrs.evolve(made, response=made.response.evolve(body=body), selected_by=b"%d" % number)
+
+
+def test_the_newest_are_kept() -> None:
+    """There is room for so many answers, and for so many bytes; the oldest goes first."""
+    one, two, three = sized(1), sized(2), sized(3)
+    assert (one, two) == together(one, (two, three), CachePolicy(max_variants=2))
+    assert (one, two) == together(one, (two, three), CachePolicy(max_bytes=one.size * 2))
+    assert (two, three) == together(None, (two, three), POLICY)
+    assert () == together(None, (), POLICY)
+
+
+def test_what_is_of_no_use_is_not_kept() -> None:
+    """An answer that is past every use makes room."""
+    one, two = sized(1), sized(2)
+    past = two.later(60 + POLICY.keep_stale)
+    assert (one,) == together(one, (past,), POLICY)
+
+
+@pytest.mark.parametrize(
+    "fields, policy, expected",
+    [
+        ({"Cache-Control": "max-age=60"}, POLICY, 60.0),
+        ({"Cache-Control": "max-age=60", "Age": "50"}, POLICY, 10.0),
+        ({"Cache-Control": "max-age=60", "ETag": "1"}, CachePolicy(keep_stale=100), 160.0),
+        ({"Cache-Control": "max-age=60"}, CachePolicy(keep_stale=100), 60.0),
+        ({"Cache-Control": "max-age=60, stale-if-error=7"}, POLICY, 67.0),
+        ({"Cache-Control": "max-age=60, stale-while-revalidate=8"}, POLICY, 68.0),
+        ({"Cache-Control": "max-age=60"}, CachePolicy(stale_if_error=9), 69.0),
+        ({"Cache-Control": "max-age=60, stale-if-error=7"}, CachePolicy(stale_if_error=9), 67.0),
+    ],
+)
+def test_how_long_it_is_of_use(
+    fields: dict[str, str], policy: CachePolicy, expected: float
+) -> None:
+    """An answer is kept for as long as it is fresh, may stand in, or can be confirmed."""
+    made = received(fields, policy=policy)
+    assert made is not None
+    assert expected == useful_for(made, policy)

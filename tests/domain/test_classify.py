@@ -171,3 +171,26 @@ def test_keys_are_no_codes() -> None:
     assert (None, "bad key ***.") == vendor_words(
         answer({"code": key, "message": f"bad key {key}."})
     )
+
+
+def test_a_vendor_that_says_nothing_is_not_quoted() -> None:
+    """Without words of the vendor's the sentence ends with our own."""
+    error = classify(Response(400))
+
+    assert error is not None
+    assert "the request is wrong (HTTP 400)." == error.message
+
+
+def test_a_redirect_is_followed_by_whoever_configures() -> None:
+    """A redirect says where to correct the address."""
+    error = classify(Response(301))
+
+    assert error is not None
+    assert "base_url" in error.remedy
+
+
+def test_half_a_character_is_no_trouble() -> None:
+    """What JSON can write and UTF-8 cannot is replaced in the vendor's words."""
+    response = Response(400, body=b'{"message": "a \\ud800 b"}')
+
+    assert (None, "a ? b") == vendor_words(response)

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mooring.domain.durations import (
@@ -40,7 +40,7 @@ def test_seconds_are_float_seconds(value: float) -> None:
     assert value == seconds(value, "timeout")
 
 
-@given(st.timedeltas(timedelta(microseconds=1), timedelta(days=10_000)))
+@given(st.timedeltas(timedelta(microseconds=1), timedelta(days=36_500)))
 def test_a_timedelta_is_exact(value: timedelta) -> None:
     """A timedelta comes out to the microsecond."""
     assert value // timedelta(microseconds=1) == micros(seconds(value, "timeout"))
@@ -63,7 +63,12 @@ def test_what_is_no_usable_duration(value: float) -> None:
     with pytest.raises(ConfigurationError) as caught:
         seconds(value, "timeout", zero=True)
     assert "timeout" == caught.value.path
-    assert helpful(caught.value)
+    assert "Give zero or more seconds, and at most a hundred years." == caught.value.remedy
+
+
+def test_a_hundred_years_are_usable() -> None:
+    """The longest duration is a hundred years."""
+    assert FOREVER / SECOND == seconds(FOREVER // SECOND, "timeout")
 
 
 def test_zero_is_usable_only_where_it_is_allowed() -> None:
@@ -80,6 +85,13 @@ def test_no_wait_ends_early(value: float) -> None:
     assert value * SECOND * (1 - 1e-15) <= whole <= value * SECOND + 1
     assert whole < EXACT
     assert (whole == 0) is (value == 0)
+
+
+@given(st.integers(0, FOREVER))
+@example(2_199_420_583_474_667)
+def test_whole_microseconds_stay(whole: int) -> None:
+    """Microseconds that went through float seconds are as many as before."""
+    assert whole == micros(whole / SECOND)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.headers import Headers, as_headers
+from mooring.domain.headers import Headers, as_headers, sound
 from mooring.errors import InvalidData
 
 names = st.from_regex(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", fullmatch=True)
@@ -28,6 +28,15 @@ fields = st.lists(st.tuples(names, values))
 def test_pairs_are_kept_as_they_came(pairs: list[tuple[str, str]]) -> None:
     """Order, repetition and case survive."""
     assert tuple(pairs) == Headers(pairs).pairs
+
+
+@given(st.lists(st.tuples(names.map(str.lower), values)))
+def test_what_was_parsed_already_is_as_if_checked(pairs: list[tuple[str, str]]) -> None:
+    """Fields in small letters that somebody has parsed make the same map, found in the same way."""
+    made, known = Headers(pairs), sound((name, f" {value}\t") for name, value in pairs)
+
+    assert (made.pairs, dict(made)) == (known.pairs, dict(known))
+    assert [made.get_all(name) for name in made] == [known.get_all(name) for name in made]
 
 
 @given(fields, names)
@@ -61,6 +70,24 @@ def test_setting_a_header_leaves_one_value(
     assert name not in changed.without(name)
 
 
+@given(fields, names, names, values)
+def test_a_changed_map_is_as_if_made_anew(
+    pairs: list[tuple[str, str]], name: str, other: str, value: Any
+) -> None:
+    """Whatever was set or left out, nothing tells the result from headers of the same fields."""
+    headers = Headers(pairs)
+    kept = [pair for pair in pairs if pair[0].lower() not in {name.lower(), other.lower()}]
+    for changed in (headers.with_header(name, value), headers.without(name, other)):
+        made = Headers(changed.pairs)
+        assert (made.pairs, dict(made), len(made)) == (
+            changed.pairs,
+            dict(changed),
+            len(changed),
+        )
+        assert {n: made.get(n) for n, _ in pairs} == {n: changed.get(n) for n, _ in pairs}
+    assert Headers(kept).pairs == headers.without(name, other).pairs
+
+
 @given(fields, names, values)
 def test_a_default_gives_way(pairs: list[tuple[str, str]], name: str, value: Any) -> None:
     """`with_default` adds a value only where there is none."""
@@ -83,6 +110,12 @@ def test_equality_knows_no_case(pairs: list[tuple[str, str]]) -> None:
     assert headers == copy.deepcopy(headers)
 
 
+def test_different_headers_hash_differently() -> None:
+    """A hash tells names and values apart, so that headers are of use as keys."""
+    some: list[dict[str, str]] = [{}, {"A": "1"}, {"A": "2"}, {"B": "1"}, {"A": "1", "B": "1"}]
+    assert len(some) == len({hash(Headers(fields)) for fields in some})
+
+
 def test_the_order_between_names_does_not_matter() -> None:
     """Only the order of one name's values makes a difference."""
     assert Headers({"A": "1", "B": "2"}) == Headers({"b": "2", "a": "1"})
@@ -101,6 +134,23 @@ def test_absent_names() -> None:
     assert headers is headers.without("B")
     with pytest.raises(KeyError):
         headers["B"]
+
+
+@given(fields, st.text("-abcdefxyz0", min_size=1, max_size=2))
+def test_a_text_is_found_within_a_name(pairs: list[tuple[str, str]], text: str) -> None:
+    """`mention` looks into every name, whatever its case."""
+    within = any(text in name.lower() for name, _ in pairs)
+    assert within == Headers(pairs).mention(text)
+
+
+def test_only_names_are_mentioned() -> None:
+    """A text is in one name, neither in a value nor across two names."""
+    headers = Headers({"X-RateLimit-Left": "none", "Age": "1"})
+    assert headers.mention("limit")
+    assert headers.mention("age")
+    assert not headers.mention("none")
+    assert not headers.mention("leftage")
+    assert not Headers().mention("limit")
 
 
 def test_white_space_around_a_value_is_not_part_of_it() -> None:
@@ -135,6 +185,7 @@ def test_values_are_str(value: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         Headers({"A": value})
     assert "headers.A" == caught.value.field
+    assert f"is of type {type(value).__name__}, not str." in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -145,6 +196,7 @@ def test_what_is_no_fields_is_refused(given_: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         Headers(given_)
     assert "headers" == caught.value.field
+    assert f"made of this {type(given_).__name__}." in caught.value.message
 
 
 def test_the_repr_masks_credentials() -> None:
@@ -167,3 +219,8 @@ def test_it_is_frozen() -> None:
     """No attribute can be set."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Headers().pairs = ()  # type: ignore[misc]  # what the test is about
+
+
+def test_what_a_parser_found_keeps_its_letters() -> None:
+    """Spaces and tabs around a value are none of it; other white space is."""
+    assert "\xa0v\x85" == sound([("a", " \t\xa0v\x85\t ")]).get("a")

@@ -29,11 +29,13 @@ GOOD = {
     "AuthenticationFailed",
 }
 NOTHING_DONE = GOOD | {
+    "AuthorizationRequired",
     "BulkheadFull",
     "CircuitBreakerOpen",
     "CredentialNotFound",
     "CredentialRefreshFailed",
     "DeadlineExceeded",
+    "DestinationRefused",
     "RateLimitExceeded",
     "RetryBudgetExhausted",
     "UnsupportedByVendor",

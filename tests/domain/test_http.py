@@ -56,10 +56,11 @@ def test_content_of_three_kinds(name: str) -> None:
     assert b"x" == build("/x", body=b"x").body
     assert Headers() == build("/x", body=b"x").headers
     json = build("/x", json={"a": "ü"})
-    assert ('{"a":"ü"}'.encode(), "application/json") == (json.body, json.headers["content-type"])
+    assert '{"a":"ü"}'.encode() == json.body
+    assert (("Content-Type", "application/json"),) == json.headers.pairs
     form = build("/x", form={"a b": ["ü", 1], "c": None})
     assert b"a+b=%C3%BC&a+b=1" == form.body
-    assert "application/x-www-form-urlencoded" == form.headers["content-type"]
+    assert (("Content-Type", "application/x-www-form-urlencoded"),) == form.headers.pairs
 
 
 def test_a_given_content_type_stays() -> None:
@@ -100,6 +101,23 @@ def test_changed_copies() -> None:
         request.path = "/z"  # type: ignore[misc]  # what the test is about
 
 
+@attrs.frozen
+class Labelled(Request):
+    """A host's own request."""
+
+    label: str = attrs.field(default="", kw_only=True)
+
+
+def test_other_headers_are_all_that_changes() -> None:
+    """A request that carries other headers is the same in all else, of whatever class."""
+    request = Request.put("/x", query={"a": 1}, body=b"y").evolve(idempotent=False)
+    changed = request.carrying(Headers({"A": "1"}))
+    assert attrs.evolve(request, headers={"A": "1"}) == changed
+
+    labelled: Any = Labelled("GET", "/x", label="mine").with_header("A", "1")
+    assert ("mine", "1") == (labelled.label, labelled.headers["a"])
+
+
 def test_what_can_be_repeated() -> None:
     """An override beats the method; a body that is read once stops a second sending."""
     assert Request.post("/x").evolve(idempotent=True).repeatable
@@ -116,6 +134,7 @@ def test_what_can_be_repeated() -> None:
         (Request.get("/x", query={"a": "1", "api_key": "s"}), "<Request GET /x?a=1&api_key=***>"),
         (Request.get("/x?token=s&b"), "<Request GET /x?token=***&b>"),
         (Request.get("/x?a=1", query={"sig": "s="}), "<Request GET /x?a=1&sig=***>"),
+        (Request.get("/x?a=1=2=3&sig=s=s=s"), "<Request GET /x?a=1=2=3&sig=***>"),
         (
             Request.post("/x", json={"a": "s"}, headers={"Authorization": "s"}),
             "<Request POST /x>",
@@ -141,3 +160,4 @@ def test_idempotent_is_yes_or_no(wrong: Any) -> None:
         Request("POST", "/", idempotent=wrong)
 
     assert "idempotent" == caught.value.field
+    assert f"a {type(wrong).__name__} does not say" in caught.value.message

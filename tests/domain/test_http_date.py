@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.http_date import parse_http_date
+from mooring.domain.http_date import parse_http_date, write_http_date
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -26,6 +26,7 @@ moments = between(datetime(1000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinf
 @given(moments)
 def test_what_is_written_today_reads_back(moment: datetime) -> None:
     """The preferred form and the oldest one name the moment they were made of."""
+    assert format_datetime(moment, usegmt=True) == write_http_date(moment)
     assert moment == parse_http_date(format_datetime(moment, usegmt=True), NOW)
     assert moment == parse_http_date(moment.strftime("%a %b %e %H:%M:%S ") + f"{moment:%Y}", NOW)
 
@@ -73,3 +74,19 @@ def test_nothing_raises(text: str, years: int) -> None:
     parse_http_date(text, now)
     for day in ("29-Feb-00", "01-Jan-99", "31-Dec-50"):
         parse_http_date(f"Sunday, {day} 00:00:00 GMT", now)
+
+
+@pytest.mark.parametrize(
+    "now, written, year",
+    [
+        (datetime(2026, 3, 1, 12, tzinfo=UTC), "Saturday, 29-Feb-76 12:00:00 GMT", 2076),
+        (datetime(2026, 3, 1, 12, tzinfo=UTC), "Sunday, 29-Feb-76 12:00:01 GMT", 1976),
+        (datetime(2090, 3, 1, 12, tzinfo=UTC), "Thursday, 01-Mar-40 12:00:00 GMT", 2040),
+        (datetime(2090, 3, 1, 12, tzinfo=UTC), "Thursday, 01-Mar-40 11:59:59 GMT", 2140),
+    ],
+)
+def test_fifty_years_are_the_bound(now: datetime, written: str, year: int) -> None:
+    """A moment just fifty years away is in this century; a second more, and it is in another."""
+    moment = parse_http_date(written, now)
+    assert moment is not None
+    assert year == moment.year

@@ -16,6 +16,7 @@ from mooring.domain.durations import DAY, HOUR, SECOND
 from mooring.domain.idempotency import (
     TABLE,
     Claim,
+    MarkSent,
     Resolve,
     Settle,
     Verdict,
@@ -211,7 +212,7 @@ class Machine(RuleBasedStateMachine):
         time = self.judge()
         if not self.holders:
             return
-        question = Admission(Gates(), within=0, lease=0, claim=(KEY, holder.fence))
+        question = Admission(Gates(), within=0, lease=0, claim=(KEY, holder.fence, holder.target))
         answer, _, _, _ = self.world.execute(question)
         allowed = self.holds(holder) and time < self.until
         assert (Answer.GO if allowed else Answer.FENCED) is answer
@@ -362,16 +363,16 @@ class Keyed:
         self.owner += 1
         return self.world.execute(claim(self.owner, target, payload, **changes))
 
-    def mark(self, fence: int) -> bool:
+    def mark(self, fence: int, target: str = "honours") -> bool:
         """Mark it as sent, if that may be."""
-        question = Admission(Gates(), within=0, lease=0, claim=(KEY, fence))
+        question = Admission(Gates(), within=0, lease=0, claim=(KEY, fence, target))
         return self.world.execute(question)[0] is Answer.GO
 
     def sent(self, target: str = "honours", **changes: Any) -> int:
         """Claim it and mark it as sent."""
         claimed = self.claim(target, **changes)
         assert Verdict.RUN is claimed.verdict
-        assert self.mark(claimed.fence)
+        assert self.mark(claimed.fence, target)
         return claimed.fence
 
     def settle(self, command: Settle) -> Settled:
@@ -609,6 +610,20 @@ def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
     assert Verdict.ASK_AGAIN is key.claim().verdict
 
 
+@pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
+@pytest.mark.parametrize("over, verdict", [(0, Verdict.ASK_AGAIN), (1, Verdict.UNKNOWN)])
+def test_a_step_back_leaves_the_vendors_memory_as_it_is(
+    back: int, over: int, verdict: Verdict
+) -> None:
+    """What is left of a vendor's memory is left after a step, no more and no less."""
+    key = Keyed()
+    key.sent()
+    key.world.now -= back
+    key.claim()
+    key.world.now += 2 * LEASE + over
+    assert verdict is key.claim(remembered=3 * LEASE).verdict
+
+
 def test_a_key_is_forgotten_after_its_time_to_live_and_not_before() -> None:
     """An answer is replayed for its time to live; then the key is as new, kept or dropped."""
     key = Keyed()
@@ -676,3 +691,59 @@ def test_a_key_fits_into_a_header(text: str) -> None:
     else:
         assert fits
         assert text == taken
+
+
+def test_a_claim_in_another_store_is_marked_by_itself() -> None:
+    """The mark is the one that an admission makes, and only the holder may make it."""
+    key, other = Keyed(), Keyed()
+    fence, same = key.claim().fence, other.claim().fence
+    assert key.world.execute(MarkSent(KEY, fence, "honours"))
+    assert other.mark(same)
+    assert other.world.cells == key.world.cells
+
+    before = key.world.cells[KEY]
+    assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
+    assert before is key.world.cells[KEY]
+    key.world.now -= HOUR
+    assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
+    assert key.world.now == key.world.cells[KEY][0]
+    assert not Keyed().world.execute(MarkSent(KEY, fence, "honours"))
+
+
+def test_a_key_is_asked_again_of_whom_it_was_sent_to_last() -> None:
+    """The mark says to whom a key is sent; whoever claims for another is told nothing more."""
+    key = Keyed()
+    fence = key.claim("forgets").fence
+    assert key.mark(fence, "forgets")
+    assert key.mark(fence, "honours")
+    key.world.now += LEASE
+
+    assert Verdict.UNKNOWN is key.claim("forgets", remembered=HOUR).verdict
+    assert Verdict.ASK_AGAIN is key.claim("honours").verdict
+
+
+@pytest.mark.parametrize("away", [-HOUR, HOUR])
+@pytest.mark.parametrize(
+    "command",
+    [
+        claim(2, "honours", b"another"),
+        complete(KEY, 1, "late", ttl=TTL),
+        Withdraw(KEY, 7, ttl=TTL),
+        Resolve(KEY, done=True, ttl=TTL),
+        MarkSent(KEY, 1, "honours"),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_what_changes_nothing_hears_of_the_time(
+    command: Any,  # noqa: ANN401 - any that may be refused
+    away: int,
+) -> None:
+    """A state that is left as it is goes by the clock all the same, ahead and back."""
+    key = Keyed()
+    key.claim()
+    before = key.world.cells[KEY]
+    key.world.now += away
+    key.world.execute(command)
+    after = key.world.cells[KEY]
+    assert key.world.now == after[0]
+    assert before[2:6] == after[2:6]

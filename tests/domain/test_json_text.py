@@ -56,3 +56,13 @@ def test_nan_is_not_json() -> None:
     """The constants that Python's parser accepts beyond JSON are refused."""
     with pytest.raises(ValueError, match="NaN"):
         json.loads("[NaN]", parse_constant=refuse_constant)
+
+
+@pytest.mark.parametrize(
+    "value, error", [(Decimal(1), "TypeError"), ("\ud800", "UnicodeEncodeError")]
+)
+def test_says_why_it_is_not_json(value: object, error: str) -> None:
+    """The kind of Python's own error is told, and nothing that it quotes."""
+    with pytest.raises(InvalidData) as caught:
+        encode_json(value)
+    assert f"The value cannot be written as JSON ({error})." == caught.value.message

@@ -44,6 +44,7 @@ def test_json_goes_by_several_names(content_type: str | None, expected: object) 
         ("text/html; charset=ISO-8859-1", b"\xfc", "ü"),
         ('text/html;CHARSET="latin-1"; x=y', b"\xfc", "ü"),
         ("text/html; charset = utf-16le", b"a\0", "a"),
+        ("text/html; charset=us-ascii", "ü".encode(), "��"),
         ("text/html", "ü".encode(), "ü"),
         ("text/html", b"\xfc", "�"),
         (None, "ü".encode(), "ü"),

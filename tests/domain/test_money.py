@@ -65,7 +65,7 @@ def test_amounts(amount: Any, currency: str, expected: int) -> None:
         1.5, True, None, "", "abc", "1,50", "1e3", " 1", "1_000", "٣", "NaN", "Infinity", b"1",
         Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("-Infinity"), "0.001",
         Decimal("1E-3"), Decimal("1E+30"), Decimal("1E+999999"), Decimal("1E-999999"), 10**24,
-        "9" * 5_000, "1." + "0" * 5_000,
+        "9" * 5_000, "1." + "0" * 5_000, "1." + "0" * 64,
     ],
 )  # fmt: skip
 def test_what_is_no_amount(amount: Any) -> None:
@@ -75,7 +75,26 @@ def test_what_is_no_amount(amount: Any) -> None:
     assert "amount" == caught.value.field
 
 
-@pytest.mark.parametrize("currency", ["eur", "EURO", "", "XXX", None, 978])
+def test_the_longest_and_the_largest() -> None:
+    """Sixty-four digits are read, and less than 10^24 minor units are an amount of money."""
+    most = 10**24 - 1
+    assert Money(1, "EUR") == Money("1." + "0" * 63, "EUR")
+    assert (most, -most) == tuple(Money.from_minor(minor, "EUR").minor for minor in (most, -most))
+    for minor in (most + 1, -most - 1):
+        with pytest.raises(InvalidData, match="larger than any amount"):
+            Money.from_minor(minor, "EUR")
+
+
+def test_what_is_no_amount_is_quoted_in_part() -> None:
+    """A refusal shows the first eighty characters of what was given."""
+    with pytest.raises(InvalidData, match=r"^1\.5 is not an exact number"):
+        Money(1.5, "EUR")  # type: ignore[arg-type]  # what the test is about
+    with pytest.raises(InvalidData) as caught:
+        Money("x" * 200, "EUR")
+    assert "'" + "x" * 79 + " is not an exact number." == caught.value.message
+
+
+@pytest.mark.parametrize("currency", ["eur", "EURO", "", "XXX", None, 978, []])
 def test_what_is_no_currency(currency: Any) -> None:
     """A currency is a code of ISO 4217 in capitals."""
     for make in (Money, Money.from_minor):
@@ -90,6 +109,7 @@ def test_minor_units_are_whole(minor: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         Money.from_minor(minor, "EUR")
     assert "minor" == caught.value.field
+    assert f"of type {type(minor).__name__} are" in caught.value.message
 
 
 @given(minors, minors, st.integers(-1000, 1000), currencies)
@@ -117,6 +137,8 @@ def test_currencies_do_not_mix(name: str, other: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         getattr(money, name)(other)
     assert "currency" == caught.value.field
+    given_ = "USD" if isinstance(other, Money) else type(other).__name__
+    assert f"EUR and {given_} cannot be combined or compared." == caught.value.message
     assert money != other
 
 
@@ -171,6 +193,7 @@ def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
     with pytest.raises(InvalidData) as caught:
         _ = Money(1, "EUR") * factor
     assert "factor" == caught.value.field
+    assert f"Money times {type(factor).__name__} may need rounding." == caught.value.message
 
 
 @given(monies, ratios)

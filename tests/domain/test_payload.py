@@ -43,6 +43,13 @@ class Number(IntEnum):
     ONE = 1
 
 
+class Loud(int):
+    """A number that cannot be written, and says so with its value."""
+
+    def __repr__(self) -> str:
+        raise ValueError("hunter2")
+
+
 @attrs.frozen
 class Item:
     """A value."""
@@ -144,7 +151,17 @@ def deep() -> list[Any]:
 
 @pytest.mark.parametrize(
     "payload",
-    [object(), {1, 2}, {1: "a"}, {"a": object()}, [lambda: 1], Secret("hunter2"), 1j, deep()],
+    [
+        object(),
+        {1, 2},
+        {1: "a"},
+        {"a": object()},
+        [lambda: 1],
+        Secret("hunter2"),
+        1j,
+        deep(),
+        Loud(),
+    ],
     ids=lambda payload: type(payload).__name__,
 )
 def test_what_cannot_be_compared_is_refused(payload: Any) -> None:
@@ -193,3 +210,22 @@ def test_names_what_cannot_be_compared(payload: Any, what: str) -> None:
     """The type that cannot be compared is named, however deep it lies."""
     with pytest.raises(InvalidData, match=f"it holds a {what}"):
         payload_fingerprint(payload)
+
+
+@pytest.mark.parametrize("payload", [Loud(), deep()], ids=["loud", "deep"])
+def test_other_errors_are_not_quoted(payload: Any) -> None:
+    """Only a type that cannot be compared is named; what else went wrong may tell a value."""
+    with pytest.raises(InvalidData) as caught:
+        payload_fingerprint(payload)
+
+    assert caught.value.message.endswith("cannot be compared with a later one.")
+
+
+def test_fingerprints_stay() -> None:
+    """A new version knows the payloads that an old one has stored: fingerprints are a format."""
+    payload = {"b": [1, 2.5, None, True], "a": b"\x01", "c": Money("1.00", "EUR")}
+
+    assert (
+        "f4270c7fac1bbaabbaf931809b482a47da77e60f42d92d3cbf7aa53f5816259a"
+        == payload_fingerprint(payload).hex()
+    )

@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 
+from mooring.domain.auth import Credentials
 from mooring.domain.budget import RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig
 from mooring.domain.durations import FOREVER
-from mooring.domain.headers import Headers
-from mooring.domain.plan import MARGIN, ONCE, Plan, with_idempotency_key
+from mooring.domain.http import Request, Timeouts
+from mooring.domain.plan import MARGIN, ONCE, Plan, with_defaults, with_idempotency_key
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.retry import RetryPolicy
 from mooring.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Service
-from mooring.errors import InvalidData
+from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.errors import ConfigurationError, InvalidData
 
 # ruff: noqa: ANN401 - settings of any kind
 
+AWS = AwsSigV4(access_key_id="AK", region="eu-west-1", service="s3")
 BARE = Service("vat", circuit=None, retry=None)
 
 
@@ -97,6 +100,28 @@ def test_times() -> None:
     assert [5_000_000] * 3 == [plan.question.within, plan.limit_wait, plan.patience]
 
     assert 0 == planned(max_limit_wait=0).question.within
+
+
+def test_steps_have_bounds_of_their_own() -> None:
+    """What a service or its endpoint says of single steps holds beside the attempt's bound."""
+    steps = Timeouts(connect=3, write=5)
+    plan = planned(attempt_timeout=8, timeouts=steps)
+    assert Timeouts(connect=3, write=5, total=8) == plan.timeouts
+    assert Timeouts(connect=3, read=30, write=5, pool=30, total=8) == plan.timeouts_at_first
+
+    assert (3, 8) == (
+        planned(Endpoint("x"), timeouts=steps).timeouts.connect,
+        planned(Endpoint("x", timeouts=Timeouts(read=8)), timeouts=steps).timeouts.read,
+    )
+
+
+@pytest.mark.parametrize("kind", [Service, Endpoint])
+def test_an_attempt_is_bounded_in_one_place(kind: type) -> None:
+    """The bound of a whole attempt is no bound of a step."""
+    with pytest.raises(ConfigurationError, match="whole attempt") as caught:
+        kind("x", timeouts=Timeouts(total=1))
+
+    assert "timeouts.total" == caught.value.path
 
 
 def test_transforms_are_nested() -> None:
@@ -197,14 +222,47 @@ def test_nobody_shares_a_key() -> None:
 
 def test_the_key_goes_where_the_vendor_takes_it() -> None:
     """A key is a header of a service that takes one, and replaces one that was there."""
-    service = Service("bank", idempotency_header="Idempotency-Key")
-    headers = Headers({"idempotency-key": "theirs", "Accept": "*/*"})
+    plan = planned(idempotency_header="Idempotency-Key")
+    request = Request.get("/", headers={"idempotency-key": "theirs", "Accept": "*/*"})
 
     assert {"Accept": "*/*", "Idempotency-Key": "k"} == dict(
-        with_idempotency_key(headers, service, "k")
+        with_idempotency_key(request, plan, "k").headers
     )
-    assert headers is with_idempotency_key(headers, service, None)
-    assert headers is with_idempotency_key(headers, Service("bank"), "k")
+    assert request is with_idempotency_key(request, plan, None)
+    assert request is with_idempotency_key(request, planned(), "k")
+
+
+def test_a_requests_own_headers_stay() -> None:
+    """A service's headers are for requests that have none of these names."""
+    plan = planned(headers={"Accept": "text/csv", "User-Agent": "erp"})
+    request = Request.get("/", headers={"accept": "*/*"})
+
+    assert {"accept": "*/*", "User-Agent": "erp"} == dict(with_defaults(request, plan).headers)
+    assert request is with_defaults(request, planned())
+
+
+@pytest.mark.parametrize(
+    "given, plain, dresses",
+    [
+        ({}, True, False),
+        ({"headers": {"a": "b"}}, True, True),
+        ({"credentials": Credentials.bearer("t")}, True, True),
+        ({"credentials": Credentials.signed(AWS, "key")}, False, True),
+        ({"credentials": Credentials.api_key("k", query="key")}, False, True),
+        ({"needs_credentials": True}, False, False),
+        ({"base_url": None}, False, False),
+        ({"classify": lambda *_: None}, False, False),
+        ({"hedge": HedgeConfig(1)}, False, False),
+        ({"request_transforms": [lambda request: request]}, False, False),
+        ({"response_transforms": [lambda response: response]}, False, False),
+    ],
+)
+def test_what_a_face_may_send_itself(given: dict[str, Any], plain: bool, dresses: bool) -> None:  # noqa: FBT001 - a case
+    """Only a request that needs no port, and an answer that nobody else judges."""
+    options: dict[str, Any] = {"base_url": "https://x.example"} | given
+    plan = Plan(Service("vat", **options), None, None)
+
+    assert (plain, dresses) == (plan.plain, plan.dresses)
 
 
 def test_what_a_plan_knows_of_its_endpoint() -> None:
@@ -213,3 +271,49 @@ def test_what_a_plan_knows_of_its_endpoint() -> None:
 
     assert ("search", True, "acme") == (plan.operation, plan.repeatable, plan.tenant)
     assert (None, None) == (planned().operation, planned().repeatable)
+
+
+def test_names_of_shared_state_stay() -> None:
+    """A new version finds the state that an old one wrote: these names are a format."""
+    service = Service(
+        "vat",
+        limits=[RateLimitConfig(10), RateLimitConfig(10)],
+        circuit=CircuitBreakerConfig(),
+        retry_budget=RetryBudget(),
+    )
+    plan = Plan(service, "acme", None)
+    own = Endpoint("rates", limits=RateLimitConfig(10), circuit=CircuitBreakerConfig())
+    gates = Plan(service, "acme", own).gates
+
+    assert [
+        "{@acme:vat}:bulkhead",
+        "{@acme:vat}:refresh",
+        "{@acme:vat}:key:k",
+        "{@acme:vat}:circuit::6000000us",
+        "{@acme:vat}:limit::1-100000-10:0",
+        "{@acme:vat}:limit::1-100000-10:1",
+        "{@acme:vat}:budget",
+        "{@acme:vat}:circuit:rates:6000000us",
+        "{@acme:vat}:limit:rates:1-100000-10:2",
+    ] == [
+        plan.bulkhead_key,
+        plan.refresh_key,
+        plan.claim_key("k"),
+        plan.gates.circuit_key,
+        *plan.gates.limit_keys,
+        plan.gates.budget_key,
+        gates.circuit_key,
+        gates.limit_keys[2],
+    ]
+
+
+def test_what_a_service_says_is_what_is_used() -> None:
+    """Where requests go, what they carry and how answers are judged is taken as it is."""
+    judge: Any = len
+    plan = planned(base_url="https://vat.example", headers={"X-A": "1"}, classify=judge)
+
+    assert ("https://vat.example", {"X-A": "1"}, judge) == (
+        plan.base_url,
+        dict(plan.headers),
+        plan.classify,
+    )

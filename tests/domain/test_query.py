@@ -73,6 +73,12 @@ def test_what_has_no_one_text_is_refused(given_: Any, field: str) -> None:
     assert field == caught.value.field
 
 
+def test_a_value_that_is_no_text_is_told_by_its_type() -> None:
+    """What is wrong is the type, and it is named."""
+    with pytest.raises(InvalidData, match=r"in query\.a is of type float"):
+        as_pairs({"a": 1.5}, "query")  # type: ignore[arg-type]  # what the test is about
+
+
 def test_a_space_is_percent_encoded() -> None:
     """Only unreserved characters stay as they are, as signatures demand."""
     assert "a%20b=%2F%2B~c" == encode_pairs((("a b", "/+~c"),))

@@ -262,3 +262,51 @@ def test_months_differ() -> None:
         assert Answer.GO is world.execute(question)[0]
         world.now += SECOND
         assert (Answer.LIMITED, days * DAY - SECOND) == world.execute(question)[:2]
+
+
+def test_a_ticket_from_after_a_step_back_waits_its_own_time() -> None:
+    """Who queues after the clock stepped waits for the next day by the clock as it is now."""
+    rule = CalendarQuota(1, monthly=False)
+    used, _ = rule.grant(rule.present(None, NOON), 1, NOON, kept=False)
+    now = NOON - 3 * DAY
+    stepped = rule.present(used, now)
+    at = rule.earliest(stepped, 1, now)
+    queued, ticket = rule.grant(stepped, 1, at, kept=True)
+
+    assert DAY // 2 == at - now == rule.confirm(queued, ticket)
+    assert 0 == rule.confirm(rule.present(queued, at + HOUR), ticket)
+
+
+def test_a_state_from_grant_to_grant() -> None:
+    """What a quota keeps of grants, pauses and steps of the clock, to the last number."""
+    rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
+    fresh = rule.present(None, NOON)
+    assert (NOON, 0, NOON, 0, 0, 0) == fresh
+    used, _ = rule.grant(fresh, 1, NOON, kept=False)
+    assert (NOON, 12 * HOUR, NOON, 1, 0, 0) == used
+    assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0) == rule.present(used, NOON + HOUR)
+    assert (NOON + DAY, 0, NOON, 1, 0, 0) == rule.present(used, NOON + DAY)
+    paused = rule.drain(used, HOUR)
+    assert (NOON, 12 * HOUR, NOON, 1, NOON + HOUR, 0) == paused
+    assert (NOON - HOUR, 13 * HOUR, NOON - HOUR, 1, NOON, -HOUR) == rule.present(
+        paused, NOON - HOUR
+    )
+    assert (NOON, midnight) == (rule.earliest(used, 2, NOON), rule.earliest(used, 3, NOON))
+    assert NOON + HOUR == rule.earliest(paused, 2, NOON)
+    assert NOON + 5 == rule.earliest(used, 2, NOON + 5)
+    queued, _ = rule.grant(used, 3, midnight, kept=True)
+    assert (NOON, 36 * HOUR, midnight, 3, 0, 0) == queued
+    assert midnight + DAY == rule.earliest(queued, 1, NOON)
+
+
+def test_a_month_begins_with_its_first_day() -> None:
+    """A quota of a month is used from its first midnight on to its last."""
+    rule, first = CalendarQuota(1, monthly=True), NOON - 12 * HOUR
+    assert (first, first + 31 * DAY) == rule.period(NOON) == rule.period(first)
+    assert (first - 28 * DAY, first) == rule.period(first - 1)
+
+
+def test_the_calendar_counts_in_integers() -> None:
+    """What a store keeps exactly comes out of the calendar, and nothing that only equals it."""
+    for day in (0, 20_000, -1):
+        assert {int} == {type(number) for number in (*civil_month(day), first_day(2026, 3))}

@@ -127,6 +127,36 @@ def test_what_cannot_be_counted_exactly(path: str, arguments: tuple[Any, ...]) -
     refused(path, *arguments)
 
 
+@pytest.mark.parametrize(
+    "path, arguments",
+    [
+        ("rate", (15_625 * 13 / 2**26, 2**20, 1)),
+        ("burst", (15_625 * 13 / 2**26, 2**19, 2)),
+        ("rate", (Fraction(13, 3), 1_501_199_876, 1)),
+        ("rate", (Fraction(2, 3), 2.5e9, 1)),
+        ("burst", (1, 1e9, 4)),
+    ],
+)
+def test_what_is_just_too_much(path: str, arguments: tuple[Any, ...]) -> None:
+    """No number of a state reaches 2^53, and no wait for a full burst a hundred years."""
+    refused(path, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, shape",
+    [
+        ((15_625 * 13 / 2**26, 2**19, 1), f"13-{2**51}-1"),
+        ((Fraction(13, 3), 1_501_199_875, 1), "13-4503599625000000-1"),
+        ((1, 3_153_600_000), "1-3153600000000000-1"),
+        ((1, 1e9, 3), "1-1000000000000000-3"),
+        ((Fraction(1, 10) * (1 + Fraction(1, 10**12 - 1)),), "1-10000000-1"),
+    ],
+)
+def test_what_is_just_not_too_much(arguments: tuple[Any, ...], shape: str) -> None:
+    """Up to there a limit is counted, in the simplest numbers that it may have been meant in."""
+    assert shape == RateLimitConfig(*arguments).rule.shape
+
+
 @pytest.mark.parametrize("path, changes", [("per", {"per": 60.0}), ("burst", {"burst": 3})])
 def test_a_calendar_quota_has_no_period_and_no_burst(path: str, changes: dict[str, Any]) -> None:
     """What a calendar quota would ignore is refused."""
@@ -200,7 +230,7 @@ def test_what_can_never_be_granted(cost: Any) -> None:
 
 def test_a_cost_up_to_the_burst_is_fine() -> None:
     """The whole burst may be asked for."""
-    assert 5 == RateLimitConfig.per_second(1, burst=5).check_cost(5)
+    assert [1, 5] == [RateLimitConfig.per_second(1, burst=5).check_cost(cost) for cost in (1, 5)]
     assert 5 == checked_cost(RateLimitConfig.per_calendar_day(5).rule, 5)
 
 
@@ -247,3 +277,10 @@ def test_several_limits_wait_for_the_last_of_them(
     assert suits(wait)
     assume(0 < less <= wait)
     assert not suits(wait - less)
+
+
+def test_nobody_waits_for_what_is_there() -> None:
+    """A limit that has had time to refill makes nobody wait, and no wait is less than none."""
+    for config in (RateLimitConfig.per_minute(7), RateLimitConfig.per_calendar_day(4)):
+        state, _ = config.rule.grant(config.rule.present(None, NOON), 2, NOON, kept=False)
+        assert 0 == joint_wait([config.rule], [config.rule.present(state, NOON + 90 * SECOND)], [1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from time import process_time
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from mooring.domain.headers import Headers
 from mooring.domain.redaction import Personal, Redaction
+from mooring.errors import ConfigurationError
 
 # ruff: noqa: ANN401 - JSON has any shape
 
@@ -276,3 +278,132 @@ def test_words_take_linear_time(piece: str) -> None:
     Redaction().words(piece * 100_000, 10**6)
 
     assert process_time() - began < 5
+
+
+def test_zeros_hide_nothing_in_words() -> None:
+    """What would be masked is masked with zeros between its letters too."""
+    assert "password=***" == Redaction().words("pass\0word=\0hunter2", 300)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("password=a and secret=b", "password=*** and secret=***"),
+        ("{'note': 'x', 'city': 'y'}", "{'note':\"***\", 'city': 'y'}"),
+        ("{'notes': 'x'}", "{'notes': 'x'}"),
+        ('{"a": "größe, token=x"}', '{"a": "größe, token=***"}'),
+        ('{"a": "Xy token=x', '{"a": "Xy token=***"'),
+        ("{: 1}", "{: 1}"),
+    ],
+)
+def test_what_is_hidden_and_what_stays(text: str, expected: str) -> None:
+    """Every value of a sensitive name is hidden, and what stands around it stays as it was."""
+    assert expected == RULES.text(text)
+
+
+def test_the_shortest_name_and_value() -> None:
+    """A letter for a name and one for a value are enough."""
+    assert "a:***" == Redaction(body_keys=["a"]).text("a:b")
+
+
+def test_a_value_may_have_the_sign_of_a_pair_in_it() -> None:
+    """A parameter's value begins after the first sign, and is hidden whole."""
+    assert "https://h/x?code=***&b=1=2" == RULES.query("https://h/x?code=a=b&b=1=2")
+
+
+def test_json_is_read_as_json() -> None:
+    """Escapes of JSON hide nothing, in a list as in an object."""
+    assert ":1" == Redaction().body(b":1", JSON, 99)
+    assert '["***"]' == Redaction().body(b'["jane\\u0040ex.example"]', JSON, 99)
+
+
+def test_a_cut_shows_as_much_as_it_may() -> None:
+    """Up to the limit harmless text is shown, and only the beginning of an unknown type."""
+    assert "x" * 100 + "…" == Redaction().body(b"x" * 1000, "text/plain", 100)
+    assert f"<3 bytes of {'y' * 80}>" == Redaction().body(b"abc", "y" * 200, 100)
+
+
+def test_a_cut_halves_nothing_that_masks_have_moved_in() -> None:
+    """Where masks are shorter than what they hide, what is half in sight is left out."""
+    body = "token=" + "a" * 900 + " " + "x " * 296 + " 4111 1111 1111 1111"
+    assert "4111" in body[:1512]
+    assert "4111 1111 1111 1111" not in body[:1512]
+    assert "4111" not in Redaction().body(body.encode(), "text/plain", 1000)
+
+
+# --- rules of a service --------------------------------------------------------------
+
+PATHS = Redaction(body_paths=["customer.name", "Items.sku", "id"])
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    [
+        ('{"customer":{"name":"h1dden"},"name":"x"}', '{"customer":{"name":"***"},"name":"x"}'),
+        ('{"customer":{"x":{"name":"a"}}}', '{"customer":{"x":{"name":"a"}}}'),
+        ('{"items":[{"SKU":"h1dden"},[{"sku":1}]]}', '{"items":[{"SKU":"***"},[{"sku":"***"}]]}'),
+        ('[{"id":[1,{"a":2}],"b":{"id":3}}]', '[{"id":"***","b":{"id":3}}]'),
+        ('{"a":{"b":1},"customer":{"name":1}}', '{"a":{"b":1},"customer":{"name":"***"}}'),
+        ('{"customer":[],"name":1}}}]', '{"customer":[],"name":1}}}]'),
+        ('{"customer":1,"x":{"name":2}}', '{"customer":1,"x":{"name":2}}'),
+        ('{"customer":{"name":{"id":1}},"id":2}', '{"customer":{"name":"***"},"id":"***"}'),
+    ],
+)
+def test_a_path_masks_one_place(body: str, expected: str) -> None:
+    """What lies at the end of a path is masked, lists on the way or not, and nothing else."""
+    assert expected == PATHS.body(body.encode(), JSON, 1000)
+
+
+keys = st.sampled_from(["a", "b", "customer", "name"])
+trees = st.recursive(
+    st.integers(0, 9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=15,
+)
+
+
+def at_paths(value: Any, way: tuple[str, ...] = ()) -> Any:
+    """Say what remains of a value, by another way than the code's."""
+    if isinstance(value, list):
+        return [at_paths(item, way) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: "***" if (*way, key) == ("customer", "name") else at_paths(item, (*way, key))
+            for key, item in value.items()
+        }
+    return value
+
+
+@given(trees)
+def test_paths_are_followed_in_any_shape(value: Any) -> None:
+    """However JSON is nested, exactly what a path leads to is masked."""
+    rules = Redaction(body_paths="customer.name", personal=())
+    shown = rules.body(json.dumps(value).encode(), JSON, 10**6)
+
+    assert at_paths(value) == json.loads(shown)
+
+
+def test_patterns_mask_what_they_match() -> None:
+    """A service's own pattern holds in bodies, headers, URLs and words."""
+    rules = Redaction(patterns=[r"\bC-\d{4,9}\b", re.compile("acme", re.IGNORECASE)])
+
+    assert '{"a":"*** of ***"}' == rules.body(b'{"a":"C-12345 of Acme"}', JSON, 100)
+    assert {"X-Of": "***"} == dict(rules.headers(Headers({"X-Of": "C-12345"})))
+    assert "https://x.example/***?of=***" == rules.query("https://x.example/C-12345?of=C-99999")
+    assert "*** is unknown" == rules.words("C-12345 is unknown", 100)
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    """A rule that would never mask anything is noticed when it is made."""
+    with pytest.raises(ConfigurationError):
+        Redaction(patterns="(")
+
+
+@pytest.mark.parametrize("unit", ['{"customer":', '{"a":[', '{"a":{"b":1},', "[{", '"a":', "}]"])
+def test_paths_take_linear_time(unit: str) -> None:
+    """A megabyte of hostile JSON takes no longer with paths than without, but for a factor."""
+    body = (unit * (1_000_000 // len(unit))).encode()
+    begun = process_time()
+    PATHS.body(body, JSON, 10**7)
+
+    assert process_time() - begun < 20

@@ -73,3 +73,10 @@ def test_nonsense_is_refused(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidData) as caught:
         Response(**fields)
     assert field == caught.value.field
+
+
+def test_a_body_of_another_type_is_named_by_it() -> None:
+    """What is no body is told by its type, and not shown."""
+    with pytest.raises(InvalidData, match="of type str is not bytes") as caught:
+        Response(200, body="hidden")  # type: ignore[arg-type]  # what the test is about
+    assert "hidden" not in str(caught.value)

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.retry import Again, Backoff, Jitter, RetryPolicy, Stop, decide, delay, is_unsent
+from mooring.domain.retry import (
+    Again,
+    Backoff,
+    Jitter,
+    RetryPolicy,
+    Stop,
+    decide,
+    delay,
+    error_types,
+    is_unsent,
+)
 from mooring.errors import (
     AttemptTimeout,
     ConfigurationError,
@@ -108,7 +118,7 @@ async def later(_: Exception) -> bool:
         ("max_retry_after", -1),
         ("multiplier", 0.5),
         ("multiplier", math.nan),
-        ("multiplier", 1e7),
+        ("multiplier", 1e6 + 1),
         ("multiplier", True),
         ("multiplier", "2"),
         ("backoff", "cubic"),
@@ -229,6 +239,16 @@ def test_a_pause_must_fit_the_deadline() -> None:
     assert Stop("deadline", 0.0) == asked(RetryPolicy(3, 0), VendorFailed("x"), remaining=0.0)
 
 
+def test_who_may_go_at_once_pauses_only_if_asked_to() -> None:
+    """What needs no delay of the policy's own fits any deadline, and keeps a vendor's wish."""
+    error = VendorFailed("x")
+
+    assert Again(0.0) == asked(RetryPolicy(), error, remaining=0.1, at_once=True)
+    waits: dict[str, Any] = {"at_once": True, "retry_after": 3.0}
+    assert Again(3.0) == asked(RetryPolicy(), error, remaining=9.0, **waits)
+    assert Stop("deadline", 3.0) == asked(RetryPolicy(), error, remaining=1.0, **waits)
+
+
 # --- the delays ---
 
 
@@ -325,3 +345,40 @@ def test_growth_has_no_end() -> None:
     policy = RetryPolicy(9, 1, 1000, 30, jitter=Jitter.NONE)
 
     assert 30 == delay(policy, 10**6, previous=0, draw=0)
+
+
+def test_decorrelated_decisions_follow_each_other() -> None:
+    """What was waited last decides how long is waited next."""
+    policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED)
+
+    assert [Again(4.0), Again(8.5)] == [
+        asked(policy, VendorFailed("x"), previous=previous) for previous in (0.0, 5.0)
+    ]
+
+
+# --- types of errors ---
+
+
+@pytest.mark.parametrize(
+    "given_, kinds",
+    [(OSError, (OSError,)), ([OSError, ValueError], (OSError, ValueError)), ((), ())],
+)
+def test_one_type_of_error_is_as_good_as_several(given_: Any, kinds: Any) -> None:
+    """A type may be given alone or in any iterable, and becomes a tuple."""
+    assert kinds == error_types(given_, "ignore")
+
+
+@pytest.mark.parametrize("given_", [7, None, OSError(), NoError, KeyboardInterrupt, [OSError, 7]])
+def test_what_is_no_type_of_error_is_refused(given_: Any) -> None:
+    """Anything but exception types is refused by its field."""
+    with pytest.raises(ConfigurationError) as caught:
+        error_types(given_, "ignore")
+
+    assert "ignore" == caught.value.path
+
+
+def test_lists_the_names_that_are_known() -> None:
+    """A wrong name is refused with the right ones."""
+    with pytest.raises(ConfigurationError) as caught:
+        RetryPolicy(jitter="some")
+    assert "Give one of none, full, equal, quarter." == caught.value.remedy

@@ -78,6 +78,7 @@ def test_no_text_is_an_error(text: str) -> None:
         ({"retry-after-ms": "1500", "Retry-After": "2"}, 2.0),
         ({"retry-after-ms": "soon"}, None),
         ({"retry-after-ms": "-5"}, 0.0),
+        ({"Retry-After": format_datetime(LATER, usegmt=True)}, 90.0),
     ],
 )
 def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None) -> None:
@@ -89,11 +90,11 @@ def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None)
 def test_our_clock_does_not_matter(skew: int) -> None:
     """Where the vendor sends its own time, moments are measured against that."""
     ours = NOW + timedelta(seconds=skew)
-    dates = {"Date": format_datetime(NOW, usegmt=True)}
     later = format_datetime(LATER, usegmt=True)
-    assert 90.0 == retry_after(Headers({**dates, "Retry-After": later}), ours)
-    hint = rate_hint(Headers({**dates, "X-RateLimit-Reset": str(EPOCH)}), ours)
-    assert RateHint(reset_after=90.0) == hint
+    for date in (format_datetime(NOW, usegmt=True), f"{NOW:%A, %d-%b-%y %H:%M:%S} GMT"):
+        assert 90.0 == retry_after(Headers({"Date": date, "Retry-After": later}), ours)
+        hint = rate_hint(Headers({"Date": date, "X-RateLimit-Reset": str(EPOCH)}), ours)
+        assert RateHint(reset_after=90.0) == hint
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,11 @@ def test_our_clock_does_not_matter(skew: int) -> None:
         (str(EPOCH * 1_000_000), 90.0),
         (str(EPOCH * 1_000_000_000), 90.0),
         (str(EPOCH - 1_000), 0.0),
+        (str(10**8 - 1), 10.0**8 - 1),
+        (str(10**8), 0.0),
+        (str(10**11), 0.0),
+        (str(10**14), 0.0),
+        ("Sunday, 01-Mar-26 12:01:30 GMT", 90.0),
         ("9" * 30, None),
         ("9" * 400, None),
         ("1s", 1.0),
@@ -156,6 +162,24 @@ def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
         ({"RateLimit": '"default"; r=0'}, RateHint(None, 0, None)),
         ({"RateLimit": "limit=100, remaining=50, reset=5"}, RateHint(100, 50, 5.0)),
         ({"RateLimit-Policy": "100;w=60"}, None),
+        (
+            {"RateLimit": '"a";r=5', "RateLimit-Policy": '"a";q=20, "aX";q=10'},
+            RateHint(20, 5, None),
+        ),
+        ({"RateLimit": '"a";r=5', "RateLimit-Policy": "a;q=20"}, RateHint(20, 5, None)),
+        ({"RateLimit": '"a";r=5=6'}, RateHint(None, 5, None)),
+        ({"RateLimit": "limit=5=6"}, RateHint(5, None, None)),
+        ({"X-RateLimit-Limit-RateLimit-Remaining": "5"}, RateHint(5, None, None)),
+        ({"A-RateLimit-Remaining": "7", "B-RateLimit-Remaining": "3"}, RateHint(None, 3, None)),
+        ({"A-RateLimit-Limit": "2", "B-RateLimit-Remaining": "3"}, RateHint(None, 3, None)),
+        (
+            {
+                "A-RateLimit-Remaining": "0",
+                "B-RateLimit-Remaining": "0",
+                "B-RateLimit-Reset": "0.5",
+            },
+            RateHint(None, 0, 0.5),
+        ),
         (
             {
                 "RateLimit-Limit": "100, 100;w=60",
@@ -227,3 +251,9 @@ def test_no_field_is_an_error(fields: dict[str, str]) -> None:
     if hint is not None:
         assert hint.reset_after is None or 0 <= hint.reset_after <= CENTURY
         assert hint.remaining is None or 0 <= hint.remaining
+
+
+def test_repeated_fields_are_one_list() -> None:
+    """A field that comes twice says the same as one that lists both."""
+    headers = Headers([("RateLimit", '"b";r=3;t=9'), ("ratelimit", '"a";r=5')])
+    assert RateHint(None, 3, 9.0) == rate_hint(headers, NOW)

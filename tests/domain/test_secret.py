@@ -132,3 +132,36 @@ def test_it_does_not_change() -> None:
         delattr(secret, "_open")
     with pytest.raises(TypeError):
         vars(secret)
+
+
+def test_what_is_derived_is_kept_with_it() -> None:
+    """A derived key is made once for each label, is a secret itself, and only a few are kept."""
+    secret, made = Secret("k"), list[bytes]()
+
+    def make(value: bytes) -> bytes:
+        made.append(value)
+        return value + str(len(made)).encode()
+
+    first = secret.derive("today", make)
+    assert first is secret.derive("today", make)
+    assert (b"k1", [b"k"]) == (first.reveal_bytes(), made)
+    assert "k1" not in repr(secret)
+    for day in range(40):
+        secret.derive(str(day), make)
+    assert b"k42" == secret.derive("today", make).reveal_bytes()
+
+
+def test_how_much_is_kept_of_what_is_derived() -> None:
+    """Sixteen are kept; one more, and all are forgotten but that one."""
+    secret, made = Secret("k"), list[bytes]()
+
+    def make(value: bytes) -> bytes:
+        made.append(value)
+        return value
+
+    for day in (*range(16), *range(16)):
+        secret.derive(str(day), make)
+    assert 16 == len(made)
+    for day in (16, 16, 15):
+        secret.derive(str(day), make)
+    assert 18 == len(made)

@@ -14,6 +14,7 @@ from mooring.domain.sensitive import is_sensitive
         "api_key", "apikey", "key", "X-Auth-Token", "accessToken", "client_secret", "password",
         "Stripe-Signature", "X-Amz-Signature", "sig", "AWSAccessKeyId", "private_key", "session",
         "cvc", "cvv", "otp", "jwt", "pwd", "X-Amz-Credential", "Ocp-Apim-Subscription-Key",
+        "DPoP", "dpop_key",
     ],
 )  # fmt: skip
 def test_credentials_are_recognised(name: str) -> None:

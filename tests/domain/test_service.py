@@ -8,14 +8,17 @@ import pickle
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
+from mooring.domain import service as service_module
 from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.budget import RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig
 from mooring.domain.http import HttpMethod, Request
 from mooring.domain.plan import Plan
 from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.region import Region
 from mooring.domain.retry import RetryPolicy
 from mooring.domain.secret import Secret
 from mooring.domain.service import (
@@ -25,13 +28,17 @@ from mooring.domain.service import (
     HedgeConfig,
     Service,
     by_name,
+    unless_inherited,
 )
 from mooring.errors import ConfigurationError, ConnectorError, InvalidData
+from tests.support.anew import anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # ruff: noqa: ANN401 - what the types forbid is tried too
+
+EU = Region("eu", "https://eu.example")
 
 
 def named(error: ConnectorError) -> str | None:
@@ -77,7 +84,15 @@ def test_an_endpoint_inherits() -> None:
 
     assert {"INHERIT"} == {
         repr(getattr(endpoint, name))
-        for name in ("timeout", "attempt_timeout", "retry", "circuit", "hedge", "fallback")
+        for name in (
+            "timeout",
+            "attempt_timeout",
+            "timeouts",
+            "retry",
+            "circuit",
+            "hedge",
+            "fallback",
+        )
     }
     assert ((), (), (), 1, None) == (
         endpoint.limits,
@@ -97,6 +112,25 @@ def test_one_is_as_good_as_several(kind: Any) -> None:
     assert () == kind("x", limits=None).limits
     assert (len,) == kind("x", request_transforms=len).request_transforms
     assert (len, abs) == kind("x", response_transforms=[len, abs]).response_transforms
+
+
+class Steps:
+    """A function that is made of others."""
+
+    def __iter__(self) -> Any:
+        return iter([len, abs])
+
+    def __call__(self, message: object) -> object:
+        """Give the message back."""
+        return message
+
+
+@pytest.mark.parametrize("kind", [Service, Endpoint])
+def test_what_can_be_called_is_one(kind: Any) -> None:
+    """A transform is called as a whole, even one that could be taken apart."""
+    steps = Steps()
+
+    assert (steps,) == kind("x", request_transforms=steps).request_transforms
 
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
@@ -125,6 +159,8 @@ COMMON: list[tuple[str, Any]] = [
     ("timeout", True),
     ("attempt_timeout", 0),
     ("attempt_timeout", "1"),
+    ("timeouts", 3),
+    ("timeouts", None),
     ("retry", 3),
     ("retry", RetryPolicy),
     ("limits", 10),
@@ -183,6 +219,47 @@ def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
     assert field == named(caught.value)
     assert caught.value.remedy
     assert "sk_live" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field, value, problem",
+    [
+        ("limits", [RateLimitConfig(1), 10], "a int is not a RateLimitConfig."),
+        ("endpoints", [None], "a NoneType is not a Endpoint."),
+        ("regions", ["https://eu.example"], "a str is not a Region."),
+        ("regions", [EU, attrs.evolve(EU, weight=2)], "Two regions are named 'eu'."),
+        ("regions", [EU, attrs.evolve(EU, name="us")], None),
+    ],
+)
+def test_each_of_several_is_checked(field: str, value: Any, problem: str | None) -> None:
+    """Each of several is of the right kind, and those that have names are named apart."""
+    for kind in (Service, anew(service_module).Service):
+        if problem is None:
+            assert tuple(value) == getattr(kind("x", **{field: value}), field)
+            continue
+        with pytest.raises(ConfigurationError) as caught:
+            kind("x", **{field: value})
+        assert (field, problem) == (caught.value.path, caught.value.message)
+        assert caught.value.remedy.startswith("Give ")
+
+
+def test_endpoints_are_named_apart() -> None:
+    """No two endpoints have one name, and the refusal says which one it is."""
+    made = anew(service_module)
+    with pytest.raises(ConfigurationError) as caught:
+        made.Service("x", endpoints=[made.Endpoint(name) for name in "aba"])
+
+    assert "Two endpoints are named 'a'." == caught.value.message
+    assert "Give each endpoint a name of its own." == caught.value.remedy
+    assert "endpoints" == caught.value.path
+    assert 2 == len(made.Service("x", endpoints=[made.Endpoint(name) for name in "ab"]).endpoints)
+
+
+def test_names_the_type_that_is_not_the_one() -> None:
+    """What stands in the wrong place is told by its type, beside the one that belongs there."""
+    with pytest.raises(ConfigurationError, match="a int is not a Endpoint") as caught:
+        Service("vat", endpoints=[7])
+    assert "Give a Endpoint." == caught.value.remedy
 
 
 @pytest.mark.parametrize("kind, field", [(Service, "service"), (Endpoint, "endpoint")])
@@ -258,6 +335,7 @@ def test_everything_may_be_switched_off() -> None:
         ("/rates/{country}", "/rates/DE/full", False),
         ("/{a}/x/{b}", "/1/x/2", True),
         ("/{a}/x/{b}", "/1/y/2", False),
+        ("/x/{a}/y", "/x//y", False),
         ("/Xmas", "/mas", False),
         ("/mas", "/Xmas", False),
         ("/{a", "/1", False),
@@ -265,6 +343,8 @@ def test_everything_may_be_switched_off() -> None:
         ("/rates", "https://vat.example/v1/rates?x=1", True),
         ("/rates", "https://vat.example/rates", True),
         ("/rates", "https://vat.example/v2/rates", False),
+        ("/rates", "https://vat.example/v1", False),
+        ("/", "https://vat.example/v1", True),
         (None, "/rates", False),
     ],
 )
@@ -316,8 +396,12 @@ def test_a_service_is_found_by_name() -> None:
 
     assert service is by_name({"vat": service}, "vat")
     for name in ("tax", None, ["vat"]):
-        with pytest.raises(ConfigurationError, match="vat"):
-            by_name({"vat": service}, name)
+        with pytest.raises(ConfigurationError) as caught:
+            by_name({"vat": service, "fx": Service("fx")}, name)
+        assert "Configure it, or call one of: fx, vat." == caught.value.remedy
+    with pytest.raises(ConfigurationError) as caught:
+        by_name({}, "vat")
+    assert "Configure it, or call one of: none." == caught.value.remedy
     assert "INHERIT" == repr(INHERIT)
 
 
@@ -341,3 +425,33 @@ def test_a_copy_inherits_as_the_original_does(copied: Callable[[Any], Any]) -> N
     assert service.endpoints[0] == copied(service.endpoints[0])
     plan = Plan(same, None, same.endpoints[0])
     assert (int(3e9), RetryPolicy.default()) == (plan.span, plan.retry)
+
+
+@pytest.mark.parametrize("base", ["/", "/v1", "/v1/", "/v/X", "/v/X/"])
+def test_endpoints_fit_below_every_base(base: str) -> None:
+    """A whole URL's path is compared below the base's own, however that ends."""
+    service = Service(
+        "vat", base_url=f"https://vat.example{base}", endpoints=Endpoint("x", path="/x")
+    )
+    url = f"https://vat.example{base.rstrip('/')}/x"
+
+    assert service.endpoint(None, Request.get(url)) is not None
+
+
+def test_answers_are_told_apart_by_a_plain_function() -> None:
+    """A function that says which answers are failures is kept as it was given."""
+    judge: Any = len
+
+    assert judge is Service("vat", classify=judge).classify
+
+
+def test_only_an_endpoints_own_setting_is_checked() -> None:
+    """What is inherited is not checked again, and what is given is checked as it was given."""
+    seen: list[object] = []
+    check = unless_inherited(lambda *arguments: seen.extend(arguments))
+    endpoint, field = Endpoint("x"), attrs.fields(Endpoint).cost
+
+    check(endpoint, field, INHERIT)
+    assert [] == seen
+    check(endpoint, field, 3)
+    assert [endpoint, field, 3] == seen

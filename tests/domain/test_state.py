@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.durations import DAY, SECOND
+from mooring.domain.durations import DAY, HOUR, SECOND
 from mooring.domain.state import SMALL_STEP, State, steady, unchanged
 from tests.domain.state_world import NOON
 
@@ -49,3 +49,13 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
         else:
             back = max(0, old[0] - now)
             assert (now, DAY, old[2] - back) == new
+
+
+def test_two_seconds_are_still_a_little() -> None:
+    """Up to two seconds either way a state stays as it is, whatever becomes of the others."""
+    rules = [Clock()] * 3
+    for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):
+        states = ((old, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
+        after = unchanged(rules, states, NOON)
+        assert states[0] is after[0]
+        assert ((NOON, DAY, 0), (NOON, DAY, 0)) == after[1:]

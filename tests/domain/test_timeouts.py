@@ -45,3 +45,10 @@ def test_only_positive_finite_durations(name: str, bound: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Timeouts(**{name: bound})
     assert name == caught.value.path
+
+
+def test_no_attempt_begins_without_time() -> None:
+    """What remains is a positive duration, and is named when it is none."""
+    with pytest.raises(ConfigurationError) as caught:
+        Timeouts().within(0)
+    assert "remaining" == caught.value.path

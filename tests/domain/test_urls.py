@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.domain.http import Request
-from mooring.domain.urls import join_url, validate_base_url
+from mooring.domain.urls import join_url, origin_of, validate_base_url
 from mooring.errors import InvalidData
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -28,6 +28,8 @@ segments = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), 
         ("https://h/v1", "/x", "https://h/v1/x"),
         ("https://h/v1/", "/x", "https://h/v1/x"),
         ("https://h/v1/", "x", "https://h/v1/x"),
+        ("https://h/X/", "/x", "https://h/X/x"),
+        ("https://h/X/", "x", "https://h/X/x"),
         ("https://h/v1", "", "https://h/v1"),
         ("https://h/v1/", "", "https://h/v1/"),
         ("https://h/v1", "/", "https://h/v1/"),
@@ -113,6 +115,8 @@ def test_another_origin_is_refused(url: Any) -> None:
         "/\x85",
         "/\ud800",
         "https://u:p@h/x",
+        "https://[",
+        "https://\u2100.example/",
         5,
         b"/x",
     ],
@@ -129,7 +133,7 @@ def test_what_is_no_path_is_refused(path: Any) -> None:
     [
         "https://h", "http://h/", "https://api.example/v1/", "HTTPS://H:8443", "http://127.0.0.1:80",
         "http://[::1]:8080/x", "https://my_service:65535", "https://xn--mnchen-3ya.example",
-        "https://h/users/@me",
+        "https://h/users/@me", "https://h/@me/x", "https://h/to/https://me@x", "http://h:1",
     ],
 )  # fmt: skip
 def test_base_urls(url: Any) -> None:
@@ -152,3 +156,40 @@ def test_what_is_no_base_url(url: Any) -> None:
         validate_base_url(url)
     assert "base_url" == caught.value.field
     assert "u:p" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url, why",
+    [
+        (None, "is not a str, or has white space"),
+        ("https://h ", "is not a str, or has white space"),
+        ("https://u:p@h/v1", "has a user name or password in it"),
+        ("https://h?a=1", "has a query or a fragment"),
+        ("https://h#x", "has a query or a fragment"),
+        ("ftp://h", "is not an http or https URL"),
+    ],
+)
+def test_says_what_is_wrong_with_a_base_url(url: Any, why: str) -> None:
+    """Each refusal of a base URL names its own reason."""
+    with pytest.raises(InvalidData, match=f"The base URL {why}"):
+        validate_base_url(url)
+
+
+@pytest.mark.parametrize(
+    "path, why",
+    [
+        ("/a b", "is not a str, or has white space or a control character in it"),
+        ("https://u:p@h/x", "has a user name or password in it"),
+    ],
+)
+def test_says_what_is_wrong_with_a_path(path: str, why: str) -> None:
+    """Each refusal of a path names its own reason."""
+    with pytest.raises(InvalidData, match=f"The path {why}."):
+        Request.get(path)
+
+
+def test_what_has_no_origin() -> None:
+    """A URL has an origin, and whatever is none has none."""
+    assert ("https", "a.example", 443) == origin_of("HTTPS://A.example/x")
+    assert origin_of("a.example/x") is None
+    assert origin_of("ftp://a.example/") is None

@@ -73,6 +73,13 @@ class Storm:
         return False
 
 
+def imported(uses: list[Callable[[], object]]) -> None:
+    """Import now what they import late: Python loses interruptions of that, or its own locks."""
+    for use in uses:
+        with suppress(Broken):
+            use()
+
+
 def probes(storm: Storm) -> None:
     """Probes of a half-open circuit, in each way of using it; some fail."""
     clock = Clock()
@@ -89,6 +96,7 @@ def probes(storm: Storm) -> None:
             act()
 
     uses: list[Callable[[], object]] = [lambda: breaker.call(act), breaker(act), enter]
+    imported([lambda: breaker.call(int), breaker.state])
     while storm.rages():
         clock.advance(1)
         storm.through(random.choice(uses), 1e-4)
@@ -114,10 +122,11 @@ def places(storm: Storm) -> None:
         with bulkhead.guard():
             time.sleep(0)
 
+    uses: list[Callable[[], object]] = [lambda: bulkhead.call(time.sleep, 0), enter]
+    imported(uses)
     threads = [threading.Thread(target=visit) for _ in range(3)]
     for thread in threads:
         thread.start()
-    uses: list[Callable[[], object]] = [lambda: bulkhead.call(time.sleep, 0), enter]
     while storm.rages():
         storm.through(random.choice(uses), 2e-4)
     stop.set()
@@ -130,6 +139,8 @@ def waits(storm: Storm) -> None:
     """Callers who queue at a limiter, or reserve."""
     clock = Clock()
     limiter = RateLimiter(RateLimitConfig.per_second(1), clock=clock, sleeper=clock)
+    imported([limiter.acquire, limiter.reserve])
+    clock.advance(9)
     limiter.acquire()
     while storm.rages():
         began = clock.nanoseconds()
@@ -157,10 +168,7 @@ def retries(storm: Storm) -> None:
                 act()
 
     uses: list[Callable[[], object]] = [lambda: retry.call(act), retry(act), loop]
-    for use in uses:
-        # What is imported late is imported now: Python loses interruptions of that.
-        with suppress(Broken):
-            use()
+    imported(uses)
     while storm.rages():
         calls[0] = 0
         struck = storm.struck

@@ -441,3 +441,46 @@ def test_takes_one_type_to_ignore_or_several(ignore: object) -> None:
             breaker.call(fail)
 
     assert CircuitState.CLOSED is breaker.state().state
+
+
+# --- the short way ------------------------------------------------------------------
+
+
+def test_observers_hear_of_a_refusal_the_short_way() -> None:
+    """A plain call that an open circuit refuses is told of, as any other is."""
+    seen: list[Any] = []
+    breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), observers=[seen.append])
+    with pytest.raises(Broken):
+        breaker.call(fail)
+    with pytest.raises(CircuitBreakerOpen):
+        breaker.call(nothing)
+    assert [type(event).__name__ for event in seen] == ["CircuitChanged", "CallRefused"]
+
+
+def nothing() -> None:
+    """Work, and give nothing."""
+
+
+def test_what_gives_nothing_is_let_through() -> None:
+    """A plain function that returns None went well."""
+    breaker = CircuitBreaker()
+    for _ in range(3):
+        breaker.call(nothing)
+    assert breaker.state().calls == 3
+
+
+def test_a_full_store_takes_no_answer_away() -> None:
+    """Where there is no room to record a failure the caller gets its own error all the same."""
+    clock = Clock()
+    storage = MemoryStorage(clock, max_entries=1)
+    breaker = CircuitBreaker(clock=clock, storage=storage)
+    other = CircuitBreaker(clock=clock, storage=storage, name="other")
+
+    def crowded_out() -> None:
+        clock.advance(30 * 86_400)
+        other.call(nothing)
+        raise Broken
+
+    with pytest.raises(Broken):
+        breaker.call(crowded_out)
+    assert len(storage) == 1

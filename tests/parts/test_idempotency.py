@@ -25,6 +25,8 @@ from mooring import (
     PaymentDeclined,
     VendorFailed,
 )
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory import MemoryStorage
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,
@@ -706,3 +708,40 @@ def test_refuses_what_cannot_translate_an_answer(field: str, wrong: object) -> N
         Idempotency(**options)
 
     assert field == caught.value.path
+
+
+CIPHER = AesGcmCipher(generate_keys())
+
+
+def test_a_cipher_seals_what_is_stored() -> None:
+    """A repeat gets the answer, also one given by hand; who reads the store sees neither."""
+    shop, store, seen = Shop(), MemoryStorage(), list[str]()
+
+    class Watched:
+        """Shows what the store is told."""
+
+        def execute(self, command: Any, /) -> Any:  # noqa: ANN401 - any command
+            seen.append(repr(getattr(command, "answer", None)))
+            return store.execute(command)
+
+        def post(self, command: Any, /) -> None:  # noqa: ANN401 - any command
+            store.post(command)
+
+    def part(cipher: AesGcmCipher | None) -> Idempotency:
+        return Idempotency(storage=Watched(), cipher=cipher)
+
+    sold = part(CIPHER).call("k", shop.sell, "told-tea")
+    assert sold == part(CIPHER).call("k", shop.sell, "told-tea")
+    shop.fails = ValueError("lost")
+    with pytest.raises(ValueError, match="lost"):
+        part(CIPHER).call("k2", shop.sell)
+    assert part(CIPHER).resolve("k2", done=True, answer="told-answer")
+    given: object = part(CIPHER).call("k2", shop.sell)
+    assert "told-answer" == given
+
+    assert 2 == len(shop.effects)
+    assert any("sealed" in told for told in seen)
+    assert "told" not in repr(seen)
+    for other in (None, AesGcmCipher(generate_keys())):
+        with pytest.raises(ConfigurationError):
+            part(other).call("k2", shop.sell)

@@ -1,12 +1,16 @@
 """Being let in: limits, pauses and circuits, as a caller of the whole pipeline meets them."""
 
+# ruff: noqa: SLF001 - a look inside
+
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 
 from mooring import (
+    AuthenticationFailed,
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     CircuitState,
@@ -22,10 +26,14 @@ from mooring import (
     Response,
     RetryPolicy,
     Service,
+    StorageUnavailable,
     VendorFailed,
     VendorRejected,
 )
-from mooring.domain.events import CircuitChanged
+from mooring.domain.admission import Answer
+from mooring.domain.durations import FOREVER
+from mooring.domain.events import CircuitChanged, RateLimitWaited
+from mooring.services.admission import why_not
 from tests.support.colours import START, Interruption, World, in_both_colours
 
 GET = Request.get("/rates")
@@ -76,6 +84,66 @@ async def test_a_wait_that_is_too_long_is_refused_at_once(world: World, bound: s
     world.clock.advance(10)
     await manager.call("vat", GET)
     assert [0.0, 10.0] == sent_at(world)
+
+
+@pytest.mark.parametrize(
+    "timeout, slept",
+    [
+        pytest.param(9.999, [], id="the turn comes too late"),
+        pytest.param(10, [10.0], id="the turn comes as the time is over"),
+        pytest.param(10.005, [10.0], id="the turn comes in time"),
+    ],
+)
+@in_both_colours
+async def test_a_turn_must_come_before_the_deadline(
+    world: World, timeout: float, slept: list[float]
+) -> None:
+    """Who would have its turn after its time is over does not even wait for it."""
+    manager = world.manager(vat(limits=RateLimitConfig(1, per=10), timeout=timeout))
+    await manager.call("vat", GET)
+
+    refusal = {9.999: RateLimitExceeded, 10: DeadlineExceeded}.get(timeout)
+    with pytest.raises(refusal) if refusal else nullcontext():
+        await manager.call("vat", GET)
+
+    assert slept == world.sleeper.slept
+
+
+@in_both_colours
+async def test_waits_are_told(world: World) -> None:
+    """Observers hear of every wait for a limit, and how long it is."""
+    manager = world.watched(vat(limits=RateLimitConfig(2, burst=1)))
+
+    for _ in range(2):
+        await manager.call("vat", GET)
+
+    assert [0.5] == [event.delay for event in world.events if isinstance(event, RateLimitWaited)]
+
+
+@in_both_colours
+async def test_a_refusal_that_took_nothing_leaves_nothing_behind(world: World) -> None:
+    """Who is refused and holds nothing has nothing to give back."""
+    service = vat(limits=RateLimitConfig(1), circuit=OPENS_AT_ONCE, max_limit_wait=0)
+    manager = world.manager(service)
+    await manager.call("vat", GET)
+
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+
+    assert [] == world.store.posted
+
+
+@in_both_colours
+async def test_a_refusal_is_not_tried_again(world: World) -> None:
+    """What holds a call back is the caller's to wait for: a retry is for what the vendor did."""
+    service = vat(limits=RateLimitConfig(1), max_limit_wait=0, retry=RetryPolicy(3, 0))
+    manager = world.manager(service)
+    await manager.call("vat", GET)
+
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+
+    assert [] == world.sleeper.slept
 
 
 @in_both_colours
@@ -135,10 +203,16 @@ async def test_a_vendors_pause_holds_everybody_back(world: World, status: int) -
     assert 20.0 <= sent_at(world)[1] < 20.1
 
 
+@pytest.mark.parametrize(
+    "spent",
+    [
+        {"RateLimit-Remaining": "0", "RateLimit-Reset": "15"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(START.timestamp()) + 15)},
+    ],
+)
 @in_both_colours
-async def test_a_spent_allowance_holds_everybody_back(world: World) -> None:
+async def test_a_spent_allowance_holds_everybody_back(world: World, spent: dict[str, str]) -> None:
     """A success that says nothing is left is a success, and the next call waits for the reset."""
-    spent = {"RateLimit-Remaining": "0", "RateLimit-Reset": "15"}
     world.vendor.answers(Response(200, spent), Response(200, {"RateLimit-Remaining": "0"}))
     manager = world.manager(vat(limits=RateLimitConfig(100)))
 
@@ -193,6 +267,27 @@ async def test_a_pause_past_the_deadline_ends_a_wait(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
+@pytest.mark.parametrize("endpoint", [None, "slow"])
+@pytest.mark.parametrize(
+    "answer, wait, kind",
+    [
+        (Answer.CIRCUIT_OPEN, FOREVER, CircuitBreakerOpen),
+        (Answer.LIMITED, 1_000_000, RateLimitExceeded),
+    ],
+)
+@in_both_colours
+async def test_a_refusal_says_of_whom_it_is(
+    world: World, answer: Answer, wait: int, kind: type[Exception], endpoint: str | None
+) -> None:
+    """A refusal names service and endpoint by itself: not everybody who raises it signs it."""
+    flows = world.manager(vat(endpoints=Endpoint("slow"))).manager._flows
+    plan = flows.plans.find("vat", None, endpoint)
+
+    error = why_not(flows.core, plan, answer, wait)
+
+    assert (kind, "vat", endpoint) == (type(error), error.service, error.operation)
+
+
 # --- circuits ---
 
 
@@ -215,6 +310,10 @@ async def test_a_circuit_opens(world: World) -> None:
 
     assert START + timedelta(seconds=30) == caught.value.retry_at
     assert "has been failing" in caught.value.message
+    world.clock.advance(29.999999)
+    with pytest.raises(CircuitBreakerOpen) as last:
+        await manager.call("vat", GET)
+    assert START + timedelta(seconds=30) == last.value.retry_at
     assert (3, "vat", 0) == (
         len(world.vendor.requests),
         caught.value.service,
@@ -383,6 +482,64 @@ async def test_an_interrupted_probe_frees_its_place(world: World) -> None:
 
 
 @in_both_colours
+async def test_a_probe_frees_its_place_though_it_never_heard_of_it(world: World) -> None:
+    """Where a probe was granted and the store's answer was lost, its place is free again."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.store.lost_at[len(world.store.commands) + 2] = StorageUnavailable("cut off")
+
+    await manager.call("vat", GET)
+
+    world.clock.advance(1)
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
+
+
+@in_both_colours
+async def test_a_probe_frees_its_place_though_it_cannot_read_of_it(world: World) -> None:
+    """The same holds where an answer came, and the store's adapter could not read it."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.store.lost_at[len(world.store.commands) + 2] = InvalidData("what is this?")
+
+    with pytest.raises(InvalidData):
+        await manager.call("vat", GET)
+
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
+
+
+@in_both_colours
+async def test_a_probe_that_is_interrupted_late_has_judged(world: World) -> None:
+    """What a probe has found out is kept, though its caller is interrupted as it tells of it."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.store.fails_at[len(world.store.commands) + 3] = Interruption()
+
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_a_failure_is_counted_once(world: World) -> None:
+    """A failure that may have been told of is not told again by a caller that is interrupted."""
+    circuit = CircuitBreakerConfig(failures=2)
+    manager = world.manager(vat(circuit=circuit), state=world.of_colour(world.store))
+    world.vendor.answers(503)
+    world.store.lost_at[2] = Interruption()
+
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+
+    assert 1 == (await manager.circuit_state("vat")).failures
+
+
+@in_both_colours
 async def test_a_probe_that_never_left_judges_nothing(world: World) -> None:
     """A half-open circuit is not closed by a call that found no credential."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
@@ -392,6 +549,30 @@ async def test_a_probe_that_never_left_judges_nothing(world: World) -> None:
 
     with pytest.raises(CredentialNotFound):
         await world.manager(service).call("vat", GET)
+
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
+
+
+@in_both_colours
+async def test_a_refusal_by_who_keeps_credentials_judges_nothing(world: World) -> None:
+    """A half-open circuit is not closed because a secret manager refused us."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+    service = vat(circuit=OPENS_AT_ONCE, needs_credentials=True)
+
+    class Refusing:
+        """Knows credentials that it does not give."""
+
+        async def get(self, *_: object) -> object:
+            raise AuthenticationFailed("the vault refused us.", status=403)
+
+        async def refresh(self, *_: object) -> object:
+            raise NotImplementedError
+
+    with pytest.raises(AuthenticationFailed):
+        await world.manager(service, credentials=world.of_colour(Refusing())).call("vat", GET)
 
     state = await manager.circuit_state("vat")
     assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
@@ -482,9 +663,11 @@ async def test_a_circuit_is_set_by_hand(world: World) -> None:
     manager = world.watched(vat(circuit=OPENS_AT_ONCE))
 
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
-    with pytest.raises(CircuitBreakerOpen, match="by hand") as caught:
+    with pytest.raises(CircuitBreakerOpen) as caught:
         await manager.call("vat", GET)
     assert (False, None) == (caught.value.retryable, caught.value.retry_at)
+    assert "opened by hand" in caught.value.message
+    assert "Close it by hand" in caught.value.remedy
 
     await manager.set_circuit("vat", CircuitState.DISABLED)
     await fail(world, manager, 3)
@@ -522,6 +705,7 @@ async def test_a_service_without_a_circuit_has_none_to_read(world: World) -> Non
             await asked
         assert ("circuit", "vat") == (caught.value.path, caught.value.service)
         assert "there is no circuit" in caught.value.message
+        assert "CircuitBreakerConfig" in caught.value.remedy
 
 
 @in_both_colours

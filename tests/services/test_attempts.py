@@ -15,6 +15,7 @@ from mooring import (
     BodyStream,
     CircuitBreakerConfig,
     ConnectionFailed,
+    ConnectorError,
     DeadlineExceeded,
     Endpoint,
     InvalidData,
@@ -106,13 +107,13 @@ async def test_one_policy_serves_many_callers(world: World) -> None:
 async def test_delays_follow_each_other(world: World) -> None:
     """A backoff that goes by the last delay is told what that was."""
     world.vendor.otherwise = 503
-    policy = RetryPolicy(4, 1.0, backoff=Backoff.DECORRELATED)
+    policy = RetryPolicy(4, 2.0, backoff=Backoff.DECORRELATED)
 
     with pytest.raises(VendorFailed):
         await world.manager(vat(retry=policy)).call("vat", GET)
 
-    # Half way from 1 to three times the last.
-    assert [2.0, 3.5, 5.75] == world.sleeper.slept
+    # Half way from 2 to three times the last.
+    assert [4.0, 7.0, 11.5] == world.sleeper.slept
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -171,10 +172,13 @@ async def test_a_reset_time_is_kept_like_retry_after(world: World) -> None:
     assert [0.0, 12.0] == [sent.at for sent in world.vendor.requests]
 
 
+@pytest.mark.parametrize("after, slept", [(20, [20.0]), (0.5, [0.5]), (-5, [])])
 @in_both_colours
-async def test_a_functions_error_tells_when_to_come_back(world: World) -> None:
+async def test_a_functions_error_tells_when_to_come_back(
+    world: World, after: float, slept: list[float]
+) -> None:
     """An error with a `retry_at`, such as another service's limit, is not retried before that."""
-    errors = [RateLimitExceeded("inner", retry_at=START + timedelta(seconds=20))]
+    errors = [RateLimitExceeded("inner", retry_at=START + timedelta(seconds=after))]
 
     async def work() -> str:
         for error in errors:
@@ -182,8 +186,8 @@ async def test_a_functions_error_tells_when_to_come_back(world: World) -> None:
             raise error
         return "done"
 
-    assert "done" == await world.manager(vat()).run("vat", work)
-    assert [20.0] == world.sleeper.slept
+    assert "done" == await world.manager(vat(retry=RetryPolicy(2, 0))).run("vat", work)
+    assert slept == world.sleeper.slept
 
 
 @in_both_colours
@@ -219,11 +223,13 @@ async def test_a_post_that_may_have_arrived_is_not_repeated(
     assert 1 == len(world.vendor.requests)
 
 
+@pytest.mark.parametrize("memory", [0.5, 86_400])
 @in_both_colours
-async def test_a_key_makes_a_post_repeatable(world: World) -> None:
+async def test_a_key_makes_a_post_repeatable(world: World, memory: float) -> None:
     """With a key that the service honours a POST is repeated, each time under the same key."""
     world.vendor.answers(503, AttemptTimeout("late"))
-    manager = world.manager(vat(idempotency_header="Idempotency-Key"))
+    service = vat(idempotency_header="Idempotency-Key", idempotency_memory=memory)
+    manager = world.manager(service)
 
     await manager.call("vat", POST, idempotency_key="order-1")
 
@@ -314,6 +320,15 @@ async def test_the_budget_bounds_retries(world: World) -> None:
     assert START + timedelta(seconds=60) == errors[-2].retry_at
 
 
+@in_both_colours
+async def test_a_hurried_call_is_no_retry(world: World) -> None:
+    """A first attempt takes nothing from the budget, also where the call has its own timeout."""
+    manager = world.manager(vat(retry_budget=RetryBudget(ratio=0.1, floor=1, period=60)))
+
+    for _ in range(3):
+        assert 200 == (await manager.call("vat", GET, timeout=9)).status
+
+
 async def _error(flow: Coroutine[Any, Any, Any]) -> Exception:
     try:
         await flow
@@ -361,6 +376,28 @@ async def test_a_vendor_that_hangs_ends_with_the_deadline(world: World) -> None:
     assert AttemptTimeout is type(caught.value.__cause__)
 
 
+@pytest.mark.parametrize(
+    "own, error", [(9.999999999, AttemptTimeout), (10, DeadlineExceeded), (20, DeadlineExceeded)]
+)
+@in_both_colours
+async def test_it_is_told_whose_time_was_over(
+    world: World, own: float, error: type[ConnectorError]
+) -> None:
+    """An attempt that used up its own time is late; the deadline is over when all time is."""
+    world.vendor.otherwise = world.hanging()
+
+    with pytest.raises(error):
+        await world.manager(vat(attempt_timeout=own, timeout=10)).call("vat", POST)
+
+
+@in_both_colours
+async def test_the_last_nanosecond_is_used(world: World) -> None:
+    """A retry whose pause leaves any time at all is made."""
+    world.vendor.answers(503)
+
+    assert 200 == (await world.manager(vat()).call("vat", GET, timeout=1.000000001)).status
+
+
 @in_both_colours
 async def test_an_attempt_that_hangs_is_followed_by_another(world: World) -> None:
     """An attempt's own timeout leaves time for the next."""
@@ -370,13 +407,14 @@ async def test_an_attempt_that_hangs_is_followed_by_another(world: World) -> Non
     assert [2.0, 2.0] == [sent.timeouts.total for sent in world.vendor.requests]
 
 
+@pytest.mark.parametrize("late", [29, 30])
 @in_both_colours
-async def test_oversleeping_ends_the_call(world: World) -> None:
-    """A pause that ended after the deadline is followed by no attempt."""
+async def test_oversleeping_ends_the_call(world: World, late: float) -> None:
+    """A pause that ended with the deadline or after it is followed by no attempt."""
     world.vendor.otherwise = 503
 
     async def oversleep() -> None:
-        world.clock.advance(30)
+        world.clock.advance(late)
 
     world.sleeper.meanwhile.append(oversleep)
     with pytest.raises(DeadlineExceeded) as caught:
@@ -426,22 +464,6 @@ async def test_mistakes_of_the_program_are_not_retried(world: World) -> None:
     assert 1 == len(calls)
 
 
-@in_both_colours
-async def test_a_store_that_is_away_is_told_of(world: World) -> None:
-    """An attempt that cannot be admitted is not made, and the error says whose call it was."""
-    world.store.fails_at[1] = StorageUnavailable("away")
-    service = vat(limits=RateLimitConfig(1))
-
-    with pytest.raises(StorageUnavailable) as caught:
-        await world.manager(service, state=world.of_colour(world.store)).call("vat", GET)
-
-    assert ("vat", "id-1", []) == (
-        caught.value.service,
-        caught.value.request_id,
-        world.vendor.requests,
-    )
-
-
 @pytest.mark.parametrize("answer", [503, Response(429, {"Retry-After": "1"})])
 @in_both_colours
 async def test_an_answer_is_not_lost_with_the_store(world: World, answer: object) -> None:
@@ -465,24 +487,30 @@ async def test_a_refused_credential_is_not_retried(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
+@pytest.mark.parametrize("late", [-0.000000001, 0, 3])
 @in_both_colours
-async def test_no_attempt_begins_after_the_deadline(world: World) -> None:
+async def test_no_attempt_begins_after_the_deadline(world: World, late: float) -> None:
     """A caller that overslept in a limit's queue does not call its function any more."""
-    manager = world.manager(vat(limits=RateLimitConfig(1), timeout=3))
-    calls: list[float] = []
+    service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig(), timeout=3)
+    manager = world.manager(service)
+    calls: list[int] = []
 
     async def work() -> None:
-        calls.append(world.clock.now)
+        calls.append(1)
 
     async def oversleep() -> None:
-        world.clock.advance(5)
+        world.clock.advance(2 + late)
 
     await manager.run("vat", work)
     world.sleeper.meanwhile.append(oversleep)
-    with pytest.raises(DeadlineExceeded):
+    if late < 0:
         await manager.run("vat", work)
+    else:
+        with pytest.raises(DeadlineExceeded):
+            await manager.run("vat", work)
 
-    assert [0.0] == calls
+    began = 2 if late < 0 else 1
+    assert (began, began) == (len(calls), (await manager.circuit_state("vat")).calls)
 
 
 @in_both_colours
@@ -491,6 +519,6 @@ async def test_a_call_with_more_time_waits_longer(world: World) -> None:
     manager = world.manager(vat(limits=RateLimitConfig(1, per=60), timeout=3))
     await manager.call("vat", GET)
 
-    await manager.call("vat", GET, timeout=90)
+    await manager.call("vat", GET, timeout=60.01)
 
     assert [0.0, 60.0] == [sent.at for sent in world.vendor.requests]

@@ -1,10 +1,9 @@
-"""The call, top to bottom: bulkheads, fallbacks, batches, events, and errors before anything."""
+"""The call, top to bottom: bulkheads, fallbacks and batches."""
 
 # ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from mooring import (
     BulkheadConfig,
     BulkheadFull,
     CircuitBreakerConfig,
-    CircuitBreakerOpen,
     CircuitState,
     ConfigurationError,
     ConnectorError,
@@ -22,30 +20,17 @@ from mooring import (
     IdempotencyConflict,
     InvalidData,
     InvalidRequest,
-    Jitter,
     OutcomeUnknown,
     RateLimitConfig,
     RateLimitExceeded,
     Request,
     Response,
-    RetryPolicy,
     Service,
-    StorageUnavailable,
     VendorFailed,
 )
-from mooring.adapters.memory import MemoryStorage
-from mooring.domain.events import CallFinished, CallRefused, Event, ObserverFailed
-from tests.support.colours import START, Interruption, World, in_both_colours
-
-GET = Request.get("/rates")
-POST = Request.post("/orders", json={"number": 1})
-
-
-def vat(**options: object) -> Service:
-    """A service with nothing but what a test gives it."""
-    given = {"base_url": "https://vat.example", "circuit": None, "retry": None} | options
-    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
-
+from mooring.domain.events import CallRefused
+from tests.services.vat import GET, POST, vat
+from tests.support.colours import Interruption, World, in_both_colours
 
 # --- bulkhead ---
 
@@ -106,15 +91,22 @@ async def test_a_bulkhead_has_a_queue(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "max_wait, error", [(None, DeadlineExceeded), (3, BulkheadFull), (0, BulkheadFull)]
+    "timeout, max_wait, error",
+    [
+        (10, None, DeadlineExceeded),
+        (0.5, None, DeadlineExceeded),
+        (10, 9.999999999, BulkheadFull),
+        (10, 3, BulkheadFull),
+        (10, 0, BulkheadFull),
+    ],
 )
 @in_both_colours
 async def test_a_queue_is_left_in_time(
-    world: World, max_wait: float | None, error: type[ConnectorError]
+    world: World, timeout: float, max_wait: float | None, error: type[ConnectorError]
 ) -> None:
     """Who waits for a place waits no longer than it may, or than its deadline allows."""
     config = BulkheadConfig(1, max_waiting=9, max_wait=max_wait)
-    manager = world.manager(vat(bulkhead=config, timeout=10))
+    manager = world.manager(vat(bulkhead=config, timeout=timeout))
     key = manager.manager._flows.plans.find("vat", None, None).bulkhead_key
     await world.locks.acquire(key, world, places=1, queue=0, timeout=0)
     world.impatient = True
@@ -122,13 +114,16 @@ async def test_a_queue_is_left_in_time(
     with pytest.raises(error) as caught:
         await manager.call("vat", GET)
 
-    assert (10 if max_wait is None else max_wait) == world.clock.now
+    assert (timeout if max_wait is None else max_wait) == world.clock.now
     assert (max_wait is None) == isinstance(caught.value.__cause__, BulkheadFull)
 
 
 @in_both_colours
 async def test_time_in_a_queue_is_the_calls(world: World) -> None:
-    """What a call spent waiting for a place it cannot spend waiting for a limit."""
+    """What a call spent waiting for a place it cannot spend waiting for a limit.
+
+    It takes no turn that it could not wait for.
+    """
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     service = vat(
@@ -153,6 +148,7 @@ async def test_time_in_a_queue_is_the_calls(world: World) -> None:
         await one.result()
 
     assert 3 == world.clock.now
+    assert [] == world.store.posted
 
 
 @in_both_colours
@@ -342,601 +338,23 @@ async def test_a_batch_needs_a_key_for_each(world: World) -> None:
     assert "at_once" == wrong.value.path
 
 
-# --- errors before anything ---
-
-
 @pytest.mark.parametrize(
-    "options, named",
+    "given, field, kind",
     [
-        ({"service": "vatt"}, ("path", "service")),
-        ({"service": ["vat"]}, ("path", "service")),
-        ({"service": None}, ("path", "service")),
-        ({"endpoint": "rats"}, ("field", "endpoint")),
-        ({"endpoint": ""}, ("field", "endpoint")),
-        ({"endpoint": ["rates"]}, ("field", "endpoint")),
-        ({"tenant": ""}, ("field", "tenant")),
-        ({"tenant": ["acme"]}, ("field", "tenant")),
-        ({"tenant": "a\nb"}, ("field", "tenant")),
-        ({"timeout": -1}, ("path", "timeout")),
-        ({"timeout": 0}, ("path", "timeout")),
-        ({"timeout": float("nan")}, ("path", "timeout")),
-        ({"timeout": "3"}, ("path", "timeout")),
-        ({"request_id": "a\nb"}, ("field", "request_id")),
-        ({"request_id": 7}, ("field", "request_id")),
+        ({"requests": "/rates"}, "requests", "str"),
+        ({"requests": GET}, "requests", "Request"),
+        ({"requests": [GET], "idempotency_keys": "a"}, "idempotency_keys", "str"),
+        ({"requests": [GET], "idempotency_keys": 7}, "idempotency_keys", "int"),
     ],
 )
-@pytest.mark.parametrize("way", ["call", "stream", "run"])
 @in_both_colours
-async def test_what_is_wrong_is_named(
-    world: World, way: str, options: dict[str, Any], named: tuple[str, str]
+async def test_a_batch_is_a_list(
+    world: World, given: dict[str, Any], field: str, kind: str
 ) -> None:
-    """A wrong argument is a typed error that names it and what to do, whatever is called."""
-    manager = world.watched(vat(endpoints=Endpoint("rates")))
-    given: dict[str, Any] = {"service": "vat"} | options
-    service = given.pop("service")
-    for calm in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
-        with pytest.raises((ConfigurationError, InvalidData)) as caught:
-            await getattr(calm, way)(service, world.nothing if way == "run" else GET, **given)
-
-        attribute, name = named
-        assert name == getattr(caught.value, attribute)
-        assert caught.value.remedy
-        assert caught.value.request_id
-        endpoint = given.get("endpoint")
-        assert (endpoint if isinstance(endpoint, str) else None) == caught.value.operation
-        assert (service if isinstance(service, str) else None) == caught.value.service
-
-    assert ([], []) == (world.events, world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_wrong_call_keeps_its_id(world: World) -> None:
-    """An error before the call began carries the correlation id that was given."""
-    with pytest.raises(ConfigurationError) as caught:
-        await world.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
-
-    assert "mine" == caught.value.request_id
-
-
-@pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
-@in_both_colours
-async def test_a_request_is_a_request(world: World, request_: Any) -> None:
-    """What is no request is refused, with how to make one."""
-    with pytest.raises(InvalidData, match="is not a request") as caught:
-        await world.manager(vat()).call("vat", request_)
-
-    assert ("request", "vat") == (caught.value.field, caught.value.service)
-    assert "Request.get" in caught.value.remedy
-
-
-@in_both_colours
-async def test_an_unknown_service_lists_the_known(world: World) -> None:
-    """The remedy for a wrong name is the right ones."""
-    with pytest.raises(ConfigurationError, match="'tax'") as caught:
-        await world.manager(vat(), Service("fx")).call("tax", GET)
-    assert "fx, vat" in caught.value.remedy
-
-    with pytest.raises(ConfigurationError, match="none"):
-        await world.manager().call("tax", GET)
-
-
-@in_both_colours
-async def test_services_have_names_of_their_own(world: World) -> None:
-    """Two services of one name, and what is no service, are refused at once."""
-    with pytest.raises(ConfigurationError, match="'vat'") as caught:
-        world.manager(vat(), vat())
-    assert "services" == caught.value.path
-    with pytest.raises(ConfigurationError, match="str is not a service"):
-        world.manager("vat")
-
-
-@in_both_colours
-async def test_an_endpoint_that_can_never_be_granted_is_refused_at_once(world: World) -> None:
-    """A cost above a limit's burst is found when the manager is made."""
-    service = vat(limits=RateLimitConfig(1), endpoints=Endpoint("bulk", cost=2))
-
-    with pytest.raises(InvalidData, match="cost of 2"):
-        world.manager(service)
-
-
-@in_both_colours
-async def test_every_error_is_signed(world: World) -> None:
-    """Every error says which call it ended, to whom, after how many attempts, and what to do."""
-    world.vendor.otherwise = 503
-    service = vat(endpoints=Endpoint("rates", path="/rates"), retry=RetryPolicy(2, 0))
-
-    with pytest.raises(VendorFailed) as caught:
-        await world.manager(service).call("vat", GET, request_id="mine")
-
-    error = caught.value
-    assert ("vat", "rates", 2, "mine") == (
-        error.service,
-        error.operation,
-        error.attempts,
-        error.request_id,
-    )
-    assert error.remedy in str(error)
-    assert "vat.rates" in str(error)
-
-
-@in_both_colours
-async def test_a_nested_calls_error_keeps_its_own_name(world: World) -> None:
-    """An error of one service, raised in a function of another, still names the first."""
-    world.vendor.otherwise = 503
-    manager = world.manager(vat(), Service("outer", retry=None))
-
-    async def work() -> None:
-        await manager.call("vat", GET)
-
-    with pytest.raises(VendorFailed) as caught:
-        await manager.run("outer", work)
-
-    assert "vat" == caught.value.service
-
-
-@pytest.mark.parametrize("service", [vat(limits=RateLimitConfig(1)), vat()])
-@in_both_colours
-async def test_a_functions_own_errors_are_signed(world: World, service: Service) -> None:
-    """One of our errors raised by a function gets the name of the call, on the short way too."""
-
-    async def fail() -> None:
-        raise VendorFailed("broken", retryable=False)
-
-    with pytest.raises(VendorFailed) as caught:
-        await world.manager(service).run("vat", fail)
-
-    assert ("vat", 1, "id-1") == (
-        caught.value.service,
-        caught.value.attempts,
-        caught.value.request_id,
-    )
-
-
-@in_both_colours
-async def test_a_refused_function_is_signed(world: World) -> None:
-    """What holds a function back says whose it was, on the short way too."""
-    manager = world.manager(vat(circuit=CircuitBreakerConfig()))
-    await manager.run("vat", world.nothing)
-    await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
-
-    with pytest.raises(CircuitBreakerOpen) as caught:
-        await manager.run("vat", world.nothing)
-
-    assert ("vat", 0, "id-1") == (
-        caught.value.service,
-        caught.value.attempts,
-        caught.value.request_id,
-    )
-
-
-# --- functions ---
-
-
-@in_both_colours
-async def test_fifty_run_at_once(world: World) -> None:
-    """Nothing of ours is held while a function runs: fifty meet inside one service."""
-    manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
-    await manager.run("vat", world.nothing)
-    inside: list[int] = []
-    barrier = threading.Barrier(50)
-    everybody = world.event()
-
-    async def meet() -> None:
-        inside.append(1)
-        if world.is_awaited:
-            if len(inside) == 50:
-                everybody.set()
-            await world.wait(everybody)
-        else:
-            barrier.wait(10)
-
-    async def call() -> None:
-        await manager.run("vat", meet)
-
-    assert [None] * 50 == await world.together(*[call] * 50)
-
-
-@in_both_colours
-async def test_a_decorated_function_is_protected(world: World) -> None:
-    """A decorated function keeps its name and arguments, and every call goes through `run`."""
-    manager = world.manager(vat(retry=RetryPolicy(2, 0)))
-    left = [OSError()]
-
-    async def add(one: int, *, two: int) -> int:
-        """Add."""
-        for error in left:
-            left.remove(error)
-            raise error
-        return one + two
-
-    plain = manager.plain(add)
-    protected = manager.manager.protect("vat")(plain)
-    value = protected(1, two=2)
-
-    assert 3 == (await value if world.is_awaited else value)
-    assert ("add", "Add.") == (protected.__name__, protected.__doc__)
-
-
-@in_both_colours
-async def test_generators_are_not_protected(world: World) -> None:
-    """A generator's body would run unprotected, so it is refused by name."""
-
-    def lines() -> Any:
-        yield 1
-
-    async def later() -> Any:
-        yield 1
-
-    for function in (lines, later):
-        with pytest.raises(ConfigurationError, match=function.__name__):
-            world.manager(vat()).manager.protect("vat")(function)
-
-
-@in_both_colours
-async def test_a_function_of_the_other_colour_is_refused(world: World) -> None:
-    """A plain function on the asynchronous face, or the reverse, is a typed error."""
-    manager = world.manager(vat())
-
-    async def later() -> int:
-        return 1
-
-    def now() -> int:
-        return 1
-
-    wrong = now if world.is_awaited else later
-    for service in (vat(), vat(bulkhead=BulkheadConfig(1))):
-        manager = world.manager(service)
-        for _ in range(2):
-            with pytest.raises(ConfigurationError) as caught:
-                await manager.call_as_is("run", "vat", wrong)
-            assert ("function", "vat") == (caught.value.path, caught.value.service)
-    if not world.is_awaited:
-        with pytest.raises(ConfigurationError, match="later is asynchronous"):
-            manager.manager.protect("vat")(later)
-
-
-@in_both_colours
-async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
-    """Also where a function takes the short way, an error of the store names the call."""
-    world.store.memory = MemoryStorage(world.clock, max_entries=1)
-    manager = world.manager(vat(circuit=CircuitBreakerConfig()))
-    await manager.run("vat", world.nothing)
-
-    for _ in range(2):
-        with pytest.raises(StorageUnavailable) as caught:
-            await manager.run("vat", world.nothing, tenant="acme")
-        assert ("vat", True) == (caught.value.service, bool(caught.value.request_id))
-
-
-@in_both_colours
-async def test_many_tenants_do_not_pile_up(world: World) -> None:
-    """Plans of tenants that call once are forgotten, and made anew."""
-    manager = world.manager(vat())
-    for number in range(10_050):
-        await manager.run("vat", world.nothing, tenant=f"t{number}")
-
-    assert len(manager.manager._flows.plans._made) <= 10_000
-    await manager.run("vat", world.nothing, tenant="t0")
-
-
-class Failing:
-    """A function that fails so often, and then gives how often it was called."""
-
-    def __init__(self, *errors: Exception) -> None:
-        self._errors = list(errors)
-        self.calls = 0
-
-    async def __call__(self) -> int:
-        """Fail, or count."""
-        self.calls += 1
-        if self._errors:
-            raise self._errors.pop(0)
-        return self.calls
-
-
-@in_both_colours
-async def test_a_calm_functions_failure_counts(world: World) -> None:
-    """On the short way, too, failures open the circuit, and are counted once each."""
-    manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
-    await manager.run("vat", world.nothing)
-
-    for failures in range(1, 3):
-        with pytest.raises(OSError):  # noqa: PT011 - the very one
-            await manager.run("vat", Failing(OSError()).__call__)
-        assert failures == (await manager.circuit_state("vat")).failures
-    with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await manager.run("vat", Failing(OSError()).__call__)
-
-    assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
-
-
-@in_both_colours
-async def test_a_calm_functions_refusal_does_not_count(world: World) -> None:
-    """On the short way, too, a refusal is no failure, and an unheard call is not counted."""
-    manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
-    await manager.run("vat", world.nothing)
-
-    for error in (InvalidRequest("no"), BulkheadFull("full")):
-        with pytest.raises(type(error)):
-            await manager.run("vat", Failing(error).__call__)
-
-    state = await manager.circuit_state("vat")
-    assert (2, 0) == (state.calls, state.failures)
-
-
-@in_both_colours
-async def test_a_calm_function_is_retried(world: World) -> None:
-    """On the short way, too, a function is called again as the policy says, and gives its value."""
-    manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
-    await manager.run("vat", world.nothing)
-
-    assert 3 == await manager.run("vat", Failing(OSError(), OSError()).__call__)
-    assert [1.0, 2.0] == world.sleeper.slept
-    error = VendorFailed("broken")
-    with pytest.raises(VendorFailed) as caught:
-        await manager.run("vat", Failing(*[error] * 3).__call__)
-    assert 3 == caught.value.attempts
-
-
-@in_both_colours
-async def test_a_function_that_waited_gives_its_value(world: World) -> None:
-    """A function that waits for a limit first is called all the same, and retried."""
-    manager = world.manager(vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0)))
-    await manager.run("vat", world.nothing)
-
-    assert 2 == await manager.run("vat", Failing(OSError()).__call__)
-    assert 2.0 == world.clock.now
-
-
-@pytest.mark.parametrize("error, processed", [(OSError(), True), (BulkheadFull("x"), False)])
-@in_both_colours
-async def test_a_late_function_says_whether_it_may_have_acted(
-    world: World,
-    error: Exception,
-    processed: bool,  # noqa: FBT001 - a case
-) -> None:
-    """Where a pause overran the deadline, the error says whether something may have happened."""
-    manager = world.manager(vat(retry=RetryPolicy(2, 1)))
-    await manager.run("vat", world.nothing)
-
-    async def oversleep() -> None:
-        world.clock.advance(60)
-
-    world.sleeper.meanwhile.append(oversleep)
-    with pytest.raises(DeadlineExceeded, match="deadline of 30 s") as caught:
-        await manager.run("vat", Failing(error).__call__)
-
-    assert processed == caught.value.may_have_been_processed
-    assert error is caught.value.__cause__
-
-
-# --- events ---
-
-
-def told(events: list[Event]) -> list[str]:
-    """What was told, in short."""
-    return [
-        " ".join(
-            str(part)
-            for part in (
-                type(event).__name__,
-                getattr(event, "attempt", None),
-                getattr(event, "error", None),
-                getattr(event, "status", None),
-            )
-            if part is not None
-        )
-        for event in events
-    ]
-
-
-@in_both_colours
-async def test_what_a_success_tells(world: World) -> None:
-    """A success is a start, an attempt and an end, all of one call."""
-    manager = world.watched(vat(circuit=CircuitBreakerConfig()))
-
-    await manager.call("vat", GET, tenant="acme")
-
-    assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == told(world.events)
-    finished: Any = world.events[-1]
-    assert (False, False, False) == (finished.fallback, finished.cancelled, finished.replayed)
-    assert {("vat", "acme", "id-1", START)} == {
-        (event.service, event.tenant, event.request_id, event.at) for event in world.events
-    }
-
-
-@in_both_colours
-async def test_what_a_retry_tells(world: World) -> None:
-    """A retry tells of the failed attempt, of the pause, and of how the circuit changed."""
-    world.vendor.answers(world.after(2.0, Response(503, {"Retry-After": "3"})))
-    service = vat(
-        circuit=CircuitBreakerConfig(failures=1, shadow=True),
-        limits=RateLimitConfig(1000),
-        retry=RetryPolicy(2, 1.0, jitter=Jitter.NONE),
-    )
-
-    await world.watched(service).call("vat", GET)
-
-    assert [
-        "CallStarted",
-        "AttemptFinished 1 VendorFailed 503",
-        "CircuitChanged",
-        "VendorPaused",
-        "RetryScheduled 1 VendorFailed",
-        "RateLimitWaited",
-        "AttemptFinished 2 200",
-        "CallFinished 200",
-    ] == told(world.events)
-    finished: Any = world.events[-1]
-    assert (2, 5.001, START) == (finished.attempts, finished.duration, finished.started_at)
-    paused, rested = world.events[3], world.events[4]
-    assert (3.0, 3.0) == (paused.delay, rested.delay)  # type: ignore[attr-defined]
-    assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]  # type: ignore[attr-defined]
-
-
-@in_both_colours
-async def test_what_a_refusal_tells(world: World) -> None:
-    """A call that was held back tells by what, and makes no attempt."""
-    manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
-    await manager.call("vat", GET)
-    world.events.clear()
-
-    with pytest.raises(RateLimitExceeded):
-        await manager.call("vat", GET)
-
-    assert [
-        "CallStarted",
-        "CallRefused RateLimitExceeded",
-        "CallFinished RateLimitExceeded",
-    ] == told(world.events)
-    refused: Any = world.events[1]
-    assert 60.0 == refused.retry_after
-
-
-@in_both_colours
-async def test_what_a_replay_tells(world: World) -> None:
-    """A repeated key tells of a replay and makes no attempt."""
-    manager = world.watched(vat())
-    await manager.call("vat", POST, idempotency_key="k")
-    world.events.clear()
-
-    await manager.call("vat", POST, idempotency_key="k")
-
-    assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == told(world.events)
-    finished: Any = world.events[-1]
-    assert "k" == world.events[1].idempotency_key  # type: ignore[attr-defined]
-    assert ("k", True, 0) == (finished.idempotency_key, finished.replayed, finished.attempts)
-
-
-@in_both_colours
-async def test_a_slow_attempt_is_told(world: World) -> None:
-    """An attempt that took longer than the circuit calls slow says so."""
-    world.vendor.answers(world.after(2.0, 200))
-    manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
-
-    await manager.call("vat", GET)
-
-    assert [True] == [e.slow for e in world.events if type(e).__name__ == "AttemptFinished"]  # type: ignore[attr-defined]
-
-
-@in_both_colours
-async def test_a_broken_observer_breaks_nothing(world: World) -> None:
-    """An observer that raises breaks no call, and the others are told which and what."""
-
-    def broken(_: Event) -> None:
-        raise KeyError("hunter2")
-
-    class Sulking:
-        def __call__(self, event: Event) -> None:
-            if isinstance(event, ObserverFailed):
-                raise TypeError
-
-    seen: list[Event] = []
-    service = vat(endpoints=Endpoint("rates", path="/rates"))
-    manager = world.manager(service, observers=[broken, Sulking(), seen.append])
-
-    assert 200 == (await manager.call("vat", GET, tenant="acme")).status
-
-    reports = [event for event in seen if isinstance(event, ObserverFailed)]
-    assert [("KeyError", True, "vat", "rates", "acme", "id-1", START)] * 3 == [
-        (
-            report.error,
-            "broken" in report.observer,
-            report.service,
-            report.operation,
-            report.tenant,
-            report.request_id,
-            report.at,
-        )
-        for report in reports
-    ]
-    assert 3 == len([event for event in seen if not isinstance(event, ObserverFailed)])
-
-
-@in_both_colours
-async def test_a_log_gets_one_entry_for_each_call(world: World) -> None:
-    """The integration log is an observer that keeps how each call ended."""
-    entries: list[Any] = []
-
-    class Log:
-        def write(self, entry: object, /) -> None:
-            entries.append(entry)
-
-    world.vendor.answers(200, 503)
-    manager = world.manager(vat(), log=Log())
-
-    await manager.call("vat", GET)
-    with pytest.raises(VendorFailed):
-        await manager.call("vat", GET)
-
-    assert ["vat", "vat"] == [entry.service for entry in entries]
-
-
-@in_both_colours
-async def test_the_end_is_told_with_what_is_known(world: World) -> None:
-    """An event of the end carries the vendor's code and the last status."""
-    world.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
-    manager = world.watched(vat())
-
-    with pytest.raises(InvalidRequest):
-        await manager.call("vat", GET)
-
-    finished = world.events[-1]
-    assert isinstance(finished, CallFinished)
-    assert ("E1", 422, 1) == (finished.vendor_code, finished.status, finished.attempts)
-
-
-@pytest.mark.parametrize("calm", [True, False])
-@in_both_colours
-async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> None:  # noqa: FBT001 - a case
-    """A function that is of the other colour only at its second attempt is refused then."""
-    service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
-    manager = world.manager(service)
-    await manager.run("vat", world.nothing)
-    if calm:
-        world.clock.advance(9)
-    left = [OSError()]
-
-    async def later() -> int:
-        return 1
-
-    def act() -> Any:
-        for error in left:
-            left.remove(error)
-            raise error
-        return 1 if world.is_awaited else later()
-
-    with pytest.raises(ConfigurationError) as caught:
-        await manager.call_as_is("run", "vat", act)
-
-    assert ("function", "vat") == (caught.value.path, caught.value.service)
-
-
-@in_both_colours
-async def test_a_limit_alone_has_nothing_to_give_back(world: World) -> None:
-    """A function that is interrupted behind a limit, with no circuit, has used its turn."""
-    manager = world.manager(vat(limits=RateLimitConfig(1)))
-
-    async def act() -> None:
-        raise Interruption
-
-    await manager.run("vat", world.nothing)
-    world.clock.advance(1)
-    for _ in range(2):
-        with pytest.raises(Interruption):
-            await manager.run("vat", act)
-
-    assert [1.0] == world.sleeper.slept
-
-
-@in_both_colours
-async def test_an_answer_may_be_lost_unseen(world: World) -> None:
-    """Where nobody observes, an answer that cannot be kept is told to repeats only."""
-    manager = world.manager(vat())
-
-    async def act() -> object:
-        return threading.Lock()
-
-    await manager.run("vat", act, idempotency_key="k")
-    with pytest.raises(InvalidData, match="could not be stored"):
-        await manager.run("vat", act, idempotency_key="k")
+    """What is no sequence of requests or keys is refused by name."""
+    with pytest.raises(InvalidData) as caught:
+        await world.manager(vat()).call_many("vat", **given)
+
+    assert field == caught.value.field
+    assert f"A {kind} is not a sequence of {field.replace('_', ' ')}." == caught.value.message
+    assert "Give a list." == caught.value.remedy

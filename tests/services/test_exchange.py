@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import hmac
+import traceback
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from mooring import (
     AttemptTimeout,
     AuthenticationFailed,
+    AwsSigV4,
     BodyStream,
     CircuitBreakerConfig,
     CircuitState,
@@ -21,10 +25,14 @@ from mooring import (
     Credentials,
     DeadlineExceeded,
     Endpoint,
+    HmacSigning,
     InvalidData,
     InvalidRequest,
+    JwtSigning,
+    MessageSignature,
     OAuthCredentials,
     PaymentDeclined,
+    RateLimitConfig,
     RateLimitExceeded,
     Request,
     Response,
@@ -34,6 +42,7 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
+from mooring.services.calling import Calling
 from tests.support.colours import World, in_both_colours
 
 if TYPE_CHECKING:
@@ -144,6 +153,75 @@ async def test_the_provider_is_asked_for_the_tenant(world: World) -> None:
 
 
 @in_both_colours
+async def test_every_attempt_is_signed_anew(world: World) -> None:
+    """Each attempt is signed last, as it leaves: after the transforms, at its own time."""
+    signing = HmacSigning(
+        signs="{method} {url} {header:x-late}",
+        headers={"X-Time": "{timestamp}", "X-Nonce": "{nonce}"},
+        query={"key": "{key_id}", "signature": "{signature}"},
+        key_id="me",
+    )
+    service = vat(
+        credentials=Credentials.signed(signing, "h1dden"),
+        request_transforms=[lambda request: request.with_header("X-Late", "1")],
+        retry=RetryPolicy(2, 5, jitter="none"),
+    )
+    world.vendor.answers(503)
+
+    await world.manager(service).call("vat", GET)
+
+    first, second = world.vendor.requests
+    text = b"GET https://vat.example/v1/rates?key=me 1"
+    signature = hmac.digest(b"h1dden", text, "sha256").hex()
+    for sent in (first, second):
+        assert f"https://vat.example/v1/rates?key=me&signature={signature}" == sent.url
+    times = [int(sent.request.headers["x-time"]) for sent in (first, second)]
+    assert 5 == times[1] - times[0]
+    assert first.request.headers["x-nonce"] != second.request.headers["x-nonce"]
+
+
+@pytest.mark.parametrize(
+    "signing, header, begins",
+    [
+        (
+            AwsSigV4(access_key_id="A", region="r", service="s3"),
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=A/",
+        ),
+        (JwtSigning(algorithm="HS256"), "authorization", "Bearer ey"),
+        (
+            MessageSignature(components=["@path"], key_id="k", algorithm="hmac-sha256"),
+            "signature-input",
+            'sig1=("@path");created=',
+        ),
+    ],
+)
+@in_both_colours
+async def test_every_way_to_sign_reaches_the_vendor(
+    world: World, signing: Any, header: str, begins: str
+) -> None:
+    """What a service's credentials sign arrives signed."""
+    await world.manager(vat(credentials=Credentials.signed(signing, "k"))).call("vat", GET)
+
+    (sent,) = world.vendor.requests
+    assert sent.request.headers[header].startswith(begins)
+
+
+@in_both_colours
+async def test_what_cannot_be_signed_does_not_leave(world: World) -> None:
+    """A request that has not what is to be signed is refused, and shows no key."""
+    signing = HmacSigning(signs="{header:x-a}", headers={"S": "{signature}"})
+    service = vat(credentials=Credentials.signed(signing, "h1dden"))
+
+    with pytest.raises(InvalidData, match="'x-a' is signed") as caught:
+        await world.manager(service).call("vat", GET)
+
+    assert [] == world.vendor.requests
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "h1dden" not in "".join(shown.format())
+
+
+@in_both_colours
 async def test_given_credentials_come_before_the_providers(world: World) -> None:
     """Credentials of the service's own are never exchanged for others."""
     provider = Provider(world)
@@ -185,6 +263,16 @@ async def test_request_transforms_run_in_order(world: World) -> None:
     await world.manager(service).call("vat", GET)
 
     assert "abc" == world.vendor.requests[0].header("x-order")
+
+
+@in_both_colours
+async def test_a_transform_says_where_a_request_goes(world: World) -> None:
+    """The URL is that of the transformed request."""
+    service = vat(request_transforms=lambda request: request.evolve(path="/v2" + request.path))
+
+    await world.manager(service).call("vat", GET)
+
+    assert ["https://vat.example/v1/v2/rates"] == [sent.url for sent in world.vendor.requests]
 
 
 @in_both_colours
@@ -239,19 +327,20 @@ async def test_a_disguised_awaitable_is_refused(world: World) -> None:
             await manager.call("vat", GET)
 
 
-def _forget(_: object) -> None:
-    """Forgets to return."""
+def _count(_: object) -> int:
+    """Return what goes nowhere."""
+    return 7
 
 
 @pytest.mark.parametrize("kind", ["request_transforms", "response_transforms"])
 @in_both_colours
 async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None:
-    """A transform that returns nothing is named, with where it is configured."""
+    """A transform that returns something else is named, with where it is configured."""
     what = kind.partition("_")[0]
     with pytest.raises(ConfigurationError) as caught:
-        await world.manager(vat(**{kind: _forget})).call("vat", GET)
+        await world.manager(vat(**{kind: _count})).call("vat", GET)
 
-    assert f"_forget returned a NoneType, not a {what}." == caught.value.message
+    assert f"_count returned a int, not a {what}." == caught.value.message
     assert (kind, f"Return the {what} that goes on.") == (caught.value.path, caught.value.remedy)
 
 
@@ -334,12 +423,15 @@ async def test_the_body_comes_before_the_status(world: World) -> None:
 @in_both_colours
 async def test_a_classifier_returns_our_errors(world: World) -> None:
     """A classifier that returns something else is named."""
-    service = vat(classify=lambda *_: True)
 
-    with pytest.raises(ConfigurationError, match="returned a bool") as caught:
-        await world.manager(service).call("vat", GET)
+    def agree(*_: object) -> Any:
+        return True
+
+    with pytest.raises(ConfigurationError, match="agree returned a bool") as caught:
+        await world.manager(vat(classify=agree)).call("vat", GET)
 
     assert "classify" == caught.value.path
+    assert "Return one of mooring's errors" in caught.value.remedy
 
 
 @in_both_colours
@@ -435,7 +527,24 @@ async def test_a_provider_that_errs_is_made_ours(world: World, given: object) ->
         await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
 
     assert "hunter2" not in repr(caught.value)
+    assert "must" in caught.value.remedy
     assert [] == world.vendor.requests
+
+
+@in_both_colours
+async def test_what_never_left_may_be_tried_again(world: World) -> None:
+    """A write that found no credential has done nothing, so doing it later repeats nothing."""
+    provider = Provider(world)
+    provider.given = CredentialNotFound("the vault is sealed.", retryable=True)
+    service = vat(needs_credentials=True, retry=RetryPolicy(2, 1))
+    manager = world.manager(service, credentials=world.of_colour(provider))
+
+    async def unseal() -> None:
+        provider.given = None
+
+    world.sleeper.meanwhile.append(unseal)
+
+    assert 200 == (await manager.call("vat", Request.post("/orders", json=1))).status
 
 
 # --- renewing a credential ---
@@ -448,7 +557,7 @@ async def test_a_refused_credential_is_renewed_once(world: World) -> None:
     world.vendor.answers(401)
     manager = world.watched(vat(needs_credentials=True), credentials=world.of_colour(provider))
 
-    assert 200 == (await manager.call("vat", GET)).status
+    assert 200 == (await manager.call("vat", GET, tenant="acme")).status
 
     assert ["token-0"] == provider.refreshed
     assert ["Bearer token-0", "Bearer token-1"] == [
@@ -508,16 +617,18 @@ async def test_many_callers_renew_once(world: World) -> None:
 
     world.vendor.otherwise = by_token
     manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
-    gate = world.gate()
-    world.vendor.answers(gate.answering(401), gate.answering(401))
+    gates = [world.gate(), world.gate()]
+    world.vendor.answers(*(gate.answering(401) for gate in gates))
 
     async def call() -> int:
         response: Response = await manager.call("vat", GET)
         return response.status
 
     waiting = [world.start(call) for _ in range(2)]
-    await gate.reached()
-    gate.open()
+    for gate in gates:
+        await gate.reached()
+    for gate in gates:
+        gate.open()
     answers = [await one.result() for one in waiting] + await world.together(*[call] * 8)
 
     assert [200] * 10 == answers
@@ -553,20 +664,66 @@ async def test_a_slow_renewal_ends_with_the_deadline(world: World) -> None:
     assert 1 == len(world.vendor.requests)
 
 
+@pytest.mark.parametrize("timeout", [0.5, 10])
+@pytest.mark.parametrize("before", [[], [503]])
 @in_both_colours
-async def test_waiting_for_a_renewal_ends_with_the_deadline(world: World) -> None:
-    """Who waits while another caller renews waits no longer than its deadline."""
+async def test_waiting_for_a_renewal_ends_with_the_deadline(
+    world: World, before: list[int], timeout: float
+) -> None:
+    """Who waits while another caller renews waits no longer than its deadline.
+
+    What was refused has done nothing, but an attempt before it may have.
+    """
     provider = Provider(world)
+    world.vendor.answers(*before)
     world.vendor.otherwise = 401
-    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
+    manager = world.manager(service, credentials=world.of_colour(provider))
     key = manager.manager._flows.plans.find("vat", None, None).refresh_key
     await world.locks.acquire(key, object(), places=1, queue=0, timeout=0)
     world.impatient = True
 
-    with pytest.raises(DeadlineExceeded):
-        await manager.call("vat", GET, timeout=10)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await manager.call("vat", GET, timeout=timeout)
 
-    assert (10, []) == (world.clock.now, provider.refreshed)
+    assert (timeout, []) == (world.clock.now, provider.refreshed)
+    assert bool(before) == caught.value.may_have_been_processed
+
+
+@in_both_colours
+async def test_what_is_awaited_has_what_is_left(world: World) -> None:
+    """Transforms and providers are bounded by what is left of the call's deadline."""
+    bounds: list[float] = []
+
+    async def within(pending: Any, seconds: float) -> Any:
+        bounds.append(seconds)
+        return await pending
+
+    def dawdle(message: Any) -> Any:
+        world.clock.advance(4)
+        return message
+
+    service = vat(request_transforms=[dawdle, lambda request: request])
+    core = attrs.evolve(world.manager().manager._flows.core, within=within)
+
+    await Calling(core, [service]).call("vat", GET, timeout=10)
+
+    assert [6.0, 6.0] == bounds
+
+
+@in_both_colours
+async def test_nothing_is_sent_when_the_time_is_over(world: World) -> None:
+    """Where a transform took all the time there was, nothing is sent."""
+
+    def dawdle(request: Request) -> Request:
+        world.clock.advance(30)
+        return request
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        await world.manager(vat(request_transforms=dawdle)).call("vat", GET)
+
+    assert not caught.value.may_have_been_processed
+    assert [] == world.vendor.requests
 
 
 def once() -> Iterator[bytes]:
@@ -594,6 +751,8 @@ async def test_a_missing_base_url_is_told(world: World) -> None:
         await world.manager(Service("vat")).call("vat", GET)
 
     assert ("base_url", "vat") == (caught.value.path, caught.value.service)
+    assert "'vat' has no base_url" in caught.value.message
+    assert "Give the service a base_url" in caught.value.remedy
 
 
 @in_both_colours
@@ -605,6 +764,18 @@ async def test_another_origin_is_refused(world: World) -> None:
         await manager.call("vat", Request.get("https://evil.example/rates"))
 
     assert [] == world.vendor.requests
+
+
+@in_both_colours
+async def test_another_origin_takes_no_turn(world: World) -> None:
+    """A request that cannot be sent is refused before it takes from a limit."""
+    manager = world.manager(vat(limits=RateLimitConfig(1)))
+
+    with pytest.raises(InvalidData, match="origin"):
+        await manager.call("vat", Request.get("https://evil.example/rates"))
+    await manager.call("vat", GET)
+
+    assert [] == world.sleeper.slept
 
 
 @in_both_colours

@@ -15,11 +15,18 @@ from mooring import (
     CredentialRefreshFailed,
     StorageUnavailable,
 )
-from mooring.services.foreign import http_broke, no_credentials, not_refreshed, store_broke
+from mooring.services.foreign import (
+    cache_broke,
+    http_broke,
+    no_credentials,
+    not_refreshed,
+    store_broke,
+)
 
 KINDS: list[tuple[Any, type[ConnectorError], str]] = [
     (http_broke, ConnectionFailed, "HTTP client"),
     (store_broke, StorageUnavailable, "store"),
+    (cache_broke, StorageUnavailable, "cache"),
     (no_credentials, CredentialNotFound, "credential provider"),
     (not_refreshed, CredentialRefreshFailed, "credential provider"),
 ]

@@ -67,6 +67,16 @@ async def test_the_first_good_answer_wins(world: World) -> None:
 
 
 @in_both_colours
+async def test_those_who_race_share_the_deadline(world: World) -> None:
+    """An extra has what is left of the call's time, and no more."""
+    world.vendor.answers(503)
+
+    await world.manager(vat()).call("vat", GET, timeout=2)
+
+    assert [2.0, 2.0] == [sent.timeouts.total for sent in world.vendor.requests]
+
+
+@in_both_colours
 async def test_a_quick_answer_is_not_hedged(world: World) -> None:
     """Where the first answer is there in time nothing else is sent."""
     await world.manager(vat()).call("vat", GET)
@@ -112,11 +122,12 @@ async def test_the_first_error_is_the_calls(world: World) -> None:
     assert caught.value.retry_at is not None
 
 
+@pytest.mark.parametrize("rate", [1, 1_000_000])
 @in_both_colours
-async def test_extras_are_admitted(world: World) -> None:
+async def test_extras_are_admitted(world: World, rate: int) -> None:
     """An extra takes from the limits like any attempt, and never waits for its turn."""
     world.vendor.answers(503)
-    manager = world.manager(vat(limits=RateLimitConfig(1)))
+    manager = world.manager(vat(limits=RateLimitConfig(rate, burst=1)))
 
     with pytest.raises(VendorFailed):
         await manager.call("vat", GET)
@@ -191,6 +202,34 @@ async def test_a_credential_is_renewed_once(world: World) -> None:
         await manager.call("vat", GET)
 
     assert 2 == len(refreshed)
+
+
+@in_both_colours
+async def test_a_renewed_credential_is_used(world: World) -> None:
+    """Where everybody who raced was refused, and one has renewed, the attempt is due again."""
+
+    class Provider:
+        def __init__(self) -> None:
+            self.token = "old"
+
+        async def get(self, *_: object) -> Credentials:
+            return Credentials.bearer(self.token)
+
+        async def refresh(self, *_: object) -> Credentials:
+            self.token = "new"
+            return await self.get()
+
+    async def by_token(sent: Any) -> int:
+        return 401 if sent.header("authorization") == "Bearer old" else 200
+
+    world.vendor.otherwise = by_token
+    service = vat(needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_colour(Provider()))
+
+    started, gate = await race(world, manager, first=401)
+    gate.open()
+
+    assert 200 == (await started.result()).status
 
 
 @pytest.mark.parametrize(

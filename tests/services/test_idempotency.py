@@ -1,12 +1,11 @@
 """One effect per key, through the whole pipeline."""
 
-# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+# ruff: noqa: ANN401 - values of any kind
 
 from __future__ import annotations
 
 import pickle
-import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,77 +14,30 @@ import pytest
 from mooring import (
     AttemptTimeout,
     AuthenticationFailed,
-    BulkheadConfig,
-    CircuitBreakerConfig,
     ConnectionFailed,
     ConnectorError,
+    DeadlineExceeded,
     IdempotencyConflict,
     IdempotencyInProgress,
     InvalidData,
-    InvalidRequest,
-    OutcomeUnknown,
     PaymentDeclined,
     RateLimitConfig,
     RateLimitExceeded,
     Request,
     Response,
-    RetryPolicy,
-    Service,
-    StorageUnavailable,
-    VendorFailed,
-    VendorRejected,
 )
-from mooring.domain.events import AnswerNotStored
-from mooring.domain.idempotency import Claim
-from mooring.services.attempts import attempt
-from mooring.services.call import Call
-from mooring.services.idempotency import Once, act_once
-from tests.support.colours import START, Face, Interruption, World, in_both_colours
+from tests.services.one_effect import (
+    LEASE,
+    OTHER,
+    POST,
+    bank,
+    charge,
+    over_one_store,
+)
+from tests.support.colours import START, World, in_both_colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-LEASE = 35.0
-"""The deadline of a call, and five seconds."""
-POST = Request.post("/charges", json={"amount": "9.99"})
-OTHER = Request.post("/charges", json={"amount": "99.90"})
-
-
-def bank(**options: object) -> Service:
-    """A vendor that knows no keys and is protected by nothing else."""
-    given = {"base_url": "https://bank.example", "circuit": None, "retry": None} | options
-    return Service("bank", **given)  # type: ignore[arg-type]  # as each test says
-
-
-def knowing(**options: object) -> Service:
-    """A vendor that knows keys."""
-    return bank(idempotency_header="Idempotency-Key", **options)
-
-
-async def charge(manager: Face, request: Request = POST, key: str = "k", **options: Any) -> Any:
-    """Charge once for the key."""
-    return await manager.call("bank", request, idempotency_key=key, **options)
-
-
-async def crash(world: World, manager: Face, *, sent: bool) -> None:
-    """Let a caller die before or after its request left, with no time to clean up."""
-    world.store.is_deaf = True
-    if sent:
-        world.vendor.answers(Interruption())
-        died: type[BaseException] = Interruption
-    else:
-        # The admission with the sent mark is the second trip.
-        world.store.fails_at[len(world.store.commands) + 2] = Interruption()
-        died = Interruption
-    with pytest.raises(died):
-        await charge(manager)
-    world.store.is_deaf = False
-
-
-def over_one_store(world: World, *services: Service, **ports: Any) -> Face:
-    """A manager over the store that counts its trips, in every colour."""
-    return world.watched(*services, state=world.of_colour(world.store), **ports)
-
 
 # --- replaying ---
 
@@ -342,7 +294,10 @@ async def test_a_repeat_waits_for_the_answer(world: World) -> None:
 
 @in_both_colours
 async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
-    """A repeat whose time is over is told until when the other caller may take."""
+    """A repeat whose time is over is told until when the other caller may take.
+
+    It does not wait where the next look would come when its time is over.
+    """
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(bank())
@@ -352,6 +307,9 @@ async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
 
     started = world.start(first)
     await gate.reached()
+    with pytest.raises(IdempotencyInProgress):
+        await charge(manager, timeout=0.00375)
+    assert [] == world.sleeper.slept
     with pytest.raises(IdempotencyInProgress) as caught:
         await charge(manager, timeout=2)
     gate.open()
@@ -361,6 +319,41 @@ async def test_a_repeat_waits_no_longer_than_its_deadline(world: World) -> None:
     assert world.clock.now <= 2
     assert START + timedelta(seconds=LEASE) == caught.value.retry_at
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("late, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
+@in_both_colours
+async def test_who_overslept_does_not_begin(world: World, late: float, calls: int) -> None:
+    """A repeat that gets the key when its own time is over does nothing, and leaves it free."""
+    gate = world.gate()
+    manager = over_one_store(world, bank())
+    acted: list[int] = []
+
+    async def fail() -> None:
+        await gate.stand()
+        raise ConnectionFailed("refused", may_have_been_processed=False)
+
+    async def first() -> None:
+        with pytest.raises(ConnectionFailed):
+            await manager.run("bank", fail, idempotency_key="k")
+
+    async def act() -> None:
+        acted.append(1)
+
+    async def oversleep() -> None:
+        gate.open()
+        await started.result()
+        world.clock.advance(2 + late - 0.00375)
+
+    started = world.start(first)
+    await gate.reached()
+    world.sleeper.meanwhile.append(oversleep)
+    with nullcontext() if calls else pytest.raises(DeadlineExceeded):
+        await manager.run("bank", act, idempotency_key="k", timeout=2)
+
+    assert calls == len(acted)
+    await manager.run("bank", act, idempotency_key="k")
+    assert 1 == len(acted)
 
 
 @in_both_colours
@@ -380,700 +373,3 @@ async def test_many_repeats_at_once_act_once(world: World) -> None:
 
     assert [7] * 16 == await world.together(*[call] * 16)
     assert 1 == len(calls)
-
-
-# --- crashes ---
-
-
-@in_both_colours
-async def test_a_crash_before_sending_frees_the_key_with_its_lease(world: World) -> None:
-    """A caller that died before anything left is followed by another after its lease."""
-    manager = over_one_store(world, bank())
-    await crash(world, manager, sent=False)
-
-    world.clock.advance(LEASE - 3)
-    with pytest.raises(IdempotencyInProgress):
-        await charge(manager, timeout=2)
-    world.clock.advance(2)
-
-    assert 200 == (await charge(manager)).status
-    assert 1 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_crash_after_sending_is_unknown(world: World) -> None:
-    """What died after it left is never sent again to a vendor that knows no keys."""
-    manager = over_one_store(world, bank())
-    await crash(world, manager, sent=True)
-    world.clock.advance(LEASE)
-
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-    with pytest.raises(OutcomeUnknown) as caught:
-        await charge(manager)
-
-    assert ("k", False) == (caught.value.idempotency_key, caught.value.retryable)
-    assert "'k' at bank" in (caught.value.lookup or "")
-    assert "then settle the key" in caught.value.remedy
-    assert 1 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_crash_is_repaired_by_a_vendor_that_knows_keys(world: World) -> None:
-    """What died after it left is asked again under the same key, with the same bytes."""
-    manager = over_one_store(world, knowing())
-    await crash(world, manager, sent=True)
-    world.clock.advance(LEASE)
-
-    assert 200 == (await charge(manager)).status
-    assert ["k", "k"] == [sent.header("idempotency-key") for sent in world.vendor.requests]
-    assert 1 == len({sent.request for sent in world.vendor.requests})
-    assert (await charge(manager)).replayed
-
-
-@in_both_colours
-async def test_the_vendors_memory_is_not_outstayed(world: World) -> None:
-    """A vendor that may have forgotten the key is not asked again."""
-    manager = over_one_store(world, knowing(idempotency_memory=100))
-    await crash(world, manager, sent=True)
-    world.clock.advance(100 - LEASE + 1)
-
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-
-    assert 1 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_late_holder_gets_the_stored_answer(world: World) -> None:
-    """Who took longer than its lease cannot overwrite the answer of who took over."""
-    gate = world.gate()
-    world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
-    manager = over_one_store(world, knowing())
-
-    async def late() -> Response:
-        response: Response = await charge(manager)
-        return response
-
-    started = world.start(late)
-    await gate.reached()
-    world.clock.advance(LEASE)
-    assert b"kept" == (await charge(manager)).body
-    gate.open()
-
-    response = await started.result()
-    assert (True, b"kept") == (response.replayed, response.body)
-
-
-@in_both_colours
-async def test_a_late_holder_makes_way_for_one_under_way(world: World) -> None:
-    """Who took longer than its lease, while another is acting, gives no answer of its own."""
-    gates = [world.gate(), world.gate()]
-    world.vendor.answers(*(gate.answering(200) for gate in gates))
-    manager = over_one_store(world, knowing())
-
-    async def call() -> Any:
-        return await charge(manager)
-
-    started = []
-    for gate in gates:
-        started.append(world.start(call))
-        await gate.reached()
-        world.clock.advance(LEASE)
-    gates[0].open()
-
-    with pytest.raises(IdempotencyInProgress, match="longer than its claim"):
-        await started[0].result()
-    gates[1].open()
-    assert 200 == (await started[1].result()).status
-
-
-@in_both_colours
-async def test_a_late_refusal_gives_way_to_the_stored_answer(world: World) -> None:
-    """A refusal that comes after another holder's answer is not the key's answer."""
-    gate = world.gate()
-    world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
-    manager = over_one_store(world, knowing())
-
-    async def late() -> Any:
-        return await charge(manager)
-
-    started = world.start(late)
-    await gate.reached()
-    world.clock.advance(LEASE)
-    await charge(manager)
-    gate.open()
-
-    assert b"kept" == (await started.result()).body
-
-
-@in_both_colours
-async def test_a_holder_that_nobody_replaced_completes(world: World) -> None:
-    """Who took longer than its lease, and was asked after in vain, still leaves its answer."""
-    gate = world.gate()
-    world.vendor.answers(gate.answering(Response(200, body=b"late")))
-    manager = over_one_store(world, bank())
-
-    async def late() -> Any:
-        return await charge(manager)
-
-    started = world.start(late)
-    await gate.reached()
-    world.clock.advance(LEASE)
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-    gate.open()
-
-    assert b"late" == (await started.result()).body
-    assert b"late" == (await charge(manager)).body
-
-
-@in_both_colours
-async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
-    """Who finds its claim lapsed before it sends leaves the key to others."""
-    gate = world.gate()
-    world.vendor.answers(gate.answering(200))
-    manager = over_one_store(world, bank(bulkhead=BulkheadConfig(1, max_waiting=1)))
-
-    async def first() -> None:
-        await charge(manager, key="first")
-
-    async def late() -> None:
-        with pytest.raises(IdempotencyInProgress, match="claim ended"):
-            await charge(manager)
-
-    started = [world.start(first)]
-    await gate.reached()
-    started.append(world.start(late))
-    await world.wait(world.locks.arrived)
-    world.clock.advance(LEASE)
-    gate.open()
-    for one in started:
-        await one.result()
-
-    assert 1 == len(world.vendor.requests)
-    assert not (await charge(manager)).replayed
-
-
-# --- unknown ---
-
-
-@pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
-@in_both_colours
-async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
-    """What was sent, and whose answer was lost, is neither done nor free."""
-    world.vendor.answers(answer)
-    manager = world.manager(bank())
-
-    with pytest.raises(OutcomeUnknown) as caught:
-        await charge(manager)
-    assert type(caught.value.__cause__) in {VendorFailed, AttemptTimeout, ConnectionFailed}
-    assert 1 == caught.value.attempts
-
-    with pytest.raises(OutcomeUnknown) as caught:
-        await charge(manager)
-    assert 1 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_vendor_that_knows_keys_is_asked_again(world: World) -> None:
-    """Where the vendor knows keys the error is the vendor's, and a repeat asks again."""
-    world.vendor.answers(503)
-    manager = world.manager(knowing())
-
-    with pytest.raises(VendorFailed):
-        await charge(manager)
-
-    assert not (await charge(manager)).replayed
-    assert 2 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_functions_error_leaves_the_key_unknown(world: World) -> None:
-    """An error that is not ours is raised as it is, and proves nothing about the effect."""
-    manager = world.manager(bank())
-    calls: list[int] = []
-
-    async def act() -> None:
-        calls.append(1)
-        raise OSError("cut off")
-
-    with pytest.raises(OSError, match="cut off"):
-        await manager.run("bank", act, idempotency_key="k")
-    with pytest.raises(OutcomeUnknown):
-        await manager.run("bank", act, idempotency_key="k")
-
-    assert 1 == len(calls)
-
-
-@in_both_colours
-async def test_an_error_after_the_answer_frees_nothing(world: World) -> None:
-    """A transform that fails on the vendor's yes has not undone what the vendor did."""
-    broken = [InvalidData("no JSON", field="body")]
-
-    def parse(response: Response) -> Response:
-        for error in broken:
-            raise error
-        return response
-
-    manager = world.manager(bank(response_transforms=parse))
-
-    with pytest.raises(OutcomeUnknown) as caught:
-        await charge(manager)
-    assert InvalidData is type(caught.value.__cause__)
-    broken.clear()
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-
-    assert 1 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_strangers_error_after_the_answer_frees_nothing(world: World) -> None:
-    """The same holds for whatever else a transform may raise."""
-
-    def parse(_: Response) -> Response:
-        raise KeyError("id")
-
-    manager = world.manager(bank(response_transforms=parse))
-
-    with pytest.raises(KeyError):
-        await charge(manager)
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-
-
-@in_both_colours
-async def test_a_conflict_after_a_lost_answer_is_not_the_answer(world: World) -> None:
-    """A 409 to a repeat may mean that the vendor is still at work on the first attempt."""
-    world.vendor.answers(AttemptTimeout("late"), 409)
-    manager = world.manager(knowing(retry=RetryPolicy(2, 0)))
-
-    with pytest.raises(VendorRejected):
-        await charge(manager)
-
-    assert 200 == (await charge(manager)).status
-
-
-@in_both_colours
-async def test_a_refusal_of_a_repeat_is_final_where_keys_are_known(world: World) -> None:
-    """A vendor that knows keys gives a repeat the answer of the first attempt."""
-    world.vendor.answers(AttemptTimeout("late"), 422)
-    manager = world.manager(knowing(retry=RetryPolicy(2, 0)))
-
-    for _ in range(2):
-        with pytest.raises(InvalidRequest):
-            await charge(manager)
-
-    assert 2 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_refusal_of_a_repeat_is_not_final_elsewhere(world: World) -> None:
-    """A PUT that is refused after its first attempt was lost may have happened all the same."""
-    world.vendor.answers(AttemptTimeout("late"), 412)
-    manager = world.manager(bank(retry=RetryPolicy(2, 0)))
-    put = Request.put("/orders/7", json={"n": 1})
-
-    with pytest.raises(VendorRejected):
-        await charge(manager, put)
-
-    assert 200 == (await charge(manager, put)).status
-    assert 3 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_first_attempts_refusal_is_final(world: World) -> None:
-    """A conflict in answer to the only attempt is the vendor's answer."""
-    world.vendor.answers(409)
-    manager = world.manager(bank())
-
-    for _ in range(2):
-        with pytest.raises(VendorRejected):
-            await charge(manager)
-
-    assert 1 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_asking_again_keeps_what_may_have_happened(world: World) -> None:
-    """Who asks again and provably reaches nobody leaves the key unknown, not free."""
-    manager = over_one_store(world, knowing())
-    await crash(world, manager, sent=True)
-    world.clock.advance(LEASE)
-    world.vendor.answers(ConnectionFailed("refused", may_have_been_processed=False))
-
-    with pytest.raises(ConnectionFailed):
-        await charge(manager)
-    with pytest.raises(IdempotencyConflict):
-        await charge(manager, OTHER)
-    forgetful = over_one_store(world, bank())
-    with pytest.raises(OutcomeUnknown):
-        await charge(forgetful)
-
-
-# --- settling by hand ---
-
-
-@in_both_colours
-async def test_a_key_is_settled_with_an_answer(world: World) -> None:
-    """What was found at the vendor is what repeats get."""
-    world.vendor.answers(AttemptTimeout("late"))
-    manager = world.manager(bank())
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-
-    found = Response(201, body=b"found")
-    assert await manager.resolve_key("bank", "k", done=True, answer=found)
-    assert not await manager.resolve_key("bank", "k", done=True, answer=found)
-
-    assert found.evolve(replayed=True) == await charge(manager)
-
-
-@in_both_colours
-async def test_a_key_is_settled_as_never_done(world: World) -> None:
-    """What was not found at the vendor may be done under the same key."""
-    world.vendor.answers(AttemptTimeout("late"))
-    manager = world.manager(bank())
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-
-    assert await manager.resolve_key("bank", "k", done=False)
-
-    assert not (await charge(manager)).replayed
-    assert 2 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_a_functions_key_is_settled_with_any_answer(world: World) -> None:
-    """The answer of a function may be anything, nothing included."""
-    manager = world.manager(bank())
-
-    async def act() -> None:
-        raise OSError
-
-    for number, answer in enumerate((None, {"id": 7})):
-        key = f"k{number}"
-        with pytest.raises(OSError):  # noqa: PT011 - the very one
-            await manager.run("bank", act, idempotency_key=key)
-        assert await manager.resolve_key("bank", key, done=True, answer=answer)
-        assert answer == await manager.run("bank", act, idempotency_key=key)
-
-
-@in_both_colours
-async def test_one_tenants_key_is_settled(world: World) -> None:
-    """A key is settled for the tenant that is named, and for no other."""
-    world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
-    manager = world.manager(bank())
-    for tenant in (None, "acme"):
-        with pytest.raises(OutcomeUnknown):
-            await charge(manager, tenant=tenant)
-
-    assert await manager.resolve_key("bank", "k", done=False, tenant="acme")
-
-    assert 200 == (await charge(manager, tenant="acme")).status
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-
-
-@in_both_colours
-async def test_a_key_that_is_freed_keeps_no_answer(world: World) -> None:
-    """An answer that is given for what was never done is not even copied."""
-    world.vendor.answers(AttemptTimeout("late"))
-    manager = world.manager(bank())
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-
-    assert await manager.resolve_key("bank", "k", done=False, answer=threading.Lock())
-
-
-@in_both_colours
-async def test_a_requests_key_wants_a_response(world: World) -> None:
-    """A key that was settled with something else says so instead of giving it."""
-    world.vendor.answers(AttemptTimeout("late"))
-    manager = world.manager(bank())
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-    await manager.resolve_key("bank", "k", done=True, answer={"id": 7})
-
-    with pytest.raises(InvalidData, match="dict"):
-        await charge(manager)
-
-
-@in_both_colours
-async def test_only_an_unknown_key_is_settled(world: World) -> None:
-    """A key that is new or has its answer is left as it is; an unknown service is named."""
-    manager = world.manager(bank())
-    assert not await manager.resolve_key("bank", "k", done=False)
-    await charge(manager)
-    assert not await manager.resolve_key("bank", "k", done=False)
-    assert (await charge(manager)).replayed
-
-    with pytest.raises(Exception, match="No service") as caught:
-        await manager.resolve_key("banc", "k", done=False)
-    assert "banc" == caught.value.service  # type: ignore[attr-defined]
-
-
-# --- answers that cannot be kept ---
-
-
-@in_both_colours
-async def test_an_answer_that_cannot_be_copied_is_given_once(world: World) -> None:
-    """The first caller gets it; a repeat is told that the effect happened."""
-    manager = world.watched(bank())
-    lock = threading.Lock()
-
-    async def act() -> object:
-        return lock
-
-    assert lock is await manager.run("bank", act, idempotency_key="k")
-    with pytest.raises(InvalidData, match="could not be stored") as caught:
-        await manager.run("bank", act, idempotency_key="k")
-
-    assert "do not repeat" in caught.value.remedy
-    assert ("k", "TypeError") == next(
-        (event.idempotency_key, event.error)  # type: ignore[attr-defined]
-        for event in world.events
-        if type(event).__name__ == "AnswerNotStored"
-    )
-
-
-class Fickle:
-    """Can be copied once."""
-
-    def __init__(self, *copies: Exception | None) -> None:
-        self._copies = list(copies)
-
-    def __deepcopy__(self, _: object) -> Fickle:
-        error = self._copies.pop(0)
-        if error is not None:
-            raise error
-        return self
-
-
-@pytest.mark.parametrize("error", [KeyError("hunter2"), InvalidData("unreadable")])
-@in_both_colours
-async def test_an_answer_that_cannot_be_given_back_is_told_of(
-    world: World, error: Exception
-) -> None:
-    """A stored answer that cannot be read is a typed error, which does not quote it."""
-    answer = Fickle(None, error)
-    manager = world.manager(bank())
-
-    async def act() -> object:
-        return answer
-
-    await manager.run("bank", act, idempotency_key="k")
-    with pytest.raises(InvalidData) as caught:
-        await manager.run("bank", act, idempotency_key="k")
-
-    assert "hunter2" not in repr(caught.value)
-    assert ("KeyError" if isinstance(error, KeyError) else "unreadable") in caught.value.message
-
-
-# --- a store that fails ---
-
-
-@in_both_colours
-async def test_no_claim_means_no_call(world: World) -> None:
-    """Where the key cannot be claimed nothing is sent, and the claim is withdrawn."""
-    manager = over_one_store(world, bank())
-    world.store.fails_at[1] = StorageUnavailable("away")
-
-    with pytest.raises(StorageUnavailable) as caught:
-        await charge(manager)
-
-    assert ("bank", []) == (caught.value.service, world.vendor.requests)
-    assert not (await charge(manager)).replayed
-
-
-@in_both_colours
-async def test_no_mark_means_no_call(world: World) -> None:
-    """Where the sent mark cannot be written nothing is sent, and the key is free."""
-    manager = over_one_store(world, bank())
-    world.store.fails_at[2] = StorageUnavailable("away")
-
-    with pytest.raises(StorageUnavailable):
-        await charge(manager)
-
-    assert [] == world.vendor.requests
-    assert not (await charge(manager)).replayed
-
-
-@in_both_colours
-async def test_an_answer_outlives_its_store(world: World) -> None:
-    """Where the answer cannot be stored the caller gets it all the same, and it is told of."""
-    manager = over_one_store(world, bank())
-    world.store.is_deaf = True
-    world.store.fails_at[3] = StorageUnavailable("away")
-
-    assert 200 == (await charge(manager)).status
-
-    assert ["StorageUnavailable"] == [
-        event.error for event in world.events if isinstance(event, AnswerNotStored)
-    ]
-    world.clock.advance(LEASE)
-    with pytest.raises(OutcomeUnknown):
-        await charge(manager)
-    assert 1 == len(world.vendor.requests)
-
-
-@in_both_colours
-async def test_an_answer_is_sent_after(world: World) -> None:
-    """An answer whose storing failed on the way is handed over once more."""
-    manager = over_one_store(world, bank())
-    world.store.fails_at[3] = StorageUnavailable("away")
-
-    await charge(manager)
-
-    assert (await charge(manager)).replayed
-
-
-@in_both_colours
-async def test_a_refusal_outlives_its_store(world: World) -> None:
-    """Where a refusal cannot be stored it is raised all the same."""
-    world.vendor.otherwise = 422
-    manager = over_one_store(world, bank())
-    world.store.fails_at[3] = StorageUnavailable("away")
-
-    with pytest.raises(InvalidRequest):
-        await charge(manager)
-
-
-@in_both_colours
-async def test_an_error_outlives_its_store(world: World) -> None:
-    """Where a key cannot be freed the error is still the call's own."""
-    world.vendor.otherwise = 401
-    manager = over_one_store(world, bank())
-    world.store.fails_at[3] = StorageUnavailable("away")
-
-    with pytest.raises(AuthenticationFailed):
-        await charge(manager)
-
-
-@in_both_colours
-async def test_a_strangers_error_of_a_store_is_made_ours(world: World) -> None:
-    """What a store should not raise becomes StorageUnavailable, and is not quoted."""
-    manager = over_one_store(world, bank())
-    world.store.fails_at[1] = ValueError("redis://:hunter2@host")
-
-    with pytest.raises(StorageUnavailable, match="ValueError") as caught:
-        await charge(manager)
-
-    assert "hunter2" not in repr(caught.value)
-    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
-
-
-@in_both_colours
-async def test_a_store_that_cannot_clean_up_breaks_nothing(world: World) -> None:
-    """A `post` that raises, which it must not, hides no error of the call."""
-    manager = over_one_store(world, bank())
-    world.store.post_fails = ValueError("closed")
-    world.store.fails_at[1] = StorageUnavailable("away")
-
-    with pytest.raises(StorageUnavailable, match="away"):
-        await charge(manager)
-
-
-# --- marks ---
-
-
-@pytest.mark.parametrize("circuit", [None, CircuitBreakerConfig()])
-@in_both_colours
-async def test_the_mark_needs_no_other_protection(
-    world: World, circuit: CircuitBreakerConfig | None
-) -> None:
-    """A claim is marked as sent before the request leaves, also where nothing else is asked."""
-    manager = over_one_store(world, bank(circuit=circuit))
-    stages: list[int] = []
-
-    async def look(_: object) -> int:
-        (state,) = [state for key, state in world.store.memory._cells.items() if ":key:" in key]
-        stages.append(state[2])
-        return 200
-
-    world.vendor.answers(look)
-    await charge(manager)
-
-    assert [1] == stages
-    assert 3 == len(world.store.commands)
-
-
-@in_both_colours
-async def test_a_key_is_claimed_for_the_calls_deadline(world: World) -> None:
-    """The lease is what is left of the call's deadline, and five seconds."""
-    manager = over_one_store(world, bank())
-
-    await charge(manager, timeout=12)
-
-    claims = [command for command in world.store.commands if isinstance(command, Claim)]
-    assert [17_000_000] == [claim.lease for claim in claims]
-
-
-# --- what proves that nothing was done ---
-
-
-async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None:
-    """Fail under a key of which a KeyError proves that nothing was done."""
-    core, plans = manager.manager._flows.core, manager.manager._flows.plans
-    plan = plans.find("bank", None, None)
-    call = Call(plan, core.nanoseconds(), plan.span)
-    left = list(errors)
-    given: dict[str, Any] = {"remembered": 0.0} | options
-    single = Once(
-        key="k",
-        at=plan.claim_key("k"),
-        fingerprint=b"p",
-        target="bank",
-        ttl=60.0,
-        encode=str,
-        decode=str,
-        lookup="it",
-        nothing_done=(KeyError,),
-        **given,
-    )
-
-    async def step(call: Call) -> tuple[None, Exception]:
-        call.leave()
-        return None, left.pop(0)
-
-    _, failed = await act_once(core, call, single, lambda: attempt(core, call, step))
-    raise failed or AssertionError
-
-
-@in_both_colours
-async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
-    """An error that is known to prove it frees the key; any other leaves it unknown."""
-    manager = over_one_store(world, bank())
-
-    for _ in range(2):
-        with pytest.raises(KeyError):
-            await under_a_key(manager, KeyError())
-    with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await under_a_key(manager, OSError())
-    with pytest.raises(OutcomeUnknown):
-        await under_a_key(manager, KeyError())
-
-
-@in_both_colours
-async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
-    """An error of a repeat proves nothing of the attempt before it."""
-    manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
-
-    with pytest.raises(KeyError):
-        await under_a_key(manager, OSError(), KeyError())
-    with pytest.raises(OutcomeUnknown):
-        await under_a_key(manager, KeyError())
-
-
-@in_both_colours
-async def test_nothing_proves_what_an_earlier_holder_did(world: World) -> None:
-    """Nor does an error of who asks again prove anything of the holder before."""
-    manager = over_one_store(world, bank())
-
-    with pytest.raises(OSError):  # noqa: PT011 - the very one
-        await under_a_key(manager, OSError())
-    with pytest.raises(KeyError):
-        await under_a_key(manager, KeyError(), remembered=600.0)
-    with pytest.raises(OutcomeUnknown):
-        await under_a_key(manager, KeyError())

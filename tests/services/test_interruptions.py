@@ -17,11 +17,14 @@ from mooring import (
     BulkheadConfig,
     CircuitBreakerConfig,
     CircuitState,
+    ConnectionFailed,
+    ConnectorError,
     Credentials,
     IdempotencyConflict,
     Jitter,
     OutcomeUnknown,
     RateLimitConfig,
+    Region,
     Request,
     Response,
     RetryPolicy,
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 ERRORS = (Interruption, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 LEAVING = "before the request leaves"
 GET = Request.get("/rates")
+REGIONS = (Region("eu", "https://eu.example"), Region("us", "https://us.example", tier=2))
 POST = Request.post("/charges", json={"amount": "9.99"})
 
 
@@ -110,11 +114,12 @@ def nothing_held(world: World) -> bool:
 def paid(**options: Any) -> Service:
     """A service with every protection, whose circuit opens at the first failure."""
     given: dict[str, Any] = {
+        "base_url": "https://bank.example",
         "circuit": CircuitBreakerConfig(failures=1, open_for=10, consecutive_failures=None),
         "bulkhead": BulkheadConfig(1),
         "retry": RetryPolicy(2, 1.0, jitter=Jitter.NONE),
     }
-    return Service("bank", base_url="https://bank.example", **given | options)
+    return Service("bank", **given | options)
 
 
 @everywhere
@@ -196,6 +201,58 @@ def test_a_probes_place_is_free(colour: str, error: type[BaseException]) -> None
         assert nothing_held(world), place
         world.drive(manager.call("bank", GET))
         assert CircuitState.CLOSED is world.drive(manager.circuit_state("bank")).state
+
+
+@everywhere
+def test_a_probes_place_is_free_in_every_region(colour: str, error: type[BaseException]) -> None:
+    """A probe that goes on to another region frees its place here and there."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.manager(paid(base_url=None, regions=REGIONS))
+        world.vendor.answers(503, 503)
+        for _ in REGIONS:
+            with pytest.raises(ConnectorError):
+                world.drive(manager.call("bank", POST))
+        world.clock.advance(10)
+        world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
+        return manager, lambda: manager.call("bank", GET)
+
+    worlds = every_place(colour, error, scene)
+    assert 2 == [place for _, _, place in worlds].count(LEAVING)
+    for world, manager, place in worlds:
+        for name in ("eu", "us"):
+            state = world.drive(manager.circuit_state("bank", region=name))
+            assert 0 == state.probes_under_way, place
+        assert nothing_held(world), place
+
+
+@everywhere
+def test_a_key_is_asked_again_where_it_was_sent(colour: str, error: type[BaseException]) -> None:
+    """Whoever repeats a key after an interruption asks the region that may have heard of it."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
+        service = paid(
+            base_url=None,
+            regions=REGIONS,
+            circuit=CircuitBreakerConfig(),
+            idempotency_header="Idempotency-Key",
+        )
+        manager = world.manager(service)
+        return manager, lambda: manager.call("bank", POST, idempotency_key="k")
+
+    worlds = every_place(colour, error, scene)
+    assert 2 == [place for _, _, place in worlds].count(LEAVING)
+    for world, manager, place in worlds:
+        sending = place in {LEAVING, "before the answer arrives"}
+        reached = world.points.count(LEAVING)
+        world.vendor.forget()
+        del world.vendor.requests[:]
+        world.drive(manager.call("bank", POST, idempotency_key="k"))
+        urls = [sent.url for sent in world.vendor.requests]
+        if sending:
+            assert [f"{REGIONS[reached - 1].base_url}/charges"] == urls, place
+        assert len(urls) <= 1, place
 
 
 @everywhere

@@ -20,6 +20,7 @@ from mooring import (
     Endpoint,
     HedgeConfig,
     RateLimitConfig,
+    Redaction,
     Request,
     Response,
     RetryPolicy,
@@ -225,3 +226,25 @@ async def test_a_hook_is_not_quoted(world: World, kind: str) -> None:
         quiet(await world.manager(service).call("bank", REQUEST))
     except ConnectorError as error:
         quiet(error)
+
+
+@in_both_colours
+async def test_a_service_says_what_else_to_mask(world: World) -> None:
+    """What a service's own rules match is in no error, and in no event."""
+    world.vendor.answers(
+        Response(400, {}, b'{"code": "K-cnry-answer", "message": "customer K-cnry-answer"}')
+    )
+    service = Service(
+        "bank",
+        base_url="https://bank.example",
+        retry=None,
+        redaction=Redaction(patterns=r"\bK-[\w-]+"),
+    )
+    manager = world.watched(service)
+
+    with pytest.raises(ConnectorError) as caught:
+        await manager.call("bank", REQUEST)
+
+    assert "customer ***" in str(caught.value)
+    for value in (caught.value, *world.events):
+        quiet(value)

@@ -19,6 +19,7 @@ from mooring import (
     CircuitState,
     ConfigurationError,
     ConnectionFailed,
+    CredentialNotFound,
     Credentials,
     DeadlineExceeded,
     InvalidData,
@@ -28,6 +29,7 @@ from mooring import (
     Response,
     RetryPolicy,
     Service,
+    Timeouts,
     VendorFailed,
     VendorRejected,
 )
@@ -136,6 +138,18 @@ async def test_a_failures_body_is_read_in_part(world: World) -> None:
 
 
 @in_both_colours
+async def test_a_failures_body_is_read_as_far_as_it_goes(world: World) -> None:
+    """As long as a byte is missing of what is kept, the next piece is read."""
+    world.vendor.answers(Arriving(500, (), b"x" * 65_535, b"y", b"z"))
+
+    with pytest.raises(VendorFailed) as caught:
+        await world.manager(shop()).stream("shop", GET)
+
+    assert caught.value.response is not None
+    assert b"xy" == caught.value.response.body[-2:]
+
+
+@in_both_colours
 async def test_a_failures_last_piece_is_cut(world: World) -> None:
     """A piece that is longer than what is kept is cut."""
     world.vendor.answers(Arriving(500, (), b"ab", b"x" * 70_000))
@@ -160,12 +174,14 @@ async def test_not_modified_is_an_answer(world: World) -> None:
 @in_both_colours
 async def test_the_deadline_covers_the_body(world: World) -> None:
     """A body that is not read within the call's deadline is not read on."""
-    world.vendor.answers(Arriving(200, (), b"a", b"b"))
+    world.vendor.answers(Arriving(200, (), b"a", b"b", b"c"))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
     stream = await manager.stream("shop", GET, timeout=5)
     await stream.read()
-    world.clock.advance(5)
+    world.clock.advance(4.999999999)
+    assert b"b" == await stream.read()
+    world.clock.advance(0.000000001)
     with pytest.raises(DeadlineExceeded) as caught:
         await stream.read()
 
@@ -174,13 +190,14 @@ async def test_the_deadline_covers_the_body(world: World) -> None:
     assert (CircuitState.CLOSED, 0, 0) == await state(manager)
 
 
-@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("after", [3, 29.999999999, 30])
 @in_both_colours
-async def test_a_body_that_stalls_is_a_failure(world: World, late: bool) -> None:  # noqa: FBT001 - a case
+async def test_a_body_that_stalls_is_a_failure(world: World, after: float) -> None:
     """A piece that does not come in time counts against the vendor."""
+    late = after == 30
 
     async def stall() -> Exception:
-        world.clock.advance(30 if late else 3)
+        world.clock.advance(after)
         return AttemptTimeout("no piece came.")
 
     world.vendor.answers(Arriving(200, (), stall))
@@ -192,6 +209,32 @@ async def test_a_body_that_stalls_is_a_failure(world: World, late: bool) -> None
 
     assert late == isinstance(caught.value.__cause__, AttemptTimeout)
     assert CircuitState.OPEN is (await state(manager))[0]
+
+
+@in_both_colours
+async def test_a_stream_without_its_credentials_is_never_asked_for(world: World) -> None:
+    """What is wrong before anything leaves is the error, and the vendor hears nothing."""
+    manager = world.manager(shop(needs_credentials=True))
+
+    with pytest.raises(CredentialNotFound):
+        await manager.stream("shop", GET)
+
+    assert [] == world.vendor.requests
+
+
+@in_both_colours
+async def test_a_failure_whose_body_breaks_off_is_a_failure_of_the_connection(
+    world: World,
+) -> None:
+    """Nothing proves that what was answered with half an error was not done."""
+    cut_off = ConnectionFailed("cut off", may_have_been_processed=False)
+    world.vendor.answers(Arriving(500, (), b"{", cut_off))
+    manager = world.manager(shop(retry=RetryPolicy(3, 0)))
+
+    with pytest.raises(ConnectionFailed, match="cut off") as caught:
+        await manager.stream("shop", Request.post("/orders"))
+
+    assert 1 == caught.value.attempts == len(world.vendor.requests)
 
 
 @in_both_colours
@@ -224,6 +267,32 @@ async def test_a_body_that_breaks_off_is_a_failure(world: World, error: Exceptio
 
     assert "hunter2" not in repr(caught.value)
     assert CircuitState.OPEN is (await state(manager))[0]
+
+
+@in_both_colours
+async def test_a_stream_counts_for_its_manager(world: World) -> None:
+    """A stream and a call of one manager that both fail are one reporter, and no quorum."""
+    world.vendor.answers(503, Arriving(200, (), ConnectionFailed("cut off")))
+    manager = world.manager(shop(circuit=CircuitBreakerConfig(failures=2, quorum=2)))
+
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    stream = await manager.stream("shop", GET)
+    with pytest.raises(ConnectionFailed):
+        await stream.read()
+
+    assert (CircuitState.CLOSED, 2, 0) == await state(manager)
+
+
+@in_both_colours
+async def test_a_stream_that_never_left_is_asked_for_again(world: World) -> None:
+    """What certainly did not reach the vendor may be sent again, whatever it does."""
+    world.vendor.answers(ConnectionFailed("no route", may_have_been_processed=False))
+    manager = world.manager(shop(retry=RetryPolicy(2, 0)))
+
+    await manager.stream("shop", Request.post("/exports", json=1))
+
+    assert 2 == len(world.vendor.requests)
 
 
 @in_both_colours
@@ -335,7 +404,19 @@ async def test_an_attempts_bound_is_for_the_headers(world: World) -> None:
     assert (2, 2, 60) == (sent.timeouts.connect, sent.timeouts.read, sent.timeouts.total)
 
 
-@pytest.mark.parametrize("timeout", [None, 90])
+@in_both_colours
+async def test_a_steps_own_bound_is_for_a_stream_too(world: World) -> None:
+    """What a service says of a single step holds where that is less than an attempt's time."""
+    steps = Timeouts(connect=1, read=3, write=5)
+    manager = world.manager(shop(attempt_timeout=2, timeout=60, timeouts=steps))
+
+    await manager.stream("shop", GET)
+
+    (sent,) = world.vendor.requests
+    assert Timeouts(connect=1, read=2, write=5, pool=60, total=60) == sent.timeouts
+
+
+@pytest.mark.parametrize("timeout", [None, 90, 90.0000005])
 @in_both_colours
 async def test_a_probes_body_is_awaited(world: World, timeout: float | None) -> None:
     """While a probe's body may still come, however slowly, nobody else probes."""
@@ -422,6 +503,8 @@ async def test_what_cannot_be_sent_is_refused(world: World) -> None:
     with pytest.raises(InvalidData) as caught:
         await manager.stream("shop", Request.put("/files", body=iter([b""])))
     assert ("body", "shop") == (caught.value.field, caught.value.service)
+    assert "read only once" in caught.value.message
+    assert "opens the body anew" in caught.value.remedy
     assert ["CallStarted", "CallFinished"] == world.told()
     with pytest.raises(InvalidData) as caught:
         await manager.stream("shop", "/export")

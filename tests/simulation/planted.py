@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.domain import idempotency, retry
+from mooring.domain import idempotency, region, retry
 from mooring.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
 from mooring.domain.bucket import TokenBucket
 from mooring.domain.circuit import CircuitRule, Outcome
 from mooring.domain.idempotency import Claim, Claimed, Settle, Settled, Verdict
 from mooring.domain.plan import Plan
-from mooring.services import attempts
+from mooring.services import attempts, shelter
 from mooring.services import idempotency as flows
 from mooring.services.call import Call
 
@@ -128,8 +128,8 @@ def budget_per_process(put: Any) -> None:
     right = Plan.__init__
     numbers = iter(range(10**9))
 
-    def build(self: Plan, service: Any, tenant: Any, endpoint: Any) -> None:
-        right(self, service, tenant, endpoint)
+    def build(self: Plan, *of: Any) -> None:
+        right(self, *of)
         self.gates.budget_key += str(next(numbers))
         details = {name: getattr(self.question, name) for name in ("within", "lease", "costs")}
         self.question = Admission(self.gates, **details)
@@ -144,8 +144,8 @@ def limits_per_process(put: Any) -> None:
     right = Plan.__init__
     numbers = iter(range(10**9))
 
-    def build(self: Plan, service: Any, tenant: Any, endpoint: Any) -> None:
-        right(self, service, tenant, endpoint)
+    def build(self: Plan, *of: Any) -> None:
+        right(self, *of)
         if not self.gates.limits:
             return
         self.gates.limit_keys = tuple(f"{key}{next(numbers)}" for key in self.gates.limit_keys)
@@ -159,7 +159,7 @@ def limits_per_process(put: Any) -> None:
 @bug
 def sent_is_not_marked(put: Any) -> None:
     """Nothing says that a request has left, so a lapsed claim is taken again."""
-    put(attempts, "_asked", lambda core, call, *, retry: call.plan.admission)
+    put(attempts, "asked", lambda core, call, *, retry: call.plan.admission)
 
 
 @bug
@@ -217,6 +217,28 @@ def lost_answer_is_repeated(put: Any) -> None:
 
 
 @bug
+def processed_goes_elsewhere(put: Any) -> None:
+    """What one region may have processed is repeated in another."""
+    right = region.elsewhere
+
+    def elsewhere(*of: Any, **facts: Any) -> Any:
+        return right(*of, **(facts | {"movable": True}))
+
+    put(region, "elsewhere", elsewhere)
+
+
+@bug
+def sent_mark_forgets_where(put: Any) -> None:
+    """A key that was sent is taken to be where its claim was made for."""
+    right = idempotency.mark_sent
+
+    def mark_sent(entry: Any, fence: int, target: str) -> Any:
+        return right(entry, fence, entry[8] if entry else target)
+
+    put(idempotency, "mark_sent", mark_sent)
+
+
+@bug
 def sent_is_released(put: Any) -> None:
     """A caller that lost its answer frees the key."""
 
@@ -266,6 +288,12 @@ def cancellation_is_a_failure(put: Any) -> None:
         right(self, gates, permit, Outcome.FAILED if neutral else outcome, reporter)
 
     put(Report, "__init__", build)
+
+
+@bug
+def claims_go_on_without_their_store(put: Any) -> None:
+    """A key that the store does not hear of is claimed in the memory of each process."""
+    put(shelter, "goes_on", lambda _: True)
 
 
 @bug

@@ -12,6 +12,7 @@ from mooring.domain.budget import RetryBudget
 from mooring.domain.circuit import CircuitBreakerConfig, Outcome
 from mooring.domain.http import Request
 from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.region import Region
 from mooring.domain.retry import RetryPolicy
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
@@ -68,11 +69,12 @@ class Witness:
     calls: list[Called] = attrs.field(factory=list)
     grants: list[Grant] = attrs.field(factory=list)
     pauses: list[tuple[int, int]] = attrs.field(factory=list)
+    shifts: dict[str, list[tuple[int, int]]] = attrs.field(factory=dict)
     begun: list[int] = attrs.field(factory=list)
     retried: list[int] = attrs.field(factory=list)
     judged_after_cancel: list[str] = attrs.field(factory=list)
     most_leases: int = 0
-    inside: dict[int, int] = attrs.field(factory=dict)
+    inside: dict[int, tuple[str, int]] = attrs.field(factory=dict)
     most_inside: int = 0
     left_in_pause: list[str] = attrs.field(factory=list)
     last_word: BaseException | None = None
@@ -108,6 +110,9 @@ class Witness:
                     self._check_given_back(now, command)
             case Pause():
                 self.pauses.append((now, now + command.pause))
+                for key in command.keys:
+                    shift = self.world.store.states[key][6]
+                    self.shifts.setdefault(key, []).append((now, shift))
             case Report():
                 self._reported(who, command)
             case _:
@@ -118,8 +123,9 @@ class Witness:
         _, wait, permit, tickets = answer
         (self.retried if command.retry else self.begun).append(now)
         if permit is not None and permit[2]:
-            self.inside[permit[2]] = now + command.lease + wait
-            inside = sum(end > now for end in self.inside.values())
+            circuit = command.gates.circuit_key
+            self.inside[permit[2]] = circuit, now + command.lease + wait
+            inside = sum(of == circuit and end > now for of, end in self.inside.values())
             self.most_inside = max(self.most_inside, inside)
         if not wait:
             self._leave(now, who)
@@ -152,12 +158,16 @@ class Witness:
         Who is late for a grant when a pause begins leaves later still, at the end of the pause;
         its grant is where it was.
         """
-        states = [self.world.store.states[key] for key in command.gates.limit_keys]
-        moved: int = max(
-            ticket[1] + (state[6] - ticket[3]) * (ticket[0] > state[4])
-            for ticket, state in zip(command.tickets, states, strict=True)
-        )
-        return moved
+        return max(map(self._due, command.gates.limit_keys, command.tickets))
+
+    def _due(self, key: str, ticket: Any) -> int:
+        due: int = ticket[1]
+        shift: int = ticket[3]
+        for begin, after in self.shifts.get(key, ()):
+            if after > shift:
+                due += (after - shift) * (due > begin)
+                shift = after
+        return due
 
     def _leave(self, now: int, who: str) -> None:
         if any(begin <= now < end for begin, end in self.pauses):
@@ -274,6 +284,24 @@ def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
     return Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(chosen)})
 
 
+def draw_places(seed: int, vendor: Vendor) -> dict[str, Any]:
+    """One place or several, of which one may be in trouble for a while."""
+    dice = random.Random(seed * 104_729 + 28)
+    if dice.randrange(5) < 3:
+        return {"base_url": "https://shop.example"}
+    names = ("eu.example", "us.example", "ap.example")[: dice.choice((2, 2, 3))]
+    vendor.everywhere = not dice.randrange(4)
+    vendor.away = dice.choice((None, *names))
+    vendor.back_at = START + dice.choice((1, 5, 60)) * 1_000_000
+    regions = [
+        Region(
+            name, f"https://{name}", weight=dice.choice((1, 1, 5)), tier=dice.choice((1, 1, 1, 2))
+        )
+        for name in names
+    ]
+    return {"regions": regions}
+
+
 def play(seed: int, *, workers: int | None = None) -> Schedule:
     """Run the schedule of a seed."""
     dice = random.Random(seed * 7919 + 1)
@@ -281,14 +309,16 @@ def play(seed: int, *, workers: int | None = None) -> Schedule:
     profile = draw_profile(dice)
     faults = draw_faults(dice, profile.likely)
     world = World(seed, faults, vendor)
+    places = draw_places(seed, vendor)
     service = Service(
         "shop",
-        "https://shop.example",
         timeout=dice.choice((5.0, 30.0)),
         attempt_timeout=2.0,
         limits=profile.limits,
         idempotency_header="Idempotency-Key" if vendor.remembers else None,
         idempotency_memory=vendor.remembers or 1.0,
+        idempotency_across_regions=vendor.everywhere,
+        **places,
         **profile.service,
     )
     witness = Witness(world, service)
@@ -330,10 +360,11 @@ def _latecomer(witness: Witness, service: Service) -> Any:
         world.faults = Faults()
         world.vendor.down = False
         flows = Calling(core, [service])
-        for _ in range(8):
+        for number in range(8):
             await core.sleep(700)
+            order = {"key": None, "amount": 1, "call": f"latecomer's {number}"}
             try:
-                await flows.call("shop", Request.post("/orders", json={"key": None, "amount": 1}))
+                await flows.call("shop", Request.post("/orders", json=order))
             except ConnectorError as error:
                 witness.last_word = error
             else:
@@ -355,7 +386,10 @@ def _caller(
             await core.sleep(pause)
             called = Called(name, key, amount, world.now, service.timeout)
             witness.calls.append(called)
-            request = Request.post("/orders", json={"key": key, "amount": amount})
+            order: dict[str, Any] = {"key": key, "amount": amount}
+            if key is None:
+                order["call"] = f"{name}'s {len(witness.calls)}"
+            request = Request.post("/orders", json=order)
             try:
                 response = await flows.call("shop", request, idempotency_key=key)
                 called.answer = response.text
@@ -388,6 +422,17 @@ def one_effect_per_key(schedule: Schedule) -> str | None:
             counts[key] = counts.get(key, 0) + 1
     doubled = {key: count for key, count in counts.items() if count > 1}
     return f"effects {doubled}" if doubled else None
+
+
+def one_region_per_order(schedule: Schedule) -> str | None:
+    """What one region may have processed no other ever hears of, unless keys count everywhere."""
+    vendor = schedule.vendor
+    spread = {
+        name: sorted(regions)
+        for name, regions in vendor.heard.items()
+        if len(regions) > 1 and not (vendor.everywhere and vendor.remembers and "'" not in name)
+    }
+    return f"heard in several regions: {spread}" if spread else None
 
 
 def one_answer_per_key(schedule: Schedule) -> str | None:
@@ -518,6 +563,7 @@ def nobody_is_kept_out(schedule: Schedule) -> str | None:
 
 LAWS = (
     one_effect_per_key,
+    one_region_per_order,
     one_answer_per_key,
     one_payload_per_key,
     pauses_are_kept,

@@ -6,7 +6,8 @@ seed is the same run, to the letter. Time is virtual and moves only when the sch
 
 A crash drops a worker where it stands: nothing of it runs again, not even its `finally`. A
 cancellation is thrown in where it waits. A store may be away, lose its answer after it applied a
-command, or be asked the same thing twice; its clock may step. The vendor may be slow, process
+command, or be asked the same thing twice; its clock may step. In every other world workers go on
+without a store that is away, each in a memory of its own. The vendor may be slow, process
 without answering, answer without processing, and is the only witness of what really happened.
 """
 
@@ -17,9 +18,11 @@ import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import attrs
 
+from mooring.adapters.memory import MemoryStorage
 from mooring.domain.http import Request, Response, Timeouts
 from mooring.errors import (
     AttemptTimeout,
@@ -28,6 +31,7 @@ from mooring.errors import (
     StorageUnavailable,
 )
 from mooring.services.core import Core
+from mooring.services.shelter import Shelter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -134,6 +138,7 @@ class World:
         self.wall = 0
         self.struck: set[str] = set()
         self._tokens = 0
+        self.sheltered = bool(seed % 2)
 
     def tell(self, who: str, what: str) -> None:
         """Write a line of history."""
@@ -269,7 +274,7 @@ class World:
             await Turn(f"slept {seconds:.6f}", lambda: None)
 
         async def send(request: Request, url: str, timeouts: Timeouts) -> Response:
-            return await self.vendor.send(self, worker, request, timeouts)  # type: ignore[no-any-return]
+            return await self.vendor.send(self, worker, request, url, timeouts)  # type: ignore[no-any-return]
 
         def token() -> int:
             self._tokens += 1
@@ -284,7 +289,7 @@ class World:
         async def within(pending: Any, seconds: float) -> Any:
             return await pending
 
-        return Core(
+        core = Core(
             execute=execute,
             post=worker.outbox.append,
             send=send,
@@ -304,8 +309,14 @@ class World:
             new_id=lambda: "id",
             fraction=self.dice.random,
             token=token,
-            reporter=worker.name,
+            reporter=lambda: worker.name,
         )
+        return self._under_shelter(core) if self.sheltered else core
+
+    def _under_shelter(self, core: Core) -> Core:
+        memory = MemoryStorage(Ticking(self))
+        shelter = Shelter(core, "state", memory.execute)
+        return attrs.evolve(core, execute=shelter.execute, post=shelter.post)
 
     def _ask(self, worker: Worker, command: Command[Any]) -> Any:
         answer = self.store.apply(self.now, worker.name, command)
@@ -314,6 +325,21 @@ class World:
             self.tell(worker.name, f"{type(command).__name__} asked twice -> {again}")
             return again
         return answer
+
+
+@attrs.frozen
+class Ticking:
+    """The clock of a worker's own memory."""
+
+    world: World
+
+    def nanoseconds(self) -> int:
+        """The time of the world."""
+        return self.world.now * 1000
+
+    def utc(self) -> datetime:
+        """The same, as a date."""
+        return datetime.fromtimestamp(self.world.now / 1e6, UTC)
 
 
 def _away() -> None:
@@ -328,68 +354,93 @@ async def _never() -> None:
 class Vendor:
     """What is called, and the only witness of effects.
 
-    `remembers` is for how many seconds it honours keys; 0 if it knows none.
+    `remembers` is for how many seconds it honours keys; 0 if it knows none. Each of its regions
+    remembers for itself, unless keys count `everywhere`. The region that is `away` cannot be relied
+    upon until `back_at`.
     """
 
     remembers: float = 0.0
+    everywhere: bool = False
     effects: list[tuple[int, str | None, int]] = attrs.field(factory=list)
-    seen: dict[str, tuple[int, int]] = attrs.field(factory=dict)
+    seen: dict[tuple[str, str], tuple[int, int]] = attrs.field(factory=dict)
     arrivals: list[tuple[int, str]] = attrs.field(factory=list)
+    heard: dict[str, set[str]] = attrs.field(factory=dict)
+    away: str | None = None
+    back_at: int = 0
     down: bool = False
 
     async def send(
-        self, world: World, worker: Worker, request: Request, timeouts: Timeouts
+        self, world: World, worker: Worker, request: Request, url: str, timeouts: Timeouts
     ) -> Response:
         """One exchange, each part of it a step that others may come between."""
         limit = world.now + int((timeouts.total or 30.0) * 1e6)
-        if world.strikes("refuse"):
-            await Turn("vendor refuses the connection", _refused)
+        region = urlsplit(url).hostname or ""
+        trouble = 0
+        if region == self.away and world.now < self.back_at:
+            trouble = world.dice.randrange(4)
+        if trouble == 1 or world.strikes("refuse"):
+            await Turn(f"{region} refuses the connection", _refused)
         await Turn("request leaves", lambda: None)
         # An order names itself in its body: so effects can be told apart even where the vendor
         # knows no keys.
-        order = json.loads(request.body)["key"] if isinstance(request.body, bytes) else None
+        body = json.loads(request.body) if isinstance(request.body, bytes) else {}
         shown = request.headers.get("Idempotency-Key")
         took = world.dice.choice((1_000, 20_000, 200_000))
         if world.strikes("slow"):
             took = world.dice.choice((3_000_000, 40_000_000))
+        if trouble == 2:
+            took = 40_000_000
         arrives = min(limit, world.now + took // 2)
         worker.wakes = arrives
         await Turn("request travels", lambda: None)
         answer = await Turn(
-            f"vendor hears {order}", lambda: self._process(world, worker, order, shown)
+            f"{region} hears {_name(body)}",
+            lambda: self._process(world, worker, region, body, shown),
         )
         if world.now + took // 2 >= limit:
             worker.wakes = limit
             await Turn("times out", _timed_out)
         worker.wakes = world.now + took // 2
-        if world.strikes("break_off"):
+        if trouble == 3 or world.strikes("break_off"):
             await Turn("connection breaks off", _broken)
         return await Turn("answer arrives", lambda: answer)  # type: ignore[no-any-return]
 
     def _process(
-        self, world: World, worker: Worker, order: str | None, shown: str | None
+        self,
+        world: World,
+        worker: Worker,
+        region: str,
+        body: dict[str, Any],
+        shown: str | None,
     ) -> Response:
-        now = world.now
+        now, order = world.now, body["key"]
         self.arrivals.append((now, worker.name))
         if world.strikes("busy"):
             return Response(429, {"Retry-After": "2"})
+        self.heard.setdefault(_name(body), set()).add(region)
+        place = "" if self.everywhere else region
         if self.down or world.strikes("fail"):
             if world.dice.randrange(2):
-                self._act(now, order, shown)
+                self._act(now, place, order, shown)
             return Response(503)
-        number = self._act(now, order, shown)
+        number = self._act(now, place, order, shown)
         return Response(200, body=str(number).encode())
 
-    def _act(self, now: int, order: str | None, shown: str | None) -> int:
+    def _act(self, now: int, place: str, order: str | None, shown: str | None) -> int:
         if shown is not None and self.remembers:
-            known = self.seen.get(shown)
+            known = self.seen.get((place, shown))
             if known is not None and now < known[0] + int(self.remembers * 1e6):
                 return known[1]
         number = len(self.effects) + 1
         self.effects.append((now, order, number))
         if shown is not None:
-            self.seen[shown] = (now, number)
+            self.seen[place, shown] = (now, number)
         return number
+
+
+def _name(body: dict[str, Any]) -> str:
+    """What one effect is called: by its key, or else by its call."""
+    return str(body["key"] or body["call"])
 
 
 def _refused() -> None:

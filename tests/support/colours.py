@@ -241,7 +241,8 @@ class Arriving:
 class Store:
     """A store in memory that counts its trips, may be far away, and fails when it is told to.
 
-    A deaf store loses what is posted, as one does whose caller dies.
+    One that is away raises the same at every trip. At a trip in `lost_at` it acts, but instead of
+    its answer the error comes. A deaf store loses what is posted, as one does whose caller dies.
     """
 
     def __init__(self, world: World) -> None:
@@ -250,16 +251,27 @@ class Store:
         self.commands: list[Command[Any]] = []
         self.posted: list[Command[Any]] = []
         self.fails_at: dict[int, BaseException] = {}
+        self.lost_at: dict[int, BaseException] = {}
         self.post_fails: Exception | None = None
         self.is_deaf = False
+        self.is_away: Exception | None = None
+        self.meanwhile: Callable[[Command[Any]], Awaitable[None]] | None = None
 
     async def execute(self, command: Command[Any], /) -> Any:
         await self._world.reach("before the store acts")
         self.commands.append(command)
-        failure = self.fails_at.pop(len(self.commands), None)
+        trip = len(self.commands)
+        if self.meanwhile is not None:
+            await self.meanwhile(command)
+        if self.is_away is not None:
+            raise self.is_away
+        failure = self.fails_at.pop(trip, None)
         if failure is not None:
             raise failure
         answer = self.memory.execute(command)
+        failure = self.lost_at.pop(trip, None)
+        if failure is not None:
+            raise failure
         await self._world.reach("before the store's answer arrives")
         return answer
 
@@ -308,7 +320,7 @@ class Locks:
             await self._world.reach("before it is known that a place is taken")
             return True
         waiting = self.waiting.setdefault(name, deque())
-        if len(waiting) >= queue or timeout <= 0:
+        if timeout <= 0 or len(waiting) >= queue:
             return False
         event = self._world.event()
         waiting.append((id(holder), event))
@@ -523,7 +535,7 @@ class World:
         """A manager of this colour over this world, with other ports where they are given."""
         given: dict[str, Any] = {
             "http": self.of_colour(self.vendor),
-            "state": self._state(),
+            "state": self.state(),
             "clock": self.clock,
             "sleeper": self.of_colour(self.sleeper),
             "randomness": self.chance,
@@ -540,7 +552,8 @@ class World:
         """A manager whose events are kept in `events`."""
         return self.manager(*services, observers=[self.events.append], **ports)
 
-    def _state(self) -> Any:
+    def state(self) -> Any:
+        """This world's store, in its colour."""
         if self.colour == AWAITED:
             return AsyncMemoryStorage(self.store.memory)
         return self.of_colour(self.store)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mooring.domain.http import Request, Response, Timeouts
+from mooring.domain.oauth.dpop import ProofRefusal, nonce_of, refusal_of
 from mooring.domain.redaction import Redaction
 from mooring.domain.secret import Secret
 from mooring.errors import ConfigurationError, ConnectionFailed
@@ -668,3 +669,16 @@ def test_a_cassette_shows_nothing(recorder: Recorder) -> None:
         now(recorder.client(cassette).send(request, f"{HOST}/x?q=swordfish", TIMEOUTS))
 
     assert "swordfish" not in f"{info.value}{info.value!r}{cassette!r}"
+
+
+def test_a_proof_is_masked_and_its_refusal_is_replayed(recorder: Recorder) -> None:
+    """Nobody reads a proof from a tape, and whoever replays it is asked for a nonce as before."""
+    told = {"WWW-Authenticate": 'DPoP realm="r", error="use_dpop_nonce"', "DPoP-Nonce": "n-1"}
+    recorder.vendor.queue(Response(401, told))
+
+    written = recorder.record(_get(headers={"DPoP": "cafe.babe.f00d", "Authorization": "DPoP tok"}))
+    (replayed,) = recorder.replay(_get())
+
+    assert not [word for word in ("cafe", "babe", "f00d", "tok", "n-1") if word in written]
+    assert ProofRefusal.NONCE is refusal_of(replayed.headers)
+    assert nonce_of(replayed.headers) is not None

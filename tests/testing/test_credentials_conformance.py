@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters.memory_credentials import AsyncMemoryCredentialProvider, Kept
+from mooring.adapters.memory_credentials import AsyncMemoryCredentialProvider
 from mooring.domain.auth import Credentials
+from mooring.domain.keeping import Kept
 from mooring.errors import CredentialNotFound, CredentialRefreshFailed
 from mooring.testing import credentials_conformance as kit
 from mooring.testing.checks import waiting_at_most

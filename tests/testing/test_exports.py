@@ -16,6 +16,7 @@ from mooring import testing
 NOT_EXPORTED = {
     "http_script",  # its names come with http_server
     "pytest_plugin",  # pytest finds it
+    "sandbox",  # a folder, of a module for each vendor
 }
 
 

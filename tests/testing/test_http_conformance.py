@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
 from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
 from mooring.domain.http import Response, Timeouts
-from mooring.errors import ConnectionFailed, VendorFailed
+from mooring.domain.outgoing import OutgoingGuard
+from mooring.domain.transport import DangerouslyUnverified, Proxy, Tls
+from mooring.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from mooring.testing import _http_attack_checks as attacks
 from mooring.testing import _http_checks as checks
+from mooring.testing import _http_failure_checks as failures
 from mooring.testing import _http_fault_checks as faults
+from mooring.testing import _http_guard_checks as guards
+from mooring.testing import _http_proxy_checks as proxies
 from mooring.testing import _http_stream_checks as streams
 from mooring.testing import http_conformance as kit
 from mooring.testing.checks import name_of
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from mooring.domain.http import Request
-    from mooring.ports.http import AsyncIncoming
+    from mooring.ports.http import AsyncHttpClient, AsyncIncoming
 
     Send = Callable[[Request, str, Timeouts], Awaitable[Response]]
     Spoil = Callable[[Send, Request, str, Timeouts], Awaitable[Any]]
@@ -29,8 +38,8 @@ if TYPE_CHECKING:
 class Spoiled:
     """A client that is right but for one habit."""
 
-    def __init__(self, habit: Spoil) -> None:
-        self._client = AsyncStdlibHttpClient()
+    def __init__(self, habit: Spoil, client: AsyncHttpClient | None = None) -> None:
+        self._client = client or AsyncStdlibHttpClient()
         self._habit = habit
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
@@ -101,6 +110,14 @@ async def unsure(send: Send, request: Request, url: str, timeouts: Timeouts) -> 
         raise
 
 
+async def late(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Take every failure for one of time."""
+    try:
+        return await send(request, url, timeouts)
+    except ConnectionFailed as error:
+        raise AttemptTimeout("It took too long.") from error
+
+
 async def content(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
     """Find everything in order."""
     return Response(204, url=url, elapsed=1.0)
@@ -149,6 +166,18 @@ async def odd(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any
     return (await send(request, url, timeouts)).body
 
 
+async def led(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Follow a redirect."""
+    answer = await send(request, url, timeouts)
+    there = answer.headers.get("location", "")
+    return await send(request, there, timeouts) if there.startswith("http") else answer
+
+
+async def trusting(_: Send, __: Request, url: str, ___: Timeouts) -> Response:
+    """Find nothing wrong, but for what is, and say so without a reason."""
+    raise ConnectionFailed(f"{len(url)} letters could not be sent.")
+
+
 async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
     """Lose one of the fields that are repeated."""
     answer = await send(request, url, timeouts)
@@ -173,6 +202,15 @@ async def forgetful(send: Send, request: Request, url: str, timeouts: Timeouts) 
         (faults.an_answer_that_is_none_is_refused, content, "is no VendorFailed"),
         (faults.errors_keep_secrets, talkative, "A secret shows"),
         (faults.errors_keep_secrets, nameless, "does not say whom"),
+        (attacks.a_byte_a_second_ends_with_the_total_timeout, slow, "It took .* to notice: its"),
+        (attacks.a_flood_is_refused, content, "is no VendorFailed: its chunks"),
+        (attacks.a_bomb_is_refused, content, "is no VendorFailed: its body was a bomb"),
+        (attacks.nobody_is_led_elsewhere, led, "301 came back as"),
+        (attacks.cookies_are_the_callers_business, forgetful, "are not the cookies"),
+        (attacks.a_body_to_head_is_not_the_next_answer, content, "made of what came before it"),
+        (attacks.letters_that_are_none_do_not_matter, content, "came back changed"),
+        (attacks.nothing_is_injected, trusting, "no target|does not say what is wrong"),
+        (attacks.nothing_is_smuggled, content, "was made of an answer with"),
         (streams.a_stream_that_is_cut_off_says_so, content, "is no ConnectionFailed"),
         (streams.a_stream_can_be_left, content, "is no ConnectorError: half an answer"),
         (kit.async_bodies_are_refused, foreign, "is no InvalidData"),
@@ -184,9 +222,127 @@ def test_notices_a_habit(check: kit.AsyncCheck, habit: Spoil, sentence: str) -> 
         asyncio.run(check(lambda: Spoiled(habit)))
 
 
+async def quoting(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Encode what no URL may have in it."""
+    return await send(request, quote(url, safe=":/?=&%"), timeouts)
+
+
+async def picky(send: Send, request: Request, url: str, timeouts: Timeouts) -> Response:
+    """Refuse a head that is no ASCII."""
+    answer = await send(request, url, timeouts)
+    if "".join(answer.headers.values()).isascii():
+        return answer
+    raise VendorFailed("Its head is not ASCII.")
+
+
+@pytest.mark.parametrize(
+    "check, habit",
+    [
+        (attacks.nothing_is_injected, quoting),
+        (attacks.letters_that_are_none_do_not_matter, picky),
+    ],
+)
+def test_lets_care_pass(check: kit.AsyncCheck, habit: Spoil) -> None:
+    """A client that makes harmless, or refuses, what it need not, is right as well."""
+    asyncio.run(check(lambda: Spoiled(habit)))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
+def test_notices_who_trusts_as_before(check: kit.AsyncTrustCheck) -> None:
+    """A client that takes no notice of whom to trust does not pass any check of that."""
+    with pytest.raises((AssertionError, ConnectorError)):
+        asyncio.run(check(lambda _: AsyncStdlibHttpClient()))
+
+
+def directly(_: Proxy, tls: Tls) -> AsyncHttpClient:
+    """A client that takes no notice of its proxy."""
+    return AsyncStdlibHttpClient(tls=tls)
+
+
+def namelessly(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
+    """A client that does not say who it is, nor who is to be bypassed."""
+    return AsyncStdlibHttpClient(proxy=proxy.url, tls=tls)
+
+
+def trustingly(proxy: Proxy, _: Tls) -> AsyncHttpClient:
+    """A client that verifies nobody."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        tls = Tls(unverified=DangerouslyUnverified("it is told to"))
+        return AsyncStdlibHttpClient(proxy=proxy, tls=tls)
+
+
+def unsurely(proxy: Proxy, tls: Tls) -> AsyncHttpClient:
+    """A client that is sure of nothing."""
+    return Spoiled(unsure, AsyncStdlibHttpClient(proxy=proxy, tls=tls))
+
+
+@pytest.mark.parametrize(
+    "check, clients",
+    [
+        (proxies.plain_requests_are_forwarded, directly),
+        (proxies.plain_requests_are_forwarded, namelessly),
+        (proxies.secure_requests_are_tunnelled, directly),
+        (proxies.secure_requests_are_tunnelled, namelessly),
+        (proxies.a_vendor_is_verified_through_a_tunnel, trustingly),
+        (proxies.a_proxy_may_be_secure_itself, directly),
+        (proxies.a_proxy_may_be_secure_itself, trustingly),
+        (proxies.some_hosts_are_reached_directly, directly),
+        (proxies.some_hosts_are_reached_directly, namelessly),
+        (proxies.what_a_proxy_refuses_did_nothing, unsurely),
+        (proxies.a_proxy_that_is_not_there_did_nothing, unsurely),
+        (proxies.a_proxy_that_does_not_know_us_says_so, unsurely),
+    ],
+)
+def test_notices_who_misuses_a_proxy(
+    check: kit.AsyncProxyCheck, clients: kit.AsyncProxyFactory
+) -> None:
+    """A client that goes another way, or says too much or too little, does not pass."""
+    with pytest.raises((AssertionError, ConnectorError)):
+        asyncio.run(check(clients))
+
+
+def carelessly(_: OutgoingGuard, tls: Tls) -> AsyncHttpClient:
+    """A client that goes wherever it is sent."""
+    return AsyncStdlibHttpClient(tls=tls)
+
+
+def fearfully(guard: OutgoingGuard, _: Tls) -> AsyncHttpClient:
+    """A client that goes nowhere."""
+    return AsyncStdlibHttpClient(guard=OutgoingGuard(ports=guard.ports))
+
+
+@pytest.mark.parametrize(
+    "check, clients",
+    [
+        (guards.what_leads_inside_is_not_asked, carelessly),
+        (guards.what_is_allowed_is_asked, fearfully),
+        (guards.only_what_is_allowed_is_asked, carelessly),
+        (guards.a_vendor_is_verified_by_name, fearfully),
+    ],
+)
+def test_notices_who_goes_elsewhere(
+    check: kit.AsyncGuardCheck, clients: kit.AsyncGuardFactory
+) -> None:
+    """A client that goes where it must not, or not where it may, does not pass."""
+    with pytest.raises((AssertionError, ConnectorError)):
+        asyncio.run(check(clients))
+
+
 def test_every_check_is_named_and_explained() -> None:
     """A report names what was checked, and the check says what must hold."""
-    groups = (kit.CHECKS, kit.ASYNC_CHECKS, kit.TLS_CHECKS, kit.ASYNC_TLS_CHECKS)
+    groups = (
+        kit.CHECKS,
+        kit.ASYNC_CHECKS,
+        kit.TLS_CHECKS,
+        kit.ASYNC_TLS_CHECKS,
+        kit.TRUST_CHECKS,
+        kit.ASYNC_TRUST_CHECKS,
+        kit.PROXY_CHECKS,
+        kit.ASYNC_PROXY_CHECKS,
+        kit.GUARD_CHECKS,
+        kit.ASYNC_GUARD_CHECKS,
+    )
     for group in groups:
         names = [name_of(check) for check in group]
         assert len(names) == len(set(names))
@@ -201,3 +357,35 @@ def test_both_colours_are_asked_the_same() -> None:
 
     assert {"async_bodies_are_refused"} == plain - awaited
     assert {"async_bodies_are_sent", "cancelling_closes_the_connection"} == awaited - plain
+
+
+def test_the_table_of_failures_is_drawn_from_the_kit() -> None:
+    """The page says of each failure what the kit has clients proved with, in the same order."""
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "http-failures.md"
+    words = {False: "no", True: "yes", None: "it was answered"}
+    rows = [
+        f"| {row.happened} | `{row.raised.__name__}` | {words[row.processed]} |"
+        for row in kit.FAILURES
+    ]
+    head, _, table = page.read_text(encoding="utf-8").partition("|---|---|---|\n")
+
+    assert head.endswith("| what happened | raised | may have been processed |\n")
+    assert rows == table.partition("\n\n")[0].splitlines()
+
+
+@pytest.mark.parametrize(
+    "row, habit, sentence",
+    [
+        (failures.FAILURES[0], unsure, "is True, not False: the vendor's name has no address"),
+        (failures.FAILURES[2], vague, "is no AttemptTimeout: the vendor cannot be reached"),
+        (failures.FAILURES[11], sure, "is False, not True: the vendor hangs up"),
+        (failures.FAILURES[11], late, "AttemptTimeout is no ConnectionFailed: the vendor hangs"),
+    ],
+    ids=lambda value: getattr(value, "happened", None),
+)
+def test_notices_what_an_error_says_wrongly(
+    row: failures.Failure, habit: Spoil, sentence: str
+) -> None:
+    """A client whose error is another, or says something else, is told where."""
+    with pytest.raises(AssertionError, match=sentence):
+        asyncio.run(row.check(lambda: Spoiled(habit)))

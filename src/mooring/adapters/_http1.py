@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mooring.domain.http import Request
 
 USER_AGENT: Final = "mooring"
+AUTHENTICATION_REQUIRED: Final = 407  # by a proxy
 _TYPICALLY_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 _NO_CONTENT: Final = 204
@@ -91,15 +92,20 @@ class Head(NamedTuple):
     idle: float | None
 
 
-def encode_head(request: Request, target: str, host: str) -> bytes:
+def encode_head(
+    request: Request, target: str, host: str, introduction: Callable[[], str] | None = None
+) -> bytes:
     """Return the head of a request, framed for the body it has.
 
     The request's own fields go out as they are and come before ours; those that would frame the
-    body otherwise than it is are refused.
+    body otherwise than it is are refused. Who has to say to a proxy who it is has an introduction.
     """
-    pairs, body = request.headers.pairs, request.body
-    given = {name.lower() for name, _ in pairs}
-    fields = [f"{name}: {value}\r\n" for name, value in pairs]
+    given = {name.lower() for name, _ in request.headers.pairs}
+    length = request.body.length if isinstance(request.body, BodyStream) else len(request.body)
+    if "transfer-encoding" in given or "content-length" in given:
+        _check_framing(request.headers, length)
+    # From here on, where secrets are in plain sight, nothing raises.
+    fields = [f"{name}: {value}\r\n" for name, value in request.headers.pairs]
     if "host" not in given:
         fields.insert(0, f"Host: {host}\r\n")
     if "user-agent" not in given:
@@ -108,18 +114,21 @@ def encode_head(request: Request, target: str, host: str) -> bytes:
         # A range of a compressed form could not be decompressed.
         coding = "identity" if "range" in given else "gzip, deflate"
         fields.append(f"Accept-Encoding: {coding}\r\n")
-    if "transfer-encoding" in given:
-        raise _misframed("Transfer-Encoding", "leave it out; a body of unknown length is chunked")
-    length = body.length if isinstance(body, BodyStream) else len(body)
-    if "content-length" in given:
-        if request.headers.get_all("content-length") != (str(length),):
-            raise _misframed("Content-Length", "leave it out, or give the body's own length")
-    elif length is None:
+    if introduction is not None and "proxy-authorization" not in given:
+        fields.append(introduction())
+    if length is None:
         fields.append("Transfer-Encoding: chunked\r\n")
-    elif length or request.method in _TYPICALLY_WITH_BODY:
+    elif "content-length" not in given and (length or request.method in _TYPICALLY_WITH_BODY):
         fields.append(f"Content-Length: {length}\r\n")
     head = f"{request.method.value} {target} HTTP/1.1\r\n{''.join(fields)}\r\n"
     return head.encode("latin-1")
+
+
+def _check_framing(headers: Headers, length: int | None) -> None:
+    if "transfer-encoding" in headers:
+        raise _misframed("Transfer-Encoding", "leave it out; a body of unknown length is chunked")
+    if headers.get_all("content-length") != (str(length),):
+        raise _misframed("Content-Length", "leave it out, or give the body's own length")
 
 
 def _misframed(name: str, remedy: str) -> InvalidData:
@@ -203,12 +212,17 @@ class AnswerReader:
         return self.head is None and not self._buffer and not self._spent
 
     @property
+    def surplus(self) -> bool:
+        """Whether bytes have come that were not read as the answer's, or not yet."""
+        return bool(self._buffer)
+
+    @property
     def reusable(self) -> bool:
         """Whether the connection can carry another exchange.
 
         Not after bytes that belong to no answer: they would be taken for the next one.
         """
-        if self.head is None or not self.done or self._buffer:
+        if self.head is None or not self.done or self.surplus:
             return False
         return self._step is not AnswerReader._rest and (self.head.idle or 0) >= 0
 

@@ -20,10 +20,17 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from mooring.adapters._http1 import AnswerReader, CutOff, NotHttp, TooLarge, encode_head
+from mooring.adapters._http1 import (
+    AUTHENTICATION_REQUIRED,
+    AnswerReader,
+    CutOff,
+    NotHttp,
+    TooLarge,
+    encode_head,
+)
 from mooring.adapters._http_content import inflater_for
 from mooring.adapters._http_request import Upload
-from mooring.adapters._http_wire import TimeIsUp, dial
+from mooring.adapters._http_wire import TimeIsUp, reason_of
 from mooring.domain.http import BodyStream
 from mooring.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
 
@@ -48,6 +55,7 @@ class Exchange:
         "_deadline",
         "_ended",
         "_engine",
+        "_gateway",
         "_inflater",
         "_most",
         "_origin",
@@ -66,6 +74,7 @@ class Exchange:
         total = timeouts.total
         self._engine = engine
         self._origin = origin
+        self._gateway = engine.gateway and engine.gateway_to(origin)
         self._timeouts = timeouts
         self._deadline = inf if total is None else monotonic() + total
         self._most = limits.body
@@ -100,29 +109,49 @@ class Exchange:
 
     async def start(self, request: Request, target: str, host: str) -> None:
         """Send the request and read its answer up to the body."""
-        first, later, upload = encode_head(request, target, host), b"", None
+        # Views, because they do not show what they are of: crash reporters show locals.
+        first, later, upload = self._head_of(request, target, host), None, None
         if isinstance(request.body, BodyStream):
             upload = await self._open_body(request.body)
-            first += upload.first
-        elif len(request.body) <= _PIECE:
-            first += request.body
-        else:
-            later = request.body
+            first = memoryview(b"".join((first, upload.first)))
+        elif len(request.body) > _PIECE:
+            later = memoryview(request.body)
+        elif request.body:
+            first = memoryview(b"".join((first, request.body)))
         try:
             wire = await self._send_first(await self._take_place(), first)
-            if later and self._broken_off is None:
+            if later is not None and self._broken_off is None:
                 await self._send(wire, later)
             if upload is not None:
                 await self._send_rest(wire, upload)
             while self._reader.head is None:
                 await self._read_on(wire)
-            if self.status != _PART:  # which could not be decompressed
-                self._inflater = inflater_for(self.headers)
-            if self._inflater is not None:
-                self._most = self._engine.held.body
+            self._begin_body()
         except BaseException:
             self._let_go()
             raise
+
+    def _head_of(self, request: Request, target: str, host: str) -> memoryview:
+        gateway = self._gateway
+        if gateway is None or self._origin.secure:
+            return memoryview(encode_head(request, target, host))
+        url = f"http://{host}{target}"
+        return memoryview(encode_head(request, url, host, gateway.introduction))
+
+    def _begin_body(self) -> None:
+        status, gateway = self.status, self._gateway
+        if status == AUTHENTICATION_REQUIRED and gateway is not None and not self._origin.secure:
+            raise gateway.refused(self._origin, status)  # a vendor, too, may say 407
+        if status != _PART:  # which could not be decompressed
+            self._inflater = inflater_for(self.headers)
+        if self._inflater is not None:
+            self._most = self._engine.held.body
+
+    @property
+    def _whom(self) -> str:
+        """Who is at fault, as far as we can see."""
+        way = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
+        return f"{self._origin}{way}"
 
     async def read(self) -> bytes:
         """Return the next piece of the body, b"" at its end."""
@@ -176,16 +205,16 @@ class Exchange:
         origin = self._origin
         try:
             until = self._until(self._timeouts.connect)
-            context = self._engine.context() if origin.secure else None
-            return await dial(self._engine.network, origin, until, context)
+            return await self._engine.dial(origin, until)
         except TimeIsUp:
             raise self._late("connect", "could not be reached", sent=False) from None
         except (OSError, ValueError) as error:
             raise ConnectionFailed(
-                f"{origin} could not be reached: {_reason(error)}.", may_have_been_processed=False
+                f"{self._whom} could not be reached: {reason_of(error)}.",
+                may_have_been_processed=False,
             ) from error
 
-    async def _send_first(self, pool: Pool, first: bytes) -> Wire:
+    async def _send_first(self, pool: Pool, first: memoryview) -> Wire:
         """Send the first piece, on a new connection if an idle one takes nothing of it."""
         wire = pool.reuse(self._origin)
         if wire is not None:
@@ -199,10 +228,10 @@ class Exchange:
         await self._send(wire, first)
         return wire
 
-    async def _open_body(self, stream: BodyStream) -> Upload:
+    async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
         """Ask the source for its first bytes, so that one that fails does so before we send."""
         try:
-            return await Upload.of(self._engine.network, stream, self._deadline)
+            return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
         except TimeIsUp:
             raise self._late("total", "was not sent its request", sent=False) from None
         except ConnectorError:
@@ -213,7 +242,7 @@ class Exchange:
     async def _send_rest(self, wire: Wire, upload: Upload) -> None:
         while self._broken_off is None:
             try:
-                piece = await upload.next(self._deadline)
+                piece = memoryview(await upload.next(self._deadline))
             except TimeIsUp:
                 raise self._late("total", "was not sent its request", sent=True) from None
             except Exception as error:
@@ -222,11 +251,11 @@ class Exchange:
                 return
             await self._send(wire, piece)
 
-    async def _send(self, wire: Wire, data: bytes) -> None:
+    async def _send(self, wire: Wire, data: memoryview) -> None:
         """Send these bytes, or keep what stopped them: an answer may say why."""
         try:
             for start in range(0, len(data), _PIECE):
-                piece = data if len(data) <= _PIECE else memoryview(data)[start : start + _PIECE]
+                piece = data if len(data) <= _PIECE else data[start : start + _PIECE]
                 await wire.send(piece, self._until(self._timeouts.write))
         except TimeIsUp:
             raise self._late("write", "did not take the request", sent=True) from None
@@ -254,7 +283,7 @@ class Exchange:
     def _next_piece(self) -> bytes:
         if self._broken:
             raise ConnectionFailed(
-                f"The answer of {self._origin} was closed before its end.", retryable=False
+                f"The answer of {self._whom} was closed before its end.", retryable=False
             )
         inflater = self._inflater
         if inflater is None:
@@ -302,13 +331,13 @@ class Exchange:
         if bound is None or monotonic() >= self._deadline:
             step, bound = "total", self._timeouts.total
         return AttemptTimeout(
-            f"{self._origin} {what} within the {step} timeout of {bound} s.",
+            f"{self._whom} {what} within the {step} timeout of {bound} s.",
             may_have_been_processed=sent,
         )
 
     def _no_body(self, error: Exception, *, sent: bool) -> ConnectionFailed:
         return ConnectionFailed(
-            f"{self._origin} was not sent {'all of ' if sent else ''}its request, because the"
+            f"{self._whom} was not sent {'all of ' if sent else ''}its request, because the"
             f" body's source failed with {type(error).__name__}.",
             may_have_been_processed=sent,
             remedy="Look at the cause of this error for what is wrong with the source.",
@@ -322,8 +351,8 @@ class Exchange:
             what = "closed the connection without an answer"
         else:
             what = "cut its answer off"
-        reason = _reason(error)
-        return ConnectionFailed(f"{self._origin} {what}{f': {reason}' if reason else ''}.")
+        reason = reason_of(error)
+        return ConnectionFailed(f"{self._whom} {what}{f': {reason}' if reason else ''}.")
 
     def _no_answer(self, error: NotHttp) -> VendorFailed:
         remedy = None
@@ -331,11 +360,7 @@ class Exchange:
             remedy = "If the vendor means it, raise the HTTP client's limit or stream the answer."
         head = self._reader.head
         return VendorFailed(
-            f"{self._origin} sent an answer that {error}.",
+            f"{self._whom} sent an answer that {error}.",
             status=None if head is None else head.status,
             remedy=remedy,
         )
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)

@@ -49,6 +49,7 @@ class Pool:
         self._places = places
         self._keep_alive = keep_alive
         self._sites: dict[Origin, _Site] = {}
+        self._spare: _Site | None = None  # an empty one, since most are made again soon
         self._lost: deque[tuple[Origin, object]] = deque()
         self._lock = Lock()
         self._closed = False
@@ -69,6 +70,18 @@ class Pool:
                 return
             turn = site.queue[holder] = self._network.turn()
         await turn.wait(until)
+
+    def claim(self, origin: Origin, holder: object) -> bool:
+        """Take a place if one is free just now; places that were lost are looked for by `take`."""
+        with self._lock:
+            site = self._sites.get(origin)
+            if site is None:
+                site, self._spare = self._spare or _Site(), None
+                self._sites[origin] = site
+            if len(site.holders) >= self._places:
+                return False
+            site.holders.add(holder)
+            return True
 
     def reuse(self, origin: Origin) -> Wire | None:
         """Return an idle connection that still stands, the one used last."""
@@ -115,6 +128,18 @@ class Pool:
             self._lock.release()
             self._find_lost()
 
+    def counts(self) -> tuple[int, int, int]:
+        """How many places are taken, connections idle, and callers waiting."""
+        self._find_lost()
+        now = monotonic()
+        with self._lock:
+            sites = list(self._sites.values())
+            return (
+                sum(len(site.holders) for site in sites),
+                sum(good_until > now for site in sites for _, good_until in site.idle),
+                sum(len(site.queue) for site in sites),
+            )
+
     def sweep(self) -> None:
         """Close what has been idle for too long, wherever it leads."""
         with self._lock:
@@ -153,4 +178,4 @@ class Pool:
 
     def _forget(self, origin: Origin, site: _Site) -> None:
         if not (site.holders or site.queue or site.idle):
-            del self._sites[origin]
+            self._spare = self._sites.pop(origin)

@@ -34,13 +34,14 @@ def locate(url: str) -> tuple[Origin, str, str]:
         raise _no_url("has a space, a control character, or a letter that is not ASCII")
     begun = _REST.search(url, url.find("://") + 3)
     start = begun.start() if begun else len(url)
-    origin, host = _origin(url[:start])
+    origin, host = origin_of(url[:start])
     target = url[start:].partition("#")[0]
     return origin, host, target if target.startswith("/") else f"/{target}"
 
 
 @lru_cache(maxsize=256)
-def _origin(text: str) -> tuple[Origin, str]:
+def origin_of(text: str) -> tuple[Origin, str]:
+    """Return the origin with this scheme, host and port, and the `Host` to name there."""
     match = _ORIGIN.fullmatch(text)
     if match is None:
         raise _no_url("does not start with http:// or https:// and a host, or names a user")
@@ -77,33 +78,39 @@ class Upload:
         self._over = False
 
     @classmethod
-    async def of(cls, network: Network, stream: BodyStream, until: float) -> Self:
-        """Open the stream and read the first piece."""
+    async def of(
+        cls, network: Network, stream: BodyStream, until: float, *, framed: bool = True
+    ) -> Self:
+        """Open the stream and read the first piece, as it goes out or as its source gave it."""
         upload = cls(network, stream.open(), stream.length)
-        upload.first = await upload.next(until)
+        upload.first = await (upload.next(until) if framed else upload.piece(until))
         return upload
 
     async def next(self, until: float) -> bytes:
         """Return the next piece, framed as it goes out; b"" after the last."""
+        ended = self._over
+        piece = await self.piece(until)
+        if self._left is not None or ended:
+            return piece
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0\r\n\r\n"
+
+    async def piece(self, until: float) -> bytes:
+        """Return the next piece as its source gave it; b"" after the last."""
         chunk: object = b""
         while chunk == b"" and not self._over:  # an empty chunk would end the body
             chunk = await self._network.pull(self._chunks, until)
             self._over = chunk is None
         if self._over:
-            return self._last(chunk)
+            if self._left:
+                raise _no_body(f"ends {self._left} bytes before its length")
+            return b""
         if not isinstance(chunk, bytes):
             raise _no_body(f"gives {type(chunk).__name__}, not bytes")
-        if self._left is None:
-            return b"%x\r\n%b\r\n" % (len(chunk), chunk)
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise _no_body("is longer than its length")
+        if self._left is not None:
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise _no_body("is longer than its length")
         return chunk
-
-    def _last(self, chunk: object) -> bytes:
-        if self._left:
-            raise _no_body(f"ends {self._left} bytes before its length")
-        return b"0\r\n\r\n" if self._left is None and chunk is None else b""
 
 
 def _no_body(why: str) -> InvalidData:

@@ -7,10 +7,43 @@ import socket
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from mooring.errors import DestinationRefused
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.adapters._http_wire import Address
+    from mooring.adapters._http_wire import Address, Origin
+    from mooring.domain.outgoing import OutgoingGuard
+
+
+def allowed(guard: OutgoingGuard, origin: Origin, addresses: list[Address]) -> list[Address]:
+    """Return the addresses to connect to, and to no others.
+
+    Raises:
+        DestinationRefused: one of them must not be connected to, so none is.
+    """
+    for _, _, _, _, where in addresses:
+        refuse_if(guard.objection_to(where[0]), origin)
+    return addresses
+
+
+def check_host(guard: OutgoingGuard, origin: Origin) -> None:
+    """Refuse a host that must not even be looked up.
+
+    Raises:
+        DestinationRefused: it must not be asked.
+    """
+    refuse_if(guard.objection(origin.host, origin.port, secure=origin.secure), origin)
+
+
+def refuse_if(objection: str | None, origin: Origin) -> None:
+    """Refuse a destination that something speaks against.
+
+    Raises:
+        DestinationRefused: something does.
+    """
+    if objection is not None:
+        raise DestinationRefused(f"{origin} {objection}.")
 
 
 def numeric(host: str, port: int) -> list[Address]:

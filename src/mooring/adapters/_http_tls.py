@@ -7,18 +7,19 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from mooring.adapters._http_wire import TimeIsUp
+from mooring.adapters._trust import context_for
 from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from mooring.adapters._http_wire import SocketWire
+    from mooring.adapters._http_wire import Wire
+    from mooring.domain.transport import Tls
 
 _MOST: Final = 65_536
 
 
-def default_context() -> ssl.SSLContext:
-    """Trust whom the system trusts, from TLS 1.2 on."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+def http_context(tls: Tls) -> ssl.SSLContext:
+    """Trust, and show, what the settings say."""
+    context = context_for(tls)
     context.set_alpn_protocols(["http/1.1"])
     # Whoever cuts a connection must not make half an answer look whole (RFC 9112, 9.8).
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
@@ -36,7 +37,7 @@ def check_context(context: ssl.SSLContext) -> None:
             "The ssl_context does not verify whom it talks to.",
             path="ssl_context",
             remedy="Make it with ssl.create_default_context(cafile=...), and leave verify_mode and"
-            " check_hostname as they are; to trust a certificate of your own, load it as a CA.",
+            " check_hostname as they are; or give `tls`, which is a word for what you want.",
         )
     if context.minimum_version not in {ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3}:
         raise ConfigurationError(
@@ -46,7 +47,7 @@ def check_context(context: ssl.SSLContext) -> None:
         )
 
 
-async def secured(wire: SocketWire, context: ssl.SSLContext, host: str, until: float) -> TlsWire:
+async def secured(wire: Wire, context: ssl.SSLContext, host: str, until: float) -> TlsWire:
     """Return the wire with TLS on it, once the other side has proved who it is."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
@@ -62,7 +63,7 @@ class TlsWire:
 
     def __init__(
         self,
-        wire: SocketWire,
+        wire: Wire,
         tls: ssl.SSLObject,
         incoming: ssl.MemoryBIO,
         outgoing: ssl.MemoryBIO,
@@ -112,20 +113,23 @@ class TlsWire:
             except ssl.SSLZeroReturnError:
                 return b""
 
-    def stale(self) -> bool:
-        """Tell whether anything came while nothing was asked, other than for TLS itself."""
+    def glance(self) -> bytes | None:
+        """Return what is there already, b"" if that is the end, None if it is of TLS itself."""
         data = self._wire.glance()
         if data:
             self._incoming.write(data)
         elif data is not None:
-            return True
+            return b""
         try:
-            self._tls.read(1)
+            return self._tls.read(_MOST)
         except ssl.SSLWantReadError:
-            return False
+            return None
         except ssl.SSLError:
-            return True
-        return True
+            return b""
+
+    def stale(self) -> bool:
+        """Tell whether anything came while nothing was asked."""
+        return self.glance() is not None
 
     def hang_up(self) -> None:
         """End it in both directions, for whoever waits for it as well."""

@@ -14,10 +14,13 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
+from mooring.adapters._http_resolve import allowed, check_host
+
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from mooring.domain.body import Chunks
+    from mooring.domain.outgoing import OutgoingGuard
 
 Address: TypeAlias = "tuple[int, int, int, str, Any]"  # as `socket.getaddrinfo` gives them
 
@@ -37,6 +40,11 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def reason_of(error: Exception) -> str:
+    """Say why a connection could not be made, or ended."""
+    return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
 
 
 class Turn(Protocol):
@@ -72,8 +80,9 @@ class Wire(Protocol):
     """One connection.
 
     `written` counts the bytes that the system took, whether or not they arrived. `receive` returns
-    b"" at the end. `stale` tells, without waiting, whether the other side has closed the idle
-    connection, or said something unasked. `hang_up` wakes whoever waits in `receive`; `close` may
+    b"" at the end; `glance` what is there already, b"" if that is the end, None if nothing is.
+    `stale` tells whether the other side has closed the idle connection, or said something unasked.
+    Neither waits. `hang_up` wakes whoever waits in `receive`; `close` may
     be called again.
     """
 
@@ -83,6 +92,8 @@ class Wire(Protocol):
     async def send(self, data: bytes | memoryview, until: float) -> None: ...
 
     async def receive(self, until: float) -> bytes: ...
+
+    def glance(self) -> bytes | None: ...
 
     def stale(self) -> bool: ...
 
@@ -145,16 +156,28 @@ class SocketWire:
         self._sock.close()
 
 
-async def dial(network: Network, origin: Origin, until: float, context: SSLContext | None) -> Wire:
+async def dial(
+    network: Network,
+    origin: Origin,
+    until: float,
+    context: SSLContext | None,
+    guard: OutgoingGuard | None = None,
+) -> Wire:
     """Connect to an origin, trying its addresses in turn.
 
-    None of them takes the time of those after it.
+    None of them takes the time of those after it. With a guard, they are those that it was asked
+    about: a name that stands for something else a moment later leads nowhere.
 
     Raises:
+        DestinationRefused: the guard has something against it.
         TimeIsUp: none could be reached in time.
         OSError, ValueError: none could be reached, or the name has no address or is no name.
     """
+    if guard is not None:
+        check_host(guard, origin)
     addresses = await network.resolve(origin.host, origin.port, until)
+    if guard is not None:
+        addresses = allowed(guard, origin, addresses)
     failure: Exception = OSError("the name has no address")
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         now = monotonic()

@@ -7,8 +7,7 @@ are still the very same objects, else it is applied again. The laws of what is l
    that is not written there, be it a signal handler, a finaliser (which may well post a command),
    or another thread. An interruption falls before it or after it, so it leaves all or nothing;
    where it falls after it and takes the answer along, what was changed is changed back.
-2. Every section that writes counts `version` on: where it has not moved, nothing has.
-3. The clock is read after the states, so no command is given a time from before them.
+2. The clock is read after the states, so no command is given a time from before them.
 """
 
 from __future__ import annotations
@@ -44,13 +43,14 @@ class MemoryStorage:
             by and by; when this many still matter, new ones are refused.
     """
 
+    durable = False
+
     def __init__(self, clock: Clock | None = None, *, max_entries: int = 100_000) -> None:
         clock = SystemClock() if clock is None else clock
         self._nanoseconds = clock.nanoseconds
         self._offset = int(clock.utc().timestamp() * 1e9) - clock.nanoseconds()
         self._cells: dict[str, State] = {}
         self._count = 0
-        self._version = 0
         self._max_entries = count(max_entries, "max_entries")
         self._swept_at = self.now()
         self._sweep_at = self._swept_at + _SWEEP_EVERY
@@ -72,69 +72,59 @@ class MemoryStorage:
         """The store's time, in microseconds since the Unix epoch."""
         return (self._nanoseconds() + self._offset) // 1000
 
-    def execute(self, command: Command[Answer], /) -> Answer:  # noqa: C901, PLR0912, PLR0915 - see below
+    def execute(self, command: Command[Answer], /) -> Answer:
         """Run one command."""
         # Every call's admission comes through here, so the usual shapes (one state or two, there
         # already) are spelt out, each with a section of its own.
         cells, keys = self._cells, command.keys
-        while True:
-            if len(keys) == 1:
-                key = keys[0]
-                before = cells.get(key)
+        if len(keys) == 1:
+            (key,) = keys
+            while True:
+                try:
+                    before = cells[key]
+                except KeyError:
+                    return self._any(command)
                 now = (self._nanoseconds() + self._offset) // 1000
-                if now >= self._sweep_at:
-                    self._sweep(now)
                 (after,), answer = command.apply((before,), now)
                 if after is before:
                     return answer
-                if before is None:
-                    if self._count >= self._max_entries:
-                        self._make_room(now, 1)
-                    with self._lock:
-                        if key not in cells and self._count < self._max_entries:
-                            cells[key] = after  # type: ignore[assignment]  # no command deletes
-                            self._count += 1
-                            self._version += 1
-                            return answer
-                    continue
                 try:
                     with self._lock:
                         if cells[key] is before:
                             cells[key] = after  # type: ignore[assignment]  # no command deletes
-                            self._version += 1
                             return answer
                 except KeyError:
                     continue
                 except BaseException:
                     self._take_back(keys, (before,), (after,))
                     raise
-            elif len(keys) == 2:
-                key, other = keys
-                try:
-                    # Not `get`: between two calls another thread could come.
-                    first, second = cells[key], cells[other]
-                except KeyError:
-                    return self._any(command)
-                now = (self._nanoseconds() + self._offset) // 1000
-                if now >= self._sweep_at:
-                    self._sweep(now)
-                (one, two), answer = command.apply((first, second), now)
-                if one is first and two is second:
-                    return answer
-                try:
-                    with self._lock:
-                        if cells[key] is first and cells[other] is second:
-                            cells[key] = one  # type: ignore[assignment]  # no command deletes
-                            cells[other] = two  # type: ignore[assignment]  # no command deletes
-                            self._version += 1
-                            return answer
-                except KeyError:
-                    continue
-                except BaseException:
-                    self._take_back(keys, (first, second), (one, two))
-                    raise
-            else:
+        return self._two(command) if len(keys) == 2 else self._any(command)
+
+    def _two(self, command: Command[Answer]) -> Answer:
+        """Run a command over two states."""
+        cells = self._cells
+        key, other = command.keys
+        while True:
+            try:
+                # Not `get`: between two calls another thread could come.
+                first, second = cells[key], cells[other]
+            except KeyError:
                 return self._any(command)
+            now = (self._nanoseconds() + self._offset) // 1000
+            (one, two), answer = command.apply((first, second), now)
+            if one is first and two is second:
+                return answer
+            try:
+                with self._lock:
+                    if cells[key] is first and cells[other] is second:
+                        cells[key] = one  # type: ignore[assignment]  # no command deletes
+                        cells[other] = two  # type: ignore[assignment]  # no command deletes
+                        return answer
+            except KeyError:
+                continue
+            except BaseException:
+                self._take_back((key, other), (first, second), (one, two))
+                raise
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for."""
@@ -147,7 +137,6 @@ class MemoryStorage:
         """Run a command over any number of states, new ones among them."""
         cells, keys = self._cells, command.keys
         while True:
-            version = self._version
             found = tuple(map(cells.get, keys))
             now = self.now()
             if now >= self._sweep_at:
@@ -155,22 +144,19 @@ class MemoryStorage:
             states, answer = command.apply(found, now)
             triples = zip(keys, found, states, strict=True)
             changed = {key: new for key, old, new in triples if new is not old and new is not None}
-            if not changed:
-                if self._version == version:
-                    return answer
-                continue
             more = found.count(None) and sum(key not in cells for key in changed)
             if more and self._count + more > self._max_entries:
                 self._make_room(now, more)
+            known = [*map(id, found)]
+            there = map(id, map(cells.get, keys))
+            seen: list[int] = []
             try:
                 with self._lock:
-                    if self._version == version and (
-                        not more or self._count + more <= self._max_entries
-                    ):
+                    seen += there
+                    if seen == known and (not more or self._count + more <= self._max_entries):
                         # One instruction, however many keys.
                         cells |= changed
                         self._count += more
-                        self._version += 1
                         return answer
             except BaseException:
                 self._take_back(keys, found, states)
@@ -189,7 +175,6 @@ class MemoryStorage:
             found += there
             if found == wanted:
                 cells |= states
-                self._version += 1
 
     def _make_room(self, now: int, more: int) -> None:
         """Drop what cannot matter any more, or refuse."""
@@ -213,13 +198,14 @@ class MemoryStorage:
                         if cells[key] is state:
                             del cells[key]
                             self._count -= 1
-                            self._version += 1
                 except KeyError:
                     continue
 
 
 class AsyncMemoryStorage:
     """The same store for the asynchronous face; `shared` lets both faces use one."""
+
+    durable = False
 
     def __init__(
         self,

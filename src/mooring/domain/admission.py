@@ -47,9 +47,14 @@ class Answer(IntEnum):
 
 
 GO: Final = Answer.GO
+NEEDS_TOKEN: Final = Answer.NEEDS_TOKEN
+CIRCUIT_OPEN: Final = Answer.CIRCUIT_OPEN
 
 Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
 """`(answer, wait, permit, tickets)`: a grant to use after `wait`, or how long to stay away."""
+
+AT_ONCE: Final[Admitted] = (GO, 0, None, ())
+"""Granted, with nothing to give back."""
 
 
 class Gates:
@@ -88,16 +93,14 @@ class Admission:
 
     `within` is how long this caller can wait for a grant, `lease` how long the attempt may take,
     both in microseconds. `token` is this caller's own number, needed for a probe only. `claim` is
-    the key and fence of an idempotency claim that is about to be sent. A grant that waits can be
-    given back, and with `ticketed` one that need not wait, too.
+    the key and fence of an idempotency claim that is about to be sent, and to whom. A grant that
+    waits can be given back, and with `ticketed` one that need not wait, too.
     """
 
     __slots__ = (
-        "_alone",
-        "_circuit",
-        "_cost",
         "claim",
         "costs",
+        "durable",
         "gates",
         "keys",
         "lease",
@@ -117,7 +120,7 @@ class Admission:
         costs: tuple[int, ...] = (),
         retry: bool = False,
         token: int = 0,
-        claim: tuple[str, int] | None = None,
+        claim: tuple[str, int, str] | None = None,
         ticketed: bool = False,
     ) -> None:
         self.gates = gates
@@ -129,6 +132,7 @@ class Admission:
         self.retry = retry
         self.token = token
         self.claim = claim
+        self.durable = claim is not None
         self.ticketed = ticketed
         self.keys: tuple[str, ...] = (
             *((gates.circuit_key,) if gates.circuit else ()),
@@ -136,10 +140,8 @@ class Admission:
             *((gates.budget_key,) if gates.budget else ()),
             *((claim[0],) if claim else ()),
         )
-        simple = len(gates.limits) <= 1 and gates.budget is None and claim is None and not ticketed
-        self._circuit = gates.circuit if simple else None
-        self._alone = gates.limits[0] if simple and gates.limits else None
-        self._cost = self.costs[0] if self.costs else 0
+        if len(gates.limits) <= 1 and gates.budget is None and claim is None and not ticketed:
+            self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]
 
     def evolve(self, **changes: Any) -> Admission:
         """The same question with other details."""
@@ -151,30 +153,10 @@ class Admission:
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         """Admit, or say why not and for how long."""
-        circuit, limit = self._circuit, self._alone
-        if circuit is not None:
-            counted = circuit.calm(states[0], now)
-            if counted is None:
-                away = circuit.refuses(states[0], now)
-                if away:
-                    same = unchanged(self.gates.rules, states, now) if limit else states
-                    return same, (Answer.CIRCUIT_OPEN, away, None, ())
-                return self.decide(states, now)
-            permit = (counted[3], counted[5], 0)
-            if limit is None:
-                return (counted,), (GO, 0, permit, ())
-            taken = limit.calm(states[1], now, self._cost)
-            if taken is None:
-                return self.decide(states, now)
-            return (counted, taken), (GO, 0, permit, ())
-        if limit is not None:
-            taken = limit.calm(states[0], now, self._cost)
-            if taken is not None:
-                return (taken,), (GO, 0, None, ())
         return self.decide(states, now)
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
-        """The whole rule; `apply` is a short cut to the same answers."""
+        """The whole rule; where `apply` is a short cut, it is one to the same answers."""
         gates = self.gates
         first = 1 if gates.circuit else 0
         rest = first + len(gates.limits)
@@ -224,7 +206,8 @@ class Admission:
                 return Answer.NO_BUDGET, rule.left_for(budget)
             new.append(spent)
         if self.claim:
-            sent = idempotency.mark_sent(idempotency.present(states[-1], now), self.claim[1])
+            _, fence, target = self.claim
+            sent = idempotency.mark_sent(idempotency.present(states[-1], now), fence, target)
             if sent is None:
                 return Answer.FENCED, 0
             new.append(sent)
@@ -237,11 +220,62 @@ class Admission:
         return unchanged(rules, states, now), (answer, away, None, ())
 
 
+class _CircuitAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        circuit: CircuitRule = self.gates.circuit  # type: ignore[assignment]  # there is one
+        (state,) = states
+        if state is None:
+            return self.decide(states, now)
+        if not state[2]:
+            counted = circuit.calm(state, now)
+            if counted is not None:
+                return (counted,), (GO, 0, (counted[3], counted[5], 0), ())
+        elif away := circuit.refuses(state, now):
+            return states, (CIRCUIT_OPEN, away, None, ())
+        return self.decide(states, now)
+
+
+class _LimitAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        taken = self.gates.limits[0].calm(states[0], now, self.costs[0])
+        return self.decide(states, now) if taken is None else ((taken,), AT_ONCE)
+
+
+class _UsualAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        gates = self.gates
+        circuit: CircuitRule = gates.circuit  # type: ignore[assignment]  # there is one
+        counted = circuit.calm(states[0], now)
+        if counted is not None:
+            taken = gates.limits[0].calm(states[1], now, self.costs[0])
+            if taken is not None:
+                return (counted, taken), (GO, 0, (counted[3], counted[5], 0), ())
+        elif away := circuit.refuses(states[0], now):
+            return unchanged(gates.rules, states, now), (CIRCUIT_OPEN, away, None, ())
+        return self.decide(states, now)
+
+
+_SHORT_CUTS: Final = {
+    (True, True): _UsualAdmission,
+    (True, False): _CircuitAdmission,
+    (False, True): _LimitAdmission,
+    (False, False): Admission,
+}
+"""By whether there is a circuit, and whether there is a limit."""
+
+
 class Confirm:
     """A caller that waited asks again before it goes: a pause or an opening may have come since."""
 
     __slots__ = ("_rules", "gates", "keys", "permit", "tickets")
     once = False
+    durable = False
 
     def __init__(self, gates: Gates, tickets: tuple[Ticket, ...], permit: Permit | None) -> None:
         self.gates = gates
@@ -276,6 +310,7 @@ class GiveBack:
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
+    durable = False
 
     def __init__(self, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
         self.gates = gates
@@ -296,6 +331,7 @@ class Pause:
 
     __slots__ = ("gates", "keys", "pause")
     once = True
+    durable = False
 
     def __init__(self, gates: Gates, pause: int) -> None:
         self.gates = gates
@@ -311,24 +347,28 @@ class Pause:
 
 
 class Report:
-    """How an admitted call ended: failures, slow answers, probes and cancellations only."""
+    """How an admitted call ended: failures, slow answers, probes and cancellations only.
 
-    __slots__ = ("_rule", "keys", "outcome", "permit", "reporter")
-    once = True
+    That of a probe counts once however often it is told; any other counts each time.
+    """
+
+    __slots__ = ("keys", "once", "outcome", "permit", "reporter", "rule")
+    durable = False
 
     def __init__(self, gates: Gates, permit: Permit, outcome: Outcome, reporter: str) -> None:
         if gates.circuit is None:
             raise AssertionError("a permit comes from a circuit")
-        self._rule = gates.circuit
+        self.rule = gates.circuit
         self.keys = (gates.circuit_key,)
         self.permit = permit
+        self.once = not permit[2]
         self.outcome = outcome
         self.reporter = reporter
 
     def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
         """The mode the circuit changed to, if it changed."""
-        circuit, changed = self._rule.record(
-            self._rule.present(states[0], now), self.permit, self.outcome, self.reporter
+        circuit, changed = self.rule.record(
+            self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
         )
         return (circuit,), changed
 
@@ -338,6 +378,7 @@ class SetCircuit:
 
     __slots__ = ("_rule", "keys", "mode")
     once = False
+    durable = False
 
     def __init__(self, rule: CircuitRule, key: str, state: CircuitState) -> None:
         self._rule = rule
@@ -354,6 +395,7 @@ class ReadCircuit:
 
     __slots__ = ("_rule", "keys")
     once = False
+    durable = False
 
     def __init__(self, rule: CircuitRule, key: str) -> None:
         self._rule = rule

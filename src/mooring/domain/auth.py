@@ -6,20 +6,26 @@ import re
 from binascii import b2a_base64
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from mooring.domain.frames import careful, refusing
 from mooring.domain.headers import Headers
-from mooring.domain.secret import Secret
+from mooring.domain.oauth.dpop import check_proof_key, proof
+from mooring.domain.secret import Secret, as_secret, check_sendable
+from mooring.domain.signing.hmac_signing import HmacSigning
+from mooring.domain.signing.jwt import JwtSigning
+from mooring.domain.signing.message import MessageSignature
+from mooring.domain.signing.sigv4 import AwsSigV4
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mooring.domain.http import Request
+    from mooring.domain.signing.occasion import Occasion
 
-_SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9._\-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -33,17 +39,23 @@ class AuthMethod(StrEnum):
     API_KEY_HEADER = "api_key_header"
     API_KEY_QUERY = "api_key_query"
     OAUTH2 = "oauth2"
+    MTLS = "mtls"
+    AWS_SIGV4 = "aws_sigv4"
+    HMAC = "hmac"
+    JWT = "jwt"
+    HTTP_SIGNATURE = "http_signature"
 
 
+Signing: TypeAlias = AwsSigV4 | HmacSigning | JwtSigning | MessageSignature
+_SIGNED = frozenset(
+    {AuthMethod.AWS_SIGV4, AuthMethod.HMAC, AuthMethod.JWT, AuthMethod.HTTP_SIGNATURE}
+)
+_WITHOUT_SECRET = frozenset({AuthMethod.NONE, AuthMethod.MTLS})
 _USUAL_NAMES = {AuthMethod.API_KEY_HEADER: "X-API-Key", AuthMethod.API_KEY_QUERY: "api_key"}
 
 
 def _secret(value: Secret | str | None) -> Secret | None:
-    return value if value is None or isinstance(value, Secret) else Secret(value)
-
-
-def _needed_secret(value: Secret | str) -> Secret:
-    return value if isinstance(value, Secret) else Secret(value)
+    return None if value is None else as_secret(value)
 
 
 def _method(value: AuthMethod | str) -> AuthMethod:
@@ -77,6 +89,7 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(value.split() if isinstance(value, str) else value)))
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Credentials:
     """What a service knows us by. Its `repr` shows neither secret nor user name.
@@ -88,6 +101,7 @@ class Credentials:
         username: for Basic.
         secret: the password, token or key; plain text given here becomes a `Secret`.
         name: the header or query parameter that carries an API key.
+        signing: how requests are signed, where the secret is a key that is not sent.
         expires_at: when it stops working, in UTC, if that is known.
     """
 
@@ -95,6 +109,7 @@ class Credentials:
     username: str | None = attrs.field(default=None, repr=False)
     secret: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
     name: str | None = attrs.field(default=attrs.Factory(_usual_name, takes_self=True))
+    signing: Signing | None = None
     expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
 
     def __attrs_post_init__(self) -> None:
@@ -107,23 +122,25 @@ class Credentials:
         return cls()
 
     @classmethod
+    @refusing
     def basic(
         cls, username: str, password: Secret | str, *, expires_at: datetime | None = None
     ) -> Credentials:
         """Send user name and password, in UTF-8."""
-        # Here and below: no frame of ours that may raise holds the plain text.
-        password = _needed_secret(password)
+        password = as_secret(password)
         return cls(
             method=AuthMethod.BASIC, username=username, secret=password, expires_at=expires_at
         )
 
     @classmethod
+    @refusing
     def bearer(cls, token: Secret | str, *, expires_at: datetime | None = None) -> Credentials:
         """Send a token."""
-        token = _needed_secret(token)
+        token = as_secret(token)
         return cls(method=AuthMethod.BEARER, secret=token, expires_at=expires_at)
 
     @classmethod
+    @refusing
     def api_key(
         cls,
         key: Secret | str,
@@ -133,7 +150,7 @@ class Credentials:
         expires_at: datetime | None = None,
     ) -> Credentials:
         """Send a key in a header, `X-API-Key` unless named, or in a query parameter."""
-        key = _needed_secret(key)
+        key = as_secret(key)
         if header is not None and query is not None:
             raise InvalidData(
                 "An API key goes into a header or the query, not both.",
@@ -147,7 +164,22 @@ class Credentials:
         name = _USUAL_NAMES[AuthMethod.API_KEY_HEADER] if header is None else header
         return cls(method=AuthMethod.API_KEY_HEADER, secret=key, name=name, expires_at=expires_at)
 
+    @classmethod
+    @refusing
+    def signed(
+        cls, signing: Signing, key: Secret | str | bytes, *, expires_at: datetime | None = None
+    ) -> Credentials:
+        """Sign with a key that is not sent; every attempt is signed anew."""
+        key = as_secret(key)
+        return cls(method=signing.method, secret=key, signing=signing, expires_at=expires_at)
 
+    @classmethod
+    def mtls(cls) -> Credentials:
+        """Say who we are by the certificate of the connection, which the HTTP client holds."""
+        return cls(method=AuthMethod.MTLS)
+
+
+@careful
 @attrs.frozen(kw_only=True)
 class OAuthCredentials:
     """What an authorisation server granted.
@@ -157,18 +189,25 @@ class OAuthCredentials:
         refresh_token: what a new access token is asked for with, if there is one.
         token_type: the scheme that the access token is sent under.
         expires_at: when the access token stops working, in UTC, if that is known.
+        issued_at: when it was asked for, in UTC, if that is known.
         scope: what was granted, sorted; also read from OAuth's own notation.
+        dpop_key: the private key (P-256, in PEM) that the token is bound to, if it is bound to
+            one. Requests then carry a proof that we have it (RFC 9449).
     """
 
-    access_token: Secret = attrs.field(converter=_needed_secret, hash=False)
+    access_token: Secret = attrs.field(converter=as_secret, hash=False)
     refresh_token: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
     token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
     expires_at: datetime | None = attrs.field(default=None, converter=_in_utc)
+    issued_at: datetime | None = attrs.field(default=None, converter=_in_utc)
     scope: tuple[str, ...] = attrs.field(default=(), converter=_scope)
+    dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what could not be sent, while there is someone to tell."""
-        _check_sendable(self.access_token, "access_token")
+        check_sendable(self.access_token, "access_token")
+        if self.dpop_key is not None:
+            check_proof_key(self.dpop_key)
         if _SCHEME.fullmatch(self.token_type) is None:
             raise InvalidData(
                 f"{self.token_type[:80]!r} is not a token type.",
@@ -180,11 +219,11 @@ class OAuthCredentials:
 def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> Request:
     """Return the request with the credentials in their place, instead of any it had there."""
     if isinstance(credentials, OAuthCredentials):
-        kind = credentials.token_type
+        kind = "DPoP" if credentials.dpop_key is not None else credentials.token_type
         scheme = "Bearer" if kind.lower() == "bearer" else kind
         return _with_authorization(request, scheme, credentials.access_token.reveal())
     secret, name = credentials.secret, credentials.name
-    if secret is None:
+    if secret is None or credentials.signing is not None:
         return request
     if credentials.method is AuthMethod.BASIC:
         pair = f"{credentials.username}:{secret.reveal()}".encode()
@@ -197,13 +236,58 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
     return request.evolve(query=[*others, (name, secret.reveal())])
 
 
+def signs(credentials: Credentials | OAuthCredentials) -> bool:
+    """Tell whether requests are signed with these, or carry a proof made with them."""
+    if isinstance(credentials, OAuthCredentials):
+        return credentials.dpop_key is not None
+    return credentials.signing is not None
+
+
+def proves(credentials: Credentials | OAuthCredentials | None) -> bool:
+    """Tell whether requests carry a proof that we have the key of the token."""
+    return isinstance(credentials, OAuthCredentials) and credentials.dpop_key is not None
+
+
+def tells_in_query(credentials: Credentials | OAuthCredentials) -> bool:
+    """Tell whether the URL that is sent may tell who we are; that of an answer must not."""
+    return signs(credentials) or (
+        isinstance(credentials, Credentials) and credentials.method is AuthMethod.API_KEY_QUERY
+    )
+
+
+def sign(
+    request: Request,
+    url: str,
+    credentials: Credentials | OAuthCredentials,
+    occasion: Occasion,
+    *,
+    nonce: str | None = None,
+) -> Request:
+    """Return the request with its signature or proof, if these credentials make one.
+
+    It is the last that is done to a request, and done for every attempt: what is signed is what is
+    sent, and signatures grow old. It may add to the query. `nonce` is what the server wants to see
+    in a proof.
+    """
+    if isinstance(credentials, OAuthCredentials):
+        own, token = credentials.dpop_key, credentials.access_token
+        if own is None:
+            return request
+        shown = proof(own, request.method, url, occasion, token=token, nonce=nonce)
+        return request.with_header("DPoP", shown.reveal())
+    signing, key = credentials.signing, credentials.secret
+    if signing is None or key is None:
+        return request
+    return signing.sign(request, url, key, occasion)
+
+
 def _with_authorization(request: Request, scheme: str, token: str) -> Request:
     return request.with_header("Authorization", f"{scheme} {token}")
 
 
 def _check(credentials: Credentials) -> None:
     method, secret, name = credentials.method, credentials.secret, credentials.name
-    if (secret is None) != (method is AuthMethod.NONE):
+    if (secret is None) != (method in _WITHOUT_SECRET):
         raise InvalidData(
             f"The method {method} {'needs a' if secret is None else 'takes no'} secret.",
             field="secret",
@@ -216,9 +300,14 @@ def _check(credentials: Credentials) -> None:
             remedy="A name is that of the header or query parameter which carries an API key.",
         )
     _check_username(method, credentials.username)
+    _check_signing(method, credentials.signing)
     if method is AuthMethod.API_KEY_HEADER:
         Headers({name or "": ""})
-    if secret is not None:
+    if secret is None:
+        return
+    if credentials.signing is not None:
+        credentials.signing.check_key(secret)
+    else:
         _check_secret(method, secret)
 
 
@@ -237,22 +326,22 @@ def _check_username(method: AuthMethod, username: str | None) -> None:
         )
 
 
+def _check_signing(method: AuthMethod, signing: Signing | None) -> None:
+    needed = method if method in _SIGNED else None
+    if needed != (None if signing is None else signing.method):
+        raise InvalidData(
+            f"The method {method} {'takes no' if needed is None else 'needs its own'} signing.",
+            field="signing",
+            remedy="Use Credentials.signed, which names the method that belongs to the signing.",
+        )
+
+
 def _check_secret(method: AuthMethod, secret: Secret) -> None:
     if method is not AuthMethod.BASIC:
-        _check_sendable(secret, "secret")
+        check_sendable(secret, "secret")
     elif _CONTROL.search(secret.reveal()):
         raise InvalidData(
             "The password has a line break or a control character in it.",
             field="secret",
             remedy="Strip stray newlines; they are often read along with a password from a file.",
-        )
-
-
-def _check_sendable(secret: Secret, field: str) -> None:
-    if _SENDABLE.fullmatch(secret.reveal()) is None:
-        raise InvalidData(
-            "The secret is empty, begins or ends with white space, or has a line break or a"
-            " character outside ASCII in it.",
-            field=field,
-            remedy="Strip stray newlines; they are often read along with a key from a file.",
         )

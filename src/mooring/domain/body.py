@@ -69,7 +69,7 @@ class BodyStream:
         be read once only.
         """
         if _is_open(source):
-            return cls(_once(source), length, replayable=False)
+            return cls(_once(source), length)
         if callable(source):
             return cls(lambda: _chunks(source()), length, replayable=True)
         raise _refused(source)

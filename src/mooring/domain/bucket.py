@@ -81,7 +81,7 @@ class TokenBucket:
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
         """The first time from `at` on at which `cost` tokens are there."""
-        at = max(at, bucket[0], bucket[2], bucket[5])
+        at = max(at, bucket[2], bucket[5])
         short = cost * self.price - self._level(bucket, at)
         return at if short <= 0 else at + -(-short // self.n)
 

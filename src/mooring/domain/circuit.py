@@ -65,7 +65,7 @@ _MILLION: Final = 10**6
 _ROWS: Final = 8
 _MOST_KEPT: Final = 1_000
 _MOST_GROWTH: Final = 100
-_MOST_STEPS: Final = 150
+MOST_STEPS: Final = 150
 
 
 class CircuitState(Enum):
@@ -132,6 +132,11 @@ class Record(NamedTuple):
 
 
 QUIET_RECORD: Final = Record()
+_UNTIL: Final = Record._fields.index("until")
+
+
+def _recorded(kept: Any) -> Record:  # noqa: ANN401 - a record, or the tuple that a store keeps of it
+    return kept if type(kept) is Record else Record._make(kept)
 
 
 def _is_kept(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -288,8 +293,8 @@ class CircuitRule:
         if state is None or self.config.shadow or not 0 <= now - state[0] <= SMALL_STEP:
             return 0
         if state[2] == OPEN:
-            record: Record = state[7]
-            return max(0, record.until - now)
+            until: int = state[7][_UNTIL]
+            return until - now if until > now else 0
         return FOREVER if state[2] == FORCED_OPEN else 0
 
     def present(self, state: State | None, now: int) -> Circuit:
@@ -297,7 +302,8 @@ class CircuitRule:
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, QUIET_RECORD)
-        seen, quiet, mode, gen, slot, total, base, record = state
+        seen, quiet, mode, gen, slot, total, base, kept = state
+        record = _recorded(kept)
         time, back = steady(seen, now)
         if back:
             slot, record = self._moved(slot, record, back)
@@ -386,6 +392,11 @@ class CircuitRule:
         record = QUIET_RECORD._replace(leases=record.leases)
         quiet = _outlasting(self.quiet if mode == CLOSED else FOREVER, seen, record)
         return (seen, quiet, mode, gen + 1, slot, total, total, record)
+
+    def lasting(self, streak: int) -> int:
+        """How long it stays open after `streak` openings with no calm time between."""
+        growth = self.config.open_growth ** min(streak, MOST_STEPS)
+        return int(min(self.longest, self.open_for * growth))
 
     def away(self, circuit: Circuit) -> int:
         """How long a caller without a permit of this generation must stay away; 0 is not at all."""
@@ -485,11 +496,10 @@ class CircuitRule:
 
     def _opened(self, circuit: Circuit) -> Circuit:
         seen, _, _, gen, slot, total, _, record = circuit
-        growth = self.config.open_growth ** min(record.streak, _MOST_STEPS)
         record = QUIET_RECORD._replace(
             leases=record.leases,
             streak=record.streak + 1,
-            until=seen + int(min(self.longest, self.open_for * growth)),
+            until=seen + self.lasting(record.streak),
         )
         quiet = _outlasting(self.longest + DAY, seen, record)
         return (seen, quiet, OPEN, gen + 1, slot, total, total, record)

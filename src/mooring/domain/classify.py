@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mooring.domain.http import Response
 
 _LONGEST: Final = 300
+_USUAL: Final = Redaction()
 _CODE: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 _CODES: Final = ("code", "type", "error_code")
 _WORDS: Final = ("message", "detail", "title", "error_message")
@@ -41,12 +42,12 @@ def is_success(status: int) -> bool:
     return status < 300 or status == _NOT_MODIFIED
 
 
-def classify(response: Response) -> ConnectorError | None:
-    """The error that an answer's status stands for, or None."""
+def classify(response: Response, redaction: Redaction = _USUAL) -> ConnectorError | None:
+    """The error that an answer's status stands for, or None; `redaction` masks what it quotes."""
     status = response.status
     if is_success(status):
         return None
-    code, message = vendor_words(response)
+    code, message = vendor_words(response, redaction)
     details: dict[str, Any] = {"status": status, "response": response}
     details |= {"vendor_code": code, "vendor_message": message}
     if status >= 500 or status in _LATER:
@@ -64,7 +65,9 @@ def classify(response: Response) -> ConnectorError | None:
     return kind(f"{what} (HTTP {status}){said}", **details)
 
 
-def vendor_words(response: Response) -> tuple[str | None, str | None]:
+def vendor_words(
+    response: Response, redaction: Redaction = _USUAL
+) -> tuple[str | None, str | None]:
     """The vendor's own code and message, where its answer has them in a usual place."""
     try:
         body = response.json()
@@ -76,23 +79,23 @@ def vendor_words(response: Response) -> tuple[str | None, str | None]:
     inner = outer.get("error")
     if isinstance(inner, str):
         # OAuth's form: {"error": code, "error_description": message}
-        return _told([inner], outer, ("error_description", "message"))
+        return _told([inner], outer, ("error_description", "message"), redaction)
     said = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
-    return _told([said.get(name) for name in _CODES], said, _WORDS)
+    return _told([said.get(name) for name in _CODES], said, _WORDS, redaction)
 
 
 def _told(
-    codes: list[Any], body: dict[str, Any], words: tuple[str, ...]
+    codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
     """The first code that looks like one, and the message; else what was no code is the message."""
-    said = [text for code in codes if (text := _shown(code))]
-    message = next((text for name in words if (text := _shown(body.get(name)))), None)
+    said = [text for code in codes if (text := _shown(code, redaction))]
+    message = next((text for name in words if (text := _shown(body.get(name), redaction))), None)
     code = next((text for text in said if _CODE.fullmatch(text)), None)
     return code, message or next((text for text in said if not _CODE.fullmatch(text)), None)
 
 
-def _shown(value: object) -> str | None:
+def _shown(value: object, redaction: Redaction) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     text = str(value).encode(errors="replace").decode()
-    return Redaction().words(text, _LONGEST)
+    return redaction.words(text, _LONGEST)

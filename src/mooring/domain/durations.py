@@ -45,7 +45,7 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
 def micros(value: float) -> int:
     """Checked seconds as integer microseconds, rounded up, so that no wait ends early."""
     # Less a float's own error, which would often round up to a microsecond that nobody meant.
-    return math.ceil(value * SECOND * (1 - 2**-51))
+    return math.ceil(value * SECOND * (1 - 2**-53))
 
 
 def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:

@@ -24,6 +24,7 @@ class Event:
         at: when, by the local clock (aware, UTC).
         service, operation, tenant: whose call it was.
         request_id: the call's correlation id.
+        region: where it was, once that is decided, if the service is in several.
     """
 
     at: datetime
@@ -31,6 +32,7 @@ class Event:
     operation: str | None = None
     tenant: str | None = None
     request_id: str | None = None
+    region: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +45,8 @@ class CallFinished(Event):
     """A call left the pipeline.
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
+    `replayed` tells that a repeated key got what is stored, and `cached` that the answer was kept
+    from an earlier call, as `Response` says it.
     """
 
     started_at: datetime
@@ -53,6 +57,7 @@ class CallFinished(Event):
     vendor_code: str | None = None
     idempotency_key: str | None = None
     replayed: bool = False
+    cached: bool = False
     fallback: bool = False
     cancelled: bool = False
 
@@ -112,6 +117,29 @@ class CredentialRefreshed(Event):
 
 
 @attrs.frozen(kw_only=True)
+class TokenRenewed(Event):
+    """An authorisation server granted a new token, and it is stored."""
+
+    duration: float
+    attempts: int
+
+
+@attrs.frozen(kw_only=True)
+class TokenNotRenewed(Event):
+    """A token could not be renewed. Where the old one still works, calls go on with it."""
+
+    error: str
+    still_works: bool
+
+
+@attrs.frozen(kw_only=True)
+class ConsentNeeded(Event):
+    """A grant is over: a person must authorise the application again."""
+
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
 class IdempotencyReplayed(Event):
     """A repeated key was answered from the stored answer; nothing was sent."""
 
@@ -124,6 +152,94 @@ class AnswerNotStored(Event):
 
     idempotency_key: str
     error: str
+
+
+@attrs.frozen(kw_only=True)
+class CacheHit(Event):
+    """A call was answered with what was kept, `age` seconds old; the service was not asked.
+
+    With `stale` it is past its lifetime: because the service cannot be asked or broke, because
+    somebody is asking just now, or because the request allows it.
+    """
+
+    age: float
+    stale: bool
+
+
+@attrs.frozen(kw_only=True)
+class CacheMissed(Event):
+    """Nothing that was kept answers a call, so the service is asked.
+
+    With `stale` there is something, and the service may only have to confirm it.
+    """
+
+    stale: bool
+
+
+@attrs.frozen(kw_only=True)
+class CacheRevalidated(Event):
+    """The service confirmed that an answer kept, `age` seconds old, still holds."""
+
+    age: float
+
+
+@attrs.frozen(kw_only=True)
+class CacheSkipped(Event):
+    """A call went on without the cache, for the `error` that is named."""
+
+    error: str
+
+
+@attrs.frozen(kw_only=True)
+class StorageLost(Event):
+    """A shared store does not answer; it is looked for again in `retry_after` seconds.
+
+    `service` is the name of the port: "state", or "claims" where keys live in a store of their own,
+    or "cache". Until it is found, each process goes on with limits and circuits of its own; calls
+    with an idempotency key are refused; and all calls are made as if nothing was kept.
+    """
+
+    error: str
+    retry_after: float
+
+
+@attrs.frozen(kw_only=True)
+class StorageRecovered(Event):
+    """A shared store answers again, after `duration` seconds; `service` as above."""
+
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class FailedOver(Event):
+    """An operation of a contract goes `to` another account, as `service` certainly did nothing."""
+
+    to: str
+    error: str
+
+
+@attrs.frozen(kw_only=True)
+class TlsUnverified(Event):
+    """A client was given leave to talk to whoever answers; told whenever a manager starts.
+
+    `service` is the name of the port: "http".
+    """
+
+    because: str
+
+
+@attrs.frozen(kw_only=True)
+class WebhookReceived(Event):
+    """A webhook was verified; `operation` is its scheme, `events` how many it brought."""
+
+    events: int
+
+
+@attrs.frozen(kw_only=True)
+class WebhookRefused(Event):
+    """A webhook was not believed; `operation` is its scheme, `reason` says why."""
+
+    reason: str
 
 
 @attrs.frozen(kw_only=True)

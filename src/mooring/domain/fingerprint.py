@@ -81,7 +81,7 @@ def _canonical(body: bytes) -> bytes:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("A key is repeated.")
+        raise ValueError  # A repeated key makes it no JSON to compare by.
     return {"object": members}
 
 

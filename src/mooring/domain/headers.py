@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar, cast, overload
 
 import attrs
 
+from mooring.domain.frames import bare
 from mooring.domain.sensitive import MASK, is_sensitive
 from mooring.errors import InvalidData
 
@@ -58,22 +59,23 @@ class Headers(Mapping[str, str]):
     White space around a value is not part of it and is dropped. The `repr` masks credentials.
     """
 
-    pairs: tuple[tuple[str, str], ...]
-    _first: dict[str, str]
+    # Pretty printers go by the fields, whatever `__repr__` says.
+    pairs: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    _first: dict[str, str] = attrs.field(repr=False)
 
     def __init__(self, fields: HeadersInput = ()) -> None:
-        pairs: list[tuple[str, str]] = []
-        first: dict[str, str] = {}
         try:
-            for name, value in _as_pairs(fields):
-                folded = _folded(name)
-                kept = _value(name, value)
-                pairs.append((name, kept))
-                first.setdefault(folded, kept)
+            pairs, first = _read(fields)
+        except InvalidData as error:
+            refused = error
         except (TypeError, ValueError):
-            raise _not_fields(fields) from None
-        object.__setattr__(self, "pairs", tuple(pairs))
-        object.__setattr__(self, "_first", first)
+            refused = _not_fields(fields)
+        else:
+            object.__setattr__(self, "pairs", pairs)
+            object.__setattr__(self, "_first", first)
+            return
+        del self, fields
+        raise bare(refused)
 
     def __getitem__(self, name: str) -> str:
         return self._first[name.lower()]
@@ -104,20 +106,28 @@ class Headers(Mapping[str, str]):
         wanted = name.lower()
         return tuple(value for known, value in self.pairs if known.lower() == wanted)
 
+    def mention(self, text: str) -> bool:
+        """Whether any name has this text, in small letters, in it."""
+        return text in "\n".join(self._first)
+
     def with_header(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value only."""
-        return Headers((*self.without(name).pairs, (name, value)))
+        folded, kept = _folded(name), _value(name, value)
+        rest = self.without(name)
+        return _trusted((*rest.pairs, (name, kept)), {**rest._first, folded: kept})  # noqa: SLF001 - one of us
 
     def with_default(self, name: str, value: str) -> Headers:
         """Return headers in which this name has this value, unless it had one."""
-        return self if name in self else Headers((*self.pairs, (name, value)))
+        return self if name in self else self.with_header(name, value)
 
-    def without(self, name: str) -> Headers:
-        """Return headers without this name."""
-        if name not in self:
+    def without(self, *names: str) -> Headers:
+        """Return headers without these names."""
+        dropped = {folded for name in names if (folded := name.lower()) in self._first}
+        if not dropped:
             return self
-        dropped = name.lower()
-        return Headers([pair for pair in self.pairs if pair[0].lower() != dropped])
+        pairs = tuple(pair for pair in self.pairs if pair[0].lower() not in dropped)
+        first = {name: value for name, value in self._first.items() if name not in dropped}
+        return _trusted(pairs, first)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
@@ -137,6 +147,20 @@ class Headers(Mapping[str, str]):
         return {name: self.get_all(name) for name in self._first}
 
 
+def _trusted(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) -> Headers:
+    """Headers of fields that have been checked."""
+    headers = object.__new__(Headers)
+    object.__setattr__(headers, "pairs", pairs)
+    object.__setattr__(headers, "_first", first)
+    return headers
+
+
+def sound(fields: Iterable[tuple[str, str]]) -> Headers:
+    """Headers of fields in small letters that a parser of HTTP has found to be names and values."""
+    pairs = tuple([(name, value.strip(" \t")) for name, value in fields])
+    return _trusted(pairs, dict(reversed(pairs)))
+
+
 def as_headers(fields: HeadersInput | None) -> Headers:
     """Return the fields as headers: themselves if they are, none for None."""
     if isinstance(fields, Headers):
@@ -144,12 +168,23 @@ def as_headers(fields: HeadersInput | None) -> Headers:
     return Headers(fields) if fields else _NONE
 
 
-def _as_pairs(fields: HeadersInput) -> Iterable[tuple[str, str]]:
+def _read(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
+    """The pairs, and the first value of each name in small letters."""
+    given: Iterable[tuple[str, str]]
     if isinstance(fields, Headers):
-        return fields.pairs
-    if isinstance(fields, Mapping):
-        return cast("Mapping[str, str]", fields).items()
-    return fields
+        given = fields.pairs
+    elif isinstance(fields, Mapping):
+        given = cast("Mapping[str, str]", fields).items()
+    else:
+        given = fields
+    pairs: list[tuple[str, str]] = []
+    first: dict[str, str] = {}
+    for name, value in given:
+        folded = _folded(name)
+        kept = _value(name, value)
+        pairs.append((name, kept))
+        first.setdefault(folded, kept)
+    return tuple(pairs), first
 
 
 def _not_fields(fields: object) -> InvalidData:

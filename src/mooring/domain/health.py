@@ -12,6 +12,7 @@ from mooring.errors import (
     CredentialNotFound,
     CredentialRefreshFailed,
     DeadlineExceeded,
+    DestinationRefused,
     OutcomeUnknown,
     RateLimitExceeded,
     RetryBudgetExhausted,
@@ -31,6 +32,7 @@ UNASKED = (
     CircuitBreakerOpen,
     CredentialNotFound,
     CredentialRefreshFailed,
+    DestinationRefused,
     RetryBudgetExhausted,
     UnsupportedByVendor,
 )
@@ -43,6 +45,8 @@ def health(error: Exception) -> Outcome:
     A service that refuses a request (4xx, or a limit of its own) is alive and well. Of our own
     errors the others tell nothing of it; an error that is not ours counts as a failure.
     """
+    if isinstance(error, UNASKED):
+        return Outcome.NEUTRAL
     if isinstance(error, SICK) or not isinstance(error, ConnectorError):
         return Outcome.FAILED
     limited = isinstance(error, RateLimitExceeded) and error.by_vendor

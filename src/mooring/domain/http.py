@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import attrs
 
 from mooring.domain.body import Body, BodyInput, BodyStream, as_body
 from mooring.domain.fingerprint import fingerprint
+from mooring.domain.frames import refusing
 from mooring.domain.headers import Headers, HeadersInput, as_headers
 from mooring.domain.json_text import encode_json
 from mooring.domain.query import Pairs, PairsInput, as_pairs
@@ -18,6 +19,9 @@ from mooring.domain.sensitive import MASK, is_sensitive
 from mooring.domain.timeouts import Timeouts
 from mooring.domain.urls import join_url, validate_base_url, validate_path
 from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from mooring.domain.multipart import FilesInput
 
 __all__ = [
     "Body",
@@ -98,13 +102,15 @@ class Request:
     """
 
     method: HttpMethod = attrs.field(converter=as_method)
-    path: str = attrs.field(converter=validate_path)
-    query: Pairs = attrs.field(default=(), converter=_query, kw_only=True)
-    headers: Headers = attrs.field(factory=Headers, converter=as_headers, kw_only=True)
-    body: Body = attrs.field(default=b"", converter=as_body, kw_only=True)
+    # Pretty printers go by the fields, whatever `__repr__` says.
+    path: str = attrs.field(converter=validate_path, repr=False)
+    query: Pairs = attrs.field(default=(), converter=_query, repr=False, kw_only=True)
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
+    body: Body = attrs.field(default=b"", converter=as_body, repr=False, kw_only=True)
     idempotent: bool | None = attrs.field(default=None, validator=_is_bool, kw_only=True)
 
     @classmethod
+    @refusing
     def get(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
@@ -112,6 +118,7 @@ class Request:
         return cls(HttpMethod.GET, path, query=query, headers=headers)
 
     @classmethod
+    @refusing
     def head(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
@@ -119,6 +126,7 @@ class Request:
         return cls(HttpMethod.HEAD, path, query=query, headers=headers)
 
     @classmethod
+    @refusing
     def options(
         cls, path: str, *, query: PairsInput | None = None, headers: HeadersInput | None = None
     ) -> Request:
@@ -126,6 +134,7 @@ class Request:
         return cls(HttpMethod.OPTIONS, path, query=query, headers=headers)
 
     @classmethod
+    @refusing
     def post(
         cls,
         path: str,
@@ -135,8 +144,9 @@ class Request:
         body: BodyInput = None,
         json: object = None,
         form: PairsInput | None = None,
+        files: FilesInput | None = None,
     ) -> Request:
-        """Build a POST with a body of at most one kind."""
+        """Build a POST with a body of at most one kind; files go along with a form."""
         return _with_content(
             cls,
             HttpMethod.POST,
@@ -146,9 +156,11 @@ class Request:
             body=body,
             json=json,
             form=form,
+            files=files,
         )
 
     @classmethod
+    @refusing
     def put(
         cls,
         path: str,
@@ -158,8 +170,9 @@ class Request:
         body: BodyInput = None,
         json: object = None,
         form: PairsInput | None = None,
+        files: FilesInput | None = None,
     ) -> Request:
-        """Build a PUT with a body of at most one kind."""
+        """Build a PUT with a body of at most one kind; files go along with a form."""
         return _with_content(
             cls,
             HttpMethod.PUT,
@@ -169,9 +182,11 @@ class Request:
             body=body,
             json=json,
             form=form,
+            files=files,
         )
 
     @classmethod
+    @refusing
     def patch(
         cls,
         path: str,
@@ -181,8 +196,9 @@ class Request:
         body: BodyInput = None,
         json: object = None,
         form: PairsInput | None = None,
+        files: FilesInput | None = None,
     ) -> Request:
-        """Build a PATCH with a body of at most one kind."""
+        """Build a PATCH with a body of at most one kind; files go along with a form."""
         return _with_content(
             cls,
             HttpMethod.PATCH,
@@ -192,9 +208,11 @@ class Request:
             body=body,
             json=json,
             form=form,
+            files=files,
         )
 
     @classmethod
+    @refusing
     def delete(
         cls,
         path: str,
@@ -217,16 +235,33 @@ class Request:
             form=form,
         )
 
+    @refusing
     def with_header(self, name: str, value: str) -> Request:
         """Return this request with one header set."""
-        return attrs.evolve(self, headers=self.headers.with_header(name, value))
+        return self.carrying(self.headers.with_header(name, value))
 
+    @refusing
     def with_headers(self, fields: HeadersInput) -> Request:
         """Return this request with each of these headers set; other headers stay."""
         added = as_headers(fields)
         kept = [pair for pair in self.headers.pairs if pair[0] not in added]
-        return attrs.evolve(self, headers=Headers([*kept, *added.pairs]))
+        return self.carrying(Headers([*kept, *added.pairs]))
 
+    def carrying(self, headers: Headers) -> Request:
+        """Return this request with these headers instead of its own."""
+        # Whatever is authorised or signed comes through here: what was checked once is copied.
+        if type(self) is not Request:
+            return attrs.evolve(self, headers=headers)
+        made = object.__new__(Request)
+        _set_method(made, self.method)
+        _set_path(made, self.path)
+        _set_query(made, self.query)
+        _set_headers(made, headers)
+        _set_body(made, self.body)
+        _set_idempotent(made, self.idempotent)
+        return made
+
+    @refusing
     def evolve(self, **changes: Any) -> Request:
         """Return this request with other values for the attributes named."""
         return attrs.evolve(self, **changes)
@@ -252,6 +287,11 @@ class Request:
         return f"<Request {self.method} {path}{'?' if query else ''}{query}>"
 
 
+_set_method, _set_path, _set_query, _set_headers, _set_body, _set_idempotent = (
+    vars(Request)[field.name].__set__ for field in attrs.fields(Request)
+)
+
+
 def _with_content(
     cls: type[Request],
     method: HttpMethod,
@@ -262,17 +302,30 @@ def _with_content(
     body: BodyInput,
     json: object,
     form: PairsInput | None,
+    files: FilesInput | None = None,
 ) -> Request:
     fields = as_headers(headers)
-    if sum(content is not None for content in (body, json, form)) > 1:
+    together = form if files is None else files
+    if sum(content is not None for content in (body, json, together)) > 1:
         raise InvalidData(
             "A request has one body, and several were given.",
             field="body",
-            remedy="Give one of body, json and form.",
+            remedy="Give one of body, json and form; files go along with a form.",
         )
     if json is not None:
         body = encode_json(json)
         fields = fields.with_default("Content-Type", "application/json")
+    elif files is not None:
+        from mooring.domain.multipart import multipart  # noqa: PLC0415 - few send files
+
+        content_type, body = multipart(as_pairs(form, "form"), files)
+        if "content-type" in fields:
+            raise InvalidData(
+                "The Content-Type of a form with files is made along with it.",
+                field="headers.Content-Type",
+                remedy="Leave that header out.",
+            )
+        fields = fields.with_header("Content-Type", content_type)
     elif form is not None:
         body = urlencode(as_pairs(form, "form")).encode()
         fields = fields.with_default("Content-Type", "application/x-www-form-urlencoded")

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 _ZONE = r"(?:GMT|UTC|Z|[+-]0000)"
 _FORMS = tuple(
@@ -30,6 +31,13 @@ def parse_http_date(text: str, now: datetime) -> datetime | None:
         if match := form.fullmatch(text.strip()):
             return _moment(match.groupdict(), now)
     return None
+
+
+def write_http_date(moment: datetime) -> str:
+    """Return a moment in the form that RFC 9110 prefers, in any locale."""
+    moment = moment.astimezone(UTC)
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1].title()
+    return f"{day}, {moment:%d} {month} {moment.year:04} {moment:%H:%M:%S} GMT"
 
 
 def _moment(part: dict[str, str], now: datetime) -> datetime | None:

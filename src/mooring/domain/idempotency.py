@@ -87,6 +87,7 @@ class Claim:
 
     __slots__ = ("fingerprint", "keys", "lease", "owner", "remembered", "target", "ttl")
     once = False
+    durable = True
 
     def __init__(
         self,
@@ -143,6 +144,7 @@ class Settle:
 
     __slots__ = ("answer", "fence", "keys", "stage", "ttl")
     once = False
+    durable = True
 
     def __init__(
         self, key: str, fence: int, stage: int, *, ttl: int, answer: object = None
@@ -189,6 +191,7 @@ class Withdraw:
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
+    durable = True
 
     def __init__(self, key: str, owner: int, *, ttl: int) -> None:
         self.keys = (key,)
@@ -205,11 +208,30 @@ class Withdraw:
         return (_ended(entry, SENT, self.ttl, None),), None
 
 
+class MarkSent:
+    """Mark a claim as sent, where it lives in another store than what guards the attempt."""
+
+    __slots__ = ("fence", "keys", "target")
+    once = False
+    durable = True
+
+    def __init__(self, key: str, fence: int, target: str) -> None:
+        self.keys = (key,)
+        self.fence = fence
+        self.target = target
+
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """Whether the claim is still its holder's, and so may be sent."""
+        sent = mark_sent(present(states[0], now), self.fence, self.target)
+        return (unchanged(CLAIMS, states, now), False) if sent is None else ((sent,), True)
+
+
 class Resolve:
     """A person or a look-up settles an unknown key: with an answer, or as never done."""
 
     __slots__ = ("answer", "done", "keys", "ttl")
     once = True
+    durable = True
 
     def __init__(self, key: str, *, done: bool, ttl: int, answer: object = None) -> None:
         self.keys = (key,)
@@ -237,11 +259,14 @@ def _ended(entry: Entry, stage: int, ttl: int, answer: object) -> Entry:
     return (seen, ttl, stage, fingerprint, fence, owner, seen, sent_at, target, answer)
 
 
-def mark_sent(entry: Entry | None, fence: int) -> Entry | None:
-    """The claim with the sent mark, or None if it is no longer held."""
+def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
+    """The claim with the mark that it is sent to `target`, or None if it is no longer held.
+
+    A holder that sends it to another target than before knows that nothing was done there.
+    """
     if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
         return None
-    seen, quiet, _, fingerprint, _, owner, until, sent_at, target, _ = entry
+    seen, quiet, _, fingerprint, _, owner, until, sent_at, _, _ = entry
     if seen >= until:
         return None
     sent_at = sent_at or seen

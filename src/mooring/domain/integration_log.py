@@ -23,6 +23,7 @@ class IntegrationStatus(Enum):
 
     SUCCESS = "success"
     REPLAYED = "replayed"
+    CACHED = "cached"
     FALLBACK = "fallback"
     REJECTED = "rejected"
     FAILED = "failed"
@@ -44,10 +45,14 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "RateLimitExceeded": IntegrationStatus.HELD_BACK,
     "BulkheadFull": IntegrationStatus.HELD_BACK,
     "CircuitBreakerOpen": IntegrationStatus.HELD_BACK,
+    "DestinationRefused": IntegrationStatus.HELD_BACK,
     "RetryBudgetExhausted": IntegrationStatus.HELD_BACK,
     "IdempotencyInProgress": IntegrationStatus.HELD_BACK,
     "OutcomeUnknown": IntegrationStatus.UNKNOWN,
 }
+
+
+_GOOD: Final = (IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED, IntegrationStatus.CACHED)
 
 
 def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
@@ -72,6 +77,7 @@ class IntegrationLog:
         error: the class of the error it ended with.
         http_status, vendor_code: the vendor's last words.
         idempotency_key: the key it was made under.
+        region: where it ended, if its service is in several.
     """
 
     id: str
@@ -86,6 +92,7 @@ class IntegrationLog:
     http_status: int | None = None
     vendor_code: str | None = None
     idempotency_key: str | None = None
+    region: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -95,6 +102,7 @@ class LogQuery:
     service: str | None = None
     operation: str | None = None
     tenant: str | None = None
+    region: str | None = None
     status: IntegrationStatus | None = None
     id: str | None = None
     since: datetime | None = attrs.field(default=None, validator=_aware)
@@ -111,6 +119,7 @@ class LogQuery:
                     ("service", self.service),
                     ("operation", self.operation),
                     ("tenant", self.tenant),
+                    ("region", self.region),
                     ("status", self.status),
                     ("id", self.id),
                 )
@@ -148,9 +157,7 @@ def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
         by_status[entry.status] = by_status.get(entry.status, 0) + 1
         durations.append(entry.duration)
     durations.sort()
-    good = by_status.get(IntegrationStatus.SUCCESS, 0) + by_status.get(
-        IntegrationStatus.REPLAYED, 0
-    )
+    good = sum(by_status.get(status, 0) for status in _GOOD)
     return LogSummary(
         count=len(durations),
         by_status=by_status,
@@ -178,6 +185,7 @@ def entry_of(event: Event) -> IntegrationLog | None:
         http_status=event.status,
         vendor_code=event.vendor_code,
         idempotency_key=event.idempotency_key,
+        region=event.region,
     )
 
 
@@ -189,7 +197,7 @@ def _status_of(event: CallFinished) -> IntegrationStatus:
     if event.fallback:
         return IntegrationStatus.FALLBACK
     if event.error is None:
-        return IntegrationStatus.SUCCESS
+        return IntegrationStatus.CACHED if event.cached else IntegrationStatus.SUCCESS
     return _STATUS_OF_ERROR.get(event.error, IntegrationStatus.FAILED)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from json import dumps
-from typing import NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from mooring.errors import InvalidData
 
@@ -20,6 +20,16 @@ def encode_json(value: object) -> bytes:
             remedy="Build it from dict, list, str, int, float, bool and None only, without NaN;"
             " write a Decimal as str.",
         ) from None
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value of JSON is a list."""
+    return isinstance(value, list)
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of JSON is an object."""
+    return isinstance(value, dict)
 
 
 def refuse_constant(name: str) -> NoReturn:

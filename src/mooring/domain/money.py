@@ -104,7 +104,11 @@ class Money:
 
     def _set(self, minor: int, currency: str) -> None:
         if abs(minor) >= _LARGEST:
-            raise InvalidData("The amount is larger than any amount of money.", field="amount")
+            raise InvalidData(
+                "The amount is larger than any amount of money.",
+                field="amount",
+                remedy="Check that it was not given in a smaller unit than it is in.",
+            )
         object.__setattr__(self, "minor", minor)
         object.__setattr__(self, "currency", currency)
 
@@ -217,7 +221,11 @@ def _exact(value: object, field: str = "amount") -> Decimal:
         )
     _, digits, exponent = number.as_tuple()
     if len(digits) > _WIDEST or abs(int(exponent)) > _WIDEST:
-        raise InvalidData("The number has too many digits.", field=field)
+        raise InvalidData(
+            "The number has too many digits.",
+            field=field,
+            remedy=f"Give a number of at most {_WIDEST} digits.",
+        )
     return number
 
 

@@ -95,7 +95,7 @@ class CalendarQuota:
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """The first time from `at` on at which `cost` fits a period."""
-        at = max(at, quota[0], quota[2], quota[4])
+        at = max(at, quota[2], quota[4])
         return at if self._used(quota, at) + cost <= self.burst else self.period(at)[1]
 
     def grant(

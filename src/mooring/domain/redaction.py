@@ -19,6 +19,7 @@ from mooring.domain.headers import Headers
 from mooring.domain.media_type import decoded, essence, is_json
 from mooring.domain.personal import Personal, mask, mask_personal
 from mooring.domain.sensitive import MASK, is_sensitive
+from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,6 +66,25 @@ def _folded(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.lower() for name in names)
 
 
+def _paths(paths: str | Iterable[str]) -> frozenset[tuple[str, ...]]:
+    given = [paths] if isinstance(paths, str) else paths
+    return frozenset(tuple(path.lower().split(".")) for path in given)
+
+
+def _patterns(
+    patterns: str | re.Pattern[str] | Iterable[str | re.Pattern[str]],
+) -> tuple[re.Pattern[str], ...]:
+    given = [patterns] if isinstance(patterns, (str, re.Pattern)) else patterns
+    try:
+        return tuple([re.compile(pattern) for pattern in given])
+    except re.error:
+        raise ConfigurationError(
+            "A pattern of what to mask is no regular expression.",
+            path="patterns",
+            remedy="Correct it; to mask what stands under a name, give the name.",
+        ) from None
+
+
 def _kinds(personal: Iterable[Personal]) -> tuple[Personal, ...]:
     return tuple(personal)
 
@@ -77,12 +97,18 @@ class Redaction:
         header_names: headers.
         query_names: parameters of queries and forms.
         body_keys: keys of JSON, elements of XML, and names in text.
+        body_paths: where in JSON, as keys with dots between them: `customer.name` is masked, and
+            `product.name` is not. A list on the way counts for nothing.
+        patterns: regular expressions; what they match is masked wherever it stands. How long they
+            take on hostile text is up to them.
         personal: what to mask wherever it stands; everything known by default.
     """
 
     header_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
     query_names: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
     body_keys: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
+    body_paths: frozenset[tuple[str, ...]] = attrs.field(default=frozenset(), converter=_paths)
+    patterns: tuple[re.Pattern[str], ...] = attrs.field(default=(), converter=_patterns)
     personal: tuple[Personal, ...] = attrs.field(default=tuple(Personal), converter=_kinds)
 
     def headers(self, headers: Headers) -> Headers:
@@ -98,7 +124,7 @@ class Redaction:
         """Mask what a URL holds: before its host, in its path, query and fragment."""
         address, *parts = re.split(r"([?#])", url)
         shown = [self._prose(_USER_INFO.sub(f"{MASK}@", address))]
-        shown += [part if part in {"?", "#"} else self._form(part) for part in parts]
+        shown += [self._form(part) for part in parts]
         return "".join(shown)
 
     def body(self, body: bytes, content_type: str | None, limit: int) -> str:
@@ -142,6 +168,8 @@ class Redaction:
                         shown += [text[done:end], MASK]
                         done = said.end()
             text = "".join([*shown, text[done:]])
+        for pattern in self.patterns:
+            text = pattern.sub(MASK, text)
         return mask_personal(text, self.personal)
 
     def _form(self, text: str) -> str:
@@ -160,13 +188,15 @@ class Redaction:
         name = ""
         depth = 0
         hidden: int | None = None
+        way = _Way(self.body_paths)
         for piece in _PIECE.findall(text):
             depth -= piece in {"}", "]"}
             if hidden is not None and (depth < hidden or (piece == "," and depth == hidden)):
                 hidden = None
             if hidden is None:
                 shown.append(self._piece(piece))
-                if piece == ":" and _is_hidden(name, self.body_keys):
+                way.go(piece, name)
+                if piece == ":" and (_is_hidden(name, self.body_keys) or way.leads_there):
                     shown.append(f'"{MASK}"')
                     hidden = depth
                 elif not piece.isspace():
@@ -180,6 +210,43 @@ class Redaction:
         plain = _plain(piece)
         redacted = self.text(plain)
         return piece if redacted == plain else json.dumps(redacted, ensure_ascii=False)
+
+
+class _Way:
+    """The keys on the way to where JSON is being read, as far as a path may lead.
+
+    Attributes:
+        leads_there: whether what follows is at the end of a path.
+    """
+
+    def __init__(self, paths: frozenset[tuple[str, ...]]) -> None:
+        self._paths = paths
+        self._longest = max(map(len, paths), default=0)
+        self._keys: list[str] = []
+        self._opened: list[bool] = []
+        self._key: str | None = None
+        self.leads_there = False
+
+    def go(self, piece: str, name: str) -> None:
+        """Go on by one piece; `name` is what stood before it."""
+        if not self._paths:
+            return
+        self.leads_there = False
+        if piece == ":":
+            self._key = name.lower()
+            if len(self._keys) < self._longest:
+                self.leads_there = (*self._keys, self._key) in self._paths
+        elif piece in {"{", "["}:
+            self._opened.append(self._key is not None)
+            if self._key is not None:
+                self._keys.append(self._key)
+            self._key = None
+        elif piece in {"}", "]"}:
+            if self._opened and self._opened.pop():
+                self._keys.pop()
+            self._key = None
+        elif piece == ",":
+            self._key = None
 
 
 def _without_keys(text: str) -> str:

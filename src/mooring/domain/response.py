@@ -43,15 +43,19 @@ class Response:
         url: the URL that answered.
         elapsed: seconds from sending to the last byte.
         replayed: whether this is the stored answer of an earlier call with the same key.
+        cached: whether it was kept from an earlier call, and the service was not asked for it
+            again, or confirmed it, or could not be asked.
     """
 
     status: int = attrs.field(validator=_is_status)
-    headers: Headers = attrs.field(factory=Headers, converter=as_headers)
-    body: bytes = attrs.field(default=b"", validator=_is_bytes)
+    # Pretty printers go by the fields, whatever `__repr__` says.
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False)
+    body: bytes = attrs.field(default=b"", validator=_is_bytes, repr=False)
     reason: str | None = attrs.field(default=None, kw_only=True)
-    url: str | None = attrs.field(default=None, kw_only=True)
+    url: str | None = attrs.field(default=None, repr=False, kw_only=True)
     elapsed: float = attrs.field(default=0.0, kw_only=True)
     replayed: bool = attrs.field(default=False, kw_only=True)
+    cached: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def ok(self) -> bool:

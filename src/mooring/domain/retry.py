@@ -107,7 +107,7 @@ def _is_error(kind: object) -> bool:
 def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:  # noqa: ANN401 - not yet known
     """One type of exception or several, as a tuple."""
     try:
-        kinds = (value,) if isinstance(value, type) else tuple(value)
+        kinds = tuple(value)
     except TypeError:
         kinds = (value,)
     if not all(map(_is_error, kinds)):
@@ -206,12 +206,13 @@ def decide(
     remaining: float,
     previous: float,
     draw: float,
+    at_once: bool = False,
 ) -> Again | Stop:
     """Whether to try again after attempt number `attempt` ended with `error`.
 
     `repeatable` says that doing it twice does what doing it once does; `retry_after` is what the
     vendor asked for; `remaining` is what is left of the deadline; `previous` is the last delay and
-    `draw` a number from [0, 1).
+    `draw` a number from [0, 1). `at_once` says that the policy's own delay is not needed.
     """
     if not policy.retries(error):
         return Stop("final", retry_after)
@@ -219,7 +220,7 @@ def decide(
         return Stop("unsafe", retry_after)
     if attempt >= policy.max_attempts:
         return Stop("attempts", retry_after)
-    pause = delay(policy, attempt, previous=previous, draw=draw)
+    pause = 0.0 if at_once else delay(policy, attempt, previous=previous, draw=draw)
     if retry_after is not None:
         if retry_after > policy.max_retry_after:
             return Stop("too_long", retry_after)

@@ -88,7 +88,7 @@ def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
     counts seconds from now; above, it is a moment since 1970, in seconds below 10^11, then in
     milli-, micro- and nanoseconds for each three digits more. `Reset-After` counts from now.
     """
-    if not any("limit" in name.lower() for name, _ in headers.pairs):
+    if not headers.mention("limit"):
         return None
     now = _vendors_now(headers, now)
     hints = [*_ietf(headers), *_families(headers, now)]

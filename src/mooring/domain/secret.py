@@ -7,6 +7,7 @@ it comes out in one named place. Someone with a debugger and intent can still ge
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NoReturn, final
 
 from attrs.exceptions import FrozenInstanceError
@@ -16,7 +17,10 @@ from mooring.domain.text import is_encodable
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+_FEW = 16
+_SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 @final
@@ -27,12 +31,13 @@ class Secret:
     written as JSON, and a copy is itself. It is true unless it is empty.
     """
 
-    __slots__ = ("__weakref__", "_open")
+    __slots__ = ("__weakref__", "_derived", "_open")
 
     def __init__(self, value: str | bytes) -> None:
         problem = _problem(value)
         if problem is None:
             object.__setattr__(self, "_open", _sealed(value))
+            object.__setattr__(self, "_derived", {})
             return
         # Crash reporters show the locals of the frame that raises.
         del value
@@ -60,6 +65,20 @@ class Secret:
         """Return the secret as bytes, text in UTF-8. Do this at the edge only."""
         value = self._value()
         return value.encode() if isinstance(value, str) else value
+
+    def derive(self, label: str, make: Callable[[bytes], bytes]) -> Secret:
+        """Return what `make` makes of this secret's bytes, and keep it here under the label.
+
+        So a key that holds for a day is made once a day. The last few are kept.
+        """
+        kept: dict[str, Secret] = object.__getattribute__(self, "_derived")
+        derived = kept.get(label)
+        if derived is None:
+            derived = Secret(make(self.reveal_bytes()))
+            if len(kept) >= _FEW:
+                kept.clear()
+            kept[label] = derived
+        return derived
 
     def _value(self) -> str | bytes:
         value: str | bytes = object.__getattribute__(self, "_open")()
@@ -114,3 +133,25 @@ def _problem(value: object) -> str | None:
     if isinstance(value, str):
         return None if is_encodable(value) else "A secret's text is not valid Unicode."
     return None if isinstance(value, bytes) else "A secret must be str or bytes."
+
+
+def as_secret(value: Secret | str | bytes) -> Secret:
+    """Return what a user gave as a secret."""
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def as_secrets(given: Secret | str | Iterable[Secret | str]) -> tuple[Secret, ...]:
+    """One secret or several, each as a `Secret`."""
+    several = (given,) if isinstance(given, (str, Secret)) else given
+    return tuple(as_secret(one) for one in several)
+
+
+def check_sendable(secret: Secret, field: str) -> None:
+    """Refuse a secret that no header can carry."""
+    if _SENDABLE.fullmatch(secret.reveal()) is None:
+        raise InvalidData(
+            "The secret is empty, begins or ends with white space, or has a line break or a"
+            " character outside ASCII in it.",
+            field=field,
+            remedy="Strip stray newlines; they are often read along with a key from a file.",
+        )

@@ -8,7 +8,7 @@ MASK = "***"
 
 _SENSITIVE = re.compile(
     r"auth(?!or)|authori[sz]|cookie|token|secret|signature|passw|passphrase|credential|session"
-    r"|appid|apikey|accesskey|privatekey|jwt|pwd"
+    r"|appid|apikey|accesskey|privatekey|jwt|pwd|dpop"
     r"|key(?![a-z])|(?<![a-z])(?:sig|sid|otp|pin|cvv|cvc)(?![a-z])",
 )
 _IDEMPOTENCY = re.compile(r"idempoten(?:cy|t)[-_]?key")

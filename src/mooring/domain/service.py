@@ -9,13 +9,17 @@ import attrs
 
 from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.budget import RetryBudget
+from mooring.domain.cache_policy import CachePolicy
 from mooring.domain.circuit import CircuitBreakerConfig
 from mooring.domain.durations import count, if_given, is_count, is_seconds, is_wait, plain
+from mooring.domain.frames import careful
 from mooring.domain.functions import check_callable, check_plain
 from mooring.domain.headers import Headers, as_headers
-from mooring.domain.http import as_method, validate_base_url
+from mooring.domain.http import Timeouts, as_method, validate_base_url
 from mooring.domain.keys import checked_name
 from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.redaction import Redaction
+from mooring.domain.region import Region, belonging
 from mooring.domain.retry import RetryPolicy
 from mooring.domain.urls import is_absolute
 from mooring.errors import ConfigurationError, ConnectorError, InvalidData
@@ -32,6 +36,9 @@ Classify: TypeAlias = "Callable[[Request, Response], ConnectorError | None]"
 Fallback: TypeAlias = "Callable[[ConnectorError], Any]"
 
 
+_USUALLY_MASKED: Final = Redaction()
+
+
 class _Inherit:
     """An endpoint's setting that is its service's."""
 
@@ -46,7 +53,9 @@ class _Inherit:
 INHERIT: Final[Any] = _Inherit()
 
 
-def _unless_inherited(check: Validator) -> Validator:
+def unless_inherited(check: Validator) -> Validator:
+    """Let a field be the service's, and check it otherwise."""
+
     def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not INHERIT:
             check(instance, attribute, value)
@@ -81,7 +90,7 @@ def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 def _all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one, or several, of anything
     """One value or several, as a tuple."""
-    if callable(value) or isinstance(value, (RateLimitConfig, Endpoint)):
+    if callable(value):
         return (value,)
     try:
         return tuple(value or ())
@@ -119,6 +128,16 @@ class HedgeConfig:
     max_extra: int = attrs.field(default=1, validator=is_count)
 
 
+def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - not yet known
+    _is_one_of(Timeouts)(_, attribute, value)
+    if value.total is not None:
+        raise ConfigurationError(
+            "The bound of a whole attempt stands among those of its steps.",
+            path=f"{attribute.name}.total",
+            remedy="Give it as attempt_timeout.",
+        )
+
+
 def _name_of_endpoint(value: object) -> str:
     return checked_name(value, "endpoint")
 
@@ -146,17 +165,20 @@ class Endpoint:
     )
     path: str | None = attrs.field(default=None, validator=if_given(_is_one_of(str)))
     timeout: float = attrs.field(
-        default=INHERIT, converter=plain, validator=_unless_inherited(is_seconds), kw_only=True
+        default=INHERIT, converter=plain, validator=unless_inherited(is_seconds), kw_only=True
     )
     attempt_timeout: float | None = attrs.field(
         default=INHERIT,
         converter=attrs.converters.optional(plain),
-        validator=_unless_inherited(if_given(is_seconds)),
+        validator=unless_inherited(if_given(is_seconds)),
         kw_only=True,
+    )
+    timeouts: Timeouts = attrs.field(
+        default=INHERIT, validator=unless_inherited(_are_steps), kw_only=True
     )
     retry: RetryPolicy | None = attrs.field(
         default=INHERIT,
-        validator=_unless_inherited(if_given(_is_one_of(RetryPolicy))),
+        validator=unless_inherited(if_given(_is_one_of(RetryPolicy))),
         kw_only=True,
     )
     limits: tuple[RateLimitConfig, ...] = attrs.field(
@@ -164,16 +186,21 @@ class Endpoint:
     )
     circuit: CircuitBreakerConfig | None = attrs.field(
         default=INHERIT,
-        validator=_unless_inherited(if_given(_is_one_of(CircuitBreakerConfig))),
+        validator=unless_inherited(if_given(_is_one_of(CircuitBreakerConfig))),
         kw_only=True,
     )
     hedge: HedgeConfig | None = attrs.field(
         default=INHERIT,
-        validator=_unless_inherited(if_given(_is_one_of(HedgeConfig))),
+        validator=unless_inherited(if_given(_is_one_of(HedgeConfig))),
+        kw_only=True,
+    )
+    cache: CachePolicy | None = attrs.field(
+        default=INHERIT,
+        validator=unless_inherited(if_given(_is_one_of(CachePolicy))),
         kw_only=True,
     )
     fallback: Fallback | None = attrs.field(
-        default=INHERIT, validator=_unless_inherited(if_given(_is_callable)), kw_only=True
+        default=INHERIT, validator=unless_inherited(if_given(_is_callable)), kw_only=True
     )
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
         default=(), converter=_all, validator=_each(_is_callable), kw_only=True
@@ -202,18 +229,24 @@ def _is_header(_: object, __: object, value: str) -> None:
     Headers({value: ""})
 
 
-def _are_endpoints(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
-    _each(_is_one_of(Endpoint))(_, attribute, value)
-    names = [endpoint.name for endpoint in value]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(
-                f"Two endpoints are named {name!r}.",
-                path="endpoints",
-                remedy="Give each endpoint a name of its own.",
-            )
+def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
+    check_each = _each(_is_one_of(kind))
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
+        check_each(_, attribute, value)
+        names = [one.name for one in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigurationError(
+                    f"Two {called}s are named {name!r}.",
+                    path=attribute.name,
+                    remedy=f"Give each {called} a name of its own.",
+                )
+
+    return check
 
 
+@careful
 @attrs.frozen
 class Service:
     """Anything that is called: where it is, and what protects calls to it.
@@ -221,14 +254,18 @@ class Service:
     Attributes:
         name: what calls name it by.
         base_url: where its requests go; a service that only protects functions has none.
+        regions: instead of `base_url`, the places it is in. Each has a circuit of its own; limits,
+            the retry budget and the bulkhead are for all of them together.
         timeout: seconds for a whole call: waiting, refreshing, every attempt and pause.
         attempt_timeout: seconds for one attempt; by default what is left of `timeout`.
+        timeouts: bounds for single steps of an attempt, such as `Timeouts(connect=3)`.
         retry: how often and at what pace to try; None for one attempt.
         limits: asked together before every attempt.
         circuit: when to hold calls back; None for never.
         retry_budget: a share of all calls that retries may be; None for no bound.
         bulkhead: how many calls may be under way at once; None for any number.
         hedge: send slow reads twice; None for never.
+        cache: use answers again as far as HTTP allows; None for never.
         fallback: what answers when a call has failed for good: a function of the error.
         credentials: who we say we are; `needs_credentials` asks the credential provider instead.
         headers: sent with every request that does not set them itself.
@@ -237,9 +274,14 @@ class Service:
         idempotency_header: where the vendor takes an idempotency key. A service with none is
             taken not to honour keys: what may have been processed is not sent again.
         idempotency_memory: seconds for which the vendor remembers a key.
+        idempotency_across_regions: whether a key that one region was sent is honoured in the
+            others. If not, what may have been processed is repeated in that region only.
         idempotency_ttl: seconds for which a stored answer is replayed.
+        moves_money: its idempotency keys must outlive a crash: a store that may lose them is
+            refused, unless `volatile_keys` says that this is understood.
         max_limit_wait: a call that would wait longer than these seconds for its turn is refused;
             by default it waits as long as its deadline allows.
+        redaction: what to mask in the vendor's words, besides what is always masked.
         endpoints: operations with settings of their own.
     """
 
@@ -254,6 +296,7 @@ class Service:
         validator=if_given(is_seconds),
         kw_only=True,
     )
+    timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_are_steps, kw_only=True)
     retry: RetryPolicy | None = attrs.field(
         factory=RetryPolicy.default, validator=if_given(_is_one_of(RetryPolicy)), kw_only=True
     )
@@ -274,6 +317,9 @@ class Service:
     hedge: HedgeConfig | None = attrs.field(
         default=None, validator=if_given(_is_one_of(HedgeConfig)), kw_only=True
     )
+    cache: CachePolicy | None = attrs.field(
+        default=None, validator=if_given(_is_one_of(CachePolicy)), kw_only=True
+    )
     fallback: Fallback | None = attrs.field(
         default=None, validator=if_given(_is_callable), kw_only=True
     )
@@ -283,7 +329,7 @@ class Service:
         kw_only=True,
     )
     needs_credentials: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
-    headers: Headers = attrs.field(factory=Headers, converter=as_headers, kw_only=True)
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False, kw_only=True)
     request_transforms: tuple[RequestTransform, ...] = attrs.field(
         default=(), converter=_all, validator=_each(_is_callable), kw_only=True
     )
@@ -304,15 +350,38 @@ class Service:
     idempotency_ttl: float = attrs.field(
         default=86_400.0, converter=plain, validator=is_seconds, kw_only=True
     )
+    idempotency_across_regions: bool = attrs.field(
+        default=False, validator=_is_one_of(bool), kw_only=True
+    )
+    moves_money: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
+    volatile_keys: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
     max_limit_wait: float | None = attrs.field(
         default=None,
         converter=attrs.converters.optional(plain),
         validator=if_given(is_wait),
         kw_only=True,
     )
-    endpoints: tuple[Endpoint, ...] = attrs.field(
-        default=(), converter=_all, validator=_are_endpoints, kw_only=True
+    redaction: Redaction = attrs.field(
+        default=_USUALLY_MASKED, validator=_is_one_of(Redaction), kw_only=True
     )
+    endpoints: tuple[Endpoint, ...] = attrs.field(
+        default=(),
+        converter=_all,
+        validator=_are_named_apart(Endpoint, "endpoint"),
+        kw_only=True,
+    )
+    regions: tuple[Region, ...] = attrs.field(
+        default=(), converter=_all, validator=_are_named_apart(Region, "region"), kw_only=True
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse two answers to where it is."""
+        if self.regions and self.base_url is not None:
+            raise ConfigurationError(
+                f"Service {self.name!r} has both a base_url and regions.",
+                path="regions",
+                remedy="Make the base_url that of a Region, or leave the regions out.",
+            )
 
     def endpoint(self, name: str | None, request: Request | None) -> Endpoint | None:
         """The endpoint a call belongs to, if any."""
@@ -327,17 +396,16 @@ class Service:
             )
         if request is None:
             return None
-        path = _path_below(self.base_url, request.path)
+        path = self._path_below(request.path)
         fitting = (endpoint for endpoint in self.endpoints if endpoint.fits(request.method, path))
         return next(fitting, None)
 
-
-def _path_below(base_url: str | None, path: str) -> str:
-    """The path of a request below its service's base URL."""
-    if is_absolute(path):
-        base = urlsplit(base_url or "").path.rstrip("/")
-        path = urlsplit(path).path.removeprefix(base)
-    return path.partition("#")[0].partition("?")[0]
+    def _path_below(self, path: str) -> str:
+        """The path of a request below the base URL."""
+        if is_absolute(path):
+            base = belonging(self.regions, path)[0].base_url if self.regions else self.base_url
+            path = urlsplit(path).path.removeprefix(urlsplit(base or "").path.rstrip("/"))
+        return path.partition("#")[0].partition("?")[0]
 
 
 def by_name(services: Mapping[str, Service], name: object) -> Service:

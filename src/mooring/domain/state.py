@@ -50,6 +50,15 @@ class Command(Protocol[Answer_co]):
         """
         ...
 
+    @property
+    def durable(self) -> bool:
+        """Whether what it wrote must outlive a crash of the machine once it is answered.
+
+        True of what an effect hangs on: a claim that is forgotten lets somebody act twice. What a
+        limit or a circuit counted in the last moment may be lost with the moment.
+        """
+        ...
+
     def apply(self, states: States, now: int, /) -> tuple[States, Answer_co]:
         """The states to store, in the order of `keys`, and the answer.
 
@@ -73,13 +82,12 @@ def unchanged(rules: Sequence[Moves], states: States, now: int) -> States:
     stepped back meanwhile, would count what remains of every wait from its last change on. What
     is past its time stays as it is: commands do not delete.
     """
-    if all(state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP for state in states):
+    as_is = [state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP for state in states]
+    if all(as_is):
         return states
     return tuple(
-        state
-        if state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP
-        else rule.present(state, now) or state
-        for rule, state in zip(rules, states, strict=True)
+        state if kept else rule.present(state, now) or state
+        for rule, state, kept in zip(rules, states, as_is, strict=True)
     )
 
 

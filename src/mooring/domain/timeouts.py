@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -17,6 +17,9 @@ def _plain(value: float | timedelta | None) -> float | None:
 def _usable(_: Timeouts, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None:
         seconds(value, attribute.name)
+
+
+_LONG: Final = 86_400.0
 
 
 @attrs.frozen(kw_only=True)
@@ -39,17 +42,23 @@ class Timeouts:
 
     def within(self, remaining: float) -> Timeouts:
         """Cap every step by the time that remains, which must be positive."""
-        seconds(remaining, "remaining")
+        if not 0 < remaining < _LONG:
+            seconds(remaining, "remaining")
         capped = object.__new__(Timeouts)
-        # Every bound has been checked, so they are not checked again on the hot path.
-        put = object.__setattr__
-        put(capped, "connect", _capped(self.connect, remaining))
-        put(capped, "read", _capped(self.read, remaining))
-        put(capped, "write", _capped(self.write, remaining))
-        put(capped, "pool", _capped(self.pool, remaining))
-        put(capped, "total", _capped(self.total, remaining))
+        # On the hot path: what has been checked is not checked again, nor looked up by its name.
+        bound = self.connect
+        _set_connect(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.read
+        _set_read(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.write
+        _set_write(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.pool
+        _set_pool(capped, remaining if bound is None or bound > remaining else bound)
+        bound = self.total
+        _set_total(capped, remaining if bound is None or bound > remaining else bound)
         return capped
 
 
-def _capped(bound: float | None, cap: float) -> float:
-    return cap if bound is None or bound > cap else bound
+_set_connect, _set_read, _set_write, _set_pool, _set_total = (
+    vars(Timeouts)[field.name].__set__ for field in attrs.fields(Timeouts)
+)

@@ -9,7 +9,7 @@ there already stay.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from mooring.domain.query import encode_pairs
@@ -18,6 +18,9 @@ from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
     from mooring.domain.http import Request
+
+Origin: TypeAlias = "tuple[str, str, int]"
+"""Scheme, host and port."""
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _ORIGIN = re.compile(
@@ -53,14 +56,31 @@ def validate_path(path: str) -> str:
     """Return the path, or absolute URL, of a request if it can be part of a URL."""
     if not _is_sendable(path):
         raise _bad_path("is not a str, or has white space or a control character in it")
-    if is_absolute(path) and "@" in urlsplit(path).netloc:
-        raise _bad_path("has a user name or password in it")
+    if is_absolute(path):
+        try:
+            netloc = urlsplit(path).netloc
+        except ValueError:
+            raise _bad_path("has no host that a URL could have") from None
+        if "@" in netloc:
+            raise _bad_path("has a user name or password in it")
     return path
 
 
 def is_absolute(path: str) -> bool:
     """Tell whether this is a URL rather than a path."""
     return "://" in path and _ABSOLUTE.match(path) is not None
+
+
+def origin_of(url: str) -> Origin | None:
+    """Return scheme, host and port of a URL, if it has them."""
+    split = _split_origin(url)
+    return None if split is None else split[0]
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Tell whether two URLs have scheme, host and port in common."""
+    ours = origin_of(url)
+    return ours is not None and ours == origin_of(other)
 
 
 def join_url(base_url: str, request: Request) -> str:
@@ -79,7 +99,16 @@ def join_url(base_url: str, request: Request) -> str:
         return base_url.rstrip("/") + request.path
     path = request.path.partition("#")[0]
     if is_absolute(path):
-        prefix, path = _same_origin(base_url, path)
+        split = _same_origin(base_url, path)
+        if split is None:
+            # The frame that raises must not show what may be in its query.
+            del path
+            raise InvalidData(
+                "The request's URL has another origin than the service's base URL.",
+                field="path",
+                remedy="Give a path, or declare the other host as a service of its own.",
+            )
+        prefix, path = split
     else:
         prefix = base_url.rstrip("/") if path else base_url
     path, _, query = path.partition("?")
@@ -91,18 +120,15 @@ def join_url(base_url: str, request: Request) -> str:
     return f"{url}?{query}" if query else url
 
 
-def _same_origin(base_url: str, url: str) -> tuple[str, str]:
+def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:
+    """The base's origin as it was written, and what follows it in the URL, if that has it too."""
     ours, theirs = _split_origin(base_url), _split_origin(url)
     if ours is None or theirs is None or ours[0] != theirs[0]:
-        raise InvalidData(
-            "The request's URL has another origin than the service's base URL.",
-            field="path",
-            remedy="Give a path, or declare the other host as a service of its own.",
-        )
+        return None
     return base_url[: len(base_url) - len(ours[1])], theirs[1]
 
 
-def _split_origin(url: str) -> tuple[tuple[str, str, int], str] | None:
+def _split_origin(url: str) -> tuple[Origin, str] | None:
     """Return (scheme, host, port) and all that follows them, as it was written."""
     match = _ORIGIN.fullmatch(url)
     if match is None:

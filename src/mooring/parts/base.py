@@ -13,7 +13,9 @@ from mooring.domain.functions import check_callable
 from mooring.domain.plan import Plan
 from mooring.errors import ConfigurationError
 from mooring.services.call import Call
-from mooring.wiring import Ports, awaited_core, both_colours, check_colour, plain_core
+from mooring.wiring.cores import awaited_core, plain_core
+from mooring.wiring.ports import Ports, check_colour
+from mooring.wiring.stores import both_colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mooring.domain.service import Service
     from mooring.domain.state import Command
     from mooring.ports.chance import Randomness
+    from mooring.ports.cipher import Cipher
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.locks import AsyncLocks, Locks
     from mooring.ports.observer import Observer
@@ -57,10 +60,11 @@ class Part:
         randomness: Randomness | None = None,
         locks: Locks | None = None,
         async_locks: AsyncLocks | None = None,
+        cipher: Cipher | None = None,
     ) -> None:
         self._plan = Plan(service, None, None)
         plain, later = both_colours(storage, clock)
-        common = Ports(observers=observers, clock=clock, randomness=randomness)
+        common = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
         self._plain_ports = attrs.evolve(common, state=plain, sleeper=sleeper, locks=locks)
         self._later_ports = attrs.evolve(
             common, state=later, sleeper=async_sleeper, locks=async_locks

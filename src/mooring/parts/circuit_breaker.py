@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from mooring._bridge import is_async, refuse_awaitable, run_now
-from mooring.domain.admission import Answer, ReadCircuit, Report, SetCircuit
+from mooring._bridge import NOT_PLAIN, refuse_awaitable, run_now
+from mooring.domain.admission import NEEDS_TOKEN, ReadCircuit, Report, SetCircuit
 from mooring.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from mooring.domain.events import CircuitChanged
-from mooring.domain.functions import not_callable
 from mooring.domain.health import health
 from mooring.domain.retry import error_types
 from mooring.domain.service import Service
 from mooring.errors import StorageUnavailable
 from mooring.parts.guard import Guard
-from mooring.services.admission import be_admitted, lease_of, refusal
+from mooring.services.admission import be_admitted, lease_of, refusal, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,16 +95,19 @@ class CircuitBreaker(Guard[Entered]):
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
-        if not callable(function):
-            raise not_callable(function, "function")
-        if self._timed or is_async(function):
+        # As `is_async` has it, but written out: a call of a function is a tenth of all the rest.
+        plain = type(function) is FunctionType and not function.__code__.co_flags & NOT_PLAIN
+        if not plain or self._timed:
             return super().call(function, *args, **kwargs)
         admitted = self._execute(self._question)
-        if admitted[0] is Answer.NEEDS_TOKEN:
-            # Nothing has been taken: whoever may become a probe asks again, with a ticket.
-            return super().call(function, *args, **kwargs)
         if admitted[0]:
-            raise refusal(self._now, self._begin(self._now), admitted[0], admitted[1])
+            if admitted[0] is NEEDS_TOKEN:
+                # Nothing has been taken: whoever may become a probe asks again, with a ticket.
+                return super().call(function, *args, **kwargs)
+            core = self._now
+            if not core.observers:
+                raise why_not(core, self._plan, admitted[0], admitted[1])
+            raise refusal(core, self._begin(core), admitted[0], admitted[1])
         try:
             value = function(*args, **kwargs)
             if value is not None:
@@ -172,7 +175,7 @@ class CircuitBreaker(Guard[Entered]):
 
     def _record(self, permit: Permit, outcome: Outcome) -> None:
         core = self._core()
-        report = Report(self._plan.gates, permit, outcome, core.reporter)
+        report = Report(self._plan.gates, permit, outcome, core.reporter())
         if outcome is Outcome.NEUTRAL or core.ask is None:
             core.post(report)
             return

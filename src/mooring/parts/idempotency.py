@@ -17,6 +17,7 @@ from mooring.domain.retry import error_types
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
 from mooring.parts.base import Part, decorated
+from mooring.services.answers import sealed
 from mooring.services.attempts import attempt
 from mooring.services.call import value_of
 from mooring.services.idempotency import Once, act_once
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from datetime import timedelta
 
+    from mooring.ports.cipher import Cipher
     from mooring.ports.clock import AsyncSleeper, Clock, Sleeper
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
@@ -59,6 +61,7 @@ class Idempotency(Part):
             called again with the same key although its answer was lost; 0 if it knows no keys.
         nothing_done: exceptions which prove that nothing was done, so that the key is free again.
         encode, decode: make an answer storable and give it back; by default it is copied.
+        cipher: seals the answers that are stored.
         observers, clock, sleeper, async_sleeper: the remaining ports.
     """
 
@@ -73,6 +76,7 @@ class Idempotency(Part):
         nothing_done: type[Exception] | Iterable[type[Exception]] = (),
         encode: Callable[[Any], Any] = copy.deepcopy,
         decode: Callable[[Any], Any] = copy.deepcopy,
+        cipher: Cipher | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
@@ -86,7 +90,9 @@ class Idempotency(Part):
             clock=clock,
             sleeper=sleeper,
             async_sleeper=async_sleeper,
+            cipher=cipher,
         )
+        self._cipher = cipher
         self._remembered = seconds(remembered, "remembered", zero=True)
         self._nothing_done = error_types(nothing_done, "nothing_done")
         check_plain(encode, "encode")
@@ -161,9 +167,14 @@ class Idempotency(Part):
         return (await self.aanswer(key, function, payload=payload)).value
 
     def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public
+        key, plan = checked_key(key), self._plan
         stored = ("value", self._encode(answer)) if done else None
-        ttl = micros(self._plan.service.idempotency_ttl)
-        return Resolve(self._plan.claim_key(checked_key(key)), done=done, ttl=ttl, answer=stored)
+        return Resolve(
+            plan.claim_key(key),
+            done=done,
+            ttl=micros(plan.service.idempotency_ttl),
+            answer=stored and sealed(self._cipher, plan, key, stored),
+        )
 
     async def _act(self, core: Core, key: str, step: AttemptStep, payload: object) -> Ending:
         plan, key = self._plan, checked_key(key)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from mooring._bridge import run_now
 from mooring.domain.admission import Admission, Answer, Gates, Pause
-from mooring.domain.durations import FOREVER, SECOND, micros, seconds
+from mooring.domain.durations import FOREVER, SECOND, count, micros, seconds
 from mooring.domain.keys import checked_name, state_key
 from mooring.domain.service import Service
 from mooring.errors import ConfigurationError
 from mooring.parts.base import CENTURY
 from mooring.parts.guard import Guard
+from mooring.parts.leases import Leases
 from mooring.services.admission import be_admitted, refusal, withdraw
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class RateLimiter(Guard[None]):
         name: whose limit it is; limiters of one name and store share it.
         storage: where the buckets live; by default in this limiter alone.
         timeout: seconds that a caller waits at most; by default as long as it takes.
+        lease: how many tokens to take at once from the store, where they are there, and to hand
+            out here, so that most callers ask nobody. The limit holds less exactly then: *n*
+            processes are granted up to n · (lease - 1) more in any span, and hear of a pause that
+            another asked for when their lease is used up. What nobody takes in the time that the
+            limit needs to make it is lost.
         observers, clock, sleeper, async_sleeper: the remaining ports.
     """
 
@@ -66,6 +72,7 @@ class RateLimiter(Guard[None]):
         name: str = "limiter",
         storage: StateStorage | AsyncStateStorage | None = None,
         timeout: float | timedelta | None = None,
+        lease: int = 1,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
@@ -93,6 +100,7 @@ class RateLimiter(Guard[None]):
             async_sleeper=async_sleeper,
         )
         self._limits = service.limits
+        self._leases = Leases(service.limits, lease) if count(lease, "lease") > 1 else None
         self._questions: dict[tuple[str | None, int], Admission] = {}
         self._question = self._ask(None, 1)
 
@@ -102,6 +110,12 @@ class RateLimiter(Guard[None]):
         """Take `cost` tokens of `key`, waiting for them; fail at once if that takes too long."""
         core = self._now
         question = self._timed(self._ask(key, cost), timeout)
+        leases = self._leases
+        if leases is not None and (
+            leases.spend(key, cost, core.nanoseconds())
+            or run_now(self._fetch(core, leases, key, cost))
+        ):
+            return
         admitted = self._execute(question)
         if admitted[0] or admitted[1]:
             try:
@@ -117,6 +131,12 @@ class RateLimiter(Guard[None]):
         core = self._later
         ask = core.ask
         question = self._timed(self._ask(key, cost), timeout)
+        leases = self._leases
+        if leases is not None and (
+            leases.spend(key, cost, core.nanoseconds())
+            or await self._fetch(core, leases, key, cost)
+        ):
+            return
         admitted: Admitted = await core.execute(question) if ask is None else ask(question)
         if admitted[0] or admitted[1]:
             try:
@@ -150,10 +170,26 @@ class RateLimiter(Guard[None]):
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
         self._execute(self._pause(delay, key))
+        if self._leases is not None:
+            self._leases.drop(key)
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds; awaited."""
         await self._later.execute(self._pause(delay, key))
+        if self._leases is not None:
+            self._leases.drop(key)
+
+    async def _fetch(self, core: Core, leases: Leases, key: str | None, cost: int) -> bool:
+        """Take a lease and spend `cost` of it, if it is there and this caller's to take."""
+        if not leases.may_fetch(key, cost, core.nanoseconds()):
+            return False
+        granted = False
+        try:
+            whole = self._ask(key, leases.size).evolve(within=0)
+            granted = not (await core.execute(whole))[0]
+        finally:
+            leases.fetched(key, cost, core.nanoseconds(), granted=granted)
+        return granted
 
     async def _reserve(
         self, core: Core, cost: int, key: str | None, timeout: float | timedelta | None

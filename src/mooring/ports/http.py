@@ -38,6 +38,10 @@ class HttpClient(Protocol):
     that is not HTTP, or is larger than the client accepts. No foreign exception passes.
 
     `timeouts.total` bounds the whole exchange, body included, also against a vendor that drips.
+    A client that cannot bound one of the other steps by itself has an attribute `lacks`, a
+    frozenset of their names: a manager then refuses a service that sets one, and the client
+    refuses with `ConfigurationError`, before anything is sent, a bound that is less than `total`.
+
     A client may be used from several threads at once.
     """
 

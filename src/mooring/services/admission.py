@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mooring.domain.admission import Answer, Confirm, GiveBack, Report
 from mooring.domain.circuit import Outcome
@@ -20,8 +19,20 @@ from mooring.errors import (
 if TYPE_CHECKING:
     from mooring.domain.admission import Admission, Admitted, Gates
     from mooring.domain.circuit import Permit
+    from mooring.domain.plan import Plan
     from mooring.services.call import Call
     from mooring.services.core import Core
+
+_NEVER: Final = (ConnectorError, "this is no refusal.")
+_REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
+    _NEVER,
+    _NEVER,
+    (CircuitBreakerOpen, "the circuit is open: the service has been failing."),
+    (RateLimitExceeded, "the rate limit is reached, and waiting takes too long."),
+    (RetryBudgetExhausted, "the retry budget is used up."),
+    (IdempotencyInProgress, "this caller's claim ended, and another may have begun."),
+)
+"""What to raise, by `Answer`."""
 
 
 async def be_admitted(
@@ -70,35 +81,38 @@ def lease_of(token: int) -> Permit:
 def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
     """Give back what an admission has taken and nobody will use. Never waits."""
     _, _, permit, tickets = admitted
-    if permit is not None and gates.circuit:
-        core.post(Report(gates, permit, Outcome.NEUTRAL, core.reporter))
+    if permit is not None:
+        core.post(Report(gates, permit, Outcome.NEUTRAL, core.reporter()))
     if tickets:
         core.post(GiveBack(gates, tickets))
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
-    """Why an attempt may not leave, and when to come back."""
-    error: ConnectorError
-    match answer:
-        case Answer.CIRCUIT_OPEN if wait >= FOREVER:
-            error = CircuitBreakerOpen(
-                "the circuit was opened by hand.",
-                retryable=False,
-                remedy="Close it by hand when the service may be called again.",
-            )
-        case Answer.CIRCUIT_OPEN:
-            error = CircuitBreakerOpen("the circuit is open: the service has been failing.")
-        case Answer.LIMITED:
-            error = RateLimitExceeded("the rate limit is reached, and waiting takes too long.")
-        case Answer.NO_BUDGET:
-            error = RetryBudgetExhausted("the retry budget is used up.")
-        case _:
-            error = IdempotencyInProgress("this caller's claim ended, and another may have begun.")
-    error.service, error.operation = call.plan.service.name, call.plan.operation
-    if 0 < wait < FOREVER:
-        error.retry_at = core.utc() + timedelta(microseconds=wait)
-    if core.observers:
+    """Why an attempt may not leave, and when to come back; observers are told."""
+    error = why_not(core, call.plan, answer, wait)
+    if core.observers and not (call.undecided and answer is Answer.CIRCUIT_OPEN):
         core.tell(
             CallRefused(**call.told(core), error=type(error).__name__, retry_after=wait / SECOND)
         )
+    return error
+
+
+def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
+    """Why an attempt may not leave, and when to come back."""
+    kind, message = _REFUSALS[answer]
+    if wait >= FOREVER:
+        return CircuitBreakerOpen(
+            "the circuit was opened by hand.",
+            service=plan.service.name,
+            operation=plan.operation,
+            retryable=False,
+            remedy="Close it by hand when the service may be called again.",
+        )
+    # An open circuit refuses many calls a second, and its error has nothing to construct.
+    error = kind.__new__(kind, message) if kind is CircuitBreakerOpen else kind(message)
+    error.service = plan.service.name
+    if plan.operation is not None:
+        error.operation = plan.operation
+    if wait:
+        error.due = core.moment, core.nanoseconds() + wait * 1000
     return error

@@ -9,6 +9,7 @@ from mooring.domain.durations import micros
 from mooring.domain.events import CircuitChanged
 from mooring.domain.idempotency import Resolve, checked_key
 from mooring.errors import ConfigurationError
+from mooring.services.answers import sealed
 from mooring.services.call import Call
 from mooring.services.plans import Plans
 
@@ -29,11 +30,16 @@ class ByHand:
         self.plans = Plans(core, services)
 
     async def circuit_state(
-        self, service: str, *, tenant: str | None = None, endpoint: str | None = None
+        self,
+        service: str,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        region: str | None = None,
     ) -> CircuitBreakerState:
-        """What the circuit of a service knows now."""
+        """What the circuit of a service knows now; of one region, if it has several."""
         with self.plans.named(service, endpoint):
-            plan, rule = self._with_circuit(service, tenant, endpoint)
+            plan, rule = self._with_circuit(service, tenant, endpoint, region)
             return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key))  # type: ignore[no-any-return]  # as it says
 
     async def set_circuit(
@@ -43,11 +49,15 @@ class ByHand:
         *,
         tenant: str | None = None,
         endpoint: str | None = None,
+        region: str | None = None,
     ) -> None:
-        """Set a circuit by hand: closed (a reset), forced open, or disabled."""
+        """Set a circuit by hand: closed (a reset), forced open, or disabled.
+
+        Forced open, the circuit of one region sends all calls to the others.
+        """
         core = self.core
         with self.plans.named(service, endpoint):
-            plan, rule = self._with_circuit(service, tenant, endpoint)
+            plan, rule = self._with_circuit(service, tenant, endpoint, region)
             await core.execute(SetCircuit(rule, plan.gates.circuit_key, state))
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
@@ -76,18 +86,22 @@ class ByHand:
         """
         with self.plans.named(service, None):
             plan = self.plans.find(service, tenant, None)
+            at = plan.claim_key(checked_key(idempotency_key))
+            stored = ("value", self.core.copy(answer)) if done else None
             resolve = Resolve(
-                plan.claim_key(checked_key(idempotency_key)),
+                at,
                 done=done,
                 ttl=micros(plan.service.idempotency_ttl),
-                answer=("value", self.core.copy(answer)) if done else None,
+                answer=stored and sealed(self.core.cipher, plan, idempotency_key, stored),
             )
             return await self.core.execute(resolve)  # type: ignore[no-any-return]  # as Resolve says
 
     def _with_circuit(
-        self, service: str, tenant: str | None, endpoint: str | None
+        self, service: str, tenant: str | None, endpoint: str | None, region: str | None
     ) -> tuple[Plan, CircuitRule]:
         plan = self.plans.find(service, tenant, endpoint)
+        if plan.regions or region is not None:
+            plan = _in_region(plan, region)
         rule = plan.gates.circuit
         if rule is None:
             raise ConfigurationError(
@@ -96,3 +110,14 @@ class ByHand:
                 remedy="Configure one with CircuitBreakerConfig().",
             )
         return plan, rule
+
+
+def _in_region(plan: Plan, region: str | None) -> Plan:
+    if region in plan.regions:
+        return plan.regions[region]
+    known = ", ".join(plan.regions)
+    raise ConfigurationError(
+        "each region has a circuit." if region is None else f"there is no region {region!r}.",
+        path="region",
+        remedy=f"Name one of: {known}." if known else "Leave the region out.",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mooring.domain.circuit import Outcome
 from mooring.domain.events import CallFinished
@@ -12,12 +12,25 @@ from mooring.domain.retry import is_unsent
 from mooring.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from datetime import datetime
 
     from mooring.domain.circuit import Permit
+    from mooring.domain.oauth.dpop import ProofRefusal
     from mooring.domain.plan import Plan
     from mooring.services.attempts import Ending
     from mooring.services.core import Core
+    from mooring.services.regions import Route
+
+
+class AroundAttempts(Protocol):
+    """What a call does before its attempts, instead of them and after them."""
+
+    async def around(
+        self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
+    ) -> Ending:
+        """How the call ended, with or without attempts."""
+        ...
 
 
 class OutOfTimeError(Exception):
@@ -38,7 +51,12 @@ class Call:
         open_ended: an attempt may take all the time that is left, and holds its probe so long.
         replayable: whether what is sent can be sent again at all.
         repeatable: whether doing it twice does what doing it once does.
+        cached: the answer was kept from an earlier call.
+        cache: what is done around its attempts because its service's answers are kept.
         claim: key and fence of its idempotency claim.
+        target: what the claim calls whoever it is sent to, unless as each plan says.
+        route: where it may go, if the service is in several regions.
+        undecided: another region may let in what one refuses.
         acted: some attempt may have been processed, and no answer says that it was not.
         disproved, unsent: the last attempt certainly did nothing; it certainly never left.
         pause: seconds that the vendor asked everybody to wait.
@@ -48,6 +66,7 @@ class Call:
         bounded: a bound was asked for that a function which can be cancelled must keep.
         keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
             a stream goes on.
+        unproven: the vendor refused the proof that came along with the credential.
         token: this call's own number for a probe's lease, once it has asked for one.
         permit, outcome: what a stream is to report at its end.
         last: the error of the attempt before.
@@ -57,9 +76,11 @@ class Call:
     disproved = False
     unsent = False
     attempts = 0
+    cache: AroundAttempts | None = None
     claim: tuple[str, int] | None = None
     hurried = False
     bounded = False
+    cached = False
     keeps_permit = False
     keeps_place = False
     key: str | None = None
@@ -74,10 +95,14 @@ class Call:
     repeatable = True
     replayable = True
     replayed = False
+    route: Route | None = None
     request_id: str | None = None
     started_at: datetime | None = None
     status: int | None = None
+    target: str | None = None
     token = 0
+    undecided = False
+    unproven: ProofRefusal | None = None
 
     def __init__(self, plan: Plan, started: int, timeout: int) -> None:
         self.plan = plan
@@ -138,6 +163,7 @@ class Call:
             "operation": self.plan.operation,
             "tenant": self.plan.tenant,
             "request_id": self.identify(core),
+            "region": self.plan.region,
         }
 
     def identify(self, core: Core) -> str:
@@ -148,10 +174,12 @@ class Call:
 
     def sign(self, core: Core, error: ConnectorError) -> None:
         """Write on an error which call it ended."""
-        # No part of what an error says, so no attribute of its interface.
-        vars(error)["_signature"] = next(signatures)
+        # No part of what an error says, so no attributes of its interface.
+        vars(error).update(_signature=next(signatures), _acted=self.acted)
         error.service = error.service or self.plan.service.name
         error.operation = error.operation or self.plan.operation
+        if self.plan.region is not None and error.service == self.plan.service.name:
+            error.region = error.region or self.plan.region
         error.attempts = error.attempts or self.attempts
         error.request_id = error.request_id or self.identify(core)
 
@@ -174,6 +202,7 @@ class Call:
             vendor_code=getattr(error, "vendor_code", None),
             idempotency_key=self.key,
             replayed=self.replayed,
+            cached=self.cached and error is None,
             fallback=fallback,
             cancelled=cancelled,
         )

@@ -2,10 +2,12 @@
 
 1. Find the service, tenant and endpoint, and the plan compiled for them; open the deadline.
 2. Claim the idempotency key: replay a finished answer, refuse a conflict, wait for one in progress.
-3. Take a place in the bulkhead.
-4. Attempt by attempt: be admitted, say who we are, transform, send, judge, record; try again or
+3. Look in the cache: give what is fresh, have what is stale confirmed.
+4. Take a place in the bulkhead.
+5. Attempt by attempt: be admitted, say who we are, transform, send, judge, record; try again or
    not.
-5. Settle the key, fall back if there is something to fall back to, tell the observers.
+6. Keep the answer, settle the key, fall back if there is something to fall back to, tell the
+   observers.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from mooring.domain.admission import Report
 from mooring.domain.circuit import Outcome
 from mooring.domain.durations import count, seconds
 from mooring.domain.events import CallRefused, CallStarted
+from mooring.domain.frames import bare
 from mooring.domain.http import Request, Response, fingerprint
 from mooring.domain.idempotency import checked_key
 from mooring.domain.keys import checked_name
 from mooring.domain.payload import payload_fingerprint
+from mooring.domain.plan import is_repeatable
 from mooring.domain.result import Result
 from mooring.domain.service import by_name
 from mooring.errors import (
@@ -31,7 +35,8 @@ from mooring.errors import (
     InvalidData,
     OutcomeUnknown,
 )
-from mooring.services.admission import withdraw
+from mooring.services import caching
+from mooring.services.admission import why_not, withdraw
 from mooring.services.attempts import again, attempt, follow, once
 from mooring.services.by_hand import ByHand
 from mooring.services.call import Call, value_of
@@ -46,8 +51,9 @@ if TYPE_CHECKING:
     from mooring.domain.admission import Admitted
     from mooring.domain.circuit import Permit
     from mooring.domain.plan import Plan
-    from mooring.domain.service import Fallback
+    from mooring.domain.service import BulkheadConfig, Fallback
     from mooring.services.attempts import AttemptStep, Ending
+    from mooring.services.core import Flow
     from mooring.services.streaming import Stream
 
 _NOTHING: Final[Any] = object()
@@ -96,9 +102,10 @@ class Calling(ByHand):
         try:
             once, step = self._exchange(call, request, idempotency_key)
         except ConnectorError as error:
-            self._ended(call, None, error)
-            raise
-        return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
+            refused = error
+        else:
+            return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
+        return value_of(self._ended(call, None, bare(refused)))  # type: ignore[no-any-return]  # it is raised
 
     async def call_many(
         self,
@@ -170,11 +177,18 @@ class Calling(ByHand):
             service, tenant, endpoint, timeout=timeout, request_id=request_id, request=request
         )
         try:
-            call.repeatable = _is_repeatable(call.plan, request)
+            call.repeatable = is_repeatable(call.plan, request)
             streaming = Streaming(self.core, call, request)
+            if call.plan.cache_wait and not request.method.safe:
+                call.cache = caching.Changing(self.core, call, streaming)
         except ConnectorError as error:
-            self._ended(call, None, error)
-            raise
+            refused = error
+        else:
+            return await self._streamed(call, streaming)
+        return value_of(self._ended(call, None, bare(refused)))  # type: ignore[no-any-return]  # it is raised
+
+    async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
+        """The stream, once its observers are told of its end; else what it keeps is given back."""
         try:
             stream: Stream = value_of(await self._finish(call, None, streaming))
             stream.told = True
@@ -197,6 +211,8 @@ class Calling(ByHand):
     ) -> Ending:
         """Protect any call: how it ended, as a value."""
         call = self._begin(service, tenant, endpoint, timeout=timeout, request_id=request_id)
+        if call.plan.regions:
+            return self._ended(call, None, _nowhere())
         # What nobody can stop may go on until the deadline.
         call.open_ended = call.deadline - call.started > call.plan.span
         call.bounded = timeout is not None or call.plan.attempt_timeout is not None
@@ -213,10 +229,25 @@ class Calling(ByHand):
         self, plan: Plan, began: int, asked: list[Admitted], step: AttemptStep
     ) -> Ending:
         """Go on with an easy call whose admission was asked for by its face, and is not calm."""
-        core = self.core
+        return await self._going_on(Call(plan, began, plan.span), asked, step)
+
+    async def go_on_sending(
+        self,
+        plan: Plan,
+        began: int,
+        asked: list[Admitted],
+        request: Request,
+        arrived: Ending | None = None,
+    ) -> Ending:
+        """As `go_on`, with a request; `arrived` is what a first attempt, made already, came to."""
         call = Call(plan, began, plan.span)
+        call.repeatable = is_repeatable(plan, request)
+        return await self._going_on(call, asked, Exchange(self.core, call, request, arrived))
+
+    async def _going_on(self, call: Call, asked: list[Admitted], step: AttemptStep) -> Ending:
+        core = self.core
         try:
-            value, error = await once(core, call, plan.admission, step, asked)
+            value, error = await once(core, call, call.plan.admission, step, asked)
             if error is not None:
                 value, error = await again(core, call, step, error)
         except ConnectorError as raised:
@@ -243,7 +274,14 @@ class Calling(ByHand):
         """Forget an easy call that was interrupted."""
         if permit is not None:
             core = self.core
-            core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter))
+            core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter()))
+
+    def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
+        """Why an easy call was not let out."""
+        core = self.core
+        error = why_not(core, plan, admitted[0], admitted[1])
+        Call(plan, began, plan.span).sign(core, error)
+        return error
 
     def sign(self, plan: Plan, began: int, error: ConnectorError) -> None:
         """Write on an error which easy call it ended before it began."""
@@ -294,11 +332,12 @@ class Calling(ByHand):
     ) -> tuple[Once | None, AttemptStep]:
         """What a request's key protects, if it has one, and the step that sends it."""
         plan = call.plan
-        call.repeatable = _is_repeatable(plan, request)
+        call.repeatable = is_repeatable(plan, request)
         once = None
         if key is not None:
             once = self._once(call, key, fingerprint(request), response=True)
-        step: AttemptStep = Exchange(self.core, call, request)
+        make = caching.around if plan.cache_wait else Exchange
+        step: AttemptStep = make(self.core, call, request)
         if plan.hedge is not None and once is None and _is_read(plan, request):
             step = Hedged(self.core, plan.hedge, step)
         return once, step
@@ -331,10 +370,10 @@ class Calling(ByHand):
         try:
             try:
                 if once is None:
-                    value, error = await self._in_place(call, step)
+                    value, error = await self._attempts(call, step)
                 else:
                     value, error = await act_once(
-                        core, call, once, lambda: self._in_place(call, step)
+                        core, call, once, lambda: self._attempts(call, step)
                     )
             except Exception as failure:  # noqa: BLE001 - carried to the face as a value
                 value, error = None, failure
@@ -342,7 +381,7 @@ class Calling(ByHand):
             if fallback is None or not isinstance(error, ConnectorError):
                 return self._ended(call, value, error)
             if isinstance(error, _NOT_MASKED):
-                return self._ended(call, value, error)
+                return self._ended(call, None, error)
             return await self._fallen_back(call, fallback, error)
         except BaseException:
             if core.observers:
@@ -371,12 +410,21 @@ class Calling(ByHand):
             core.tell(call.finished(core, error))
         return value, error
 
-    async def _in_place(self, call: Call, step: AttemptStep) -> Ending:
+    def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
+        """The attempts, and what is done around them where answers are kept."""
+        if call.cache is None:
+            return self._in_turn(call, step)
+        return call.cache.around(call, lambda: self._in_turn(call, step))
+
+    def _in_turn(self, call: Call, step: AttemptStep) -> Flow[Ending]:
         """The attempts, in a place of the bulkhead where there is one."""
-        plan, core = call.plan, self.core
-        bulkhead = plan.bulkhead
+        bulkhead = call.plan.bulkhead
         if bulkhead is None:
-            return await attempt(core, call, step)
+            return attempt(self.core, call, step)
+        return self._in_place(call, step, bulkhead)
+
+    async def _in_place(self, call: Call, step: AttemptStep, bulkhead: BulkheadConfig) -> Ending:
+        plan, core = call.plan, self.core
         wait = max(0.0, call.remaining(core) / 1e9)
         if bulkhead.max_wait is not None:
             wait = min(wait, bulkhead.max_wait)
@@ -413,8 +461,12 @@ class Calling(ByHand):
         return error
 
 
-def _is_repeatable(plan: Plan, request: Request) -> bool:
-    return request.repeatable if plan.repeatable is None else plan.repeatable
+def _nowhere() -> ConfigurationError:
+    return ConfigurationError(
+        "a function is in no region, and this service has nothing else.",
+        path="regions",
+        remedy="Protect the function with a service of its own, or send a Request with `call`.",
+    )
 
 
 def _is_read(plan: Plan, request: Request) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
 from mooring.domain.events import ObserverFailed
 from mooring.domain.names import name_of
+from mooring.services.nonces import Nonces
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     from mooring.domain.events import Event
     from mooring.domain.http import Request, Response, Timeouts
     from mooring.domain.state import Command
+    from mooring.ports.cipher import Cipher
     from mooring.ports.http import AsyncIncoming
     from mooring.ports.observer import Observer
+    from mooring.services.pantry import Pantry
 
 R = TypeVar("R")
 Flow: TypeAlias = Coroutine[Any, Any, R]
@@ -30,12 +34,15 @@ class Core:
     """The ports of one face, all of one colour as far as a flow can tell.
 
     `ask` is `execute` where the store never makes anyone wait, so that there is nothing to await;
-    else None. `settle` takes what a user's function returned: the asynchronous face awaits an
-    awaitable, the synchronous one refuses it. `copy` makes a value of the user's that nobody else
-    holds.
+    else None. With `apart`, idempotency keys live in another store than what guards the attempts,
+    and no command may join them. `settle` takes what a user's function returned: the asynchronous
+    face awaits an awaitable, the synchronous one refuses it. `copy` makes a value of the user's
+    that nobody else holds. `cache` keeps answers. `nonces` are what servers want to see in proofs.
+    `reporter` names the process, anew in a forked child.
     """
 
     execute: Callable[[Command[Any]], Flow[Any]]
+    apart: bool = False
     ask: Callable[[Command[Any]], Any] | None = None
     post: Callable[[Command[Any]], None]
     send: Callable[[Request, str, Timeouts], Flow[Response]]
@@ -45,6 +52,7 @@ class Core:
     release: Callable[[str, object], None]
     every: Callable[..., Flow[list[Any]]]
     first: Callable[..., Flow[Any]]
+    cache: Pantry = None  # type: ignore[assignment]  # the core of every manager has one
     get_credentials: Callable[[str, str | None], Flow[Credentials]]
     refresh_credentials: Callable[[str, str | None, Credentials], Flow[Credentials]]
     settle: Callable[[Any], Flow[Any]]
@@ -56,7 +64,13 @@ class Core:
     fraction: Callable[[], float]
     token: Callable[[], int]
     observers: Sequence[Observer] = ()
-    reporter: str = "this process"
+    cipher: Cipher | None = None
+    nonces: Nonces = attrs.field(factory=Nonces)
+    reporter: Callable[[], str]
+
+    def moment(self, due: int) -> datetime:
+        """What the wall clock says when the local one is at `due` nanoseconds."""
+        return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
     def tell(self, event: Event) -> None:
         """Hand an event to every observer; one that raises breaks nothing but is reported."""

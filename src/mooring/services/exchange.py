@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mooring.domain import auth
 from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.classify import classify
 from mooring.domain.events import CredentialRefreshed
+from mooring.domain.frames import bare
 from mooring.domain.health import REFUSED
 from mooring.domain.http import Request, Response, join_url
 from mooring.domain.names import name_of
-from mooring.domain.plan import with_idempotency_key
+from mooring.domain.oauth.dpop import ProofRefusal, refusal_of
+from mooring.domain.plan import is_repeatable, with_defaults, with_idempotency_key
 from mooring.domain.retry_after import rate_hint, retry_after
+from mooring.domain.signing.occasion import Occasion
 from mooring.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -22,6 +25,7 @@ from mooring.errors import (
     RateLimitExceeded,
 )
 from mooring.services.call import OutOfTimeError
+from mooring.services.regions import Route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -33,21 +37,41 @@ if TYPE_CHECKING:
 
 _UNAUTHORIZED = 401
 _MANY = 10**9
+_REFUSED_PROOFS: Final = {
+    ProofRefusal.NONCE: "The vendor refuses the nonce that it told itself, or tells none that can"
+    " be used; tell the vendor.",
+    ProofRefusal.INVALID: "Check the clock of this machine, and whether a proxy changes the URL;"
+    " the token itself was not refused.",
+}
 
 
 class Exchange:
     """The step that sends one request and judges its answer; made once per call."""
 
-    __slots__ = ("_acted", "_core", "_credentials", "_renewed", "_request", "_url")
+    __slots__ = (
+        "_acted",
+        "_arrived",
+        "_at",
+        "_challenged",
+        "_core",
+        "_credentials",
+        "_renewed",
+        "_request",
+        "_tells",
+        "_url",
+        "transforms",
+    )
 
-    def __init__(self, core: Core, call: Call, request: Request) -> None:
+    def __init__(
+        self, core: Core, call: Call, request: Request, arrived: Ending | None = None
+    ) -> None:
+        """Prepare what every attempt sends; `arrived` is what the first has come to already.
+
+        `transforms` are applied to the request before each attempt.
+        """
         plan = call.plan
         if plan.base_url is None:
-            raise ConfigurationError(
-                f"Service {plan.service.name!r} has no base_url to send requests to.",
-                path="base_url",
-                remedy="Give the service a base_url, or protect a function with `run`.",
-            )
+            call.route = _route(call, request)
         call.replayable = request.replayable
         if not request.replayable and call.repeatable and plan.retry.max_attempts > 1:
             raise InvalidData(
@@ -55,22 +79,26 @@ class Exchange:
                 field="body",
                 remedy="Give bytes or a function that opens the body anew, or retry=None.",
             )
-        headers = request.headers
-        for name, value in plan.headers.pairs:
-            headers = headers.with_default(name, value)
-        headers = with_idempotency_key(headers, plan.service, call.key)
-        if headers is not request.headers:
-            request = request.evolve(headers=headers)
+        request = with_idempotency_key(with_defaults(request, plan), plan, call.key)
+        self._arrived = [] if arrived is None else [arrived]
         self._core = core
         self._request = request
-        self._url = None if plan.request_transforms else join_url(plan.base_url, request)
+        as_it_is = plan.base_url is not None and not plan.request_transforms
+        self._url = join_url(plan.base_url or "", request) if as_it_is else None
         self._credentials: Credentials | OAuthCredentials | None = None
         self._renewed = False
+        self._challenged = False
+        # Where the answer comes from, and whether the URL that is sent tells more than that.
+        self._at = self._url
+        self._tells = False
+        self.transforms = plan.request_transforms
 
     async def __call__(self, call: Call) -> Ending:
         """Send once."""
         try:
-            response = await self.send(call)
+            response, error = await self.send(call)
+            if error is not None:
+                return None, error
             for transform in call.plan.response_transforms:
                 response = await self._in_time(call, self._core.settle(transform(response)))
                 if not isinstance(response, Response):
@@ -79,43 +107,109 @@ class Exchange:
         except ConnectorError as error:
             return None, error
 
-    async def send(self, call: Call) -> Response:
-        """The answer, whatever its status."""
-        request, url, timeouts = await self.prepare(call)
+    async def send(self, call: Call) -> Ending:
+        """The answer, whatever its status, or why there is none."""
+        if self._arrived:
+            call.leave()
+            response, error = self._arrived.pop()
+            if error is not None:
+                call.disprove(error)
+                return None, bare(error)
+            call.status = response.status
+            return response, None
+        departure = await self.prepare(call)
         call.leave()
         try:
-            response = await self._core.send(request, url, timeouts)
+            response = await self._core.send(*departure)
         except ConnectorError as error:
-            call.disprove(error)
-            raise
+            self.unheard(call, error)
+            return None, error.with_traceback(None)
+        finally:
+            # An interruption shows this frame.
+            del departure
         call.status = response.status
-        return response
+        unproven = self.heard(call, response.status, response.headers)
+        if unproven is not None:
+            return None, unproven
+        if self._tells:
+            response = response.evolve(url=self._at)
+        return response, None
+
+    def heard(self, call: Call, status: int, headers: Headers) -> ConnectorError | None:
+        """Take note of what an answer says of proofs of possession (RFC 9449, section 9).
+
+        A proof that lacks the vendor's nonce proves that nothing was done, and nothing of the
+        credential: it is the error here, and the same attempt is due again. A second in a row is an
+        answer like any other.
+        """
+        plan = call.plan
+        call.unproven = None
+        if not auth.proves(plan.credentials or self._credentials):
+            return None
+        told = self._core.nonces.learn(plan.base_url or "", headers)
+        if status == _UNAUTHORIZED:
+            call.unproven = refusal_of(headers)
+        before, self._challenged = self._challenged, call.unproven is ProofRefusal.NONCE
+        if before or not told or not self._challenged:
+            return None
+        call.disproved = True
+        call.renewed = call.replayable
+        return AuthenticationFailed(
+            f"the vendor wants a nonce of its own in the proof of possession (HTTP {status}).",
+            status=status,
+            retryable=True,
+            remedy="Send it once more with a new body: the nonce is known now.",
+        )
+
+    def unheard(self, call: Call, error: ConnectorError) -> None:
+        """Take note that there is no answer."""
+        self._challenged = False
+        call.disprove(error)
 
     async def prepare(self, call: Call) -> tuple[Request, str, Timeouts]:
         """What leaves: transformed and authorised, and how long it may take."""
         core, plan, request = self._core, call.plan, self._request
         call.status, self._acted = None, call.acted
-        for transform in plan.request_transforms:
-            request = await self._in_time(call, core.settle(transform(request)))
-            if not isinstance(request, Request):
-                raise _no_result(transform, request, "request_transforms")
-        if plan.service.credentials is not None or plan.service.needs_credentials:
-            if self._credentials is None:
-                self._credentials = plan.service.credentials or await self._current(call)
-            request = auth.authorise(request, self._credentials)
-            url = join_url(plan.base_url or "", request)
-        else:
-            url = self._url or join_url(plan.base_url or "", request)
+        if self.transforms:
+            request = await self.shaped(call)
+        credentials = plan.credentials or self._credentials
+        if credentials is None and plan.service.needs_credentials:
+            self._credentials = credentials = await self._current(call)
+        # From here on nothing is awaited: the URL may tell more than a frame ought to show.
+        base = plan.base_url or ""
+        self._at = url = self._url or join_url(base, request)
+        if credentials is not None:
+            query = request.query
+            request = auth.authorise(request, credentials)
+            if auth.signs(credentials):
+                occasion = Occasion(core.utc(), core.new_id())
+                nonce = core.nonces.known(base)
+                request = auth.sign(request, url, credentials, occasion, nonce=nonce)
+            if request.query != query:
+                self._tells, url = True, join_url(base, request)
         remaining = call.remaining(core) / 1e9
         if remaining <= 0:
+            del request, url
             raise call.out_of_time()
         return request, url, plan.timeouts.within(remaining)
+
+    async def shaped(self, call: Call) -> Request:
+        """The request as its transforms make it."""
+        request = self._request
+        for transform in self.transforms:
+            request = await self._in_time(call, self._core.settle(transform(request)))
+            if not isinstance(request, Request):
+                raise _no_result(transform, request, "request_transforms")
+        return request
 
     async def judged(self, call: Call, response: Response) -> Ending:
         """What the answer means, after a refused credential has been renewed."""
         error = self._judge(call, response)
         if isinstance(error, AuthenticationFailed):
-            error = await self._renew(call, error)
+            if call.unproven is None:
+                error = await self._renew(call, error)
+            else:
+                error.remedy = _REFUSED_PROOFS[call.unproven]
         return (response, None) if error is None else (None, error)
 
     def _judge(self, call: Call, response: Response) -> ConnectorError | None:
@@ -123,7 +217,7 @@ class Exchange:
         plan = call.plan
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
-            error = classify(response)
+            error = classify(response, plan.service.redaction)
         if error is None:
             call.pause = self.spent(call, response.headers)
             return None
@@ -159,8 +253,8 @@ class Exchange:
 
     async def _renew(self, call: Call, error: AuthenticationFailed) -> ConnectorError:
         """After a 401 renew the credential once; the same attempt is then due again."""
-        service, stale = call.plan.service, self._credentials
-        given = stale is None or service.credentials is not None
+        stale = self._credentials
+        given = stale is None or call.plan.credentials is not None
         if error.status != _UNAUTHORIZED or self._renewed or given:
             return error
         self._renewed = True
@@ -195,9 +289,21 @@ class Exchange:
             core.release(plan.refresh_key, self)
 
 
+def _route(call: Call, request: Request) -> Route:
+    plan = call.plan
+    if not plan.regions:
+        raise ConfigurationError(
+            f"Service {plan.service.name!r} has no base_url to send requests to.",
+            path="base_url",
+            remedy="Give the service a base_url, or protect a function with `run`.",
+        )
+    everywhere = call.key is not None and plan.service.idempotency_across_regions
+    return Route(plan, request, movable=everywhere or is_repeatable(plan, request))
+
+
 def _reset(headers: Headers, core: Core) -> float | None:
     """When the vendor allows more, if its answer says that nothing is left."""
-    hint = rate_hint(headers, core.utc())
+    hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 
 

@@ -6,6 +6,7 @@ is told, and where in the adapter it was raised; it is not kept as a cause eithe
 
 from __future__ import annotations
 
+from mooring.domain.frames import named
 from mooring.errors import (
     ConnectionFailed,
     CredentialNotFound,
@@ -17,7 +18,7 @@ from mooring.errors import (
 def http_broke(error: Exception) -> ConnectionFailed:
     """What an HTTP client raised: nothing is known of the request."""
     return ConnectionFailed(
-        f"the HTTP client raised {_named(error)}.",
+        f"the HTTP client raised {named(error)}.",
         remedy="Check that the HTTP client works; its adapter must raise mooring's errors only.",
     )
 
@@ -25,15 +26,23 @@ def http_broke(error: Exception) -> ConnectionFailed:
 def store_broke(error: Exception) -> StorageUnavailable:
     """What a store raised: nothing is known of the command."""
     return StorageUnavailable(
-        f"the store of the shared state raised {_named(error)}.",
+        f"the store of the shared state raised {named(error)}.",
         remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
+    )
+
+
+def cache_broke(error: Exception) -> StorageUnavailable:
+    """What a cache raised: nothing is known of what it keeps."""
+    return StorageUnavailable(
+        f"the cache raised {named(error)}.",
+        remedy="Check that the cache is up; its adapter must raise StorageUnavailable only.",
     )
 
 
 def no_credentials(error: Exception) -> CredentialNotFound:
     """What a credential provider raised when it was asked."""
     return CredentialNotFound(
-        f"the credential provider raised {_named(error)}.",
+        f"the credential provider raised {named(error)}.",
         remedy="Check that its store is up; the provider must raise CredentialNotFound only.",
     )
 
@@ -41,15 +50,6 @@ def no_credentials(error: Exception) -> CredentialNotFound:
 def not_refreshed(error: Exception) -> CredentialRefreshFailed:
     """What a credential provider raised when it was to renew a credential."""
     return CredentialRefreshFailed(
-        f"the credential provider raised {_named(error)}.",
+        f"the credential provider raised {named(error)}.",
         remedy="Check that renewing works; the provider must raise CredentialRefreshFailed only.",
     )
-
-
-def _named(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return type(error).__name__
-    return f"{type(error).__name__} in {trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno}"

@@ -46,7 +46,7 @@ class Hedged:
             ended.append(await self._inner(lead))
             return _Try(lead, ended[0])
 
-        steps = [first, *map(self._extra, extras)]
+        steps = [first, *(self._extra(extra, number) for number, extra in enumerate(extras))]
         try:
             winner: _Try = await self._core.first(steps, stagger=self._config.delay, good=_is_good)
         finally:
@@ -55,13 +55,16 @@ class Hedged:
         if ended and not _is_good(winner):
             winner = _Try(lead, ended[0])
         call.status, call.pause = winner.call.status, lead.pause
+        call.cached = winner.call.cached
         call.renewed = any(racer.renewed for racer in (lead, *extras))
         return winner.ending
 
-    def _extra(self, twin: Call) -> Callable[[], Awaitable[_Try]]:
+    def _extra(self, twin: Call, number: int) -> Callable[[], Awaitable[_Try]]:
         question = twin.plan.admission and twin.plan.admission.evolve(within=0)
 
         async def extra() -> _Try:
+            if twin.route is not None:
+                return _Try(twin, await twin.route.beside(self._core, twin, number, self._inner))
             return _Try(twin, await once(self._core, twin, question, self._inner))
 
         return extra
@@ -71,6 +74,7 @@ def _twin(call: Call) -> Call:
     twin = Call(call.plan, call.started, call.deadline - call.started)
     twin.request_id = call.request_id
     twin.attempts = call.attempts
+    twin.route = call.route
     return twin
 
 

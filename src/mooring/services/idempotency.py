@@ -22,6 +22,7 @@ from mooring.domain.idempotency import (
     release,
 )
 from mooring.domain.plan import MARGIN
+from mooring.domain.refusals import pack_refusal, unpack_refusal
 from mooring.errors import (
     ConnectorError,
     IdempotencyConflict,
@@ -31,6 +32,7 @@ from mooring.errors import (
     StorageUnavailable,
     VendorRejected,
 )
+from mooring.services.answers import opened, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _CONFLICT: Final = 409
+_LOST: Final = ("lost", None)
+"""In place of an answer that could not be stored."""
 _UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
 """What a claim is refused with: whoever raises it here holds nothing."""
 
@@ -94,6 +98,8 @@ async def act_once(
         # Asked again, the earlier holder may have acted already, whatever happens to this one.
         call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
         call.claim = (once.at, claimed.fence)
+        if call.route is None or call.route.movable:
+            call.target = once.target
         value, error = await act()
         if error is None:
             return await _completed(core, call, once, value)
@@ -128,16 +134,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> Claimed:
     """Claim the key, waiting for another holder's answer as long as the deadline allows."""
     look = _FIRST_LOOK
     while True:
-        claim = Claim(
-            once.at,
-            fingerprint=once.fingerprint,
-            owner=owner,
-            lease=micros(max(0, call.remaining(core)) / 1e9 + MARGIN),
-            ttl=micros(once.ttl),
-            target=once.target,
-            remembered=micros(once.remembered),
-        )
-        claimed: Claimed = await core.execute(claim)
+        claimed = await _ask(core, call, once, owner)
         match claimed.verdict:
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("this idempotency key was used for another payload.")
@@ -153,6 +150,28 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> Claimed:
                 return claimed
 
 
+async def _ask(core: Core, call: Call, once: Once, owner: int) -> Claimed:
+    """Claim the key once, for whomever it may have been sent to."""
+    known = {} if call.route is None else call.route.known()
+    claimed = Claimed(Verdict.UNKNOWN)
+    for target in known or (once.target,):
+        claim = Claim(
+            once.at,
+            fingerprint=once.fingerprint,
+            owner=owner,
+            lease=micros(max(0, call.remaining(core)) / 1e9 + MARGIN),
+            ttl=micros(once.ttl),
+            target=target,
+            remembered=micros(once.remembered),
+        )
+        claimed = await core.execute(claim)
+        if claimed.verdict is Verdict.ASK_AGAIN:
+            call.plan = known.get(target, call.plan)
+        if claimed.verdict is not Verdict.UNKNOWN:
+            break
+    return claimed
+
+
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
     """Somebody else holds the claim, and for `wait` microseconds at most."""
     return IdempotencyInProgress(
@@ -165,7 +184,10 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:  # noq
     call.replayed = True
     if core.observers:
         core.tell(IdempotencyReplayed(**call.told(core), idempotency_key=once.key))
-    kind, content = stored
+    try:
+        kind, content = opened(core.cipher, call.plan, once.key, stored)
+    except ConnectorError as error:
+        return None, error
     if kind == "value":
         try:
             return once.decode(content), None
@@ -178,8 +200,7 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:  # noq
                 remedy="Look its result up at the vendor; do not repeat it under another key.",
             )
     if kind == "error":
-        build, arguments = content
-        refusal = build(*arguments)
+        refusal = unpack_refusal(content)
         refusal.replayed = True
         return None, refusal
     return None, InvalidData(
@@ -192,7 +213,7 @@ async def _completed(core: Core, call: Call, once: Once, value: Any) -> Ending: 
     try:
         answer = ("value", once.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
-        answer = ("lost", None)
+        answer = _LOST
         _tell_not_stored(core, call, once, error)
     settled = await _kept(core, call, once, answer)
     if settled is None or settled.held:
@@ -207,8 +228,7 @@ async def _completed(core: Core, call: Call, once: Once, value: Any) -> Ending: 
 async def _refused(core: Core, call: Call, once: Once, error: ConnectorError) -> Ending:
     """A final refusal is an answer too: it is kept and replayed."""
     call.sign(core, error)
-    build, arguments = error.__reduce__()
-    settled = await _kept(core, call, once, ("error", (build, arguments)))
+    settled = await _kept(core, call, once, ("error", pack_refusal(error)))
     if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
     return None, error
@@ -218,7 +238,12 @@ async def _kept(core: Core, call: Call, once: Once, answer: tuple[str, Any]) -> 
     """Store the answer; None if the store is away. Then the key stays sent, and is unknown."""
     key, fence = call.claim or (once.at, 0)
     try:
-        return await _settle(core, complete(key, fence, answer, ttl=micros(once.ttl)))
+        stored = sealed(core.cipher, call.plan, once.key, answer)
+        return await _settle(core, complete(key, fence, stored, ttl=micros(once.ttl)))
+    except InvalidData as error:
+        # A store that outlives the process keeps plain values only.
+        _tell_not_stored(core, call, once, error)
+        return None if answer is _LOST else await _kept(core, call, once, _LOST)
     except StorageUnavailable as error:
         _tell_not_stored(core, call, once, error)
         return None

@@ -25,6 +25,7 @@ class Plans:
     Attributes:
         services: everything that may be called, by name.
         easy: plans of functions that a face may call itself while all is calm, by what names them.
+        direct: plans of requests that it may send itself.
     """
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
@@ -49,6 +50,7 @@ class Plans:
                 Plan(service, None, endpoint)
         self._made: dict[tuple[str, str | None, str | None], Plan] = {}
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
+        self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
 
     def find(
         self,
@@ -71,9 +73,13 @@ class Plans:
             if len(self._made) >= _MOST:
                 self._made.clear()
                 self.easy.clear()
+                self.direct.clear()
             self._made[key] = plan
             if plan.easy and self._core.ask is not None and not self._core.observers:
                 self.easy[key] = plan
+                # Which endpoint fits is found anew for each request that does not name it.
+                if plan.plain and (found is not None or not known.endpoints):
+                    self.direct[key] = plan
         return plan
 
     @contextmanager

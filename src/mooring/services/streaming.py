@@ -9,6 +9,7 @@ import attrs
 from mooring.domain.admission import Report
 from mooring.domain.circuit import Outcome
 from mooring.domain.classify import is_success
+from mooring.domain.frames import bare
 from mooring.domain.health import health
 from mooring.domain.http import Response
 from mooring.errors import AttemptTimeout, ConnectorError
@@ -42,27 +43,45 @@ class Streaming(Exchange):
         core = self._core
         incoming = None
         try:
-            request, url, attempt = await self.prepare(call)
-            # An attempt's bound is for the headers and for each piece; the deadline is for all.
-            bound, left = attempt.total, call.remaining(core) / 1e9
-            timeouts = attrs.evolve(attempt, connect=bound, read=bound, total=left)
-            call.leave()
-            incoming = await core.open(request, url, timeouts)
+            incoming, error = await self._open(call)
+            if incoming is None:
+                return None, error
             call.status = incoming.status
+            unproven = self.heard(call, incoming.status, incoming.headers)
             if is_success(incoming.status):
                 call.pause = self.spent(call, incoming.headers)
                 self._opened = Stream(core, call, incoming)
                 incoming = None
                 return self._opened, None
             body = await _some(incoming)
-            response = Response(incoming.status, incoming.headers, body, url=url)
+            if unproven is not None:
+                return None, unproven
+            response = Response(incoming.status, incoming.headers, body, url=self._at)
             return await self.judged(call, response)
         except ConnectorError as error:
-            call.disprove(error)
-            return None, error
+            failure = error
         finally:
             if incoming is not None:
                 incoming.close()
+        return None, bare(failure)
+
+    async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
+        """The answer at its headers, or why there is none."""
+        core = self._core
+        request, url, attempt = await self.prepare(call)
+        try:
+            # An attempt's bound is for the headers and for each piece; the deadline is for all.
+            left = call.remaining(core) / 1e9
+            steps = attempt.within(attempt.total or left)
+            timeouts = attrs.evolve(attempt, connect=steps.connect, read=steps.read, total=left)
+            call.leave()
+            return await core.open(request, url, timeouts), None
+        except ConnectorError as error:
+            self.unheard(call, error)
+            return None, error.with_traceback(None)
+        finally:
+            # An interruption shows this frame.
+            del request, url
 
     def let_go(self) -> None:
         """Give back what a stream would have kept, because there will be none."""
@@ -116,13 +135,14 @@ class Stream:
             failure = call.out_of_time(error) if late else error
         except Exception as error:  # noqa: BLE001 - the adapter's, made one of ours
             outcome, failure = Outcome.FAILED, http_broke(error)
-        except BaseException:
+        except BaseException as error:
             self.settle()
+            error.__traceback__ = None  # the frames below hold what was read
             raise
         call.sign(core, failure)
         self._settle(outcome, failure)
         try:
-            raise failure
+            raise bare(failure)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -139,7 +159,7 @@ class Stream:
         plan, permit = call.plan, call.permit
         try:
             if permit is not None and (outcome is not Outcome.GOOD or permit[2]):
-                core.post(Report(plan.gates, permit, outcome, core.reporter))
+                core.post(Report(plan.gates, permit, outcome, core.reporter()))
             if plan.bulkhead is not None:
                 core.release(plan.bulkhead_key, call)
         finally:
@@ -153,7 +173,11 @@ async def _some(incoming: AsyncIncoming) -> bytes:
     """The beginning of a failure's body: enough to see what the vendor says."""
     pieces: list[bytes] = []
     size = 0
-    while size < _ERROR_BODY and (piece := await incoming.read()):
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)[:_ERROR_BODY]
+    try:
+        while size < _ERROR_BODY and (piece := await incoming.read()):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)[:_ERROR_BODY]
+    finally:
+        # An interruption shows this frame.
+        del pieces

@@ -14,13 +14,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from mooring.testing import cache_conformance as cache_conformance
     from mooring.testing import clock_conformance as clock_conformance
     from mooring.testing import credentials_conformance as credentials_conformance
+    from mooring.testing import email_conformance as email_conformance
     from mooring.testing import gather_conformance as gather_conformance
     from mooring.testing import http_conformance as http_conformance
     from mooring.testing import integration_log_conformance as integration_log_conformance
     from mooring.testing import locks_conformance as locks_conformance
+    from mooring.testing import payments_conformance as payments_conformance
+    from mooring.testing import shipping_conformance as shipping_conformance
+    from mooring.testing import sms_conformance as sms_conformance
     from mooring.testing import state_conformance as state_conformance
+    from mooring.testing import storage_conformance as storage_conformance
+    from mooring.testing import webhook_secrets_conformance as webhook_secrets_conformance
     from mooring.testing.cassette import Cassette as Cassette
     from mooring.testing.cassette import NotOnTape as NotOnTape
     from mooring.testing.chance import ScriptedRandomness as ScriptedRandomness
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     from mooring.testing.http import FakeVendor as FakeVendor
     from mooring.testing.http import ScriptedHttpClient as ScriptedHttpClient
     from mooring.testing.http import UnexpectedRequest as UnexpectedRequest
+    from mooring.testing.http_proxy import ProxyServer as ProxyServer
     from mooring.testing.http_server import Behaviour as Behaviour
     from mooring.testing.http_server import Received as Received
     from mooring.testing.http_server import VendorServer as VendorServer
@@ -84,6 +92,7 @@ _HOME: Final = {
     "VendorServer": "http_server",
     "Behaviour": "http_server",
     "Received": "http_server",
+    "ProxyServer": "http_proxy",
     "tls_pair": "http_tls",
     # exchanges that were recorded
     "Cassette": "cassette",
@@ -95,13 +104,20 @@ _HOME: Final = {
     "name_of": "checks",
     "waiting_at_most": "checks",
     # what every adapter of a port must do: modules
+    "cache_conformance": "",
     "clock_conformance": "",
     "credentials_conformance": "",
+    "email_conformance": "",
     "gather_conformance": "",
     "http_conformance": "",
     "integration_log_conformance": "",
     "locks_conformance": "",
+    "payments_conformance": "",
+    "shipping_conformance": "",
+    "sms_conformance": "",
     "state_conformance": "",
+    "storage_conformance": "",
+    "webhook_secrets_conformance": "",
 }
 __all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
 

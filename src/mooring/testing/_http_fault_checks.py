@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from mooring.domain.http import BodyStream, Request, Timeouts
 from mooring.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
-from mooring.testing._http_lab import BRIEFLY, GRACE, PATIENCE, PATIENT, failure_of, lab
+from mooring.testing._http_lab import (
+    BRIEFLY,
+    GRACE,
+    GZIP,
+    PATIENCE,
+    PATIENT,
+    bomb,
+    failure_of,
+    lab,
+)
 from mooring.testing.checks import require
 from mooring.testing.http_server import Behaviour
 
@@ -68,13 +76,6 @@ _NO_ANSWER: Final[dict[str, bytes]] = {
     "a chunk longer than its size": _OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n",
     "a coding that it is not in": _OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
 }
-
-
-def _bomb() -> bytes:
-    """A body in gzip that is a thousandth of what it becomes, 256 MiB."""
-    press = zlib.compressobj(wbits=31)
-    start = press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH)
-    return start + 255 * (press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH))
 
 
 def _told(failed: ConnectionFailed, *, processed: bool, because: str) -> None:
@@ -157,7 +158,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
             "its head did not end": Behaviour(raw=_OK, repeat=b"A: b\r\n" * 99),
             "its head's line did not end": Behaviour(raw=_OK + b"A: ", repeat=b"x" * 999),
             "its body did not end": Behaviour(framing="close", repeat=bytes(99_999)),
-            "its body was a bomb": Behaviour(raw=gzip + _bomb(), then="close"),
+            "its body was a bomb": Behaviour(raw=gzip + bomb(GZIP), then="close"),
         }.items():
             vendor.queue(behaviour)
             call = client.send(Request.get("/"), vendor.url, PATIENT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -34,6 +35,18 @@ GRACE: Final = 0.5
 
 PATIENT: Final = Timeouts(total=PATIENCE)
 """Timeouts that are not meant to pass."""
+
+
+GZIP: Final = 31
+DEFLATE: Final = 15
+_MEBIBYTE: Final = 1_048_576
+
+
+def bomb(coding: int) -> bytes:
+    """A body that is a thousandth of what it becomes, 256 MiB, and never ends as it should."""
+    press = zlib.compressobj(wbits=coding)
+    start = press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH)
+    return start + 255 * (press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH))
 
 
 @asynccontextmanager
@@ -70,6 +83,8 @@ class Threaded:
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
+        self.unverified = getattr(client, "unverified", None)
+        self.statistics = getattr(client, "statistics", None)
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send in a thread."""

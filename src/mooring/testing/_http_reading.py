@@ -30,7 +30,9 @@ def read_head(file: BinaryIO) -> RequestHead | None:
     if not line:
         return None
     method, target, version = line.split(" ")
-    if version != "HTTP/1.1" or not method.isalpha() or not target.isprintable():
+    # Python before 3.12 asks proxies for a tunnel in the old version.
+    known = version == "HTTP/1.1" or (method, version) == ("CONNECT", "HTTP/1.0")
+    if not known or not method.isalpha() or not target.isprintable():
         raise ValueError("This is no request.")
     pairs: list[tuple[str, str]] = []
     while line := _line(file):

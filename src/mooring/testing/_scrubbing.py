@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from mooring.domain.headers import Headers
 from mooring.domain.media_type import essence, is_json
+from mooring.domain.oauth.dpop import challenge, refusal_of
 from mooring.domain.sensitive import MASK, is_sensitive
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ class Scrubber:
     def headers(self, headers: Headers) -> Headers:
         """Headers as they may be written down."""
         plain = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
-        return self._redaction.headers(Headers(plain))
+        shown = self._redaction.headers(Headers(plain))
+        refusal = refusal_of(headers)
+        # Whoever replays it decides by this, and it tells nothing.
+        return shown if refusal is None else shown.with_header(*challenge(refusal))
 
     def text(self, text: str, content_type: str | None) -> str:
         """Text as it may be written down."""

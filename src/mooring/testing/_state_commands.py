@@ -38,6 +38,7 @@ class Write:
 
     __slots__ = ("_error", "_quiet", "_values", "keys")
     once = False
+    durable = False
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Append:
 
     __slots__ = ("_number", "_written", "keys")
     once = True
+    durable = False
 
     def __init__(self, number: int, keys: Sequence[str], kept: Sequence[str] = ()) -> None:
         self.keys = (*keys, *kept)

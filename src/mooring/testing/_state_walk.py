@@ -42,6 +42,7 @@ _MODES = (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED)
 _NUMBERS = (int, float)
 _TTL = 60 * SECOND
 _LEASE = SECOND // 10
+_TARGETS = ("vendor", "vendor", "other")
 
 
 class Walk:
@@ -95,9 +96,12 @@ class Walk:
             costs=(chance.randint(1, 3), 1),
             retry=chance.random() < 0.3,
             token=chance.choice((0, chance.randrange(1, 2**52))),
-            claim=chance.choice(self._claims) if self._claims and chance.random() < 0.4 else None,
+            claim=self._sent() if self._claims and chance.random() < 0.4 else None,
             ticketed=chance.random() < 0.2,
         )
+
+    def _sent(self) -> tuple[str, int, str]:
+        return (*self._chance.choice(self._claims), self._chance.choice(_TARGETS))
 
     def _report(self) -> Command[Any]:
         outcome = self._chance.choice((*Outcome, Outcome.FAILED, Outcome.FAILED))
@@ -122,7 +126,7 @@ class Walk:
             owner=chance.randrange(1, 4),
             lease=_LEASE,
             ttl=_TTL,
-            target=chance.choice(("vendor", "vendor", "other")),
+            target=chance.choice(_TARGETS),
             remembered=chance.choice((0, SECOND // 5)),
         )
 

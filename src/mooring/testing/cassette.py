@@ -60,7 +60,7 @@ class NotOnTape(UnexpectedRequest):
         nearest: the recorded requests that are most like it, and how they differ.
     """
 
-    default_remedy = (
+    remedy = (
         "Record the cassette again if the request is meant to be so; for the fixture of pytest"
         " that is --mooring-record=all."
     )

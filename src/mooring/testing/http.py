@@ -45,7 +45,7 @@ PIECE: Final = 1024
 class UnexpectedRequest(ConfigurationError):
     """A request came that the test has no answer for; nothing was sent."""
 
-    default_remedy = "Program an answer for it, or mend what sends it."
+    remedy = "Program an answer for it, or mend what sends it."
 
 
 @attrs.frozen(repr=False)

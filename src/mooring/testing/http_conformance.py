@@ -8,9 +8,14 @@ def test_my_client(check):
 
 `CHECKS` are for `HttpClient`. `ASYNC_CHECKS` are for `AsyncHttpClient`, and awaited. Each takes a
 function that makes a client, and sends its requests to a `VendorServer`, which keeps most of them
-waiting, drips, lies or hangs up. Two more groups in both colours need clients of their own kind:
+waiting, drips, lies or hangs up. More groups in both colours need clients of their own kind:
 `ONE_CONNECTION_CHECKS` those that have one connection to a vendor at most, `TLS_CHECKS` a function
-that makes a client out of an `ssl.SSLContext`.
+that makes a client out of an `ssl.SSLContext`, `TRUST_CHECKS` one that makes it out of a
+`mooring.Tls`, `PROXY_CHECKS` one that makes it out of a `mooring.Proxy` and a `mooring.Tls`,
+`GUARD_CHECKS` one that makes it out of a `mooring.OutgoingGuard` and a `mooring.Tls`.
+
+`FAILURES` is the table of what can go wrong, each row of which is such a check too: what happened,
+which error is raised, and whether the request may have been processed.
 """
 
 from __future__ import annotations
@@ -24,15 +29,24 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from mooring.domain.http import BodyStream, Request
 from mooring.errors import InvalidData
 from mooring.ports.http import AsyncHttpClient, HttpClient
+from mooring.testing import _http_attack_checks as attacks
 from mooring.testing import _http_checks as checks
+from mooring.testing import _http_failure_checks as failures
 from mooring.testing import _http_fault_checks as faults
+from mooring.testing import _http_guard_checks as guards
+from mooring.testing import _http_proxy_checks as proxies
 from mooring.testing import _http_stream_checks as streams
+from mooring.testing import _http_trust_checks as trust
 from mooring.testing._http_lab import PATIENT, Clients, Threaded, failure_of, lab
 from mooring.testing.checks import require
 from mooring.testing.http_server import Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from mooring.domain.outgoing import OutgoingGuard
+    from mooring.domain.transport import Proxy, Tls
+    from mooring.testing._http_failure_checks import Failure
 
 Factory: TypeAlias = Callable[[], HttpClient]
 AsyncFactory: TypeAlias = Callable[[], AsyncHttpClient]
@@ -42,6 +56,18 @@ Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 TlsCheck: TypeAlias = Callable[[TlsFactory], None]
 AsyncTlsCheck: TypeAlias = Callable[[AsyncTlsFactory], Coroutine[Any, Any, None]]
+TrustFactory: TypeAlias = "Callable[[Tls], HttpClient]"
+AsyncTrustFactory: TypeAlias = "Callable[[Tls], AsyncHttpClient]"
+TrustCheck: TypeAlias = Callable[[TrustFactory], None]
+AsyncTrustCheck: TypeAlias = Callable[[AsyncTrustFactory], Coroutine[Any, Any, None]]
+ProxyFactory: TypeAlias = "Callable[[Proxy, Tls], HttpClient]"
+AsyncProxyFactory: TypeAlias = "Callable[[Proxy, Tls], AsyncHttpClient]"
+GuardFactory: TypeAlias = "Callable[[OutgoingGuard, Tls], HttpClient]"
+AsyncGuardFactory: TypeAlias = "Callable[[OutgoingGuard, Tls], AsyncHttpClient]"
+GuardCheck: TypeAlias = Callable[[GuardFactory], None]
+AsyncGuardCheck: TypeAlias = Callable[[AsyncGuardFactory], Coroutine[Any, Any, None]]
+ProxyCheck: TypeAlias = Callable[[ProxyFactory], None]
+AsyncProxyCheck: TypeAlias = Callable[[AsyncProxyFactory], Coroutine[Any, Any, None]]
 
 
 async def _asynchronously() -> AsyncIterator[bytes]:
@@ -71,9 +97,14 @@ async def async_bodies_are_refused(clients: Clients) -> None:
     require(vendor.requests == (), "Something was sent.")
 
 
+def _named(rows: tuple[Failure, ...]) -> tuple[Callable[[Any], Coroutine[Any, Any, None]], ...]:
+    return tuple(row.named() for row in rows)
+
+
 _BOTH: Final = (
     checks.an_answer_comes_back_whole,
     checks.a_request_arrives_as_given,
+    checks.fields_beyond_ascii_are_kept,
     checks.the_target_is_sent_as_it_is,
     checks.streams_are_sent,
     checks.what_can_be_read_once_is_sent_once,
@@ -107,6 +138,8 @@ _BOTH: Final = (
     streams.a_stream_that_is_cut_off_says_so,
     streams.a_flood_ends_with_the_total_timeout,
     streams.closing_ends_a_read,
+    *attacks.CHECKS,
+    *_named(failures.FAILURES),
 )
 
 
@@ -115,7 +148,7 @@ def _plain(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any],
 
     @wraps(check)
     def plain(factory: Callable[..., HttpClient]) -> None:
-        def lifted(*arguments: SSLContext) -> AsyncHttpClient:
+        def lifted(*arguments: Any) -> AsyncHttpClient:
             return Threaded(factory(*arguments))
 
         asyncio.run(check(lifted))
@@ -130,8 +163,29 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
 )
 CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, (*_BOTH, async_bodies_are_refused)))
 
-ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = (streams.a_place_is_waited_for,)
+ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+    streams.a_place_is_waited_for,
+    *_named(failures.ONE_CONNECTION_FAILURES),
+)
 ONE_CONNECTION_CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, ASYNC_ONE_CONNECTION_CHECKS))
 
 ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = (streams.tls_is_verified,)
 TLS_CHECKS: Final[tuple[TlsCheck, ...]] = tuple(map(_plain, ASYNC_TLS_CHECKS))
+
+ASYNC_TRUST_CHECKS: Final[tuple[AsyncTrustCheck, ...]] = trust.CHECKS
+TRUST_CHECKS: Final[tuple[TrustCheck, ...]] = tuple(map(_plain, ASYNC_TRUST_CHECKS))
+
+ASYNC_PROXY_CHECKS: Final[tuple[AsyncProxyCheck, ...]] = (
+    *proxies.CHECKS,
+    *_named(failures.PROXY_FAILURES),
+)
+PROXY_CHECKS: Final[tuple[ProxyCheck, ...]] = tuple(map(_plain, ASYNC_PROXY_CHECKS))
+
+ASYNC_GUARD_CHECKS: Final[tuple[AsyncGuardCheck, ...]] = guards.CHECKS
+GUARD_CHECKS: Final[tuple[GuardCheck, ...]] = tuple(map(_plain, ASYNC_GUARD_CHECKS))
+
+FAILURES: Final = (
+    *failures.ONE_CONNECTION_FAILURES,
+    *failures.PROXY_FAILURES,
+    *failures.FAILURES,
+)

@@ -76,6 +76,7 @@ def entry(number: int) -> IntegrationLog:
         http_status=402,
         vendor_code="card_declined – ünknown",
         idempotency_key=f"INV-{number}/1",
+        region=("eu", "us")[number % 2],
     )
 
 
@@ -85,6 +86,7 @@ QUERIES: Final = (
     LogQuery(service="nobody"),
     LogQuery(operation="charge"),
     LogQuery(tenant="acme"),
+    LogQuery(region="eu"),
     LogQuery(status=IntegrationStatus.SUCCESS),
     LogQuery(id="call-0007"),
     LogQuery(since=_START + timedelta(seconds=12)),

@@ -1,0 +1,215 @@
+"""HTTP clients beside each other: keep-alive on loopback, a small JSON answer, with TLS or not.
+
+Each is asked for the same: status, fields and body. What is not ours is told nothing else, and so
+does less: it has no bounds but a total timeout, and says less of what went wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import ssl
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx2
+import urllib3
+from in_process import Comparison, Target
+from measure import Contender, compare, plain
+from over_http import Vendor
+from pyreqwest.client import ClientBuilder, SyncClientBuilder
+
+from mooring import Request, Timeouts, Tls
+from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
+from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.testing.http_tls import certificate_files
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from measure import Block
+
+    from mooring.ports.http import AsyncHttpClient, HttpClient
+
+SECONDS = 30.0
+AT_ONCE = 50
+GET, TIMEOUTS = Request.get("/rates"), Timeouts(total=SECONDS)
+
+
+def _bare_pyreqwest(url: str, authority: bytes | None) -> Callable[[], object]:
+    builder = SyncClientBuilder()
+    client = (builder if authority is None else builder.add_root_certificate_pem(authority)).build()
+    timeout = timedelta(seconds=SECONDS)
+
+    def ask() -> object:
+        answer = client.get(url).timeout(timeout).build().send()
+        return answer.status, list(answer.headers.items()), bytes(answer.bytes())
+
+    return ask
+
+
+def _http_client(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
+    where = urlsplit(url)
+    connection = (
+        http.client.HTTPConnection(where.netloc, timeout=SECONDS)
+        if trust is None
+        else http.client.HTTPSConnection(where.netloc, timeout=SECONDS, context=trust)
+    )
+
+    def ask() -> object:
+        connection.request("GET", where.path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheaders(), answer.read()
+
+    return ask
+
+
+def _urllib3(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
+    pool = urllib3.PoolManager(ssl_context=trust, retries=False)
+
+    def ask() -> object:
+        answer = pool.request("GET", url, timeout=SECONDS)
+        return answer.status, list(answer.headers.items()), answer.data
+
+    return ask
+
+
+def _httpx2(url: str, trust: ssl.SSLContext | None) -> Callable[[], object]:
+    client = httpx2.Client(verify=trust or True, timeout=SECONDS)
+
+    def ask() -> object:
+        answer = client.get(url)
+        return answer.status_code, answer.headers.items(), answer.content
+
+    return ask
+
+
+def _ours(client: HttpClient | AsyncHttpClient, url: str) -> Callable[[], Any]:
+    return lambda: client.send(GET, url, TIMEOUTS)
+
+
+def _sync(rounds: int, *, secure: bool) -> Comparison:
+    with ExitStack() as stack:
+        url, tls, trust = _vendor(stack, secure=secure)
+        authority = None if tls is None else Path(str(tls.authorities)).read_bytes()
+        contenders = [
+            Contender("pyreqwest, bare", plain(_bare_pyreqwest(url, authority))),
+            Contender("PyreqwestHttpClient", plain(_ours(PyreqwestHttpClient(tls=tls), url))),
+            Contender("StdlibHttpClient", plain(_ours(StdlibHttpClient(tls=tls), url))),
+            Contender("http.client, bare", plain(_http_client(url, trust))),
+            Contender("urllib3, bare", plain(_urllib3(url, trust))),
+            Contender("httpx2, bare", plain(_httpx2(url, trust))),
+        ]
+        rows = compare(None, contenders, rounds=rounds, block_seconds=0.03)
+    return Comparison(f"HTTP clients, sync{', TLS' * secure}", rows, Target(1.15, 1.05))
+
+
+def _async(rounds: int, *, secure: bool) -> Comparison:
+    loop = asyncio.new_event_loop()
+    with ExitStack() as stack:
+        url, tls, trust = _vendor(stack, secure=secure)
+        builder = ClientBuilder()
+        if tls is not None:
+            builder = builder.add_root_certificate_pem(Path(str(tls.authorities)).read_bytes())
+        bare, timeout = builder.build(), timedelta(seconds=SECONDS)
+
+        async def ask_pyreqwest() -> object:
+            answer = await bare.get(url).timeout(timeout).build().send()
+            return answer.status, list(answer.headers.items()), bytes(await answer.bytes())
+
+        async def begin() -> tuple[Any, Any]:
+            connector = aiohttp.TCPConnector(ssl=trust or True)
+            total = aiohttp.ClientTimeout(total=SECONDS)
+            session = aiohttp.ClientSession(connector=connector, timeout=total)
+            limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+            return session, httpx2.AsyncClient(verify=trust or True, timeout=SECONDS, limits=limits)
+
+        session, httpx = loop.run_until_complete(begin())
+
+        async def ask_aiohttp() -> object:
+            async with session.get(url) as answer:
+                return answer.status, list(answer.headers.items()), await answer.read()
+
+        async def ask_httpx() -> object:
+            answer = await httpx.get(url)
+            return answer.status_code, answer.headers.items(), answer.content
+
+        contenders = [
+            Contender("pyreqwest, bare", _at_once(ask_pyreqwest, loop)),
+            Contender(
+                "AsyncPyreqwestHttpClient",
+                _at_once(_ours(AsyncPyreqwestHttpClient(tls=tls), url), loop),
+            ),
+            Contender(
+                "AsyncStdlibHttpClient", _at_once(_ours(AsyncStdlibHttpClient(tls=tls), url), loop)
+            ),
+            Contender("aiohttp, bare", _at_once(ask_aiohttp, loop)),
+            Contender("httpx2, bare", _at_once(ask_httpx, loop)),
+        ]
+        rows = compare(None, contenders, rounds=rounds, block_seconds=0.05)
+        loop.run_until_complete(session.close())
+        loop.run_until_complete(httpx.aclose())
+    loop.close()
+    title = f"HTTP clients, async, {AT_ONCE} at once{', TLS' * secure}"
+    return Comparison(title, rows, Target(1.25, 1.1))
+
+
+def _vendor(stack: ExitStack, *, secure: bool) -> tuple[str, Tls | None, ssl.SSLContext | None]:
+    """A URL to ask, and how to trust who answers."""
+    if not secure:
+        return f"{stack.enter_context(Vendor())}/rates", None, None
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    certificate, key = certificate_files(folder)
+    url = stack.enter_context(Vendor(str(certificate), str(key)))
+    trust = ssl.create_default_context(cafile=str(certificate))
+    return f"{url}/rates", Tls(authorities=str(certificate)), trust
+
+
+def _at_once(ask: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> Block:
+    """A block of calls, so many of them at any time."""
+
+    def block(calls: int) -> float:
+        each = max(1, calls // AT_ONCE)
+
+        async def some() -> None:
+            for _ in range(each):
+                await ask()
+
+        async def timed() -> float:
+            began = loop.time()
+            await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+            return (loop.time() - began) * calls / (each * AT_ONCE)
+
+        return loop.run_until_complete(timed())
+
+    return block
+
+
+def http_clients(rounds: int) -> Comparison:
+    """One thread, call after call."""
+    return _sync(rounds, secure=False)
+
+
+def http_clients_async(rounds: int) -> Comparison:
+    """One event loop, fifty calls at any time."""
+    return _async(rounds, secure=False)
+
+
+def http_clients_tls(rounds: int) -> Comparison:
+    """One thread, over TLS."""
+    return _sync(rounds, secure=True)
+
+
+def http_clients_async_tls(rounds: int) -> Comparison:
+    """One event loop, over TLS."""
+    return _async(rounds, secure=True)
+
+
+ALL = (http_clients, http_clients_async, http_clients_tls, http_clients_async_tls)

@@ -1,0 +1,202 @@
+"""Shared state in Redis: what a call costs over one round trip of redis-py's own client.
+
+Needs a Redis (MOORING_TEST_REDIS_URL, or the local one), and leaves keys there that expire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import limits
+import pybreaker
+import redis
+import redis.asyncio
+import stamina
+import throttled
+from in_process import AHEAD, PLENTY, Comparison, Target, nothing, nothing_later
+from limits.storage import RedisStorage as LimitsStorage
+from limits.strategies import FixedWindowRateLimiter
+from measure import Block, Contender, awaited, compare, plain
+
+from mooring import (
+    AsyncConnectorManager,
+    ConnectorManager,
+    RateLimitConfig,
+    RateLimiter,
+    RetryBudget,
+    Service,
+)
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+URL = os.environ.get("MOORING_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+PATIENT = 10.0
+TOGETHER = 50
+
+
+def _limits() -> Callable[[], bool]:
+    strategy = FixedWindowRateLimiter(LimitsStorage(URL))
+    item = limits.RateLimitItemPerSecond(AHEAD)
+    return lambda: strategy.hit(item, "mooring-bench")
+
+
+def _usual() -> Callable[[], None]:
+    hit = _limits()
+    client = redis.Redis.from_url(URL)
+    state = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, client, namespace="mooring-bench")
+    breaker = pybreaker.CircuitBreaker(fail_max=5, state_storage=state)
+
+    @stamina.retry(on=OSError, attempts=3, timeout=30.0)
+    def usual() -> None:
+        if not hit():
+            raise RuntimeError
+        breaker.call(nothing)
+
+    return usual
+
+
+def _service(name: str, **more: Any) -> Service:
+    return Service(name, limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD), **more)
+
+
+def redis_full_stack(rounds: int) -> Comparison:
+    """Limiter, breaker and retry together, plain; with a shared retry budget besides."""
+    client = redis.Redis.from_url(URL)
+    with RedisStorage(URL, timeout=PATIENT) as state:
+        manager = ConnectorManager(
+            [_service("ours"), _service("budgeted", retry_budget=RetryBudget())], state=state
+        )
+        rows = compare(
+            None,
+            [
+                Contender(
+                    "one INCRBY of redis-py", plain(lambda: client.incrby("mooring-bench", 1))
+                ),
+                Contender("pybreaker + limits + stamina", plain(_usual())),
+                Contender("mooring with a budget", plain(lambda: manager.run("budgeted", nothing))),
+                Contender("mooring", plain(lambda: manager.run("ours", nothing))),
+            ],
+            rounds=rounds,
+            block_seconds=0.03,
+        )
+        manager.close()
+    client.close()
+    return Comparison("full stack over Redis, sync", rows, Target(1.5, 1.25))
+
+
+def redis_limiter(rounds: int) -> Comparison:
+    """A token that is there."""
+    client = redis.Redis.from_url(URL)
+    gcra = throttled.Throttled(
+        key="mooring-bench",
+        using=throttled.RateLimiterType.GCRA.value,
+        quota=throttled.per_sec(PLENTY, burst=PLENTY),
+        store=throttled.RedisStore(server=URL),
+    )
+    with RedisStorage(URL, timeout=PATIENT) as state:
+        ours = RateLimiter(RateLimitConfig.per_second(PLENTY, burst=AHEAD), storage=state)
+        rows = compare(
+            None,
+            [
+                Contender(
+                    "one INCRBY of redis-py", plain(lambda: client.incrby("mooring-bench", 1))
+                ),
+                Contender("throttled (GCRA)", plain(gcra.limit)),
+                Contender("limits (fixed window)", plain(_limits())),
+                Contender("mooring", plain(ours.acquire)),
+            ],
+            rounds=rounds,
+            block_seconds=0.03,
+        )
+    client.close()
+    return Comparison("limiter over Redis, sync", rows, Target(1.25, 1.19))
+
+
+def redis_lease(rounds: int) -> Comparison:
+    """A token of those that the process took ahead, twenty at a time."""
+    client = redis.Redis.from_url(URL)
+    with RedisStorage(URL, timeout=PATIENT) as state:
+        limit = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
+        ours = RateLimiter(limit, storage=state, name="leased", lease=20)
+        rows = compare(
+            None,
+            [
+                Contender(
+                    "one INCRBY of redis-py", plain(lambda: client.incrby("mooring-bench", 1))
+                ),
+                Contender("mooring, lease=20", plain(ours.acquire)),
+            ],
+            rounds=rounds,
+            block_seconds=0.03,
+        )
+    client.close()
+    return Comparison("limiter over Redis with leased tokens, sync", rows, Target(0.15, 0.1))
+
+
+def redis_together(rounds: int) -> Comparison:
+    """Fifty callers of one loop at once, each operation, over one awaited INCRBY at a time."""
+    loop = asyncio.new_event_loop()
+    client = redis.asyncio.Redis.from_url(URL)
+    state = AsyncRedisStorage(URL, timeout=PATIENT)
+    manager = AsyncConnectorManager([_service("together")], state=state)
+
+    async def increment() -> object:
+        return await client.incrby("mooring-bench", 1)
+
+    async def protect() -> object:
+        return await manager.run("together", nothing_later)
+
+    rows = compare(
+        None,
+        [
+            Contender("one INCRBY of redis-py, alone", awaited(increment, loop)),
+            Contender("one INCRBY, 50 at once", _at_once(increment, loop)),
+            Contender("mooring full stack, alone", awaited(protect, loop)),
+            Contender("mooring full stack, 50 at once", _at_once(protect, loop)),
+        ],
+        rounds=rounds,
+        block_seconds=0.05,
+    )
+    loop.run_until_complete(manager.close())
+    loop.run_until_complete(state.aclose())
+    loop.run_until_complete(client.aclose())
+    loop.close()
+    return Comparison("fifty at once over Redis, async", rows, Target(0.8, 0.6))
+
+
+def _at_once(function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> Block:
+    """A block of calls, by fifty tasks at once."""
+
+    async def caller(calls: int) -> None:
+        for _ in range(calls):
+            await function()
+
+    async def timed(each: int) -> float:
+        began = time.perf_counter()
+        await asyncio.gather(*(caller(each) for _ in range(TOGETHER)))
+        return time.perf_counter() - began
+
+    def block(calls: int) -> float:
+        each = -(-calls // TOGETHER)
+        return loop.run_until_complete(timed(each)) * calls / (each * TOGETHER)
+
+    return block
+
+
+def _there() -> bool:
+    place = urlsplit(URL)
+    try:
+        socket.create_connection((place.hostname or "", place.port or 6379), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+ALL = (redis_full_stack, redis_limiter, redis_lease, redis_together) if _there() else ()

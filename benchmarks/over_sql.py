@@ -1,0 +1,187 @@
+"""What protection costs where the state is in a database server.
+
+The reference is the least that a row in that server can cost: one indexed update, committed, with
+the same driver and the server's own settings. PostgreSQL's settings make a commit wait for the
+disk, which what limits and circuits count does not; so the same update without that wait stands
+beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pymysql
+import sqlalchemy
+from in_process import Comparison, Target
+from measure import Contender, awaited, compare, plain
+
+from mooring import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Service
+from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POSTGRES = os.environ.get("MOORING_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+MARIADB = os.environ.get("MOORING_TEST_MARIADB_URL", "mariadb://root@127.0.0.1:3306/test")
+PREFIX = "mooring_bench_"
+PLENTY = 1_000_000
+AHEAD = 1_000_000_000
+UPDATE = f"UPDATE {PREFIX}row SET value = value + 1 WHERE id = 7"
+TARGET = Target(2.5, 1.5)
+
+
+def _nothing() -> None:
+    """The call that is protected."""
+
+
+async def _nothing_later() -> None:
+    """The call that is protected, awaited."""
+
+
+def _service() -> Service:
+    return Service("ours", limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD))
+
+
+def _tables(cursor: Any) -> None:  # noqa: ANN401 - of either driver
+    for table in ("row", "states", "meta"):
+        cursor.execute(f"DROP TABLE IF EXISTS {PREFIX}{table}")
+    cursor.execute(f"CREATE TABLE {PREFIX}row (id INT PRIMARY KEY, value INT)")
+    for number in range(100):
+        cursor.execute(f"INSERT INTO {PREFIX}row VALUES ({number}, 0)")
+
+
+def _update(cursor: psycopg.Cursor[Any], *, durable: bool = True) -> Callable[[], object]:
+    """One indexed update, committed: the connection is in autocommit."""
+    if not durable:
+        cursor.execute("SET synchronous_commit = off")
+
+    def update() -> object:
+        cursor.execute(f"{UPDATE} RETURNING value")
+        return cursor.fetchone()
+
+    return update
+
+
+def over_postgresql(rounds: int) -> Comparison:
+    """The full stack over PostgreSQL, per successful call."""
+    with (
+        psycopg.connect(POSTGRES, autocommit=True) as one,
+        psycopg.connect(POSTGRES, autocommit=True) as other,
+    ):
+        _tables(one)
+        with SqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True) as store:
+            manager = ConnectorManager([_service()], state=store)
+            keys = iter(range(10**9))
+            rows = compare(
+                None,
+                [
+                    Contender("an update, committed", plain(_update(one.cursor()))),
+                    Contender(
+                        "an update that does not wait for the disk",
+                        plain(_update(other.cursor(), durable=False)),
+                    ),
+                    Contender(
+                        "mooring, with an idempotency key",
+                        plain(
+                            lambda: manager.run(
+                                "ours", _nothing, idempotency_key=f"k{os.getpid()}-{next(keys)}"
+                            )
+                        ),
+                    ),
+                    Contender("mooring", plain(lambda: manager.run("ours", _nothing))),
+                ],
+                rounds=min(rounds, 20),
+                block_seconds=0.05,
+            )
+        _tables(one)
+    return Comparison("full stack over PostgreSQL, sync", rows, TARGET)
+
+
+def over_postgresql_async(rounds: int) -> Comparison:
+    """The full stack over PostgreSQL, per successful call, awaited."""
+    loop = asyncio.new_event_loop()
+    store = AsyncSqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True)
+
+    async def connected(*, durable: bool) -> Callable[[], Any]:
+        one = await psycopg.AsyncConnection.connect(POSTGRES, autocommit=True)
+        cursor = one.cursor()
+        if not durable:
+            await cursor.execute("SET synchronous_commit = off")
+
+        async def update() -> object:
+            await cursor.execute(f"{UPDATE} RETURNING value")
+            return await cursor.fetchone()
+
+        return update
+
+    with psycopg.connect(POSTGRES, autocommit=True) as one:
+        _tables(one)
+        manager = AsyncConnectorManager([_service()], state=store)
+        rows = compare(
+            None,
+            [
+                Contender(
+                    "an update, committed",
+                    awaited(loop.run_until_complete(connected(durable=True)), loop),
+                ),
+                Contender(
+                    "an update that does not wait for the disk",
+                    awaited(loop.run_until_complete(connected(durable=False)), loop),
+                ),
+                Contender("mooring", awaited(lambda: manager.run("ours", _nothing_later), loop)),
+            ],
+            rounds=min(rounds, 20),
+            block_seconds=0.05,
+        )
+        loop.run_until_complete(store.aclose())
+        _tables(one)
+    loop.close()
+    return Comparison("full stack over PostgreSQL, async", rows, TARGET)
+
+
+def over_mariadb(rounds: int) -> Comparison:
+    """The full stack over MariaDB, per successful call: here every commit waits for the disk."""
+    url = sqlalchemy.make_url(MARIADB)
+    connection = pymysql.connect(
+        host=url.host,
+        port=url.port or 3306,
+        user=url.username,
+        password=url.password or "",
+        database=url.database,
+        autocommit=True,
+    )
+    cursor = connection.cursor()
+    _tables(cursor)
+    with connection, SqlStorage(url, prefix=PREFIX, timeout=5, create=True) as store:
+        manager = ConnectorManager([_service()], state=store)
+        rows = compare(
+            None,
+            [
+                Contender("an update, committed", plain(lambda: cursor.execute(UPDATE))),
+                Contender("mooring", plain(lambda: manager.run("ours", _nothing))),
+            ],
+            rounds=min(rounds, 20),
+            block_seconds=0.05,
+        )
+        _tables(cursor)
+    return Comparison("full stack over MariaDB, sync", rows, TARGET)
+
+
+def _answers(url: str) -> bool:
+    place = sqlalchemy.make_url(url)
+    try:
+        socket.create_connection((place.host, place.port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+ALL = (
+    *((over_postgresql, over_postgresql_async) if _answers(POSTGRES) else ()),
+    *((over_mariadb,) if _answers(MARIADB) else ()),
+)
+"""What there is a server for."""

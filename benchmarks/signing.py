@@ -1,0 +1,75 @@
+"""What signing a request costs beside the vendor's own SDK, and what a kept credential costs."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+from in_process import Comparison, Target
+from measure import Contender, compare, plain
+
+from mooring import Credentials, Request
+from mooring.adapters.cached_credentials import CachedCredentials
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.domain import auth
+from mooring.domain.signing.occasion import Occasion
+from mooring.domain.signing.sigv4 import AwsSigV4
+
+_URL = "https://dynamodb.eu-central-1.amazonaws.com/"
+_KEY = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")  # Amazon's own example
+_FIELDS = {
+    "Content-Type": "application/x-amz-json-1.0",
+    "X-Amz-Target": "DynamoDB_20120810.PutItem",
+    "Host": "dynamodb.eu-central-1.amazonaws.com",
+}
+
+
+def aws_signature(rounds: int) -> Comparison:
+    """AWS Signature Version 4 of a request with a body of 1 KB, signed anew as for a retry."""
+    body = os.urandom(1024)
+    their_request = AWSRequest(method="POST", url=_URL, data=body, headers=dict(_FIELDS))
+    our_request = Request.post("/", body=body, headers=_FIELDS)
+    theirs = SigV4Auth(BotoCredentials(*_KEY), "dynamodb", "eu-central-1")
+    ours = Credentials.signed(
+        AwsSigV4(access_key_id=_KEY[0], region="eu-central-1", service="dynamodb"), _KEY[1]
+    )
+
+    def mooring() -> None:
+        auth.sign(our_request, _URL, ours, Occasion(datetime.now(UTC), "an id"))
+
+    return Comparison(
+        "AWS Signature Version 4, 1 KB",
+        compare(
+            None,
+            [
+                Contender("botocore", plain(lambda: theirs.add_auth(their_request))),
+                Contender("mooring", plain(mooring)),
+            ],
+            rounds=rounds,
+        ),
+        Target(0.5, 0.25),
+    )
+
+
+def kept_credential(rounds: int) -> Comparison:
+    """A credential that is kept in the process, beside asking the provider in its memory."""
+    provider = MemoryCredentialProvider({("erp", None): Credentials.bearer("token")})
+    kept = CachedCredentials(provider)
+    return Comparison(
+        "a kept credential is read",
+        compare(
+            None,
+            [
+                Contender("the provider's memory", plain(lambda: provider.get("erp", None))),
+                Contender("mooring, kept", plain(lambda: kept.get("erp", None))),
+            ],
+            rounds=rounds,
+        ),
+        Target(1, 0.5, more=True),
+    )
+
+
+ALL = (aws_signature, kept_credential)

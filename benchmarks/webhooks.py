@@ -1,0 +1,197 @@
+"""Verifying webhooks: mooring beside the vendors' own libraries, on the same bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Final
+
+import stripe
+import svix.webhooks
+from in_process import Comparison, Target
+from measure import Contender, compare, plain
+from standardwebhooks.webhooks import Webhook
+
+from mooring import WebhookVerifier
+
+_SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+_DAY: Final = 86_400
+_USUAL: Final = {
+    "Host": "shop.example",
+    "Content-Type": "application/json",
+    "User-Agent": "sender/1",
+    **{f"X-Proxy-{number}": "value" for number in range(8)},
+}
+_SIZES: Final = {"1 KB": 1_000, "100 KB": 100_000}
+
+
+def webhook_signature_small(rounds: int) -> Comparison:
+    """The signature of a Stripe event of a kilobyte, and nothing read of it."""
+    return _signature("1 KB", rounds)
+
+
+def webhook_signature_large(rounds: int) -> Comparison:
+    """The signature of a Stripe event of a hundred kilobytes, and nothing read of it."""
+    return _signature("100 KB", rounds)
+
+
+def webhook_standard_signature_small(rounds: int) -> Comparison:
+    """The signature of a Standard Webhook of a kilobyte, and nothing read of it."""
+    return _standard("1 KB", rounds, read=False)
+
+
+def webhook_standard_signature_large(rounds: int) -> Comparison:
+    """The signature of a Standard Webhook of a hundred kilobytes, and nothing read of it."""
+    return _standard("100 KB", rounds, read=False)
+
+
+def webhook_stripe_small(rounds: int) -> Comparison:
+    """A Stripe event of a kilobyte, verified and read."""
+    return _stripe("1 KB", rounds)
+
+
+def webhook_stripe_large(rounds: int) -> Comparison:
+    """A Stripe event of a hundred kilobytes, verified and read."""
+    return _stripe("100 KB", rounds)
+
+
+def webhook_standard_small(rounds: int) -> Comparison:
+    """A Standard Webhook of a kilobyte, verified and read."""
+    return _standard("1 KB", rounds, read=True)
+
+
+def webhook_standard_large(rounds: int) -> Comparison:
+    """A Standard Webhook of a hundred kilobytes, verified and read."""
+    return _standard("100 KB", rounds, read=True)
+
+
+def _body(size: str) -> bytes:
+    """An event of about this size: many small values, as an invoice with its lines has."""
+    lines = [
+        {"id": f"il_{number}", "amount": number * 100, "currency": "eur", "paid": True}
+        for number in range(_SIZES[size] // 66)
+    ]
+    event = {
+        "id": "evt_1",
+        "object": "event",
+        "type": "invoice.paid",
+        "created": 1_700_000_000,
+        "data": {"object": {"id": "in_1", "lines": lines}},
+    }
+    return json.dumps(event).encode()
+
+
+def _signed_for_stripe(body: bytes) -> str:
+    stamp = int(time.time())
+    signed = hmac.new(_SECRET.encode(), b"%d.%s" % (stamp, body), hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={signed}"
+
+
+def _signature(size: str, rounds: int) -> Comparison:
+    """Theirs is given the header's value, found already, and so are we in the row that counts."""
+    body = _body(size)
+    text, content = _signed_for_stripe(body), body.decode()
+    theirs = stripe.WebhookSignature.verify_header
+    peers = [
+        Contender("stripe", plain(lambda: theirs(body, text, _SECRET, _DAY))),
+        Contender("stripe, given text", plain(lambda: theirs(content, text, _SECRET, _DAY))),
+    ]
+    headers = {"Stripe-Signature": text}
+    ours = [_ours("stripe", headers, body, among=among, read=False) for among in (False, True)]
+    return _compared(f"the signature of Stripe, {size}", peers, ours, rounds)
+
+
+def _stripe(size: str, rounds: int) -> Comparison:
+    body = _body(size)
+    text = _signed_for_stripe(body)
+    stripe.api_key = "unused"
+
+    def theirs() -> object:
+        return stripe.Webhook.construct_event(body, text, _SECRET, tolerance=_DAY)
+
+    peers = [Contender("stripe", plain(theirs))]
+    headers = {"Stripe-Signature": text}
+    ours = [
+        _ours("stripe", headers, body),
+        _ours("stripe", headers, body, among=True),
+        _guarded("stripe", headers, body),
+    ]
+    return _compared(f"a webhook of Stripe, {size}", peers, ours, rounds)
+
+
+def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
+    body, stamp = _body(size), int(time.time())
+    key = base64.b64decode(_SECRET.removeprefix("whsec_"))
+    signed = hmac.new(key, b"msg_1.%d.%s" % (stamp, body), hashlib.sha256).digest()
+    signature = "v1," + base64.b64encode(signed).decode()
+    said = {"id": "msg_1", "timestamp": str(stamp), "signature": signature}
+    headers = {f"webhook-{name}": value for name, value in said.items()}
+    named = {f"svix-{name}": value for name, value in said.items()}
+    theirs, others = Webhook(_SECRET), svix.webhooks.Webhook(_SECRET)
+    peers = [
+        Contender(
+            "standardwebhooks",
+            plain(lambda: theirs.verify(body, headers, json_parse=read)),
+        ),
+    ]
+    if not read:
+        peers.append(Contender("svix", plain(lambda: others.verify(body, named))))
+    ours = [
+        _ours("standard-webhooks", headers, body, among=among, read=read) for among in (False, True)
+    ]
+    title = "a Standard Webhook" if read else "the signature of a Standard Webhook"
+    return _compared(f"{title}, {size}", peers, ours, rounds)
+
+
+def _ours(
+    scheme: str, headers: dict[str, str], body: bytes, *, among: bool = False, read: bool = True
+) -> Contender:
+    """Us without the guard against replays, which the others do not have.
+
+    A run takes a while, so the tolerance is a day, as it is for the others where it can be set.
+    """
+    verifier = WebhookVerifier(scheme, _SECRET, replay_guard=False, tolerance=_DAY)
+    given = _USUAL | headers if among else headers
+
+    def verified() -> object:
+        return verifier.verify(headers=given, body=body)
+
+    def known() -> object:
+        return verifier.verify(headers=given, body=body)[0].payload
+
+    return Contender(
+        "mooring, among eleven other headers" if among else "mooring",
+        plain(known if read else verified),
+    )
+
+
+def _guarded(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
+    """Us with the guard, in memory: the delivery is claimed, and given back for the next round."""
+    verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
+    given = _USUAL | headers
+
+    def claimed() -> object:
+        events = verifier.verify(headers=given, body=body)
+        verifier.release(events)
+        return events
+
+    return Contender("mooring, claimed and released", plain(claimed))
+
+
+def _compared(title: str, peers: list[Contender], ours: list[Contender], rounds: int) -> Comparison:
+    return Comparison(title, compare(None, [*peers, *ours], rounds=rounds), Target(1.0, 0.92))
+
+
+ALL: Final = (
+    webhook_signature_small,
+    webhook_signature_large,
+    webhook_standard_signature_small,
+    webhook_standard_signature_large,
+    webhook_stripe_small,
+    webhook_stripe_large,
+    webhook_standard_small,
+    webhook_standard_large,
+)

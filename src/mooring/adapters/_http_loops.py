@@ -1,0 +1,124 @@
+"""Waiting by suspending the task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from mooring.adapters._http_resolve import Lookup, numeric
+from mooring.adapters._http_wait import wait
+from mooring.adapters._http_wire import TimeIsUp
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from mooring.adapters._http_wire import Address, Turn
+    from mooring.domain.body import Chunks
+
+_GLIMPSE: Final = 0.25
+
+
+class Loops:
+    """Waiting by suspending the task, in whichever event loop it runs."""
+
+    def here(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def gone(self, there: object) -> bool:
+        return cast("asyncio.AbstractEventLoop", there).is_closed()
+
+    async def readable(self, sock: socket.socket, until: float) -> None:
+        await _ready(sock, until, writing=False)
+
+    async def writable(self, sock: socket.socket, until: float) -> None:
+        await _ready(sock, until, writing=True)
+
+    async def resolve(self, host: str, port: int, until: float) -> list[Address]:
+        if found := numeric(host, port):
+            return found
+        turn = _Turn(asyncio.get_running_loop())
+        lookup = Lookup(host, port, turn.call)
+        lookup.start()
+        await turn.wait(until)
+        return lookup.addresses()
+
+    async def pull(self, chunks: Chunks, until: float) -> object:
+        if isinstance(chunks, Iterator):
+            return next(chunks, None)
+        if until == inf:
+            return await anext(chunks, None)
+        bound = asyncio.timeout(until - monotonic())
+        try:
+            async with bound:
+                return await anext(chunks, None)
+        except TimeoutError:
+            if bound.expired():
+                raise TimeIsUp from None
+            raise
+
+    def turn(self) -> Turn:
+        return _Turn(asyncio.get_running_loop())
+
+
+class _Turn:
+    """A future that is done when somebody is called."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._future: asyncio.Future[bool] = loop.create_future()
+
+    async def wait(self, until: float) -> None:
+        timer = None
+        if until != inf:
+            timer = self._loop.call_later(until - monotonic(), self.settle, False)
+        try:
+            if not await self._future:
+                raise TimeIsUp
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def call(self) -> None:
+        """Call from any thread, even if the loop is closed and nobody waits any more."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.settle, True)
+
+    def settle(self, in_time: bool, /) -> None:  # noqa: FBT001 - loops pass no keywords
+        """Call from within the loop."""
+        if not self._future.done():
+            self._future.set_result(in_time)
+
+
+async def _ready(sock: socket.socket, until: float, *, writing: bool) -> None:
+    loop, number = asyncio.get_running_loop(), sock.fileno()
+    turn = _Turn(loop)
+    try:
+        (loop.add_writer if writing else loop.add_reader)(number, turn.settle, True)
+    except NotImplementedError:  # the default loop of Windows
+        await _ready_by_thread(loop, partial(wait, sock, writing=writing), until)
+        return
+    try:
+        await turn.wait(until)
+    finally:
+        (loop.remove_writer if writing else loop.remove_reader)(number)
+
+
+async def _ready_by_thread(
+    loop: asyncio.AbstractEventLoop, ready: Callable[[float], None], until: float
+) -> None:
+    """Wait in threads, none of which outlives a cancelled task for long."""
+    while True:
+        glimpse = min(until, monotonic() + _GLIMPSE)
+        try:
+            return await loop.run_in_executor(None, ready, glimpse)
+        except TimeIsUp:
+            if glimpse == until:
+                raise

@@ -1,0 +1,128 @@
+"""Sealed credentials in rows of some table, written once for every table and both colours.
+
+1. A row holds who has a credential, and the credential sealed. Whoever reads rows or their backups
+   learns the former only; whoever writes them cannot give one owner's to another.
+2. Nothing is held while somebody renews. A credential is replaced only if its row is still the one
+   that was read.
+3. `reseal` puts everything under the key that seals now, a few rows at a time, while others read
+   and write: a row that changed meanwhile is left as it is, for it was sealed just now.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from mooring.adapters._renewing import checked, missing
+from mooring.domain.durations import count
+from mooring.domain.keeping import pack_credentials, unpack_credentials
+from mooring.domain.sealing import about
+from mooring.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mooring.adapters._renewing import Owner
+    from mooring.domain.keeping import Kept
+    from mooring.ports.cipher import Cipher
+
+_NAME: Final = "credential"
+
+
+class Row(NamedTuple):
+    """What is stored: where that stands in the order of rows, what it is about, and the text."""
+
+    place: bytes
+    about: bytes
+    sealed: bytes
+
+
+class Swap(NamedTuple):
+    """A text to be put in place of another, if that is still there."""
+
+    about: bytes
+    old: bytes
+    new: bytes
+
+
+class Rows(Protocol):
+    """A table. What each verb does is one transaction, and durable when it is answered.
+
+    `swap` says how many it put in place. `page` gives so many rows that stand after a place, in
+    order; the empty place is before all.
+    """
+
+    async def find(self, about: bytes, /) -> bytes | None: ...
+
+    async def put(self, about: bytes, sealed: bytes, /) -> None: ...
+
+    async def swap(self, swaps: Sequence[Swap], /) -> int: ...
+
+    async def page(self, after: bytes, size: int, /) -> Sequence[Row]: ...
+
+
+class SealedVault:
+    """Keeps credentials in rows, sealed for their owners."""
+
+    def __init__(self, rows: Rows, cipher: Cipher) -> None:
+        self._rows = rows
+        self._cipher = cipher
+
+    async def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+        """What is current."""
+        sealed = await self._rows.find(_key(owner))
+        if sealed is None:
+            raise missing(owner)
+        return self._opened(owner, sealed)
+
+    async def has(self, owner: Owner) -> bool:
+        """Whether there is one."""
+        return await self._rows.find(_key(owner)) is not None
+
+    async def put(self, owner: Owner, new: Kept) -> None:
+        """Keep a new one."""
+        await self._rows.put(_key(owner), self._seal(owner, checked(new)))
+
+    async def replace(self, owner: Owner, old: Kept, new: Kept) -> None:
+        """Keep a new one, unless the old one has been replaced already."""
+        key = _key(owner)
+        sealed = await self._rows.find(key)
+        while sealed is not None and self._opened(owner, sealed) == old:
+            if await self._rows.swap([Swap(key, sealed, self._seal(owner, new))]):
+                return
+            sealed = await self._rows.find(key)
+
+    async def reseal(self, batch: int) -> int:
+        """Put all under the key that seals now, and say how many were not.
+
+        Raises:
+            ConnectorError: one could not be opened; all the others are sealed anew.
+        """
+        batch = count(batch, "batch")
+        resealed, last = 0, b""
+        failure: ConnectorError | None = None
+        while rows := await self._rows.page(last, batch):
+            last = rows[-1].place
+            swaps: list[Swap] = []
+            for _, key, sealed in rows:
+                try:
+                    if self._cipher.needs_rotation(sealed):
+                        anew = self._cipher.seal(self._cipher.open(sealed, key), key)
+                        swaps.append(Swap(key, sealed, anew))
+                except ConnectorError as error:
+                    failure = failure or error
+            if swaps:
+                resealed += await self._rows.swap(swaps)
+        if failure is not None:
+            raise failure
+        return resealed
+
+    def _seal(self, owner: Owner, kept: Kept) -> bytes:
+        return self._cipher.seal(pack_credentials(kept), _key(owner))
+
+    def _opened(self, owner: Owner, sealed: bytes) -> Kept:
+        return unpack_credentials(self._cipher.open(sealed, _key(owner)))
+
+
+def _key(owner: Owner) -> bytes:
+    service, tenant = owner
+    return about(tenant, service, _NAME)

@@ -1,0 +1,250 @@
+"""What an operation on payments is given."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from mooring.contracts.kinds import OneOf
+from mooring.contracts.payments.vendor import PaymentsCapability
+from mooring.contracts.vendor import no_options
+from mooring.domain.money import Money
+from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mooring.contracts.ref import Ref
+    from mooring.contracts.vendor import MakeRef
+
+KIND: Final = "payments"
+
+_CARD: Final = re.compile(r"[0-9](?:[ .-]?[0-9]){11,18}")
+_LONGEST: Final = 200
+
+
+class ThreeDs(OneOf):
+    """Whether the buyer's bank is to have them confirm the payment."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+
+
+@attrs.frozen(kw_only=True)
+class Customer:
+    """Who pays, as far as the vendor is to know.
+
+    Attributes:
+        id: the vendor's id of them.
+        country: the code of two letters, which routes may go by.
+        ip: where they are on the network.
+    """
+
+    id: str | None = None
+    name: str | None = attrs.field(default=None, repr=False)
+    email: str | None = attrs.field(default=None, repr=False)
+    phone: str | None = attrs.field(default=None, repr=False)
+    country: str | None = None
+    ip: str | None = attrs.field(default=None, repr=False)
+
+
+def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    check_amount(value, attribute.name)
+
+
+def _is_source(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidData(
+            "A source is a text.",
+            field=attribute.name,
+            remedy="Give the token, the nonce or the stored id that the vendor gave.",
+        )
+    if looks_like_a_card(value):
+        raise InvalidData(
+            "This looks like the number of a card, which must never come here.",
+            field=attribute.name,
+            remedy="Have the vendor's own form in the browser make a token of it.",
+        )
+
+
+def _is_reference(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
+        raise InvalidData(
+            f"A reference is a text of 1 to {_LONGEST} letters.",
+            field=attribute.name,
+            remedy="Give what your books call the payment, such as the invoice's number.",
+        )
+
+
+def _texts(value: Mapping[str, str]) -> dict[str, str]:
+    return dict(value)
+
+
+def _are_texts(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
+    if not all(isinstance(name, str) and isinstance(text, str) for name, text in value.items()):
+        raise InvalidData(
+            "Metadata are texts by names.",
+            field=attribute.name,
+            remedy="Write every value out as a str.",
+        )
+
+
+@attrs.frozen
+class Charge:
+    """What somebody is to pay, and with what.
+
+    Attributes:
+        amount: how much, above zero.
+        source: the vendor's token, nonce or stored id of the means of payment, never the number of
+            a card; None for an intent that the buyer chooses the means for.
+        reference: what our books call it.
+        customer: who pays.
+        return_url: where the buyer comes back to after they were sent elsewhere.
+        description: what it is for, for our own eyes and the buyer's receipt.
+        statement_descriptor: what stands on the buyer's statement.
+        metadata: texts that the vendor keeps with it.
+        off_session: the buyer is not there to confirm anything.
+        store_method: keep the means of payment for later.
+        three_ds: whether the buyer's bank is to have them confirm.
+        extra: options of single vendors, by the vendor's name, in the vendor's words.
+    """
+
+    amount: Money = attrs.field(validator=_is_amount)
+    source: str | None = attrs.field(default=None, validator=_is_source, repr=False)
+    reference: str = attrs.field(validator=_is_reference, kw_only=True)
+    customer: Customer | None = attrs.field(default=None, kw_only=True)
+    return_url: str | None = attrs.field(default=None, kw_only=True)
+    description: str | None = attrs.field(default=None, kw_only=True)
+    statement_descriptor: str | None = attrs.field(default=None, kw_only=True)
+    metadata: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_texts, validator=_are_texts, repr=False, kw_only=True
+    )
+    off_session: bool = attrs.field(default=False, kw_only=True)
+    store_method: bool = attrs.field(default=False, kw_only=True)
+    three_ds: ThreeDs = attrs.field(default=ThreeDs.AUTO, converter=ThreeDs, kw_only=True)
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, kw_only=True
+    )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that it takes."""
+        asked = {
+            PaymentsCapability.OFF_SESSION: self.off_session,
+            PaymentsCapability.STORE_METHOD: self.store_method,
+            PaymentsCapability.STATEMENT_DESCRIPTOR: self.statement_descriptor,
+            PaymentsCapability.THREE_DS: self.three_ds is not ThreeDs.AUTO,
+        }
+        return frozenset(capability for capability, value in asked.items() if value)
+
+    @property
+    def country(self) -> str | None:
+        """The buyer's country in capitals, if it is known."""
+        found = None if self.customer is None else self.customer.country
+        return None if found is None else found.upper()
+
+
+@attrs.frozen(kw_only=True)
+class Unsettled:
+    """A payment that nobody knows the outcome of, since not even its reference arrived.
+
+    Asked again under its key it is done once, and what became of it comes out.
+
+    Attributes:
+        charge: what was asked for.
+        idempotency_key: the key that it was asked for with.
+        operation: "charge", "authorize" or "create_intent".
+    """
+
+    charge: Charge
+    idempotency_key: str
+    operation: str = attrs.field(
+        default="charge", validator=attrs.validators.in_({"charge", "authorize", "create_intent"})
+    )
+
+
+@attrs.frozen(kw_only=True)
+class PaymentQuery:
+    """Which payments, disputes or payouts are asked for, newest first.
+
+    Attributes:
+        since: made at this time or later.
+        until: made before this time.
+        limit: at most so many on a page, as far as the vendor goes.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = attrs.field(default=50, validator=[attrs.validators.ge(1)])
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a time that nobody could know."""
+        for name, moment in (("since", self.since), ("until", self.until)):
+            if moment is not None and moment.tzinfo is None:
+                raise InvalidData(
+                    "The time has no time zone.", field=name, remedy="Give an aware datetime."
+                )
+
+
+def check_amount(value: object, field: str = "amount") -> Money:
+    """`value` as an amount that can be moved."""
+    if isinstance(value, Money) and value.minor > 0:
+        return value
+    raise InvalidData(
+        "This is no amount of money above zero.",
+        field=field,
+        remedy="Give a Money, such as Money('149.90', 'EUR').",
+    )
+
+
+def looks_like_a_card(text: str) -> bool:
+    """Whether this may be the number of a card: as many digits, with the check digit right."""
+    if _CARD.fullmatch(text.strip()) is None:
+        return False
+    digits = [int(letter) for letter in reversed(text) if letter.isdigit()]
+    doubled = [2 * digit - 9 * (digit > 4) for digit in digits[1::2]]
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+    """The reference of a payment, which knows what was asked for.
+
+    Args:
+        make: makes a reference at the account, such as `Wire.ref`.
+        id: the vendor's id; our own reference where it has none yet, with `unnamed="1"`.
+        amount: what was asked for, where that is known.
+        related: further ids that the vendor needs.
+    """
+    known = {} if amount is None else {"amount": str(amount.amount), "currency": amount.currency}
+    return make(id, **known, **related)
+
+
+def stated_amount(ref: Ref) -> Money | None:
+    """What was asked for, if the reference of a payment knows it."""
+    amount, currency = ref.other("amount"), ref.other("currency")
+    return None if amount is None or currency is None else Money(amount, currency)
+
+
+def check_currency(amount: Money | None, currency: str | None) -> None:
+    """Refuse an amount that is in another currency than the payment.
+
+    Args:
+        amount: what is to be captured or given back; None is all of it.
+        currency: the payment's.
+    """
+    if amount is not None and currency is not None and amount.currency != currency:
+        raise InvalidData(
+            f"The payment is in {currency}, and this amount in {amount.currency}.",
+            field="amount",
+            remedy=f"Give the amount in {currency}.",
+        )
+
+
+def capture_needs(*, final: bool) -> frozenset[str]:
+    """The capabilities that a capture takes."""
+    return frozenset() if final else frozenset({PaymentsCapability.MULTIPLE_CAPTURES})

@@ -1,0 +1,201 @@
+"""Files, plain and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self
+
+from mooring._bridge import awaited, blocking, documented_by, run_now, with_signature_of
+from mooring.adapters.whole_files import WholeFile
+from mooring.services.storage import StorageFlows
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from types import TracebackType
+
+    from mooring.contracts.storage import ObjectInfo
+    from mooring.services.desk import Desk
+    from mooring.services.downloading import Downloading
+
+
+class _Coming:
+    """What both colours of a download share."""
+
+    def __init__(self, flow: Downloading) -> None:
+        self._flow = flow
+
+    @property
+    def info(self) -> ObjectInfo:
+        """What is said of the object."""
+        return self._flow.info
+
+    @property
+    def start(self) -> int:
+        """Which of the object's bytes comes first."""
+        return self._flow.start
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes come; None is not known beforehand."""
+        return self._flow.length
+
+    @property
+    def modified(self) -> bool:
+        """False if nothing comes because the object has not changed."""
+        return self._flow.modified
+
+    def settle(self) -> None:
+        """End it now, whatever may still come."""
+        self._flow.settle()
+
+    def __del__(self) -> None:
+        self._flow.settle()
+
+
+class Download(_Coming):
+    """An object on its way, read by iterating over it."""
+
+    def read(self) -> bytes:
+        """The next piece; b"" at the end."""
+        return run_now(self._flow.read())
+
+    def read_all(self) -> bytes:
+        """All that is still to come, in memory."""
+        return b"".join(self)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self.read()
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.settle()
+
+
+class AsyncDownload(_Coming):
+    """An object on its way, read by iterating over it, awaited."""
+
+    async def read(self) -> bytes:
+        """The next piece; b"" at the end."""
+        return await self._flow.read()
+
+    async def read_all(self) -> bytes:
+        """All that is still to come, in memory."""
+        return b"".join([piece async for piece in self])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self.read()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.settle()
+
+
+class Storage:
+    """Keeps files at whichever vendor the configuration names."""
+
+    def __init__(self, desk: Desk, tenant: str | None) -> None:
+        self._flows = StorageFlows(desk, tenant)
+
+    upload = blocking(StorageFlows.upload)
+    start_upload = blocking(StorageFlows.start_upload)
+    abort_upload = blocking(StorageFlows.abort_upload)
+    list_stale_uploads = blocking(StorageFlows.list_stale_uploads)
+    head = blocking(StorageFlows.head)
+    exists = blocking(StorageFlows.exists)
+    delete = blocking(StorageFlows.delete)
+    delete_many = blocking(StorageFlows.delete_many)
+    list = blocking(StorageFlows.list)
+    copy = blocking(StorageFlows.copy)
+    signed_url = blocking(StorageFlows.signed_url)
+    signed_post = blocking(StorageFlows.signed_post)
+
+    @documented_by(StorageFlows.download)
+    def download(  # noqa: D102 - documented by its flow
+        self, *given: Any, **named: Any
+    ) -> Download:
+        return Download(run_now(self._flows.download(*given, **named)))
+
+    def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
+        """Get an object into a file, which is there when all of it has come, or as it was.
+
+        Args:
+            path: the file; what is there is replaced.
+            *given: what `download` takes, beginning with the key.
+            **named: what `download` takes by name.
+        """
+        with self.download(*given, **named) as coming, WholeFile(path) as file:
+            for piece in coming:
+                file.write(piece)
+            file.keep()
+            return coming.info
+
+
+class AsyncStorage:
+    """As `Storage`, awaited."""
+
+    def __init__(self, desk: Desk, tenant: str | None) -> None:
+        self._flows = StorageFlows(desk, tenant)
+
+    upload = awaited(StorageFlows.upload)
+    start_upload = awaited(StorageFlows.start_upload)
+    abort_upload = awaited(StorageFlows.abort_upload)
+    list_stale_uploads = awaited(StorageFlows.list_stale_uploads)
+    head = awaited(StorageFlows.head)
+    exists = awaited(StorageFlows.exists)
+    delete = awaited(StorageFlows.delete)
+    delete_many = awaited(StorageFlows.delete_many)
+    list = awaited(StorageFlows.list)
+    copy = awaited(StorageFlows.copy)
+    signed_url = awaited(StorageFlows.signed_url)
+    signed_post = awaited(StorageFlows.signed_post)
+
+    @documented_by(StorageFlows.download)
+    async def download(  # noqa: D102 - documented by its flow
+        self, *given: Any, **named: Any
+    ) -> AsyncDownload:
+        return AsyncDownload(await self._flows.download(*given, **named))
+
+    async def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
+        """Get an object into a file, which is there when all of it has come, or as it was.
+
+        Args:
+            path: the file; what is there is replaced.
+            *given: what `download` takes, beginning with the key.
+            **named: what `download` takes by name.
+        """
+        async with await self.download(*given, **named) as coming:
+            with WholeFile(path) as file:
+                async for piece in coming:
+                    await asyncio.to_thread(file.write, piece)
+                await asyncio.to_thread(file.keep)
+                return coming.info
+
+
+for _face in (Storage, AsyncStorage):
+    with_signature_of(StorageFlows.download, _face.download)

@@ -1,0 +1,145 @@
+"""What the S3 of a sandbox keeps: bodies on the disk, and what is said of them."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+PIECE: Final = 262_144
+
+
+class Spool:
+    """A body as it came, on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / uuid4().hex
+        self.size = 0
+        self._file = self.path.open("wb")
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha1 = hashlib.sha1(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+        self._crc32 = 0
+
+    def write(self, data: bytes) -> None:
+        """Take in more of it."""
+        self._file.write(data)
+        self.size += len(data)
+        self._md5.update(data)
+        self._sha1.update(data)
+        self._sha256.update(data)
+        self._crc32 = zlib.crc32(data, self._crc32)
+
+    def close(self) -> None:
+        """All of it has come."""
+        self._file.close()
+
+    def drop(self) -> None:
+        """It is not kept."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    @property
+    def digests(self) -> dict[str, bytes]:
+        """Its checksums, by algorithm."""
+        return {
+            "md5": self._md5.digest(),
+            "sha1": self._sha1.digest(),
+            "sha256": self._sha256.digest(),
+            "crc32": self._crc32.to_bytes(4, "big"),
+        }
+
+    def content(self) -> bytes:
+        """All of it, in memory."""
+        return self.path.read_bytes()
+
+
+@attrs.frozen
+class Piece:
+    """Some of a file."""
+
+    path: Path
+    size: int
+
+
+@attrs.frozen(kw_only=True)
+class Stored:
+    """An object."""
+
+    pieces: tuple[Piece, ...]
+    etag: str
+    checksum: tuple[str, str] | None
+    composite: bool = False
+    headers: dict[str, str]
+    modified: datetime
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return sum(piece.size for piece in self.pieces)
+
+    def read(self, start: int, length: int) -> Iterator[bytes]:
+        """Some of its bytes, a piece at a time."""
+        for piece in self.pieces:
+            if start < piece.size and length:
+                with piece.path.open("rb") as file:
+                    file.seek(start)
+                    left = min(piece.size - start, length)
+                    length -= left
+                    while left and (data := file.read(min(PIECE, left))):
+                        left -= len(data)
+                        yield data
+            start = max(0, start - piece.size)
+
+
+@attrs.frozen(kw_only=True)
+class StoredPart:
+    """A part of an upload."""
+
+    piece: Piece
+    md5: bytes
+    checksum: bytes | None
+    modified: datetime
+
+    @property
+    def etag(self) -> str:
+        """What S3 calls it."""
+        return self.md5.hex()
+
+
+@attrs.frozen(kw_only=True)
+class StoredUpload:
+    """An upload that is under way."""
+
+    key: str
+    algorithm: str | None
+    headers: dict[str, str]
+    begun: datetime
+    parts: dict[int, StoredPart] = attrs.field(factory=dict)
+
+
+def joined(parts: list[StoredPart], algorithm: str | None) -> tuple[str, tuple[str, str] | None]:
+    """ETag and checksum of an object that is made of these."""
+    whole = hashlib.md5(b"".join(part.md5 for part in parts), usedforsecurity=False)
+    etag = f"{whole.hexdigest()}-{len(parts)}"
+    if algorithm is None:
+        return etag, None
+    digests = b"".join(part.checksum or b"" for part in parts)
+    made = digest(algorithm, digests)
+    return etag, (algorithm, f"{b64encode(made).decode()}-{len(parts)}")
+
+
+def digest(algorithm: str, data: bytes) -> bytes:
+    """The checksum of bytes."""
+    if algorithm == "crc32":
+        return zlib.crc32(data).to_bytes(4, "big")
+    return hashlib.new(algorithm, data, usedforsecurity=False).digest()

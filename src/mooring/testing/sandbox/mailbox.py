@@ -1,0 +1,57 @@
+"""Mail that a sandbox has delivered, the same whichever vendor it came by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@attrs.frozen
+class Item:
+    """A file of a message that arrived.
+
+    Attributes:
+        filename: what it is called.
+        content: its bytes.
+        content_type: what they are.
+        disposition: "attachment" or "inline".
+        content_id: what the HTML calls it.
+    """
+
+    filename: str
+    content: bytes
+    content_type: str
+    disposition: str
+    content_id: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Delivered:
+    """A message that arrived.
+
+    Attributes:
+        id: what the vendor calls it.
+        sender, sender_name: who it says it is from.
+        to, cc, bcc: who got it.
+        subject, text, html: what it says.
+        headers: further headers.
+        items: its files and inline images.
+        raw: all that was handed over.
+    """
+
+    id: str
+    sender: str
+    sender_name: str | None
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    bcc: tuple[str, ...]
+    subject: str
+    text: str | None
+    html: str | None
+    headers: Mapping[str, str]
+    items: tuple[Item, ...]
+    raw: Any = attrs.field(repr=False)

@@ -1,0 +1,86 @@
+"""What Amazon SES tells of messages, by a topic of SNS."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from mooring.contracts.email_outcomes import EmailEvent, EmailStatus
+from mooring.domain.json_text import is_list
+from mooring.vendors._reading import read
+from mooring.vendors._ses_content import IS_TAG
+
+if TYPE_CHECKING:
+    from mooring.contracts.vendor import MakeRef
+    from mooring.domain.webhooks.events import WebhookEvent
+    from mooring.vendors._reading import Answer
+
+_STATUSES: Final = {
+    "Send": EmailStatus.SENT,
+    "Delivery": EmailStatus.DELIVERED,
+    "DeliveryDelay": EmailStatus.DEFERRED,
+    "Bounce": EmailStatus.BOUNCED,
+    "Complaint": EmailStatus.COMPLAINED,
+    "Reject": EmailStatus.REJECTED,
+    "Rendering Failure": EmailStatus.FAILED,
+    "Open": EmailStatus.OPENED,
+    "Click": EmailStatus.CLICKED,
+    "Subscription": EmailStatus.UNSUBSCRIBED,
+}
+_PARTS: Final = {
+    "Bounce": ("bounce", "bouncedRecipients"),
+    "Complaint": ("complaint", "complainedRecipients"),
+    "Delivery": ("delivery", "recipients"),
+    "DeliveryDelay": ("deliveryDelay", "delayedRecipients"),
+    "Click": ("click", ""),
+    "Open": ("open", ""),
+    "Reject": ("reject", ""),
+    "Rendering Failure": ("failure", ""),
+    "Send": ("send", ""),
+    "Subscription": ("subscription", ""),
+}
+
+
+def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    """News of a message, for each recipient."""
+    try:
+        told = read(json.loads(event.data))
+    except (TypeError, ValueError):
+        return ()
+    kind = told.text("eventType") or told.text("notificationType") or ""
+    id_ = told.text("mail.messageId")
+    if id_ is None:
+        return ()
+    part, whose = _PARTS.get(kind, ("", ""))
+    own = told.object(part)
+    people = _people(own.value(whose)) or _people(told.value("mail.destination"))
+    words = read(told.value("mail.tags"))
+    pairs = {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
+    return tuple(
+        EmailEvent(
+            id=event.id if len(people) == 1 else f"{event.id}/{number}",
+            ref=ref(id_),
+            status=_STATUSES.get(kind, EmailStatus.UNKNOWN),
+            vendor_status=kind,
+            at=own.time("timestamp") or told.time("mail.timestamp"),
+            email=one.text("emailAddress"),
+            code=one.text("status") or own.text("complaintFeedbackType"),
+            reason=one.text("diagnosticCode") or own.text("reason") or own.text("errorMessage"),
+            permanent=_permanent(own.text("bounceType")),
+            url=own.text("link"),
+            tags=tuple(name for name, value in pairs.items() if value == IS_TAG),
+            metadata={name: value for name, value in pairs.items() if value and value != IS_TAG},
+            raw=told.raw,
+        )
+        for number, one in enumerate(people, 1)
+    )
+
+
+def _people(several: Any) -> list[Answer]:  # noqa: ANN401 - of JSON
+    """Recipients, who are named alone or with what became of them."""
+    items = several if is_list(several) else []
+    return [read({"emailAddress": one} if isinstance(one, str) else one) for one in items]
+
+
+def _permanent(kind: str | None) -> bool | None:
+    return {"Permanent": True, "Transient": False}.get(kind or "")

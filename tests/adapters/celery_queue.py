@@ -1,0 +1,42 @@
+"""Celery without a server: folders carry what is asked and what is answered.
+
+`python -m tests.adapters.celery_queue HOME PATH...` asks the workers whose queue is in that folder
+to call a vendor at each of these paths, and prints a line of JSON with what became of that.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from celery import Celery
+
+
+def application(home: Path) -> Celery:
+    """An application whose queue is in this folder."""
+    folders = {name: home / name for name in ("queue", "control", "results")}
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
+    made = Celery("vendors", broker="filesystem://", backend=folders["results"].as_uri())
+    made.conf.update(
+        broker_transport_options={
+            "data_folder_in": str(folders["queue"]),
+            "data_folder_out": str(folders["queue"]),
+            "control_folder": str(folders["control"]),
+            "polling_interval": 0.05,
+        },
+        worker_enable_remote_control=False,
+    )
+    return made
+
+
+def main(home: str, *paths: str) -> None:
+    """Ask for all, and wait for all."""
+    app = application(Path(home))
+    asked = [app.send_task("ask", (path,)) for path in paths]
+    sys.stdout.write(json.dumps([answer.get(timeout=40, interval=0.05) for answer in asked]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,27 @@
+"""Databases that several test modules attack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.adapters.sql_lab import KINDS, Lab, labs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.adapters.sql import SqlStorage
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A database of each kind."""
+    with labs(request.param) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def sql_store(lab: Lab) -> SqlStorage:
+    """A store with time enough for a busy machine."""
+    return lab.plain()

@@ -1,0 +1,42 @@
+"""Celery's workers whose manager was made and used before they were forked.
+
+`MOORING_TEST_HOME` is the folder of their queue, and `MOORING_TEST_CLIENT` names the HTTP client of
+the manager, or none for the default.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from mooring import ConnectorError, ConnectorManager, Request, Service
+from tests.adapters.celery_queue import application
+from tests.adapters.http_forking import BOUND
+
+
+def client() -> Any:  # noqa: ANN401 - whichever it names
+    """The HTTP client that is asked for."""
+    module, _, kind = os.environ["MOORING_TEST_CLIENT"].partition(":")
+    return getattr(import_module(module), kind)() if kind else None
+
+
+def call(path: str) -> dict[str, Any]:
+    """What became of one call, and how long it took."""
+    began = monotonic()
+    timeout = BOUND if path in {"/silent", "/dripping"} else 20.0
+    try:
+        outcome = manager.call("vendor", Request.get(path), timeout=timeout).text
+    except ConnectorError as error:
+        outcome = type(error).__name__
+    return {"path": path, "outcome": outcome, "took": monotonic() - began, "pid": os.getpid()}
+
+
+app = application(Path(os.environ["MOORING_TEST_HOME"]))
+manager = ConnectorManager(
+    [Service("vendor", os.environ["MOORING_TEST_VENDOR"], circuit=None)], http=client()
+)
+call("/preloaded")
+ask = app.task(name="ask")(call)

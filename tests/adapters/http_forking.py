@@ -1,0 +1,93 @@
+"""Forks after an HTTP client was used, and tells what became of everybody's calls.
+
+`python -m tests.adapters.http_forking CLIENT URL` prints a line of JSON. The vendor at that URL
+answers every path but `/silent`.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import warnings
+from itertools import chain
+from threading import Event, Thread
+from time import monotonic
+from typing import Any, Final
+
+from mooring.domain.http import Request, Timeouts
+from mooring.errors import ConnectorError
+from tests.support.http_clients import Driven
+
+BOUND: Final = 0.3
+"""Seconds after which a call to somebody silent is over."""
+
+CHILDREN: Final = 4
+CALLS: Final = 3
+PATIENT: Final = Timeouts(total=20.0)
+
+
+def told(driven: Driven, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
+    """What became of one call, and how long it took."""
+    began = monotonic()
+    try:
+        outcome = driven.send(Request.get("/"), url + path, timeouts).text
+    except ConnectorError as error:
+        outcome = type(error).__name__
+    return {"path": path, "outcome": outcome, "took": monotonic() - began, "pid": os.getpid()}
+
+
+def calls(driven: Driven, url: str, who: str) -> list[dict[str, Any]]:
+    """A few calls, the last of them to somebody silent."""
+    good = [told(driven, url, f"/{who}/{turn}", PATIENT) for turn in range(CALLS)]
+    return [*good, told(driven, url, "/silent", Timeouts(total=BOUND))]
+
+
+def forked(driven: Driven, url: str, who: str) -> int:
+    """Make these calls in a child, which writes what became of them into a pipe."""
+    reading, writing = os.pipe()
+    if not os.fork():
+        try:
+            os.write(writing, json.dumps(calls(driven, url, who)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    return reading
+
+
+_shared: dict[str, Any] = {}
+
+
+def pooled(number: int) -> list[dict[str, Any]]:
+    """The same, in a worker of a pool that was forked."""
+    return calls(_shared["driven"], _shared["url"], f"pool-{number}")
+
+
+def main(client: str, url: str) -> None:
+    """Fork while a thread is in the middle of its calls, then have a pool of workers do so."""
+    driven = Driven(client)
+    _shared.update(driven=driven, url=url)
+    before = calls(driven, url, "before")
+    stop, hammered = Event(), list[dict[str, Any]]()
+
+    def hammer() -> None:
+        while not stop.is_set():
+            hammered.append(told(driven, url, "/meanwhile", PATIENT))
+
+    thread = Thread(target=hammer)
+    thread.start()
+    warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 minds threads
+    pipes = [forked(driven, url, f"child-{number}") for number in range(CHILDREN)]
+    children = [json.loads(b"".join(os.fdopen(pipe, "rb"))) for pipe in pipes]
+    stop.set()
+    thread.join()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        workers = pool.map(pooled, range(CHILDREN))
+    after = calls(driven, url, "after")
+    everybody = chain(before, hammered, *children, *workers, after)
+    sys.stdout.write(json.dumps(list(everybody)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,27 @@
+"""A WSGI application whose HTTP client was used before the server forked its workers."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from mooring.domain.http import Timeouts
+from tests.adapters.http_forking import BOUND, PATIENT, told
+from tests.support.http_clients import Driven
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+URL = os.environ["MOORING_TEST_VENDOR"]
+driven = Driven(os.environ["MOORING_TEST_CLIENT"])
+told(driven, URL, "/preloaded", PATIENT)
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+    """Call the vendor, and tell what became of that."""
+    path = environ["PATH_INFO"]
+    timeouts = Timeouts(total=BOUND) if path == "/silent" else PATIENT
+    body = json.dumps(told(driven, URL, path, timeouts)).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,52 @@
+"""Sends and receives much with an HTTP client, and tells how much memory that took.
+
+`python -m tests.adapters.http_volume CLIENT URL BYTES` prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mooring.domain.http import BodyStream, Request, Timeouts
+from tests.support.http_clients import Driven
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE = bytes(65_536)
+PATIENT = Timeouts(total=600.0)
+
+
+def peak() -> int:
+    """The most memory that was ever resident, in bytes.
+
+    It is read here because what `getrusage` tells begins with the parent's.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def pieces(size: int) -> Iterator[bytes]:
+    """So many bytes."""
+    for _ in range(size // len(PIECE)):
+        yield PIECE
+
+
+def main(client: str, url: str, size: int) -> None:
+    """Warm up, then go down and up, and tell."""
+    driven = Driven(client)
+    warm = 16 * len(PIECE)
+    for bytes_ in (warm, size):
+        before = peak()
+        down = driven.drain(Request.get("/"), f"{url}/{bytes_}", PATIENT)
+        body = BodyStream.of(lambda count=bytes_: pieces(count), length=bytes_)  # type: ignore[misc]  # a default
+        answer = driven.send(Request.put("/", body=body), f"{url}/", PATIENT)
+        told = {"down": down, "up": int(answer.body), "grown": peak() - before}
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,57 @@
+"""A provider of each colour over one lab, asked alike."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from mooring.adapters.managed_credentials import (
+    AsyncManagedCredentialProvider,
+    ManagedCredentialProvider,
+)
+from mooring.testing import VirtualClock
+
+if TYPE_CHECKING:
+    from tests.adapters.manager_labs import Lab
+
+PATIENCE = 30.0
+OWNER = ("shop", "acme-fr")
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+
+
+class Face:
+    """A lab, and providers of one colour that speak to it; nothing stays open behind it."""
+
+    def __init__(self, lab: Lab, *, awaited: bool) -> None:
+        self.lab, self.awaited = lab, awaited
+        self.clock = VirtualClock(datetime(2026, 11, 20, 12, tzinfo=UTC))
+        lab.now = self.clock.utc
+        self._made: list[Any] = []
+
+    def __enter__(self) -> Self:
+        self.lab.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for made in self._made:
+            self.ask(made.close)
+        self.lab.__exit__()
+
+    def provider(self, manager: Any = None, **options: Any) -> Any:  # noqa: ANN401 - of either colour
+        """A provider."""
+        kind: Any = AsyncManagedCredentialProvider if self.awaited else ManagedCredentialProvider
+        options = {"clock": self.clock, "timeout": PATIENCE, **options}
+        made = kind(manager or self.lab.manager(), **options)
+        self._made.append(made)
+        return made
+
+    def ask(self, verb: Any, *given: object) -> Any:  # noqa: ANN401 - of any verb
+        """What a verb of either colour gives."""
+        return asyncio.run(verb(*given)) if self.awaited else verb(*given)
+
+    def get(self, provider: Any, tenant: str | None = None) -> Any:  # noqa: ANN401 - of either colour
+        """The credential of the shop."""
+        return self.ask(provider.get, "shop", tenant)

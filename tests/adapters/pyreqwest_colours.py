@@ -1,0 +1,29 @@
+"""Both colours of the client over pyreqwest, as one to write tests with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
+from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from mooring.testing._http_lab import Threaded
+from tests.adapters.http_colours import in_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from mooring.ports.http import AsyncHttpClient
+
+
+def plainly(**settings: Any) -> AsyncHttpClient:
+    """A blocking client, lifted."""
+    return Threaded(PyreqwestHttpClient(**settings))
+
+
+def both(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test with a function that makes clients of either colour."""
+    makes = [plainly, AsyncPyreqwestHttpClient]
+    run = in_loop(test)
+    return pytest.mark.parametrize("make", makes, ids=["plain", "async"])(run)  # type: ignore[no-any-return]  # it is `run`

@@ -1,0 +1,433 @@
+"""Compares the script in Redis with the pure model: same states, same command, same moment.
+
+`python -m tests.adapters.redis_twin 50000 7` compares so many commands, from that seed on.
+"""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import redis
+
+from mooring.adapters._redis_wire import DIGEST, SCRIPT, Questions, answer_of, arguments
+from mooring.domain.admission import (
+    Admission,
+    Answer,
+    Confirm,
+    Gates,
+    GiveBack,
+    Pause,
+    Report,
+    SetCircuit,
+)
+from mooring.domain.budget import BudgetRule, RetryBudget
+from mooring.domain.circuit import (
+    CLOSED,
+    HALF_OPEN,
+    OPEN,
+    CircuitBreakerConfig,
+    CircuitRule,
+    CircuitState,
+    Outcome,
+)
+from mooring.domain.codec import pack, unpack
+from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
+from mooring.domain.idempotency import Claim, Resolve, Settle, Withdraw
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.state import EXACT, SMALL_STEP
+from mooring.testing._state_commands import alike, plain_value
+from tests.support.servers import redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.domain.state import Command, State
+
+NOON: Final = 1_772_366_400_000_000
+_LATEST: Final = 100 * 365 * DAY
+"""In 2069: a hundred years later, and a hundred years of waiting, are 2^53 no more."""
+_TOKENS: Final = (1, 2, 3, 2**52)
+_REPORTERS: Final = ("one", "two", "3-" + "x" * 40, "ünï", "\ud800", "y" * 300)
+_TARGETS: Final = ("vendor", "other", "v" * 40, "é" * 200, "z" * 70_000)
+_PAYLOADS: Final = (b"payload", b"another", b"", bytes(range(256)) * 2, b"p" * 70_000)
+_STEPS: Final = (
+    0, 0, 0, 0, 1, 7, 999, 10_000, 100_000, SECOND, 10 * SECOND, 61 * SECOND, HOUR, DAY,
+    32 * DAY, 400 * DAY, FOREVER // 4, -1, -1_000, -SMALL_STEP, -SMALL_STEP - 1, -HOUR, -40 * DAY,
+)  # fmt: skip
+_LIMITS: Final = (
+    RateLimitConfig.per_second(10),
+    RateLimitConfig.per_second(5, burst=1),
+    RateLimitConfig.per_minute(7, burst=3),
+    RateLimitConfig(0.37, 11.3, 4),
+    RateLimitConfig(Fraction(1, 7), 3.0, 2),
+    RateLimitConfig(EXACT // 9, 1.0, 3),
+    RateLimitConfig(1, 86_400.0, 30_000),
+    RateLimitConfig(Fraction(999_983, 999_979), 1.0, 4_000),
+    RateLimitConfig(3, 1e9, 2),
+    RateLimitConfig.per_calendar_day(5),
+    RateLimitConfig.per_calendar_day(1),
+    RateLimitConfig.per_calendar_month(4),
+    RateLimitConfig.per_calendar_month(EXACT - 1),
+)
+
+
+class Redis:
+    """The script, run at whatever moment over whatever states."""
+
+    def __init__(self) -> None:
+        self._client = redis.Redis.from_url(redis_url(), db=9)
+        self._client.script_load(SCRIPT)
+        self._prefix = f"twin-{uuid4().hex}:"
+        self._questions = Questions(self._prefix)
+
+    def run(
+        self, command: Command[Any], states: dict[str, bytes], now: int
+    ) -> tuple[Any, dict[str, bytes]]:
+        """The script's answer, and what is stored after it, where only these states were."""
+        question = self._questions.of(command)
+        assert question is not None, command
+        names = dict(zip(question.keys, command.keys, strict=True))
+        pipe = self._client.pipeline(transaction=False)
+        pipe.delete(*names)
+        for key, name in names.items():
+            if name in states:
+                pipe.set(key, states[name])
+        keys, given = arguments([question], b"%d" % now)
+        pipe.evalsha(DIGEST.decode(), len(keys), *keys, *given)
+        for key in names:
+            pipe.get(key)
+        replies = pipe.execute()
+        found = zip(names.values(), replies[-len(names) :], strict=True)
+        (reply,) = replies[-len(names) - 1]
+        return answer_of(question, reply), {name: stored for name, stored in found if stored}
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for key in self._client.scan_iter(f"{self._prefix}*"):
+            self._client.delete(key)
+        self._client.close()
+
+
+class Walk:
+    """Confused callers of one configuration, with a clock that does what it likes."""
+
+    def __init__(self, chance: Random) -> None:
+        self.chance = chance
+        self.now = chance.choice((NOON, NOON + 13 * DAY, NOON - 40 * DAY, DAY * 11_016 - 5))
+        limits = chance.choices(_LIMITS, k=chance.choice((0, 1, 1, 2, 3)))
+        circuit = CircuitRule(self._circuit()) if chance.random() < 0.8 or not limits else None
+        budget = BudgetRule(self._budget()) if chance.random() < 0.5 else None
+        self.gates = Gates(
+            circuit=circuit,
+            circuit_key="circuit" if circuit else "",
+            limits=[limit.rule for limit in limits],
+            limit_keys=[f"limit{number}" for number in range(len(limits))],
+            budget=budget,
+            budget_key="budget" if budget else "",
+        )
+        self.follow: list[Command[Any]] = []
+        self.eager = chance.choice((0, 0, 0.3))
+        self.steps = chance.choice((_STEPS, _STEPS, (0, 1, 999)))
+        self.states: dict[str, State] = {}
+        self.permits: list[Any] = [(0, 0, 1), (self.now, 1, 0)]
+        self.queued: list[Any] = []
+        self.fences = [self.now]
+        self.ttl = chance.choice((1, SECOND, DAY, FOREVER))
+        self.lease = chance.choice((1, SECOND // 10, SECOND, 40 * SECOND, FOREVER // 4))
+
+    def _circuit(self) -> CircuitBreakerConfig:
+        chance = self.chance
+        return CircuitBreakerConfig(
+            failures=chance.choice((None, 1, 2, 3, 30, 1_000)),
+            failure_rate=chance.choice((None, 0.1, 0.07, 0.5, 1.0)),
+            minimum_calls=chance.choice((1, 2, 10)),
+            window=chance.choice((0.00001, 0.5, 1, 60.0, 7.77, 86_400 * 400)),
+            window_calls=chance.choice((None, None, 1, 7, 10, 100)),
+            consecutive_failures=chance.choice((None, 2, 5, 30)),
+            slow_call=1.0,
+            slow_call_rate=chance.choice((0.2, 0.333333, 1.0)),
+            open_for=chance.choice((0.000001, 0.01, 1.0, 60.0, 86_400.0)),
+            open_growth=chance.choice((1, 1.0, 1.0001, 1.37, 2, 2.0, 100)),
+            open_at_most=chance.choice((0.001, 600.0, 36_500 * 86_400.0)),
+            probes=chance.choice((1, 2, 3, 20)),
+            successes=chance.choice((1, 2, 3)),
+            quorum=chance.choice((1, 1, 2, 3)),
+            shadow=chance.random() < 0.1,
+        )
+
+    def _budget(self) -> RetryBudget:
+        chance = self.chance
+        return RetryBudget(
+            ratio=chance.choice((0.2, 0.29, 0.333333, 0.000001, 1.0)),
+            floor=chance.choice((0, 1, 3, 10**9)),
+            period=chance.choice((0.01, 0.1, 10.0, 7.3, 86_400.0)),
+        )
+
+    def step(self) -> Command[Any]:
+        """Let time pass, forget something, disturb something, and draw a command."""
+        chance = self.chance
+        if self.follow and chance.random() < 0.8:
+            self.now += chance.choice((0, 0, 1, 999))
+            return self.follow.pop()
+        for _ in range(chance.choice((0, 1, 1, 1, 2))):
+            self.now += chance.choice(self.steps)
+        if chance.random() < 0.1:
+            self._to_an_edge()
+        if chance.random() < self.eager:
+            self._probe()
+        self.now = min(max(self.now, NOON // 2), _LATEST)
+        if chance.random() < 0.3:
+            self.states = {
+                key: state for key, state in self.states.items() if state[0] + state[1] > self.now
+            }
+        if chance.random() < 0.15:
+            self._disturb()
+        draws: list[Callable[[], Command[Any]]] = [self._claim, self._claim, self._settle]
+        draws += [self._withdraw, self._resolve]
+        if self.gates.rules:
+            draws += [self._admission] * 10
+        if self.gates.circuit:
+            draws += [self._report] * 10 + [self._by_hand]
+        if self.gates.limits:
+            draws += [self._confirm, self._pause]
+            draws += [self._confirm, self._give_back, self._give_back] * bool(self.queued)
+        return chance.choice(draws)()
+
+    def note(self, command: Command[Any], answer: Any) -> None:  # noqa: ANN401 - as it answers
+        """Remember what was answered, and think of what would be asked next."""
+        if isinstance(command, Admission) and answer[0] is Answer.NEEDS_TOKEN:
+            self.follow.append(command.evolve(token=self.chance.choice(_TOKENS)))
+        if isinstance(command, Admission) and answer[2] and answer[2][2]:
+            outcome = self.chance.choice((Outcome.GOOD, Outcome.GOOD, *Outcome))
+            self.follow.append(Report(self.gates, answer[2], outcome, "one"))
+        if isinstance(command, Claim) and answer.fence and self.chance.random() < 0.5:
+            sent = Admission(
+                self.gates,
+                within=FOREVER // 4,
+                lease=self.lease,
+                token=self.chance.choice(_TOKENS),
+                claim=("claim", answer.fence, self.chance.choice(_TARGETS)),
+            )
+            self.follow.append(sent)
+        if isinstance(command, Admission) and answer[0] is Answer.GO:
+            if answer[2]:
+                self.permits = [*self.permits[-12:], answer[2]]
+            if answer[3]:
+                self.queued = [*self.queued[-5:], (answer[3], answer[2])]
+        if isinstance(command, Claim) and answer.fence:
+            self.fences = [*self.fences[-3:], answer.fence]
+
+    def _probe(self) -> None:
+        """A circuit that opened, at the end of its open time."""
+        state = self.states.get("circuit")
+        if state is not None and state[2] == OPEN:
+            self.now = state[7][9] + self.chance.choice((-1, 0, 1, 1_000))
+
+    def _to_an_edge(self) -> None:
+        """To where something ends or begins, or a microsecond beside it."""
+        edges = [DAY * (self.now // DAY + 1)]
+        for key, state in self.states.items():
+            edges.append(state[0] + state[1])
+            if key == "circuit":
+                record = state[7]
+                edges += (state[4], record[9], *(end for _, end, _ in record[10]))
+            elif key.startswith("limit"):
+                edges.append(state[2])
+            elif key == "budget" and self.gates.budget:
+                edges.append((state[2] + 1) * self.gates.budget.period)
+            elif key == "claim":
+                edges.append(state[6])
+        near = [edge for edge in edges if abs(edge - self.now) < 400 * DAY]
+        self.now = self.chance.choice(near or edges) + self.chance.choice((-1, 0, 0, 1))
+
+    def _disturb(self) -> None:
+        """Make a circuit such as a long life makes."""
+        chance = self.chance
+        state = self.states.get("circuit")
+        if state is None or self.gates.circuit is None:
+            return
+        seen, quiet, mode, gen, slot, total, base, record = state
+        edge = chance.choice((1, 10, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 200))
+        record = list(record)
+        if chance.random() < 0.4:
+            record[0] = record[1] = edge
+        if chance.random() < 0.3:
+            record[7] = edge
+        if chance.random() < 0.3:
+            record[8] = chance.choice((0, seen, -edge, -HOUR))
+        if chance.random() < 0.4:
+            total = max(base, chance.choice((min(base + edge, EXACT - 2**20), EXACT - 2**33)))
+            record[2] = 0
+        if chance.random() < 0.4:
+            record[5] = pack_slots(
+                (slot - each * self.gates.circuit.width, base, edge, edge, edge // 2)
+                for each in range(chance.choice((1, 4, 9, 10)), 0, -1)
+            )
+        self.states["circuit"] = (seen, quiet, mode, gen, slot, total, base, tuple(record))
+        self._to_a_rule(self.gates.circuit, edge)
+
+    def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
+        """To where one more failure, or one more probe, decides."""
+        chance = self.chance
+        seen, quiet, mode, gen, slot, total, base, kept = self.states["circuit"]
+        record = list(kept)
+        if chance.random() < 0.4:
+            record[3], record[4] = (seen,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
+        if mode == CLOSED and chance.random() < 0.4:
+            record[0], record[2], record[5] = edge, 0, b""
+            calls = (edge + 1) * 1_000_000 // rule.failure_share + chance.choice((-1, 0, 1))
+            total = min(base + min(calls, 2**32), EXACT - 2**20)
+        if mode == OPEN and chance.random() < 0.5:
+            held = rule.config.probes + chance.choice((-1, 0))
+            mode, gen = HALF_OPEN, gen + 1
+            record[10] = tuple((9 + n, seen + HOUR + n, gen) for n in range(held))
+            self.follow.append(Confirm(self.gates, (), (gen - 1, 0, 5)))
+        if mode == CLOSED:
+            number = chance.choice((total, 100, 50))
+            self.follow.append(Report(self.gates, (gen, number, 0), Outcome.FAILED, "one"))
+        self.states["circuit"] = (seen, quiet, mode, gen, slot, total, base, tuple(record))
+
+    def _admission(self) -> Command[Any]:
+        chance = self.chance
+        claim = None
+        if chance.random() < 0.3:
+            claim = ("claim", chance.choice(self.fences), chance.choice(_TARGETS))
+        return Admission(
+            self.gates,
+            within=chance.choice((0, 0, SECOND // 50, SECOND, DAY, FOREVER // 4)),
+            lease=self.lease,
+            costs=tuple(
+                chance.choice((1, 1, rule.burst, max(1, rule.burst // 2)))
+                for rule in self.gates.limits
+            ),
+            retry=chance.random() < 0.4,
+            token=chance.choice((0, 0, *_TOKENS)),
+            claim=claim,
+            ticketed=chance.random() < 0.3,
+        )
+
+    def _report(self) -> Command[Any]:
+        chance = self.chance
+        gen, number, token = chance.choice(self.permits)
+        if chance.random() < 0.3 and "circuit" in self.states:
+            gen = self.states["circuit"][3]
+        if chance.random() < 0.2:
+            number = max(0, number + chance.choice((-1, 1, 5)))
+        outcome = chance.choice((*Outcome, Outcome.FAILED, Outcome.FAILED, Outcome.SLOW))
+        return Report(self.gates, (gen, number, token), outcome, chance.choice(_REPORTERS))
+
+    def _confirm(self) -> Command[Any]:
+        tickets, permit = self.chance.choice(self.queued) if self.queued else ((), None)
+        if self.gates.circuit and self.chance.random() < 0.3:
+            permit = self.chance.choice(self.permits)
+        if self.chance.random() < 0.1:
+            tickets = tickets[:-1]
+        return Confirm(self.gates, tickets, permit)
+
+    def _give_back(self) -> Command[Any]:
+        tickets, _ = self.queued.pop(self.chance.randrange(len(self.queued)))
+        return GiveBack(self.gates, tickets)
+
+    def _pause(self) -> Command[Any]:
+        pause = self.chance.choice((0, 1, SECOND // 10, 30 * SECOND, DAY, 31 * DAY, FOREVER // 8))
+        return Pause(self.gates, pause)
+
+    def _by_hand(self) -> Command[Any]:
+        modes = (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED)
+        assert self.gates.circuit is not None
+        return SetCircuit(self.gates.circuit, "circuit", self.chance.choice(modes))
+
+    def _claim(self) -> Command[Any]:
+        chance = self.chance
+        return Claim(
+            "claim",
+            fingerprint=chance.choice(_PAYLOADS[: chance.choice((1, 1, 1, 5))]),
+            owner=chance.choice(_TOKENS),
+            lease=self.lease,
+            ttl=self.ttl,
+            target=chance.choice(_TARGETS[: chance.choice((1, 1, 5))]),
+            remembered=chance.choice((0, SECOND // 5, DAY, FOREVER)),
+        )
+
+    def _settle(self) -> Command[Any]:
+        chance = self.chance
+        return Settle(
+            "claim",
+            chance.choice(self.fences),
+            chance.choice((1, 2, 2, 3)),
+            ttl=self.ttl,
+            answer=("value", plain_value(chance), [1, {"a": 1.5}]),
+        )
+
+    def _withdraw(self) -> Command[Any]:
+        return Withdraw("claim", self.chance.choice(_TOKENS), ttl=self.ttl)
+
+    def _resolve(self) -> Command[Any]:
+        return Resolve("claim", done=self.chance.random() < 0.5, ttl=self.ttl, answer=None)
+
+
+def pack_slots(slots: Any) -> bytes:  # noqa: ANN401 - tuples of five
+    """Slots of a circuit's window, as its record keeps them."""
+    from mooring.domain.circuit import _packed  # noqa: PLC0415 - the model's own
+
+    return _packed(slots)
+
+
+def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
+    """Walk, and require that the script and the model never differ; how often each was drawn."""
+    walk = Walk(Random(seed))
+    drawn: dict[str, int] = {}
+    for step in range(steps):
+        command = walk.step()
+        before = {key: walk.states.get(key) for key in command.keys}
+        stored = {key: pack(state) for key, state in before.items() if state is not None}
+        given = tuple(unpack(stored[key]) if key in stored else None for key in command.keys)
+        after, answer = command.apply(given, walk.now)
+        pairs = list(zip(command.keys, after, strict=True))
+        known = {key: pack(state) for key, state in pairs if state is not None}
+        if not isinstance(command, (SetCircuit, Resolve)):
+            found, left = server.run(command, stored, walk.now)
+            where = f"seed {seed}, step {step}: {type(command).__name__}"
+            assert alike(found, answer), (
+                f"{where} answered {str(found)[:500]}, the model {str(answer)[:500]}"
+            )
+            assert left.keys() == known.keys(), f"{where} left {left.keys()}"
+            for key, state in pairs:
+                if left.get(key) != known.get(key):
+                    found, model = str(unpack(left[key]))[:2_000], str(state)[:2_000]
+                    raise AssertionError(
+                        f"{where} left under {key}\n{found}, the model\n{model},"
+                        f" of\n{str(before[key])[:2_000]} at {walk.now}"
+                    )
+            name = f"{type(command).__name__} {_kind(answer)}"
+            drawn[name] = drawn.get(name, 0) + 1
+        walk.states |= {key: state for key, state in pairs if state is not None}
+        walk.note(command, answer)
+    return drawn
+
+
+def _kind(answer: Any) -> object:  # noqa: ANN401 - whatever a command answers
+    if isinstance(answer, tuple):
+        return f"{answer[0]!s} {'waits' if answer[1] else ''}"
+    return answer
+
+
+def main() -> None:
+    """Compare as many commands as were asked for."""
+    wanted, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    server, drawn = Redis(), dict[str, int]()
+    while sum(drawn.values()) < wanted:
+        for name, times in compare(server, seed, 60).items():
+            drawn[name] = drawn.get(name, 0) + times
+        seed += 1
+    server.close()
+    for name, times in sorted(drawn.items()):
+        print(f"{times:8} {name}")  # noqa: T201 - it is a script too
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""What attacks on a store in a database server are made with."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
+from mooring.domain.durations import DAY
+from mooring.domain.idempotency import Claim
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Self
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from mooring.domain.state import States
+
+PATIENCE = 30.0
+KINDS = ("postgresql", "mariadb")
+_DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
+
+
+class Append:
+    """Appends a number under each of its keys; answers with the time and what was there."""
+
+    once = True
+    durable = False
+
+    def __init__(self, number: int, *keys: str, once: bool = True, durable: bool = False) -> None:
+        self.keys = keys
+        self.number = number
+        self.once = once
+        self.durable = durable
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
+        """Append."""
+        found = tuple(() if state is None else state[2] for state in states)
+        return tuple((now, DAY, (*one, self.number)) for one in found), (now, found)
+
+
+class Look(Append):
+    """Writes nothing; answers with the time and what is there."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__(0, *keys)
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
+        """Leave everything as it is."""
+        return states, (now, tuple(state and state[2] for state in states))
+
+
+class Meddled(Append):
+    """While it decides, somebody else does something: once, or each time."""
+
+    def __init__(
+        self, meddle: Callable[[], object], number: int, *keys: str, **options: Any
+    ) -> None:
+        super().__init__(number, *keys, **options)
+        self._meddle = [meddle]
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[int, tuple[Any, ...]]]:
+        """Decide, and be disturbed."""
+        if self._meddle:
+            self._meddle.pop()()
+        return super().apply(states, now)
+
+
+def values(store: SqlStorage, *keys: str) -> tuple[Any, ...]:
+    """What is there."""
+    return store.execute(Look(*keys))[1]
+
+
+def a_claim(key: str, owner: int = 1) -> Claim:
+    """A claim of a key for a day."""
+    return Claim(
+        key, fingerprint=b"", owner=owner, lease=DAY, ttl=DAY, target="vendor", remembered=0
+    )
+
+
+def a_key() -> str:
+    """A key that nobody else uses."""
+    return f"{{lab:{uuid4().hex}}}"
+
+
+class Lab:
+    """A database with tables that nobody else uses, and a way to it beside the store."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        url = sqlalchemy.make_url(postgres_url() if kind == "postgresql" else mariadb_url())
+        self.prefix = f"lab{uuid4().hex[:8]}_"
+        self.table = f"{self.prefix}states"
+        self.engine = sqlalchemy.create_engine(
+            url.set(drivername=_DRIVERS[kind]), poolclass=NullPool
+        )
+        self._open: list[SqlStorage] = []
+        # Something that tells the store's connections from all others.
+        if kind == "postgresql":
+            url = url.update_query_dict({"application_name": self.prefix})
+        else:
+            self.run(f"CREATE USER {self.prefix}")
+            self.run(f"GRANT ALL ON {url.database}.* TO {self.prefix}")
+            url = url.set(username=self.prefix)
+        self.url = url
+        self.plain().migrate()
+
+    def plain(
+        self, url: sqlalchemy.URL | sqlalchemy.Engine | None = None, **options: Any
+    ) -> SqlStorage:
+        """A store, closed with the lab."""
+        options = {"timeout": PATIENCE, "prefix": self.prefix, **options}
+        store = SqlStorage(self.url if url is None else url, **options)
+        self._open.append(store)
+        return store
+
+    def awaited(
+        self, url: sqlalchemy.URL | AsyncEngine | None = None, **options: Any
+    ) -> AsyncSqlStorage:
+        """An asynchronous store, which its user closes."""
+        options = {"timeout": PATIENCE, "prefix": self.prefix, **options}
+        return AsyncSqlStorage(self.url if url is None else url, **options)
+
+    def run(self, statement: str, *, before: str = "", **values: Any) -> list[Any]:
+        """Run a statement beside the store, after another, and return its rows."""
+        with self.engine.begin() as connection:
+            if before:
+                connection.execute(sqlalchemy.text(before))
+            result = connection.execute(sqlalchemy.text(statement), values)
+            return list(result) if result.returns_rows else []
+
+    def waits(self) -> bool:
+        """Whether anybody waits for a row of ours."""
+        if self.kind == "postgresql":
+            return bool(
+                self.run(
+                    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND query LIKE :table AND pid <> pg_backend_pid()",
+                    table=f"%{self.table}%",
+                )
+            )
+        return bool(
+            self.run(
+                "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+                " AND trx_query LIKE :table",
+                table=f"%{self.table}%",
+            )
+        )
+
+    def until_somebody_waits(self) -> None:
+        """Return when somebody waits for a row of ours."""
+        end = time.monotonic() + PATIENCE
+        while not self.waits():
+            assert time.monotonic() < end, "nobody waits"
+            time.sleep(0.005)
+
+    def backends(self) -> list[int]:
+        """The server's side of every connection of a store."""
+        asked = (
+            "SELECT pid FROM pg_stat_activity WHERE application_name = :name"
+            if self.kind == "postgresql"
+            else "SELECT id FROM information_schema.processlist WHERE user = :name"
+        )
+        return [number for (number,) in self.run(asked, name=self.prefix)]
+
+    def terminate(self) -> int:
+        """Cut every connection of a store at the server; return how many there were."""
+        word = "SELECT pg_terminate_backend(:n)" if self.kind == "postgresql" else "KILL :n"
+        backends = self.backends()
+        for number in backends:
+            with contextlib.suppress(SQLAlchemyError):  # it is gone already
+                self.run(word, n=number)
+        return len(backends)
+
+    def clock(self, connection: sqlalchemy.Connection) -> int:
+        """The server's time, in microseconds since 1970."""
+        asked = (
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+            if self.kind == "postgresql"
+            else "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+        )
+        return int(connection.execute(sqlalchemy.text(asked)).scalar_one())
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for store in self._open:
+            store.close()
+        for table in ("states", "meta"):
+            with contextlib.suppress(SQLAlchemyError):
+                self.run(f"DROP TABLE {self.prefix}{table}")
+        if self.kind == "mariadb":
+            self.run(f"DROP USER {self.prefix}")
+
+
+class Proxy:
+    """Stands before a server, sees what is sent, and cuts connections where it is told.
+
+    `sees(chunk)` is called with whatever a client sends, and answers what to do: None passes it on,
+    `"before"` cuts the connection instead, `"after"` passes it on, waits for the server's answer,
+    and cuts the connection in its place; `"never"` passes nothing on any more. One that is narrow
+    takes so little at a time that nobody can send much at once.
+    """
+
+    def __init__(
+        self, url: sqlalchemy.URL, sees: Callable[[bytes], str | None], *, narrow: bool = False
+    ) -> None:
+        self._target = (url.host or "", url.port or 0)
+        self._sees = sees
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        if narrow:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.url = url.set(host="127.0.0.1", port=self._listener.getsockname()[1])
+        self.met = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.met += 1
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.create_connection(self._target)
+        answered = threading.Event()
+        cut = threading.Event()
+
+        def back() -> None:
+            with contextlib.suppress(OSError):
+                while chunk := server.recv(65_536):
+                    answered.set()
+                    if not cut.is_set():
+                        client.sendall(chunk)
+            self._end(client)
+
+        threading.Thread(target=back, daemon=True).start()
+        with contextlib.suppress(OSError):
+            while chunk := client.recv(65_536):
+                what = self._sees(chunk)
+                if what == "before":
+                    break
+                if what == "never":
+                    cut.set()
+                    continue
+                if what == "after":
+                    answered.clear()
+                    cut.set()
+                server.sendall(chunk)
+                if what == "after":
+                    answered.wait(PATIENCE)
+                    break
+        self._end(client)
+        self._end(server)
+
+    def _end(self, end: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
+
+
+def once(word: bytes, what: str) -> Callable[[bytes], str | None]:
+    """Do something the first time that a word is sent."""
+    left = [what]
+
+    def sees(chunk: bytes) -> str | None:
+        return left.pop() if left and word in chunk else None
+
+    return sees
+
+
+def commits(kind: str) -> bytes:
+    """What a client sends when it commits, and not before."""
+    return b"mooring_commit\0" if kind == "postgresql" else b"\x03COMMIT"
+
+
+@contextlib.contextmanager
+def labs(kind: str) -> Generator[Lab]:
+    """A lab for as long as it is used."""
+    lab = Lab(kind)
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+@contextlib.contextmanager
+def holding(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
+    """Lock the rows of keys, one after another, in a transaction that is rolled back."""
+    with lab.engine.connect() as connection:
+        for key in keys:
+            found = connection.execute(
+                sqlalchemy.text(f"SELECT id FROM {lab.table} WHERE name = :name FOR UPDATE"),
+                {"name": key},
+            )
+            assert 1 == len(list(found))
+        yield connection
+        connection.rollback()

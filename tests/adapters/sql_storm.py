@@ -1,0 +1,64 @@
+"""One of several processes that append under the same keys: prints what became of each command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from random import Random
+
+from mooring.adapters.sql import SqlStorage
+from mooring.errors import StorageUnavailable
+from tests.adapters.sql_lab import PATIENCE, Append, Meddled
+
+THREADS = 4
+EACH = 40
+
+
+def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
+    """Append from several threads, each time under some keys in some order."""
+    store = SqlStorage(url, prefix=prefix, timeout=PATIENCE, connections=THREADS)
+    history: list[object] = []
+    errors: list[str] = []
+
+    def work(thread: int) -> None:
+        chance = Random(f"{process} {thread}")
+        for turn in range(EACH):
+            number = (process * THREADS + thread) * EACH + turn
+            chosen = chance.sample(keys, chance.randint(1, len(keys)))
+            began = time.perf_counter_ns()
+            try:
+                now, found = store.execute(Append(number, *chosen))
+            except StorageUnavailable as error:
+                errors.append(str(error))
+                continue
+            history.append([number, chosen, now, found, began, time.perf_counter_ns()])
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.close()
+    print(json.dumps([history, errors]))  # noqa: T201 - this is the answer
+
+
+def hang(url: str, prefix: str, key: str) -> None:
+    """Stop in the middle of a transaction, for ever."""
+
+    def meanwhile() -> None:
+        print("locked", flush=True)  # noqa: T201 - this is the answer
+        threading.Event().wait(PATIENCE * 10)
+
+    SqlStorage(url, prefix=prefix, timeout=0.5).execute(Meddled(meanwhile, 1, key))
+
+
+if __name__ == "__main__":
+    what, *arguments = sys.argv[1:]
+    if what == "append":
+        append(arguments[0], arguments[1], int(arguments[2]), arguments[3:])
+    else:
+        hang(*arguments)
+    os._exit(0)

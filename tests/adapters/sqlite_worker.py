@@ -1,0 +1,130 @@
+"""Processes that share a file: what each of them does is chosen by the first argument."""
+
+# ruff: noqa: T201 - a script prints
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from random import Random
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from mooring.adapters.clock import SystemClock
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.domain.durations import DAY
+from mooring.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from mooring.domain.state import States
+
+
+class Add:
+    """Adds one to each of some counts; answers what they were, and the store's time."""
+
+    once = True
+
+    def __init__(self, *keys: str, durable: bool = False) -> None:
+        self.keys = keys
+        self.durable = durable
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[list[int], int]]:
+        """Add."""
+        counts = [0 if state is None else state[2] for state in states]
+        return tuple((now, DAY, number + 1) for number in counts), (counts, now)
+
+
+class Watch:
+    """The machine's clocks, with a watch that is wrong."""
+
+    def __init__(self, hours: float) -> None:
+        self.nanoseconds = SystemClock().nanoseconds
+        self._wrong = timedelta(hours=hours)
+
+    def utc(self) -> datetime:
+        """What the watch says."""
+        return datetime.now(UTC) + self._wrong
+
+
+def count(path: str, threads: int, times: int) -> None:
+    """Add to one count from many threads, and say what was found each time."""
+    store, found = SqliteStorage(path, timeout=30), []
+
+    def add() -> None:
+        for _ in range(times):
+            (number, other), _ = store.execute(Add("one", "two"))
+            assert number == other
+            found.append(number)
+
+    together = [Thread(target=add) for _ in range(threads)]
+    for thread in together:
+        thread.start()
+    for thread in together:
+        thread.join()
+    print(*found)
+
+
+def go_on(path: str) -> None:
+    """Add for ever, to two counts at a time; say each time that it is done."""
+    store = SqliteStorage(path, timeout=30)
+    number = 0
+    while True:
+        number += 1
+        (found, _), _ = store.execute(Add("one", "two", durable=not number % 5))
+        print(found, flush=True)
+
+
+def tell_time(path: str, hours: float) -> None:
+    """Say the store's time before and after this process's watch is set."""
+    store = SqliteStorage(path, clock=Watch(hours))
+    print(store.execute(Add("time"))[1], time.time_ns() // 1000)
+
+
+class Struck(BaseException):
+    """What a signal handler raises."""
+
+
+def be_struck(path: str) -> None:
+    """Add while signals strike; say how often they did, and what they left behind."""
+
+    def strike(*_: object) -> None:
+        raise Struck
+
+    store, other, chance = (
+        SqliteStorage(path, timeout=5),
+        SqliteStorage(path, timeout=0.05),
+        Random(1),
+    )
+    store.execute(Add("one", "two"))
+    signal.signal(signal.SIGALRM, strike)
+    struck = torn = locked = 0
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(5e-6, 400e-6))
+            for number in range(10):
+                store.execute(Add("one", "two", durable=not number))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except Struck:
+            struck += 1
+        try:
+            (one, two), _ = other.execute(Add("one", "two"))
+        except StorageUnavailable:
+            locked += 1
+        else:
+            torn += one != two
+    print(struck, torn, locked)
+
+
+if __name__ == "__main__":
+    what, path, *more = sys.argv[1:]
+    if what == "count":
+        count(path, *map(int, more))
+    elif what == "go_on":
+        go_on(path)
+    elif what == "be_struck":
+        be_struck(path)
+    else:
+        tell_time(path, float(more[0]))

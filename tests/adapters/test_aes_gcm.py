@@ -1,0 +1,200 @@
+"""What is sealed with AES-256-GCM opens as it was, or not at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.adapters import aes_gcm
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.domain.sealing import KeyRing, about, sealed_with
+from mooring.domain.secret import Secret
+from mooring.errors import ConfigurationError, InvalidData
+
+KEY = bytes(range(32))
+RING = KeyRing([(7, Secret(KEY))])
+CIPHER = AesGcmCipher(RING)
+HERE = about("acme", "stripe", "credential")
+PLAIN = b"sk_live_secret"
+SEALED = CIPHER.seal(PLAIN, HERE)
+
+GOLDEN = bytes.fromhex(
+    "6d726701000000074253a625000102030405060708090a0b34698977ac93a744fe24f4f9"
+    "d49dbfcc5441c65323b67b2c35221f29bbad"
+)
+"""`PLAIN` about `HERE`, as the first release sealed it with the nonce 000102…0b."""
+
+
+@pytest.mark.parametrize(
+    "key, nonce, plain, extra, sealed",
+    [
+        ("00" * 32, "00" * 12, "", "", "530f8afbc74536b9a963b4f1c4cb738b"),
+        (
+            "00" * 32,
+            "00" * 12,
+            "00" * 16,
+            "",
+            "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919",
+        ),
+        (
+            "feffe9928665731c6d6a8f9467308308" * 2,
+            "cafebabefacedbaddecaf888",
+            (
+                "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+                "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"
+            ),
+            "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+            (
+                "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+                "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+                "76fc6ece0f4e1768cddf8853bb2d551b"
+            ),
+        ),
+    ],
+)
+def test_the_primitive_is_the_standards(
+    key: str, nonce: str, plain: str, extra: str, sealed: str
+) -> None:
+    """What we build on gives the answers published with the mode (cases 13, 14 and 16)."""
+    cipher = AESGCM(bytes.fromhex(key))
+    given_ = bytes.fromhex(nonce), bytes.fromhex(plain), bytes.fromhex(extra)
+
+    assert sealed == cipher.encrypt(*given_).hex()
+
+
+def test_what_was_sealed_long_ago_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The format is the first release's: header, nonce, text and tag, about the header too."""
+    nonce = bytes(range(12))
+    monkeypatch.setattr(os, "urandom", lambda size: nonce[:size])
+    head = GOLDEN[:12]
+
+    assert GOLDEN == CIPHER.seal(PLAIN, HERE)
+    assert GOLDEN == head + nonce + AESGCM(KEY).encrypt(nonce, PLAIN, head + HERE)
+    assert PLAIN == CIPHER.open(GOLDEN, HERE)
+
+
+@given(st.binary(max_size=2000), st.binary(max_size=80))
+def test_what_is_sealed_opens_as_it_was(plain: bytes, of: bytes) -> None:
+    """Any bytes come back, and never look the same twice."""
+    once, twice = CIPHER.seal(plain, of), CIPHER.seal(plain, of)
+
+    assert plain == CIPHER.open(once, of) == CIPHER.open(twice, of)
+    assert once != twice
+    assert len(plain) + 40 == len(once)
+    assert 7 == sealed_with(once)
+
+
+def test_every_flipped_bit_is_noticed() -> None:
+    """No bit of a sealed text can be changed, that of its header included."""
+    for at in range(8 * len(SEALED)):
+        changed = bytearray(SEALED)
+        changed[at // 8] ^= 1 << at % 8
+        with pytest.raises((InvalidData, ConfigurationError)):
+            CIPHER.open(bytes(changed), HERE)
+
+
+def test_every_cut_is_noticed() -> None:
+    """Nothing can be taken off or put on, at either end."""
+    cuts = [SEALED[:size] for size in range(len(SEALED))]
+    cuts += [SEALED[size:] for size in range(1, len(SEALED) + 1)]
+    for changed in (*cuts, SEALED + b"\0", b"\0" + SEALED):
+        with pytest.raises(InvalidData):
+            CIPHER.open(changed, HERE)
+
+
+@given(st.binary(max_size=200))
+def test_opening_is_total(anything: bytes) -> None:
+    """Bytes that nobody sealed are refused, whatever they are."""
+    for sealed in (anything, SEALED[:12] + anything):
+        with pytest.raises(InvalidData):
+            CIPHER.open(sealed, HERE)
+
+
+@given(st.one_of(st.none(), st.text()), st.text(), st.text())
+def test_a_text_stays_where_it_belongs(tenant: str | None, service: str, name: str) -> None:
+    """What was copied to another tenant, service or name does not open there."""
+    elsewhere = about(tenant, service, name)
+    if elsewhere != HERE:
+        with pytest.raises(InvalidData, match="belongs to another tenant"):
+            CIPHER.open(SEALED, elsewhere)
+
+
+def test_a_key_is_replaced_while_others_read() -> None:
+    """The first key seals, the others open, and it can be seen what is still under an old one."""
+    ring = generate_keys(RING)
+    newer = AesGcmCipher(ring)
+    sealed = newer.seal(PLAIN, HERE)
+
+    assert 8 == sealed_with(sealed)
+    assert (True, False) == (newer.needs_rotation(SEALED), newer.needs_rotation(sealed))
+    assert PLAIN == newer.open(SEALED, HERE) == newer.open(sealed, HERE)
+    with pytest.raises(ConfigurationError, match="version 8, which is not in the ring"):
+        CIPHER.open(sealed, HERE)
+
+
+def test_keys_are_new_each_time() -> None:
+    """No two rings are the same, and the first version is 1."""
+    one, other = generate_keys(), generate_keys()
+
+    assert one != other
+    assert 1 == one.seals_with == other.seals_with
+
+
+def test_another_key_of_the_same_version_is_told() -> None:
+    """Two hosts that both made a first key are told so, and not that the store was changed."""
+    one, other = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
+
+    with pytest.raises(ConfigurationError, match="not with the one that is here"):
+        other.open(one.seal(PLAIN, HERE), HERE)
+
+
+@pytest.mark.parametrize("changed", [GOLDEN[:-1], GOLDEN[:-20], b"x"])
+def test_a_refusal_has_no_past(changed: bytes) -> None:
+    """What the library below raised is not shown."""
+    with pytest.raises(InvalidData) as caught:
+        CIPHER.open(changed, HERE)
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert "sealed" == caught.value.field
+    assert InvalidData.remedy != caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "plain, of", [("sk_live_secret", HERE), (PLAIN, "acme"), (PLAIN + bytes(100), HERE)]
+)
+def test_what_cannot_be_sealed_is_not_shown(
+    plain: Any,  # noqa: ANN401 - what the types forbid is tried too
+    of: Any,  # noqa: ANN401
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal to seal holds nothing of what was to be sealed."""
+    monkeypatch.setattr(aes_gcm, "LONGEST", 100)
+    with pytest.raises(InvalidData, match="Only bytes can be sealed, and at most 100") as caught:
+        CIPHER.seal(plain, of)
+
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in report.stack if "/mooring/adapters/" in frame.filename]
+    assert 1 == len(ours)
+    assert "sk_live" not in repr(ours)
+
+
+def test_the_longest_that_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many bytes as are allowed can be sealed."""
+    monkeypatch.setattr(aes_gcm, "LONGEST", len(PLAIN))
+
+    assert PLAIN == CIPHER.open(CIPHER.seal(PLAIN, HERE), HERE)
+
+
+def test_a_cipher_does_not_show_itself() -> None:
+    """Neither `repr` nor pickle gives a key."""
+    assert "AesGcmCipher(versions=(7,))" == repr(CIPHER)
+    with pytest.raises(TypeError):
+        pickle.dumps(CIPHER)

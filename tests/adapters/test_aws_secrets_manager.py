@@ -1,0 +1,265 @@
+"""AWS Secrets Manager: signatures that are verified, where keys come from, and its errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.aws_identity import AwsEnvironment, AwsKeys
+from mooring.adapters.aws_secrets_manager import AwsSecretsManager
+from mooring.domain.auth import Credentials
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    StorageUnavailable,
+)
+from mooring.testing import Behaviour
+from tests.adapters.manager_faces import EITHER, Face
+from tests.adapters.manager_labs import SECRET, AwsLab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD = Credentials.bearer("old")
+NAME = "mooring/services/shop"
+
+
+class Aws(Face):
+    """An account that has one secret."""
+
+    lab: AwsLab
+
+    def __init__(self, *, awaited: bool) -> None:
+        super().__init__(AwsLab(), awaited=awaited)
+        self.lab.put(NAME, "old")
+
+    def in_(self, **environment: str) -> Any:  # noqa: ANN401 - of either colour
+        """A provider that finds its keys in such an environment."""
+        return self.provider(self.lab.manager(identity=AwsEnvironment(environment)))
+
+    def instance(self, **environment: str) -> Any:  # noqa: ANN401 - of either colour
+        """A provider on an instance."""
+        return self.in_(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
+
+
+@EITHER
+def test_keys_from_variables(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Keys in the environment are used, with their session token, before anything is asked."""
+    with Aws(awaited=awaited) as aws:
+        aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
+        keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
+        assert OLD == aws.get(aws.instance(**keys, AWS_SESSION_TOKEN="a-session"))
+        assert 1 == len(aws.lab.server.requests)
+        with pytest.raises(AuthenticationFailed, match="UnrecognizedClientException"):
+            aws.get(aws.in_(**keys))
+
+
+@EITHER
+def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """A container's keys are asked for with its proof, given as text or in a file."""
+    proof = tmp_path / "proof"
+    proof.write_text("proof of the pod\n")
+    with Aws(awaited=awaited) as aws:
+        for given in (
+            {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "proof of the pod"},
+            {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(proof)},
+        ):
+            full = f"{aws.lab.url}/container?id=1"
+            assert OLD == aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=full, **given))
+        with pytest.raises(AuthenticationFailed, match="Check the role of this machine"):
+            aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
+
+
+def test_keys_are_asked_for_nearby_only() -> None:
+    """Without TLS, nothing but this machine and AWS's own places is asked for keys."""
+    with Aws(awaited=False) as aws:
+        for full in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
+            with pytest.raises(ConfigurationError, match="without TLS"):
+                aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=full))
+        assert () == aws.lab.server.requests
+
+
+class Elsewhere:
+    """Notes where requests are to go, and sends them to a lab instead."""
+
+    def __init__(self, http: Any, lab: AwsLab) -> None:  # noqa: ANN401 - a client
+        self._http, self._lab, self.urls = http, lab, list[str]()
+
+    def send(self, request: Any, url: str, timeouts: Any) -> Any:  # noqa: ANN401 - as the port says
+        """Send it to the lab."""
+        self.urls.append(url)
+        path = "/" + url.split("/", 3)[3]
+        return self._http.send(
+            request.with_header("Authorization", "proof of the pod"), self._lab.url + path, timeouts
+        )
+
+
+def test_the_usual_places() -> None:
+    """Containers and instances are asked where AWS says they are."""
+    from mooring.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - here only
+
+    with Aws(awaited=False) as aws, StdlibHttpClient() as http:
+        elsewhere: Any = Elsewhere(http, aws.lab)
+        for given in (
+            {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/container/1"},
+            {},
+        ):
+            manager = aws.lab.manager(identity=AwsEnvironment(given), endpoint="https://x.invalid")
+            # What is asked of AWS itself is not signed as it wants it any more.
+            with pytest.raises(ConnectorError):
+                aws.get(aws.provider(manager, http=elsewhere))
+        asked = [url for url in elsewhere.urls if "x.invalid" not in url]
+    assert "http://169.254.170.2/container/1" == asked[0]
+    assert "http://169.254.169.254/latest/api/token" == asked[1]
+
+
+@EITHER
+def test_keys_of_an_instance(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """An instance's keys are asked for in two steps, held, and replaced before they end."""
+    with Aws(awaited=awaited) as aws:
+        provider = aws.instance()
+        for expected in (1, 1, 2, 2):
+            assert OLD == aws.get(provider)
+            assert expected == aws.lab.asked["login"]
+            aws.clock.advance(1300)
+        aws.lab.revoke()
+        assert OLD == aws.get(provider)
+        assert 3 == aws.lab.asked["login"]
+
+
+@EITHER
+def test_an_instance_without_keys(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """No role, no metadata and no instance are three things that are told apart."""
+    with Aws(awaited=awaited) as aws:
+        aws.lab.role = None
+        with pytest.raises(ConfigurationError, match="has no role"):
+            aws.get(aws.instance())
+        with pytest.raises(ConfigurationError, match="is not to be asked"):
+            aws.get(aws.instance(AWS_EC2_METADATA_DISABLED="True"))
+        with pytest.raises(ConfigurationError, match="no instance that has any"):
+            aws.get(aws.in_(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:1"))
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [Behaviour(403)],
+        [Behaviour(200, body=b"metadata-token"), Behaviour(403)],
+        [Behaviour(200, body=b"t"), Behaviour(200, body=b"our-role"), Behaviour(403)],
+    ],
+)
+def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> None:  # noqa: FBT001
+    """An instance that may not ask for its keys is told so at any step."""
+    with Aws(awaited=awaited) as aws:
+        provider = aws.instance()
+        aws.lab.server.queue(*answers)
+        with pytest.raises(AuthenticationFailed, match="the instance's metadata refused us"):
+            aws.get(provider)
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"SecretAccessKey": "s", "Expiration": "2027-01-01T00:00:00Z"},
+        {"AccessKeyId": "a", "Expiration": "2027-01-01T00:00:00Z"},
+        {"AccessKeyId": "a", "SecretAccessKey": "s"},
+        {"AccessKeyId": "a", "SecretAccessKey": "s", "Expiration": "2027-01-01T00:00:00"},
+    ],
+)
+def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> None:  # noqa: FBT001
+    """Keys that lack what keys have are not used."""
+    with Aws(awaited=awaited) as aws:
+        provider = aws.instance()
+        aws.lab.server.queue(
+            Behaviour(200, body=b"t"), Behaviour(200, body=b"r"), Behaviour.of_json(broken)
+        )
+        with pytest.raises(StorageUnavailable, match="the instance's metadata gave an answer"):
+            aws.get(provider)
+
+
+@EITHER
+def test_a_binary_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """What was stored as bytes is read as text; and if it is no text, it is no credential."""
+    with Aws(awaited=awaited) as aws:
+        aws.lab.secrets[NAME] = b"old"
+        assert OLD == aws.get(aws.provider())
+        aws.lab.server.queue(Behaviour.of_json({"SecretBinary": "!"}))
+        with pytest.raises(StorageUnavailable, match="not one of a secret manager's"):
+            aws.get(aws.provider())
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "fields, status, kind",
+    [
+        ({"__type": "ThrottlingException"}, 400, StorageUnavailable),
+        ({"__type": "com.amazonaws#InternalServiceError"}, 500, StorageUnavailable),
+        ({"__type": "AccessDeniedException"}, 400, AuthenticationFailed),
+        ({"__type": "ExpiredTokenException:http://x/"}, 400, AuthenticationFailed),
+        ({"__type": "DecryptionFailure"}, 400, ConfigurationError),
+        ({"__type": f"{SECRET} " * 9}, 400, ConfigurationError),
+        ({}, 400, ConfigurationError),
+    ],
+)
+def test_what_aws_says(
+    fields: dict[str, str],
+    status: int,
+    kind: type[ConnectorError],
+    awaited: bool,  # noqa: FBT001 - a parameter of pytest
+) -> None:
+    """AWS answers 400 to most things: its own word tells which it is."""
+    with Aws(awaited=awaited) as aws:
+        aws.lab.server.always(Behaviour.of_json({**fields, "message": SECRET}, status=status))
+        with pytest.raises(kind) as caught:
+            aws.get(aws.provider())
+        assert SECRET not in repr((str(caught.value), vars(caught.value)))
+
+
+@EITHER
+def test_the_word_may_stand_in_a_header(awaited: bool) -> None:  # noqa: FBT001
+    """A proxy that eats bodies leaves the header."""
+    with Aws(awaited=awaited) as aws:
+        gone = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
+        aws.lab.server.always(Behaviour(400, gone))
+        assert not aws.ask(aws.provider().has, "shop", None)
+
+
+def test_a_wrong_secret_is_refused() -> None:
+    """The lab verifies what is signed, so this file proves something."""
+    with Aws(awaited=False) as aws:
+        wrong = aws.lab.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))
+        with pytest.raises(AuthenticationFailed, match=r"InvalidSignature.*and the clock"):
+            aws.get(aws.provider(wrong))
+        aws.clock.advance(0)
+        aws.lab.now = lambda: aws.clock.utc().replace(year=2020)
+        with pytest.raises(AuthenticationFailed, match="InvalidSignature"):
+            aws.get(aws.provider())
+
+
+@pytest.mark.parametrize(
+    "region, host",
+    [
+        ("eu-central-1", "https://secretsmanager.eu-central-1.amazonaws.com"),
+        ("cn-north-1", "https://secretsmanager.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_each_region_has_its_place(region: str, host: str) -> None:
+    """The address is the region's own unless another is given."""
+    assert host == AwsSecretsManager(region).endpoint
+
+
+def test_identities_do_not_show_themselves() -> None:
+    """Neither keys nor the environment are in a `repr`."""
+    shown = repr(
+        (
+            AwsKeys(f"AKID{SECRET}", SECRET, SECRET),
+            AwsEnvironment({"AWS_SECRET_ACCESS_KEY": SECRET}),
+            AwsEnvironment(),
+        )
+    )
+    assert SECRET not in shown
+    assert "PATH" not in shown

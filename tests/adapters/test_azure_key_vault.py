@@ -1,0 +1,128 @@
+"""Azure Key Vault: what it says it wants a token for, who gives one, and its errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.adapters.azure_key_vault import AzureClient, AzureKeyVault, AzureManagedIdentity
+from mooring.domain.auth import Credentials
+from mooring.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
+from mooring.testing import Behaviour
+from tests.adapters.manager_faces import EITHER, Face
+from tests.adapters.manager_labs import SECRET, AzureLab
+
+OLD = Credentials.bearer("old")
+NAME = "mooring-shop"
+
+
+class Azure(Face):
+    """A vault that has one secret."""
+
+    lab: AzureLab
+
+    def __init__(self, *, awaited: bool) -> None:
+        super().__init__(AzureLab(), awaited=awaited)
+        self.lab.put(NAME, "old")
+
+
+@EITHER
+def test_the_machines_own_identity(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A machine's metadata gives a token, for the one of its identities that is named."""
+    with Azure(awaited=awaited) as azure:
+        for client_id in (None, "u"):
+            identity = AzureManagedIdentity(client_id, address=azure.lab.url)
+            assert OLD == azure.get(azure.provider(azure.lab.manager(identity=identity)))
+        identity = AzureManagedIdentity("other", address=azure.lab.url)
+        with pytest.raises(ConfigurationError, match="metadata does not understand"):
+            azure.get(azure.provider(azure.lab.manager(identity=identity)))
+
+
+@EITHER
+def test_an_application_that_is_refused(awaited: bool) -> None:  # noqa: FBT001
+    """A wrong secret is told as that, in our words; and so is another directory."""
+    with Azure(awaited=awaited) as azure:
+        wrong = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
+        with pytest.raises(
+            AuthenticationFailed, match=r"invalid_client.*has not expired"
+        ) as caught:
+            azure.get(azure.provider(azure.lab.manager(identity=wrong)))
+        assert SECRET not in repr((str(caught.value), vars(caught.value)))
+        there = AzureClient("our-app", SECRET, tenant="elsewhere", authority=azure.lab.url)
+        with pytest.raises(AuthenticationFailed):
+            azure.get(azure.provider(azure.lab.manager(identity=there)))
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "resource",
+    ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
+)
+def test_a_token_for_something_else(resource: str, awaited: bool) -> None:  # noqa: FBT001
+    """A vault that wants a token for what is not above it gets none, and sees no secret."""
+    with Azure(awaited=awaited) as azure:
+        azure.lab.resource = resource
+        with pytest.raises(ConfigurationError, match="not above it"):
+            azure.get(azure.provider())
+        assert 1 == len(azure.lab.server.requests)
+
+
+@pytest.mark.parametrize("resource", ["https://vault.example", "https://ours.vault.example/"])
+def test_a_resource_is_above_its_vault(resource: str) -> None:
+    """A token is asked for a domain that the vault's host is in."""
+    vault = AzureKeyVault("https://ours.vault.example")
+
+    assert vault._is_ours(resource)  # noqa: SLF001 - a host that this machine does not have
+    assert not AzureKeyVault("https://oursvault.example")._is_ours(resource)  # noqa: SLF001 - the same
+
+
+@EITHER
+def test_a_vault_that_names_no_directory(awaited: bool) -> None:  # noqa: FBT001
+    """Without a challenge there is no knowing what it wants; both of its spellings are read."""
+    with Azure(awaited=awaited) as azure:
+        azure.lab.directory = "https://login.windows.net/"
+        with pytest.raises(ConfigurationError, match="not above it"):
+            azure.get(azure.provider())
+        azure.lab.server.queue(Behaviour(401))
+        with pytest.raises(ConfigurationError, match="not above it"):
+            azure.get(azure.provider())
+        challenge = (
+            'Bearer authorization_uri="https://login.example/our-directory",'
+            f' resource="{azure.lab.resource}"'
+        )
+        azure.lab.server.queue(Behaviour(401, {"WWW-Authenticate": challenge}))
+        assert OLD == azure.get(azure.provider())
+
+
+@EITHER
+def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:  # noqa: FBT001
+    """Where the vault says to log in is not where the secret is sent."""
+    with Azure(awaited=awaited) as azure, AzureLab() as other:
+        azure.lab.directory = f"{other.url}/our-directory"
+        assert OLD == azure.get(azure.provider())
+        assert () == other.server.requests
+
+
+@EITHER
+def test_a_disabled_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A secret that is disabled is refused, with Azure's word for it."""
+    with Azure(awaited=awaited) as azure:
+        azure.lab.disabled.add(NAME)
+        with pytest.raises(
+            AuthenticationFailed, match="enable mooring-shop if it is not"
+        ) as caught:
+            azure.get(azure.provider())
+        assert "SecretDisabled" == caught.value.vendor_code
+
+
+@EITHER
+def test_a_token_service_that_is_down(awaited: bool) -> None:  # noqa: FBT001
+    """An outage of the token service is one of the credentials."""
+    with Azure(awaited=awaited) as azure:
+        azure.lab.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")
+        with pytest.raises(StorageUnavailable, match="Microsoft's token service"):
+            azure.get(azure.provider())
+
+
+def test_identities_do_not_show_themselves() -> None:
+    """The application's secret is not in a `repr`."""
+    assert SECRET not in repr(AzureClient("our-app", SECRET))

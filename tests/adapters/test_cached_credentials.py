@@ -1,0 +1,293 @@
+"""What was got once is given again without asking, as long as it may be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
+from mooring.adapters.forking import start_afresh
+from mooring.adapters.memory_credentials import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    CredentialNotFound,
+    StorageUnavailable,
+)
+from mooring.testing import VirtualClock
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.domain.auth import Credentials
+
+OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
+OWNER = ("stripe", "acme")
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """What is cached keeps the contract of the port."""
+    check(lambda renew: CachedCredentials(MemoryCredentialProvider(renew=renew)))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck) -> None:
+    """What is cached keeps the contract of the port when it is awaited."""
+    asyncio.run(
+        check(lambda renew: AsyncCachedCredentials(AsyncMemoryCredentialProvider(renew=renew)))
+    )
+
+
+class Face:
+    """A cached provider of either colour, and the one behind it, asked alike."""
+
+    def __init__(self, *, awaited: bool, **options: Any) -> None:
+        self.clock = VirtualClock()
+        kept: dict[Any, Any] = {OWNER: OLD}
+        self.behind: Any
+        self.cached: Any
+        if awaited:
+            self.behind = AsyncMemoryCredentialProvider(kept)
+            self.cached = AsyncCachedCredentials(self.behind, clock=self.clock, **options)
+        else:
+            self.behind = MemoryCredentialProvider(kept)
+            self.cached = CachedCredentials(self.behind, clock=self.clock, **options)
+        self._awaited = awaited
+
+    def ask(self, verb: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 - of any verb
+        """What a verb of either colour gives."""
+        return asyncio.run(verb(*given)) if self._awaited else verb(*given)
+
+    def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:  # noqa: ANN401
+        """What the cached one gives."""
+        return self.ask(self.cached.get, service, tenant)
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Hits and misses so far."""
+        return self.cached.hits, self.cached.misses
+
+
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+
+
+@EITHER
+def test_is_asked_once_for_a_while(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Until its time is over, what changed elsewhere is not seen; then it is."""
+    face = Face(awaited=awaited, ttl=10)
+
+    assert OLD == face.get()
+    face.ask(face.behind.rotate, *OWNER, NEW)
+    face.clock.advance(9.999_999)
+    assert (OLD, (1, 1)) == (face.get(), face.counted)
+    face.clock.advance(0.000_001)
+    assert (NEW, (1, 2)) == (face.get(), face.counted)
+
+
+@EITHER
+def test_what_is_changed_here_is_seen_at_once(awaited: bool) -> None:  # noqa: FBT001
+    """A credential that is put in place through the cache is the next that it gives."""
+    face = Face(awaited=awaited)
+
+    face.get()
+    face.ask(face.cached.rotate, *OWNER, NEW)
+    assert NEW == face.get()
+    face.ask(face.behind.rotate, *OWNER, OTHER)
+    assert OTHER == face.ask(face.cached.refresh, *OWNER, NEW)
+    assert OTHER == face.get()
+
+
+@EITHER
+def test_nothing_is_not_kept(awaited: bool) -> None:  # noqa: FBT001
+    """What was not there is found as soon as it is."""
+    face = Face(awaited=awaited)
+
+    with pytest.raises(CredentialNotFound):
+        face.get("adyen", None)
+    assert not face.ask(face.cached.has, "adyen", None)
+    face.ask(face.behind.rotate, "adyen", None, NEW)
+    assert face.ask(face.cached.has, "adyen", None)
+    assert NEW == face.get("adyen", None)
+
+
+@EITHER
+def test_what_is_kept_is_there(awaited: bool) -> None:  # noqa: FBT001
+    """The provider is not asked whether it has what is kept; when that is too old, it is."""
+    face = Face(awaited=awaited, ttl=10)
+    asked: list[object] = []
+
+    def now(*owner: object) -> bool:
+        asked.append(owner)
+        return False
+
+    async def later(*owner: object) -> bool:
+        return now(*owner)
+
+    face.get()
+    face.behind.has = later if awaited else now
+    assert face.ask(face.cached.has, *OWNER)
+    assert [] == asked
+    face.clock.advance(10)
+    assert not face.ask(face.cached.has, *OWNER)
+    assert [OWNER] == asked
+
+
+@EITHER
+def test_the_oldest_goes_first(awaited: bool) -> None:  # noqa: FBT001
+    """No more are kept than may be, and what is got again is young again."""
+    face = Face(awaited=awaited, most=2, ttl=10)
+    for tenant in ("a", "b", "c"):
+        face.ask(face.behind.rotate, "stripe", tenant, OLD)
+    face.get("stripe", "a")
+    face.clock.advance(5)
+    face.get("stripe", "b")
+    face.clock.advance(5)
+    face.get("stripe", "a")
+    face.get("stripe", "c")
+
+    assert (0, 4) == face.counted
+    face.get("stripe", "a")
+    assert (1, 4) == face.counted
+    face.get("stripe", "b")
+    assert (1, 5) == face.counted
+
+
+class Away:
+    """A provider that can be made to fail, and counts how often it is asked."""
+
+    def __init__(self, behind: Any) -> None:  # noqa: ANN401 - of either colour
+        self._behind = behind
+        self.error: Exception | None = None
+        self.asked = 0
+
+    def get(self, *owner: Any) -> Any:  # noqa: ANN401 - as the one behind
+        """What there is, unless it is away."""
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return self._behind.get(*owner)
+
+
+def away(face: Face) -> Any:  # noqa: ANN401 - what stands for a provider
+    """A provider in the place of the one behind."""
+    provider = Away(face.behind)
+    face.cached._provider = provider  # noqa: SLF001 - the one behind
+    return provider
+
+
+@EITHER
+def test_an_outage_is_bridged(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """While the provider is away what was kept is given, it is asked at times, and not for ever."""
+    face = Face(awaited=awaited, ttl=10, grace=60)
+    face.get()
+    provider = away(face)
+    provider.error = StorageUnavailable("away")
+    face.clock.advance(10)
+    for _ in range(3):
+        assert OLD == face.get()
+    assert 1 == provider.asked
+    face.clock.advance(5)
+    assert (OLD, 2) == (face.get(), provider.asked)
+    provider.error = None
+    face.ask(face.behind.rotate, *OWNER, NEW)
+    face.clock.advance(5)
+    assert (NEW, 3) == (face.get(), provider.asked)
+    provider.error = StorageUnavailable("away")
+    face.clock.advance(69)
+    assert NEW == face.get()
+    face.clock.advance(1)
+    with pytest.raises(StorageUnavailable, match="away"):
+        face.get()
+
+
+@EITHER
+@pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
+def test_a_refusal_is_not_bridged(error: Exception, awaited: bool) -> None:  # noqa: FBT001
+    """Who is refused, or told that there is nothing, does not get what there was."""
+    face = Face(awaited=awaited, ttl=10, grace=60)
+    face.get()
+    away(face).error = error
+    face.clock.advance(10)
+    with pytest.raises(type(error)):
+        face.get()
+
+
+@EITHER
+def test_without_grace_an_outage_is_one(awaited: bool) -> None:  # noqa: FBT001
+    """Unless it is asked for, nothing is given that is too old; nor what never was there."""
+    for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
+        face = Face(awaited=awaited, ttl=10, **options)
+        face.get()
+        away(face).error = StorageUnavailable("away")
+        face.clock.advance(10)
+        with pytest.raises(StorageUnavailable):
+            face.get(*owner)
+
+
+class Overtaken:
+    """A provider whose answer is out of date when it arrives."""
+
+    def __init__(self) -> None:
+        self.cached: Any = None
+        self.behind = MemoryCredentialProvider({OWNER: OLD})
+
+    def get(self, service: str, tenant: str | None, /) -> Credentials:
+        """Look, and be overtaken the first time."""
+        got: Credentials = self.behind.get(service, tenant)
+        if got == OLD:
+            self.cached.rotate(service, tenant, NEW)
+        return got
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb of the one behind
+        return getattr(self.behind, name)
+
+
+def test_what_was_overtaken_is_not_kept() -> None:
+    """What was asked for before a change and arrives after it is given once, and not kept."""
+    provider: Any = Overtaken()
+    provider.cached = CachedCredentials(provider)
+
+    assert [OLD, NEW, NEW] == [provider.cached.get(*OWNER) for _ in range(3)]
+    assert (1, 2) == (provider.cached.hits, provider.cached.misses)
+
+
+def test_a_change_that_failed_may_have_happened() -> None:
+    """When a change fails, the provider is asked what there is."""
+
+    class Failing(MemoryCredentialProvider):
+        def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: ANN401 - of either kind
+            super().rotate(service, tenant, new)
+            raise KeyError
+
+    cached = CachedCredentials(Failing({OWNER: OLD}))
+    cached.get(*OWNER)
+
+    with pytest.raises(KeyError):
+        cached.rotate(*OWNER, NEW)
+    assert NEW == cached.get(*OWNER)
+
+
+def test_a_child_does_not_inherit_a_lock() -> None:
+    """A lock that was held when a child was forked is none of the child's."""
+    cached = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
+    with cached._kept._lock:  # noqa: SLF001 - as a thread that the child does not have
+        start_afresh()
+        assert OLD == cached.get(*OWNER) == cached.get(*OWNER)
+
+
+@pytest.mark.parametrize(
+    "options, path", [({"ttl": 0}, "ttl"), ({"grace": -1}, "grace"), ({"most": 0}, "most")]
+)
+def test_options_are_checked(options: dict[str, Any], path: str) -> None:
+    """A cache that keeps nothing is a mistake."""
+    with pytest.raises(ConfigurationError) as caught:
+        CachedCredentials(MemoryCredentialProvider(), **options)
+    assert path == caught.value.path

@@ -1,0 +1,99 @@
+"""Managers in Celery's prefork workers, made and used before these were forked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from mooring.testing.http_server import Behaviour, Received, VendorServer
+from tests.adapters.http_forking import BOUND
+from tests.adapters.test_http_forks import LATE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ROOT: Final = Path(__file__).parents[2]
+DEFAULT: Final = ""
+PYREQWEST: Final = "mooring.adapters.pyreqwest_http:PyreqwestHttpClient"
+HANGING: Final = ("/silent", "/dripping")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on Linux")
+
+
+def answered(received: Received) -> Behaviour:
+    """The vendor: it says what it was asked for, nothing at all, or never all of it."""
+    if received.path == "/silent":
+        return Behaviour(raw=b"")
+    if received.path == "/dripping":
+        return Behaviour(headers={"Content-Length": "9999"}, pause=0.05, repeat=b".")
+    return Behaviour(body=received.path.encode())
+
+
+@contextmanager
+def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
+    """Two workers, forked from a process that has used the manager."""
+    queue = {
+        "MOORING_TEST_CLIENT": client,
+        "MOORING_TEST_HOME": str(home),
+        "MOORING_TEST_VENDOR": vendor.url,
+    }
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "celery", "--app=tests.adapters.http_celery", "worker"),
+            *("--pool=prefork", "--concurrency=2", "--loglevel=WARNING"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ],
+        cwd=ROOT,
+        env=os.environ | queue,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as worker:
+        try:
+            yield
+        finally:
+            os.killpg(worker.pid, signal.SIGKILL)  # a warm end takes seconds
+
+
+def asked(home: Path, *paths: str) -> list[dict[str, Any]]:
+    """What became of a task for each of these paths."""
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.adapters.celery_queue", str(home), *paths],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        text=True,
+        timeout=60,
+    )
+    assert not said.returncode, said.stderr
+    told: list[dict[str, Any]] = json.loads(said.stdout)
+    return told
+
+
+@pytest.mark.parametrize("client", [DEFAULT, PYREQWEST], ids=["default", "pyreqwest"])
+def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
+    """Tasks of a forked worker are answered on connections of its own, or end in time."""
+    pytest.importorskip("celery")
+    with VendorServer() as vendor:
+        vendor.always(answered)
+        with celery(client, vendor, tmp_path):
+            paths = [*HANGING * 2, *(f"/{number}" for number in range(12))]
+            history = asked(tmp_path, *paths)
+        preloaded, *others = vendor.requests
+
+    assert paths == [task["path"] for task in history]
+    assert paths[4:] == [task["outcome"] for task in history[4:]]
+    for task in history[:4]:
+        assert task["outcome"] in {"AttemptTimeout", "DeadlineExceeded"}
+        assert BOUND - 0.05 < task["took"] < BOUND + LATE
+    assert "/preloaded" == preloaded.path
+    assert preloaded.connection not in {received.connection for received in others}
+    assert 2 == len({task["pid"] for task in history})

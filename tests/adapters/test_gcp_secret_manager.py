@@ -1,0 +1,159 @@
+"""Google's Secret Manager: assertions that are verified, checksums, and its errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.adapters.gcp_secret_manager import (
+    GcpMetadata,
+    GcpSecretManager,
+    GcpServiceAccount,
+    crc32c,
+)
+from mooring.domain.auth import Credentials
+from mooring.domain.secret import Secret
+from mooring.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
+from mooring.testing import Behaviour
+from tests.adapters.manager_faces import EITHER, Face
+from tests.adapters.manager_labs import PEM, SECRET, GcpLab, checksum
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD = Credentials.bearer("old")
+NAME = "mooring-shop"
+
+
+class Gcp(Face):
+    """A project that has one secret."""
+
+    lab: GcpLab
+
+    def __init__(self, *, awaited: bool) -> None:
+        super().__init__(GcpLab(), awaited=awaited)
+        self.lab.put(NAME, "old")
+
+
+@EITHER
+def test_the_machines_own_account(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A machine's metadata gives a token; a machine without an account is told so."""
+    with Gcp(awaited=awaited) as gcp:
+        identity = GcpMetadata(gcp.lab.url)
+        assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
+        gcp.lab.server.always(Behaviour(403))
+        with pytest.raises(AuthenticationFailed, match="the machine's metadata refused us"):
+            gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
+
+
+@EITHER
+def test_an_account_that_is_refused(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A key that Google does not know any more, or a clock that is wrong, is told as that."""
+    with Gcp(awaited=awaited) as gcp:
+        gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
+        with pytest.raises(AuthenticationFailed, match=r"invalid_grant.*and the clock") as caught:
+            gcp.get(gcp.provider())
+        assert "invalid_grant" == caught.value.vendor_code
+
+
+def test_an_account_from_its_file(tmp_path: Path) -> None:
+    """The file that Google gives out is read; anything else is refused without being shown."""
+    path = tmp_path / "account.json"
+    fields = {"type": "service_account", "client_email": "us@x", "private_key": PEM}
+    path.write_text(json.dumps({**fields, "private_key_id": "1", "token_uri": "https://t.example"}))
+    assert GcpServiceAccount("us@x", PEM, "1", "https://t.example") == (
+        GcpServiceAccount.from_file(path)
+    )
+    path.write_text(json.dumps(fields))
+    assert "https://oauth2.googleapis.com/token" == GcpServiceAccount.from_file(path).token_uri
+    for broken in ("", "[]", "{}", SECRET, json.dumps({**fields, "private_key": SECRET})):
+        path.write_text(broken)
+        with pytest.raises(ConfigurationError, match=r"account\.json is no key") as caught:
+            GcpServiceAccount.from_file(path)
+        assert SECRET not in str(caught.value)
+    with pytest.raises(ConfigurationError):
+        GcpServiceAccount.from_file(tmp_path / "gone.json")
+
+
+def test_an_account_is_checked() -> None:
+    """A key that cannot sign is refused at once, and so is an address that cannot be asked."""
+    with pytest.raises(InvalidData):
+        GcpServiceAccount("us@x", SECRET)
+    with pytest.raises(InvalidData):
+        GcpServiceAccount("us@x", PEM, token_uri="t.example")
+
+
+@EITHER
+def test_a_secret_that_was_damaged(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """What does not have its checksum is not used; what has none is."""
+    with Gcp(awaited=awaited) as gcp:
+        gcp.lab.checksum = "1"
+        with pytest.raises(StorageUnavailable, match="damaged"):
+            gcp.get(gcp.provider())
+        gcp.lab.checksum = None
+        assert OLD == gcp.get(gcp.provider())
+        provider = gcp.provider()
+        gcp.ask(provider.has, "shop", None)
+        for broken in ("a", 5):
+            gcp.lab.server.queue(Behaviour.of_json({"payload": {"data": broken}}))
+            with pytest.raises(StorageUnavailable, match="not one of a secret manager's"):
+                gcp.get(provider)
+
+
+@given(st.binary(max_size=64))
+def test_the_checksum_is_the_standards(data: bytes) -> None:
+    """It is what working bit by bit in the polynomial's own order gives."""
+    assert checksum(data) == crc32c(Secret(data))
+
+
+def test_the_checksum_of_the_usual_text() -> None:
+    """The check value that catalogues of checksums give."""
+    assert 0xE3069283 == crc32c(Secret("123456789"))
+
+
+@EITHER
+def test_a_disabled_version(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A newest version that is disabled is no outage, and not nothing."""
+    with Gcp(awaited=awaited) as gcp:
+        gcp.lab.disabled.add(NAME)
+        with pytest.raises(ConfigurationError, match="disabled or destroyed"):
+            gcp.get(gcp.provider())
+
+
+@EITHER
+def test_a_secret_that_somebody_else_is_making(awaited: bool) -> None:  # noqa: FBT001
+    """When two make a secret at once, both may write to it."""
+    with Gcp(awaited=awaited) as gcp:
+        provider = gcp.provider()
+        gcp.ask(provider.has, "shop", None)
+        top = "/v1/projects/our-project/secrets"
+        gcp.lab.server.queue(Behaviour(404), path=f"{top}/{NAME}:addVersion")
+        gcp.lab.server.queue(Behaviour(409), path=top)
+        gcp.ask(provider.rotate, "shop", None, Credentials.bearer("new"))
+        assert Credentials.bearer("new") == gcp.get(provider)
+
+
+@EITHER
+def test_a_secret_that_may_not_be_made(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Who may add versions but make no secrets is told which permission it takes."""
+    with Gcp(awaited=awaited) as gcp:
+        provider = gcp.provider()
+        gcp.ask(provider.has, "shop", None)
+        denied = Behaviour(403)  # also with a new token
+        gcp.lab.server.queue(denied, denied, path="/v1/projects/our-project/secrets")
+        with pytest.raises(
+            AuthenticationFailed, match=r"permission secretmanager\.secrets\.create"
+        ):
+            gcp.ask(provider.rotate, "shop", "acme", OLD)
+
+
+def test_the_usual_places() -> None:
+    """Without more being said, the machine's account asks Google."""
+    manager = GcpSecretManager("our-project")
+
+    assert "https://secretmanager.googleapis.com" == manager.endpoint
+    assert GcpMetadata("http://metadata.google.internal") == manager.identity

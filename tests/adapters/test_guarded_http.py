@@ -1,0 +1,302 @@
+"""Requests to URLs that somebody else has chosen lead to no other place than was allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+import socket
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import pytest
+import requests
+
+from mooring import CircuitBreakerConfig, ConnectorManager, Service
+from mooring.adapters import aiohttp_http, httpx2_http, requests_http
+from mooring.adapters._aiohttp_guided import guided
+from mooring.adapters._http_engine import Engine, Settings
+from mooring.adapters._http_loops import Loops
+from mooring.adapters._http_threads import Threads, run
+from mooring.adapters._http_wire import TimeIsUp
+from mooring.adapters._lent_engine import LentEngine
+from mooring.adapters._lent_guide import Guide
+from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
+from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.domain.circuit import CircuitState
+from mooring.domain.outgoing import OutgoingGuard
+from mooring.domain.transport import Tls
+from mooring.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    DestinationRefused,
+)
+from mooring.testing._http_lab import lab
+from mooring.testing.http_server import Behaviour, VendorServer
+from mooring.testing.http_tls import tls_pem
+from tests.adapters.http_colours import GET, LONG, POST, Make, both
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+    from mooring.domain.http import Response
+
+ALLOWED = "127.0.0.1"
+INSIDE = "127.0.0.2"
+HERE = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+
+
+class Rebinding:
+    """A resolver of an attacker's: a name stands for something else each time it is asked."""
+
+    def __init__(self, port: int, *answers: list[str] | None) -> None:
+        self._port = port
+        self._answers = list(answers)
+        self.asked = 0
+
+    async def resolve(self, host: str, port: int, until: float) -> list[Any]:
+        """Give the next answer, if it is one."""
+        self.asked += 1
+        answer = self._answers.pop(0)
+        if answer is None:
+            raise TimeIsUp
+        return [(*HERE, (address, self._port)) for address in answer]
+
+
+class PlainlyRebinding(Rebinding, Threads):
+    """In the blocking colour."""
+
+
+class LaterRebinding(Rebinding, Loops):
+    """In the other."""
+
+
+def carrying(make: Callable[..., Engine]) -> Callable[[Settings, Any], Engine]:
+    """What makes an engine on a library's client of its own."""
+    return lambda settings, network: make(None, settings, network)
+
+
+in_all = pytest.mark.parametrize(
+    "network, drive, make",
+    [
+        (PlainlyRebinding, run, lambda settings, network: Engine(network, settings)),
+        (LaterRebinding, asyncio.run, lambda settings, network: Engine(network, settings)),
+        (PlainlyRebinding, run, carrying(httpx2_http.engine)),
+        (LaterRebinding, asyncio.run, carrying(httpx2_http.async_engine)),
+        (PlainlyRebinding, run, carrying(requests_http.engine)),
+        (LaterRebinding, asyncio.run, carrying(aiohttp_http.async_engine)),
+    ],
+    ids=["plain", "async", "httpx2", "async httpx2", "requests", "aiohttp"],
+)
+
+
+@pytest.fixture(autouse=True)
+def _tidied(request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    """Find here what aiohttp leaves, so that no later test is blamed for it."""
+    yield
+    if "aiohttp" in request.node.name:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
+async def closed(engine: Engine) -> None:
+    """Close it."""
+    engine.close()
+    if isinstance(engine, LentEngine):
+        await engine.settle()
+
+
+def guard(port: int, **settings: Any) -> OutgoingGuard:
+    """A guard to whom one address of this machine stands for all that is public."""
+    return OutgoingGuard(networks=ALLOWED, ports=port, **settings)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@in_all
+def test_a_name_that_changes_its_mind_leads_nowhere(
+    network: Callable[..., Any],
+    drive: Callable[[Coroutine[Any, Any, list[Response]]], list[Response]],
+    make: Callable[[Settings, Any], Engine],
+    secure: bool,  # noqa: FBT001 - a case
+) -> None:
+    """The connection goes to the address that was asked about, and so does each one after it."""
+    server, authority = tls_pem("vendor.example")
+    with VendorServer(tls=server if secure else None) as vendor:
+        vendor.always(Behaviour(204))
+        port = vendor.address[1]
+        names = network(port, [ALLOWED], [INSIDE])
+        settings = Settings(
+            guard=guard(443 if secure else 80), tls=Tls(authorities=authority), keep_alive=0.0
+        )
+        url = f"http{'s' if secure else ''}://vendor.example/"
+
+        async def twice() -> list[Response]:
+            engine = make(settings, names)
+            answers = [await engine.send(GET, url, LONG)]
+            assert 1 == names.asked
+            with pytest.raises(DestinationRefused, match=r"has an address that is this machine"):
+                await engine.send(GET, url, LONG)
+            await closed(engine)
+            return answers
+
+        assert [204] == [answer.status for answer in drive(twice())]
+        assert ["vendor.example"] == [each.headers["host"] for each in vendor.requests]
+
+
+@in_all
+def test_one_address_inside_is_enough(
+    network: Callable[..., Any],
+    drive: Callable[[Coroutine[Any, Any, None]], None],
+    make: Callable[[Settings, Any], Engine],
+) -> None:
+    """A name that stands for something public too is refused as a whole."""
+    names = network(1, [ALLOWED, INSIDE])
+
+    async def once() -> None:
+        engine = make(Settings(guard=guard(80)), names)
+        with pytest.raises(DestinationRefused):
+            await engine.send(GET, "http://v.example/", LONG)
+        await closed(engine)
+
+    drive(once())
+
+
+@in_all
+def test_a_name_that_leads_nowhere_is_not_reached(
+    network: Callable[..., Any],
+    drive: Callable[[Coroutine[Any, Any, None]], None],
+    make: Callable[[Settings, Any], Engine],
+) -> None:
+    """A name without an address, or whose addresses nobody listens at, is a failure to connect."""
+    with VendorServer(port="refusing") as vendor:
+        names = network(vendor.address[1], [], [ALLOWED, ALLOWED])
+
+        async def twice() -> None:
+            engine = make(Settings(guard=guard(80)), names)
+            for _ in range(2):
+                with pytest.raises(ConnectionFailed) as caught:
+                    await engine.send(POST, "http://v.example/", LONG)
+                assert not isinstance(caught.value, DestinationRefused)
+                assert not caught.value.may_have_been_processed
+            await closed(engine)
+
+        drive(twice())
+
+
+@in_all
+def test_a_name_that_is_looked_up_for_ever_is_given_up(
+    network: Callable[..., Any],
+    drive: Callable[[Coroutine[Any, Any, None]], None],
+    make: Callable[[Settings, Any], Engine],
+) -> None:
+    """Looking a name up counts as connecting, and nothing was sent."""
+
+    async def once() -> None:
+        engine = make(Settings(guard=guard(80)), network(80, None))
+        with pytest.raises(AttemptTimeout) as caught:
+            await engine.send(POST, "http://v.example/", LONG)
+        assert not caught.value.may_have_been_processed
+        await closed(engine)
+
+    drive(once())
+
+
+def test_a_socket_is_made_for_what_is_allowed_only() -> None:
+    """Whatever aiohttp takes for an address without asking is looked at as it connects."""
+    make = guided(Guide(guard(80), Loops()))["socket_factory"]
+    make((*HERE, (ALLOWED, 80))).close()
+
+    with pytest.raises(DestinationRefused):
+        make((*HERE, (INSIDE, 80)))
+
+
+@pytest.mark.parametrize(
+    "refuse",
+    [
+        lambda asked: PyreqwestHttpClient(guard=asked),
+        lambda asked: AsyncPyreqwestHttpClient(guard=asked),
+        lambda asked: httpx2_http.Httpx2HttpClient(client=httpx2.Client, guard=asked),
+        lambda asked: httpx2_http.AsyncHttpx2HttpClient(client=httpx2.AsyncClient, guard=asked),
+        lambda asked: requests_http.RequestsHttpClient(session=requests.Session, guard=asked),
+        lambda asked: aiohttp_http.AsyncAiohttpHttpClient(
+            session=aiohttp.ClientSession, guard=asked
+        ),
+    ],
+    ids=["pyreqwest", "async pyreqwest", "httpx2", "async httpx2", "requests", "aiohttp"],
+)
+def test_who_cannot_keep_a_guard_is_not_made(refuse: Callable[[OutgoingGuard], object]) -> None:
+    """A client that connects by itself does not pretend to ask, and says who does."""
+    with pytest.raises(ConfigurationError) as caught:
+        refuse(OutgoingGuard())
+
+    assert "guard" == caught.value.path
+    assert re.search("StdlibHttpClient|mooring's own", str(caught.value.remedy))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://0x7f.1/",
+        "http://2130706433/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://localhost/",
+        "http://169.254.169.254/latest/meta-data",
+        "http://8.8.8.8:22/",
+    ],
+)
+@both
+async def test_what_leads_inside_is_not_asked(make: Make, url: str) -> None:
+    """It is refused by name, in every notation, and certainly nothing was sent."""
+    client = make(guard=OutgoingGuard())
+    with pytest.raises(DestinationRefused) as caught:
+        await client.send(POST, url, LONG)
+    await client.close()
+
+    assert (False, False) == (caught.value.may_have_been_processed, caught.value.retryable)
+
+
+@both
+async def test_what_is_allowed_is_asked(make: Make) -> None:
+    """A host may allow a network of its own; redirects are not followed anywhere."""
+    async with lab(make) as (vendor, _):
+        vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
+        client = make(guard=guard(vendor.address[1]))
+        answer = await client.send(GET, vendor.url, LONG)
+        await client.close()
+
+    assert (302, 1) == (answer.status, len(vendor.requests))
+
+
+@pytest.mark.parametrize(
+    "given", [{"guard": "none"}, {"guard": OutgoingGuard(), "proxy": "http://p"}]
+)
+@both
+async def test_what_cannot_be_guarded_is_refused(make: Make, given: dict[str, Any]) -> None:
+    """A proxy looks names up itself, so no guard can know where it connects to."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(**given)
+
+    assert "guard" == caught.value.path
+
+
+def test_a_refused_destination_says_nothing_of_a_vendor() -> None:
+    """It is not tried again, and no circuit opens on it."""
+    service = Service(
+        "hooks", base_url="http://localhost:80", circuit=CircuitBreakerConfig(failures=1)
+    )
+    with (
+        StdlibHttpClient(guard=OutgoingGuard()) as client,
+        ConnectorManager([service], http=client) as manager,
+    ):
+        for _ in range(2):
+            with pytest.raises(DestinationRefused) as caught:
+                manager.call("hooks", GET)
+            assert 1 == caught.value.attempts
+        assert CircuitState.CLOSED is manager.circuit_state("hooks").state

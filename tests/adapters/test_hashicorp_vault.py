@@ -1,0 +1,215 @@
+"""HashiCorp Vault: its logins, how long they hold, and what its answers mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.hashicorp_vault import (
+    HashiCorpVault,
+    VaultAppRole,
+    VaultKubernetes,
+    VaultToken,
+    VaultTokenFile,
+)
+from mooring.domain.auth import Credentials
+from mooring.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
+from mooring.testing import Behaviour
+from tests.adapters.manager_faces import EITHER, Face
+from tests.adapters.manager_labs import SECRET, VaultLab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD = Credentials.bearer("old")
+NAME = "mooring/services/shop"
+
+
+class Vault(Face):
+    """A Vault that has one secret."""
+
+    lab: VaultLab
+
+    def __init__(self, *, awaited: bool) -> None:
+        super().__init__(VaultLab(), awaited=awaited)
+        self.lab.put(NAME, "old")
+
+    def at(self, login: Any, **options: Any) -> Any:  # noqa: ANN401 - a login, and a provider
+        """A provider that logs in so."""
+        return self.provider(HashiCorpVault(self.lab.url, login, **options))
+
+
+@EITHER
+def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A service account's token is read from its file at every login, for it is replaced."""
+    token = tmp_path / "token"
+    token.write_text("a.service.account\n")
+    with Vault(awaited=awaited) as vault:
+        login = VaultKubernetes("our-pod", mount="/clusters/ours/", token_file=str(token))
+        provider = vault.at(login)
+        assert OLD == vault.get(provider)
+        token.write_text("another.account")
+        vault.lab.revoke()
+        with pytest.raises(AuthenticationFailed, match="auth/clusters/ours"):
+            vault.get(provider)
+
+
+@EITHER
+@pytest.mark.parametrize("content", [None, "", "x" * 65_537, b"\xff"])
+def test_a_file_without_a_token(
+    content: str | bytes | None,
+    awaited: bool,  # noqa: FBT001 - a parameter of pytest
+    tmp_path: Path,
+) -> None:
+    """A file that is not there, is empty or cannot be a token is told by its name only."""
+    token = tmp_path / "token"
+    if content is not None:
+        token.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with Vault(awaited=awaited) as vault:
+        provider = vault.at(VaultTokenFile(str(token)))
+        kind = InvalidData if isinstance(content, bytes) else ConfigurationError
+        with pytest.raises(kind) as caught:
+            vault.get(provider)
+        assert "xxx" not in str(caught.value)
+        if kind is ConfigurationError:
+            assert str(token) in str(caught.value)
+
+
+@EITHER
+def test_a_role_without_a_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A role that is bound to addresses needs no secret."""
+    with Vault(awaited=awaited) as vault:
+        assert OLD == vault.get(vault.at(VaultAppRole("open-role")))
+
+
+@EITHER
+def test_a_role_that_is_refused(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A wrong secret is told as that, with where to look."""
+    with Vault(awaited=awaited) as vault:
+        provider = vault.at(VaultAppRole("our-role", "s3cr3t-of-theirs"))
+        with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as caught:
+            vault.get(provider)
+        assert 400 == caught.value.status
+        assert "s3cr3t" not in str(caught.value)
+        with pytest.raises(AuthenticationFailed):
+            vault.get(vault.at(VaultAppRole("our-role", SECRET, mount="elsewhere")))
+
+
+@EITHER
+def test_a_token_that_was_given(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """How long it holds is looked up once; then it is renewed while it still holds."""
+    with Vault(awaited=awaited) as vault:
+        provider = vault.at(VaultToken(vault.lab.issue("given")))
+        for _ in range(3):
+            for _ in range(2):
+                assert OLD == vault.get(provider)
+            vault.clock.advance(2500)
+        assert 2 == vault.lab.asked["renew"]
+        vault.clock.advance(3600)
+        with pytest.raises(AuthenticationFailed):
+            vault.get(provider)
+
+
+@EITHER
+def test_a_token_for_ever(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A token without an end is never renewed; nor is one that may not look at itself."""
+    for looked in (True, False):
+        with Vault(awaited=awaited) as vault:
+            vault.lab.tokens.add("root")
+            vault.lab.looked = looked
+            provider = vault.at(VaultToken("root"))
+            assert OLD == vault.get(provider)
+            vault.clock.advance(10**7)
+            assert OLD == vault.get(provider)
+            assert 0 == vault.lab.asked["renew"]
+
+
+@EITHER
+def test_a_token_that_somebody_else_renews(awaited: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """What an agent has put in place of a token is taken when Vault refuses the old one."""
+    token = tmp_path / "token"
+    with Vault(awaited=awaited) as vault:
+        token.write_text(vault.lab.issue("first"))
+        provider = vault.at(VaultTokenFile(str(token)))
+        assert OLD == vault.get(provider)
+        vault.lab.revoke()
+        token.write_text(vault.lab.issue("second") + "\n")
+        assert OLD == vault.get(provider)
+
+
+@EITHER
+def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Where Vault renews no more, or not for longer, a new login takes its place."""
+    for renewable, longest in ((False, 10**9), (True, 3600)):
+        with Vault(awaited=awaited) as vault:
+            vault.lab.renewable, vault.lab.longest = renewable, longest
+            provider = vault.provider()
+            assert OLD == vault.get(provider)
+            vault.clock.advance(2500)
+            assert OLD == vault.get(provider)
+            assert (1, 2) == (vault.lab.asked["renew"], vault.lab.asked["login"])
+            vault.clock.advance(2000)
+            assert OLD == vault.get(provider)
+            assert (1, 2) == (vault.lab.asked["renew"], vault.lab.asked["login"])
+
+
+@EITHER
+def test_a_namespace(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Login and secrets are in the namespace, and messages name it."""
+    with Vault(awaited=awaited) as vault:
+        vault.lab.namespace = "ours/shop"
+        assert OLD == vault.get(vault.at(VaultAppRole("our-role", SECRET), namespace="ours/shop"))
+        with pytest.raises(ConfigurationError):
+            vault.get(vault.provider())
+        vault.lab.put(NAME, '{"password": "x"}')
+        with pytest.raises(InvalidData, match="namespace 'ours/shop'"):
+            vault.get(vault.at(VaultAppRole("our-role", SECRET), namespace="ours/shop"))
+
+
+@EITHER
+def test_another_mount_and_prefix(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """The engine may be enabled anywhere; where none is, that is no missing secret."""
+    login = VaultAppRole("our-role", SECRET)
+    with Vault(awaited=awaited) as vault:
+        vault.lab.mount = "teams/our%20shop"
+        vault.lab.put("erp/services/shop", "old")
+        assert OLD == vault.get(vault.at(login, mount="/teams/our shop/", prefix="erp/"))
+        with pytest.raises(ConfigurationError, match=r"status 404.*the names given with it"):
+            vault.get(vault.at(login, mount="nowhere"))
+
+
+@EITHER
+def test_a_deleted_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A secret whose newest version is deleted is not there."""
+    with Vault(awaited=awaited) as vault:
+        vault.lab.secrets[NAME] = None
+        assert not vault.ask(vault.provider().has, "shop", None)
+
+
+@EITHER
+@pytest.mark.parametrize("status", [412, 472, 473, 503])
+def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:  # noqa: FBT001
+    """A node that is sealed, stands by or lags behind is an outage, at login too."""
+    with Vault(awaited=awaited) as vault:
+        provider = vault.provider()
+        assert OLD == vault.get(provider)
+        vault.lab.server.always(Behaviour.of_json({"errors": [SECRET]}, status=status))
+        for each in (provider, vault.provider(), vault.at(VaultToken("given"))):
+            with pytest.raises(StorageUnavailable, match=f"status {status}") as caught:
+                vault.get(each)
+            assert SECRET not in str(caught.value)
+
+
+def test_settings_are_checked() -> None:
+    """An address that no request can go to is refused."""
+    with pytest.raises(InvalidData):
+        HashiCorpVault("vault:8200", VaultToken("x"))
+
+
+def test_logins_do_not_show_themselves() -> None:
+    """Neither tokens nor secrets of roles are in a `repr`."""
+    shown = repr((VaultToken(SECRET), VaultAppRole("our-role", SECRET)))
+
+    assert SECRET not in shown
+    assert "our-role" in shown

@@ -1,0 +1,129 @@
+"""HTTP clients in processes that fork: by hand, in a pool, and under a preforking web server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.domain.http import Request
+from mooring.testing.http_server import Behaviour, Received, VendorServer
+from tests.adapters.http_forking import BOUND, CALLS, CHILDREN, PATIENT
+from tests.support.http_clients import CLIENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ROOT: Final = Path(__file__).parents[2]
+LATE: Final = 0.5
+"""Seconds by which a call may outlive its deadline on a busy machine."""
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+def answered(received: Received) -> Behaviour:
+    """The vendor: it says what it was asked for, or nothing at all."""
+    if received.path == "/silent":
+        return Behaviour(raw=b"")
+    return Behaviour(body=received.path.encode())
+
+
+def check(history: list[dict[str, Any]]) -> None:
+    """Each call got its own answer, or ended in time."""
+    silent = [call for call in history if call["path"] == "/silent"]
+    others = [call for call in history if call["path"] != "/silent"]
+    assert silent
+    assert {"AttemptTimeout"} == {call["outcome"] for call in silent}
+    assert max(call["took"] for call in silent) < BOUND + LATE
+    assert [call["path"] for call in others] == [call["outcome"] for call in others]
+
+
+@forks
+@pytest.mark.parametrize("client", CLIENTS)
+def test_parent_children_and_pools_go_on(client: str) -> None:
+    """Whoever is forked, in the middle of whatever, works, and no call outlives its deadline."""
+    with VendorServer() as vendor:
+        vendor.always(answered)
+        said = subprocess.run(
+            [sys.executable, "-m", "tests.adapters.http_forking", client, vendor.url],
+            capture_output=True,
+            check=False,
+            cwd=ROOT,
+            text=True,
+            timeout=60,
+        )
+    assert not said.returncode, said.stderr
+    history = json.loads(said.stdout)
+    check(history)
+
+    who = {call["path"].split("/")[1] for call in history}
+    assert {f"child-{number}" for number in range(CHILDREN)} <= who
+    assert {f"pool-{number}" for number in range(CHILDREN)} <= who
+    calls = [call for call in history if call["path"].startswith("/child")]
+    assert CHILDREN * CALLS == len(calls)
+    assert CHILDREN == len({call["pid"] for call in calls})
+
+
+@contextmanager
+def gunicorn(client: str, vendor: VendorServer, home: Path) -> Generator[str]:
+    """The URL of a server that has used the client before it forked its workers."""
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=2"),
+            *("--bind=127.0.0.1:0", "--graceful-timeout=1", "tests.adapters.http_preloaded:app"),
+        ],
+        cwd=ROOT,
+        env=os.environ
+        | {"MOORING_TEST_CLIENT": client, "MOORING_TEST_VENDOR": vendor.url, "HOME": str(home)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            yield listening(server)
+        finally:
+            server.terminate()
+            server.communicate(timeout=20)
+
+
+def listening(server: subprocess.Popen[str]) -> str:
+    """Where the server says it listens."""
+    said = ""
+    for line in server.stderr or ():
+        said += line
+        if found := re.search(r"Listening at: (http://\S+)", line):
+            return found[1]
+    raise AssertionError(said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run on Linux")
+@pytest.mark.parametrize("client", CLIENTS)
+def test_workers_of_a_preforking_server_go_on(client: str, tmp_path: Path) -> None:
+    """Workers forked from a process that has used the client work, on connections of their own."""
+    pytest.importorskip("gunicorn")
+    with VendorServer() as vendor:
+        vendor.always(answered)
+        with gunicorn(client, vendor, tmp_path) as url, StdlibHttpClient(keep_alive=0) as asking:
+
+            def ask(path: str) -> dict[str, Any]:
+                told: dict[str, Any] = asking.send(Request.get("/"), url + path, PATIENT).json()
+                return told
+
+            with ThreadPoolExecutor(8) as threads:
+                # Whoever waits for somebody silent leaves the rest to the other worker.
+                paths = ["/silent"] * 4 + [f"/{number}" for number in range(40)]
+                history = list(threads.map(ask, paths))
+        preloaded, *others = vendor.requests
+
+    check(history)
+    assert "/preloaded" == preloaded.path
+    assert preloaded.connection not in {received.connection for received in others}
+    assert 2 == len({call["pid"] for call in history})

@@ -1,0 +1,289 @@
+"""Going through a proxy, and what the environment says of one."""
+
+from __future__ import annotations
+
+import ssl
+import traceback
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from mooring.adapters.environment_proxy import environment_proxy
+from mooring.domain.http import Request, Timeouts
+from mooring.domain.secret import Secret
+from mooring.domain.transport import Proxy, Tls
+from mooring.errors import AttemptTimeout, ConfigurationError, ConnectionFailed
+from mooring.testing.http_proxy import ProxyServer
+from mooring.testing.http_server import Behaviour, VendorServer
+from mooring.testing.http_tls import certificate_files, tls_pem
+from tests.adapters.http_colours import GET, LONG, POST, Make, both
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HIDDEN = "h1dden"
+
+
+# --- what is asked of it -----------------------------------------------------
+
+
+@both
+async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> None:
+    """A connection to a proxy is used again, but only for the vendor it was made for."""
+    with VendorServer() as proxy:
+        proxy.always(Behaviour(204))
+        client = make(proxy=proxy.url)
+        for host in ("one.example", "one.example", "two.example", "one.example:81"):
+            await client.send(GET, f"http://{host}/", LONG)
+        await client.close()
+
+        assert [1, 1, 2, 3] == [request.connection for request in proxy.requests]
+
+
+@both
+async def test_whoever_introduces_himself_is_not_introduced(make: Make) -> None:
+    """A request that says itself who asks the proxy is sent as it is."""
+    with VendorServer() as proxy:
+        proxy.always(Behaviour(204))
+        client = make(proxy=f"http://me:{HIDDEN}@{proxy.url[7:]}")
+        request = Request.get("/", headers={"Proxy-Authorization": "Bearer x"})
+        await client.send(request, "http://vendor.example/", LONG)
+        await client.send(GET, "http://vendor.example/", LONG)
+        await client.close()
+
+        name = "proxy-authorization"
+        assert ("Bearer x",) == proxy.requests[0].headers.get_all(name)
+        basic = b64encode(f"me:{HIDDEN}".encode()).decode()
+        assert (f"Basic {basic}",) == proxy.requests[1].headers.get_all(name)
+
+
+@pytest.mark.parametrize(
+    "proxy, said",
+    [
+        (Proxy(url="http://p", username="me"), "me:"),
+        (Proxy(url="http://p", password="word"), ":word"),
+        (Proxy(url="http://p"), None),
+    ],
+)
+@both
+async def test_half_an_introduction_is_one(make: Make, proxy: Proxy, said: str | None) -> None:
+    """A user without a password, or the other way round, is told as it is."""
+    with VendorServer() as server:
+        server.always(Behaviour(204))
+        there = Proxy(url=server.url, username=proxy.username, password=proxy.password)
+        client = make(proxy=there)
+        await client.send(GET, "http://vendor.example/", LONG)
+        await client.close()
+
+        told = server.requests[0].headers.get("proxy-authorization")
+        assert (None if said is None else f"Basic {b64encode(said.encode()).decode()}") == told
+
+
+@both
+async def test_a_tunnel_is_used_again_while_it_stands(make: Make) -> None:
+    """TLS within TLS is kept, and replaced when the vendor has closed it."""
+    server, authority = tls_pem()
+    with (
+        VendorServer(tls=server) as vendor,
+        ProxyServer(leads_to=vendor.address, tls=server) as proxy,
+    ):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(204), Behaviour(204, then="close"))
+        client = make(proxy=proxy.url, tls=Tls(authorities=authority))
+        for count in (1, 2, 3):
+            await client.send(POST, vendor.url, LONG)
+            if count == 2:
+                proxy.wait_for_closed()
+        await client.close()
+
+        assert [1, 1, 2] == [request.connection for request in vendor.requests]
+        assert 2 == len(proxy.requests)
+
+
+@both
+async def test_a_certificate_of_ours_is_the_vendors_to_see(make: Make, tmp_path: Path) -> None:
+    """A proxy that asks for our certificate is not shown it, though a vendor would be."""
+    certificate, key = certificate_files(tmp_path)
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asking.load_cert_chain(certificate, key)
+    asking.load_verify_locations(certificate)
+    asking.verify_mode = ssl.CERT_REQUIRED
+    tls = Tls(authorities=certificate, certificate=certificate, key=key)
+    with VendorServer(tls=asking) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+        vendor.always(Behaviour(204))
+        client = make(proxy=proxy.url, tls=tls)
+        assert 204 == (await client.send(GET, vendor.url, LONG)).status
+        await client.close()
+    with VendorServer() as vendor, ProxyServer(leads_to=vendor.address, tls=asking) as proxy:
+        client = make(proxy=proxy.url, tls=tls)
+        with pytest.raises(ConnectionFailed):
+            await client.send(GET, vendor.url, LONG)
+        await client.close()
+        assert [] == proxy.requests
+
+
+# --- what it refuses ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answers, words, retryable, remedy",
+    [
+        (b"HTTP/1.1 403 No\r\n\r\n", "did not let us reach v.example:443: it answered 403",
+         False, "allow this host"),
+        (b"HTTP/1.1 407 No\r\n\r\n", "it answered 407", False, "user name and a password"),
+        (b"HTTP/1.1 429 No\r\n\r\n", "it answered 429", True, "Check the network"),
+        (b"HTTP/1.1 502 No\r\n\r\n", "it answered 502", True, "Check the network"),
+        (b"HTTP/1.1 204 Yes\r\n\r\nunasked", "sent something unasked", True, "network"),
+        (b"SSH-2.0", "sent an answer that is not HTTP/1.1", True, "network"),
+        (b"HTTP/1.1 200 Yes", "hung up instead of connecting to v.example:443", True, "network"),
+    ],
+    ids=repr,
+)  # fmt: skip
+@both
+async def test_a_refusal_says_whose_it_is(
+    make: Make, answers: bytes, words: str, *, retryable: bool, remedy: str
+) -> None:
+    """The error names the proxy and what it did, and says whether to come back."""
+    with ProxyServer(leads_to=("127.0.0.1", 9), answers=answers) as proxy:
+        client = make(proxy=proxy.url)
+        with pytest.raises(ConnectionFailed, match=words) as caught:
+            await client.send(POST, "https://v.example/", LONG)
+        await client.close()
+
+    assert str(caught.value).startswith(f"The proxy {proxy.url[7:]} ")
+    assert not caught.value.may_have_been_processed
+    assert retryable is caught.value.retryable
+    assert remedy in caught.value.remedy
+
+
+@both
+async def test_a_vendor_may_say_the_same(make: Make) -> None:
+    """Without a proxy, or through a tunnel, 407 is an answer like others."""
+    server, authority = tls_pem()
+    for tls in (None, server):
+        with VendorServer(tls=tls) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+            vendor.always(Behaviour(407))
+            client = make(proxy=proxy.url if tls else None, tls=Tls(authorities=authority))
+            assert 407 == (await client.send(GET, vendor.url, LONG)).status
+            await client.close()
+
+
+@both
+async def test_failures_behind_a_proxy_say_so(make: Make) -> None:
+    """Who is not reached or does not answer through a proxy may be either, and both are named."""
+    with VendorServer() as proxy:
+        proxy.queue(Behaviour(raw=b"", then="close"), Behaviour(raw=b""))
+        client = make(proxy=proxy.url)
+        where = rf"^v\.example:\d+ \(through the proxy {proxy.url[7:]}\) "
+        with pytest.raises(ConnectionFailed, match=f"{where}closed the connection"):
+            await client.send(GET, "http://v.example/", LONG)
+        with pytest.raises(AttemptTimeout, match=f"{where}could not be reached within"):
+            await client.send(GET, "https://v.example/", Timeouts(connect=0.05))
+        await client.close()
+
+
+@pytest.mark.parametrize("body", [b"", HIDDEN.encode()], ids=["empty", "full"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("port", ["refusing", "open"])
+@both
+async def test_no_frame_shows_who_we_are(
+    make: Make, scheme: str, port: Literal["refusing", "open"], body: bytes
+) -> None:
+    """Neither a password for the proxy nor what is sent shows in what a crash reporter reads."""
+    request = Request.post("/", headers={"Authorization": f"Bearer {HIDDEN}"}, body=body)
+    basic = b64encode(f"me:{HIDDEN}".encode()).decode()
+    with VendorServer(port=port) as proxy:
+        proxy.always(Behaviour(raw=b"", then="reset"))
+        client = make(proxy=Secret(f"http://me:{HIDDEN}@{proxy.url[7:]}"))
+        with pytest.raises(ConnectionFailed) as caught:
+            await client.send(request, f"{scheme}://v.example/", LONG)
+        await client.close()
+
+    del body
+    told: list[Any] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        told += [frame.f_locals for frame in frames if "mooring" in frame.f_code.co_filename]
+        error = error.__context__
+    shown = f"{told} {caught.value!r}"
+    assert "first" in shown or port == "refusing"
+    assert HIDDEN not in shown
+    assert basic not in shown
+
+
+@pytest.mark.parametrize("given", ["socks5://p", "p:1"])
+@both
+async def test_a_proxy_that_is_none_is_refused(make: Make, given: str) -> None:
+    """A client is not made with a proxy that it could not use."""
+    with pytest.raises(ConfigurationError, match="proxy"):
+        make(proxy=given)
+
+
+# --- what the environment says -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "environ, scheme, url, bypass",
+    [
+        ({}, "https", None, ()),
+        ({"https_proxy": "http://p:1"}, "https", "http://p:1", ()),
+        ({"HTTPS_PROXY": " p.example:3128 "}, "https", "http://p.example:3128", ()),
+        ({"https_proxy": "http://a", "HTTPS_PROXY": "http://b"}, "https", "http://a", ()),
+        ({"https_proxy": "", "ALL_PROXY": "http://b"}, "https", "http://b", ()),
+        ({"all_proxy": "http://b", "no_proxy": "a,.b"}, "http", "http://b", ("a", ".b")),
+        ({"http_proxy": "http://p", "NO_PROXY": "*"}, "http", "http://p", ("*",)),
+        ({"http_proxy": "http://p"}, "https", None, ()),
+        ({"HTTP_PROXY": "http://p"}, "http", "http://p", ()),
+        ({"HTTP_PROXY": "http://p", "REQUEST_METHOD": "GET"}, "http", None, ()),
+        ({"http_proxy": "http://p", "REQUEST_METHOD": "GET"}, "http", "http://p", ()),
+        ({"HTTPS_PROXY": "http://p", "REQUEST_METHOD": "GET"}, "https", "http://p", ()),
+    ],
+)
+def test_the_environment_may_be_asked(
+    environ: dict[str, str],
+    scheme: Literal["http", "https"],
+    url: str | None,
+    bypass: tuple[str, ...],
+) -> None:
+    """The usual variables say through whom to go, and what a request brought along does not."""
+    expected = None if url is None else Proxy(url=url, bypass=bypass)
+
+    assert expected == environment_proxy(scheme, environ=environ)
+
+
+def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever gives no other environment asks the process's own."""
+    monkeypatch.setenv("https_proxy", f"http://me:{HIDDEN}@p:1")
+    proxy = environment_proxy()
+
+    assert proxy == Proxy(url="http://p:1", username="me", password=HIDDEN)
+
+
+@pytest.mark.parametrize(
+    "environ, path",
+    [
+        ({"https_proxy": f"socks5://me:{HIDDEN}@p"}, "https_proxy"),
+        ({"ALL_PROXY": f"ftp://{HIDDEN}"}, "ALL_PROXY"),
+        ({"https_proxy": f"http://{HIDDEN}:x@p", "no_proxy": "a:1"}, "no_proxy"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named(environ: dict[str, str], path: str) -> None:
+    """What cannot be used is refused by the variable's name, without its value."""
+    with pytest.raises(ConfigurationError) as caught:
+        environment_proxy(environ=environ)
+
+    assert path == caught.value.path
+    assert HIDDEN not in f"{caught.value!r}"
+
+
+def test_the_environment_is_not_asked_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client goes directly, whatever the environment says."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
+    from mooring.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - only here
+
+    with VendorServer() as vendor, StdlibHttpClient() as client:
+        vendor.always(Behaviour(204))
+        assert 204 == client.send(GET, vendor.url, LONG).status

@@ -1,0 +1,83 @@
+"""How much memory a gigabyte takes: none of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.support.http_clients import CLIENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+
+_MEBIBYTE: Final = 1_048_576
+SIZE: Final = (1024 if os.environ.get("MOORING_LONG") else 96) * _MEBIBYTE
+GROWN: Final = 8 * _MEBIBYTE
+_PIECE: Final = bytes(65_536)
+
+
+class Flood(BaseHTTPRequestHandler):
+    """Gives as many bytes as the path says, and counts those it is given."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Give."""
+        size = int(self.path[1:])
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        for _ in range(size // len(_PIECE)):
+            self.wfile.write(_PIECE)
+
+    def do_PUT(self) -> None:
+        """Count."""
+        left = count = int(self.headers["Content-Length"])
+        while left:
+            left -= len(self.rfile.read(min(left, len(_PIECE))))
+        told = str(count).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
+        """Keep quiet."""
+
+
+@pytest.fixture(name="flood")
+def _flood() -> Iterator[str]:
+    """The URL of a server with much to give."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Flood) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_is_streamed_is_not_held(client: str, flood: str) -> None:
+    """A stream up or down takes the memory of a piece, whatever its size."""
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.adapters.http_volume", client, flood, str(SIZE)],
+        capture_output=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        text=True,
+    )
+    assert not said.returncode, said.stderr
+    told = json.loads(said.stdout)
+
+    assert (SIZE, SIZE) == (told["down"], told["up"])
+    assert told["grown"] < GROWN

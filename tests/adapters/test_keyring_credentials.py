@@ -1,0 +1,198 @@
+"""Credentials in a keyring: a real backend, registered as the library wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends.fail import Keyring as NoKeyring
+from keyring.errors import InitError, KeyringLocked, PasswordSetError
+
+from mooring.adapters.keyring_credentials import (
+    AsyncKeyringCredentialProvider,
+    KeyringCredentialProvider,
+)
+from mooring.domain.auth import Credentials
+from mooring.errors import (
+    ConfigurationError,
+    ConnectorError,
+    CredentialNotFound,
+    InvalidData,
+    StorageUnavailable,
+)
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import name_of
+from tests.security.canaries import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLD = kit.OLD
+OWNER = ("shop", "acme-fr")
+NAMES: dict[tuple[str, str | None], str] = {
+    (service, tenant): f"odd-{service}-{number}"
+    for service in ("a", "b")
+    for number, tenant in enumerate(("None", ""))
+}
+NONE: Any = NoKeyring
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+
+
+class Ring(KeyringBackend):
+    """A keyring in memory, which may be locked or broken."""
+
+    priority: Any = 1
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the library is typed in part
+        self.passwords: dict[tuple[str, str], str] = {}
+        self.error: Exception | None = None
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """What is kept."""
+        if self.error is not None:
+            raise self.error
+        return self.passwords.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Keep it."""
+        if self.error is not None:
+            raise self.error
+        self.passwords[service, username] = password
+
+
+def ask(provider: Any, verb: str, *given: object) -> Any:  # noqa: ANN401 - of any verb of either colour
+    """What a verb of either colour gives."""
+    answer = getattr(provider, verb)(*given)
+    return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
+
+
+def provider_of(ring: KeyringBackend | None, *, awaited: bool, **options: Any) -> Any:  # noqa: ANN401 - of either colour
+    """A provider over a keyring."""
+    kind: Any = AsyncKeyringCredentialProvider if awaited else KeyringCredentialProvider
+    return kind(backend=ring, **options)
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """The provider keeps the contract of its port."""
+    check(lambda renew: KeyringCredentialProvider(names=NAMES, renew=renew, backend=Ring()))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck) -> None:
+    """The provider keeps the contract of its port when it is awaited."""
+    asyncio.run(
+        check(
+            lambda renew: AsyncKeyringCredentialProvider(names=NAMES, renew=renew, backend=Ring())
+        )
+    )
+
+
+@pytest.fixture(name="usual")
+def _usual() -> Iterator[Ring]:
+    """A keyring that the library finds by itself."""
+    before, ring = keyring.get_keyring(), Ring()
+    keyring.set_keyring(ring)
+    yield ring
+    keyring.set_keyring(before)
+
+
+@EITHER
+def test_the_usual_keyring_is_used(usual: Ring, awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """What `keyring set mooring services/shop` wrote is read; what is put there is a table."""
+    keyring.set_password("mooring", "services/shop", "old")
+    provider = provider_of(None, awaited=awaited)
+    assert OLD == ask(provider, "get", "shop", None)
+    ask(provider, "rotate", *OWNER, Credentials.basic("u", "p"))
+    assert Credentials.basic("u", "p") == ask(provider, "get", *OWNER)
+    assert {("mooring", "services/shop"), ("mooring", "tenants/acme-fr/shop")} == {*usual.passwords}
+
+
+@EITHER
+def test_a_renewal_that_is_overtaken_yields(awaited: bool) -> None:  # noqa: FBT001
+    """What somebody else has put in place meanwhile stays."""
+    ring = Ring()
+
+    def renewed(*_: object) -> Credentials:
+        ring.passwords["mooring", "tenants/acme-fr/shop"] = "other"
+        return kit.NEW
+
+    async def later(*_: object) -> Credentials:
+        return renewed()
+
+    provider = provider_of(ring, awaited=awaited, renew=later if awaited else renewed)
+    ask(provider, "rotate", *OWNER, OLD)
+    assert kit.OTHER == ask(provider, "refresh", *OWNER, OLD)
+
+
+@EITHER
+def test_applications_are_apart(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Two applications of one user have passwords of their own."""
+    ring = Ring()
+    ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
+    other = provider_of(ring, awaited=awaited)
+    assert not ask(other, "has", *OWNER)
+    with pytest.raises(CredentialNotFound, match="keyring set mooring tenants/acme-fr/shop"):
+        ask(other, "get", *OWNER)
+
+
+@EITHER
+def test_names_that_would_be_confused(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A name that could be another's is looked for nowhere, unless its user is named."""
+    ring = Ring()
+    provider = provider_of(ring, awaited=awaited)
+    assert not ask(provider, "has", "a/b", None)
+    with pytest.raises(CredentialNotFound, match="by itself"):
+        ask(provider, "get", "shop", "A")
+    with pytest.raises(ConfigurationError, match="Name the user"):
+        ask(provider, "rotate", "shop", "", OLD)
+    named = provider_of(ring, awaited=awaited, names={("a/b", None): "ours"})
+    ask(named, "rotate", "a/b", None, OLD)
+    assert OLD == ask(named, "get", "a/b", None)
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "error, kind, said",
+    [
+        (KeyringLocked("s3cr3t"), StorageUnavailable, "is locked"),
+        (InitError("s3cr3t"), ConfigurationError, "no keyring on this machine"),
+        (PasswordSetError("s3cr3t"), StorageUnavailable, "failed with PasswordSetError"),
+        (OSError("s3cr3t"), StorageUnavailable, "failed with OSError"),
+    ],
+)
+def test_a_keyring_that_fails(
+    error: Exception,
+    kind: type[ConnectorError],
+    said: str,
+    awaited: bool,  # noqa: FBT001 - a parameter of pytest
+) -> None:
+    """Whatever a keyring raises is one of ours, in our words, and shows no password."""
+    ring = Ring()
+    ring.error = error
+    provider = provider_of(ring, awaited=awaited)
+    for verb, given in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
+        with pytest.raises(kind, match=said) as caught:
+            ask(provider, verb, *given)
+        assert [] == [path for path, text in shown(caught.value, "error") if "s3cr3t" in text]
+
+
+@EITHER
+def test_a_machine_without_a_keyring(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A server has none, and is told to keep credentials elsewhere."""
+    with pytest.raises(ConfigurationError, match="keep credentials elsewhere"):
+        ask(provider_of(NONE(), awaited=awaited), "get", *OWNER)
+
+
+@EITHER
+def test_a_password_that_is_no_credential(awaited: bool) -> None:  # noqa: FBT001
+    """The refusal names the user, and shows nothing."""
+    ring = Ring()
+    ring.passwords["mooring", "services/shop"] = "s3cr3t\n"
+    with pytest.raises(InvalidData, match="The password of 'services/shop'") as caught:
+        ask(provider_of(ring, awaited=awaited), "get", "shop", None)
+    assert "s3cr3t" not in str(caught.value)

@@ -1,0 +1,596 @@
+"""Clients that a host has made already, and what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import pytest
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from mooring.adapters.aiohttp_http import AsyncAiohttpHttpClient
+from mooring.adapters.forking import start_afresh
+from mooring.adapters.httpx2_http import AsyncHttpx2HttpClient, Httpx2HttpClient
+from mooring.adapters.requests_http import RequestsHttpClient
+from mooring.domain.http import Request, Timeouts
+from mooring.domain.transport import DangerouslyUnverified, Tls
+from mooring.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    VendorFailed,
+)
+from mooring.testing._http_lab import Threaded, lab
+from mooring.testing.http_proxy import ProxyServer
+from mooring.testing.http_server import Behaviour, VendorServer
+from mooring.testing.http_tls import tls_pair
+from tests.adapters.forked import in_a_child
+from tests.adapters.http_colours import GET, LONG, POST, in_loop
+from tests.adapters.lent_clients import (
+    AWAITED,
+    AWAITED_GIVEN,
+    PLAIN,
+    PLAIN_GIVEN,
+    async_client,
+    async_session,
+    client,
+    session,
+    trusting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.ports.http import AsyncHttpClient
+
+UNVERIFIED = Tls(unverified=DangerouslyUnverified(because="it is on this machine"))
+
+plain = pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN)
+plain_given = pytest.mark.parametrize("make", PLAIN_GIVEN.values(), ids=PLAIN_GIVEN)
+awaited = pytest.mark.parametrize("make", AWAITED.values(), ids=AWAITED)
+
+
+def lifted(make: Callable[..., Any], **settings: Any) -> AsyncHttpClient:
+    """A blocking client, lifted."""
+    return Threaded(make(**settings))
+
+
+def each(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a test with every adapter, blocking ones lifted."""
+    return _with(PLAIN, AWAITED, test)
+
+
+def each_given(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a test with every adapter on a client of a host's, blocking ones lifted."""
+    return _with(PLAIN_GIVEN, AWAITED_GIVEN, test)
+
+
+def _with(
+    blocking: dict[str, Callable[..., Any]],
+    looping: dict[str, Callable[..., Any]],
+    test: Callable[..., Any],
+) -> Callable[..., Any]:
+    makes: dict[str, Callable[..., Any]] = {}
+    makes |= {f"plain-{name}": partial(lifted, make) for name, make in blocking.items()}
+    makes |= {f"async-{name}": make for name, make in looping.items()}
+    run: Callable[..., Any] = in_loop(test)
+    return pytest.mark.parametrize("make", makes.values(), ids=makes)(run)  # type: ignore[no-any-return]  # it is `run`
+
+
+# --- yours -------------------------------------------------------------------
+
+
+def test_a_client_of_httpx2_stays_as_it_was() -> None:
+    """Its transport sends; none of its headers and cookies does, and it stays open."""
+    with VendorServer() as vendor, client() as given:
+        given.headers["X-Theirs"] = "1"
+        given.cookies.set("theirs", "1")
+        vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
+        with Httpx2HttpClient(client=given) as ours:
+            for _ in range(2):
+                ours.send(GET, vendor.url, LONG)
+
+        assert 1 == vendor.connections
+        assert {"theirs": "1"} == dict(given.cookies)
+        assert not given.is_closed
+        given.get(vendor.url)
+        assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
+        assert 1 == vendor.connections
+
+
+def test_a_session_of_requests_stays_as_it_was() -> None:
+    """Its pools connect; none of its headers and cookies is sent, and what was idle stays."""
+    with VendorServer() as vendor, session() as given:
+        given.headers["X-Theirs"] = "1"
+        given.cookies.set("theirs", "1")
+        vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
+        with RequestsHttpClient(session=given) as ours:
+            for _ in range(2):
+                ours.send(GET, vendor.url, LONG)
+
+        assert {"theirs": "1"} == dict(given.cookies)
+        given.get(vendor.url)
+        assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
+        assert 1 == vendor.connections
+
+
+@in_loop
+async def test_a_session_of_aiohttp_stays_as_it_was() -> None:
+    """Its connector connects; none of its headers and cookies is sent, and it stays open."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204, {"Set-Cookie": "a=b; Path=/"}))
+        connector = aiohttp.TCPConnector(ssl=trusting())
+        async with aiohttp.ClientSession(
+            connector=connector,
+            headers={"X-Theirs": "1"},
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+        ) as given:
+            async with AsyncAiohttpHttpClient(session=given) as ours:
+                for _ in range(2):
+                    await ours.send(GET, vendor.url, LONG)
+            assert not given.closed
+            assert 0 == len(given.cookie_jar)
+            async with given.get(vendor.url):
+                pass
+
+        assert not {"x-theirs", "cookie"} & {n.lower() for n in vendor.requests[1].headers}
+        assert 1 == vendor.connections
+
+
+@each_given
+async def test_what_we_had_made_is_closed(make: Callable[[], AsyncHttpClient]) -> None:
+    """What a function of the host's made for us is closed with us, and not before."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(body=b"x" * 99_999))
+        ours = make()
+        await ours.send(GET, vendor.url, LONG)
+        incoming = await ours.open(GET, vendor.url, LONG)
+        await ours.close()
+        received = b""
+        while piece := await incoming.read():
+            received += piece
+        assert 99_999 == len(received)
+        await asyncio.to_thread(vendor.wait_for_closed)
+        with pytest.raises(ConnectionFailed, match="is closed") as caught:
+            await ours.send(GET, vendor.url, LONG)
+        assert not caught.value.may_have_been_processed
+
+
+def test_a_closed_client_of_httpx2_is_refused() -> None:
+    """What its host has closed is not opened again."""
+    given = client()
+    ours = Httpx2HttpClient(client=given)
+    given.close()
+
+    with pytest.raises(ConnectionFailed, match="given to mooring is closed") as caught:
+        ours.send(GET, "http://127.0.0.1:1/", LONG)
+    assert not caught.value.may_have_been_processed
+    assert not caught.value.retryable
+
+
+@in_loop
+async def test_a_closed_client_is_refused_in_loops() -> None:
+    """What its host has closed is not opened again."""
+    one, other = async_client(), async_session()
+    ours = [AsyncHttpx2HttpClient(client=one), AsyncAiohttpHttpClient(session=other)]
+    await one.aclose()
+    await other.close()
+
+    for each_one in ours:
+        with pytest.raises(ConnectionFailed, match="given to mooring is closed"):
+            await each_one.send(GET, "http://127.0.0.1:1/", LONG)
+        await each_one.close()
+
+
+# --- whom they trust ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **more: Httpx2HttpClient(client=httpx2.Client(verify=False), **more),
+        lambda **more: AsyncHttpx2HttpClient(client=httpx2.AsyncClient(verify=False), **more),
+        lambda **more: RequestsHttpClient(session=unverified_session(), **more),
+    ],
+    ids=["httpx2", "async-httpx2", "requests"],
+)
+def test_a_client_that_trusts_anybody_is_refused(make: Callable[..., Any]) -> None:
+    """A client that does not verify is refused, unless somebody said why that is safe."""
+    with pytest.raises(ConfigurationError, match="does not verify") as caught:
+        make()
+    assert "DangerouslyUnverified" in (caught.value.remedy or "")
+
+    with pytest.warns(UserWarning, match="it is on this machine"):
+        assert UNVERIFIED.unverified == make(tls=UNVERIFIED).unverified
+
+
+def unverified_session() -> requests.Session:
+    """A session that trusts anybody."""
+    made = requests.Session()
+    made.verify = False
+    return made
+
+
+@in_loop
+async def test_a_session_that_trusts_anybody_is_refused_in_loops() -> None:
+    """A session that does not verify is refused, unless somebody said why that is safe."""
+    anybody = tls_pair()[1]
+    anybody.check_hostname = False
+    for trust in (False, anybody):
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as given:
+            with pytest.raises(ConfigurationError, match="does not verify"):
+                AsyncAiohttpHttpClient(session=given)
+            with pytest.warns(UserWarning, match="it is on this machine"):
+                AsyncAiohttpHttpClient(session=given, tls=UNVERIFIED)
+
+
+def test_who_trusts_anybody_is_found_out_as_it_connects() -> None:
+    """A session or a transport that hides whom it trusts is found out before anything is sent."""
+    server, _ = tls_pair()
+    anybody = tls_pair()[1]
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE
+    hidden = httpx2.Client(transport=_Hidden(httpx2.HTTPTransport(verify=anybody)))
+    with VendorServer(tls=server) as vendor:
+        vendor.always(Behaviour(204))
+        for ours in (
+            Httpx2HttpClient(client=hidden),
+            RequestsHttpClient(session=_careless),
+        ):
+            with pytest.raises(ConfigurationError, match="does not verify"):
+                ours.send(GET, vendor.url, LONG)
+        assert () == vendor.requests
+        with pytest.warns(UserWarning, match="it is on this machine"):
+            allowed = Httpx2HttpClient(client=hidden, tls=UNVERIFIED)
+        assert 204 == allowed.send(GET, vendor.url, LONG).status
+        hidden.close()
+
+
+class _Careless(HTTPAdapter):
+    """Lets anybody answer, whatever its session says."""
+
+    def get_connection_with_tls_context(
+        self,
+        request: Any,  # noqa: ANN401 - it is passed on
+        verify: object,
+        proxies: Any = None,  # noqa: ANN401 - the same
+        cert: Any = None,  # noqa: ANN401 - the same
+    ) -> Any:  # noqa: ANN401 - the same
+        """Verify nothing."""
+        return super().get_connection_with_tls_context(request, False, proxies, cert)
+
+    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
+        """Leave it at that."""
+
+
+def _careless() -> requests.Session:
+    made = requests.Session()
+    made.mount("https://", _Careless())
+    return made
+
+
+class _Hidden(httpx2.BaseTransport):
+    """A transport that says nothing of the one within."""
+
+    def __init__(self, within: httpx2.BaseTransport) -> None:
+        self._within = within
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self._within.handle_request(request)
+
+    def close(self) -> None:
+        self._within.close()
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [({"proxy": "http://127.0.0.1:1"}, "proxy"), ({"tls": Tls(minimum="1.3")}, "tls")],
+)
+@plain_given
+def test_a_client_of_yours_has_its_own_settings(
+    make: Callable[..., Any], settings: dict[str, Any], path: str
+) -> None:
+    """How to connect is said where the client is made, or it would be said in vain."""
+    kind = type(make())
+    name = "client" if kind is Httpx2HttpClient else "session"
+    with pytest.raises(ConfigurationError, match="of yours brings its own") as caught:
+        kind(**{name: make}, **settings)
+    assert path == caught.value.path
+
+
+# --- where they belong -------------------------------------------------------
+
+
+@plain_given
+def test_a_child_makes_a_client_of_its_own(make: Callable[[], Any]) -> None:
+    """A forked child uses neither the connections nor the client of its parent."""
+    with VendorServer() as vendor, make() as ours:
+        vendor.always(Behaviour(204))
+        ours.send(GET, vendor.url, LONG)
+
+        assert 204 == in_a_child(lambda: ours.send(GET, vendor.url, LONG).status)
+        assert 204 == ours.send(GET, vendor.url, LONG).status
+        assert 2 == vendor.connections
+
+
+@pytest.mark.parametrize(
+    "give, take",
+    [
+        (client, lambda given: Httpx2HttpClient(client=given)),
+        (session, lambda given: RequestsHttpClient(session=given)),
+    ],
+    ids=["httpx2", "requests"],
+)
+def test_a_child_does_not_share_a_client(
+    give: Callable[[], Any], take: Callable[[Any], Any]
+) -> None:
+    """A forked child refuses a client whose connections its parent goes on using."""
+    with VendorServer() as vendor, give() as given:
+        vendor.always(Behaviour(204))
+        ours = take(given)
+        ours.send(GET, vendor.url, LONG)
+
+        def ask() -> tuple[str, bool]:
+            with pytest.raises(ConnectionFailed) as caught:
+                ours.send(GET, vendor.url, LONG)
+            return str(caught.value), caught.value.may_have_been_processed
+
+        said, processed = in_a_child(ask)
+        assert "belongs to another process" in said
+        assert not processed
+
+
+@awaited
+def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
+    """A client may be used in one event loop after another."""
+    ours = make()
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204, {"Connection": "close"}))
+
+        async def ask() -> int:
+            status: int = (await ours.send(GET, vendor.url, LONG)).status
+            return status
+
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            assert [204, 204] == [first.run(ask()), second.run(ask())]
+            assert 204 == first.run(ask())
+            second.run(ours.close())
+            first.run(ours.close())
+
+
+def test_a_client_does_not_change_its_loop() -> None:
+    """A client of the host's is refused in another event loop than its first."""
+    with VendorServer() as vendor, asyncio.Runner() as first, asyncio.Runner() as second:
+        vendor.always(Behaviour(204))
+        given = async_client()
+        ours = AsyncHttpx2HttpClient(client=given)
+        first.run(ours.send(GET, vendor.url, LONG))
+        with pytest.raises(ConnectionFailed, match="another event loop") as caught:
+            second.run(ours.send(GET, vendor.url, LONG))
+        assert "function" in (caught.value.remedy or "")
+        first.run(ours.close())
+        first.run(given.aclose())
+
+
+@plain
+def test_starting_afresh_needs_nothing_of_before(make: Callable[..., Any]) -> None:
+    """After what happens in a forked child, connections are made anew."""
+    with VendorServer() as vendor, make() as ours:
+        vendor.always(Behaviour(204, {"Connection": "close"}))
+        ours.send(GET, vendor.url, LONG)
+        start_afresh()
+        assert 204 == ours.send(GET, vendor.url, LONG).status
+
+
+# --- what is kept ------------------------------------------------------------
+
+
+@each
+async def test_an_idle_connection_is_kept_as_long_as_told(
+    make: Callable[..., AsyncHttpClient],
+) -> None:
+    """A connection is used again, unless it was idle for too long or none is to be kept."""
+    for keep_alive, pause, connections in ((15.0, 0.0, 1), (0, 0.0, 2), (0.02, 0.05, 2)):
+        async with lab(partial(make, keep_alive=keep_alive)) as (vendor, ours):
+            vendor.always(Behaviour(204))
+            await ours.send(GET, vendor.url, LONG)
+            await asyncio.sleep(pause)
+            await ours.send(GET, vendor.url, LONG)
+            assert connections == vendor.connections
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@each
+async def test_an_answer_that_nobody_closes_keeps_no_place(
+    make: Callable[..., AsyncHttpClient],
+) -> None:
+    """An answer that is forgotten halfway costs its connection, but no later call."""
+    async with lab(partial(make, max_connections=1)) as (vendor, ours):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = await ours.open(GET, vendor.url, LONG)
+        del incoming
+        gc.collect()
+
+        assert 204 == (await ours.send(GET, vendor.url, LONG)).status
+
+
+@each
+async def test_statistics_are_told(make: Callable[..., AsyncHttpClient]) -> None:
+    """What is under way is counted; what is idle the library keeps to itself."""
+    async with lab(partial(make, max_connections=7)) as (vendor, ours):
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = await ours.open(GET, vendor.url, LONG)
+        told = ours.statistics()  # type: ignore[attr-defined]  # the adapters have it
+        assert (1, None, 0, 7) == (told.active, told.idle, told.waiting, told.limit)
+        incoming.close()
+
+
+# --- what goes wrong ---------------------------------------------------------
+
+
+@each
+async def test_nothing_foreign_hangs_on_an_error(make: Callable[..., AsyncHttpClient]) -> None:
+    """No exception of a library's is cause or context of ours: it would show the request."""
+    request = Request.get("/", headers={"Authorization": "Bearer sk-live-42"})
+    with VendorServer(port="refusing") as nobody:
+        async with lab(make) as (vendor, ours):
+            for url, behaviour in (
+                (nobody.url, None),
+                (vendor.url, Behaviour(raw=b"", then="close")),
+                (vendor.url, Behaviour(raw=b"", then="reset")),
+                (vendor.url, Behaviour(raw=b"SSH-2.0\r\n\r\n", then="close")),
+                (vendor.url, Behaviour(body=b"x" * 99, cut=9, then="reset")),
+                (vendor.url, Behaviour(raw=b"")),
+            ):
+                if behaviour is not None:
+                    vendor.queue(behaviour)
+                with pytest.raises((ConnectionFailed, VendorFailed)) as caught:
+                    await ours.send(request, f"{url}/?token=sk-live-42", Timeouts(total=0.3))
+                error: BaseException | None = caught.value
+                while error is not None:
+                    assert type(error).__module__.partition(".")[0] in {"mooring", "builtins"}
+                    assert "sk-live-42" not in f"{error!r} {error}"
+                    error = error.__cause__ or error.__context__
+
+
+@each
+async def test_a_write_timeout_is_not_a_bound_for_all_of_it(
+    make: Callable[..., AsyncHttpClient],
+) -> None:
+    """A body that takes longer than the write timeout is sent, as long as each piece leaves."""
+    async with lab(make) as (vendor, ours):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=bytes(2_000_000))
+        answer = await ours.send(request, vendor.url, Timeouts(write=5.0))
+        assert 204 == answer.status
+        assert 2_000_000 == len(vendor.requests[0].body)
+
+
+# --- of httpx2 ---------------------------------------------------------------
+
+
+def test_a_blocking_client_must_not_speak_http2() -> None:
+    """To end one exchange of HTTP/2 in time would end those of others."""
+    with client() as given:
+        pool: Any = given._transport._pool  # type: ignore[attr-defined]  # noqa: SLF001 - as below
+        pool._http2 = True  # noqa: SLF001 - as it is with httpx2[http2], which is not installed
+        with pytest.raises(ConfigurationError, match="HTTP/2"):
+            Httpx2HttpClient(client=given)
+
+
+def test_a_transport_of_any_kind_will_do() -> None:
+    """What has no connections answers too, and nobody knows what it did before it failed."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/late":
+            raise httpx2.ReadTimeout("…", request=request)
+        if request.url.path == "/gone":
+            raise httpx2.ConnectError("…", request=request)
+        if request.url.path == "/odd":
+            raise LookupError("…")
+        return httpx2.Response(200, json={"a": request.headers["x"]})
+
+    given = httpx2.Client(transport=httpx2.MockTransport(answer))
+    ours = Httpx2HttpClient(client=given)
+
+    asked = Request.get("/", headers={"X": "1"})
+    assert {"a": "1"} == ours.send(asked, "http://vendor.example/", LONG).json()
+    for path, kind, processed in (
+        ("late", AttemptTimeout, True),
+        ("gone", ConnectionFailed, False),
+        ("odd", ConnectionFailed, True),
+    ):
+        with pytest.raises(kind) as caught:
+            ours.send(asked, f"http://vendor.example/{path}", LONG)
+        assert processed is caught.value.may_have_been_processed
+    given.close()
+
+
+# --- of requests -------------------------------------------------------------
+
+
+def test_a_session_may_trust_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session goes through the proxy of its environment, if it trusts that, as requests does."""
+    with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+        vendor.always(Behaviour(204))
+        monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
+        monkeypatch.setenv("no_proxy", "")
+        for trust_env, asked in ((True, 1), (False, 1)):
+            given = session()
+            given.trust_env = trust_env
+            with RequestsHttpClient(session=given) as ours:
+                assert 204 == ours.send(GET, vendor.url, LONG).status
+            assert asked == len(proxy.requests)
+            given.close()
+
+
+def test_a_proxy_that_nobody_sees_is_not_spoken_to() -> None:
+    """What goes through SOCKS is sent as if there were no proxy."""
+    with session() as given:
+        given.proxies = {"http": "socks5://127.0.0.1:1"}
+        ours = RequestsHttpClient(session=given)
+        with pytest.raises(ConnectionFailed) as caught:
+            ours.send(GET, "http://127.0.0.1:1/", LONG)
+        assert not caught.value.may_have_been_processed
+
+
+def test_a_session_must_have_connections() -> None:
+    """An adapter that connects to nothing we could use is refused by name."""
+
+    class Elsewhere(BaseAdapter):
+        """Sends in another way."""
+
+        def close(self) -> None:
+            """Close nothing."""
+
+    with session() as given:
+        given.mount("http://", Elsewhere())
+        with pytest.raises(ConfigurationError, match="Elsewhere, which has no connections"):
+            RequestsHttpClient(session=given).send(GET, "http://127.0.0.1:1/", LONG)
+
+
+def test_a_full_pool_is_waited_for() -> None:
+    """A session whose pool blocks when it is used up is given as much time as we have."""
+    with VendorServer() as vendor, session() as given:
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        given.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
+        ours = RequestsHttpClient(session=given)
+        incoming = ours.open(GET, vendor.url, LONG)
+        with pytest.raises(AttemptTimeout) as caught:
+            ours.send(POST, vendor.url, Timeouts(total=0.05))
+        assert not caught.value.may_have_been_processed
+        incoming.close()
+
+
+# --- of aiohttp --------------------------------------------------------------
+
+
+@in_loop
+async def test_aiohttp_refuses_letters_it_would_change() -> None:
+    """A field that aiohttp would send as UTF-8 is refused by name, and nothing is sent."""
+    async with lab(AsyncAiohttpHttpClient) as (vendor, ours):
+        request = Request.get("/", headers={"X-Name": "Zoë"})
+        with pytest.raises(InvalidData, match="X-Name") as caught:
+            await ours.send(request, vendor.url, LONG)
+        assert "headers.X-Name" == caught.value.field
+    assert () == vendor.requests
+
+
+@in_loop
+async def test_aiohttp_reads_past_extensions_no_longer_than_told() -> None:
+    """The extension of a chunk that has no end ends with the total timeout."""
+    async with lab(AsyncAiohttpHttpClient) as (vendor, ours):
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+        vendor.queue(Behaviour(raw=head, repeat=b"x" * 999))
+        with pytest.raises(AttemptTimeout) as caught:
+            await ours.send(GET, vendor.url, Timeouts(total=0.2))
+        assert caught.value.may_have_been_processed

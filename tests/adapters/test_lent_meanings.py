@@ -1,0 +1,213 @@
+"""What each exception of a library means."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import pytest
+from aiohttp import http_exceptions
+from urllib3 import PoolManager
+
+from mooring.adapters import _aiohttp_trip, _httpx2_trips
+from mooring.adapters._http1 import NotHttp
+from mooring.adapters._http_threads import run
+from mooring.adapters._http_wire import Origin
+from mooring.adapters._lent_trip import Errand, Meaning, Pieces, Trip, seconds_left, why_of
+from mooring.adapters._urllib3_wire import Connections
+from mooring.domain.http import Timeouts
+from mooring.testing.http_server import Behaviour, VendorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+ERRAND = Errand(
+    Origin("vendor.example", 443, secure=True),
+    memoryview(b"GET / HTTP/1.1\r\nHost: vendor.example\r\n\r\n"),
+    Pieces(b"", None, inf),
+    Timeouts(),
+    inf,
+)
+
+HTTPX2 = {
+    "CloseError": Meaning.CUT_OFF,
+    "ConnectError": Meaning.NOT_REACHED,
+    "ConnectTimeout": Meaning.NOT_REACHED_IN_TIME,
+    "CookieConflict": Meaning.CUT_OFF,
+    "DecodingError": Meaning.CUT_OFF,
+    "HTTPError": Meaning.CUT_OFF,
+    "HTTPStatusError": Meaning.CUT_OFF,
+    "InvalidURL": Meaning.NOT_REACHED,
+    "LocalProtocolError": Meaning.CUT_OFF,
+    "NetworkError": Meaning.CUT_OFF,
+    "PoolTimeout": Meaning.NO_PLACE,
+    "ProtocolError": Meaning.CUT_OFF,
+    "ProxyError": Meaning.NOT_REACHED,
+    "ReadError": Meaning.CUT_OFF,
+    "ReadTimeout": Meaning.NOT_ANSWERED_IN_TIME,
+    "RemoteProtocolError": Meaning.NO_ANSWER,
+    "RequestError": Meaning.CUT_OFF,
+    "RequestNotRead": Meaning.CUT_OFF,
+    "ResponseNotRead": Meaning.CUT_OFF,
+    "StreamClosed": Meaning.CUT_OFF,
+    "StreamConsumed": Meaning.CUT_OFF,
+    "StreamError": Meaning.CUT_OFF,
+    "TimeoutException": Meaning.NOT_ANSWERED_IN_TIME,
+    "TooManyRedirects": Meaning.CUT_OFF,
+    "TransportError": Meaning.CUT_OFF,
+    "UnsupportedProtocol": Meaning.NOT_REACHED,
+    "WriteError": Meaning.CUT_OFF,
+    "WriteTimeout": Meaning.NOT_TAKEN_IN_TIME,
+}
+AIOHTTP = {
+    "ClientConnectionError": Meaning.CUT_OFF,
+    "ClientConnectionResetError": Meaning.CUT_OFF,
+    "ClientConnectorCertificateError": Meaning.NOT_REACHED,
+    "ClientConnectorDNSError": Meaning.NOT_REACHED,
+    "ClientConnectorError": Meaning.NOT_REACHED,
+    "ClientConnectorSSLError": Meaning.NOT_REACHED,
+    "ClientError": Meaning.CUT_OFF,
+    "ClientHttpProxyError": Meaning.NOT_REACHED,
+    "ClientOSError": Meaning.CUT_OFF,
+    "ClientPayloadError": Meaning.CUT_OFF,
+    "ClientProxyConnectionError": Meaning.NOT_REACHED,
+    "ClientResponseError": Meaning.NO_ANSWER,
+    "ClientSSLError": Meaning.NOT_REACHED,
+    "ConnectionTimeoutError": Meaning.NOT_REACHED_IN_TIME,
+    "ContentTypeError": Meaning.NO_ANSWER,
+    "InvalidURL": Meaning.NOT_REACHED,
+    "InvalidUrlClientError": Meaning.NOT_REACHED,
+    "InvalidUrlRedirectClientError": Meaning.NOT_REACHED,
+    "NonHttpUrlClientError": Meaning.NOT_REACHED,
+    "NonHttpUrlRedirectClientError": Meaning.NOT_REACHED,
+    "RedirectClientError": Meaning.CUT_OFF,
+    "ServerConnectionError": Meaning.CUT_OFF,
+    "ServerDisconnectedError": Meaning.CUT_OFF,
+    "ServerFingerprintMismatch": Meaning.NOT_REACHED,
+    "ServerTimeoutError": Meaning.NOT_ANSWERED_IN_TIME,
+    "SocketTimeoutError": Meaning.NOT_ANSWERED_IN_TIME,
+    "TooManyRedirects": Meaning.NO_ANSWER,
+    "WSServerHandshakeError": Meaning.NO_ANSWER,
+}
+LATER: frozenset[str] = frozenset(
+    {"EofStream", "SSEError", "UploadAbortedError", "WSMessageTypeError"}
+)
+"""Of what we do not use, or not in every release: they mean what their bases do."""
+
+
+def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
+    """Every exception a library shows."""
+    shown = {name: getattr(library, name) for name in dir(library)}
+    return {
+        name: kind
+        for name, kind in shown.items()
+        if isinstance(kind, type)
+        and issubclass(kind, Exception)
+        and not issubclass(kind, Warning)
+        and "WebSocket" not in name
+    }
+
+
+def bare(kind: type[Exception]) -> Exception:
+    """One of them, however it wants to be made."""
+    return kind.__new__(kind)
+
+
+def blocking() -> Trip:
+    """A trip by httpx2."""
+    return _httpx2_trips.Httpx2Trip(ERRAND, httpx2.MockTransport(_never), anybody=False)
+
+
+def looping() -> Trip:
+    """A trip by aiohttp."""
+    session: Any = None
+    return _aiohttp_trip.AiohttpTrip(ERRAND, session, set(), None)
+
+
+def _never(request: httpx2.Request) -> httpx2.Response:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "library, told, trip", [(httpx2, HTTPX2, blocking), (aiohttp, AIOHTTP, looping)]
+)
+def test_each_exception_has_a_meaning(
+    library: ModuleType, told: dict[str, Meaning], trip: Callable[[], Trip]
+) -> None:
+    """Nothing a library can raise is without a meaning, and none has another than this."""
+    known = exceptions_of(library)
+
+    assert set() == set(known) - set(told) - LATER
+    assert told == {name: trip().meaning(bare(known[name])) for name in told}
+
+
+@pytest.mark.parametrize(
+    "error, meaning",
+    [
+        (http_exceptions.BadStatusLine(""), Meaning.NO_ANSWER),
+        (http_exceptions.TransferEncodingError(""), Meaning.NO_ANSWER),
+        (asyncio.IncompleteReadError(b"", 1), Meaning.CUT_OFF),
+        (UnicodeError(), Meaning.CUT_OFF),
+    ],
+    ids=repr,
+)
+def test_what_comes_from_below_has_a_meaning(error: Exception, meaning: Meaning) -> None:
+    """What a library passes on is told apart as well."""
+    assert meaning is looping().meaning(error)
+
+
+def test_the_system_says_why() -> None:
+    """The reason is the system's, from below whatever the library made of it; or a name."""
+    below = ssl.SSLCertVerificationError(1, "…")
+    below.verify_message = "certificate has expired"
+    above = aiohttp.ClientOSError(9, "Can not write to http://vendor.example/?token=sk-live-42")
+    above.__cause__ = below
+
+    assert "certificate has expired" == why_of(above)
+    assert "Broken pipe" == why_of(BrokenPipeError(32, "Broken pipe"))
+    assert "ClientOSError" == why_of(aiohttp.ClientOSError(9, "http://vendor.example/?token=x"))
+    assert "OSError" == why_of(OSError("http://vendor.example/?token=x"))
+
+
+def test_a_step_is_never_without_time() -> None:
+    """A library is given some time for each step, and no more than is left."""
+    assert seconds_left(None, inf) is None
+    assert 3.0 == seconds_left(3.0, inf)
+    assert 0 < (seconds_left(3.0, -inf) or 0) < 0.01
+    assert 0 < (seconds_left(None, 0.0) or 0) < 0.01
+
+
+def test_a_trip_is_a_wire_of_its_own_kind() -> None:
+    """What is asked of an idle connection has an answer for what never is one."""
+    trip = blocking()
+
+    assert (1, None, True) == (trip.written, trip.glance(), trip.stale())
+
+
+def test_a_wire_of_urllib3_looks_without_waiting() -> None:
+    """What is there already is seen, and so is that nothing is, or that it has ended."""
+    with VendorServer() as vendor, PoolManager() as manager:
+        vendor.queue(Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", then="close"))
+        host, port = vendor.address
+        pool = manager.connection_from_host(host, port, "http")
+        origin = Origin(host, port, secure=False)
+        wire = Connections(anybody=False).take(pool, origin, inf, None)
+        assert not wire.stale()
+        assert wire.glance() is None
+        run(wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", inf))
+        vendor.wait_for_closed()
+        assert (wire.glance() or b"").startswith(b"HTTP/1.1 200")
+        assert b"" == wire.glance()
+        wire.close()
+        wire.close()
+
+
+def test_a_field_cannot_end_the_head() -> None:
+    """A value with a line break in it, which a library let through, is no answer."""
+    with pytest.raises(NotHttp, match="malformed header field"):
+        blocking().put(200, b"OK", [(b"A", b"x\r\nB: y")])

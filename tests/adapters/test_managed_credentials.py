@@ -1,0 +1,441 @@
+"""Credentials in secret managers: what holds for all four of them, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.managed_credentials import (
+    AsyncManagedCredentialProvider,
+    ManagedCredentialProvider,
+)
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.auth import Credentials, OAuthCredentials
+from mooring.domain.signing.hmac_signing import HmacSigning
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    InvalidData,
+    StorageUnavailable,
+)
+from mooring.testing import Behaviour, VirtualClock
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import name_of
+from tests.adapters.manager_faces import OWNER, PATIENCE, Face
+from tests.adapters.manager_labs import LABS, SECRET, Lab
+from tests.security.canaries import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
+TOKENS = ("vault", "gcp", "azure")
+"""The managers that one logs in to."""
+
+
+@pytest.fixture(
+    name="face",
+    params=[(kind, awaited) for kind in LABS for awaited in (False, True)],
+    ids=lambda given: f"{given[0]}, awaited" if given[1] else given[0],
+)
+def _face(request: pytest.FixtureRequest) -> Iterator[Face]:
+    kind, awaited = request.param
+    with Face(LABS[kind](), awaited=awaited) as face:
+        yield face
+
+
+LOGS_IN = pytest.mark.parametrize(
+    "face",
+    [(kind, awaited) for kind in TOKENS for awaited in (False, True)],
+    ids=lambda given: f"{given[0]}, awaited" if given[1] else given[0],
+    indirect=True,
+)
+EACH = pytest.mark.parametrize("kind", LABS)
+NAMES: dict[tuple[str, str | None], str] = {
+    (service, tenant): f"odd-{service}-{number}"
+    for service in ("a", "b")
+    for number, tenant in enumerate(("None", ""))
+}
+
+
+@EACH
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check, kind: str) -> None:
+    """The provider keeps the contract of its port."""
+    with LABS[kind]() as lab, StdlibHttpClient() as http:
+
+        def make(renew: kit.Renew) -> ManagedCredentialProvider:
+            lab.secrets.clear()
+            return ManagedCredentialProvider(
+                lab.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
+            )
+
+        check(make)
+
+
+@EACH
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
+    """The provider keeps the contract of its port when it is awaited."""
+
+    async def run(lab: Lab) -> None:
+        async with AsyncStdlibHttpClient() as http:
+
+            def make(renew: kit.AsyncRenew) -> AsyncManagedCredentialProvider:
+                lab.secrets.clear()
+                return AsyncManagedCredentialProvider(
+                    lab.manager(), names=NAMES, renew=renew, http=http, timeout=PATIENCE
+                )
+
+            await check(make)
+
+    with LABS[kind]() as lab:
+        asyncio.run(run(lab))
+
+
+def hidden(error: BaseException) -> None:
+    """No secret is in an error, in what it came from, or in a frame that either came through."""
+    assert [] == [path for path, text in shown(error, "error") if SECRET in text]
+
+
+NAMED = {
+    "vault": ("mooring/services/shop", "mooring/tenants/acme-fr/shop"),
+    "aws": ("mooring/services/shop", "mooring/tenants/acme-fr/shop"),
+    "gcp": ("mooring-shop", "mooring-shop--acme-fr"),
+    "azure": ("mooring-shop", "mooring-shop--acme-fr"),
+}
+
+
+def test_what_a_person_wrote_is_read(face: Face) -> None:
+    """A secret holds a token or a table, and is called after its owner."""
+    ours, theirs = NAMED[face.lab.kind]
+    face.lab.put(ours, "a-token")
+    face.lab.put(theirs, '{"method": "basic", "username": "u", "secret": "p"}')
+    provider = face.provider()
+
+    assert Credentials.bearer("a-token") == face.ask(provider.get, "shop", None)
+    assert Credentials.basic("u", "p") == face.ask(provider.get, *OWNER)
+    assert face.ask(provider.has, *OWNER)
+    assert not face.ask(provider.has, "shop", "acme-de")
+
+
+def test_everything_can_be_written(face: Face) -> None:
+    """What is put in place is read as it was, by another process too."""
+    kept = [
+        Credentials.signed(
+            HmacSigning(signs="{body}", headers={"X": "{signature}"}, key_id="é"), b"\xff\x00"
+        ),
+        OAuthCredentials(access_token="a", refresh_token="r", scope="x y"),
+        Credentials.none(),
+    ]
+    for one in kept:
+        face.ask(face.provider().rotate, *OWNER, one)
+        assert one == face.ask(face.provider().get, *OWNER)
+
+
+def test_a_refresh_looks_again(face: Face) -> None:
+    """Without a way to renew, what somebody has replaced is given, and else is not renewed."""
+    name = NAMED[face.lab.kind][1]
+    face.lab.put(name, "old")
+    provider = face.provider()
+    with pytest.raises(CredentialRefreshFailed):
+        face.ask(provider.refresh, *OWNER, OLD)
+    face.lab.put(name, "new")
+    assert NEW == face.ask(provider.refresh, *OWNER, OLD)
+
+
+def test_a_renewal_is_written(face: Face) -> None:
+    """What a renewal gives is there for all processes, unless somebody was faster."""
+
+    def renewed(*_: object) -> Credentials:
+        return NEW
+
+    def overtaken(*_: object) -> Credentials:
+        face.lab.put(NAMED[face.lab.kind][1], "other")
+        return OLD
+
+    def coloured(function: Any) -> Any:  # noqa: ANN401 - of either colour
+        async def later(*given: object) -> Any:  # noqa: ANN401 - as the function
+            return function(*given)
+
+        return later if face.awaited else function
+
+    face.lab.put(NAMED[face.lab.kind][1], "old")
+    assert NEW == face.ask(face.provider(renew=coloured(renewed)).refresh, *OWNER, OLD)
+    assert NEW == face.ask(face.provider().get, *OWNER)
+    assert OTHER == face.ask(face.provider(renew=coloured(overtaken)).refresh, *OWNER, NEW)
+
+
+def test_a_secret_that_is_no_credential(face: Face) -> None:
+    """The refusal names the secret and the manager, and shows nothing of it."""
+    name = NAMED[face.lab.kind][1]
+    face.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
+
+    with pytest.raises(InvalidData, match=f"The secret '{name}' of .*has a field") as caught:
+        face.ask(face.provider().get, *OWNER)
+    assert "shop" != caught.value.field
+    hidden(caught.value)
+
+
+@pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
+def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> None:  # noqa: ANN401 - a service and a tenant
+    """A name that could be another's is looked for nowhere, unless its secret is named."""
+    provider = face.provider()
+
+    assert not face.ask(provider.has, *owner)
+    with pytest.raises(CredentialNotFound, match=r"by itself.*Name the secret in `names`"):
+        face.ask(provider.get, *owner)
+    with pytest.raises(ConfigurationError, match="Name the secret in `names`"):
+        face.ask(provider.rotate, *owner, OLD)
+    assert () == face.lab.server.requests
+    face.lab.put("ours-own", "old")
+    assert OLD == face.ask(face.provider(names={owner: "ours-own"}).get, *owner)
+
+
+def test_nothing_there_is_told_where(face: Face) -> None:
+    """Who finds nothing is told which secret was looked for, and where."""
+    with pytest.raises(CredentialNotFound, match=f"no secret '{NAMED[face.lab.kind][1]}' in"):
+        face.ask(face.provider().get, *OWNER)
+
+
+@LOGS_IN
+def test_one_login_serves_many(face: Face) -> None:
+    """Who we are is found out once, and renewed after two thirds of its time."""
+    provider = face.provider()
+    for _ in range(3):
+        face.ask(provider.has, *OWNER)
+    assert 1 == face.lab.asked["login"]
+    face.clock.advance(2399)
+    face.ask(provider.has, *OWNER)
+    assert 1 == face.lab.asked["login"] + face.lab.asked["renew"]
+    face.clock.advance(2)
+    face.ask(provider.has, *OWNER)
+    assert 2 == face.lab.asked["login"] + face.lab.asked["renew"]
+
+
+@LOGS_IN
+def test_many_wait_for_one_login(face: Face) -> None:
+    """However many ask at first, one of them logs in."""
+    provider, count = face.provider(), 6
+    face.lab.put(NAMED[face.lab.kind][1], "old")
+    if face.awaited:
+
+        async def run() -> list[Any]:
+            return await asyncio.gather(*(provider.get(*OWNER) for _ in range(count)))
+
+        got = asyncio.run(run())
+    else:
+        got, barrier = [], Barrier(count)
+
+        def ask() -> None:
+            barrier.wait()
+            got.append(provider.get(*OWNER))
+
+        threads = [Thread(target=ask) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert [OLD] * count == got
+    assert 1 == face.lab.asked["login"]
+
+
+@LOGS_IN
+def test_a_token_that_was_revoked_is_replaced(face: Face) -> None:
+    """What is refused after it was held is asked for anew, once."""
+    provider = face.provider()
+    face.lab.put(NAMED[face.lab.kind][1], "old")
+    assert OLD == face.ask(provider.get, *OWNER)
+    face.lab.revoke()
+
+    assert OLD == face.ask(provider.get, *OWNER)
+    assert 2 == face.lab.asked["login"]
+
+
+@LOGS_IN
+def test_a_renewal_that_fails_leaves_what_holds(face: Face) -> None:
+    """While a token still holds it is used, though no new one is to be had; and no longer."""
+    provider = face.provider()
+    face.lab.put(NAMED[face.lab.kind][1], "old")
+    face.ask(provider.get, *OWNER)
+    face.clock.advance(2401)
+    away = Behaviour(503)
+    handled = face.lab.handle
+
+    def handle(asked: Any) -> Behaviour:  # noqa: ANN401 - a request
+        logs_in = not asked.headers.get("x-vault-token") and "authorization" not in asked.headers
+        return away if logs_in or "renew-self" in asked.path else handled(asked)
+
+    face.lab.handle = handle  # type: ignore[method-assign]  # a login that is away
+    asked = len(face.lab.server.requests)
+    assert OLD == face.ask(provider.get, *OWNER)
+    assert 2 == len(face.lab.server.requests) - asked
+    assert OLD == face.ask(provider.get, *OWNER)
+    assert 3 == len(face.lab.server.requests) - asked  # it is not tried with every call
+    face.clock.advance(5)
+    assert OLD == face.ask(provider.get, *OWNER)
+    assert 5 == len(face.lab.server.requests) - asked
+    face.clock.advance(1200)
+    with pytest.raises(StorageUnavailable):
+        face.ask(provider.get, *OWNER)
+
+
+def test_who_is_refused_is_told(face: Face) -> None:
+    """Who may not read or write is told what to allow, and the manager's words are not repeated."""
+    provider = face.provider()
+    face.ask(provider.has, *OWNER)
+    errors: list[ConnectorError] = []
+    handled = face.lab.handle
+
+    def handle(asked: Any) -> Behaviour:  # noqa: ANN401 - a request
+        answer = handled(asked)
+        if "challenge" in repr(answer) or answer.status == 401 or "login" in asked.path:
+            return answer
+        if asked.path.endswith("/token"):
+            return answer
+        words = {"code": "Denied", "message": SECRET, "status": "PERMISSION_DENIED"}
+        said = {"errors": [SECRET], "__type": "x#AccessDeniedException", "error": words}
+        return Behaviour.of_json(said, status=400 if face.lab.kind == "aws" else 403)
+
+    face.lab.handle = handle  # type: ignore[method-assign]  # a policy that denies
+    for verb in (provider.get, partial(provider.rotate)):
+        given = (*OWNER, NEW) if verb != provider.get else OWNER
+        with pytest.raises(AuthenticationFailed, match=NAMED[face.lab.kind][1]) as caught:
+            face.ask(verb, *given)
+        errors.append(caught.value)
+        hidden(caught.value)
+    assert ["shop", "shop"] == [error.service for error in errors]
+    assert not any(error.retryable for error in errors)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_manager_that_is_down(face: Face, status: int) -> None:
+    """An outage is one that may be over later."""
+    face.lab.server.always(Behaviour(status, body=SECRET.encode()))
+    with pytest.raises(StorageUnavailable) as caught:
+        face.ask(face.provider().get, *OWNER)
+    assert caught.value.retryable
+    hidden(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"data": 5, "auth": 5}', b"\xff"])
+def test_an_answer_that_is_nonsense(face: Face, body: bytes) -> None:
+    """Something else that answers with success is not believed."""
+    face.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
+    with pytest.raises(StorageUnavailable, match="not one of a secret manager's"):
+        face.ask(face.provider().get, *OWNER)
+
+
+def test_an_answer_that_is_nonsense_after_a_login(face: Face) -> None:
+    """A secret that is not where it belongs in an answer is not believed either."""
+    provider = face.provider()
+    face.ask(provider.has, *OWNER)
+    face.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
+    with pytest.raises(StorageUnavailable, match="not one of a secret manager's"):
+        face.ask(provider.get, *OWNER)
+
+
+def test_a_manager_that_sends_elsewhere(face: Face) -> None:
+    """A redirection is not followed with a secret in hand, and is no outage."""
+    provider = face.provider()
+    face.ask(provider.has, *OWNER)
+    face.lab.server.always(Behaviour(307, {"Location": "http://127.0.0.1:1/"}))
+    with pytest.raises(ConfigurationError, match="sends us elsewhere"):
+        face.ask(provider.get, *OWNER)
+
+
+def test_a_manager_that_does_not_understand(face: Face) -> None:
+    """What will never work is not tried again."""
+    provider = face.provider()
+    face.ask(provider.has, *OWNER)
+    face.lab.server.always(Behaviour(422))
+    with pytest.raises(ConfigurationError, match="does not understand"):
+        face.ask(provider.get, *OWNER)
+    with pytest.raises(ConfigurationError, match="does not understand"):
+        face.ask(provider.rotate, *OWNER, NEW)
+
+
+def test_a_manager_that_cannot_be_reached(face: Face) -> None:
+    """Nobody there, nobody answering, and somebody who hangs up are outages that name it."""
+    provider = face.provider(timeout=0.2)
+    face.lab.server.always(Behaviour(raw=b""))
+    with pytest.raises(StorageUnavailable) as caught:
+        face.ask(provider.get, *OWNER)
+    hidden(caught.value)
+    face.lab.server.always(Behaviour(raw=b"", then="close"))
+    with pytest.raises(StorageUnavailable, match="cannot be asked"):
+        face.ask(provider.get, *OWNER)
+    face.lab.server.close()
+    with pytest.raises(StorageUnavailable, match="Check its address"):
+        face.ask(face.provider(timeout=0.2).get, *OWNER)
+
+
+def test_neither_shows_a_secret(face: Face) -> None:
+    """The manager and the provider can be printed."""
+    assert SECRET not in repr((face.lab.manager(), face.provider()))
+    assert "PRIVATE KEY" not in repr(face.lab.manager())
+
+
+def test_a_login_that_takes_too_long() -> None:
+    """Who waits for another's login is told in time."""
+    lab = LABS["vault"]()
+    with lab:
+        lab.server.always(Behaviour(raw=b""))
+        outcome: list[object] = []
+
+        async def run() -> None:
+            provider = AsyncManagedCredentialProvider(lab.manager(), timeout=0.3)
+            async with provider:
+                asked = (provider.get("shop", None) for _ in range(5))
+                outcome.extend(await asyncio.gather(*asked, return_exceptions=True))
+
+        asyncio.run(run())
+    assert {StorageUnavailable} == {type(one) for one in outcome}
+    assert any("takes too long to let us in" in str(one) for one in outcome)
+
+
+def test_a_client_of_the_hosts_stays_open() -> None:
+    """What somebody else opened, somebody else closes."""
+    with LABS["aws"]() as lab, StdlibHttpClient() as http:
+        with ManagedCredentialProvider(lab.manager(), http=http) as provider:
+            assert not provider.has("shop", None)
+        assert not provider.has("shop", None)
+
+    async def run(lab: Lab) -> None:
+        async with AsyncStdlibHttpClient() as http:
+            async with AsyncManagedCredentialProvider(lab.manager(), http=http) as provider:
+                assert not await provider.has("shop", None)
+            assert not await provider.has("shop", None)
+
+    with LABS["aws"]() as lab:
+        asyncio.run(run(lab))
+
+
+def test_a_closed_provider_is_closed() -> None:
+    """What is its own is closed with it."""
+    with LABS["aws"]() as lab:
+        with ManagedCredentialProvider(lab.manager()) as provider:
+            assert not provider.has("shop", None)
+        lab.server.wait_for_closed(1)
+
+
+def test_a_step_of_the_watch_changes_nothing() -> None:
+    """How long a login holds is measured, and not read from a watch."""
+    clock = VirtualClock(datetime(2026, 11, 20, tzinfo=UTC))
+    with LABS["gcp"]() as lab:
+        lab.now = clock.utc
+        with ManagedCredentialProvider(lab.manager(), clock=clock) as provider:
+            provider.has("shop", None)
+            clock.step_utc(timedelta(days=1))
+            provider.has("shop", None)
+        assert 1 == lab.asked["login"]

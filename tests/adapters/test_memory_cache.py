@@ -1,0 +1,157 @@
+"""Answers kept in the memory of one process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring import ConfigurationError
+from mooring.adapters.forking import start_afresh
+from mooring.adapters.memory_cache import AsyncMemoryCache, MemoryCache
+from mooring.testing import VirtualClock, cache_conformance, name_of
+from mooring.testing.cache_conformance import entry
+
+
+@pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
+def test_conforms(check: cache_conformance.Check) -> None:
+    """It does what every cache must do."""
+    check(MemoryCache)
+
+
+@pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
+def test_conforms_async(check: cache_conformance.AsyncCheck) -> None:
+    """So does the one that is awaited."""
+    asyncio.run(check(AsyncMemoryCache))
+
+
+def put(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
+    """Keep answers of these numbers."""
+    return cache.keep(key, cache.look(key).mark, tuple(map(entry, numbers)), seconds)
+
+
+SIZE = 256 + entry(1).size
+
+
+def test_what_was_used_longest_ago_goes_first() -> None:
+    """At its bound of entries it makes room by what nobody has looked at for longest."""
+    cache = MemoryCache(max_entries=2)
+    put(cache, "a", 1)
+    put(cache, "b", 2)
+    cache.look("a")
+    put(cache, "c", 3)
+
+    assert [1, 0, 1] == [len(cache.look(key).entries) for key in "abc"]
+    assert 2 == len(cache)
+
+
+def test_bytes_are_bounded() -> None:
+    """It takes no more than it was given, and gives back what it takes no more."""
+    cache = MemoryCache(max_bytes=2 * SIZE)
+    put(cache, "a", 1)
+    put(cache, "b", 2)
+    assert 2 * SIZE == cache.size
+    put(cache, "c", 3)
+
+    assert [0, 1, 1] == [len(cache.look(key).entries) for key in "abc"]
+    assert 2 * SIZE == cache.size
+    cache.forget("b")
+    assert SIZE + 256 == cache.size
+
+
+def test_what_is_too_large_drives_nobody_out() -> None:
+    """What does not fit at all is not kept, and neither is what it was to replace."""
+    cache = MemoryCache(max_bytes=SIZE + 256)
+    put(cache, "a", 1)
+    put(cache, "b")
+
+    assert not put(cache, "b", 1, 2)
+    assert [1, 0] == [len(cache.look(key).entries) for key in "ab"]
+
+
+def test_nothing_is_kept_past_its_time() -> None:
+    """By its own clock an answer grows older, and is gone when its time is over."""
+    clock = VirtualClock()
+    cache = MemoryCache(clock)
+    put(cache, "a", 1, seconds=10)
+
+    clock.advance(9.5)
+    assert (attrs.evolve(entry(1), age=16.75),) == cache.look("a").entries
+    clock.advance(0.5)
+    assert () == cache.look("a").entries
+    assert put(cache, "a", 2)
+
+
+def test_a_trace_that_had_to_go() -> None:
+    """Where it cannot tell any more what has changed, it keeps nothing of what was under way."""
+    cache = MemoryCache(max_entries=2)
+    before = cache.look("a").mark
+    cache.forget("a")
+    put(cache, "b", 1)
+    put(cache, "c", 1)
+
+    assert not cache.keep("a", before, (entry(1),), 60)
+    assert put(cache, "a", 1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["look", "keep", "forget"]), st.sampled_from("abcd")), max_size=60
+    ),
+    st.integers(1, 4),
+)
+@settings(max_examples=200)
+def test_nothing_older_than_the_last_change_is_kept(
+    steps: list[tuple[str, str]], entries: int
+) -> None:
+    """Under any order of steps and any pressure, what changed since a look bars what it led to."""
+    cache = MemoryCache(max_entries=entries)
+    marks: dict[str, int] = {}
+    changed: dict[str, bool] = {}
+    for verb, key in steps:
+        if verb == "look":
+            marks[key] = cache.look(key).mark
+            changed[key] = False
+        elif verb == "forget":
+            cache.forget(key)
+            changed[key] = True
+            assert () == cache.look(key).entries
+        elif key in marks:
+            kept = cache.keep(key, marks[key], (entry(1),), 60)
+            assert not (kept and changed[key])
+            changed[key] = changed[key] or kept
+        assert len(cache) <= entries
+
+
+def test_a_child_begins_with_nothing() -> None:
+    """A forked child has a cache of its own, whatever its parent was in the middle of."""
+    cache = MemoryCache()
+    put(cache, "a", 1)
+
+    with cache._lock:  # noqa: SLF001 - as another thread of the parent's would
+        start_afresh()
+        assert () == cache.look("a").entries
+    assert 0 == cache.size
+    assert put(cache, "a", 1)
+
+
+def test_both_faces_may_share_one() -> None:
+    """The cache of plain callers serves tasks too."""
+    shared = MemoryCache()
+    put(shared, "a", 1)
+
+    assert 1 == len(asyncio.run(AsyncMemoryCache(shared).look("a")).entries)
+    assert shared
+
+
+@pytest.mark.parametrize("option", ["max_entries", "max_bytes"])
+def test_bounds_are_checked(option: str) -> None:
+    """A cache without room is refused, by name."""
+    bounds: dict[str, Any] = {option: 0}
+    with pytest.raises(ConfigurationError) as caught:
+        MemoryCache(**bounds)
+    assert option == caught.value.path

@@ -1,0 +1,243 @@
+"""Commands that nobody waits for, on the asynchronous face."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters._posts import MOST, Posts
+from mooring.adapters.forking import start_afresh
+from mooring.errors import InvalidData, StorageUnavailable
+
+if TYPE_CHECKING:
+    from mooring.domain.state import States
+
+
+class Said:
+    """A command that is told from others by its number."""
+
+    keys = ("a",)
+    once = True
+    durable = False
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Change nothing."""
+        return states, None
+
+
+class Slow:
+    """Executes one command at a time, each when it is let; fails where it is told to."""
+
+    def __init__(self, timeout: float = 20, **errors: Exception) -> None:
+        self.done: list[int] = []
+        self.begun: list[int] = []
+        self.may = asyncio.Event()
+        self.may.set()
+        self.errors = errors
+        self.posts = Posts(self.execute, timeout)
+
+    async def execute(self, command: Any) -> None:  # noqa: ANN401 - a Said
+        """Take a turn of the loop."""
+        self.begun.append(command.number)
+        await asyncio.sleep(0)
+        await self.may.wait()
+        error = self.errors.pop(f"at{command.number}", None)
+        if error:
+            raise error
+        self.done.append(command.number)
+
+    def post(self, *numbers: int) -> None:
+        """Post one command after another."""
+        for number in numbers:
+            self.posts.post(Said(number))
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to wait for."""
+        return bool(self.posts.kept or self.posts.sending)
+
+
+async def turns(number: int = 50) -> None:
+    """Let everybody else go on."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def test_a_task_executes_what_was_posted() -> None:
+    """In a running loop nobody need come for it, and the order stays."""
+
+    async def run() -> Slow:
+        store = Slow()
+        store.post(1, 2, 3)
+        await turns()
+        return store
+
+    store = asyncio.run(run())
+
+    assert ([1, 2, 3], False) == (store.done, store.busy)
+
+
+def test_what_was_posted_can_be_waited_for() -> None:
+    """Who settles goes on when everything is executed, what another posted meanwhile included."""
+
+    async def run() -> list[int]:
+        store = Slow()
+        store.post(1, 2)
+        waiting = [asyncio.ensure_future(store.posts.settle()) for _ in range(2)]
+        await asyncio.sleep(0)
+        store.post(3)
+        await asyncio.wait(waiting)
+        return store.done
+
+    assert [1, 2, 3] == asyncio.run(run())
+
+
+def test_what_was_posted_without_a_loop_is_kept() -> None:
+    """It is executed when the first loop comes along that wants to execute something."""
+    store = Slow()
+    store.post(1, 2)
+    kept, done = len(store.posts.kept), [*store.done]
+
+    asyncio.run(store.posts.settle())
+
+    assert (2, [], [1, 2]) == (kept, done, store.done)
+
+
+def test_a_loop_that_ends_leaves_the_rest_to_the_next() -> None:
+    """What had begun is not begun again, and nothing else is lost."""
+
+    async def run(store: Slow) -> None:
+        store.may.clear()
+        store.post(1, 2, 3)
+        await turns()
+
+    store = Slow()
+    asyncio.run(run(store))
+    left = [command.number for command in store.posts.kept]  # type: ignore[attr-defined]  # as posted
+    store.may = asyncio.Event()
+    store.may.set()
+
+    asyncio.run(store.posts.settle())
+
+    assert ([2, 3], [1, 2, 3], [2, 3]) == (left, store.begun, store.done)
+
+
+def test_a_task_that_never_began_has_taken_nothing() -> None:
+    """All that was posted is there for the next."""
+
+    async def run(store: Slow) -> list[int]:
+        store.post(1, 2)
+        assert store.posts.sending
+        store.posts.sending.cancel()
+        await turns()
+        begun = [*store.begun]
+        await store.posts.settle()
+        return begun
+
+    store = Slow()
+
+    assert ([], [1, 2]) == (asyncio.run(run(store)), store.done)
+
+
+def test_one_loop_does_not_wait_for_another() -> None:
+    """A loop that stands still keeps what it has begun, and nothing else."""
+    store, other = Slow(), asyncio.new_event_loop()
+
+    async def begin() -> None:
+        store.may.clear()
+        store.post(1, 2)
+        await turns(3)
+
+    async def go_on() -> None:
+        store.may = asyncio.Event()
+        store.may.set()
+        await store.posts.settle()
+
+    waits = store.may
+    other.run_until_complete(begin())
+    asyncio.run(go_on())
+    meanwhile = [*store.done]
+    waits.set()
+    other.run_until_complete(turns())
+    other.close()
+
+    assert ([2], [2, 1], False) == (meanwhile, store.done, store.busy)
+
+
+def test_a_command_that_raises_stops_no_other() -> None:
+    """Nobody hears of it."""
+    store = Slow(at1=InvalidData("no"), at2=RuntimeError("no"))
+    store.post(1, 2, 3)
+
+    asyncio.run(store.posts.settle())
+
+    assert [3] == store.done
+
+
+def test_an_outage_is_waited_for_once() -> None:
+    """What would wait in vain as well is kept for the next command."""
+    store = Slow(at1=StorageUnavailable("down"))
+    store.post(1, 2, 3)
+
+    asyncio.run(store.posts.settle())
+    begun = [*store.begun]
+    asyncio.run(store.posts.settle())
+
+    assert ([1], [2, 3]) == (begun, store.done)
+
+
+def test_waiting_has_an_end() -> None:
+    """A store that hangs holds nobody longer than its timeout."""
+
+    async def run() -> Slow:
+        store = Slow(timeout=0.001)
+        store.may.clear()
+        store.post(1)
+        await store.posts.settle()
+        return store
+
+    store = asyncio.run(run())
+
+    assert ([1], []) == (store.begun, store.done)
+
+
+def test_who_gives_up_waiting_stops_nothing() -> None:
+    """A cancelled command leaves what was posted before it to be executed."""
+
+    async def run() -> list[int]:
+        store = Slow()
+        store.post(1, 2)
+        waiting = asyncio.ensure_future(store.posts.settle())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await turns()
+        return store.done
+
+    assert [1, 2] == asyncio.run(run())
+
+
+def test_no_more_are_kept_than_fit() -> None:
+    """The oldest fall out."""
+    store = Slow()
+    store.post(*range(MOST + 2))
+
+    asyncio.run(store.posts.settle())
+
+    assert [*range(2, MOST + 2)] == store.done
+
+
+def test_a_forked_child_executes_nothing_of_its_parent() -> None:
+    """What both had would happen twice."""
+    store = Slow()
+    store.post(1)
+
+    start_afresh()
+
+    assert not store.busy

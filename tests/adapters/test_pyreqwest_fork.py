@@ -1,0 +1,256 @@
+"""The client over pyreqwest in processes that were forked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters._http_engine import Settings
+from mooring.adapters._pyreqwest_clients import Clients, Forked, _uses, blocking, suspending
+from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
+from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from mooring.domain.http import BodyStream, Request
+from mooring.errors import ConfigurationError, VendorFailed
+from mooring.testing.http_server import Behaviour, VendorServer
+from tests.adapters.forked import in_a_child
+from tests.adapters.http_colours import GET, LONG, Make
+from tests.adapters.pyreqwest_colours import both
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+LOADED = """
+from pyreqwest.client import SyncClientBuilder
+"""
+USED = f"""{LOADED}
+SyncClientBuilder().build().get(sys.argv[1]).build().send()
+"""
+STREAMED = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorServer]:
+    """A vendor that serves whoever comes."""
+    with VendorServer() as server:
+        server.always(Behaviour(200, body=b"x" * 99))
+        yield server
+
+
+@contextmanager
+def as_in_a_child() -> Generator[None, None, None]:
+    """As it is where another process has used pyreqwest first; what runs here is measured."""
+    first = dict(_uses)
+    _uses["pid"] = -1
+    try:
+        yield
+    finally:
+        _uses.clear()
+        _uses.update(first)
+
+
+@both
+async def test_the_standard_library_takes_its_place(make: Make, vendor: VendorServer) -> None:
+    """From the first call on that finds it out, everything is done by the other client."""
+    client = make(max_connections=7)
+    with as_in_a_child():
+        with pytest.warns(RuntimeWarning, match="was forked"):
+            assert 200 == (await client.send(GET, vendor.url, LONG)).status
+        for request in (GET, STREAMED):
+            assert 200 == (await client.send(request, vendor.url, LONG)).status
+            incoming = await client.open(request, vendor.url, LONG)
+            assert b"x" * 99 == await incoming.read()
+        found = client.statistics()  # type: ignore[attr-defined]  # which the port has not
+        assert (7, False) == (found.limit, found.idle is None)
+        await client.close()
+
+
+@both
+async def test_whoever_streams_first_is_told_too(make: Make, vendor: VendorServer) -> None:
+    """The first call may be one that streams."""
+    client = make()
+    with as_in_a_child():
+        with pytest.warns(RuntimeWarning, match="was forked"):
+            incoming = await client.open(GET, vendor.url, LONG)
+        assert b"x" * 99 == await incoming.read()
+        incoming.close()
+        await client.close()
+
+
+def test_who_cannot_be_made_was_forked() -> None:
+    """Where pyreqwest refuses to begin, the process counts as one that was forked."""
+
+    def refuse() -> None:
+        raise RuntimeError("A runtime was initialized before fork()")
+
+    clients = Clients(refuse, Settings(), None, http2=False)
+    with pytest.raises(Forked):
+        clients.find(None, None, proxied=False)
+
+
+@pytest.mark.parametrize("builder", [blocking, suspending])
+def test_who_inherited_it_is_refused(builder: Callable[[], object]) -> None:
+    """A child whose parent had loaded pyreqwest does not begin to use it."""
+
+    def ask() -> object:
+        try:
+            Clients(builder, Settings(), None, http2=False).enter()
+        except Forked:
+            return "refused"
+        return "entered"
+
+    builder()
+    assert "refused" == in_a_child(ask)
+
+
+@pytest.mark.parametrize("colour", ["", "Async"])
+def test_who_lacks_it_is_told_so(colour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is not made without its library, and the extra that brings it is named."""
+    kind = AsyncPyreqwestHttpClient if colour else PyreqwestHttpClient
+    monkeypatch.setitem(sys.modules, "pyreqwest", None)
+
+    with pytest.raises(ConfigurationError, match="needs pyreqwest") as caught:
+        kind()
+
+    assert "Install mooring[pyreqwest]." == caught.value.remedy
+
+
+def test_making_a_client_does_not_load_it() -> None:
+    """A process that has made clients and called nobody may fork as it likes."""
+    code = (
+        "import sys\n"
+        "from mooring import Proxy, Tls\n"
+        "from mooring.adapters.pyreqwest_http import PyreqwestHttpClient\n"
+        "from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient\n"
+        "for kind in (PyreqwestHttpClient, AsyncPyreqwestHttpClient):\n"
+        "    kind(tls=Tls(), proxy='http://127.0.0.1:3128').statistics()\n"
+        "print('pyreqwest' in sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert "False" == said.stdout.strip()
+
+
+def test_a_child_does_without(vendor: VendorServer) -> None:
+    """In a child of a process that has used it, the standard library serves, and says so once."""
+    client = PyreqwestHttpClient(max_connections=7)
+    client.send(GET, vendor.url, LONG)
+
+    def ask() -> object:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            began = time.monotonic()
+            sent = [client.send(request, vendor.url, LONG).status for request in (GET, STREAMED)]
+            incoming = client.open(GET, vendor.url, LONG)
+            status, body = incoming.status, incoming.read()
+            found = client.statistics()
+            client.close()
+        messages = [str(warning.message) for warning in told]
+        took = time.monotonic() - began
+        return sent, status, body, found.limit, found.idle is None, messages, took
+
+    sent, status, body, limit, tells_no_idle, messages, took = in_a_child(ask)
+
+    assert ([200, 200], 200, b"x" * 99, 7, False) == (sent, status, body, limit, tells_no_idle)
+    assert took < 5
+    (message,) = messages
+    assert "PyreqwestHttpClient was forked" in message
+    assert 200 == client.send(GET, vendor.url, LONG).status
+
+
+def test_a_child_streams_without(vendor: VendorServer) -> None:
+    """A child whose first exchange is streamed does without, too, and keeps to the limits."""
+    client = PyreqwestHttpClient(max_body=50)
+    client.open(GET, vendor.url, LONG).close()
+
+    def ask() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            incoming = client.open(GET, vendor.url, LONG)
+            body = incoming.read()
+            try:
+                client.send(GET, vendor.url, LONG)
+            except VendorFailed:
+                return body
+            return None
+
+    assert b"x" * 99 == in_a_child(ask)
+
+
+def test_a_warning_that_is_an_error_breaks_no_call(vendor: VendorServer) -> None:
+    """Where warnings are errors, a call in a child goes on all the same."""
+    client = PyreqwestHttpClient()
+    client.send(GET, vendor.url, LONG)
+
+    def ask() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return client.send(GET, vendor.url, LONG).status
+
+    assert 200 == in_a_child(ask)
+
+
+def test_a_child_does_without_in_a_loop(vendor: VendorServer) -> None:
+    """The asynchronous client does as the blocking one."""
+    client, other = AsyncPyreqwestHttpClient(), AsyncPyreqwestHttpClient(max_connections=7)
+    asyncio.run(_ask(client, vendor.url))
+
+    async def both_ways() -> object:
+        incoming = await other.open(GET, vendor.url, LONG)
+        body = await incoming.read()
+        sent = await _ask(other, vendor.url)
+        incoming = await other.open(GET, vendor.url, LONG)
+        incoming.close()
+        found = other.statistics()
+        await other.close()
+        return body, sent, await _ask(client, vendor.url), found.limit
+
+    def ask() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return asyncio.run(both_ways())
+
+    assert (b"x" * 99, 200, 200, 7) == in_a_child(ask)
+
+
+async def _ask(client: AsyncPyreqwestHttpClient, url: str) -> int:
+    return (await client.send(GET, url, LONG)).status
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize(
+    "before, expected",
+    [
+        ("", "False"),
+        (LOADED, "True"),
+        (USED, "True"),
+    ],
+    ids=["unused", "loaded by the host", "used by the host"],
+)
+def test_who_has_not_used_it_may_fork(vendor: VendorServer, before: str, expected: str) -> None:
+    """A child of a process that has not loaded pyreqwest uses it; of any other, it cannot."""
+    code = (
+        "import os, sys, warnings\n"
+        "warnings.simplefilter('ignore')\n"
+        "from mooring.adapters.pyreqwest_http import PyreqwestHttpClient\n"
+        "from mooring.domain.http import Request, Timeouts\n"
+        "client = PyreqwestHttpClient()\n"
+        f"{before}"
+        "if not os.fork():\n"
+        "    client.send(Request.get('/'), sys.argv[1], Timeouts(total=20))\n"
+        "    print('mooring.adapters.stdlib_http' in sys.modules, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, vendor.url], capture_output=True, check=True, text=True
+    )
+
+    assert expected == said.stdout.strip()

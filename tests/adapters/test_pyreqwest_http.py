@@ -1,0 +1,70 @@
+"""HTTP by pyreqwest, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
+from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from mooring.testing import http_conformance as kit
+from mooring.testing.checks import name_of
+
+BEYOND_IT = {
+    "fields_beyond_ascii_are_kept": "pyreqwest has no such fields",
+    "a_connection_that_ended_is_replaced": "pyreqwest notices an end a moment late",
+    "cancelling_closes_the_connection": "pyreqwest cannot break off what has no answer yet",
+}
+"""What pyreqwest cannot do; `test_pyreqwest_limits` has what is done instead."""
+
+CHECKS = [check for check in kit.CHECKS if name_of(check) not in BEYOND_IT]
+ASYNC_CHECKS = [check for check in kit.ASYNC_CHECKS if name_of(check) not in BEYOND_IT]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """The blocking client keeps the contract of its port."""
+    check(PyreqwestHttpClient)
+
+
+@pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
+def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
+    """The asynchronous client keeps the contract of its port."""
+    asyncio.run(check(AsyncPyreqwestHttpClient))
+
+
+@pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
+def test_conforms_with_one_connection(check: kit.Check) -> None:
+    """The blocking client gives its one connection to one caller after another."""
+    check(lambda: PyreqwestHttpClient(max_connections=1))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
+def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
+    """The asynchronous client gives its one connection to one caller after another."""
+    asyncio.run(check(lambda: AsyncPyreqwestHttpClient(max_connections=1)))
+
+
+@pytest.mark.parametrize("check", kit.TRUST_CHECKS, ids=name_of)
+def test_trusts_whom_it_is_told(check: kit.TrustCheck) -> None:
+    """The blocking client trusts, and shows, what it is told in words."""
+    check(lambda tls: PyreqwestHttpClient(tls=tls))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_TRUST_CHECKS, ids=name_of)
+def test_trusts_whom_it_is_told_asynchronously(check: kit.AsyncTrustCheck) -> None:
+    """The asynchronous client trusts, and shows, what it is told in words."""
+    asyncio.run(check(lambda tls: AsyncPyreqwestHttpClient(tls=tls)))
+
+
+@pytest.mark.parametrize("check", kit.PROXY_CHECKS, ids=name_of)
+def test_goes_through_a_proxy(check: kit.ProxyCheck) -> None:
+    """The blocking client goes through the proxy that it is told."""
+    check(lambda proxy, tls: PyreqwestHttpClient(proxy=proxy, tls=tls))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_PROXY_CHECKS, ids=name_of)
+def test_goes_through_a_proxy_asynchronously(check: kit.AsyncProxyCheck) -> None:
+    """The asynchronous client goes through the proxy that it is told."""
+    asyncio.run(check(lambda proxy, tls: AsyncPyreqwestHttpClient(proxy=proxy, tls=tls)))

@@ -1,0 +1,574 @@
+"""Where pyreqwest ends: what is refused, what is bounded here, and what is done instead."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import ssl
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+
+from mooring.adapters._pyreqwest_clients import Clients
+from mooring.adapters._pyreqwest_errors import meaning_of
+from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
+from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from mooring.domain.http import BodyStream, Request, Timeouts
+from mooring.domain.transport import Tls
+from mooring.errors import (
+    AttemptTimeout,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    VendorFailed,
+)
+from mooring.testing._http_lab import lab
+from mooring.testing.http_server import Behaviour, VendorServer
+from mooring.testing.http_tls import certificate_files
+from tests.adapters.http_colours import GET, LONG, Make, in_loop
+from tests.adapters.pyreqwest_colours import both
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+LARGE = bytes(16_000_000)
+
+
+# --- what cannot be sent as it is --------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["/a/../b", "/?q='x'", "/{id}", "/a\\b", "/a|b?c<d>"])
+@both
+async def test_what_would_be_tidied_is_refused(make: Make, target: str) -> None:
+    """A path or query that pyreqwest would change is refused, and does not show."""
+    async with lab(make) as (vendor, client):
+        with pytest.raises(InvalidData, match="otherwise than it is written") as caught:
+            await client.send(GET, vendor.url + target, LONG)
+
+    assert "url" == caught.value.field
+    assert target not in str(caught.value)
+    assert () == vendor.requests
+
+
+@both
+async def test_a_fragment_is_not_sent(make: Make) -> None:
+    """What stands behind a # is for readers."""
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.send(GET, f"{vendor.url}/a?b#c", LONG)
+
+    assert "/a?b" == vendor.requests[0].target
+
+
+@both
+async def test_a_host_that_is_none_is_refused(make: Make) -> None:
+    """A number that is no address is no host either."""
+    async with lab(make) as (_, client):
+        with pytest.raises(InvalidData, match="takes for none"):
+            await client.send(GET, "http://1.2.3.400/", LONG)
+
+
+@both
+async def test_fields_beyond_ascii_are_refused(make: Make) -> None:
+    """A field that would arrive as another is not sent."""
+    async with lab(make) as (vendor, client):
+        with pytest.raises(InvalidData, match="letters that are not ASCII") as caught:
+            await client.send(Request.get("/", headers={"X-Name": "Zoë"}), vendor.url, LONG)
+
+    assert "headers.X-Name" == caught.value.field
+    assert () == vendor.requests
+
+
+@both
+async def test_fields_beyond_ascii_do_not_hide_others(make: Make) -> None:
+    """Of a field that cannot be read only the name is kept; the others are as they came."""
+    fields = (("X-One", "1"), ("X-Name", "Zoë"), ("X-Many", "a"), ("X-Many", "b"))
+    async with lab(make) as (vendor, client):
+        vendor.respond(200, fields, b"body")
+        answer = await client.send(GET, vendor.url, LONG)
+
+    assert b"body" == answer.body
+    assert ("1", "", ("a", "b")) == (
+        answer.header("x-one"),
+        answer.header("x-name"),
+        answer.headers.get_all("x-many"),
+    )
+
+
+@pytest.mark.parametrize(
+    "fields, name",
+    [
+        ({"Content-Length": "7"}, "Content-Length"),
+        ({"Transfer-Encoding": "chunked"}, "Transfer-Encoding"),
+    ],
+)
+@both
+async def test_a_body_is_framed_once(make: Make, fields: dict[str, str], name: str) -> None:
+    """A field that frames the body otherwise than it is is refused."""
+    async with lab(make) as (vendor, client):
+        request = Request.post("/", body=b"four", headers=fields)
+        with pytest.raises(InvalidData, match="how the body is sent") as caught:
+            await client.send(request, vendor.url, LONG)
+
+    assert f"headers.{name}" == caught.value.field
+    assert () == vendor.requests
+
+
+@both
+async def test_a_length_may_be_said(make: Make) -> None:
+    """A length that is the body's own goes out once, and a range is asked for uncompressed."""
+    fields = {"Content-Length": "4", "Range": "bytes=0-3"}
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.send(Request.post("/", body=b"four", headers=fields), vendor.url, LONG)
+
+    (received,) = vendor.requests
+    assert ("4",) == received.headers.get_all("content-length")
+    assert "identity" == received.headers.get("accept-encoding")
+    assert b"four" == received.body
+
+
+# --- what is bounded here ----------------------------------------------------
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@both
+async def test_a_body_may_be_too_large(make: Make, coded: bool) -> None:  # noqa: FBT001 - a case
+    """What `send` would hold, and what would be decompressed, ends at the limit."""
+    body = gzip.compress(bytes(9_999)) if coded else bytes(9_999)
+    answer = Behaviour(200, {"Content-Encoding": "gzip"} if coded else {}, body)
+    async with lab(partial(make, max_body=9_000)) as (vendor, client):
+        vendor.always(answer)
+        with pytest.raises(VendorFailed, match="body of more than 9000 bytes") as caught:
+            await client.send(GET, vendor.url, LONG)
+        incoming = await client.open(GET, vendor.url, LONG)
+        if coded:
+            with pytest.raises(VendorFailed, match="9000"):
+                await incoming.read()
+        else:
+            assert await incoming.read()
+        incoming.close()
+
+    assert 200 == caught.value.status
+
+
+@both
+async def test_a_part_is_not_decompressed(make: Make) -> None:
+    """A part of something compressed is handed over as it came."""
+    async with lab(make) as (vendor, client):
+        vendor.respond(206, {"Content-Encoding": "gzip"}, b"middle")
+        assert b"middle" == (await client.send(GET, vendor.url, LONG)).body
+
+
+@both
+async def test_sending_is_no_silence(make: Make) -> None:
+    """A body that takes longer to send than a vendor may be silent is sent all the same."""
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(4):
+            Event().wait(0.1)
+            yield b"x"
+
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=BodyStream.of(slowly))
+        await client.send(request, vendor.url, Timeouts(read=0.3, total=20))
+        vendor.always(Behaviour(raw=b""))
+        with pytest.raises(AttemptTimeout, match=r"did not answer within the read timeout of 0.3"):
+            await client.send(request, vendor.url, Timeouts(read=0.3, total=20))
+
+    assert b"xxxx" == vendor.requests[0].body
+
+
+@both
+async def test_what_is_to_be_streamed_is_bounded_from_its_beginning(make: Make) -> None:
+    """A stream whose answer does not begin ends with the total timeout; it may have acted."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(raw=b""))
+        with pytest.raises(AttemptTimeout, match="did not answer within the total") as caught:
+            await client.open(GET, vendor.url, Timeouts(total=0.2))
+
+    assert caught.value.may_have_been_processed
+
+
+@both
+async def test_silence_in_a_body_is_bounded_for_a_stream(make: Make) -> None:
+    """After a streamed body was sent, a pause in the answer's ends with the read timeout."""
+    request = Request.put("/", body=BodyStream.of(lambda: [b"x"]))
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(body=b"x" * 99, cut=9))
+        with pytest.raises(AttemptTimeout, match="did not finish its answer within the read"):
+            await client.send(request, vendor.url, Timeouts(read=0.1, total=20))
+
+
+@both
+async def test_what_is_not_taken_ends_with_the_write_timeout(make: Make) -> None:
+    """A vendor that stops reading is left, and the error names the step."""
+    request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(raw=b"", reads="head"))
+        with pytest.raises(
+            AttemptTimeout, match=r"did not take .* the write timeout of 0.1"
+        ) as caught:
+            await client.send(request, vendor.url, Timeouts(write=0.1, total=20))
+
+    assert caught.value.may_have_been_processed
+
+
+@both
+async def test_an_early_answer_ends_the_sending(make: Make) -> None:
+    """A vendor may answer before it has read everything."""
+    request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(413, reads="head"))
+        timeouts = Timeouts(read=5, write=5, total=20)
+        assert 413 == (await client.send(request, vendor.url, timeouts)).status
+
+
+# --- sources -----------------------------------------------------------------
+
+
+def failing(error: Exception) -> BodyStream:
+    """A body whose source does not open."""
+
+    def opener() -> list[bytes]:
+        raise error
+
+    return BodyStream.of(opener)
+
+
+@both
+async def test_a_source_may_not_open(make: Make) -> None:
+    """A source that cannot be opened fails before anything is sent, and not as itself."""
+    async with lab(make) as (vendor, client):
+        with pytest.raises(ConnectionFailed, match="failed with PermissionError") as caught:
+            await client.send(Request.put("/", body=failing(PermissionError())), vendor.url, LONG)
+        assert not caught.value.may_have_been_processed
+        wrong = InvalidData("It is locked.", field="body")
+        with pytest.raises(InvalidData, match="It is locked"):
+            await client.send(Request.put("/", body=failing(wrong)), vendor.url, LONG)
+        wrong_kind: Any = BodyStream.of(lambda: ["text"])  # type: ignore[list-item]  # on purpose
+        with pytest.raises(InvalidData, match="gives str, not bytes"):
+            await client.send(Request.put("/", body=wrong_kind), vendor.url, LONG)
+
+    assert () == vendor.requests
+
+
+@pytest.mark.parametrize("chunks", [(), (b"one",)])
+@in_loop
+async def test_a_slow_source_is_bounded(chunks: tuple[bytes, ...]) -> None:
+    """A source that does not go on ends with the total timeout, and it says what has left."""
+
+    async def source() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+        await asyncio.sleep(60)
+
+    request = Request.put("/", body=BodyStream.of(source))
+    async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
+        with pytest.raises(AttemptTimeout, match="within the total timeout") as caught:
+            await client.send(request, vendor.url, Timeouts(total=0.1))
+
+    assert bool(chunks) is caught.value.may_have_been_processed
+
+
+def test_a_source_is_read_by_whoever_sends() -> None:
+    """A source is read in the caller's thread, holds up nobody else, and interrupts its caller."""
+    began, go_on = Event(), Event()
+
+    def blocked() -> Iterator[bytes]:
+        yield b"x"
+        began.set()
+        go_on.wait(20)
+        raise KeyboardInterrupt
+
+    with VendorServer() as vendor, PyreqwestHttpClient() as client:
+        vendor.always(Behaviour(204))
+
+        async def at_once() -> None:
+            request = Request.put("/", body=BodyStream.of(blocked))
+            sending = asyncio.ensure_future(
+                asyncio.to_thread(_interrupted, client, request, vendor.url)
+            )
+            await asyncio.to_thread(began.wait, 20)
+            streamed = Request.put("/", body=BodyStream.of(lambda: [b"y"]))
+            answer = await asyncio.to_thread(client.send, streamed, vendor.url, LONG)
+            assert 204 == answer.status
+            go_on.set()
+            assert await sending
+
+        asyncio.run(at_once())
+
+    assert [b"y"] == [received.body for received in vendor.requests]
+
+
+def _interrupted(client: PyreqwestHttpClient, request: Request, url: str) -> bool:
+    try:
+        client.send(request, url, LONG)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+# --- leaving -----------------------------------------------------------------
+
+
+@in_loop
+async def test_a_cancelled_call_leaves_its_request() -> None:
+    """A call that is cancelled ends at once and keeps no place; its request ends with the total."""
+    async with lab(partial(AsyncPyreqwestHttpClient, max_connections=1)) as (vendor, client):
+        vendor.queue(Behaviour(raw=b""), Behaviour(204))
+        call = asyncio.ensure_future(client.send(GET, vendor.url, Timeouts(total=1)))
+        await asyncio.to_thread(vendor.wait_for_requests)
+        call.cancel()
+        await asyncio.wait([call])
+        assert call.cancelled()
+        assert 204 == (await client.send(GET, vendor.url, LONG)).status
+        await asyncio.to_thread(vendor.wait_for_closed)
+
+
+@in_loop
+async def test_a_cancelled_upload_is_broken_off() -> None:
+    """A body that is still being sent when its call is cancelled is not sent to its end."""
+    ended = asyncio.Event()
+
+    async def source() -> AsyncIterator[bytes]:
+        yield b"x"
+        await ended.wait()
+        yield b"y"
+
+    async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
+        vendor.always(Behaviour(204))
+        request = Request.put("/", body=BodyStream.of(source))
+        call = asyncio.ensure_future(client.send(request, vendor.url, LONG))
+        await asyncio.sleep(0.1)
+        call.cancel()
+        await asyncio.wait([call])
+        ended.set()
+        await asyncio.to_thread(vendor.wait_for_closed)
+
+    assert () == vendor.requests
+
+
+@in_loop
+async def test_a_cancelled_read_is_no_end() -> None:
+    """Whoever is cancelled while they read is told so, and what is read then is no answer."""
+    async with lab(AsyncPyreqwestHttpClient) as (vendor, client):
+        vendor.queue(Behaviour(body=b"x" * 99, cut=0))
+        incoming = await client.open(GET, vendor.url, LONG)
+        reading = asyncio.ensure_future(incoming.read())
+        await asyncio.sleep(0.01)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+        with pytest.raises(ConnectionFailed, match="closed before its end"):
+            await incoming.read()
+        await asyncio.to_thread(vendor.wait_for_closed)
+
+
+@both
+async def test_an_answer_that_nobody_closes_keeps_no_place(make: Make) -> None:
+    """An answer that is forgotten halfway costs its connection, but no later call."""
+    async with lab(partial(make, max_connections=1)) as (vendor, client):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 9_999_999))
+        incoming = await client.open(GET, vendor.url, LONG)
+        del incoming
+        gc.collect()
+
+        assert 204 == (await client.send(GET, vendor.url, LONG)).status
+
+
+@both
+async def test_a_closed_client_is_of_no_use(make: Make) -> None:
+    """A closed client says that it is; what was under way may end."""
+    async with lab(make) as (vendor, client):
+        vendor.queue(Behaviour(body=b"x" * 99_999))
+        incoming = await client.open(GET, vendor.url, LONG)
+        await client.close()
+        received = b""
+        while piece := await incoming.read():
+            received += piece
+        await asyncio.to_thread(vendor.wait_for_closed)
+
+        assert 99_999 == len(received)
+        with pytest.raises(ConnectionFailed, match="is closed") as caught:
+            await client.send(GET, vendor.url, LONG)
+        assert not caught.value.may_have_been_processed
+        assert not caught.value.retryable
+
+
+@both
+async def test_exchanges_are_counted(make: Make) -> None:
+    """Statistics tell of exchanges under way, and nothing of idle connections."""
+    async with lab(partial(make, max_connections=1)) as (vendor, client):
+        vendor.always(Behaviour(204))
+        vendor.queue(Behaviour(body=b"x" * 99, cut=9))
+        incoming = await client.open(GET, vendor.url, LONG)
+        waiting = asyncio.ensure_future(client.send(GET, vendor.url, LONG))
+        await asyncio.sleep(0.1)
+        found = client.statistics()  # type: ignore[attr-defined]  # which the port has not
+        assert (1, None, 1, 1) == (found.active, found.idle, found.waiting, found.limit)
+        incoming.close()
+        await waiting
+        assert 0 == client.statistics().active  # type: ignore[attr-defined]  # as above
+
+
+@both
+async def test_a_connection_that_ended_costs_no_second_request(make: Make) -> None:
+    """An idle connection that ends is replaced, or else nobody says that nothing was processed."""
+    request = Request.post("/", body=b"x")
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(204, then="close"))
+        for count in range(1, 20):
+            try:
+                answer = await client.send(request, vendor.url, LONG)
+                assert 204 == answer.status
+            except ConnectionFailed as failed:
+                assert failed.may_have_been_processed  # noqa: PT017 - it may, or may not, be raised
+            await asyncio.to_thread(vendor.wait_for_closed, min(count, vendor.connections))
+        assert len(vendor.requests) <= 19
+
+
+@both
+async def test_compressed_bodies_come_in_pieces(make: Make) -> None:
+    """A compressed body is undone however its bytes come, also if its coding was asked for."""
+    body = bytes(range(256)) * 99
+    request = Request.get("/", headers={"Accept-Encoding": "gzip"})
+    async with lab(make) as (vendor, client):
+        packed = gzip.compress(body)
+        vendor.always(Behaviour(200, {"Content-Encoding": "gzip"}, packed, piece=50, pause=0.001))
+        incoming = await client.open(request, vendor.url, LONG)
+        received = b""
+        while piece := await incoming.read():
+            received += piece
+
+    assert body == received
+    assert "gzip" == vendor.requests[0].headers.get("accept-encoding")
+
+
+@pytest.mark.parametrize("keep_alive, connections", [(15, 1), (0, 2)])
+@both
+async def test_connections_are_kept(make: Make, keep_alive: float, connections: int) -> None:
+    """One connection carries call after call, unless none is kept."""
+    async with lab(partial(make, keep_alive=keep_alive)) as (vendor, client):
+        vendor.always(Behaviour(body=b"x" * 99_999))
+        for _ in range(2):
+            await client.send(GET, vendor.url, LONG)
+
+    assert connections == vendor.connections
+
+
+def test_several_loops_may_use_one_client() -> None:
+    """One event loop after another is served."""
+    client = AsyncPyreqwestHttpClient()
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+
+        async def ask() -> int:
+            return (await client.send(GET, vendor.url, LONG)).status
+
+        assert [204, 204] == [asyncio.run(ask()) for _ in range(2)]
+        asyncio.run(client.close())
+
+
+@in_loop
+async def test_a_client_is_closed_by_async_with() -> None:
+    """The asynchronous client closes at the end of its block."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+        async with AsyncPyreqwestHttpClient() as client:
+            await client.send(GET, vendor.url, LONG)
+        await asyncio.to_thread(vendor.wait_for_closed)
+
+
+# --- what stands behind it ---------------------------------------------------
+
+
+@both
+async def test_bounds_of_many_kinds_are_kept(make: Make) -> None:
+    """However many bounds for connecting are asked for, clients for the last few are kept."""
+    async with lab(make) as (vendor, client):
+        vendor.always(Behaviour(204))
+        for connect in range(1, 40):
+            await client.send(GET, vendor.url, Timeouts(connect=connect, total=50))
+        inner: Any = getattr(client, "_client", client)
+        clients: Any = getattr(inner, "_clients", None) or inner._blocking.clients  # noqa: SLF001 - a look inside
+        assert isinstance(clients, Clients)
+        assert 16 == len(clients._made)  # noqa: SLF001 - the same
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_key_may_stand_by_its_certificate(tmp_path: Path, as_text: bool) -> None:  # noqa: FBT001 - a case
+    """A key in its certificate's file is opened with the password, too."""
+    certificate, key = certificate_files(tmp_path)
+    sealed = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"word"),
+    )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, key)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(certificate)
+    both_in_one = tmp_path / "both.pem"
+    both_in_one.write_bytes(certificate.read_bytes() + sealed)
+    tls = Tls(
+        authorities=str(certificate),
+        certificate=both_in_one.read_bytes() if as_text else str(both_in_one),
+        password="word",
+    )
+    with VendorServer(tls=server) as vendor, PyreqwestHttpClient(tls=tls) as client:
+        vendor.always(Behaviour(204))
+        assert 204 == client.send(GET, vendor.url, LONG).status
+
+
+def test_a_key_that_pyreqwest_does_not_take_is_refused(tmp_path: Path) -> None:
+    """A key that OpenSSL would take, and pyreqwest does not, is no foreign error."""
+    certificate, key = ed448(tmp_path, Ed448PrivateKey.generate())
+    client = PyreqwestHttpClient(tls=Tls(certificate=certificate, key=key))
+    with pytest.raises(ConfigurationError, match="does not take") as caught:
+        client.send(GET, "http://127.0.0.1/", LONG)
+
+    assert "tls" == caught.value.path
+
+
+def ed448(folder: Path, key: Ed448PrivateKey) -> tuple[str, str]:
+    """A certificate, signed by itself, and its key."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ours")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, None)
+    )
+    certificate, secret = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return str(certificate), str(secret)
+
+
+def test_what_is_not_understood_may_have_been_processed() -> None:
+    """An exception that says nothing is taken for a request that was sent, and shows nothing."""
+    meaning = meaning_of(ValueError("https://user:secret@vendor.example/"))
+
+    assert (True, False, False, "") == (meaning.sent, meaning.late, meaning.answered, meaning.why)

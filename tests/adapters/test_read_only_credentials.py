@@ -1,0 +1,268 @@
+"""Credentials that somebody else writes: into the environment, or into a file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.environment_credentials import (
+    AsyncEnvironmentCredentialProvider,
+    EnvironmentCredentialProvider,
+)
+from mooring.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
+from mooring.domain.auth import Credentials, OAuthCredentials
+from mooring.errors import (
+    ConfigurationError,
+    ConnectorError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    InvalidData,
+    StorageUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OLD, NEW = Credentials.bearer("old"), Credentials.bearer("new")
+PREFIX = "MOORING_CREDENTIAL_"
+OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-fr", None)]
+
+
+class Place:
+    """Where credentials are written, and a provider of either colour that reads them there."""
+
+    def __init__(self, kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kind, self.path, self._patch = kind, home / "credentials.toml", monkeypatch
+        self._tables: dict[str, str] = {}
+        makers: dict[str, Callable[[], Any]] = {
+            "environment": EnvironmentCredentialProvider,
+            "environment, awaited": AsyncEnvironmentCredentialProvider,
+            "file": lambda: FileCredentialProvider(self.path),
+            "file, awaited": lambda: AsyncFileCredentialProvider(self.path),
+        }
+        self.provider = makers[kind]()
+        if "file" in kind:
+            self.put_file("")
+
+    def put(self, owner: tuple[str, str | None], token: str) -> None:
+        """Write a token."""
+        service, tenant = owner
+        if "environment" in self.kind:
+            names = (service,) if tenant is None else (service, tenant)
+            variable = PREFIX + "__".join(names).upper().replace("-", "_")
+            self._patch.setenv(variable, token)
+            return
+        table = f"services.{service}" if tenant is None else f"tenants.{tenant}.{service}"
+        self._tables[table] = f"[{table}]\nsecret = {json.dumps(token)}\n"
+        self.put_file("".join(self._tables.values()))
+
+    def put_file(self, text: str, mode: int = 0o600) -> None:
+        """Replace the file."""
+        new = self.path.with_suffix(".new")
+        new.write_text(text, "utf-8")
+        new.chmod(mode)
+        new.rename(self.path)
+
+    def ask(self, verb: str, *given: object) -> Any:  # noqa: ANN401 - of any verb
+        """What a verb gives."""
+        answer = getattr(self.provider, verb)
+        return asyncio.run(answer(*given)) if "awaited" in self.kind else answer(*given)
+
+
+@pytest.fixture(
+    params=["environment", "environment, awaited", "file", "file, awaited"], name="place"
+)
+def _place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    return Place(request.param, tmp_path, monkeypatch)
+
+
+def test_owners_are_apart(place: Place) -> None:
+    """What is written for one is found for it alone, from then on."""
+    for owner in OWNERS:
+        assert not place.ask("has", *owner)
+        with pytest.raises(CredentialNotFound):
+            place.ask("get", *owner)
+    for number, owner in enumerate(OWNERS):
+        place.put(owner, f"token-{number}")
+        found = [other for other in OWNERS if place.ask("has", *other)]
+        assert OWNERS[: number + 1] == found
+    for number, owner in enumerate(OWNERS):
+        assert Credentials.bearer(f"token-{number}") == place.ask("get", *owner)
+
+
+def test_a_refresh_looks_again(place: Place) -> None:
+    """What somebody has replaced is given; what nobody has cannot be renewed."""
+    place.put(OWNERS[1], "old")
+    with pytest.raises(CredentialRefreshFailed, match="is still the one that was refused"):
+        place.ask("refresh", *OWNERS[1], OLD)
+    place.put(OWNERS[1], "new")
+    assert NEW == place.ask("refresh", *OWNERS[1], OLD)
+    with pytest.raises(CredentialNotFound):
+        place.ask("refresh", *OWNERS[0], OLD)
+
+
+def test_nothing_is_written(place: Place) -> None:
+    """Putting a credential in place is refused, and changes nothing."""
+    place.put(OWNERS[0], "old")
+    with pytest.raises(ConfigurationError, match="Nothing is written"):
+        place.ask("rotate", *OWNERS[0], NEW)
+    assert OLD == place.ask("get", *OWNERS[0])
+
+
+def test_a_mistake_is_not_shown(place: Place) -> None:
+    """What cannot be a credential is refused, and no frame of ours holds it."""
+    place.put(OWNERS[0], "sk_live\n")
+    with pytest.raises(InvalidData, match="white space") as caught:
+        place.ask("get", *OWNERS[0])
+
+    hidden(caught.value)
+
+
+def hidden(error: ConnectorError) -> None:
+    """No secret is in an error, or in a frame of ours that it came through."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
+    assert ours
+    assert "sk_live" not in repr((ours, str(error), error.__cause__))
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ('{"access_token": "a"}', OAuthCredentials(access_token="a")),
+        (' {"secret": "a"}', Credentials.bearer("a")),
+    ],
+)
+def test_a_variable_may_hold_json(
+    text: str, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable holds a token, or a table in JSON."""
+    monkeypatch.setenv("MOORING_CREDENTIAL_SHOP", text)
+
+    assert expected == EnvironmentCredentialProvider().get("shop", None)
+
+
+@pytest.mark.parametrize("text", ['{"secret": "sk_live"', "", "[" * 9, "{" + '"a":[' * 99_999])
+def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken table is refused, naming the variable; so is a variable without a token."""
+    monkeypatch.setenv("MOORING_CREDENTIAL_SHOP", text)
+    if text.startswith("["):
+        assert EnvironmentCredentialProvider().has("shop", None)
+        return
+    with pytest.raises(InvalidData, match="MOORING_CREDENTIAL_SHOP") as caught:
+        EnvironmentCredentialProvider().get("shop", None)
+    hidden(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "shop_a", "shop--a", "-shop", "shop-", "é", "a.b"])
+def test_names_that_would_be_confused_have_no_variable(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name whose variable could be another's has none, unless it is given one."""
+    for variable in (name, name.upper(), name.upper().replace("-", "_").replace(".", "_")):
+        monkeypatch.setenv(PREFIX + variable, "old")
+        monkeypatch.setenv(PREFIX + "SHOP__" + variable, "old")
+    plain, named = (
+        EnvironmentCredentialProvider(),
+        EnvironmentCredentialProvider({(name, None): "KEY"}),
+    )
+    monkeypatch.setenv("KEY", "new")
+
+    assert not plain.has(name, None)
+    assert not plain.has("shop", name)
+    with pytest.raises(CredentialNotFound, match="has none by itself"):
+        plain.get("shop", name)
+    assert NEW == named.get(name, None)
+    assert not named.has("shop", name)
+
+
+def test_the_prefix_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host may have a way of its own to call variables."""
+    monkeypatch.setenv("ERP_SHOP", "old")
+
+    assert OLD == EnvironmentCredentialProvider(prefix="ERP_").get("shop", None)
+
+
+FILE = pytest.mark.parametrize("place", ["file", "file, awaited"], indirect=True)
+
+
+@FILE
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o620])
+def test_a_file_that_others_can_read_is_refused(place: Place, mode: int) -> None:
+    """A file of secrets is not open to everybody, nor written by others."""
+    place.put_file('[services.shop]\nsecret = "old"\n', mode)
+
+    with pytest.raises(ConfigurationError, match=f"its mode is {mode:04o}"):
+        place.ask("get", "shop", None)
+    place.path.chmod(0o640)
+    assert OLD == place.ask("get", "shop", None)
+
+
+@FILE
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ('[services.shop]\nsecret = "sk_live', "cannot be parsed"),
+        ('secret = "sk_live"', r"not made of \[services"),
+        ('services = "sk_live"', r"not made of \[services"),
+        ('[tenants]\nacme = "sk_live"', r"not made of \[services"),
+        ('[tenants.acme.shop]\nkey = "sk_live"', r"\[tenants.acme.shop\]: It has a field"),
+    ],
+)
+def test_a_broken_file_is_refused(place: Place, text: str, problem: str) -> None:
+    """It is not taken for the file that was there before, and shows nothing of itself."""
+    place.put(("shop", None), "old")
+    place.ask("get", "shop", None)
+    place.put_file(text)
+
+    for _ in range(2):
+        with pytest.raises(InvalidData, match=problem) as caught:
+            place.ask("get", "shop", None)
+        hidden(caught.value)
+
+
+@FILE
+def test_a_file_that_is_gone(place: Place) -> None:
+    """A file that was taken away is an outage, and no reason to use what it said."""
+    place.put(("shop", None), "old")
+    place.ask("get", "shop", None)
+    place.path.unlink()
+
+    with pytest.raises(StorageUnavailable, match="cannot be read"):
+        place.ask("get", "shop", None)
+
+
+def test_a_file_in_json(tmp_path: Path) -> None:
+    """The format goes by the name; where one is broken, its line is told."""
+    path = tmp_path / "credentials.json"
+    path.write_text('{"tenants": {"acme": {"shop": "old"}}}')
+    path.chmod(0o600)
+    provider = FileCredentialProvider(path)
+
+    assert OLD == provider.get("shop", "acme")
+    path.write_text('{\n"services": {"shop": sk_live}}')
+    with pytest.raises(InvalidData, match=r"cannot be parsed, line 2"):
+        provider.get("shop", "acme")
+
+
+def test_a_file_is_read_once(tmp_path: Path) -> None:
+    """What has not changed is not read again."""
+    path = tmp_path / "credentials.toml"
+    path.write_text('[services]\nshop = "old"\n')
+    path.chmod(0o600)
+    provider = FileCredentialProvider(path)
+
+    assert provider.get("shop", None) is provider.get("shop", None)
+
+
+def test_a_file_is_named_for_its_format(tmp_path: Path) -> None:
+    """A file whose format is not known is refused at once."""
+    with pytest.raises(ConfigurationError, match=r"neither \.toml nor \.json"):
+        FileCredentialProvider(tmp_path / "credentials.ini")

@@ -1,0 +1,78 @@
+"""Shared state in Redis: the contract of its port, and what the script has to do with the model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+from mooring.testing import state_conformance as kit
+from mooring.testing.checks import name_of
+from tests.adapters.redis_twin import Redis, compare
+from tests.support.servers import redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENT = 10.0
+"""Seconds that a busy machine may take."""
+CASES = int(os.environ.get("MOORING_TEST_REDIS_CASES", "3000"))
+
+
+@pytest.fixture(scope="module")
+def url() -> str:
+    """Where Redis is."""
+    return redis_url()
+
+
+@pytest.fixture(scope="module")
+def script(url: str) -> Iterator[Redis]:
+    """The script, to be run on states of one's own."""
+    server = Redis()
+    yield server
+    server.close()
+
+
+# --- the contract ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check, url: str) -> None:
+    """The store in Redis keeps the contract of its port."""
+    with RedisStorage(url, timeout=PATIENT) as store:
+        check(lambda: store)
+
+
+@pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
+def test_conforms_in_time(check: kit.TimedCheck, url: str) -> None:
+    """It forgets what it may, when it may, and decides as the model."""
+    with RedisStorage(url, timeout=PATIENT) as store:
+        check(lambda: (store, time.sleep))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms_awaited(check: kit.AsyncCheck, url: str) -> None:
+    """The asynchronous store keeps the contract of its port."""
+    asyncio.run(check(lambda: AsyncRedisStorage(url, timeout=PATIENT)))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
+def test_conforms_awaited_in_time(check: Callable[..., Any], url: str) -> None:
+    """It forgets what it may, when it may, and decides as the model."""
+    asyncio.run(check(lambda: (AsyncRedisStorage(url, timeout=PATIENT), time.sleep)))
+
+
+# --- the script is the model's twin -----------------------------------------------
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_the_script_decides_as_the_model(script: Redis, part: int) -> None:
+    """Its answers and what it stores are the model's, to the last bit, whatever it is given."""
+    compared, seed = 0, part * 1_000_000
+    while compared < CASES // 10:
+        compared += sum(compare(script, seed, 60).values())
+        seed += 1

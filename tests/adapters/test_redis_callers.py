@@ -1,0 +1,387 @@
+"""Many callers of a store in Redis: threads, tasks, loops and forks; and what they cost it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from mooring import (
+    AsyncConnectorManager,
+    CircuitState,
+    ConnectorManager,
+    RateLimitConfig,
+    RateLimitWaited,
+    RetryBudget,
+    Service,
+    StorageUnavailable,
+)
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+from mooring.domain.admission import Admission, Answer, Gates, SetCircuit
+from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule
+from mooring.testing._state_commands import new_key, read
+from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.support.redis_servers import PrivateRedis, Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mooring.domain.state import Command
+
+PATIENT = 30.0
+MANY = 10_000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateRedis]:
+    """A server that nobody else asks, so that what it was asked can be counted."""
+    with PrivateRedis() as started:
+        yield started
+
+
+@pytest.fixture
+def calls(server: PrivateRedis) -> Iterator[Callable[[], int]]:
+    """How often the server was called by script or otherwise, since it was last asked."""
+    client = redis.Redis(port=server.port)
+
+    def since() -> int:
+        told: dict[str, Any] = client.info("commandstats")
+        client.config_resetstat()
+        counted = sum(
+            stat["calls"]
+            for name, stat in told.items()
+            if name.startswith(("cmdstat_eval", "cmdstat_script", "cmdstat_multi"))
+        )
+        return int(counted)
+
+    since()
+    yield since
+    client.close()
+
+
+def one_token(key: str, burst: int = 1_000_000) -> Admission:
+    """Asks for one token of a bucket that hardly refills."""
+    gates = Gates(limits=[RateLimitConfig(100, burst=burst).rule], limit_keys=[key])
+    return Admission(gates, within=0, lease=1)
+
+
+# --- what it costs -----------------------------------------------------------------
+
+
+def protected(name: str, **options: Any) -> Service:
+    """A service with everything that may hold a call back."""
+    return Service(
+        name,
+        limits=RateLimitConfig.per_second(1_000, burst=1_000),
+        retry_budget=RetryBudget(),
+        **options,
+    )
+
+
+def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
+    """Limit, circuit, retry and budget together cost one call of the script."""
+    with (
+        RedisStorage(server.url, timeout=PATIENT) as store,
+        ConnectorManager([protected("erp")], state=store) as manager,
+    ):
+        manager.run("erp", lambda: 1)
+        calls()
+        for _ in range(10):
+            manager.run("erp", lambda: 1)
+    assert 10 == calls()
+
+
+def test_a_good_call_is_one_round_trip_awaited(
+    server: PrivateRedis, calls: Callable[[], int]
+) -> None:
+    """The asynchronous face asks no more."""
+
+    async def work() -> int:
+        return 1
+
+    async def ten() -> None:
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            manager = AsyncConnectorManager([protected("aerp")], state=store)
+            await manager.run("aerp", work)
+            calls()
+            for _ in range(10):
+                await manager.run("aerp", work)
+            await manager.close()
+
+    asyncio.run(ten())
+    assert 10 == calls()
+
+
+def test_a_call_with_a_key_is_three_round_trips(
+    server: PrivateRedis, calls: Callable[[], int]
+) -> None:
+    """A claim, an admission that marks it as sent, and its end."""
+    with (
+        RedisStorage(server.url, timeout=PATIENT) as store,
+        ConnectorManager([protected("keyed")], state=store) as manager,
+    ):
+        manager.run("keyed", lambda: 1, idempotency_key="warm", payload=b"")
+        calls()
+        manager.run("keyed", lambda: 1, idempotency_key="cold", payload=b"")
+    assert 3 == calls()
+
+
+def test_waiting_costs_one_more(server: PrivateRedis, calls: Callable[[], int]) -> None:
+    """Whoever waited for a limit asks once more before it goes."""
+    slow = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
+    told: list[object] = []
+    with (
+        RedisStorage(server.url, timeout=PATIENT) as store,
+        ConnectorManager([slow], state=store, observers=[told.append]) as manager,
+    ):
+        manager.run("slow", lambda: 1)
+        calls()
+        manager.run("slow", lambda: 1)
+    waits = sum(isinstance(event, RateLimitWaited) for event in told)
+    assert 1 + waits == calls()
+
+
+def test_callers_of_a_loop_share_round_trips(
+    server: PrivateRedis, calls: Callable[[], int]
+) -> None:
+    """Fifty who ask at once cost a tenth of a round trip each at most, and all is counted."""
+
+    async def fifty() -> int:
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            first, second, key = one_token(new_key()), one_token(new_key()), new_key()
+            await store.execute(first)
+            calls()
+
+            async def caller(number: int) -> None:
+                for _ in range(20):
+                    command: Any = (first, second, first, Count(key))[number % 4]
+                    await store.execute(command)
+
+            await asyncio.gather(*map(caller, range(50)))
+            assert 50 * 20 / 10 >= calls()
+            states: Any
+            _, states = await store.execute(read(*first.keys, *second.keys, key))
+            rule: Any = first.gates.limits[0]
+            taken = [(rule.room - state[3]) // rule.price for state in states[:2]]
+            assert taken[0] <= 501
+            assert taken[1] <= 260
+            return int(states[2][2])
+
+    assert 240 == asyncio.run(fifty())
+
+
+# --- tasks --------------------------------------------------------------------------
+
+
+def test_ten_thousand_tasks_are_all_answered(server: PrivateRedis) -> None:
+    """A long queue is served to its end, in its order, and grants no token twice."""
+
+    async def crowd() -> list[Any]:
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            command = one_token(new_key(), burst=MANY // 2)
+            return await asyncio.gather(*(store.execute(command) for _ in range(MANY)))
+
+    answers = [answer for answer, *_ in asyncio.run(crowd())]
+    granted = answers.count(Answer.GO)
+    assert MANY // 2 <= granted < MANY
+    assert MANY - granted == answers.count(Answer.LIMITED)
+
+
+def test_a_cancelled_task_leaves_nobody_its_reply(server: PrivateRedis) -> None:
+    """Whoever asks after a cancelled task gets an answer to its own question."""
+
+    async def confused() -> None:
+        chance = random.Random(5)
+        async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
+            keys = [new_key() for _ in range(20)]
+            for number, key in enumerate(keys):
+                await store.execute(Count(key))
+                task = asyncio.ensure_future(store.execute(Count(key)))
+                for _ in range(chance.randrange(12)):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+                counted = await store.execute(Count(key))
+                assert 2 <= counted <= 3, number
+
+    asyncio.run(confused())
+
+
+def test_a_loop_that_ends_in_the_middle_leaves_the_store_whole(server: PrivateRedis) -> None:
+    """Tasks that are cancelled with their loop leave the next loop a store as good as new."""
+    store = AsyncRedisStorage(server.url, timeout=PATIENT)
+    command, count = one_token(new_key()), Count(new_key())
+
+    async def leaving() -> None:
+        await store.execute(command)
+        for each in (command, count):
+            asyncio.ensure_future(store.execute(each))  # noqa: RUF006 - it is to be forgotten
+        store.post(command)
+        store.post(count)
+        await asyncio.sleep(0)
+
+    for _ in range(5):
+        asyncio.run(leaving())
+    answered = asyncio.run(store.execute(command))
+    assert Answer.GO is answered[0]
+    asyncio.run(store.aclose())
+    gc.collect()
+
+
+def test_loops_of_several_threads_use_one_store(server: PrivateRedis) -> None:
+    """Each loop has connections of its own."""
+    store = AsyncRedisStorage(server.url, timeout=PATIENT)
+    count, seen = Count(new_key()), []
+
+    async def some() -> None:
+        seen.extend([await store.execute(count) for _ in range(20)])
+
+    threads = [threading.Thread(target=asyncio.run, args=(some(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(range(1, 61)) == sorted(seen)
+
+
+def test_what_is_posted_without_a_loop_goes_with_the_next(server: PrivateRedis) -> None:
+    """Outside of any loop nothing can be sent, so it is kept."""
+    store = AsyncRedisStorage(server.url, timeout=PATIENT)
+    command, count = one_token(new_key()), Count(new_key())
+    store.post(command)
+    store.post(count)
+
+    async def look() -> Any:  # noqa: ANN401 - states
+        await store.execute(one_token(new_key()))
+        await store.housekeep()
+        await store.aclose()
+
+    asyncio.run(look())
+    with RedisStorage(server.url, timeout=PATIENT) as plain:
+        _, (state, counted) = plain.execute(read(*command.keys, *count.keys))
+    assert state is not None
+    assert 1 == (counted or (0, 0, 0))[2]
+
+
+# --- threads and processes -----------------------------------------------------------
+
+
+def test_threads_take_each_token_once(server: PrivateRedis) -> None:
+    """Threads have connections of their own, and none hears another's answer."""
+    with RedisStorage(server.url, timeout=PATIENT) as store:
+        command, count, answers = one_token(new_key(), burst=100), Count(new_key()), []
+
+        def some() -> None:
+            for _ in range(50):
+                answers.append(store.execute(command)[0])
+                store.execute(count)
+
+        threads = [threading.Thread(target=some) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 201 == store.execute(count)
+    assert 100 <= answers.count(Answer.GO)
+
+
+def test_two_processes_decide_alike_over_one_circuit(colour: str, server: PrivateRedis) -> None:
+    """What one store sets by hand, another reads."""
+    rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
+    asks = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
+    with (
+        Face(colour, server.url, timeout=PATIENT) as one,
+        Face(colour, server.url, timeout=PATIENT) as other,
+    ):
+        one.execute(SetCircuit(rule, key, CircuitState.FORCED_OPEN))
+        assert Answer.CIRCUIT_OPEN is other.execute(asks)[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_speaks_on_connections_of_its_own(colour: str, server: PrivateRedis) -> None:
+    """Neither hears the other's answers, whoever asks first."""
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        count = Count(new_key())
+        face.execute(count)
+        child = os.fork()
+        if child == 0:  # pragma: no cover - in a process of its own
+            done = 1
+            try:
+                with Face(colour, server.url, timeout=PATIENT) as mine:
+                    mine.store = face.store
+                    for _ in range(20):
+                        mine.execute(count)
+                done = 0
+            finally:
+                os._exit(done)
+        for _ in range(20):
+            face.execute(count)
+        assert (child, 0) == os.waitpid(child, 0)
+        assert 42 == face.execute(count)
+
+
+# --- others who are faster -----------------------------------------------------------
+
+
+class Overtaken(Count):
+    """While it decides, somebody else is faster, as often as it is told."""
+
+    def __init__(self, key: str, url: str, times: int) -> None:
+        super().__init__(key)
+        self._url = url
+        self._times = times
+
+    def apply(self, states: Any, now: int) -> Any:  # noqa: ANN401 - as Count
+        """Let another count first."""
+        if self._times:
+            self._times -= 1
+            with RedisStorage(self._url, timeout=PATIENT) as other:
+                other.execute(Count(self.keys[0]))
+        return super().apply(states, now)
+
+
+def test_who_is_overtaken_decides_again(colour: str, server: PrivateRedis) -> None:
+    """A change that came in between is never written over."""
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        assert 4 == face.execute(Overtaken(new_key(), server.url, 3))
+
+
+def test_who_is_always_overtaken_gives_up(colour: str, server: PrivateRedis) -> None:
+    """There is an end to trying again."""
+    with Face(colour, server.url, timeout=0.05) as face:
+        with pytest.raises(StorageUnavailable, match="faster"):
+            face.execute(Overtaken(new_key(), server.url, 10**9))
+        face.post(Overtaken(new_key(), server.url, 10**9))
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Both colours, one after the other."""
+    return str(request.param)
+
+
+def test_a_post_that_finds_nobody_in_the_middle(server: PrivateRedis) -> None:
+    """What was posted and lost on the way is sent again only if it may be."""
+
+    async def posting() -> int:
+        with Proxy(server.port) as proxy:
+            store = AsyncRedisStorage(proxy.url, timeout=PATIENT)
+            key, again = new_key(), new_key()
+            await store.execute(Count(key))
+            proxy.cuts = 1
+            posted: list[Command[Any]] = [one_token(new_key()), Count(again, once=False)]
+            for each in posted:
+                store.post(each)
+            await asyncio.sleep(0.1)
+            counted = await store.execute(Count(key))
+            await store.aclose()
+            return counted
+
+    assert 2 == asyncio.run(posting())

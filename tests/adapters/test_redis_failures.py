@@ -1,0 +1,396 @@
+"""What may happen to a store in Redis: nothing foreign passes, nothing happens twice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from mooring import RateLimitConfig, StorageUnavailable
+from mooring.adapters.redis import AsyncRedisStorage
+from mooring.domain.admission import Admission, Answer, Gates
+from mooring.domain.codec import VERSION, pack
+from mooring.domain.idempotency import Claim, Verdict, Withdraw, complete
+from mooring.errors import ConfigurationError, InvalidData
+from mooring.testing._state_commands import Write, new_key, read
+from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.support.redis_servers import PrivateRedis, Proxy, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.domain.state import Command
+
+PATIENT = 5.0
+SHORT = 0.2
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateRedis]:
+    """A server that these tests may do anything to, as long as it runs again afterwards."""
+    with PrivateRedis() as started:
+        yield started
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Both colours, one after the other."""
+    return str(request.param)
+
+
+def one_token(key: str) -> Admission:
+    """Asks for one token of a bucket that hardly refills."""
+    gates = Gates(limits=[RateLimitConfig(0.001, burst=1_000).rule], limit_keys=[key])
+    return Admission(gates, within=0, lease=1)
+
+
+def tokens_taken(face: Face, command: Admission) -> int:
+    """How many tokens of the bucket are gone."""
+    _, (state,) = face.execute(read(*command.keys))
+    rule: Any = command.gates.limits[0]
+    return 0 if state is None else -((state[3] - rule.room) // rule.price)
+
+
+def claim(key: str, owner: int = 1) -> Claim:
+    """A claim that may be asked for again."""
+    return Claim(
+        key, fingerprint=b"f", owner=owner, lease=10**7, ttl=10**9, target="", remembered=0
+    )
+
+
+# --- Redis goes away -------------------------------------------------------------
+
+
+def test_whatever_is_flushed_begins_anew(colour: str, server: PrivateRedis) -> None:
+    """States and the script itself may be gone at any moment."""
+    client = redis.Redis(port=server.port)
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        command = one_token(new_key())
+        for _ in range(3):
+            assert Answer.GO is face.execute(command)[0]
+            assert 1 == tokens_taken(face, command)
+            client.flushall()
+            client.script_flush()
+    client.close()
+
+
+def test_a_server_that_was_restarted_is_used_again(colour: str, server: PrivateRedis) -> None:
+    """Connections that ended meanwhile cost no call."""
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        face.execute(one_token(new_key()))
+        server.kill()
+        server.start()
+        assert Answer.GO is face.execute(one_token(new_key()))[0]
+
+
+def test_a_server_that_is_gone_is_unavailable(colour: str, server: PrivateRedis) -> None:
+    """Nobody there is said so, with where and what to do, and without the password."""
+    where = f"redis://me:secret-word@127.0.0.1:{server.port}/0"
+    with Face(colour, where, timeout=PATIENT) as face:
+        server.kill()
+        with pytest.raises(StorageUnavailable, match=r"redis://me:\*\*\*@127") as caught:
+            face.execute(one_token(new_key()))
+        server.start()
+    assert "cannot be reached" in str(caught.value)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "secret-word" not in f"{told} {caught.value!r} {face.store!r}"
+
+
+def test_a_server_that_is_silent_costs_one_timeout(colour: str, server: PrivateRedis) -> None:
+    """Who is not answered in time is told so, asks nobody else, and hears the next answer right."""
+    with Face(colour, server.url, timeout=SHORT) as face:
+        command = claim(new_key())
+        face.execute(command)
+        server.suspend()
+        began = time.monotonic()
+        with pytest.raises(StorageUnavailable, match=r"did not answer within 0\.2 s"):
+            face.execute(command)
+        with pytest.raises(StorageUnavailable, match=r"did not answer within 0\.2 s"):
+            face.execute(command)
+        took = time.monotonic() - began
+        server.resume()
+    assert 2 * SHORT <= took < 2 * PATIENT
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        assert Verdict.RUN is face.execute(command).verdict
+
+
+def test_who_waits_behind_silence_fails_with_it(server: PrivateRedis) -> None:
+    """A silent server costs every caller of a loop one timeout, however many there are."""
+
+    async def callers() -> list[object]:
+        store = AsyncRedisStorage(server.url, timeout=SHORT)
+        command = one_token(new_key())
+        await store.execute(command)
+        server.suspend()
+        asked = [store.execute(command) for _ in range(500)]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        server.resume()
+        await store.aclose()
+        return list(results)
+
+    assert {StorageUnavailable} == set(map(type, asyncio.run(callers())))
+
+
+# --- replies that are lost ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_what_must_not_be_repeated_is_not(colour: str, kept: int, server: PrivateRedis) -> None:
+    """A token whose grant was lost on the way is taken once."""
+    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=PATIENT) as face:
+        command = one_token(new_key())
+        face.execute(command)
+        proxy.cuts, proxy.keep, before = 1, kept, proxy.calls
+        with pytest.raises(StorageUnavailable, match="cut off"):
+            face.execute(command)
+        assert 1 == proxy.calls - before
+        assert 2 == tokens_taken(face, command)
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_what_may_be_repeated_is_repeated_once(
+    colour: str, kept: int, server: PrivateRedis
+) -> None:
+    """A claim whose answer was lost is asked for again, and answered alike."""
+    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=PATIENT) as face:
+        face.execute(claim(new_key()))
+        command = claim(new_key())
+        proxy.cuts, proxy.keep, before = 1, kept, proxy.calls
+        assert Verdict.RUN is face.execute(command).verdict
+        assert 2 == proxy.calls - before
+        proxy.cuts, before = 2, proxy.calls
+        with pytest.raises(StorageUnavailable, match="cut off"):
+            face.execute(command)
+        assert 2 == proxy.calls - before
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_what_is_decided_here_happens_once(colour: str, once: bool, server: PrivateRedis) -> None:  # noqa: FBT001 - a case
+    """A write whose reply was lost is repeated only where the command may be."""
+    with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=PATIENT) as face:
+        command = Count(new_key(), once=once)
+        face.execute(command)
+        for cut in (1, 2):
+            proxy.cuts = cut
+            try:
+                number = face.execute(command)
+            except StorageUnavailable:
+                proxy.cuts = 0
+                continue
+            assert not once or number > 1
+        counted = face.execute(command)
+    assert counted <= 4 if once else counted >= 2
+
+
+def test_what_was_posted_to_nobody_goes_with_the_next(colour: str, server: PrivateRedis) -> None:
+    """A store that is away when something is posted hears of it when it is back."""
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        command, key = one_token(new_key()), new_key()
+        face.execute(command)
+        server.kill()
+        face.post(command)
+        face.post(Withdraw(key, 1, ttl=1))
+        face.post(Count(key))
+        server.start()
+        face.execute(one_token(new_key()))
+        assert 1 == tokens_taken(face, command)
+
+
+def test_what_was_posted_before_a_close_is_sent(colour: str, server: PrivateRedis) -> None:
+    """Closing sends what could not be sent before; what is closed stays closed, and says so."""
+    command = one_token(new_key())
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        face.execute(one_token(new_key()))
+        server.kill()
+        face.post(command)
+        server.start()
+        face.close()
+        with pytest.raises(StorageUnavailable, match="this store was closed"):
+            face.execute(command)
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        assert 1 == tokens_taken(face, command)
+
+
+# --- what lies in Redis ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stored, message",
+    [
+        (b"", "is no state"),
+        (b"garbage", "is no state"),
+        (b"\1", "is no state"),
+        (pack((1, 2, 3)), "is no state of its kind"),
+        (pack((1, 2, 3, 4, 5, 6, 7, "not peaks")), "is no state of its kind"),
+        (pack((1, 2, 3, 4, 5, 6, 7, ()))[:-3], "is no state"),
+        (bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:], "Upgrade every process"),
+    ],
+    ids=range(7),
+)
+def test_what_is_no_state_is_refused(
+    colour: str, stored: bytes, message: str, server: PrivateRedis
+) -> None:
+    """Whatever lies under a key, it is never taken for a state, and stays as it is."""
+    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+        command = one_token(new_key())
+        client.set("mooring:" + command.keys[0], stored)
+        with pytest.raises(StorageUnavailable, match=message):
+            face.execute(command)
+        assert stored == client.get("mooring:" + command.keys[0])
+
+
+def test_another_kind_of_value_is_refused(colour: str, server: PrivateRedis) -> None:
+    """A list under a key is nobody's state, and is left alone; others are not affected."""
+    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+        command, key = one_token(new_key()), new_key()
+        client.lpush("mooring:" + command.keys[0], "theirs")
+        client.lpush("mooring:" + key, "theirs")
+        for refused in (command, Count(key), Count(key, once=False)):
+            with pytest.raises(StorageUnavailable, match="is no state of its kind"):
+                face.execute(refused)
+        assert 1 == face.execute(Count(new_key()))
+        assert [b"theirs"] == client.lrange("mooring:" + key, 0, -1)
+
+
+def test_one_bad_state_takes_nobody_along(server: PrivateRedis) -> None:
+    """Of callers who share a round trip only the one whose state is bad hears of it."""
+
+    async def callers() -> list[Any]:
+        store = AsyncRedisStorage(server.url, timeout=PATIENT)
+        good, bad, key, spoilt = new_key(), new_key(), new_key(), new_key()
+        with redis.Redis(port=server.port) as client:
+            client.set(f"mooring:{bad}", b"garbage")
+            client.lpush(f"mooring:{spoilt}", "theirs")
+        asked: list[Command[Any]] = [one_token(good), one_token(bad), Count(key), Count(spoilt)]
+        asked.append(asked[0])
+        results = await asyncio.gather(*map(store.execute, asked), return_exceptions=True)
+        await store.aclose()
+        return list(results)
+
+    one, two, three, four, five = asyncio.run(callers())
+    assert (Answer.GO, 1, Answer.GO) == (one[0], three, five[0])
+    assert isinstance(two, StorageUnavailable)
+    assert isinstance(four, StorageUnavailable)
+
+
+def test_what_cannot_be_stored_is_the_callers_error(colour: str, server: PrivateRedis) -> None:
+    """A value of a kind that is not kept comes back as such, and nothing is written."""
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        key = new_key()
+        with pytest.raises(InvalidData, match="object cannot be stored"):
+            face.execute(Write({key: object()}))
+        with pytest.raises(InvalidData, match="object cannot be stored"):
+            face.execute(complete(key, 1, object(), ttl=1))
+        face.post(complete(key, 1, object(), ttl=1))
+        assert (None,) == face.execute(read(key))[1]
+
+
+# --- what Redis refuses -------------------------------------------------------------
+
+
+def test_a_full_server_takes_nothing_new(colour: str, server: PrivateRedis) -> None:
+    """Where it may throw nothing out, Redis refuses writes, and the store says so."""
+    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+        command = one_token(new_key())
+        face.execute(command)
+        client.config_set("maxmemory", "1mb")
+        for refused in (command, Count(new_key())):
+            with pytest.raises(StorageUnavailable, match="is full"):
+                face.execute(refused)
+        client.config_set("maxmemory", "0")
+        assert 1 == tokens_taken(face, command)
+
+
+def test_a_server_that_throws_out_what_matters_is_refused(
+    colour: str, server: PrivateRedis
+) -> None:
+    """A policy that may take live states is found at the first use, unless it is wanted."""
+    with redis.Redis(port=server.port) as client:
+        client.config_set("maxmemory", "1gb")
+        client.config_set("maxmemory-policy", "volatile-lru")
+        with Face(colour, server.url, timeout=PATIENT) as face:
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match="volatile-lru"):
+                    face.execute(one_token(new_key()))
+        with Face(colour, server.url, timeout=PATIENT, may_evict=True) as face:
+            assert Answer.GO is face.execute(one_token(new_key()))[0]
+        client.config_set("maxmemory", "0")
+        with Face(colour, server.url, timeout=PATIENT) as face:
+            assert Answer.GO is face.execute(one_token(new_key()))[0]
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_replica_is_not_written_to(colour: str, server: PrivateRedis) -> None:
+    """Who is given a replica's address is told so."""
+    with PrivateRedis("--replicaof", f"127.0.0.1 {server.port}") as replica:
+        with redis.Redis(port=replica.port) as client:
+            wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
+        with Face(colour, replica.url, timeout=PATIENT) as face:
+            for _ in range(2):
+                with pytest.raises(StorageUnavailable, match="is a replica"):
+                    face.execute(one_token(new_key()))
+
+
+def test_a_busy_server_is_unavailable(colour: str) -> None:
+    """While somebody's script runs too long, Redis answers that it is busy, and then goes on."""
+    with (
+        PrivateRedis("--busy-reply-threshold", "10") as busy,
+        redis.Redis(port=busy.port) as client,
+        Face(colour, busy.url, timeout=PATIENT) as face,
+    ):
+        face.execute(one_token(new_key()))
+        endless = threading.Thread(target=_run_for_ever, args=(busy.port,))
+        endless.start()
+        wait_until(lambda: _is_busy(client), "being busy")
+        with pytest.raises(StorageUnavailable, match="is busy"):
+            face.execute(one_token(new_key()))
+        client.script_kill()
+        endless.join()
+        assert Answer.GO is face.execute(one_token(new_key()))[0]
+
+
+def _run_for_ever(port: int) -> None:
+    with redis.Redis(port=port) as client, pytest.raises(redis.ResponseError):
+        client.eval("while true do end", 0)
+
+
+def _is_busy(client: redis.Redis) -> bool:
+    try:
+        client.ping()
+    except redis.ResponseError:
+        return True
+    return False
+
+
+def test_a_wrong_password_is_unavailable(colour: str) -> None:
+    """A password that is missing or wrong is named as the reason, and never told."""
+    with PrivateRedis("--requirepass", "right") as guarded:
+        for user in ("", ":wrong-word@"):
+            where = f"redis://{user}127.0.0.1:{guarded.port}/0"
+            with Face(colour, where, timeout=PATIENT) as face:
+                with pytest.raises(StorageUnavailable, match="password") as caught:
+                    face.execute(one_token(new_key()))
+                assert "wrong-word" not in "".join(traceback.format_exception(caught.value))
+        with Face(colour, f"redis://:right@127.0.0.1:{guarded.port}/0", timeout=PATIENT) as face:
+            assert Answer.GO is face.execute(one_token(new_key()))[0]
+
+
+def test_a_user_who_may_little_may_use_the_store(colour: str, server: PrivateRedis) -> None:
+    """EVALSHA, EVAL, GET, SET and TIME on our own keys are all that is needed."""
+    allowed = "on >word ~mooring:* +evalsha +eval +get +set +time +auth"
+    with redis.Redis(port=server.port) as client:
+        client.execute_command("ACL", "SETUSER", "few", *allowed.split())
+        client.execute_command("ACL", "SETUSER", "none", "on", ">word", "~other:*", "+@all")
+    where = f"127.0.0.1:{server.port}/0"
+    with Face(colour, f"redis://few:word@{where}", timeout=PATIENT) as face:
+        assert Answer.GO is face.execute(one_token(new_key()))[0]
+    with (
+        Face(colour, f"redis://none:word@{where}", timeout=PATIENT) as face,
+        pytest.raises(StorageUnavailable, match="or a command"),
+    ):
+        face.execute(one_token(new_key()))

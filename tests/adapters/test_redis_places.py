@@ -1,0 +1,436 @@
+"""Where Redis may be: behind TLS, behind Sentinel, in a cluster, behind a client that is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.cluster
+import redis.crc
+
+from mooring import RateLimitConfig, StorageUnavailable
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+from mooring.domain.admission import Admission, Answer, Gates
+from mooring.domain.idempotency import Claim, Verdict
+from mooring.errors import ConfigurationError
+from mooring.testing import state_conformance as kit
+from mooring.testing._state_commands import Write, new_key
+from mooring.testing.checks import name_of
+from mooring.testing.http_tls import certificate_files
+from tests.adapters.redis_faces import COLOURS, Count, Face
+from tests.support.redis_servers import PrivateRedis, free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATIENT = 20.0
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Both colours, one after the other."""
+    return str(request.param)
+
+
+def one_token(key: str) -> Admission:
+    """Asks for one token."""
+    gates = Gates(limits=[RateLimitConfig(100, burst=9).rule], limit_keys=[key])
+    return Admission(gates, within=0, lease=1)
+
+
+def works(face: Face) -> None:
+    """Require that both kinds of commands are done."""
+    command, key = one_token(new_key()), new_key()
+    assert Answer.GO is face.execute(command)[0]
+    assert [1, 2] == [face.execute(Count(key)) for _ in range(2)]
+    assert 0 == face.housekeep()
+
+
+# --- addresses ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://localhost",
+        "redis+unknown://localhost",
+        "redis+sentinel://localhost",
+        "redis://localhost:port",
+        "redis://[::1",
+    ],
+)
+def test_what_is_no_address_is_refused(colour: str, url: str) -> None:
+    """What is wrong is said where it is written, and not at the first call."""
+    with pytest.raises(ConfigurationError, match="this is no address of a Redis"):
+        Face(colour, url)
+
+
+def test_what_is_no_client_is_refused(colour: str) -> None:
+    """A client of the other colour, or of something else, is named."""
+    other: Any = redis.asyncio.Redis() if colour == "plain" else redis.Redis()
+    for wrong in (other, 6379, None):
+        with pytest.raises(ConfigurationError, match="is no place of a Redis"):
+            Face(colour, wrong)
+
+
+def test_certificates_belong_to_tls(colour: str) -> None:
+    """Where nothing is verified, nobody is to think that it is."""
+    for where in ("redis://localhost", redis.Redis(), "redis+cluster://localhost"):
+        with pytest.raises(ConfigurationError, match=r"certificates"):
+            Face(colour, where, ca="ca.pem")
+
+
+@pytest.mark.parametrize(
+    "url, shown",
+    [
+        ("redis://me:word@host:1/2?protocol=3", "redis://me:***@host:1/2"),
+        ("redis://:word@host", "redis://:***@host"),
+        ("redis://host", "redis://host"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("rediss+cluster://u:w@a:1,b:2", "rediss+cluster://u:***@a:1,b:2"),
+        ("redis+sentinel://:w@a,b:2/primary/3", "redis+sentinel://:***@a,b:2/primary/3"),
+    ],
+)
+def test_a_store_shows_no_secret(colour: str, url: str, shown: str) -> None:
+    """Its representation says where it is, and not the password."""
+    assert repr(Face(colour, url).store).endswith(f"Storage('{shown}')")
+
+
+def test_nothing_is_durable_unless_somebody_says_so(colour: str) -> None:
+    """A store in Redis takes the word of whoever set it up."""
+    assert not Face(colour, "redis://host").store.durable
+    assert Face(colour, "redis://host", durable=True).store.durable
+
+
+# --- one server ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateRedis]:
+    """A plain server with a socket file too."""
+    with PrivateRedis("--unixsocket", "redis.sock") as started:
+        yield started
+
+
+def test_a_ready_client_says_where(colour: str, server: PrivateRedis) -> None:
+    """Its address, database and password are taken over, and it is left alone."""
+    options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
+    client: Any = (redis if colour == "plain" else redis.asyncio).Redis(**options)
+    with Face(colour, client, timeout=PATIENT, prefix="p:") as face:
+        works(face)
+        key = new_key()
+        face.execute(Count(key))
+        assert f":{server.port}" in repr(face.store)
+    with redis.Redis(port=server.port, db=3) as look:
+        assert look.exists(f"p:{key}")
+
+
+def test_a_socket_file_is_an_address(colour: str, server: PrivateRedis) -> None:
+    """What a URL calls unix is spoken to without a network."""
+    with Face(colour, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as face:
+        works(face)
+    client: Any = (redis if colour == "plain" else redis.asyncio).Redis(
+        unix_socket_path=f"{server.folder}/redis.sock"
+    )
+    with Face(colour, client, timeout=PATIENT) as face:
+        works(face)
+
+
+# --- TLS -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server that speaks TLS only, and the certificate to trust."""
+    folder, port = tmp_path_factory.mktemp("tls"), free_port()
+    certificate, key = certificate_files(folder)
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    options = ("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file")
+    try:
+        started = PrivateRedis("--port", "0", *options, str(certificate), *files)
+    except AssertionError:
+        pytest.skip("this redis-server was built without TLS")
+    with started:
+        yield f"rediss://127.0.0.1:{port}/0", certificate
+
+
+# A loop that ends right after a failed handshake has not closed its transport yet.
+a_loop_ends_early = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@a_loop_ends_early
+def test_tls_is_verified(colour: str, guarded: tuple[str, Path]) -> None:
+    """A certificate of an authority that is given is trusted, and no other."""
+    url, certificate = guarded
+    with Face(colour, url, timeout=PATIENT, ca=certificate) as face:
+        works(face)
+    with (
+        Face(colour, url, timeout=PATIENT) as face,
+        pytest.raises(StorageUnavailable, match=r"cannot be reached.*certificates"),
+    ):
+        face.execute(one_token(new_key()))
+    gc.collect()
+
+
+@a_loop_ends_early
+def test_the_name_in_a_certificate_is_verified(colour: str, guarded: tuple[str, Path]) -> None:
+    """A certificate for another host is none for this one."""
+    url, certificate = guarded
+    with (
+        Face(colour, url.replace("127.0.0.1", "localhost"), timeout=9, ca=certificate) as face,
+        pytest.raises(StorageUnavailable, match="cannot be reached"),
+    ):
+        face.execute(one_token(new_key()))
+    gc.collect()
+
+
+# --- Sentinel ------------------------------------------------------------------------
+
+
+def test_a_failover_is_followed(colour: str, tmp_path: Path) -> None:
+    """When Sentinel names another primary, the next command goes there."""
+    with (
+        PrivateRedis() as primary,
+        PrivateRedis("--replicaof", f"127.0.0.1 {primary.port}") as replica,
+    ):
+        config = tmp_path / "sentinel.conf"
+        config.write_text(
+            f"sentinel monitor mine 127.0.0.1 {primary.port} 1\n"
+            "sentinel down-after-milliseconds mine 300\nsentinel failover-timeout mine 1000\n"
+        )
+        with (
+            PrivateRedis("--sentinel", config=config) as sentinel,
+            redis.Redis(port=replica.port) as other,
+            redis.Redis(port=sentinel.port) as asked,
+        ):
+            wait_until(lambda: other.info()["master_link_status"] == "up", "replication")
+            wait_until(lambda: asked.sentinel_slaves("mine"), "finding the replica")
+            where = f"redis+sentinel://127.0.0.1:{sentinel.port}/mine/0"
+            with Face(colour, where, timeout=PATIENT) as face:
+                works(face)
+                primary.kill()
+                wait_until(lambda: _answers(face), "the failover")
+                works(face)
+                assert "master" == other.info()["role"]
+            primary.start()
+
+
+def _answers(face: Face) -> bool:
+    try:
+        works(face)
+    except StorageUnavailable:
+        return False
+    return True
+
+
+# --- a cluster -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[PrivateRedis]]:
+    """Three nodes that share all slots."""
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
+        places = [f"127.0.0.1:{node.port}" for node in nodes]
+        subprocess.run(
+            ["redis-cli", "--cluster", "create", *places, "--cluster-yes"],  # noqa: S607 - as found
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(lambda: all(map(_is_well, nodes)), "agreeing on the cluster")
+        yield nodes
+
+
+def _is_well(node: PrivateRedis) -> bool:
+    client: Any
+    with redis.Redis(port=node.port) as client:
+        told = client.execute_command("CLUSTER INFO")
+        return bool(told["cluster_state"] == "ok")
+
+
+def url_of(cluster: list[PrivateRedis]) -> str:
+    """The address of a cluster, by two of its nodes."""
+    return f"redis+cluster://127.0.0.1:{cluster[0].port},127.0.0.1:{cluster[1].port}"
+
+
+@pytest.mark.parametrize("check", kit.CHECKS[3:], ids=name_of)
+def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> None:
+    """A store in a cluster keeps the contract for commands whose keys belong together."""
+    with RedisStorage(url_of(cluster), timeout=PATIENT) as store:
+        check(lambda: at_home(store))
+
+
+def at_home(store: Any) -> Any:  # noqa: ANN401 - a store of either colour
+    """A store for the kit, over keys that belong together."""
+    return OneHome(store)
+
+
+class OneHome:
+    """A store whose keys all have one home, as those of one service and tenant have."""
+
+    def __init__(self, store: Any) -> None:  # noqa: ANN401 - of either colour
+        self._store = store
+        self.post = lambda command: store.post(AtHome(command))
+        if isinstance(store, AsyncRedisStorage):
+            self.execute = self._later
+        else:
+            self.execute = lambda command: store.execute(AtHome(command))
+
+    async def _later(self, command: Any) -> Any:  # noqa: ANN401 - as it answers
+        return await self._store.execute(AtHome(command))
+
+
+class AtHome:
+    """A command, with its keys moved to one home."""
+
+    def __init__(self, command: Any) -> None:  # noqa: ANN401 - any
+        self.keys = tuple(f"{{home}}{key}" for key in command.keys)
+        self.once = command.once
+        self.apply = command.apply
+
+
+def test_nodes_that_forgot_the_script_are_given_it(
+    colour: str, cluster: list[PrivateRedis]
+) -> None:
+    """A node that was started again does not know the script, and learns it with the next call."""
+    with Face(colour, url_of(cluster), timeout=PATIENT) as face:
+        for number in range(2):
+            for node in cluster:
+                client = redis.Redis(port=node.port)
+                client.script_flush()
+                client.close()
+            claimed = face.execute(
+                Claim(
+                    f"{{forgetful:{colour}}}:key:{number}",
+                    fingerprint=b"f",
+                    owner=7,
+                    lease=1_000_000,
+                    ttl=1_000_000,
+                    target="",
+                    remembered=0,
+                )
+            )
+            assert claimed.verdict is Verdict.RUN
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS[3:], ids=name_of)
+def test_a_cluster_conforms_awaited(check: kit.AsyncCheck, cluster: list[PrivateRedis]) -> None:
+    """So does the asynchronous one."""
+
+    async def checked() -> None:
+        async with AsyncRedisStorage(url_of(cluster), timeout=PATIENT) as store:
+            await check(lambda: at_home(store))
+
+    asyncio.run(checked())
+
+
+def test_a_cluster_keeps_each_service_on_a_node(colour: str, cluster: list[PrivateRedis]) -> None:
+    """Commands go to whichever node has their keys; posted ones too."""
+    with Face(colour, url_of(cluster), timeout=PATIENT) as face:
+        works(face)
+        commands = [one_token(new_key()) for _ in range(30)]
+        for command in commands:
+            face.post(command)
+            assert Answer.GO is face.execute(command)[0]
+    sizes = []
+    for node in cluster:
+        with redis.Redis(port=node.port) as client:
+            sizes.append(client.dbsize())
+    assert all(sizes)
+
+
+def test_keys_of_several_homes_are_refused(colour: str, cluster: list[PrivateRedis]) -> None:
+    """A command cannot join what lies on several nodes, and is told so."""
+    with (
+        Face(colour, url_of(cluster), timeout=PATIENT) as face,
+        pytest.raises(StorageUnavailable, match=r"several nodes|slot"),
+    ):
+        face.execute(Write({"{a}": 1, "{b}": 2, "{c}": 3}))
+
+
+def test_a_node_of_a_cluster_alone_is_no_store(colour: str, cluster: list[PrivateRedis]) -> None:
+    """Who gives one node's address is told to give the cluster's."""
+    commands = [one_token(f"{{{number}}}") for number in range(40)]
+    with (
+        Face(colour, cluster[0].url, timeout=PATIENT) as face,
+        pytest.raises(StorageUnavailable, match=r"is a cluster.*redis\+cluster://"),
+    ):
+        [face.execute(command) for command in commands]
+
+
+def test_a_ready_cluster_client_says_where(colour: str, cluster: list[PrivateRedis]) -> None:
+    """Its nodes and settings are taken over."""
+    if colour == "plain":
+        client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
+    else:
+        client = redis.asyncio.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
+    with Face(colour, client, timeout=PATIENT) as face:
+        works(face)
+    if colour == "plain":
+        client.close()
+
+
+def test_a_cluster_that_throws_out_what_matters_is_refused(
+    colour: str, cluster: list[PrivateRedis]
+) -> None:
+    """Its policy is looked at as that of a single server is."""
+    clients = [redis.Redis(port=node.port) for node in cluster]
+    for client in clients:
+        client.config_set("maxmemory", "1gb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with (
+            Face(colour, url_of(cluster), timeout=PATIENT) as face,
+            pytest.raises(ConfigurationError, match="allkeys-lru"),
+        ):
+            face.execute(one_token(new_key()))
+    finally:
+        for client in clients:
+            client.config_set("maxmemory", "0")
+            client.close()
+
+
+def test_slots_that_move_are_followed(colour: str, cluster: list[PrivateRedis]) -> None:
+    """A key that moves to another node while it is used is found there."""
+    with Face(colour, url_of(cluster), timeout=PATIENT) as face:
+        count = Count("{moving}:key")
+        first = face.execute(count)
+        _move(redis.crc.key_slot(b"mooring:{moving}:key"), cluster)
+        assert first + 1 == face.execute(count)
+
+
+def _move(slot: int, cluster: list[PrivateRedis]) -> None:
+    """Move a slot with its keys from the node that has it to the next."""
+    clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
+    names = [client.execute_command("CLUSTER MYID").decode() for client in clients]
+    keys = [client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10) for client in clients]
+    source = next(number for number, found in enumerate(keys) if found)
+    target = (source + 1) % len(cluster)
+    clients[target].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[source])
+    clients[source].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[target])
+    for key in keys[source]:
+        clients[source].migrate("127.0.0.1", cluster[target].port, key, 0, 1000)
+    for client in clients:
+        client.execute_command("CLUSTER SETSLOT", slot, "NODE", names[target])
+        client.close()
+
+
+def test_a_cluster_that_is_gone_is_unavailable(colour: str) -> None:
+    """Nobody there is said so, and without the password."""
+    where = f"redis+cluster://u:secret-word@127.0.0.1:{free_port()}"
+    with Face(colour, where, timeout=1) as face:
+        with pytest.raises(StorageUnavailable, match=r"u:\*\*\*@.*cannot be reached"):
+            face.execute(one_token(new_key()))
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            face.housekeep()

@@ -1,0 +1,208 @@
+"""Commands as the script reads them: what it cannot know is decided here, what is wrong is said."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from mooring import RateLimitConfig, StorageUnavailable
+from mooring.adapters import _redis_wire as wire
+from mooring.adapters._redis_links import Place
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+from mooring.domain.admission import Admission, Answer, Gates, GiveBack, Report
+from mooring.domain.bucket import TokenBucket
+from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from mooring.domain.codec import pack
+from mooring.domain.idempotency import Claim, Withdraw, complete
+from mooring.errors import ConfigurationError
+from mooring.testing._state_commands import new_key, read
+from tests.adapters.redis_faces import Count
+from tests.support.redis_servers import PrivateRedis
+from tests.support.servers import redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENT = 10.0
+
+
+@pytest.fixture
+def store() -> Iterator[RedisStorage]:
+    """A store in the Redis that is there."""
+    with RedisStorage(redis_url(), timeout=PATIENT) as opened:
+        yield opened
+
+
+def ask(*rules: Any) -> Admission:
+    """Asks for a token of some limit."""
+    limits = rules or (RateLimitConfig(1, burst=5).rule,)
+    return Admission(Gates(limits=limits, limit_keys=[new_key()]), within=0, lease=1)
+
+
+class Halved:
+    """A limit of a kind that the script does not know: it behaves as a bucket does."""
+
+    def __init__(self) -> None:
+        self._rule = TokenBucket(1, 1_000_000, 2)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the bucket's
+        return getattr(self._rule, name)
+
+
+def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
+    """A rule of somebody's own is asked here, and its state kept in Redis."""
+    command = ask(Halved())
+    answers = [store.execute(command)[0] for _ in range(3)]
+    assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
+
+
+def test_an_admission_of_another_kind_decides_itself(store: RedisStorage) -> None:
+    """Who derives from an admission may have other ideas."""
+
+    class Never(Admission):
+        __slots__ = ()
+
+        def apply(self, states: Any, now: int) -> Any:  # noqa: ANN401 - as an admission
+            return states, (Answer.LIMITED, 1, None, ())
+
+    command = ask()
+    command.__class__ = Never  # as an admission itself takes a shorter one
+    assert Answer.LIMITED is store.execute(command)[0]
+
+
+def test_a_wrong_number_of_tickets_is_the_callers_error(store: RedisStorage) -> None:
+    """What the rules refuse to do is not sent."""
+    gates = Gates(limits=[RateLimitConfig(1).rule], limit_keys=[new_key()])
+    with pytest.raises(ValueError, match="argument 3 is shorter"):
+        store.execute(GiveBack(gates, ()))
+
+
+def test_what_is_remembered_is_bounded(
+    store: RedisStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program with endless plans does not grow, and answers stay right."""
+    monkeypatch.setattr(wire, "_REMEMBERED", 2)
+    commands = [ask() for _ in range(5)]
+    for command in (*commands, *commands):
+        assert Answer.GO is store.execute(command)[0]
+    for _ in range(3):
+        gates = Gates(circuit=CircuitRule(CircuitBreakerConfig()), circuit_key=new_key())
+        report = Report(gates, (0, 1, 0), Outcome.FAILED, "one")
+        assert store.execute(report) is None
+    questions: Any = vars(store)["_questions"]
+    known = [vars(questions)[name] for name in ("_admissions", "_gates", "_circuits")]
+    assert 2 >= max(map(len, known))
+
+
+def test_an_answer_that_cannot_be_read_is_said_so(store: RedisStorage) -> None:
+    """An answer that somebody damaged replays as no answer at all."""
+    key = new_key()
+    claim = Claim(key, fingerprint=b"", owner=1, lease=10**7, ttl=10**9, target="", remembered=0)
+    store.execute(complete(key, store.execute(claim).fence, "answer", ttl=10**9))
+    with redis.Redis.from_url(redis_url()) as client:
+        stored: Any = client.get(f"mooring:{key}")
+        client.set(f"mooring:{key}", stored[:-3])
+    with pytest.raises(StorageUnavailable, match="is no state"):
+        store.execute(claim)
+
+
+def test_a_record_of_another_shape_is_no_state(store: RedisStorage) -> None:
+    """A circuit whose rest is something else is refused where it is looked at."""
+    gates = Gates(circuit=CircuitRule(CircuitBreakerConfig()), circuit_key=new_key())
+    with redis.Redis.from_url(redis_url()) as client:
+        client.set(
+            f"mooring:{gates.circuit_key}", pack((1, 2**52, 0, 3, 4, 5, 6, ("odd",))), px=9999
+        )
+    with pytest.raises(StorageUnavailable, match="is no state"):
+        store.execute(Report(gates, (3, 1, 0), Outcome.FAILED, "one"))
+
+
+def test_an_old_server_is_refused() -> None:
+    """What was never tried is not taken for tried."""
+    place = Place("redis://host", awaited=False, timeout=1, ca=None, may_evict=False)
+    with pytest.raises(ConfigurationError, match=r"is of version 5\.0"):
+        place.check(b"# Server\r\nredis_version:5.0.14\r\nmaxmemory:0\r\n")
+    assert not place.checked
+    place.check({"redis_version": "8.2.1", "maxmemory": 0})
+    assert place.checked
+
+
+def test_a_post_that_comes_to_nothing_is_kept() -> None:
+    """What was posted while Redis was away is sent when it is back, before anything else."""
+
+    async def posting() -> Any:  # noqa: ANN401 - states
+        command, other = ask(), ask()
+        with PrivateRedis() as server:
+            store = AsyncRedisStorage(server.url, timeout=PATIENT)
+            await store.execute(ask())
+            server.kill()
+            store.post(command)
+            store.post(Count(new_key()))
+            with pytest.raises(StorageUnavailable):
+                await store.execute(Count(new_key()))
+            server.start()
+            await store.execute(ask())
+            await asyncio.to_thread(store.post, other)
+            await store.aclose()
+            with RedisStorage(server.url, timeout=PATIENT) as plain:
+                return plain.execute(read(*command.keys, *other.keys))[1]
+
+    assert None not in asyncio.run(posting())
+
+
+def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
+    """So it is in the plain colour; and what Redis refused is not asked for ever."""
+    with PrivateRedis() as server, RedisStorage(server.url, timeout=PATIENT) as store:
+        commands = [ask(), ask()]
+        store.execute(ask())
+        server.kill()
+        for command in commands:
+            store.post(command)
+        with pytest.raises(StorageUnavailable):
+            store.execute(ask())
+        server.start()
+        store.execute(ask())
+        _, states = store.execute(read(*commands[0].keys, *commands[1].keys))
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory", 1)
+            store.post(ask())
+            client.config_set("maxmemory", 0)
+        assert Answer.GO is store.execute(ask())[0]
+    assert None not in states
+
+
+def test_an_interruption_keeps_what_was_posted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else falls in while posted commands are sent, they are tried again."""
+    with RedisStorage(redis_url(), timeout=PATIENT) as store:
+        command = ask()
+
+        def interrupted(*_: object) -> Any:  # noqa: ANN401 - never returns
+            raise KeyboardInterrupt
+
+        links: Any = vars(store)["_links"]
+        with monkeypatch.context() as patch:
+            patch.setattr(links, "ask", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                store.post(Withdraw(new_key(), 1, ttl=1))
+        assert 0 == len(vars(store)["_posted"])
+        assert Answer.GO is store.execute(command)[0]
+
+
+def test_two_who_wait_for_each_other_go_on(store: RedisStorage) -> None:
+    """A command that asks the store itself while it decides is answered all the same."""
+
+    class Nested(Count):
+        def apply(self, states: Any, now: int) -> Any:  # noqa: ANN401 - as Count
+            asked = threading.Thread(target=inner.execute, args=(Count(new_key()),))
+            asked.start()
+            asked.join()
+            return super().apply(states, now)
+
+    inner = RedisStorage(redis_url(), timeout=PATIENT)
+    vars(inner)["_deciding"], vars(inner)["_timeout"] = vars(store)["_deciding"], 0.01
+    with inner:
+        assert 1 == store.execute(Nested(new_key()))

@@ -1,0 +1,215 @@
+"""Answers kept in stores of shared state: sealed, bound to their key, and the same everywhere."""
+
+# ruff: noqa: ANN401 - stores of any kind
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from mooring import ConfigurationError, StorageUnavailable
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.domain.cache_state import Forget, Keep, Look, Looked
+from mooring.testing import VirtualClock, cache_conformance, name_of
+from mooring.testing.cache_conformance import entry
+from tests.adapters.sql_lab import labs
+from tests.support.servers import redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mooring.domain.state import Command
+
+PATIENT = 30.0
+"""Seconds that a busy machine may take."""
+KINDS = ("memory", "sqlite", "redis", "postgresql", "mariadb")
+CIPHER = AesGcmCipher(generate_keys())
+SECRET = b"a secret answer"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def stores(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tuple[Any, Any]]:
+    """A store of each kind, in both colours."""
+    kind: str = request.param
+    if kind == "memory":
+        memory = MemoryStorage()
+        yield (lambda: memory), lambda: AsyncMemoryStorage(memory)
+    elif kind == "sqlite":
+        path: Path = tmp_path_factory.mktemp("cache") / "cache.db"
+        yield (
+            lambda: SqliteStorage(path, timeout=PATIENT),
+            lambda: AsyncSqliteStorage(path, timeout=PATIENT),
+        )
+    elif kind == "redis":
+        url, prefix = redis_url(), f"cache:{uuid4().hex}:"
+        options: dict[str, Any] = {"timeout": PATIENT, "prefix": prefix}
+        yield (lambda: RedisStorage(url, **options)), lambda: AsyncRedisStorage(url, **options)
+    else:
+        with labs(kind) as lab:
+            url = lab.url.render_as_string(hide_password=False)
+            options = {"timeout": PATIENT, "prefix": lab.prefix}
+            yield (lambda: SqlStorage(url, **options)), lambda: AsyncSqlStorage(url, **options)
+
+
+@pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
+def test_conforms(check: cache_conformance.Check, stores: tuple[Any, Any]) -> None:
+    """In every store it does what every cache must do."""
+    storage = stores[0]()
+    try:
+        check(lambda: SealedCache(storage, CIPHER))
+    finally:
+        getattr(storage, "close", int)()
+
+
+@pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
+def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, Any]) -> None:
+    """So does the one that is awaited."""
+
+    async def run() -> None:
+        storage = stores[1]()
+        try:
+            await check(lambda: AsyncSealedCache(storage, CIPHER))
+        finally:
+            closed = getattr(storage, "aclose", int)()
+            if inspect.isawaitable(closed):
+                await closed
+
+    asyncio.run(run())
+
+
+def kept(cache: SealedCache, key: str = "key") -> bool:
+    """Keep an answer with a secret in it."""
+    one = entry(1)
+    changed = type(one)(one.response.evolve(body=SECRET), 60.0, 0.0, (), b"who")
+    return cache.keep(key, cache.look(key).mark, (changed,), 60.0)
+
+
+def content(storage: MemoryStorage, key: str = "key") -> bytes:
+    """What lies in the store."""
+    looked: Looked = storage.execute(Look(key))
+    assert looked.content is not None
+    return looked.content
+
+
+def test_nothing_lies_open() -> None:
+    """What is kept is never in the store as it is, and not twice the same."""
+    storage = MemoryStorage()
+    cache = SealedCache(storage, CIPHER)
+    assert kept(cache)
+    first = content(storage)
+    assert kept(cache)
+
+    assert SECRET not in first
+    assert b"Set-Cookie" not in first
+    assert first != content(storage)
+
+
+def test_what_is_moved_cannot_be_read() -> None:
+    """An answer that was put under another key by somebody else is not there."""
+    storage = MemoryStorage()
+    cache = SealedCache(storage, CIPHER)
+    assert kept(cache)
+    assert storage.execute(Keep("other", 0, content(storage), 10**9))
+
+    found = cache.look("other")
+    assert ((), "InvalidData") == (found.entries, found.unreadable)
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", b"\x00" * 200])
+def test_what_is_damaged_cannot_be_read_and_is_replaced(damage: bytes) -> None:
+    """What is no sealed answer is not there, and another takes its place."""
+    storage = MemoryStorage()
+    cache = SealedCache(storage, CIPHER)
+    assert storage.execute(Keep("key", 0, damage, 10**9))
+
+    assert "InvalidData" == cache.look("key").unreadable
+    assert kept(cache)
+    assert 1 == len(cache.look("key").entries)
+
+
+def test_what_is_sealed_but_no_answer_cannot_be_read() -> None:
+    """What the same cipher sealed for the same key must still be an answer."""
+    storage = MemoryStorage()
+    cache = SealedCache(storage, CIPHER)
+    assert kept(cache)
+    about = b"\xackept answers\xa3key"
+    CIPHER.open(content(storage), about)
+    for packed in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
+        mark = cache.look("key").mark
+        assert storage.execute(Keep("key", mark, CIPHER.seal(packed, about), 10**9))
+        found = cache.look("key")
+        assert () == found.entries
+        assert (packed == b"") or found.unreadable == "InvalidData"
+
+
+def test_keys_are_rotated() -> None:
+    """What an older key sealed is read while the key is there, and not there afterwards."""
+    storage = MemoryStorage()
+    old = generate_keys()
+    new = generate_keys(old)
+    assert kept(SealedCache(storage, AesGcmCipher(old)))
+
+    assert 1 == len(SealedCache(storage, AesGcmCipher(new)).look("key").entries)
+    found = SealedCache(storage, AesGcmCipher(new.without(1))).look("key")
+    assert ((), "ConfigurationError") == (found.entries, found.unreadable)
+
+
+@pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
+@pytest.mark.parametrize("cipher", [None, object(), "key"])
+def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
+    """A shared cache that would lie open is refused when it is made."""
+    with pytest.raises(ConfigurationError, match="kept sealed only") as caught:
+        kind(MemoryStorage(), cipher)
+    assert "cipher" == caught.value.path
+
+
+@pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
+def test_there_is_no_cache_without_a_store(kind: Any) -> None:
+    """What is no store is refused, by name."""
+    with pytest.raises(ConfigurationError) as caught:
+        kind({}, CIPHER)
+    assert "storage" == caught.value.path
+
+
+def test_it_shows_where_it_keeps() -> None:
+    """Its `repr` is that of its store."""
+    shown = repr(SealedCache(RedisStorage("redis://:hidden@127.0.0.1:6379/0"), CIPHER))
+    assert "SealedCache(RedisStorage('redis://:***@127.0.0.1:6379/0'))" == shown
+
+
+def test_what_the_store_raises_is_raised() -> None:
+    """A store that is away is for the call to notice."""
+    away = StorageUnavailable("away.")
+
+    class Away:
+        def execute(self, command: Command[Any], /) -> Any:
+            raise away
+
+    cache = SealedCache(Away(), CIPHER)  # type: ignore[arg-type]  # as much of a store as is used
+    with pytest.raises(StorageUnavailable):
+        cache.look("key")
+
+
+def test_time_is_the_stores() -> None:
+    """An answer grows older by the store's clock, and goes when its time there is over."""
+    clock = VirtualClock()
+    storage = MemoryStorage(clock)
+    cache = SealedCache(storage, CIPHER)
+    assert kept(cache)
+
+    clock.advance(59.0)
+    assert [59.0] == [one.age for one in cache.look("key").entries]
+    clock.advance(1.0)
+    assert () == cache.look("key").entries
+    storage.execute(Forget("key"))
+    assert () == cache.look("key").entries

@@ -1,0 +1,326 @@
+"""Shared state in PostgreSQL and MariaDB."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from mooring import ConnectorManager, RateLimitConfig, Service
+from mooring.domain.idempotency import Verdict
+from mooring.errors import StorageUnavailable
+from mooring.testing import state_conformance as kit
+from mooring.testing.checks import name_of
+from tests.adapters.sql_lab import (
+    PATIENCE,
+    Append,
+    Lab,
+    Look,
+    Meddled,
+    Proxy,
+    a_claim,
+    a_key,
+    holding,
+    values,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from mooring.adapters.sql import SqlStorage
+
+
+# --- the contract ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check, sql_store: SqlStorage) -> None:
+    """The store keeps the contract of its port."""
+    check(lambda: sql_store)
+
+
+@pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
+def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
+    """It keeps states for as long as they matter, and decides by its own time."""
+    check(lambda: (sql_store, time.sleep))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_conforms_awaited(check: kit.AsyncCheck, lab: Lab) -> None:
+    """The asynchronous store keeps the contract of its port."""
+
+    async def checked() -> None:
+        async with lab.awaited() as store:
+            await check(lambda: store)
+
+    asyncio.run(checked())
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
+def test_conforms_awaited_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
+    """It keeps states for as long as they matter, and decides by its own time."""
+
+    async def checked() -> None:
+        async with lab.awaited() as store:
+            await check(lambda: (store, time.sleep))
+
+    asyncio.run(checked())
+
+
+# --- what it costs ---------------------------------------------------------------
+
+
+class Recorder:
+    """Collects what a client sends."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+
+    def sees(self, chunk: bytes) -> None:
+        """Collect."""
+        self.sent += chunk
+
+    def statements(self, kind: str) -> int:
+        """How many statements were sent: executions of prepared ones, or queries."""
+        count, at = 0, 0
+        while at < len(self.sent):
+            if kind == "postgresql":
+                count += self.sent[at : at + 1] in (b"E", b"Q")
+                at += 1 + int.from_bytes(self.sent[at + 1 : at + 5], "big")
+            else:
+                count += self.sent[at + 4 : at + 5] == b"\x03"
+                at += 4 + int.from_bytes(self.sent[at : at + 3], "little")
+        return count
+
+
+def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
+    """With a circuit and a limit, a call begins, locks, writes and commits, and nothing else."""
+    recorder = Recorder()
+    with Proxy(lab.url, recorder.sees) as proxy:
+        storage = lab.plain(proxy.url)
+        service = Service(a_key(), limits=RateLimitConfig.per_second(1_000))
+        manager = ConnectorManager([service], state=storage)
+        for _ in range(3):
+            manager.run(service.name, lambda: None)
+        recorder.sent = b""
+
+        manager.run(service.name, lambda: None)
+
+        assert {"postgresql": 4, "mariadb": 3}[lab.kind] == recorder.statements(lab.kind)
+
+
+def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
+    """A key that nobody has used is claimed in one transaction, and waits for the disk."""
+    recorder = Recorder()
+    with Proxy(lab.url, recorder.sees) as proxy:
+        storage = lab.plain(proxy.url)
+        storage.execute(a_claim(a_key()))
+        recorder.sent = b""
+
+        storage.execute(a_claim(a_key()))
+
+        assert {"postgresql": 5, "mariadb": 3}[lab.kind] == recorder.statements(lab.kind)
+
+
+# --- time ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("locked", [0, 1])
+def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locked: int) -> None:
+    """Who waited for a row is given a time from after the wait, whichever row it was."""
+    keys = [a_key(), a_key()]
+    sql_store.execute(Append(1, *keys))
+    seen: list[int] = []
+    waiting = threading.Thread(target=lambda: seen.append(sql_store.execute(Append(2, *keys))[0]))
+
+    with holding(lab, keys[locked]) as connection:
+        waiting.start()
+        lab.until_somebody_waits()
+        released = lab.clock(connection)
+    waiting.join(PATIENCE)
+
+    assert seen[0] >= released
+
+
+def test_the_clients_clock_does_not_matter(
+    lab: Lab, sql_store: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose watch is wrong by days is given the server's time."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    with lab.engine.connect() as connection:
+        before = lab.clock(connection)
+
+        now, _ = sql_store.execute(Append(1, a_key()))
+
+        assert before <= now <= lab.clock(connection)
+
+
+def test_a_session_far_away_has_the_same_time(lab: Lab) -> None:
+    """The time zone of a session moves nothing."""
+    store = lab.plain(_engine(lab, _far_away))
+    with lab.engine.connect() as connection:
+        before = lab.clock(connection)
+
+        now, _ = store.execute(Append(1, a_key()))
+
+        assert before <= now <= lab.clock(connection)
+
+
+def _far_away(connection: DBAPIConnection, _: object) -> None:
+    word = (
+        "SET TIME ZONE 'Asia/Tokyo'" if hasattr(connection, "pgconn") else "SET time_zone='+9:00'"
+    )
+    connection.cursor().execute(word)
+
+
+def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalchemy.Engine:
+    """A host's engine for the lab's database."""
+    driver = "psycopg" if lab.kind == "postgresql" else "pymysql"
+    engine = sqlalchemy.create_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"), **options)
+    for listener in listeners:
+        event.listen(engine, "connect", listener)
+    return engine
+
+
+# --- the host's transactions ------------------------------------------------------
+
+
+def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
+    """A store never joins its host's transaction, not even on the host's only connection."""
+    engine = _engine(lab, pool_size=1, max_overflow=0)
+    store, key = lab.plain(engine), a_key()
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
+
+        first = store.execute(a_claim(key))
+        connection.rollback()
+
+    assert Verdict.RUN is first.verdict
+    again = store.execute(a_claim(key, owner=2))
+    assert Verdict.BUSY is again.verdict
+    engine.dispose()
+
+
+def test_a_hosts_engine_is_left_as_it_was(lab: Lab) -> None:
+    """Not one of the host's connections is taken, and what the store sets is not set for them."""
+    engine = _engine(lab)
+    lab.plain(engine).execute(Append(1, a_key()))
+
+    with engine.connect() as connection:
+        word = "SHOW lock_timeout" if lab.kind == "postgresql" else "SELECT @@max_statement_time"
+        (wait,) = connection.execute(sqlalchemy.text(word)).one()
+
+    assert str(wait) in {"0", "0.0"}
+    assert 0 == engine.pool.checkedout()  # type: ignore[attr-defined]  # a QueuePool has it
+    engine.dispose()
+
+
+def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
+    """An AsyncEngine's way of connecting is used, and its connections are its own."""
+    driver = "psycopg" if lab.kind == "postgresql" else "asyncmy"
+
+    async def used() -> tuple[Any, ...]:
+        engine = create_async_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"))
+        key = a_key()
+        async with lab.awaited(engine) as store:
+            await store.execute(Append(1, key))
+            found = await store.execute(Look(key))
+        await engine.dispose()
+        return found[1]
+
+    assert ((1,),) == asyncio.run(used())
+
+
+# --- what others do meanwhile -----------------------------------------------------
+
+
+def test_who_is_overtaken_at_a_new_key_decides_again(sql_store: SqlStorage) -> None:
+    """Where somebody else inserts the row first, a command sees what they wrote."""
+    key = a_key()
+    command = Meddled(lambda: sql_store.execute(Append(1, key)), 2, key)
+
+    sql_store.execute(command)
+
+    assert ((1, 2),) == values(sql_store, key)
+
+
+def test_keys_that_are_partly_new_are_decided_together(sql_store: SqlStorage) -> None:
+    """A command over keys of which some are new sees and writes all of them."""
+    old, new = a_key(), a_key()
+    sql_store.execute(Append(1, old))
+
+    sql_store.execute(Append(2, new, old))
+
+    assert ((1, 2), (2,)) == values(sql_store, old, new)
+
+
+def test_what_is_only_read_is_not_stored(lab: Lab, sql_store: SqlStorage) -> None:
+    """A command that writes nothing leaves no row where there was none."""
+    keys = [a_key(), a_key()]
+
+    sql_store.execute(Look(*keys))
+
+    assert [] == lab.run(f"SELECT 1 FROM {lab.table} WHERE name IN ('{keys[0]}', '{keys[1]}')")
+
+
+def test_a_command_without_keys_is_told_the_time(lab: Lab, sql_store: SqlStorage) -> None:
+    """Somebody who asks about nothing is answered."""
+    with lab.engine.connect() as connection:
+        before = lab.clock(connection)
+
+        assert before <= sql_store.execute(Look())[0]
+
+
+def test_a_key_that_is_named_twice_is_one_key(sql_store: SqlStorage) -> None:
+    """Who names a key twice is told the same twice, and what comes last is written."""
+    key = a_key()
+
+    for number in (1, 2):
+        sql_store.execute(Append(number, key, key))
+
+    assert ((1, 2), (1, 2)) == values(sql_store, key, key)
+
+
+def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: SqlStorage) -> None:
+    """Past its timeout a command gives up, says why, and its connection goes on."""
+    key, hasty = a_key(), lab.plain(timeout=0.5)
+    hasty.execute(Append(1, key))
+    with holding(lab, key), pytest.raises(StorageUnavailable, match="too long"):
+        hasty.execute(Append(2, key))
+
+    hasty.execute(Append(3, key))
+
+    assert ((1, 3),) == values(sql_store, key)
+
+
+def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -> None:
+    """Somebody who locks our rows in the wrong order costs time and nothing else."""
+    keys = [a_key(), a_key()]
+    sql_store.execute(Append(1, *keys))
+    order = [key for (key,) in lab.run(f"SELECT name FROM {lab.table} ORDER BY id") if key in keys]
+    ours = threading.Thread(target=sql_store.execute, args=(Append(2, *keys),))
+    with lab.engine.connect() as connection:
+        if lab.kind == "postgresql":
+            # The other one is the victim: it waits first.
+            connection.execute(sqlalchemy.text("SET deadlock_timeout = '1min'"))
+        for step in (order[1], "wait", order[0]):
+            if step == "wait":
+                ours.start()
+                lab.until_somebody_waits()
+            else:
+                # Who has written more is not the victim.
+                statement = f"UPDATE {lab.table} SET expires = expires + 1 WHERE name = :name"
+                connection.execute(sqlalchemy.text(statement), {"name": step})
+        connection.rollback()
+    ours.join(PATIENCE)
+
+    assert ((1, 2), (1, 2)) == values(sql_store, *keys)

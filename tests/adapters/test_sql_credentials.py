@@ -1,0 +1,414 @@
+"""Credentials in a database server: sealed, apart, and moved to new keys while others read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sql_credentials import AsyncSqlCredentialProvider, SqlCredentialProvider
+from mooring.domain.auth import Credentials
+from mooring.domain.sealing import about, sealed_with
+from mooring.errors import ConfigurationError, InvalidData, StorageUnavailable
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import name_of
+from tests.adapters.sql_lab import PATIENCE, Proxy
+from tests.security.canaries import shown
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
+OWNER = ("stripe", "acme")
+RING = generate_keys()
+CIPHER = AesGcmCipher(RING)
+NEWER = AesGcmCipher(generate_keys(RING))
+DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy")}
+
+
+class Base:
+    """A database, tables in it that nobody else uses, and a way to them beside the provider."""
+
+    def __init__(self, kind: str, *, awaited: bool = False) -> None:
+        self.kind, self.awaited = kind, awaited
+        found = postgres_url() if kind == "postgresql" else mariadb_url()
+        self.url = sqlalchemy.make_url(found)
+        self.engine = sqlalchemy.create_engine(
+            self.url.set(drivername=f"{kind}+{DRIVERS[kind][0]}"), poolclass=NullPool
+        )
+        self._made: list[str] = []
+        self.prefix = self.new_prefix()
+
+    def new_prefix(self) -> str:
+        """What the name of a table begins with that nobody has."""
+        prefix = f"creds{uuid4().hex[:8]}_"
+        SqlCredentialProvider(self.url, CIPHER, prefix=prefix).migrate()
+        self._made.append(prefix)
+        return prefix
+
+    @property
+    def table(self) -> str:
+        """The name of the table."""
+        return f"{self.prefix}credentials"
+
+    def provider(self, cipher: Any = CIPHER, url: Any = None, **options: Any) -> Any:  # noqa: ANN401 - of either colour
+        """A provider of the colour that is tested."""
+        kind: Any = AsyncSqlCredentialProvider if self.awaited else SqlCredentialProvider
+        given = {"prefix": self.prefix, "timeout": PATIENCE, **options}
+        return kind(url or self.url, cipher, **given)
+
+    def plain(self, cipher: Any = CIPHER, **options: Any) -> SqlCredentialProvider:  # noqa: ANN401 - any cipher
+        """A provider that is not awaited."""
+        given: dict[str, Any] = {"prefix": self.prefix, "timeout": PATIENCE, **options}
+        return SqlCredentialProvider(self.url, cipher, **given)
+
+    def ask(self, verb: Any, *given: object, **options: Any) -> Any:  # noqa: ANN401 - of any verb
+        """What a verb of either colour gives."""
+        return asyncio.run(verb(*given, **options)) if self.awaited else verb(*given, **options)
+
+    def run(self, statement: str, **values: Any) -> list[Any]:
+        """Run a statement beside the provider, and return its rows."""
+        with self.engine.begin() as connection:
+            result = connection.execute(sqlalchemy.text(statement), values)
+            return list(result) if result.returns_rows else []
+
+    def sealed(self) -> list[bytes]:
+        """What is in the table."""
+        return [bytes(sealed) for (sealed,) in self.run(f"SELECT sealed FROM {self.table}")]
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for prefix in self._made:
+            with contextlib.suppress(SQLAlchemyError):
+                self.run(f"DROP TABLE {prefix}credentials")
+
+
+@contextlib.contextmanager
+def bases(kind: str, *, awaited: bool) -> Generator[Base]:
+    """A base for as long as it is used."""
+    base = Base(kind, awaited=awaited)
+    try:
+        yield base
+    finally:
+        base.close()
+
+
+@pytest.fixture(name="base", params=["postgresql", "mariadb"])
+def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
+    with bases(request.param, awaited=False) as base:
+        yield base
+
+
+@pytest.fixture(
+    name="face",
+    params=[(kind, awaited) for kind in DRIVERS for awaited in (False, True)],
+    ids=lambda given: f"{given[0]}, awaited" if given[1] else given[0],
+)
+def _face(request: pytest.FixtureRequest) -> Iterator[Base]:
+    kind, awaited = request.param
+    with bases(kind, awaited=awaited) as base:
+        yield base
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check, base: Base) -> None:
+    """The provider keeps the contract of its port."""
+
+    def make(renew: kit.Renew) -> SqlCredentialProvider:
+        base.run(f"DELETE FROM {base.table}")
+        return base.plain(renew=renew)
+
+    check(make)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
+    """The provider keeps the contract of its port when it is awaited."""
+    base.awaited = True
+
+    def make(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:
+        base.run(f"DELETE FROM {base.table}")
+        made: AsyncSqlCredentialProvider = base.provider(renew=renew)
+        return made
+
+    asyncio.run(check(make))
+
+
+def test_another_process_finds_them(face: Base) -> None:
+    """What is put in place is there for whoever reaches the table with the key."""
+    face.ask(face.provider().rotate, *OWNER, OLD)
+
+    assert OLD == face.ask(face.provider().get, *OWNER)
+    assert OLD == face.ask(face.provider(NEWER).get, *OWNER)
+    assert not face.ask(face.provider().has, "stripe", None)
+
+
+def test_the_table_shows_nothing(base: Base) -> None:
+    """Who has a credential is to be seen, and no secret."""
+    base.plain().rotate("shop\0é", "acme", Credentials.bearer("sk_live_secret"))
+    base.plain().rotate("shop", None, Credentials.bearer("sk_live_secret"))
+
+    rows = base.run(f"SELECT owner, about, sealed FROM {base.table}")
+    assert {"shop\\0\\xe9 of acme", "shop"} == {row[0] for row in rows}
+    assert "sk_live" not in repr(rows)
+
+
+def test_a_row_belongs_to_its_owner(face: Base) -> None:
+    """Whoever can write to the table cannot give one tenant what is another's."""
+    face.ask(face.provider().rotate, *OWNER, OLD)
+    face.ask(face.provider().rotate, "stripe", "other", NEW)
+    to, mine = (about(tenant, "stripe", "credential") for tenant in ("other", "acme"))
+    (theirs,) = face.run(f"SELECT sealed FROM {face.table} WHERE about = :about", about=mine)
+    face.run(f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=theirs[0], to=to)
+
+    with pytest.raises(InvalidData, match="belongs to another tenant"):
+        face.ask(face.provider().get, "stripe", "other")
+    assert OLD == face.ask(face.provider().get, *OWNER)
+
+
+def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
+    """A copy that says to be about the one it was copied from is found out."""
+    face.ask(face.provider().rotate, *OWNER, OLD)
+    face.run(
+        f"INSERT INTO {face.table} (id, owner, about, sealed)"
+        f" SELECT :id, owner, about, sealed FROM {face.table}",
+        id=bytes(32),
+    )
+
+    with pytest.raises(InvalidData, match="belongs to another tenant"):
+        face.ask(face.provider(NEWER).reseal)
+    assert {1, 2} == {*map(sealed_with, face.sealed())}
+
+
+@pytest.mark.parametrize(
+    "cipher, cut, problem, kind",
+    [
+        (AesGcmCipher(generate_keys()), 999, "not with the one that is here", ConfigurationError),
+        (
+            AesGcmCipher(generate_keys(RING).without(1)),
+            999,
+            "the key of version 1, which is not in the ring",
+            ConfigurationError,
+        ),
+        (CIPHER, 20, "cut off", InvalidData),
+        (CIPHER, 50, "was changed", InvalidData),
+    ],
+)
+def test_what_does_not_open_says_why(
+    face: Base, cipher: AesGcmCipher, cut: int, problem: str, kind: type[Exception]
+) -> None:
+    """Another key, a key that is gone and a text that was cut off are told apart."""
+    face.ask(face.provider().rotate, *OWNER, OLD)
+    (sealed,) = face.sealed()
+    face.run(f"UPDATE {face.table} SET sealed = :it", it=sealed[:cut])
+
+    assert face.ask(face.provider(cipher).has, *OWNER)
+    with pytest.raises(kind, match=problem):
+        face.ask(face.provider(cipher).get, *OWNER)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_all_are_sealed_anew(face: Base, batch: int) -> None:
+    """Whatever the size of a batch, each is sealed with the new key, once, and none is lost."""
+    assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
+    older, newer = face.plain(), face.plain(NEWER)
+    for number in range(7):
+        provider = newer if number == 3 else older
+        provider.rotate("stripe", f"{number}", Credentials.bearer(f"token-{number}"))
+
+    assert 6 == face.ask(face.provider(NEWER).reseal, batch=batch)
+    assert [2] * 7 == [*map(sealed_with, face.sealed())]
+    assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
+    for number in range(7):
+        assert Credentials.bearer(f"token-{number}") == newer.get("stripe", f"{number}")
+
+
+def test_others_read_and_write_meanwhile(face: Base) -> None:
+    """While everything is sealed anew, whoever has both keys reads and writes all the time."""
+    both, older = face.plain(NEWER), face.plain()
+    for number in range(20):
+        older.rotate("stripe", f"{number}", OLD)
+    reading, done, wrong = Event(), Event(), list[object]()
+
+    def read() -> None:
+        while not done.is_set():
+            both.rotate("stripe", "19", NEW)
+            wrong.extend(
+                got for number in range(19) if (got := both.get("stripe", f"{number}")) != OLD
+            )
+            reading.set()
+
+    reader = Thread(target=read)
+    reader.start()
+    reading.wait(20)
+    try:
+        assert 19 == face.ask(face.provider(NEWER).reseal, batch=3)
+    finally:
+        done.set()
+        reader.join()
+    assert [] == wrong
+    assert [2] * 20 == [*map(sealed_with, face.sealed())]
+
+
+def test_a_renewal_that_is_overtaken_yields(face: Base) -> None:
+    """What another process has put in place meanwhile stays."""
+
+    def renewed(*_: object) -> Credentials:
+        face.plain().rotate(*OWNER, OTHER)
+        return NEW
+
+    async def later(*_: object) -> Credentials:
+        return await asyncio.to_thread(renewed)
+
+    face.plain().rotate(*OWNER, OLD)
+    provider = face.provider(renew=later if face.awaited else renewed)
+    assert OTHER == face.ask(provider.refresh, *OWNER, OLD)
+
+
+def test_a_table_that_is_missing(face: Base) -> None:
+    """Who forgot to make the table is told how to, and making it twice does no harm."""
+    provider = face.provider(prefix=f"gone{uuid4().hex[:8]}_")
+    with pytest.raises(ConfigurationError, match=r"no usable table gone.*Run `migrate"):
+        face.ask(provider.has, *OWNER)
+    face.ask(face.provider().migrate)
+    face.ask(face.provider().migrate)
+
+
+def test_many_make_the_table_at_once(base: Base) -> None:
+    """Several processes may start with an empty database."""
+    base.run(f"DROP TABLE {base.table}")
+    failures: list[Exception] = []
+
+    def migrate() -> None:
+        try:
+            base.plain().migrate()
+        except Exception as error:  # noqa: BLE001 - shown below
+            failures.append(error)
+
+    threads = [Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == failures
+    assert not base.plain().has(*OWNER)
+
+
+def test_a_host_may_make_the_table(base: Base) -> None:
+    """The table can be declared in a host's metadata, and made by what `ddl` prints."""
+    prefix = base.new_prefix()
+    metadata = sqlalchemy.MetaData()
+    declared = SqlCredentialProvider.tables(metadata, prefix=prefix)
+    assert declared is SqlCredentialProvider.tables(metadata, prefix=prefix)
+    assert [declared] == metadata.sorted_tables
+
+    base.run(f"DROP TABLE {prefix}credentials")
+    base.run(SqlCredentialProvider.ddl(base.kind, prefix=prefix).rstrip(";\n"))
+    SqlCredentialProvider(base.url, CIPHER, prefix=prefix).rotate(*OWNER, OLD)
+    assert "in_a_schema.mooring_credentials" in SqlCredentialProvider.ddl(
+        base.kind, schema="in_a_schema"
+    )
+
+
+def test_an_engine_of_the_hosts(face: Base) -> None:
+    """A host's engine gives connections, and its transaction takes nothing back."""
+    driver = face.url.set(drivername=f"{face.kind}+{DRIVERS[face.kind][face.awaited]}")
+    if face.awaited:
+        engine: Any = create_async_engine(driver, poolclass=NullPool)
+        face.ask(face.provider(url=engine).rotate, *OWNER, OLD)
+    else:
+        engine = sqlalchemy.create_engine(driver, poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+            face.provider(url=engine).rotate(*OWNER, OLD)
+            connection.rollback()
+
+    assert OLD == face.ask(face.provider(url=engine).get, *OWNER)
+
+
+def test_a_user_who_may_not(base: Base) -> None:
+    """Who is not allowed to use the table is told which rights it takes."""
+    user = f"u{uuid4().hex[:10]}"
+    base.run(f"CREATE USER {user}")
+    try:
+        if base.kind == "mariadb":
+            base.run(f"GRANT CREATE ON {base.url.database}.* TO {user}")
+        provider = SqlCredentialProvider(
+            base.url.set(username=user), CIPHER, prefix=base.prefix, timeout=30
+        )
+        with pytest.raises(ConfigurationError, match=r"does not allow us.*Grant SELECT"):
+            provider.get(*OWNER)
+    finally:
+        base.run(f"DROP USER {user}")
+
+
+def test_a_database_that_cannot_be_reached(face: Base) -> None:
+    """An outage names the database, without its password, and may be over later."""
+    url = face.url.set(host="127.0.0.1", port=1, password="sk_live")
+
+    for verb, given in (("has", OWNER), ("migrate", ())):
+        provider = face.provider(url=url)
+        with pytest.raises(StorageUnavailable) as caught:
+            face.ask(getattr(provider, verb), *given)
+        assert caught.value.retryable
+        assert "127.0.0.1:1" in str(caught.value)
+        assert "sk_live" not in repr(provider)
+        assert [] == [path for path, text in shown(caught.value, "error") if "sk_live" in text]
+
+
+def test_a_server_that_falls_silent(face: Base) -> None:
+    """A statement that nobody answers is given up when its time is over."""
+    face.ask(face.provider().rotate, *OWNER, OLD)
+
+    def sees(chunk: bytes) -> str | None:
+        return "never" if b"SELECT" in chunk and face.table.encode() in chunk else None
+
+    with Proxy(face.url, sees) as proxy:
+        provider = face.provider(url=proxy.url, timeout=1)
+        with pytest.raises(StorageUnavailable):
+            face.ask(provider.get, *OWNER)
+
+
+def test_rows_that_others_hold(face: Base) -> None:
+    """Who waits too long for a row is told, and not left waiting."""
+    face.ask(face.provider().rotate, *OWNER, OLD)
+    with face.engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"SELECT id FROM {face.table} FOR UPDATE"))
+        with pytest.raises(StorageUnavailable):
+            face.ask(face.provider(timeout=0.5).rotate, *OWNER, NEW)
+    assert OLD == face.ask(face.provider().get, *OWNER)
+
+
+@pytest.mark.parametrize("kind", [SqlCredentialProvider, AsyncSqlCredentialProvider])
+def test_a_refused_url_is_not_shown(kind: Any) -> None:  # noqa: ANN401 - of either colour
+    """A URL that cannot be used may hold a password all the same."""
+    url = "postgresql+other://user:sk_live@localhost/x"
+    with pytest.raises(ConfigurationError) as caught:
+        kind(url, CIPHER)
+    assert [] == [path for path, text in shown(caught.value, "error") if "sk_live" in text]
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x.db", "postgresql+asyncpg://localhost/x", "no url", 5])
+def test_what_is_no_database_is_refused(url: Any) -> None:  # noqa: ANN401 - forbidden too
+    """What cannot be used is refused at once, without being shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        SqlCredentialProvider(url, CIPHER)
+    assert "url" == caught.value.path
+
+
+def test_options_are_checked(base: Base) -> None:
+    """A batch of nothing would never end, and a timeout is a duration."""
+    with pytest.raises(ConfigurationError):
+        base.plain().reseal(batch=0)
+    with pytest.raises(ConfigurationError):
+        base.plain(timeout=0)

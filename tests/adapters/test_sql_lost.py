@@ -1,0 +1,360 @@
+"""A database server whose connections are lost, and stores that fork, change loops and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import pickle
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
+from mooring.domain.idempotency import Verdict
+from mooring.errors import InvalidData, StorageUnavailable
+from tests.adapters.forked import in_a_child
+from tests.adapters.sql_lab import (
+    PATIENCE,
+    Append,
+    Lab,
+    Look,
+    Meddled,
+    Proxy,
+    a_claim,
+    a_key,
+    commits,
+    labs,
+    once,
+    values,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy
+
+
+# --- connections that are lost ----------------------------------------------------
+
+
+def test_a_stale_connection_is_replaced(lab: Lab) -> None:
+    """Connections that the server has cut while they were idle are noticed by nobody."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(1, key))
+    assert lab.terminate()
+
+    store.execute(Append(2, key))
+
+    assert ((1, 2),) == values(store, key)
+
+
+@pytest.mark.parametrize("sent_once", [True, False])
+def test_what_was_not_committed_is_tried_again(lab: Lab, *, sent_once: bool) -> None:
+    """A connection that is lost before the commit costs nothing: nothing was executed."""
+    key = a_key()
+    word = b"mooring_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
+    lab.plain().execute(Append(1, key))
+    with Proxy(lab.url, once(word, "after")) as proxy:
+        store = lab.plain(proxy.url)
+
+        store.execute(Append(2, key, once=sent_once))
+
+        assert 2 == proxy.met
+        assert ((1, 2),) == values(store, key)
+
+
+def test_what_was_not_committed_is_tried_again_awaited(lab: Lab) -> None:
+    """A connection that is lost before the commit costs nothing: nothing was executed."""
+    key = a_key()
+    word = b"mooring_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
+
+    async def tried(url: sqlalchemy.URL) -> None:
+        async with lab.awaited(url) as store:
+            await store.execute(Append(1, key))
+
+    with Proxy(lab.url, once(word, "after")) as proxy:
+        asyncio.run(tried(proxy.url))
+
+        assert 2 == proxy.met
+        assert ((1,),) == values(lab.plain(), key)
+
+
+@pytest.mark.parametrize("happened", ["before", "after"])
+def test_an_unknown_fate_is_not_repeated(lab: Lab, happened: str) -> None:
+    """A commit whose answer is lost is said to be so, if the command may happen once only."""
+    key = a_key()
+    lab.plain().execute(Append(1, key))
+    with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
+        store = lab.plain(proxy.url)
+
+        with pytest.raises(StorageUnavailable, match="nobody knows"):
+            store.execute(Append(2, key))
+
+        assert ((1, 2) if happened == "after" else (1,),) == values(store, key)
+
+
+@pytest.mark.parametrize("happened", ["before", "after"])
+def test_an_unknown_fate_is_repeated_where_it_may_be(lab: Lab, happened: str) -> None:
+    """A command that answers alike when it is repeated is repeated, and has its answer."""
+    key = a_key()
+    with Proxy(lab.url, once(commits(lab.kind), happened)) as proxy:
+        claimed = lab.plain(proxy.url).execute(a_claim(key))
+
+        assert (Verdict.RUN, 2) == (claimed.verdict, proxy.met)
+
+
+def test_a_silent_server_is_given_up(lab: Lab) -> None:
+    """A server that takes everything and answers nothing is waited for within the bound."""
+    with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
+        store = lab.plain(proxy.url, timeout=0.2)
+
+        with pytest.raises(StorageUnavailable, match="in time"):
+            store.execute(Append(1, a_key()))
+
+
+def test_a_silent_server_is_given_up_awaited(lab: Lab) -> None:
+    """A server that takes everything and answers nothing is waited for within the bound."""
+
+    async def used(url: sqlalchemy.URL) -> None:
+        async with lab.awaited(url, timeout=0.2) as store:
+            with pytest.raises(StorageUnavailable, match="in time"):
+                await store.execute(Append(1, a_key()))
+
+    with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
+        asyncio.run(used(proxy.url))
+
+
+def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
+    heard: list[bytes] = []
+
+    def sees(chunk: bytes) -> str | None:
+        heard.extend([chunk] if word in chunk else [])
+        return "never" if heard else None
+
+    return sees
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    """What cannot be reached is named, and what is secret is not."""
+    for url in (
+        "postgresql://me:hunter2@127.0.0.1:1/db?sslpassword=hunter3",
+        "mysql://me:hunter2@127.0.0.1:1/db",
+    ):
+        store = SqlStorage(url, timeout=0.2)
+        with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as caught:
+            store.execute(Look("a"))
+
+        shown = (
+            f"{caught.value!r} {caught.value.__cause__!r} {store!r} {pickle.dumps(caught.value)!r}"
+        )
+        assert "hunter" not in shown
+        assert "refused the connection" in shown
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password_awaited() -> None:
+    """What cannot be reached is named, and what is secret is not."""
+
+    async def tried(url: str) -> None:
+        store = AsyncSqlStorage(url, timeout=0.2)
+        with pytest.raises(StorageUnavailable, match=r"me:\*\*\*@127.0.0.1:1/db") as caught:
+            await store.execute(Look("a"))
+        assert "hunter" not in f"{caught.value!r} {caught.value.__cause__!r} {store!r}"
+
+    for kind in ("postgresql", "mysql"):
+        asyncio.run(tried(f"{kind}://me:hunter2@127.0.0.1:1/db"))
+
+
+def test_a_wrong_password_or_user_is_said_to_be_so(lab: Lab) -> None:
+    """Who is not let in is told so, without the password."""
+    store = lab.plain(lab.url.set(username="nobody", password="hunter2"))
+
+    with pytest.raises(StorageUnavailable, match=r"(?i)user") as caught:
+        store.execute(Look("a"))
+
+    assert "hunter2" not in repr(caught.value)
+
+
+def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
+    """Who posts hears of no error, and the next command tries again."""
+    store = SqlStorage("postgresql://127.0.0.1:1/db", timeout=0.2)
+
+    store.post(Append(1, "a"))
+    store.post(Append(2, "a"))
+
+    with pytest.raises(StorageUnavailable):
+        store.execute(Look("a"))
+
+
+# --- posts -----------------------------------------------------------------------
+
+
+def test_what_is_posted_in_the_middle_of_a_command_waits_for_its_end(sql_store: SqlStorage) -> None:
+    """A finaliser that posts while rows are locked does not wait for its own locks."""
+    key = a_key()
+    sql_store.execute(Append(1, key))
+
+    sql_store.execute(Meddled(lambda: sql_store.post(Append(3, key)), 2, key))
+
+    assert ((1, 2, 3),) == values(sql_store, key)
+
+
+def test_what_fails_when_it_is_posted_does_not_stop_the_rest(sql_store: SqlStorage) -> None:
+    """A posted command that raises is forgotten, and the next one is executed."""
+    key = a_key()
+
+    def fail() -> None:
+        raise InvalidData("no")
+
+    def post() -> None:
+        sql_store.post(Meddled(fail, 1, key))
+        sql_store.post(Append(2, key))
+
+    sql_store.execute(Meddled(post, 0, a_key()))
+
+    assert ((2,),) == values(sql_store, key)
+
+
+# --- forks, loops and ends --------------------------------------------------------
+
+
+def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
+    """A child executes, and its end takes no connection of the parent's along."""
+    store, key = lab.plain(), a_key()
+    store.execute(Append(1, key))
+    before = lab.backends()
+
+    def ask() -> object:
+        found = store.execute(Append(2, key))[1]
+        store.close()
+        gc.collect()
+        return found
+
+    found = in_a_child(ask)
+    store.execute(Append(3, key))
+
+    assert ((1,),) == found
+    assert ((1, 2, 3),) == values(store, key)
+    assert set(before) <= set(lab.backends())
+
+
+def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
+    """What a loop has left behind does not disturb the next."""
+    store, key = lab.awaited(), a_key()
+
+    async def ended() -> tuple[Any, ...]:
+        async with store:
+            return (await store.execute(Look(key)))[1]
+
+    with warnings.catch_warnings():
+        # A transport that its loop has left behind complains when it is collected.
+        warnings.simplefilter("ignore", ResourceWarning)
+        for number in range(3):
+            asyncio.run(_appended(store, number, key))
+        found = asyncio.run(ended())
+        gc.collect()
+
+    assert ((0, 1, 2),) == found
+
+
+async def _appended(store: AsyncSqlStorage, number: int, key: str) -> None:
+    await store.execute(Append(number, key))
+
+
+def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
+    """Each loop has connections of its own, and the places for them are common."""
+    store, key = lab.awaited(connections=2), a_key()
+    met = threading.Barrier(2)
+
+    async def append(number: int) -> None:
+        for turn in range(10):
+            await store.execute(Append(10 * number + turn, key))
+            if not turn:
+                met.wait(PATIENCE)
+        await store.execute(Look(key))
+
+    with warnings.catch_warnings():
+        # A transport that its loop has left behind complains when it is collected.
+        warnings.simplefilter("ignore", ResourceWarning)
+        threads = [
+            threading.Thread(target=asyncio.run, args=(append(number),)) for number in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        asyncio.run(store.aclose())
+        gc.collect()
+
+    (found,) = values(lab.plain(), key)
+    assert list(range(20)) == sorted(found)
+
+
+def test_a_closed_store_says_so(lab: Lab) -> None:
+    """What is closed answers nothing, and has no connections."""
+    with lab.plain() as store:
+        store.execute(Append(1, a_key()))
+
+    with pytest.raises(StorageUnavailable, match="closed") as caught:
+        store.execute(Look("a"))
+    assert not caught.value.retryable
+
+
+def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None:
+    """What is under way is finished, and its connection is closed then."""
+    store, key = lab.plain(), a_key()
+
+    store.execute(Meddled(store.close, 1, key))
+
+    assert ((1,),) == values(lab.plain(), key)
+
+
+def test_what_was_posted_is_executed_before_a_store_closes(lab: Lab) -> None:
+    """Leaving an asynchronous store waits for what was posted to it."""
+    key = a_key()
+
+    async def posted() -> None:
+        async with lab.awaited() as store:
+            store.post(Append(1, key))
+
+    asyncio.run(posted())
+
+    assert ((1,),) == values(lab.plain(), key)
+
+
+@pytest.mark.parametrize("kind, many", [("postgresql", 10_000), ("mariadb", 1_000)])
+def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> None:
+    """However many ask at once, each is answered, and the server sees five connections."""
+    keys = [a_key() for _ in range(100)]
+
+    async def crowd() -> tuple[int, list[int]]:
+        async with lab.awaited(timeout=600, connections=5) as store:
+            await asyncio.gather(*(store.execute(Append(n, keys[n % 100])) for n in range(many)))
+            counts = [len((await store.execute(Look(key)))[1][0]) for key in keys]
+            return len(lab.backends()), counts
+
+    with labs(kind) as lab:
+        assert (5, [many // 100] * 100) == asyncio.run(crowd())
+
+
+def test_who_finds_no_connection_in_time_is_told_so(lab: Lab) -> None:
+    """A queue that is too long for the timeout ends in an error and not in a wait."""
+    store = lab.plain(connections=1, timeout=0.1)
+
+    def meanwhile() -> None:
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join(PATIENCE)
+
+    def attempt() -> None:
+        with pytest.raises(StorageUnavailable, match="no connection free"):
+            store.execute(Look(a_key()))
+        told.append(True)
+
+    told: list[bool] = []
+    with contextlib.suppress(StorageUnavailable):  # its own time may be over by then
+        store.execute(Meddled(meanwhile, 1, a_key()))
+
+    assert [True] == told

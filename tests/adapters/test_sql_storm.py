@@ -1,0 +1,114 @@
+"""Many processes at one database, some of which die, and a server that cuts connections."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.errors import StorageUnavailable
+from mooring.testing._state_commands import Appended, require_one_order
+from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
+from tests.adapters.sql_storm import EACH, THREADS
+
+if TYPE_CHECKING:
+    from mooring.adapters.sql import SqlStorage
+
+PROCESSES = 4
+
+
+def _program(lab: Lab, what: str, *arguments: str) -> subprocess.Popen[str]:
+    url = lab.url.render_as_string(hide_password=False)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.adapters.sql_storm", what, url, lab.prefix, *arguments],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("many", [1, 4])
+def test_processes_and_threads_append_in_one_order(
+    lab: Lab, sql_store: SqlStorage, many: int
+) -> None:
+    """On one key and on crossed sets of keys nothing is lost or doubled, and nobody hears of it."""
+    keys = [a_key() for _ in range(many)]
+    programs = [_program(lab, "append", str(number), *keys) for number in range(PROCESSES)]
+    history: list[Appended] = []
+    errors: list[str] = []
+    for program in programs:
+        done, failed = json.loads(program.communicate(timeout=4 * PATIENCE)[0])
+        errors += failed
+        for number, chosen, now, found, began, ended in done:
+            before = tuple(map(tuple, found))
+            history.append(Appended(number, tuple(chosen), now, before, began, ended))
+
+    logs = {key: log or () for key, log in zip(keys, values(sql_store, *keys), strict=True)}
+
+    assert [] == errors
+    assert PROCESSES * THREADS * EACH == len(history)
+    require_one_order(history, logs)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
+    lab: Lab, sql_store: SqlStorage, how: signal.Signals
+) -> None:
+    """Whoever is killed, or stands still, with rows locked loses them, and has written nothing."""
+    key = a_key()
+    sql_store.execute(Append(0, key))
+    program = _program(lab, "hang", key)
+    assert program.stdout is not None
+    try:
+        assert "locked\n" == program.stdout.readline()
+        program.send_signal(how)
+
+        sql_store.execute(Append(2, key))
+
+        assert ((0, 2),) == values(sql_store, key)
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
+    """While the server cuts all connections again and again, what is answered is there, once."""
+    store, keys = lab.plain(connections=4), [a_key(), a_key()]
+    answered: list[int] = []
+    other: list[BaseException] = []
+    over = threading.Event()
+
+    def work(thread: int) -> None:
+        for number in range(thread * 200, thread * 200 + 200):
+            try:
+                store.execute(Append(number, *keys[number % 2 :]))
+            except StorageUnavailable:
+                continue
+            except BaseException as error:  # noqa: BLE001 - it is looked at
+                other.append(error)
+            answered.append(number)
+
+    def cut() -> None:
+        while not over.wait(0.05):
+            lab.terminate()
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
+    cutter = threading.Thread(target=cut)
+    for thread in (*threads, cutter):
+        thread.start()
+    for thread in threads:
+        thread.join(4 * PATIENCE)
+    over.set()
+    cutter.join(PATIENCE)
+
+    first, second = (log or () for log in values(lab.plain(), *keys))
+    assert [] == other
+    assert len(set(second)) == len(second)
+    assert set(answered) <= set(second)
+    assert [number for number in second if not number % 2] == list(first)

@@ -1,0 +1,469 @@
+"""The tables of a store in a database server: what is in them, and how they are made."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
+from mooring.domain.durations import DAY, HOUR
+from mooring.errors import ConfigurationError, StorageUnavailable
+from tests.adapters.sql_lab import (
+    PATIENCE,
+    Append,
+    Lab,
+    Look,
+    Proxy,
+    a_key,
+    holding,
+    labs,
+    values,
+)
+
+if TYPE_CHECKING:
+    from mooring.domain.state import States
+
+# --- forgetting ------------------------------------------------------------------
+
+
+def _expire(lab: Lab, *keys: str) -> None:
+    for key in keys:
+        lab.run(f"UPDATE {lab.table} SET expires = 1 WHERE name = :name", name=key)
+
+
+def _there(lab: Lab, *keys: str) -> list[str]:
+    found = {name for (name,) in lab.run(f"SELECT name FROM {lab.table}")}
+    return [key for key in keys if key in found]
+
+
+def test_what_cannot_matter_is_forgotten(lab: Lab, sql_store: SqlStorage) -> None:
+    """Rows past their time are deleted, so many at a time, and no others."""
+    keys = [a_key() for _ in range(6)]
+    for key in keys:
+        sql_store.execute(Append(1, key))
+    sql_store.housekeep()
+    _expire(lab, *keys[:4])
+
+    assert (3, 1, 0) == (sql_store.housekeep(limit=3), sql_store.housekeep(), sql_store.housekeep())
+    assert keys[4:] == _there(lab, *keys)
+
+
+def test_what_is_forgotten_is_new_again(lab: Lab, sql_store: SqlStorage) -> None:
+    """A key whose row was deleted begins anew."""
+    key = a_key()
+    sql_store.execute(Append(1, key))
+    _expire(lab, key)
+    sql_store.housekeep()
+
+    sql_store.execute(Append(2, key))
+
+    assert ((2,),) == values(sql_store, key)
+
+
+def test_forgetting_waits_for_nobody(lab: Lab, sql_store: SqlStorage) -> None:
+    """A row that somebody has locked is in use, and stays."""
+    key = a_key()
+    sql_store.execute(Append(1, key))
+    _expire(lab, key)
+
+    with holding(lab, key):
+        sql_store.housekeep()
+
+    assert [key] == _there(lab, key)
+
+
+def test_forgetting_looks_at_what_has_expired_only(lab: Lab) -> None:
+    """What can be forgotten is found by the index, and no other row is touched."""
+    recorder: list[bytes] = []
+    with Proxy(lab.url, recorder.append) as proxy:
+        lab.plain(proxy.url).housekeep(limit=7)
+    sent = b"".join(recorder)
+    if lab.kind == "postgresql":
+        statement = sent[sent.index(b"DELETE") :].partition(b"\0")[0].decode()
+        plan = lab.run(f"EXPLAIN {statement.replace('$1', '7')}", before="SET enable_seqscan = off")
+        assert any("Index Cond: (expires <=" in line for (line,) in plan)
+    else:
+        statement = sent[sent.index(b"SELECT id FROM") :].partition(b"LOCKED")[0].decode()
+        ((_, _, _, how, _, index, *_),) = lab.run(f"EXPLAIN {statement} LOCKED")
+        assert ("range", f"{lab.table}_expires") == (how, index)
+
+
+def test_more_than_a_batch_is_forgotten(lab: Lab) -> None:
+    """What is more than one batch takes several."""
+
+    async def forgotten() -> int:
+        async with lab.awaited() as store:
+            keys = [a_key() for _ in range(600)]
+            await asyncio.gather(*(store.execute(Append(1, key)) for key in keys))
+            lab.run(f"UPDATE {lab.table} SET expires = 1")
+            return await store.housekeep()
+
+    assert 600 <= asyncio.run(forgotten())
+
+
+def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
+    """The time at which a row may go is moved now and then only."""
+    key = a_key()
+    at = f"SELECT expires FROM {lab.table} WHERE name = :name"
+    sql_store.execute(Append(1, key))
+    ((before,),) = lab.run(at, name=key)
+    for number in range(20):
+        sql_store.execute(Append(number, key))
+    now, _ = sql_store.execute(Look(key))
+    ((after,),) = lab.run(at, name=key)
+
+    assert before == after
+    assert now + DAY <= after <= now + DAY + HOUR
+
+
+# --- durability ------------------------------------------------------------------
+
+
+def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
+    """In PostgreSQL commits do not wait; what an effect hangs on is flushed after its commit."""
+    with labs("postgresql") as lab:
+        store, key = lab.plain(), a_key()
+        for _ in range(20):
+            before = _written(lab, "pg_current_wal_insert_lsn()")
+
+            store.execute(Append(1, key, durable=True))
+
+            assert _written(lab, "pg_current_wal_flush_lsn()") > before
+
+
+def _written(lab: Lab, which: str) -> int:
+    """How far the server's journal is written."""
+    ((bytes_,),) = lab.run(f"SELECT pg_wal_lsn_diff({which}, '0/0')::bigint")
+    return int(bytes_)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_is_counted_waits_for_no_disk(*, durable: bool) -> None:
+    """The wait for the disk is a transaction of its own, for those who need it only."""
+    sent: list[bytes] = []
+    with labs("postgresql") as lab, Proxy(lab.url, sent.append) as proxy:
+        store, key = lab.plain(proxy.url), a_key()
+        store.execute(Append(1, key, durable=durable))
+
+        store.execute(Append(2, key, durable=durable))
+
+    assert durable is (b"mooring_flush\0" in b"".join(sent))
+
+
+def test_what_is_told_of_a_claim_is_on_the_disk() -> None:
+    """Who reads what another has just committed is answered when a crash cannot take it back."""
+    with labs("postgresql") as lab:
+        store, key = lab.plain(), a_key()
+        reader = Look(key)
+        reader.durable = True
+        for number in range(20):
+            store.execute(Append(number, key))
+            before = _written(lab, "pg_current_wal_insert_lsn()")
+
+            store.execute(reader)
+
+            assert _written(lab, "pg_current_wal_flush_lsn()") >= before
+
+
+def test_a_flush_that_fails_leaves_a_fate_unknown() -> None:
+    """What was committed and may not be on the disk is said to be so, and not repeated."""
+    with labs("postgresql") as lab:
+        store, key = lab.plain(), a_key()
+        store.execute(Append(1, key))
+        (link,) = store._engine._shelves[None].idle  # noqa: SLF001 - nobody can make it fail from outside
+        link._full = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+
+        with pytest.raises(StorageUnavailable, match="nobody knows"):
+            store.execute(Append(2, key, durable=True))
+
+        assert ((1, 2),) == values(store, key)
+
+
+# --- tables ----------------------------------------------------------------------
+
+
+def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
+    """What is missing is named, with the call and the statements that make it."""
+    store = lab.plain(prefix=f"{lab.prefix}none_")
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"none_states.*migrate.*ddl.*create=True"):
+            store.execute(Look("a"))
+
+
+def test_tables_are_made_when_that_is_asked_for(lab: Lab) -> None:
+    """With `create` the first command makes them; making them again changes nothing."""
+    prefix = f"{lab.prefix}made_"
+    store, key = lab.plain(prefix=prefix, create=True), a_key()
+    try:
+        store.execute(Append(1, key))
+        store.migrate()
+
+        assert ((1,),) == values(lab.plain(prefix=prefix, create=True), key)
+    finally:
+        _drop(lab, prefix)
+
+
+def test_tables_are_made_awaited(lab: Lab) -> None:
+    """With `create` the first command makes them; making them again changes nothing."""
+    prefix = f"{lab.prefix}madelater_"
+
+    async def made() -> object:
+        async with lab.awaited(prefix=prefix, create=True) as store:
+            await store.execute(Append(1, "a"))
+            await store.migrate()
+            return (await store.execute(Look("a")))[1]
+
+    try:
+        assert ((1,),) == asyncio.run(made())
+    finally:
+        _drop(lab, prefix)
+
+
+def _drop(lab: Lab, prefix: str) -> None:
+    for table in ("states", "meta"):
+        lab.run(f"DROP TABLE {prefix}{table}")
+
+
+def test_many_make_the_tables_at_once(lab: Lab) -> None:
+    """Processes that start together do not disturb each other."""
+    prefix, errors = f"{lab.prefix}race_", list[Exception]()
+
+    def make() -> None:
+        try:
+            lab.plain(prefix=prefix, create=True).execute(Append(1, a_key()))
+        except Exception as error:  # noqa: BLE001 - it is looked at
+            errors.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    _drop(lab, prefix)
+    assert [] == errors
+
+
+def test_a_host_makes_the_tables_with_its_own(lab: Lab) -> None:
+    """Tables that are declared in a host's metadata are made with it, ready for use."""
+    metadata, prefix = sqlalchemy.MetaData(), f"{lab.prefix}host_"
+    states, meta = SqlStorage.tables(metadata, prefix=prefix)
+    assert (states, meta) == SqlStorage.tables(metadata, prefix=prefix)
+    metadata.create_all(lab.engine)
+    try:
+        lab.plain(prefix=prefix).execute(Append(1, "a"))
+    finally:
+        metadata.drop_all(lab.engine)
+
+
+def test_what_ddl_prints_makes_the_tables(lab: Lab) -> None:
+    """The statements are complete: a store runs on what they make."""
+    prefix = f"{lab.prefix}ddl_"
+    for statement in SqlStorage.ddl(lab.kind, prefix=prefix).split(";\n")[:-1]:
+        lab.run(statement)
+    try:
+        lab.plain(prefix=prefix).execute(Append(1, "a"))
+    finally:
+        _drop(lab, prefix)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ("UPDATE {meta} SET value = 2", "version 2.*Upgrade"),
+        ("DELETE FROM {meta}", "INSERT INTO.*'schema', 1"),
+    ],
+)
+def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str) -> None:
+    """A store writes to no table that it does not know."""
+    prefix = f"{lab.prefix}version_"
+    lab.plain(prefix=prefix).migrate()
+    lab.run(change.format(meta=f"{prefix}meta"))
+    try:
+        with pytest.raises(ConfigurationError, match=words):
+            lab.plain(prefix=prefix).execute(Look("a"))
+    finally:
+        _drop(lab, prefix)
+
+
+def test_who_may_not_use_the_tables_is_told_so(lab: Lab) -> None:
+    """A user without rights hears which are wanted."""
+    user = f"{lab.prefix}poor"
+    lab.run(f"CREATE ROLE {user} LOGIN" if lab.kind == "postgresql" else f"CREATE USER {user}")
+    if lab.kind == "mariadb":
+        lab.run(f"GRANT SELECT ON {lab.prefix}meta TO {user}")
+    try:
+        store = lab.plain(lab.url.set(username=user))
+        with pytest.raises(ConfigurationError, match="Grant SELECT"):
+            store.execute(Look("a"))
+        with pytest.raises(StorageUnavailable, match="could not be made"):
+            lab.plain(lab.url.set(username=user), prefix=f"{user}_").migrate()
+    finally:
+        lab.run(f"DROP {'ROLE' if lab.kind == 'postgresql' else 'USER'} {user}")
+
+
+def test_who_may_not_make_the_tables_is_told_so_awaited(lab: Lab) -> None:
+    """What cannot be made is named, with what to do instead."""
+
+    async def made() -> None:
+        async with lab.awaited(lab.url.set(database="nothing")) as store:
+            with pytest.raises(StorageUnavailable, match=r"could not be made.*ddl"):
+                await store.migrate()
+
+    asyncio.run(made())
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_a_server_refuses_is_told_with_its_number(lab: Lab, code: int) -> None:
+    """A refusal that is the database's own passes on nothing of what it says but its number."""
+    number = {"postgresql": ("P0001", "25006"), "mariadb": (1644, 1290)}[lab.kind][code]
+    words = r"in time|takes no writes|lost its connection|no answer to its commit"
+    prefix = f"{lab.prefix}refusing{code}_"
+    store = lab.plain(prefix=prefix, create=True)
+    store.execute(Append(1, "a"))
+    _refuse(lab, f"{prefix}states", number)
+    try:
+        with pytest.raises(StorageUnavailable, match=words if code else f"refused with .*{number}"):
+            # What may pass is tried again until the time is over.
+            lab.plain(prefix=prefix, timeout=0.2 if code else PATIENCE).execute(Append(2, "a"))
+        assert ((1,),) == values(store, "a")
+    finally:
+        _drop(lab, prefix)
+        if lab.kind == "postgresql":
+            lab.run(f"DROP FUNCTION {prefix}states_no")
+
+
+def _refuse(lab: Lab, table: str, number: object) -> None:
+    """Let a table refuse every update."""
+    if lab.kind == "postgresql":
+        lab.run(
+            f"CREATE FUNCTION {table}_no() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '{number}'; END $$"
+        )
+        what = f"EXECUTE FUNCTION {table}_no()"
+    else:
+        what = f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'secret'"
+    lab.run(f"CREATE TRIGGER {table}_no BEFORE UPDATE ON {table} FOR EACH ROW {what}")
+
+
+def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
+    """What does not fit into the buffers between here and a server is sent piece by piece."""
+    key, big = a_key(), bytes(7_000_000)
+    with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
+        store = lab.plain(proxy.url)
+        for _ in range(2):
+            store.execute(Put(big, key))
+
+        assert (big,) == values(store, key)
+
+
+def test_a_state_of_many_megabytes_is_stored_awaited(lab: Lab) -> None:
+    """What does not fit into the buffers between here and a server is sent piece by piece."""
+    key, big = a_key(), bytes(7_000_000)
+
+    async def stored(url: sqlalchemy.URL) -> object:
+        async with lab.awaited(url) as store:
+            for _ in range(2):
+                await store.execute(Put(big, key))
+            return (await store.execute(Look(key)))[1][0]
+
+    with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
+        assert big == asyncio.run(stored(proxy.url))
+
+
+class Put(Append):
+    """Writes one value."""
+
+    def __init__(self, value: object, *keys: str) -> None:
+        super().__init__(0, *keys)
+        self._value = value
+
+    def apply(self, states: States, now: int) -> Any:  # noqa: ANN401 - nobody looks at it
+        """Write."""
+        return tuple((now, DAY, self._value) for _ in states), (now, ())
+
+
+def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlStorage) -> None:
+    """What is no state is refused, and blocks nobody."""
+    key = a_key()
+    sql_store.execute(Append(1, key))
+    stranger = "'\\x00'" if lab.kind == "postgresql" else "x'00'"
+    lab.run(f"UPDATE {lab.table} SET state = {stranger} WHERE name = '{key}'")
+
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="no state"):
+            sql_store.execute(Look(key))
+
+
+# --- what is given ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ("sqlite:///x.db", "SqliteStorage"),
+        ("postgresql+asyncpg://h/d", "postgresql\\+psycopg"),
+        ("mysql+mysqldb://h/d", "mysql\\+pymysql"),
+        ("no url", "the URL cannot be used"),
+        (7, "a int cannot be used"),
+        (sqlalchemy.create_engine("sqlite://"), "SqliteStorage"),
+        (create_async_engine("postgresql+psycopg://h/d"), "AsyncEngine cannot be used"),
+    ],
+    ids=["sqlite", "asyncpg", "mysqldb", "no URL", "a number", "an engine", "another colour"],
+)
+def test_what_is_no_such_database_is_refused(given: Any, words: str) -> None:  # noqa: ANN401 - all sorts
+    """What cannot be used is refused where it is given, with what to give instead."""
+    with pytest.raises(ConfigurationError, match=words):
+        SqlStorage(given)
+
+
+def test_an_engine_of_the_other_colour_is_refused() -> None:
+    """A plain engine does not serve where connections are awaited."""
+    engine = sqlalchemy.create_engine("postgresql+psycopg://h/d")
+
+    with pytest.raises(ConfigurationError, match="AsyncEngine"):
+        AsyncSqlStorage(engine)  # type: ignore[arg-type]  # which is the point
+
+
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0}, {"connections": 0}, {"prefix": "no-name"}, {"prefix": ""}]
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+    """An option that cannot be meant is refused where it is written."""
+    with pytest.raises(ConfigurationError):
+        SqlStorage("postgresql://h/d", **options)
+
+
+@pytest.mark.parametrize("driver, url", [("psycopg", "postgresql://h/d"), ("pymysql", "mysql://h")])
+def test_a_driver_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, driver: str, url: str
+) -> None:
+    """Who has no driver is told which extra brings one."""
+    monkeypatch.setitem(sys.modules, driver, None)
+
+    with pytest.raises(ConfigurationError, match=rf"{driver}.*mooring\[(postgresql|mysql)\]"):
+        SqlStorage(url)
+
+
+def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A libpq without pipelines is refused, with what to install."""
+    with labs("postgresql") as lab:
+        monkeypatch.setattr("psycopg.pq.version", lambda: 130_009)
+
+        with pytest.raises(ConfigurationError, match=r"libpq 13.*psycopg\[binary\]"):
+            lab.plain().execute(Look("a"))
+
+
+def test_only_databases_that_are_known_have_statements() -> None:
+    """There are no statements for a database that keeps no states."""
+    with pytest.raises(ConfigurationError, match="postgresql, mysql, mariadb"):
+        SqlStorage.ddl("oracle")
+    with pytest.raises(ConfigurationError, match="MetaData"):
+        SqlStorage.tables("metadata")  # type: ignore[arg-type]  # which is the point

@@ -1,0 +1,175 @@
+"""Waiting for a socket, in both colours, and links to servers that are not at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from mooring.adapters._plain import run_now
+from mooring.adapters._sql_engine import Engine
+from mooring.adapters._sql_link import FateUnknown, Misfit, NotDone, Row
+from mooring.adapters._sql_mysql import MysqlLink
+from mooring.adapters._sql_source import Names
+from mooring.adapters._sql_wait import by_loop, by_poll, by_select
+from mooring.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    Wait = Callable[..., Coroutine[Any, Any, None]]
+
+EACH_WAY = pytest.mark.parametrize("wait", [by_poll, by_select, by_loop])
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A socket, and its other end."""
+    here, there = socket.socketpair()
+    with here, there:
+        yield here, there
+
+
+@EACH_WAY
+def test_what_has_come_is_read(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
+    """Waiting ends when there is something to read, also for who would write."""
+    here, there = ends
+    there.send(b"x")
+
+    for writing in (False, True):
+        asyncio.run(wait(here.fileno(), monotonic() + 20, writing=writing))
+
+
+@EACH_WAY
+def test_what_can_be_sent_is_sent(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
+    """Who would write waits for nothing while there is room."""
+    asyncio.run(wait(ends[0].fileno(), monotonic() + 20, writing=True))
+
+
+@EACH_WAY
+def test_waiting_ends(wait: Wait, ends: tuple[socket.socket, socket.socket]) -> None:
+    """What does not come in time is given up, and at once if the time is over."""
+    for until in (monotonic() - 1, monotonic() + 0.01):
+        with pytest.raises(TimeoutError):
+            asyncio.run(wait(ends[0].fileno(), until, writing=False))
+
+
+def test_the_plain_colour_never_suspends() -> None:
+    """A flow that suspends where nothing can wake it is a bug, and raises at once."""
+    with pytest.raises(RuntimeError, match="without blocking"):
+        run_now(asyncio.sleep(0))
+
+
+class ServerError(Exception):
+    """What a driver raises."""
+
+
+class Nothing:
+    """A connection that leads nowhere."""
+
+    def close(self) -> None:
+        """Be closed."""
+
+
+def _link(answers: dict[str, Any]) -> MysqlLink:
+    """A link to a server that answers as it is told to the statements that begin so."""
+
+    async def run(statement: str, _: float) -> Any:  # noqa: ANN401 - as the link wants it
+        answer = answers.get(statement.split(maxsplit=1)[0], ([], 0))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return MysqlLink(Nothing(), run, "states", "meta")
+
+
+def test_a_server_whose_clock_stands_still_is_refused() -> None:
+    """Where SYSDATE is NOW, no statement can read a clock after a lock."""
+    link = _link({"SELECT": ([(1, 0, 1)], 0)})
+
+    with pytest.raises(Misfit, match="sysdate-is-now"):
+        run_now(link.prepare(0.5, 0))
+
+
+def test_a_server_that_is_refused_is_named() -> None:
+    """What is wrong with a server is said to who configured it."""
+    link = _link({"SELECT": ([(1, 0, 1)], 0)})
+    engine = Engine(
+        cast("Any", OneLink(link)),
+        names=Names("db", "t", ""),
+        timeout=1,
+        connections=1,
+        create=False,
+    )
+
+    with pytest.raises(ConfigurationError, match=r"db runs with --sysdate-is-now.*Start"):
+        run_now(engine.housekeep(1))
+
+
+class OneLink:
+    """A colour that has one link."""
+
+    def __init__(self, link: MysqlLink) -> None:
+        self._link = link
+
+    async def enter(self, *_: object) -> bool:
+        """Let in."""
+        return True
+
+    def leave(self, *_: object) -> None:
+        """Let out."""
+
+    async def open(self, _: float) -> MysqlLink:
+        """Give the link."""
+        return self._link
+
+    def here(self) -> None:
+        """Be in one place."""
+
+
+def test_the_victim_of_a_deadlock_may_try_again() -> None:
+    """A deadlock is rolled back, so that nothing was executed."""
+    link = _link({"DELETE": ServerError(1213, "Deadlock"), "SELECT": ([(b"",)], 1)})
+
+    with pytest.raises(NotDone, match="deadlock") as caught:
+        run_now(link.forget(1, 0))
+
+    assert (True, False, True) == (caught.value.again, caught.value.lost, link.ready)
+
+
+def test_who_waited_too_long_does_not_try_again() -> None:
+    """MySQL bounds the wait for a row in whole seconds, and says so when they are over."""
+    link = _link({"DELETE": ServerError(1205, "Lock wait timeout"), "SELECT": ([(b"",)], 1)})
+
+    with pytest.raises(NotDone, match="too long") as caught:
+        run_now(link.forget(1, 0))
+
+    assert (False, False, True) == (caught.value.again, caught.value.lost, link.ready)
+
+
+def test_a_cluster_that_refuses_a_commit_has_not_executed_it() -> None:
+    """Galera finds conflicts at the commit, and rolls back; so it may be tried again."""
+    link = _link({"COMMIT": ServerError(1213, "Deadlock")})
+
+    with pytest.raises(NotDone, match="deadlock"):
+        run_now(link.write([Row(b"", b"", 0)], 0, durable=True))
+
+
+@pytest.mark.parametrize("error", [ServerError(), ServerError("odd"), OSError("gone")], ids=repr)
+def test_a_commit_that_fails_otherwise_has_an_unknown_fate(error: Exception) -> None:
+    """Where the server does not say what became of a commit, nobody knows."""
+    link = _link({"COMMIT": error})
+
+    with pytest.raises(FateUnknown):
+        run_now(link.write([Row(b"", b"", 0)], 0, durable=True))
+
+
+def test_rows_that_hold_nothing_yet_may_be_inserted_again() -> None:
+    """Whether the commit of a row without a state arrived is no question of fate."""
+    link = _link({"COMMIT": ServerError(2013, "Lost connection")})
+
+    with pytest.raises(NotDone):
+        run_now(link.place([Row(b"", None, 0)], [""], 0))

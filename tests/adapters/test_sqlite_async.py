@@ -1,0 +1,320 @@
+"""Shared state in a SQLite file: in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters import _sqlite_engine as engine
+from mooring.adapters import _sqlite_flush
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.domain.durations import HOUR, SECOND
+from mooring.errors import InvalidData, StorageUnavailable
+from mooring.testing import VirtualClock
+from tests.adapters.forked import in_a_child
+from tests.adapters.test_memory import Look, Put
+from tests.adapters.test_sqlite import Last, Other, claim, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from mooring.domain.state import States
+
+
+@pytest.fixture(autouse=True)
+def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody prunes and moves the journal unless it is time."""
+    monkeypatch.setattr(engine, "randrange", lambda _: 0)
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """Where a file may be made."""
+    return tmp_path / "state.db"
+
+
+class Where(Put):
+    """Notes in which thread it is executed."""
+
+    def __init__(self, value: object, *keys: str) -> None:
+        super().__init__(value, *keys)
+        self.threads: list[str] = []
+
+    def apply(self, states: States, now: int) -> tuple[States, States]:
+        """Note it."""
+        self.threads.append(threading.current_thread().name.partition("_")[0])
+        return super().apply(states, now)
+
+
+class LastWhere(Where, Last):
+    """Notes it too, and must outlive a crash."""
+
+
+def run(
+    path: Path, body: Callable[[AsyncSqliteStorage], Coroutine[Any, Any, Any]], **options: Any
+) -> Any:  # noqa: ANN401 - whatever it gives
+    """Run a body in a loop, with a store that has been used before."""
+
+    async def opened() -> Any:  # noqa: ANN401 - whatever it gives
+        async with AsyncSqliteStorage(path, **options) as store:
+            await store.execute(Put("old", "a"))
+            return await body(store)
+
+    return asyncio.run(opened())
+
+
+def left(path: Path, *keys: str) -> list[object]:
+    """What is in the file."""
+    with SqliteStorage(path) as store:
+        return values(store, *keys)
+
+
+def test_what_takes_long_is_done_in_a_thread(path: Path) -> None:
+    """The file is opened, and large answers are written, where the loop need not wait for it."""
+    first, short, small = Where(1, "a"), Where(2, "a"), LastWhere(3, "a")
+    large = LastWhere(b"x" * 100_000, "a")
+
+    async def use() -> None:
+        async with AsyncSqliteStorage(path) as store:
+            for command in (first, short, small, large):
+                await store.execute(command)
+
+    asyncio.run(use())
+
+    assert ["mooring-sqlite"] == first.threads
+    assert (["MainThread"], ["MainThread"]) == (short.threads, small.threads)
+    assert ["MainThread", "mooring-sqlite"] == large.threads
+    assert [b"x" * 100_000] == left(path, "a")
+
+
+def test_a_loop_goes_on_while_a_claim_goes_to_the_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is waited for in a thread, and one flush serves all who wait meanwhile."""
+    may, flushed = threading.Event(), []
+
+    def slow(file: int) -> None:
+        flushed.append(threading.current_thread().name.partition("_")[0])
+        assert may.wait(20)
+
+    async def use(store: AsyncSqliteStorage) -> list[bool]:
+        monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
+        tasks = [asyncio.create_task(store.execute(claim("one")))]
+        while not flushed:  # noqa: ASYNC110 - a thread tells
+            await asyncio.sleep(0)
+        tasks += [asyncio.create_task(store.execute(claim(f"{n}"))) for n in range(20)]
+        for _ in range(50):
+            await store.execute(Put("meanwhile", "a"))
+            await asyncio.sleep(0)
+        waiting = [task.done() for task in tasks]
+        may.set()
+        await asyncio.gather(*tasks)
+        return waiting
+
+    waiting = run(path, use)
+
+    assert not any(waiting)
+    assert (2, {"mooring-sqlite"}) == (len(flushed), set(flushed))
+
+
+def test_a_loop_goes_on_while_others_hold_the_lock(path: Path) -> None:
+    """Who finds the lock taken comes again, and other tasks run meanwhile."""
+
+    async def use(store: AsyncSqliteStorage) -> int:
+        with Other(path) as other:
+            task = asyncio.create_task(store.execute(Put("new", "a")))
+            turns = 0
+            while turns < 200:
+                turns += 1
+                await asyncio.sleep(0)
+            other.connection.rollback()
+            await task
+        return turns
+
+    assert 200 == run(path, use, timeout=20)
+    assert ["new"] == left(path, "a")
+
+
+def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
+    """When the time is over, the error says what to look for."""
+
+    async def use(store: AsyncSqliteStorage) -> None:
+        with Other(path), pytest.raises(StorageUnavailable, match="held the lock"):
+            await store.execute(Put("new", "a"))
+        with Other(path), pytest.raises(StorageUnavailable, match="held the lock"):
+            await store.execute(Last(b"x" * 100_000, "a"))
+        await store.execute(Put("new", "a"))
+
+    run(path, use, timeout=0.02)
+
+    assert ["new"] == left(path, "a")
+
+
+def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
+    """What is done in a thread comes again there when somebody else was faster."""
+    others: list[Other] = []
+
+    class Raced(LastWhere):
+        """Somebody takes the lock between the loop and the thread."""
+
+        def apply(self, states: States, now: int) -> tuple[States, States]:
+            if not self.threads:
+                loop, (other,) = asyncio.get_running_loop(), others
+                loop.call_soon(other.connection.execute, "BEGIN IMMEDIATE")
+                loop.call_later(0.02, other.connection.rollback)
+            return super().apply(states, now)
+
+    async def use(store: AsyncSqliteStorage) -> None:
+        others.append(Other(path))
+        await store.execute(Raced(b"x" * 100_000, "a"))
+        others[0].connection.close()
+
+    run(path, use, timeout=20)
+
+    assert [b"x" * 100_000] == left(path, "a")
+
+
+def test_what_is_posted_is_executed_at_once_if_it_can_be(path: Path) -> None:
+    """While the lock is free nobody has to come for it."""
+
+    async def use(store: AsyncSqliteStorage) -> list[object]:
+        store.post(Put("posted", "a"))
+        return left(path, "a")
+
+    assert ["posted"] == run(path, use)
+
+
+def test_what_is_posted_while_others_hold_the_lock_is_executed_later(path: Path) -> None:
+    """In the order in which it was posted, and before the next command."""
+
+    class Add(Put):
+        def apply(self, states: States, now: int) -> tuple[States, States]:
+            (state,) = states
+            self._value = (*state[2], self._value) if state else (self._value,)
+            return super().apply(states, now)
+
+    async def use(store: AsyncSqliteStorage) -> None:
+        with Other(path):
+            for number in range(4):
+                store.post(Add(number, "log"))
+        store.post(Add(4, "log"))
+        await store.execute(Add(5, "log"))
+
+    run(path, use, timeout=20)
+
+    assert [(0, 1, 2, 3, 4, 5)] == left(path, "log")
+
+
+def test_a_store_that_is_closed_executes_what_was_posted(path: Path) -> None:
+    """What is kept for the next command is not forgotten when there is none."""
+
+    async def use(store: AsyncSqliteStorage) -> None:
+        with Other(path):
+            store.post(Put("posted", "a"))
+
+    run(path, use, timeout=20)
+
+    assert ["posted"] == left(path, "a")
+
+
+def test_what_is_posted_before_the_first_command_waits_for_it(path: Path) -> None:
+    """Without a loop and without a connection it is kept."""
+    store = AsyncSqliteStorage(path)
+    store.post(Put("posted", "a"))
+
+    async def use() -> None:
+        await store.execute(Put("first", "b"))
+        await store.aclose()
+
+    asyncio.run(use())
+
+    assert ["posted", "first"] == left(path, "a", "b")
+
+
+def test_what_is_posted_may_fail(path: Path) -> None:
+    """Nobody hears of it."""
+
+    class Failing(Put):
+        def apply(self, states: States, now: int) -> tuple[States, States]:
+            raise InvalidData("no")
+
+    async def use(store: AsyncSqliteStorage) -> None:
+        store.post(Failing("never", "a"))
+
+    run(path, use)
+
+    assert ["old"] == left(path, "a")
+
+
+def test_one_loop_after_another(path: Path) -> None:
+    """A store outlives its loop."""
+    store = AsyncSqliteStorage(path)
+    for number in range(3):
+        asyncio.run(store.execute(Put(number, "a")))
+        asyncio.run(store.execute(claim(str(number))))
+
+    assert [2] == left(path, "a")
+    asyncio.run(store.aclose())
+
+
+def test_a_closed_store_says_so(path: Path) -> None:
+    """It cannot be used again."""
+
+    async def use(store: AsyncSqliteStorage) -> None:
+        await store.aclose()
+        with pytest.raises(StorageUnavailable, match="closed"):
+            await store.execute(Look("a"))
+
+    run(path, use)
+
+
+def test_a_forked_child_has_threads_of_its_own(path: Path) -> None:
+    """Parent and child each flush by themselves."""
+    store = AsyncSqliteStorage(path)
+    asyncio.run(store.execute(claim("parent")))
+
+    def child() -> str:
+        answer = asyncio.run(store.execute(claim("child")))
+        return str(answer.verdict)
+
+    assert "Verdict.RUN" == in_a_child(child)
+    assert "Verdict.RUN" == str(asyncio.run(store.execute(claim("again"))).verdict)
+    asyncio.run(store.aclose())
+
+
+def test_housekeeping(path: Path) -> None:
+    """It is done in a thread, by being asked for, and now and then without."""
+    clock = VirtualClock()
+
+    async def use(store: AsyncSqliteStorage) -> list[int]:
+        await store.migrate()
+        for number in range(30):
+            await store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
+        clock.advance(2 * HOUR / SECOND)
+        return [await store.housekeep(limit=10), await store.housekeep()]
+
+    assert [10, 20] == run(path, use, clock=clock)
+
+
+def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now and then somebody prunes, in a thread."""
+    monkeypatch.setattr(engine, "TURN", 50)
+    clock = VirtualClock()
+
+    async def use(store: AsyncSqliteStorage) -> None:
+        for number in range(500):
+            await store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
+            clock.advance(120)
+        await store.aclose()
+
+    run(path, use, clock=clock)
+    with SqliteStorage(path, clock=clock) as store:
+        there = sum(
+            value is not None for value in values(store, *(f"dust-{n}" for n in range(500)))
+        )
+
+    assert there < 300

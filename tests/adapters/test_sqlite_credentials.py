@@ -1,0 +1,312 @@
+"""Credentials in a SQLite file: sealed, apart, and moved to new keys while others read."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from itertools import count
+from stat import S_IMODE
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sqlite_credentials import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from mooring.domain.auth import Credentials
+from mooring.domain.sealing import about, sealed_with
+from mooring.errors import (
+    ConfigurationError,
+    CredentialRefreshFailed,
+    InvalidData,
+    StorageUnavailable,
+)
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import name_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
+OWNER = ("stripe", "acme")
+RING = generate_keys()
+CIPHER = AesGcmCipher(RING)
+NEWER = AesGcmCipher(generate_keys(RING))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check, tmp_path: Path) -> None:
+    """The provider keeps the contract of its port."""
+    files = count()
+
+    def make(renew: kit.Renew) -> SqliteCredentialProvider:
+        return SqliteCredentialProvider(tmp_path / f"{next(files)}.db", CIPHER, renew=renew)
+
+    check(make)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
+    """The provider keeps the contract of its port when it is awaited."""
+    files = count()
+
+    def make(renew: kit.AsyncRenew) -> AsyncSqliteCredentialProvider:
+        return AsyncSqliteCredentialProvider(tmp_path / f"{next(files)}.db", CIPHER, renew=renew)
+
+    asyncio.run(check(make))
+
+
+def rows(path: Path) -> dict[bytes, bytes]:
+    """What is in the file."""
+    with closing(sqlite3.connect(path)) as link:
+        return dict(link.execute("SELECT about, sealed FROM credential").fetchall())
+
+
+def run(path: Path, statement: str, *given: object) -> None:
+    """Do something behind the provider's back."""
+    with closing(sqlite3.connect(path)) as link, link:
+        link.execute(statement, given)
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "credentials.db"
+
+
+def test_another_process_finds_them(path: Path) -> None:
+    """What is put in place is there for whoever opens the file with the key."""
+    SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
+
+    assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
+    assert OLD == SqliteCredentialProvider(path, NEWER).get(*OWNER)
+
+
+def test_the_file_shows_nothing(path: Path) -> None:
+    """It is its owner's only, and holds no secret in clear."""
+    SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, Credentials.bearer("sk_live_secret"))
+
+    assert 0o600 == S_IMODE(path.stat().st_mode)
+    assert b"sk_live" not in path.read_bytes()
+    assert b"acme" in path.read_bytes()
+
+
+def test_a_row_belongs_to_its_owner(path: Path) -> None:
+    """Whoever can write to the file cannot give one tenant what is another's."""
+    provider = SqliteCredentialProvider(path, CIPHER)
+    provider.rotate(*OWNER, OLD)
+    run(path, "UPDATE credential SET about = ?", about("other", "stripe", "credential"))
+
+    with pytest.raises(InvalidData, match="belongs to another tenant"):
+        provider.get("stripe", "other")
+
+
+def test_another_key_is_told(path: Path) -> None:
+    """Who has another key is told so, and not that there is nothing."""
+    SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
+    other = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
+
+    assert other.has(*OWNER)
+    with pytest.raises(ConfigurationError, match="not with the one that is here"):
+        other.get(*OWNER)
+
+
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+
+
+def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
+    """How many are sealed anew under the newer key."""
+    if awaited:
+        return asyncio.run(AsyncSqliteCredentialProvider(path, NEWER).reseal(**options))
+    return SqliteCredentialProvider(path, NEWER).reseal(**options)
+
+
+@EITHER
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+def test_all_are_sealed_anew(path: Path, batch: int, awaited: bool) -> None:  # noqa: FBT001
+    """Whatever the size of a batch, each is sealed with the new key, once."""
+    older, newer = SqliteCredentialProvider(path, CIPHER), SqliteCredentialProvider(path, NEWER)
+    assert 0 == resealed(path, awaited=awaited, batch=batch)
+    for number in range(7):
+        provider = newer if number == 3 else older
+        provider.rotate("stripe", f"{number}", Credentials.bearer(f"token-{number}"))
+
+    assert 6 == resealed(path, awaited=awaited, batch=batch)
+    assert {2} == {sealed_with(sealed) for sealed in rows(path).values()}
+    assert 0 == resealed(path, awaited=awaited, batch=batch)
+    for number in range(7):
+        assert Credentials.bearer(f"token-{number}") == newer.get("stripe", f"{number}")
+
+
+def test_what_cannot_be_opened_does_not_hold_up_the_rest(path: Path) -> None:
+    """All others are sealed anew, and the failure is raised then."""
+    provider = SqliteCredentialProvider(path, CIPHER)
+    for tenant in ("a", "b", "c", "d"):
+        provider.rotate("stripe", tenant, OLD)
+    for tenant in ("b", "c"):
+        broken = about(tenant, "stripe", "credential")
+        run(path, "UPDATE credential SET sealed = ? WHERE about = ?", b"mrg", broken)
+
+    with pytest.raises(InvalidData, match="cut off"):
+        resealed(path, awaited=False, batch=1)
+    versions = [sealed_with(sealed) for sealed in rows(path).values() if sealed != b"mrg"]
+    assert [2, 2] == versions
+
+
+class Slow:
+    """A cipher before whose first sealing somebody else writes."""
+
+    def __init__(self, write: Any) -> None:  # noqa: ANN401 - a function
+        self._write = write
+
+    def seal(self, plain: bytes, of: bytes, /) -> bytes:
+        """Seal, too late."""
+        write, self._write = self._write, lambda: None
+        write()
+        return NEWER.seal(plain, of)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what a cipher has
+        return getattr(NEWER, name)
+
+
+def test_what_was_put_meanwhile_stays(path: Path) -> None:
+    """A credential that is put in place while it is sealed anew is not undone."""
+    provider = SqliteCredentialProvider(path, CIPHER)
+    provider.rotate(*OWNER, OLD)
+    slow: Any = Slow(lambda: provider.rotate(*OWNER, NEW))
+
+    assert 0 == SqliteCredentialProvider(path, slow).reseal()
+    assert NEW == provider.get(*OWNER)
+
+
+def test_others_read_meanwhile(path: Path) -> None:
+    """While everything is sealed anew, whoever has both keys reads all the time."""
+    ring_with_both = SqliteCredentialProvider(path, NEWER)
+    older = SqliteCredentialProvider(path, CIPHER)
+    for number in range(30):
+        older.rotate("stripe", f"{number}", OLD)
+    reading, done, wrong = Event(), Event(), list[object]()
+
+    def read() -> None:
+        while not done.is_set():
+            for number in range(30):
+                got = ring_with_both.get("stripe", f"{number}")
+                if got != OLD:
+                    wrong.append(got)
+                reading.set()
+
+    reader = Thread(target=read)
+    reader.start()
+    reading.wait(20)
+    try:
+        assert 30 == resealed(path, awaited=False, batch=3)
+    finally:
+        done.set()
+        reader.join()
+    assert [] == wrong
+
+
+def test_a_renewal_meets_a_new_key(path: Path) -> None:
+    """What was sealed anew while it was renewed is replaced all the same."""
+
+    def renew(*_: object) -> Credentials:
+        assert 1 == resealed(path, awaited=False)
+        return NEW
+
+    provider = SqliteCredentialProvider(path, NEWER, renew=renew)
+    SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
+
+    assert NEW == provider.refresh(*OWNER, OLD)
+    assert NEW == provider.get(*OWNER)
+
+
+def test_a_renewal_that_is_overtaken_yields(path: Path) -> None:
+    """What another process has put in place meanwhile stays, whenever it did so."""
+    other = SqliteCredentialProvider(path, NEWER)
+
+    def renew(*_: object) -> Credentials:
+        other.rotate(*OWNER, OTHER)
+        return NEW
+
+    other.rotate(*OWNER, OLD)
+    assert OTHER == SqliteCredentialProvider(path, NEWER, renew=renew).refresh(*OWNER, OLD)
+
+    other.rotate(*OWNER, OLD)
+    slow: Any = Slow(lambda: other.rotate(*OWNER, OTHER))
+    late = SqliteCredentialProvider(path, slow, renew=lambda *_: NEW)
+    assert OTHER == late.refresh(*OWNER, OLD)
+
+
+def test_a_renewal_that_cannot_be_kept_has_failed(path: Path) -> None:
+    """When the file cannot be written, the renewal says so."""
+
+    def renew(*_: object) -> Credentials:
+        path.unlink()
+        path.mkdir()
+        return NEW
+
+    provider = SqliteCredentialProvider(path, CIPHER, renew=renew)
+    provider.rotate(*OWNER, OLD)
+
+    with pytest.raises(CredentialRefreshFailed, match="failed with StorageUnavailable") as caught:
+        provider.refresh(*OWNER, OLD)
+    assert caught.value.retryable
+
+
+def test_a_file_that_cannot_be_reached(tmp_path: Path) -> None:
+    """A directory that is not there is an outage that names the file."""
+    with pytest.raises(StorageUnavailable, match=r"credentials\.db"):
+        SqliteCredentialProvider(tmp_path / "gone" / "credentials.db", CIPHER).has(*OWNER)
+
+
+def test_a_file_that_is_locked(path: Path) -> None:
+    """Who waits too long for another's lock is told."""
+    provider = SqliteCredentialProvider(path, CIPHER, timeout=0.001)
+    provider.rotate(*OWNER, OLD)
+    with closing(sqlite3.connect(path, isolation_level=None)) as link:
+        link.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageUnavailable, match="locked"):
+            provider.get(*OWNER)
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE invoice (number INTEGER)", "PRAGMA application_id = 7"]
+)
+def test_another_programs_database_is_left_alone(path: Path, statement: str) -> None:
+    """A file that is not ours is refused and not touched."""
+    run(path, statement)
+    before = path.read_bytes()
+
+    with pytest.raises(ConfigurationError, match="another database"):
+        SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
+    assert before == path.read_bytes()
+
+
+def test_two_make_the_file_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds the file made just before making it goes on with it."""
+    from mooring.adapters import sqlite_credentials as module  # noqa: PLC0415 - patched
+
+    look: Any = module._application  # noqa: SLF001 - where the other one is quicker
+    looks = list[int]()
+
+    def overtaken(link: sqlite3.Connection) -> int:
+        found: int = look(link)
+        looks.append(found)
+        if len(looks) == 1:
+            SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
+        return found
+
+    monkeypatch.setattr(module, "_application", overtaken)
+
+    assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
+
+
+def test_options_are_checked(path: Path) -> None:
+    """A batch of nothing would never end, and a timeout is a duration."""
+    with pytest.raises(ConfigurationError):
+        SqliteCredentialProvider(path, CIPHER).reseal(batch=0)
+    with pytest.raises(ConfigurationError):
+        SqliteCredentialProvider(path, CIPHER, timeout=-1)

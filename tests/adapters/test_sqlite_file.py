@@ -1,0 +1,468 @@
+"""Shared state in a SQLite file: whatever may be wrong with a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters import _sqlite_file as files
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.errors import ConfigurationError, StorageUnavailable
+from tests.adapters.test_memory import Look, Put
+from tests.adapters.test_sqlite import Last, Other, inside, values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """Where a file may be made."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture(name="store")
+def _store(path: Path) -> Iterator[SqliteStorage]:
+    """A store that nobody else uses."""
+    with SqliteStorage(path, timeout=0.2) as store:
+        yield store
+
+
+def forget_when(store: SqliteStorage) -> None:
+    """Have the store look at once whether its file is where it was."""
+    inside(store)._looked = 0  # noqa: SLF001 - it looks ten times a second
+
+
+# --- making it -------------------------------------------------------------------
+
+
+def test_only_its_owner_may_read_it(path: Path, store: SqliteStorage) -> None:
+    """Stored answers are nobody else's business, whatever the umask says."""
+    before = os.umask(0)
+    try:
+        store.execute(Put(1, "a"))
+    finally:
+        os.umask(before)
+
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600} == modes
+
+
+def test_a_file_that_is_there_keeps_its_mode(path: Path, store: SqliteStorage) -> None:
+    """Who wants a group to share it makes it first."""
+    path.touch(0o660)
+    path.chmod(0o660)
+    store.execute(Put(1, "a"))
+
+    assert 0o660 == path.stat().st_mode & 0o777
+
+
+def test_names_are_taken_as_they_are(tmp_path: Path) -> None:
+    """No character of a path means anything but itself."""
+    path = tmp_path / "what? a %41 #1 & 'name'.db"
+    with SqliteStorage(path) as store:
+        store.execute(Put(1, "a"))
+
+    assert [path] == [*tmp_path.iterdir()]
+
+
+def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
+    """A file may be reached by another name, and its claims are on the disk all the same."""
+    with SqliteStorage(tmp_path / "state.db") as store:
+        store.execute(Put("there", "a"))
+        (tmp_path / "link.db").symlink_to(tmp_path / "state.db")
+        with SqliteStorage(tmp_path / "link.db") as other:
+            other.execute(Last("linked", "b"))
+            assert ["there", "linked"] == values(other, "a", "b") == values(store, "a", "b")
+
+
+def test_a_relative_path_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that goes elsewhere later finds the same file."""
+    monkeypatch.chdir(tmp_path)
+    with SqliteStorage("state.db") as store:
+        monkeypatch.chdir("/")
+        store.execute(Put(1, "a"))
+
+    assert (tmp_path / "state.db").exists()
+
+
+def test_a_directory_must_be_there(tmp_path: Path) -> None:
+    """What is misspelt is not made, and made right it works at once."""
+    with SqliteStorage(tmp_path / "missing" / "state.db") as store:
+        with pytest.raises(ConfigurationError, match="no such directory"):
+            store.execute(Look("a"))
+
+        (tmp_path / "missing").mkdir()
+        store.execute(Put(1, "a"))
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    """A path that leads through a file leads nowhere."""
+    (tmp_path / "file").touch()
+    with (
+        SqliteStorage(tmp_path / "file" / "state.db") as store,
+        pytest.raises((ConfigurationError, StorageUnavailable)),
+    ):
+        store.execute(Look("a"))
+
+
+def test_a_directory_is_no_file(path: Path, store: SqliteStorage) -> None:
+    """It says what is there instead."""
+    path.mkdir()
+
+    with pytest.raises(ConfigurationError, match="is a directory"):
+        store.execute(Look("a"))
+
+
+def test_a_link_to_nothing_is_not_followed(path: Path, store: SqliteStorage) -> None:
+    """Where a link should lead is not guessed."""
+    path.symlink_to(path.with_name("gone.db"))
+
+    with pytest.raises(StorageUnavailable, match="cannot be opened"):
+        store.execute(Look("a"))
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    """What the system says of a path is said with the path."""
+    with (
+        SqliteStorage(tmp_path / ("x" * 300)) as store,
+        pytest.raises(StorageUnavailable, match="cannot be reached"),
+    ):
+        store.execute(Look("a"))
+
+
+def test_one_process_makes_it(path: Path, store: SqliteStorage) -> None:
+    """While somebody makes the file, others come again; who finds it made uses it."""
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    directory = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    with pytest.raises(StorageUnavailable, match="held the lock"):
+        store.execute(Look("a"))
+    os.close(directory)
+
+    file = files.StateFile(path)
+    file._make()
+    there = path.stat().st_ino
+    file._make()
+
+    assert there == path.stat().st_ino
+
+
+def test_old_journals_are_not_taken_for_those_of_a_new_file(
+    path: Path, store: SqliteStorage
+) -> None:
+    """What a deleted file has left behind is never played into another."""
+    with SqliteStorage(path) as old:
+        old.execute(Put("old", "a"))
+        for name in ("state.db-wal", "state.db-shm"):
+            shutil.copy(path.with_name(name), path.with_name(f"{name}.kept"))
+    path.unlink()
+    for name in ("state.db-wal", "state.db-shm"):
+        path.with_name(f"{name}.kept").rename(path.with_name(name))
+
+    assert [None] == values(store, "a")
+
+
+def test_what_a_killed_process_was_making_is_made_anew(path: Path, store: SqliteStorage) -> None:
+    """Half of a file is never taken for one, and does not stay."""
+    unfinished = path.with_name("state.db-new")
+    unfinished.write_bytes(b"SQLite format 3\0 and no more")
+
+    store.execute(Put(1, "a"))
+
+    assert [1] == values(store, "a")
+    assert not unfinished.exists()
+
+
+def test_an_empty_file_is_made_use_of(path: Path, store: SqliteStorage) -> None:
+    """Who makes the file first may leave the rest to us."""
+    path.touch()
+
+    store.execute(Put(1, "a"))
+
+    assert [1] == values(store, "a")
+    assert "wal" == Other(path).ask("PRAGMA journal_mode")
+
+
+def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
+    """Without memory that processes share there is no such journal."""
+    cursor = sqlite3.connect(":memory:").cursor()  # which has none either
+
+    with pytest.raises(ConfigurationError, match="shared between processes"):
+        files.StateFile("state.db")._share(cursor.execute)  # noqa: SLF001 - no such disk is here
+    cursor.connection.close()
+
+
+# --- what is not ours ------------------------------------------------------------
+
+
+def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorage) -> None:
+    """A host's own database is refused, and not a byte of it changes."""
+    other = Other(path)
+    other.connection.execute("CREATE TABLE invoices (number)")
+    other.connection.close()
+    before = path.read_bytes()
+
+    with pytest.raises(ConfigurationError, match="another program's") as caught:
+        store.execute(Look("a"))
+
+    assert "of its own" in caught.value.remedy
+    assert before == path.read_bytes()
+
+
+def test_a_newer_schema_is_left_alone(path: Path) -> None:
+    """Who comes with an older release is told to upgrade."""
+    with SqliteStorage(path) as store:
+        store.migrate()
+    other = Other(path)
+    other.connection.execute("PRAGMA user_version = 99")
+    other.connection.close()
+
+    with SqliteStorage(path) as store:
+        with pytest.raises(ConfigurationError, match="version 99") as caught:
+            store.execute(Look("a"))
+        assert "Upgrade" in caught.value.remedy
+
+
+def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new release finds what the old one wrote, whoever opens the file first."""
+    with SqliteStorage(path) as old:
+        old.execute(Put("old", "a"))
+    newer = (*files.MIGRATIONS, ("CREATE TABLE more (what)",))
+    monkeypatch.setattr(files, "MIGRATIONS", newer)
+
+    with SqliteStorage(path) as store:
+        assert ["old"] == values(store, "a")
+        store.migrate()
+    other = Other(path)
+    assert (2, 0) == (other.ask("PRAGMA user_version"), other.ask("SELECT count(*) FROM more"))
+    other.connection.close()
+
+
+def test_a_migration_that_fails_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is one transaction."""
+    with SqliteStorage(path) as old:
+        old.execute(Put("old", "a"))
+    newer = (*files.MIGRATIONS, ("CREATE TABLE more (what)", "CREATE TABLE more (again)"))
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "MIGRATIONS", newer)
+        with SqliteStorage(path) as store, pytest.raises(StorageUnavailable):
+            store.execute(Look("a"))
+
+    with SqliteStorage(path) as store:
+        assert ["old"] == values(store, "a")
+
+
+# --- what is broken --------------------------------------------------------------
+
+
+def test_a_file_that_is_no_database_is_told(path: Path, store: SqliteStorage) -> None:
+    """It is left as it is; moved away, it makes room for a new one."""
+    path.write_bytes(b"Dear Sir or Madam, " * 1_000)
+
+    with pytest.raises(StorageUnavailable, match="no file of mooring's") as caught:
+        store.execute(Put(1, "a"))
+    assert str(path) in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert path.read_bytes().startswith(b"Dear Sir")
+
+    path.rename(path.with_name("letter"))
+    store.execute(Put(1, "a"))
+    assert [1] == values(store, "a")
+
+
+def test_a_damaged_file_is_told(path: Path, store: SqliteStorage) -> None:
+    """What cannot be read is not guessed."""
+    with SqliteStorage(path) as old:
+        for number in range(200):
+            old.execute(Put("x" * 100, f"key-{number}"))
+    content = bytearray(path.read_bytes())
+    content[files.PAGE :] = os.urandom(len(content) - files.PAGE)
+    path.write_bytes(content)
+
+    with pytest.raises(StorageUnavailable, match="damaged"):
+        store.execute(Put("y", *(f"key-{number}" for number in range(200))))
+
+
+def test_a_file_that_may_not_be_written_is_told(path: Path, store: SqliteStorage) -> None:
+    """When it may be written again, all is well."""
+    with SqliteStorage(path) as old:
+        old.execute(Put("old", "a"))
+    content = bytearray(path.read_bytes())
+    # A file whose format for writing is unknown is read-only, even to the superuser.
+    path.write_bytes(bytes([*content[:18], 3, *content[19:]]))
+    with pytest.raises(StorageUnavailable, match="may not be written"):
+        store.execute(Put("new", "a"))
+
+    path.write_bytes(content)
+    store.execute(Put("new", "a"))
+    assert ["new"] == values(store, "a")
+
+
+def test_a_full_disk_is_told(path: Path, store: SqliteStorage) -> None:
+    """What does not fit is not half there, and when there is room again all is well."""
+    store.execute(Put("old", "a"))
+    link = inside(store).idle[-1]
+    pages = link.run("PRAGMA page_count").fetchone()[0]
+    link.run(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(StorageUnavailable, match="disk is full") as caught:
+        store.execute(Put("x" * 100_000, "a", "b"))
+
+    assert "Make room" in caught.value.remedy
+    assert ["old", None] == values(store, "a", "b")
+    store.execute(Put("x" * 100_000, "a", "b"))
+
+
+FULL = """
+import resource, sys
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.errors import StorageUnavailable
+from tests.adapters.test_memory import Look, Put
+store = SqliteStorage(sys.argv[1])
+store.execute(Put("old", "a"))
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for most in (1, 100_000, 200_001):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    failed = 0
+    for number in range(200):
+        try:
+            store.execute(Put((number, "x" * 3_000), "b", "c"))
+        except StorageUnavailable as error:
+            failed += 1
+    assert failed, most
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    old, one, other = [state and state[2] for state in store.execute(Look("a", "b", "c"))]
+    assert "old" == old
+    assert one == other
+    store.execute(Put((most, "again"), "b", "c"))
+store.close()
+print("done")
+"""
+
+
+def test_a_disk_that_takes_no_more_bytes_is_told(path: Path) -> None:
+    """Wherever a write is cut off, nothing is half there, and later all is well."""
+    program = subprocess.run(
+        [sys.executable, "-c", FULL, str(path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert "done\n" == program.stdout
+    assert "ok" == Other(path).ask("PRAGMA integrity_check")
+
+
+# --- what goes away while it is open ---------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["all", "file"])
+def test_a_deleted_file_is_made_anew(which: str, path: Path, store: SqliteStorage) -> None:
+    """Nobody goes on writing to what nobody else can see."""
+    store.execute(Put("old", "a"))
+    path.unlink()
+    if which == "all":
+        path.with_name("state.db-wal").unlink()
+        path.with_name("state.db-shm").unlink()
+    forget_when(store)
+    store.execute(Put("lost", "a"))
+
+    store.execute(Put("new", "b"))
+
+    assert [None, "new"] == values(store, "a", "b")
+    with SqliteStorage(path) as other:
+        assert ["new"] == values(other, "b")
+
+
+def test_a_claim_looks_before_it_is_made(path: Path, store: SqliteStorage) -> None:
+    """What must last is not written to a file that was deleted a moment ago."""
+    store.execute(Put("old", "a"))
+    path.rename(path.with_name("backup.db"))
+    store.execute(Last("claimed", "claim"))
+
+    with SqliteStorage(path) as other:
+        assert ["claimed"] == values(other, "claim")
+
+
+def test_a_directory_that_goes_away_is_told(tmp_path: Path) -> None:
+    """A disk that is not mounted any more is an outage, and over when it is."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with SqliteStorage(home / "state.db", timeout=0.2) as store:
+        store.execute(Last("old", "a"))
+        home.rename(tmp_path / "elsewhere")
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable, match="no such directory"):
+                store.execute(Last("new", "a"))
+
+        (tmp_path / "elsewhere").rename(home)
+        store.execute(Last("new", "b"))
+        assert ["old", "new"] == values(store, "a", "b")
+
+
+def test_a_directory_that_may_not_be_entered_is_told(
+    path: Path, store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the system says of the path is an outage, and over when it is."""
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    store.execute(Put("old", "a"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", forbidden)
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            store.execute(Last("new", "a"))
+
+    assert ["old"] == values(store, "a")
+
+
+def test_a_connection_that_is_lost_is_replaced(store: SqliteStorage) -> None:
+    """A failure of one connection is one failure."""
+    store.execute(Put("old", "a"))
+    inside(store).idle[-1].connection.close()
+    with pytest.raises(StorageUnavailable):
+        store.execute(Put("new", "a"))
+
+    assert ["old"] == values(store, "a")
+
+
+def test_a_failure_while_the_time_is_found_out_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without its clock is no file of ours."""
+    with SqliteStorage(path) as old:
+        old.migrate()
+    other = Other(path)
+    other.connection.execute("DROP TABLE clock")
+    other.connection.close()
+
+    with SqliteStorage(path) as store, pytest.raises(StorageUnavailable, match="clock"):
+        store.execute(Look("a"))
+
+
+def test_every_failure_of_sqlites_has_words() -> None:
+    """Whatever SQLite says becomes an error that says what to do."""
+    file = files.StateFile("state.db")
+    for code in range(1, 29):
+        error = sqlite3.OperationalError("said")
+        error.sqlite_errorcode = code
+        failure = file.failure(error)
+        assert isinstance(failure, files.Busy) or failure.remedy

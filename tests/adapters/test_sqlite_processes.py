@@ -1,0 +1,245 @@
+"""Shared state in a SQLite file: many processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters import _sqlite_time
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.domain.admission import Answer
+from mooring.domain.circuit import CircuitBreakerConfig
+from mooring.domain.durations import HOUR, SECOND
+from mooring.domain.plan import Plan
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.service import Service
+from mooring.testing import VirtualClock
+from tests.adapters.sqlite_worker import Add
+from tests.adapters.test_memory import Look
+from tests.adapters.test_sqlite import Other, inside, values
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """Where a file may be made."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture(name="workers")
+def _workers(path: Path) -> Iterator[Workers]:
+    """Processes, all of which end with the test."""
+    workers = Workers(path)
+    yield workers
+    workers.end()
+
+
+class Workers:
+    """Processes that share a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, what: str, *more: object) -> subprocess.Popen[str]:
+        """Start another."""
+        command = [sys.executable, "-m", "tests.adapters.sqlite_worker", what, str(self._path)]
+        worker = subprocess.Popen(
+            [*command, *map(str, more)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        self._started.append(worker)
+        return worker
+
+    def end(self) -> None:
+        """End all of them."""
+        for worker in self._started:
+            worker.kill()
+            worker.wait()
+            assert worker.stdout
+            worker.stdout.close()
+
+
+def said(worker: subprocess.Popen[str]) -> str:
+    """What a worker said until it ended well."""
+    output, _ = worker.communicate(timeout=120)
+    assert 0 == worker.returncode
+    return output
+
+
+def test_nothing_is_lost_and_nothing_doubled(path: Path, workers: Workers) -> None:
+    """Eight processes that make the file together count in eight threads each."""
+    together = [workers.start("count", 8, 25) for _ in range(8)]
+
+    counted = sorted(int(number) for worker in together for number in said(worker).split())
+
+    assert [*range(8 * 8 * 25)] == counted
+    with SqliteStorage(path) as store:
+        assert [1_600, 1_600] == values(store, "one", "two")
+    assert "ok" == Other(path).ask("PRAGMA integrity_check")
+
+
+def test_whoever_is_killed_leaves_all_of_a_command_or_none(path: Path, workers: Workers) -> None:
+    """Killed at any moment, a process loses nothing that it has said, and holds nobody up."""
+    chance, others = Random(1), workers.start("go_on")
+    for _ in range(12):
+        worker = workers.start("go_on")
+        assert worker.stdout
+        first = int(worker.stdout.readline())
+        time.sleep(chance.random() / 20)
+        worker.kill()
+        last = max([first, *(int(line) for line in worker.stdout if line.endswith("\n"))])
+
+        with SqliteStorage(path, timeout=20) as store:
+            one, two = values(store, "one", "two")
+        assert one == two
+        assert isinstance(one, int)
+        assert last < one
+    others.kill()
+
+    assert "ok" == Other(path).ask("PRAGMA integrity_check")
+
+
+# --- time ------------------------------------------------------------------------
+
+
+def test_processes_agree_on_the_time(path: Path, workers: Workers) -> None:
+    """One whose watch is an hour fast or slow goes by the same time as the others."""
+    with SqliteStorage(path) as store:
+        before = store.execute(Add("time"))[1]
+        told = [said(workers.start("tell_time", hours)) for hours in (1, -1, 1_000, 0)]
+        after = store.execute(Add("time"))[1]
+
+    times = [before, *(int(line.split()[0]) for line in told), after]
+    assert sorted(times) == times
+    assert all(abs(int(time) - int(wall)) < 60 * SECOND for time, wall in map(str.split, told))
+
+
+def boots(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
+    """Have the machine say that this is another boot."""
+    monkeypatch.setattr(_sqlite_time, "boot_id", lambda: name)
+
+
+def test_the_machine_says_which_boot_this_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux does; where there is nothing to read, nothing is known."""
+    assert len(_sqlite_time.boot_id() or "") == (36 if sys.platform == "linux" else 0)
+
+    for content in (None, b"", b"\xff"):
+        missing = tmp_path / "boot_id"
+        if content is not None:
+            missing.write_bytes(content)
+        monkeypatch.setattr(_sqlite_time, "_BOOT", missing)
+        assert None is _sqlite_time.boot_id()
+
+
+def now(path: Path, clock: VirtualClock) -> int:
+    """The time by a store that has just been made."""
+    with SqliteStorage(path, clock=clock) as store:
+        return store.execute(Add("time"))[1]
+
+
+def test_a_boot_is_anchored_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes later goes by the boot clock, whatever the watch says by then."""
+    boots(monkeypatch, "first")
+    clock = VirtualClock()
+    before = now(path, clock)
+    clock.step_utc(timedelta(hours=1))
+    clock.advance(5)
+
+    assert 5 * SECOND == now(path, clock) - before
+
+
+@pytest.mark.parametrize("watch", [timedelta(hours=-3), timedelta(hours=3)])
+def test_another_boot_is_anchored_anew(
+    watch: timedelta, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that counts from elsewhere is set by the watch, but never back."""
+    boots(monkeypatch, "first")
+    clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
+    clock.advance(10_000)
+    with SqliteStorage(path, clock=clock) as store:
+        store.execute(Add("time"))
+        inside(store).tend()
+        before = store.execute(Add("time"))[1]
+
+    boots(monkeypatch, "second")
+    again = VirtualClock(clock.utc() + watch)
+    after = now(path, again)
+    again.advance(7)
+
+    assert max(watch, timedelta(0)) // timedelta(microseconds=1) == after - before
+    assert 7 * SECOND == now(path, again) - after
+
+
+def test_two_who_come_first_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds that somebody was faster goes by what that one wrote."""
+    boots(monkeypatch, "first")
+    slow, fast = VirtualClock(), VirtualClock()
+    fast.step_utc(timedelta(hours=1))
+    now(path, slow)
+    other = Other(path)
+    other.connection.execute("DELETE FROM clock")
+    times: list[int] = []
+
+    def run(statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement.startswith("BEGIN"):
+            times.append(now(path, fast))
+        return other.connection.execute(statement, *values)
+
+    times.append(_sqlite_time.origin(run, "first", slow) // 1_000)
+
+    assert times[0] == times[1]
+    other.connection.close()
+
+
+def test_a_machine_that_does_not_tell_its_boots_goes_by_the_wall_clock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then a step of the clock is one of the store, which states are made for."""
+    boots(monkeypatch, None)
+    clock = VirtualClock()
+    with SqliteStorage(path, clock=clock) as store:
+        before = store.execute(Add("time"))[1]
+        clock.advance(5)
+        clock.step_utc(timedelta(hours=-1))
+        after = store.execute(Add("time"))[1]
+
+    assert 5 * SECOND - HOUR == after - before
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
+def test_steps_of_the_wall_clock_change_nothing(step: timedelta, tmp_path: Path) -> None:
+    """A watch that is set by an hour opens no circuit and fills no bucket."""
+    outcomes: list[list[Any]] = []
+    for number, stepped in enumerate((timedelta(0), step)):
+        clock = VirtualClock()
+        service = Service(
+            "vat",
+            limits=(RateLimitConfig.per_hour(1, burst=2),),
+            circuit=CircuitBreakerConfig(failures=1),
+        )
+        plan = Plan(service, None, None)
+        said: list[object] = []
+        for _ in range(4):
+            with SqliteStorage(tmp_path / f"{number}.db", clock=clock) as store:
+                said.append(store.execute(plan.question.evolve(within=0))[:2])
+                said.append(store.execute(Look("none")))
+            clock.step_utc(stepped)
+            clock.advance(60)
+        outcomes.append(said)
+
+    assert outcomes[0] == outcomes[1]
+    assert Answer.LIMITED is outcomes[0][-2][0]

@@ -1,0 +1,66 @@
+"""Both faces of a hub as one: whatever is asked of either is awaited."""
+
+# ruff: noqa: ANN401 - of either colour, or of any field
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import Account, AsyncHub, Hub, Route
+from mooring.testing import AsyncVirtualSleeper, RecordingObserver, VirtualClock, VirtualSleeper
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from tests.contracts.pigeon import Loft, Pigeon
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mooring.ports.state import StateStorage
+
+COLOURS = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awaited"])
+
+
+class Lofts:
+    """Two lofts, the accounts at them, and what is told of the calls."""
+
+    def __init__(self, *, keys: bool = True) -> None:
+        self.one, self.two = Loft("one.example"), Loft("two.example")
+        self.clock = VirtualClock()
+        self.told = RecordingObserver()
+        self.accounts = [
+            Account("one", Pigeon(loft="one.example", keys=keys)),
+            Account("two", Pigeon(loft="two.example", keys=keys)),
+        ]
+
+    def hub(
+        self,
+        kind: type[Any],
+        *,
+        route: Sequence[str] = ("one", "two"),
+        state: StateStorage | None = None,
+        accounts: Sequence[Account] | None = None,
+        **more: Any,
+    ) -> Any:
+        """A hub of either colour that sends text messages along this route."""
+        plain = kind is Hub
+        client = SandboxHttpClient if plain else AsyncSandboxHttpClient
+        sleeper: Any = VirtualSleeper(self.clock)
+        if not plain:
+            sleeper = AsyncVirtualSleeper(self.clock, autojump=True)
+        return kind(
+            self.accounts if accounts is None else accounts,
+            [Route("sms", route)],
+            http=client(self.one, self.two),
+            clock=self.clock,
+            sleeper=sleeper,
+            observers=[self.told],
+            state=state,
+            **more,
+        )
+
+
+async def given(value: Any) -> Any:
+    """What a face gave, awaited if it is of that colour."""
+    return await value if inspect.isawaitable(value) else value

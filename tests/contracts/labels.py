@@ -1,0 +1,53 @@
+"""A program that buys five labels: told where, and where its keys are kept.
+
+Prints as JSON what became of each: the tracking number, or the name of an error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from decimal import Decimal
+
+import mooring
+from mooring.contracts.shipping import Parcel, RateRequest, ShipmentRequest
+from tests.contracts.towns import ADA, SHOP
+
+
+def main(url: str, database: str, timeout: str) -> None:
+    """Buy what is missing."""
+    hub = mooring.open(
+        {
+            "state": {"url": f"sqlite:///{database}"},
+            "vendors": {
+                "easypost": {
+                    "credentials": "EZTK-sandbox",
+                    "base_url": url,
+                    "label_hosts": [url],
+                    "timeout": 1.0,
+                    "retry": {"preset": "none"},
+                }
+            },
+        }
+    )
+    items = [
+        ShipmentRequest(
+            asked=RateRequest(
+                sender=SHOP,
+                recipient=ADA,
+                parcels=[Parcel(weight=Decimal(number), length=30, width=20, height=10)],
+            )
+        )
+        for number in range(1, 6)
+    ]
+    results = hub.shipping().create_many(
+        items, idempotency_key="batch-7", timeout=float(timeout), at_once=1
+    )
+    told = [
+        one.value.tracking_numbers[0] if one.value else type(one.error).__name__ for one in results
+    ]
+    print(json.dumps(told))  # noqa: T201 - this is the answer
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,85 @@
+"""A vendor of text messages that nobody has heard of, and its server: what another package adds."""
+
+# ruff: noqa: D102 - the contract says what its verbs are
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from mooring.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
+from mooring.contracts.vendor import Vendor, extra_for
+from mooring.domain.http import Request
+from mooring.domain.service import Service
+from mooring.testing.sandbox.base import Asked, Sandbox, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mooring.contracts.ref import Ref
+    from mooring.contracts.vendor import MakeRef
+    from mooring.contracts.wire import Wire
+    from mooring.domain.http import Response
+    from mooring.domain.webhooks.events import WebhookEvent
+
+
+@attrs.frozen(kw_only=True)
+class Pigeon(Vendor):
+    """A loft of pigeons; it honours keys where `keys` says so, and can call some back."""
+
+    name: ClassVar[str] = "pigeon"
+    kinds: ClassVar[tuple[str, ...]] = ("sms",)
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {SmsCapability.LOOK_UP, SmsCapability.SCHEDULED}
+    )
+    webhook: ClassVar[str | None] = "standard-webhooks"
+
+    loft: str = "pigeon.example"
+    keys: bool = True
+
+    def services(self) -> Mapping[str, Service]:
+        header = "Idempotency-Key" if self.keys else None
+        url = f"https://{self.loft}"
+        return {
+            "": Service("pigeon", url, retry=None, idempotency_header=header),
+            "pen": Service("pen", url, retry=None),
+        }
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        form = {"to": message.to, "text": message.text, **extra_for("pigeon", message.extra)}
+        response = await wire.send(Request.post("/letters", form=form), key=key)
+        return self._read(wire, response)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
+        return self._read(wire, await wire.send(Request.get(f"/letters/{ref.id}")))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:
+        return (ref(event.data["id"]),)
+
+    def _read(self, wire: Wire, response: Response) -> SmsReceipt:
+        body = response.json()
+        return SmsReceipt(ref=wire.ref(body["id"]), status=SmsStatus.SENT, raw=body)
+
+
+class Loft(Sandbox):
+    """Where the pigeons start."""
+
+    def __init__(self, host: str = "pigeon.example") -> None:
+        super().__init__()
+        self.hosts = (host,)
+        self.letters: dict[str, dict[str, str]] = {}
+        self.known: dict[str, str] = {}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        return {"POST /letters": self._take, "GET /letters/{id}": self._tell}
+
+    def _take(self, asked: Asked) -> Response:
+        key = asked.headers.get("idempotency-key") or f"none {self.number()}"
+        if key not in self.known:
+            self.known[key] = f"L{self.number()}"
+            self.letters[self.known[key]] = dict(asked.form)
+        return reply({"id": self.known[key]}, 201)
+
+    def _tell(self, _: Asked, id: str) -> Response:  # noqa: A002 - the route's word
+        return reply({"id": id}) if id in self.letters else reply({}, 404)

@@ -1,0 +1,55 @@
+"""Which country a number belongs to."""
+
+import pytest
+
+from mooring import Account, Hub, Route
+from mooring.contracts.calling_codes import country_of
+from mooring.contracts.sms import SmsMessage
+from mooring.testing.sandbox.base import SandboxHttpClient
+from tests.contracts.pigeon import Loft, Pigeon
+
+
+@pytest.mark.parametrize(
+    "number, country",
+    [
+        ("+4915112345678", "DE"),
+        ("+33612345678", "FR"),
+        ("+77012345678", "KZ"),
+        ("+79161234567", "RU"),
+        ("+35312345678", "IE"),
+        ("+27821234567", "ZA"),
+        ("+85212345678", "HK"),
+        ("+14155550100", None),
+        ("+9999999999", None),
+    ],
+)
+def test_countries(number: str, country: str | None) -> None:
+    """The first digits say it, where only one country has them."""
+    assert country == country_of(number)
+
+
+def test_codes_are_codes() -> None:
+    """Every code leads to a country of two letters, or to none."""
+    found = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
+    known = {country for country in found.values() if country}
+
+    assert all(len(country) == 2 and country.isupper() for country in known)
+    assert len(known) > 200
+
+
+def test_routes_go_by_the_number() -> None:
+    """A message goes along the route of the country that its number belongs to."""
+    lofts = [Loft("de.example"), Loft("world.example")]
+    accounts = [
+        Account("de", Pigeon(loft="de.example")),
+        Account("w", Pigeon(loft="world.example")),
+    ]
+    routes = [Route("sms", "w"), Route("sms", "de", countries="DE")]
+    hub = Hub(accounts, routes, http=SandboxHttpClient(*lofts))
+
+    def taken(number: str) -> str:
+        return hub.sms().send(SmsMessage(to=number, text="x")).ref.account
+
+    assert ["de", "w", "w"] == [
+        taken(n) for n in ("+4915112345678", "+33612345678", "+14155550100")
+    ]

@@ -1,0 +1,63 @@
+"""Another package adds a vendor with one file and one entry point."""
+
+from pathlib import Path
+
+import pytest
+
+import mooring
+from mooring import ConfigurationError, UnsupportedByVendor
+from mooring.contracts.sms import SmsMessage
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.wiring.catalog import able, vendor_class, vendor_names
+from tests.contracts.pigeon import Loft, Pigeon
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package is installed that has two entry points, one of them wrong."""
+    home = tmp_path / "loft-1.0.dist-info"
+    home.mkdir()
+    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
+    (home / "entry_points.txt").write_text(
+        "[mooring.vendors]\npigeon = tests.contracts.pigeon:Pigeon\nowl = os:path\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("package")
+def test_a_vendor_of_another_package() -> None:
+    """It is configured by its name, as one of ours is."""
+    loft = Loft()
+    hub = mooring.open({"vendors": {"pigeon": {"keys": False}}}, http=SandboxHttpClient(loft))
+
+    assert Pigeon is vendor_class("pigeon")
+    assert "pigeon" in vendor_names()
+    assert "pigeon:pigeon:L2" == str(
+        hub.sms().send(SmsMessage(to="+4915112345678", text="Coo")).ref
+    )
+
+
+@pytest.mark.usefixtures("package")
+def test_an_entry_point_to_something_else() -> None:
+    """What is no vendor is refused where it is named."""
+    with pytest.raises(ConfigurationError, match="leads to os:path, which is no vendor") as caught:
+        mooring.open({"vendors": {"owl": {}}})
+
+    assert "vendors.owl.kind" == caught.value.path
+
+
+def test_who_is_able() -> None:
+    """Among the vendors that are installed, those that have what is needed."""
+    assert "twilio" in able("sms", frozenset({"media"}))
+    assert () == able("sms", frozenset({"fly"}))
+    assert "twilio" not in able("email", frozenset())
+
+
+def test_who_could_is_named() -> None:
+    """A hub's refusal names the vendors that could be configured instead."""
+    hub = mooring.Hub([mooring.Account("pigeon", Pigeon())])
+
+    with pytest.raises(UnsupportedByVendor) as caught:
+        hub.sms().check_balance()
+
+    assert "twilio" in caught.value.able

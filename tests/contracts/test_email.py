@@ -1,0 +1,379 @@
+"""The values of the contract for mail."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from mooring import InvalidData, Ref
+from mooring.contracts.email import (
+    Attachment,
+    EmailCapability,
+    EmailMessage,
+    TemplateRef,
+    check_addressed,
+    check_fits,
+)
+from mooring.contracts.email_address import EmailAddress, as_addresses
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient, as_recipient, filled
+from mooring.contracts.email_outcomes import (
+    EmailCounts,
+    EmailEvent,
+    EmailStatistics,
+    EmailStatus,
+    Granularity,
+    StatisticsQuery,
+    StatisticsRow,
+)
+
+
+def _written(made: dict[str, Any]) -> EmailMessage:
+    """A message of plain values."""
+    if "attachments" in made:
+        made["attachments"] = [Attachment(filename=made["attachments"], content=b"")]
+    if "template" in made:
+        made["template"] = TemplateRef(made["template"])
+    return EmailMessage(text="Hello.", **made)
+
+
+BREAKS = ["\r\n", "\n", "\r", "\0", "\x0b", "\x85", "\u2028", "\ud800"]
+
+
+@pytest.mark.parametrize(
+    "text, email, name",
+    [
+        ("ada@example.com", "ada@example.com", None),
+        (" ada@example.com ", "ada@example.com", None),
+        ("Ada <ada@example.com>", "ada@example.com", "Ada"),
+        ('"Lovelace, Ada" <ada@example.com>', "ada@example.com", "Lovelace, Ada"),
+        ("<ada@example.com>", "ada@example.com", None),
+        ("Zoë <zoë@münchen.example>", "zoë@münchen.example", "Zoë"),
+        ("root@localhost", "root@localhost", None),
+        ("o'neil+tag@a-b.example", "o'neil+tag@a-b.example", None),
+    ],
+)
+def test_reads_an_address(text: str, email: str, name: str | None) -> None:
+    """An address is read with or without a name."""
+    assert EmailAddress(email, name) == EmailAddress.parse(text)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "ada",
+        "ada@",
+        "@example.com",
+        "a b@example.com",
+        "a@b@c",
+        "a..b@example.com",
+        ".a@example.com",
+        "a@-b.example",
+        "a@b..example",
+        "a@[127.0.0.1]",
+        "<a@example.com>",
+        "a" * 65 + "@example.com",
+        "a@" + "b" * 253,
+        "a@" + "ü" * 64 + ".example",
+        "a@b\uff20example.com",
+        "a@b\uff0cexample.com",
+        "a@b\uff1eexample.com",
+    ],
+)
+def test_refuses_what_is_no_address(email: str) -> None:
+    """What no mail could be sent to is refused."""
+    with pytest.raises(InvalidData):
+        EmailAddress(email)
+
+
+@pytest.mark.parametrize("part", BREAKS, ids=ascii)
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"to": "ada@example.com{}Bcc: eve@example.com"},
+        {"to": "Ada{}Bcc: eve@example.com <ada@example.com>"},
+        {"to": EmailAddress("ada@example.com"), "subject": "Hi{}Bcc: eve@example.com"},
+        {"headers": {"X-A": "b{}Bcc: eve@example.com"}},
+        {"headers": {"X-A{}Bcc": "eve@example.com"}},
+        {"tags": ["a{}b"]},
+        {"metadata": {"a{}": "b"}},
+        {"metadata": {"a": "b{}"}},
+        {"attachments": "a{}.pdf"},
+        {"template": "d{}"},
+    ],
+    ids=["address", "name", "subject", "value", "header", "tag", "key", "word", "file", "template"],
+)
+def test_no_header_can_be_smuggled_in(where: dict[str, Any], part: str) -> None:
+    """Line breaks and the like are refused wherever they could add headers."""
+
+    def broken(value: Any) -> Any:  # noqa: ANN401 - of any field
+        if isinstance(value, str):
+            return value.replace("{}", part)
+        if isinstance(value, list):
+            return [broken(one) for one in value]
+        if isinstance(value, dict):
+            return {broken(name): broken(one) for name, one in value.items()}
+        return value
+
+    made = {name: broken(value) for name, value in where.items()}
+
+    with pytest.raises(InvalidData):
+        _written(made)
+
+
+@pytest.mark.parametrize(
+    "name", ["To", "bcc", "Subject", "From", "Content-Type", "Message-ID", "a b", "", "ä", "a:b"]
+)
+def test_headers_that_have_a_field_are_refused(name: str) -> None:
+    """A header cannot say something else than the fields of the message."""
+    with pytest.raises(InvalidData, match="header"):
+        EmailMessage(text="Hello.", headers={name: "x"})
+
+
+def test_headers_are_named_once() -> None:
+    """Two headers that differ by capitals only are refused."""
+    with pytest.raises(InvalidData):
+        EmailMessage(text="Hello.", headers={"X-A": "1", "x-a": "2"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"filename": ""},
+        {"filename": "../a.pdf"},
+        {"filename": "a\\b.pdf"},
+        {"content": "text"},
+        {"content_type": "pdf"},
+        {"disposition": "inline"},
+        {"content_id": "logo"},
+        {"disposition": "inline", "content_id": "a b"},
+        {"disposition": "inline", "content_id": "<logo>"},
+    ],
+)
+def test_refuses_what_is_no_file(fields: dict[str, Any]) -> None:
+    """A file has a plain name, bytes, a type, and an id if it stands in the HTML."""
+    usual: dict[str, Any] = {"filename": "a.pdf", "content": b"x"}
+    with pytest.raises(InvalidData):
+        Attachment(**{**usual, **fields})
+
+
+def _logo() -> Attachment:
+    return Attachment(
+        filename="logo.png",
+        content=b"png",
+        content_type="image/png",
+        disposition="inline",
+        content_id="logo",
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": None},
+        {"send_at": datetime(2030, 1, 1)},  # noqa: DTZ001 - that is what is wrong
+        {"to": ["a@example.com"], "cc": ["A@example.com"]},
+        {"attachments": [_logo(), _logo()]},
+        {"text": "\ud800"},
+        {"html": b"bytes"},
+    ],
+    ids=["nothing", "time", "twice", "images", "surrogate", "bytes"],
+)
+def test_refuses_what_is_no_message(fields: dict[str, Any]) -> None:
+    """A message says something, at a time that can be known, to each once."""
+    usual: dict[str, Any] = {"text": "Hello."}
+    with pytest.raises(InvalidData):
+        EmailMessage(**{**usual, **fields})
+
+
+def test_a_message_says_what_it_takes() -> None:
+    """The capabilities that a message needs follow from its fields."""
+    plain = EmailMessage(to="a@example.com", text="Hello.")
+    rich = EmailMessage(
+        to="zoë@example.com",
+        envelope_sender="b@example.com",
+        attachments=[_logo()],
+        headers={"X-A": "1"},
+        template=TemplateRef("d"),
+        tags=["a"],
+        metadata={"a": "b"},
+        send_at=datetime(2030, 1, 1, tzinfo=UTC),
+        track_opens=False,
+        track_clicks=True,
+    )
+
+    assert frozenset() == plain.needs
+    others = {EmailCapability.VALIDATE_ADDRESS, EmailCapability.STATISTICS}
+    assert frozenset(EmailCapability) - others == rich.needs
+
+
+def test_a_message_has_limits() -> None:
+    """What is more than a vendor takes, or to nobody, is refused."""
+    file = Attachment(filename="a", content=b"x" * 30)
+    message = EmailMessage(to=["a@example.com", "b@example.com"], attachments=[file])
+
+    assert 40 == message.size
+    check_fits(message, 2, {})
+    check_fits(message, 2, {"recipients": 2, "message_bytes": 40})
+    with pytest.raises(InvalidData, match="2 people"):
+        check_fits(message, 2, {"recipients": 1})
+    with pytest.raises(InvalidData, match="40 bytes"):
+        check_fits(message, 2, {"message_bytes": 39})
+    with pytest.raises(InvalidData, match="nobody"):
+        check_addressed(EmailMessage(cc="a@example.com", text="Hello."))
+
+
+def test_domains_are_written_as_the_dns_knows_them() -> None:
+    """A domain in letters of any language goes over the wire in ASCII."""
+    address = EmailAddress("ada@münchen.example")
+
+    assert "ada@xn--mnchen-3ya.example" == address.wire
+    assert not address.wide
+    assert (address,) == as_addresses(address)
+    assert (address,) == as_addresses("ada@münchen.example")
+
+
+def test_nothing_of_a_message_is_shown() -> None:
+    """Addresses, words and files are personal."""
+    message = EmailMessage(
+        from_="shop@example.com", to="Ada <ada@example.com>", subject="Invoice", text="secret"
+    )
+
+    assert "Ada" not in repr((message, message.to))
+    assert "Invoice" not in repr(message)
+    assert "secret" not in repr(message)
+    assert "ada" not in repr(BulkRecipient(to="ada@example.com", data={"a": "ada"}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"base": EmailMessage(to="a@example.com", text="x"), "recipients": []},
+        {"base": EmailMessage(text="{{name}}"), "recipients": ["a@example.com"]},
+        {
+            "base": EmailMessage(text="x"),
+            "recipients": [BulkRecipient(to="a@example.com", data={"a": 1.5})],
+        },
+    ],
+    ids=["addressed", "missing", "float"],
+)
+def test_refuses_what_is_no_bulk(fields: dict[str, Any]) -> None:
+    """Recipients stand in one place, and each has what the message has places for."""
+    with pytest.raises(InvalidData):
+        BulkMessage(**fields)
+
+
+def test_one_address_in_two_spellings_is_one() -> None:
+    """An address whose domain is written as people or as the DNS write it is the same."""
+    with pytest.raises(InvalidData, match="more than once"):
+        EmailMessage(text="x", to=["ada@münchen.example", "ada@xn--mnchen-3ya.example"])
+
+
+def test_a_recipient_has_an_address_once() -> None:
+    """A recipient of a bulk without an address, or with one twice, is refused."""
+    with pytest.raises(InvalidData):
+        BulkRecipient(to=())
+    with pytest.raises(InvalidData):
+        BulkRecipient(to="a@example.com", cc="a@example.com")
+
+
+def test_a_bulk_goes_in_chunks_of_people() -> None:
+    """Chunks are as large as may be, and one recipient is never torn apart."""
+    many = [BulkRecipient(to=f"a{n}@example.com", cc=f"c{n}@example.com") for n in range(3)]
+    bulk = BulkMessage(base=EmailMessage(text="x"), recipients=[*many, "d@example.com"])
+
+    assert [1, 1, 2] == [len(chunk.recipients) for chunk in bulk.chunks(3)]
+    assert [1, 1, 1, 1] == [len(chunk.recipients) for chunk in bulk.chunks(1)]
+    assert (bulk,) == bulk.chunks(7)
+    assert () == BulkMessage(base=EmailMessage(text="x"), recipients=[]).chunks(5)
+
+
+def test_a_bulk_says_what_it_takes() -> None:
+    """What a single recipient needs, the whole bulk needs."""
+    base = EmailMessage(text="x", tags=["news"])
+    own = BulkRecipient(to="a@example.com", metadata={"a": "b"}, headers={"X-A": "b"})
+    bulk = BulkMessage(base=base, recipients=["b@example.com", own])
+
+    wanted = {
+        EmailCapability.TAGS,
+        EmailCapability.METADATA,
+        EmailCapability.CUSTOM_HEADERS,
+    }
+    assert wanted == bulk.needs
+    assert own is as_recipient(own)
+
+
+def test_words_are_filled_in() -> None:
+    """What is filled in is taken as it is, and is no place itself."""
+    assert "a {{b}} {{ c" == filled("a {{ a }} {{ c", {"a": "{{b}}", "b": "no"})
+
+
+def test_one_gets_what_is_theirs() -> None:
+    """A message to one recipient has their words, headers and metadata."""
+    base = EmailMessage(subject="{{n}}", html="<b>{{n}}</b>", headers={"X-A": "1"})
+    own = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
+    got = BulkMessage(base=base, recipients=[own]).message_to(own)
+
+    assert ("<7>", None, "<b>&lt;7&gt;</b>") == (got.subject, got.text, got.html)
+    assert {"X-A": "1", "X-B": "2"} == got.headers
+    assert own.to == got.to
+
+
+def test_a_template_has_no_places_here() -> None:
+    """What a vendor's template has places for, only the vendor knows."""
+    base = EmailMessage(template=TemplateRef("d"), subject="{{x}}")
+    bulk = BulkMessage(base=base, recipients=[BulkRecipient(to="a@example.com", data={"l": [1]})])
+
+    assert frozenset() == bulk.places
+
+
+def test_what_is_under_way_is_not_final() -> None:
+    """A status that may change by itself is not final."""
+    assert not EmailStatus.QUEUED.final
+    assert not EmailStatus.UNKNOWN.final
+    assert EmailStatus.BOUNCED.final
+
+
+@pytest.mark.parametrize(
+    "granularity, days",
+    [
+        ("day", [date(2026, 1, 30), date(2026, 2, 1), date(2026, 2, 2)]),
+        ("week", [date(2026, 1, 26), date(2026, 2, 2)]),
+        ("month", [date(2026, 1, 1), date(2026, 2, 1)]),
+    ],
+)
+def test_days_are_added_up(granularity: str, days: list[date]) -> None:
+    """Counts of days become those of weeks and months; what nobody counts stays None."""
+    query = StatisticsQuery(
+        start=date(2026, 1, 30),
+        end=date(2026, 2, 2),
+        granularity=Granularity(granularity),
+    )
+    counted = [
+        (date(2026, 2, 2), EmailCounts(delivered=4, opened=1)),
+        (date(2026, 2, 1), EmailCounts(delivered=2)),
+        (date(2026, 1, 30), EmailCounts(delivered=1)),
+    ]
+    told = EmailStatistics.of(query, counted, None)
+
+    assert days == [row.date for row in told.rows]
+    assert EmailCounts(delivered=7, opened=1) == told.totals
+    assert StatisticsRow(days[-1], EmailCounts(delivered=4, opened=1)) == told.rows[-1] or (
+        granularity == "month"
+    )
+
+
+def test_an_event_may_say_little() -> None:
+    """What a vendor does not say of an event is left out."""
+    event = EmailEvent(id=None, ref=Ref("v", "a", "1"), status=EmailStatus.UNKNOWN, email="a@b.c")
+
+    assert {} == event.metadata
+    assert "a@b.c" not in repr(event)
+
+
+def test_days_are_in_order() -> None:
+    """The first day is not after the last."""
+    with pytest.raises(InvalidData):
+        StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 1))

@@ -1,0 +1,211 @@
+"""How mail goes to vendors: chunks, failover, keys, and what a swap changes."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Account,
+    ConfigurationError,
+    ConnectionFailed,
+    Hub,
+    InvalidData,
+    Route,
+    UnsupportedByVendor,
+)
+from mooring.adapters.memory import MemoryStorage
+from mooring.contracts.email import EmailMessage, TemplateRef
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.email_outcomes import StatisticsQuery
+from mooring.domain.http import Response
+from mooring.testing import VirtualClock, VirtualSleeper
+from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.vendors.sendgrid import SendGrid
+from tests.vendors.email_labs import sendgrid_vendor, ses_vendor
+
+
+class Post:
+    """Two vendors, and hubs over them that share their state."""
+
+    def __init__(self) -> None:
+        self.sendgrid, self.ses = SendGridSandbox(), AmazonSesSandbox()
+        self.clock = VirtualClock()
+        self.state = MemoryStorage(self.clock)
+
+    def hub(self, *route: str) -> Hub:
+        """A hub that sends mail along this route."""
+        return Hub(
+            [
+                Account("sendgrid", sendgrid_vendor(self.sendgrid)),
+                Account("ses", ses_vendor(self.ses)),
+            ],
+            [Route("email", route)],
+            http=SandboxHttpClient(self.sendgrid, self.ses),
+            clock=self.clock,
+            sleeper=VirtualSleeper(self.clock),
+            state=self.state,
+        )
+
+
+def _message(**changes: Any) -> EmailMessage:
+    usual: dict[str, Any] = {"from_": "shop@example.com", "subject": "Hi", "text": "Hello."}
+    return EmailMessage(**{**usual, **changes})
+
+
+def _bulk(count: int, **changes: Any) -> BulkMessage:
+    people = [f"person{number}@example.com" for number in range(count)]
+    return BulkMessage(base=_message(**changes), recipients=people)
+
+
+def test_a_swap_changes_nothing_of_what_was_begun() -> None:
+    """A bulk that is repeated under another vendor keeps its chunks, and sends what is missing."""
+    post = Post()
+    post.sendgrid.fail(Response(429))
+    first = post.hub("sendgrid").email().send_bulk(_bulk(1_120), idempotency_key="news", at_once=1)
+    second = post.hub("ses").email().send_bulk(_bulk(1_120), idempotency_key="news", at_once=1)
+
+    assert 120 == sum(result.ok for result in first)
+    assert all(result.ok for result in second)
+    # The first chunk had its place written down when it was refused.
+    assert 1_120 == len({one.to for one in [*post.sendgrid.delivered, *post.ses.delivered]})
+    assert 1_120 == len(post.sendgrid.delivered) + len(post.ses.delivered)
+
+
+def test_chunks_are_as_large_as_all_of_a_route_take() -> None:
+    """Where either vendor may send a chunk, it fits both."""
+    post = Post()
+    results = post.hub("sendgrid", "ses").email().send_bulk(_bulk(120), idempotency_key="news")
+
+    assert all(result.ok for result in results)
+    sizes = [len(one.json()["personalizations"]) for one in post.sendgrid.asked]
+    assert [20, 50, 50] == sorted(sizes)
+
+
+def test_a_chunk_that_never_left_goes_elsewhere() -> None:
+    """Where it is certain that nothing was done, the next vendor sends the chunk."""
+    post = Post()
+    lost = ConnectionFailed("no", may_have_been_processed=False)
+    post.sendgrid.fail(lost, lost, lost)
+    results = (
+        post.hub("sendgrid", "ses").email().send_bulk(_bulk(60), idempotency_key="news", at_once=1)
+    )
+
+    assert ["ses"] * 50 + ["sendgrid"] * 10 == [one.unwrap().ref.account for one in results]
+
+
+@pytest.mark.parametrize("key", [None, "news"])
+def test_a_larger_chunk_is_parted_by_who_takes_less(key: str | None) -> None:
+    """A chunk of an earlier vendor's size goes to a later one in parts, and parts fail alone."""
+    post = Post()
+    if key is not None:
+        # Who is cut off at once has still written down how large a chunk is.
+        post.hub("sendgrid").email().send_bulk(_bulk(0), idempotency_key=key)
+    refused = Response(400, {"x-amzn-ErrorType": "BadRequestException"}, b"{}")
+    post.ses.fail(refused)
+    results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
+    missing = [result.ok for result in results]
+
+    assert [False] * 50 + [True] * 70 == missing
+    assert 70 == len(post.ses.delivered)
+    again = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
+    assert (missing if key else [True] * 120) == [result.ok for result in again]
+    assert (70 if key else 190) == len(post.ses.delivered)
+
+
+def test_a_bulk_that_nobody_can_send_is_refused_whole() -> None:
+    """What no vendor of the route can do is refused before anything is sent."""
+    post = Post()
+    email = post.hub("ses").email()
+    with pytest.raises(UnsupportedByVendor) as refused:
+        email.send_bulk(_bulk(3, track_opens=True))
+
+    assert ("sendgrid",) == refused.value.able
+    assert [] == post.ses.asked
+
+
+def test_what_does_not_fit_is_refused_before_it_is_sent() -> None:
+    """A message that the vendor would not take does not leave."""
+    post = Post()
+    email = post.hub("ses").email()
+    people = [f"person{number}@example.com" for number in range(51)]
+    with pytest.raises(InvalidData, match="51 people"):
+        email.send_transactional(_message(to=people))
+    with pytest.raises(InvalidData, match="nobody"):
+        email.send_transactional(_message())
+    own = BulkRecipient(to=people)
+    results = email.send_bulk(BulkMessage(base=_message(), recipients=[own, "a@example.com"]))
+
+    assert isinstance(results[0].error, InvalidData)
+    assert results[1].ok
+    assert 1 == len(post.ses.asked)
+
+
+def test_an_empty_bulk_is_done_at_once() -> None:
+    """A bulk to nobody has no results."""
+    post = Post()
+
+    assert [] == post.hub("ses").email().send_bulk(_bulk(0))
+
+
+def test_a_key_that_is_too_long_for_chunks_is_refused() -> None:
+    """The keys of chunks must be keys too."""
+    with pytest.raises(InvalidData):
+        Post().hub("ses").email().send_bulk(_bulk(1), idempotency_key="k" * 255)
+
+
+def test_tenants_have_their_own_keys() -> None:
+    """The same key of two tenants names two messages."""
+    post = Post()
+    hub = post.hub("ses")
+    for tenant in ("a", "b", "a"):
+        hub.email(tenant).send_transactional(_message(to="a@example.com"), idempotency_key="1")
+
+    assert 2 == len(post.ses.delivered)
+
+
+def test_addresses_are_checked_before_they_are_asked_about() -> None:
+    """What is no address is refused here."""
+    post = Post()
+    with pytest.raises(InvalidData):
+        post.hub("ses").email().validate_address("nobody")
+    assert [] == post.ses.asked
+
+
+def test_somebody_must_be_the_sender() -> None:
+    """A message without a sender, by an account without one, is refused."""
+    post = Post()
+    for name in ("sendgrid", "ses"):
+        with pytest.raises(ConfigurationError, match="sender"):
+            post.hub(name).email().send_transactional(EmailMessage(to="a@b.c", text="Hi"))
+
+
+def test_a_template_is_filled_in_by_the_vendor() -> None:
+    """What a template is filled in with reaches each vendor in its words."""
+    post = Post()
+    for name, template, data in (
+        ("sendgrid", "d-welcome", "dynamic_template_data"),
+        ("ses", "welcome", "TemplateData"),
+    ):
+        message = EmailMessage(
+            from_="shop@example.com", to="a@b.c", template=TemplateRef(template, {"n": [1]})
+        )
+        post.hub(name).email().send_transactional(message)
+        own = BulkRecipient(to="b@b.c", data={"m": 2})
+        base = EmailMessage(from_="shop@example.com", template=TemplateRef(template, {"n": 1}))
+        results = post.hub(name).email().send_bulk(BulkMessage(base=base, recipients=[own]))
+        assert results[0].ok
+        assert data in str((post.sendgrid if name == "sendgrid" else post.ses).asked[-1].body)
+
+
+def test_statistics_are_asked_of_whoever_counts() -> None:
+    """Numbers come from the vendor of the route."""
+    post = Post()
+    query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
+
+    assert () == post.hub("sendgrid").email().get_statistics(query).rows
+    assert isinstance(post.hub("sendgrid").account("sendgrid").vendor, SendGrid)

@@ -1,0 +1,61 @@
+"""A batch that is killed in the middle is run again, and only what is missing is bought."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.testing.sandbox.easypost import EasyPostSandbox
+
+if TYPE_CHECKING:
+    from mooring import Response
+    from mooring.testing.sandbox.base import Asked
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+
+
+class Deadly(EasyPostSandbox):
+    """Sells, and kills its third buyer before the answer leaves."""
+
+    buyer: subprocess.Popen[bytes]
+    bought = 0
+
+    def answer(self, asked: Asked) -> Response:
+        """Do what is asked."""
+        response = super().answer(asked)
+        if asked.path.endswith("/buy"):
+            self.bought += 1
+            if self.bought == 3:
+                os.kill(self.buyer.pid, signal.SIGKILL)
+        return response
+
+
+def begin(url: str, database: Path, timeout: float) -> subprocess.Popen[bytes]:
+    """Start to buy five labels."""
+    program = [sys.executable, "-m", "tests.contracts.labels", url, str(database), str(timeout)]
+    return subprocess.Popen(program, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+
+
+def test_a_batch_that_is_killed(tmp_path: Path) -> None:
+    """Five labels are bought in all, the one whose answer nobody heard among them."""
+    sandbox = Deadly()
+    with sandbox.serving() as server:
+        sandbox.files = server.url
+        sandbox.buyer = begin(server.url, tmp_path / "keys.db", 9.0)
+        first, _ = sandbox.buyer.communicate(timeout=60)
+        assert (-signal.SIGKILL, b"") == (sandbox.buyer.returncode, first)
+
+        again = begin(server.url, tmp_path / "keys.db", 30.0)
+        told, _ = again.communicate(timeout=120)
+
+    numbers = json.loads(told)
+    sold = [one["tracking_code"] for one in sandbox.shipments.values() if one["tracking_code"]]
+    assert 5 == len(set(numbers))
+    assert sorted(numbers) == sorted(sold)

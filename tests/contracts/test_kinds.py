@@ -1,0 +1,87 @@
+"""Operations refuse what they do not take, before anything looks into it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mooring
+from mooring import InvalidData
+from mooring.contracts.checksum import ChecksumAlgorithm
+from mooring.contracts.email import Disposition
+from mooring.contracts.email_outcomes import Granularity
+from mooring.contracts.payments import ThreeDs
+from mooring.contracts.routes import Prefer
+from mooring.contracts.shipping.parcels import Contents, NonDelivery
+from mooring.contracts.shipping.rates import LabelFormat, LabelSize, Prize, Signature
+from mooring.contracts.shipping.units import LengthUnit, WeightUnit
+from mooring.contracts.storage import Visibility
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from tests.contracts.towns import first_town
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORDS = [
+    ChecksumAlgorithm,
+    Contents,
+    Disposition,
+    Granularity,
+    LabelFormat,
+    LabelSize,
+    LengthUnit,
+    NonDelivery,
+    Prefer,
+    Prize,
+    Signature,
+    ThreeDs,
+    Visibility,
+    WeightUnit,
+]
+OPERATIONS = [
+    ("sms", "send", {}),
+    ("email", "send_transactional", {}),
+    ("email", "send_bulk", {}),
+    ("payments", "create_intent", {"idempotency_key": "k"}),
+    ("payments", "authorize", {"idempotency_key": "k"}),
+    ("payments", "charge", {"idempotency_key": "k"}),
+    ("shipping", "get_rates", {}),
+    ("shipping", "create_shipment", {"idempotency_key": "k"}),
+    ("storage", "upload", {"source": b"x"}),
+]
+
+
+@pytest.mark.parametrize("contract, operation, options", OPERATIONS)
+@pytest.mark.parametrize("value", [None, 7, {"to": "x"}], ids=["nothing", "a number", "a dict"])
+def test_what_is_of_no_use(
+    tmp_path: Path,
+    contract: str,
+    operation: str,
+    options: dict[str, Any],
+    value: Any,  # noqa: ANN401 - anything
+) -> None:
+    """A value of another kind is refused in both colours, and nothing is sent."""
+    town = first_town(tmp_path)
+    plain = mooring.open(town.configuration, http=SandboxHttpClient(*town.sandboxes))
+    awaited = mooring.aopen(town.configuration, http=AsyncSandboxHttpClient(*town.sandboxes))
+
+    with pytest.raises(InvalidData):
+        getattr(getattr(plain, contract)(), operation)(value, **options)
+    with pytest.raises(InvalidData):
+        asyncio.run(getattr(getattr(awaited, contract)(), operation)(value, **options))
+
+    town.close()
+    assert [] == [asked for sandbox in town.sandboxes for asked in sandbox.asked]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)
+def test_words_that_are_no_choice(words: Any) -> None:  # noqa: ANN401 - a class of words
+    """A word that is none of those that there are is refused with all of them."""
+    for word in words:
+        assert word is words(word.value)
+    for wrong in ("bogus", 7, None):
+        with pytest.raises(InvalidData) as caught:
+            words(wrong)
+        assert all(word.value in caught.value.remedy for word in words)

@@ -1,0 +1,129 @@
+"""Whatever breaks, and whoever tries again under whatever routes: one letter for each key."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mooring import ConnectionFailed, ConnectorError, Hub, Response, RetryPolicy
+from mooring.adapters.memory import MemoryStorage
+from mooring.contracts.routes import Account
+from mooring.contracts.sms import SmsMessage
+from mooring.testing.sandbox.base import Lost
+from tests.contracts.caller import Lofts
+from tests.contracts.pigeon import Pigeon
+
+if TYPE_CHECKING:
+    from mooring.domain.state import Command
+
+MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
+DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+CUT = ConnectionFailed("The line was cut.")
+ROUTES = [("one",), ("two",), ("one", "two"), ("two", "one")]
+FAULTS: list[list[Any]] = [
+    [],
+    [],
+    [DOWN],
+    [DOWN],
+    [CUT],
+    [Lost()],
+    [Response(429)],
+    [Response(503)],
+    [Lost(), DOWN],
+    [DOWN, Lost()],
+]
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Mortal:
+    """A store whose caller is killed at one of its commands, before or after it was run."""
+
+    durable = False
+
+    def __init__(self, store: MemoryStorage, at: int | None, *, after: bool) -> None:
+        self._store = store
+        self._left = at
+        self._after = after
+
+    def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - the command's
+        """Run it, unless the caller is killed."""
+        dying = self._dying()
+        answer = None if dying and not self._after else self._store.execute(command)
+        if dying:
+            raise Killed
+        return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        """Whoever is dead posts nothing."""
+        if self._left is None or self._left > 0:
+            self._store.post(command)
+
+    def _dying(self) -> bool:
+        if self._left is None:
+            return False
+        self._left -= 1
+        return self._left <= 0
+
+
+class Try(NamedTuple):
+    """One caller: its route, what its vendors do, when it is killed, and the pause after it."""
+
+    route: tuple[str, ...]
+    one: list[Any]
+    two: list[Any]
+    killed_at: int | None
+    after: bool
+    pause: float
+
+
+TRIES = st.builds(
+    Try,
+    st.sampled_from(ROUTES),
+    st.sampled_from(FAULTS),
+    st.sampled_from(FAULTS),
+    st.sampled_from([None, None, None, *range(1, 15)]),
+    st.booleans(),
+    st.sampled_from([0.0, 1.0, 70.0]),
+)
+
+
+MOVED = Try(ROUTES[2], [DOWN], [], None, after=False, pause=0.0)
+
+
+@settings(max_examples=300)
+@given(
+    tries=st.lists(TRIES, min_size=2, max_size=6),
+    keys=st.booleans(),
+    attempts=st.sampled_from([1, 2]),
+)
+@example(tries=[MOVED, Try(ROUTES[2], [], [], None, after=False, pause=0.0)], keys=True, attempts=1)
+@example(
+    tries=[MOVED, Try(ROUTES[0], [], [], None, after=False, pause=70.0)], keys=False, attempts=1
+)
+def test_one_letter_for_each_key(tries: list[Try], keys: bool, attempts: int) -> None:  # noqa: FBT001 - drawn
+    """However callers fail and die, a key never has a letter at two accounts, nor two at one."""
+    lofts = Lofts(keys=keys)
+    store = MemoryStorage(lofts.clock)
+    settings = {"retry": RetryPolicy(attempts, base_delay=0.1), "circuit": None}
+    accounts = [
+        Account(name, Pigeon(loft=f"{name}.example", keys=keys), settings=settings)
+        for name in ("one", "two")
+    ]
+    for one in tries:
+        lofts.one.forget_faults()
+        lofts.two.forget_faults()
+        lofts.one.fail(*one.one)
+        lofts.two.fail(*one.two)
+        state: Any = Mortal(store, one.killed_at, after=one.after)
+        hub = lofts.hub(Hub, route=one.route, state=state, accounts=accounts)
+        with suppress(ConnectorError, Killed):
+            hub.sms().send(MESSAGE, idempotency_key="k1")
+        lofts.clock.advance(one.pause)
+
+    assert len(lofts.one.letters) + len(lofts.two.letters) <= 1

@@ -1,0 +1,497 @@
+"""Payments in words that no vendor owns: what may be asked for, what changes, what is told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from mooring.contracts.payments import (
+    BuyerOutcome,
+    Capture,
+    Charge,
+    Customer,
+    DeclineReason,
+    Dispute,
+    DisputeState,
+    MinorUnits,
+    Money,
+    MoveState,
+    NextAction,
+    NextActionType,
+    Payment,
+    PaymentEvent,
+    PaymentQuery,
+    PaymentsCapability,
+    PaymentState,
+    Refund,
+    ThreeDs,
+    Unsettled,
+    advance,
+    payment_ref,
+    state_of,
+    stated_amount,
+    told_buyer,
+)
+from mooring.contracts.ref import Ref
+from mooring.errors import (
+    AuthenticationFailed,
+    CircuitBreakerOpen,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    PaymentDeclined,
+    RateLimitExceeded,
+    StorageUnavailable,
+    UnsupportedByVendor,
+    VendorFailed,
+)
+
+EUROS = Money("149.90", "EUR")
+NOTHING = Money("0", "EUR")
+PART = Money("50.00", "EUR")
+REF = Ref("stripe", "main", "pi_1")
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
+
+
+def paid(state: PaymentState = PaymentState.CAPTURED, **fields: object) -> Payment:
+    """A payment of which all was captured at noon."""
+    known: dict[str, object] = {
+        "amount": EUROS,
+        "authorized": EUROS,
+        "captured": EUROS,
+        "refunded": NOTHING,
+        "as_of": NOON,
+    }
+    return Payment(ref=REF, state=state, **{**known, **fields})  # type: ignore[arg-type]  # as they come
+
+
+def refund(state: MoveState = MoveState.SUCCEEDED, amount: Money | None = PART) -> Refund:
+    """A refund of a part."""
+    return Refund(ref=Ref("stripe", "main", "re_1"), payment=REF, state=state, amount=amount)
+
+
+def news(**fields: object) -> PaymentEvent:
+    """News of the payment."""
+    return PaymentEvent(id="evt_1", ref=REF, **fields)  # type: ignore[arg-type]  # as they come
+
+
+# --- what may be asked for --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["4242424242424242", "4242 4242 4242 4242", "4242-4242-4242-4242", "378282246310005", " ", ""],
+)
+def test_a_card_number_is_refused(source: str) -> None:
+    """What looks like the number of a card never gets in, nor does nothing at all."""
+    with pytest.raises(InvalidData) as caught:
+        Charge(EUROS, source, reference="INV-1")
+
+    assert "source" == caught.value.field
+    assert "4242" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["tok_visa", "4242424242424241", "12345678901", "pm_1", None])
+def test_a_token_is_taken(source: str | None) -> None:
+    """A token is taken whatever it looks like, and never shown."""
+    charge = Charge(EUROS, source, reference="INV-1")
+
+    assert source == charge.source
+    assert source is None or source not in repr(charge)
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"amount": Money("0", "EUR")}, "amount"),
+        ({"amount": -EUROS}, "amount"),
+        ({"amount": 149.9}, "amount"),
+        ({"source": 4242}, "source"),
+        ({"reference": ""}, "reference"),
+        ({"reference": "x" * 201}, "reference"),
+        ({"metadata": {"n": 1}}, "metadata"),
+    ],
+)
+def test_what_cannot_be_is_refused(fields: dict[str, object], field: str) -> None:
+    """An amount of nothing, a float, and what no vendor could take, are refused at once."""
+    given: dict[str, object] = {"amount": EUROS, "source": "tok_visa", "reference": "INV-1"}
+
+    with pytest.raises(InvalidData) as caught:
+        Charge(**{**given, **fields})  # type: ignore[arg-type]  # that is the point
+
+    assert field == caught.value.field
+
+
+def test_what_a_charge_needs() -> None:
+    """A charge needs what it asks for beyond the usual."""
+    usual = Charge(EUROS, "tok_visa", reference="INV-1")
+    rich = attrs.evolve(
+        usual,
+        off_session=True,
+        store_method=True,
+        statement_descriptor="ACME",
+        three_ds=ThreeDs.ALWAYS,
+        customer=Customer(country="de"),
+    )
+
+    assert frozenset() == usual.needs
+    assert usual.country is None
+    assert "DE" == rich.country
+    assert {
+        PaymentsCapability.OFF_SESSION,
+        PaymentsCapability.STORE_METHOD,
+        PaymentsCapability.STATEMENT_DESCRIPTOR,
+        PaymentsCapability.THREE_DS,
+    } == rich.needs
+
+
+def test_a_query_knows_its_times() -> None:
+    """A time without a zone is refused."""
+    with pytest.raises(InvalidData):
+        PaymentQuery(until=datetime(2026, 5, 4))  # noqa: DTZ001 - that is the point
+    assert NOON == PaymentQuery(since=NOON).since
+
+
+def test_what_is_unsettled_can_be_asked_again() -> None:
+    """Only what begins a payment can be asked for again."""
+    with pytest.raises(ValueError, match="operation"):
+        Unsettled(charge=Charge(EUROS, reference="INV-1"), idempotency_key="k", operation="refund")
+
+
+def test_a_reference_knows_its_amount() -> None:
+    """The reference of a payment knows what was asked for, if anybody said it."""
+
+    def make(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+        return Ref("stripe", "main", id, {k: v for k, v in related.items() if v})
+
+    ref = payment_ref(make, "pi_1", EUROS)
+
+    assert EUROS == stated_amount(Ref.parse(str(ref)))
+    assert stated_amount(payment_ref(make, "pi_1", None)) is None
+
+
+# --- minor units -----------------------------------------------------------
+
+ODD = MinorUnits(vendor="odd", exponents={"ISK": 2, "MGA": 0}, steps={"ISK": 100, "BHD": 10})
+
+
+@pytest.mark.parametrize(
+    "money, minor",
+    [
+        (Money("5", "ISK"), 500),
+        (Money("5.00", "MGA"), 5),
+        (Money("1.230", "BHD"), 1230),
+        (Money("500", "JPY"), 500),
+        (Money("0.1", "EUR") + Money("0.2", "EUR"), 30),
+    ],
+)
+def test_minor_units_are_exact(money: Money, minor: int) -> None:
+    """An amount is the same after it was written and read, whatever the vendor's exceptions."""
+    assert minor == ODD.to_minor(money)
+    assert money == ODD.from_minor(minor, money.currency.lower())
+    assert money == ODD.read(minor, money.currency)
+
+
+@pytest.mark.parametrize("money", [Money("5.50", "MGA"), Money("1.234", "BHD")])
+def test_what_a_vendor_cannot_write_is_refused(money: Money) -> None:
+    """Nothing is rounded: an amount that the vendor cannot write is refused."""
+    with pytest.raises(InvalidData) as caught:
+        ODD.to_minor(money)
+
+    assert "odd" in str(caught.value)
+
+
+@pytest.mark.parametrize("minor, currency", [(150, "ISK"), (1, "XXX"), (1.5, "EUR"), (1, None)])
+def test_what_is_no_amount_is_read_as_none(minor: object, currency: object) -> None:
+    """What a vendor says and no currency has is no amount."""
+    assert ODD.read(minor, currency) is None
+
+
+# --- how far it has come ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "captured, refunded, state",
+    [
+        (None, None, None),
+        (NOTHING, None, None),
+        (PART, NOTHING, PaymentState.PARTIALLY_CAPTURED),
+        (EUROS, None, PaymentState.CAPTURED),
+        (EUROS, PART, PaymentState.PARTIALLY_REFUNDED),
+        (PART, PART, PaymentState.REFUNDED),
+    ],
+)
+def test_totals_tell_the_state(
+    captured: Money | None, refunded: Money | None, state: PaymentState | None
+) -> None:
+    """What was captured and given back says how far a payment has come."""
+    assert state == state_of(EUROS, captured, refunded)
+
+
+def test_what_is_left() -> None:
+    """What can still be captured or given back is what nobody has captured or given back."""
+    open_ = paid(PaymentState.PARTIALLY_CAPTURED, captured=PART)
+
+    assert EUROS - PART == open_.remaining
+    assert EUROS == open_.authorised
+    assert NOTHING == paid().remaining
+    assert EUROS == attrs.evolve(open_, captured=None).remaining
+    assert attrs.evolve(paid(), amount=None).remaining is None
+    assert EUROS - PART == paid(refunded=PART).refundable
+    assert EUROS == paid(refunded=None).refundable
+
+
+def test_states_know_whether_they_are_settled() -> None:
+    """A payment that waits for somebody is asked for again, and a dispute ends some day."""
+    assert not PaymentState.PENDING.settled
+    assert PaymentState.CAPTURED.settled
+    assert DisputeState.WON.final
+    assert not DisputeState.UNDER_REVIEW.final
+
+
+# --- news ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "before, after, at, state",
+    [
+        ("unknown", "captured", None, "captured"),
+        ("authorized", "captured", None, "captured"),
+        ("captured", "authorized", LATER, "captured"),
+        ("captured", "requires_action", LATER, "captured"),
+        ("captured", "unknown", LATER, "captured"),
+        ("authorized", "pending", LATER, "authorized"),
+        ("pending", "requires_action", LATER, "requires_action"),
+        ("pending", "requires_action", None, "requires_action"),
+        ("pending", "requires_action", NOON - timedelta(minutes=1), "pending"),
+        ("failed", "captured", None, "captured"),
+        ("voided", "authorized", LATER, "voided"),
+        ("voided", "captured", None, "captured"),
+        ("refunded", "captured", LATER, "captured"),
+        ("refunded", "captured", None, "refunded"),
+        ("refunded", "captured", NOON, "refunded"),
+        ("disputed", "captured", LATER, "captured"),
+        ("disputed", "captured", None, "disputed"),
+        ("captured", "disputed", None, "disputed"),
+        ("captured", "disputed", NOON - timedelta(minutes=1), "captured"),
+        ("captured", "captured", NOON - timedelta(minutes=1), "captured"),
+    ],
+)
+def test_a_state_is_never_rewound(before: str, after: str, at: datetime | None, state: str) -> None:
+    """News takes a payment forward, and back only among what is taken, and if it is newer."""
+    known = paid(PaymentState(before))
+
+    assert PaymentState(state) == advance(known, news(state=PaymentState(after), at=at)).state
+
+
+def test_late_news_changes_nothing() -> None:
+    """What is refused as late leaves everything as it was."""
+    known = paid(captured=EUROS)
+    late = news(state=PaymentState.AUTHORIZED, captured=NOTHING, at=NOON - timedelta(minutes=1))
+
+    assert known is advance(known, late)
+
+
+def test_news_brings_what_it_says() -> None:
+    """News that counts brings its totals and forgets what the buyer had to do."""
+    action = NextAction(type=NextActionType.REDIRECT, url="https://bank.example")
+    known = paid(PaymentState.REQUIRES_ACTION, next_action=action, captured=NOTHING)
+    later = advance(known, news(state=PaymentState.CAPTURED, captured=EUROS, at=LATER))
+
+    assert (EUROS, None, LATER) == (later.captured, later.next_action, later.as_of)
+
+
+def test_a_whole_payment_is_news_too() -> None:
+    """An event with the payment in it, or an answer, is taken as it is."""
+    told = paid(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
+    event = news(state=PaymentState.REFUNDED, payment=told, at=LATER)
+
+    assert PaymentState.REFUNDED == advance(paid(), event).state
+    assert LATER == advance(paid(), event).as_of
+    assert PaymentState.REFUNDED == advance(paid(), told).state
+
+
+def test_news_of_another_payment_is_refused() -> None:
+    """Nobody mixes up two payments."""
+    with pytest.raises(InvalidData):
+        advance(attrs.evolve(paid(), ref=Ref("stripe", "other", "pi_1")), news())
+
+
+def test_a_payment_gets_its_name() -> None:
+    """A payment that went by our own reference takes the name that the vendor gave it."""
+    ours = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
+    known = advance(
+        attrs.evolve(paid(PaymentState.PENDING), ref=ours),
+        news(state=PaymentState.AUTHORIZED, reference="INV-1"),
+    )
+
+    assert (REF, PaymentState.AUTHORIZED) == (known.ref, known.state)
+
+
+def test_a_refund_counts_once() -> None:
+    """However often a refund is told of, it counts once, and a failed one no more."""
+    once = advance(paid(), news(refund=refund(), at=LATER))
+    twice = advance(once, news(refund=refund(), at=LATER))
+    failed = advance(
+        attrs.evolve(twice, as_of=LATER),
+        news(refund=refund(MoveState.FAILED), at=LATER + timedelta(minutes=1)),
+    )
+
+    assert PART == once.refunded == twice.refunded
+    assert PaymentState.PARTIALLY_REFUNDED == once.state == twice.state
+    assert NOTHING == failed.refunded
+    assert PaymentState.CAPTURED == failed.state
+
+
+def test_a_refund_under_way_is_not_counted() -> None:
+    """A refund that is only asked for gives nothing back yet, and late news does not reopen it."""
+    asked = advance(paid(), news(refund=refund(MoveState.PENDING), at=LATER))
+    done = advance(asked, news(refund=refund(), at=LATER))
+    reopened = advance(done, news(refund=refund(MoveState.PENDING), at=NOON))
+
+    assert NOTHING == asked.refunded
+    assert PART == done.refunded == reopened.refunded
+
+
+def test_a_total_has_its_parts_already() -> None:
+    """A total of the vendor's is not counted up again by the single refunds that it is made of."""
+    known = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART)
+
+    assert PART == advance(known, news(refund=refund(), at=LATER)).refunded
+    assert EUROS == advance(known, news(refund=refund(amount=EUROS), at=LATER)).refunded
+    assert PART == advance(known, news(refund=refund(amount=None), at=LATER)).refunded
+
+
+def test_a_total_never_shrinks_by_news_that_may_be_older() -> None:
+    """Of two refunds in one second the larger total stays, in whatever order they are told."""
+    known = paid(PaymentState.PARTIALLY_REFUNDED, refunded=PART * 2)
+    told = {"state": PaymentState.PARTIALLY_REFUNDED, "captured": EUROS, "refunded": PART}
+
+    assert PART * 2 == advance(known, news(**told, at=NOON)).refunded
+    assert PART == advance(known, news(**told, at=LATER)).refunded
+    unknown = attrs.evolve(known, refunded=None)
+    assert PART == advance(unknown, news(**told, at=NOON)).refunded
+
+
+def test_a_total_that_comes_late_counts_all_the_same() -> None:
+    """A refund that is told of after the dispute that followed it was given back nevertheless."""
+    known = paid(PaymentState.DISPUTED)
+    before = NOON - timedelta(minutes=1)
+    late = advance(known, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
+
+    assert (PaymentState.DISPUTED, PART, NOON) == (late.state, late.refunded, late.as_of)
+
+
+def test_a_refund_that_failed_is_not_revived() -> None:
+    """The total of before a refund failed is not believed once it is known to have failed."""
+    known = paid(refunds=(refund(MoveState.FAILED),), as_of=LATER)
+    late = advance(known, news(state=PaymentState.CAPTURED, refunded=PART, at=NOON))
+
+    assert NOTHING == late.refunded
+
+
+def test_older_news_that_counts_makes_nothing_older() -> None:
+    """A step forward that is told late leaves the time of what is known."""
+    known = paid(PaymentState.CAPTURED)
+    before = NOON - timedelta(minutes=1)
+    later = advance(known, news(state=PaymentState.PARTIALLY_REFUNDED, refunded=PART, at=before))
+
+    assert (PART, NOON) == (later.refunded, later.as_of)
+
+
+def test_captures_add_up() -> None:
+    """Captures of which only the single amounts are told add up to the state."""
+    known = paid(PaymentState.AUTHORIZED, captured=None, refunded=None)
+    for number, amount in enumerate((PART, EUROS - PART)):
+        capture = Capture(
+            ref=Ref("stripe", "main", f"c{number}"),
+            payment=REF,
+            state=MoveState.SUCCEEDED,
+            amount=amount,
+        )
+        known = advance(known, news(capture=capture, at=LATER))
+
+    assert EUROS == known.captured
+    assert PaymentState.CAPTURED == known.state
+
+
+def test_a_dispute_that_was_won_is_over() -> None:
+    """A payment whose dispute was won is what it was before."""
+    dispute = Dispute(ref=Ref("stripe", "main", "du_1"), payment=REF, state=DisputeState.WON)
+    disputed = paid(PaymentState.DISPUTED, refunded=PART)
+
+    assert (
+        PaymentState.PARTIALLY_REFUNDED == advance(disputed, news(dispute=dispute, at=LATER)).state
+    )
+    unsaid = attrs.evolve(disputed, captured=None)
+    assert PaymentState.CAPTURED == advance(unsaid, news(dispute=dispute, at=LATER)).state
+    assert paid() == advance(paid(), news(dispute=dispute, at=LATER))
+    assert disputed is advance(disputed, news(dispute=dispute, at=NOON - timedelta(minutes=1)))
+
+
+# --- what a buyer may be told ----------------------------------------------
+
+
+def signed(error: ConnectorError, *, acted: bool) -> ConnectorError:
+    """An error that a call ended with."""
+    vars(error).update(_signature=1, _acted=acted)
+    return error
+
+
+@pytest.mark.parametrize(
+    "error, outcome",
+    [
+        (PaymentDeclined("no"), "declined"),
+        (InvalidData("no"), "not_attempted"),
+        (ConfigurationError("no"), "not_attempted"),
+        (UnsupportedByVendor("no"), "not_attempted"),
+        (AuthenticationFailed("no"), "not_attempted"),
+        (InvalidRequest("no"), "not_attempted"),
+        (signed(InvalidRequest("no"), acted=True), "unknown"),
+        (signed(InvalidData("unreadable"), acted=False), "unknown"),
+        (RateLimitExceeded("no"), "unavailable"),
+        (signed(RateLimitExceeded("no"), acted=True), "unknown"),
+        (CircuitBreakerOpen("no"), "unavailable"),
+        (signed(CircuitBreakerOpen("no"), acted=True), "unknown"),
+        (ConnectionFailed("no", may_have_been_processed=False), "unavailable"),
+        (ConnectionFailed("no"), "unknown"),
+        (DeadlineExceeded("no"), "unknown"),
+        (signed(DeadlineExceeded("no"), acted=False), "unavailable"),
+        (VendorFailed("no"), "unknown"),
+        (OutcomeUnknown("no"), "unknown"),
+        (IdempotencyConflict("no"), "unknown"),
+        (IdempotencyInProgress("no"), "unknown"),
+        (StorageUnavailable("no"), "unknown"),
+        (RuntimeError("no"), "unknown"),
+        (KeyboardInterrupt(), "unknown"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_what_is_unknown_is_never_told_as_not_charged(error: BaseException, outcome: str) -> None:
+    """A buyer is told one of four things, and never that what may have been charged was not."""
+    notice = told_buyer(error)
+
+    assert BuyerOutcome(outcome) == notice.outcome
+    assert outcome in {"not_attempted", "unavailable"} or "not been charged" not in notice.text
+    assert notice.code
+    assert notice.text.endswith(".")
+
+
+@pytest.mark.parametrize("reason", DeclineReason)
+def test_every_reason_has_a_text(reason: DeclineReason) -> None:
+    """A decline says what helps the buyer, and nothing that helps a thief."""
+    notice = told_buyer(PaymentDeclined("no", reason=reason))
+
+    assert BuyerOutcome.DECLINED == notice.outcome
+    assert reason in {"lost_or_stolen", "fraud_suspected"} or notice.text
+    if reason in {DeclineReason.LOST_OR_STOLEN, DeclineReason.FRAUD_SUSPECTED}:
+        assert "declined" == notice.code

@@ -1,0 +1,73 @@
+"""References are text and back, whatever an id is made of."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring import InvalidData, Ref
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50)
+IDS = TEXTS.filter(lambda text: text not in {".", ".."})
+
+
+@given(vendor=NAMES, account=NAMES, known=IDS, related=st.dictionaries(IDS, IDS, max_size=3))
+def test_a_reference_is_text_and_back(
+    vendor: str, account: str, known: str, related: dict[str, str]
+) -> None:
+    """What is written down is the same thing when it is read."""
+    ref = Ref(vendor, account, known, related)
+
+    assert ref == Ref.parse(str(ref))
+    assert str(ref).isascii()
+
+
+def test_usual_ids_are_written_as_they_are() -> None:
+    """A person can read a reference."""
+    assert "stripe:main:pi_3N/x" == str(Ref("stripe", "main", "pi_3N/x"))
+    assert "paypal:main:O-1?capture=C-2" == str(Ref("paypal", "main", "O-1", {"capture": "C-2"}))
+
+
+def test_related_ids() -> None:
+    """Further ids are found by name, added, and taken away."""
+    ref = Ref("paypal", "main", "O-1").with_related(capture="C-2", refund=None)
+
+    assert "C-2" == ref.other("capture")
+    assert ref.other("refund") is None
+    assert Ref("paypal", "main", "O-1") == ref.with_related(capture=None)
+
+
+def test_a_reference_is_read_once() -> None:
+    """What is a reference already is itself."""
+    ref = Ref("stripe", "main", "pi_1")
+
+    assert ref is Ref.parse(ref)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "stripe", "stripe:main", "a:b:c:d", "stripe:main:", "Stripe:main:1", ":main:1", 7]
+)
+def test_what_is_no_reference(text: str) -> None:
+    """Anything else is refused."""
+    with pytest.raises(InvalidData):
+        Ref.parse(text)
+
+
+def test_an_id_has_an_end() -> None:
+    """An id longer than any vendor's is refused."""
+    with pytest.raises(InvalidData, match="too long"):
+        Ref("stripe", "main", "x" * 2_001)
+
+
+@pytest.mark.parametrize("half", ["\ud800", "pi_\udfff1"], ids=ascii)
+def test_an_id_can_be_written_down(half: str) -> None:
+    """Half of a character is refused at once, not when the reference is stored."""
+    with pytest.raises(InvalidData, match="none"):
+        Ref("stripe", "main", half)
+
+
+@pytest.mark.parametrize("step", [".", "..", "%2e%2E"])
+def test_an_id_is_no_step_in_a_path(step: str) -> None:
+    """What would lead a request elsewhere, as clients and servers walk paths, is refused."""
+    with pytest.raises(InvalidData, match="none"):
+        Ref.parse(f"stripe:main:{step}")

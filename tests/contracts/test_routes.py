@@ -1,0 +1,181 @@
+"""Which account an operation goes to."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mooring import Account, ConfigurationError, InvalidData, Ref, Route, UnsupportedByVendor
+from mooring.contracts.routes import Asked, Directory, Prefer
+from mooring.contracts.sms import SmsCapability
+from mooring.vendors.twilio import Twilio
+from tests.contracts.pigeon import Pigeon
+
+TWILIO = Twilio(account_sid="AC" + "0" * 32)
+
+
+def account(name: str, **options: Any) -> Account:
+    """An account with pigeons."""
+    return Account(name, Pigeon(), **options)
+
+
+def chosen(directory: Directory, **fields: Any) -> list[str]:
+    """The accounts that an operation would be tried at."""
+    asked = Asked(kind="sms", operation="send", **fields)
+    return [one.name for one in directory.choose(asked)]
+
+
+def test_one_account_needs_no_route() -> None:
+    """Where there is no choice, nobody has to choose."""
+    assert ["a"] == chosen(Directory([account("a")]))
+
+
+def test_several_accounts_need_a_route() -> None:
+    """Where there is a choice, somebody has to say which."""
+    with pytest.raises(ConfigurationError, match="Several accounts could do sms: a, b"):
+        chosen(Directory([account("a"), account("b")]))
+
+
+def test_no_account() -> None:
+    """Nothing is done where nothing is configured."""
+    with pytest.raises(ConfigurationError, match="No account is configured for sms of acme"):
+        chosen(Directory([]), tenant="acme")
+
+
+def test_accounts_are_tried_in_order() -> None:
+    """The order of a route is that of trying."""
+    directory = Directory([account("a"), account("b")], [Route("sms", ["b", "a"])])
+
+    assert ["b", "a"] == chosen(directory)
+
+
+def test_the_cheapest_first() -> None:
+    """A route may go by what things cost; what is not known costs most."""
+    accounts = [account("a"), account("b", cost="0.07"), account("c", cost=Decimal("0.05"))]
+    directory = Directory(accounts, [Route("sms", ["a", "b", "c"], prefer=Prefer.COST)])
+
+    assert ["c", "b", "a"] == chosen(directory)
+
+
+def test_the_strictest_route_is_taken() -> None:
+    """A tenant's own route comes first, then one with more rules."""
+    accounts = [account(name) for name in "abcd"]
+    directory = Directory(
+        accounts,
+        [
+            Route("sms", "a"),
+            Route("sms", "b", countries=["de"]),
+            Route("sms", "c", countries="DE", currencies=("EUR",)),
+            Route("sms", "d", tenant="acme"),
+        ],
+    )
+
+    assert ["a"] == chosen(directory)
+    assert ["a"] == chosen(directory, country="FR")
+    assert ["b"] == chosen(directory, country="DE")
+    assert ["c"] == chosen(directory, country="DE", currency="EUR")
+    assert ["d"] == chosen(directory, country="DE", tenant="acme")
+    assert ["b"] == chosen(directory, country="DE", tenant="other")
+
+
+def test_only_who_can_is_tried() -> None:
+    """An account whose vendor lacks what is needed is passed over."""
+    directory = Directory([account("a"), Account("t", TWILIO)], [Route("sms", ["a", "t"])])
+
+    assert ["a", "t"] == chosen(directory)
+    assert ["t"] == chosen(directory, needs=frozenset({SmsCapability.MEDIA}))
+
+
+def test_who_could() -> None:
+    """Where nobody can, the error says what is missing and who has it."""
+    directory = Directory([account("a")], able=lambda kind, needs: (f"{kind}-{len(needs)}",))
+
+    with pytest.raises(UnsupportedByVendor, match=r"pigeon cannot do this \(media\)") as caught:
+        chosen(directory, needs=frozenset({SmsCapability.MEDIA}))
+
+    assert ("media",) == caught.value.capabilities
+    assert ("sms-1",) == caught.value.able
+    assert "sms-1" in caught.value.remedy
+
+
+def test_nobody_could() -> None:
+    """Where no vendor at all can, the remedy names none."""
+    with pytest.raises(UnsupportedByVendor) as caught:
+        chosen(Directory([account("a")]), needs=frozenset({"fly"}))
+
+    assert () == caught.value.able
+    assert "Configure a vendor that has this capability." == caught.value.remedy
+
+
+def test_tenants_have_accounts_of_their_own() -> None:
+    """An account that is closed to somebody is not used for them."""
+    directory = Directory(
+        [account("a"), account("b", tenants=["acme"])], [Route("sms", "b", tenant="acme")]
+    )
+
+    assert ["a"] == chosen(directory)
+    assert ["b"] == chosen(directory, tenant="acme")
+
+
+def test_things_stay_where_they_are() -> None:
+    """What a reference names is done to there, whatever the routes say."""
+    directory = Directory([account("a"), account("b")], [Route("sms", "b")])
+    asked = Asked(kind="sms", operation="get")
+
+    assert "a" == directory.find("pigeon:a:1", asked)[0].name
+    assert Ref("pigeon", "a", "1") == directory.find("pigeon:a:1", asked)[1]
+
+
+@pytest.mark.parametrize(
+    "ref, kind, tenant",
+    [
+        ("pigeon:gone:1", "sms", None),
+        ("twilio:a:1", "sms", None),
+        ("pigeon:a:1", "email", None),
+        ("pigeon:b:1", "sms", None),
+        ("pigeon:b:1", "sms", "other"),
+    ],
+)
+def test_strange_references(ref: str, kind: str, tenant: str | None) -> None:
+    """A reference of another account, contract or tenant is refused."""
+    directory = Directory([account("a"), account("b", tenants=["acme"])], [Route("sms", "a")])
+
+    with pytest.raises(InvalidData):
+        directory.find(ref, Asked(kind=kind, operation="get", tenant=tenant))
+
+
+def test_what_cannot_be_done_to_a_thing() -> None:
+    """The vendor that has the thing must be able to."""
+    asked = Asked(kind="sms", operation="cancel", needs=frozenset({SmsCapability.CANCEL}))
+
+    with pytest.raises(UnsupportedByVendor):
+        Directory([account("a")]).find("pigeon:a:1", asked)
+
+
+@pytest.mark.parametrize(
+    "route, match",
+    [
+        (Route("sms", "nobody"), "'nobody' is no account for sms"),
+        (Route("email", "a"), "'a' is no account for email"),
+        (Route("sms", "b"), "not open to everybody"),
+        (Route("sms", "b", tenant="other"), "not open to other"),
+    ],
+    ids=["unknown", "another kind", "closed", "closed to the tenant"],
+)
+def test_routes_to_nowhere(route: Route, match: str) -> None:
+    """A route that could never work is refused before anything is sent."""
+    with pytest.raises(ConfigurationError, match=match):
+        Directory([account("a"), account("b", tenants=["acme"])], [route])
+
+
+def test_what_is_refused_at_once() -> None:
+    """A route without accounts, an account without a vendor or a name, and two of one name."""
+    wrong: Any = "twilio"
+    with pytest.raises(ConfigurationError, match="names no account"):
+        Route("sms", ())
+    with pytest.raises(ConfigurationError, match="a str is not a vendor"):
+        Account("a", wrong)
+    with pytest.raises(InvalidData):
+        account("No Name")
+    with pytest.raises(ConfigurationError, match="Two accounts are named 'a'"):
+        Directory([account("a"), account("a")])

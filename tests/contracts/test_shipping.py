@@ -1,0 +1,455 @@
+"""Shipping as everybody sees it: measures, parcels, offers, and who is asked for what."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.contracts.address import Address
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account, Route
+from mooring.contracts.shipping import (
+    Choice,
+    Customs,
+    CustomsItem,
+    Label,
+    LabelFormat,
+    LabelSize,
+    LengthUnit,
+    Parcel,
+    Prize,
+    Rate,
+    RateRequest,
+    Shipment,
+    ShipmentRequest,
+    ShipmentState,
+    ShippingCapability,
+    Signature,
+    WeightUnit,
+    converted,
+)
+from mooring.contracts.shipping.units import plain
+from mooring.domain.money import Money
+from mooring.errors import ConfigurationError, InvalidData, UnsupportedByVendor
+from mooring.hub import AsyncHub, Hub
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from mooring.testing.sandbox.easypost import EasyPostSandbox
+from mooring.testing.sandbox.shippo import ShippoSandbox
+from mooring.vendors.easypost import EasyPost
+from mooring.vendors.shippo import Shippo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mooring.domain.http import Request, Response, Timeouts
+    from mooring.testing.sandbox.base import Sandbox
+
+HOME = Address(name="Jack Sparrow", line1="388 Townsend St", postal_code="94107", country="US")
+AWAY = Address(name="Elizabeth Swan", line1="179 N Harbor Dr", postal_code="90277", country="US")
+BOX = Parcel(weight=1, length=10, width=10, height=10)
+REQUEST = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX])
+
+
+def rate(service: str, price: str, days: int | None = None, currency: str = "USD") -> Rate:
+    """An offer."""
+    carrier = service.partition("_")[0]
+    return Rate(
+        ref=Ref("easypost", "easypost", service),
+        carrier=carrier,
+        service=service,
+        total=Money(price, currency),
+        vendor_carrier=carrier.upper(),
+        vendor_service=service.partition("_")[2].title(),
+        delivery_days=days,
+    )
+
+
+OFFERS = [
+    rate("usps_ground", "6.07", 5),
+    rate("usps_priority", "7.42", 2),
+    rate("ups_ground", "6.07", 4),
+    rate("ups_air", "20.00", 1),
+    rate("fedex_air", "19.00", 1),
+    rate("dhl_slow", "5.00"),
+]
+
+
+@pytest.mark.parametrize(
+    "choice, expected",
+    [
+        (Choice(), "dhl_slow"),
+        (Choice(by=Prize.SPEED), "fedex_air"),
+        (Choice(carriers=["usps"]), "usps_ground"),
+        (Choice(carriers=["USPS", "UPS"], within_days=4), "ups_ground"),
+        (Choice(services=["usps_priority"]), "usps_priority"),
+        (Choice(services=["Air"]), "fedex_air"),
+        (Choice(within_days=5), "usps_ground"),
+        (Choice(most=Money("6", "USD"), by="speed"), "dhl_slow"),
+        (Choice(most=Money("6", "EUR")), None),
+        (Choice(within_days=0), None),
+    ],
+)
+def test_the_best_that_fits_is_chosen(choice: Choice, expected: str | None) -> None:
+    """Of the offers that fit the cheapest is taken, or the fastest, and else the first."""
+    chosen = choice.of(OFFERS)
+
+    assert expected == (None if chosen is None else chosen.service)
+
+
+def test_prices_in_two_currencies_are_not_compared() -> None:
+    """Nobody can say which of two prices in two currencies is the better."""
+    offers = [rate("usps_ground", "6.07"), rate("dhl_air", "6.00", currency="EUR")]
+    with pytest.raises(InvalidData):
+        Choice().of(offers)
+    chosen = Choice(most=Money("7", "EUR")).of(offers)
+    assert "dhl_air" == (chosen and chosen.service)
+
+
+_GRAMS = {"g": Fraction(1), "kg": Fraction(1000), "oz": Fraction("28.349523125")}
+
+
+@given(
+    st.decimals("0.001", 100_000, places=3),
+    st.sampled_from(["g", "kg", "oz"]),
+    st.sampled_from(["g", "kg", "oz"]),
+    st.integers(0, 4),
+)
+def test_a_measure_is_never_told_smaller(value: Decimal, unit: str, to: str, places: int) -> None:
+    """A converted weight is at least what it was, and by less than one place more."""
+    told = converted(value, WeightUnit(unit), WeightUnit(to), places=places)
+    exact = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
+
+    assert 0 <= Fraction(told) - exact < Fraction(1, 10**places)
+
+
+@pytest.mark.parametrize(
+    "value, unit, to, places, expected",
+    [
+        ("1", LengthUnit.INCH, LengthUnit.CENTIMETRE, 2, "2.54"),
+        ("10", LengthUnit.CENTIMETRE, LengthUnit.INCH, 2, "3.94"),
+        ("1", LengthUnit.METRE, LengthUnit.FOOT, 3, "3.281"),
+        ("25.4", LengthUnit.MILLIMETRE, LengthUnit.INCH, 0, "1"),
+        ("16", WeightUnit.OUNCE, WeightUnit.POUND, 4, "1"),
+        ("1000", WeightUnit.GRAM, WeightUnit.KILOGRAM, 0, "1"),
+    ],
+)
+def test_measures_are_converted_exactly(
+    value: str, unit: LengthUnit, to: LengthUnit, places: int, expected: str
+) -> None:
+    """What can be told exactly is."""
+    assert expected == plain(converted(Decimal(value), unit, to, places=places))
+
+
+def test_a_weight_is_no_length() -> None:
+    """Kilograms are not converted to inches."""
+    with pytest.raises(InvalidData):
+        converted(Decimal(1), WeightUnit.GRAM, LengthUnit.INCH, places=1)
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 0.5, True, "heavy", "NaN", "Infinity", None, "1e-10", 10**9, []], ids=repr
+)
+def test_what_is_no_measure_is_refused(value: object) -> None:
+    """A weight is an exact number above zero."""
+    with pytest.raises(InvalidData):
+        Parcel(weight=value)
+
+
+def test_a_parcel_has_all_sides_or_none() -> None:
+    """A box of which one side is missing is no box."""
+    assert None is Parcel(weight=1).sides
+    assert (Decimal(1), Decimal(2), Decimal("3.5")) == (
+        Parcel(weight=1, length=1, width=2, height="3.5").sides
+    )
+    with pytest.raises(InvalidData):
+        Parcel(weight=1, length=1)
+
+
+def test_a_declaration_declares_something() -> None:
+    """A declaration without goods, and goods without a number, are refused."""
+    with pytest.raises(InvalidData):
+        Customs(items=[], signer="Steve Brule")
+    for quantity in (0, True, "2"):
+        with pytest.raises(InvalidData):
+            CustomsItem(
+                description="Shirts",
+                quantity=quantity,  # type: ignore[arg-type]  # as a caller might
+                value=Money("1", "USD"),
+                weight=1,
+                origin="DE",
+            )
+
+
+def test_a_shipment_has_a_parcel_and_a_label_that_can_be() -> None:
+    """A shipment of nothing, and labels that nobody writes, are refused."""
+    with pytest.raises(InvalidData):
+        RateRequest(sender=HOME, recipient=AWAY, parcels=[])
+    with pytest.raises(InvalidData):
+        RateRequest(sender=HOME, recipient=AWAY, parcels=BOX, label="unknown")
+    with pytest.raises(InvalidData):
+        RateRequest(sender=HOME, recipient=AWAY, parcels=BOX, label="zpl", label_size="A6")
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, set()),
+        ({"label_size": LabelSize.INCHES_4X6}, set()),
+        ({"parcels": [BOX, BOX]}, {"multi_parcel"}),
+        ({"signature": Signature.ADULT, "saturday": True}, {"signature", "saturday_delivery"}),
+        ({"insurance": Money("1", "USD"), "is_return": True}, {"insurance", "returns"}),
+        ({"label": LabelFormat.EPL}, {"label_epl"}),
+        ({"label_size": "A4"}, {"label_paper"}),
+    ],
+    ids=["plain", "4x6", "two", "signed", "insured", "epl", "a4"],
+)
+def test_what_is_wished_says_what_it_takes(fields: dict[str, Any], expected: set[str]) -> None:
+    """The capabilities that a shipment takes are known before anybody is asked."""
+    given: dict[str, Any] = {"sender": HOME, "recipient": AWAY, "parcels": BOX, **fields}
+    request = RateRequest(**given)
+
+    assert expected == request.needs == ShipmentRequest(asked=request).needs
+
+
+@pytest.mark.parametrize("country", ["USA", "u", "", None, 7, "1A"], ids=repr)
+def test_a_country_has_two_letters(country: object) -> None:
+    """An address is in a country, by its code."""
+    with pytest.raises(InvalidData):
+        Address(country=country)
+
+
+def test_an_address_shows_its_country_only() -> None:
+    """Who lives where is nobody's business."""
+    assert "Address(country='US')" == repr(HOME)
+    assert "DE" == Address(country="de").country
+
+
+def test_what_the_vendor_is_at_work_on_is_not_settled() -> None:
+    """A state that may yet change by itself is not settled."""
+    working = {ShipmentState.PENDING, ShipmentState.CANCELING, ShipmentState.UNKNOWN}
+
+    assert working == {state for state in ShipmentState if not state.settled}
+
+
+class Two:
+    """A hub with both vendors, of which the routes choose."""
+
+    def __init__(self, *routes: Route) -> None:
+        self.easypost, self.shippo = EasyPostSandbox(), ShippoSandbox()
+        self.accounts = [
+            Account("easypost", EasyPost(credentials=self.easypost.api_key)),
+            Account("shippo", Shippo(credentials=self.shippo.token)),
+        ]
+        self.hub = Hub(self.accounts, routes, http=SandboxHttpClient(self.easypost, self.shippo))
+
+
+def test_vendors_are_swapped_by_a_route() -> None:
+    """One script runs by either vendor, and tells the same in neutral words."""
+    told = []
+    for vendor in ("easypost", "shippo"):
+        shipping = Two(Route("shipping", vendor)).hub.shipping()
+        rates = shipping.get_rates(REQUEST)
+        request = ShipmentRequest(asked=REQUEST, choose=Choice(services=["usps_priority"]))
+        bought = shipping.create_shipment(request, idempotency_key="order-1")
+        tracking = shipping.track(bought.tracking_numbers[0], "usps")
+        told.append(
+            (
+                [(one.carrier, one.service, one.total, one.delivery_days) for one in rates.rates],
+                (bought.state, bought.carrier, bought.service, bought.cost),
+                [label.format for label in bought.labels],
+                [bool(label.content) for label in bought.labels],
+                (tracking.status, tracking.carrier, len(tracking.events)),
+                shipping.cancel(bought.ref).state,
+                shipping.validate_address(AWAY).verdict,
+            )
+        )
+
+    assert told[0] == told[1]
+
+
+def test_the_vendor_that_can_is_asked() -> None:
+    """A shipment goes to the first vendor of the route that can do it, and says who can if none."""
+    two = Two(Route("shipping", ["easypost", "shippo"]))
+    shipping = two.hub.shipping()
+    several = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX])
+
+    assert "easypost" == shipping.get_rates(REQUEST).ref.vendor
+    assert "shippo" == shipping.get_rates(several).ref.vendor
+    both = RateRequest(sender=HOME, recipient=AWAY, parcels=[BOX, BOX], label="epl")
+    with pytest.raises(UnsupportedByVendor):
+        shipping.get_rates(both)
+    only = Two(Route("shipping", "easypost")).hub.shipping()
+    with pytest.raises(UnsupportedByVendor) as caught:
+        only.get_rates(several)
+    assert ((ShippingCapability.MULTI_PARCEL,), ("shippo",)) == (
+        caught.value.capabilities,
+        caught.value.able,
+    )
+
+
+def test_countries_choose_the_vendor() -> None:
+    """What goes to a country goes by the route for it, and so do its addresses."""
+    two = Two(
+        Route("shipping", "shippo", countries="DE"),
+        Route("shipping", "easypost"),
+    )
+    abroad = Address(line1="Unter den Linden 1", postal_code="10117", country="DE")
+    two.hub.shipping().validate_address(abroad)
+
+    assert [0, 1] == [len(two.easypost.asked), len(two.shippo.asked)]
+
+
+def test_an_offer_is_bought_where_it_was_made() -> None:
+    """Whatever the routes say later, an offer is bought from who made it."""
+    two = Two(Route("shipping", "easypost"))
+    offer = two.hub.shipping().get_rates(REQUEST).rates[0]
+    later = Hub(
+        two.accounts,
+        [Route("shipping", "shippo")],
+        http=SandboxHttpClient(two.easypost, two.shippo),
+    )
+    bought = later.shipping().create_shipment(str(offer.ref), idempotency_key="order-1")
+
+    assert "easypost" == bought.ref.vendor
+    with pytest.raises(InvalidData):
+        later.shipping().create_shipment(
+            str(offer.ref).replace("easypost", "shippo", 1), idempotency_key="order-2"
+        )
+
+
+def test_a_batch_tells_of_each_item() -> None:
+    """Requests, offers and their references go together, and one that fails loses no other."""
+    two = Two(Route("shipping", "easypost"))
+    shipping = two.hub.shipping()
+    offer = shipping.get_rates(REQUEST).rates[0]
+    items: list[ShipmentRequest | Rate | str] = [ShipmentRequest(asked=REQUEST), offer, "nonsense"]
+    results = shipping.create_many(items, idempotency_key="batch")
+
+    assert [True, True, False] == [one.ok for one in results]
+    assert isinstance(results[2].error, InvalidData)
+    with pytest.raises(InvalidData):
+        shipping.create_many(items, idempotency_key=" ")
+
+
+def test_a_key_must_be_given() -> None:
+    """Nothing is bought without a key that could be repeated."""
+    two = Two(Route("shipping", "easypost"))
+    with pytest.raises(InvalidData):
+        two.hub.shipping().create_shipment(ShipmentRequest(asked=REQUEST), idempotency_key="")
+    assert [] == two.easypost.asked
+
+
+def test_offers_are_the_same_for_a_key() -> None:
+    """Whoever asks for rates again with a key gets the same offers."""
+    two = Two(Route("shipping", "easypost"))
+    shipping = two.hub.shipping()
+    first = shipping.get_rates(REQUEST, idempotency_key="q-1")
+
+    assert first == shipping.get_rates(REQUEST, idempotency_key="q-1")
+    assert 1 == len(two.easypost.shipments)
+
+
+def test_a_vendor_on_a_port_is_asked_as_well() -> None:
+    """Over a real connection, with the files of labels at another place, all is as in memory."""
+    sandbox = ShippoSandbox()
+    with sandbox.serving() as api, sandbox.serving() as files:
+        sandbox.files = files.url
+        vendor = Shippo(credentials=sandbox.token, base_url=api.url, label_hosts=(files.url,))
+        with Hub([Account("shippo", vendor)]) as hub:
+            request = ShipmentRequest(asked=REQUEST)
+            bought = hub.shipping().create_shipment(request, idempotency_key="order-1")
+
+        async def awaited() -> Label:
+            async with AsyncHub([Account("shippo", vendor)]) as later:
+                return await later.shipping().get_label(bought.ref)
+
+        assert bought.labels[0] == asyncio.run(awaited())
+    assert bought.labels[0].content is not None
+
+
+def test_a_tenant_buys_by_its_own_account() -> None:
+    """A tenant's shipments go to its account, and another tenant cannot have its labels."""
+    sandbox = EasyPostSandbox()
+    own: dict[str, Any] = {"tenants": ["acme"]}
+    account = Account("acme", EasyPost(credentials=sandbox.api_key), **own)
+    hub = Hub([account], http=SandboxHttpClient(sandbox))
+    request = ShipmentRequest(asked=REQUEST)
+    bought = hub.shipping(tenant="acme").create_shipment(request, idempotency_key="order-1")
+
+    with pytest.raises(InvalidData):
+        hub.shipping(tenant="globex").get_label(bought.ref)
+    with pytest.raises(ConfigurationError):
+        hub.shipping().get_rates(REQUEST)
+
+
+def test_an_awaited_hub_buys_as_well() -> None:
+    """The same holds when it is awaited."""
+
+    async def run() -> tuple[Shipment, Shipment]:
+        sandbox = EasyPostSandbox()
+        account = Account("easypost", EasyPost(credentials=sandbox.api_key))
+        async with AsyncHub([account], http=AsyncSandboxHttpClient(sandbox)) as hub:
+            request = ShipmentRequest(asked=REQUEST)
+            bought = await hub.shipping().create_shipment(request, idempotency_key="order-1")
+            return bought, await hub.shipping().create_shipment(request, idempotency_key="order-1")
+
+    first, second = asyncio.run(run())
+    assert first == second
+
+
+class Killed(BaseException):
+    """The process ends here, and nothing is tidied up."""
+
+
+class Mortal(SandboxHttpClient):
+    """Reaches the sandboxes until so many labels were sold, and then never returns."""
+
+    def __init__(self, sold: Callable[[], int], last: int, *sandboxes: Sandbox) -> None:
+        super().__init__(*sandboxes)
+        self._sold, self._last = sold, last
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Let the sandbox answer, and die if it has sold the last."""
+        response = super().send(request, url, timeouts)
+        if self._sold() >= self._last:
+            raise Killed
+        return response
+
+
+@pytest.mark.parametrize("vendor", ["easypost", "shippo"])
+def test_a_batch_goes_on_in_another_process(vendor: str, tmp_path: Path) -> None:
+    """Killed while it buys the third of five labels, a rerun elsewhere buys what is missing."""
+    two = Two(Route("shipping", vendor))
+    opened: list[SqliteStorage] = []
+
+    def sold() -> int:
+        labels = [one for one in two.easypost.shipments.values() if one["postage_label"]]
+        return len(labels) + len(two.shippo.transactions)
+
+    def process(http: SandboxHttpClient) -> Hub:
+        state = SqliteStorage(tmp_path / "state.db")
+        opened.append(state)
+        return Hub(two.accounts, [Route("shipping", vendor)], http=http, state=state)
+
+    items = [ShipmentRequest(asked=REQUEST) for _ in range(5)]
+    with pytest.raises(Killed):
+        process(Mortal(sold, 3, two.easypost, two.shippo)).shipping().create_many(
+            items, idempotency_key="wave-7", at_once=1
+        )
+    assert 3 == sold()
+    alive = process(SandboxHttpClient(two.easypost, two.shippo))
+    results = alive.shipping().create_many(items, idempotency_key="wave-7")
+
+    assert [True] * 5 == [one.ok for one in results]
+    assert 5 == sold()
+    assert 5 == len({one.unwrap().tracking_numbers for one in results})
+    for state in opened:
+        state.close()

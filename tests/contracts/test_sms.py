@@ -1,0 +1,174 @@
+"""Text messages as values, and how many parts a text is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mooring import InvalidData
+from mooring.contracts.ref import Ref
+from mooring.contracts.sms import (
+    NumberCheck,
+    Price,
+    SmsCapability,
+    SmsEvent,
+    SmsMessage,
+    SmsReceipt,
+    SmsStatus,
+    check_number,
+    is_gsm,
+    segments,
+)
+
+TO = "+4915112345678"
+REF = Ref("twilio", "texts", "SM1")
+
+
+@pytest.mark.parametrize("number", ["+4915112345678", "+1234567", "+123456789012345"])
+def test_a_number_is_international(number: str) -> None:
+    """A number has '+', a country and seven to fifteen digits."""
+    assert number == check_number(number, "to")
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["", "+", "4915187654321", "+0915112345678", "+49 151 12345678", "+123456", "+1234567890123456",
+     "+49151\n", "+٤٩١٥١١٢٣", None, 4915187654321],
+    ids=ascii,
+)  # fmt: skip
+def test_anything_else_is_no_number(number: Any) -> None:  # noqa: ANN401 - whatever was given
+    """Anything else is refused, and not shown."""
+    with pytest.raises(InvalidData) as refused:
+        check_number(number, "to")
+
+    assert "to" == refused.value.field
+    assert "4321" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"to": "0151"}, "to"),
+        ({"text": ""}, "text"),
+        ({"text": None}, "text"),
+        ({"send_at": datetime(2031, 5, 6)}, "send_at"),  # noqa: DTZ001 - what must be refused
+    ],
+)
+def test_what_could_not_be_sent_is_refused(fields: dict[str, Any], field: str) -> None:
+    """A message that nobody could send is refused when it is made."""
+    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    with pytest.raises(InvalidData) as refused:
+        SmsMessage(**given)
+
+    assert field == refused.value.field
+
+
+@pytest.mark.parametrize(
+    "fields, needs",
+    [
+        ({}, set()),
+        ({"sender": "Acme", "reference": "r", "callback_url": "https://a.example"}, set()),
+        ({"sender_pool": "MG1"}, {SmsCapability.SENDER_POOL}),
+        ({"media": ["https://a.example/1.png"], "text": ""}, {SmsCapability.MEDIA}),
+        ({"send_at": datetime(2031, 5, 6, tzinfo=UTC)}, {SmsCapability.SCHEDULED}),
+        ({"validity": timedelta(hours=1)}, {SmsCapability.VALIDITY}),
+    ],
+)
+def test_a_message_says_what_it_needs(fields: dict[str, Any], needs: set[SmsCapability]) -> None:
+    """What not every vendor can do is read off the message."""
+    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+
+    assert needs == SmsMessage(**given).needs
+
+
+def test_nothing_personal_is_shown() -> None:
+    """No value shows whom it is about, or what was said."""
+    message = SmsMessage(to=TO, text="a secret", callback_url="https://a.example/?k=a%20secret")
+    receipt = SmsReceipt(ref=REF, status=SmsStatus.FAILED, error_message="a secret", raw={"to": TO})
+    check = NumberCheck(number=TO, valid=True, national=TO, raw={"to": TO})
+    event = SmsEvent(id="1", ref=REF, status=SmsStatus.RECEIVED, sender=TO, text="a secret")
+    shown = f"{message}{receipt}{check}{event}"
+
+    assert TO not in shown
+    assert "secret" not in shown
+
+
+def test_a_receipt_is_equal_whatever_the_vendor_added() -> None:
+    """Two receipts of one message are equal, though the vendor said more of one."""
+    one = SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 1})
+
+    assert one == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
+
+
+def test_what_is_over() -> None:
+    """Nothing will change any more of what was delivered, refused or called back."""
+    open_still = {SmsStatus.SCHEDULED, SmsStatus.QUEUED, SmsStatus.SENT, SmsStatus.UNKNOWN}
+
+    assert open_still == {status for status in SmsStatus if not status.final}
+
+
+@pytest.mark.parametrize(
+    "before, news, after",
+    [
+        ("scheduled", "queued", "queued"),
+        ("queued", "sent", "sent"),
+        ("sent", "queued", "sent"),
+        ("sent", "delivered", "delivered"),
+        ("delivered", "sent", "delivered"),
+        ("delivered", "read", "read"),
+        ("read", "delivered", "read"),
+        ("failed", "delivered", "failed"),
+        ("unknown", "queued", "queued"),
+        ("sent", "unknown", "sent"),
+        ("scheduled", "canceled", "canceled"),
+    ],
+)
+def test_late_news_changes_nothing(before: str, news: str, after: str) -> None:
+    """News that comes late never takes a message back to where it was."""
+    assert SmsStatus(after) is SmsStatus(before).then(SmsStatus(news))
+
+
+def test_a_price_is_exact() -> None:
+    """A price may be finer than its currency's coins, and is written as it is."""
+    assert "0.00750 USD" == str(Price(Decimal("0.00750"), "USD"))
+
+
+@pytest.mark.parametrize(
+    "text, count",
+    [
+        ("", 1),
+        ("a" * 160, 1),
+        ("a" * 161, 2),
+        ("a" * 306, 2),
+        ("a" * 307, 3),
+        ("€" * 80, 1),
+        ("€" * 81, 2),
+        # A letter of two places is never torn apart: 152 and one of two make a part of 152.
+        ("a" * 152 + "€" + "a" * 152, 3),
+        ("ж" * 70, 1),
+        ("ж" * 71, 2),
+        ("ж" * 134, 2),
+        ("ж" * 135, 3),
+        ("😀" * 35, 1),
+        ("😀" * 36, 2),
+        ("ж" * 66 + "😀" + "ж" * 66, 3),
+    ],
+    ids=lambda value: (
+        f"{len(value)}-{ascii(value[:1])[1:-1].lstrip(chr(92))}" if isinstance(value, str) else None
+    ),
+)
+def test_parts(text: str, count: int) -> None:
+    """A text takes as many parts as its letters need, and none is torn apart."""
+    assert count == segments(text)
+
+
+@pytest.mark.parametrize(
+    "text, gsm", [("", True), ("Grüße [€]", True), ("ж", False), ("a😀", False), ("`", False)],
+    ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
+)  # fmt: skip
+def test_letters(text: str, gsm: bool) -> None:  # noqa: FBT001 - a case
+    """Which texts can be sent in the letters of GSM."""
+    assert gsm == is_gsm(text)

@@ -1,0 +1,253 @@
+"""What an operation of a vendor can reach."""
+
+# ruff: noqa: ANN401 - of either colour, or of any field
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    ConfigurationError,
+    CredentialNotFound,
+    Credentials,
+    DeadlineExceeded,
+    Ref,
+    Request,
+    Service,
+    WebhookEvent,
+    WebhookRejected,
+    WebhookSigner,
+)
+from mooring._bridge import run_now
+from mooring.adapters.memory import MemoryStorage
+from mooring.contracts.routes import Account
+from mooring.contracts.vendor import Vendor
+from mooring.hub import AsyncHub, Hub
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from tests.contracts.caller import COLOURS, Lofts, given
+from tests.contracts.pigeon import Loft, Pigeon
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop of the standard library."""
+    return "asyncio"
+
+
+class Crier:
+    """A transport: it shouts."""
+
+    def __init__(self, vendor: object = None) -> None:
+        self.vendor = vendor
+        self.shouted: list[str] = []
+
+    def shout(self, word: str) -> str:
+        """Shout, and say so."""
+        self.shouted.append(word)
+        return f"{word}!"
+
+
+class AsyncCrier(Crier):
+    """The same, awaited."""
+
+    async def shout(self, word: str) -> str:  # type: ignore[override]
+        """Shout, and say so."""
+        return super().shout(word)
+
+
+class Market(Vendor):
+    """A vendor that does not speak HTTP."""
+
+    name = "market"
+    kinds = ("sms",)
+
+    def services(self) -> dict[str, Service]:
+        """The market place."""
+        return {"": Service("market", retry=None)}
+
+
+async def on_wire(
+    hub: Any, account: str, act: Callable[[Any], Awaitable[Any]], **options: Any
+) -> Any:
+    """Do something with the wire of an operation at an account."""
+    desk = hub._desk  # noqa: SLF001 - an operation of any kind
+    found = hub.account(account)
+    flow = act(desk.wire(found, "acme", options.get("timeout"), keyed=options.get("keyed", False)))
+    return run_now(flow) if isinstance(hub, Hub) else await flow  # type: ignore[arg-type]
+
+
+@COLOURS
+async def test_what_a_wire_knows(hub_class: type[Any]) -> None:
+    """The account, the tenant, the time, ids and references."""
+    lofts = Lofts()
+
+    async def act(wire: Any) -> tuple[Any, ...]:
+        return wire.account, wire.tenant, wire.now(), wire.ref("1", other="2", none=None)
+
+    account, tenant, now, ref = await on_wire(lofts.hub(hub_class), "one", act)
+    assert ("one", "acme") == (account, tenant)
+    assert lofts.clock.utc() == now
+    assert Ref("pigeon", "one", "1", {"other": "2"}) == ref
+
+    async def name(wire: Any) -> str:
+        return str(wire.new_id())
+
+    hub = lofts.hub(hub_class)
+    assert await on_wire(hub, "one", name) != await on_wire(hub, "one", name)
+
+
+@COLOURS
+async def test_services_of_an_account(hub_class: type[Any]) -> None:
+    """Each service of a vendor is reached by its name, and its bodies piece by piece."""
+    lofts = Lofts()
+
+    async def act(wire: Any) -> tuple[int, bytes]:
+        await wire.send(Request.post("/letters", form={"to": "x"}), to="pen")
+        arriving = await wire.open(Request.get("/letters/L2"), to="pen")
+        return arriving.status, await arriving.read() + await arriving.read()
+
+    assert (200, b'{"id":"L2"}') == await on_wire(lofts.hub(hub_class), "one", act)
+
+
+@COLOURS
+async def test_steps_at_once(hub_class: type[Any]) -> None:
+    """Each step has its own result, in their order."""
+    lofts = Lofts()
+
+    async def act(wire: Any) -> Any:
+        async def step() -> str:
+            return "done"
+
+        async def broken() -> str:
+            raise ValueError
+
+        return await wire.every([step, broken], at_once=2)
+
+    good, bad = await on_wire(lofts.hub(hub_class), "one", act)
+    assert "done" == good.unwrap()
+    assert isinstance(bad.error, ValueError)
+
+
+@COLOURS
+async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
+    """What is asked for a whole operation bounds its waits and every further step."""
+    lofts = Lofts()
+
+    async def slow(wire: Any) -> None:
+        await wire.sleep(3.0)
+        await wire.sleep(3.0)
+
+    async def late(wire: Any) -> None:
+        lofts.clock.advance(6.0)
+        await wire.send(Request.get("/letters/L1"))
+
+    for act in (slow, late):
+        with pytest.raises(DeadlineExceeded) as caught:
+            await on_wire(lofts.hub(hub_class), "one", act, timeout=5.0)
+        assert "one" == caught.value.service
+    assert not lofts.one.asked
+
+
+@COLOURS
+async def test_an_effect_has_the_time_of_its_service(hub_class: type[Any]) -> None:
+    """What has a key, and no time of its own, ends when its service's time does."""
+    lofts = Lofts()
+
+    async def act(wire: Any) -> None:
+        await wire.sleep(31.0)
+
+    hub = lofts.hub(hub_class)
+    with pytest.raises(DeadlineExceeded):
+        await on_wire(hub, "one", act, keyed=True)
+    assert await on_wire(hub, "one", act) is None
+
+
+@COLOURS
+async def test_who_we_say_we_are(hub_class: type[Any]) -> None:
+    """An operation may sign something itself, with the account's credentials or the host's."""
+    lofts = Lofts()
+
+    async def act(wire: Any) -> Any:
+        return await wire.credentials()
+
+    with pytest.raises(CredentialNotFound):
+        await on_wire(lofts.hub(hub_class), "one", act)
+    own = Credentials.bearer("token")
+    account = Account("one", Pigeon(loft="one.example"), settings={"credentials": own})
+    hub = lofts.hub(hub_class, accounts=[account, *lofts.accounts[1:]])
+    assert own == await on_wire(hub, "one", act)
+
+
+@COLOURS
+async def test_another_transport(hub_class: type[Any]) -> None:
+    """A vendor that speaks no HTTP is asked through its transport, once for each key."""
+    crier = Crier() if hub_class is Hub else AsyncCrier()
+    hub = hub_class([Account("square", Market())], transports={"square": crier})
+
+    async def act(wire: Any) -> Any:
+        return await wire.act("shout", "fish", key="k1", payload="fish")
+
+    assert ["fish!", "fish!"] == [await on_wire(hub, "square", act) for _ in range(2)]
+    assert ["fish"] == crier.shouted
+    with pytest.raises(ConfigurationError, match="market has no transport here"):
+        await on_wire(hub_class([Account("square", Market())]), "square", act)
+
+
+@COLOURS
+async def test_a_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
+    """Leaving the block closes the connections; a host's own client is its own to close."""
+    loft = Loft()
+    client = SandboxHttpClient(loft) if hub_class is Hub else AsyncSandboxHttpClient(loft)
+    hub = hub_class([Account("pigeon", Pigeon())], http=client)
+    if isinstance(hub, AsyncHub):
+        async with hub as inner:
+            assert inner is hub
+    else:
+        with hub as inner:
+            assert inner is hub
+    await given(hub.close())
+    await given(client.close())
+
+
+def test_accounts_have_names() -> None:
+    """An account that is not there is refused with those that are."""
+    with pytest.raises(ConfigurationError, match=r"No account is named 'x'\..*Use one of: pigeon"):
+        Hub([Account("pigeon", Pigeon())]).account("x")
+    with pytest.raises(ConfigurationError, match="Use one of: none"):
+        Hub([]).account("x")
+
+
+def test_webhooks_of_an_account() -> None:
+    """A verified webhook comes out as events of the contract; who sends none says so."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    account = Account("pigeon", Pigeon(), webhook_secrets=secret)
+    hub = Hub([account, Account("square", Market())])
+    verifier = hub.webhooks("pigeon")
+    assert secret not in repr(account)
+    event = WebhookEvent(
+        vendor="pigeon",
+        id="e1",
+        type="x",
+        vendor_type="x",
+        time=datetime(2031, 5, 6, tzinfo=UTC),
+        data={"id": "L1"},
+    )
+
+    with pytest.raises(WebhookRejected):
+        verifier.verify(headers={}, body=b"{}")
+    signed = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
+    shared = Hub([account], state=MemoryStorage())
+    assert shared.webhooks("pigeon").verify(headers=signed, body=b"{}")
+    with pytest.raises(WebhookRejected):
+        shared.webhooks("pigeon").verify(headers=signed, body=b"{}")
+    assert (Ref("pigeon", "pigeon", "L1"),) == hub.events("pigeon", event)
+    with pytest.raises(ConfigurationError, match="market sends no webhooks"):
+        hub.webhooks("square")

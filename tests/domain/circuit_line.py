@@ -1,0 +1,81 @@
+"""One circuit in a test, and short ways to say what happens to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring.domain.admission import (
+    Admission,
+    Answer,
+    Gates,
+    ReadCircuit,
+    Report,
+    SetCircuit,
+)
+from mooring.domain.circuit import (
+    CircuitBreakerConfig,
+    CircuitBreakerState,
+    CircuitRule,
+    CircuitState,
+    Outcome,
+)
+from mooring.domain.durations import SECOND
+from tests.domain.state_world import World
+
+if TYPE_CHECKING:
+    from mooring.domain.circuit import Permit
+
+CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = CircuitState
+LEASE = 30 * SECOND
+
+
+class Line:
+    """One circuit, and short ways to say what happens to it."""
+
+    def __init__(self, **config: Any) -> None:
+        self.rule = CircuitRule(CircuitBreakerConfig(**config))
+        self.gates = Gates(circuit=self.rule, circuit_key="k")
+        self.world = World()
+        self.tokens = 0
+
+    def ask(self) -> tuple[Answer, int, Permit | None]:
+        """Ask to be let in, with a token where one is needed."""
+        question = Admission(self.gates, within=0, lease=LEASE)
+        answer, wait, permit, _ = self.world.execute(question)
+        if answer is Answer.NEEDS_TOKEN:
+            self.tokens += 1
+            answer, wait, permit, _ = self.world.execute(question.evolve(token=self.tokens))
+        return answer, wait, permit
+
+    def enter(self) -> Permit:
+        """Be let in."""
+        answer, _, permit = self.ask()
+        assert Answer.GO is answer
+        assert permit is not None
+        return permit
+
+    def leave(
+        self, permit: Permit, outcome: Outcome = Outcome.FAILED, reporter: str = "a"
+    ) -> CircuitState | None:
+        """Say how a call ended."""
+        return self.world.execute(Report(self.gates, permit, outcome, reporter))
+
+    def call(self, outcome: Outcome = Outcome.FAILED, reporter: str = "a") -> CircuitState | None:
+        """A whole call; a success through a closed circuit is silent."""
+        permit = self.enter()
+        if outcome is Outcome.GOOD and not permit[2]:
+            return None
+        return self.leave(permit, outcome, reporter)
+
+    def wait(self, span: float) -> None:
+        """Let seconds pass."""
+        self.world.now += round(span * SECOND)
+
+    def set(self, mode: CircuitState) -> None:
+        """Set it by hand."""
+        self.world.execute(SetCircuit(self.rule, "k", mode))
+
+    @property
+    def state(self) -> CircuitBreakerState:
+        """What it knows."""
+        return self.world.execute(ReadCircuit(self.rule, "k"))

@@ -1,0 +1,45 @@
+"""What holds in every test of the domain, whatever the test is about."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mooring.errors import ConfigurationError, InvalidData
+
+PLACE = re.compile(r"[a-z][a-z_]*(\..*)?", re.DOTALL)
+
+
+def helps(error: ConfigurationError | InvalidData) -> bool:
+    """Whether an error says what is wrong, where that stands, and what to do about it."""
+    place = error.field if isinstance(error, InvalidData) else error.path
+    return (
+        isinstance(error.args[0], str)
+        and isinstance(place, str)
+        and PLACE.fullmatch(place) is not None
+        and error.remedy != type(error).remedy
+    )
+
+
+@pytest.fixture(autouse=True)
+def every_refusal_helps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever refuses a value says what is wrong with it, where it stands, and what to do."""
+    helpless: list[str] = []
+
+    def watch(kind: type[ConfigurationError | InvalidData]) -> None:
+        build: Callable[..., None] = kind.__init__
+
+        def watched(error: ConfigurationError | InvalidData, *given: Any, **fields: Any) -> None:
+            build(error, *given, **fields)
+            raiser: str = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001 - who asked for it
+            if raiser.startswith("mooring.domain.") and not helps(error):
+                helpless.append(f"{raiser}: {error!r}")
+
+        monkeypatch.setattr(kind, "__init__", watched)
+
+    watch(ConfigurationError)
+    watch(InvalidData)
+    yield
+    assert [] == helpless

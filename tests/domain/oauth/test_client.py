@@ -1,0 +1,229 @@
+"""Who we are to an authorisation server: what goes together, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from mooring import (
+    AuthorizationServer,
+    ClientAuthentication,
+    ClientCredentials,
+    Consent,
+    JwtBearer,
+    JwtSigning,
+    OAuthClient,
+    Secret,
+    TokenExchange,
+)
+from mooring.domain.oauth.grants import ACCESS_TOKEN
+from mooring.domain.signing.jwt import JwtAlgorithm
+from mooring.domain.signing.occasion import Occasion
+from mooring.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+TOKENS = "https://login.example/token"
+NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+
+
+def pem(key: PrivateKeyTypes) -> str:
+    """A private key as text."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+P256 = pem(ec.generate_private_key(ec.SECP256R1()))
+RSA = pem(rsa.generate_private_key(65537, 2048))
+
+
+def brief(case: object) -> str:
+    """What a case is called; keys are made anew by every process."""
+    return repr(case)[:40]
+
+
+def client(**given: Any) -> OAuthClient:
+    """A client with what is given."""
+    fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", **given}
+    return OAuthClient(**fields)
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({}, ClientAuthentication.NONE),
+        ({"secret": "s"}, ClientAuthentication.BASIC),
+        ({"secret": "s", "authentication": "client_secret_post"}, ClientAuthentication.POST),
+        ({"authentication": "tls_client_auth"}, ClientAuthentication.TLS),
+    ],
+    ids=brief,
+)
+def test_who_has_a_secret_shows_it(given: dict[str, Any], expected: ClientAuthentication) -> None:
+    """A client with a secret uses Basic, and one without says its name, unless told otherwise."""
+    assert expected is client(**given).authentication
+
+
+@pytest.mark.parametrize(
+    "given, path",
+    [
+        ({"authentication": "client_secret_basic"}, "secret"),
+        ({"authentication": "private_key_jwt"}, "secret"),
+        ({"secret": "s", "authentication": "none"}, "secret"),
+        ({"secret": "s", "authentication": "tls_client_auth"}, "secret"),
+        ({"secret": "s", "authentication": "self_signed_tls_client_auth"}, "secret"),
+        ({"secret": "no key", "authentication": "private_key_jwt"}, "secret"),
+        ({"secret": P256, "authentication": "private_key_jwt"}, "secret"),
+        ({"secret": "", "authentication": "client_secret_jwt"}, "secret"),
+        ({"dpop_key": RSA}, "secret"),
+        ({"client_id": ""}, "client_id"),
+        ({"client_id": "a\nb"}, "client_id"),
+        ({"client_id": "x" * 256}, "client_id"),
+        ({"client_id": 7}, "client_id"),
+        ({"server": "http://login.example/token"}, "token_endpoint"),
+        ({"parameters": {"grant_type": "password"}}, "parameters.grant_type"),
+        ({"parameters": {"client_assertion": "x"}}, "parameters.client_assertion"),
+    ],
+    ids=brief,
+)
+def test_what_could_not_work_is_refused(given: dict[str, Any], path: str) -> None:
+    """Nonsense is refused when a client is made, and the refusal names the field."""
+    with pytest.raises(ConfigurationError) as caught:
+        client(**given)
+    assert path == caught.value.path
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"authentication": "password"},
+        {"secret": P256, "authentication": "private_key_jwt", "algorithm": "none"},
+    ],
+    ids=brief,
+)
+def test_unknown_ways_are_refused(given: dict[str, Any]) -> None:
+    """What is no way to say who one is, or to sign, is refused with those that are."""
+    with pytest.raises(InvalidData, match=r"Use one of"):
+        client(**given)
+
+
+def test_no_grant_is_no_client() -> None:
+    """A grant is one of those that are known."""
+    with pytest.raises(TypeError):
+        client(grant="client_credentials")
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({"secret": "s", "authentication": "client_secret_jwt"}, JwtAlgorithm.HS256),
+        ({"secret": RSA, "authentication": "private_key_jwt"}, JwtAlgorithm.RS256),
+        (
+            {"secret": P256, "authentication": "private_key_jwt", "algorithm": "ES256"},
+            JwtAlgorithm.ES256,
+        ),
+    ],
+    ids=["shared", "RSA", "P-256"],
+)
+def test_assertions_are_signed_as_usual(given: dict[str, Any], expected: JwtAlgorithm) -> None:
+    """A shared secret signs by HS256 and a private key by RS256, unless another way is named."""
+    made = client(**given)
+
+    assert made.signs
+    assert expected is made.signed_by
+
+
+def test_the_longest_name_is_a_name() -> None:
+    """A client id has up to 255 characters."""
+    assert "x" * 255 == client(client_id="x" * 255).client_id
+
+
+def test_a_scope_is_a_list() -> None:
+    """OAuth's own notation and a list are the same, in the order given."""
+    assert ("b", "a") == client(scope="b a").scope == client(scope=["b", "a"]).scope
+
+
+def test_a_client_shows_no_secret() -> None:
+    """Neither its repr nor that of its grant shows a key, and neither pickles."""
+    grant = JwtBearer(JwtSigning(algorithm="HS256"), "key-of-grant")
+    made = client(
+        secret="hunter2", grant=grant, dpop_key=P256, parameters={"assertion_key": "tell-tale"}
+    )
+
+    for told in ("hunter2", "key-of-grant", "PRIVATE", "tell-tale"):
+        assert told not in repr(made)
+    with pytest.raises(InvalidData):
+        pickle.dumps(made)
+
+
+def test_who_shows_a_certificate_has_endpoints_of_its_own() -> None:
+    """A client that says who it is by a certificate uses the endpoints that ask for one."""
+    server = AuthorizationServer(
+        token_endpoint=TOKENS, mtls_endpoint_aliases={"token_endpoint": "https://mtls.example/t"}
+    )
+
+    assert TOKENS == client(server=server).at("token_endpoint")
+    for way in ("tls_client_auth", "self_signed_tls_client_auth"):
+        found = client(server=server, authentication=way).at("token_endpoint")
+        assert "https://mtls.example/t" == found
+
+
+def test_grants_say_what_they_are() -> None:
+    """Each grant has its name in OAuth's registry and shows what it is made of."""
+    asks = ClientCredentials().parameters(NOON, None)
+    assert (("grant_type", "client_credentials"),) == asks
+
+    bearer = JwtBearer(JwtSigning(algorithm="HS256", issuer="me"), "key")
+    kind, assertion = bearer.parameters(NOON, None)
+    assert ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer") == kind
+    assert "assertion" == assertion[0]
+    # No other token of the same request has its number.
+    own = NOON._replace(nonce="n-1-grant")
+    assert bearer.signing.token(bearer.key, own).reveal() == assertion[1]
+
+    exchange = TokenExchange(
+        subject=Secret("theirs"),
+        actor="ours",
+        requested_token_type="urn:ietf:params:oauth:token-type:jwt",
+    )
+    assert (
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", "theirs"),
+        ("subject_token_type", ACCESS_TOKEN),
+        ("actor_token", "ours"),
+        ("actor_token_type", ACCESS_TOKEN),
+        ("requested_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+    ) == exchange.parameters(NOON, None)
+
+
+def test_an_exchange_takes_another_services_token() -> None:
+    """Where a service is named, what it has just now is exchanged."""
+    exchange = TokenExchange(subject="crm")
+
+    assert ("subject_token", "fresh") in exchange.parameters(NOON, Secret("fresh"))
+    assert "subject_token" not in dict(exchange.parameters(NOON, None))
+
+
+@pytest.mark.parametrize("subject", ["", None, 7, Secret("")], ids=repr)
+def test_an_exchange_of_nothing_is_refused(subject: Any) -> None:  # noqa: ANN401 - not what it should be
+    """A token exchange needs to know whose token it is about."""
+    with pytest.raises(InvalidData) as caught:
+        TokenExchange(subject=subject)
+    assert "subject" == caught.value.field
+
+
+def test_a_grant_that_cannot_sign_is_refused() -> None:
+    """The key of a JWT-bearer grant must be one for its algorithm."""
+    with pytest.raises(InvalidData):
+        JwtBearer(JwtSigning(algorithm="ES256", lifetime=timedelta(minutes=1)), "no key")
+
+
+def test_only_consent_needs_somebody() -> None:
+    """All grants but consent can be asked for at any time."""
+    assert [False, True, True, True] == [
+        kind.alone for kind in (Consent, ClientCredentials, JwtBearer, TokenExchange)
+    ]

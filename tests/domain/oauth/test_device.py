@@ -1,0 +1,214 @@
+"""Consent with another device: what is shown, and at what pace news are asked for."""
+
+# ruff: noqa: ANN401 - values of any kind, right and wrong
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from mooring import AttemptTimeout, DestinationRefused, DeviceConsent, Response, Secret
+from mooring.domain.oauth.device import Pace, polling, read_device
+from mooring.domain.oauth.token_answer import Refusal, Refused
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+TOLD: dict[str, Any] = {
+    "device_code": "d3vice",
+    "user_code": "WDJB-MJHT",
+    "verification_uri": "https://login.example/device",
+    "verification_uri_complete": "https://login.example/device?user_code=WDJB-MJHT",
+    "expires_in": 1800,
+    "interval": 7,
+}
+
+
+def answer(status: int = 200, **changes: Any) -> DeviceConsent | Refused:
+    """What an answer with these members means; what is None is not there."""
+    told = {name: value for name, value in (TOLD | changes).items() if value is not None}
+    return read_device(Response(status, body=json.dumps(told).encode()), NOW)
+
+
+def test_a_code_is_read() -> None:
+    """What a person is shown, until when, and how often to ask."""
+    consent = answer()
+
+    assert (
+        DeviceConsent(
+            user_code="WDJB-MJHT",
+            verification_uri="https://login.example/device",
+            verification_uri_complete="https://login.example/device?user_code=WDJB-MJHT",
+            device_code="d3vice",
+            expires_at=NOW + timedelta(minutes=30),
+            interval=7.0,
+        )
+        == consent
+    )
+    assert "d3vice" not in repr(consent)
+
+
+def test_the_end_is_in_utc() -> None:
+    """Wherever the clock is read, the time is told in UTC."""
+    there = NOW.astimezone(timezone(timedelta(hours=9)))
+    consent = read_device(Response(200, body=json.dumps(TOLD).encode()), there)
+
+    assert isinstance(consent, DeviceConsent)
+    assert UTC is consent.expires_at.tzinfo
+
+
+@pytest.mark.parametrize("code", ["x", "x" * 64])
+def test_codes_are_short_and_long(code: str) -> None:
+    """A code has one letter or many."""
+    consent = answer(user_code=code)
+
+    assert isinstance(consent, DeviceConsent)
+    assert code == consent.user_code
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"interval": None}, (5.0, 1800)),
+        ({"interval": 0}, (1.0, 1800)),
+        ({"interval": "soon"}, (5.0, 1800)),
+        ({"interval": True}, (5.0, 1800)),
+        ({"verification_uri_complete": None}, (7.0, 1800)),
+        ({"expires_in": None}, (7.0, 600)),
+        ({"expires_in": -1}, (7.0, 600)),
+        ({"expires_in": 1e300}, (7.0, 86_400)),
+    ],
+)
+def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
+    """What is missing or odd is what is usual, and nothing is too short or too long."""
+    consent = answer(**changes)
+
+    assert isinstance(consent, DeviceConsent)
+    assert expected == (consent.interval, (consent.expires_at - NOW).total_seconds())
+
+
+def test_an_older_name_is_known() -> None:
+    """Some servers have the name of a draft."""
+    consent = answer(verification_uri=None, verification_url="https://login.example/d")
+
+    assert isinstance(consent, DeviceConsent)
+    assert "https://login.example/d" == consent.verification_uri
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"device_code": None},
+        {"device_code": 7},
+        {"user_code": None},
+        {"user_code": 7},
+        {"user_code": ""},
+        {"user_code": "\x1b[2J"},
+        {"user_code": "x" * 65},
+        {"verification_uri": None},
+        {"verification_uri": "http://login.example/device"},
+        {"verification_uri": "javascript:alert(1)"},
+        {"verification_uri_complete": "javascript:alert(1)"},
+    ],
+)
+def test_what_cannot_be_shown(changes: dict[str, Any]) -> None:
+    """What a person is shown must lead to the server, and contain nothing odd."""
+    refused = answer(**changes)
+
+    assert isinstance(refused, Refused)
+    assert (Refusal.WRONG, "unreadable answer") == (refused.why, refused.code)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>"])
+def test_what_is_no_answer(body: bytes) -> None:
+    """An answer of another kind is none."""
+    assert isinstance(read_device(Response(200, body=body), NOW), Refused)
+
+
+def test_a_refusal_is_read() -> None:
+    """An error is one, whatever its status."""
+    for status in (200, 400):
+        refused = answer(status, error="invalid_client")
+        assert isinstance(refused, Refused)
+        assert "invalid_client" == refused.code
+
+
+def test_a_refusal_says_when_and_hides_what_it_repeats() -> None:
+    """A moment to come back is counted from the question, and no secret is quoted."""
+    refused = read_device(
+        Response(
+            503,
+            headers={"Retry-After": "Tue, 01 Jan 2030 00:00:45 GMT"},
+            body=b'{"error": "server_error", "error_description": "no s3cret here"}',
+        ),
+        NOW,
+        [Secret("s3cret")],
+    )
+
+    assert isinstance(refused, Refused)
+    assert 45.0 == refused.wait
+    assert "s3cret" not in str(refused.said)
+
+
+def test_what_asks_for_news() -> None:
+    """The grant of RFC 8628, with the code."""
+    assert {
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "device_code": "d3vice",
+    } == dict(polling(Secret("d3vice")))
+
+
+def refused(why: Refusal, code: str, wait: float | None = None) -> Refused:
+    """A refusal of this kind."""
+    return Refused(why=why, code=code, wait=wait)
+
+
+PENDING = refused(Refusal.PENDING, "authorization_pending")
+SLOWER = refused(Refusal.LATER, "slow_down")
+
+
+@pytest.mark.parametrize(
+    "said, pace",
+    [
+        (PENDING, Pace(5.0, 5.0)),
+        (SLOWER, Pace(10.0, 10.0)),
+        (refused(Refusal.LATER, "slow_down", 30.0), Pace(10.0, 30.0)),
+        (refused(Refusal.LATER, "HTTP 503"), Pace(5.0, 10.0)),
+        (refused(Refusal.LATER, "HTTP 503", 60.0), Pace(5.0, 60.0)),
+        (AttemptTimeout("too slow."), Pace(5.0, 10.0)),
+        (DestinationRefused("no."), None),
+        (refused(Refusal.GONE, "access_denied"), None),
+        (refused(Refusal.GONE, "expired_token"), None),
+        (refused(Refusal.WRONG, "invalid_client"), None),
+        (refused(Refusal.LOST, "unreadable answer"), None),
+    ],
+)
+def test_the_pace(said: Any, pace: Pace | None) -> None:
+    """Pending goes on, slow_down adds five seconds, trouble doubles the pause, the rest ends it."""
+    assert pace == Pace.at_first(5.0).after(said)
+
+
+def test_a_short_pause_doubles_too() -> None:
+    """Without a wait of the server's own, the pause is only doubled, however short it is."""
+    failing = refused(Refusal.LATER, "HTTP 503")
+
+    assert Pace(0.25, 0.5) == Pace.at_first(0.25).after(failing)
+
+
+def test_the_pace_over_time() -> None:
+    """What was added stays added, what was doubled doubles again, and neither without end."""
+    pace = Pace.at_first(5.0)
+    pauses: list[float] = []
+    for said in (SLOWER, PENDING, SLOWER, AttemptTimeout("x"), AttemptTimeout("x"), PENDING):
+        following = pace.after(said)
+        assert following is not None
+        pace = following
+        pauses.append(pace.pause)
+    assert [10.0, 10.0, 15.0, 30.0, 60.0, 15.0] == pauses
+
+    for _ in range(10):
+        following = pace.after(AttemptTimeout("x"))
+        assert following is not None
+        pace = following
+    assert 300.0 == pace.pause

@@ -1,0 +1,75 @@
+"""What is a server's description of itself, and what is none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mooring import Response, VendorFailed
+from mooring.domain.oauth.discovery import metadata_request, read_metadata, undescribed
+
+ISSUER = "https://login.example"
+BODY = json.dumps({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}).encode()
+
+
+def test_a_description_is_read() -> None:
+    """An answer with the issuer's own metadata is its server."""
+    server = read_metadata(ISSUER, Response(200, body=BODY))
+
+    assert server is not None
+    assert f"{ISSUER}/token" == server.token_endpoint
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(404, body=BODY),
+        Response(302, headers={"Location": "https://evil.example/"}, body=BODY),
+        Response(503),
+        Response(200, body=b"<html>Welcome</html>"),
+    ],
+)
+def test_what_is_no_description(response: Response) -> None:
+    """Other answers are none: a redirect neither, nor the page that a site shows for anything."""
+    assert read_metadata(ISSUER, response) is None
+
+
+def test_another_server_is_refused() -> None:
+    """Who describes somebody else is not believed."""
+    with pytest.raises(VendorFailed, match="not of the issuer"):
+        read_metadata("https://other.example", Response(200, body=BODY))
+
+
+@pytest.mark.parametrize(
+    "statuses, later",
+    [([404, 404], False), ([404, 503], True), ([429, 404], True), ([404, 500], True)],
+)
+def test_nothing_found_says_where(statuses: list[int], *, later: bool) -> None:
+    """The error says what was found where, and whether another try may help."""
+    error = undescribed(["https://one.example", "https://two.example"], statuses)
+
+    assert (
+        "The authorisation server does not describe itself: "
+        f"https://one.example answers {statuses[0]}, https://two.example answers {statuses[1]}, "
+        "and that is no description."
+    ) == error.message
+    assert (statuses[1], later) == (error.status, error.retryable)
+    assert "or name its endpoints" in error.remedy
+
+
+def test_the_last_of_several_answers_counts() -> None:
+    """The status is that of the last place."""
+    error = undescribed(
+        ["https://one.example", "https://two.example", "https://x.example"], [1, 2, 3]
+    )
+
+    assert 3 == error.status
+
+
+def test_what_is_asked() -> None:
+    """A plain GET for JSON."""
+    request = metadata_request()
+
+    assert ("GET", "/") == (request.method, request.path)
+    assert "application/json" == request.headers.get("accept")

@@ -1,0 +1,101 @@
+"""Which id_tokens are for us, and of this consent."""
+
+# ruff: noqa: ANN401 - values of any kind, right and wrong
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mooring import Secret
+from mooring.domain.oauth.id_token import id_token_problem
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+CLAIMS: dict[str, Any] = {
+    "iss": "https://login.example",
+    "aud": "erp",
+    "exp": int(NOW.timestamp()) + 300,
+    "nonce": "n0nce",
+}
+
+
+def id_token(claims: Any) -> str:
+    """An id_token with these claims, whose signature nobody looks at."""
+    parts = (json.dumps(one).encode() for one in ({"alg": "RS256"}, claims))
+    return ".".join([*(urlsafe_b64encode(one).rstrip(b"=").decode() for one in parts), "c2ln"])
+
+
+def problem(token: str | None, **changes: Any) -> str | None:
+    """What is wrong with it."""
+    given: dict[str, Any] = {
+        "issuer": "https://login.example",
+        "client_id": "erp",
+        "nonce": Secret("n0nce"),
+        "now": NOW,
+    }
+    return id_token_problem(None if token is None else Secret(token), **(given | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"aud": ["erp"]},
+        {"aud": ["erp", "crm"], "azp": "erp"},
+        {"azp": "erp"},
+        {"exp": NOW.timestamp() - 59.5},
+    ],
+)
+def test_what_is_right(changes: dict[str, Any]) -> None:
+    """Nothing is wrong with one from the issuer, for us, with our nonce, that is current."""
+    assert problem(id_token(CLAIMS | changes)) is None
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"iss": "https://evil.example"}, "another issuer"),
+        ({"iss": None}, "another issuer"),
+        ({"aud": "crm"}, "another client"),
+        ({"aud": ["crm"]}, "another client"),
+        ({"aud": None}, "another client"),
+        ({"azp": "crm"}, "another client"),
+        ({"aud": ["erp", "crm"], "azp": "crm"}, "another client"),
+        ({"aud": ["erp", "crm"]}, "several clients"),
+        ({"exp": None}, "when it ends"),
+        ({"exp": True}, "when it ends"),
+        ({"exp": "2030"}, "when it ends"),
+        ({"exp": NOW.timestamp() - 60}, "expired"),
+        ({"exp": float("nan")}, "expired"),
+        ({"nonce": "other"}, "another consent"),
+        ({"nonce": None}, "another consent"),
+        ({"nonce": 7}, "another consent"),
+    ],
+)
+def test_what_is_wrong(changes: dict[str, Any], words: str) -> None:
+    """Each claim that is not as it must be has its words."""
+    assert words in str(problem(id_token(CLAIMS | changes)))
+
+
+@pytest.mark.parametrize("text", ["", "a.b", "a.b.c.d", "a.!.c", "a.bm8.c", "a.é.c", id_token([])])
+def test_what_is_none(text: str) -> None:
+    """What cannot be read is not taken."""
+    assert "cannot be read" == problem(text)
+
+
+def test_none_came() -> None:
+    """A missing one is wrong where one was asked for, and only there."""
+    assert "is missing" == problem(None)
+    assert problem(None, nonce=None) is None
+
+
+def test_what_is_not_known_is_not_compared() -> None:
+    """Without an issuer or a nonce the rest is looked at all the same."""
+    foreign = id_token(CLAIMS | {"iss": "https://any.example", "nonce": "other"})
+
+    assert problem(foreign, issuer=None, nonce=None) is None
+    assert problem(foreign, issuer=None, nonce=None, client_id="crm") is not None

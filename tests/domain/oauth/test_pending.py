@@ -1,0 +1,102 @@
+"""What is remembered of a person who is away, and where it may be kept."""
+
+# ruff: noqa: ANN401 - values of any kind, right and wrong
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from mooring import InvalidData, PendingConsent
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+
+ENDS = datetime(2030, 1, 1, tzinfo=UTC)
+WHOLE = PendingConsent(
+    state="st4te",
+    code_verifier="v3rifier",
+    redirect_uri="https://erp.example/callback",
+    client_id="erp",
+    issuer="https://login.example",
+    scope=("openid", "read"),
+    nonce="n0nce",
+    expires_at=ENDS,
+)
+LEAST = PendingConsent(
+    state="st4te", code_verifier="v", redirect_uri="app.erp:/", client_id="erp", expires_at=ENDS
+)
+
+
+@pytest.mark.parametrize("pending", [WHOLE, LEAST])
+def test_a_table_is_read_as_it_was_written(pending: PendingConsent) -> None:
+    """It survives a session that keeps JSON."""
+    assert pending == PendingConsent.from_table(json.loads(json.dumps(pending.table())))
+
+
+def test_a_sealed_text_is_opened() -> None:
+    """It survives a cookie, which nobody else can read."""
+    cipher = AesGcmCipher(generate_keys())
+    text = WHOLE.sealed(cipher)
+
+    assert WHOLE == PendingConsent.unsealed(text, cipher)
+    assert text.isascii()
+    assert not {"+", "/", " ", ";"} & set(text)
+
+
+def test_it_shows_no_secret() -> None:
+    """No secret is in its text form."""
+    for secret in ("st4te", "v3rifier", "n0nce"):
+        assert secret not in repr(WHOLE)
+
+
+def test_a_scope_may_be_written_as_oauth_does() -> None:
+    """A table written by hand may have one text."""
+    assert ("a", "b") == PendingConsent.from_table({**LEAST.table(), "scope": "a b"}).scope
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": None},
+        {"state": 7},
+        {"redirect_uri": ""},
+        {"client_id": 7},
+        {"issuer": 7},
+        {"scope": [7]},
+        {"scope": 7},
+        {"expires_at": "soon"},
+        {"expires_at": "2030-01-01T00:00:00"},
+        {"expires_at": 7},
+        {"more": "x"},
+    ],
+)
+def test_what_is_none(changes: dict[str, Any]) -> None:
+    """A table of something else is refused, and shown by no frame."""
+    with pytest.raises(InvalidData) as raised:
+        PendingConsent.from_table({**WHOLE.table(), **changes})
+
+    trace = raised.value.__traceback__
+    while trace is not None:
+        if "mooring" in trace.tb_frame.f_code.co_filename.rpartition("src")[2]:
+            assert "v3rifier" not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+    with pytest.raises(InvalidData):
+        PendingConsent.from_table([])  # type: ignore[arg-type]  # what a caller may do
+
+
+@pytest.mark.parametrize("text", ["", "x", "äöü", "AAAA", None])
+def test_what_was_not_sealed(text: Any) -> None:
+    """A text that is not ours is refused."""
+    with pytest.raises(InvalidData):
+        PendingConsent.unsealed(text, AesGcmCipher(generate_keys()))
+
+
+def test_times_are_in_utc() -> None:
+    """Whatever zone a time was given in."""
+    elsewhere = ENDS.astimezone(timezone(timedelta(hours=2)))
+    same = PendingConsent.from_table({**LEAST.table(), "expires_at": elsewhere.isoformat()})
+
+    assert LEAST == same
+    assert UTC is same.expires_at.tzinfo

@@ -1,0 +1,129 @@
+"""What one renewal asks, under which name, and what its failure means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mooring import Consent, OAuthCredentials, Secret, TokenExchange
+from mooring.domain.oauth.question import Question, claim_key, failure, is_lost, too_slow
+from mooring.domain.oauth.token_answer import Refusal, Refused
+from mooring.domain.signing.occasion import Occasion
+from mooring.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from tests.domain.oauth.test_client import client
+
+OCCASION = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+HELD = OAuthCredentials(access_token="a", refresh_token="r-1")
+OWNER = ("crm", "acme")
+
+
+def test_who_was_given_consent_shows_the_refresh_token() -> None:
+    """Consent is renewed by the refresh token, and by nothing else."""
+    asking = client(grant=Consent(), scope="read")
+
+    assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == Question(
+        asking, HELD
+    ).parameters(OCCASION)
+    assert () == Question(asking, OAuthCredentials(access_token="a")).parameters(OCCASION)
+    assert () == Question(asking).parameters(OCCASION)
+
+
+def test_every_other_grant_is_asked_for_anew() -> None:
+    """What needs nobody asks for the scope again, and shows no refresh token."""
+    assert (("grant_type", "client_credentials"), ("scope", "read")) == Question(
+        client(scope="read"), HELD
+    ).parameters(OCCASION)
+    exchange = client(grant=TokenExchange(subject="idp"))
+    told = dict(Question(exchange, HELD, Secret("theirs")).parameters(OCCASION))
+    assert "theirs" == told["subject_token"]
+
+
+def test_a_claim_is_of_one_refresh_token() -> None:
+    """Whoever shows the same token claims the same name; nobody else does."""
+    asking = client(grant=Consent())
+    other = OAuthCredentials(access_token="a", refresh_token="r-2")
+    names = [
+        claim_key(OWNER, asking, HELD, again=False),
+        claim_key(OWNER, asking, HELD, again=True),
+        claim_key(OWNER, asking, other, again=False),
+        claim_key(("crm", None), asking, HELD, again=False),
+        claim_key(("erp", "acme"), asking, HELD, again=False),
+    ]
+
+    assert len(names) == len(set(names))
+    renewed = OAuthCredentials(access_token="b", refresh_token="r-1")
+    assert names[0] == claim_key(OWNER, asking, renewed, again=False)
+    assert not any("r-1" in name for name in names)
+
+
+def test_a_claim_of_what_needs_nobody_is_the_clients() -> None:
+    """Where no refresh token is shown, one client asks at a time."""
+    assert claim_key(OWNER, client(), HELD, again=False) == claim_key(
+        OWNER, client(), None, again=False
+    )
+    assert claim_key(OWNER, client(), None, again=False) != claim_key(
+        OWNER, client(client_id="other"), None, again=False
+    )
+
+
+@pytest.mark.parametrize(
+    "answer, lost",
+    [
+        (Refused(why=Refusal.LOST, code="x"), True),
+        (Refused(why=Refusal.LATER, code="x"), False),
+        (Refused(why=Refusal.WRONG, code="x"), False),
+        (VendorFailed("too long"), True),
+        (ConnectionFailed("x", may_have_been_processed=True), True),
+        (AttemptTimeout("x", may_have_been_processed=True), True),
+        (ConnectionFailed("x", may_have_been_processed=False), False),
+        (ConnectorError("x"), False),
+    ],
+    ids=repr,
+)
+def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> None:  # noqa: FBT001 - a case
+    """Where a token may have been granted that nobody knows, that is known."""
+    assert lost is is_lost(answer)
+
+
+@pytest.mark.parametrize(
+    "why, retryable, remedy",
+    [
+        (Refusal.LATER, True, "Try again later."),
+        (Refusal.LOST, True, "Try again later."),
+        (
+            Refusal.WRONG,
+            False,
+            "Correct the client's id, secret, authentication, scope or grant.",
+        ),
+        (
+            Refusal.NONCE,
+            False,
+            "Correct the client's id, secret, authentication, scope or grant.",
+        ),
+    ],
+)
+def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:  # noqa: FBT001 - a case
+    """The error quotes the server, and says whether it may be over later."""
+    error, wait = failure("crm", Refused(why=why, code="c", said="d", wait=4.0))
+
+    assert "The authorisation server gives no token (c: d)." == error.message
+    assert ("crm", retryable, remedy, 4.0) == (error.service, error.retryable, error.remedy, wait)
+
+
+def test_a_server_that_cannot_be_reached_becomes_an_error() -> None:
+    """So does a server that was never asked."""
+    error, wait = failure("crm", ConnectionFailed("It is away."))
+
+    assert "The authorisation server cannot be asked: It is away." == error.message
+    assert ("crm", True, None) == (error.service, error.retryable, wait)
+    assert "Check its URL and the network; then try again." == error.remedy
+
+
+def test_who_takes_too_long_is_said() -> None:
+    """Who cannot wait any longer may try again."""
+    error = too_slow("crm")
+
+    assert error.retryable
+    assert "crm" == error.service
+    assert "Try again; or give a longer timeout." == error.remedy

@@ -1,0 +1,99 @@
+"""Which token is given back, and what it means that it is not taken."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    OAuthCredentials,
+    Response,
+    Secret,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.domain.oauth.revocation import given_back, not_revoked, read_revocation, revoking
+from mooring.domain.oauth.token_answer import Refused
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def test_the_refresh_token_is_given_back() -> None:
+    """All that was granted ends with it; without one it is the access token."""
+    both = OAuthCredentials(access_token="at", refresh_token="rt")
+
+    assert (Secret("rt"), "refresh_token") == given_back(both)
+    assert (Secret("at"), "access_token") == given_back(OAuthCredentials(access_token="at"))
+    assert {"token": "rt", "token_type_hint": "refresh_token"} == dict(revoking(*given_back(both)))
+
+
+def read(status: int, body: bytes = b"", **headers: str) -> Refused | bool:
+    """What an answer means."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return read_revocation(Response(status, headers=named, body=body), NOW, [Secret("rt-1")])
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"OK", b"[]"])
+def test_any_success_is_one(body: bytes) -> None:
+    """The body of a success says nothing, whatever it says."""
+    assert read(200, body) is True
+
+
+@pytest.mark.parametrize(
+    "status, error, kind, remedy",
+    [
+        (400, "unsupported_token_type", UnsupportedByVendor, "Let the token expire"),
+        (200, "unsupported_token_type", UnsupportedByVendor, "Let the token expire"),
+        (400, "invalid_client", AuthenticationFailed, "Correct the client's id"),
+        (401, None, AuthenticationFailed, "Correct the client's id"),
+        (400, "invalid_request", VendorRejected, "Correct the client or its endpoint"),
+        (302, None, VendorRejected, "Correct the client or its endpoint"),
+        (404, None, VendorRejected, "Correct the client or its endpoint"),
+        (503, None, VendorFailed, "Try again later."),
+        (429, None, VendorFailed, "Try again later."),
+    ],
+)
+def test_refusals_are_typed(
+    status: int, error: str | None, kind: type[Exception], remedy: str
+) -> None:
+    """Each says what to do, and whether another try may help."""
+    body = b"" if error is None else json.dumps({"error": error}).encode()
+    answer = read(status, body, Retry_After="30")
+    assert isinstance(answer, Refused)
+    raised, wait = not_revoked(answer)
+
+    assert kind is type(raised)
+    assert (kind is VendorFailed) == raised.retryable
+    assert (30.0 if kind is VendorFailed else None) == wait
+    assert (error or f"HTTP {status}") in raised.message
+    assert raised.remedy.startswith(remedy)
+    assert kind is not VendorFailed or remedy == raised.remedy
+
+
+def test_the_time_of_a_wait_is_that_of_the_question() -> None:
+    """A server that names a moment is asked again at that moment."""
+    answer = read(503, Retry_After="Tue, 01 Jan 2030 00:00:45 GMT")
+    assert isinstance(answer, Refused)
+
+    assert 45.0 == not_revoked(answer)[1]
+
+
+def test_who_cannot_be_reached() -> None:
+    """An error of the connection stays what it is."""
+    error = ConnectionFailed("away.")
+
+    assert (error, None) == not_revoked(error)
+
+
+def test_no_token_is_shown() -> None:
+    """What the server repeats of the token is masked."""
+    body = json.dumps({"error": "invalid_request", "error_description": "no rt-1 here"}).encode()
+    answer = read(400, body)
+    assert isinstance(answer, Refused)
+
+    assert "rt-1" not in str(not_revoked(answer)[0])

@@ -1,0 +1,170 @@
+"""Where an authorisation server is asked, and what it says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import AuthorizationServer
+from mooring.domain.oauth.server import checked_url, well_known
+from mooring.errors import ConfigurationError, VendorFailed
+
+ISSUER = "https://login.example"
+METADATA: dict[str, Any] = {
+    "issuer": ISSUER,
+    "token_endpoint": "https://login.example/token",
+    "authorization_endpoint": "https://login.example/authorize?style=plain",
+    "revocation_endpoint": "https://login.example/revoke",
+    "code_challenge_methods_supported": ["S256", "plain"],
+    "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+    "mtls_endpoint_aliases": {"token_endpoint": "https://mtls.login.example/token"},
+    "authorization_response_iss_parameter_supported": True,
+    "jwks_uri": "https://login.example/keys",
+}
+
+
+def test_metadata_are_read() -> None:
+    """What a server says of itself is kept by the names it uses, and the rest is left alone."""
+    server = AuthorizationServer.from_metadata(ISSUER, METADATA)
+
+    assert ISSUER == server.issuer
+    assert "https://login.example/token" == server.at("token_endpoint")
+    assert "https://login.example/authorize?style=plain" == server.authorization_endpoint
+    assert ("S256", "plain") == server.code_challenge_methods_supported
+    assert ("private_key_jwt",) == server.token_endpoint_auth_methods_supported
+    assert server.authorization_response_iss_parameter_supported
+    assert server.device_authorization_endpoint is None
+
+
+def test_who_shows_a_certificate_goes_elsewhere() -> None:
+    """Endpoints for those with a certificate are used by them alone, where there are any."""
+    server = AuthorizationServer.from_metadata(ISSUER, METADATA)
+
+    assert "https://mtls.login.example/token" == server.at("token_endpoint", with_certificate=True)
+    assert "https://login.example/revoke" == server.at("revocation_endpoint", with_certificate=True)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"issuer": ISSUER},
+        {**METADATA, "issuer": "https://login.example/"},
+        {**METADATA, "issuer": "https://evil.example"},
+        {**METADATA, "token_endpoint": "http://login.example/token"},
+        {**METADATA, "token_endpoint": 7},
+        {**METADATA, "revocation_endpoint": "ftp://login.example"},
+        {**METADATA, "mtls_endpoint_aliases": {"token_endpoint": "http://login.example"}},
+        {**METADATA, "mtls_endpoint_aliases": 5},
+        {**METADATA, "code_challenge_methods_supported": 5},
+    ],
+    ids=repr,
+)
+def test_who_answers_for_another_is_not_believed(metadata: object) -> None:
+    """Metadata of another issuer, or with an endpoint that is not safe, are refused as a whole."""
+    with pytest.raises(VendorFailed, match=r"metadata") as caught:
+        AuthorizationServer.from_metadata(ISSUER, metadata)
+    assert "issuer exactly" in caught.value.remedy or "by hand" in caught.value.remedy
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_an_endpoint_that_is_missing_is_named() -> None:
+    """Who needs an endpoint that a server has not is told which."""
+    server = AuthorizationServer(token_endpoint="https://login.example/token")
+
+    with pytest.raises(ConfigurationError, match="device_authorization_endpoint") as caught:
+        server.at("device_authorization_endpoint")
+    assert "device_authorization_endpoint" == caught.value.path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://login.example/token",
+        "https://login.example:8443/token?tenant=1",
+        "http://localhost:8080/token",
+        "http://127.0.0.1/token",
+        "http://[::1]:9/token",
+        "HTTPS://login.example",
+    ],
+)
+def test_tokens_go_by_tls_or_stay_here(url: str) -> None:
+    """HTTPS is asked for everywhere but on this machine."""
+    assert url == checked_url(url, "token_endpoint")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://login.example/token",
+        "http://localhost.example/token",
+        "http://127.0.0.1.example/token",
+        "https://user:hunter2@login.example/token",
+        "ftp://login.example/token",
+        "login.example/token",
+        "https://login.example/to ken",
+        "",
+        None,
+        7,
+        b"https://login.example",
+    ],
+    ids=repr,
+)
+def test_what_is_no_safe_url_is_refused(url: object) -> None:
+    """What would send secrets in the clear, or nowhere, is refused with the path of the setting."""
+    with pytest.raises(ConfigurationError) as caught:
+        checked_url(url, "token_endpoint")
+    assert "token_endpoint" == caught.value.path
+    assert "token_endpoint" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_client_needs_only_a_token_endpoint() -> None:
+    """All the other endpoints may be left out, and none may be unsafe."""
+    AuthorizationServer(token_endpoint="https://login.example/token")
+    with pytest.raises(ConfigurationError) as caught:
+        AuthorizationServer(
+            token_endpoint="https://login.example/token", issuer="http://login.example"
+        )
+    assert "issuer" == caught.value.path
+
+
+@pytest.mark.parametrize(
+    "issuer, expected",
+    [
+        (
+            "https://login.example",
+            (
+                "https://login.example/.well-known/oauth-authorization-server",
+                "https://login.example/.well-known/openid-configuration",
+            ),
+        ),
+        (
+            "https://login.example:8443/tenant/one/",
+            (
+                "https://login.example:8443/.well-known/oauth-authorization-server/tenant/one",
+                "https://login.example:8443/tenant/one/.well-known/openid-configuration",
+            ),
+        ),
+        (
+            "https://login.example/X/",
+            (
+                "https://login.example/.well-known/oauth-authorization-server/X",
+                "https://login.example/X/.well-known/openid-configuration",
+            ),
+        ),
+    ],
+)
+def test_metadata_lie_where_the_standards_say(issuer: str, expected: tuple[str, str]) -> None:
+    """OAuth puts its well-known path before an issuer's own, and OpenID behind it."""
+    assert expected == well_known(issuer)
+
+
+def test_an_unsafe_issuer_is_not_asked() -> None:
+    """Nobody is asked in the clear who they are."""
+    with pytest.raises(ConfigurationError):
+        well_known("http://login.example")

@@ -1,0 +1,254 @@
+"""Signatures by HMAC: against what vendors publish, and what cannot be signed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from mooring.domain.body import BodyStream
+from mooring.domain.http import Request
+from mooring.domain.secret import Secret
+from mooring.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
+from mooring.domain.signing.occasion import Occasion
+from mooring.domain.urls import join_url
+from mooring.errors import InvalidData
+
+NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+URL = "https://vendor.example/a"
+
+
+def _signed(
+    signing: HmacSigning, request: Request, key: str, occasion: Occasion, base: str
+) -> Request:
+    return signing.sign(request, join_url(base, request), Secret(key), occasion)
+
+
+def test_signs_as_duo_documents() -> None:
+    """Duo signs date, method, host, path and the form, with SHA-1 in hex."""
+    duo = HmacSigning(
+        signs="{header:date}\n{method}\n{host}\n{path}\n{body}",
+        headers={"X-Signature": "{signature}"},
+        algorithm=HmacAlgorithm.SHA1_LEGACY,
+    )
+    request = Request.post(
+        "/accounts/v1/account/list",
+        headers={"Date": "Tue, 21 Aug 2012 17:29:18 -0000"},
+        form={"realname": "First Last", "username": "root"},
+    ).evolve(body=b"realname=First%20Last&username=root")
+    key = "Zh5eGmUq9zpfQnyUIu5OL9iWoMMv5ZNmk3zLJ4Ep"
+    signed = _signed(duo, request, key, NOON, "https://api-XXXXXXXX.duosecurity.com")
+    assert "2d97d6166319781b5a3a07af39d366f491234edc" == signed.headers["x-signature"]
+
+
+def test_signs_as_s3_once_did() -> None:
+    """The second version of AWS's signatures: SHA-1 in Base64, behind the name of the key."""
+    old = HmacSigning(
+        signs="{method}\n\n\n{header:date}\n/awsexamplebucket1{path}",
+        headers={"Authorization": "AWS {key_id}:{signature}"},
+        key_id="AKIAIOSFODNN7EXAMPLE",
+        algorithm="sha1",
+        encoding="base64",
+    )
+    request = Request.get("/photos/puppy.jpg", headers={"Date": "Tue, 27 Mar 2007 19:36:42 +0000"})
+    key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    signed = _signed(old, request, key, NOON, "https://awsexamplebucket1.s3.amazonaws.com")
+    assert (
+        "AWS AKIAIOSFODNN7EXAMPLE:qgk2+6Sv9/oM7G3qLEjTH1a1l1g=" == signed.headers["authorization"]
+    )
+
+
+def test_signs_as_binance_documents() -> None:
+    """Binance signs the query with the time in it, and wants the signature behind it."""
+    binance = HmacSigning(
+        signs="{query}",
+        headers={"X-MBX-APIKEY": "{key_id}"},
+        query={"timestamp": "{timestamp}", "signature": "{signature}"},
+        key_id="vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
+        timestamp="milliseconds",
+    )
+    request = Request.post(
+        "/api/v3/order?symbol=LTCBTC&side=BUY&type=LIMIT",
+        query={"timeInForce": "GTC", "quantity": "1", "price": "0.1", "recvWindow": "5000"},
+    )
+    at = datetime(2017, 7, 12, 2, 41, 59, 559_000, tzinfo=UTC)
+    key = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
+    signed = _signed(binance, request, key, Occasion(at, ""), "https://api.binance.com")
+    assert (
+        ("timestamp", "1499827319559"),
+        ("signature", "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"),
+    ) == signed.query[-2:]
+    assert binance.key_id == signed.headers["x-mbx-apikey"]
+
+
+def test_signs_as_slack_documents() -> None:
+    """Slack signs a version, the time and the body."""
+    slack = HmacSigning(
+        signs="v0:{timestamp}:{body}",
+        headers={
+            "X-Slack-Signature": "v0={signature}",
+            "X-Slack-Request-Timestamp": "{timestamp}",
+        },
+    )
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow"
+        b"&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner"
+        b"&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands"
+        b"%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+        b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    occasion = Occasion(datetime.fromtimestamp(1531420618, UTC), "")
+    key = "8f742231b10e8888abcd99yyyzzz85a5"
+    signed = _signed(slack, Request.post("/", body=body), key, occasion, URL)
+    assert "1531420618" == signed.headers["x-slack-request-timestamp"]
+    assert (
+        "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
+        == signed.headers["x-slack-signature"]
+    )
+
+
+def test_signs_with_sha_512() -> None:
+    """The second case of RFC 4231 comes out."""
+    signing = HmacSigning(signs="{body}", headers={"S": "{signature}"}, algorithm="sha512")
+    request = Request.post("/", body=b"what do ya want for nothing?")
+    assert (
+        "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65"
+        "f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
+    ) == _signed(signing, request, "Jefe", NOON, URL).headers["s"]
+
+
+@pytest.mark.parametrize(
+    "signs, text",
+    [
+        ("{method} {url}", b"PUT https://vendor.example/a/b?c=%20&k=n-1"),
+        ("{host}{path}?{query}", b"vendor.example/a/b?c=%20&k=n-1"),
+        ("{nonce}{{{header:x-a}}}{header:x-time}", b"n-1{1, 2}2026-03-01T12:00:00Z"),
+        ("{body_hash}", sha256(b"body").hexdigest().encode()),
+    ],
+)
+def test_fills_in_what_is_sent(signs: str, text: bytes) -> None:
+    """Every place is filled with what the request carries when it leaves."""
+    signing = HmacSigning(
+        signs=signs,
+        headers={"X-Time": "{timestamp}", "S": "{signature}"},
+        query={"k": "{nonce}"},
+        timestamp="iso",
+    )
+    plain = HmacSigning(signs="{body}", headers={"S": "{signature}"})
+    request = Request.put(
+        "/b", query={"c": " "}, headers=[("X-A", "1"), ("x-a", "2")], body=b"body"
+    )
+    expected = _signed(plain, request.evolve(body=text), "k", NOON, URL).headers["s"]
+    assert expected == _signed(signing, request, "k", NOON, URL).headers["s"]
+
+
+def test_fills_in_the_first_parameter() -> None:
+    """A URL that had no query has one when a parameter is added."""
+    signing = HmacSigning(signs="{url}", headers={"S": "{signature}"}, query={"k": "{nonce}"})
+    plain = HmacSigning(signs="{body}", headers={"S": "{signature}"})
+    text = Request.post("/", body=b"https://vendor.example/a/b?k=n-1")
+    expected = _signed(plain, text, "k", NOON, URL).headers["s"]
+    assert expected == _signed(signing, Request.get("/b"), "k", NOON, URL).headers["s"]
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
+@pytest.mark.parametrize(
+    "form, written",
+    [
+        ("seconds", "1772366400"),
+        ("milliseconds", "1772366400000"),
+        ("iso", "2026-03-01T12:00:00Z"),
+        ("http_date", "Sun, 01 Mar 2026 12:00:00 GMT"),
+    ],
+)
+def test_writes_the_time(form: str, written: str) -> None:
+    """The time is written as the vendor reads it."""
+    signing = HmacSigning(
+        signs="", headers={"T": "{timestamp}", "S": "{signature}"}, timestamp=form
+    )
+    assert written == _signed(signing, Request.get("/"), "k", NOON, URL).headers["t"]
+
+
+def test_a_host_of_the_requests_own_is_signed() -> None:
+    """A `Host` that is given is sent instead of the URL's."""
+    signing = HmacSigning(signs="{host}", headers={"S": "{signature}"})
+    given = _signed(signing, Request.get("/", headers={"Host": "h.example"}), "k", NOON, URL)
+    direct = _signed(signing, Request.get("/"), "k", NOON, "https://h.example")
+    assert direct.headers["s"] == given.headers["s"]
+
+
+@pytest.mark.parametrize(
+    "signing, request_, field",
+    [
+        ({"signs": "{body}"}, Request.put("/", body=BodyStream.of(lambda: [b""])), "body"),
+        ({"signs": "{header:x-a}"}, Request.get("/"), "headers"),
+        ({"signs": "", "query": {"k": "{nonce}"}}, Request.get("/?k="), "query"),
+        ({"signs": "", "query": {"k": "{nonce}"}}, Request.get("/", query={"k": "1"}), "query"),
+    ],
+)
+def test_refuses_what_it_cannot_sign(
+    signing: dict[str, Any], request_: Request, field: str
+) -> None:
+    """What is to be signed must be there, and what signing adds must not."""
+    with pytest.raises(InvalidData) as caught:
+        _signed(HmacSigning(headers={"S": "{signature}"}, **signing), request_, "k", NOON, URL)
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "given, field",
+    [
+        ({"signs": "{signature}", "headers": {"S": "{signature}"}}, "signs"),
+        ({"signs": "{", "headers": {"S": "{signature}"}}, "signs"),
+        ({"signs": "{}", "headers": {"S": "{signature}"}}, "signs"),
+        ({"signs": "{header}", "headers": {"S": "{signature}"}}, "signs"),
+        ({"signs": "{path:x}", "headers": {"S": "{signature}"}}, "signs"),
+        ({"signs": "{nonce!r}", "headers": {"S": "{signature}"}}, "signs"),
+        ({"signs": "{header!s:date}", "headers": {"S": "{signature}"}}, "signs"),
+        ({"signs": "", "headers": {"S": "{signature!a}"}}, "headers"),
+        ({"signs": "", "headers": {"S": "{body}{signature}"}}, "headers"),
+        ({"signs": "", "query": {"s": "{path}{signature}"}}, "query"),
+        ({"signs": "", "headers": {"S": "{nonce}"}}, "headers"),
+        ({"signs": "", "headers": {"S": "{signature}"}, "algorithm": "md5"}, "algorithm"),
+        ({"signs": "", "headers": {"S": "{signature}"}, "encoding": "no"}, "encoding"),
+        ({"signs": "", "headers": {"S": "{signature}"}, "timestamp": "no"}, "timestamp"),
+        ({"signs": "", "headers": {"a b": "{signature}"}}, "headers"),
+        ({"signs": "", "headers": 5}, "headers"),
+        ({"signs": "", "headers": {"S": "{signature}"}, "query": 5}, "query"),
+        ({"signs": "", "headers": {"S": "{signature}"}, "key_id": "a\n"}, "headers.key-id"),
+    ],
+)
+def test_refuses_what_cannot_be_filled_in(given: dict[str, Any], field: str) -> None:
+    """A form that no request could satisfy is refused when it is made."""
+    with pytest.raises(InvalidData) as caught:
+        HmacSigning(**given)
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "signs, shown",
+    [("{", "''"), ("{nonce!r}", "'nonce!r'"), ("{" + "a" * 81 + "}", repr("a" * 80))],
+)
+def test_what_is_refused_is_shown_in_part(signs: str, shown: str) -> None:
+    """A refusal shows the place, up to eighty letters of it, and how a header is written."""
+    with pytest.raises(InvalidData) as caught:
+        HmacSigning(signs=signs, headers={"S": "{signature}"})
+    assert caught.value.message.startswith(f"{shown} is nothing that can be filled in here")
+    assert str(caught.value.remedy).endswith(" {header:name}.")
+
+
+def test_any_key_but_an_empty_one_may_sign() -> None:
+    """A key may be of any length and of any bytes."""
+    signing = HmacSigning(signs="", headers={"S": "{signature}"})
+    signing.check_key(Secret(b"\xff"))
+    with pytest.raises(InvalidData) as caught:
+        signing.check_key(Secret(""))
+    assert "secret" == caught.value.field
+
+
+def test_the_keys_name_does_not_show() -> None:
+    """Some vendors take one secret for a name, so it is not in the repr."""
+    signing = HmacSigning(signs="", headers={"S": "{signature}"}, key_id="h1dden")
+    assert "h1dden" not in repr(signing)

@@ -1,0 +1,267 @@
+"""Tokens of our own making: against the RFCs' examples, and what cannot make one."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from mooring.domain.http import Request
+from mooring.domain.secret import Secret
+from mooring.domain.signing.jwt import JwtAlgorithm, JwtSigning, compact
+from mooring.domain.signing.occasion import Occasion
+from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+CLAIMS = b'{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":true}'
+ENCODED = (
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+)
+NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+
+
+def _bytes(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(_bytes(text), "big")
+
+
+def _pem(key: PrivateKeyTypes, password: bytes | None = None) -> Secret:
+    hidden = BestAvailableEncryption(password) if password else NoEncryption()
+    return Secret(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
+
+
+def _rsa() -> rsa.RSAPrivateKey:
+    p = _number(
+        "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQTa9AB0Hw_"
+        "Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc"
+    )
+    q = _number(
+        "uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHAjLYsp1ZSe7zFYHj7C6ul7Tje"
+        "LQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtXlnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc"
+    )
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    return rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), rsa.rsa_crt_iqmp(p, q), public
+    ).private_key()
+
+
+RSA = _pem(_rsa())
+P256 = ec.derive_private_key(_number("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"), ec.SECP256R1())
+EDWARDS = _pem(
+    ed25519.Ed25519PrivateKey.from_private_bytes(
+        _bytes("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
+    )
+)
+
+
+def test_signs_as_rfc_7515_does_with_hmac() -> None:
+    """Appendix A.1 comes out."""
+    key = Secret(
+        _bytes(
+            "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+        )
+    )
+    token = compact(JwtAlgorithm.HS256, key, b'{"typ":"JWT",\r\n "alg":"HS256"}', CLAIMS)
+    assert (
+        f"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{ENCODED}"
+        ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    ) == token.reveal()
+
+
+def test_signs_as_rfc_7515_does_with_rsa() -> None:
+    """Appendix A.2 comes out."""
+    token = compact(JwtAlgorithm.RS256, RSA, b'{"alg":"RS256"}', CLAIMS)
+    assert (
+        f"eyJhbGciOiJSUzI1NiJ9.{ENCODED}"
+        ".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W"
+        "2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkS"
+        "jtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnv"
+        "Wh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+    ) == token.reveal()
+
+
+def test_signs_what_rfc_7515_does_with_ecdsa() -> None:
+    """Appendix A.3 signs the same text, and both its signature and ours hold: they are random."""
+    token = compact(JwtAlgorithm.ES256, _pem(P256), b'{"alg":"ES256"}', CLAIMS).reveal()
+    text, _, ours = token.rpartition(".")
+    assert f"eyJhbGciOiJFUzI1NiJ9.{ENCODED}" == text
+    theirs = (
+        "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+    )
+    for signature in (_bytes(ours), _bytes(theirs)):
+        assert 64 == len(signature)
+        pair = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+        P256.public_key().verify(
+            utils.encode_dss_signature(*pair), text.encode(), ec.ECDSA(hashes.SHA256())
+        )
+
+
+def test_signs_as_rfc_8037_does_with_ed25519() -> None:
+    """Appendix A.4 comes out."""
+    token = compact(JwtAlgorithm.EDDSA, EDWARDS, b'{"alg":"EdDSA"}', b"Example of Ed25519 signing")
+    assert (
+        "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"
+        ".hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
+    ) == token.reveal()
+
+
+def _said(token: str) -> list[dict[str, Any]]:
+    return [json.loads(_bytes(part)) for part in token.split(".")[:2]]
+
+
+def test_says_who_when_and_what() -> None:
+    """A token says what was configured, when it was made and until when it holds."""
+    signing = JwtSigning(
+        algorithm="HS256",
+        issuer="us",
+        subject="it",
+        audience="them",
+        key_id="k",
+        lifetime=timedelta(minutes=1),
+        claims={"scope": "a b"},
+    )
+    sent = signing.sign(Request.get("/"), "", Secret("x" * 32), NOON).headers["authorization"]
+    scheme, _, token = sent.partition(" ")
+    assert "Bearer" == scheme
+    assert [
+        {"alg": "HS256", "typ": "JWT", "kid": "k"},
+        {
+            "iss": "us",
+            "sub": "it",
+            "aud": "them",
+            "iat": 1772366400,
+            "exp": 1772366460,
+            "jti": "n-1",
+            "scope": "a b",
+        },
+    ] == _said(token)
+
+
+def test_says_nothing_that_is_not_known() -> None:
+    """What was not configured is not in the token, which holds for five minutes."""
+    token = JwtSigning(algorithm="HS256").token(Secret("x" * 32), NOON)
+    assert [
+        {"alg": "HS256", "typ": "JWT"},
+        {"iat": 1772366400, "exp": 1772366700, "jti": "n-1"},
+    ] == _said(token.reveal())
+
+
+def test_only_the_padding_is_cut_off() -> None:
+    """What is encoded keeps every letter and loses the signs of equality behind them."""
+    token = compact(JwtAlgorithm.HS256, Secret("k"), b"abW", b"a").reveal()
+    assert token.startswith("YWJX.YQ.")
+
+
+def test_a_token_may_hold_for_a_second() -> None:
+    """One second is the shortest time, and it is allowed."""
+    signing = JwtSigning(algorithm="HS256", lifetime=timedelta(seconds=1))
+    claims = _said(signing.token(Secret("k"), NOON).reveal())[1]
+    assert 1 == claims["exp"] - claims["iat"]
+
+
+@pytest.mark.parametrize(
+    "algorithm, key, needed",
+    [
+        ("HS256", Secret(""), "hmac-sha256"),
+        ("RS256", Secret("h1dden"), "rsa-v1_5-sha256"),
+        ("RS256", _pem(P256), "rsa-v1_5-sha256"),
+        ("RS256", _pem(_rsa(), b"h1dden"), "rsa-v1_5-sha256"),
+        ("ES256", RSA, "ecdsa-p256-sha256"),
+        ("ES256", _pem(ec.generate_private_key(ec.SECP384R1())), "ecdsa-p256-sha256"),
+        ("EdDSA", RSA, "ed25519"),
+        ("EdDSA", _pem(P256), "ed25519"),
+        ("ES256", EDWARDS, "ecdsa-p256-sha256"),
+    ],
+)
+def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str) -> None:
+    """A key that cannot sign is refused at once, and when signing, and is not shown."""
+    signing = JwtSigning(algorithm=algorithm)
+    with pytest.raises(InvalidData) as caught:
+        signing.check_key(key)
+    assert "secret" == caught.value.field
+    assert f"The secret is no key for {needed}." == caught.value.message
+    assert "h1dden" not in str(caught.value)
+    assert caught.value.__context__ is None
+    if key:
+        with pytest.raises(InvalidData) as again:
+            signing.token(key, NOON)
+        assert caught.value.message == again.value.message
+
+
+def test_a_key_is_looked_through_once() -> None:
+    """An RSA key that is not sound is refused when it is given; signing does not look again."""
+    sound = _rsa().private_numbers()
+    numbers = rsa.RSAPrivateNumbers(
+        sound.p,
+        sound.q,
+        sound.d + 2,
+        sound.dmp1,
+        sound.dmq1,
+        sound.iqmp,
+        sound.public_numbers,
+    )
+    unsound = _pem(numbers.private_key(unsafe_skip_rsa_key_validation=True))
+    signing = JwtSigning(algorithm="RS256")
+    with pytest.raises(InvalidData):
+        signing.check_key(unsound)
+    assert signing.token(RSA, NOON) == signing.token(unsound, NOON)
+
+
+@pytest.mark.parametrize(
+    "algorithm, key",
+    [("HS256", Secret("k")), ("RS256", RSA), ("ES256", _pem(P256)), ("EdDSA", EDWARDS)],
+)
+def test_takes_a_key_of_its_kind(algorithm: str, key: Secret) -> None:
+    """A sound key passes, and signs."""
+    signing = JwtSigning(algorithm=algorithm)
+    signing.check_key(key)
+    assert 3 == len(signing.token(key, NOON).reveal().split("."))
+
+
+@pytest.mark.parametrize(
+    "given, field",
+    [
+        ({"algorithm": "none"}, "algorithm"),
+        ({"claims": {"exp": 1}}, "claims"),
+        ({"claims": {"a": object()}}, "json"),
+        ({"lifetime": timedelta(0)}, "lifetime"),
+        ({"lifetime": timedelta(milliseconds=999)}, "lifetime"),
+    ],
+)
+def test_refuses_what_no_token_can_say(given: dict[str, Any], field: str) -> None:
+    """Claims must be JSON and not those with settings of their own; a token must hold a while."""
+    options: dict[str, Any] = {"algorithm": "HS256"} | given
+    with pytest.raises(InvalidData) as caught:
+        JwtSigning(**options)
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti"])
+def test_no_claim_is_given_twice(name: str) -> None:
+    """What has a setting of its own, or comes by itself, is no further claim."""
+    with pytest.raises(InvalidData, match=f"The claims {name} are set by settings"):
+        JwtSigning(algorithm="HS256", claims={name: "x"})
+
+
+def test_claims_do_not_show() -> None:
+    """What a token says about people stays out of the repr."""
+    signing = JwtSigning(algorithm="HS256", claims={"a": "h1dden"})
+    assert "h1dden" not in repr(signing)
+    assert hash(signing) == hash(JwtSigning(algorithm="HS256"))

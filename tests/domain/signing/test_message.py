@@ -1,0 +1,274 @@
+"""HTTP Message Signatures: against the examples of RFC 9421, and what cannot be signed."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from mooring.domain.body import BodyStream
+from mooring.domain.http import Request
+from mooring.domain.secret import Secret
+from mooring.domain.signing.message import MessageSignature
+from mooring.domain.signing.occasion import Occasion
+from mooring.domain.urls import join_url
+from mooring.errors import InvalidData
+
+# Appendix B.2 but B.2.4, which signs a response.
+RFC = json.loads(Path(__file__).with_name("rfc9421_vectors.json").read_text(encoding="utf-8"))
+AT = datetime.fromtimestamp(1618884473, UTC)
+BASE = "https://example.com"
+REQUEST = Request.post(
+    "/foo?param=Value&Pet=dog",
+    headers={
+        "Date": "Tue, 20 Apr 2021 02:07:55 GMT",
+        "Content-Type": "application/json",
+        "Content-Digest": (
+            "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHW"
+            "XvJwew==:"
+        ),
+        "Content-Length": "18",
+    },
+    body=b'{"hello": "world"}',
+)
+
+
+def _key(name: str) -> Secret:
+    text = RFC["keys"][name]
+    return Secret(b64decode(text) if name == "test-shared-secret" else text)
+
+
+def _simple(*components: str, **given: Any) -> MessageSignature:
+    options: dict[str, Any] = {"key_id": "k", "algorithm": "hmac-sha256"} | given
+    return MessageSignature(components=components, **options)
+
+
+def _based(signing: MessageSignature, request: Request, base: str = BASE) -> list[str]:
+    signed = signing.base(request, join_url(base, request), Occasion(AT, "n-1"))
+    return signed.decode("latin-1").split("\n")
+
+
+@pytest.mark.parametrize("case", RFC["cases"], ids=lambda case: str(case["label"]))
+def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
+    """The base is the RFC's; so is the signature, or where it is random both hold."""
+    signing = MessageSignature(
+        components=case["components"],
+        key_id=case["key"],
+        algorithm=case["algorithm"],
+        label=case["label"],
+        tag=case["tag"],
+        with_nonce=case["nonce"] is not None,
+        with_algorithm=False,
+    )
+    key, url = _key(case["key"]), join_url(BASE, REQUEST)
+    occasion = Occasion(AT, case["nonce"] or "")
+    base = signing.base(REQUEST, url, occasion)
+    assert case["base"] == base.decode()
+
+    headers = signing.sign(REQUEST, url, key, occasion).headers
+
+    assert case["signature_input"] == headers["signature-input"]
+    if case["algorithm"] != "rsa-pss-sha512":
+        assert case["signature"] == headers["signature"]
+        return
+    private = load_pem_private_key(key.reveal_bytes(), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    for text in (case["signature"], headers["signature"]):
+        private.public_key().verify(
+            b64decode(text.partition("=:")[2].rstrip(":")),
+            base,
+            padding.PSS(padding.MGF1(hashes.SHA512()), 64),
+            hashes.SHA512(),
+        )
+
+
+def test_signs_what_it_shows() -> None:
+    """The signature is that of the base, whatever parts are in it."""
+    signing = _simple("@target-uri", "@query", "date")
+    url, occasion = join_url(BASE, REQUEST), Occasion(AT, "n-1")
+    expected = hmac.digest(b"k", signing.base(REQUEST, url, occasion), "sha256")
+    text = signing.sign(REQUEST, url, Secret("k"), occasion).headers["signature"]
+    assert f"sig1=:{b64encode(expected).decode()}:" == text
+
+
+def test_signs_with_ecdsa() -> None:
+    """The RFC's key signs both numbers in 32 bytes each."""
+    signing = _simple("@method", algorithm="ecdsa-p256-sha256")
+    key, url, occasion = _key("test-key-ecc-p256"), f"{BASE}/", Occasion(AT, "n-1")
+    signing.check_key(key)
+    text = signing.sign(REQUEST, url, key, occasion).headers["signature"]
+    signature = b64decode(text.removeprefix("sig1=:").removesuffix(":"))
+    assert 64 == len(signature)
+    private = load_pem_private_key(key.reveal_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    pair = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    private.public_key().verify(
+        utils.encode_dss_signature(*pair),
+        signing.base(REQUEST, url, occasion),
+        ec.ECDSA(hashes.SHA256()),
+    )
+
+
+def test_takes_the_parts_of_a_request() -> None:
+    """Every derived part has the value that section 2.2 gives it."""
+    request = Request.get("/a%20b?x=1&y=%20%2a~é", headers={"X": "1"}).evolve(
+        headers=[("X-A", "1"), ("x-a", "2, 3")]
+    )
+    names = (
+        *("@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path"),
+        *("@query", '@query-param;name="y"', "x-a"),
+    )
+    query = "x=1&y=%20%2a~%C3%A9"
+    assert [
+        '"@method": GET',
+        f'"@target-uri": https://h.example:8443/a%20b?{query}',
+        '"@authority": h.example:8443',
+        '"@scheme": https',
+        f'"@request-target": /a%20b?{query}',
+        '"@path": /a%20b',
+        f'"@query": ?{query}',
+        '"@query-param";name="y": %20*%7E%C3%A9',
+        '"x-a": 1, 2, 3',
+    ] == _based(_simple(*names), request, "https://h.example:8443")[:-1]
+
+
+def test_takes_parameters_as_the_rfc_does() -> None:
+    """The examples of section 2.2.8 come out."""
+    request = Request.get(
+        "/parameters?var=this%20is%20a%20big%0Amultiline%20value&bar=with+plus+whitespace"
+        "&fa%C3%A7ade%22%3A%20=something"
+    )
+    names = ("var", "bar", "fa%C3%A7ade%22%3A%20")
+    assert [
+        '"@query-param";name="var": this%20is%20a%20big%0Amultiline%20value',
+        '"@query-param";name="bar": with%20plus%20whitespace',
+        '"@query-param";name="fa%C3%A7ade%22%3A%20": something',
+    ] == _based(_simple(*(f'@query-param;name="{name}"' for name in names)), request)[:-1]
+
+
+def test_a_parameter_may_be_empty() -> None:
+    """A parameter without a value is signed as it is."""
+    name = '@query-param;name="a"'
+    for query in ("a=", "a"):
+        assert ['"@query-param";name="a": '] == _based(_simple(name), Request.get(f"/?{query}"))[
+            :-1
+        ]
+
+
+def test_takes_what_is_not_there_for_empty() -> None:
+    """Without a path it is `/`, and without a query it is a question mark alone."""
+    assert ['"@path": /', '"@query": ?', '"@request-target": /', '"@authority": me.example'] == (
+        _based(
+            _simple("@path", "@query", "@request-target", "@authority"),
+            Request.get("", headers={"Host": "Me.example"}),
+        )[:-1]
+    )
+
+
+def test_says_when_it_ends_and_how_it_is_made() -> None:
+    """Parameters are created, expires, keyid, alg, nonce and tag, in this order."""
+    signing = _simple(lifetime=timedelta(minutes=1), tag="t")
+    (line,) = _based(signing, REQUEST)
+    assert (
+        '"@signature-params": ();created=1618884473;expires=1618884533;keyid="k"'
+        ';alg="hmac-sha256";nonce="n-1";tag="t"'
+    ) == line
+
+
+def test_makes_the_digest_that_it_signs() -> None:
+    """Where the digest is signed and not given, it is made of the body; a stream has none."""
+    signing = _simple("content-digest")
+    plain = Request.post("/", body=b'{"hello": "world"}')
+    signed = signing.sign(plain, BASE, Secret("k"), Occasion(AT, ""))
+    assert (
+        "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"
+        == (signed.headers["content-digest"])
+    )
+    kept = signing.sign(REQUEST, BASE, Secret("k"), Occasion(AT, ""))
+    assert REQUEST.headers["content-digest"] == kept.headers["content-digest"]
+    stream = plain.evolve(body=BodyStream.of(lambda: [b"x"]))
+    with pytest.raises(InvalidData) as caught:
+        signing.sign(stream, BASE, Secret("k"), Occasion(AT, ""))
+    assert "body" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "component, request_, field",
+    [
+        ("x-a", Request.get("/"), "headers"),
+        ('@query-param;name="a"', Request.get("/"), "query"),
+        ('@query-param;name="a"', Request.get("/?a=1&a=2"), "query"),
+    ],
+)
+def test_refuses_what_is_not_there(component: str, request_: Request, field: str) -> None:
+    """A field must be there, and a parameter must be there once."""
+    with pytest.raises(InvalidData) as caught:
+        _based(_simple(component), request_)
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize(
+    "given, field",
+    [
+        ({"components": ["@status"]}, "components"),
+        ({"components": ["Date"]}, "components"),
+        ({"components": ["date", "date"]}, "components"),
+        ({"components": ["@query-param"]}, "components"),
+        ({"components": ['date";x']}, "components"),
+        ({"components": [], "algorithm": "none"}, "algorithm"),
+        ({"components": [], "label": "A b"}, "label"),
+        ({"components": [], "key_id": 'a"'}, "key_id"),
+        ({"components": [], "tag": "a\\"}, "tag"),
+        ({"components": [], "tag": "\n"}, "tag"),
+    ],
+)
+def test_refuses_what_cannot_be_written(given: dict[str, Any], field: str) -> None:
+    """What no signature can name is refused when it is given."""
+    with pytest.raises(InvalidData) as caught:
+        _simple(*given["components"], **{k: v for k, v in given.items() if k != "components"})
+    assert field == caught.value.field
+
+
+def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
+    """Fields are tokens, labels are keys of structured fields, and parameters are quoted text."""
+    text = "".join(map(chr, range(32, 127))).replace('"', "").replace("\\", "")
+    field = "!#$%&'*+-.^_`|~0189az"
+    parameter = '@query-param;name="AZaz09*-._%2B+"'
+    signing = _simple(field, parameter, key_id=text, tag=text, label="*a0189z_-.*")
+    assert (field, parameter) == signing.components
+    assert _based(_simple(key_id=text), REQUEST)[-1].endswith(
+        f';keyid="{text}";alg="hmac-sha256";nonce="n-1"'
+    )
+    for other in ("a,b", "a/b", "a b", "a:", '@query-param;name="a,b"'):
+        with pytest.raises(InvalidData):
+            _simple(other)
+    for other in ("[a", "1a", "_a", "aA", "a,", ""):
+        with pytest.raises(InvalidData):
+            _simple(label=other)
+
+
+@pytest.mark.parametrize("given", [{"label": "A" * 81}, {"components": ["A" * 81]}])
+def test_what_is_refused_is_shown_in_part(given: dict[str, Any]) -> None:
+    """A refusal shows eighty letters, and the derived parts that there are."""
+    with pytest.raises(InvalidData) as caught:
+        _simple(
+            *given.get("components", ()), **{k: v for k, v in given.items() if k != "components"}
+        )
+    assert caught.value.message.startswith(f"{'A' * 80!r} ")
+    if caught.value.field == "components":
+        assert "@authority, @method, @path, @query, " in str(caught.value.remedy)
+
+
+def test_the_keys_name_does_not_show() -> None:
+    """Some vendors take one secret for a name, so it is not in the repr."""
+    assert "h1dden" not in repr(_simple(key_id="h1dden"))
+    with pytest.raises(InvalidData):
+        _simple().check_key(Secret(""))

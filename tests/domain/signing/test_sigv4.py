@@ -1,0 +1,318 @@
+"""AWS Signature Version 4: against the suite that AWS publishes, and S3's documented examples."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+import pytest
+
+from mooring.domain.body import BodyStream
+from mooring.domain.http import Request
+from mooring.domain.secret import Secret
+from mooring.domain.signing.occasion import Occasion, Target
+from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.domain.urls import join_url
+from mooring.errors import InvalidData
+
+# All cases of the published suite but `get-header-value-multiline`: a header folded over several
+# lines is obsolete, and no request of ours can have one.
+VECTORS = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text(encoding="utf-8"))
+SUITE_KEY = Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+SUITE_TIME = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
+BASE = "https://example.amazonaws.com"
+
+S3_KEY = Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+S3_TIME = datetime(2013, 5, 24, tzinfo=UTC)
+S3_BASE = "https://examplebucket.s3.amazonaws.com"
+S3 = AwsSigV4(access_key_id="AKIAIOSFODNN7EXAMPLE", region="us-east-1", service="s3")
+
+
+def _suite(case: dict[str, Any]) -> tuple[AwsSigV4, Request, str]:
+    signing = AwsSigV4(
+        access_key_id="AKIDEXAMPLE",
+        region="us-east-1",
+        service="service",
+        session_token=case["token"],
+        sign_session_token=not case["late"],
+        normalise_path=case["normalise"],
+        # The suite writes its paths as they are before they are encoded to be sent.
+        encode_path_twice=False,
+    )
+    path, space, rest = case["path"].partition(" ")
+    request = Request(
+        case["method"],
+        f"{path}%20{rest}" if space else path,
+        headers=case["headers"],
+        body=case["body"].encode(),
+    )
+    return signing, request, join_url(BASE, request)
+
+
+def _signature(request: Request) -> str:
+    return request.headers["authorization"].rpartition("Signature=")[2]
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(case["name"]))
+def test_signs_headers_as_the_suite_does(case: dict[str, Any]) -> None:
+    """Every published request gets the published signature, and the token if there is one."""
+    signing, request, url = _suite(case)
+    if case["hash_header"]:
+        body = request.body
+        assert isinstance(body, bytes)
+        request = request.with_header("x-amz-content-sha256", sha256(body).hexdigest())
+    signed = signing.sign(request, url, SUITE_KEY, Occasion(SUITE_TIME, "unused"))
+    assert case["header_signature"] == _signature(signed)
+    assert case["token"] == signed.headers.get("x-amz-security-token")
+    assert "20150830T123600Z" == signed.headers["x-amz-date"]
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(case["name"]))
+def test_signs_the_query_as_the_suite_does(case: dict[str, Any]) -> None:
+    """Every published request gets the published signature in its URL, the token with it."""
+    signing, request, url = _suite(case)
+    signed = signing.presign(request, url, SUITE_KEY, SUITE_TIME, expires=3600)
+    assert case["query_signature"] == signed.rpartition("&X-Amz-Signature=")[2]
+    token = parse_qs(urlsplit(signed).query).get("X-Amz-Security-Token")
+    assert (case["token"] and [case["token"]]) == token
+    joint = "&" if "?" in url else "?"
+    assert signed.startswith(f"{url}{joint}X-Amz-Algorithm=AWS4-HMAC-SHA256&")
+
+
+@pytest.mark.parametrize(
+    "request_, signature",
+    [
+        (
+            Request.get("/test.txt", headers={"Range": "bytes=0-9"}),
+            "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+        ),
+        (
+            Request.put(
+                "/test$file.text",
+                headers={
+                    "Date": "Fri, 24 May 2013 00:00:00 GMT",
+                    "x-amz-storage-class": "REDUCED_REDUNDANCY",
+                },
+                body=b"Welcome to Amazon S3.",
+            ),
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        ),
+        (
+            Request.get("/?lifecycle"),
+            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+        ),
+        (
+            Request.get("/", query={"max-keys": "2", "prefix": "J"}),
+            "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+        ),
+    ],
+)
+def test_signs_as_s3_documents(request_: Request, signature: str) -> None:
+    """S3's documented requests get the documented signatures, and the body's hash in a header."""
+    signed = S3.sign(request_, join_url(S3_BASE, request_), S3_KEY, Occasion(S3_TIME, ""))
+    assert signature == _signature(signed)
+    assert isinstance(request_.body, bytes)
+    assert sha256(request_.body).hexdigest() == signed.headers["x-amz-content-sha256"]
+
+
+def test_a_key_is_good_for_every_day() -> None:
+    """A key that has signed on one day signs on another as one that has never signed."""
+    request = Request.get("/?lifecycle")
+    url = join_url(S3_BASE, request)
+    used = Secret(S3_KEY.reveal())
+    for now in (S3_TIME, SUITE_TIME, S3_TIME):
+        fresh = Secret(S3_KEY.reveal())
+        signed, anew = (S3.sign(request, url, key, Occasion(now, "")) for key in (used, fresh))
+        assert _signature(anew) == _signature(signed)
+    assert _signature(signed).startswith("fea454ca298b7da1c68078a5d1bdbfbb")
+
+
+def test_presigns_as_s3_documents() -> None:
+    """S3's documented signed URL has the documented signature, whatever the body will be."""
+    for body in (b"", b"later"):
+        request = Request("GET", "/test.txt", body=body)
+        url = S3.presign(request, join_url(S3_BASE, request), S3_KEY, S3_TIME, expires=86400)
+        assert url.endswith("aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
+
+
+def test_a_signed_request_is_signed_anew() -> None:
+    """Signing what was signed before, with another token, leaves nothing of the first signature."""
+    once = AwsSigV4(access_key_id="A", region="r", service="s3", session_token="t1")
+    request = Request.get("/a")
+    url = join_url(S3_BASE, request)
+    occasion = Occasion(S3_TIME, "")
+    first = once.sign(request, url, S3_KEY, Occasion(SUITE_TIME, ""))
+    assert S3.sign(request, url, S3_KEY, occasion) == S3.sign(first, url, S3_KEY, occasion)
+
+
+def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
+    """A stream is not read to be hashed: S3 is told so, and other services need the hash given."""
+    request = Request.put("/a", body=BodyStream.of(lambda: [b"x"]))
+    url = join_url(S3_BASE, request)
+    occasion = Occasion(S3_TIME, "")
+    signed = S3.sign(request, url, S3_KEY, occasion)
+    assert "UNSIGNED-PAYLOAD" == signed.headers["x-amz-content-sha256"]
+    other = AwsSigV4(access_key_id="A", region="r", service="es")
+    with pytest.raises(InvalidData) as caught:
+        other.sign(request, url, S3_KEY, occasion)
+    assert "body" == caught.value.field
+    digest = sha256(b"x").hexdigest()
+    given = request.with_header("x-amz-content-sha256", digest)
+    whole = given.evolve(body=b"x")
+    assert _signature(other.sign(whole, url, S3_KEY, occasion)) == _signature(
+        other.sign(given, url, S3_KEY, occasion)
+    )
+
+
+def test_paths_are_encoded_twice_but_for_s3() -> None:
+    """What is sent as %20 is signed as %2520 by all services but S3, which decodes first."""
+    signing = AwsSigV4(access_key_id="A", region="r", service="es")
+    assert "/a%2520b/%253A/" == signing.canonical_path("/a%20b//./%3A/")
+    assert "/a%20b//./%3A" == S3.canonical_path("/a%20b//./:")
+
+
+def test_two_dots_take_back_one_step() -> None:
+    """A normalised path goes up by one segment for each pair of dots, and never above the top."""
+    signing = AwsSigV4(access_key_id="A", region="r", service="es")
+    assert "/a/c" == signing.canonical_path("/a/b/../c")
+    assert "/c" == signing.canonical_path("/a/../../c")
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
+def test_the_time_is_the_worlds() -> None:
+    """Wherever the machine is, and whatever zone the time comes in, it is signed in UTC."""
+    for now in (SUITE_TIME, SUITE_TIME.astimezone(timezone(timedelta(hours=-5)))):
+        signed = S3.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(now, ""))
+        assert "20150830T123600Z" == signed.headers["x-amz-date"]
+
+
+def test_a_token_that_is_not_there_is_not_added() -> None:
+    """Without a token it does not matter whether one would be signed."""
+    late = attrs.evolve(S3, sign_session_token=False)
+    for signing in (S3, late):
+        signed = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
+        assert "x-amz-security-token" not in signed.headers
+
+
+def test_takes_a_key_that_can_be_sent() -> None:
+    """A secret access key is checked for what a careless copy leaves in it."""
+    S3.check_key(S3_KEY)
+    with pytest.raises(InvalidData) as caught:
+        S3.check_key(Secret("h1dden\n"))
+    assert "secret" == caught.value.field
+    assert "h1dden" not in str(caught.value)
+
+
+def test_what_stations_on_the_way_change_is_not_signed() -> None:
+    """A user agent, and what belongs to one connection, may change without harm."""
+    url = f"{S3_BASE}/"
+    occasion = Occasion(S3_TIME, "")
+    plain = S3.sign(Request.get("/"), url, S3_KEY, occasion)
+    named = Request.get("/", headers={"User-Agent": "x", "Connection": "close", "TE": "gzip"})
+    assert _signature(plain) == _signature(S3.sign(named, url, S3_KEY, occasion))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "Connection",
+        "Expect",
+        "Keep-Alive",
+        "Proxy-Authorization",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "User-Agent",
+        "X-Amzn-Trace-Id",
+    ],
+)
+def test_no_signed_url_asks_for_what_stations_change(name: str) -> None:
+    """A signed URL is the same with each of these headers as without."""
+    plain, named = (
+        S3.presign(request, f"{S3_BASE}/", S3_KEY, S3_TIME, expires=60)
+        for request in (Request.get("/"), Request.get("/", headers={name: "x"}))
+    )
+    assert plain == named
+
+
+@pytest.mark.parametrize("service", ["s3", "s3-outposts", "s3-object-lambda", "s3express"])
+def test_what_is_s3(service: str) -> None:
+    """Services that speak S3's way get the path as it is, and the body's hash in a header."""
+    signing = AwsSigV4(access_key_id="A", region="a.b_c-1", service=service)
+    assert "/a%20b//" == signing.canonical_path("/a%20b//")
+    signed = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
+    assert "x-amz-content-sha256" in signed.headers
+
+
+@pytest.mark.parametrize(
+    "url, target",
+    [
+        ("https://A.example:443/x?y", ("https", "a.example", "/x", "y")),
+        ("http://a.example:80", ("http", "a.example", "/", "")),
+        ("http://a.example:443/", ("http", "a.example:443", "/", "")),
+        ("https://[::1]/", ("https", "[::1]", "/", "")),
+        ("https://[::1]:443/", ("https", "[::1]", "/", "")),
+        ("https://[::1]:8443/", ("https", "[::1]:8443", "/", "")),
+    ],
+)
+def test_the_host_is_signed_as_it_is_sent(url: str, target: tuple[str, ...]) -> None:
+    """The host is in lower case, with its port unless that is the scheme's own."""
+    assert target == Target.of(url)
+
+
+def test_a_host_that_is_given_is_the_one_signed() -> None:
+    """A `Host` of the request's own is sent instead of the URL's, and so it is signed."""
+    request = Request.get("/", headers={"Host": "examplebucket.s3.amazonaws.com"})
+    signed = S3.sign(request, "http://127.0.0.1:9000/", S3_KEY, Occasion(S3_TIME, ""))
+    direct = S3.sign(Request.get("/"), f"{S3_BASE}/", S3_KEY, Occasion(S3_TIME, ""))
+    assert _signature(direct) == _signature(signed)
+
+
+@pytest.mark.parametrize("expires", [0, -1, 604_801])
+def test_a_signed_url_is_good_for_a_week_at_most(expires: int) -> None:
+    """AWS allows one second to seven days."""
+    with pytest.raises(InvalidData) as caught:
+        S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=expires)
+    assert "expires" == caught.value.field
+    assert S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=604_800)
+    assert S3.presign(Request.get("/"), S3_BASE, S3_KEY, S3_TIME, expires=1)
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("access_key_id", ""),
+        ("access_key_id", "A/B"),
+        ("region", "eu west"),
+        ("service", "s3\n"),
+        ("session_token", "h1dden\n"),
+    ],
+)
+def test_refuses_what_could_not_be_sent(field: str, value: str) -> None:
+    """A name or token with stray characters is refused when it is given, and not shown."""
+    given: dict[str, Any] = {"access_key_id": "A", "region": "r", "service": "s", field: value}
+    with pytest.raises(InvalidData) as caught:
+        AwsSigV4(**given)
+    assert field == caught.value.field
+    assert "h1dden" not in str(caught.value)
+
+
+def test_nothing_shows() -> None:
+    """Neither the key's name nor the token is in the repr, and no frame shows the key."""
+    signing = AwsSigV4(access_key_id="h1dden", region="r", service="s", session_token="h1dden")
+    assert "h1dden" not in repr(signing)
+    assert hash(signing) is not None
+    stream = Request.put("/", body=BodyStream.of(lambda: [b""]))
+    with pytest.raises(InvalidData) as caught:
+        signing.sign(stream, BASE, Secret("h1dden"), Occasion(S3_TIME, ""))
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    ours = [frame for frame in frames if "/domain/" in frame.f_code.co_filename]
+    assert "h1dden" not in repr([frame.f_locals for frame in ours[1:]])

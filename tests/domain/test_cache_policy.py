@@ -1,0 +1,63 @@
+"""Whether answers of a service are used again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring import CachePolicy, ConfigurationError, InvalidData
+from mooring.domain import cache_policy
+from tests.support.anew import anew
+
+
+def test_it_takes_durations_of_both_kinds() -> None:
+    """Seconds may be given as a timedelta."""
+    assert CachePolicy(keep_stale=60.0) == CachePolicy(keep_stale=timedelta(minutes=1))
+
+
+def test_headers_are_names_in_any_case() -> None:
+    """Headers that answers depend on may be one or several, in any order and case."""
+    assert ("a", "x-b") == CachePolicy(varies_by=["X-B", "A", "x-b"]).varies_by
+    assert ("x-account",) == CachePolicy(varies_by="X-Account").varies_by
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("heuristic", -0.1),
+        ("heuristic", 1.1),
+        ("heuristic", True),
+        ("heuristic", "0.1"),
+        ("heuristic_limit", 0),
+        ("stale_if_error", -1),
+        ("keep_stale", float("inf")),
+        ("max_bytes", 0),
+        ("max_bytes", (32 << 20) + 1),
+        ("max_variants", 0),
+        ("max_variants", 1001),
+        ("max_wait", 0),
+    ],
+)
+def test_what_makes_no_sense_is_refused(name: str, value: Any) -> None:  # noqa: ANN401 - wrong
+    """A wrong value is refused when the policy is made, by its name."""
+    for kind in (CachePolicy, anew(cache_policy).CachePolicy):
+        with pytest.raises(ConfigurationError) as caught:
+            kind(**{name: value})
+        assert name == caught.value.path
+
+
+def test_what_is_kept_may_be_as_much_as_it_may() -> None:
+    """The bounds of sizes are within them."""
+    most: dict[str, Any] = {"max_bytes": 32 << 20, "max_variants": 1_000}
+    for kind in (CachePolicy, anew(cache_policy).CachePolicy):
+        policy = kind(**most)
+        assert most == {name: getattr(policy, name) for name in most}
+
+
+@pytest.mark.parametrize("names", ["a b", ["a:"], [1]])
+def test_what_is_no_header_is_refused(names: Any) -> None:  # noqa: ANN401 - wrong
+    """So is what is no name of a header."""
+    with pytest.raises(InvalidData):
+        CachePolicy(varies_by=names)

@@ -1,0 +1,185 @@
+"""What lies in a store where answers are kept, and the commands that change it."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring import InvalidData, Response
+from mooring.domain.cache_state import (
+    LONGEST_FLIGHT,
+    Forget,
+    Keep,
+    Look,
+    Looked,
+    pack_entries,
+    unpack_entries,
+)
+from mooring.domain.caching import CacheEntry
+from mooring.domain.packing import pack_values
+from tests.domain.state_world import NOON, World
+
+SECOND = 1_000_000
+
+
+def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> bool:
+    """Keep something for ten seconds."""
+    seen = world.execute(Look("key")).mark if mark is None else mark
+    return world.execute(Keep("key", seen, content, 10 * SECOND))
+
+
+def look(world: World) -> Looked:
+    """What lies there."""
+    return world.execute(Look("key"))
+
+
+def test_nothing() -> None:
+    """Under a key of which nothing is known lies nothing, and looking changes nothing."""
+    world = World()
+    assert Looked(0) == look(world)
+    assert {} == world.cells
+
+
+def test_what_is_kept() -> None:
+    """What was kept is found with the time for which it has rested, until its own time is over."""
+    world = World()
+    assert keep(world)
+    assert Looked(NOON, 0, b"kept") == look(world)
+    world.now += 10 * SECOND - 1
+    assert Looked(NOON, 10 * SECOND - 1, b"kept") == look(world)
+    world.now += 1
+    assert Looked(0) == look(world)
+    assert keep(world, b"again")
+
+
+def test_what_is_forgotten_leaves_a_trace() -> None:
+    """A trace outlasts every answer that may be under way, and then it is gone."""
+    world = World()
+    keep(world)
+    before = look(world).mark
+    world.execute(Forget("key"))
+    assert Looked(before + 1, 0, None) == look(world)
+
+    world.now += round(LONGEST_FLIGHT * SECOND) - 1
+    for mark in (0, before):
+        assert not keep(world, mark=mark)
+    world.now += 1
+    assert Looked(0) == look(world)
+    assert not keep(world, mark=before)
+    assert keep(world, mark=0)
+
+
+def test_what_was_looked_at_may_be_replaced() -> None:
+    """Whoever has seen the last mark may put something else there, and nobody who has not."""
+    world = World()
+    keep(world)
+    before = look(world).mark
+
+    assert keep(world, b"other")
+    assert Looked(before + 1, 0, b"other") == look(world)
+    assert not keep(world, b"late", mark=before)
+
+
+def test_a_command_that_is_sent_twice() -> None:
+    """Whoever repeats a command because its reply was lost gets the same answer."""
+    world = World()
+    command = Keep("key", 0, b"kept", 10 * SECOND)
+    assert world.execute(command)
+    assert world.execute(command)
+    world.execute(Forget("key"))
+    assert not world.execute(command)
+
+
+@pytest.mark.parametrize("back", [1, SECOND, 3_600 * SECOND])
+def test_a_clock_that_steps_back(back: int) -> None:
+    """A small step makes nothing older; after a large one nothing is there."""
+    world = World()
+    keep(world)
+    world.now -= back
+
+    small = back <= SECOND
+    assert (Looked(NOON, 0, b"kept") if small else Looked(0)) == look(world)
+    assert small is not keep(world, b"other", mark=0)
+    world.execute(Forget("key"))
+    assert world.cells["key"][2] > NOON
+
+
+@given(st.lists(st.tuples(st.sampled_from("lkf"), st.integers(-5, 15)), max_size=50))
+def test_marks_never_come_again(steps: list[tuple[str, int]]) -> None:
+    """Whatever the clock does, what was looked up before a change is not kept after it."""
+    world = World()
+    mark, changed, marks = 0, False, set[int]()
+    for step, seconds in steps:
+        world.now += seconds * SECOND
+        if step == "l":
+            mark, changed = look(world).mark, False
+        elif step == "f":
+            world.execute(Forget("key"))
+            changed = True
+        elif world.execute(Keep("key", mark, b"%d" % len(marks), 10 * SECOND)):
+            # Unless nothing was there, and nothing is there again.
+            assert not changed or mark == 0
+            new = world.cells["key"][2]
+            assert new not in marks
+            marks.add(new)
+            changed = True
+
+
+# --- answers as bytes ----------------------------------------------------------------
+
+ENTRY = CacheEntry(
+    Response(
+        200, [("A", "1"), ("a", "\xff")], b"\x00body", reason="OK", url="http://x", elapsed=1.5
+    ),
+    60.0,
+    1.25,
+    ("accept",),
+    b"\x00\xff",
+)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_answers_come_back(count: int) -> None:
+    """Answers come back as they were, in their order."""
+    entries = tuple(attrs.evolve(ENTRY, age=float(number)) for number in range(count))
+    assert entries == unpack_entries(pack_entries(entries))
+
+
+def test_what_is_given_is_not_what_was_given() -> None:
+    """That an answer was given from the cache once is not kept."""
+    again = attrs.evolve(ENTRY, response=ENTRY.response.evolve(cached=True))
+    assert (ENTRY,) == unpack_entries(pack_entries((again,)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        (2,),
+        (1, 2),
+        (1, (1, 2, 3, 4, 5)),
+        (1, (ENTRY.response, 1.0, 1.0, ())),
+        (1, (ENTRY.response, "a", 1.0, (), b"")),
+        (1, (ENTRY.response, 1.0, None, (), b"")),
+        (1, (ENTRY.response, 1.0, 1.0, (1,), b"")),
+        (1, (ENTRY.response, 1.0, 1.0, 1, b"")),
+        (1, (ENTRY.response, 1.0, 1.0, (), "text")),
+        (1, (b"answer", 1.0, 1.0, (), b"")),
+    ],
+)
+def test_what_are_no_answers(values: tuple[object, ...]) -> None:
+    """What is none, or of another release, is refused in words of our own."""
+    with pytest.raises(InvalidData, match="no answer, or one of another release"):
+        unpack_entries(pack_values(values))
+
+
+@given(st.binary(max_size=200))
+def test_reading_is_total(packed: bytes) -> None:
+    """Whatever bytes lie there, they are answers or refused."""
+    try:
+        entries = unpack_entries(packed)
+    except InvalidData:
+        return
+    assert entries == unpack_entries(pack_entries(entries))

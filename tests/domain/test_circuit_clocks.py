@@ -1,0 +1,323 @@
+"""The circuit breaker, rule by rule: clocks that step, settings, sizes, and the last corners."""
+
+from __future__ import annotations
+
+import math
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring.domain.admission import (
+    Answer,
+    Confirm,
+)
+from mooring.domain.circuit import (
+    QUIET_RECORD,
+    CircuitBreakerConfig,
+    CircuitRule,
+    Outcome,
+)
+from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
+from mooring.domain.state import SMALL_STEP
+from mooring.errors import ConfigurationError
+from tests.domain.circuit_line import CLOSED, FORCED_OPEN, LEASE, OPEN, Line
+from tests.domain.state_world import helpful
+
+
+@pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
+def test_a_backward_step_holds_nothing_open_for_longer(back: int) -> None:
+    """After a step back it is open for as long as before, or up to two seconds longer."""
+    line = Line(failures=1)
+    line.call()
+    for _ in range(20):
+        line.wait(1)
+        line.ask()
+    line.world.now -= back
+    line.ask()
+    line.wait(39)
+    assert Answer.CIRCUIT_OPEN is line.ask()[0]
+    line.wait(1 + 3)
+    assert Answer.GO is line.ask()[0]
+
+
+@pytest.mark.parametrize("ahead", [HOUR, 20 * HOUR])
+def test_a_forward_step_only_ends_things_early(ahead: int) -> None:
+    """A step ahead is time passing: the circuit probes early, and is fenced against late words."""
+    line = Line(failures=1)
+    line.call()
+    line.wait(60)
+    old = line.enter()
+    line.world.now += ahead
+    probe = line.enter()
+    assert line.leave(old) is None
+    assert CLOSED is line.leave(probe, Outcome.GOOD)
+
+
+@pytest.mark.parametrize("back", [SMALL_STEP + 1, 3 * SECOND, HOUR])
+def test_a_window_moves_with_its_clock(back: int) -> None:
+    """What counted before a step back counts after it for as long as it had left."""
+    line = Line(failures=None, failure_rate=0.5, minimum_calls=3, window=10.0)
+    for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
+        line.call(outcome)
+        line.wait(2)
+    early = line.enter()
+    line.world.now -= back
+    line.call(Outcome.GOOD)
+    assert (4, 1) == (line.state.calls, line.state.failures)
+    line.leave(early, Outcome.NEUTRAL)
+    assert (3, 1) == (line.state.calls, line.state.failures)
+    line.wait(7)
+    assert (1, 0) == (line.state.calls, line.state.failures)
+    line.wait(5)
+    assert (0, 0) == (line.state.calls, line.state.failures)
+
+
+@pytest.mark.parametrize("back", [3 * SECOND, HOUR])
+@pytest.mark.parametrize("wait, expected", [(9, OPEN), (10, None)])
+def test_failures_move_with_their_clock(back: int, wait: int, expected: object) -> None:
+    """A failure is remembered for as long after a step back as before."""
+    line = Line(failures=2, consecutive_failures=None, window=10.0)
+    line.call()
+    line.world.now -= back
+    line.call(Outcome.GOOD)
+    line.wait(wait)
+    assert expected is line.call()
+
+
+def test_a_slot_holds_any_number_of_calls() -> None:
+    """More calls in a slot than four bytes can count are as many as they can."""
+    line = Line(failures=None, failure_rate=0.5)
+    line.enter()
+    seen, quiet, mode, gen, slot, _, base, record = line.world.cells["k"]
+    line.world.cells["k"] = (seen, quiet, mode, gen, slot, 2**40, base, record)
+    line.wait(7)
+    line.enter()
+    assert 2**32 == line.state.calls
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        *(
+            (name, value)
+            for name in ("failures", "probes", "quorum")
+            for value in (0, -1, True, 1.0, "5", 1_001)
+        ),
+        *(
+            (name, value)
+            for name in ("minimum_calls", "window_calls", "consecutive_failures", "successes")
+            for value in (0, -1, True, 1.0, "5", 10**10)
+        ),
+        *(
+            (name, value)
+            for name in ("failure_rate", "slow_call_rate")
+            for value in (0, -0.1, 1.1, math.nan, True, "0.5")
+        ),
+        *(
+            (name, value)
+            for name in ("window", "slow_call", "open_for", "open_at_most")
+            for value in (0, -1, math.nan, math.inf, True, "1", 10**10)
+        ),
+        *(("open_growth", value) for value in (0.9, 101, math.nan, math.inf, True, "2", None)),
+    ],
+)
+def test_what_cannot_be_configured(path: str, value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+    """A value that makes no sense is refused, and the error names the field."""
+    with pytest.raises(ConfigurationError) as caught:
+        CircuitBreakerConfig(**{path: value})
+    assert path == caught.value.path
+    assert helpful(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path, values",
+    [
+        *((name, (1, 1_000)) for name in ("failures", "probes", "quorum")),
+        *((name, (1, 10**9)) for name in ("minimum_calls", "window_calls", "successes")),
+        ("consecutive_failures", (1, 10**9, None)),
+        ("failure_rate", (1, 1e-9, None)),
+        ("slow_call", (1e-6, 3e9, None)),
+        ("open_growth", (1, 1.5, 100)),
+        ("shadow", (True, False)),
+    ],
+)
+def test_what_can_be_configured(path: str, values: tuple[Any, ...]) -> None:
+    """A value at either end of what makes sense is taken as it is."""
+    for value in values:
+        assert value == getattr(CircuitBreakerConfig(**{path: value}), path)
+        CircuitRule(CircuitBreakerConfig(**{path: value}))
+
+
+def test_some_rule_must_open_it() -> None:
+    """A circuit that nothing would ever open is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        CircuitBreakerConfig(failures=None, consecutive_failures=None)
+    assert "failures" == caught.value.path
+    assert helpful(caught.value)
+    CircuitBreakerConfig(failures=None, consecutive_failures=None, failure_rate=0.5)
+    CircuitBreakerConfig(failures=None, consecutive_failures=None, slow_call=1.0)
+
+
+def test_durations_may_be_timedeltas() -> None:
+    """A minute is sixty seconds."""
+    minute: Any = timedelta(minutes=1)
+    config = CircuitBreakerConfig(
+        window=minute, open_for=minute, open_at_most=minute, slow_call=minute
+    )
+    assert {60.0} == {config.window, config.open_for, config.open_at_most, config.slow_call}
+
+
+def test_shapes_tell_windows_apart() -> None:
+    """States whose slots do not mean the same have different shapes."""
+    configs = [
+        CircuitBreakerConfig(),
+        CircuitBreakerConfig(window=30.0),
+        CircuitBreakerConfig(window_calls=100),
+        CircuitBreakerConfig(window_calls=60_000_000),
+    ]
+    shapes = {CircuitRule(config).shape for config in configs}
+    assert 4 == len(shapes)
+
+
+@pytest.mark.parametrize("span, most", [(SECOND // 1_000, 260), (SECOND, 760)])
+def test_an_idle_circuit_is_small(span: int, most: int) -> None:
+    """A circuit takes some 250 bytes beside its key, and 500 more after a window of calls."""
+    line = Line()
+    for _ in range(300):
+        line.world.now += span
+        line.call(Outcome.GOOD)
+    state = line.world.cells["k"]
+    shared = {id(0), id(()), id(b""), id(line.rule.quiet), id(QUIET_RECORD)}
+    assert _size(state, shared) <= most
+
+
+def _size(value: object, seen: set[int]) -> int:
+    """The bytes of a state and of all in it that is not shared."""
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    items = value if isinstance(value, tuple) else ()
+    return sys.getsizeof(value) + sum(_size(item, seen) for item in items)
+
+
+def test_a_record_may_be_a_plain_tuple() -> None:
+    """A store that keeps plain tuples only gives a circuit what it had."""
+    line = Line(failures=2)
+    line.call()
+    state = line.world.cells["k"]
+    plain = (*state[:7], tuple(state[7]))
+    assert type(plain[7]) is tuple
+    for now in (line.world.now, line.world.now + 7 * SECOND, line.world.now - HOUR):
+        present = line.rule.present(plain, now)
+        assert line.rule.present(state, now) == present
+        assert type(state[7]) is type(present[7])
+
+
+def test_a_window_of_calls_is_kept_for_a_day() -> None:
+    """Where calls are counted, not time, they count for a window and a day after the last."""
+    for wait, expected in ((59, 3), (60, 0)):
+        line = Line(failures=None, failure_rate=0.5, window_calls=10, window=60.0)
+        for _ in range(3):
+            line.call(Outcome.GOOD)
+        line.wait(DAY // SECOND + wait)
+        assert expected == line.state.calls
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SLOW])
+def test_the_smallest_share_is_one_in_a_million(outcome: Outcome) -> None:
+    """A share too small to be counted is the smallest that can be."""
+    rates = {"failure_rate": 1e-7, "slow_call": 1.0, "slow_call_rate": 1e-7}
+    for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
+        line = Line(failures=None, consecutive_failures=None, minimum_calls=1, **rates)
+        line.enter()
+        seen, quiet, mode, gen, slot, _, base, record = line.world.cells["k"]
+        line.world.cells["k"] = (seen, quiet, mode, gen, slot, calls, base, record)
+        assert expected is line.call(outcome)
+
+
+def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
+    """A lease lasts up to its end, and at its end another may already have it."""
+    for early, expected in ((1, CLOSED), (0, None)):
+        line = Line(failures=1, open_for=10.0)
+        line.call()
+        line.wait(10)
+        probe = line.enter()
+        line.world.now += LEASE - early
+        assert expected is line.leave(probe, Outcome.GOOD)
+
+
+@pytest.mark.parametrize("wait, expected", [(DAY - 1, OPEN), (DAY, None)])
+@pytest.mark.parametrize(
+    "config, reporters",
+    [
+        ({"consecutive_failures": 2}, "aa"),
+        (
+            {"consecutive_failures": None, "failure_rate": 0.5, "minimum_calls": 2, "quorum": 2},
+            "ab",
+        ),
+    ],
+)
+def test_where_calls_are_counted_a_failure_is_remembered_for_a_day(
+    config: dict[str, Any], reporters: str, wait: int, expected: object
+) -> None:
+    """Neither a row nor a sighting outlasts a day."""
+    line = Line(failures=None, window_calls=10, **config)
+    assert line.call(reporter=reporters[0]) is None
+    line.world.now += wait
+    assert expected is line.call(reporter=reporters[1])
+
+
+def test_a_share_of_a_time_needs_sightings_in_that_time() -> None:
+    """Where calls count by time so do their reporters; elsewhere a day is near enough."""
+    share: dict[str, Any] = {"failure_rate": 0.5, "minimum_calls": 1, "quorum": 2}
+    for counted, expected in (({"window": 10.0}, None), ({"window_calls": 10}, OPEN)):
+        line = Line(failures=None, consecutive_failures=None, **share, **counted)
+        line.call(reporter="a")
+        line.wait(120)
+        assert expected is line.call(reporter="b")
+
+
+def test_what_is_over_is_counted_no_more() -> None:
+    """Failures and slow answers stay in their slot, and go with it."""
+    line = Line(failures=None, failure_rate=0.9, slow_call=1.0, minimum_calls=9, window=10.0)
+    line.call()
+    line.call(Outcome.SLOW)
+    line.wait(3)
+    assert (2, 1, 1) == (line.state.calls, line.state.failures, line.state.slow_calls)
+    line.call()
+    line.wait(20)
+    assert (0, 0, 0) == (line.state.calls, line.state.failures, line.state.slow_calls)
+    line.call()
+    line.wait(20)
+    line.call(Outcome.SLOW)
+    assert (1, 0, 1) == (line.state.calls, line.state.failures, line.state.slow_calls)
+
+
+def test_whoever_waits_is_told_how_long_to_stay_away() -> None:
+    """A waiter from before an opening comes back when the open time is over, at once after it."""
+    line = Line(failures=1, open_for=10.0)
+    waiting, failing = line.enter(), line.enter()
+    line.leave(failing)
+    confirm = Confirm(line.gates, (), waiting)
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == line.world.execute(confirm)
+    line.wait(10)
+    assert (Answer.CIRCUIT_OPEN, 1) == line.world.execute(confirm)
+    line.enter()
+    assert (Answer.CIRCUIT_OPEN, LEASE) == line.world.execute(confirm)
+    line.world.now += LEASE
+    assert (Answer.CIRCUIT_OPEN, 1) == line.world.execute(confirm)
+    line.set(FORCED_OPEN)
+    assert (Answer.CIRCUIT_OPEN, FOREVER) == line.world.execute(confirm)
+    line.set(CLOSED)
+    assert (Answer.GO, 0) == line.world.execute(confirm)
+
+
+def test_the_smallest_window_is_one_call() -> None:
+    """Only the last call counts where the window is that small, and a failure for one more."""
+    line = Line(failures=None, failure_rate=1.0, window_calls=1, minimum_calls=2)
+    line.call()
+    for failures in (1, 0):
+        line.call(Outcome.GOOD)
+        assert (1, failures) == (line.state.calls, line.state.failures)

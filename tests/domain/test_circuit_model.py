@@ -1,0 +1,512 @@
+"""The circuit breaker beside a model that keeps every call."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import attrs
+from hypothesis import reject, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mooring.domain.admission import (
+    Admission,
+    Answer,
+    Gates,
+    ReadCircuit,
+    Report,
+    SetCircuit,
+)
+from mooring.domain.circuit import (
+    TRANSITIONS,
+    CircuitBreakerConfig,
+    CircuitBreakerState,
+    CircuitRule,
+    CircuitState,
+    Outcome,
+)
+from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
+from mooring.domain.state import SMALL_STEP
+from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
+from tests.domain.state_world import World
+
+if TYPE_CHECKING:
+    from mooring.domain.circuit import Permit
+
+CONFIGS = [
+    CircuitBreakerConfig(),
+    CircuitBreakerConfig(failures=3, window=10.0, open_for=5.0, open_at_most=12.0, probes=2),
+    CircuitBreakerConfig(failures=None, consecutive_failures=3, open_for=1.0, successes=2),
+    CircuitBreakerConfig(
+        failures=None,
+        consecutive_failures=None,
+        failure_rate=0.5,
+        minimum_calls=4,
+        window=10.0,
+        slow_call=1.0,
+        slow_call_rate=0.75,
+        probes=3,
+        successes=2,
+    ),
+    CircuitBreakerConfig(
+        failures=None,
+        consecutive_failures=4,
+        failure_rate=0.4,
+        minimum_calls=5,
+        window_calls=23,
+        slow_call=1.0,
+        open_growth=1,
+        quorum=2,
+    ),
+    CircuitBreakerConfig(failures=2, consecutive_failures=3, quorum=2, window=7.0, probes=2),
+    CircuitBreakerConfig(failures=1, consecutive_failures=None, open_for=1.0, open_growth=3.5),
+]
+
+
+@attrs.define(eq=False)
+class Slot:
+    """A piece of the window."""
+
+    end: int
+    calls: int = 0
+    fails: int = 0
+    slow: int = 0
+
+
+@attrs.define(eq=False)
+class Call:
+    """A call under way, or one that has ended."""
+
+    gen: int
+    permit: Permit
+    slot: Slot | None = None
+    status: str = "under way"
+
+
+class Model:
+    """A circuit that forgets nothing: every call, every failure, in time that never goes back.
+
+    `time` is what the circuit believes has passed, `aligned` the store's own time, which decides
+    where slots end.
+    """
+
+    def __init__(self, config: CircuitBreakerConfig) -> None:
+        self.config = config
+        self.gen = 0
+        self.time = self.aligned = 0
+        self.span = config.window_calls or round(config.window * SECOND)
+        self.width = math.ceil(self.span / 10)
+        self.leases: dict[int, int] = {}
+        self.slots: list[Slot] = []
+        self.total = 0
+        self.mode, self.streak, self.since, self.until, self.good = CLOSED, 0, -FOREVER, 0, 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a new generation."""
+        self.gen += 1
+        self.calls: list[Call] = []
+        self.failures: list[tuple[int, str]] = []
+        self.slots = [Slot(slot.end) for slot in self.slots[-1:]]
+        self.good = 0
+        self.crowded = False
+
+    def forget(self) -> None:
+        """Be as new; nothing that matters may be lost."""
+        assert [] == self.alive()
+        if self.mode is CLOSED:
+            assert self.streak == 0 or self.time - self.since >= round(self.config.window * SECOND)
+            # A window of calls is given up after a day without one.
+            assert (0, 0, 0) == self.sums() or self.config.window_calls
+            assert not self.recent()
+            assert not self.failures or self.time - self.failures[-1][0] >= DAY
+        else:
+            assert self.mode in (OPEN, HALF_OPEN)
+            assert self.until + DAY <= self.time
+        self.mode, self.streak, self.since, self.total = CLOSED, 0, -FOREVER, 0
+        self.leases.clear()
+        self.slots.clear()
+        self.begin()
+
+    # --- the window -------------------------------------------------------------------------
+
+    def position(self) -> int:
+        """Where in its window the circuit is: in time, or in calls."""
+        return self.time if self.config.window_calls is None else self.total
+
+    def slot(self) -> Slot:
+        """The slot that what happens now belongs to."""
+        position = self.position()
+        if not self.slots or position >= self.slots[-1].end:
+            here = self.aligned if self.config.window_calls is None else position
+            self.slots.append(Slot(position - here % self.width + self.width))
+        return self.slots[-1]
+
+    def sums(self) -> tuple[int, int, int]:
+        """Calls, failures and slow answers in the window."""
+        slots = [slot for slot in self.slots if slot.end > self.position() - self.span]
+        return (
+            sum(slot.calls for slot in slots),
+            sum(slot.fails for slot in slots),
+            sum(slot.slow for slot in slots),
+        )
+
+    def recent(self, within: int | None = None) -> list[str]:
+        """Who reported the failures of the last while."""
+        within = round(self.config.window * SECOND) if within is None else within
+        return [who for time, who in self.failures if time > self.time - within]
+
+    def rows(self) -> list[int]:
+        """How many calls failed in a row, in order of admission: in each row, the last one last."""
+        rows: list[list[Call]] = [[]]
+        for call in self.calls:
+            if call.status in {"failed", "cancelled"}:
+                rows[-1].append(call)
+            else:
+                rows.append([])
+        # A row that could not be kept may be missed, though never seen where there is none.
+        self.crowded = self.crowded or sum(map(bool, rows)) > 8
+        return [sum(call.status == "failed" for call in row) for row in rows]
+
+    # --- what happens -----------------------------------------------------------------------
+
+    def alive(self) -> list[int]:
+        """When the leases under way end."""
+        return [end for end in self.leases.values() if end > self.time]
+
+    def ask(self, token: int) -> tuple[Answer, int]:
+        """What a call is told."""
+        if self.mode in (CLOSED, DISABLED):
+            return Answer.GO, 0
+        if self.mode is FORCED_OPEN:
+            return Answer.CIRCUIT_OPEN, FOREVER
+        if self.mode is OPEN and self.time < self.until:
+            return Answer.CIRCUIT_OPEN, self.until - self.time
+        if len(self.alive()) >= self.config.probes:
+            return Answer.CIRCUIT_OPEN, min(self.alive()) - self.time
+        return (Answer.GO, 0) if token else (Answer.NEEDS_TOKEN, 0)
+
+    def enter(self, permit: Permit, lease: int) -> Call:
+        """A call is let in."""
+        if self.mode is OPEN:
+            self.mode, self.since = HALF_OPEN, self.time
+            self.begin()
+        call = Call(self.gen, permit)
+        if permit[2]:
+            self.leases[permit[2]] = self.time + lease
+        elif self.mode is CLOSED:
+            call.slot = self.slot()
+            call.slot.calls += 1
+            self.calls.append(call)
+            self.total += 1
+        return call
+
+    def leave(self, call: Call, outcome: Outcome, reporter: str) -> CircuitState | None:
+        """A call ends."""
+        held = self.leases.pop(call.permit[2], self.time) > self.time
+        if call.gen != self.gen:
+            return None
+        if self.mode is HALF_OPEN:
+            return self.probed(outcome) if held else None
+        if self.mode is not CLOSED or outcome is Outcome.GOOD:
+            return None
+        slot = self.slot()
+        if outcome is Outcome.NEUTRAL:
+            assert call.slot is not None
+            call.slot.calls -= 1
+            call.status = "cancelled" if any(c.status == "failed" for c in self.calls) else "gone"
+            return None
+        if self.time - self.since >= round(self.config.window * SECOND):
+            self.streak = 0
+        if outcome is Outcome.SLOW:
+            slot.slow += 1
+            return self.opened() if self.dragged() else None
+        if self.failures and self.time - self.failures[-1][0] >= DAY:
+            for old in self.calls:
+                old.status = "too old"
+        slot.fails += 1
+        call.status = "failed"
+        self.failures.append((self.time, reporter))
+        return self.opened() if self.tripped() else None
+
+    def dragged(self) -> bool:
+        """Whether a slow answer opens it."""
+        calls, fails, slow = self.sums()
+        calls = max(calls, fails, slow)
+        return calls >= self.config.minimum_calls and slow / calls >= self.config.slow_call_rate
+
+    def tripped(self) -> bool:
+        """Whether a failure opens it."""
+        config = self.config
+        near = len(set(self.recent())) >= config.quorum
+        far = len(set(self.recent(DAY))) >= config.quorum
+        if config.failures and near and len(self.recent()) >= config.failures:
+            return True
+        longest = max(self.rows())
+        if config.consecutive_failures and far and longest >= config.consecutive_failures:
+            return True
+        calls, fails, slow = self.sums()
+        calls = max(calls, fails, slow)
+        return (
+            config.failure_rate is not None
+            and (near if config.window_calls is None else far)
+            and calls >= config.minimum_calls
+            and fails / calls >= config.failure_rate
+        )
+
+    def opened(self) -> CircuitState:
+        """Open."""
+        longest = max(self.config.open_for, self.config.open_at_most)
+        lasts = min(longest, self.config.open_for * self.config.open_growth**self.streak)
+        self.mode, self.since, self.until = OPEN, self.time, self.time + int(lasts * SECOND)
+        self.streak += 1
+        self.begin()
+        return OPEN
+
+    def probed(self, outcome: Outcome) -> CircuitState | None:
+        """A probe ended while it held its lease."""
+        if outcome is Outcome.NEUTRAL:
+            return None
+        if outcome is not Outcome.GOOD:
+            return self.opened()
+        self.good += 1
+        if self.good < self.config.successes:
+            return None
+        self.mode, self.since = CLOSED, self.time
+        self.begin()
+        return CLOSED
+
+    def force(self, mode: CircuitState) -> None:
+        """Set by hand."""
+        self.mode, self.streak, self.since, self.until = mode, 0, self.time, 0
+        self.begin()
+
+    def read(self) -> CircuitBreakerState:
+        """What is known."""
+        calls, fails, slow = self.sums()
+        row = self.rows()[-1] if self.recent(DAY) and self.config.consecutive_failures else 0
+        return CircuitBreakerState(
+            state=self.mode,
+            calls=max(calls, fails),
+            failures=fails,
+            slow_calls=slow,
+            consecutive_failures=row,
+            openings=self.streak,
+            probes_under_way=len(self.alive()),
+            retry_after=max(0, self.until - self.time) / SECOND if self.mode is OPEN else None,
+        )
+
+
+leases = st.one_of(st.integers(1, 20), st.integers(1, 100 * SECOND))
+endings = st.tuples(
+    st.sampled_from([*Outcome, Outcome.FAILED, Outcome.FAILED, Outcome.FAILED]),
+    st.sampled_from("abc"),
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """Anything that callers, clocks and people can do to one circuit."""
+
+    @initialize(config=st.sampled_from(CONFIGS))
+    def build(self, config: CircuitBreakerConfig) -> None:
+        """Begin with nothing."""
+        self.rule = CircuitRule(config)
+        self.gates = Gates(circuit=self.rule, circuit_key="k")
+        self.world = World()
+        self.model = Model(config)
+        self.lost = 0
+        self.tokens = 0
+        self.under_way: list[Call] = []
+
+    def judge(self) -> None:
+        """Before a command: tell the model the time as the circuit must judge it."""
+        state = self.world.cells.get("k")
+        now = self.world.now
+        seen = now if state is None else state[0]
+        if seen - now > SMALL_STEP:
+            self.lost += seen - now
+            seen = now
+        self.model.aligned = max(seen, now)
+        self.model.time = self.model.aligned + self.lost
+        if state is not None and now - state[0] >= state[1]:
+            self.model.forget()
+
+    @rule(lease=leases, again=st.booleans())
+    def call(self, lease: int, again: bool) -> None:  # noqa: FBT001 - as Hypothesis draws it
+        """Somebody calls; a probe comes again with a token, and perhaps a third time."""
+        question = Admission(self.gates, within=0, lease=lease)
+        self.judge()
+        expected = self.model.ask(0)
+        answer, wait, permit, _ = self.world.execute(question)
+        assert expected == (answer, wait)
+        if answer is Answer.NEEDS_TOKEN:
+            self.tokens += 1
+            question = question.evolve(token=self.tokens)
+            self.judge()
+            assert (Answer.GO, 0) == self.model.ask(self.tokens)
+            answer, _, permit, _ = self.world.execute(question)
+            assert Answer.GO is answer
+            if again:
+                self.judge()
+                assert (Answer.GO, 0, permit, ()) == self.world.execute(question)
+        if answer is Answer.GO:
+            assert permit is not None
+            self.under_way.append(self.model.enter(permit, lease))
+
+    @precondition(lambda self: self.under_way)
+    @rule(number=st.integers(0, 30), ending=endings)
+    def end(self, number: int, ending: tuple[Outcome, str]) -> None:
+        """A call ends, however old it is; a success through a closed circuit is silent."""
+        outcome, reporter = ending
+        call = self.under_way.pop(-1 - number % len(self.under_way))
+        if outcome is Outcome.GOOD and not call.permit[2]:
+            return
+        self.judge()
+        # An opening begins anew, where nothing is crowded.
+        before, crowded = self.model.mode, self.model.crowded
+        changed = self.world.execute(Report(self.gates, call.permit, outcome, reporter))
+        expected = self.model.leave(call, outcome, reporter)
+        if (crowded or self.model.crowded) and changed is None and expected is OPEN:
+            reject()
+        assert expected is changed
+        assert changed is None or (before, changed) in AUTOMATIC
+
+    @rule(work=st.lists(st.tuples(endings, st.integers(0, 2 * SECOND)), min_size=1, max_size=9))
+    def work(self, work: list[tuple[tuple[Outcome, str], int]]) -> None:
+        """One call after the other."""
+        for ending, span in work:
+            before = len(self.under_way)
+            self.call(LEASE, again=False)
+            self.world.now += span
+            if len(self.under_way) > before:
+                self.end(0, ending)
+
+    @rule(
+        at_once=st.integers(2, 7),
+        order=st.lists(st.tuples(st.integers(0, 30), endings), max_size=7),
+    )
+    def crowd(self, at_once: int, order: list[tuple[int, tuple[Outcome, str]]]) -> None:
+        """Many calls at once, which end in any order."""
+        for _ in range(at_once):
+            self.call(LEASE, again=False)
+        for number, ending in order:
+            if self.under_way:
+                self.end(number, ending)
+
+    @precondition(lambda self: self.under_way)
+    @rule(number=st.integers(0, 30), told=st.booleans())
+    def die(self, number: int, told: bool) -> None:  # noqa: FBT001 - as Hypothesis draws it
+        """An owner vanishes, or gives back what it never heard it was given."""
+        call = self.under_way.pop(number % len(self.under_way))
+        if told and call.permit[2]:
+            self.judge()
+            unheard = Report(self.gates, (0, 0, call.permit[2]), Outcome.NEUTRAL, "a")
+            assert self.world.execute(unheard) is None
+            self.model.leases.pop(call.permit[2], None)
+
+    @rule(
+        span=st.one_of(
+            st.integers(0, SECOND), st.integers(0, 15 * SECOND), st.integers(0, 90 * SECOND)
+        )
+    )
+    def wait(self, span: int) -> None:
+        """Time passes."""
+        self.world.now += span
+
+    @precondition(lambda self: self.model.mode is OPEN)
+    @rule(early=st.integers(-1, 2 * SECOND), ending=endings)
+    def probe(self, early: int, ending: tuple[Outcome, str]) -> None:
+        """Somebody calls about when the open time ends."""
+        self.judge()
+        self.world.now += max(0, self.model.until - self.model.time - early)
+        self.call(LEASE, again=False)
+        if early <= 0 and self.model.mode is HALF_OPEN:
+            self.end(0, ending)
+
+    @rule(
+        span=st.one_of(st.integers(0, 2 * HOUR), st.sampled_from([DAY - 1, DAY, 2 * DAY])),
+        seldom=st.integers(0, 3),
+    )
+    def sleep(self, span: int, seldom: int) -> None:
+        """Nobody calls for long."""
+        self.world.now += 0 if seldom else span
+
+    @rule(
+        back=st.one_of(st.integers(1, SMALL_STEP), st.integers(SMALL_STEP + 1, 3 * DAY)),
+        seldom=st.integers(0, 2),
+    )
+    def step(self, back: int, seldom: int) -> None:
+        """The store's clock steps back."""
+        self.world.now -= 0 if seldom else back
+
+    @rule(mode=st.sampled_from([CLOSED, FORCED_OPEN, DISABLED]), seldom=st.integers(0, 5))
+    def force(self, mode: CircuitState, seldom: int) -> None:
+        """A person sets it, and sets it right again."""
+        if seldom and self.model.mode not in (FORCED_OPEN, DISABLED):
+            return
+        self.judge()
+        self.world.execute(SetCircuit(self.rule, "k", mode))
+        self.model.force(mode)
+
+    @precondition(lambda self: self.world.cells)
+    @rule()
+    def forget(self) -> None:
+        """The store drops what cannot matter: the circuit must not have noticed."""
+        self.judge()
+        self.world.forget()
+
+    @invariant()
+    def reads_alike(self) -> None:
+        """People are told what is so."""
+        self.judge()
+        actual = self.world.execute(ReadCircuit(self.rule, "k"))
+        expected = self.model.read()
+        if self.model.crowded:
+            expected = attrs.evolve(expected, consecutive_failures=actual.consecutive_failures)
+        assert expected == actual
+
+    @invariant()
+    def never_too_many_probes(self) -> None:
+        """Of all generations together, no more leases run than there may be probes."""
+        assert len(self.model.alive()) <= self.model.config.probes
+
+
+AUTOMATIC = {(before, after) for before, _, after in TRANSITIONS}
+
+
+TestCircuit = Machine.TestCase
+TestCircuit.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+def test_a_circuit_changes_by_itself_exactly_as_the_table_says() -> None:
+    """Every transition of the table happens, and no other was seen by the machine above."""
+    line = Line(failures=1)
+    seen: list[tuple[CircuitState, CircuitState]] = []
+    now = CLOSED
+
+    def note() -> None:
+        nonlocal now
+        before, now = now, line.state.state
+        if before is not now:
+            seen.append((before, now))
+
+    for ending in (Outcome.FAILED, Outcome.GOOD):
+        line.call()
+        note()
+        line.wait(121)
+        note()
+        probe = line.enter()
+        note()
+        line.leave(probe, ending)
+        note()
+        line.wait(2 * 86_400)
+        note()
+    line.call()
+    note()
+    line.wait(61)
+    line.enter()
+    note()
+    line.wait(2 * 86_400)
+    note()
+    assert AUTOMATIC == set(seen)

@@ -1,0 +1,155 @@
+"""States as bytes: exact, versioned, and read totally."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring import CircuitBreakerConfig, InvalidData, RateLimitConfig, StorageUnavailable
+from mooring.domain import codec
+from mooring.domain.admission import Gates
+from mooring.domain.circuit import CircuitRule, Outcome
+from mooring.domain.codec import VERSION, pack, unpack
+from mooring.testing._state_commands import alike, plain_value
+from mooring.testing._state_walk import Walk
+
+T0 = 1_800_000_000_000_000
+
+NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
+
+
+@given(NUMBERS, st.integers(0, 2**32))
+def test_a_state_comes_back_as_it_was(numbers: list[int], seed: int) -> None:
+    """Whatever a state holds is read as it was written, to the type."""
+    chance = random.Random(seed)
+    state = (*numbers, *(plain_value(chance) for _ in range(chance.randrange(4))))
+    assert alike(unpack(pack(state)), state)
+
+
+@pytest.mark.parametrize("first", [True, None, "1", b"", 1.0, (1,)])
+def test_only_integers_are_numbers(first: object) -> None:
+    """True is no number, and what is not one goes with the rest."""
+    assert alike(unpack(pack((first, 1))), (first, 1))
+
+
+def test_every_state_of_the_rules_comes_back_and_decides_alike() -> None:
+    """Circuits, limits, budgets and claims decide from bytes as they do from tuples."""
+    for seed in range(20):
+        chance = random.Random(seed)
+        walk = Walk(chance, "{codec:it}")
+        kept: dict[str, bytes] = {}
+        model: dict[str, object] = {}
+        now = T0
+        for _ in range(100):
+            now += chance.choice((0, 1_000, 20_000, 90_000_000))
+            command = walk.draw()
+            found = tuple(None if key not in kept else unpack(kept[key]) for key in command.keys)
+            states, answer = command.apply(found, now)
+            expected, known = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]
+            assert (states, answer) == (expected, known)
+            walk.note(command, answer)
+            for key, state, before in zip(command.keys, states, found, strict=True):
+                if state is not None:
+                    stored = pack(state, before, kept.get(key, b""))
+                    assert stored == pack(state)
+                    kept[key] = stored
+            model.update(zip(command.keys, expected, strict=True))
+
+
+def test_a_calm_circuit_and_a_bucket_are_small() -> None:
+    """The states that are written at every call take few bytes."""
+    rule = CircuitRule(CircuitBreakerConfig())
+    gates = Gates(limits=[RateLimitConfig.per_second(10).rule])
+    assert len(pack(rule.present(None, T0))) <= 80
+    assert len(pack(gates.limits[0].present(None, T0))) <= 60
+
+
+def test_what_stays_is_not_made_anew() -> None:
+    """The rest of a calm circuit is taken over from the bytes it was read from."""
+    rule = CircuitRule(CircuitBreakerConfig())
+    first, _ = rule.record(rule.present(None, T0), (T0, 1, 0), Outcome.FAILED, "one")
+    stored = pack(first)
+    before = unpack(stored)
+    calm = rule.calm(before, T0 + 1)
+    full, *_ = rule.admit(rule.present(before, T0 + 1), 0, 0)  # in a record made anew
+    assert calm is not None
+    assert calm == full
+    mangled = stored[:-1] + bytes((stored[-1] ^ 0xFF,))  # what is taken over is not looked at
+    for after in (calm, full):
+        assert pack(after, before, mangled)[-1] == mangled[-1] != pack(after)[-1]
+        assert pack(after, before, stored) == pack(after)
+
+
+def test_what_changed_is_made_anew() -> None:
+    """Nothing is taken over from a state of another shape or with another rest."""
+    before = (1, 2, "a", "b")
+    stored = pack(before)
+    for after in ((1, 2, "a", "c"), (1, 2, "a"), (1, "a", "b"), (1, 2, "a", "b", "c"), (1, 2)):
+        assert unpack(pack(after, before, stored)) == after
+
+
+def test_what_is_equal_and_no_other_type_is_made_anew() -> None:
+    """A tuple in a state is taken over only if it holds the very same items."""
+    before = (1, ("a", 1))
+    stored = pack(before)
+    others: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
+    for other in others:
+        assert repr(unpack(pack((1, other), before, stored))) == repr((1, other))
+
+
+def test_an_answer_that_can_be_changed_is_never_shared() -> None:
+    """Two readers of one answer never hold the same list."""
+    stored = pack((1, 2, 3, ["an answer"]))
+    unpack(stored)[3].append("spoilt")
+    assert unpack(stored)[3] == ["an answer"]
+
+
+def test_a_number_beyond_64_bits_is_refused() -> None:
+    """No number is cut to fit."""
+    with pytest.raises(InvalidData, match="beyond 64 bits"):
+        pack((2**63,))
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_a_state_or_storage_unavailable(stored: bytes) -> None:
+    """Reading raises nothing else, whatever lies in the store."""
+    try:
+        unpack(stored)
+    except StorageUnavailable:
+        return
+
+
+@pytest.mark.parametrize(
+    "stored", [b"", b"\x01", b"\x01\x01", b"\x00\x00", b"\x01\xff", b"\x11\x00", b"{}"]
+)
+def test_what_is_no_state_is_named(stored: bytes) -> None:
+    """What something else has written is not taken for a state."""
+    with pytest.raises(StorageUnavailable, match=r"is no state .* nothing else writes to"):
+        unpack(stored)
+
+
+@pytest.mark.parametrize("version", [VERSION + 1, 16])
+def test_a_state_of_a_later_version_says_what_to_do(version: int) -> None:
+    """A process that was not upgraded says so."""
+    later = bytes((version,)) + pack((1, 2))[1:]
+    with pytest.raises(StorageUnavailable, match=f"version {version},.*Upgrade every process"):
+        unpack(later)
+
+
+def test_the_layout_stays() -> None:
+    """Version and count, the numbers in eight bytes each, then the rest: other programs read it."""
+    assert pack((1, -2)) == b"\x01\x02" + b"\x01" + b"\x00" * 7 + b"\xfe" + b"\xff" * 7
+    assert pack((1, "a")) == b"\x01\x01" + b"\x01" + b"\x00" * 7 + b"\xa1a"
+    assert pack((1,) * 17) == b"\x01\x10" + (b"\x01" + b"\x00" * 7) * 16 + b"\x01"
+
+
+def test_a_state_of_the_version_before_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade reads what the release before has written, and writes its own."""
+    stored = pack((1, 2, "as it was"))
+    monkeypatch.setattr(codec, "VERSION", VERSION + 1)
+    monkeypatch.setitem(codec.READERS, VERSION + 1, codec.READERS[VERSION])
+    assert unpack(stored) == (1, 2, "as it was")
+    assert pack(unpack(stored))[0] == VERSION + 1

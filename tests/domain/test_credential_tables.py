@@ -1,0 +1,266 @@
+"""Credentials are read as people write them, and a mistake is told without showing them."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given
+
+from mooring.domain.auth import AuthMethod, Credentials, OAuthCredentials
+from mooring.domain.credential_tables import (
+    read_credentials,
+    read_credentials_text,
+    write_credentials,
+)
+from mooring.domain.secret import Secret
+from mooring.domain.signing.hmac_signing import HmacSigning
+from mooring.domain.signing.jwt import JwtSigning
+from mooring.domain.signing.message import MessageSignature
+from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.errors import InvalidData
+from tests.domain.test_keeping import KEPT
+from tests.support.proofs import proof_key
+
+if TYPE_CHECKING:
+    from mooring.domain.keeping import Kept
+
+GRANTED = OAuthCredentials(access_token="a")
+MESSAGE = MessageSignature(
+    components=["date"], key_id="a", algorithm="hmac-sha256", lifetime=timedelta(minutes=1)
+)
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written, expected",
+    [
+        ("a", Credentials.bearer("a")),
+        ({"secret": "a"}, Credentials.bearer("a")),
+        (
+            {"method": "basic", "username": "u", "secret": "p"},
+            Credentials.basic("u", "p"),
+        ),
+        (
+            {"method": "api_key_query", "secret": "k", "name": "key"},
+            Credentials.api_key("k", query="key"),
+        ),
+        ({"method": "none"}, Credentials.none()),
+        (
+            {
+                "method": "aws_sigv4",
+                "secret": "k",
+                "signing": {"access_key_id": "a", "region": "eu", "service": "s3"},
+            },
+            Credentials.signed(AwsSigV4(access_key_id="a", region="eu", service="s3"), "k"),
+        ),
+        (
+            {
+                "method": "hmac",
+                "secret_base64": "/wA=",
+                "signing": {"signs": "{body}", "headers": {"X-S": "{signature}"}},
+            },
+            Credentials.signed(
+                HmacSigning(signs="{body}", headers={"X-S": "{signature}"}), b"\xff\x00"
+            ),
+        ),
+        (
+            {
+                "method": "jwt",
+                "secret": "k",
+                "signing": {"algorithm": "HS256", "lifetime": 90, "claims": {"roles": ["a"]}},
+            },
+            Credentials.signed(
+                JwtSigning(
+                    algorithm="HS256", lifetime=timedelta(seconds=90), claims={"roles": ["a"]}
+                ),
+                "k",
+            ),
+        ),
+        (
+            {
+                "method": "http_signature",
+                "secret": "k",
+                "signing": {"components": ["date"], "key_id": "a", "algorithm": "hmac-sha256"},
+            },
+            Credentials.signed(
+                MessageSignature(components=["date"], key_id="a", algorithm="hmac-sha256"), "k"
+            ),
+        ),
+        ({"method": "mtls"}, Credentials.mtls()),
+        ({"method": "oauth2", "secret": "a"}, Credentials(method="oauth2", secret="a")),
+        (
+            {"secret": "a", "expires_at": "2026-11-20T12:00:00Z"},
+            Credentials.bearer("a", expires_at=NOON),
+        ),
+        ({"secret": "a", "expires_at": NOON}, Credentials.bearer("a", expires_at=NOON)),
+        (
+            {"access_token": "a", "refresh_token": "r", "scope": "x"},
+            OAuthCredentials(access_token="a", refresh_token="r", scope="x"),
+        ),
+        (attrs.asdict(GRANTED, recurse=False), GRANTED),
+        (
+            {"access_token": "a", "issued_at": "2026-11-20T12:00:00Z"},
+            OAuthCredentials(access_token="a", issued_at=NOON),
+        ),
+        (
+            {
+                "method": "http_signature",
+                "secret": "k",
+                "signing": attrs.asdict(MESSAGE, recurse=False) | {"lifetime": 60},
+            },
+            Credentials.signed(MESSAGE, "k"),
+        ),
+    ],
+)
+def test_what_people_write(written: object, expected: object) -> None:
+    """A text is a token; a table has the fields of what it stands for."""
+    assert expected == read_credentials(written, "here")
+
+
+@pytest.mark.parametrize(
+    "written, problem",
+    [
+        (None, "neither a text nor a table"),
+        ([b"sk_live"], "neither a text nor a table"),
+        ("sk_live\n", "white space"),
+        ("sk_live\udc80", "not valid Unicode"),
+        ({"secret": 5, "username": "sk_live"}, "must be str or bytes"),
+        ({"secret": "sk_live", "password": "sk_live"}, "a field that is none of expires_at"),
+        ({"access_token": "sk_live", "method": "basic"}, "a field that is none of access_token"),
+        (
+            {"secret": "sk_live", "signing": {"region": "eu"}},
+            "its method is none of aws_sigv4, hmac",
+        ),
+        ({"method": "hmac", "secret": "sk_live", "signing": 5}, "a value that it cannot have"),
+        (
+            {"method": "hmac", "secret": "sk_live", "signing": {"sings": "sk_live"}},
+            "Its signing has a field that is none of algorithm, encoding",
+        ),
+        (
+            {"method": "aws_sigv4", "secret": "sk_live", "signing": {"region": "eu"}},
+            "Its signing lacks access_key_id, service",
+        ),
+        (
+            {"method": "hmac", "secret": "sk_live", "signing": {"signs": "{sk!r}"}},
+            "nothing that can be filled in here",
+        ),
+        (
+            {
+                "method": "jwt",
+                "secret": "sk_live",
+                "signing": {"algorithm": "HS256", "lifetime": 1e300},
+            },
+            "a value that it cannot have",
+        ),
+        ({"method": "hmac", "secret": "sk_live"}, "needs its own signing"),
+        ({"secret": "sk_live", "secret_base64": "c2s="}, "both a secret and a secret_base64"),
+        ({"secret_base64": "sk_live"}, "secret_base64 is not written in base64"),
+        ({"secret_base64": "sk_live=="}, "secret_base64 is not written in base64"),
+        ({"secret_base64": "c2s=\nc2s="}, "secret_base64 is not written in base64"),
+        ({"secret_base64": 5, "username": "sk_live"}, "secret_base64 is not written in base64"),
+        ({"access_token": "sk_live", "secret_base64": "c2s="}, "a field that is none of access"),
+        ({"secret": "sk_live", "expires_at": 5}, "a value that it cannot have"),
+        ({"secret": "sk_live", "expires_at": "soon"}, "a value that it cannot have"),
+        ({"secret": "sk_live", "expires_at": "2026-11-20"}, "no time zone"),
+        ({"access_token": "sk_live", "token_type": 5}, "a value that it cannot have"),
+    ],
+)
+def test_a_mistake_is_told_and_not_shown(written: object, problem: str) -> None:
+    """The refusal says where and what, and no frame of ours holds what was read."""
+    with pytest.raises(InvalidData, match=problem) as caught:
+        read_credentials(written, "here")
+
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in report.stack if "/mooring/domain/" in frame.filename]
+    assert str(caught.value).startswith("here: ")
+    assert 1 == len(ours)
+    assert "sk_live" not in repr((ours, str(caught.value)))
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("space", ["", " \n\t"])
+def test_a_table_may_stand_apart(space: str) -> None:
+    """White space around a table in JSON is no part of it."""
+    text = Secret(f'{space}{{"secret": "a"}}{space}')
+
+    assert Credentials.bearer("a") == read_credentials_text(text, "here")
+
+
+@given(KEPT)
+def test_what_is_written_is_read_as_it_was(kept: Kept) -> None:
+    """A table in JSON says everything of a credential, of either kind."""
+    assert kept == read_credentials_text(write_credentials(kept), "here")
+
+
+def test_a_table_says_what_has_to_be_said() -> None:
+    """Fields that nobody gave are left out."""
+    assert '{"method":"bearer","secret":"a"}' == write_credentials(Credentials.bearer("a")).reveal()
+
+
+def test_every_method_can_be_written() -> None:
+    """No way to authenticate is left to those who write code."""
+    signed = [kept.method for kept in SIGNED]
+
+    assert {*AuthMethod} == {*signed, *UNSIGNED}
+    for kept in SIGNED:
+        assert kept == read_credentials_text(write_credentials(kept), "here")
+
+
+SIGNED = [
+    Credentials.signed(AwsSigV4(access_key_id="a", region="eu", service="s3"), "k"),
+    Credentials.signed(HmacSigning(signs="", headers={"S": "{signature}"}), "k"),
+    Credentials.signed(JwtSigning(algorithm="HS256"), "k"),
+    Credentials.signed(MessageSignature(components=[], key_id="a", algorithm="hmac-sha256"), "k"),
+]
+UNSIGNED = {
+    AuthMethod.NONE,
+    AuthMethod.BASIC,
+    AuthMethod.BEARER,
+    AuthMethod.API_KEY_HEADER,
+    AuthMethod.API_KEY_QUERY,
+    AuthMethod.OAUTH2,
+    AuthMethod.MTLS,
+}
+
+
+@pytest.mark.parametrize("method", sorted(UNSIGNED))
+def test_what_does_not_sign_can_be_written(method: AuthMethod) -> None:
+    """Each is written with what it needs, and read as it was."""
+    secret = None if method in {AuthMethod.NONE, AuthMethod.MTLS} else "a"
+    username = "u" if method is AuthMethod.BASIC else None
+    kept = Credentials(method=method, secret=secret, username=username)
+
+    assert kept == read_credentials_text(write_credentials(kept), "here")
+
+
+def test_a_bound_token_can_be_written() -> None:
+    """So is all that belongs to what an authorisation server granted."""
+    kept = OAuthCredentials(
+        access_token="a",
+        refresh_token="r",
+        token_type="DPoP",
+        expires_at=NOON,
+        issued_at=NOON,
+        dpop_key=proof_key(),
+        scope="x",
+    )
+    assert kept == read_credentials_text(write_credentials(kept), "here")
+
+
+def test_a_binary_token_has_no_table() -> None:
+    """What a grant brings is text; another refresh token is refused."""
+    with pytest.raises(InvalidData, match="no text"):
+        write_credentials(OAuthCredentials(access_token="a", refresh_token=Secret(b"\xff")))
+
+
+@pytest.mark.parametrize("text", ['{"secret": "sk_live"', '{"a":' * 99_999, b"\xff"])
+def test_a_text_that_cannot_be_read(text: str | bytes) -> None:
+    """A broken table, and what is no text, are refused."""
+    with pytest.raises(InvalidData, match="neither a text nor a table") as caught:
+        read_credentials_text(Secret(text), "here")
+    assert str(caught.value).startswith("here: ")
+    assert caught.value.__context__ is None

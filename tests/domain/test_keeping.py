@@ -1,0 +1,161 @@
+"""Credentials come back from bytes as they were, and nothing else comes back."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import UTC, datetime, timedelta, timezone
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.auth import AuthMethod, Credentials, OAuthCredentials
+from mooring.domain.keeping import Kept, pack_credentials, unpack_credentials
+from mooring.domain.packing import pack_values
+from mooring.domain.secret import Secret
+from mooring.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
+from mooring.domain.signing.jwt import JwtSigning
+from mooring.domain.signing.message import MessageSignature
+from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.errors import InvalidData
+from tests.support.proofs import proof_key
+
+TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
+TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
+AWS = AwsSigV4(access_key_id="AKID", region="eu", service="s3", session_token=Secret("temporary"))
+MADE_UP = HmacSigning(
+    signs="{method}{body}",
+    headers={"X-Signature": "{signature}"},
+    query={"key": "{key_id}"},
+    key_id="me",
+    algorithm=HmacAlgorithm.SHA512,
+)
+TOKEN = JwtSigning(
+    algorithm="HS256",
+    issuer="us",
+    lifetime=timedelta(seconds=90, microseconds=1),
+    claims={"roles": ["a", {"b": None}], "level": 1.5, "on": True},
+)
+MESSAGE = MessageSignature(components=("date",), key_id="me", algorithm="hmac-sha256")
+KEPT: st.SearchStrategy[Kept] = st.one_of(
+    st.just(Credentials.none()),
+    st.just(Credentials.mtls()),
+    st.builds(Credentials.signed, st.just(AWS), TOKENS, expires_at=TIMES),
+    st.builds(Credentials.signed, st.just(MADE_UP), st.binary(min_size=1), expires_at=TIMES),
+    st.builds(
+        Credentials.signed,
+        st.sampled_from([TOKEN, MESSAGE, attrs.evolve(MESSAGE, lifetime=timedelta(minutes=1))]),
+        TOKENS,
+    ),
+    st.builds(Credentials.bearer, TOKENS, expires_at=TIMES),
+    st.builds(Credentials.basic, st.sampled_from(["", "é", "user"]), TOKENS, expires_at=TIMES),
+    st.builds(Credentials.api_key, TOKENS, header=st.sampled_from([None, "X-Key"])),
+    st.builds(Credentials.api_key, TOKENS, query=st.sampled_from(["key", "é"])),
+    st.builds(
+        OAuthCredentials,
+        access_token=TOKENS,
+        refresh_token=st.none() | st.text(),
+        token_type=st.sampled_from(["Bearer", "MAC"]),
+        expires_at=TIMES,
+        issued_at=TIMES,
+        scope=st.lists(st.text()),
+        dpop_key=st.none() | st.just(proof_key()),
+    ),
+)
+
+
+@given(KEPT)
+def test_they_come_back_as_they_were(kept: Kept) -> None:
+    """Of either kind, to the last field."""
+    assert kept == unpack_credentials(pack_credentials(kept))
+
+
+@pytest.mark.parametrize(
+    "kept, packed",
+    [
+        (Credentials.bearer("old"), "01a6626561726572c0c4036f6c64c0c0c0"),
+        (OAuthCredentials(access_token="a", scope="b a"), "02c40161c0a6426561726572c092a161a162"),
+        (
+            Credentials.signed(attrs.evolve(MESSAGE, lifetime=timedelta(seconds=1)), "a"),
+            (
+                "01ae687474705f7369676e6174757265c0c40161c0c088aa636f6d706f6e656e747391a464617465"
+                "a66b65795f6964a26d65a9616c676f726974686dab686d61632d736861323536a56c6162656ca473"
+                "696731a3746167c0a86c69666574696d65ce000f4240aa776974685f6e6f6e6365c3ae776974685f"
+                "616c676f726974686dc3"
+            ),
+        ),
+    ],
+)
+def test_what_was_packed_long_ago_is_read(kept: Kept, packed: str) -> None:
+    """The bytes are the first release's."""
+    assert packed == pack_credentials(kept).hex()
+    assert kept == unpack_credentials(bytes.fromhex(packed))
+
+
+def test_a_binary_secret_that_is_text_comes_back() -> None:
+    """A password that was given as bytes equals the one that comes back."""
+    kept = Credentials.basic("user", Secret(b"p\xc3\xa9"))
+
+    assert kept == unpack_credentials(pack_credentials(kept))
+
+
+def test_any_time_is_kept() -> None:
+    """A time of another zone, or of a class of its own, is kept in UTC."""
+
+    class Moment(datetime):
+        """A date of another library's."""
+
+    moment = Moment(2026, 11, 20, 9, tzinfo=timezone(timedelta(hours=2)))
+    kept = Credentials.bearer("a", expires_at=moment)
+
+    assert datetime(2026, 11, 20, 7, tzinfo=UTC) == (
+        unpack_credentials(pack_credentials(kept)).expires_at
+    )
+
+
+@given(st.binary(max_size=100))
+def test_reading_is_total(packed: bytes) -> None:
+    """Any bytes are a credential or refused."""
+    try:
+        unpack_credentials(packed)
+    except InvalidData as error:
+        assert "credentials" == error.field  # noqa: PT017 - most bytes are refused, not all
+
+
+@given(KEPT, st.data())
+def test_a_part_is_not_taken_for_the_whole(kept: Kept, data: st.DataObject) -> None:
+    """What was cut off is refused."""
+    packed = pack_credentials(kept)
+    with pytest.raises(InvalidData):
+        unpack_credentials(packed[: data.draw(st.integers(0, len(packed) - 1))])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        (3, "sk_live_secret"),
+        (1, AuthMethod.BEARER.value, None, b"sk_live_secret\n", None, None, None),
+        (1, AuthMethod.BEARER.value, None, "sk_live_secret", None, None, None),
+        (1, AuthMethod.BEARER.value, None, b"sk_live_secret\xff", None, None, None),
+        (1, AuthMethod.BEARER.value, None, b"sk_live_secret", None, "2026-11-20", None),
+        (1, AuthMethod.BEARER.value, None, b"sk_live_secret", None, None, {"signs": ""}),
+        (1, AuthMethod.HMAC.value, None, b"sk_live_secret", None, None, {"x": ""}),
+        (1, AuthMethod.JWT.value, None, b"sk_live_secret", None, None, {"lifetime": 10**18 * 100}),
+        (1, AuthMethod.JWT.value, None, b"sk_live_secret", None, None, {"lifetime": "1"}),
+        (2, b"sk_live_secret", None, 5, None, ()),
+        (2, b"sk_live_secret", None, "Bearer", None, 5),
+        (1, "bearer", None, b"sk_live_secret", None, None, None, None),
+    ],
+)
+def test_what_is_refused_is_not_shown(values: tuple[object, ...]) -> None:
+    """Neither the refusal nor a frame of ours shows what was read."""
+    with pytest.raises(InvalidData) as caught:
+        unpack_credentials(pack_values(values))
+
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in report.stack if "/mooring/domain/" in frame.filename]
+    assert 1 == len(ours)
+    assert "sk_live" not in repr((ours, str(caught.value)))
+    assert caught.value.__context__ is None

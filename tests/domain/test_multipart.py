@@ -1,0 +1,284 @@
+"""Forms with files, read back by a real parser."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.body import BodyStream
+from mooring.domain.fingerprint import fingerprint
+from mooring.domain.http import Request
+from mooring.domain.multipart import FormFile
+from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+ESCAPED = {"%22": '"', "%5C": "\\", "%0D": "\r", "%0A": "\n"}
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="%"))
+CONTENTS = st.lists(st.binary(max_size=40))
+
+
+def unescaped(text: object) -> str | None:
+    """A name as it was, before it was written as browsers do."""
+    if text is None:
+        return None
+    shown = str(text)
+    for escape, letter in ESCAPED.items():
+        shown = shown.replace(escape, letter)
+    return shown
+
+
+def sent(request: Request) -> bytes:
+    """The bytes of a body, whichever colour it streams in."""
+    if isinstance(request.body, bytes):
+        return request.body
+    chunks = request.body.open()
+    if isinstance(chunks, Iterator):
+        return b"".join(chunks)
+    awaited = chunks
+
+    async def collected() -> list[bytes]:
+        return [chunk async for chunk in awaited]
+
+    return b"".join(asyncio.run(collected()))
+
+
+def read(request: Request) -> list[tuple[str | None, str | None, str | None, bytes]]:
+    """Name, file name, type and content of each part, as the standard library reads them."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    message = message_from_bytes(head + sent(request))
+    parts = cast("list[Message]", message.get_payload())
+    found: list[tuple[str | None, str | None, str | None, bytes]] = []
+    for part in parts:
+        raw = dict(part.raw_items())["Content-Disposition"]
+        disposition = Message()  # with a header of letters, where the parser has kept bytes
+        disposition["Content-Type"] = raw.encode("ascii", "surrogateescape").decode()
+        name, filename = (unescaped(disposition.get_param(key)) for key in ("name", "filename"))
+        content = cast("bytes", part.get_payload(decode=True))
+        found.append((name, filename, part["content-type"], content))
+    return found
+
+
+def streaming(*chunks: bytes) -> Callable[[], Iterator[bytes]]:
+    """A function that opens a body of these chunks."""
+    return lambda: iter(chunks)
+
+
+def awaiting(*chunks: bytes) -> Callable[[], AsyncIterator[bytes]]:
+    """The same, to be awaited."""
+
+    async def opened() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    return opened
+
+
+@pytest.mark.parametrize("method", [Request.post, Request.put, Request.patch])
+def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
+    """Fields come first and then files, each with its name, file name and type."""
+    request = method(
+        "/documents",
+        form={"kind": "invoice", "tag": ["a", "ü"]},
+        files={"file": FormFile("R-1.pdf", b"%PDF", "application/pdf"), "raw": FormFile("x", b"")},
+    )
+
+    assert [
+        ("kind", None, None, b"invoice"),
+        ("tag", None, None, b"a"),
+        ("tag", None, None, "ü".encode()),
+        ("file", "R-1.pdf", "application/pdf", b"%PDF"),
+        ("raw", "x", "application/octet-stream", b""),
+    ] == read(request)
+    assert isinstance(request.body, bytes)
+
+
+def test_names_may_be_repeated() -> None:
+    """Files of one name go as pairs, in order."""
+    files = [("page", FormFile("1", b"one")), ("page", FormFile("2", b"two"))]
+
+    assert [("page", "1", b"one"), ("page", "2", b"two")] == [
+        (name, filename, content)
+        for name, filename, _, content in read(Request.post("/", files=files))
+    ]
+
+
+@given(
+    fields=st.lists(st.tuples(NAMES, st.text())), files=st.lists(st.tuples(NAMES, NAMES, CONTENTS))
+)
+def test_what_was_put_in_is_read_back(
+    fields: list[tuple[str, str]], files: list[tuple[str, str, list[bytes]]]
+) -> None:
+    """Whatever names and contents are, as bytes or as a stream, a parser finds just these parts."""
+    fields = [(name, value.encode("utf-8", "replace").decode()) for name, value in fields]
+    expected = [
+        *((name, None, value.encode()) for name, value in fields),
+        *((name, filename, b"".join(chunks)) for name, filename, chunks in files),
+    ]
+    if not expected:
+        return
+    for open_ in (b"".join, lambda chunks: streaming(*chunks), lambda chunks: awaiting(*chunks)):
+        request = Request.post(
+            "/",
+            form=fields,
+            files=[(name, FormFile(filename, open_(chunks))) for name, filename, chunks in files],
+        )
+        found = [(name, filename, content) for name, filename, _, content in read(request)]
+        assert expected == found
+
+
+@pytest.mark.parametrize(
+    "text", ['a"; filename="b', "a\\", 'a\\"', "a\r\nX: y", "a\r\n\r\nb", "a\n"]
+)
+def test_a_name_stays_a_name(text: str) -> None:
+    """Quotes, backslashes and line breaks begin nothing of their own."""
+    request = Request.post("/", form={text: "v"}, files={text: FormFile(text, b"c")})
+
+    assert [(text, None, None, b"v"), (text, text, "application/octet-stream", b"c")] == read(
+        request
+    )
+    assert 4 + 5 + 1 == sent(request).count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FormFile("a\0", b""),
+        lambda: FormFile("a\x7f", b""),
+        lambda: FormFile("\ud800", b""),
+        lambda: FormFile(cast("str", None), b""),
+        lambda: FormFile("a", cast("bytes", "text")),
+        lambda: FormFile("a", b"", "text/plain\r\nX: y"),
+        lambda: FormFile("a", b"", cast("str", None)),
+        lambda: Request.post("/", files={"a\0": FormFile("a", b"")}),
+        lambda: Request.post("/", form={"a\t": "b"}, files={}),
+        lambda: Request.post("/", files=cast("Any", {"a": b"bytes"})),
+        lambda: Request.post("/", files=cast("Any", [FormFile("a", b"")])),
+        lambda: Request.post("/", files=cast("Any", 7)),
+        lambda: Request.post("/", files={}, body=b"x"),
+        lambda: Request.post("/", files={}, json={}, form={}),
+        lambda: Request.post("/", files={}, headers={"Content-Type": "multipart/form-data"}),
+    ],
+)
+def test_what_is_no_form_is_refused(make: Callable[[], object]) -> None:
+    """A name, type or file that cannot be sent as what it is makes no request."""
+    with pytest.raises(InvalidData):
+        make()
+
+
+# --- what is known of it -----------------------------------------------------
+
+
+def test_a_length_is_known_if_each_is() -> None:
+    """A stream with a length leaves the form one, and one without does not."""
+    known = FormFile("a", BodyStream.of(streaming(b"12", b"345"), length=5))
+    unknown = FormFile("b", streaming(b"x"))
+    request = Request.post("/", form={"a": "b"}, files={"known": known})
+    assert isinstance(request.body, BodyStream)
+    assert len(sent(request)) == request.body.length
+
+    other = Request.post("/", files={"known": known, "unknown": unknown})
+    assert isinstance(other.body, BodyStream)
+    assert None is other.body.length
+
+
+def test_a_form_is_replayable_if_each_file_is() -> None:
+    """A function that opens a file can be asked again; an open file is read once."""
+    again = Request.post("/", files={"a": FormFile("a", streaming(b"x"))})
+    once = Request.post("/", files={"a": FormFile("a", io.BytesIO(b"x"))})
+
+    assert again.replayable
+    assert sent(again) == sent(again)
+    assert not once.replayable
+    sent(once)
+    with pytest.raises(InvalidData, match="read already"):
+        sent(once)
+
+
+def test_streams_of_both_colours_go_together() -> None:
+    """A form with one file that is awaited is awaited."""
+    files = {"a": FormFile("a", awaiting(b"one")), "b": FormFile("b", io.BytesIO(b"two"))}
+
+    assert [b"one", b"two"] == [content for *_, content in read(Request.post("/", files=files))]
+
+
+# --- the boundary ------------------------------------------------------------
+
+
+def test_the_same_form_is_the_same_request() -> None:
+    """A repeat has the same fingerprint, and another content, name or order another one."""
+
+    def form(content: bytes = b"x", filename: str = "a", name: str = "n", kind: str = "t") -> bytes:
+        request = Request.post("/", form={"k": kind}, files={name: FormFile(filename, content)})
+        return fingerprint(request)
+
+    assert form() == form()
+    others = {form(), form(b"y"), form(filename="b"), form(name="m"), form(kind="u")}
+    assert 5 == len(others)
+
+
+def test_streams_of_other_lengths_are_told_apart() -> None:
+    """Of a stream the length counts; and bytes are no stream."""
+
+    def form(content: Any) -> bytes:  # noqa: ANN401 - whatever is a body
+        request = Request.post("/", files={"n": FormFile("a", content)})
+        return fingerprint(request)
+
+    def stream(length: int | None) -> BodyStream:
+        return BodyStream.of(streaming(b"x"), length=length)
+
+    assert 4 == len({form(stream(1)), form(stream(2)), form(stream(None)), form(b"1")})
+    assert form(stream(1)) == form(stream(1))
+
+
+def test_the_boundary_is_made_of_every_part() -> None:
+    """Another name or content of any part, first or last, known or not, makes another boundary."""
+
+    def boundary(first: str, content: Any) -> str:  # noqa: ANN401 - whatever is a body
+        files = {"n": FormFile("a", content)}
+        shown = Request.post("/", form={"k": first}, files=files).headers["content-type"]
+        found = re.fullmatch(r"multipart/form-data; boundary=(mooring-[0-9a-f]{40})", shown)
+        assert found is not None
+        return found[1]
+
+    streams = [BodyStream.of(streaming(b"x"), length=length) for length in (None, 1, 2)]
+    made = {boundary(first, content) for first in "st" for content in (b"x", b"y", *streams)}
+
+    assert 10 == len(made)
+
+
+def test_a_wrong_type_is_refused_as_the_header_it_is() -> None:
+    """What cannot be a file's type is told as what its header cannot hold."""
+    with pytest.raises(InvalidData, match="the header 'Content-Type'"):
+        FormFile("a", b"", "text/plain\r\nX: y")
+
+
+@given(cut=st.integers(0, 60), padding=st.binary(max_size=99))
+def test_a_stream_cannot_pass_for_other_parts(cut: int, padding: bytes) -> None:
+    """Whoever works the boundary out is cut off, however the stream comes in pieces."""
+    boundary = Request.post("/", files={"n": FormFile("a", streaming())}).headers["content-type"]
+    attack = b"\r\n--" + boundary.partition("boundary=")[2].encode() + b"\r\nContent-Disposition: x"
+    whole = padding + attack
+    for source in (
+        streaming(whole[:cut], whole[cut:]),
+        awaiting(whole[:cut], b"", whole[cut:]),
+        streaming(*(bytes([byte]) for byte in whole)),
+    ):
+        request = Request.post("/", files={"n": FormFile("a", source)})
+        with pytest.raises(InvalidData, match="boundary"):
+            sent(request)
+
+
+def test_bytes_are_not_shown() -> None:
+    """A file says what it is called, and not what is in it."""
+    assert "h1dden" not in repr(FormFile("a", b"h1dden"))

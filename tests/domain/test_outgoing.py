@@ -1,0 +1,253 @@
+"""Where requests may go whose URL somebody else has chosen."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.outgoing import OutgoingGuard
+from mooring.errors import ConfigurationError
+
+GUARD = OutgoingGuard()
+
+# Addresses near the edges of networks, and anywhere.
+_SPECIAL = """
+    0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
+    192.0.2.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4
+"""
+_EDGES = [
+    int(address) + step
+    for network in map(ip_network, _SPECIAL.split())
+    for address in (network[0], network[-1])
+    for step in (-1, 0, 1)
+    if 0 <= int(address) + step < 2**32
+]
+version_4 = st.one_of(st.sampled_from(_EDGES), st.integers(0, 2**32 - 1)).map(IPv4Address)
+version_6 = st.one_of(
+    st.integers(0, 2**128 - 1),
+    st.integers(0x2000 << 112, (0x4000 << 112) - 1),
+    st.integers(0, 2**33),
+).map(IPv6Address)
+
+PUBLIC = [
+    "8.8.8.8",
+    "1.1.1.1",
+    "100.63.255.255",
+    "100.128.0.0",
+    "172.15.255.255",
+    "172.32.0.0",
+    "223.255.255.255",
+    "2606:4700::1111",
+    "2a00:1450:4001:829::200e",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+]
+INSIDE = [
+    "0.0.0.0",
+    "10.0.0.1",
+    "100.100.100.200",
+    "127.0.0.1",
+    "127.255.255.255",
+    "168.63.129.16",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.192",
+    "192.168.1.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::1%lo",
+    "fe80::1",
+    "fe80::1%eth0",
+    "2606:4700::1111%eth0",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fec0::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "::ffff:a9fe:a9fe",
+    "::127.0.0.1",
+    "::8.8.8.8",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::808:808",
+    "2001::1",
+    "2001:0:808:808::1",
+    "2001:db8::1",
+    "2002:7f00:1::1",
+    "2002:808:808::1",
+    "2606:4700::5efe:7f00:1",
+    "2606:4700::200:5efe:a00:1",
+    "3fff::1",
+    "5f00::1",
+    "no address",
+    "",
+]
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_what_anybody_can_reach_is_allowed(address: str) -> None:
+    """There is nothing against an address that is everybody's."""
+    assert None is GUARD.objection_to(address)
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_what_leads_inside_is_refused(address: str) -> None:
+    """An address of this machine, its neighbours or its cloud is refused in every notation."""
+    assert GUARD.objection_to(address)
+
+
+@given(version_4)
+def test_no_address_of_version_4_that_is_not_global_is_allowed(address: IPv4Address) -> None:
+    """What is allowed is global and no multicast, as Python's own registry has it."""
+    if GUARD.objection_to(str(address)) is None:
+        assert address.is_global
+        assert not address.is_multicast
+
+
+@given(version_4)
+def test_what_is_refused_of_version_4_is_special(address: IPv4Address) -> None:
+    """What is refused is special, as Python's own registry has it, or one that it lacks."""
+    if GUARD.objection_to(str(address)) is not None:
+        lacking = ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")
+        assert (
+            not address.is_global
+            or address.is_multicast
+            or any(address in ip_network(network) for network in lacking)
+        )
+
+
+@given(version_6)
+def test_no_address_of_version_6_that_is_not_global_is_allowed(address: IPv6Address) -> None:
+    """What is allowed is global, or stands for an address of version 4 that is allowed."""
+    if GUARD.objection_to(str(address)) is None:
+        meant = IPv4Address(int(address) & 0xFFFF_FFFF)
+        disguised = address.ipv4_mapped is not None or int(address) >> 32 == 0x64FF9B << 64
+        assert meant.is_global if disguised else address.is_global
+        assert not address.is_multicast
+
+
+@given(version_4, st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
+def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None:
+    """An address of version 4 is judged alike in all notations of version 6 that lead to it."""
+    disguised = str(IPv6Address(disguise.format(address)))
+
+    assert GUARD.objection_to(str(address)) == GUARD.objection_to(disguised)
+
+
+@given(version_4)
+def test_a_network_that_is_allowed_is_allowed(address: IPv4Address) -> None:
+    """What a host names may be reached, in any notation, and nothing else besides what could."""
+    guard = OutgoingGuard(networks=["10.1.0.0/16", "::1"])
+    inside = address in ip_network("10.1.0.0/16")
+
+    for notation in (str(address), f"::ffff:{address}"):
+        expected = None if inside else GUARD.objection_to(notation)
+        assert expected == guard.objection_to(notation)
+    assert None is guard.objection_to("::1")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0x7f.1",
+        "0x7f000001",
+        "0X7F.0.0.1",
+        "2130706433",
+        "017700000001",
+        "0177.0.0.1",
+        "127.1",
+        "127.0.0.01",
+        "127.0.0.1.",
+        "127.0.0.0x1",
+        "vendor.example.0",
+        "fe80::1%eth0",
+    ],
+)
+def test_an_address_in_disguise_is_not_even_looked_up(host: str) -> None:
+    """Numbers that only some programs take for an address are refused."""
+    objection = GUARD.objection(host, 443, secure=True)
+
+    assert (None if host == "127.0.0.1." else True) is (objection and True)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["vendor.example", "VENDOR.example.", "8.8.8.8", "2606:4700::1111", "1.2.3.4.nip.example"],
+)
+def test_an_ordinary_host_may_be_looked_up(host: str) -> None:
+    """There is nothing against a name, or an address that is written as it should be."""
+    assert None is GUARD.objection(host, 443, secure=True)
+
+
+@pytest.mark.parametrize(
+    "host, fits",
+    [
+        ("hooks.example", True),
+        ("Hooks.Example.", True),
+        ("a.partner.example", True),
+        ("dotted.example", True),
+        ("partner.example", False),
+        ("evilhooks.example", False),
+        ("hooks.example.evil", False),
+    ],
+)
+def test_hosts_may_be_named(host: str, fits: bool) -> None:  # noqa: FBT001 - a case
+    """Only hosts that are named, or are below one that is, may be asked."""
+    guard = OutgoingGuard(hosts=["hooks.example", ".partner.example", "Dotted.Example."])
+
+    assert fits is (guard.objection(host, 443, secure=True) is None)
+
+
+@pytest.mark.parametrize(
+    "port, secure, allowed",
+    [(443, True, True), (80, False, True), (22, False, False), (6379, True, False)],
+)
+def test_only_ports_of_the_web_are_asked(port: int, secure: bool, allowed: bool) -> None:  # noqa: FBT001 - a case
+    """Others are those of something that may take a request for its own language."""
+    assert allowed is (GUARD.objection("vendor.example", port, secure=secure) is None)
+
+
+def test_every_port_may_be_allowed() -> None:
+    """The first and the last port are ports."""
+    assert (1, 65_535) == OutgoingGuard(ports=[1, 65_535]).ports
+
+
+def test_a_guard_may_insist_on_tls() -> None:
+    """Without `plain_http` nothing is asked in the clear."""
+    guard = OutgoingGuard(plain_http=False, ports=8443)
+
+    assert None is guard.objection("vendor.example", 8443, secure=True)
+    assert guard.objection("vendor.example", 8443, secure=False)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"networks": "10.0.0.1/8"},
+        {"networks": ["x"]},
+        {"ports": []},
+        {"ports": [0]},
+        {"ports": 65_536},
+    ],
+)
+def test_what_makes_no_guard_is_refused(given: dict[str, Any]) -> None:
+    """A guard that would guard nothing, or something else than was meant, is refused."""
+    with pytest.raises(ConfigurationError):
+        OutgoingGuard(**given)
+
+
+def test_one_network_or_host_may_be_given_alone() -> None:
+    """A single text is one of them."""
+    assert OutgoingGuard(networks="10.0.0.0/8", hosts="A.example") == OutgoingGuard(
+        networks=["10.0.0.0/8"], hosts=["a.example"]
+    )

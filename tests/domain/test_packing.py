@@ -1,0 +1,172 @@
+"""Values as bytes: back as they were, to the type, and nothing else but a `ValueError`."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring import InvalidData, Response
+from mooring.domain.packing import pack_values, unpack_values
+from mooring.testing._state_commands import alike
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+    st.decimals(allow_nan=False),
+    st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])),
+    st.dates(),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=20),
+        st.lists(inner, max_size=20).map(tuple),
+        st.dictionaries(st.one_of(st.text(), st.integers(), st.booleans()), inner, max_size=20),
+    ),
+)
+
+EDGES = [
+    *(sign * 2**bits + by for bits in (5, 7, 8, 15, 16, 31, 32, 53, 63, 64) for sign in (1, -1)
+      for by in (-1, 0, 1)),
+    *("x" * size for size in (0, 31, 32, 255, 256, 65_535, 65_536)),
+    *(b"x" * size for size in (0, 255, 256, 65_535, 65_536)),
+    *((None,) * size for size in (0, 15, 16, 65_535, 65_536)),
+    *([None] * size for size in (0, 255, 256, 65_536)),
+    *(dict.fromkeys(range(size)) for size in (0, 15, 16, 65_535, 65_536)),
+    "half a \ud800 pair",
+    -0.0,
+    float("inf"),
+    datetime(2026, 11, 20, 9, 30, fold=1),  # noqa: DTZ001 - kept as naive as it is
+    date(2026, 11, 20),
+    Decimal("1.50"),
+]  # fmt: skip
+
+
+def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - of any type
+    """Equal in every type, however deep."""
+    if isinstance(one, list) and isinstance(other, list):
+        return alike(tuple(one), tuple(other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return same([*one.items()], [*other.items()])
+    if isinstance(one, (tuple, list)) and type(one) is type(other):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and one == other
+
+
+@given(st.lists(VALUES).map(tuple))
+def test_values_come_back_as_they_were(values: tuple[Any, ...]) -> None:
+    """Any plain values survive, to the type."""
+    assert same(unpack_values(pack_values(values)), values)
+
+
+@pytest.mark.parametrize("value", EDGES, ids=lambda value: f"{type(value).__name__}-{value!r:.20}")
+def test_the_edges_of_every_encoding_come_back(value: object) -> None:
+    """Sizes around which the encoding changes survive."""
+    assert same(unpack_values(pack_values((value, 1))), (value, 1))
+
+
+@pytest.mark.parametrize(
+    "value, packed",
+    [
+        (None, "c0"),
+        (False, "c2"),
+        (True, "c3"),
+        (127, "7f"),
+        (128, "cc80"),
+        (256, "cd0100"),
+        (65_536, "ce00010000"),
+        (2**32, "cf0000000100000000"),
+        (-32, "e0"),
+        (-33, "d0df"),
+        (-129, "d1ff7f"),
+        (-32_769, "d2ffff7fff"),
+        (-(2**31) - 1, "d3ffffffff7fffffff"),
+        (1.5, "cb3ff8000000000000"),
+        ("a", "a161"),
+        ("a" * 32, "d920" + "61" * 32),
+        (b"a", "c40161"),
+        ((1, 2), "920102"),
+        ({1: 2}, "810102"),
+    ],
+)
+def test_the_bytes_are_those_of_messagepack(value: object, packed: str) -> None:
+    """Other readers of MessagePack, scripts of a store among them, find what they expect."""
+    assert pack_values((value,)).hex() == packed
+
+
+def test_a_response_comes_back_whole() -> None:
+    """Repeated header fields, their order and their case survive."""
+    headers = [("set-cookie", "a=1"), ("Set-Cookie", "b=2")]
+    answer = Response(201, headers, b"\x00\xff", reason="Created", url="https://v/1", elapsed=0.25)
+    (back,) = unpack_values(pack_values((answer,)))
+    assert back == answer
+    assert back.headers.pairs == answer.headers.pairs
+
+
+def test_a_named_tuple_is_a_tuple() -> None:
+    """Names of a tuple's items are not kept."""
+
+    class Point(NamedTuple):
+        x: int
+
+    assert unpack_values(pack_values((Point(1),))) == ((1,),)
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, 1j, [object()], {"a": object()}])
+def test_what_is_no_plain_value_is_refused_by_name(value: object) -> None:
+    """The type is named, at whatever depth."""
+    with pytest.raises(InvalidData, match=r"A (object|set|complex) cannot be stored"):
+        pack_values((value,))
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    """A list that holds itself ends in an error of ours."""
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(InvalidData, match="nested too deeply"):
+        pack_values((endless,))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_values_or_a_value_error(packed: bytes) -> None:
+    """Reading raises nothing else."""
+    try:
+        unpack_values(packed)
+    except ValueError:
+        return
+
+
+@given(st.lists(VALUES, min_size=1).map(tuple), st.data())
+def test_a_cut_is_noticed_or_falls_between_two_values(
+    values: tuple[Any, ...], data: st.DataObject
+) -> None:
+    """Of a cut text, no value is read that was not there."""
+    packed = pack_values(values)
+    cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
+    try:
+        found = unpack_values(cut)
+    except ValueError:
+        return
+    assert same(found, values[: len(found)])
+
+
+@pytest.mark.parametrize(
+    "packed",
+    ["c1", "c4", "c402ff", "a2ff", "d9", "91", "9191", "81c0", "8190", "c700", "c70000", "c70105",
+     "c70363616263", "c70563616263", "c7050667", "c1" * 50, "cb00", "cf00", "dd7fffffff",
+     "91" * 5_000],
+)  # fmt: skip
+def test_garbage_is_a_value_error(packed: str) -> None:
+    """Codes without meaning, sizes without content and endless nesting are refused."""
+    with pytest.raises(ValueError, match="no values"):
+        unpack_values(bytes.fromhex(packed))

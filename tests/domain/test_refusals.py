@@ -1,0 +1,87 @@
+"""A final refusal, kept and given again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from mooring import PaymentDeclined, Response, VendorRejected
+from mooring.domain.packing import pack_values, unpack_values
+from mooring.domain.refusals import pack_refusal, unpack_refusal
+
+
+class CardLost(PaymentDeclined):
+    """A refusal of a host's own."""
+
+
+def declined() -> CardLost:
+    """A refusal with everything that it can hold."""
+    error = CardLost(
+        "the card was lost.",
+        status=402,
+        vendor_code="lost_card",
+        vendor_message="card lost",
+        response=Response(402, body=b"secret"),
+        service="pay",
+        operation="charge",
+        attempts=2,
+        retry_at=datetime(2026, 11, 20, tzinfo=UTC),
+        request_id="01J",
+    )
+    error.add_note("keep this")
+    return error
+
+
+def test_a_refusal_comes_back_with_its_class_words_fields_and_notes() -> None:
+    """Nothing that a caller can see is lost."""
+    error = declined()
+    back = unpack_refusal(pack_refusal(error))
+    assert type(back) is CardLost
+    assert (str(back), back.args) == (str(error), error.args)
+    kept = {name: value for name, value in vars(error).items() if name != "response"}
+    assert vars(back) == kept
+
+
+def test_the_vendors_whole_answer_is_not_kept() -> None:
+    """An answer may echo a secret."""
+    packed = pack_refusal(declined())
+    back = unpack_refusal(packed)
+    assert isinstance(back, CardLost)
+    assert back.response is None
+    assert b"secret" not in packed
+
+
+def test_each_is_a_new_error_with_notes_of_its_own() -> None:
+    """Who adds a note adds it for nobody else."""
+    packed = pack_refusal(declined())
+    unpack_refusal(packed).add_note("mine")
+    assert unpack_refusal(packed).__notes__ == ["keep this"]
+
+
+def test_a_class_that_this_process_does_not_know_is_the_nearest_it_knows() -> None:
+    """A host's own class may be gone since."""
+    names, args, fields = unpack_values(pack_refusal(declined()))
+    renamed = ("shop.CardEaten", *names[1:])
+    assert type(unpack_refusal(pack_values((renamed, args, fields)))) is PaymentDeclined
+
+
+def test_a_field_that_is_no_plain_value_is_left_out() -> None:
+    """One field less is better than no answer."""
+    error = VendorRejected("no.", status=400)
+    error.socket = object()  # type: ignore[attr-defined]
+    back = unpack_refusal(pack_refusal(error))
+    assert not hasattr(back, "socket")
+    assert back.message == "no."
+
+
+def test_arguments_that_are_no_plain_values_are_replaced_by_the_message() -> None:
+    """The words stay."""
+    error = VendorRejected("no.")
+    error.args = ("no.", object())
+    assert unpack_refusal(pack_refusal(error)).args == ("no.",)
+
+
+def test_arguments_that_are_plain_values_stay() -> None:
+    """An error that was given more than its message has it again."""
+    error = VendorRejected("no.")
+    error.args = ("no.", 7)
+    assert unpack_refusal(pack_refusal(error)).args == ("no.", 7)

@@ -1,0 +1,210 @@
+"""Where a service is, and which of its regions an attempt asks."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring import (
+    ConfigurationError,
+    Credentials,
+    Endpoint,
+    InvalidData,
+    Region,
+    Request,
+    Service,
+)
+from mooring.domain.region import belonging, elsewhere, in_order
+
+EU = Region("eu", "https://eu.example/api")
+US = Region("us", "https://us.example/api")
+
+NAMES = ("eu", "us", "ap", "sa", "af")
+DRAWS = st.floats(0, 1, exclude_max=True)
+
+
+@st.composite
+def several(draw: st.DrawFn) -> list[Region]:
+    """Up to five regions of any weights and tiers."""
+    return [
+        Region(
+            name,
+            f"https://{name}.example",
+            weight=draw(st.integers(1, 100)),
+            tier=draw(st.integers(1, 3)),
+        )
+        for name in NAMES[: draw(st.integers(1, len(NAMES)))]
+    ]
+
+
+@given(regions=several(), draw=DRAWS)
+def test_all_are_asked_and_earlier_tiers_first(regions: list[Region], draw: float) -> None:
+    """The order has every region once, and none before one of an earlier tier."""
+    order = in_order(regions, draw)
+
+    assert set(regions) == set(order)
+    assert len(regions) == len(order)
+    assert sorted(region.tier for region in regions) == [region.tier for region in order]
+
+
+@given(
+    regions=several(),
+    draw=DRAWS,
+    here=st.sampled_from((None, *NAMES)),
+    tried=st.frozensets(st.sampled_from(NAMES)),
+    acted=st.booleans(),
+    movable=st.booleans(),
+)
+def test_what_may_have_been_processed_goes_nowhere_else(
+    *,
+    regions: list[Region],
+    draw: float,
+    here: str | None,
+    tried: frozenset[str],
+    acted: bool,
+    movable: bool,
+) -> None:
+    """What may have been processed, and may not be done twice, has no region but its own."""
+    others = elsewhere(regions, here, tried=tried, acted=acted, movable=movable, draw=draw)
+
+    if acted and not movable:
+        assert () == others
+        return
+    assert here not in {region.name for region in others}
+    missed = {region.name for region in regions} - {region.name for region in others} - {here}
+    assert not missed or (missed <= tried and not {region.name for region in others} & tried)
+    if {region.name for region in regions} - {here}:
+        assert others
+
+
+def test_those_tried_come_again_when_all_were() -> None:
+    """A region that a call has tried is asked again only when it has tried every other."""
+    ap = Region("ap", "https://ap.example")
+    regions = (EU, US, ap)
+
+    assert (ap,) == elsewhere(regions, "us", tried={"eu", "us"}, draw=0.0)
+    assert {EU, ap} == set(elsewhere(regions, "us", tried={"eu", "us", "ap"}, draw=0.0))
+
+
+def test_nothing_is_held_against_going_elsewhere() -> None:
+    """Unless it is said, nothing was done yet, and doing it twice is harmless."""
+    assert (US,) == elsewhere((EU, US), "eu", movable=False, draw=0.0)
+    assert (US,) == elsewhere((EU, US), "eu", acted=True, draw=0.0)
+
+
+@given(weights=st.lists(st.integers(1, 20), min_size=2, max_size=5), seed=st.integers(0, 2**32))
+def test_each_comes_first_by_its_weight(weights: list[int], seed: int) -> None:
+    """Over many draws each region comes first as often as its share of the weights."""
+    regions = [
+        Region(name, f"https://{name}.example", weight=weight)
+        for name, weight in zip(NAMES, weights, strict=False)
+    ]
+    dice = random.Random(seed)
+    draws = 2_000
+
+    firsts = Counter(in_order(regions, dice.random())[0].name for _ in range(draws))
+
+    for region in regions:
+        share = region.weight / sum(weights)
+        # Six standard deviations: two in a thousand million.
+        assert abs(firsts[region.name] - draws * share) <= 6 * math.sqrt(
+            draws * share * (1 - share)
+        )
+
+
+def test_the_second_place_is_as_even_as_the_first() -> None:
+    """What is left of a draw decides the rest: with equal weights each order is as likely."""
+    regions = [Region(name, f"https://{name}.example") for name in NAMES[:3]]
+    dice = random.Random(28)
+
+    orders = Counter(
+        tuple(region.name for region in in_order(regions, dice.random())) for _ in range(6_000)
+    )
+
+    assert 6 == len(orders)
+    assert all(820 <= count <= 1180 for count in orders.values())
+
+
+def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
+    """An absolute URL belongs to the regions of its origin, and of these to those it is below."""
+    inner = Region("inner", "https://eu.example/api/v2")
+    marked = Region("marked", "https://eu.example/api/X/")
+
+    assert (EU, US) == belonging((EU, US), "/items")
+    assert [US] == belonging((EU, US), "HTTPS://us.example:443/api/items")
+    assert [EU] == belonging((EU, US), "https://eu.example/api")
+    assert [EU] == belonging((EU, US), "https://eu.example/elsewhere?page=2")
+    assert [EU, inner] == belonging((EU, US, inner), "https://eu.example/api/v2/items")
+    assert [EU, inner] == belonging((EU, US, inner), "https://eu.example/api/v2")
+    assert [EU] == belonging((EU, US, inner), "https://eu.example/api/v22/items")
+    assert [EU, marked] == belonging((EU, marked), "https://eu.example/api/X/items")
+    assert [EU] == belonging((EU, marked), "https://eu.example/api/items")
+    with pytest.raises(InvalidData, match="another origin than every region"):
+        belonging((EU, US), "http://eu.example/api/items")
+
+
+@pytest.mark.parametrize(
+    "changes, path",
+    [
+        ({"name": ""}, "region"),
+        ({"name": 7}, "region"),
+        ({"base_url": "ftp://eu.example"}, "base_url"),
+        ({"base_url": "https://user@eu.example"}, "base_url"),
+        ({"weight": 0}, "weight"),
+        ({"weight": True}, "weight"),
+        ({"tier": 0}, "tier"),
+        ({"credentials": "hunter2"}, "credentials"),
+    ],
+)
+def test_a_region_is_checked(changes: dict[str, Any], path: str) -> None:
+    """What cannot be a region is refused, and what it was given is not shown."""
+    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+        attrs.evolve(EU, **changes)
+
+    assert path in (getattr(caught.value, "path", None), getattr(caught.value, "field", None))
+    assert ("a str is not a Credentials." in str(caught.value)) is (path == "credentials")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_region_may_have_credentials_of_its_own() -> None:
+    """They are kept, and not shown."""
+    region = attrs.evolve(EU, credentials=Credentials.bearer("hunter2"))
+
+    assert region.credentials == Credentials.bearer("hunter2")
+    assert "hunter2" not in repr(region)
+
+
+def test_a_service_is_in_one_place_or_in_several() -> None:
+    """Regions have names of their own, and stand instead of a base URL."""
+    assert (EU,) == Service("shop", regions=EU).regions
+    with pytest.raises(ConfigurationError, match="both a base_url and regions") as caught:
+        Service("shop", "https://shop.example", regions=(EU,))
+    assert "regions" == caught.value.path
+    with pytest.raises(ConfigurationError, match="Two regions are named 'eu'") as caught:
+        Service("shop", regions=(EU, attrs.evolve(US, name="eu")))
+    assert "regions" == caught.value.path
+    with pytest.raises(ConfigurationError, match="is not a Region"):
+        Service("shop", regions=("https://eu.example",))
+    with pytest.raises(ConfigurationError):
+        Service("shop", regions=(EU,), idempotency_across_regions=1)  # type: ignore[arg-type]  # what is wrong
+
+
+def test_the_endpoint_of_a_url_is_found_below_its_region() -> None:
+    """An absolute URL belongs to the endpoint that its path below the region's base fits."""
+    service = Service(
+        "shop", regions=(EU, US), endpoints=(Endpoint("items", path="/items", timeout=5),)
+    )
+
+    found = service.endpoint(None, Request.get("https://us.example/api/items?page=2"))
+
+    assert found is service.endpoints[0]
+    assert service.endpoint(None, Request.get("/items")) is service.endpoints[0]
+    with pytest.raises(InvalidData):
+        service.endpoint(None, Request.get("https://other.example/api/items"))

@@ -1,0 +1,205 @@
+"""Keys have versions, and what is sealed says which of them it needs."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.sealing import KeyRing, about, header, no_key_for, sealed_with
+from mooring.domain.secret import Secret
+from mooring.errors import ConfigurationError, InvalidData
+
+RAW = bytes(range(32))
+OTHER = bytes(range(32, 64))
+TEXT = b64encode(RAW).decode()
+SECOND = b64encode(OTHER).decode()
+NAMES = st.one_of(st.none(), st.text())
+
+
+def test_the_first_key_is_the_newest() -> None:
+    """A ring is read in its order, and written as it was read."""
+    ring = KeyRing.parse(f" 2 : {SECOND},\n1:{TEXT}\n")
+
+    assert ((2, Secret(OTHER)), (1, Secret(RAW))) == ring.keys
+    assert 2 == ring.seals_with
+    assert f"2:{SECOND},1:{TEXT}" == ring.text().reveal()
+    assert ring == KeyRing.parse(ring.text())
+
+
+def test_a_new_key_comes_first() -> None:
+    """A key that is added gets a version that none has had, and a key can be forgotten."""
+    ring = KeyRing.parse(f"2:{TEXT},7:{SECOND}")
+    longer = ring.with_new(Secret(RAW[::-1]))
+
+    assert [8, 2, 7] == [version for version, _ in longer.keys]
+    assert Secret(RAW[::-1]) == longer.keys[0][1]
+    assert ring == longer.without(8)
+    assert 7 == ring.without(2).seals_with
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("", "The ring is empty"),
+        (" \n", "The ring is empty"),
+        (f"1:{TEXT}\udc80", "not valid Unicode"),
+        (TEXT, "Key 1 of the ring does not begin with a version"),
+        (f"1:{TEXT},", "Key 2 of the ring does not begin with a version"),
+        (f"x:{TEXT}", "Key 1 of the ring does not begin with a version"),
+        (f"-1:{TEXT}", "Key 1 of the ring does not begin with a version"),
+        (f"01:{TEXT}", "Key 1 of the ring does not begin with a version"),
+        (f"0:{TEXT}", "Key 1 of the ring does not begin with a version"),
+        (f"4294967296:{TEXT}", "the version 4294967296, which is not from 1 to 4294967295"),
+        (f"3:{TEXT[:-1]}", "The key of version 3 is not written in base64"),
+        (f"3:{TEXT[:-4]}é{TEXT[-4:]}", "The key of version 3 is not written in base64"),
+        (f"3:{TEXT[:8]}!{TEXT[8:]}", "The key of version 3 is not written in base64"),
+        (f"3:4:{TEXT}", "The key of version 3 is not written in base64"),
+        (f"3:{TEXT[:24]}", "The key of version 3 has 18 bytes, and needs 32"),
+        ("5", "Key 1 of the ring does not begin with a version and a colon"),
+        (f"1:{TEXT},5", "Key 2 of the ring does not begin with a version and a colon"),
+        ("3:", "The key of version 3 has 0 bytes, and needs 32"),
+        (f"1:{TEXT},1:{SECOND}", "Two keys of the ring have the version 1"),
+    ],
+)
+def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
+    """The refusal says which key is wrong and how to write it, and shows none."""
+    with pytest.raises(ConfigurationError) as caught:
+        KeyRing.parse(text)
+
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
+    assert problem in str(caught.value)
+    assert ours
+    assert TEXT[:8] not in repr((ours, str(caught.value)))
+    assert "\\x01\\x02\\x03" not in repr(ours)
+    assert caught.value.__context__ is None
+
+
+def test_a_ring_is_read_from_a_variable() -> None:
+    """The variable is MOORING_KEYS unless another is named, and nothing else is looked at."""
+    ring = KeyRing.parse(f"2:{SECOND},1:{TEXT}")
+
+    assert ring == KeyRing.from_environment({"MOORING_KEYS": f"2:{SECOND},1:{TEXT}\n"})
+    assert ring == KeyRing.from_environment({"ERP_KEYS": ring.text().reveal()}, "ERP_KEYS")
+
+
+@pytest.mark.parametrize(
+    "environment, problem",
+    [
+        ({}, "The environment variable MOORING_KEYS is not set"),
+        ({"MOORING_KEYS": " "}, "The environment variable MOORING_KEYS is empty"),
+        ({"MOORING_KEYS": f"1:{TEXT}\udc80"}, "The environment variable MOORING_KEYS is not valid"),
+        ({"MOORING_KEYS": f"5,1:{TEXT}"}, "Key 1 of the ring does not begin with a version"),
+        ({"MOORING_KEYS": f"3:{TEXT[:24]}"}, "The key of version 3 has 18 bytes, and needs 32"),
+        ({"MOORING_KEYS": f"1:{TEXT},1:{SECOND}"}, "Two keys of the ring have the version 1"),
+    ],
+)
+def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], problem: str) -> None:
+    """The refusal names the variable, says how to write it, and shows nothing else."""
+    environment = {**environment, "OTHER": "sk_live"}
+    with pytest.raises(ConfigurationError) as caught:
+        KeyRing.from_environment(environment)
+
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
+    assert caught.value.message.startswith("The environment variable MOORING_KEYS")
+    assert "keys" == caught.value.path
+    assert problem in str(caught.value)
+    assert "sk_live" not in repr((ours, str(caught.value)))
+    assert TEXT[:8] not in repr((ours, str(caught.value)))
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "keys, problem",
+    [
+        ([], "no key"),
+        ([("1", Secret(RAW))], "must be an integer"),
+        ([(True, Secret(RAW))], "must be an integer"),
+        ([(0, Secret(RAW))], "not from 1"),
+        ([(1, RAW)], "is no Secret"),
+        ([(1, Secret(RAW[1:]))], "has 31 bytes"),
+    ],
+)
+def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:  # noqa: ANN401 - forbidden too
+    """What the types forbid is refused with words."""
+    with pytest.raises(ConfigurationError, match=problem):
+        KeyRing(keys)
+
+
+def test_the_limits_of_versions() -> None:
+    """The first and the last version can be used."""
+    assert 2**32 - 1 == KeyRing([(2**32 - 1, Secret(RAW))]).seals_with
+    assert 1 == KeyRing([(1, Secret(RAW))]).seals_with
+
+
+def test_a_ring_does_not_show_itself() -> None:
+    """Neither `repr` nor pickle gives a key."""
+    ring = KeyRing.parse(f"1:{TEXT}")
+
+    assert "KeyRing(keys=((1, Secret('***')),))" == repr(ring)
+    with pytest.raises(InvalidData):
+        pickle.dumps(ring)
+
+
+@given(st.tuples(NAMES, st.text(), st.text()), st.tuples(NAMES, st.text(), st.text()))
+def test_no_two_things_are_written_alike(
+    one: tuple[str | None, str, str], other: tuple[str | None, str, str]
+) -> None:
+    """Two things are written alike only if they are the same."""
+    assert (one == other) == (about(*one) == about(*other))
+
+
+def test_names_do_not_run_into_each_other() -> None:
+    """What is moved from one name to its neighbour is something else; None is no text."""
+    things = [("a", "bc", ""), ("ab", "c", ""), ("", "abc", ""), (None, "abc", ""), ("", "", "abc")]
+
+    assert len(things) == len({about(*thing) for thing in things})
+
+
+def test_the_header_is_as_it_was() -> None:
+    """What releases before this one have written begins in the same way."""
+    assert "6d726701" + "00000007" + "4253a625" == header(7, Secret(RAW)).hex()
+
+
+WHOLE = header(7, Secret(RAW)) + bytes(28)
+
+
+def test_what_is_sealed_tells_its_key() -> None:
+    """The version is read without any key."""
+    assert 7 == sealed_with(WHOLE)
+
+
+@pytest.mark.parametrize(
+    "sealed, problem",
+    [
+        (b"", "not sealed by mooring"),
+        (b"mr", "not sealed by mooring"),
+        (b"mrG" + WHOLE[3:], "not sealed by mooring"),
+        (b"mrg\x02" + WHOLE[4:], "this release of mooring does not know"),
+        (b"mrg", "it has 3 bytes"),
+        (WHOLE[:-1], "it has 39 bytes, and no sealed text has fewer than 40"),
+    ],
+)
+def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
+    """Other bytes, other formats and what was cut off have no version."""
+    with pytest.raises(InvalidData, match=problem):
+        sealed_with(sealed)
+
+    assert isinstance(no_key_for(sealed, (7,)), InvalidData)
+
+
+def test_a_missing_key_is_told_from_a_wrong_one() -> None:
+    """A version that is not there is to be put back; one that differs is to be made the same."""
+    missing, wrong = no_key_for(WHOLE, (9, 8)), no_key_for(WHOLE, (8, 7))
+
+    assert isinstance(missing, ConfigurationError)
+    assert "version 7, which is not in the ring (9, 8)" in str(missing)
+    assert isinstance(wrong, ConfigurationError)
+    assert "not with the one that is here" in str(wrong)

@@ -1,0 +1,294 @@
+"""How a connection is made, as values: trust, proxies and places."""
+
+# ruff: noqa: ANN401 - what the types forbid is tried too
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.secret import Secret
+from mooring.domain.transport import (
+    DangerouslyUnverified,
+    PoolStatistics,
+    Proxy,
+    Tls,
+    TlsVersion,
+    as_proxy,
+)
+from mooring.errors import ConfigurationError
+
+HIDDEN = "h1dden"
+PEM = f"-----BEGIN PRIVATE KEY-----\n{HIDDEN}\n-----END PRIVATE KEY-----\n"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"
+
+
+# --- TLS ---------------------------------------------------------------------
+
+
+def test_the_system_is_trusted_from_1_2_on() -> None:
+    """What is not said is safe."""
+    tls = Tls()
+
+    assert (None, None, None) == (tls.authorities, tls.certificate, tls.unverified)
+    assert TlsVersion.V1_2 is tls.minimum
+
+
+@pytest.mark.parametrize(
+    "given_, kept",
+    [
+        ("ca.pem", "ca.pem"),
+        (Path("/etc/ca.pem"), "/etc/ca.pem"),
+        (CERTIFICATE, CERTIFICATE.encode()),
+        (CERTIFICATE.encode(), CERTIFICATE.encode()),
+    ],
+)
+def test_a_file_is_told_from_its_content(given_: Any, kept: str | bytes) -> None:
+    """PEM text is taken as such, and any other text as the path of a file."""
+    assert kept == Tls(authorities=given_).authorities
+    assert kept == Tls(certificate=given_).certificate
+
+
+@pytest.mark.parametrize("given_", [PEM, PEM.encode(), Secret(PEM)])
+def test_a_key_is_a_secret(given_: Any) -> None:
+    """The content of a private key does not show itself, however it was given."""
+    tls = Tls(certificate="own.pem", key=given_)
+
+    assert isinstance(tls.key, Secret)
+    assert PEM == tls.key.reveal()
+    assert HIDDEN not in f"{tls!r} {attrs.asdict(tls)}"
+
+
+def test_a_key_may_be_a_file() -> None:
+    """The path of a key's file is kept as it is, and its password as a secret."""
+    tls = Tls(certificate="own.pem", key=Path("/run/key.pem"), password=HIDDEN)
+
+    assert "/run/key.pem" == tls.key
+    assert Secret(HIDDEN) == tls.password
+    assert HIDDEN not in f"{tls!r} {attrs.asdict(tls)}"
+
+
+def test_a_certificate_that_holds_its_key_is_not_shown() -> None:
+    """What stands in the certificate's file may be the key."""
+    assert HIDDEN not in repr(Tls(certificate=PEM))
+
+
+@pytest.mark.parametrize(
+    "fields, problem",
+    [
+        ({"authorities": b"\x30\x82"}, "These bytes are no PEM text."),
+        ({"authorities": 7}, "A int is neither a path nor PEM text."),
+        ({"authorities": ""}, "A str is neither a path nor PEM text."),
+        ({"certificate": b"no"}, "These bytes are no PEM text."),
+        ({"certificate": "own.pem", "key": Secret(HIDDEN)}, "The private key is no PEM text."),
+        ({"certificate": "own.pem", "key": HIDDEN.encode()}, "The private key is no PEM text."),
+        ({"certificate": "own.pem", "key": ["key.pem"]}, "A list is neither a path nor PEM text."),
+    ],
+)
+def test_what_is_no_pem_text_is_refused(fields: dict[str, Any], problem: str) -> None:
+    """What is neither a path nor PEM text is told from what is, and not shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        Tls(**fields)
+
+    assert ("tls", problem) == (caught.value.path, caught.value.message)
+    assert HIDDEN not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize(
+    "fields, path",
+    [
+        ({"key": "key.pem"}, "certificate"),
+        ({"password": HIDDEN}, "certificate"),
+        ({"minimum": "1.1"}, "minimum"),
+        ({"minimum": None}, "minimum"),
+        ({"unverified": True}, "unverified"),
+        ({"unverified": "a bench"}, "unverified"),
+        ({"authorities": "ca.pem", "unverified": DangerouslyUnverified("a bench")}, "unverified"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(fields: dict[str, Any], path: str) -> None:
+    """A contradiction is refused without being shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        Tls(**fields)
+
+    assert path == caught.value.path
+    assert HIDDEN not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize("because", ["", " \n", None, True])
+def test_nothing_is_left_unverified_without_a_reason(because: Any) -> None:
+    """Who wants no checks has to say why."""
+    with pytest.raises(ConfigurationError, match="without a reason") as caught:
+        DangerouslyUnverified(because)
+
+    assert "because" == caught.value.path
+
+
+@pytest.mark.parametrize("version", [TlsVersion.V1_3, "1.3"])
+def test_a_version_may_be_written(version: Any) -> None:
+    """The lowest version may be a text, as configuration has it."""
+    assert TlsVersion.V1_3 is Tls(minimum=version).minimum
+
+
+def test_how_to_trust_can_be_a_key() -> None:
+    """What is equal has the same hash, though secrets have none."""
+    one, other = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
+
+    assert 1 == len({one, other})
+
+
+# --- proxies -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url, where, username, password",
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128", None, None),
+        ("HTTPS://Proxy.Example/", "https://proxy.example", None, None),
+        ("http://proxy.example:1", "http://proxy.example:1", None, None),
+        ("http://proxy.example:65535", "http://proxy.example:65535", None, None),
+        ("http://me@proxy.example", "http://proxy.example", "me", None),
+        ("http://me:@proxy.example", "http://proxy.example", "me", Secret("")),
+        ("http://:word@proxy.example", "http://proxy.example", "", Secret("word")),
+        ("http://m%40e:w%3A%2F@[::1]:8080", "http://[::1]:8080", "m@e", Secret("w:/")),
+    ],
+)
+def test_a_url_is_taken_apart(
+    url: str, where: str, username: str | None, password: Secret | None
+) -> None:
+    """Where it leads is kept apart from who asks."""
+    proxy = as_proxy(url)
+
+    assert proxy is not None
+    assert (where, username) == (proxy.url, proxy.username)
+    assert password == proxy.password
+    assert proxy == Proxy.at(Secret(url))
+
+
+@given(user=st.text(st.characters(codec="utf-8", exclude_characters=":")), word=st.text())
+def test_whoever_it_is_comes_back(user: str, word: str) -> None:
+    """A user name and a password that were percent-encoded are the same again."""
+    word = word.encode("utf-8", "replace").decode()
+    url = f"http://{quote(user, safe='')}:{quote(word, safe='')}@proxy.example:1"
+    proxy = Proxy.at(url)
+
+    assert (user, Secret(word)) == (proxy.username, proxy.password)
+
+
+def test_whose_proxy_it_is_does_not_show() -> None:
+    """Neither its `repr` nor its fields show a password, and its `repr` no user."""
+    proxy = Proxy.at(f"http://somebody:{HIDDEN}@proxy.example:3128")
+
+    assert "somebody" not in repr(proxy)
+    assert HIDDEN not in f"{proxy!r} {attrs.asdict(proxy)}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "proxy.example:3128",
+        "socks5://proxy.example",
+        "http://",
+        "http://proxy.example/path",
+        "http://proxy.example?x",
+        "http://proxy.example:0",
+        "http://proxy.example:65536",
+        "http://pr oxy.example",
+        "http://proxy.example\r\nX: y",
+        "http://a@b@proxy.example",
+    ],
+)
+def test_what_is_no_proxy_is_refused(url: str) -> None:
+    """What cannot be a proxy's URL is refused, and nobody is shown what it was."""
+    secret = Secret(url.replace("//", f"//somebody:{HIDDEN}@", 1))
+    with pytest.raises(ConfigurationError, match="no URL of a proxy") as caught:
+        Proxy.at(secret)
+    with pytest.raises(ConfigurationError, match="no URL of a proxy"):
+        as_proxy(url)
+
+    assert "proxy" == caught.value.path
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(caught.tb)][1:]
+    assert HIDDEN not in f"{caught.value} {frames}"
+
+
+def test_a_bare_url_names_nobody() -> None:
+    """A URL that would show who asks is refused where it would be shown."""
+    with pytest.raises(ConfigurationError, match="has a user name in it"):
+        Proxy(url="http://me:word@proxy.example")
+
+
+@pytest.mark.parametrize("username", ["a:b", ":"])
+def test_a_user_is_told_from_a_password(username: str) -> None:
+    """A user name with a colon would reach the proxy as another."""
+    with pytest.raises(ConfigurationError, match="colon") as caught:
+        Proxy(url="http://proxy.example", username=username)
+
+    assert "username" == caught.value.path
+
+
+@pytest.mark.parametrize(
+    "bypass, host, served",
+    [
+        ((), "vat.example", True),
+        ("*", "vat.example", False),
+        ("*", "10.0.0.1", False),
+        ("vat.example", "vat.example", False),
+        ("vat.example", "VAT.example.", False),
+        ("vat.example", "api.vat.example", False),
+        (".vat.example", "vat.example", False),
+        ("*.vat.example", "api.vat.example", False),
+        ("vat.example", "novat.example", True),
+        ("vat.example.", "vat.example", False),
+        ("localhost, ,127.0.0.1", "127.0.0.1", False),
+        (["localhost", "127.0.0.1"], "localhost", False),
+        ("10.0.0.0/8", "10.255.0.1", False),
+        ("10.0.0.1/8", "10.255.0.1", False),
+        ("10.0.0.0/8", "11.0.0.1", True),
+        ("10.0.0.0/8", "a10.example", True),
+        ("1", "10.0.0.1", True),
+        ("::1", "[::1]", False),
+        ("[::1]", "0:0:0:0:0:0:0:1", False),
+        ("fd00::/8", "fd12::1", False),
+        ("fd00::/8", "10.0.0.1", True),
+    ],
+)
+def test_some_hosts_are_reached_directly(bypass: Any, host: str, *, served: bool) -> None:
+    """A name is bypassed with all below it, an address by its value, a network as a whole."""
+    assert served is Proxy.at("http://proxy.example", bypass=bypass).serves(host)
+
+
+@pytest.mark.parametrize("bypass", ["http://vat.example", "vat.example:8080", "10.0.0.0/33", "a b"])
+def test_what_is_no_host_cannot_be_bypassed(bypass: str) -> None:
+    """What would never match is refused rather than ignored."""
+    with pytest.raises(ConfigurationError, match="no host") as caught:
+        Proxy(url="http://proxy.example", bypass=bypass)
+
+    assert "bypass" == caught.value.path
+
+
+def test_no_proxy_stays_none() -> None:
+    """A proxy is itself, and none is none."""
+    proxy = Proxy(url="http://proxy.example")
+
+    assert proxy is as_proxy(proxy)
+    assert None is as_proxy(None)
+    assert 1 == len({proxy, Proxy.at("http://proxy.example/")})
+
+
+# --- places ------------------------------------------------------------------
+
+
+def test_what_connections_do_is_a_value() -> None:
+    """Statistics are compared and shown as any value."""
+    found = PoolStatistics(active=1, idle=2, waiting=0, limit=100)
+
+    assert found == attrs.evolve(found)
+    assert "PoolStatistics(active=1, idle=2, waiting=0, limit=100)" == repr(found)

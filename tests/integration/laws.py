@@ -1,0 +1,37 @@
+"""What is checked of a history afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SECOND: Final = 1_000_000_000
+_ROUNDED: Final = 2_000
+"""Nanoseconds: stores count in microseconds."""
+
+
+def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
+    """How much more than `rate` gives there certainly was in some window.
+
+    Each grant is known to be within two times. However they lie in there, the n-th of all grants
+    is no earlier than the n-th of the first times, and no later than the n-th of the second.
+    """
+    spans = list(grants)
+    first, last = sorted(span[0] for span in spans), sorted(span[1] for span in spans)
+    begin = first[0]
+    most, ahead = 0.0, -float("inf")
+    for number, (low, high) in enumerate(zip(first, last, strict=True)):
+        ahead = max(ahead, (low - begin) * rate / SECOND - number)
+        most = max(most, number + 1 + ahead - (high + _ROUNDED - begin) * rate / SECOND)
+    return most
+
+
+def most_at_once(starts: Iterable[int], ends: Iterable[int]) -> int:
+    """How many were inside at the same time."""
+    inside = most = 0
+    for _, step in sorted([(at, 1) for at in starts] + [(at, -1) for at in ends]):
+        inside += step
+        most = max(most, inside)
+    return most

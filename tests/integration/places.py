@@ -1,0 +1,150 @@
+"""Where shared state lives, said so that any process can open it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from mooring.adapters.clock import SystemClock
+from mooring.domain.admission import Admission, Confirm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from mooring.domain.state import Command
+
+PATIENCE: Final = 60.0
+"""Seconds that a busy machine may take for anything."""
+
+now: Final[Callable[[], int]] = SystemClock().nanoseconds
+"""Nanoseconds on a clock that all processes of the machine share."""
+
+trips: ContextVar[list[dict[str, Any]] | None] = ContextVar("trips", default=None)
+"""Where the trips of the call under way are written down."""
+
+
+@attrs.frozen
+class Place:
+    """A store that several processes can open.
+
+    Attributes:
+        kind: sqlite, redis, postgresql or mariadb.
+        where: its path or URL.
+        prefix: what its keys or tables begin with.
+        timeout: seconds; by default more than any busy machine takes.
+    """
+
+    kind: str
+    where: str
+    prefix: str = ""
+    timeout: float = PATIENCE
+
+    def open(self) -> Any:  # noqa: ANN401 - a store of any kind
+        """Open it for the plain face."""
+        # Each process imports what it needs and no more.
+        if self.kind == "sqlite":
+            from mooring.adapters.sqlite import SqliteStorage  # noqa: PLC0415
+
+            return SqliteStorage(self.where, timeout=self.timeout)
+        if self.kind == "redis":
+            from mooring.adapters.redis import RedisStorage  # noqa: PLC0415
+
+            return RedisStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+        from mooring.adapters.sql import SqlStorage  # noqa: PLC0415
+
+        return SqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+
+    def open_awaited(self) -> Any:  # noqa: ANN401 - a store of any kind
+        """Open it for the awaited face."""
+        if self.kind == "sqlite":
+            from mooring.adapters.sqlite import AsyncSqliteStorage  # noqa: PLC0415
+
+            return AsyncSqliteStorage(self.where, timeout=self.timeout)
+        if self.kind == "redis":
+            from mooring.adapters.redis import AsyncRedisStorage  # noqa: PLC0415
+
+            return AsyncRedisStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+        from mooring.adapters.sql import AsyncSqlStorage  # noqa: PLC0415
+
+        return AsyncSqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
+
+
+class Watched:
+    """A store whose trips are written down: when each began and ended, and how long to wait."""
+
+    def __init__(self, store: Any) -> None:  # noqa: ANN401 - a store of any kind
+        self._store = store
+        self.durable = store.durable
+
+    def post(self, command: Command[Any]) -> None:
+        """Hand over."""
+        with _noted(command, posted=True):
+            self._store.post(command)
+
+    def execute(self, command: Command[Any]) -> Any:  # noqa: ANN401 - as the command answers
+        """Run."""
+        with _noted(command) as trip:
+            answer = self._store.execute(command)
+            _answered(trip, command, answer)
+        return answer
+
+
+class AsyncWatched(Watched):
+    """The same for the awaited face."""
+
+    async def execute(self, command: Command[Any]) -> Any:  # noqa: ANN401 - as the command answers
+        """Run."""
+        with _noted(command) as trip:
+            answer = await self._store.execute(command)
+            _answered(trip, command, answer)
+        return answer
+
+
+@contextmanager
+def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
+    """Write a trip down, if somebody wants to know."""
+    # An admission has short cuts, which are classes of their own.
+    kind = Admission if isinstance(command, Admission) else type(command)
+    trip = {"what": kind.__name__, "began": now(), "posted": posted, "failed": True}
+    try:
+        yield trip
+        trip["failed"] = False
+    finally:
+        trip["ended"] = now()
+        noted = trips.get()
+        if noted is not None:
+            noted.append(trip)
+
+
+def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:  # noqa: ANN401 - as the command answers
+    """What a trip is told of a turn."""
+    if isinstance(command, (Admission, Confirm)):
+        trip |= {"answer": int(answer[0]), "wait": answer[1] * 1000}
+    if isinstance(command, Admission):
+        trip["tickets"] = [ticket[:2] for ticket in answer[3]]
+
+
+def until(happened: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - what happened
+    """Wait until something is so, and return it."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        with suppress(ConnectionError):
+            found = happened()
+            if found:
+                return found
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {PATIENCE:g} s.")
+        time.sleep(0.01)
+
+
+def forgotten(place: Place) -> None:
+    """Leave nothing of a prefix in Redis."""
+    import redis  # noqa: PLC0415 - only where there is one
+
+    with redis.Redis.from_url(place.where) as client:
+        for key in client.scan_iter(f"{place.prefix}*", count=1_000):
+            client.delete(key)

@@ -1,0 +1,58 @@
+"""A Redis that a test may kill."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from tests.integration.places import PATIENCE, until
+from tests.support.redis_servers import free_port
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class PrivateRedis:
+    """A server of our own, which keeps its port when it is started again, and nothing else."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._process = subprocess.Popen(
+            [
+                self._program,
+                *("--port", str(self.port), "--bind", "127.0.0.1"),
+                *("--save", "", "--appendonly", "no"),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        until(self._answers, "a Redis that answers")
+
+    def kill(self) -> None:
+        """Kill it, as `kill -9` does."""
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+    def ask(self, *command: str) -> Any:  # noqa: ANN401 - as Redis replies
+        """Ask it something beside the store."""
+        with redis.Redis(port=self.port) as client:
+            return client.execute_command(*command)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except redis.ConnectionError:
+            return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

@@ -1,0 +1,130 @@
+"""A stretch of network before a server, which can be cut, slow, or swallow what is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_PIECE: Final = 65_536
+
+
+class Proxy:
+    """Passes on what is sent to a server and back, until it is told otherwise.
+
+    Attributes:
+        address: where it listens.
+        turns: how often a client has spoken after it was answered, or first.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._door.getsockname()
+        self.turns = 0
+        self._delay = 0.0
+        self._is_cut = False
+        self._left: int | None = None
+        self._passing = Event()
+        self._passing.set()
+        self._held: set[socket.socket] = set()
+        self._threads: list[Thread] = []
+        self._start(self._welcome)
+
+    # --- what it is told ---------------------------------------------------
+
+    def cut(self) -> None:
+        """End all connections, and every new one at once."""
+        self._is_cut = True
+        for sock in list(self._held):
+            _end(sock)
+
+    def cut_after(self, answers: int) -> None:
+        """Pass so many more answers on, and cut everything in place of the next."""
+        self._left = answers
+
+    def slow(self, seconds: float = 1.0) -> None:
+        """Be so late with every answer."""
+        self._delay = seconds
+
+    def swallow(self) -> None:
+        """Take everything, and let it arrive only when all is well again."""
+        self._passing.clear()
+
+    def heal(self) -> None:
+        """Pass on again."""
+        self._is_cut, self._delay, self._left = False, 0.0, None
+        self._passing.set()
+
+    # --- how it lives ------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.heal()
+        self.cut()
+        _end(self._door)
+        for thread in self._threads:
+            thread.join()
+        for sock in (self._door, *self._held):
+            sock.close()
+
+    def _start(self, work: object, *arguments: object) -> None:
+        thread = Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]  # a method
+        self._threads.append(thread)
+        thread.start()
+
+    def _welcome(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._door.accept()
+                self._held.add(client)
+                if self._is_cut:
+                    _end(client)
+                else:
+                    self._start(self._serve, client)
+
+    def _serve(self, client: socket.socket) -> None:
+        """Pass on what a client sends, and have what it is answered passed back."""
+        server = socket.socket()
+        self._held.add(server)
+        spoken = [False]
+        with contextlib.suppress(OSError):
+            self._passing.wait()
+            server.connect(self._target)
+            for sock in (client, server):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._start(self._pass_back, server, client, spoken)
+            while piece := client.recv(_PIECE):
+                self.turns += not spoken[0]
+                spoken[0] = True
+                self._passing.wait()
+                server.sendall(piece)
+        _end(server)
+        _end(client)
+
+    def _pass_back(self, server: socket.socket, client: socket.socket, spoken: list[bool]) -> None:
+        with contextlib.suppress(OSError):
+            while piece := server.recv(_PIECE):
+                self._passing.wait()
+                time.sleep(self._delay)
+                if self._left == 0:
+                    self.cut()
+                elif self._left:
+                    self._left -= 1
+                spoken[0] = False
+                client.sendall(piece)
+        _end(server)
+        _end(client)
+
+
+def _end(sock: socket.socket) -> None:
+    """End a connection that a thread may be waiting for."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,111 @@
+"""One circuit for all processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import (
+    CircuitBreakerConfig,
+    CircuitState,
+    ConnectorManager,
+    Service,
+    VendorFailed,
+)
+from tests.integration.crew import calls
+from tests.integration.laws import most_at_once
+from tests.integration.workers import Job
+
+if TYPE_CHECKING:
+    from tests.integration.crew import Crew
+    from tests.integration.places import Place
+
+
+def _service(name: str, **rules: Any) -> Service:
+    rules = {"failures": None, "consecutive_failures": None, **rules}
+    return Service(name, circuit=CircuitBreakerConfig(**rules), retry=None)
+
+
+def _fail(manager: ConnectorManager, name: str) -> None:
+    def down() -> None:
+        raise VendorFailed("the vendor is down.")
+
+    with pytest.raises(VendorFailed):
+        manager.run(name, down)
+
+
+@pytest.mark.parametrize(
+    "rules", [{"failures": 13}, {"failure_rate": 0.5, "minimum_calls": 13}], ids=" and ".join
+)
+def test_failures_of_all_processes_count_together(
+    crew: Crew, place: Place, name: str, rules: dict[str, Any]
+) -> None:
+    """Six processes of which none has seen enough failures open the circuit together."""
+    service = _service(name, **rules)
+    job = Job(scenario="call", services=(service,), state=place, threads=2, fails=1)
+    with place.open() as store, ConnectorManager([service], state=store) as manager:
+        first = crew.work(*[job] * 6)
+        counted = manager.circuit_state(name)
+        _fail(manager, name)
+        opened = manager.circuit_state(name)
+        second = crew.work(*[job] * 6)
+    assert ["VendorFailed"] * 12 == [call["outcome"] for call in calls(first)]
+    assert (CircuitState.CLOSED, 12) == (counted.state, counted.failures)
+    assert CircuitState.OPEN == opened.state
+    assert ["CircuitBreakerOpen"] * 12 == [call["outcome"] for call in calls(second)]
+    assert not any(call["starts"] for call in calls(second))
+
+
+def test_a_quorum_is_of_processes(crew: Crew, place: Place, name: str) -> None:
+    """The failures of one process, however many, open nothing before enough others agree."""
+    service = _service(name, failures=3, quorum=3)
+    job = Job(scenario="call", services=(service,), state=place, threads=2, calls=3, fails=1)
+    with place.open() as store, ConnectorManager([service], state=store) as manager:
+        alone = crew.work(job)
+        by_one = manager.circuit_state(name).state
+        _fail(manager, name)
+        by_two = manager.circuit_state(name).state
+        with ConnectorManager([service], state=store) as third:
+            _fail(third, name)
+        by_three = manager.circuit_state(name).state
+    assert 6 == sum(len(call["starts"]) for call in calls(alone))
+    assert (CircuitState.CLOSED, CircuitState.CLOSED, CircuitState.OPEN) == (
+        by_one,
+        by_two,
+        by_three,
+    )
+
+
+def test_probes_are_counted_over_all_processes(crew: Crew, place: Place, name: str) -> None:
+    """However often the circuit opens again, no more probes run at once than it allows."""
+    service = _service(
+        name,
+        failures=1,
+        probes=2,
+        successes=1_000,
+        open_for=0.02,
+        open_growth=1.0,
+    )
+    job = Job(
+        scenario="call",
+        services=(service,),
+        state=place,
+        threads=2,
+        calls=50,
+        between=0.005,
+        fails=2,
+    )
+    with place.open() as store, ConnectorManager([service], state=store) as manager:
+        _fail(manager, name)
+        jobs = [attrs.evolve(job, takes=0.02 * number) for number in range(1, 7)]
+        history = calls(crew.work(*jobs))
+        openings = manager.circuit_state(name).openings
+    probes = [call for call in history if call["starts"]]
+    starts = [at for call in probes for at in call["starts"]]
+    assert 2 >= most_at_once(starts, [at for call in probes for at in call["ends"]])
+    assert len(history) > len(probes) > 5
+    assert len({call["process"] for call in probes}) > 1
+    assert openings > 1
+    assert {"good", "VendorFailed", "CircuitBreakerOpen"} == {call["outcome"] for call in history}

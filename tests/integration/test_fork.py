@@ -1,0 +1,40 @@
+"""Processes that fork after they have used a store."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import RateLimitConfig, Service
+from tests.integration.crew import calls
+from tests.integration.workers import Job
+
+if TYPE_CHECKING:
+    from tests.integration.crew import Crew
+    from tests.integration.places import Place
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+def test_parent_and_children_go_on(crew: Crew, place: Place, name: str) -> None:
+    """Whoever is forked shares the bucket and the keys of its parent, and no connection."""
+    tokens = 20
+    service = Service(
+        name,
+        limits=RateLimitConfig(1, per=86_400, burst=tokens),
+        circuit=None,
+        retry=None,
+        max_limit_wait=0,
+    )
+    keyed = Service(f"keyed-{name}", timeout=60)
+    job = Job(scenario="fork", services=(service, keyed), state=place, calls=3, key="the key")
+    history = crew.work(job)
+    assert [0] * 5 == [told["code"] for told in history if told["what"] == "child"]
+    of_key = [call for call in calls(history) if "key" in call]
+    others = [call["outcome"] for call in calls(history) if "key" not in call]
+    assert 12 == len(of_key)
+    assert 1 == len({call["value"] for call in of_key})
+    assert 1 == sum(len(call["starts"]) for call in of_key)
+    assert (tokens, 18) == (others.count("good"), others.count("RateLimitExceeded"))

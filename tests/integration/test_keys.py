@@ -1,0 +1,58 @@
+"""One effect for all processes."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import RateLimitConfig, Service
+from mooring.testing import Behaviour
+from tests.integration.conftest import KINDS
+from tests.integration.crew import calls
+from tests.integration.workers import Job
+
+if TYPE_CHECKING:
+    from mooring.testing import VendorServer
+    from mooring.testing.http_server import Received
+    from tests.integration.crew import Crew
+
+
+@pytest.mark.parametrize("kinds", [(kind,) for kind in KINDS] + [("redis", "sqlite")], ids="+".join)
+def test_of_all_that_race_for_a_key_one_acts(
+    crew: Crew,
+    kinds: tuple[str, ...],
+    name: str,
+    vendor: VendorServer,
+    request: pytest.FixtureRequest,
+) -> None:
+    """However many processes repeat a key, the vendor hears of it once, and all get its answer.
+
+    That holds also where keys live in a store of their own.
+    """
+    state, *claims = [request.getfixturevalue(f"{kind}_place") for kind in kinds]
+    lock, effects = Lock(), []
+
+    def act(received: Received) -> Behaviour:
+        with lock:
+            effects.append(received)
+            return Behaviour(200, body=b"effect %d" % len(effects), delay=0.1)
+
+    vendor.always(act)
+    service = Service(
+        name, base_url=vendor.url, limits=RateLimitConfig.per_second(1_000), timeout=60
+    )
+    job = Job(
+        scenario="call",
+        services=(service,),
+        state=state,
+        claims=claims[0] if claims else None,
+        threads=2,
+        path="/",
+        key="the key",
+    )
+    history = calls(crew.work(*[job] * 8))
+    assert [("good", "effect 1")] * 16 == [(call["outcome"], call["value"]) for call in history]
+    assert 1 == len(effects)
+    assert 15 == sum(call["replayed"] for call in history)

@@ -1,0 +1,455 @@
+"""One process of a crew: it opens the stores it is told to, and does what it is told.
+
+Run as `python -m tests.integration.workers`. Every line that comes in is a job, and every line that
+goes out is something that happened. A job says when it is ready, and begins at the next line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import multiprocessing
+import os
+import pickle
+import sys
+import time
+import traceback
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Barrier, Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from mooring import (
+    AsyncConnectorManager,
+    ConnectorManager,
+    HttpMethod,
+    Request,
+    Service,
+    VendorFailed,
+)
+from mooring.adapters.clock import SystemClock
+from tests.integration.places import AsyncWatched, Place, Watched, now, trips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from mooring import Event as Happening
+
+    Face = ConnectorManager | AsyncConnectorManager
+
+_writing: Final = Lock()
+
+_WARM: Final = Service("warm")
+"""What is called first, so that connections are there."""
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """What one process does.
+
+    Attributes:
+        scenario: one of `SCENARIOS`.
+        services: what may be called; most scenarios call the first.
+        state, claims: the stores.
+        number: which of the crew's processes this is.
+        threads: how many threads (or tasks) call,
+        calls: how often each, with
+        between: seconds between two calls.
+        takes: seconds that the function takes.
+        fails: every so many calls of the function fail; 0 for none.
+        path: send a request there instead of calling a function, with
+        key: this idempotency key.
+        hours: by how much this process's watch is wrong.
+        awaited: use the awaited face.
+    """
+
+    scenario: str
+    services: tuple[Service, ...]
+    state: Place
+    claims: Place | None = None
+    number: int = 0
+    threads: int = 1
+    calls: int = 1
+    between: float = 0.0
+    takes: float = 0.0
+    fails: int = 0
+    path: str | None = None
+    key: str | None = None
+    hours: float = 0.0
+    awaited: bool = False
+
+    @property
+    def name(self) -> str:
+        """The service that is called."""
+        return self.services[0].name
+
+
+def tell(**happened: Any) -> None:
+    """Write down what happened; what is written is there whatever happens to this process."""
+    line = json.dumps(happened).encode() + b"\n"
+    with _writing:
+        while line:
+            line = line[os.write(1, line) :]
+
+
+def begin() -> None:
+    """Wait until all are ready."""
+    tell(what="ready")
+    sys.stdin.readline()
+
+
+class Watch:
+    """The system's clocks, with a watch that is wrong."""
+
+    def __init__(self, hours: float) -> None:
+        self.nanoseconds = SystemClock().nanoseconds
+        self._wrong = timedelta(hours=hours)
+
+    def utc(self) -> datetime:
+        """What the watch says."""
+        return datetime.now(UTC) + self._wrong
+
+
+def _hear(event: Happening) -> None:
+    name = type(event).__name__
+    if name in {"StorageLost", "StorageRecovered", "VendorPaused"}:
+        tell(what=name, at=now(), error=getattr(event, "error", None))
+
+
+@contextlib.contextmanager
+def plain(job: Job) -> Generator[ConnectorManager]:
+    """A manager over the job's stores."""
+    state = job.state.open()
+    claims = None if job.claims is None else job.claims.open()
+    manager = ConnectorManager(
+        [*job.services, _WARM],
+        state=Watched(state),
+        claims=None if claims is None else Watched(claims),
+        observers=[_hear],
+        clock=Watch(job.hours),
+    )
+    with manager, state, claims or contextlib.nullcontext():
+        yield manager
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+async def _no_wait() -> None:
+    """Do nothing."""
+
+
+# --- what processes do ------------------------------------------------------------
+
+
+class Entry:
+    """One call, as it is written down."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.trips: list[dict[str, Any]] = []
+        self.asked = 0
+        self.tried = 0
+
+    @contextlib.contextmanager
+    def inside(self) -> Generator[None]:
+        """What the function does, but for the time it takes."""
+        self.starts.append(now())
+        yield
+        self.ends.append(now())
+
+    def begin(self) -> None:
+        """Write this call's trips down from here on."""
+        trips.set(self.trips)
+        self.asked = now()
+
+    def end(self, outcome: str, **more: Any) -> None:
+        """Say how it ended."""
+        tell(
+            what="call",
+            process=self.job.number,
+            asked=self.asked,
+            ended=now(),
+            starts=self.starts,
+            ends=self.ends,
+            trips=self.trips,
+            outcome=outcome,
+            **more,
+        )
+
+    def failed(self, error: Exception, **more: Any) -> None:
+        """Say that it raised."""
+        at = getattr(error, "retry_at", None)
+        self.end(type(error).__name__, error=str(error), retry_at=at and at.timestamp(), **more)
+
+
+class Turns:
+    """Says which calls of a function fail."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._count = 0
+
+    def take(self) -> None:
+        """Fail if it is time to."""
+        self._count += 1
+        if self._every and not self._count % self._every:
+            raise VendorFailed("the vendor is down.")
+
+
+def _request(job: Job) -> Request:
+    method = HttpMethod.GET if job.key is None else HttpMethod.POST
+    return Request(method, job.path or "/", body=b"" if job.key is None else b"one")
+
+
+def _call_once(job: Job, manager: ConnectorManager, turns: Turns) -> None:
+    entry = Entry(job)
+
+    def function() -> str:
+        with entry.inside():
+            time.sleep(job.takes)
+        turns.take()
+        return "done"
+
+    entry.begin()
+    try:
+        if job.path is None:
+            value = manager.run(job.name, function)
+            entry.end("good", value=value)
+        else:
+            answer = manager.call(job.name, _request(job), idempotency_key=job.key)
+            entry.end("good", value=answer.text, replayed=answer.replayed)
+    except Exception as error:  # noqa: BLE001 - it is written down
+        entry.failed(error)
+
+
+def call(job: Job) -> None:
+    """Call from several threads, each so many times."""
+    turns = Turns(job.fails)
+    warm, ready = Barrier(job.threads + 1), Event()
+
+    def each(manager: ConnectorManager) -> None:
+        manager.run(_WARM.name, _nothing)
+        warm.wait()
+        ready.wait()
+        for _ in range(job.calls):
+            _call_once(job, manager, turns)
+            time.sleep(job.between)
+
+    with plain(job) as manager:
+        together = [Thread(target=each, args=(manager,)) for _ in range(job.threads)]
+        for thread in together:
+            thread.start()
+        warm.wait()
+        begin()
+        ready.set()
+        for thread in together:
+            thread.join()
+
+
+def call_awaited(job: Job) -> None:
+    """Call from several tasks, each so many times."""
+    asyncio.run(_call_awaited(job))
+
+
+async def _call_awaited(job: Job) -> None:
+    async def once(manager: AsyncConnectorManager) -> None:
+        entry = Entry(job)
+
+        async def function() -> str:
+            with entry.inside():
+                await asyncio.sleep(job.takes)
+            return "done"
+
+        entry.begin()
+        try:
+            entry.end("good", value=await manager.run(job.name, function))
+        except Exception as error:  # noqa: BLE001 - it is written down
+            entry.failed(error)
+
+    async def each(manager: AsyncConnectorManager) -> None:
+        for _ in range(job.calls):
+            await once(manager)
+
+    async with job.state.open_awaited() as state:
+        manager = AsyncConnectorManager(
+            [*job.services, _WARM],
+            state=AsyncWatched(state),
+            observers=[_hear],
+            clock=Watch(job.hours),
+        )
+        async with manager:
+            await asyncio.gather(*(manager.run(_WARM.name, _no_wait) for _ in range(job.threads)))
+            begin()
+            await asyncio.gather(*(each(manager) for _ in range(job.threads)))
+
+
+def hold(job: Job) -> None:
+    """Be in the middle of several calls at once, for ever: a probe's, and one of each key."""
+    probe, *keyed = job.services
+    inside = Event()
+
+    def be_probe() -> None:
+        tell(what="asking", at=now())
+
+        def function() -> None:
+            tell(what="inside")
+            inside.set()
+            time.sleep(3600)
+
+        manager.run(probe.name, function)
+
+    def send(name: str) -> None:
+        request = Request.post(f"/{name}", body=b"one")
+        manager.call(name, request, idempotency_key=f"key of {name}")
+
+    with plain(job) as manager:
+        begin()
+        Thread(target=be_probe, daemon=True).start()
+        inside.wait()
+        for one in keyed:
+            Thread(target=send, args=(one.name,), daemon=True).start()
+        sys.stdin.readline()
+        os._exit(0)
+
+
+def claims(job: Job) -> None:
+    """Call with a key of its own each time, from several threads."""
+
+    def each(manager: ConnectorManager, thread: int) -> None:
+        for number in range(job.calls):
+            entry = Entry(job)
+
+            def function(entry: Entry = entry) -> str:
+                with entry.inside():
+                    return "done"
+
+            key = f"{thread}/{number}"
+            entry.begin()
+            try:
+                value = manager.run(job.name, function, idempotency_key=key)
+                entry.end("good", value=value, key=key)
+            except Exception as error:  # noqa: BLE001 - it is written down
+                entry.failed(error, key=key)
+
+    with plain(job) as manager:
+        begin()
+        together = [Thread(target=each, args=(manager, one)) for one in range(job.threads)]
+        for thread in together:
+            thread.start()
+        for thread in together:
+            thread.join()
+
+
+def claim(job: Job) -> None:
+    """Claim key after key, and say of each that it was answered."""
+    with plain(job) as manager:
+        begin()
+        numbers = iter(range(10**9))
+
+        def go_on() -> None:
+            for number in numbers:
+                key = f"{job.key}/{job.number}/{number}"
+                value = manager.run(job.name, partial(str.upper, key), idempotency_key=key)
+                tell(what="answered", key=key, value=value)
+
+        for _ in range(job.threads):
+            Thread(target=go_on, daemon=True).start()
+        sys.stdin.readline()
+        os._exit(0)
+
+
+def fork(job: Job) -> None:
+    """Use the store, fork, and use it in every child and in the parent."""
+    with plain(job) as manager:
+        turns = Turns(0)
+        begin()
+        _call_once(job, manager, turns)
+        children = []
+        for _ in range(3):
+            child = os.fork()
+            if not child:
+                _in_child(job, manager)
+            children.append(child)
+        context = multiprocessing.get_context("fork")
+        others = [context.Process(target=_use, args=(job, manager)) for _ in range(2)]
+        for other in others:
+            other.start()
+        _use(job, manager)
+        for child in children:
+            tell(what="child", code=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        for other in others:
+            other.join()
+            tell(what="child", code=other.exitcode)
+        _call_once(job, manager, turns)
+
+
+def _in_child(job: Job, manager: ConnectorManager) -> None:
+    """Use the store and end, whatever happens."""
+    code = 1
+    try:
+        _use(job, manager)
+        code = 0
+    except BaseException:  # noqa: BLE001 - it is written down, and a child never returns
+        tell(what="broke", trace=traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
+def _use(job: Job, manager: ConnectorManager) -> None:
+    """Call, with and without a key, in this thread and in another."""
+
+    def each() -> None:
+        turns = Turns(0)
+        for _ in range(job.calls):
+            _call_once(job, manager, turns)
+        entry = Entry(job)
+        entry.begin()
+
+        def function() -> str:
+            with entry.inside():
+                return str(os.getpid())
+
+        try:
+            name = job.services[1].name
+            value = manager.run(name, function, idempotency_key=job.key)
+            entry.end("good", value=value, key=job.key)
+        except Exception as error:  # noqa: BLE001 - it is written down
+            entry.failed(error)
+
+    other = Thread(target=each)
+    other.start()
+    each()
+    other.join()
+
+
+SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {
+    "call": call,
+    "call_awaited": call_awaited,
+    "claim": claim,
+    "claims": claims,
+    "fork": fork,
+    "hold": hold,
+}
+
+
+def main() -> None:
+    """Do one job after another."""
+    for line in iter(sys.stdin.readline, ""):
+        job: Job = pickle.loads(base64.b64decode(line))  # noqa: S301 - our own parent's
+        try:
+            SCENARIOS[job.scenario](job)
+        except BaseException:  # noqa: BLE001 - it is written down
+            tell(what="broke", trace=traceback.format_exc())
+        tell(what="done")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""One process that calls a service with tokens it gets by OAuth.
+
+Run as `python -m tests.oauth.caller`, with what it does as JSON on its standard input. It says
+"ready", begins at the next line, and says how its calls ended. It may be told to kill itself, just
+before it asks for a token or just after it has stored one, and says so before it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
+
+from mooring import (
+    AsyncConnectorManager,
+    AsyncOAuthTokenRefresher,
+    ConnectorError,
+    ConnectorManager,
+    Consent,
+    OAuthClient,
+    OAuthTokenRefresher,
+    Request,
+    Service,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.adapters.sqlite_credentials import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.domain.sealing import KeyRing
+
+
+def say(line: str) -> None:
+    """Tell whoever started this process."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def die(where: str) -> None:
+    """Say so, and be gone."""
+    say(where)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Deadly(StdlibHttpClient):
+    """Kills its process instead of asking for a token, or as soon as it has an answer."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__()
+        self._when = when
+
+    def send(self, request: Request, url: str, timeouts: Any, /) -> Any:  # noqa: ANN401, D102 - the client's
+        if self._when == "before":
+            die("before")
+        answer = super().send(request, url, timeouts)
+        if self._when == "between":
+            die("between")
+        return answer
+
+
+class Storing:
+    """A vault whose process dies when it has stored something."""
+
+    def __init__(self, vault: Any) -> None:  # noqa: ANN401 - any vault
+        self._vault = vault
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any verb
+        return getattr(self._vault, name)
+
+    def rotate(self, *given: Any) -> None:  # noqa: D102 - the vault's
+        self._vault.rotate(*given)
+        die("after")
+
+
+def main() -> None:
+    """Do what is asked for."""
+    job = json.loads(sys.stdin.readline())
+    endings = asyncio.run(awaited(job)) if job["awaited"] else plain(job)
+    say(json.dumps(Counter(endings)))
+
+
+def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
+    """What both colours are made of."""
+    client = OAuthClient(server=job["token_url"], client_id="erp", secret="s3cr3t", grant=Consent())
+    service = Service("crm", base_url=job["url"], needs_credentials=True, circuit=None, retry=None)
+    return {"crm": client}, service, AesGcmCipher(KeyRing.parse(job["keys"]))
+
+
+def plain(job: dict[str, Any]) -> list[str]:
+    """Call from threads."""
+    clients, service, cipher = parts(job)
+    folder, dies = Path(job["folder"]), job["dies"]
+    vault: Any = SqliteCredentialProvider(folder / "tokens.db", cipher)
+    if dies == "after":
+        vault = Storing(vault)
+    refresher = OAuthTokenRefresher(
+        clients,
+        vault=vault,
+        storage=SqliteStorage(folder / "state.db"),
+        http=Deadly(dies) if dies in {"before", "between"} else None,
+        request_timeout=job["request_timeout"],
+    )
+    manager = ConnectorManager([service], credentials=refresher)
+    endings: list[str] = []
+    barrier = Barrier(job["callers"] + 1)
+
+    def call() -> None:
+        barrier.wait()
+        try:
+            endings.append(str(manager.call("crm", Request.get("/resource")).status))
+        except ConnectorError as error:
+            endings.append(type(error).__name__)
+
+    threads = [Thread(target=call) for _ in range(job["callers"])]
+    for thread in threads:
+        thread.start()
+    say("ready")
+    sys.stdin.readline()
+    barrier.wait()
+    for thread in threads:
+        thread.join()
+    return endings
+
+
+async def awaited(job: dict[str, Any]) -> list[str]:
+    """Call from tasks."""
+    clients, service, cipher = parts(job)
+    folder = Path(job["folder"])
+    refresher = AsyncOAuthTokenRefresher(
+        clients,
+        vault=AsyncSqliteCredentialProvider(folder / "tokens.db", cipher),
+        storage=AsyncSqliteStorage(folder / "state.db"),
+        request_timeout=job["request_timeout"],
+    )
+    manager = AsyncConnectorManager([service], credentials=refresher)
+
+    async def call() -> str:
+        try:
+            return str((await manager.call("crm", Request.get("/resource"))).status)
+        except ConnectorError as error:
+            return type(error).__name__
+
+    say("ready")
+    sys.stdin.readline()
+    return list(await asyncio.gather(*(call() for _ in range(job["callers"]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""A host with real sockets, in both colours, before the strict authorisation server."""
+
+# ruff: noqa: ANN401 - ports of either colour
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AsyncConnectorManager,
+    AsyncOAuthTokenRefresher,
+    ClientCredentials,
+    ConnectorManager,
+    OAuthClient,
+    OAuthTokenRefresher,
+    Request,
+    RetryPolicy,
+    Service,
+)
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from mooring import OAuthCredentials, Response, Tls
+    from tests.support.authorization_server import AuthorizationServer
+
+
+class Erp:
+    """One that calls the resource `vat` with tokens of its own."""
+
+    def __init__(self, closing: AsyncExitStack, *, awaited: bool) -> None:
+        self._closing = closing
+        self.awaited = awaited
+        self.events: list[Any] = []
+        self.tokens: Any = None
+        self.manager: Any = None
+
+    def http(self, tls: Tls | None = None) -> Any:
+        """An HTTP client of this colour."""
+        made: Any = AsyncStdlibHttpClient(tls=tls) if self.awaited else StdlibHttpClient(tls=tls)
+        self._closing.push_async_callback(lambda: self.settled(made.close()))
+        return made
+
+    def knows(
+        self,
+        server: AuthorizationServer,
+        client: OAuthClient,
+        *,
+        tls: Tls | None = None,
+        at_the_resource: Tls | None = None,
+        base_url: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Get tokens as this client, with what each of its two HTTP clients shows."""
+        refresher: Any = AsyncOAuthTokenRefresher if self.awaited else OAuthTokenRefresher
+        self.tokens = refresher(
+            {"vat": client},
+            http=self.http(tls),
+            retry=RetryPolicy(2, 0.01),
+            observers=[self.events.append],
+            **options,
+        )
+        service = Service(
+            "vat",
+            base_url=base_url or server.url,
+            needs_credentials=True,
+            retry=None,
+            circuit=None,
+        )
+        manager: Any = AsyncConnectorManager if self.awaited else ConnectorManager
+        self.manager = manager(
+            [service],
+            credentials=self.tokens,
+            http=self.http(at_the_resource or tls),
+            observers=[self.events.append],
+        )
+
+    def holds(self, credentials: OAuthCredentials, *base_urls: str) -> None:
+        """Call services, `vat` and then `vat-1` and so on, with a token that is had already."""
+        services = [
+            Service(
+                f"vat-{number}" if number else "vat",
+                base_url=base_url,
+                credentials=credentials,
+                retry=None,
+                circuit=None,
+            )
+            for number, base_url in enumerate(base_urls)
+        ]
+        manager: Any = AsyncConnectorManager if self.awaited else ConnectorManager
+        self.manager = manager(services, http=self.http())
+
+    async def settled(self, value: Any) -> Any:
+        """A value of either colour."""
+        return await value if inspect.isawaitable(value) else value
+
+    async def call(self, request: Request | None = None, service: str = "vat") -> Response:
+        """Ask for the resource."""
+        asked = Request.get("/resource", query={"q": "1"}) if request is None else request
+        answer: Response = await self.settled(self.manager.call(service, asked))
+        return answer
+
+    def told(self, name: str) -> int:
+        """How many events there were of this name."""
+        return sum(type(event).__name__ == name for event in self.events)
+
+
+def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
+    """Run a test's body in both colours: its first parameter is the host."""
+    _, *others = inspect.signature(body).parameters.values()
+
+    async def play(*, awaited: bool, **given: Any) -> None:
+        async with AsyncExitStack() as closing:
+            await body(Erp(closing, awaited=awaited), **given)
+
+    @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+    def test(awaited: bool, **given: Any) -> None:  # noqa: FBT001 - a parameter of tests
+        asyncio.run(play(awaited=awaited, **given))
+
+    functools.update_wrapper(test, body)
+    del test.__dict__["__wrapped__"]
+    awaited = inspect.Parameter("awaited", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    test.__dict__["__signature__"] = inspect.Signature([awaited, *others])
+    return test
+
+
+def known(server: AuthorizationServer, /, **given: Any) -> OAuthClient:
+    """The first client of a server, as it knows itself."""
+    first = server.clients[0]
+    told: dict[str, Any] = {
+        "server": server.token_url,
+        "client_id": first.id,
+        "authentication": first.method,
+        "grant": ClientCredentials(),
+    }
+    if first.method.startswith("client_secret"):
+        told["secret"] = first.secret
+    return OAuthClient(**(told | given))

@@ -1,0 +1,209 @@
+"""A renewal goes on though whoever needed it has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from mooring import (
+    AsyncConnectorManager,
+    AsyncOAuthTokenRefresher,
+    ConnectorManager,
+    CredentialRefreshFailed,
+    OAuthTokenRefresher,
+    Request,
+    Response,
+    RetryPolicy,
+    Secret,
+    Service,
+)
+from mooring.adapters.memory_credentials import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from mooring.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
+from tests.adapters.forked import in_a_child
+from tests.oauth.world import OWNER, client, grants, token
+
+SERVICE = Service("crm", base_url="https://crm.example", needs_credentials=True)
+CLIENTS = {"crm": client()}
+SILENT = ScriptedHttpClient(FakeVendor())
+
+
+class Held:
+    """An authorisation server that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.reached = threading.Event()
+        self.let = threading.Event()
+
+    def send(self, _: Request, __: str, ___: object, /) -> Response:
+        """Hold the request."""
+        self.asked += 1
+        self.reached.set()
+        assert self.let.wait(20)
+        return grants(2)
+
+    def open(self, *_: object) -> Any:  # noqa: ANN401 - never called
+        """Nothing is streamed."""
+        raise AssertionError
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def past() -> MemoryCredentialProvider:
+    """A vault with a token that has expired."""
+    return MemoryCredentialProvider({OWNER: token(1, ago=10**9)})
+
+
+def test_a_call_ends_in_time_and_the_renewal_later() -> None:
+    """A call's deadline holds while the server is silent, and what it grants is stored then."""
+    held = Held()
+    vault = past()
+    refresher = OAuthTokenRefresher(CLIENTS, vault=vault, http=held)
+    manager = ConnectorManager([SERVICE], credentials=refresher, http=SILENT)
+
+    with pytest.raises(CredentialRefreshFailed, match="longer than we can wait"):
+        manager.call("crm", Request.get("/"), tenant="acme", timeout=0.2)
+    held.let.set()
+    for thread in threading.enumerate():
+        if thread.name == "mooring-oauth":
+            thread.join(20)
+
+    assert Secret("at-2") == vault.get(*OWNER).access_token
+    assert Secret("at-2") == refresher.get(*OWNER).access_token
+    assert 1 == held.asked
+
+
+def test_a_renewal_in_a_thread_gives_what_it_gave() -> None:
+    """In time it is as if it had been done here: the token, or the error."""
+    vendor = FakeVendor()
+    vendor.queue(Response(400, {}, b'{"error": "invalid_client"}'))
+    http = ScriptedHttpClient(vendor)
+    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=http, retry=None)
+    manager = ConnectorManager([SERVICE], credentials=refresher, http=SILENT)
+
+    with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
+        manager.call("crm", Request.get("/"), tenant="acme", timeout=5)
+
+
+def test_a_renewal_in_a_thread_serves_the_call() -> None:
+    """A call with little time gets the token that was renewed beside it."""
+    server, service = FakeVendor(), FakeVendor()
+    server.queue(grants(2))
+    service.queue(Response(200))
+    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=ScriptedHttpClient(server))
+    manager = ConnectorManager([SERVICE], credentials=refresher, http=ScriptedHttpClient(service))
+
+    manager.call("crm", Request.get("/"), tenant="acme", timeout=5)
+
+    (sent,) = service.requests
+    assert "Bearer at-2" == sent.headers.get("Authorization")
+
+
+def test_who_is_cancelled_cancels_nobody_else() -> None:
+    """A task that is cancelled while it waits leaves the renewal to those who need it too."""
+
+    async def scene() -> None:
+        let, reached = asyncio.Event(), asyncio.Event()
+        asked: list[object] = []
+
+        class Server:
+            async def send(self, request: Request, _: str, __: object, /) -> Response:
+                asked.append(request)
+                reached.set()
+                await let.wait()
+                return grants(2)
+
+            async def open(self, *_: object) -> Any:  # noqa: ANN401 - never called
+                raise AssertionError
+
+            async def close(self) -> None:
+                """Nothing is open."""
+
+        vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
+        http: Any = Server()
+        refresher = AsyncOAuthTokenRefresher(CLIENTS, vault=vault, http=http)
+        gone = asyncio.ensure_future(refresher.get(*OWNER))
+        await reached.wait()
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        waiting = asyncio.ensure_future(refresher.get(*OWNER))
+        let.set()
+
+        assert Secret("at-2") == (await waiting).access_token
+        assert 1 == len(asked)
+
+    asyncio.run(scene())
+
+
+def test_a_loop_that_ends_ends_its_renewals() -> None:
+    """Renewals that are under way when a loop ends are cancelled with it, and nothing is said."""
+
+    async def scene() -> AsyncOAuthTokenRefresher:
+        class Silent:
+            async def send(self, *_: object) -> Response:
+                await asyncio.Event().wait()
+                raise AssertionError
+
+            async def open(self, *_: object) -> Any:  # noqa: ANN401 - never called
+                raise AssertionError
+
+            async def close(self) -> None:
+                """Nothing is open."""
+
+        http: Any = Silent()
+        vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
+        refresher = AsyncOAuthTokenRefresher(CLIENTS, vault=vault, http=http)
+        manager = AsyncConnectorManager([SERVICE], credentials=refresher)
+        with pytest.raises(Exception, match="deadline"):
+            await manager.call("crm", Request.get("/"), tenant="acme", timeout=0.1)
+        return refresher
+
+    assert "AsyncOAuthTokenRefresher" in repr(asyncio.run(scene()))
+
+
+def test_a_forked_child_begins_afresh() -> None:
+    """A child that was forked while a renewal was under way does not wait for its thread."""
+    held = Held()
+    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=held, request_timeout=0.5)
+    thread = threading.Thread(target=refresher.get, args=OWNER)
+    thread.start()
+    assert held.reached.wait(20)
+
+    def ask() -> bool:
+        held.let.set()
+        return bool(refresher.get(*OWNER).access_token == Secret("at-2"))
+
+    assert in_a_child(ask)
+    held.let.set()
+    thread.join(20)
+
+
+def test_a_refresher_closes_what_it_opened() -> None:
+    """At the end of its block its own connections are given back, if it has any."""
+    with VendorServer() as server:
+        server.always(Behaviour(503))
+        clients = {"crm": client(server=f"{server.url}/token")}
+        plain = OAuthTokenRefresher(clients, vault=past(), retry=RetryPolicy.none())
+        with plain, pytest.raises(CredentialRefreshFailed):
+            plain.get(*OWNER)
+        with OAuthTokenRefresher(clients) as unused:
+            assert unused.has("crm", None) is False
+
+        async def awaited() -> None:
+            vault = AsyncMemoryCredentialProvider({OWNER: token(1, ago=10**9)})
+            given: Any = {"vault": vault, "retry": RetryPolicy.none()}
+            async with AsyncOAuthTokenRefresher(clients, **given) as used:
+                with pytest.raises(CredentialRefreshFailed):
+                    await used.get(*OWNER)
+            async with AsyncOAuthTokenRefresher(clients) as unused:
+                assert await unused.has("crm", None) is False
+
+        asyncio.run(awaited())

@@ -1,0 +1,238 @@
+"""Clients that say who they are by an assertion, and grants that are one: each is made once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from mooring import ClientCredentials, Consent, CredentialRefreshFailed, JwtBearer, OAuthCredentials
+from mooring.domain.oauth.server import AuthorizationServer as Place
+from mooring.domain.signing.jwt import JwtAlgorithm, JwtSigning
+from tests.oauth.erp import Erp, in_both, known
+from tests.support import authorization_faults as faults
+from tests.support import authorization_jwt as jose
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.proofs import pem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHARED = "a secret that both sides know"
+KEYS: dict[str, Any] = {
+    "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+
+
+def registered(algorithm: str, **given: Any) -> Client:
+    """A client that signs its assertions this way."""
+    if algorithm == "HS256":
+        return Client(method="client_secret_jwt", secret=SHARED, **given)
+    return Client(method="private_key_jwt", key=KEYS[algorithm].public_key(), **given)
+
+
+def signs_with(algorithm: str) -> dict[str, Any]:
+    """The key of an algorithm, as the client has it."""
+    secret = SHARED if algorithm == "HS256" else pem(KEYS[algorithm])
+    return {"secret": secret, "algorithm": algorithm}
+
+
+def assertions(server: AuthorizationServer, name: str = "client_assertion") -> list[jose.Jwt]:
+    """What the token endpoint was shown."""
+    return [jose.read(one.params[name]) for one in server.requests]
+
+
+def numbers(shown: list[jose.Jwt]) -> set[Any]:
+    """What tells them apart."""
+    return {one.claims["jti"] for one in shown}
+
+
+def test_every_algorithm_is_tried() -> None:
+    """No way of signing is left out here."""
+    assert set(JwtAlgorithm) == {"HS256", *KEYS}
+
+
+@pytest.mark.parametrize("key_id", [None, "2026-03"])
+@pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
+@in_both
+async def test_each_request_has_an_assertion_of_its_own(
+    erp: Erp, algorithm: str, key_id: str | None
+) -> None:
+    """It says who asks, before whom, and for how long; a server that sees it twice refuses it."""
+    with AuthorizationServer(registered(algorithm, key_id=key_id)) as server:
+        client = known(server, key_id=key_id, **signs_with(algorithm))
+        erp.knows(server, client)
+        for _ in range(3):
+            assert 200 == (await erp.call()).status
+            server.expire_access_tokens()
+
+        shown = assertions(server)
+        assert [200] * 3 == [one.status for one in server.requests]
+        assert [(algorithm, "JWT", key_id)] * 3 == [_head(one.header) for one in shown]
+        assert [("erp", "erp", server.token_url, 60)] * 3 == [_said(one.claims) for one in shown]
+        assert 3 == len(numbers(shown))
+        said = server.requests[0]
+        assert {"client_secret", "authorization"}.isdisjoint({*said.params, *said.headers})
+
+
+def _head(header: Mapping[str, Any]) -> tuple[Any, ...]:
+    return header["alg"], header["typ"], header.get("kid")
+
+
+def _said(claims: Mapping[str, Any]) -> tuple[Any, ...]:
+    assert {"iss", "sub", "aud", "iat", "exp", "jti"} == claims.keys()
+    return claims["iss"], claims["sub"], claims["aud"], claims["exp"] - claims["iat"]
+
+
+@pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
+@in_both
+async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
+    """What is asked again after a failure is asked with another assertion."""
+    with AuthorizationServer(registered(algorithm)) as server:
+        server.order(faults.failing(503, processed=True))
+        erp.knows(server, known(server, **signs_with(algorithm)))
+
+        assert 200 == (await erp.call()).status
+        assert [503, 200] == [one.status for one in server.requests]
+        assert 2 == len(numbers(assertions(server)))
+
+
+@in_both
+async def test_a_nonce_is_answered_with_another_assertion(erp: Erp) -> None:
+    """A request that is sent again for the nonce of its proof has both anew."""
+    with AuthorizationServer(registered("ES256", dpop=True), nonces=True) as server:
+        erp.knows(server, known(server, dpop_key=pem(KEYS["ES256"]), **signs_with("ES256")))
+
+        assert 200 == (await erp.call()).status
+        assert ["use_dpop_nonce", None] == [one.error for one in server.requests]
+        assert 2 == len(numbers(assertions(server)))
+
+
+@in_both
+async def test_a_refresh_is_asserted_too(erp: Erp) -> None:
+    """Who shows a refresh token says who it is in the same way."""
+    with AuthorizationServer(registered("RS256")) as server:
+        given = server.seed()
+        erp.knows(server, known(server, grant=Consent(), **signs_with("RS256")))
+        first = OAuthCredentials(access_token="at-none", refresh_token=given.refresh_token)
+        await erp.settled(erp.tokens.rotate("vat", None, first))
+
+        assert 200 == (await erp.call()).status
+        assert (1, 0) == (server.rotations, server.reuses)
+        assert "private_key_jwt" == server.requests[0].method
+
+
+@in_both
+async def test_the_audience_is_the_place_that_is_told(erp: Erp) -> None:
+    """An assertion for another place is refused, and it is said why."""
+    with AuthorizationServer(registered("ES256")) as server:
+        elsewhere = f"{server.url}/elsewhere"
+        place = Place(token_endpoint=elsewhere)
+        erp.knows(server, known(server, server=place, **signs_with("ES256")))
+
+        with pytest.raises(CredentialRefreshFailed):
+            await erp.call()
+        assert () == server.resources
+
+
+@pytest.mark.parametrize("given", [{"key_id": "old"}, {}])
+@in_both
+async def test_another_key_is_refused(erp: Erp, given: dict[str, str]) -> None:
+    """A key that the server does not know the client by, or by that name, brings no token."""
+    with AuthorizationServer(registered("ES256", key_id="new")) as server:
+        other = {"secret": pem(ec.generate_private_key(ec.SECP256R1())), "algorithm": "ES256"}
+        erp.knows(server, known(server, **(signs_with("ES256") if given else other), **given))
+
+        with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
+            await erp.call()
+        assert 1 == len(server.requests)
+
+
+@pytest.mark.parametrize("off", [-600, 600])
+@in_both
+async def test_a_clock_that_is_off_is_told(erp: Erp, off: float) -> None:
+    """An assertion of another time is refused, in the server's words, and not tried for ever."""
+    with AuthorizationServer(registered("ES256")) as server:
+        server.advance(off)
+        erp.knows(server, known(server, **signs_with("ES256")))
+
+        with pytest.raises(CredentialRefreshFailed, match="invalid_client: ") as caught:
+            await erp.call()
+        assert (1, False) == (len(server.requests), caught.value.retryable)
+
+
+# --- grants ----------------------------------------------------------------------------
+
+
+def vouching(server: AuthorizationServer, algorithm: str, **given: Any) -> JwtBearer:
+    """A token of our own making that vouches for somebody."""
+    usual: dict[str, Any] = {"issuer": "hr", "subject": "ann", "audience": server.token_url}
+    usual |= given
+    server.trust(usual["issuer"], KEYS[algorithm].public_key())
+    signing = JwtSigning(algorithm=JwtAlgorithm(algorithm), lifetime=timedelta(minutes=2), **usual)
+    return JwtBearer(signing, pem(KEYS[algorithm]))
+
+
+@pytest.mark.parametrize("algorithm", [*KEYS])
+@in_both
+async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
+    """A token that vouches for somebody is shown once, whatever becomes of the request."""
+    with AuthorizationServer() as server:
+        server.order(faults.failing(503, processed=True))
+        grant = vouching(server, algorithm, key_id="k", claims={"reason": "payroll"})
+        erp.knows(server, known(server, grant=grant))
+        first = await erp.call()
+        server.expire_access_tokens()
+        second = await erp.call()
+
+        shown = assertions(server, "assertion")
+        assert ["ann", "ann"] == [one.json()["sub"] for one in (first, second)]
+        assert [503, 200, 200] == [one.status for one in server.requests]
+        assert 3 == len(numbers(shown))
+        assert {("hr", "ann", server.token_url, "payroll", 120)} == {
+            (
+                *(one.claims[name] for name in ("iss", "sub", "aud", "reason")),
+                one.claims["exp"] - one.claims["iat"],
+            )
+            for one in shown
+        }
+        assert {"k"} == {one.header["kid"] for one in shown}
+
+
+@pytest.mark.parametrize("issuer", ["hr", "erp"])
+@in_both
+async def test_client_and_grant_have_assertions_of_their_own(erp: Erp, issuer: str) -> None:
+    """Who is asked for and who asks are told apart, though one may vouch for both."""
+    with AuthorizationServer(registered("RS256")) as server:
+        grant = vouching(server, "ES256", issuer=issuer)
+        erp.knows(server, known(server, grant=grant, **signs_with("RS256")))
+        for _ in range(2):
+            assert "ann" == (await erp.call()).json()["sub"]
+            server.expire_access_tokens()
+
+        assert [2, 2] == [
+            len(numbers(assertions(server, name))) for name in ("assertion", "client_assertion")
+        ]
+
+
+@in_both
+async def test_who_is_not_trusted_vouches_for_nobody(erp: Erp) -> None:
+    """A refused grant that needs no person is no reason to ask one."""
+    with AuthorizationServer() as server:
+        grant = vouching(server, "ES256")
+        server.trust("hr", KEYS["RS256"].public_key())
+        erp.knows(server, known(server, grant=grant))
+
+        with pytest.raises(CredentialRefreshFailed, match="invalid_grant"):
+            await erp.call()
+        assert 0 == erp.told("ConsentNeeded")
+
+
+def test_the_usual_grant_is_the_clients_own() -> None:
+    """What these tests ask for, they ask in the client's own name."""
+    with AuthorizationServer() as server:
+        assert isinstance(known(server).grant, ClientCredentials)

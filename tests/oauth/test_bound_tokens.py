@@ -1,0 +1,223 @@
+"""Tokens that only their holder can use, end to end: a strict server, real sockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    BodyStream,
+    Consent,
+    CredentialRefreshFailed,
+    OAuthCredentials,
+    Request,
+    Secret,
+    Tls,
+    VendorRejected,
+)
+from mooring.domain.oauth.server import AuthorizationServer as Place
+from mooring.testing.http_server import VendorServer
+from tests.oauth.erp import Erp, in_both, known
+from tests.support.authorization_papers import TlsLab
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.proofs import new_key, proof_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BOUND = Client(dpop=True)
+
+
+# --- to a key ------------------------------------------------------------------------
+
+
+@in_both
+async def test_a_token_is_bound_and_used(erp: Erp) -> None:
+    """Every request has a proof that the server takes, and no proof is shown twice."""
+    with AuthorizationServer(BOUND) as server:
+        erp.knows(server, known(server, dpop_key=proof_key()))
+        answers = [await erp.call() for _ in range(3)]
+        server.expire_access_tokens()
+        answers.append(await erp.call())
+        posted = await erp.call(Request.post("/resource", json={}))
+
+        assert [200] * 5 == [one.status for one in (*answers, posted)]
+        assert all("jkt" in one.json()["cnf"] for one in answers)
+        assert (5, 1) == (server.accepted, server.refused)
+        assert 2 == len(server.requests)
+        assert all(one.proven for one in server.requests)
+
+
+@in_both
+async def test_nonces_cost_one_request_each(erp: Erp) -> None:
+    """A server that wants nonces tells them once, and new ones with whatever it answers."""
+    with AuthorizationServer(BOUND, nonces=True) as server:
+        erp.knows(server, known(server, dpop_key=proof_key()))
+        for _ in range(3):
+            assert 200 == (await erp.call()).status
+            server.renew_nonces()
+        assert ["use_dpop_nonce", None, None, None] == [one.error for one in server.resources]
+        server.renew_nonces(abruptly=True)
+        assert 200 == (await erp.call()).status
+
+        assert ["use_dpop_nonce", None] == [one.error for one in server.resources[4:]]
+        assert ["use_dpop_nonce", None] == [one.error for one in server.requests]
+        assert (1, 0) == (erp.told("TokenRenewed"), erp.told("CredentialRefreshed"))
+
+
+@in_both
+async def test_a_body_that_is_gone_waits_for_the_next_call(erp: Erp) -> None:
+    """Who sends what can be read once is told so, and the next call knows the nonce."""
+
+    def once() -> Iterator[bytes]:
+        yield b"{}"
+
+    with AuthorizationServer(BOUND, nonces=True) as server:
+        erp.knows(server, known(server, dpop_key=proof_key()))
+        body = BodyStream.of(once(), length=2)
+        with pytest.raises(AuthenticationFailed) as caught:
+            await erp.call(Request.post("/resource", body=body))
+        body = BodyStream.of(once(), length=2)
+
+        assert 200 == (await erp.call(Request.post("/resource", body=body))).status
+        assert (True, 1) == (caught.value.retryable, len(server.requests) - 1)
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+@in_both
+async def test_a_clock_that_is_off_renews_nothing(erp: Erp, off: float) -> None:
+    """A resource that refuses the time of a proof is not asked again with another token."""
+    with AuthorizationServer(BOUND, access_lifetime=86_400) as server:
+        erp.knows(server, known(server, dpop_key=proof_key()))
+        await erp.call()
+        server.advance(off)
+        with pytest.raises(AuthenticationFailed, match="clock") as caught:
+            await erp.call()
+
+        assert 401 == caught.value.status
+        assert (2, 1) == (len(server.resources), len(server.requests))
+
+
+@in_both
+async def test_another_key_opens_nothing(erp: Erp) -> None:
+    """A token that was taken from its holder is refused with a proof of the thief's."""
+    with AuthorizationServer(BOUND) as server:
+        erp.knows(server, known(server, dpop_key=proof_key()))
+        await erp.call()
+        kept = await erp.settled(erp.tokens.get("vat", None))
+        stolen = OAuthCredentials(access_token=kept.access_token, dpop_key=new_key())
+        await erp.settled(erp.tokens.rotate("vat", None, stolen))
+
+        assert 200 == (await erp.call()).status
+        assert [None, "invalid_token", None] == [one.error for one in server.resources]
+        assert 2 == len(server.requests)
+
+
+@in_both
+async def test_a_refresh_token_is_shown_with_a_proof(erp: Erp) -> None:
+    """What a person's consent brought is renewed with a proof, and what comes is bound."""
+    with AuthorizationServer(BOUND, nonces=True) as server:
+        given = server.seed()
+        erp.knows(server, known(server, dpop_key=proof_key(), grant=Consent()))
+        first = OAuthCredentials(access_token="at-none", refresh_token=given.refresh_token)
+        await erp.settled(erp.tokens.rotate("vat", None, first))
+
+        assert "jkt" in (await erp.call()).json()["cnf"]
+        assert (1, 0) == (server.rotations, server.reuses)
+
+
+@in_both
+async def test_a_redirect_takes_nothing_along(erp: Erp) -> None:
+    """Whoever a redirect leads to sees neither token nor proof, and no connection."""
+    with AuthorizationServer(BOUND) as server, VendorServer() as here, VendorServer() as there:
+        here.respond(307, {"Location": f"{there.url}/resource"})
+        erp.knows(server, known(server, dpop_key=proof_key()), base_url=here.url)
+        with pytest.raises(VendorRejected) as caught:
+            await erp.call()
+
+        assert (307, 1, 0) == (caught.value.status, len(here.requests), there.connections)
+        assert "DPoP" in here.requests[0].headers
+
+
+# --- to a certificate ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
+@in_both
+async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str) -> None:
+    """The certificate says who the client is, at the place that is meant for that, and binds."""
+    lab = TlsLab(tmp_path)
+    ours = lab.papers()
+    registered = Client(method="tls_client_auth", subject=ours.subject)
+    if method.startswith("self_signed"):
+        registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)
+    tls = Tls(authorities=lab.authority, certificate=ours.certificate, key=ours.key)
+    with AuthorizationServer(registered, tls=lab.server) as server:
+        place = Place(
+            token_endpoint="https://127.0.0.1:9/token",
+            mtls_endpoint_aliases={"token_endpoint": server.token_url},
+        )
+        erp.knows(server, known(server, server=place, authentication=method), tls=tls)
+        first = await erp.call()
+        server.expire_access_tokens()
+        second = await erp.call()
+
+        assert {"x5t#S256": ours.thumbprint} == first.json()["cnf"] == second.json()["cnf"]
+        assert ["tls_client_auth"] * 2 == [one.method for one in server.requests]
+        assert ["erp"] * 2 == [one.params["client_id"] for one in server.requests]
+        assert "client_secret" not in server.requests[0].params
+        assert "authorization" not in server.requests[0].headers
+
+
+@in_both
+async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
+    """The token alone opens nothing: neither without a certificate nor with another's."""
+    lab = TlsLab(tmp_path)
+    ours, others = lab.papers(), lab.papers()
+    mine = Tls(authorities=lab.authority, certificate=ours.certificate, key=ours.key)
+    key = Secret(others.key.read_bytes())
+    wrong = (
+        Tls(authorities=lab.authority),
+        Tls(authorities=lab.authority, certificate=others.certificate, key=key),
+    )
+    registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)
+    with AuthorizationServer(registered, tls=lab.server) as server:
+        for shown in wrong:
+            erp.knows(server, known(server), tls=mine, at_the_resource=shown)
+            with pytest.raises(AuthenticationFailed) as caught:
+                await erp.call()
+            assert 401 == caught.value.status
+        assert (0, {"invalid_token"}) == (
+            server.accepted,
+            {one.error for one in server.resources},
+        )
+
+
+@in_both
+async def test_who_shows_no_certificate_gets_no_token(erp: Erp, tmp_path: Path) -> None:
+    """A refresher whose HTTP client shows nothing is told so, and asks once."""
+    lab = TlsLab(tmp_path)
+    ours = lab.papers()
+    registered = Client(method="tls_client_auth", thumbprint=ours.thumbprint)
+    with AuthorizationServer(registered, tls=lab.server) as server:
+        erp.knows(server, known(server), tls=Tls(authorities=lab.authority))
+        with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
+            await erp.call()
+
+        assert (1, ()) == (len(server.requests), server.resources)
+
+
+@in_both
+async def test_a_token_may_be_bound_to_both(erp: Erp, tmp_path: Path) -> None:
+    """A key and a certificate do not stand in each other's way."""
+    lab = TlsLab(tmp_path)
+    ours = lab.papers()
+    tls = Tls(authorities=lab.authority, certificate=ours.certificate, key=ours.key)
+    registered = Client(method="tls_client_auth", subject=ours.subject, dpop=True)
+    with AuthorizationServer(registered, tls=lab.server, nonces=True) as server:
+        erp.knows(server, known(server, dpop_key=proof_key()), tls=tls)
+
+        assert {"jkt", "x5t#S256"} == (await erp.call()).json()["cnf"].keys()

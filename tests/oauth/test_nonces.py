@@ -1,0 +1,147 @@
+"""Nonces that an authorisation server wants to see in proofs, and keys that refresh tokens have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from mooring import ClientCredentials, CredentialRefreshFailed, Response
+from tests.oauth.world import OWNER, Stage, answers, client, grants, token
+from tests.support.colours import World, in_both_colours
+from tests.support.proofs import checked, new_key, proof_key
+
+if TYPE_CHECKING:
+    from mooring import OAuthCredentials
+
+BOUND = {"crm": client(grant=ClientCredentials(), dpop_key=proof_key())}
+
+
+def asks(nonce: str) -> Response:
+    """The answer of a server that wants to see a nonce."""
+    return answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce=nonce)
+
+
+def nonces(stage: Stage) -> list[str | None]:
+    """The nonces that were shown, in order; no proof twice."""
+    said = [checked(one.header("DPoP")) for one in stage.vendor.requests]
+    assert len(said) == len({claims["jti"] for claims in said})
+    return [claims.get("nonce") for claims in said]
+
+
+@in_both_colours
+async def test_a_nonce_is_remembered(world: World) -> None:
+    """What the server told last is shown with the next renewal, however long that takes."""
+    stage = Stage(world)
+    stage.vendor.answers(asks("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
+    refresher = stage.refresher(BOUND)
+
+    held = await refresher.get(*OWNER)
+    for _ in range(2):
+        held = await refresher.refresh(*OWNER, held)
+
+    assert [None, "n-1", "n-1", "n-1"] == nonces(stage)
+    assert [] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_any_answer_may_bring_the_next(world: World) -> None:
+    """The newest nonce counts, whether it came with a token or with a failure."""
+    stage = Stage(world)
+    first, second = grants(1), answers({}, 503, DPoP_Nonce="n-2")
+    stage.vendor.answers(
+        first.evolve(headers=first.headers.with_header("DPoP-Nonce", "n-1")), second, grants(2)
+    )
+    refresher = stage.refresher(BOUND)
+
+    held = await refresher.get(*OWNER)
+    await refresher.refresh(*OWNER, held)
+
+    assert [None, "n-1", "n-2"] == nonces(stage)
+
+
+@in_both_colours
+async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
+    """Every try that the policy allows is made, and a nonce may be asked for before each."""
+    stage = Stage(world)
+    broken = answers({}, 503)
+    stage.vendor.answers(asks("n-1"), broken, asks("n-2"), broken, asks("n-3"), grants(1))
+
+    await stage.refresher(BOUND).get(*OWNER)
+
+    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(stage)
+
+
+@in_both_colours
+async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
+    """Who asks twice in a row is not asked a third time."""
+    stage = Stage(world)
+    stage.vendor.otherwise = asks("n-1")
+
+    with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce") as caught:
+        await stage.refresher(BOUND).get(*OWNER)
+
+    assert ([None, "n-1"], False) == (nonces(stage), caught.value.retryable)
+
+
+@pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
+@in_both_colours
+async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str) -> None:
+    """What cannot be a nonce is not repeated, and ends it."""
+    stage = Stage(world)
+    stage.vendor.answers(asks(nonce))
+    refresher = stage.refresher(BOUND)
+
+    with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
+        await refresher.get(*OWNER)
+
+    assert [None] == nonces(stage)
+
+
+@in_both_colours
+async def test_who_proves_nothing_learns_nothing(world: World) -> None:
+    """A client without a key does not collect nonces, and sends no proof."""
+    stage = Stage(world)
+    stage.vendor.answers(asks("n-1"))
+    refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
+
+    with pytest.raises(CredentialRefreshFailed):
+        await refresher.get(*OWNER)
+
+    assert [None] * len(stage.vendor.requests) == [
+        one.header("DPoP") for one in stage.vendor.requests
+    ]
+    assert refresher.manager._flows._core.nonces.known("https://login.example/") is None  # noqa: SLF001 - a look inside
+
+
+def bound_to(key: str) -> OAuthCredentials:
+    """A token that has ended, whose refresh token is bound to a key."""
+    return attrs.evolve(token(1, ago=7200), token_type="DPoP", dpop_key=key)
+
+
+@in_both_colours
+async def test_a_refresh_token_keeps_its_key(world: World) -> None:
+    """Where the client has no secret its refresh token is bound, and a new key of ours waits."""
+    old, new = new_key(), new_key()
+    stage = Stage(world, bound_to(old))
+    stage.vendor.answers(grants(2, token_type="DPoP"))
+    public = client(secret=None, authentication="none", dpop_key=new)
+
+    held = await stage.refresher({"crm": public}).get(*OWNER)
+
+    checked(stage.vendor.requests[0].header("DPoP"), old)
+    assert bound_to(old).dpop_key == held.dpop_key
+
+
+@in_both_colours
+async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
+    """Where the client proves itself otherwise, the next token is bound to the newest key."""
+    old, new = new_key(), new_key()
+    stage = Stage(world, bound_to(old))
+    stage.vendor.answers(grants(2, token_type="DPoP"))
+
+    held = await stage.refresher({"crm": client(dpop_key=new)}).get(*OWNER)
+
+    checked(stage.vendor.requests[0].header("DPoP"), new)
+    assert bound_to(new).dpop_key == held.dpop_key

@@ -1,0 +1,176 @@
+"""Four processes and one refresh token that works once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import OAuthCredentials
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sqlite_credentials import SqliteCredentialProvider
+from tests.support import authorization_faults as faults
+from tests.support.authorization_server import AuthorizationServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PROCESSES = 4
+_CALLERS = 20
+
+
+class Scene:
+    """A server, a vault with a token that has expired, and processes that need it."""
+
+    def __init__(self, folder: Path, server: AuthorizationServer, stack: ExitStack) -> None:
+        self.server = server
+        self._folder = folder
+        self._stack = stack
+        self._keys = generate_keys()
+        self._vault = SqliteCredentialProvider(folder / "tokens.db", AesGcmCipher(self._keys))
+        access, refresh = server.seed()
+        self._vault.rotate(
+            "crm",
+            None,
+            OAuthCredentials(
+                access_token=access,
+                refresh_token=refresh,
+                expires_at=datetime.now(UTC) - timedelta(hours=1),
+            ),
+        )
+        server.expire_access_tokens()
+
+    def process(self, *, awaited: bool = False, dies: str = "", callers: int = _CALLERS) -> Any:  # noqa: ANN401 - a process
+        """Start a process that is ready to call."""
+        process = self._stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.oauth.caller"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={name: value for name, value in os.environ.items() if "COV" not in name},
+            )
+        )
+        self._stack.callback(process.kill)
+        job = {
+            "token_url": self.server.token_url,
+            "url": self.server.url,
+            "folder": str(self._folder),
+            "keys": self._keys.text().reveal(),
+            "awaited": awaited,
+            "dies": dies,
+            "callers": callers,
+            "request_timeout": 2.0,
+        }
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+        assert process.stdout is not None
+        assert "ready\n" == process.stdout.readline()
+        return process
+
+
+@pytest.fixture(name="scene")
+def _scene(tmp_path: Path) -> Iterator[Scene]:
+    with AuthorizationServer() as server, ExitStack() as stack:
+        yield Scene(tmp_path, server, stack)
+
+
+def begin(process: Any) -> None:  # noqa: ANN401 - a process
+    """Let a process call."""
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def endings(processes: list[Any]) -> Counter[str]:
+    """How the calls of several processes ended."""
+    total: Counter[str] = Counter()
+    for process in processes:
+        total.update(json.loads(process.stdout.readline()))
+    return total
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["threads", "tasks"])
+def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:  # noqa: FBT001 - a case
+    """Eighty callers in four processes with an expired token: one refresh, and eighty answers."""
+    processes = [scene.process(awaited=awaited) for _ in range(_PROCESSES)]
+    for process in processes:
+        begin(process)
+
+    assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+    assert (1, 1, 0) == (len(scene.server.requests), scene.server.rotations, scene.server.reuses)
+    assert _PROCESSES * _CALLERS == scene.server.accepted
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_holder_that_is_killed_is_followed(scene: Scene, when: str) -> None:
+    """Killed before it asked or after it stored, the holder costs nobody an answer."""
+    victim = scene.process(dies=when, callers=1)
+    processes = [scene.process() for _ in range(_PROCESSES)]
+    begin(victim)
+    assert f"{when}\n" == victim.stdout.readline()
+    for process in processes:
+        begin(process)
+
+    assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+    assert (1, 0) == (scene.server.rotations, scene.server.reuses)
+
+
+def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> None:
+    """Killed with the answer in its hand: what it showed is shown once more, by one process."""
+    with AuthorizationServer(grace=1) as server, ExitStack() as stack:
+        scene = Scene(tmp_path, server, stack)
+        victim = scene.process(dies="between", callers=1)
+        processes = [scene.process() for _ in range(_PROCESSES)]
+        begin(victim)
+        assert "between\n" == victim.stdout.readline()
+        for process in processes:
+            begin(process)
+
+        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+        assert 2 == len(server.requests)
+
+
+def test_where_a_replay_counts_as_theft_all_are_told(scene: Scene) -> None:
+    """A server that allows no replay ends the grant; each caller is told, and one of them asks."""
+    victim = scene.process(dies="between", callers=1)
+    processes = [scene.process() for _ in range(_PROCESSES)]
+    begin(victim)
+    assert "between\n" == victim.stdout.readline()
+    for process in processes:
+        begin(process)
+
+    told = endings(processes)
+    assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == told
+    assert 2 == len(scene.server.requests)
+
+
+def test_an_answer_lost_after_rotation_is_asked_for_once_more(scene: Scene) -> None:
+    """Where the answer is lost though the token was rotated, no more than two requests are made."""
+    scene.server.order(faults.lost())
+    processes = [scene.process() for _ in range(_PROCESSES)]
+    for process in processes:
+        begin(process)
+
+    told = endings(processes)
+    assert Counter({"AuthorizationRequired": _PROCESSES * _CALLERS}) == told
+    assert 2 == len(scene.server.requests)
+
+
+def test_a_server_in_trouble_loses_no_grant(scene: Scene) -> None:
+    """503 and 429 are waited out by one process, and then all are served."""
+    scene.server.order(faults.failing(503), faults.failing(429, retry_after=1))
+    processes = [scene.process() for _ in range(_PROCESSES)]
+    for process in processes:
+        begin(process)
+
+    assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+    assert (3, 1, 0) == (len(scene.server.requests), scene.server.rotations, scene.server.reuses)

@@ -1,0 +1,154 @@
+"""Proofs and nonces as they cross a wire, whatever the other side does with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConnectorError,
+    OAuthCredentials,
+    Request,
+)
+from mooring.testing.http_server import Behaviour, Received, VendorServer
+from tests.oauth.erp import Erp, in_both
+from tests.support.proofs import checked, proof_key
+
+ASKS = 'DPoP error="use_dpop_nonce"'
+
+
+def held_by(erp: Erp, *vendors: VendorServer, base: str = "") -> None:
+    """Let a host call these vendors with a token that is bound."""
+    bound = OAuthCredentials(access_token="t", token_type="DPoP", dpop_key=proof_key())
+    erp.holds(bound, *(f"{vendor.url}{base}" for vendor in vendors))
+
+
+def asking(nonce: str) -> Behaviour:
+    """A server that wants to see a nonce."""
+    return Behaviour(401, {"WWW-Authenticate": ASKS, "DPoP-Nonce": nonce})
+
+
+def nonces(vendor: VendorServer) -> list[str | None]:
+    """What was shown to a server, in order."""
+    return [checked(one.headers.get("DPoP")).get("nonce") for one in vendor.requests]
+
+
+@pytest.mark.parametrize("base", ["", "/v1", "/b\u00e4se/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/rates?q=1",
+        "/rates#part",
+        "/st\u00fccke/\u96ea",
+        "/a%2fb/%7Ec",
+        "/a;v=1,2/b:c@d",
+        "/../up//twice/./",
+        '/{curly}|"<>`^\\',
+        "/%zz",
+        f"/{'long/' * 1_000}?{'q' * 2_000}",
+    ],
+    ids=range(10),
+)
+@in_both
+async def test_a_proof_names_what_arrives(erp: Erp, path: str, base: str) -> None:
+    """What a server puts together from `Host` and the request line is what the proof is for."""
+    with VendorServer() as vendor:
+        vendor.always(lambda _: Behaviour(200))
+        held_by(erp, vendor, base=base)
+        await erp.call(Request.get(path))
+        (seen,) = vendor.requests
+
+    there = f"http://{seen.headers['Host']}{seen.target.partition('?')[0]}"
+    assert there == checked(seen.headers["DPoP"])["htu"]
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+@in_both
+async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> None:
+    """The method is written as the request line has it."""
+    with VendorServer() as vendor:
+        vendor.always(lambda _: Behaviour(200))
+        held_by(erp, vendor)
+        await erp.call(getattr(Request, method)("/"))
+        (seen,) = vendor.requests
+
+    assert seen.method == checked(seen.headers["DPoP"])["htm"] == method.upper()
+
+
+@pytest.mark.parametrize(
+    "nonce",
+    [b"n" * 1_000_000, b"a\0b", b"a\rb", b"a\x7fb", b"\xff\xfe", b"", b"a b", b'","iat":0,"x":"'],
+    ids=["1 MB", "NUL", "CR", "DEL", "Latin-1", "empty", "space", "JSON"],
+)
+@in_both
+async def test_a_hostile_nonce_goes_nowhere(erp: Erp, nonce: bytes) -> None:
+    """Whatever stands there, it ends the call with an error of ours and is never repeated."""
+    head = f"HTTP/1.1 401 No\r\nConnection: close\r\nWWW-Authenticate: {ASKS}\r\n"
+    with VendorServer() as vendor:
+        head += "Content-Length: 0\r\nDPoP-Nonce: "
+        vendor.queue(Behaviour(raw=head.encode() + nonce + b"\r\n\r\n", then="close"))
+        vendor.always(lambda _: Behaviour(200))
+        held_by(erp, vendor)
+        with pytest.raises(ConnectorError):
+            await erp.call()
+        assert 200 == (await erp.call()).status
+
+        assert [None, None] == nonces(vendor)
+
+
+@in_both
+async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
+    """A nonce of two kilobytes is one still, such as one that is sealed and carries the time."""
+    longest = "n" * 2_048
+    with VendorServer() as vendor:
+        vendor.queue(asking(longest))
+        vendor.always(lambda _: Behaviour(200))
+        held_by(erp, vendor)
+
+        assert 200 == (await erp.call()).status
+        assert [None, longest] == nonces(vendor)
+
+
+@in_both
+async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
+    """A server that tells another nonce each time is asked twice for each call, and no more."""
+
+    def another(_: Received) -> Behaviour:
+        return asking(f"n-{len(vendor.requests)}")
+
+    with VendorServer() as vendor:
+        vendor.always(another)
+        held_by(erp, vendor)
+        for _ in range(3):
+            with pytest.raises(AuthenticationFailed, match="nonce"):
+                await erp.call()
+
+        shown = nonces(vendor)
+        assert 6 == len(shown) == len({*shown})
+
+
+@in_both
+async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
+    """Nor is a stream asked for ever, and its first refusal leaves the connection usable."""
+    with VendorServer() as vendor:
+        vendor.always(lambda _: asking("n-1"))
+        held_by(erp, vendor)
+        with pytest.raises(AuthenticationFailed):
+            await erp.settled(erp.manager.stream("vat", Request.get("/")))
+
+        assert [None, "n-1"] == nonces(vendor)
+        assert 1 == vendor.connections
+
+
+@in_both
+async def test_nonces_cross_no_origin(erp: Erp) -> None:
+    """What one server told is not shown to another, on whichever port of the same host."""
+    with VendorServer() as here, VendorServer() as there:
+        here.always(lambda _: Behaviour(200, {"DPoP-Nonce": "n-1"}))
+        there.always(lambda _: Behaviour(200))
+        held_by(erp, here, there)
+        for service in ("vat", "vat-1", "vat"):
+            await erp.call(service=service)
+
+        assert ([None, "n-1"], [None]) == (nonces(here), nonces(there))

@@ -1,0 +1,154 @@
+"""A refresher in every colour, its authorisation server, and the vault behind it."""
+
+# ruff: noqa: ANN401, D102 - fakes, as typed as they need to be
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from mooring import (
+    AsyncOAuthTokenRefresher,
+    Consent,
+    CredentialNotFound,
+    OAuthClient,
+    OAuthCredentials,
+    OAuthTokenRefresher,
+    Response,
+    RetryPolicy,
+)
+from tests.support.colours import START, Face, World
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Body
+
+TOKENS = "https://login.example/token"
+OWNER = ("crm", "acme")
+PLAIN_RETRY = RetryPolicy(max_attempts=3, base_delay=1.0, jitter="none")
+
+
+class Vault:
+    """Keeps credentials, and fails when it is told to."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.kept: dict[tuple[str, str | None], Any] = {}
+        self.reads = 0
+        self.failures: deque[Exception | None] = deque()
+        self.is_away: Exception | None = None
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        await self._world.reach("before the vault is read")
+        self.reads += 1
+        self._fail()
+        try:
+            return self.kept[service, tenant]
+        except KeyError:
+            raise CredentialNotFound("There is none.", service=service) from None
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        return (service, tenant) in self.kept
+
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        return "refreshed", service, tenant, stale
+
+    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
+        await self._world.reach("before the vault is written")
+        self._fail(self.failures.popleft() if self.failures else None)
+        self.kept[service, tenant] = new
+
+    def _fail(self, failure: Exception | None = None) -> None:
+        failure = failure or self.is_away
+        if failure is not None:
+            raise failure
+
+
+def token(number: int, *, life: float | None = 3600.0, ago: float = 0.0) -> OAuthCredentials:
+    """The token of that number, asked for so many seconds before the world began."""
+    issued = START - timedelta(seconds=ago)
+    return OAuthCredentials(
+        access_token=f"at-{number}",
+        refresh_token=f"rt-{number}",
+        issued_at=issued,
+        expires_at=None if life is None else issued + timedelta(seconds=life),
+    )
+
+
+def grants(number: int, **told: object) -> Response:
+    """An answer that grants the token of that number."""
+    members: dict[str, object] = {
+        "access_token": f"at-{number}",
+        "refresh_token": f"rt-{number}",
+        "token_type": "Bearer",
+        "expires_in": 3600,
+        **told,
+    }
+    written = {name: value for name, value in members.items() if value is not None}
+    return answers(written)
+
+
+def answers(told: object, status: int = 200, **headers: str) -> Response:
+    """An answer in JSON."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(
+        status, {"Content-Type": "application/json", **named}, json.dumps(told).encode()
+    )
+
+
+def form(body: Body) -> dict[str, str]:
+    """The form that was sent."""
+    assert isinstance(body, bytes)
+    return dict(parse_qsl(body.decode()))
+
+
+class Stage:
+    """A world with a vault in it, in which refreshers are made."""
+
+    def __init__(self, world: World, kept: OAuthCredentials | None = None) -> None:
+        self.world = world
+        self.vendor = world.vendor
+        self.vault = Vault(world)
+        if kept is not None:
+            self.vault.kept[OWNER] = kept
+
+    def refresher(self, clients: Any = None, **options: Any) -> Face:
+        """A refresher, as one process has it; those that are made later are in others."""
+        world = self.world
+        kind: Any = AsyncOAuthTokenRefresher if world.is_awaited else OAuthTokenRefresher
+        given: dict[str, Any] = {
+            "vault": world.of_colour(self.vault),
+            "storage": world.state(),
+            "http": world.of_colour(world.vendor),
+            "retry": PLAIN_RETRY,
+            "clock": world.clock,
+            "sleeper": world.of_colour(world.sleeper),
+            "randomness": world.chance,
+            "locks": world.of_colour(world.locks),
+            "observers": [world.events.append],
+            **options,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        return Face(world, kind({"crm": client()} if clients is None else clients, **given))
+
+    def asked(self) -> list[dict[str, str]]:
+        """What the authorisation server was asked."""
+        return [form(sent.request.body) for sent in self.vendor.requests]
+
+    def shown(self) -> list[str | None]:
+        """The refresh tokens that it was shown."""
+        return [told.get("refresh_token") for told in self.asked()]
+
+    @property
+    def kept(self) -> Any:
+        """What the vault has for who is tested."""
+        return self.vault.kept.get(OWNER)
+
+
+def client(**given: Any) -> OAuthClient:
+    """A client to which a person gave consent."""
+    fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", "secret": "hush"}
+    fields |= {"grant": Consent(), **given}
+    return OAuthClient(**fields)

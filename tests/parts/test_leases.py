@@ -1,0 +1,263 @@
+"""A limiter that takes tokens ahead: fewer trips, at a price that is stated."""
+
+# ruff: noqa: ANN401, SLF001 - stores and commands of any kind, and a look inside
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from mooring import ConfigurationError, InvalidData, RateLimitConfig, RateLimiter, RateLimitExceeded
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.parts.leases import Leases
+from tests.parts.world import AsyncSleeper, Clock, run
+
+
+class Counted:
+    """A store that counts its trips."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.memory = MemoryStorage(clock)
+        self.trips = 0
+        self.error: BaseException | None = None
+
+    def execute(self, command: Any) -> Any:
+        """Count and execute."""
+        self.trips += 1
+        if self.error is not None:
+            raise self.error
+        return self.memory.execute(command)
+
+    def post(self, command: Any) -> None:
+        """Execute."""
+        self.memory.post(command)
+
+
+class CountedLater(Counted):
+    """The same, awaited."""
+
+    async def execute(self, command: Any) -> Any:
+        """Count and execute."""
+        return super().execute(command)
+
+
+class Process:
+    """One limiter of a process, over a store that others share, in either colour."""
+
+    def __init__(self, clock: Clock, store: Any, *limits: RateLimitConfig, lease: int = 5) -> None:
+        self._limiter = RateLimiter(
+            *limits,
+            storage=store,
+            lease=lease,
+            clock=clock,
+            sleeper=clock,
+            async_sleeper=AsyncSleeper(clock),
+        )
+        self._awaited = isinstance(store, (CountedLater, AsyncMemoryStorage))
+
+    def acquire(self, cost: int = 1, **options: Any) -> None:
+        """Acquire in this colour."""
+        if self._awaited:
+            run(self._limiter.aacquire(cost, **options))
+        else:
+            self._limiter.acquire(cost, **options)
+
+    def pause(self, delay: float) -> None:
+        """Pause in this colour."""
+        if self._awaited:
+            run(self._limiter.apause(delay))
+        else:
+            self._limiter.pause(delay)
+
+
+@pytest.fixture(params=[Counted, CountedLater])
+def store(request: pytest.FixtureRequest) -> Any:
+    """A store of each colour, with a clock of its own."""
+    return request.param(Clock())
+
+
+def clock_of(store: Any) -> Clock:
+    """The clock that the store was made with."""
+    clock = store.memory._nanoseconds.__self__
+    assert isinstance(clock, Clock)
+    return clock
+
+
+FAST = RateLimitConfig.per_second(10, burst=100)
+
+
+def test_a_lease_is_one_trip(store: Any) -> None:
+    """Five tokens are fetched at once, and four callers after the first ask nobody."""
+    process = Process(clock_of(store), store, FAST)
+    for _ in range(20):
+        process.acquire()
+    assert store.trips == 4
+
+
+def test_cost_is_taken_from_the_lease(store: Any) -> None:
+    """Dear calls use a lease up sooner; what is left is not mixed with the next one."""
+    process = Process(clock_of(store), store, FAST)
+    for _ in range(3):
+        process.acquire(2)
+    process.acquire(6)
+    assert store.trips == 3
+
+
+@pytest.mark.parametrize("lease", [2, 5, 10])
+def test_no_more_than_stated_is_granted(store: Any, lease: int) -> None:
+    """Over every span, what all processes grant exceeds the limit by less than their leases."""
+    clock = clock_of(store)
+    burst, rate, processes = 20, 10, 3
+    limit = RateLimitConfig.per_second(rate, burst=burst)
+    many = [Process(clock, store, limit, lease=lease) for _ in range(processes)]
+    granted: list[float] = []
+    began = clock.nanoseconds()
+    for number in range(600):
+        many[number % processes].acquire()
+        granted.append((clock.nanoseconds() - began) / 1e9)
+        if not number % 7:
+            clock.advance(0.13)
+    for first, last in itertools.combinations(range(len(granted)), 2):
+        span = granted[last] - granted[first]
+        most = burst + rate * span + processes * (lease - 1)
+        assert last - first + 1 <= most + 1e-6
+
+
+def test_the_limit_is_still_reached(store: Any) -> None:
+    """Leases slow nobody down: whoever keeps asking gets the rate."""
+    clock = clock_of(store)
+    process = Process(clock, store, RateLimitConfig.per_second(10, burst=10))
+    began = clock.nanoseconds()
+    for _ in range(110):
+        process.acquire()
+    assert 10.0 <= (clock.nanoseconds() - began) / 1e9 <= 10.6
+
+
+def test_where_no_lease_is_there_one_token_is_asked_for(store: Any) -> None:
+    """A caller that cannot have a lease waits for its own token, and none asks for a lease soon."""
+    clock = clock_of(store)
+    process = Process(clock, store, RateLimitConfig.per_second(10, burst=5))
+    for _ in range(5):
+        process.acquire()
+    before = store.trips
+    process.acquire()
+    asked = store.trips - before
+    process.acquire()
+    assert (asked, store.trips - before - asked) == (3, 2)
+
+
+def test_a_lease_that_nobody_uses_is_lost(store: Any) -> None:
+    """Tokens are held no longer than the limit takes to make them."""
+    clock = clock_of(store)
+    process = Process(clock, store, FAST)
+    process.acquire()
+    clock.advance(0.5)
+    process.acquire()
+    assert store.trips == 2
+
+
+def test_a_pause_ends_the_lease(store: Any) -> None:
+    """A process that was told to pause hands out nothing that it took before."""
+    clock = clock_of(store)
+    process = Process(clock, store, FAST)
+    process.acquire()
+    process.pause(3)
+    process.acquire()
+    assert clock.slept == [3.1]
+
+
+def test_keys_have_leases_of_their_own(store: Any) -> None:
+    """What was taken for one key is not spent for another."""
+    process = Process(clock_of(store), store, FAST)
+    for key in ("a", "b", None, "a", "b", None):
+        process.acquire(key=key)
+    assert store.trips == 3
+
+
+def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
+    """Who is interrupted while it fetches a lease does not keep others from it for long."""
+    clock = clock_of(store)
+    process = Process(clock, store, FAST)
+    store.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        process.acquire()
+    store.error = None
+    clock.advance(0.5)
+    for _ in range(5):
+        process.acquire()
+    assert store.trips == 2
+
+
+def test_one_caller_fetches_at_a_time() -> None:
+    """While a lease is on its way, others are not told to fetch one too."""
+    leases = Leases([FAST], 5)
+    assert leases.may_fetch(None, 1, 0)
+    assert not leases.may_fetch(None, 1, 0)
+    leases.fetched(None, 1, 0, granted=True)
+    assert [leases.spend(None, 1, 1) for _ in range(5)] == [True] * 4 + [False]
+    assert leases.may_fetch(None, 1, 1)
+
+
+def test_many_keys_do_not_pile_up() -> None:
+    """Leases of keys that were used once are forgotten."""
+    leases = Leases([FAST], 5)
+    for number in range(2_500):
+        assert leases.may_fetch(str(number), 1, 0)
+        leases.fetched(str(number), 1, 0, granted=True)
+    assert len(leases._held) <= 1_000
+
+
+def test_threads_share_a_lease_exactly() -> None:
+    """However many threads take from a lease, it hands out each token once."""
+    leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
+    leases.fetched(None, 1, 0, granted=True)
+    spent: list[bool] = []
+
+    def spend() -> None:
+        for _ in range(500):
+            spent.append(leases.spend(None, 1, 1))  # noqa: PERF401 - as they come
+
+    threads = [threading.Thread(target=spend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert spent.count(True) == 999
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_has_no_lease() -> None:
+    """What a parent has taken is the parent's to spend."""
+    leases = Leases([FAST], 5)
+    leases.fetched(None, 1, 0, granted=True)
+    child = os.fork()
+    if child == 0:
+        os._exit(leases.spend(None, 1, 1))
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert leases.spend(None, 1, 1)
+
+
+def test_a_lease_must_fit_its_limit() -> None:
+    """More than can be granted at once is never there, and a calendar has nothing ahead."""
+    with pytest.raises(InvalidData, match="more than the burst"):
+        RateLimiter(RateLimitConfig.per_second(1, burst=3), lease=4)
+    with pytest.raises(ConfigurationError, match="calendar") as caught:
+        RateLimiter(RateLimitConfig.per_calendar_day(100), lease=4)
+    assert caught.value.path == "lease"
+    with pytest.raises(ConfigurationError):
+        RateLimiter(FAST, lease=0)
+
+
+def test_without_a_lease_nothing_changes(store: Any) -> None:
+    """By default every token is asked for, and refused where it is not there in time."""
+    process = Process(clock_of(store), store, RateLimitConfig.per_second(1, burst=2), lease=1)
+    process.acquire()
+    process.acquire()
+    with pytest.raises(RateLimitExceeded):
+        process.acquire(timeout=0.5)
+    assert store.trips == 3

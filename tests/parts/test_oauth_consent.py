@@ -1,0 +1,404 @@
+"""Consent on both faces, against a strict server: no code is lost, shown twice or taken away."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthorizationRequired,
+    ConfigurationError,
+    CredentialRefreshFailed,
+    InvalidData,
+    OAuthConsent,
+    RetryPolicy,
+    Secret,
+    VendorFailed,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.domain.oauth.dpop import thumbprint
+from mooring.domain.oauth.pending import PendingConsent
+from mooring.services.oauth_asking import LARGEST
+from tests.domain.oauth.test_id_token import id_token
+from tests.parts.world import Clock
+from tests.support.authorization_faults import (
+    failing,
+    hanging,
+    huge,
+    keeping_back,
+    lost,
+    malformed,
+    redirecting,
+    saying,
+    succeeding_with_error,
+    unread,
+)
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.oauth_people import (
+    IN_BOTH,
+    REDIRECT,
+    client_of,
+    endpoints,
+    face,
+    proof_key,
+    query_of,
+    visit,
+)
+
+if TYPE_CHECKING:
+    from tests.support.authorization_faults import Fault
+
+PUBLIC = Client(method="none")
+
+
+# --- with a browser ----------------------------------------------------------
+
+
+@IN_BOTH
+def test_a_person_consents(colour: str) -> None:
+    """Who comes back brings tokens that open the resource, for the scope that was asked for."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT, scope="read", parameters={"prompt": "consent"})
+        granted = consent.finish(visit(url), pending)
+
+        assert "consent" == query_of(url)["prompt"]
+        assert ("read",) == granted.credentials.scope
+        assert granted.credentials.refresh_token is not None
+        assert granted.id_token is None
+        assert (1, "authorization_code", 200) == (
+            len(server.requests),
+            server.requests[0].grant,
+            server.requests[0].status,
+        )
+
+
+@IN_BOTH
+def test_the_scope_is_what_was_asked_for(colour: str) -> None:
+    """Where the server does not repeat the scope, it is that of this consent."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server, scope="write")
+        url, pending = consent.begin(REDIRECT, scope="read")
+        server.order(keeping_back("scope"))
+
+        assert ("read",) == consent.finish(visit(url), pending).credentials.scope
+
+
+@IN_BOTH
+def test_what_the_server_repeats_is_masked(colour: str) -> None:
+    """No error quotes a code, a verifier or a secret, whoever said it first."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        callback = visit(url)
+        plain = attrs.evolve(pending, code_verifier="plain")
+        shown = query_of(callback)["code"], "plain", "s3cr3t"
+        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown)}"))
+        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
+            consent.finish(callback, plain)
+
+    assert [] == [one for one in shown if one in str(raised.value)]
+
+
+@IN_BOTH
+def test_a_public_client_consents(colour: str) -> None:
+    """Who has no secret proves by the verifier that it was the one who asked."""
+    with AuthorizationServer(PUBLIC) as server:
+        consent = face(colour, server, secret=None)
+        url, pending = consent.begin(REDIRECT)
+
+        assert consent.finish(visit(url), pending).credentials.refresh_token is not None
+
+
+@IN_BOTH
+def test_a_consent_survives_a_cookie(colour: str) -> None:
+    """Another process, which has the sealed text only, finishes what one began."""
+    cipher = AesGcmCipher(generate_keys())
+    with AuthorizationServer() as server:
+        url, pending = face(colour, server).begin(REDIRECT)
+        kept = PendingConsent.unsealed(pending.sealed(cipher), cipher)
+
+        assert face(colour, server).finish(visit(url), kept).credentials.access_token
+
+
+@IN_BOTH
+@pytest.mark.parametrize("nonces", [False, True])
+def test_a_code_is_bound_to_a_key(colour: str, *, nonces: bool) -> None:
+    """With a key for proofs the code is good for who holds it only, and so are the tokens."""
+    with AuthorizationServer(Client(method="none", dpop=True), nonces=nonces) as server:
+        consent = face(colour, server, secret=None, dpop_key=proof_key())
+        url, pending = consent.begin(REDIRECT)
+        granted = consent.finish(visit(url), pending)
+
+        assert thumbprint(Secret(proof_key())) == query_of(url)["dpop_jkt"]
+        assert "DPoP" == granted.credentials.token_type
+        assert Secret(proof_key()) == granted.credentials.dpop_key
+        assert server.requests[-1].proven
+        assert 1 + nonces == len(server.requests)
+
+
+@IN_BOTH
+def test_a_person_says_no(colour: str) -> None:
+    """A refusal reaches us as one, and nothing is asked."""
+    with AuthorizationServer() as server:
+        server.people.approve = False
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        with pytest.raises(AuthorizationRequired, match="access_denied"):
+            consent.finish(visit(url), pending)
+
+        assert () == server.requests
+
+
+@IN_BOTH
+def test_somebody_elses_callback_is_refused(colour: str) -> None:
+    """What an attacker has brought back is finished in nobody else's session."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        _, other = consent.begin(REDIRECT)
+        with pytest.raises(InvalidData, match="state"):
+            consent.finish(visit(url), other)
+
+        assert () == server.requests
+        assert consent.finish(visit(url), pending)
+
+
+@IN_BOTH
+def test_another_server_is_refused(colour: str) -> None:
+    """A server that answers in place of the one that was asked gets no code (RFC 9207)."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        server.claimed_issuer = "https://evil.example"
+        with pytest.raises(InvalidData, match="Another authorisation server"):
+            consent.finish(visit(url), pending)
+
+        assert () == server.requests
+
+
+@IN_BOTH
+def test_a_code_works_once(colour: str) -> None:
+    """Who comes back twice must begin again."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        callback = visit(url)
+        consent.finish(callback, pending)
+        with pytest.raises(AuthorizationRequired, match="invalid_grant"):
+            consent.finish(callback, pending)
+
+        assert 2 == len(server.requests)
+
+
+@IN_BOTH
+@pytest.mark.parametrize(
+    "fault", [lost(), malformed(), keeping_back("access_token"), huge(2 * LARGEST)]
+)
+def test_a_lost_answer_is_not_asked_for_again(colour: str, fault: Fault) -> None:
+    """A code that may have been used is shown no second time, which would end what it brought."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        server.order(fault)
+        with pytest.raises(AuthorizationRequired, match="was lost") as raised:
+            consent.finish(visit(url), pending)
+
+        assert 1 == len(server.requests)
+        assert 1 == server.live_families
+    assert "begin again" in raised.value.remedy
+
+
+@IN_BOTH
+@pytest.mark.parametrize("fault", [failing(503), failing(503, 0), failing(429), failing(500)])
+def test_a_server_in_trouble_is_asked_again(colour: str, fault: Fault) -> None:
+    """A server that says it could not look at the code is shown it again."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        server.order(fault, fault)
+
+        assert consent.finish(visit(url), pending)
+        assert 3 == len(server.requests)
+
+
+@IN_BOTH
+def test_trouble_that_stays_says_when_to_come_back(colour: str) -> None:
+    """What a server asks for is passed on, where it is too long to be waited for."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        server.order(failing(503, 3000))
+        with pytest.raises(CredentialRefreshFailed, match="HTTP 503") as raised:
+            consent.finish(visit(url), pending)
+
+    assert raised.value.retryable
+    assert raised.value.retry_at is not None
+    assert raised.value.retry_at > datetime.now(UTC) + timedelta(seconds=2900)
+
+
+@IN_BOTH
+def test_a_server_that_is_away(colour: str) -> None:
+    """A code that was never sent is not lost."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        callback = visit(url)
+    with pytest.raises(CredentialRefreshFailed, match="cannot be asked") as raised:
+        consent.finish(callback, pending)
+
+    assert type(raised.value) is CredentialRefreshFailed
+    assert raised.value.retryable
+
+
+@IN_BOTH
+def test_no_redirect_is_followed(colour: str) -> None:
+    """A code is sent nowhere else."""
+    with AuthorizationServer() as other, AuthorizationServer() as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT)
+        server.order(redirecting(other.token_url, status=307))
+        with pytest.raises(CredentialRefreshFailed, match="HTTP 307"):
+            consent.finish(visit(url), pending)
+
+        assert () == other.requests
+
+
+@IN_BOTH
+@pytest.mark.parametrize(
+    "claims, words",
+    [
+        ({}, None),
+        ({"nonce": "other"}, "of another consent"),
+        ({"aud": "crm"}, "for another client"),
+        ({"iss": "https://evil.example"}, "another issuer"),
+        ({"exp": 1}, "expired"),
+    ],
+)
+def test_an_id_token_is_looked_at(colour: str, claims: dict[str, Any], words: str | None) -> None:
+    """Tokens that come with somebody else's id_token are given to nobody."""
+    client = Client(scopes=frozenset({"openid", "read"}))
+    with AuthorizationServer(client) as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT, scope="openid read")
+        right = {
+            "iss": server.issuer,
+            "aud": "erp",
+            "exp": int(datetime.now(UTC).timestamp()) + 60,
+            "nonce": query_of(url)["nonce"],
+        }
+        token = id_token(right | claims)
+        server.order(saying(id_token=token))
+        if words is None:
+            assert Secret(token) == consent.finish(visit(url), pending).id_token
+            return
+        with pytest.raises(VendorFailed, match=words) as raised:
+            consent.finish(visit(url), pending)
+    assert not raised.value.retryable
+    assert "Check the issuer" in raised.value.remedy
+
+
+@IN_BOTH
+def test_an_id_token_must_come(colour: str) -> None:
+    """Where OpenID Connect was asked for, tokens without an id_token are given to nobody."""
+    with AuthorizationServer(Client(scopes=frozenset({"openid"}))) as server:
+        consent = face(colour, server)
+        url, pending = consent.begin(REDIRECT, scope="openid")
+        with pytest.raises(VendorFailed, match="is missing"):
+            consent.finish(visit(url), pending)
+
+
+def test_a_clock_of_ones_own_decides() -> None:
+    """Who is away for longer than may be comes too late."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        consent = OAuthConsent(client_of(server), clock=clock, away=timedelta(minutes=5))
+        url, pending = consent.begin(REDIRECT)
+        callback = visit(url)
+        clock.advance(300)
+        with pytest.raises(AuthorizationRequired, match="too long"):
+            consent.finish(callback, pending)
+
+
+def test_no_frame_shows_a_code() -> None:
+    """Whatever fails, no frame of ours has code, verifier or secret among its locals."""
+    secrets: list[str] = ["s3cr3t"]
+
+    def heard(error: BaseException) -> list[str]:
+        found: list[str] = []
+        trace = error.__traceback__
+        while trace is not None:
+            if "/mooring/" in trace.tb_frame.f_code.co_filename:
+                shown = repr(trace.tb_frame.f_locals)
+                found += [one for one in secrets if one in shown]
+            trace = trace.tb_next
+        assert error.__cause__ is None
+        return found + [one for one in secrets if one in repr(error)]
+
+    faults = [lost(), failing(400, processed=True), succeeding_with_error(), unread(), malformed()]
+    with AuthorizationServer() as server:
+        for fault in faults:
+            consent = face("plain", server)
+            url, pending = consent.begin(REDIRECT)
+            callback = visit(url)
+            secrets += [query_of(callback)["code"], pending.code_verifier.reveal()]
+            server.order(fault, fault, fault)
+            for brought in (callback, f"{callback}&code=twice"):
+                with pytest.raises((CredentialRefreshFailed, InvalidData)) as raised:
+                    consent.finish(brought, pending)
+                assert [] == heard(raised.value)
+
+
+# --- how it is made ----------------------------------------------------------
+
+
+def test_who_hangs_is_not_waited_for() -> None:
+    """One request has its bound, and so has a poll by whoever waits."""
+    with AuthorizationServer() as server:
+        consent = OAuthConsent(client_of(server), request_timeout=0.2, retry=RetryPolicy.none())
+        server.order(hanging(30), path="/device_authorization")
+        with pytest.raises(CredentialRefreshFailed, match="cannot be asked"):
+            consent.begin_device()
+        server.release()
+
+
+def test_who_sleeps_too_long_asks_no_more() -> None:
+    """What takes longer than it may ends, also where it was a pause that did."""
+    clock = Clock()
+
+    class Heavy:
+        def sleep(self, seconds: float, /) -> None:
+            clock.sleep(seconds + 3600)
+
+    with AuthorizationServer() as server:
+        consent = OAuthConsent(client_of(server), clock=clock, sleeper=Heavy())
+        server.order(failing(503), path="/device_authorization")
+        with pytest.raises(CredentialRefreshFailed, match="no time left"):
+            consent.begin_device()
+
+
+def test_it_needs_its_endpoints() -> None:
+    """An endpoint that is not known is asked for by name, before anything is sent."""
+    with AuthorizationServer() as server:
+        bare = client_of(server, server=endpoints(server, device_authorization_endpoint=None))
+        with pytest.raises(ConfigurationError, match="device_authorization_endpoint"):
+            OAuthConsent(bare).begin_device()
+        assert 0 == server.connections
+
+
+def test_it_needs_a_client() -> None:
+    """What is no client is refused where it is given."""
+    with pytest.raises(ConfigurationError, match="no OAuthClient"):
+        OAuthConsent("erp")  # type: ignore[arg-type]  # what a caller may do
+
+
+def test_it_shows_who_asks() -> None:
+    """Its text form has the client's id, and no secret."""
+    with AuthorizationServer() as server:
+        shown = repr(OAuthConsent(client_of(server)))
+
+    assert "erp" in shown
+    assert "s3cr3t" not in shown

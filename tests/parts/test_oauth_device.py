@@ -1,0 +1,343 @@
+"""Consent with another device, and tokens that are given back, against a strict server."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AuthorizationRequired,
+    ConnectionFailed,
+    CredentialRefreshFailed,
+    DeadlineExceeded,
+    OAuthCredentials,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from tests.domain.oauth.test_id_token import id_token
+from tests.parts.world import AsyncSleeper, Clock
+from tests.support.authorization_faults import (
+    failing,
+    hanging,
+    lost,
+    malformed,
+    saying,
+    succeeding_with_error,
+    unread,
+)
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.oauth_people import (
+    IN_BOTH,
+    Face,
+    client_of,
+    face,
+    proof_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.authorization_faults import Fault
+
+
+# --- with another device -----------------------------------------------------
+
+
+class Waiting:
+    """A consent whose sleeps are the times at which something happens to a device."""
+
+    def __init__(
+        self, colour: str, server: AuthorizationServer, clock: Clock, **changes: Any
+    ) -> None:
+        self.clock = clock
+        self.does: dict[int, Callable[[], None]] = {}
+        self.face = Face(
+            colour,
+            client_of(server, **changes),
+            clock=clock,
+            sleeper=self,
+            async_sleeper=AsyncSleeper(self),  # type: ignore[arg-type]  # it sleeps as that does
+        )
+
+    def sleep(self, seconds: float, /) -> None:
+        """Let time pass, and then whatever happens after so many sleeps."""
+        self.clock.sleep(seconds)
+        self.does.pop(len(self.clock.slept), lambda: None)()
+
+
+@IN_BOTH
+def test_a_device_waits(colour: str) -> None:
+    """News are asked for as often as the server said, until the person has decided."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device(scope="read", parameters={"audience": "vat"})
+        waiting.does[3] = lambda: server.decide(device.user_code)
+        granted = waiting.face.finish_device(device)
+
+        assert ("read",) == granted.credentials.scope
+        assert [5.0, 5.0, 5.0] == clock.slept
+        assert [400, 400, 200] == [one.status for one in server.requests]
+        assert 0 == server.hasty_polls
+        assert f"{server.url}/device?user_code={device.user_code}" == (
+            device.verification_uri_complete
+        )
+
+
+@IN_BOTH
+def test_a_device_slows_down(colour: str) -> None:
+    """Each slow_down adds five seconds, which stay."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        slow = succeeding_with_error("slow_down")
+        server.order(slow, slow)
+        waiting.does[4] = lambda: server.decide(device.user_code)
+
+        assert waiting.face.finish_device(device)
+        assert [5.0, 10.0, 15.0, 15.0] == clock.slept
+        assert 0 == server.hasty_polls
+
+
+@IN_BOTH
+def test_a_device_backs_off(colour: str) -> None:
+    """While the server is in trouble or silent the pause doubles, and is short again after."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        server.order(failing(503), lost(), unread())
+        waiting.does[5] = lambda: server.decide(device.user_code)
+
+        assert waiting.face.finish_device(device)
+        assert [5.0, 10.0, 20.0, 40.0, 5.0] == clock.slept
+
+
+@IN_BOTH
+@pytest.mark.parametrize(
+    "happens, words",
+    [
+        (lambda server, device: server.decide(device.user_code, approve=False), "access_denied"),
+        (lambda server, _: server.advance(10_000), "expired_token"),
+    ],
+)
+def test_a_device_is_refused(colour: str, happens: Callable[..., None], words: str) -> None:
+    """A no, or a code that the server does not know any more, ends it."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        waiting.does[2] = lambda: happens(server, device)
+        with pytest.raises(AuthorizationRequired, match=words):
+            waiting.face.finish_device(device)
+
+        assert 2 == len(server.requests)
+
+
+@IN_BOTH
+def test_a_codes_life_ends(colour: str) -> None:
+    """Nobody asks with a code that has expired."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        server.people.device_lifetime = 12
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        with pytest.raises(AuthorizationRequired, match="has expired") as raised:
+            waiting.face.finish_device(device)
+
+        assert 2 == len(server.requests)
+    assert "begin again" in raised.value.remedy
+
+
+@IN_BOTH
+def test_the_last_moment_is_too_late(colour: str) -> None:
+    """What ends at a moment, a code's life or patience, has ended then."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        server.people.device_lifetime = 10
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        with pytest.raises(DeadlineExceeded):
+            waiting.face.finish_device(device, timeout=5)
+        assert [] == clock.slept
+        with pytest.raises(AuthorizationRequired, match="has expired"):
+            waiting.face.finish_device(device)
+        assert [5.0] == clock.slept
+
+
+@IN_BOTH
+def test_patience_ends(colour: str) -> None:
+    """Who can wait no longer may wait again later, with the same code."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        with pytest.raises(DeadlineExceeded, match="has not decided in time") as raised:
+            waiting.face.finish_device(device, timeout=timedelta(seconds=7))
+        assert raised.value.retryable
+        assert "Wait once more" in raised.value.remedy
+        assert [5.0] == clock.slept
+
+        server.decide(device.user_code)
+        assert waiting.face.finish_device(device, timeout=7)
+
+
+@IN_BOTH
+def test_patience_ends_a_question_too(colour: str) -> None:
+    """Who asks is not answered later than it can wait."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        server.decide(device.user_code)
+        server.order(hanging(2))
+        with pytest.raises(DeadlineExceeded):
+            waiting.face.finish_device(device, timeout=5.2)
+        server.release()
+
+
+@IN_BOTH
+def test_a_device_is_told_who_consented(colour: str) -> None:
+    """An id_token of another issuer spoils what came with it."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        server.decide(device.user_code)
+        claims = {"aud": "erp", "exp": int(clock.utc().timestamp()) + 60}
+        server.order(saying(id_token=id_token({**claims, "iss": "https://evil.example"})))
+        with pytest.raises(VendorFailed, match="another issuer"):
+            waiting.face.finish_device(device)
+
+
+@IN_BOTH
+def test_no_error_quotes_a_device(colour: str) -> None:
+    """What the server repeats of codes, tokens and secrets is masked."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        server.order(
+            saying(error="invalid_scope", error_description="so s3cr3t"),
+            path="/device_authorization",
+        )
+        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
+            waiting.face.begin_device()
+        assert "s3cr3t" not in str(raised.value)
+
+        device = waiting.face.begin_device()
+        shown = device.device_code.reveal(), "s3cr3t"
+        server.order(saying(error="invalid_scope", error_description=f"so {' '.join(shown)}"))
+        with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as raised:
+            waiting.face.finish_device(device)
+        assert [] == [one for one in shown if one in str(raised.value)]
+
+        server.order(saying(error="invalid_scope", error_description="so at-0000"), path="/revoke")
+        with pytest.raises(VendorRejected, match="invalid_scope: so") as refused:
+            waiting.face.revoke(OAuthCredentials(access_token="at-0000"))
+        assert "at-0000" not in str(refused.value)
+
+
+@IN_BOTH
+def test_a_device_proves_itself(colour: str) -> None:
+    """With a key for proofs the tokens are bound to it, and each nonce is taken up once."""
+    clock = Clock()
+    dpop = Client(method="none", dpop=True)
+    with AuthorizationServer(dpop, clock=clock, nonces=True) as server:
+        waiting = Waiting(colour, server, clock, secret=None, dpop_key=proof_key())
+        device = waiting.face.begin_device()
+        waiting.does[2] = lambda: server.decide(device.user_code)
+        granted = waiting.face.finish_device(device)
+
+        assert "DPoP" == granted.credentials.token_type
+        assert ["use_dpop_nonce", "authorization_pending", None] == [
+            one.error for one in server.requests
+        ]
+
+
+@IN_BOTH
+def test_a_devices_answer_that_cannot_be_read(colour: str) -> None:
+    """What was granted and cannot be read comes no second time."""
+    clock = Clock()
+    with AuthorizationServer(clock=clock) as server:
+        waiting = Waiting(colour, server, clock)
+        device = waiting.face.begin_device()
+        server.decide(device.user_code)
+        server.order(malformed())
+        with pytest.raises(AuthorizationRequired, match="was lost"):
+            waiting.face.finish_device(device)
+
+
+@IN_BOTH
+@pytest.mark.parametrize(
+    "fault, words",
+    [
+        (failing(503, 3000), "HTTP 503"),
+        (malformed(b"{}"), "unreadable answer"),
+        (succeeding_with_error("invalid_scope"), "invalid_scope"),
+    ],
+)
+def test_a_device_does_not_begin(colour: str, fault: Fault, words: str) -> None:
+    """A server that gives no code says why."""
+    with AuthorizationServer() as server:
+        server.order(fault, path="/device_authorization")
+        with pytest.raises(CredentialRefreshFailed, match=words):
+            face(colour, server).begin_device()
+
+
+@IN_BOTH
+def test_a_device_begins_in_the_end(colour: str) -> None:
+    """Beginning may be repeated, whatever became of the last time."""
+    with AuthorizationServer() as server:
+        server.order(failing(503), lost(), path="/device_authorization")
+
+        assert face(colour, server).begin_device().user_code
+
+
+# --- giving back -------------------------------------------------------------
+
+
+@IN_BOTH
+def test_tokens_are_given_back(colour: str) -> None:
+    """With its refresh token a whole grant ends; without one it is the access token that ends."""
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        access, refresh = server.seed()
+        other, _ = server.seed()
+        consent.revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
+        assert 1 == server.live_families
+
+        consent.revoke(OAuthCredentials(access_token=other))
+        consent.revoke(OAuthCredentials(access_token="nobody-knows-this-one"))
+        assert 1 == server.live_families
+
+
+@IN_BOTH
+def test_giving_back_is_tried_again(colour: str) -> None:
+    """A server in trouble is asked again, a lost answer too: it does no harm."""
+    with AuthorizationServer() as server:
+        access, refresh = server.seed()
+        server.order(failing(503, 0), lost(), path="/revoke")
+        face(colour, server).revoke(OAuthCredentials(access_token=access, refresh_token=refresh))
+
+        assert 0 == server.live_families
+
+
+@IN_BOTH
+def test_a_token_that_is_not_taken_back(colour: str) -> None:
+    """The error says why, and when to come back."""
+    some = OAuthCredentials(access_token="at-0000", refresh_token="rt-0000")
+    with AuthorizationServer() as server:
+        consent = face(colour, server)
+        server.order(succeeding_with_error("unsupported_token_type"), path="/revoke")
+        with pytest.raises(UnsupportedByVendor):
+            consent.revoke(some)
+        server.order(failing(503, 3000), path="/revoke")
+        with pytest.raises(VendorFailed) as raised:
+            consent.revoke(some)
+        assert raised.value.retry_at is not None
+    with pytest.raises(ConnectionFailed):
+        consent.revoke(some)

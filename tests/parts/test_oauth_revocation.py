@@ -1,0 +1,378 @@
+"""Tokens that are given back: at the server, and for every process that had them."""
+
+# ruff: noqa: ANN401 - refreshers of either colour
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AsyncOAuthTokenRefresher,
+    AuthorizationRequired,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    Consent,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    Credentials,
+    OAuthCredentials,
+    OAuthTokenRefresher,
+    RetryPolicy,
+    UnsupportedByVendor,
+    VendorFailed,
+)
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.adapters.memory_credentials import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.idempotency import Claim, MarkSent, abandon
+from mooring.domain.oauth.question import GRANT, claim_key
+from tests.parts.world import AsyncSleeper, Clock
+from tests.support.authorization_faults import failing, lost, succeeding_with_error
+from tests.support.authorization_server import AuthorizationServer
+from tests.support.oauth_people import IN_BOTH, client_of, endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring import OAuthClient
+    from mooring.domain.state import Command
+
+CRM = "crm"
+
+
+class Remembering(MemoryStorage):
+    """A store that remembers what it was asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.commands: list[Any] = []
+
+    def execute(self, command: Command[Any], /) -> Any:
+        """Remember it, and do it."""
+        self.commands.append(command)
+        return super().execute(command)
+
+
+class Office:
+    """Refreshers of one colour that share a vault, a store and a clock; used one after another."""
+
+    def __init__(
+        self,
+        colour: str,
+        server: AuthorizationServer,
+        client: OAuthClient | None = None,
+        *,
+        patience: float = 3.0,
+    ) -> None:
+        self.awaited = colour == "awaited"
+        self.server = server
+        self.client = client or client_of(server, grant=Consent())
+        self.clock = Clock()
+        self.patience = patience
+        self.fence = 0
+        self.memory = memory = Remembering(self.clock)
+        self.storage: Any = AsyncMemoryStorage(memory) if self.awaited else memory
+        vault = AsyncMemoryCredentialProvider if self.awaited else MemoryCredentialProvider
+        self.vault: Any = vault()
+
+    def run(self, step: Callable[[Any], Any]) -> Any:
+        """Do something with a refresher of its own, as a process does that has just begun."""
+        common: dict[str, Any] = {
+            "vault": self.vault,
+            "storage": self.storage,
+            "clock": self.clock,
+            "retry": RetryPolicy(max_attempts=2, base_delay=0.001),
+            "patience": self.patience,
+            "request_timeout": 4.0,
+        }
+        if not self.awaited:
+            plain = StdlibHttpClient()
+            try:
+                return step(
+                    OAuthTokenRefresher(
+                        {CRM: self.client}, http=plain, sleeper=self.clock, **common
+                    )
+                )
+            finally:
+                plain.close()
+
+        async def later() -> Any:
+            http = AsyncStdlibHttpClient()
+            try:
+                return await step(
+                    AsyncOAuthTokenRefresher(
+                        {CRM: self.client}, http=http, sleeper=AsyncSleeper(self.clock), **common
+                    )
+                )
+            finally:
+                await http.close()
+
+        return asyncio.run(later())
+
+    def get(self) -> OAuthCredentials:
+        """What another process gets."""
+        return self.run(lambda tokens: tokens.get(CRM, None))  # type: ignore[no-any-return]  # it is
+
+    def revoke(self) -> None:
+        """What another process gives back."""
+        self.run(lambda tokens: tokens.revoke(CRM))
+
+    def keep(self, *, stale: bool = False) -> OAuthCredentials:
+        """What a person's consent has brought, as good as over if it is stale."""
+        access, refresh = self.server.seed()
+        ends = self.clock.utc() if stale else None
+        new = OAuthCredentials(access_token=access, refresh_token=refresh, expires_at=ends)
+        self.run(lambda tokens: tokens.rotate(CRM, None, new))
+        return new
+
+
+@IN_BOTH
+def test_a_grant_ends_everywhere(colour: str) -> None:
+    """What was given back is good nowhere, and nobody asks for another with it."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.keep()
+        office.revoke()
+
+        assert 0 == server.live_families
+        for _ in range(2):
+            with pytest.raises(AuthorizationRequired):
+                office.get()
+        assert () == server.requests
+
+
+@IN_BOTH
+def test_who_revokes_forgets(colour: str) -> None:
+    """The refresher that gave a token back has forgotten it, too."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.keep()
+
+        def plainly(tokens: Any) -> None:
+            tokens.get(CRM, None)
+            tokens.revoke(CRM)
+            tokens.get(CRM, None)
+
+        async def later(tokens: Any) -> None:
+            await tokens.get(CRM, None)
+            await tokens.revoke(CRM)
+            await tokens.get(CRM, None)
+
+        with pytest.raises(AuthorizationRequired, match="grant is over"):
+            office.run(later if office.awaited else plainly)
+        assert () == server.requests
+
+
+@IN_BOTH
+def test_a_new_consent_is_a_new_grant(colour: str) -> None:
+    """What a person's next consent brings works, and can be renewed."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.keep()
+        office.revoke()
+        new = office.keep(stale=True)
+
+        assert office.get().access_token != new.access_token
+        assert 1 == server.live_families
+
+
+@IN_BOTH
+def test_giving_back_twice_is_no_harm(colour: str) -> None:
+    """A grant that is over already is not given back again."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.keep()
+        office.revoke()
+        server.order(failing(500), failing(500), path="/revoke")
+        office.revoke()
+
+
+@IN_BOTH
+def test_where_nobody_is_needed_a_new_one_is_got(colour: str) -> None:
+    """A client that asks in its own name begins anew."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server, client_of(server))
+        first = office.get()
+        office.revoke()
+
+        assert first.access_token != office.get().access_token
+        assert 2 == len(server.requests)
+
+
+@IN_BOTH
+def test_an_access_token_alone_is_given_back(colour: str) -> None:
+    """Where there is no refresh token it is the access token that ends."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        access, _ = server.seed()
+        new = OAuthCredentials(access_token=access)
+        office.run(lambda tokens: tokens.rotate(CRM, None, new))
+        office.revoke()
+
+        for _ in range(2):
+            with pytest.raises(AuthorizationRequired, match="no refresh token"):
+                office.get()
+        assert [] == office.clock.slept, "who comes second waits for nobody"
+        assert 1 == server.live_families
+
+
+@IN_BOTH
+@pytest.mark.parametrize(
+    "faults, kind",
+    [
+        ([failing(503), lost()], ConnectionFailed),
+        ([failing(503, 3000)], VendorFailed),
+        ([succeeding_with_error("unsupported_token_type")], UnsupportedByVendor),
+    ],
+)
+def test_what_is_not_taken_back_is_kept(
+    colour: str, faults: list[Any], kind: type[ConnectorError]
+) -> None:
+    """A token that the server does not take back goes on, and is renewed as before."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.keep(stale=True)
+        server.order(*faults, path="/revoke")
+        with pytest.raises(kind) as raised:
+            office.revoke()
+
+        assert CRM == raised.value.service
+        # Where the answer was lost it was taken back, though nobody knows.
+        with suppress(AuthorizationRequired):
+            office.get()
+        assert [400 if kind is ConnectionFailed else 200] == [one.status for one in server.requests]
+
+
+@IN_BOTH
+def test_a_lost_renewal_is_given_back(colour: str) -> None:
+    """What was shown, and lost, is given back all the same: the server knows what grew from it."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.keep(stale=True)
+        server.order(lost(), lost())
+        with pytest.raises(AuthorizationRequired):
+            office.get()
+        again = len(server.requests)
+        office.revoke()
+
+        with pytest.raises(AuthorizationRequired):
+            office.get()
+        assert again == len(server.requests)
+        assert 0 == server.live_families
+
+
+@IN_BOTH
+def test_who_renews_is_waited_for(colour: str) -> None:
+    """While another holds the claim nothing is given back, and patience has an end."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        office.clock.advance(100)
+        kept = office.keep()
+        _hold(office, kept, 30.0)
+        with pytest.raises(CredentialRefreshFailed, match="longer than we can wait") as raised:
+            office.revoke()
+        assert 1 == server.live_families
+        assert [0.02, 0.04, 0.08, 0.16, *[0.25] * 10] == office.clock.slept
+        assert CRM == raised.value.service
+
+        office.clock.advance(30)
+        office.revoke()
+        assert 0 == server.live_families
+
+
+@IN_BOTH
+def test_who_is_nearly_done_is_waited_for(colour: str) -> None:
+    """Nobody waits for longer than another's turn may last, or than its own patience."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server, patience=0.02)
+        _hold(office, office.keep(), 0.01)
+        office.revoke()
+        assert [0.01] == office.clock.slept
+
+        office.clock.slept.clear()
+        _hold(office, office.keep(), 30.0)
+        with pytest.raises(CredentialRefreshFailed):
+            office.revoke()
+        assert [0.02] == office.clock.slept
+
+
+@IN_BOTH
+def test_who_renews_once_more_is_waited_for(colour: str) -> None:
+    """So is another who shows once more what was shown, and lost."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        kept = office.keep()
+        first = _hold(office, kept, 30.0)
+        office.memory.execute(MarkSent(first.keys[0], office.fence, first.target))
+        office.memory.execute(abandon(first.keys[0], fence=office.fence, ttl=10**12))
+        _hold(office, kept, 30.0, again=True)
+        with pytest.raises(CredentialRefreshFailed, match="longer than we can wait"):
+            office.revoke()
+        assert 1 == server.live_families
+
+        office.clock.advance(30)
+        office.revoke()
+        assert 0 == server.live_families
+
+
+@IN_BOTH
+def test_a_claim_lasts_as_long_as_giving_back_may(colour: str) -> None:
+    """Nobody renews while a token is given back, and each claim is its holder's own."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        for _ in range(2):
+            office.keep()
+            office.revoke()
+        claims = [one for one in office.memory.commands if isinstance(one, Claim)]
+
+        assert 2 == len({claim.owner for claim in claims})
+        assert [(9_000_000, server.token_url, 0)] * 2 == [
+            (claim.lease, claim.target, claim.remembered) for claim in claims
+        ]
+
+
+def _hold(office: Office, kept: OAuthCredentials, lease: float, *, again: bool = False) -> Claim:
+    """Claim the renewal as another process does, for so many seconds."""
+    command = Claim(
+        claim_key((CRM, None), office.client, kept, again=again),
+        fingerprint=GRANT,
+        owner=7,
+        lease=int(lease * 10**6),
+        ttl=10**9,
+        target=office.client.at("token_endpoint"),
+        remembered=0,
+    )
+    office.fence = office.memory.execute(command).fence
+    return command
+
+
+@IN_BOTH
+def test_what_cannot_be_given_back(colour: str) -> None:
+    """Nothing, another kind of credential, and a server without the endpoint are refused."""
+    with AuthorizationServer() as server:
+        office = Office(colour, server)
+        with pytest.raises(CredentialNotFound):
+            office.revoke()
+        with pytest.raises(ConfigurationError, match="'erp'") as raised:
+            office.run(lambda tokens: tokens.revoke("erp"))
+        assert "clients" == raised.value.path
+        assert "Name a service of the refresher's clients" in raised.value.remedy
+
+        key = Credentials.bearer("k3y")
+        office.run(lambda tokens: tokens.rotate(CRM, None, key))
+        with pytest.raises(ConfigurationError, match="'crm'"):
+            office.revoke()
+
+        told = endpoints(server, revocation_endpoint=None)
+        with pytest.raises(ConfigurationError, match="revocation_endpoint"):
+            Office(colour, server, client_of(server, server=told)).revoke()
+        assert 0 == server.connections

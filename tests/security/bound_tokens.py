@@ -1,0 +1,81 @@
+"""What happens on a host's day with tokens that are bound to a key: proofs, nonces, recordings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mooring import OAuthCredentials, Request, RetryPolicy, Service
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.testing.cassette import Cassette
+from mooring.testing.http_server import Behaviour, VendorServer
+from tests.support.proofs import new_key
+
+if TYPE_CHECKING:
+    from mooring.testing.http_server import Received
+    from tests.security.day import Day
+
+
+def _answer(received: Received) -> Behaviour:
+    """As the path says, with everything that was sent."""
+    last = received.target.partition("?")[0].rpartition("/")[2]
+    if last == "reset":
+        return Behaviour(raw=b"", then="reset")
+    if last == "slow":
+        return Behaviour(200, (), b"late", delay=5.0)
+    told = {"request": {**received.headers}, "note": received.headers.get("DPoP", "")}
+    fields = {"DPoP-Nonce": f"n-{last}"}
+    if last == "asks":
+        fields["WWW-Authenticate"] = 'DPoP error="use_dpop_nonce"'
+        return Behaviour.of_json(told, status=401, headers=fields)
+    return Behaviour.of_json(told, status=int(last), headers=fields)
+
+
+async def bound_tokens(day: Day, _: VendorServer) -> None:
+    """Proofs that are taken, refused, asked for anew, recorded, and never answered."""
+    plant, pem = day.plant, new_key()
+    plant("bound-pem", pem.splitlines()[1])
+    bound = OAuthCredentials(
+        access_token=plant("bound-access"), token_type="DPoP", dpop_key=pem, scope="labels"
+    )
+    day.keep("bound credentials", bound)
+    day.keep("bound repr", repr(bound))
+    await day.attempt("no key", OAuthCredentials, access_token="t", dpop_key=plant("bound-no-key"))
+    client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
+    day.closing.append(client)
+    with VendorServer() as vendor:
+        vendor.always(_answer)
+        service = Service(
+            "bound",
+            base_url=vendor.url,
+            credentials=bound,
+            retry=RetryPolicy(2, 0),
+            circuit=None,
+            attempt_timeout=0.2,
+        )
+        with Cassette(day.folder / "bound.json", mode="record") as cassette:
+            recording = day.pick(cassette.client, cassette.async_client)(client)
+            for http in (client, recording):
+                manager = day.manager(service, http=http)
+                for last in ("200", "asks", "401", "503", "reset", "slow"):
+                    await day.call(f"bound {last}", manager, "bound", Request.get(f"/{last}"))
+                    await day.attempt(
+                        f"bound stream {last}", manager.stream, "bound", Request.get(f"/{last}")
+                    )
+        await _given_up(day, service)
+        proofs = [one.headers.get("DPoP") or "" for one in vendor.requests]
+    assert all(proofs)
+    for number, proof in enumerate(proofs):
+        plant(f"bound-proof-{number}", proof.rpartition(".")[2][:60])
+
+
+async def _given_up(day: Day, service: Service) -> None:
+    if not day.awaited:
+        return
+    manager = day.manager(service)
+    try:
+        async with asyncio.timeout(0.05):
+            await manager.call("bound", Request.get("/slow"))
+    except TimeoutError as error:
+        day.keep("bound interrupted", error)

@@ -1,0 +1,158 @@
+"""Secrets that sing where somebody shows them, and everything that shows values.
+
+A canary is a text that is nowhere else. It is looked for as it is, and in the forms in which it
+travels: percent-encoded, in base64, in a `repr`.
+"""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import base64
+import pickle
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import attrs
+
+from mooring import ConnectorError
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+_TESTS: Final = str(Path(__file__).parents[1])
+_DEEP: Final = 5  # as far as error trackers look into values
+_MARKS: Final = ("cnry", *(base64.b64encode(part).decode() for part in (b"cnr", b"nry", b"ry-")))
+"""One of these is in whatever a canary is in, so that most texts are looked at only briefly."""
+
+
+class Canaries:
+    """Canaries by name, and where each of them was heard."""
+
+    def __init__(self) -> None:
+        self.planted: dict[str, str] = {}
+        self._forms: dict[str, str] = {}
+        self._marks = list(_MARKS)
+
+    def plant(self, name: str, text: str | None = None) -> str:
+        """A secret of this name, which is to be heard nowhere."""
+        assert name not in self.planted
+        if text is None:
+            text = f"cnry-{len(self.planted):03}-{name}-5e{len(name)}Zq"
+        else:
+            self._marks.append(text)
+        self.planted[name] = text
+        plain = text.encode()
+        for form in (text, quote(text, safe=""), repr(text)[1:-1]):
+            self._forms[form] = name
+        for shift in range(3):
+            # Wherever it begins among other bytes, this much of its base64 is the same.
+            coded = base64.b64encode(b"\0" * shift + plain).decode()
+            self._forms[coded[4 * (shift > 0) : -4]] = name
+        return text
+
+    def heard(self, text: str) -> set[str]:
+        """The names of those that are in a text."""
+        if not any(mark in text for mark in self._marks):
+            return set()
+        return {name for form, name in self._forms.items() if form in text}
+
+    def search(self, where: str, value: object) -> list[str]:
+        """Where in a value, or in anything that a tracker makes of it, which of them is heard."""
+        found: dict[str, None] = {}
+        for path, text in shown(value, where):
+            for name in sorted(self.heard(text)):
+                found[f"{name} in {path}"] = None
+        return list(found)
+
+
+def shown(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text that somebody makes of a value who prints, logs, pickles or tracks it."""
+    yield from _unfolded(value, path, _DEEP, set())
+    if isinstance(value, BaseException):
+        yield from _raised(value, path)
+    if isinstance(value, ConnectorError):
+        yield f"{path} pickled", pickle.dumps(value).decode("latin-1")
+
+
+def _unfolded(value: object, path: str, depth: int, seen: set[int]) -> Iterator[tuple[str, str]]:
+    """What values look like to who prints them, and to who looks into containers first."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, (str, bytes, bytearray)):
+        yield path, value if isinstance(value, str) else bytes(value).decode("latin-1")
+        return
+    for show in (repr, str):
+        try:
+            yield path, show(value)
+        except Exception as broken:  # noqa: BLE001 - half-made values have no `repr`
+            yield path, f"{broken}"
+    if depth == 0:
+        return
+    for name, part in _parts(value):
+        yield from _unfolded(part, f"{path}{name}", depth - 1, seen)
+
+
+def _parts(value: Any) -> Iterator[tuple[str, object]]:
+    """What trackers and pretty printers open: containers of any kind, and attrs of attrs."""
+    if isinstance(value, Mapping):
+        try:
+            yield from [(f"[{key!r}]", part) for key, part in value.items()]
+        except Exception:  # noqa: BLE001 - half-made
+            return
+    elif isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (str, bytes)):
+        yield from ((f"[{at}]", part) for at, part in enumerate(value))
+    elif attrs.has(type(value)):
+        # As rich does, whatever the class' own `repr` says.
+        for field in attrs.fields(type(value)):
+            if field.repr:
+                yield f".{field.name}", getattr(value, field.name, None)
+    elif isinstance(value, BaseException):
+        yield ".args", value.args
+        for name, part in vars(value).items():
+            yield f".{name}", part
+
+
+def _raised(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
+    """What a traceback shows, with what stood in its frames, and what it came from."""
+    for one in chain(error):
+        at = path if one is error else f"{path} ← {type(one).__name__}"
+        yield f"{at} formatted", "".join(traceback.format_exception(one, chain=False))
+        yield from _unfolded(one, at, _DEEP, set())
+        for frame in frames(one.__traceback__):
+            where = f"{at} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
+            for name, local in frame.f_locals.items():
+                yield from _unfolded(local, f"{where}: {name}", _DEEP, set())
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and everything that it came from or came along with it, suppressed or not."""
+    seen: dict[int, BaseException] = {}
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen[id(one)] = one
+        yield one
+        left += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
+
+
+def frames(trace: TracebackType | None) -> Iterator[FrameType]:
+    """The frames of a traceback, except those of tests, which know the secrets."""
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_TESTS):
+            yield trace.tb_frame
+        trace = trace.tb_next
+
+
+def dumped(folder: Path) -> Iterable[tuple[str, bytes]]:
+    """Every file below a folder."""
+    return [(path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()]

@@ -1,0 +1,617 @@
+"""What happens on a host's day: a vendor with every fault, and calls of every kind."""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import asyncio
+import os
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mooring import (
+    BulkheadConfig,
+    CircuitBreakerConfig,
+    ConnectorError,
+    Credentials,
+    HedgeConfig,
+    OAuthCredentials,
+    RateLimitConfig,
+    Request,
+    RetryPolicy,
+    Secret,
+    Service,
+    VendorRejected,
+    WebhookVerifier,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
+from mooring.adapters.environment_credentials import EnvironmentCredentialProvider
+from mooring.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.adapters.sqlite_credentials import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.signing.hmac_signing import HmacSigning
+from mooring.domain.signing.jwt import JwtAlgorithm, JwtSigning
+from mooring.domain.signing.keys import SignatureAlgorithm
+from mooring.domain.signing.message import MessageSignature
+from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.domain.transport import Proxy
+from mooring.opening import aopen_storage, open_storage
+from mooring.testing.cassette import Cassette
+from mooring.testing.http_server import Behaviour, VendorServer
+from mooring.testing.http_tls import tls_pair
+from tests.security.bound_tokens import bound_tokens
+from tests.security.kept_answers import kept_answers
+from tests.security.renewed_tokens import renewed_tokens
+from tests.security.shared import settled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.testing.http_server import Received
+    from tests.security.day import Day
+
+
+CARD: Final = "4000056655665556"
+IBAN: Final = "DE75512108001245126199"
+
+_NOT_HTTP: Final = b"SSH-2.0-OpenSSH_9.6\r\n"
+
+
+class ForeignError(Exception):
+    """What somebody else's code raises, with everything that it knows."""
+
+
+def script(vendor: VendorServer, day: Day) -> None:
+    """A vendor that answers as the path says, and repeats what it was told."""
+    plant = day.plant
+    key = plant("echoed-token", "sk_live_4eC39HqLyjWDarjtT1zdp7dc")
+    secret_words = {
+        "code": "E1",
+        "message": f"password={plant('echoed-password')} is wrong, see {key}",
+        "secret": plant("echoed-secret"),
+    }
+    cookie = f"sid={plant('set-cookie')}; HttpOnly"
+    location = f"https://elsewhere.example/?token={plant('location-token')}"
+    fields = {"Set-Cookie": cookie, "X-Api-Key": plant("answered-key"), "Location": location}
+    body = plant("answered-body")
+
+    def answer(received: Received) -> Behaviour:
+        last = received.target.partition("?")[0].rpartition("/")[2]
+        if last.isdigit():
+            echoed = secret_words | {
+                "request": {**received.headers, "url": received.target},
+                "body": received.body.decode("latin-1"),
+            }
+            return Behaviour.of_json(echoed, status=int(last), headers=fields)
+        faults = {
+            "ok": Behaviour.of_json({"token": body, "note": body}, headers=fields),
+            "reset": Behaviour(raw=b"", then="reset"),
+            "close": Behaviour(raw=b"", then="close"),
+            "garbage": Behaviour(raw=_NOT_HTTP + body.encode(), then="close"),
+            "header": Behaviour(
+                raw=f"HTTP/1.1 200 OK\r\nX: {body}\0\r\n\r\n".encode(), then="close"
+            ),
+            "cut": Behaviour(200, fields, body.encode() * 100, cut=200, then="close"),
+            "slow": Behaviour(200, fields, b"late", delay=5.0),
+            "drip": Behaviour(200, fields, body.encode() * 9, piece=8, pause=0.2),
+            "large": Behaviour(200, fields, body.encode() * 9_000),
+            "badzip": Behaviour(200, {**fields, "Content-Encoding": "gzip"}, body.encode()),
+        }
+        return faults[last]
+
+    vendor.always(answer)
+
+
+def charge(day: Day, kind: str, path: str = "/ok") -> Request:
+    """A request with secrets and personal things wherever there may be any."""
+    plant, suffix = day.plant, f"{kind}{path}".replace("/", "-")
+    return Request.post(
+        f"{path}?api_key={plant(f'path-query{suffix}')}",
+        query={"token": plant(f"query-token{suffix}")},
+        headers={
+            "Cookie": f"session={plant(f'cookie{suffix}')}",
+            "X-Api-Key": plant(f"own-header{suffix}"),
+        },
+        json={
+            "password": plant(f"body-password{suffix}"),
+            "note": plant(f"body-note{suffix}"),
+            "card": CARD,
+            "cvv": plant(f"cvv{suffix}"),
+            "iban": IBAN,
+        },
+    )
+
+
+def service_of(day: Day, vendor: VendorServer, name: str, **given: Any) -> Service:
+    """A service at this vendor, for which the time is short."""
+    given.setdefault("retry", RetryPolicy(2, 0))
+    given.setdefault("timeout", 5.0)
+    given.setdefault("circuit", None)
+    return Service(name, base_url=f"{vendor.url}/v1", **given)
+
+
+# --- the chapters ------------------------------------------------------------------
+
+
+def _all_credentials(day: Day) -> dict[str, Credentials | OAuthCredentials]:
+    plant = day.plant
+    user, password = plant("basic-user"), plant("basic-password")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    plant("signing-pem", pem.splitlines()[1])
+    return {
+        "bearer": Credentials.bearer(plant("bearer")),
+        "basic": Credentials.basic(user, password),
+        "key-header": Credentials.api_key(plant("key-header")),
+        "key-own-header": Credentials.api_key(plant("key-own-header"), header="X-Partner"),
+        "key-query": Credentials.api_key(plant("key-query"), query="api_key"),
+        "key-own-query": Credentials.api_key(plant("key-own-query"), query="ident"),
+        "oauth": OAuthCredentials(
+            access_token=plant("oauth-access"), refresh_token=plant("oauth-refresh")
+        ),
+        "hmac": Credentials.signed(
+            HmacSigning(signs="{timestamp}{body}", headers={"X-Sig": "{signature}"}),
+            plant("hmac-key"),
+        ),
+        "sigv4": Credentials.signed(
+            AwsSigV4(
+                access_key_id="AKIDEXAMPLE",
+                region="eu-central-1",
+                service="execute-api",
+                session_token=Secret(plant("aws-session-token")),
+            ),
+            plant("aws-key"),
+        ),
+        "jwt": Credentials.signed(
+            JwtSigning(algorithm=JwtAlgorithm.HS256), plant("jwt-key") + "0" * 32
+        ),
+        "message": Credentials.signed(
+            MessageSignature(
+                components=("@method", "@target-uri"),
+                key_id="k1",
+                algorithm=SignatureAlgorithm.ECDSA_P256_SHA256,
+            ),
+            pem,
+        ),
+    }
+
+
+async def _credentials(day: Day, vendor: VendorServer) -> None:
+    """Each way to say who we are: it works, it is refused, nobody answers."""
+    known = _all_credentials(day)
+    services = [
+        service_of(
+            day,
+            vendor,
+            name,
+            credentials=kept,
+            headers={"X-Tenant-Secret": day.plant(f"service-header-{name}")},
+            attempt_timeout=0.05,
+        )
+        for name, kept in known.items()
+    ]
+    manager = day.manager(*services)
+    for service in services:
+        day.keep(f"service {service.name}", service)
+        day.keep(f"credentials {service.name}", service.credentials)
+        for path in ("/ok", "/401", "/500", "/slow", "/reset", "/garbage"):
+            request = charge(day, service.name, path)
+            day.keep(f"request {service.name}{path}", request)
+            await day.call(f"{service.name}{path}", manager, service.name, request)
+
+
+async def _failures(day: Day, vendor: VendorServer) -> None:
+    """Everything a vendor answers, and everything of ours that holds a call back."""
+    secret = Credentials.api_key(day.plant("failures-key"), query="ident")
+    services = (
+        service_of(day, vendor, "plain", credentials=secret, retry=None, attempt_timeout=0.05),
+        service_of(
+            day,
+            vendor,
+            "guarded",
+            credentials=secret,
+            circuit=CircuitBreakerConfig(failures=1),
+            attempt_timeout=0.05,
+        ),
+        service_of(
+            day,
+            vendor,
+            "limited",
+            credentials=secret,
+            limits=RateLimitConfig(1, per=60),
+            max_limit_wait=0,
+        ),
+        service_of(day, vendor, "hedged", credentials=secret, hedge=HedgeConfig(0.02), timeout=0.3),
+        service_of(
+            day,
+            vendor,
+            "narrow",
+            credentials=secret,
+            bulkhead=BulkheadConfig(1),
+            attempt_timeout=0.05,
+        ),
+        service_of(day, vendor, "short", credentials=secret, timeout=0.05),
+    )
+    client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)(max_body=50_000)
+    day.closing.append(client)
+    manager = day.manager(*services, http=client)
+    for last in ("302", "400", "403", "404", "409", "422", "429", "503", "504"):
+        await day.call(f"/{last}", manager, "plain", charge(day, "status", f"/{last}"))
+    for last in ("close", "header", "cut", "slow", "drip", "large", "badzip"):
+        await day.call(f"/{last}", manager, "plain", charge(day, "fault", f"/{last}"))
+    for turn in ("first", "second"):
+        await day.call(f"guarded {turn}", manager, "guarded", charge(day, turn, "/503"))
+        await day.call(f"limited {turn}", manager, "limited", charge(day, f"limited-{turn}"))
+    token = day.plant("hedged-token")
+    for last in ("slow", "500", "reset"):
+        request = Request.get(f"/{last}", query={"token": token})
+        await day.call(f"hedged {last}", manager, "hedged", request)
+    await day.call("short", manager, "short", charge(day, "short", "/slow"))
+    many = [charge(day, f"many-{last}", f"/{last}") for last in ("ok", "400", "slow", "reset")]
+    day.keep("many", await settled(manager.call_many("narrow", many)))
+    for result in await settled(manager.call_many("plain", many)):
+        day.keep("one of many", result.error)
+
+
+def _hook(day: Day, text: str) -> Any:
+    """Somebody's function that fails, and says why."""
+
+    def fails(*_: object) -> None:
+        raise ForeignError("the hook failed")
+
+    async def fails_later(*_: object) -> None:
+        raise ForeignError("the hook failed")
+
+    assert text
+    return day.pick(fails, fails_later)
+
+
+async def _hooks(day: Day, vendor: VendorServer) -> None:
+    """Transforms, classifiers and fallbacks of the host that raise."""
+    secret = Credentials.api_key(day.plant("hooks-key"), query="ident")
+
+    def judges(*_: object) -> None:
+        raise ForeignError("the judge failed")
+
+    def refuses(*_: object) -> None:
+        raise VendorRejected("the judge refused")
+
+    def added(request: Request) -> Request:
+        return request.with_header("X-Late-Key", late).evolve(
+            query=[*request.query, ("late_token", late)]
+        )
+
+    late = day.plant("late-header")
+    hooks: dict[str, dict[str, Any]] = {
+        "request": {"request_transforms": (added, _hook(day, "request"))},
+        "response": {"request_transforms": added, "response_transforms": _hook(day, "response")},
+        "judge": {"classify": judges},
+        "refusal": {"classify": refuses},
+        "fallback": {"fallback": _hook(day, "fallback")},
+        "nonsense": {"request_transforms": (added, lambda _: None)},
+        "elsewhere": {
+            "request_transforms": lambda request: request.evolve(
+                path=f"https://other.example/?token={late}"
+            )
+        },
+    }
+    services = [
+        service_of(day, vendor, name, credentials=secret, retry=None, **given)
+        for name, given in hooks.items()
+    ]
+    manager = day.manager(*services)
+    for name in hooks:
+        for path in ("/ok", "/503"):
+            await day.call(f"hook {name}{path}", manager, name, charge(day, f"hook-{name}", path))
+
+
+async def _unreachable(day: Day, vendor: VendorServer) -> None:
+    """Hosts that are not there, that are not who they say, and proxies."""
+    secret = Credentials.api_key(day.plant("unreachable-key"), query="ident")
+    server, _ = tls_pair()
+    with VendorServer(port="refusing") as refusing, VendorServer(tls=server) as untrusted:
+        services = (
+            service_of(day, refusing, "refusing", credentials=secret),
+            service_of(day, untrusted, "untrusted", credentials=secret),
+            Service("nowhere", base_url="http://nobody.invalid", credentials=secret, retry=None),
+        )
+        manager = day.manager(*services)
+        for service in services:
+            await day.call(service.name, manager, service.name, charge(day, service.name, "/ok"))
+    proxy = Proxy.at(f"http://{day.plant('proxy-user')}:{day.plant('proxy-word')}@127.0.0.1:9")
+    day.keep("proxy", proxy)
+    await day.attempt("bad proxy", Proxy.at, f"socks5://u:{day.plant('bad-proxy')}@host")
+    await day.attempt("bare proxy", Proxy, url=f"http://u:{day.plant('bare-proxy')}@host:1")
+
+
+async def _streams(day: Day, vendor: VendorServer) -> None:
+    """Bodies that are sent and read piece by piece, and break off."""
+    secret = Credentials.api_key(day.plant("streams-key"), query="ident")
+    manager = day.manager(
+        service_of(day, vendor, "streams", credentials=secret, retry=None, timeout=1.0)
+    )
+    for last in ("ok", "cut", "drip", "503", "reset", "badzip"):
+        await day.attempt(f"stream {last}", _read, day, manager, charge(day, "stream", f"/{last}"))
+    piece = day.plant("streamed-piece").encode()
+
+    def pieces() -> Iterator[bytes]:
+        yield piece
+        raise ForeignError("the source failed")
+
+    def nothing() -> Iterator[bytes]:
+        raise ForeignError("the source failed at once")
+        yield b""
+
+    for source in (pieces, nothing):
+        await day.call("source", manager, "streams", Request.post("/ok", body=source))
+
+
+async def _read(day: Day, manager: Any, request: Request) -> None:
+    stream = await settled(manager.stream("streams", request))
+    day.keep("stream", stream)
+    while await settled(stream.read()):
+        pass
+
+
+async def _renewals(day: Day, vendor: VendorServer) -> None:
+    """Credentials that are kept, renewed, refused and missing."""
+    plant = day.plant
+    text = "the server said no"
+
+    def renewed(_: str, __: str | None, stale: Any) -> Any:
+        raise ForeignError(text)
+
+    async def renewed_later(_: str, __: str | None, stale: Any) -> Any:
+        raise ForeignError(text)
+
+    keys = generate_keys()
+    for version, key in keys.keys:
+        plant(f"ring-{version}", key.reveal_bytes().decode("latin-1"))
+    cipher = AesGcmCipher(keys)
+    day.keep("cipher", cipher)
+    table = day.pick(SqliteCredentialProvider, AsyncSqliteCredentialProvider)(
+        day.folder / "credentials.db", cipher, renew=day.pick(renewed, renewed_later)
+    )
+    kept = OAuthCredentials(access_token=plant("kept-access"), refresh_token=plant("kept-refresh"))
+    await settled(table.rotate("shop", "acme", kept))
+    cached = day.pick(CachedCredentials, AsyncCachedCredentials)(table)
+    service = service_of(day, vendor, "shop", needs_credentials=True)
+    manager = day.manager(service, credentials=cached)
+    for last in ("ok", "401"):
+        await day.call(
+            f"renewal {last}", manager, "shop", charge(day, "renewal", f"/{last}"), tenant="acme"
+        )
+    await day.call("no credential", manager, "shop", charge(day, "missing"), tenant="other")
+    file = day.folder / "credentials.toml"
+    day.keep("file", file.name)
+    for number, written in enumerate(
+        (
+            f'[services.shop]\nsecret = "{plant("file-secret")}"',
+            f'[services.shop]\nsecret = "{plant("file-broken")}',
+            f'[services.shop]\nsecret = "{plant("file-unsendable")}\\n"',
+            f'[services.shop]\nmethod = "basic"\nsecret = "{plant("file-no-user")}"',
+            f'[services.shop]\nsecret = "{plant("file-unknown")}"\nsurprise = 1',
+        )
+    ):
+        secrets = day.folder.parent / f"file-{number}.toml"  # holds them on purpose
+        secrets.write_text(written)
+        secrets.chmod(0o600)
+        provider = day.pick(FileCredentialProvider, AsyncFileCredentialProvider)(secrets)
+        manager = day.manager(service, credentials=provider)
+        await day.call(f"file {number}", manager, "shop", charge(day, f"file-{number}", "/401"))
+    os.environ["MOORING_CREDENTIAL_SHOP"] = plant("environment") + "\n"
+    try:
+        await day.attempt("environment", EnvironmentCredentialProvider().get, "shop", None)
+    finally:
+        del os.environ["MOORING_CREDENTIAL_SHOP"]
+
+
+async def _keys(day: Day, vendor: VendorServer) -> None:
+    """Idempotency keys, whose answers are kept in a file."""
+    secret = Credentials.api_key(day.plant("keys-key"), query="ident")
+    store = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "state.db")
+    day.closing.append(store)
+    services = (
+        service_of(day, vendor, "pay", credentials=secret, idempotency_header="Idempotency-Key"),
+        service_of(day, vendor, "blind", credentials=secret, attempt_timeout=0.05),
+    )
+    manager = day.manager(*services, state=store, cipher=AesGcmCipher(generate_keys()))
+    for last in ("ok", "400", "slow", "503"):
+        request = charge(day, "keyed", f"/{last}")
+        for service in services:
+            for _ in range(2):
+                await day.call(
+                    f"key {service.name} {last}",
+                    manager,
+                    service.name,
+                    request,
+                    idempotency_key=f"k-{last}",
+                    timeout=0.5,
+                )
+    request = charge(day, "conflict")
+    await day.call("conflict", manager, "pay", request, idempotency_key="k-ok")
+
+
+async def _stores(day: Day, vendor: VendorServer) -> None:
+    """Stores that are not there, or do not let us in."""
+    opened = day.pick(open_storage, aopen_storage)
+    secret = Credentials.api_key(day.plant("stores-key"), query="ident")
+    word = day.plant
+    urls = (
+        f"redis://user:{word('redis-dead')}@127.0.0.1:9/0",
+        f"redis://user:{word('redis-refused')}@127.0.0.1:6379/0",
+        f"postgresql://nobody:{word('postgres-dead')}@127.0.0.1:9/none",
+        f"postgresql://nobody:{word('postgres-refused')}@127.0.0.1:5432/none",
+        f"mysql://nobody:{word('mysql-dead')}@127.0.0.1:9/none",
+        f"mysql://nobody:{word('mysql-refused')}@127.0.0.1:3306/none",
+    )
+    for url in urls:
+        name = url.partition("@")[0].rpartition(":")[2]
+        store = opened(url, timeout=0.2)
+        day.closing.append(store)
+        day.keep(name, store)
+        service = service_of(day, vendor, "stored", credentials=secret)
+        manager = day.manager(service, state=store)
+        await day.call(name, manager, "stored", charge(day, name), idempotency_key="k")
+        await day.attempt(f"{name} itself", store.execute, _command())
+    for url in (
+        f"redis://user:{word('redis-bad-port')}@host:port/0",
+        f"nosuch://user:{word('no-scheme')}@host/0",
+        f"postgresql://user:{word('sql-bad-port')}@host:port/none",
+        f"{word('no-url')}",
+    ):
+        await day.attempt("bad url", opened, url)
+    broken = day.folder.parent / "broken.db"
+    broken.write_bytes(b"no database" * 1000)
+    store = opened(f"sqlite:///{broken}")
+    manager = day.manager(service_of(day, vendor, "broken", credentials=secret), state=store)
+    await day.call("broken", manager, "broken", charge(day, "broken"), idempotency_key="k")
+
+
+def _command() -> Any:
+    from mooring.domain.idempotency import Claim  # noqa: PLC0415 - only here
+
+    return Claim("k", fingerprint=b"f", owner=1, lease=1, ttl=1, target="t", remembered=0)
+
+
+async def _refusals(day: Day, vendor: VendorServer) -> None:
+    """What is refused because it cannot be what it claims to be."""
+    plant = day.plant
+    secret = Credentials.api_key(plant("refusals-key"), query="ident")
+    manager = day.manager(service_of(day, vendor, "strict", credentials=secret, retry=None))
+    await day.attempt(
+        "newline", Request.get, "/", headers={"X-Api-Key": plant("with-newline") + "\n1"}
+    )
+    await day.attempt("folded", Request.get, "/", headers={"X": plant("folded") + "\r\n 1"})
+    await day.attempt("path", Request.get, f"/a b?token={plant('path-with-space')}")
+    await day.attempt("query", Request.get, "/", query={"token": plant("query-bytes").encode()})
+    await day.attempt("user", Request.get, f"https://u:{plant('url-user-info')}@host/")
+    await day.attempt("json", Request.post, "/", json={"a": {plant("json-in-set")}})
+    await day.attempt(
+        "two", Request.post, "/", json=plant("two-json"), form={"a": plant("two-form")}
+    )
+    await day.attempt("base", Service, "s", base_url=f"https://u:{plant('base-user-info')}@host")
+    await day.attempt("base query", Service, "s", base_url=f"https://h/?key={plant('base-query')}")
+    await day.attempt("header", Service, "s", headers={"X-Key": plant("service-newline") + "\n"})
+    await day.attempt("bearer", Credentials.bearer, plant("bearer-newline") + "\n")
+    await day.attempt("basic", Credentials.basic, "u:v", plant("basic-colon"))
+    await day.attempt("basic user", Credentials.basic, plant("basic-bad-user") + "\n", "p")
+    await day.attempt("api key", Credentials.api_key, plant("key-umlaut") + "ä")
+    await day.attempt("surrogate", Credentials.bearer, plant("key-surrogate") + "\ud800")
+    await day.attempt("number", Credentials.bearer, [plant("key-in-list")])
+    await day.attempt("oauth", OAuthCredentials, access_token=plant("oauth-newline") + "\n")
+    await day.attempt("wrong", Service, "s", credentials=plant("wrong-field"))
+    other = Request.get(f"https://other.example/?token={plant('other-origin')}")
+    await day.call("other origin", manager, "strict", other)
+
+
+async def _cassettes(day: Day, vendor: VendorServer) -> None:
+    """A recording, which others get to read."""
+    known = _all_cassette_credentials(day)
+    client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
+    day.closing.append(client)
+    with Cassette(day.folder / "tape.json", mode="record") as cassette:
+        recording = day.pick(cassette.client, cassette.async_client)(client)
+        manager = day.manager(
+            *(service_of(day, vendor, name, credentials=kept) for name, kept in known.items()),
+            http=recording,
+        )
+        for name in known:
+            await day.call(f"tape {name}", manager, name, _taped(day, name))
+
+
+def _all_cassette_credentials(day: Day) -> dict[str, Credentials]:
+    return {
+        "taped-bearer": Credentials.bearer(day.plant("taped-bearer")),
+        "taped-basic": Credentials.basic(day.plant("taped-user"), day.plant("taped-password")),
+        "taped-query": Credentials.api_key(day.plant("taped-query"), query="ident_key"),
+        "taped-header": Credentials.api_key(day.plant("taped-header"), header="X-Partner-Key"),
+    }
+
+
+def _taped(day: Day, name: str) -> Request:
+    return Request.post(
+        "/ok",
+        query={"token": day.plant(f"{name}-token")},
+        headers={"Cookie": day.plant(f"{name}-cookie")},
+        json={
+            "password": day.plant(f"{name}-secret"),
+            "cvv": day.plant(f"{name}-cvv"),
+            "card": CARD,
+            "iban": IBAN,
+        },
+    )
+
+
+async def _webhooks(day: Day, vendor: VendorServer) -> None:
+    """Deliveries that are not genuine."""
+    for scheme in ("stripe", "github", "standard"):
+        secret = Secret(f"whsec_{b64encode(day.plant(f'webhook-{scheme}').encode()).decode()}")
+        try:
+            verifier = WebhookVerifier(scheme, secret)
+        except ConnectorError as error:
+            day.keep(f"webhook {scheme}", error)
+            continue
+        day.keep(f"verifier {scheme}", verifier)
+        for fields in (
+            {},
+            {"Stripe-Signature": "t=1,v1=00", "X-Hub-Signature-256": "sha256=00"},
+            {"webhook-id": "1", "webhook-timestamp": "1", "webhook-signature": "v1,AA=="},
+        ):
+            await day.attempt(
+                f"webhook {scheme}",
+                day.pick(verifier.verify, verifier.averify),
+                headers=fields,
+                body=b"{}",
+            )
+
+
+async def _interrupted(day: Day, vendor: VendorServer) -> None:
+    """A call that its caller gives up."""
+    secret = Credentials.api_key(day.plant("interrupted-key"), query="ident")
+    manager = day.manager(service_of(day, vendor, "patient", credentials=secret))
+    if not day.awaited:
+        return
+    for last in ("slow", "drip"):
+        request = charge(day, "interrupted", f"/{last}")
+        try:
+            async with asyncio.timeout(0.1):
+                await manager.call("patient", request)
+        except TimeoutError as error:
+            day.keep(f"interrupted {last}", error)
+        try:
+            await asyncio.wait_for(manager.call("patient", request), 0.1)
+        except TimeoutError as error:
+            day.keep(f"waited for {last}", error)
+
+
+CHAPTERS: Final = (
+    _credentials,
+    _failures,
+    _hooks,
+    _unreachable,
+    _streams,
+    _renewals,
+    _keys,
+    _stores,
+    _refusals,
+    _cassettes,
+    _webhooks,
+    _interrupted,
+    kept_answers,
+    bound_tokens,
+    renewed_tokens,
+)

@@ -1,0 +1,120 @@
+"""One day of a host: calls of every kind, to a vendor that fails in every way, with real sockets.
+
+Written once for both colours. Whatever the host gets to see of it is kept: answers, errors, events,
+records of logs, files.
+"""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+from mooring import (
+    AsyncConnectorManager,
+    ConnectorManager,
+    Service,
+)
+from mooring.adapters.memory_log import MemoryIntegrationLogger
+from mooring.domain.integration_log import LogQuery
+from mooring.testing.http_server import VendorServer
+from tests.security.chapters import CARD, CHAPTERS, IBAN, script
+from tests.security.shared import settled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.security.canaries import Canaries
+
+COLOURS: Final = ("plain", "awaited")
+
+
+class Day:
+    """What a host saw."""
+
+    def __init__(self, canaries: Canaries, colour: str, folder: Path) -> None:
+        self.plant = canaries.plant
+        self.awaited = colour == "awaited"
+        self.folder = folder
+        self.seen: list[tuple[str, object]] = []
+        self.events: list[Any] = []
+        self.records: list[logging.LogRecord] = []
+        self.log = MemoryIntegrationLogger()
+        self.closing: list[Any] = []
+
+    def pick(self, plain: Any, awaited: Any) -> Any:
+        """What is of this colour."""
+        return awaited if self.awaited else plain
+
+    def keep(self, name: str, value: object) -> None:
+        """Keep what the host saw."""
+        self.seen.append((name, value))
+
+    def manager(self, *services: Service, **ports: Any) -> Any:
+        """A manager of this colour."""
+        made = self.pick(ConnectorManager, AsyncConnectorManager)(
+            services, observers=[self.events.append], log=self.log, **ports
+        )
+        self.closing.append(made)
+        return made
+
+    async def call(self, name: str, manager: Any, *given: Any, **options: Any) -> None:
+        """Call, and keep how it ended."""
+        try:
+            self.keep(name, await settled(manager.call(*given, **options)))
+        except Exception as error:  # noqa: BLE001 - to be looked at
+            self.keep(name, error)
+
+    async def attempt(self, name: str, function: Any, *given: Any, **options: Any) -> None:
+        """Do anything, and keep how it ended if it failed."""
+        try:
+            await settled(function(*given, **options))
+        except Exception as error:  # noqa: BLE001 - to be looked at
+            self.keep(name, error)
+
+    async def close(self) -> None:
+        """Close everything."""
+        for made in self.closing:
+            await settled((getattr(made, "aclose", None) or made.close)())
+
+
+async def lived(canaries: Canaries, colour: str, folder: Path) -> Day:
+    """A whole day."""
+    day = Day(canaries, colour, folder)
+    day.plant("card", CARD)
+    day.plant("iban", IBAN)
+    handler = _Keeper(day.records)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        with ExitStack() as stack:
+            vendor = stack.enter_context(VendorServer())
+            script(vendor, day)
+            for chapter in CHAPTERS:
+                await chapter(day, vendor)
+            await day.close()
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    page = day.log.find(LogQuery(limit=10_000))
+    day.keep("integration log", page)
+    day.keep("integration log rows", [vars_of(row) for row in page.items])
+    return day
+
+
+def vars_of(value: Any) -> dict[str, object]:
+    """What somebody who stores a value makes of it."""
+    return {field.name: getattr(value, field.name) for field in value.__attrs_attrs__}
+
+
+class _Keeper(logging.Handler):
+    def __init__(self, records: list[logging.LogRecord]) -> None:
+        super().__init__(logging.DEBUG)
+        self._records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)

@@ -1,0 +1,202 @@
+"""A host that shows its errors: Django's pages and mails, a tracker's reports, pretty tracebacks.
+
+It is a program of its own, because these change the process that they are in. It reads secrets as
+JSON, makes calls that fail, and prints what was shown of each as JSON. The only frames that know
+the secrets are those of the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import django
+import rich.console
+import rich.traceback
+import sentry_sdk
+from django.conf import settings
+from django.core import mail
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.urls import path
+from django.utils.log import AdminEmailHandler
+from sentry_sdk.transport import Transport
+
+from mooring import (
+    AsyncConnectorManager,
+    CircuitState,
+    ConnectorManager,
+    Credentials,
+    Request,
+    RetryPolicy,
+    Service,
+)
+from mooring.testing.http_server import Behaviour, VendorServer
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from sentry_sdk.envelope import Envelope
+
+_mail: Any = mail
+
+CASES: Final = ("slow", "503", "reset", "cut", "hook", "body", "newline", "elsewhere", "open")
+WAYS: Final = ("plain", "awaited", "given-up")
+
+
+class World:
+    """What the calls need, out of sight of whoever makes them."""
+
+    secrets: dict[str, str]
+    plain: ConnectorManager
+    awaited: AsyncConnectorManager
+    reports: list[bytes] = []  # noqa: RUF012 - there is one world
+
+
+def _fails(request: Request) -> Request:
+    raise LookupError("the hook failed")
+
+
+def _request(case: str) -> Request:
+    if case == "newline":
+        return Request.get("/", headers={"X-Api-Key": World.secrets["header"] + "\n"})
+    if case == "elsewhere":
+        return Request.get(f"https://other.example/?token={World.secrets['query']}")
+    return Request.post(
+        f"/{case}",
+        query={"token": World.secrets["query"]},
+        headers={"X-Partner": World.secrets["header"]},
+        json=object() if case == "body" else {"password": World.secrets["body"]},
+    )
+
+
+def call(case: str, way: str) -> None:
+    """Make a call that fails."""
+    service = {"hook": "hooked", "open": "closed"}.get(case, "shop")
+    if way == "plain":
+        World.plain.call(service, _request(case))
+    elif way == "awaited":
+        asyncio.run(_later(service, case))
+    else:
+        asyncio.run(_given_up(service, case))
+
+
+async def _later(service: str, case: str) -> None:
+    await World.awaited.call(service, _request(case))
+
+
+async def _given_up(service: str, case: str) -> None:
+    async with asyncio.timeout(0.05):
+        await World.awaited.call(service, _request(case))
+
+
+def leak(case: str, way: str) -> None:
+    """Fail with a secret in plain sight."""
+    sight = World.secrets["sight"]
+    if sight:
+        raise LookupError(sight)
+
+
+def view(request: HttpRequest, case: str, way: str) -> HttpResponse:
+    """Serve a page that needs the call."""
+    (leak if case == "leak" else call)(case, way)
+    return HttpResponse(b"never")
+
+
+urlpatterns = [path("<str:case>/<str:way>", view)]
+
+
+class Kept(Transport):
+    """Keeps what a tracker would send."""
+
+    def capture_envelope(self, envelope: Envelope) -> None:
+        """Keep it."""
+        World.reports.append(envelope.serialize())
+
+
+def shown(case: str, way: str) -> dict[str, str]:
+    """What everybody shows of this failure."""
+    client: Any = Client(raise_request_exception=False)
+    html = client.get(f"/{case}/{way}", headers={"accept": "text/html"})
+    text = client.get(f"/{case}/{way}", headers={"accept": "text/plain"})
+    try:
+        (leak if case == "leak" else call)(case, way)
+    except Exception as error:  # noqa: BLE001 - to be shown
+        World.reports.clear()
+        sentry_sdk.capture_exception(error)
+        _mail.outbox = []
+        record = logging.LogRecord("host", logging.ERROR, "", 0, "it failed", (), sys.exc_info())
+        record.request = RequestFactory().get("/")
+        AdminEmailHandler(include_html=True).emit(record)
+        pretty = io.StringIO()
+        console = rich.console.Console(file=pretty, width=400)
+        console.print(rich.traceback.Traceback(show_locals=True, locals_max_string=10_000))
+    else:
+        raise SystemExit(f"{case} did not fail")
+    letter = _mail.outbox[0]
+    return {
+        "html page": html.content.decode(),
+        "text page": text.content.decode(),
+        "mail": letter.body,
+        "html in mail": str(letter.alternatives[0].content),
+        "report": World.reports[0].decode(),
+        "pretty": pretty.getvalue(),
+    }
+
+
+def main() -> None:
+    """Fail in every way, and print what was shown."""
+    World.secrets = json.load(sys.stdin)
+    settings.configure(
+        DEBUG=True,
+        SECRET_KEY="of no use",
+        ROOT_URLCONF=__name__,
+        ALLOWED_HOSTS=["*"],
+        ADMINS=[("A", "a@host.example")],
+        EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
+        LOGGING_CONFIG=None,
+    )
+    django.setup()
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=Kept)
+    with VendorServer() as vendor:
+        told = World.secrets["answer"].encode()
+        echo = {"Set-Cookie": World.secrets["answer"]}
+        vendor.always(Behaviour(200, echo, told * 99, delay=0.3), path="/slow")
+        vendor.always(Behaviour(503, echo, told), path="/503")
+        vendor.always(Behaviour(raw=b"", then="reset"), path="/reset")
+        vendor.always(Behaviour(200, echo, told * 99, cut=50, then="close"), path="/cut")
+        shop = Service(
+            "shop",
+            base_url=vendor.url,
+            credentials=Credentials.api_key(World.secrets["credential"], query="ident"),
+            headers={"X-Tenant": World.secrets["service"]},
+            retry=RetryPolicy(2, 0),
+            attempt_timeout=0.1,
+            circuit=None,
+        )
+        hooked = Service(
+            "hooked",
+            base_url=vendor.url,
+            credentials=Credentials.bearer(World.secrets["bearer"]),
+            request_transforms=_fails,
+        )
+        closed = Service(
+            "closed",
+            base_url=vendor.url,
+            credentials=Credentials.bearer(World.secrets["bearer"]),
+        )
+        World.plain = ConnectorManager([shop, hooked, closed])
+        World.plain.set_circuit("closed", CircuitState.FORCED_OPEN)
+        World.awaited = AsyncConnectorManager([shop, hooked, closed])
+        asyncio.run(World.awaited.set_circuit("closed", CircuitState.FORCED_OPEN))
+        everything = {
+            f"{case} {way}": shown(case, way) for way in WAYS for case in (*CASES, "leak")
+        }
+    json.dump(everything, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What happens on a host's day with answers that are kept: in memory, and in a file."""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring import CachePolicy, Credentials, Request, Service
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.testing.http_server import Behaviour, VendorServer
+
+if TYPE_CHECKING:
+    from mooring.testing.http_server import Received
+    from tests.security.day import Day
+
+
+class Broken:
+    """A store that knows what it was asked, and says so when it fails."""
+
+    def execute(self, command: Any, /) -> Any:
+        """Fail."""
+        raise LookupError(command.keys)
+
+    def post(self, command: Any, /) -> None:
+        """Do nothing."""
+
+
+class AsyncBroken(Broken):
+    """The same, awaited."""
+
+    async def execute(self, command: Any, /) -> Any:
+        """Fail."""
+        raise LookupError(command.keys)
+
+
+async def kept_answers(day: Day, _: VendorServer) -> None:
+    """Answers with secrets in them, kept for who asked with others."""
+    plant = day.plant
+    fields = {
+        "Set-Cookie": f"sid={plant('kept-cookie')}",
+        "Cache-Control": "max-age=60, stale-if-error=60",
+        "ETag": f'"{plant("kept-tag")}"',
+    }
+    body = {"note": plant("kept-body")}
+    good = Behaviour.of_json(body, headers=fields)
+    stale = Behaviour.of_json(body, headers={**fields, "Age": "60"})
+    cipher = AesGcmCipher(generate_keys())
+    own = day.pick(SqliteStorage, AsyncSqliteStorage)(day.folder / "cache.db")
+    day.closing.append(own)
+    sealed = day.pick(SealedCache, AsyncSealedCache)
+    caches = {
+        "memory": None,
+        "file": sealed(own, cipher),
+        "broken": sealed(day.pick(Broken, AsyncBroken)(), cipher),
+    }
+
+    def answer(received: Received) -> Behaviour:
+        if "if-none-match" in received.headers:
+            return Behaviour(503)
+        return stale if "/stale" in received.target else good
+
+    with VendorServer() as vendor:
+        vendor.always(answer)
+        for kind, cache in caches.items():
+            secret = Credentials.api_key(plant(f"kept-key-{kind}"), query="ident")
+            service = Service(
+                "kept", base_url=vendor.url, credentials=secret, retry=None, cache=CachePolicy()
+            )
+            manager = day.manager(service, cache=cache)
+            day.keep(f"cache {kind}", (cache, service.cache))
+            for path in ("/ok", "/stale"):
+                request = Request.get(
+                    path,
+                    query={"token": plant(f"kept-query-{kind}{path[1:]}")},
+                    headers={"Authorization": f"Bearer {plant(f'kept-user-{kind}{path[1:]}')}"},
+                )
+                for turn in ("first", "second"):
+                    await day.call(f"kept {kind}{path} {turn}", manager, "kept", request)
+                only = request.with_header("Cache-Control", "only-if-cached, no-store")
+                await day.call(f"kept {kind}{path} only", manager, "kept", only)
+                write = Request.put(
+                    path, query=request.query, json={"note": plant(f"n-{kind}{path[1:]}")}
+                )
+                await day.call(f"kept {kind}{path} written", manager, "kept", write)

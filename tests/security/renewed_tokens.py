@@ -1,0 +1,116 @@
+"""What happens on a host's day with tokens that renew themselves, at a server that repeats all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from mooring import (
+    AsyncOAuthTokenRefresher,
+    Consent,
+    JwtBearer,
+    JwtSigning,
+    OAuthClient,
+    OAuthCredentials,
+    OAuthTokenRefresher,
+    Request,
+    RetryPolicy,
+    Service,
+    TokenExchange,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.adapters.sqlite_credentials import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from mooring.testing.http_server import Behaviour, VendorServer
+from tests.security.shared import settled
+
+if TYPE_CHECKING:
+    from mooring.testing.http_server import Received
+    from tests.security.day import Day
+
+_ENDINGS = ("granted", "grant", "client", "odd", "reset", "late", "busy", "nonce")
+_REFUSED = ("grant", "client", "nonce")
+
+
+def _answer(received: Received) -> Behaviour:
+    """As the path says, with everything that was sent."""
+    last = received.target.rpartition("/")[2]
+    sent = received.body.decode()
+    said = {"error_description": f"{sent} {received.headers.get('Authorization')}"}
+    if last == "reset":
+        return Behaviour(raw=b"", then="reset")
+    if last == "late":
+        return Behaviour(200, (), b"late", delay=2.0)
+    if last == "odd":
+        return Behaviour.of_json({"note": said})
+    if last == "busy":
+        return Behaviour.of_json(said, status=503)
+    if last == "granted":
+        return Behaviour.of_json(
+            {"access_token": "at-canary-granted-7531", "refresh_token": "rt-canary-granted-7532"}
+        )
+    errors = {"grant": "invalid_grant", "client": "invalid_client", "nonce": "use_dpop_nonce"}
+    fields = {"DPoP-Nonce": "n-1"}
+    return Behaviour.of_json({"error": errors[last], **said}, status=400, headers=fields)
+
+
+async def renewed_tokens(day: Day, _: VendorServer) -> None:
+    """Tokens that are granted, refused and lost, kept in files, with every kind of grant."""
+    plant = day.plant
+    plant("granted-access", "at-canary-granted-7531")
+    plant("granted-refresh", "rt-canary-granted-7532")
+    grants: dict[str, Any] = {
+        "consent": Consent(),
+        "bearer": JwtBearer(JwtSigning(algorithm="HS256"), plant("bearer-key")),
+        "exchange": TokenExchange(subject="consented", actor=plant("exchange-actor")),
+    }
+    ways = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
+    with VendorServer() as server:
+        server.always(_answer)
+        for (name, grant), way in zip(grants.items(), ways, strict=True):
+            for ending in _ENDINGS if name == "consent" else _REFUSED:
+                client = OAuthClient(
+                    server=f"{server.url}/{ending}",
+                    client_id="erp",
+                    secret=plant(f"oauth-{name}-{ending}-secret"),
+                    authentication=way,
+                    grant=grant,
+                )
+                await _renewed(day, server, f"{name}-{ending}", client)
+
+
+async def _renewed(day: Day, server: VendorServer, name: str, client: OAuthClient) -> None:
+    plant, folder = day.plant, day.folder
+    held = OAuthCredentials(
+        access_token=plant(f"oauth-{name}-access"),
+        refresh_token=plant(f"oauth-{name}-refresh"),
+        expires_at=datetime.now(UTC) - timedelta(hours=1),
+    )
+    cipher = AesGcmCipher(generate_keys())
+    vault = day.pick(SqliteCredentialProvider, AsyncSqliteCredentialProvider)(
+        folder / f"{name}.db", cipher
+    )
+    storage = day.pick(SqliteStorage, AsyncSqliteStorage)(folder / "renewals.db")
+    day.closing.append(storage)
+    await settled(vault.rotate("consented", None, held))
+    await settled(vault.rotate("crm", None, held))
+    refresher = day.pick(OAuthTokenRefresher, AsyncOAuthTokenRefresher)(
+        {"crm": client},
+        vault=vault,
+        storage=storage,
+        retry=RetryPolicy(2, 0),
+        request_timeout=0.3,
+        observers=[day.events.append],
+    )
+    day.closing.append(refresher)
+    day.keep(f"oauth client {name}", client)
+    day.keep(f"oauth refresher {name}", repr(refresher))
+    service = Service("crm", base_url=server.url, needs_credentials=True, circuit=None)
+    manager = day.manager(service, credentials=refresher)
+    for number in range(2):
+        await day.call(f"oauth {name} {number}", manager, "crm", Request.get("/busy"), timeout=2)
+    await day.attempt(f"oauth get {name}", refresher.get, "crm", None)
+    await day.attempt(f"oauth refresh {name}", refresher.refresh, "crm", None, held)

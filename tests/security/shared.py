@@ -1,0 +1,11 @@
+"""What every chapter of a host's day needs."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+
+async def settled(value: Any) -> Any:  # noqa: ANN401 - of any kind
+    """A value of either colour."""
+    return await value if inspect.isawaitable(value) else value

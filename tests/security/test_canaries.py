@@ -1,0 +1,164 @@
+"""No log, event, error, traceback, pickle, recording or store tells a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import pickle
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import attrs
+import pytest
+
+from mooring import ConnectorError, Service, VendorFailed
+from mooring.domain.frames import bare
+from mooring.domain.headers import Headers
+from tests.security.canaries import Canaries, dumped
+from tests.security.chapters import ForeignError
+from tests.security.day import COLOURS, lived
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_nobody_sings(colour: str, tmp_path: Path) -> None:
+    """Whatever happens in a day of calls, nobody who looks at it learns a secret."""
+    canaries = Canaries()
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    day = asyncio.run(lived(canaries, colour, folder))
+
+    found: list[str] = []
+    for name, value in day.seen:
+        found += canaries.search(name, value)
+    for event in day.events:
+        found += canaries.search(type(event).__name__, event)
+        found += canaries.search(f"{type(event).__name__} pickled", pickle.dumps(event))
+    for record in day.records:
+        found += canaries.search(f"log {record.name}", vars(record))
+        found += canaries.search(f"log {record.name}", logging.Formatter().format(record))
+    for file, content in dumped(folder):
+        found += canaries.search(f"file {file}", content)
+
+    assert [] == found
+    # It was a day worth looking at.
+    errors = [value for _, value in day.seen if isinstance(value, Exception)]
+    assert _EXPECTED <= {type(error).__name__ for error in errors}
+    ours = (ConnectorError, ForeignError, TimeoutError)
+    assert [] == [error for error in errors if not isinstance(error, ours)]
+    assert {"bound.json", "cache.db", "credentials.db", "state.db", "tape.json"} <= {
+        file for file, _ in dumped(folder)
+    }
+    assert len(canaries.planted) >= 40
+
+
+_EXPECTED = {
+    "AttemptTimeout",
+    "AuthenticationFailed",
+    "CircuitBreakerOpen",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "CredentialNotFound",
+    "CredentialRefreshFailed",
+    "DeadlineExceeded",
+    "ForeignError",
+    "IdempotencyConflict",
+    "InvalidData",
+    "InvalidRequest",
+    "NotCached",
+    "OutcomeUnknown",
+    "RateLimitExceeded",
+    "StorageUnavailable",
+    "VendorFailed",
+    "VendorRejected",
+    "WebhookRejected",
+}
+
+
+def _planted(secret: str) -> Iterator[tuple[str, object]]:
+    """Every way in which something may let a secret slip."""
+    yield "repr", Service(secret)
+    yield "nested", {"a": [(1, {"b": secret.encode()})]}
+    yield "percent-encoded", f"/?q={quote(secret)}"
+    yield "base64", base64.b64encode(f"user:{secret}".encode()).decode()
+    yield "message", VendorFailed(secret)
+    yield "field", VendorFailed("it failed", vendor_message=secret)
+    yield "note", noted(VendorFailed("it failed"), secret)
+    yield "field of attrs", Holder(secret)
+    yield "local", raised(lambda: frame_of_ours(secret, VendorFailed("it failed")))
+    failed = VendorFailed("it failed")
+    failed.__cause__ = raised(lambda: frame_of_ours(secret, LookupError("why")))
+    yield "local of a cause", failed
+    failed = VendorFailed("it failed")
+    failed.__context__ = raised(lambda: frame_of_ours(secret, LookupError("meanwhile")))
+    failed.__suppress_context__ = True
+    yield "local of a context that is not shown", failed
+    yield "local of one of a group", ExceptionGroup("", [failed])
+    yield (
+        "headers among the locals",
+        raised(lambda: frame_of_ours(Headers({"X-Any": secret}), LookupError("why"))),
+    )
+
+
+@attrs.frozen(repr=False)
+class Holder:
+    """Shows nothing by itself, and everything to who looks at its fields."""
+
+    held: str
+
+
+def noted(error: Exception, note: str) -> Exception:
+    """An error with a note."""
+    error.add_note(note)
+    return error
+
+
+def raised(function: Callable[[], object]) -> Exception:
+    """What a function raises."""
+    try:
+        function()
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        return error
+    raise AssertionError
+
+
+_NOT_OF_TESTS = """
+def frame_of_ours(held, error):
+    raise error
+"""
+_made: dict[str, Any] = {}
+# In a file elsewhere, as the frames of tests are not looked at.
+exec(compile(_NOT_OF_TESTS, "elsewhere.py", "exec"), _made)  # noqa: S102 - four lines up
+frame_of_ours: Callable[[object, Exception], None] = _made["frame_of_ours"]
+
+
+def test_a_planted_leak_is_found() -> None:
+    """Each way in which something may let a secret slip is one that the search knows."""
+    canaries = Canaries()
+    secret = canaries.plant("secret")
+
+    silent = [way for way, value in _planted(secret) if not canaries.search(way, value)]
+
+    assert [] == silent
+
+
+def test_a_frame_is_taken_off_everything_but_what_the_host_handles() -> None:
+    """An error is bared with all that it came from; what was there before it stays as it was."""
+    host = raised(lambda: frame_of_ours("", LookupError("the host's")))
+    cause = raised(lambda: frame_of_ours("", KeyError("ours")))
+    one = raised(lambda: frame_of_ours("", ValueError("in a group")))
+    error = VendorFailed("it failed")
+    error.__cause__ = ExceptionGroup("several", [one, error])
+    error.__context__ = cause
+    cause.__context__ = host
+    try:
+        raise host
+    except LookupError:
+        assert error is bare(error)
+
+    assert [None, None, None] == [each.__traceback__ for each in (error, cause, one)]
+    assert host.__traceback__ is not None

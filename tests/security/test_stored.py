@@ -1,0 +1,143 @@
+"""Who reads a store directly learns no secret: not from keys, not from values."""
+
+# ruff: noqa: ANN401 - stores of any kind and colour
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    BulkheadConfig,
+    CachePolicy,
+    CircuitBreakerConfig,
+    Credentials,
+    OAuthCredentials,
+    RateLimitConfig,
+    Request,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from mooring.testing.http_server import Behaviour, VendorServer
+from tests.security.canaries import Canaries
+from tests.security.chapters import CARD, IBAN, charge, script, service_of
+from tests.security.day import COLOURS, Day
+from tests.security.shared import settled
+from tests.security.shelves import SHELVES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mooring.ports.cipher import Cipher
+
+
+@pytest.fixture(params=SHELVES, ids=lambda kind: kind.__name__.lower())
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Each store that is there."""
+    made = request.param(tmp_path)
+    yield made
+    made.close()
+
+
+async def lived(day: Day, shelf: Any, cipher: Cipher | None) -> None:
+    """Calls of which something is kept: keys, answers, limits, circuits, credentials."""
+    plant, sealing = day.plant, AesGcmCipher(generate_keys())
+    store = shelf.state(awaited=day.awaited)
+    vault = shelf.credentials(sealing, awaited=day.awaited)
+    if vault is not None:
+        for tenant in ("acme", "acme-fr"):
+            kept = OAuthCredentials(
+                access_token=plant(f"access-{tenant}"), refresh_token=plant(f"refresh-{tenant}")
+            )
+            await settled(vault.rotate("shop", tenant, kept))
+    own = Credentials.api_key(plant("own-key"), query="ident")
+    with VendorServer() as vendor:
+        script(vendor, day)
+        fields = {"Cache-Control": "max-age=60", "ETag": f'"{plant("tag")}"'}
+        fields["Set-Cookie"] = f"sid={plant('cookie')}"
+        body = Behaviour.of_json({"note": plant("kept-answer")}, headers=fields)
+        vendor.always(body, path="/v1/kept")
+        services = (
+            service_of(
+                day,
+                vendor,
+                "shop",
+                credentials=None if vault is not None else own,
+                needs_credentials=vault is not None,
+                idempotency_header="Idempotency-Key",
+                limits=(RateLimitConfig(100), RateLimitConfig(100, per=60)),
+                circuit=CircuitBreakerConfig(failures=3),
+                bulkhead=BulkheadConfig(9),
+                attempt_timeout=0.2,
+            ),
+            service_of(
+                day,
+                vendor,
+                "rates",
+                credentials=own,
+                cache=CachePolicy(),
+                headers={"X-Api-Key": plant("service-header")},
+            ),
+        )
+        cache = day.pick(SealedCache, AsyncSealedCache)(store, sealing)
+        ports = {"state": store, "cache": cache, "cipher": cipher, "credentials": vault}
+        manager = day.manager(*services, **ports)
+        for tenant in ("acme", "acme-fr"):
+            for last in ("ok", "400", "503", "slow", "reset", "401", "429"):
+                request = charge(day, f"{tenant}-{last}", f"/{last}")
+                for _ in range(2):
+                    await day.call(
+                        last,
+                        manager,
+                        "shop",
+                        request,
+                        tenant=tenant,
+                        idempotency_key=f"key-{last}",
+                        timeout=1.0,
+                    )
+            request = Request.get(
+                "/kept",
+                query={"token": plant(f"query-{tenant}")},
+                headers={"Authorization": f"Bearer {plant(f'user-{tenant}')}"},
+            )
+            for _ in range(2):
+                await day.call("kept", manager, "rates", request, tenant=tenant)
+        await day.close()
+    await settled((getattr(store, "aclose", None) or store.close)())
+
+
+def heard(
+    colour: str, folder: Path, shelf: Any, cipher: Cipher | None
+) -> tuple[list[str], int, Day]:
+    """Which secrets are heard in all that is held after a day, how much that is, and the day."""
+    canaries = Canaries()
+    day = Day(canaries, colour, folder)
+    day.plant("card", CARD)
+    day.plant("iban", IBAN)
+    asyncio.run(lived(day, shelf, cipher))
+    held = list(shelf.held())
+    found = [name for where, value in held for name in canaries.search(where, value)]
+    return found, len(held), day
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_no_store_holds_a_secret(colour: str, shelf: Any, tmp_path: Path) -> None:
+    """Of credentials, requests and answers nothing can be read in a store."""
+    found, held, day = heard(colour, tmp_path, shelf, AesGcmCipher(generate_keys()))
+
+    assert [] == found
+    # There was something to look at.
+    assert held >= 20
+    outcomes = {type(value).__name__ for _, value in day.seen}
+    assert {"Response", "InvalidRequest", "VendorFailed", "CircuitBreakerOpen"} <= outcomes
+
+
+def test_what_is_not_sealed_is_found(shelf: Any, tmp_path: Path) -> None:
+    """Without a cipher answers under a key are stored as they are, and the search sees them."""
+    found, _, _ = heard("plain", tmp_path, shelf, None)
+
+    assert any(name.startswith("answered-body") for name in found)
+    assert not any("own-key" in name or "body-password" in name for name in found)

@@ -1,0 +1,56 @@
+"""Charges that are to happen once, and how a caller dies."""
+
+# ruff: noqa: ANN401 - values of any kind, and a look inside
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Request,
+    Service,
+)
+from tests.support.colours import Face, Interruption, World
+
+LEASE = 35.0
+"""The deadline of a call, and five seconds."""
+POST = Request.post("/charges", json={"amount": "9.99"})
+OTHER = Request.post("/charges", json={"amount": "99.90"})
+
+
+def bank(**options: object) -> Service:
+    """A vendor that knows no keys and is protected by nothing else."""
+    given = {"base_url": "https://bank.example", "circuit": None, "retry": None} | options
+    return Service("bank", **given)  # type: ignore[arg-type]  # as each test says
+
+
+def knowing(**options: object) -> Service:
+    """A vendor that knows keys."""
+    return bank(idempotency_header="Idempotency-Key", **options)
+
+
+async def charge(manager: Face, request: Request = POST, key: str = "k", **options: Any) -> Any:
+    """Charge once for the key."""
+    return await manager.call("bank", request, idempotency_key=key, **options)
+
+
+async def crash(world: World, manager: Face, *, sent: bool) -> None:
+    """Let a caller die before or after its request left, with no time to clean up."""
+    world.store.is_deaf = True
+    if sent:
+        world.vendor.answers(Interruption())
+        died: type[BaseException] = Interruption
+    else:
+        # The admission with the sent mark is the second trip.
+        world.store.fails_at[len(world.store.commands) + 2] = Interruption()
+        died = Interruption
+    with pytest.raises(died):
+        await charge(manager)
+    world.store.is_deaf = False
+
+
+def over_one_store(world: World, *services: Service, **ports: Any) -> Face:
+    """A manager over the store that counts its trips, in every colour."""
+    return world.watched(*services, state=world.of_colour(world.store), **ports)

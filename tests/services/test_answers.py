@@ -1,0 +1,141 @@
+"""Answers of idempotency keys are sealed in their store where there is a cipher."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring import ConfigurationError, InvalidData, Request, Response, Service, VendorRejected
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.domain.plan import Plan
+from mooring.services.answers import opened, sealed
+from tests.support.colours import World, in_both_colours
+
+CIPHER = AesGcmCipher(generate_keys())
+BANK = Service("bank", base_url="https://bank.example", retry=None)
+PAY = Request.post("/charges", json={"amount": 1})
+TOLD = Response(200, {"X-Token": "told-token"}, b"told-body")
+
+
+def stored(world: World) -> str:
+    """Everything that the store was told, as somebody who reads it sees it."""
+    return repr([getattr(command, "answer", None) for command in world.store.commands])
+
+
+@in_both_colours
+async def test_a_sealed_answer_is_replayed(world: World) -> None:
+    """A repeat gets the answer, and who reads the store does not."""
+    world.vendor.answers(TOLD)
+    manager = world.manager(BANK, state=world.of_colour(world.store), cipher=CIPHER)
+
+    first = await manager.call("bank", PAY, idempotency_key="k")
+    again = await manager.call("bank", PAY, idempotency_key="k")
+
+    assert (False, True) == (first.replayed, again.replayed)
+    assert first.body == again.body == b"told-body"
+    assert "sealed" in stored(world)
+    assert "told" not in stored(world)
+
+
+@in_both_colours
+async def test_a_sealed_refusal_is_replayed(world: World) -> None:
+    """So is a final refusal."""
+    world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
+    manager = world.manager(BANK, state=world.of_colour(world.store), cipher=CIPHER)
+
+    for replayed in (False, True):
+        with pytest.raises(VendorRejected) as caught:
+            await manager.call("bank", PAY, idempotency_key="k")
+        assert ("told-code", replayed) == (caught.value.vendor_code, caught.value.replayed)
+    assert "told" not in stored(world)
+
+
+@in_both_colours
+async def test_what_was_stored_before_there_was_a_cipher_is_replayed(world: World) -> None:
+    """A cipher may be added later."""
+    world.vendor.answers(TOLD)
+    await world.manager(BANK).call("bank", PAY, idempotency_key="k")
+
+    again = await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
+
+    assert b"told-body" == again.body
+
+
+@pytest.mark.parametrize("cipher", [None, AesGcmCipher(generate_keys())], ids=["none", "another"])
+@in_both_colours
+async def test_what_cannot_be_opened_is_not_done_again(
+    world: World, cipher: AesGcmCipher | None
+) -> None:
+    """A process without the key says so, and the vendor is not asked again."""
+    world.vendor.answers(TOLD)
+    await world.manager(BANK, cipher=CIPHER).call("bank", PAY, idempotency_key="k")
+
+    with pytest.raises(ConfigurationError) as caught:
+        await world.manager(BANK, cipher=cipher).call("bank", PAY, idempotency_key="k")
+
+    if cipher is None:
+        assert "there is no cipher to open it" in caught.value.message
+        assert "the same cipher" in caught.value.remedy
+        assert "cipher" == caught.value.path
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_an_older_key_still_opens(world: World) -> None:
+    """What was sealed before a key was replaced is replayed as long as the old key is kept."""
+    world.vendor.answers(TOLD)
+    older = generate_keys()
+    await world.manager(BANK, cipher=AesGcmCipher(older)).call("bank", PAY, idempotency_key="k")
+
+    newer = AesGcmCipher(generate_keys(older))
+    again = await world.manager(BANK, cipher=newer).call("bank", PAY, idempotency_key="k")
+
+    assert b"told-body" == again.body
+
+
+OTHERS = [
+    Plan(BANK, "acme", None),
+    Plan(Service("other", base_url="https://bank.example"), None, None),
+]
+
+
+@pytest.mark.parametrize("plan, key", [*((plan, "k") for plan in OTHERS), (OTHERS[0], "k2")])
+def test_an_answer_belongs_to_its_key(plan: Plan, key: str) -> None:
+    """Moved to another tenant, service or key it does not open, whoever may write to the store."""
+    home = Plan(BANK, None, None)
+    stored = sealed(CIPHER, home, "k", ("value", TOLD))
+
+    assert ("value", TOLD) == opened(CIPHER, home, "k", stored)
+    with pytest.raises(InvalidData, match="belongs to another"):
+        opened(CIPHER, plan, key, stored)
+    with pytest.raises(InvalidData, match="belongs to another"):
+        opened(CIPHER, home, "k2", stored)
+
+
+@in_both_colours
+async def test_an_answer_given_by_hand_is_sealed(world: World) -> None:
+    """So is what somebody settles an unknown key with."""
+    world.vendor.answers(world.hanging())
+    state = world.of_colour(world.store)
+    manager = world.manager(BANK, state=state, cipher=CIPHER)
+    with pytest.raises(Exception, match="lost"):
+        await manager.call("bank", PAY, idempotency_key="k")
+
+    assert await manager.resolve_key("bank", "k", done=True, answer=TOLD)
+
+    assert b"told-body" == (await manager.call("bank", PAY, idempotency_key="k")).body
+    assert "sealed" in stored(world)
+    assert "told" not in stored(world)
+
+
+@in_both_colours
+async def test_a_value_that_cannot_be_sealed_is_told_of(world: World) -> None:
+    """A function's answer that is no plain value is given once, and not to a repeat."""
+    manager = world.watched(Service("bank"), cipher=CIPHER)
+
+    async def act() -> object:
+        return object()
+
+    assert type(await manager.run("bank", act, idempotency_key="k")) is object
+    with pytest.raises(InvalidData):
+        await manager.run("bank", act, idempotency_key="k")
+    assert "AnswerNotStored" in world.told()

@@ -1,0 +1,347 @@
+"""Answers that are used again while they are fresh, and what has no part in that."""
+
+# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+
+from mooring import (
+    BulkheadConfig,
+    CacheHit,
+    CacheMissed,
+    CachePolicy,
+    CallFinished,
+    CircuitBreakerConfig,
+    Endpoint,
+    HedgeConfig,
+    NotCached,
+    RateLimitConfig,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from tests.support.caching import (
+    FRESH,
+    GET,
+    NEWER,
+    REFUSED,
+    sent,
+    told,
+    vat,
+)
+from tests.support.colours import World, in_both_colours
+
+# --- fresh answers ---------------------------------------------------------------
+
+
+@in_both_colours
+async def test_a_fresh_answer_is_used_again(world: World) -> None:
+    """Within its lifetime an answer is given again, and says so and how old it is."""
+    world.vendor.answers(FRESH)
+    manager = world.watched(vat())
+
+    first = await manager.call("vat", GET)
+    world.clock.advance(59)
+    again = await manager.call("vat", GET)
+
+    assert 1 == sent(world)
+    assert (False, None) == (first.cached, first.header("age"))
+    assert (True, "59", b"first", 200) == (
+        again.cached,
+        again.header("age"),
+        again.body,
+        again.status,
+    )
+    assert [
+        "CallStarted",
+        "CacheMissed",
+        "AttemptFinished",
+        "CallFinished",
+        "CallStarted",
+        "CacheHit",
+        "CallFinished",
+    ] == world.told()
+    (missed, hit) = told(world, CacheMissed, CacheHit)
+    assert not missed.stale
+    assert (59.0, False, "vat") == (hit.age, hit.stale, hit.service)
+    assert (0, 200) == (world.events[-1].attempts, world.events[-1].status)  # type: ignore[attr-defined]  # the call's end
+    assert [False, True] == [end.cached for end in told(world, CallFinished)]
+
+
+@in_both_colours
+async def test_without_a_policy_nothing_is_kept(world: World) -> None:
+    """Caching is off unless a service asks for it, and an endpoint may opt in or out."""
+    world.vendor.otherwise = FRESH
+    own = Endpoint("own", path="/own", cache=CachePolicy())
+    without = Endpoint("without", path="/without", cache=None)
+    off = Service("off", base_url="https://off.example", circuit=None, endpoints=own)
+    manager = world.manager(vat(endpoints=without), off)
+
+    for service, path in (("vat", "/without"), ("off", "/rates"), ("off", "/own")):
+        for _ in range(2):
+            await manager.call(service, Request.get(path))
+
+    assert ["/without", "/without", "/rates", "/rates", "/own"] == [
+        one.path for one in world.vendor.requests
+    ]
+
+
+@in_both_colours
+async def test_a_hit_needs_no_admission(world: World) -> None:
+    """A fresh answer takes no token, no place and no permit: it is given though all is closed."""
+    world.vendor.answers(FRESH, 503)
+    service = vat(
+        limits=RateLimitConfig(1, burst=2),
+        circuit=CircuitBreakerConfig(failures=1),
+        bulkhead=BulkheadConfig(1),
+        max_limit_wait=0,
+    )
+    manager = world.manager(service)
+    await manager.call("vat", GET)
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", Request.get("/else"))
+
+    for _ in range(3):
+        assert (await manager.call("vat", GET)).cached
+
+    assert 2 == sent(world)
+
+
+@in_both_colours
+async def test_a_kept_answer_is_judged_as_if_it_had_come(world: World) -> None:
+    """Transforms and classification apply to what is kept each time that it is given."""
+    seen: list[bool] = []
+
+    def louder(response: Response) -> Response:
+        seen.append(response.cached)
+        return response.evolve(body=response.body.upper())
+
+    def refuse(request: Request, response: Response) -> Any:
+        return VendorRejected("no") if b"bad" in response.body.lower() else None
+
+    world.vendor.answers(FRESH, FRESH.evolve(body=b"bad"))
+    manager = world.manager(vat(response_transforms=louder, classify=refuse))
+
+    bodies = [(await manager.call("vat", GET)).body for _ in range(2)]
+    for _ in range(2):
+        with pytest.raises(VendorRejected):
+            await manager.call("vat", Request.get("/bad"))
+
+    assert [b"FIRST", b"FIRST"] == bodies
+    assert [False, True, False, True] == seen
+    assert 2 == sent(world)
+
+
+@pytest.mark.parametrize(
+    "status, asked",
+    [(301, 1), (404, 1), (410, 1), (401, 2), (403, 2), (429, 2), (500, 2), (503, 2)],
+)
+@in_both_colours
+async def test_refusals_are_kept_and_failures_are_not(
+    world: World, status: int, asked: int
+) -> None:
+    """What the vendor says no to for good is an answer; what may change any moment is none."""
+    world.vendor.otherwise = Response(status, {"Cache-Control": "max-age=60", "ETag": "1"})
+    manager = world.manager(vat())
+
+    errors = []
+    for _ in range(2):
+        with pytest.raises(REFUSED) as caught:
+            await manager.call("vat", GET)
+        errors.append((type(caught.value), caught.value.status))
+
+    assert errors[0] == errors[1]
+    assert asked == sent(world)
+
+
+@in_both_colours
+async def test_a_failure_called_one_by_the_service_is_not_kept(world: World) -> None:
+    """What a hook calls a failure is not kept, whatever its status says."""
+
+    def broken(request: Request, response: Response) -> Any:
+        return VendorFailed("broken inside", status=200) if response.body == b"first" else None
+
+    world.vendor.answers(FRESH, NEWER)
+    manager = world.manager(vat(classify=broken))
+
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+
+    assert b"second" == (await manager.call("vat", GET)).body
+    assert (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_only_the_last_answer_is_kept(world: World) -> None:
+    """Of several attempts, the one that counted is kept."""
+    world.vendor.answers(Response(503, {"Cache-Control": "max-age=60"}, b"no"), FRESH)
+    manager = world.manager(vat(retry=RetryPolicy(2, 0)))
+
+    assert b"first" == (await manager.call("vat", GET)).body
+    assert b"first" == (await manager.call("vat", GET)).body
+    assert 2 == sent(world)
+
+
+# --- requests that ask for something else ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.get("/rates", headers={"Range": "bytes=0-1"}),
+        Request.get("/rates", headers={"If-None-Match": '"1"'}),
+        Request.get("/rates", headers={"Cache-Control": "no-store"}),
+        Request.get("/rates").evolve(body=b"q"),
+        Request.options("/rates"),
+        Request.get("/other"),
+        Request.get("/rates", query={"a": 1}),
+    ],
+)
+@in_both_colours
+async def test_others_pass_the_cache(world: World, request_: Request) -> None:
+    """What asks for something else is sent to the vendor, and leaves what is kept as it is."""
+    world.vendor.answers(FRESH, NEWER)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    assert b"second" == (await manager.call("vat", request_)).body
+    assert b"first" == (await manager.call("vat", GET)).body
+
+
+@in_both_colours
+async def test_a_condition_of_ones_own_gets_its_304(world: World) -> None:
+    """Who sets a condition gets the vendor's answer to it."""
+    world.vendor.answers(FRESH, 304)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    answer = await manager.call("vat", GET.with_header("If-None-Match", '"1"'))
+
+    assert (304, False) == (answer.status, answer.cached)
+
+
+@in_both_colours
+async def test_heads_are_answered_by_what_is_fresh(world: World) -> None:
+    """A HEAD gets the headers of a fresh GET; its own answer is not kept, and replaces nothing."""
+    world.vendor.answers(FRESH, NEWER.evolve(body=b""), 304)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    head = await manager.call("vat", Request.head("/rates"))
+    world.clock.advance(61)
+    asked = await manager.call("vat", Request.head("/rates"))
+    got = await manager.call("vat", GET)
+
+    assert (b"", '"1"', True) == (head.body, head.header("etag"), head.cached)
+    assert ('"2"', False) == (asked.header("etag"), asked.cached)
+    assert (b"first", ["GET", "HEAD", "GET"]) == (
+        got.body,
+        [str(one.request.method) for one in world.vendor.requests],
+    )
+    assert world.vendor.requests[1].header("if-none-match") is None
+
+
+@in_both_colours
+async def test_streams_pass_the_cache(world: World) -> None:
+    """A streamed answer is neither taken from what is kept, nor kept."""
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat())
+
+    for _ in range(2):
+        async with await manager.stream("vat", GET) as stream:
+            assert [b"first"] == await stream.all()
+    assert not (await manager.call("vat", GET)).cached
+    assert 3 == sent(world)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        GET,
+        Request.get("/rates", headers={"Range": "bytes=0-1"}),
+        Request.get("/rates", headers={"Cache-Control": "no-store"}),
+    ],
+)
+@in_both_colours
+async def test_only_what_is_kept(world: World, request_: Request) -> None:
+    """`only-if-cached` never asks the vendor, and says in an error of its own that nothing fits."""
+    control = ", ".join(["only-if-cached", *request_.headers.get_all("cache-control")])
+    manager = world.watched(vat())
+
+    with pytest.raises(NotCached, match="nothing is kept") as caught:
+        await manager.call("vat", request_.with_header("Cache-Control", control))
+
+    assert (0, "vat", 0) == (sent(world), caught.value.service, caught.value.attempts)
+    assert [] == told(world, CacheMissed)
+
+
+@in_both_colours
+async def test_only_what_is_kept_and_usable(world: World) -> None:
+    """With `only-if-cached`, what is stale is given where the vendor allows it."""
+    only = GET.with_header("Cache-Control", "only-if-cached")
+    world.vendor.answers(
+        FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
+    )
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    for wait in (0, 61):
+        world.clock.advance(wait)
+        assert (await manager.call("vat", only)).cached
+    world.clock.advance(60)
+    with pytest.raises(NotCached):
+        await manager.call("vat", only)
+
+    assert 1 == sent(world)
+
+
+# --- with other stages -----------------------------------------------------------------
+
+
+@in_both_colours
+async def test_hedged_reads_are_kept(world: World) -> None:
+    """The answer that came first is kept."""
+    world.vendor.answers(FRESH)
+    manager = world.manager(vat(hedge=HedgeConfig(5.0)))
+
+    answer = world.start(lambda: manager.call("vat", GET))
+    assert b"first" == (await answer.result()).body
+    assert (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_calls_leave_no_cycles(world: World) -> None:
+    """What a call leaves behind is gone without a search for cycles."""
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat())
+
+    async def calls() -> None:
+        for request in (GET, GET, Request.put("/rates", json={}), Request.head("/else")):
+            await manager.call("vat", request)
+
+    await calls()
+    gc.collect()
+    gc.disable()
+    others = {id(thing) for thing in gc.get_objects()}  # what other tests may let go of meanwhile
+    try:
+        await calls()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [
+            thing
+            for thing in gc.garbage
+            if type(thing).__module__.startswith("mooring") and id(thing) not in others
+        ]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+    assert [] == left

@@ -1,0 +1,362 @@
+"""Answers are given to whom they were given, and to nobody else."""
+
+# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    CachePolicy,
+    ConfigurationError,
+    ConnectionFailed,
+    CredentialNotFound,
+    Credentials,
+    HmacSigning,
+    InvalidData,
+    Region,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+)
+from tests.support.caching import (
+    FRESH,
+    GET,
+    NEWER,
+    Cupboard,
+    Provider,
+    answering,
+    sent,
+    vat,
+)
+from tests.support.colours import World, in_both_colours
+
+if TYPE_CHECKING:
+    from tests.support.colours import Sent
+
+
+HMAC = HmacSigning(signs="{url}", headers={"S": "{signature}"})
+
+
+def whoami(one: Sent) -> Any:
+    """Answer with who asked."""
+    who = one.header("authorization") or one.url.partition("?")[2] or "nobody"
+
+    async def answer(_: Sent) -> Response:
+        return FRESH.evolve(body=who.encode())
+
+    return answer(one)
+
+
+@in_both_colours
+async def test_tenants_share_nothing(world: World) -> None:
+    """No tenant is given what another was answered, not even with the same credential."""
+    world.vendor.otherwise = answering(whoami)
+    provider = world.of_colour(Provider(world))
+    own = vat(needs_credentials=True)
+    same = Service("same", base_url="https://x.example", circuit=None, cache=CachePolicy())
+    manager = world.manager(own, same, credentials=provider)
+
+    for service in ("vat", "same"):
+        bodies = [
+            (await manager.call(service, GET, tenant=tenant)).body
+            for tenant in ("a", "b", None, "a", "b", None)
+        ]
+        assert bodies[:3] == bodies[3:]
+    assert [b"Bearer a-0", b"Bearer b-0", b"Bearer None-0"] == [
+        (await manager.call("vat", GET, tenant=tenant)).body for tenant in ("a", "b", None)
+    ]
+    assert 6 == sent(world)
+
+
+@in_both_colours
+async def test_services_share_nothing(world: World) -> None:
+    """Two services at the same address are two."""
+    world.vendor.answers(FRESH, NEWER)
+    other = Service("other", base_url="https://vat.example/v1", circuit=None, cache=CachePolicy())
+    manager = world.manager(vat(), other)
+
+    assert b"first" == (await manager.call("vat", GET)).body
+    assert b"second" == (await manager.call("other", GET)).body
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (Credentials.bearer("a"), Credentials.bearer("b")),
+        (Credentials.basic("me", "a"), Credentials.basic("me", "b")),
+        (Credentials.api_key("a"), Credentials.api_key("b")),
+        (Credentials.api_key("a", query="key"), Credentials.api_key("b", query="key")),
+        (Credentials.signed(HMAC, "a"), Credentials.signed(HMAC, "b")),
+        (Credentials.bearer("a"), None),
+    ],
+)
+@in_both_colours
+async def test_credentials_share_nothing(
+    world: World, one: Credentials, other: Credentials | None
+) -> None:
+    """Over one cache, what one credential was answered is never given to another."""
+    world.vendor.answers(FRESH, NEWER)
+    cache = world.of_colour(Cupboard(world))
+    managers = [world.manager(vat(credentials=known), cache=cache) for known in (one, other)]
+
+    for _ in range(2):
+        assert [b"first", b"second"] == [(await m.call("vat", GET)).body for m in managers]
+    assert 2 == sent(world)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Cookie", "X-Session"])
+@in_both_colours
+async def test_credentials_in_headers_share_nothing(world: World, name: str) -> None:
+    """A header that holds a credential is one, whether the caller or a transform set it."""
+    world.vendor.answers(FRESH, NEWER)
+    user = ["a"]
+    manager = world.manager(
+        vat(request_transforms=lambda request: request.with_header(name, user[0]))
+    )
+
+    bodies = []
+    for user[0] in ("a", "b", "a", "b"):
+        bodies.append((await manager.call("vat", GET)).body)
+
+    assert [b"first", b"second", b"first", b"second"] == bodies
+
+
+@in_both_colours
+async def test_a_renewed_credential_is_another(world: World) -> None:
+    """After a renewal nothing that the old credential was answered is given, nor confirmed."""
+    provider = Provider(world)
+    ports = {"credentials": world.of_colour(provider)}
+    world.vendor.answers(FRESH)
+    manager = world.manager(vat(needs_credentials=True), **ports)
+    await manager.call("vat", GET)
+
+    provider.number = 1
+    world.vendor.answers(NEWER)
+    assert b"second" == (await manager.call("vat", GET)).body
+    assert world.vendor.requests[1].header("if-none-match") is None
+
+
+@in_both_colours
+async def test_a_credential_that_is_renewed_within_a_call(world: World) -> None:
+    """Validators of one credential are not sent with another; its answer is kept for neither."""
+    provider = Provider(world)
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    world.vendor.answers(FRESH)
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    world.vendor.answers(401, NEWER)
+    assert b"second" == (await manager.call("vat", GET)).body
+    world.vendor.answers(FRESH)
+    assert b"first" == (await manager.call("vat", GET)).body
+
+    assert [None, '"1"', None, None] == [
+        one.header("if-none-match") for one in world.vendor.requests
+    ]
+    assert (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_what_the_old_credential_was_answered_is_not_kept(world: World) -> None:
+    """An answer that proved a credential stale by its body is not kept once another is in use."""
+
+    def refused(_: Request, response: Response) -> Any:
+        return AuthenticationFailed("stale.", status=401) if response.body == b"first" else None
+
+    provider = Provider(world)
+    manager = world.manager(
+        vat(needs_credentials=True, classify=refused), credentials=world.of_colour(provider)
+    )
+    world.vendor.answers(FRESH, NEWER, NEWER)
+
+    assert b"second" == (await manager.call("vat", GET)).body
+    provider.number = 0
+    assert not (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_a_provider_is_not_asked_in_vain(world: World) -> None:
+    """A service with a credential of its own is not kept from its answers by a provider."""
+    provider = Provider(world)
+    provider.missing = True
+    world.vendor.answers(FRESH)
+    manager = world.manager(
+        vat(needs_credentials=True, credentials=Credentials.bearer("own")),
+        credentials=world.of_colour(provider),
+    )
+
+    assert [False, True] == [(await manager.call("vat", GET)).cached for _ in range(2)]
+
+
+@in_both_colours
+async def test_without_credentials_nothing_is_given(world: World) -> None:
+    """Who has no credential any more gets its error, and nothing that is kept."""
+    provider = Provider(world)
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    world.vendor.answers(FRESH)
+    await manager.call("vat", GET)
+    provider.missing = True
+
+    with pytest.raises(CredentialNotFound):
+        await manager.call("vat", GET)
+
+
+@in_both_colours
+async def test_a_request_that_changes_on_the_way(world: World) -> None:
+    """If a transform makes another request of it than was looked for, its answer is not kept."""
+    paths = iter(["/a", "/b", "/a", "/a", "/a"])
+    world.vendor.answers(FRESH, NEWER)
+    manager = world.manager(
+        vat(request_transforms=lambda request: request.evolve(path=next(paths)))
+    )
+
+    # Looked for /a, and sent to /b; looked for /a, and sent there; and found there.
+    bodies = [(await manager.call("vat", GET)).body for _ in range(3)]
+
+    assert [b"first", b"second", b"second"] == bodies
+    assert ["/b", "/a"] == [one.path for one in world.vendor.requests]
+
+
+@in_both_colours
+async def test_a_transform_that_asks_for_something_else(world: World) -> None:
+    """What a transform makes no request for the cache is none, whenever it does."""
+    header = iter(["X", "X", "Range", "Range", "X", "X", "Range", "X", "Range"])
+    world.vendor.otherwise = FRESH.evolve(headers={"Cache-Control": "max-age=60"})
+    manager = world.manager(
+        vat(request_transforms=lambda request: request.with_header(next(header), "1"))
+    )
+
+    # Kept; asked for a part though it is fresh; stale, and kept anew; asked for a part.
+    cached = [(await manager.call("vat", GET)).cached for _ in range(2)]
+    world.clock.advance(60)
+    cached += [(await manager.call("vat", GET)).cached for _ in range(2)]
+
+    assert [False, False, False, False] == cached
+
+
+@in_both_colours
+async def test_a_transform_that_fails_is_told_by_the_attempt(world: World) -> None:
+    """What is wrong with a transform is raised as without a cache."""
+
+    def wrong(request: Request) -> Any:
+        return None
+
+    def other_host(request: Request) -> Request:
+        return request.evolve(path="https://elsewhere.example/")
+
+    for transform, kind in ((wrong, ConfigurationError), (other_host, InvalidData)):
+        manager = world.manager(vat(request_transforms=transform))
+        with pytest.raises(kind):
+            await manager.call("vat", GET)
+    assert 0 == sent(world)
+
+
+@in_both_colours
+async def test_answers_that_vary(world: World) -> None:
+    """Variants lie beside each other, each for the requests that it is for."""
+
+    async def by_language(one: Sent) -> Response:
+        language = one.header("content-language") or "none"
+        return FRESH.evolve(
+            headers=FRESH.headers.with_header("Vary", "Content-Language"), body=language.encode()
+        )
+
+    world.vendor.otherwise = answering(by_language)
+    manager = world.manager(vat(cache=CachePolicy(max_variants=2)))
+
+    async def ask(language: str) -> tuple[bytes, bool]:
+        answer = await manager.call("vat", GET.with_header("Content-Language", language))
+        return answer.body, answer.cached
+
+    assert [(b"de", False), (b"fr", False), (b"de", True), (b"fr", True)] == [
+        await ask(language) for language in ("de", "fr", "de", "fr")
+    ]
+    assert [(b"it", False), (b"de", False)] == [await ask(language) for language in ("it", "de")]
+
+
+@in_both_colours
+async def test_variants_grow_old_together(world: World) -> None:
+    """While one variant is asked for, the others grow older too."""
+    vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
+    answer = Response(200, vary)
+    world.vendor.answers(answer, world.after(25, answer), answer)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    world.clock.advance(30)
+    await manager.call("vat", GET.with_header("Content-Language", "de"))
+    world.clock.advance(5)
+
+    assert not (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_a_header_that_changes_on_the_way(world: World) -> None:
+    """Validators are sent only with a request that the answer kept was for."""
+    language = iter(["de", "de", "de", "fr", "de"])
+    vary = {"Cache-Control": "max-age=60", "ETag": '"1"', "Vary": "Content-Language"}
+    world.vendor.otherwise = FRESH.evolve(headers=vary)
+    manager = world.manager(
+        vat(request_transforms=lambda one: one.with_header("Content-Language", next(language)))
+    )
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    # Looked for in German, and sent in French.
+    assert not (await manager.call("vat", GET)).cached
+    assert [None, None] == [one.header("if-none-match") for one in world.vendor.requests]
+
+
+REGIONS = (
+    Region("one", "https://one.example/v1"),
+    Region("two", "https://two.example/api/v1/", tier=2, credentials=Credentials.bearer("two")),
+)
+
+
+@in_both_colours
+async def test_regions_share_what_is_kept(world: World) -> None:
+    """An answer of one region is that of the service, whatever the regions know it by."""
+    world.vendor.answers(ConnectionFailed("away"), FRESH, 204)
+    manager = world.manager(
+        vat(base_url=None, regions=REGIONS, retry=RetryPolicy(2, 0), needs_credentials=True),
+        credentials=world.of_colour(Provider(world)),
+    )
+
+    await manager.call("vat", GET)
+    again = await manager.call("vat", GET)
+    absolute = await manager.call("vat", Request.get("https://two.example/api/v1/rates"))
+    await manager.call("vat", Request.put("https://one.example/v1/rates"))
+    after = await manager.call("vat", GET)
+
+    assert [True, True, False] == [one.cached for one in (again, absolute, after)]
+    assert ["one", "two", "one", "one"] == [one.url[8:11] for one in world.vendor.requests]
+
+
+@in_both_colours
+async def test_regions_of_another_credential_share_nothing(world: World) -> None:
+    """Two services that differ in the credential of a region are two askers."""
+    world.vendor.answers(FRESH, NEWER)
+    cache = world.of_colour(Cupboard(world))
+    others = (REGIONS[0], attrs.evolve(REGIONS[1], credentials=Credentials.bearer("other")))
+    managers = [
+        world.manager(vat(base_url=None, regions=regions), cache=cache)
+        for regions in (REGIONS, others)
+    ]
+
+    assert [b"first", b"second"] == [(await one.call("vat", GET)).body for one in managers]
+
+
+@in_both_colours
+async def test_a_url_of_nobody_is_refused_as_ever(world: World) -> None:
+    """A request for another service's URL is refused, with a cache or without."""
+    manager = world.manager(vat(base_url=None, regions=REGIONS))
+
+    for request in (Request.get("https://three.example/"), Request.put("https://three.example/")):
+        with pytest.raises(InvalidData):
+            await manager.call("vat", request)

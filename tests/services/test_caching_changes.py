@@ -1,0 +1,249 @@
+"""What a write does to answers that are kept, and to those under way."""
+
+# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import (
+    BodyStream,
+    CachePolicy,
+    ConnectionFailed,
+    CredentialNotFound,
+    Endpoint,
+    HedgeConfig,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Response,
+    VendorFailed,
+    VendorRejected,
+)
+from tests.support.caching import (
+    FRESH,
+    GET,
+    NEWER,
+    Cupboard,
+    Provider,
+    vat,
+)
+from tests.support.colours import World, in_both_colours
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.put("/rates", json={}),
+        Request.patch("/rates", json={}),
+        Request.delete("/rates"),
+        Request.post("/rates", json={}),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 201, 204, 303])
+@in_both_colours
+async def test_a_write_forgets(world: World, request_: Request, status: int) -> None:
+    """What is kept of a URL does not outlast a write to it."""
+    world.vendor.answers(FRESH, status, NEWER)
+    manager = world.manager(vat(classify=None))
+    await manager.call("vat", GET)
+
+    try:
+        await manager.call("vat", request_)
+    except VendorRejected:
+        assert 303 == status
+
+    expected = b"first" if status == 303 else b"second"
+    assert expected == (await manager.call("vat", GET)).body
+
+
+@in_both_colours
+async def test_a_write_forgets_what_it_names(world: World) -> None:
+    """So for what is kept of URLs of the same origin that its answer names; no others."""
+    named = {
+        "Location": "rates/7",
+        "Content-Location": "https://vat.example/v1/rates/8",
+    }
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat())
+    paths = ("/rates/7", "/rates/8", "/rates/9")
+    for path in paths:
+        await manager.call("vat", Request.get(path))
+
+    world.vendor.answers(Response(201, named))
+    await manager.call("vat", Request.post("/rates", json={}))
+    cached = [(await manager.call("vat", Request.get(path))).cached for path in paths]
+
+    assert [False, False, True] == cached
+
+
+@in_both_colours
+async def test_a_write_may_name_only_what_it_returns(world: World) -> None:
+    """An answer may say whose content it has, and not where something new is."""
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat())
+    await manager.call("vat", Request.get("/rates/8"))
+
+    world.vendor.answers(Response(200, {"Content-Location": "/v1/rates/8"}))
+    await manager.call("vat", Request.post("/rates", json={}))
+
+    assert not (await manager.call("vat", Request.get("/rates/8"))).cached
+
+
+@in_both_colours
+async def test_a_stream_that_reads_forgets_nothing(world: World) -> None:
+    """Reading an answer as a stream changes nothing of what is kept."""
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    async with await manager.stream("vat", GET) as stream:
+        await stream.all()
+
+    assert (await manager.call("vat", GET)).cached
+
+
+@pytest.mark.parametrize(
+    "named", ["https://elsewhere.example/rates", "http://[", "a b", "//x", "rates"]
+)
+@in_both_colours
+async def test_a_write_names_nothing_elsewhere(world: World, named: str) -> None:
+    """A name of another origin, none at all, or its own once more, is left alone."""
+    cupboard = Cupboard(world)
+    world.vendor.answers(Response(201, {"Location": named}))
+
+    await world.manager(vat(), cache=world.of_colour(cupboard)).call("vat", Request.post("/rates"))
+
+    assert ["forget"] == cupboard.asked
+
+
+@pytest.mark.parametrize(
+    "answer, forgets",
+    [
+        (ConnectionFailed("cut off"), True),
+        (500, True),
+        (ConnectionFailed("no route", may_have_been_processed=False), False),
+        (404, False),
+    ],
+)
+@in_both_colours
+async def test_a_write_that_may_have_been_done_forgets(
+    world: World, answer: Any, forgets: object
+) -> None:
+    """A write whose answer is lost may have changed what is kept; one that was refused has not."""
+    world.vendor.answers(FRESH, answer, NEWER)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+
+    with pytest.raises((ConnectionFailed, VendorFailed, VendorRejected)):
+        await manager.call("vat", Request.put("/rates", json={}))
+
+    assert forgets is not (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_any_write_to_the_service_forgets(world: World) -> None:
+    """Also where the endpoint that writes keeps nothing itself, streams, or has a hedge."""
+    read = Endpoint("read", "GET", "/rates", cache=CachePolicy(max_wait=9))
+    write = Endpoint("write", "PUT", "/rates", idempotent=True)
+    world.vendor.otherwise = FRESH
+    service = vat(cache=None, endpoints=(read, write), hedge=HedgeConfig(5.0))
+    manager = world.manager(service)
+
+    async def call() -> None:
+        await manager.call("vat", Request.put("/rates", body=b""))
+
+    async def stream() -> None:
+        async with await manager.stream("vat", Request.put("/rates", body=b"")):
+            pass
+
+    for act in (call, stream):
+        await manager.call("vat", GET)
+        assert (await manager.call("vat", GET)).cached
+        await act()
+        assert not (await manager.call("vat", GET)).cached
+    await manager.call("vat", Request.options("/rates"))
+    assert (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_a_write_that_was_never_sent_forgets_nothing(world: World) -> None:
+    """A write that is held back changes nothing."""
+    cupboard = Cupboard(world)
+    provider = Provider(world)
+    provider.missing = True
+    manager = world.manager(
+        vat(needs_credentials=True),
+        credentials=world.of_colour(provider),
+        cache=world.of_colour(cupboard),
+    )
+
+    with pytest.raises(CredentialNotFound):
+        await manager.call("vat", Request.post("/rates"))
+
+    assert [] == cupboard.asked
+
+
+@in_both_colours
+async def test_a_repeated_write_that_is_held_back(world: World) -> None:
+    """A write that may have been done before, and is not let out again, ends in what held it."""
+    world.vendor.answers(ConnectionFailed("cut off"))
+    service = vat(idempotency_header="Idempotency-Key", limits=RateLimitConfig(1), max_limit_wait=0)
+    manager = world.manager(service)
+    post = Request.post("/rates", json={})
+
+    for kind in (ConnectionFailed, RateLimitExceeded):
+        with pytest.raises(kind):
+            await manager.call("vat", post, idempotency_key="k")
+
+
+@in_both_colours
+async def test_a_read_that_a_write_overtakes_is_not_kept(world: World) -> None:
+    """An answer that was under way when a write went through may be from before it."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(FRESH), 204, NEWER)
+    manager = world.manager(vat())
+
+    reading = world.start(lambda: manager.call("vat", GET))
+    await gate.reached()
+    await manager.call("vat", Request.put("/rates", json={}))
+    gate.open()
+
+    assert b"first" == (await reading.result()).body
+    assert b"second" == (await manager.call("vat", GET)).body
+
+
+@in_both_colours
+async def test_an_answer_that_took_long_is_not_kept(world: World) -> None:
+    """What was under way for longer than a change leaves a trace is not kept."""
+    world.vendor.otherwise = world.after(121, FRESH)
+    manager = world.manager(vat(timeout=200))
+
+    for _ in range(2):
+        assert not (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_a_repeated_key_is_replayed_not_looked_up(world: World) -> None:
+    """A repeated key is answered from what is stored for it, and forgets nothing again."""
+    world.vendor.answers(201, FRESH)
+    manager = world.manager(vat(idempotency_header="Idempotency-Key"))
+    post = Request.post("/rates", json={})
+    await manager.call("vat", post, idempotency_key="k")
+    await manager.call("vat", GET)
+
+    assert (await manager.call("vat", post, idempotency_key="k")).replayed
+    assert (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_a_body_that_is_read_once_is_no_read(world: World) -> None:
+    """A stream is sent as it is, past the cache."""
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat())
+    stream = BodyStream(lambda: iter([b"q"]), length=1)
+
+    for _ in range(2):
+        assert not (await manager.call("vat", GET.evolve(body=stream))).cached

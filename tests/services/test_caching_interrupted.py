@@ -1,0 +1,67 @@
+"""Calls of a service whose answers are kept, interrupted wherever they can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import CachePolicy, Request, Response, StorageUnavailable
+from tests.services.test_interruptions import every_place, everywhere, nothing_held
+from tests.support.caching import GET, NEWER, Cupboard, vat
+
+if TYPE_CHECKING:
+    from tests.support.colours import Face, World
+
+SERVED_STALE = Response(200, {"Cache-Control": "max-age=60, stale-while-revalidate=600"}, b"first")
+
+
+@pytest.mark.parametrize("away", [False, True])
+@everywhere
+def test_a_read_leaves_the_cache_to_others(
+    colour: str,
+    error: type[BaseException],
+    away: bool,  # noqa: FBT001 - a column
+) -> None:
+    """Whoever is interrupted holds no place, and no turn of looking for a cache that was away."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        cupboard = Cupboard(world)
+        manager = world.manager(vat(cache=CachePolicy(max_wait=9)), cache=world.of_colour(cupboard))
+        world.vendor.answers(SERVED_STALE)
+        world.drive(manager.call("vat", GET))
+        world.clock.advance(61)
+        world.vendor.otherwise = NEWER
+        if away:
+            cupboard.fails = StorageUnavailable("away.")
+            world.drive(manager.call("vat", GET))
+            cupboard.fails = None
+            world.clock.advance(2)
+        return manager, lambda: manager.call("vat", GET)
+
+    places = every_place(colour, error, scene)
+    for world, manager, _ in places:
+        assert nothing_held(world)
+        world.drive(manager.call("vat", GET))
+        assert world.drive(manager.call("vat", GET)).cached
+        assert b"second" == world.drive(manager.call("vat", GET)).body
+    assert "before the cache is asked to look" in {place for _, _, place in places}
+    assert "before the cache is asked to keep" in {place for _, _, place in places}
+
+
+@everywhere
+def test_a_write_leaves_the_cache_to_others(colour: str, error: type[BaseException]) -> None:
+    """So a write that is interrupted, before it is sent or while it forgets."""
+
+    def scene(world: World) -> tuple[Face, Any]:
+        manager = world.manager(vat(), cache=world.of_colour(Cupboard(world)))
+        world.vendor.otherwise = NEWER
+        world.drive(manager.call("vat", GET))
+        return manager, lambda: manager.call("vat", Request.put("/rates"))
+
+    places = every_place(colour, error, scene)
+    for world, manager, _ in places:
+        assert nothing_held(world)
+        world.drive(manager.call("vat", Request.put("/rates")))
+        assert not world.drive(manager.call("vat", GET)).cached
+    assert "before the cache is asked to forget" in {place for _, _, place in places}

@@ -1,0 +1,205 @@
+"""Calls whose cache is away, slow or damaged."""
+
+# ruff: noqa: D102 - fakes, as typed and told of as they need to be
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import (
+    CachePolicy,
+    CacheSkipped,
+    InvalidData,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    StorageLost,
+    StorageRecovered,
+    StorageUnavailable,
+)
+from tests.support.caching import (
+    FRESH,
+    GET,
+    Cupboard,
+    sent,
+    told,
+    vat,
+)
+from tests.support.colours import Interruption, World, in_both_colours
+
+if TYPE_CHECKING:
+    from mooring.domain.caching import Found
+
+
+@in_both_colours
+async def test_nobody_need_listen(world: World) -> None:
+    """An outage of the cache is noticed without observers too."""
+    cupboard = Cupboard(world)
+    cupboard.fails = StorageUnavailable("the cache is away.")
+    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+
+    for _ in range(2):
+        await manager.call("vat", GET)
+
+    assert ["look"] == cupboard.asked
+
+
+@in_both_colours
+async def test_calls_go_on_without_the_cache(world: World) -> None:
+    """A cache that is away fails no call; it is left alone for a while, and found again."""
+    cupboard = Cupboard(world)
+    world.vendor.otherwise = FRESH
+    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    cupboard.fails = StorageUnavailable("the cache is away.")
+
+    for _ in range(2):
+        assert not (await manager.call("vat", GET)).cached
+    assert ["look"] == cupboard.asked
+    assert ["StorageUnavailable"] * 2 == [event.error for event in told(world, CacheSkipped)]
+    assert ["cache"] == [event.service for event in told(world, StorageLost)]
+
+    cupboard.fails = None
+    world.clock.advance(2)
+    await manager.call("vat", GET)
+    assert (await manager.call("vat", GET)).cached
+    assert ["cache"] == [event.service for event in told(world, StorageRecovered)]
+
+
+@in_both_colours
+async def test_what_a_cache_raises_is_not_passed_on(world: World) -> None:
+    """Whatever an adapter raises, the call has its answer."""
+    cupboard = Cupboard(world)
+    cupboard.fails = ZeroDivisionError("secret")
+    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+
+    assert 200 == (await manager.call("vat", GET)).status
+
+    (lost,) = told(world, StorageLost)
+    assert lost.error.startswith("the cache raised ZeroDivisionError in ")
+    assert "secret" not in repr(world.events)
+
+
+@in_both_colours
+async def test_an_error_that_is_no_outage(world: World) -> None:
+    """A cache that refuses one answer is not taken to be away."""
+    cupboard = Cupboard(world)
+    cupboard.fails = InvalidData("this cannot be kept.")
+    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+
+    for _ in range(2):
+        await manager.call("vat", GET)
+
+    assert ["look", "look"] == cupboard.asked
+    assert ["InvalidData"] * 2 == [event.error for event in told(world, CacheSkipped)]
+
+
+@in_both_colours
+async def test_a_slow_cache_is_left_alone(world: World) -> None:
+    """What a cache answers late is used, but it is not waited for again at once."""
+    cupboard = Cupboard(world)
+    world.vendor.otherwise = FRESH
+    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    await manager.call("vat", GET)
+
+    cupboard.slow = 0.3
+    assert (await manager.call("vat", GET)).cached
+    assert not (await manager.call("vat", GET)).cached
+
+    assert ["look", "keep", "look"] == cupboard.asked
+    assert ["the cache did not answer within 0.25 s."] == [
+        event.error for event in told(world, StorageLost)
+    ]
+
+
+@in_both_colours
+async def test_looking_takes_of_the_calls_time(world: World) -> None:
+    """Who has looked for long waits no longer for a limit than the deadline leaves."""
+    cupboard = Cupboard(world)
+    cupboard.slow = 0.5
+    service = vat(
+        cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=1.2, burst=1), timeout=1.0
+    )
+    manager = world.manager(service, cache=world.of_colour(cupboard))
+    await manager.call("vat", Request.options("/rates"))
+
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+
+    assert [] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_what_cannot_be_forgotten_is_told(world: World) -> None:
+    """A write goes through though the cache is away, and observers hear of it."""
+    cupboard = Cupboard(world)
+    cupboard.fails = StorageUnavailable("away.")
+    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+
+    assert 200 == (await manager.call("vat", Request.post("/rates"))).status
+
+    assert ["StorageUnavailable"] == [event.error for event in told(world, CacheSkipped)]
+
+
+@in_both_colours
+async def test_what_cannot_be_read_is_asked_for_again(world: World) -> None:
+    """What is damaged, or sealed with a key that is not here, is told, and replaced."""
+    cupboard = Cupboard(world)
+    world.vendor.otherwise = FRESH
+    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    await manager.call("vat", GET)
+
+    cupboard.unreadable = "InvalidData"
+    assert not (await manager.call("vat", GET)).cached
+    cupboard.unreadable = None
+
+    assert (await manager.call("vat", GET)).cached
+    assert ["InvalidData"] == [event.error for event in told(world, CacheSkipped)]
+    assert [] == told(world, StorageLost)
+
+
+@in_both_colours
+async def test_an_interrupted_look_leaves_the_turn(world: World) -> None:
+    """Who is interrupted while looking for a cache leaves that to the next caller."""
+    cupboard = Cupboard(world)
+    cupboard.fails = StorageUnavailable("away.")
+    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+    await manager.call("vat", GET)
+    world.clock.advance(2)
+
+    cupboard.fails = Interruption()
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+    cupboard.fails = None
+    world.vendor.answers(FRESH)
+    await manager.call("vat", GET)
+
+    assert (await manager.call("vat", GET)).cached
+
+
+class Hanging(Cupboard):
+    """A cache that never answers."""
+
+    async def look(self, key: str, /) -> Found:
+        self.asked.append("look")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("max_wait, timeout, lost", [(0.01, None, ["cache"]), (30.0, 0.01, [])])
+def test_a_cache_that_hangs_is_not_waited_for(
+    max_wait: float, timeout: float | None, lost: list[str]
+) -> None:
+    """Tasks cut a cache off; one that merely had a call in a hurry is not taken to be away."""
+    world = World("awaited")
+    cupboard = Hanging(world)
+    manager = world.watched(vat(cache=CachePolicy(max_wait=max_wait)), cache=cupboard)
+
+    for _ in range(2):
+        asyncio.run(manager.call("vat", GET, timeout=timeout))
+
+    assert lost == [event.service for event in told(world, StorageLost)]
+    assert ["look"] * (1 if lost else 2) == cupboard.asked
+    assert 2 == sent(world)

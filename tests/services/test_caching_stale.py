@@ -1,0 +1,389 @@
+"""Answers past their lifetime: confirmed, replaced, or standing in."""
+
+# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring import (
+    CacheHit,
+    CacheMissed,
+    CachePolicy,
+    CacheRevalidated,
+    CallFinished,
+    ConnectionFailed,
+    HedgeConfig,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Response,
+    RetryPolicy,
+    VendorFailed,
+)
+from tests.support.caching import (
+    FRESH,
+    GET,
+    NEWER,
+    REFUSED,
+    Cupboard,
+    sent,
+    told,
+    vat,
+)
+from tests.support.colours import Interruption, World, in_both_colours
+
+
+@in_both_colours
+async def test_a_stale_answer_is_confirmed(world: World) -> None:
+    """Past its lifetime the vendor is asked whether it still holds; if so, it is fresh again."""
+    changed = "Sun, 01 Feb 2026 12:00:00 GMT"
+    world.vendor.answers(
+        FRESH.evolve(headers=FRESH.headers.with_header("Last-Modified", changed)),
+        Response(304, {"Cache-Control": "max-age=10", "X-New": "1"}),
+    )
+    manager = world.watched(vat())
+    await manager.call("vat", GET)
+
+    world.clock.advance(60)
+    confirmed = await manager.call("vat", GET)
+    world.clock.advance(9)
+    again = await manager.call("vat", GET)
+
+    assert 2 == sent(world)
+    conditional = world.vendor.requests[1]
+    assert ('"1"', changed) == (
+        conditional.header("if-none-match"),
+        conditional.header("if-modified-since"),
+    )
+    assert (200, b"first", True, "1", None) == (
+        confirmed.status,
+        confirmed.body,
+        confirmed.cached,
+        confirmed.header("x-new"),
+        confirmed.header("age"),
+    )
+    assert (True, "9", "max-age=10") == (
+        again.cached,
+        again.header("age"),
+        again.header("cache-control"),
+    )
+    assert [(60.0, "CacheRevalidated")] == [
+        (event.age, type(event).__name__) for event in told(world, CacheRevalidated)
+    ]
+    assert [False, True] == [event.stale for event in told(world, CacheMissed)]
+    assert [False, True, True] == [end.cached for end in told(world, CallFinished)]
+
+
+@pytest.mark.parametrize("hedge", [None, HedgeConfig(5.0)])
+@in_both_colours
+async def test_the_end_tells_what_became_of_the_last_attempt(
+    world: World, hedge: HedgeConfig | None
+) -> None:
+    """Confirmed answers were kept; one that the host's own rules then refused was not given."""
+    world.vendor.answers(FRESH, Response(304), Response(304), 200)
+    refuses = [False, False, True, False]
+
+    def refuse(request: Request, response: Response) -> Any:
+        return VendorFailed("not so") if refuses.pop(0) else None
+
+    manager = world.watched(vat(classify=refuse, hedge=hedge, retry=RetryPolicy(2)))
+    for _ in range(3):
+        await manager.call("vat", GET)
+        world.clock.advance(60)
+
+    assert 4 == sent(world)
+    assert [False, True, False] == [end.cached for end in told(world, CallFinished)]
+
+
+@in_both_colours
+async def test_a_changed_answer_takes_the_place_of_the_old(world: World) -> None:
+    """If it does not hold any more, the new answer is given and kept."""
+    world.vendor.answers(FRESH, NEWER)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    changed = await manager.call("vat", GET)
+    again = await manager.call("vat", GET)
+
+    assert (b"second", False, b"second", True) == (
+        changed.body,
+        changed.cached,
+        again.body,
+        again.cached,
+    )
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Response(200, {"Cache-Control": "no-store"}, b"second"),
+        Response(200, {"Cache-Control": "max-age=60", "Vary": "*"}, b"second"),
+        Response(200, (), b"second"),
+    ],
+)
+@in_both_colours
+async def test_what_may_not_be_kept_leaves_nothing_behind(world: World, second: Response) -> None:
+    """An answer that must not be kept takes the place of the old one all the same."""
+    world.vendor.answers(FRESH, second, 503)
+    manager = world.manager(vat(cache=CachePolicy(stale_if_error=0)))
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    assert b"second" == (await manager.call("vat", GET)).body
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+
+    assert world.vendor.requests[2].header("if-none-match") is None
+
+
+@in_both_colours
+async def test_what_is_of_no_use_is_not_kept(world: World) -> None:
+    """An answer that is stale at once, and cannot be confirmed, is not put anywhere."""
+    cupboard = Cupboard(world)
+    world.vendor.otherwise = Response(200, {"Cache-Control": "max-age=0"})
+    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+
+    await manager.call("vat", GET)
+
+    assert ["look"] == cupboard.asked
+
+
+@in_both_colours
+async def test_what_changes_nothing_is_not_written(world: World) -> None:
+    """An answer that is not kept leaves those for other requests as they are, untouched."""
+    cupboard = Cupboard(world)
+    vary = {"Cache-Control": "max-age=60", "Vary": "Content-Language"}
+    world.vendor.answers(Response(200, vary), Response(200, {"Cache-Control": "no-store"}))
+    manager = world.manager(vat(), cache=world.of_colour(cupboard))
+    await manager.call("vat", GET)
+
+    await manager.call("vat", GET.with_header("Content-Language", "de"))
+
+    assert ["look", "keep", "look"] == cupboard.asked
+    assert (await manager.call("vat", GET)).cached
+
+
+@in_both_colours
+async def test_a_304_that_forbids_keeping(world: World) -> None:
+    """What a 304 forbids to keep is given once more, and then forgotten."""
+    world.vendor.answers(FRESH, Response(304, {"Cache-Control": "no-store"}), NEWER)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    bodies = [(await manager.call("vat", GET)).body for _ in range(2)]
+
+    assert [b"first", b"second"] == bodies
+
+
+@in_both_colours
+async def test_a_304_about_another_version(world: World) -> None:
+    """A 304 that names a version nobody has is no answer: the vendor is asked again, plainly."""
+    world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}), NEWER)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    assert b"second" == (await manager.call("vat", GET)).body
+    assert ['"1"', None] == [one.header("if-none-match") for one in world.vendor.requests[1:]]
+
+
+@in_both_colours
+async def test_what_is_told_of_a_304_about_another_version(world: World) -> None:
+    """Whoever cannot ask again is told why that was due, with what the vendor said."""
+    world.vendor.answers(FRESH, Response(304, {"ETag": '"9"'}))
+    service = vat(limits=RateLimitConfig(2, per=timedelta(days=1)), max_limit_wait=0)
+    manager = world.manager(service)
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    with pytest.raises(RateLimitExceeded) as caught:
+        await manager.call("vat", GET)
+
+    cause = caught.value.__cause__
+    assert isinstance(cause, VendorFailed)
+    assert "confirmed another version" in cause.message
+    assert (304, cause.status) == (cause.response and cause.response.status, 304)
+
+
+@in_both_colours
+async def test_a_304_nobody_asked_for(world: World) -> None:
+    """A 304 to a request without conditions is what the vendor said, and is not kept."""
+    world.vendor.answers(304, FRESH)
+    manager = world.manager(vat())
+
+    assert [304, 200] == [(await manager.call("vat", GET)).status for _ in range(2)]
+
+
+@in_both_colours
+async def test_a_stale_answer_stands_in(world: World) -> None:
+    """Where service, request or policy allow it, a stale answer is better than an error."""
+    world.vendor.answers(FRESH)
+    world.vendor.otherwise = 503
+    manager = world.watched(vat(cache=CachePolicy(stale_if_error=100)))
+    await manager.call("vat", GET)
+
+    world.clock.advance(159)
+    answer = await manager.call("vat", GET)
+    world.clock.advance(1)
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+
+    assert (b"first", True, "159") == (answer.body, answer.cached, answer.header("age"))
+    assert [(159.0, True)] == [(hit.age, hit.stale) for hit in told(world, CacheHit)]
+    ends = told(world, CallFinished)
+    assert [(False, None), (True, None), (False, "VendorFailed")] == [
+        (end.cached, end.error) for end in ends
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer, stands_in",
+    [
+        (500, True),
+        (502, True),
+        (503, True),
+        (504, True),
+        (501, False),
+        (404, False),
+        (403, False),
+        (408, False),
+        (429, False),
+        (ConnectionFailed("away"), True),
+        (VendorFailed("nonsense"), True),
+    ],
+)
+@in_both_colours
+async def test_what_a_stale_answer_stands_in_for(
+    world: World, answer: Any, stands_in: object
+) -> None:
+    """It stands in for a service that cannot be reached or breaks, and for no other answer."""
+    control = "max-age=60, stale-if-error=600"
+    world.vendor.answers(FRESH.evolve(headers={"Cache-Control": control}), answer)
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    try:
+        cached = (await manager.call("vat", GET)).cached
+    except REFUSED:
+        cached = False
+
+    assert stands_in is cached
+
+
+@in_both_colours
+async def test_a_stale_answer_stands_in_for_what_we_hold_back(world: World) -> None:
+    """An open circuit, a limit, a deadline and a full bulkhead are reasons as good as any."""
+    world.vendor.answers(FRESH)
+    service = vat(
+        cache=CachePolicy(stale_if_error=100),
+        limits=RateLimitConfig(1, burst=1),
+        max_limit_wait=0,
+    )
+    manager = world.manager(service)
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+    await manager.call("vat", Request.get("/else"))
+
+    assert (await manager.call("vat", GET)).cached
+    assert 2 == sent(world)
+
+
+@in_both_colours
+async def test_a_grace_that_ends_during_the_call(world: World) -> None:
+    """Whether an answer may stand in is asked when it would, not when the call began."""
+    world.vendor.answers(FRESH, world.after(25, 503))
+    manager = world.manager(vat(cache=CachePolicy(stale_if_error=100)))
+    await manager.call("vat", GET)
+    world.clock.advance(140)
+
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+
+
+@in_both_colours
+async def test_a_stale_answer_comes_before_a_fallback(world: World) -> None:
+    """A fallback answers where nothing that was kept does."""
+    world.vendor.answers(FRESH)
+    world.vendor.otherwise = 503
+    service = vat(
+        cache=CachePolicy(stale_if_error=100), fallback=lambda _: Response(200, (), b"fallback")
+    )
+    manager = world.manager(service)
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    assert b"first" == (await manager.call("vat", GET)).body
+    assert b"fallback" == (await manager.call("vat", Request.get("/else"))).body
+
+
+@in_both_colours
+async def test_one_revalidates_while_others_go_on(world: World) -> None:
+    """While somebody asks, the others get what is kept, if the vendor allows that."""
+    gate = world.gate()
+    world.vendor.answers(
+        FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),
+        gate.answering(NEWER),
+    )
+    manager = world.watched(vat())
+    await manager.call("vat", GET)
+    world.clock.advance(60)
+
+    asking = world.start(lambda: manager.call("vat", GET))
+    await gate.reached()
+    meanwhile = await manager.call("vat", GET)
+    gate.open()
+    asked = await asking.result()
+    after = await manager.call("vat", GET)
+
+    assert [b"first", b"second", b"second"] == [meanwhile.body, asked.body, after.body]
+    assert [(True, "60"), (False, None), (True, "0")] == [
+        (one.cached, one.header("age")) for one in (meanwhile, asked, after)
+    ]
+    assert 2 == sent(world)
+    assert [True, False] == [hit.stale for hit in told(world, CacheHit)]
+
+
+@in_both_colours
+async def test_each_answer_is_revalidated_for_itself(world: World) -> None:
+    """While somebody asks for one answer, another that is past its lifetime is asked for, too."""
+    gate = world.gate()
+    stale = FRESH.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"})
+    world.vendor.answers(stale, stale, gate.answering(NEWER), NEWER)
+    manager = world.manager(vat())
+    other = Request.get("/else")
+    for request in (GET, other):
+        await manager.call("vat", request)
+    world.clock.advance(61)
+
+    asking = world.start(lambda: manager.call("vat", GET))
+    await gate.reached()
+    meanwhile = await manager.call("vat", other)
+    gate.open()
+
+    assert [b"second"] * 2 == [meanwhile.body, (await asking.result()).body]
+
+
+@in_both_colours
+async def test_who_revalidates_gives_the_turn_back(world: World) -> None:
+    """A revalidation that fails or is interrupted leaves the next caller to try."""
+    control = "max-age=60, stale-while-revalidate=600"
+    world.vendor.answers(
+        FRESH.evolve(headers={"Cache-Control": control}), 501, Interruption(), NEWER
+    )
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+    world.clock.advance(61)
+
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+
+    assert b"second" == (await manager.call("vat", GET)).body

@@ -1,0 +1,44 @@
+"""What a call and its core know of time."""
+
+# ruff: noqa: SLF001 - a look inside
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from mooring import AttemptTimeout, Service
+from mooring.services.call import Call
+from tests.support.colours import START, World, in_both_colours
+
+
+@pytest.mark.parametrize(
+    "own, bound",
+    [
+        pytest.param(None, 26.0, id="the deadline"),
+        pytest.param(3, 3.0, id="its own"),
+        pytest.param(60, 26.0, id="the deadline comes first"),
+    ],
+)
+@in_both_colours
+async def test_an_attempt_is_bounded(world: World, own: float | None, bound: float) -> None:
+    """An attempt may take as long as is configured, and never longer than the call has left."""
+    flows = world.manager(Service("vat", attempt_timeout=own)).manager._flows
+    plan = flows.plans.find("vat", None, None)
+    call = Call(plan, flows.core.nanoseconds(), plan.span)
+    world.clock.advance(4)
+
+    assert bound == call.bound(flows.core)
+    cut_off = call.cut_off()
+    assert AttemptTimeout is type(cut_off)
+    assert "longer than it may" in cut_off.message
+
+
+@pytest.mark.parametrize("after, microseconds", [(0, 0), (1, 1), (400, 1), (1000, 1), (-1500, -1)])
+@in_both_colours
+async def test_a_moment_is_never_early(world: World, after: int, microseconds: int) -> None:
+    """What the local clock counts in nanoseconds the wall clock rounds up to microseconds."""
+    core = world.manager().manager._flows.core
+
+    assert START + timedelta(microseconds=microseconds) == core.moment(core.nanoseconds() + after)

@@ -1,0 +1,259 @@
+"""What observers are told of a call."""
+
+# ruff: noqa: ANN401 - values of any kind, and a look inside
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from mooring import (
+    CircuitBreakerConfig,
+    ConfigurationError,
+    Endpoint,
+    InvalidData,
+    InvalidRequest,
+    Jitter,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Response,
+    RetryPolicy,
+    VendorFailed,
+)
+from mooring.domain.events import CallFinished, Event, ObserverFailed
+from tests.services.vat import GET, POST, vat
+from tests.support.colours import START, Interruption, World, in_both_colours
+
+# --- events ---
+
+
+def told(events: list[Event]) -> list[str]:
+    """What was told, in short."""
+    return [
+        " ".join(
+            str(part)
+            for part in (
+                type(event).__name__,
+                getattr(event, "attempt", None),
+                getattr(event, "error", None),
+                getattr(event, "status", None),
+            )
+            if part is not None
+        )
+        for event in events
+    ]
+
+
+@in_both_colours
+async def test_what_a_success_tells(world: World) -> None:
+    """A success is a start, an attempt and an end, all of one call."""
+    manager = world.watched(vat(circuit=CircuitBreakerConfig()))
+
+    await manager.call("vat", GET, tenant="acme")
+
+    assert ["CallStarted", "AttemptFinished 1 200", "CallFinished 200"] == told(world.events)
+    finished: Any = world.events[-1]
+    assert (False, False, False) == (finished.fallback, finished.cancelled, finished.replayed)
+    assert {("vat", "acme", "id-1", START)} == {
+        (event.service, event.tenant, event.request_id, event.at) for event in world.events
+    }
+
+
+@in_both_colours
+async def test_what_a_retry_tells(world: World) -> None:
+    """A retry tells of the failed attempt, of the pause, and of how the circuit changed."""
+    world.vendor.answers(world.after(2.0, Response(503, {"Retry-After": "3"})))
+    service = vat(
+        circuit=CircuitBreakerConfig(failures=1, shadow=True),
+        limits=RateLimitConfig(1000),
+        retry=RetryPolicy(2, 1.0, jitter=Jitter.NONE),
+    )
+
+    await world.watched(service).call("vat", GET)
+
+    assert [
+        "CallStarted",
+        "AttemptFinished 1 VendorFailed 503",
+        "CircuitChanged",
+        "VendorPaused",
+        "RetryScheduled 1 VendorFailed",
+        "RateLimitWaited",
+        "AttemptFinished 2 200",
+        "CallFinished 200",
+    ] == told(world.events)
+    finished: Any = world.events[-1]
+    assert (2, 5.001, START) == (finished.attempts, finished.duration, finished.started_at)
+    paused, rested = world.events[3], world.events[4]
+    assert (3.0, 3.0) == (paused.delay, rested.delay)  # type: ignore[attr-defined]
+    assert [2.0, 0.0] == [e.duration for e in world.events if "Attempt" in type(e).__name__]  # type: ignore[attr-defined]
+
+
+@in_both_colours
+async def test_what_a_refusal_tells(world: World) -> None:
+    """A call that was held back tells by what, and makes no attempt."""
+    manager = world.watched(vat(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
+    await manager.call("vat", GET)
+    world.events.clear()
+
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+
+    assert [
+        "CallStarted",
+        "CallRefused RateLimitExceeded",
+        "CallFinished RateLimitExceeded",
+    ] == told(world.events)
+    refused: Any = world.events[1]
+    assert 60.0 == refused.retry_after
+
+
+@in_both_colours
+async def test_what_a_replay_tells(world: World) -> None:
+    """A repeated key tells of a replay and makes no attempt."""
+    manager = world.watched(vat())
+    await manager.call("vat", POST, idempotency_key="k")
+    world.events.clear()
+
+    await manager.call("vat", POST, idempotency_key="k")
+
+    assert ["CallStarted", "IdempotencyReplayed", "CallFinished"] == told(world.events)
+    finished: Any = world.events[-1]
+    assert "k" == world.events[1].idempotency_key  # type: ignore[attr-defined]
+    assert ("k", True, 0) == (finished.idempotency_key, finished.replayed, finished.attempts)
+
+
+@pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
+@in_both_colours
+async def test_a_slow_attempt_is_told(world: World, took: float, slow: bool) -> None:  # noqa: FBT001 - a case
+    """An attempt that took longer than the circuit calls slow says so."""
+    world.vendor.answers(world.after(took, 200))
+    manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
+
+    await manager.call("vat", GET)
+
+    assert [slow] == [e.slow for e in world.events if type(e).__name__ == "AttemptFinished"]  # type: ignore[attr-defined]
+
+
+@in_both_colours
+async def test_a_broken_observer_breaks_nothing(world: World) -> None:
+    """An observer that raises breaks no call, and the others are told which and what."""
+
+    def broken(_: Event) -> None:
+        raise KeyError("hunter2")
+
+    class Sulking:
+        def __call__(self, event: Event) -> None:
+            if isinstance(event, ObserverFailed):
+                raise TypeError
+
+    seen: list[Event] = []
+    service = vat(endpoints=Endpoint("rates", path="/rates"))
+    manager = world.manager(service, observers=[broken, Sulking(), seen.append])
+
+    assert 200 == (await manager.call("vat", GET, tenant="acme")).status
+
+    reports = [event for event in seen if isinstance(event, ObserverFailed)]
+    assert [("KeyError", True, "vat", "rates", "acme", "id-1", START)] * 3 == [
+        (
+            report.error,
+            "broken" in report.observer,
+            report.service,
+            report.operation,
+            report.tenant,
+            report.request_id,
+            report.at,
+        )
+        for report in reports
+    ]
+    assert 3 == len([event for event in seen if not isinstance(event, ObserverFailed)])
+
+
+@in_both_colours
+async def test_a_log_gets_one_entry_for_each_call(world: World) -> None:
+    """The integration log is an observer that keeps how each call ended."""
+    entries: list[Any] = []
+
+    class Log:
+        def write(self, entry: object, /) -> None:
+            entries.append(entry)
+
+    world.vendor.answers(200, 503)
+    manager = world.manager(vat(), log=Log())
+
+    await manager.call("vat", GET)
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+
+    assert ["vat", "vat"] == [entry.service for entry in entries]
+
+
+@in_both_colours
+async def test_the_end_is_told_with_what_is_known(world: World) -> None:
+    """An event of the end carries the vendor's code and the last status."""
+    world.vendor.answers(Response(422, {"Content-Type": "application/json"}, b'{"code": "E1"}'))
+    manager = world.watched(vat())
+
+    with pytest.raises(InvalidRequest):
+        await manager.call("vat", GET)
+
+    finished = world.events[-1]
+    assert isinstance(finished, CallFinished)
+    assert ("E1", 422, 1) == (finished.vendor_code, finished.status, finished.attempts)
+
+
+@pytest.mark.parametrize("calm", [True, False])
+@in_both_colours
+async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> None:  # noqa: FBT001 - a case
+    """A function that is of the other colour only at its second attempt is refused then."""
+    service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
+    manager = world.manager(service)
+    await manager.run("vat", world.nothing)
+    if calm:
+        world.clock.advance(9)
+    left = [OSError()]
+
+    async def later() -> int:
+        return 1
+
+    def act() -> Any:
+        for error in left:
+            left.remove(error)
+            raise error
+        return 1 if world.is_awaited else later()
+
+    with pytest.raises(ConfigurationError) as caught:
+        await manager.call_as_is("run", "vat", act)
+
+    assert ("function", "vat") == (caught.value.path, caught.value.service)
+
+
+@in_both_colours
+async def test_a_limit_alone_has_nothing_to_give_back(world: World) -> None:
+    """A function that is interrupted behind a limit, with no circuit, has used its turn."""
+    manager = world.manager(vat(limits=RateLimitConfig(1)))
+
+    async def act() -> None:
+        raise Interruption
+
+    await manager.run("vat", world.nothing)
+    world.clock.advance(1)
+    for _ in range(2):
+        with pytest.raises(Interruption):
+            await manager.run("vat", act)
+
+    assert [1.0] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_an_answer_may_be_lost_unseen(world: World) -> None:
+    """Where nobody observes, an answer that cannot be kept is told to repeats only."""
+    manager = world.manager(vat())
+
+    async def act() -> object:
+        return threading.Lock()
+
+    await manager.run("vat", act, idempotency_key="k")
+    with pytest.raises(InvalidData, match="could not be stored"):
+        await manager.run("vat", act, idempotency_key="k")

@@ -1,0 +1,314 @@
+"""Functions instead of requests."""
+
+# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    BulkheadConfig,
+    BulkheadFull,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    DeadlineExceeded,
+    InvalidRequest,
+    Jitter,
+    RateLimitConfig,
+    RetryPolicy,
+    StorageUnavailable,
+    VendorFailed,
+)
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from tests.services.vat import vat
+from tests.support.colours import DISTANT, World, in_both_colours
+
+if TYPE_CHECKING:
+    from mooring.services.call import Call
+
+# --- functions ---
+
+
+@pytest.mark.parametrize(
+    "own, timeout, bounded",
+    [(None, None, False), (3, None, True), (None, 3, True), (3, 3, True)],
+)
+@in_both_colours
+async def test_a_function_is_bounded_where_that_was_asked_for(
+    world: World,
+    own: float | None,
+    timeout: float | None,
+    bounded: bool,  # noqa: FBT001 - a case
+) -> None:
+    """A function is cut off at a bound that was asked for, and not at the service's timeout."""
+    seen: list[bool] = []
+
+    async def step(call: Call) -> tuple[None, None]:
+        seen.append(call.bounded)
+        return None, None
+
+    flows = world.manager(vat(attempt_timeout=own)).manager._flows
+    await flows.run("vat", step, timeout=timeout)
+
+    assert [bounded] == seen
+
+
+@pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])
+@in_both_colours
+async def test_a_functions_probe_may_take_its_time(
+    world: World, timeout: float | None, lease: float
+) -> None:
+    """A probe holds its place for an attempt, or as long as its caller asked for more time."""
+    circuit = CircuitBreakerConfig(failures=1, open_for=10)
+    manager = world.manager(vat(circuit=circuit, attempt_timeout=5))
+    with pytest.raises(OSError):  # noqa: PT011 - the very one
+        await manager.run("vat", Failing(OSError()).__call__)
+    world.clock.advance(10)
+    gate = world.gate()
+
+    async def probe() -> None:
+        await manager.run("vat", gate.stand, timeout=timeout)
+
+    started = world.start(probe)
+    await gate.reached()
+    world.clock.advance(lease - 1)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.run("vat", world.nothing)
+    world.clock.advance(1)
+    await manager.run("vat", world.nothing)
+    gate.open()
+    await started.over()
+
+
+@in_both_colours
+async def test_what_an_easy_call_was_granted_is_handed_back(world: World) -> None:
+    """A turn that was granted, and will not be used, is the next caller's."""
+    service = vat(limits=RateLimitConfig(1), circuit=CircuitBreakerConfig())
+    manager = world.manager(service)
+    flows = manager.manager._flows
+    plan = flows.plans.find("vat", None, None)
+    await manager.run("vat", world.nothing)
+
+    flows.hand_back(plan, [await flows.core.execute(plan.admission)])
+    await manager.run("vat", world.nothing)
+
+    assert [1.0] == world.sleeper.slept
+    assert 2 == (await manager.circuit_state("vat")).calls
+
+
+@in_both_colours
+async def test_fifty_run_at_once(world: World) -> None:
+    """Nothing of ours is held while a function runs: fifty meet inside one service."""
+    manager = world.manager(vat(circuit=CircuitBreakerConfig(), limits=RateLimitConfig(1000)))
+    await manager.run("vat", world.nothing)
+    inside: list[int] = []
+    barrier = threading.Barrier(50)
+    everybody = world.event()
+
+    async def meet() -> None:
+        inside.append(1)
+        if world.is_awaited:
+            if len(inside) == 50:
+                everybody.set()
+            await world.wait(everybody)
+        else:
+            barrier.wait(10)
+
+    async def call() -> None:
+        await manager.run("vat", meet)
+
+    assert [None] * 50 == await world.together(*[call] * 50)
+
+
+@in_both_colours
+async def test_a_decorated_function_is_protected(world: World) -> None:
+    """A decorated function keeps its name and arguments, and every call goes through `run`."""
+    manager = world.manager(vat(retry=RetryPolicy(2, 0)))
+    left = [OSError()]
+
+    async def add(one: int, *, two: int) -> int:
+        """Add."""
+        for error in left:
+            left.remove(error)
+            raise error
+        return one + two
+
+    plain = manager.plain(add)
+    protected = manager.manager.protect("vat")(plain)
+    value = protected(1, two=2)
+
+    assert 3 == (await value if world.is_awaited else value)
+    assert ("add", "Add.") == (protected.__name__, protected.__doc__)
+
+
+@in_both_colours
+async def test_generators_are_not_protected(world: World) -> None:
+    """A generator's body would run unprotected, so it is refused by name."""
+
+    def lines() -> Any:
+        yield 1
+
+    async def later() -> Any:
+        yield 1
+
+    for function in (lines, later):
+        with pytest.raises(ConfigurationError, match=function.__name__):
+            world.manager(vat()).manager.protect("vat")(function)
+
+
+@in_both_colours
+async def test_a_function_of_the_other_colour_is_refused(world: World) -> None:
+    """A plain function on the asynchronous face, or the reverse, is a typed error."""
+    manager = world.manager(vat())
+
+    async def later() -> int:
+        return 1
+
+    def now() -> int:
+        return 1
+
+    wrong = now if world.is_awaited else later
+    for service in (vat(), vat(bulkhead=BulkheadConfig(1))):
+        manager = world.manager(service)
+        for _ in range(2):
+            with pytest.raises(ConfigurationError) as caught:
+                await manager.call_as_is("run", "vat", wrong)
+            assert ("function", "vat") == (caught.value.path, caught.value.service)
+    if not world.is_awaited:
+        with pytest.raises(ConfigurationError, match="later is asynchronous"):
+            manager.manager.protect("vat")(later)
+
+
+@in_both_colours
+async def test_a_store_that_is_full_signs_the_short_way(world: World) -> None:
+    """Also where a function takes the short way, an error of the store names the call."""
+    full = MemoryStorage(world.clock, max_entries=1)
+    state = AsyncMemoryStorage(full) if world.is_awaited else full
+    manager = world.manager(vat(circuit=CircuitBreakerConfig()), state=state)
+    await manager.run("vat", world.nothing)
+
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable) as caught:
+            await manager.run("vat", world.nothing, tenant="acme")
+        assert ("vat", True) == (caught.value.service, bool(caught.value.request_id))
+
+
+@in_both_colours
+async def test_many_tenants_do_not_pile_up(world: World) -> None:
+    """Plans of tenants that call once are forgotten, and made anew."""
+    manager = world.manager(vat())
+    for number in range(10_001):
+        await manager.run("vat", world.nothing, tenant=f"t{number}")
+
+    assert len(manager.manager._flows.plans._made) <= 10_000
+    await manager.run("vat", world.nothing, tenant="t0")
+
+
+@pytest.mark.parametrize("watched", [True, False])
+@in_both_colours
+async def test_a_plan_is_made_once(world: World, watched: bool) -> None:  # noqa: FBT001 - a case
+    """A plan serves every later call, and a face itself where nobody waits and nobody watches."""
+    manager = world.watched(vat()) if watched else world.manager(vat())
+    plans = manager.manager._flows.plans
+
+    made = plans.find("vat", "acme", None)
+
+    assert made is plans.find("vat", "acme", None)
+    alone = not watched and world.colour != DISTANT
+    assert ([made] if alone else []) == list(plans.easy.values())
+
+
+class Failing:
+    """A function that fails so often, and then gives how often it was called."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+        self.calls = 0
+
+    async def __call__(self) -> int:
+        """Fail, or count."""
+        self.calls += 1
+        if self._errors:
+            raise self._errors.pop(0)
+        return self.calls
+
+
+@in_both_colours
+async def test_a_calm_functions_failure_counts(world: World) -> None:
+    """On the short way, too, failures open the circuit, and are counted once each."""
+    manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
+    await manager.run("vat", world.nothing)
+
+    for failures in range(1, 3):
+        with pytest.raises(OSError):  # noqa: PT011 - the very one
+            await manager.run("vat", Failing(OSError()).__call__)
+        assert failures == (await manager.circuit_state("vat")).failures
+    with pytest.raises(OSError):  # noqa: PT011 - the very one
+        await manager.run("vat", Failing(OSError()).__call__)
+
+    assert CircuitState.OPEN is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_a_calm_functions_refusal_does_not_count(world: World) -> None:
+    """On the short way, too, a refusal is no failure, and an unheard call is not counted."""
+    manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1)))
+    await manager.run("vat", world.nothing)
+
+    for error in (InvalidRequest("no"), BulkheadFull("full")):
+        with pytest.raises(type(error)):
+            await manager.run("vat", Failing(error).__call__)
+
+    state = await manager.circuit_state("vat")
+    assert (2, 0) == (state.calls, state.failures)
+
+
+@in_both_colours
+async def test_a_calm_function_is_retried(world: World) -> None:
+    """On the short way, too, a function is called again as the policy says, and gives its value."""
+    manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
+    await manager.run("vat", world.nothing)
+
+    assert 3 == await manager.run("vat", Failing(OSError(), OSError()).__call__)
+    assert [1.0, 2.0] == world.sleeper.slept
+    error = VendorFailed("broken")
+    with pytest.raises(VendorFailed) as caught:
+        await manager.run("vat", Failing(*[error] * 3).__call__)
+    assert 3 == caught.value.attempts
+
+
+@in_both_colours
+async def test_a_function_that_waited_gives_its_value(world: World) -> None:
+    """A function that waits for a limit first is called all the same, and retried."""
+    manager = world.manager(vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0)))
+    await manager.run("vat", world.nothing)
+
+    assert 2 == await manager.run("vat", Failing(OSError()).__call__)
+    assert 2.0 == world.clock.now
+
+
+@pytest.mark.parametrize("error, processed", [(OSError(), True), (BulkheadFull("x"), False)])
+@in_both_colours
+async def test_a_late_function_says_whether_it_may_have_acted(
+    world: World,
+    error: Exception,
+    processed: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Where a pause overran the deadline, the error says whether something may have happened."""
+    manager = world.manager(vat(retry=RetryPolicy(2, 1)))
+    await manager.run("vat", world.nothing)
+
+    async def oversleep() -> None:
+        world.clock.advance(60)
+
+    world.sleeper.meanwhile.append(oversleep)
+    with pytest.raises(DeadlineExceeded, match="deadline of 30 s") as caught:
+        await manager.run("vat", Failing(error).__call__)
+
+    assert processed == caught.value.may_have_been_processed
+    assert error is caught.value.__cause__

@@ -1,0 +1,207 @@
+"""Calls that are refused before anything is sent."""
+
+# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import (
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    Endpoint,
+    InvalidData,
+    RateLimitConfig,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+)
+from mooring.services.plans import Plans
+from tests.services.vat import GET, vat
+from tests.support.colours import World, in_both_colours
+
+# --- errors before anything ---
+
+
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        ({"service": "vatt"}, ("path", "service")),
+        ({"service": ["vat"]}, ("path", "service")),
+        ({"service": None}, ("path", "service")),
+        ({"endpoint": "rats"}, ("field", "endpoint")),
+        ({"endpoint": ""}, ("field", "endpoint")),
+        ({"endpoint": ["rates"]}, ("field", "endpoint")),
+        ({"tenant": ""}, ("field", "tenant")),
+        ({"tenant": ["acme"]}, ("field", "tenant")),
+        ({"tenant": "a\nb"}, ("field", "tenant")),
+        ({"timeout": -1}, ("path", "timeout")),
+        ({"timeout": 0}, ("path", "timeout")),
+        ({"timeout": float("nan")}, ("path", "timeout")),
+        ({"timeout": "3"}, ("path", "timeout")),
+        ({"request_id": "a\nb"}, ("field", "request_id")),
+        ({"request_id": 7}, ("field", "request_id")),
+    ],
+)
+@pytest.mark.parametrize("way", ["call", "stream", "run"])
+@in_both_colours
+async def test_what_is_wrong_is_named(
+    world: World, way: str, options: dict[str, Any], named: tuple[str, str]
+) -> None:
+    """A wrong argument is a typed error that names it and what to do, whatever is called."""
+    manager = world.watched(vat(endpoints=Endpoint("rates")))
+    given: dict[str, Any] = {"service": "vat"} | options
+    service = given.pop("service")
+    for calm in (manager, world.manager(vat(endpoints=Endpoint("rates")))):
+        with pytest.raises((ConfigurationError, InvalidData)) as caught:
+            await getattr(calm, way)(service, world.nothing if way == "run" else GET, **given)
+
+        attribute, name = named
+        assert name == getattr(caught.value, attribute)
+        assert caught.value.remedy
+        assert caught.value.request_id
+        endpoint = given.get("endpoint")
+        assert (endpoint if isinstance(endpoint, str) else None) == caught.value.operation
+        assert (service if isinstance(service, str) else None) == caught.value.service
+
+    assert ([], []) == (world.events, world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_wrong_call_keeps_its_id(world: World) -> None:
+    """An error before the call began carries the correlation id that was given."""
+    with pytest.raises(ConfigurationError) as caught:
+        await world.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
+
+    assert "mine" == caught.value.request_id
+
+
+@pytest.mark.parametrize("request_", ["/rates", None, b"GET"])
+@in_both_colours
+async def test_a_request_is_a_request(world: World, request_: Any) -> None:
+    """What is no request is refused, with how to make one."""
+    kind = type(request_).__name__
+    with pytest.raises(InvalidData, match=f"a {kind} is not a request") as caught:
+        await world.manager(vat()).call("vat", request_)
+
+    assert ("request", "vat") == (caught.value.field, caught.value.service)
+    assert "Request.get" in caught.value.remedy
+
+
+@in_both_colours
+async def test_an_unknown_service_lists_the_known(world: World) -> None:
+    """The remedy for a wrong name is the right ones."""
+    with pytest.raises(ConfigurationError, match="'tax'") as caught:
+        await world.manager(vat(), Service("fx")).call("tax", GET)
+    assert "fx, vat" in caught.value.remedy
+
+    with pytest.raises(ConfigurationError, match="none"):
+        await world.manager().call("tax", GET)
+
+
+@in_both_colours
+async def test_services_have_names_of_their_own(world: World) -> None:
+    """Two services of one name, and what is no service, are refused at once."""
+    with pytest.raises(ConfigurationError, match="'vat'") as twice:
+        world.manager(vat(), vat())
+    with pytest.raises(ConfigurationError, match="str is not a service") as no_service:
+        world.manager("vat")
+    with pytest.raises(ConfigurationError, match="Service is not a series") as no_series:
+        Plans(world.manager().manager._flows.core, vat())  # type: ignore[arg-type]  # the point
+
+    for caught in (twice, no_service, no_series):
+        assert "services" == caught.value.path
+        assert "Give" in caught.value.remedy
+
+
+@in_both_colours
+async def test_a_service_without_endpoints_has_none_to_name(world: World) -> None:
+    """An endpoint that is named has to be there, also where there is none at all."""
+    with pytest.raises(InvalidData) as caught:
+        await world.manager(vat()).call("vat", GET, endpoint="rates")
+
+    assert "endpoint" == caught.value.field
+    assert [] == world.vendor.requests
+
+
+@in_both_colours
+async def test_an_endpoint_that_can_never_be_granted_is_refused_at_once(world: World) -> None:
+    """A cost above a limit's burst is found when the manager is made."""
+    service = vat(limits=RateLimitConfig(1), endpoints=Endpoint("bulk", cost=2))
+
+    with pytest.raises(InvalidData, match="cost of 2"):
+        world.manager(service)
+
+
+@in_both_colours
+async def test_every_error_is_signed(world: World) -> None:
+    """Every error says which call it ended, to whom, after how many attempts, and what to do."""
+    world.vendor.otherwise = 503
+    service = vat(endpoints=Endpoint("rates", path="/rates"), retry=RetryPolicy(2, 0))
+
+    with pytest.raises(VendorFailed) as caught:
+        await world.manager(service).call("vat", GET, request_id="mine")
+
+    error = caught.value
+    assert ("vat", "rates", 2, "mine") == (
+        error.service,
+        error.operation,
+        error.attempts,
+        error.request_id,
+    )
+    assert error.remedy in str(error)
+    assert "vat.rates" in str(error)
+
+
+@in_both_colours
+async def test_a_nested_calls_error_keeps_its_own_name(world: World) -> None:
+    """An error of one service, raised in a function of another, still names the first."""
+    world.vendor.otherwise = 503
+    manager = world.manager(vat(), Service("outer", retry=None))
+
+    async def work() -> None:
+        await manager.call("vat", GET)
+
+    with pytest.raises(VendorFailed) as caught:
+        await manager.run("outer", work)
+
+    assert "vat" == caught.value.service
+
+
+@pytest.mark.parametrize("service", [vat(limits=RateLimitConfig(1)), vat()])
+@in_both_colours
+async def test_a_functions_own_errors_are_signed(world: World, service: Service) -> None:
+    """One of our errors raised by a function gets the name of the call, on the short way too."""
+
+    async def fail() -> None:
+        raise VendorFailed("broken", retryable=False)
+
+    with pytest.raises(VendorFailed) as caught:
+        await world.manager(service).run("vat", fail)
+
+    assert ("vat", 1, "id-1") == (
+        caught.value.service,
+        caught.value.attempts,
+        caught.value.request_id,
+    )
+
+
+@in_both_colours
+async def test_a_refused_function_is_signed(world: World) -> None:
+    """What holds a function back says whose it was, on the short way too."""
+    manager = world.manager(vat(circuit=CircuitBreakerConfig()))
+    await manager.run("vat", world.nothing)
+    await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        await manager.run("vat", world.nothing)
+
+    assert ("vat", 0, "id-1") == (
+        caught.value.service,
+        caught.value.attempts,
+        caught.value.request_id,
+    )

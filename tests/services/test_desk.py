@@ -1,0 +1,268 @@
+"""Who is asked to do an operation, and who is asked next."""
+
+# ruff: noqa: ANN401 - of anything
+
+from __future__ import annotations
+
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import ConfigurationError, ConnectionFailed, ConnectorError, FailedOver, Request
+from mooring.adapters.memory import MemoryStorage
+from mooring.domain.idempotency import Claim
+from mooring.services.desk import Desk, nothing_done
+from tests.services.test_vendor_wire import START, Calling
+from tests.support.colours import run_plain
+
+ASKED: Any = SimpleNamespace(kind="sms", tenant="acme", operation="send")
+GET = Request.get("/a")
+TTL = {"one": 3600, "two": 7200}
+
+
+def account(name: str) -> Any:
+    """An account of a vendor of its own."""
+    return SimpleNamespace(name=name, vendor=SimpleNamespace(name=f"{name}'s", transport=None))
+
+
+class Office(Calling):
+    """Accounts, and a desk that hands operations to them."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.memory = MemoryStorage(self.clock)
+        self.claims: list[Any] = []
+        self.events: list[Any] = []
+        self.observers = (self,)
+        self.accounts = {name: account(name) for name in names}
+        self.fails: dict[str, ConnectorError] = {}
+        self.asked: list[str] = []
+        self._tokens = 0
+        directory: Any = SimpleNamespace(
+            choose=self.choose,
+            find=self.find,
+            accounts=self.accounts,
+        )
+        calling: Any = self
+        step: Any = None
+        self.desk = Desk(
+            calling=calling, directory=directory, step=step, transports=MappingProxyType({})
+        )
+
+    def choose(self, asked: Any) -> tuple[Any, ...]:
+        """All of them, for what these tests ask."""
+        assert ASKED is asked
+        return tuple(self.accounts.values())
+
+    def find(self, ref: Any, asked: Any) -> tuple[Any, Any]:
+        """The second."""
+        assert ASKED is asked
+        return self.accounts["two"], ref
+
+    @property
+    def plans(self) -> Any:
+        """The services of the accounts."""
+        services = {
+            name: SimpleNamespace(timeout=30.0, idempotency_ttl=TTL[name]) for name in self.accounts
+        }
+        return SimpleNamespace(services=services)
+
+    async def execute(self, command: Any) -> Any:
+        """Do it."""
+        if isinstance(command, Claim):
+            self.claims.append(command)
+        return self.memory.execute(command)
+
+    def post(self, command: Any) -> None:
+        """Do it."""
+        self.memory.post(command)
+
+    def token(self) -> int:
+        """Another one each time."""
+        self._tokens += 1
+        return self._tokens
+
+    def fraction(self) -> float:
+        """A draw that can be foreseen."""
+        return 0.5
+
+    def tell(self, event: Any) -> None:
+        """Remember it."""
+        self.events.append(event)
+
+    async def deed(self, vendor: Any, wire: Any, *found: Any) -> tuple[Any, ...]:
+        """Send something, and fail where it is told to."""
+        await wire.send(GET)
+        self.asked.append(wire.account)
+        if wire.account in self.fails:
+            raise self.fails[wire.account]
+        return (vendor.name, *found)
+
+    def ask(self, **options: Any) -> Any:
+        """Have it done."""
+        return run_plain(self.desk.ask(ASKED, self.deed, **options))
+
+    def bounds(self) -> list[tuple[Any, Any]]:
+        """For which tenant, and for how long, something was sent."""
+        return [(told[-1]["tenant"], told[-1]["timeout"]) for told in self.told]
+
+
+def harmless() -> ConnectorError:
+    """An error after which it is certain that nothing was done."""
+    error = ConnectionFailed("It is away.", may_have_been_processed=False)
+    vars(error).update(_acted=False)
+    return error
+
+
+def test_only_what_did_nothing_goes_elsewhere() -> None:
+    """Where it is not certain that nothing was done, nobody else is asked."""
+    wire: Any = SimpleNamespace(acted=False)
+    assert nothing_done(harmless(), wire)
+    assert not nothing_done(ConnectionFailed("It is away."), wire)
+    assert not nothing_done(harmless(), SimpleNamespace(acted=True))  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize("timeout, sent", [(None, None), (7.0, 7.0)])
+def test_the_next_is_asked(timeout: float | None, sent: float | None) -> None:
+    """Where one did nothing the next is asked, for as long again; and it is told."""
+    office = Office("one", "two")
+    error = harmless()
+    error.request_id = "r-1"
+    office.fails["one"] = error
+
+    assert ("two's",) == office.ask(timeout=timeout)
+    assert ["one", "two"] == office.asked
+    assert [("acme", sent)] * 2 == office.bounds()
+    assert [
+        FailedOver(
+            at=START,
+            service="one",
+            operation="send",
+            tenant="acme",
+            request_id="r-1",
+            to="two",
+            error="ConnectionFailed",
+        )
+    ] == office.events
+    office.fails.clear()
+    assert ("one's",) == office.ask(timeout=timeout)
+
+
+def test_a_transport_is_that_of_its_account() -> None:
+    """A verb is made a step as the face makes them, of the account's own transport."""
+    office = Office("one")
+    transport = SimpleNamespace(shout=lambda: "shouted")
+    step: Any = lambda verb: ("step", verb())  # noqa: E731 - a step of this test's own
+    desk = attrs.evolve(office.desk, transports={"one": transport}, step=step)
+
+    async def shout(_: Any, wire: Any) -> Any:
+        return await wire.act("shout")
+
+    assert "done" == run_plain(desk.ask(ASKED, shout))
+    assert ("run", "one", ("step", "shouted")) == office.told[0][:3]
+
+
+def test_errors_say_where() -> None:
+    """An error has the account's name and the operation's, unless it has others already."""
+    office = Office("one", "two")
+    office.fails["one"] = ConnectionFailed("It is away.")
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask()
+    assert ("one", "send") == (raised.value.service, raised.value.operation)
+    assert ["one"] == office.asked
+
+    office.fails["one"] = ConnectionFailed("It is away.", service="one.pen", operation="write")
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask()
+    assert ("one.pen", "write") == (raised.value.service, raised.value.operation)
+
+    office.fails = {"one": harmless(), "two": harmless()}
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask()
+    assert "two" == raised.value.service
+
+
+@pytest.mark.parametrize("timeout, sent", [(None, 30.0), (7.0, 7.0)])
+def test_a_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> None:
+    """With a key it moves on as well, and then it has moved for good."""
+    office = Office("one", "two")
+    office.fails["one"] = harmless()
+    assert ("two's",) == office.ask(key="k", timeout=timeout)
+    assert 1 == len(office.events)
+    office.fails.clear()
+    assert ("two's",) == office.ask(key="k", timeout=timeout)
+    assert ("one's",) == office.ask(key="other", timeout=timeout)
+
+    assert ["one", "two", "two", "one"] == office.asked
+    assert [("acme", sent)] * 4 == office.bounds()
+    whole = int((2 * sent + 5) * 10**6)
+    assert {(whole, 7_200_000_000)} == {(one.lease, one.ttl) for one in office.claims}
+
+
+def test_a_key_that_may_have_done_something_stays() -> None:
+    """Where it is not certain, the same account is asked again."""
+    office = Office("one", "two")
+    office.fails["one"] = ConnectionFailed("It is away.")
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed):
+            office.ask(key="k")
+
+    assert ["one", "one"] == office.asked
+    assert [] == office.events
+
+
+def test_an_account_that_is_gone_is_not_replaced() -> None:
+    """A key of an account that is not configured any more is used nowhere else."""
+    office = Office("one")
+    office.ask(key="k")
+    office.accounts = office.desk.directory.accounts = {"two": account("two")}
+    with pytest.raises(ConfigurationError, match="used at the account 'one'") as raised:
+        office.ask(key="k")
+
+    assert "sms.vendor" == raised.value.path
+    assert "Configure it again" in raised.value.remedy
+    assert vars(raised.value)["_acted"] is True
+
+
+@pytest.mark.parametrize(
+    "options, sent", [({}, None), ({"timeout": 7.0}, 7.0), ({"key": "k"}, 30.0)]
+)
+def test_what_is_done_to_a_thing_is_done_where_it_is(options: Any, sent: float | None) -> None:
+    """Its account is asked, and named where it fails."""
+    office = Office("one", "two")
+    assert ("two's", "ref") == run_plain(office.desk.at("ref", ASKED, office.deed, **options))
+    assert [("acme", sent)] == office.bounds()
+
+    office.fails["two"] = harmless()
+    with pytest.raises(ConnectionFailed) as raised:
+        run_plain(office.desk.at("ref", ASKED, office.deed, **options))
+    assert ("two", "send") == (raised.value.service, raised.value.operation)
+
+
+def test_a_key_of_the_only_account_never_moves() -> None:
+    """Where there was nobody else the key stays, though others come; and it is the tenant's."""
+    office = Office("one")
+    office.ask(key="k")
+    assert 1 == len(office.claims)
+    office.accounts["two"] = account("two")
+    office.fails["one"] = harmless()
+    with pytest.raises(ConnectionFailed) as raised:
+        office.ask(key="k")
+    assert ["one", "one"] == office.asked
+    assert ("one", "send") == (raised.value.service, raised.value.operation)
+    assert "acme" in office.claims[0].keys[0]
+
+
+def test_a_key_never_moves_back() -> None:
+    """Who is the last to be asked is the last, also for whoever asks later."""
+    office = Office("one", "two")
+    office.fails = {"one": harmless(), "two": harmless()}
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed) as raised:
+            office.ask(key="k")
+        assert ("two", "send") == (raised.value.service, raised.value.operation)
+        office.fails = {"one": harmless(), "two": harmless()}
+
+    assert ["one", "two", "two"] == office.asked

@@ -1,0 +1,100 @@
+"""One effect per key: what proves that nothing was done."""
+
+# ruff: noqa: SLF001 - a look inside
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import (
+    OutcomeUnknown,
+    RetryPolicy,
+)
+from mooring.services.attempts import attempt
+from mooring.services.call import Call
+from mooring.services.idempotency import Once, act_once
+from tests.services.one_effect import (
+    bank,
+    over_one_store,
+)
+from tests.support.colours import Face, World, in_both_colours
+
+# --- what proves that nothing was done ---
+
+
+async def under_a_key(manager: Face, *errors: Exception, **options: Any) -> None:
+    """Fail under a key of which a KeyError proves that nothing was done."""
+    core, plans = manager.manager._flows.core, manager.manager._flows.plans
+    plan = plans.find("bank", None, None)
+    call = Call(plan, core.nanoseconds(), plan.span)
+    left = list(errors)
+    given: dict[str, Any] = {"remembered": 0.0, "target": "bank"} | options
+    single = Once(
+        key="k",
+        at=plan.claim_key("k"),
+        fingerprint=b"p",
+        ttl=60.0,
+        encode=str,
+        decode=str,
+        lookup="it",
+        nothing_done=(KeyError,),
+        **given,
+    )
+
+    async def step(call: Call) -> tuple[None, Exception]:
+        call.leave()
+        return None, left.pop(0)
+
+    _, failed = await act_once(core, call, single, lambda: attempt(core, call, step))
+    raise failed or AssertionError
+
+
+@in_both_colours
+async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
+    """An error that is known to prove it frees the key; any other leaves it unknown."""
+    manager = over_one_store(world, bank())
+
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            await under_a_key(manager, KeyError())
+    with pytest.raises(OSError):  # noqa: PT011 - the very one
+        await under_a_key(manager, OSError())
+    with pytest.raises(OutcomeUnknown):
+        await under_a_key(manager, KeyError())
+
+
+@in_both_colours
+async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
+    """An error of a repeat proves nothing of the attempt before it."""
+    manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
+
+    with pytest.raises(KeyError):
+        await under_a_key(manager, OSError(), KeyError())
+    with pytest.raises(OutcomeUnknown):
+        await under_a_key(manager, KeyError())
+
+
+@in_both_colours
+async def test_another_target_does_not_know_the_key(world: World) -> None:
+    """What was sent to one account of a vendor is not asked for again at another."""
+    manager = over_one_store(world, bank())
+
+    with pytest.raises(OSError):  # noqa: PT011 - the very one
+        await under_a_key(manager, OSError(), remembered=600.0)
+    with pytest.raises(OutcomeUnknown):
+        await under_a_key(manager, OSError(), remembered=600.0, target="another bank")
+
+
+@in_both_colours
+async def test_nothing_proves_what_an_earlier_holder_did(world: World) -> None:
+    """Nor does an error of who asks again prove anything of the holder before."""
+    manager = over_one_store(world, bank())
+
+    with pytest.raises(OSError):  # noqa: PT011 - the very one
+        await under_a_key(manager, OSError())
+    with pytest.raises(KeyError):
+        await under_a_key(manager, KeyError(), remembered=600.0)
+    with pytest.raises(OutcomeUnknown):
+        await under_a_key(manager, KeyError())

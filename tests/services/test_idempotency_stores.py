@@ -1,0 +1,285 @@
+"""One effect per key: answers that cannot be kept, stores that fail, and the mark of sending."""
+
+# ruff: noqa: SLF001 - a look inside
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    CircuitBreakerConfig,
+    ConnectorError,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    StorageUnavailable,
+)
+from mooring.domain.events import AnswerNotStored
+from mooring.domain.idempotency import Claim
+from tests.services.one_effect import (
+    LEASE,
+    bank,
+    charge,
+    over_one_store,
+)
+from tests.support.colours import World, in_both_colours
+
+# --- answers that cannot be kept ---
+
+
+@in_both_colours
+async def test_an_answer_that_cannot_be_copied_is_given_once(world: World) -> None:
+    """The first caller gets it; a repeat is told that the effect happened."""
+    manager = world.watched(bank())
+    lock = threading.Lock()
+
+    async def act() -> object:
+        return lock
+
+    assert lock is await manager.run("bank", act, idempotency_key="k")
+    with pytest.raises(InvalidData, match="could not be stored") as caught:
+        await manager.run("bank", act, idempotency_key="k")
+
+    assert "do not repeat" in caught.value.remedy
+    assert ("k", "TypeError") == next(
+        (event.idempotency_key, event.error)  # type: ignore[attr-defined]
+        for event in world.events
+        if type(event).__name__ == "AnswerNotStored"
+    )
+
+
+class Fickle:
+    """Can be copied once."""
+
+    def __init__(self, *copies: Exception | None) -> None:
+        self._copies = list(copies)
+
+    def __deepcopy__(self, _: object) -> Fickle:
+        error = self._copies.pop(0)
+        if error is not None:
+            raise error
+        return self
+
+
+@pytest.mark.parametrize("error", [KeyError("hunter2"), InvalidData("unreadable")])
+@in_both_colours
+async def test_an_answer_that_cannot_be_given_back_is_told_of(
+    world: World, error: Exception
+) -> None:
+    """A stored answer that cannot be read is a typed error, which does not quote it."""
+    answer = Fickle(None, error)
+    manager = world.manager(bank())
+
+    async def act() -> object:
+        return answer
+
+    await manager.run("bank", act, idempotency_key="k")
+    with pytest.raises(InvalidData) as caught:
+        await manager.run("bank", act, idempotency_key="k")
+
+    assert "hunter2" not in repr(caught.value)
+    if isinstance(error, KeyError):
+        assert "raised KeyError" in caught.value.message
+        assert "do not repeat" in caught.value.remedy
+    else:
+        assert "unreadable" in caught.value.message
+
+
+# --- a store that fails ---
+
+
+@in_both_colours
+async def test_no_claim_means_no_call(world: World) -> None:
+    """Where the key cannot be claimed nothing is sent, and the claim is withdrawn."""
+    manager = over_one_store(world, bank())
+    world.store.fails_at[1] = StorageUnavailable("away")
+
+    with pytest.raises(StorageUnavailable) as caught:
+        await charge(manager)
+
+    assert ("bank", []) == (caught.value.service, world.vendor.requests)
+    assert not (await charge(manager)).replayed
+
+
+@in_both_colours
+async def test_no_mark_means_no_call(world: World) -> None:
+    """Where the sent mark cannot be written nothing is sent, and the key is free."""
+    manager = over_one_store(world, bank())
+    world.store.fails_at[2] = StorageUnavailable("away")
+
+    with pytest.raises(StorageUnavailable):
+        await charge(manager)
+
+    assert [] == world.vendor.requests
+    assert not (await charge(manager)).replayed
+
+
+@in_both_colours
+async def test_an_answer_outlives_its_store(world: World) -> None:
+    """Where the answer cannot be stored the caller gets it all the same, and it is told of."""
+    manager = over_one_store(world, bank())
+    world.store.is_deaf = True
+    world.store.fails_at[3] = StorageUnavailable("away")
+
+    assert 200 == (await charge(manager)).status
+
+    assert ["StorageUnavailable"] == [
+        event.error for event in world.events if isinstance(event, AnswerNotStored)
+    ]
+    world.clock.advance(LEASE)
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+    assert 1 == len(world.vendor.requests)
+
+
+@pytest.mark.parametrize(
+    "refusals, then",
+    [
+        pytest.param(1, InvalidData, id="the store keeps plain values only"),
+        pytest.param(2, OutcomeUnknown, id="and would not even keep that it was lost"),
+    ],
+)
+@in_both_colours
+async def test_an_answer_that_a_store_refuses(
+    world: World, refusals: int, then: type[ConnectorError]
+) -> None:
+    """The caller gets it all the same, and a repeat is told that the effect happened."""
+    manager = over_one_store(world, bank())
+    world.store.is_deaf = True
+    for trip in range(3, 3 + refusals):
+        world.store.fails_at[trip] = InvalidData("no plain value")
+
+    assert 200 == (await charge(manager)).status
+
+    assert [("k", "InvalidData", "id-1")] * refusals == [
+        (event.idempotency_key, event.error, event.request_id)
+        for event in world.events
+        if isinstance(event, AnswerNotStored)
+    ]
+    world.clock.advance(LEASE)
+    with pytest.raises(then):
+        await charge(manager)
+
+
+@in_both_colours
+async def test_an_answer_is_sent_after(world: World) -> None:
+    """An answer whose storing failed on the way is handed over once more."""
+    manager = over_one_store(world, bank())
+    world.store.fails_at[3] = StorageUnavailable("away")
+
+    await charge(manager)
+
+    assert (await charge(manager)).replayed
+
+
+@in_both_colours
+async def test_a_refusal_outlives_its_store(world: World) -> None:
+    """Where a refusal cannot be stored it is raised all the same."""
+    world.vendor.otherwise = 422
+    manager = over_one_store(world, bank())
+    world.store.fails_at[3] = StorageUnavailable("away")
+
+    with pytest.raises(InvalidRequest):
+        await charge(manager)
+
+
+@in_both_colours
+async def test_an_error_outlives_its_store(world: World) -> None:
+    """Where a key cannot be freed the error is still the call's own."""
+    world.vendor.otherwise = 401
+    manager = over_one_store(world, bank())
+    world.store.fails_at[3] = StorageUnavailable("away")
+
+    with pytest.raises(AuthenticationFailed):
+        await charge(manager)
+
+
+@in_both_colours
+async def test_a_strangers_error_of_a_store_is_made_ours(world: World) -> None:
+    """What a store should not raise becomes StorageUnavailable, and is not quoted."""
+    manager = over_one_store(world, bank())
+    world.store.fails_at[1] = ValueError("redis://:hunter2@host")
+
+    with pytest.raises(StorageUnavailable, match="ValueError") as caught:
+        await charge(manager)
+
+    assert "hunter2" not in repr(caught.value)
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
+@in_both_colours
+async def test_a_store_that_cannot_clean_up_breaks_nothing(world: World) -> None:
+    """A `post` that raises, which it must not, hides no error of the call."""
+    manager = over_one_store(world, bank())
+    world.store.post_fails = ValueError("closed")
+    world.store.fails_at[1] = StorageUnavailable("away")
+
+    with pytest.raises(StorageUnavailable, match="away"):
+        await charge(manager)
+
+
+# --- marks ---
+
+
+@pytest.mark.parametrize("circuit", [None, CircuitBreakerConfig()])
+@in_both_colours
+async def test_the_mark_needs_no_other_protection(
+    world: World, circuit: CircuitBreakerConfig | None
+) -> None:
+    """A claim is marked as sent before the request leaves, also where nothing else is asked."""
+    manager = over_one_store(world, bank(circuit=circuit))
+    stages: list[int] = []
+
+    async def look(_: object) -> int:
+        (state,) = [state for key, state in world.store.memory._cells.items() if ":key:" in key]
+        stages.append(state[2])
+        return 200
+
+    world.vendor.answers(look)
+    await charge(manager)
+
+    assert [1] == stages
+    assert 3 == len(world.store.commands)
+
+
+def leases(world: World) -> list[int]:
+    """For how many microseconds keys were claimed."""
+    return [command.lease for command in world.store.commands if isinstance(command, Claim)]
+
+
+@in_both_colours
+async def test_a_key_is_claimed_for_the_calls_deadline(world: World) -> None:
+    """The lease is what is left of the call's deadline, and five seconds."""
+    manager = over_one_store(world, bank())
+
+    await charge(manager, timeout=100_000)
+
+    assert [100_005_000_000] == leases(world)
+
+
+@in_both_colours
+async def test_who_overslept_claims_for_five_seconds(world: World) -> None:
+    """A repeat that waited past its deadline has nothing left that a lease could last for."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(200))
+    manager = over_one_store(world, bank())
+
+    async def first() -> None:
+        await charge(manager)
+
+    async def oversleep() -> None:
+        world.clock.advance(3)
+
+    started = world.start(first)
+    await gate.reached()
+    world.sleeper.meanwhile.append(oversleep)
+    with pytest.raises(IdempotencyInProgress):
+        await charge(manager, timeout=2)
+    gate.open()
+    await started.result()
+
+    assert [35_000_000, 7_000_000, 5_000_000] == leases(world)

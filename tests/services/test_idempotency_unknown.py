@@ -1,0 +1,483 @@
+"""One effect per key: holders that die, answers that are lost, and settling by hand."""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from mooring import (
+    AttemptTimeout,
+    BulkheadConfig,
+    ConnectionFailed,
+    CredentialNotFound,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    Request,
+    Response,
+    RetryPolicy,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.adapters.memory import MemoryStorage
+from tests.services.one_effect import (
+    LEASE,
+    OTHER,
+    bank,
+    charge,
+    crash,
+    knowing,
+    over_one_store,
+)
+from tests.support.colours import Clock, World, in_both_colours
+
+# --- crashes ---
+
+
+@in_both_colours
+async def test_a_crash_before_sending_frees_the_key_with_its_lease(world: World) -> None:
+    """A caller that died before anything left is followed by another after its lease."""
+    manager = over_one_store(world, bank())
+    await crash(world, manager, sent=False)
+
+    world.clock.advance(LEASE - 3)
+    with pytest.raises(IdempotencyInProgress):
+        await charge(manager, timeout=2)
+    world.clock.advance(2)
+
+    assert 200 == (await charge(manager)).status
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_crash_after_sending_is_unknown(world: World) -> None:
+    """What died after it left is never sent again to a vendor that knows no keys."""
+    manager = over_one_store(world, bank())
+    await crash(world, manager, sent=True)
+    world.clock.advance(LEASE)
+
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await charge(manager)
+
+    assert ("k", False) == (caught.value.idempotency_key, caught.value.retryable)
+    assert "'k' at bank" in (caught.value.lookup or "")
+    assert "then settle the key" in caught.value.remedy
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_crash_is_repaired_by_a_vendor_that_knows_keys(world: World) -> None:
+    """What died after it left is asked again under the same key, with the same bytes."""
+    manager = over_one_store(world, knowing())
+    await crash(world, manager, sent=True)
+    world.clock.advance(LEASE)
+
+    assert 200 == (await charge(manager)).status
+    assert ["k", "k"] == [sent.header("idempotency-key") for sent in world.vendor.requests]
+    assert 1 == len({sent.request for sent in world.vendor.requests})
+    assert (await charge(manager)).replayed
+
+
+@in_both_colours
+async def test_the_vendors_memory_is_not_outstayed(world: World) -> None:
+    """A vendor that may have forgotten the key is not asked again."""
+    manager = over_one_store(world, knowing(idempotency_memory=100))
+    await crash(world, manager, sent=True)
+    world.clock.advance(100 - LEASE + 1)
+
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_late_holder_gets_the_stored_answer(world: World) -> None:
+    """Who took longer than its lease cannot overwrite the answer of who took over."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
+    manager = over_one_store(world, knowing())
+
+    async def late() -> Response:
+        response: Response = await charge(manager)
+        return response
+
+    started = world.start(late)
+    await gate.reached()
+    world.clock.advance(LEASE)
+    assert b"kept" == (await charge(manager)).body
+    gate.open()
+
+    response = await started.result()
+    assert (True, b"kept") == (response.replayed, response.body)
+
+
+@in_both_colours
+async def test_a_late_holder_makes_way_for_one_under_way(world: World) -> None:
+    """Who took longer than its lease, while another is acting, gives no answer of its own."""
+    gates = [world.gate(), world.gate()]
+    world.vendor.answers(*(gate.answering(200) for gate in gates))
+    manager = over_one_store(world, knowing())
+
+    async def call() -> Any:
+        return await charge(manager)
+
+    started = []
+    for gate in gates:
+        started.append(world.start(call))
+        await gate.reached()
+        world.clock.advance(LEASE)
+    gates[0].open()
+
+    with pytest.raises(IdempotencyInProgress, match="longer than its claim"):
+        await started[0].result()
+    gates[1].open()
+    assert 200 == (await started[1].result()).status
+
+
+@in_both_colours
+async def test_a_late_refusal_gives_way_to_the_stored_answer(world: World) -> None:
+    """A refusal that comes after another holder's answer is not the key's answer."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
+    manager = over_one_store(world, knowing())
+
+    async def late() -> Any:
+        return await charge(manager)
+
+    started = world.start(late)
+    await gate.reached()
+    world.clock.advance(LEASE)
+    await charge(manager)
+    gate.open()
+
+    assert b"kept" == (await started.result()).body
+
+
+@in_both_colours
+async def test_a_holder_that_nobody_replaced_completes(world: World) -> None:
+    """Who took longer than its lease, and was asked after in vain, still leaves its answer."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(Response(200, body=b"late")))
+    manager = over_one_store(world, bank())
+
+    async def late() -> Any:
+        return await charge(manager)
+
+    started = world.start(late)
+    await gate.reached()
+    world.clock.advance(LEASE)
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+    gate.open()
+
+    assert b"late" == (await started.result()).body
+    assert b"late" == (await charge(manager)).body
+
+
+@in_both_colours
+async def test_a_claim_that_lapsed_sends_nothing(world: World) -> None:
+    """Who finds its claim lapsed before it sends leaves the key to others."""
+    clock = Clock(0)
+    world.store.memory = MemoryStorage(clock)
+    gate = world.gate()
+    world.vendor.answers(gate.answering(200))
+    manager = over_one_store(world, bank(bulkhead=BulkheadConfig(1, max_waiting=1)))
+
+    async def first() -> None:
+        await charge(manager, key="first")
+
+    async def late() -> None:
+        with pytest.raises(IdempotencyInProgress, match="claim ended") as caught:
+            await charge(manager)
+        assert caught.value.retry_at is None
+
+    started = [world.start(first)]
+    await gate.reached()
+    started.append(world.start(late))
+    await world.wait(world.locks.arrived)
+    clock.advance(LEASE)
+    gate.open()
+    for one in started:
+        await one.result()
+
+    assert 1 == len(world.vendor.requests)
+    assert not (await charge(manager)).replayed
+
+
+@in_both_colours
+async def test_what_never_left_leaves_the_key_free(world: World) -> None:
+    """Who finds no credential has sent nothing, and says so; the key may be used again."""
+    service = bank(needs_credentials=True)
+    with pytest.raises(CredentialNotFound):
+        await charge(over_one_store(world, service))
+
+    assert not (await charge(over_one_store(world, bank()))).replayed
+
+
+# --- unknown ---
+
+
+@pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
+@in_both_colours
+async def test_a_lost_answer_is_unknown(world: World, answer: Any) -> None:
+    """What was sent, and whose answer was lost, is neither done nor free."""
+    world.vendor.answers(answer)
+    manager = world.manager(bank())
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        await charge(manager)
+    assert type(caught.value.__cause__) in {VendorFailed, AttemptTimeout, ConnectionFailed}
+    assert 1 == caught.value.attempts
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        await charge(manager)
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_vendor_that_knows_keys_is_asked_again(world: World) -> None:
+    """Where the vendor knows keys the error is the vendor's, and a repeat asks again."""
+    world.vendor.answers(503)
+    manager = world.manager(knowing())
+
+    with pytest.raises(VendorFailed):
+        await charge(manager)
+
+    assert not (await charge(manager)).replayed
+    assert 2 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_functions_error_leaves_the_key_unknown(world: World) -> None:
+    """An error that is not ours is raised as it is, and proves nothing about the effect."""
+    manager = world.manager(bank())
+    calls: list[int] = []
+
+    async def act() -> None:
+        calls.append(1)
+        raise OSError("cut off")
+
+    with pytest.raises(OSError, match="cut off"):
+        await manager.run("bank", act, idempotency_key="k")
+    with pytest.raises(OutcomeUnknown):
+        await manager.run("bank", act, idempotency_key="k")
+
+    assert 1 == len(calls)
+
+
+@in_both_colours
+async def test_an_error_after_the_answer_frees_nothing(world: World) -> None:
+    """A transform that fails on the vendor's yes has not undone what the vendor did."""
+    broken = [InvalidData("no JSON", field="body")]
+
+    def parse(response: Response) -> Response:
+        for error in broken:
+            raise error
+        return response
+
+    manager = world.manager(bank(response_transforms=parse))
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        await charge(manager)
+    assert InvalidData is type(caught.value.__cause__)
+    broken.clear()
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_strangers_error_after_the_answer_frees_nothing(world: World) -> None:
+    """The same holds for whatever else a transform may raise."""
+
+    def parse(_: Response) -> Response:
+        raise KeyError("id")
+
+    manager = world.manager(bank(response_transforms=parse))
+
+    with pytest.raises(KeyError):
+        await charge(manager)
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+
+@in_both_colours
+async def test_a_conflict_after_a_lost_answer_is_not_the_answer(world: World) -> None:
+    """A 409 to a repeat may mean that the vendor is still at work on the first attempt."""
+    world.vendor.answers(AttemptTimeout("late"), 409)
+    manager = world.manager(knowing(retry=RetryPolicy(2, 0)))
+
+    with pytest.raises(VendorRejected):
+        await charge(manager)
+
+    assert 200 == (await charge(manager)).status
+
+
+@in_both_colours
+async def test_a_refusal_of_a_repeat_is_final_where_keys_are_known(world: World) -> None:
+    """A vendor that knows keys gives a repeat the answer of the first attempt."""
+    world.vendor.answers(AttemptTimeout("late"), 422)
+    manager = world.manager(knowing(retry=RetryPolicy(2, 0)))
+
+    for _ in range(2):
+        with pytest.raises(InvalidRequest):
+            await charge(manager)
+
+    assert 2 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_refusal_of_a_repeat_is_not_final_elsewhere(world: World) -> None:
+    """A PUT that is refused after its first attempt was lost may have happened all the same."""
+    world.vendor.answers(AttemptTimeout("late"), 412)
+    manager = world.manager(bank(retry=RetryPolicy(2, 0)))
+    put = Request.put("/orders/7", json={"n": 1})
+
+    with pytest.raises(VendorRejected):
+        await charge(manager, put)
+
+    assert 200 == (await charge(manager, put)).status
+    assert 3 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_first_attempts_refusal_is_final(world: World) -> None:
+    """A conflict in answer to the only attempt is the vendor's answer."""
+    world.vendor.answers(409)
+    manager = world.manager(bank())
+
+    for _ in range(2):
+        with pytest.raises(VendorRejected):
+            await charge(manager)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_asking_again_keeps_what_may_have_happened(world: World) -> None:
+    """Who asks again and provably reaches nobody leaves the key unknown, not free."""
+    manager = over_one_store(world, knowing())
+    await crash(world, manager, sent=True)
+    world.clock.advance(LEASE)
+    world.vendor.answers(ConnectionFailed("refused", may_have_been_processed=False))
+
+    with pytest.raises(ConnectionFailed):
+        await charge(manager)
+    with pytest.raises(IdempotencyConflict):
+        await charge(manager, OTHER)
+    forgetful = over_one_store(world, bank())
+    with pytest.raises(OutcomeUnknown):
+        await charge(forgetful)
+
+
+# --- settling by hand ---
+
+
+@in_both_colours
+async def test_a_key_is_settled_with_an_answer(world: World) -> None:
+    """What was found at the vendor is what repeats get."""
+    world.vendor.answers(AttemptTimeout("late"))
+    manager = world.manager(bank())
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+    found = Response(201, body=b"found")
+    assert await manager.resolve_key("bank", "k", done=True, answer=found)
+    assert not await manager.resolve_key("bank", "k", done=True, answer=found)
+
+    assert found.evolve(replayed=True) == await charge(manager)
+
+
+@in_both_colours
+async def test_a_key_is_settled_as_never_done(world: World) -> None:
+    """What was not found at the vendor may be done under the same key."""
+    world.vendor.answers(AttemptTimeout("late"))
+    manager = world.manager(bank())
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+    assert await manager.resolve_key("bank", "k", done=False)
+
+    assert not (await charge(manager)).replayed
+    assert 2 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_functions_key_is_settled_with_any_answer(world: World) -> None:
+    """The answer of a function may be anything, nothing included."""
+    manager = world.manager(bank())
+
+    async def act() -> None:
+        raise OSError
+
+    for number, answer in enumerate((None, {"id": 7})):
+        key = f"k{number}"
+        with pytest.raises(OSError):  # noqa: PT011 - the very one
+            await manager.run("bank", act, idempotency_key=key)
+        assert await manager.resolve_key("bank", key, done=True, answer=answer)
+        assert answer == await manager.run("bank", act, idempotency_key=key)
+
+
+@in_both_colours
+async def test_one_tenants_key_is_settled(world: World) -> None:
+    """A key is settled for the tenant that is named, and for no other."""
+    world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
+    manager = world.manager(bank())
+    for tenant in (None, "acme"):
+        with pytest.raises(OutcomeUnknown):
+            await charge(manager, tenant=tenant)
+
+    assert await manager.resolve_key("bank", "k", done=False, tenant="acme")
+
+    assert 200 == (await charge(manager, tenant="acme")).status
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+
+@in_both_colours
+async def test_a_key_that_is_freed_keeps_no_answer(world: World) -> None:
+    """An answer that is given for what was never done is not even copied."""
+    world.vendor.answers(AttemptTimeout("late"))
+    manager = world.manager(bank())
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+
+    assert await manager.resolve_key("bank", "k", done=False, answer=threading.Lock())
+
+
+@in_both_colours
+async def test_a_requests_key_wants_a_response(world: World) -> None:
+    """A key that was settled with something else says so instead of giving it."""
+    world.vendor.answers(AttemptTimeout("late"))
+    manager = world.manager(bank())
+    with pytest.raises(OutcomeUnknown):
+        await charge(manager)
+    await manager.resolve_key("bank", "k", done=True, answer={"id": 7})
+
+    with pytest.raises(InvalidData, match="dict") as caught:
+        await charge(manager)
+    assert "with a Response" in caught.value.remedy
+
+
+@in_both_colours
+async def test_only_an_unknown_key_is_settled(world: World) -> None:
+    """A key that is new or has its answer is left as it is; an unknown service is named."""
+    manager = world.manager(bank())
+    assert not await manager.resolve_key("bank", "k", done=False)
+    await charge(manager)
+    assert not await manager.resolve_key("bank", "k", done=False)
+    assert (await charge(manager)).replayed
+
+    with pytest.raises(Exception, match="No service") as caught:
+        await manager.resolve_key("banc", "k", done=False)
+    assert "banc" == caught.value.service  # type: ignore[attr-defined]

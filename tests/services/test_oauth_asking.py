@@ -1,0 +1,173 @@
+"""Asking an authorisation server: how often, for how long, and how much is read."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from mooring import (
+    AuthorizationServer,
+    CredentialRefreshFailed,
+    DeviceConsent,
+    OAuthClient,
+    OAuthConsent,
+    Response,
+    RetryPolicy,
+)
+from mooring.services.oauth_asking import LARGEST
+from tests.support import authorization_jwt as jose
+from tests.support.colours import START, Arriving, World, in_both_colours
+from tests.support.proofs import proof_key
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SERVER = AuthorizationServer(
+    token_endpoint="https://login.example/token",
+    authorization_endpoint="https://login.example/authorize",
+    device_authorization_endpoint="https://login.example/device",
+)
+JSON = {"Content-Type": "application/json"}
+BEGUN = json.dumps(
+    {
+        "device_code": "d3vice",
+        "user_code": "WDJB",
+        "verification_uri": "https://login.example/d",
+    }
+).encode()
+GRANTED = Response(200, JSON, b'{"access_token": "at-1", "token_type": "Bearer"}')
+DEVICE = DeviceConsent(
+    user_code="WDJB",
+    verification_uri="https://login.example/d",
+    device_code="d3vice",
+    expires_at=START + timedelta(minutes=10),
+)
+PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_after=1_000)
+
+
+async def ask(world: World, verb: str, *given: Any, **options: Any) -> Any:  # noqa: ANN401 - of any verb
+    """Use one verb of a consent that asks the world's vendor."""
+    ports = {
+        "http": world.of_colour(world.vendor),
+        "sleeper": world.of_colour(world.sleeper),
+    }
+    told: dict[str, Any] = {
+        "client": OAuthClient(server=SERVER, client_id="erp", secret="hush"),
+        "clock": world.clock,
+        "randomness": world.chance,
+        "retry": PATIENT,
+        "request_timeout": 50.0,
+        **{f"async_{name}" if world.is_awaited else name: port for name, port in ports.items()},
+    }
+    consent = OAuthConsent(**(told | options))
+    if world.is_awaited:
+        return await getattr(consent, f"a{verb}")(*given)
+    return getattr(consent, verb)(*given)
+
+
+def failing(wait: int) -> Response:
+    """A server that asks to be left alone for so many seconds."""
+    return Response(503, {"Retry-After": str(wait)})
+
+
+def passing(world: World, seconds: float) -> Callable[[], Awaitable[None]]:
+    """What lets more time pass than was asked for."""
+
+    async def pass_by() -> None:
+        world.clock.advance(seconds)
+
+    return pass_by
+
+
+@in_both_colours
+async def test_an_answer_comes_in_pieces(world: World) -> None:
+    """What is read is the whole, in its order."""
+    world.vendor.answers(Arriving(200, JSON, BEGUN[:7], BEGUN[7:50], BEGUN[50:]))
+
+    assert "WDJB" == (await ask(world, "begin_device")).user_code
+
+
+@in_both_colours
+async def test_an_answer_has_a_bound(world: World) -> None:
+    """A megabyte is read, and no more."""
+    world.vendor.answers(
+        Arriving(200, JSON, BEGUN.ljust(LARGEST)), Arriving(200, JSON, BEGUN.ljust(LARGEST), b" ")
+    )
+
+    assert "WDJB" == (await ask(world, "begin_device")).user_code
+    with pytest.raises(CredentialRefreshFailed, match=f"more than {LARGEST} bytes"):
+        await ask(world, "begin_device", retry=RetryPolicy.none())
+
+
+@in_both_colours
+async def test_each_pause_is_drawn_from_the_one_before(world: World) -> None:
+    """Decorrelated pauses grow from each other."""
+    world.vendor.answers(503, 503, 503, Response(200, JSON, BEGUN))
+    policy = RetryPolicy(
+        max_attempts=4, backoff="decorrelated", base_delay=2.0, max_delay=100.0, jitter="none"
+    )
+
+    assert await ask(world, "begin_device", retry=policy)
+    assert [4.0, 7.0, 11.5] == world.sleeper.slept
+
+
+@pytest.mark.parametrize("wait, slept", [(99, [99]), (100, [])])
+@in_both_colours
+async def test_who_would_wait_too_long_does_not(
+    world: World, wait: int, slept: list[float]
+) -> None:
+    """A pause ends before the time does, or is not begun."""
+    world.vendor.answers(failing(wait))
+    world.vendor.otherwise = Response(200, JSON, BEGUN)
+    if slept:
+        assert await ask(world, "begin_device")
+    else:
+        with pytest.raises(CredentialRefreshFailed, match="HTTP 503"):
+            await ask(world, "begin_device")
+    assert slept == world.sleeper.slept
+
+
+@pytest.mark.parametrize("more, left", [(0.0, 40.0), (39.5, 0.5)])
+@in_both_colours
+async def test_a_question_ends_when_the_time_does(world: World, more: float, left: float) -> None:
+    """Each question may take what one may take, and no more than what is left."""
+    world.vendor.answers(failing(60), Response(200, JSON, BEGUN))
+    world.sleeper.meanwhile.append(passing(world, more))
+
+    assert await ask(world, "begin_device")
+    assert [50.0, left] == [sent.timeouts.total for sent in world.vendor.requests]
+
+
+@in_both_colours
+async def test_where_no_time_is_left_nobody_asks(world: World) -> None:
+    """A code that could not be shown for lack of time is not lost."""
+    consent = OAuthConsent(OAuthClient(server=SERVER, client_id="erp"), clock=world.clock)
+    url, pending = consent.begin("https://erp.example/back")
+    state = parse_qs(urlsplit(url).query)["state"][0]
+    world.vendor.answers(failing(60), GRANTED)
+    world.sleeper.meanwhile.append(passing(world, 40))
+
+    with pytest.raises(CredentialRefreshFailed, match="no time left") as raised:
+        await ask(world, "finish", f"code=c0de&state={state}", pending)
+
+    assert CredentialRefreshFailed is type(raised.value)
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_nonce_is_taken_up_once(world: World) -> None:
+    """The first proof has no nonce, the next one that of the server, and there is no third."""
+    wanting = Response(400, {**JSON, "DPoP-Nonce": "n-1"}, b'{"error": "use_dpop_nonce"}')
+    world.vendor.answers(wanting, wanting, GRANTED)
+    client = OAuthClient(server=SERVER, client_id="erp", secret="hush", dpop_key=proof_key())
+
+    with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
+        await ask(world, "finish_device", DEVICE, client=client)
+
+    proofs = [jose.read(sent.header("DPoP") or "").claims for sent in world.vendor.requests]
+    assert [None, "n-1"] == [claims.get("nonce") for claims in proofs]
+    assert "nonce" not in proofs[0]

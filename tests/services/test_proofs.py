@@ -1,0 +1,410 @@
+"""Tokens that are bound to a key: a proof with every attempt, and nonces that servers ask for."""
+
+# ruff: noqa: ANN401 - values of any kind
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    BodyStream,
+    CircuitBreakerConfig,
+    CircuitState,
+    ConnectionFailed,
+    Credentials,
+    HedgeConfig,
+    OAuthCredentials,
+    RateLimitConfig,
+    Region,
+    Request,
+    Response,
+    RetryPolicy,
+    Service,
+    VendorFailed,
+)
+from mooring.domain.headers import Headers
+from mooring.services.nonces import Nonces
+from tests.support.colours import START, Arriving, World, in_both_colours
+from tests.support.proofs import checked, proof_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.support.colours import Sent
+
+GET = Request.get("/rates", query={"country": "DE"})
+ASKS = 'DPoP algs="ES256", error="use_dpop_nonce", error_description="a nonce, please"'
+
+
+def bound(token: str = "token-0") -> OAuthCredentials:
+    """A token that is bound to the key of these tests."""
+    return OAuthCredentials(access_token=token, token_type="DPoP", dpop_key=proof_key())
+
+
+def vat(**options: object) -> Service:
+    """A service with nothing but a bound token and what a test gives it."""
+    given = {
+        "base_url": "https://vat.example/v1",
+        "circuit": None,
+        "retry": None,
+        "credentials": bound(),
+    }
+    return Service("vat", **(given | options))  # type: ignore[arg-type]  # as each test says
+
+
+def asks(nonce: str | None, told: str = ASKS) -> Response:
+    """The answer of a server that wants to see a nonce."""
+    fields = {"WWW-Authenticate": told} | ({} if nonce is None else {"DPoP-Nonce": nonce})
+    return Response(401, Headers(fields))
+
+
+def proven(sent: Sent) -> Mapping[str, Any]:
+    """What the proof of a request says."""
+    return checked(sent.header("DPoP"))
+
+
+def nonces(world: World) -> list[str | None]:
+    """The nonces that were shown, in order."""
+    return [proven(sent).get("nonce") for sent in world.vendor.requests]
+
+
+class Renewing:
+    """Renews bound tokens: `token-1` after `token-0`, and so on."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    async def get(self, _: str, __: str | None, /) -> Any:
+        """Give what is current."""
+        return bound(f"token-{self.number}")
+
+    async def refresh(self, _: str, __: str | None, ___: object, /) -> Any:
+        """Renew it."""
+        self.number += 1
+        return bound(f"token-{self.number}")
+
+
+@in_both_colours
+async def test_every_attempt_has_its_own_proof(world: World) -> None:
+    """A proof is of this method, this URL without its query, this token and this moment, once."""
+    world.vendor.answers(503, 200)
+
+    await world.manager(vat(retry=RetryPolicy(3, 2, jitter="none"))).call("vat", GET)
+
+    said = [proven(sent) for sent in world.vendor.requests]
+    ath = base64.urlsafe_b64encode(hashlib.sha256(b"token-0").digest()).rstrip(b"=").decode()
+    begun = int(START.timestamp())
+    usual = {"htm": "GET", "htu": "https://vat.example/v1/rates", "ath": ath}
+    assert [usual | {"iat": begun}, usual | {"iat": begun + 2}] == [
+        {name: value for name, value in claims.items() if name != "jti"} for claims in said
+    ]
+    assert 2 == len({claims["jti"] for claims in said})
+    assert ["DPoP token-0"] * 2 == [one.header("Authorization") for one in world.vendor.requests]
+
+
+@in_both_colours
+async def test_a_nonce_is_shown_when_it_is_asked_for(world: World) -> None:
+    """The same attempt goes out again at once, with the nonce and the same token, and no policy."""
+    world.vendor.answers(asks("n-1"))
+    provider = Renewing()
+    service = vat(
+        credentials=None, needs_credentials=True, circuit=CircuitBreakerConfig(failures=1)
+    )
+    manager = world.watched(service, credentials=world.of_colour(provider))
+
+    assert 200 == (await manager.call("vat", GET)).status
+    await manager.call("vat", GET)
+
+    assert [None, "n-1", "n-1"] == nonces(world)
+    assert 0 == provider.number
+    assert [] == world.sleeper.slept
+    assert {"RetryScheduled", "CredentialRefreshed"}.isdisjoint(world.told())
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_the_newest_nonce_counts(world: World) -> None:
+    """Any answer may bring the next nonce, a failure's too."""
+    told = [Headers({"DPoP-Nonce": name}) for name in ("n-1", "n-2", "n-3")]
+    world.vendor.answers(Response(200, told[0]), Response(503, told[1]), Response(204, told[2]))
+    manager = world.manager(vat(retry=RetryPolicy(2, 0)))
+
+    for _ in range(3):
+        await manager.call("vat", GET)
+
+    assert [None, "n-1", "n-2", "n-3"] == nonces(world)
+
+
+@in_both_colours
+async def test_it_takes_nothing_from_the_policy(world: World) -> None:
+    """Every attempt that the policy allows is made, whether or not a nonce was asked for before."""
+    world.vendor.answers(asks("n-1"), 503, asks("n-2"), ConnectionFailed("cut"), asks("n-3"), 200)
+    manager = world.manager(vat(retry=RetryPolicy(3, 0)))
+
+    assert 200 == (await manager.call("vat", GET)).status
+
+    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(world)
+
+
+@in_both_colours
+async def test_an_endless_wish_for_nonces_ends(world: World) -> None:
+    """Who asks for another nonce twice in a row gets no third request, and no new token helps."""
+    world.vendor.otherwise = asks("n-1")
+    provider = Renewing()
+    service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
+    manager = world.manager(service, credentials=world.of_colour(provider))
+
+    with pytest.raises(AuthenticationFailed) as caught:
+        await manager.call("vat", GET)
+
+    assert ([None, "n-1"], 0) == (nonces(world), provider.number)
+    assert (401, 2, False) == (caught.value.status, caught.value.attempts, caught.value.retryable)
+    assert "tell the vendor" in caught.value.remedy
+
+
+@pytest.mark.parametrize("nonce", [None, "", "n" * 1_000_000, "n\u00e9", 'a"b', "a\\b", "a b"])
+@in_both_colours
+async def test_a_nonce_that_is_none_is_not_shown(world: World, nonce: str | None) -> None:
+    """Who wants a nonce and tells none, or none that is one, is not asked again."""
+    world.vendor.answers(asks(nonce))
+    manager = world.manager(vat())
+
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("vat", GET)
+    await manager.call("vat", GET)
+
+    assert [None, None] == nonces(world)
+
+
+@pytest.mark.parametrize(
+    "said", ['DPoP error="invalid_dpop_proof"', "DPoP error=INVALID_DPOP_PROOF"]
+)
+@in_both_colours
+async def test_a_wrong_proof_renews_nothing(world: World, said: str) -> None:
+    """A proof that is refused, such as for the clock, says nothing of the token."""
+    world.vendor.answers(asks("n-1", said))
+    provider = Renewing()
+    service = vat(credentials=None, needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_colour(provider))
+
+    with pytest.raises(AuthenticationFailed) as caught:
+        await manager.call("vat", GET)
+
+    assert ([None], 0) == (nonces(world), provider.number)
+    assert "clock" in caught.value.remedy
+
+
+@in_both_colours
+async def test_a_refused_token_is_renewed(world: World) -> None:
+    """What is refused is the token unless the answer says that it is the proof."""
+    world.vendor.answers(asks("n-1", 'DPoP error="invalid_token"'), asks("n-2"), 200)
+    service = vat(credentials=None, needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_colour(Renewing()))
+
+    await manager.call("vat", GET)
+
+    sent = world.vendor.requests
+    assert ["DPoP token-0", "DPoP token-1", "DPoP token-1"] == [
+        one.header("Authorization") for one in sent
+    ]
+    assert [None, "n-1", "n-2"] == nonces(world)
+    assert 2 == len({proven(one)["ath"] for one in sent})
+
+
+@in_both_colours
+async def test_others_have_no_nonces(world: World) -> None:
+    """To a token that is not bound, such an answer is a refusal like any other."""
+    world.vendor.answers(asks("n-1"))
+    manager = world.manager(vat(credentials=Credentials.bearer("t")))
+
+    with pytest.raises(AuthenticationFailed) as caught:
+        await manager.call("vat", GET)
+
+    assert (1, [None]) == (
+        caught.value.attempts,
+        [one.header("DPoP") for one in world.vendor.requests],
+    )
+
+
+@in_both_colours
+async def test_it_proves_that_nothing_was_done(world: World) -> None:
+    """What may be done once only is sent again all the same; it is admitted like any request."""
+    world.vendor.answers(asks("n-1"), 201)
+    manager = world.manager(vat(limits=RateLimitConfig.per_second(1)))
+
+    assert 201 == (await manager.call("vat", Request.post("/orders", json={}))).status
+
+    assert [1.0] == world.sleeper.slept
+    assert ["POST", "POST"] == [proven(one)["htm"] for one in world.vendor.requests]
+
+
+@in_both_colours
+async def test_it_goes_with_a_key(world: World) -> None:
+    """An idempotency key's claim covers both requests, and the answer is kept."""
+    world.vendor.answers(asks("n-1"), 201)
+    manager = world.manager(vat(idempotency_header="Idempotency-Key"))
+
+    first = await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
+    again = await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
+
+    assert (201, 201, True) == (first.status, again.status, again.replayed)
+    assert ["k", "k"] == [one.header("Idempotency-Key") for one in world.vendor.requests]
+
+
+def once() -> Iterator[bytes]:
+    """A body that can be read once."""
+    yield b"all of it"
+
+
+@in_both_colours
+async def test_a_single_use_body_is_not_sent_again(world: World) -> None:
+    """A body that is gone cannot be sent with the nonce, which is kept for the next request."""
+    world.vendor.answers(asks("n-1"))
+    manager = world.manager(vat())
+
+    with pytest.raises(AuthenticationFailed) as caught:
+        await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
+    await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
+
+    assert [None, "n-1"] == nonces(world)
+    assert (True, 1, 401) == (caught.value.retryable, caught.value.attempts, caught.value.status)
+    assert "the nonce is known now" in caught.value.remedy
+
+
+@in_both_colours
+async def test_hooks_see_no_handshake(world: World) -> None:
+    """Transforms and classifiers are for answers, and it is none; a second in a row is one."""
+    seen: list[int] = []
+
+    def look(answer: Any) -> Any:
+        seen.append(answer.status)
+        return answer
+
+    world.vendor.answers(asks("n-1"), 200, asks("n-2"), asks("n-3"))
+    manager = world.manager(vat(response_transforms=look))
+
+    await manager.call("vat", GET)
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("vat", GET)
+
+    assert [200, 401] == seen
+
+
+@in_both_colours
+async def test_streams_prove_too(world: World) -> None:
+    """A streamed answer is asked for with a proof, and once more with the nonce."""
+    refusal = Arriving(401, asks("n-1").headers, b"{}")
+    world.vendor.answers(refusal, Arriving(200, {"DPoP-Nonce": "n-2"}, b"all"))
+    manager = world.manager(vat())
+
+    async with await manager.stream("vat", GET) as stream:
+        assert [b"all"] == await stream.all()
+    await manager.call("vat", GET)
+
+    assert [None, "n-1", "n-2"] == nonces(world)
+    assert [1, 1] == [answer.closed for answer in world.vendor.arrivals]
+
+
+@in_both_colours
+async def test_a_stream_that_is_cut_off_asks_anew(world: World) -> None:
+    """A wish for a nonce that follows a lost answer is the first in a row."""
+    world.vendor.answers(asks("n-1"), ConnectionFailed("cut"), asks("n-2"), Arriving(200, (), b"a"))
+    manager = world.manager(vat(retry=RetryPolicy(2, 0)))
+
+    async with await manager.stream("vat", GET) as stream:
+        assert [b"a"] == await stream.all()
+
+    assert [None, "n-1", "n-1", "n-2"] == nonces(world)
+
+
+@in_both_colours
+async def test_those_who_race_prove_too(world: World) -> None:
+    """Each of those who race has a proof of its own, and the call goes on with the nonce."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(asks("n-1")), asks("n-1"), 200)
+    manager = world.manager(vat(hedge=HedgeConfig(0.1)))
+    calling = world.start(lambda: manager.call("vat", GET))
+    await gate.reached()
+    world.gather.too_long.set()
+    while 2 > len(world.vendor.requests):
+        await world.breathe()
+    gate.open()
+
+    assert 200 == (await calling.result()).status
+
+    assert [None, None, "n-1"] == nonces(world)
+    assert 3 == len({proven(one)["jti"] for one in world.vendor.requests})
+
+
+@in_both_colours
+async def test_endless_wishes_end_a_race(world: World) -> None:
+    """Those who race do not ask for ever either."""
+    world.vendor.otherwise = asks("n-1")
+    manager = world.manager(vat(hedge=HedgeConfig(0.1, max_extra=2)))
+
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("vat", GET)
+
+    assert 6 >= len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_regions_have_nonces_of_their_own(world: World) -> None:
+    """A nonce is shown to the origin that told it, whose URL is in the proof."""
+    regions = (Region("eu", "https://eu.vat.example"), Region("us", "https://us.vat.example"))
+    service = vat(base_url=None, regions=regions, retry=RetryPolicy(2, 0))
+    world.vendor.answers(asks("n-1"), 503, asks("n-2"), 200)
+    manager = world.manager(service)
+
+    assert 200 == (await manager.call("vat", GET)).status
+
+    places = [proven(one)["htu"].partition(".")[0] for one in world.vendor.requests]
+    here, _, there, _ = places
+    assert {"https://eu", "https://us"} == {here, there}
+    assert [here, here, there, there] == places
+    assert [None, "n-1", None, "n-2"] == nonces(world)
+
+
+@in_both_colours
+async def test_a_probe_may_prove_anew(world: World) -> None:
+    """Who tries a service out after its circuit was open may be asked for a nonce meanwhile."""
+    world.vendor.answers(503, asks("n-1"), 200)
+    manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=1, open_for=10)))
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+    world.clock.advance(10)
+
+    assert 200 == (await manager.call("vat", GET)).status
+
+
+def test_nonces_are_bounded() -> None:
+    """However many origins tell a nonce, so many are remembered, and the newest always."""
+    nonces = Nonces()
+    for number in range(5_000):
+        url = f"https://n{number}.example/"
+        assert nonces.learn(url, Headers({"DPoP-Nonce": f"n-{number}"}))
+        assert f"n-{number}" == nonces.known(f"HTTPS://N{number}.example:443/path")
+
+    known = [n for n in range(5_000) if nonces.known(f"https://n{n}.example/") is not None]
+    assert 0 < len(known) <= 1_000
+    assert not nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "a b"}))
+    assert nonces.learn("https://n4999.example/", Headers({"DPoP-Nonce": "newer"}))
+    assert "newer" == nonces.known("https://n4999.example/")
+
+
+def test_nonces_are_forgotten_when_there_are_too_many() -> None:
+    """A thousand are remembered, and may change; one more makes all the others be forgotten."""
+    nonces = Nonces()
+    for number in range(1_000):
+        nonces.learn(f"https://n{number}.example/", Headers({"DPoP-Nonce": "n"}))
+    nonces.learn("https://n999.example/", Headers({"DPoP-Nonce": "newer"}))
+    assert "n" == nonces.known("https://n0.example/")
+
+    nonces.learn("https://n1000.example/", Headers({"DPoP-Nonce": "n"}))
+    assert nonces.known("https://n0.example/") is None
+    assert "n" == nonces.known("https://n1000.example/")

@@ -1,0 +1,545 @@
+"""What goes on while the shared store is away, what does not, and how it is found again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    IdempotencyInProgress,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Response,
+    Service,
+    StorageLost,
+    StorageRecovered,
+    StorageUnavailable,
+    VendorFailed,
+)
+from mooring.domain.admission import Admission, GiveBack, Report
+from mooring.domain.idempotency import MarkSent, Settle
+from tests.support.colours import START, Interruption, in_both_colours
+
+if TYPE_CHECKING:
+    from tests.support.colours import Face, World
+
+GET = Request.get("/rates")
+POST = Request.post("/charges", json={"amount": 1})
+AWAY = StorageUnavailable("redis://cache:6379 does not answer.", remedy="Start it.")
+
+
+def vat(**options: object) -> Service:
+    """A service with a circuit only, unless told otherwise."""
+    given = {
+        "base_url": "https://vat.example",
+        "circuit": CircuitBreakerConfig(failures=2, open_for=600),
+        "retry": None,
+    } | options
+    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+
+
+def sharing(world: World, *services: Service, **ports: Any) -> Face:
+    """A manager over the store that can be away, in every colour."""
+    return world.watched(*services, state=world.of_colour(world.store), **ports)
+
+
+def told(world: World, kind: type) -> list[Any]:
+    """The events of one kind."""
+    return [event for event in world.events if isinstance(event, kind)]
+
+
+# --- what goes on ----------------------------------------------------------------
+
+
+@in_both_colours
+async def test_calls_go_on_without_their_store(world: World) -> None:
+    """A call whose limits and circuit cannot be asked is made all the same."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+
+    assert (await manager.call("vat", GET)).status == 200
+
+
+@in_both_colours
+async def test_the_limits_of_this_process_hold(world: World) -> None:
+    """Each process goes on within limits of its own."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat(limits=RateLimitConfig(1, burst=2), max_limit_wait=0))
+
+    for _ in range(2):
+        await manager.call("vat", GET)
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+
+    assert len(world.vendor.requests) == 2
+
+
+@in_both_colours
+async def test_who_waits_in_memory_waits_there(world: World) -> None:
+    """A grant of this process's memory is confirmed there, and comes in its turn."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+
+    await manager.call("vat", GET)
+    await manager.call("vat", GET)
+
+    assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
+
+
+@in_both_colours
+async def test_the_circuit_of_this_process_opens(world: World) -> None:
+    """Failures count in memory, and its circuit holds calls back."""
+    world.store.is_away = AWAY
+    world.vendor.otherwise = 503
+    manager = sharing(world, vat())
+
+    for _ in range(2):
+        with pytest.raises(VendorFailed):
+            await manager.call("vat", GET)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.call("vat", GET)
+
+    assert (await manager.circuit_state("vat")).state is CircuitState.OPEN
+    assert len(world.vendor.requests) == 2
+
+
+@in_both_colours
+async def test_a_pause_is_kept_by_this_process(world: World) -> None:
+    """A vendor that asks for a pause gets it from every caller of this process."""
+    world.store.is_away = AWAY
+    world.vendor.answers(Response(429, {"Retry-After": "5"}))
+    manager = sharing(world, vat(limits=RateLimitConfig(100), circuit=None))
+
+    with pytest.raises(RateLimitExceeded):
+        await manager.call("vat", GET)
+    await manager.call("vat", GET)
+
+    assert world.vendor.requests[1].at >= 5.0
+
+
+@in_both_colours
+async def test_a_grant_of_the_store_stands(world: World) -> None:
+    """Who waits for a turn that the store has given goes, though the store is away by then."""
+    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+    await manager.call("vat", GET)
+
+    async def lose() -> None:
+        world.store.is_away = AWAY
+
+    world.sleeper.meanwhile.append(lose)
+    await manager.call("vat", GET)
+
+    assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
+
+
+@in_both_colours
+async def test_nobody_hears_of_what_memory_granted(world: World) -> None:
+    """How a call ended that memory let through is never told to the store, found by then or not."""
+    world.store.is_away = AWAY
+
+    async def found(_: object) -> int:
+        world.store.is_away = None
+        world.clock.advance(60)
+        return 503
+
+    world.vendor.answers(found)
+    manager = sharing(world, vat())
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+    await manager.call("vat", GET)
+
+    assert {
+        type(command) for command in world.store.commands if isinstance(command, Report)
+    } == set()
+    assert (await manager.circuit_state("vat")).failures == 0
+
+
+@in_both_colours
+async def test_what_memory_granted_is_given_back_there(world: World) -> None:
+    """An interrupted call gives back what it had of the memory, and tells the store nothing."""
+    world.store.is_away = AWAY
+    world.vendor.answers(Interruption())
+    manager = sharing(world, vat())
+
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+
+    assert world.store.posted == []
+    assert (await manager.circuit_state("vat")).calls == 0
+
+
+@in_both_colours
+async def test_a_place_in_the_queue_of_memory_is_given_back(world: World) -> None:
+    """Who is interrupted while it waits for memory's turn leaves the turn to the next."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat(limits=RateLimitConfig(1), circuit=None))
+    await manager.call("vat", GET)
+
+    async def interrupt() -> None:
+        raise Interruption
+
+    world.sleeper.meanwhile.append(interrupt)
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+    await manager.call("vat", GET)
+
+    assert [sent.at for sent in world.vendor.requests] == [0.0, 1.0]
+    assert not any(isinstance(command, GiveBack) for command in world.store.posted)
+
+
+@in_both_colours
+async def test_nothing_of_calls_is_posted_to_a_store_that_is_away(world: World) -> None:
+    """What the store would do by itself in time is not asked of it now."""
+    manager = sharing(world, vat(limits=RateLimitConfig(1)))
+    await manager.call("vat", GET)
+
+    async def lose() -> None:
+        world.store.is_away = AWAY
+        await manager.call("vat", GET, tenant="other")
+        raise Interruption
+
+    world.sleeper.meanwhile.append(lose)
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+
+    assert world.store.posted == []
+
+
+@in_both_colours
+async def test_a_probe_is_heard_of_late(world: World) -> None:
+    """How a probe ended is handed to its store though that is away, so that its place is freed."""
+    world.vendor.answers(503)
+    manager = sharing(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+    world.clock.advance(1)
+
+    async def lose(_: object) -> int:
+        world.store.is_away = AWAY
+        return 200
+
+    world.vendor.answers(lose)
+    await manager.call("vat", GET)
+
+    (told,) = (command for command in world.store.posted if isinstance(command, Report))
+    assert told.permit[2]
+    world.store.is_away = None
+    world.clock.advance(1)
+    assert (await manager.circuit_state("vat")).state is CircuitState.CLOSED
+
+
+# --- what does not ---------------------------------------------------------------
+
+
+@in_both_colours
+async def test_keyed_calls_are_refused(world: World) -> None:
+    """A key that cannot be claimed protects nobody, so nothing is sent; each call asks anew."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat())
+
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+            await manager.call("vat", POST, idempotency_key="k")
+        assert (caught.value.service, caught.value.remedy) == ("vat", "Start it.")
+
+    assert world.vendor.requests == []
+    assert len(world.store.commands) == 3
+
+
+@in_both_colours
+async def test_a_sent_mark_must_be_written(world: World) -> None:
+    """A store that goes away between the claim and the mark stops the call."""
+    manager = sharing(world, vat())
+    world.store.fails_at[2] = AWAY
+
+    with pytest.raises(StorageUnavailable):
+        await manager.call("vat", POST, idempotency_key="k")
+
+    assert world.vendor.requests == []
+    assert not (await manager.call("vat", POST, idempotency_key="k")).replayed
+
+
+@in_both_colours
+async def test_an_answer_is_handed_over_though_the_store_was_away(world: World) -> None:
+    """What a key's holder knows is posted to the store even while it seems to be away."""
+    manager = sharing(world, vat())
+    world.store.fails_at[3] = AWAY
+
+    await manager.call("vat", POST, idempotency_key="k")
+
+    assert any(isinstance(command, Settle) for command in world.store.posted)
+    assert (await manager.call("vat", POST, idempotency_key="k")).replayed
+
+
+@in_both_colours
+async def test_a_circuit_is_not_set_in_memory_only(world: World) -> None:
+    """A person who opens a circuit means that of all processes."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat())
+
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+            await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+        assert caught.value.remedy == "Start it."
+
+    assert len(world.store.commands) == 1
+    assert (await manager.call("vat", GET)).status == 200
+
+
+# --- how it is found -------------------------------------------------------------
+
+
+@in_both_colours
+async def test_observers_hear_that_a_store_is_lost_and_found(world: World) -> None:
+    """Each is told of once, with when it is looked for again and how long it was away."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat())
+    for _ in range(3):
+        await manager.call("vat", GET)
+    world.store.is_away = None
+    world.clock.advance(0.75)
+    for _ in range(3):
+        await manager.call("vat", GET)
+
+    (lost,) = told(world, StorageLost)
+    assert (lost.service, lost.error, lost.retry_after) == ("state", AWAY.message, 0.75)
+    assert lost.at == START
+    (found,) = told(world, StorageRecovered)
+    assert (found.service, found.duration) == ("state", 0.75)
+    assert found.at == START + timedelta(seconds=0.75)
+
+
+@in_both_colours
+async def test_a_store_that_is_away_is_looked_for_ever_less(world: World) -> None:
+    """After each look that finds nothing the next is twice as far, up to half a minute."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat())
+    looks = []
+    for _ in range(2_000):
+        before = len(world.store.commands)
+        await manager.call("vat", GET)
+        if len(world.store.commands) > before:
+            looks.append(world.clock.now)
+        world.clock.advance(0.25)
+
+    pauses = [later - earlier for earlier, later in pairwise(looks)]
+    assert pauses[:6] == [0.75, 1.5, 3.0, 6.0, 12.0, 22.5]
+    assert set(pauses[5:]) == {22.5}
+
+
+@in_both_colours
+async def test_processes_do_not_come_back_together(world: World) -> None:
+    """When a store is looked for again is drawn, between half of the pause and all of it."""
+    world.store.is_away = AWAY
+    for draw in (0.0, 0.999):
+        world.chance.draw = draw
+        await sharing(world, vat()).call("vat", GET)
+
+    assert [lost.retry_after for lost in told(world, StorageLost)] == [0.5, 0.9995]
+
+
+@in_both_colours
+async def test_one_caller_looks_while_others_go_on(world: World) -> None:
+    """While one caller waits for the store's answer, nobody else does."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
+    await manager.call("vat", GET)
+    world.clock.advance(1)
+    gate = world.gate()
+
+    async def slowly_answering(_: object) -> None:
+        await gate.stand()
+
+    world.store.meanwhile = slowly_answering
+    slowly = world.start(lambda: manager.call("vat", GET))
+    await gate.reached()
+    await manager.call("vat", GET)
+    asked = len(world.store.commands)
+    gate.open()
+    await slowly.over()
+
+    assert (asked, len(world.store.commands)) == (2, 2)
+    assert len(world.vendor.requests) == 3
+
+
+@in_both_colours
+async def test_who_is_interrupted_leaves_the_look_to_the_next(world: World) -> None:
+    """A look that was interrupted was none."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat())
+    await manager.call("vat", GET)
+    world.store.is_away = None
+    world.clock.advance(1)
+    world.store.fails_at[2] = Interruption()
+
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+    await manager.call("vat", GET)
+
+    assert isinstance(world.store.commands[2], Admission)
+    assert len(told(world, StorageRecovered)) == 1
+
+
+@in_both_colours
+async def test_who_was_slower_to_notice_delays_no_look(world: World) -> None:
+    """Callers that lose the store together have lost it once."""
+    gate = world.gate()
+
+    async def away(_: object) -> None:
+        await gate.stand()
+        raise AWAY
+
+    world.store.meanwhile = away
+    manager = sharing(world, vat())
+    calls = [world.start(lambda: manager.call("vat", GET)) for _ in range(4)]
+    await gate.reached()
+    gate.open()
+    for one in calls:
+        await one.over()
+
+    assert [lost.retry_after for lost in told(world, StorageLost)] == [0.75]
+
+
+@in_both_colours
+async def test_a_key_finds_the_store(world: World) -> None:
+    """A keyed call asks the store whatever is known of it, and what it finds counts for all."""
+    world.store.is_away = AWAY
+    manager = sharing(world, vat())
+    await manager.call("vat", GET)
+    world.store.is_away = None
+
+    await manager.call("vat", POST, idempotency_key="k")
+
+    assert len(told(world, StorageRecovered)) == 1
+
+
+# --- keys in a store of their own ------------------------------------------------
+
+
+def apart(world: World, *services: Service) -> tuple[Face, Any]:
+    """A manager whose keys live in another store than its limits and circuits, and that store."""
+    claims = type(world.store)(world)
+    return sharing(world, *services, claims=world.of_colour(claims)), claims
+
+
+@in_both_colours
+async def test_keys_live_in_their_own_store(world: World) -> None:
+    """Claim, mark and answer go to the one store, the admission to the other: four trips."""
+    manager, claims = apart(world, vat(limits=RateLimitConfig(9)))
+
+    await manager.call("vat", POST, idempotency_key="k")
+
+    names = [type(command).__name__ for command in claims.commands]
+    assert names == ["Claim", "MarkSent", "Settle"]
+    assert len(world.store.commands) == 1
+    assert (await manager.call("vat", POST, idempotency_key="k")).replayed
+
+
+@in_both_colours
+async def test_keys_need_no_gates(world: World) -> None:
+    """A service that nothing holds back marks its claim all the same."""
+    manager, claims = apart(world, vat(circuit=None))
+
+    await manager.call("vat", POST, idempotency_key="k")
+
+    assert [type(command).__name__ for command in claims.commands] == [
+        "Claim",
+        "MarkSent",
+        "Settle",
+    ]
+    assert world.store.commands == []
+
+
+@in_both_colours
+async def test_a_mark_that_cannot_be_written_stops_the_call(world: World) -> None:
+    """Nothing is sent without the mark, and what the attempt was granted is given back."""
+    manager, claims = apart(world, vat())
+    claims.fails_at[2] = AWAY
+
+    with pytest.raises(StorageUnavailable):
+        await manager.call("vat", POST, idempotency_key="k")
+
+    assert world.vendor.requests == []
+    assert [type(command).__name__ for command in world.store.posted] == ["Report"]
+    assert (await manager.circuit_state("vat")).calls == 0
+
+
+@in_both_colours
+async def test_a_probe_whose_mark_cannot_be_written_leaves_its_place(world: World) -> None:
+    """A probe that is not sent is over, and another takes its place."""
+    world.vendor.otherwise = 503
+    manager, claims = apart(world, vat(circuit=CircuitBreakerConfig(failures=1, open_for=1)))
+    with pytest.raises(VendorFailed):
+        await manager.call("vat", GET)
+    world.vendor.otherwise = 200
+    world.clock.advance(1)
+    claims.fails_at[2] = AWAY
+
+    with pytest.raises(StorageUnavailable):
+        await manager.call("vat", POST, idempotency_key="k")
+
+    assert (await manager.circuit_state("vat")).probes_under_way == 0
+    assert (await manager.call("vat", GET)).status == 200
+
+
+@in_both_colours
+async def test_a_claim_that_was_taken_over_is_not_sent(world: World) -> None:
+    """Who waited for its turn longer than its claim lasted sends nothing."""
+    manager, claims = apart(world, vat(limits=RateLimitConfig(9), circuit=None))
+
+    async def dawdle(command: object) -> None:
+        if isinstance(command, MarkSent):
+            world.clock.advance(3_600)
+
+    claims.meanwhile = dawdle
+    with pytest.raises(IdempotencyInProgress) as caught:
+        await manager.call("vat", POST, idempotency_key="k")
+
+    assert caught.value.retry_at is None
+    assert world.vendor.requests == []
+
+
+@in_both_colours
+async def test_each_store_is_lost_by_itself(world: World) -> None:
+    """Keys are served while the other store is away, and calls while that of the keys is."""
+    manager, claims = apart(world, vat())
+    world.store.is_away = AWAY
+    assert (await manager.call("vat", POST, idempotency_key="a")).status == 200
+    world.store.is_away, claims.is_away = None, AWAY
+    world.clock.advance(1)
+    assert (await manager.call("vat", GET)).status == 200
+    with pytest.raises(StorageUnavailable):
+        await manager.call("vat", POST, idempotency_key="b")
+
+    assert [lost.service for lost in told(world, StorageLost)] == ["state", "claims"]
+
+
+@in_both_colours
+async def test_an_interrupted_key_is_given_up_in_its_own_store(world: World) -> None:
+    """What is posted goes where its state lives."""
+    manager, claims = apart(world, vat())
+    world.vendor.answers(Interruption())
+
+    with pytest.raises(Interruption):
+        await manager.call("vat", POST, idempotency_key="k")
+
+    assert [type(command).__name__ for command in claims.posted] == ["Settle"]
+    assert [type(command).__name__ for command in world.store.posted] == ["Report"]
+
+
+@in_both_colours
+async def test_one_store_given_twice_is_one_store(world: World) -> None:
+    """Where both are the same, claim and admission stay joined: three trips."""
+    store = world.of_colour(world.store)
+    manager = world.watched(vat(), state=store, claims=store)
+
+    await manager.call("vat", POST, idempotency_key="k")
+
+    assert len(world.store.commands) == 3

@@ -1,0 +1,164 @@
+"""What the operations of text messages ask the desk for, and what they ask of a vendor."""
+
+# ruff: noqa: ANN401 - of anything
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import InvalidData
+from mooring.contracts.routes import Asked
+from mooring.contracts.sms import SmsCapability, SmsMessage
+from mooring.domain.idempotency import checked_key
+from mooring.services.sms import SmsFlows
+from tests.support.colours import run_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MESSAGE = SmsMessage(to="+4915112345678", text="Ready.")
+LATER = SmsMessage(to="+4915112345678", text="Ready.", reference="r-1")
+
+
+class Vendor:
+    """Tells how it was used."""
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        async def used(*given: Any, **named: Any) -> tuple[Any, ...]:
+            return verb, *given, named
+
+        return used
+
+
+class Desk:
+    """Remembers what it was asked for, and has it done at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.at_once: int | None = None
+        self.calling = SimpleNamespace(core=self)
+        self.error: Exception | None = None
+
+    async def ask(self, asked: Any, deed: Any, **options: Any) -> Any:
+        """As the desk does."""
+        self.asked.append((asked, options))
+        if self.error is not None:
+            raise self.error
+        return await deed(Vendor(), "wire")
+
+    async def at(self, ref: Any, asked: Any, deed: Any, **options: Any) -> Any:
+        """As the desk does."""
+        self.asked.append((ref, asked, options))
+        return await deed(Vendor(), "wire", "found")
+
+    async def every(self, steps: Any, *, at_once: int) -> list[Any]:
+        """One after another."""
+        self.at_once = at_once
+        return [await step() for step in steps]
+
+
+def asked(operation: str, *needs: str, country: str | None = None) -> Asked:
+    """What is known of an operation beforehand."""
+    return Asked(
+        kind="sms", operation=operation, tenant="acme", needs=frozenset(needs), country=country
+    )
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """A desk."""
+    return Desk()
+
+
+@pytest.fixture
+def flows(desk: Desk) -> SmsFlows:
+    """The flows of one tenant at it."""
+    given: Any = desk
+    return SmsFlows(given, "acme")
+
+
+def test_a_message_is_sent(desk: Desk, flows: SmsFlows) -> None:
+    """The key names the effect to the desk and to the vendor."""
+    sent: Any = run_plain(flows.send(MESSAGE, idempotency_key="k", timeout=3.0))
+
+    assert ("send", "wire", MESSAGE, {"key": "k"}) == sent
+    wanted = asked("send", *MESSAGE.needs, country="DE")
+    assert [(wanted, {"key": "k", "timeout": 3.0})] == desk.asked
+
+
+def test_many_messages_are_sent(desk: Desk, flows: SmsFlows) -> None:
+    """Each has its own key under that of all, by its place."""
+    results = run_plain(
+        flows.send_bulk([MESSAGE, LATER], idempotency_key="k", timeout=3.0, at_once=5)
+    )
+
+    assert [
+        ("send", "wire", MESSAGE, {"key": "k/1"}),
+        ("send", "wire", LATER, {"key": "k/2"}),
+    ] == [one.unwrap() for one in results]
+    assert [{"key": "k/1", "timeout": 3.0}, {"key": "k/2", "timeout": 3.0}] == [
+        options for _, options in desk.asked
+    ]
+    assert 5 == desk.at_once
+
+
+def test_many_messages_without_a_key(desk: Desk, flows: SmsFlows) -> None:
+    """Without a key none has one; eight are under way; and each failure is its own."""
+    desk.error = ValueError("broken")
+    (failed,) = run_plain(flows.send_bulk([MESSAGE]))
+
+    assert desk.error is failed.error
+    assert [{"key": None, "timeout": None}] == [options for _, options in desk.asked]
+    assert 8 == desk.at_once
+
+
+def test_a_key_must_be_short_enough_for_all(desk: Desk, flows: SmsFlows) -> None:
+    """A key that is too long with a number is refused before anything is sent."""
+    longest = 0
+    for length in range(1, 2_000):
+        try:
+            checked_key("k" * length)
+        except InvalidData:
+            longest = length - 1
+            break
+    run_plain(flows.send_bulk([MESSAGE], idempotency_key="k" * (longest - 2)))
+    assert 1 == len(desk.asked)
+    with pytest.raises(InvalidData):
+        run_plain(flows.send_bulk([MESSAGE], idempotency_key="k" * (longest - 1)))
+    assert 1 == len(desk.asked)
+
+
+@pytest.mark.parametrize(
+    "verb, needs", [("get", SmsCapability.LOOK_UP), ("cancel", SmsCapability.CANCEL)]
+)
+def test_a_message_is_asked_about(
+    desk: Desk, flows: SmsFlows, verb: str, needs: SmsCapability
+) -> None:
+    """What is done to a message is done where it is."""
+    assert (verb, "wire", "found", {}) == run_plain(getattr(flows, verb)("ref", timeout=3.0))
+    assert [("ref", asked(verb, needs), {"timeout": 3.0})] == desk.asked
+
+
+def test_a_number_is_checked(desk: Desk, flows: SmsFlows) -> None:
+    """A number without a country is in international form; with one it is as written there."""
+    told = run_plain(flows.validate_number("0151", country="DE", timeout=3.0))
+    assert ("validate_number", "wire", "0151", {"country": "DE"}) == told
+    wanted = asked("validate_number", SmsCapability.VALIDATE_NUMBER, country="DE")
+    assert [(wanted, {"timeout": 3.0})] == desk.asked
+    run_plain(flows.validate_number("+33612345678"))
+    run_plain(flows.validate_number("0612345678", country="fr"))
+    french = asked("validate_number", SmsCapability.VALIDATE_NUMBER, country="FR")
+    assert [french, french] == [wanted for wanted, _ in desk.asked[1:]]
+    with pytest.raises(InvalidData) as refused:
+        run_plain(flows.validate_number("0151"))
+    assert "number" == refused.value.field
+    assert run_plain(flows.validate_number("+4915112345678"))
+
+
+def test_a_balance_is_checked(desk: Desk, flows: SmsFlows) -> None:
+    """What is left is asked for by its own capability."""
+    assert ("check_balance", "wire", {}) == run_plain(flows.check_balance(timeout=3.0))
+    assert [(asked("check_balance", SmsCapability.BALANCE), {"timeout": 3.0})] == desk.asked

@@ -1,0 +1,214 @@
+"""Where one effect is brought about, and who has the turn."""
+
+# ruff: noqa: ANN401 - commands of any kind
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import IdempotencyInProgress
+from mooring.adapters.memory import MemoryStorage
+from mooring.domain.fingerprint import digest
+from mooring.domain.idempotency import Claim
+from mooring.services.turns import Turn
+from mooring.testing import VirtualClock
+from tests.support.colours import run_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.domain.state import Command
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+KEEP = 3600.0
+LAPSE = 60.0
+
+
+class Desk:
+    """The ports of a turn, in a time that moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(START)
+        self.memory = MemoryStorage(self.clock)
+        self.commands: list[Any] = []
+        self.slept: list[float] = []
+        self.meanwhile: Callable[[Any], None] = lambda _: None
+        self.nanoseconds = self.clock.nanoseconds
+        self.utc = self.clock.utc
+        self._tokens = 0
+
+    async def execute(self, command: Command[Any]) -> Any:
+        """Do it, after whatever happens meanwhile."""
+        self.commands.append(command)
+        self.meanwhile(command)
+        return self.memory.execute(command)
+
+    def post(self, command: Command[Any]) -> None:
+        """Do it."""
+        self.commands.append(command)
+        self.memory.post(command)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.slept.append(seconds)
+        self.clock.advance(seconds)
+
+    def token(self) -> int:
+        """Another one each time."""
+        self._tokens += 1
+        return self._tokens
+
+    def fraction(self) -> float:
+        """A draw that can be foreseen."""
+        return 0.5
+
+    def turn(self, *names: Any, seconds: float = 1.0) -> Turn:
+        """A turn of this kind, tenant and key."""
+        kind, tenant, key = names or ("sms", "acme", "order-1")
+        core: Any = self
+        return Turn(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
+
+    def settled(self, turn: Turn, first: str, *, movable: bool) -> tuple[str, bool]:
+        """Where a turn's effect belongs."""
+        found: tuple[str, bool] = run_plain(turn.settled(first, movable=movable))
+        return found
+
+
+def test_a_key_belongs_to_one_account() -> None:
+    """Whoever comes first says where; all who come later are told."""
+    desk = Desk()
+
+    assert ("a", False) == desk.settled(desk.turn(), "a", movable=False)
+    assert ("a", False) == desk.settled(desk.turn(), "b", movable=False)
+    assert ("a", False) == desk.settled(desk.turn(), "b", movable=True)
+
+
+@pytest.mark.parametrize(
+    "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
+)
+def test_keys_are_told_apart(names: tuple[Any, ...]) -> None:
+    """Another kind, tenant or key is another effect."""
+    desk = Desk()
+    desk.settled(desk.turn(), "a", movable=False)
+
+    assert ("b", False) == desk.settled(desk.turn(*names), "b", movable=False)
+
+
+def test_what_is_written_is_kept_for_a_while() -> None:
+    """A key is forgotten when the account forgets it, too."""
+    desk = Desk()
+    desk.settled(desk.turn(), "a", movable=False)
+    desk.clock.advance(KEEP - 1)
+    assert ("a", False) == desk.settled(desk.turn(), "b", movable=False)
+    desk.clock.advance(KEEP + LAPSE)
+    assert ("b", False) == desk.settled(desk.turn(), "b", movable=False)
+
+
+def test_a_claim_says_how_long_it_may_last() -> None:
+    """A turn is held for as long as a call may take, and a margin, by its caller alone."""
+    desk = Desk()
+    desk.settled(desk.turn(seconds=20.0), "a", movable=True)
+    claims = [one for one in desk.commands if isinstance(one, Claim)]
+
+    assert [(25_000_000, 3_600_000_000, digest([]), "", 0)] * 3 == [
+        (one.lease, one.ttl, one.fingerprint, one.target, one.remembered) for one in claims
+    ]
+    assert [1, 2, 3] == [one.owner for one in claims]
+    assert [["place", "0"], ["turn"], ["place", "1"]] == [
+        [part for part in one.keys[0].split(":") if part in {"place", "turn", "0", "1"}]
+        for one in claims
+    ]
+
+
+def test_an_effect_moves_on() -> None:
+    """Where it moved to is where the next caller goes on, however often it moved."""
+    desk = Desk()
+    turn = desk.turn()
+    assert ("a", True) == desk.settled(turn, "a", movable=True)
+    run_plain(turn.move("b"))
+    run_plain(turn.move("c"))
+    turn.give_back()
+
+    following = desk.turn()
+    assert ("c", True) == desk.settled(following, "x", movable=True)
+    run_plain(following.move("d"))
+    following.give_back()
+
+    assert ("d", True) == desk.settled(desk.turn(), "x", movable=False)
+
+
+def test_a_turn_is_given_back_once() -> None:
+    """Who has the turn gives it back, and nobody else does."""
+    desk = Desk()
+    turn = desk.turn()
+    turn.give_back()
+    assert [] == desk.commands
+    desk.settled(turn, "a", movable=True)
+    before = len(desk.commands)
+    turn.give_back()
+    turn.give_back()
+
+    assert before + 1 == len(desk.commands)
+    assert ("a", True) == desk.settled(desk.turn(), "x", movable=True)
+    assert [] == desk.slept
+
+
+def test_a_turn_that_is_held_is_waited_for() -> None:
+    """Looks become rarer, and then it is said when the holder's time is over."""
+    desk = Desk()
+    desk.settled(desk.turn(seconds=20.0), "a", movable=True)
+    desk.clock.advance(2)
+
+    with pytest.raises(IdempotencyInProgress, match="another caller is working") as raised:
+        desk.settled(desk.turn(seconds=1.04875), "x", movable=True)
+
+    looks = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
+    assert [look * 0.75 for look in looks] == pytest.approx(desk.slept)
+    assert START + timedelta(seconds=25) == raised.value.retry_at
+
+
+def test_who_waits_gets_its_turn() -> None:
+    """A turn that is given back meanwhile is taken."""
+    desk = Desk()
+    first = desk.turn()
+    desk.settled(first, "a", movable=True)
+    looked: list[Any] = []
+
+    def look(command: Any) -> None:
+        looked.append(command)
+        if len(looked) == 4:
+            first.give_back()
+
+    desk.meanwhile = look
+
+    assert ("a", True) == desk.settled(desk.turn(), "x", movable=True)
+    assert [0.00375, 0.0075] == pytest.approx(desk.slept)
+
+
+def test_the_last_moment_is_too_late() -> None:
+    """Nobody looks again at the moment at which its patience ends."""
+    desk = Desk()
+    desk.settled(desk.turn(seconds=20.0), "a", movable=True)
+
+    with pytest.raises(IdempotencyInProgress):
+        desk.settled(desk.turn(seconds=0.005), "x", movable=True)
+
+    assert [] == desk.slept
+
+
+def test_who_was_too_slow_is_told() -> None:
+    """What another wrote down, after our claim lapsed, is what holds."""
+    desk = Desk()
+
+    def overtake(command: Any) -> None:
+        if not isinstance(command, Claim):
+            desk.meanwhile = lambda _: None
+            desk.clock.advance(LAPSE)
+            desk.settled(desk.turn(), "b", movable=False)
+
+    desk.meanwhile = overtake
+
+    assert ("b", False) == desk.settled(desk.turn(), "a", movable=True)

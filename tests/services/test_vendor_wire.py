@@ -1,0 +1,211 @@
+"""What a vendor's operation passes on, and what is left of its time."""
+
+# ruff: noqa: ANN401 - of anything
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mooring import ConfigurationError, Credentials, DeadlineExceeded, Ref, Request
+from mooring.services.vendor_wire import VendorWire, service_name
+from mooring.testing import VirtualClock
+from tests.support.colours import run_plain
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+GET, POST = Request.get("/a"), Request.post("/a")
+
+
+class Calling:
+    """Remembers what was called, and the ports of it."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(START)
+        self.told: list[tuple[Any, ...]] = []
+        self.ending: tuple[Any, Any] = ("done", None)
+        self.own: Credentials | None = None
+        self.core: Any = self
+        self.nanoseconds = self.clock.nanoseconds
+        self.utc = self.clock.utc
+
+    @property
+    def plans(self) -> Any:
+        """The services of the account, with credentials of their own or without."""
+        service = SimpleNamespace(credentials=self.own)
+        return SimpleNamespace(services={"main": service, "main.pen": service})
+
+    async def call(self, *given: Any, **named: Any) -> str:
+        """A call."""
+        self.told.append(("call", *given, named))
+        return "answer"
+
+    async def stream(self, *given: Any, **named: Any) -> str:
+        """A call whose answer is read piece by piece."""
+        self.told.append(("stream", *given, named))
+        return "stream"
+
+    async def run(self, *given: Any, **named: Any) -> tuple[Any, Any]:
+        """A call of a function."""
+        self.told.append(("run", *given, named))
+        return self.ending
+
+    async def every(self, steps: Any, *, at_once: int) -> list[Any]:
+        """Steps, one after another."""
+        self.told.append(("every", at_once))
+        return [await step() for step in steps]
+
+    async def get_credentials(self, *given: Any) -> str:
+        """What the host has."""
+        self.told.append(("credentials", *given))
+        return "credentials"
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.told.append(("sleep", seconds))
+        self.clock.advance(seconds)
+
+    def new_id(self) -> str:
+        """An id."""
+        return "id-1"
+
+    def wire(self, seconds: float | None = None, transport: object = None) -> VendorWire:
+        """The wire of one operation."""
+        account: Any = SimpleNamespace(name="main", vendor=SimpleNamespace(name="pigeon"))
+        calling: Any = self
+        step: Any = lambda verb: ("step", verb())  # noqa: E731 - a step of this test's own
+        return VendorWire(calling, account, "acme", seconds=seconds, step=step, transport=transport)
+
+
+def test_services_have_names() -> None:
+    """A vendor's only service is named as the account, and others behind it."""
+    assert ("main", "main.pen") == (service_name("main", ""), service_name("main", "pen"))
+
+
+def test_a_request_is_passed_on() -> None:
+    """What an operation says of a request is what is called, with the time that is left."""
+    calling = Calling()
+    wire = calling.wire(5.0)
+    calling.clock.advance(1)
+
+    assert "answer" == run_plain(wire.send(GET, to="pen", key="k", endpoint="e"))
+    assert "stream" == run_plain(wire.open(GET, to="pen", endpoint="e"))
+    common = {"tenant": "acme", "endpoint": "e", "timeout": 4.0}
+    assert [
+        ("call", "main.pen", GET, {**common, "idempotency_key": "k"}),
+        ("stream", "main.pen", GET, common),
+    ] == calling.told
+
+
+def test_what_is_not_said_is_not_passed_on() -> None:
+    """Without more a request goes to the account itself, for as long as its service has."""
+    calling = Calling()
+    wire = calling.wire()
+    run_plain(wire.send(GET))
+    run_plain(wire.open(GET))
+
+    common = {"tenant": "acme", "endpoint": None, "timeout": None}
+    assert [
+        ("call", "main", GET, {**common, "idempotency_key": None}),
+        ("stream", "main", GET, common),
+    ] == calling.told
+
+
+def test_whether_something_may_have_changed() -> None:
+    """A question changes nothing; what was done stays done, whatever is asked afterwards."""
+    wire = Calling().wire()
+    assert wire.acted is False
+    run_plain(wire.send(GET))
+    assert wire.acted is False
+    run_plain(wire.send(POST))
+    assert wire.acted is True
+    run_plain(wire.send(GET))
+    assert wire.acted is True
+
+
+def test_a_transport_acts() -> None:
+    """A verb is a step of a call of its own, and only what succeeded has acted."""
+    calling = Calling()
+    transport = SimpleNamespace(shout=lambda *words: words)
+    wire = calling.wire(5.0, transport)
+    calling.ending = (None, DeadlineExceeded("late."))
+    with pytest.raises(DeadlineExceeded, match="late"):
+        run_plain(wire.act("shout", "a", "b", key="k", payload={"p": 1}))
+    assert wire.acted is False
+    calling.ending = ("done", None)
+    assert "done" == run_plain(wire.act("shout", "a"))
+    assert wire.acted is True
+    calling.ending = (None, DeadlineExceeded("late."))
+    with pytest.raises(DeadlineExceeded):
+        run_plain(wire.act("shout"))
+    assert wire.acted is True
+
+    first, second, _ = calling.told
+    common = {"tenant": "acme", "timeout": 5.0}
+    assert ("run", "main", ("step", ("a", "b"))) == first[:3]
+    assert {**common, "idempotency_key": "k", "payload": {"p": 1}} == first[3]
+    assert {**common, "idempotency_key": None, "payload": None} == second[3]
+
+
+def test_without_a_transport_nothing_acts() -> None:
+    """Who forgot the transport is told where it belongs."""
+    with pytest.raises(ConfigurationError, match="pigeon has no transport here") as caught:
+        run_plain(Calling().wire().act("shout"))
+
+    assert "vendors.main" == caught.value.path
+    assert "Give the hub a transport for this account." == caught.value.remedy
+
+
+def test_credentials_are_the_services_own_or_the_hosts() -> None:
+    """The host is asked for those of this service and tenant."""
+    calling = Calling()
+    assert "credentials" == run_plain(calling.wire().credentials("pen"))
+    assert "credentials" == run_plain(calling.wire().credentials())
+    assert [("credentials", "main.pen", "acme"), ("credentials", "main", "acme")] == calling.told
+    calling.own = Credentials.bearer("t0ken")
+    assert calling.own == run_plain(calling.wire().credentials("pen"))
+
+
+def test_steps_are_taken_at_once() -> None:
+    """At most eight, unless another number is given; each has its own result."""
+    calling = Calling()
+
+    async def good() -> str:
+        return "good"
+
+    async def bad() -> str:
+        raise ValueError
+
+    first, second = run_plain(calling.wire().every([good, bad]))
+    run_plain(calling.wire().every([], at_once=3))
+    assert "good" == first.unwrap()
+    assert isinstance(second.error, ValueError)
+    assert [("every", 8), ("every", 3)] == calling.told
+
+
+def test_time_is_for_all_steps() -> None:
+    """A wait that fits is waited for; one that does not, or a step after the end, is too late."""
+    calling = Calling()
+    wire = calling.wire(5.0)
+    with pytest.raises(DeadlineExceeded, match="all steps of this operation is over") as caught:
+        run_plain(wire.sleep(5.001))
+    assert "main" == caught.value.service
+    run_plain(wire.sleep(4.5))
+    run_plain(wire.send(GET))
+    assert 0.5 == calling.told.pop()[-1]["timeout"]
+    run_plain(wire.sleep(0.5))
+    for late in (wire.send(GET), wire.sleep(0.0)):
+        with pytest.raises(DeadlineExceeded):
+            run_plain(late)
+    run_plain(calling.wire().sleep(100.0))
+    assert [("sleep", 4.5), ("sleep", 0.5), ("sleep", 100.0)] == calling.told
+
+
+def test_what_a_wire_knows() -> None:
+    """Account, tenant, time, ids and references."""
+    wire = Calling().wire()
+
+    assert ("main", "acme", START, "id-1") == (wire.account, wire.tenant, wire.now(), wire.new_id())
+    assert Ref("pigeon", "main", "1", {"a": "2"}) == wire.ref("1", a="2", b=None)

@@ -1,0 +1,141 @@
+"""Storage to test with: hubs over S3's sandbox and over a folder, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from mooring.contracts.routes import Account
+from mooring.contracts.storage import SignedUrl, StorageCapability
+from mooring.domain.headers import Headers
+from mooring.domain.retry import RetryPolicy
+from mooring.errors import AuthenticationFailed, FileNotFound
+from mooring.hub import AsyncHub, Hub
+from mooring.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from mooring.testing.sandbox.s3 import S3Sandbox
+from mooring.testing.storage_conformance import Subject
+from mooring.vendors.local_files import LocalFiles
+from mooring.vendors.s3 import S3
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+PART = 4_096
+QUICK = RetryPolicy(max_attempts=3, base_delay=0.001)
+PROTECTED = frozenset(StorageCapability)
+
+
+def s3(sandbox: S3Sandbox, **options: Any) -> S3:
+    """The bucket of a sandbox."""
+    key = sandbox.key
+    known: dict[str, Any] = {
+        "bucket": sandbox.bucket,
+        "region": sandbox.region,
+        "access_key_id": key.id,
+        "credentials": key.secret,
+        "session_token": key.token,
+    }
+    return S3(**{**known, **options})
+
+
+def s3_account(sandbox: S3Sandbox, **options: Any) -> Account:
+    """An account there that does not wait between attempts."""
+    return Account("s3", s3(sandbox, **options), settings={"retry": QUICK, "circuit": None})
+
+
+def folder(root: Path, **options: Any) -> LocalFiles:
+    """A folder whose URLs can be signed."""
+    known: dict[str, Any] = {
+        "root": root,
+        "url": "https://erp.example/files",
+        "signing_key": "k" * 32,
+    }
+    return LocalFiles(**{**known, **options})
+
+
+@contextmanager
+def sandbox(**options: Any) -> Generator[S3Sandbox]:
+    """An S3 whose parts may be small."""
+    known: dict[str, Any] = {"least_part": PART, **options}
+    made = S3Sandbox(**known)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def over_s3(made: S3Sandbox, **options: Any) -> Generator[Hub]:
+    """A hub that reaches it in memory."""
+    with Hub([s3_account(made, **options)], http=SandboxHttpClient(made)) as hub:
+        yield hub
+
+
+@contextmanager
+def over_socket(made: S3Sandbox, **options: Any) -> Generator[Hub]:
+    """A hub that reaches it over a socket."""
+    with made.serving() as server, Hub([s3_account(made, endpoint=server.url, **options)]) as hub:
+        yield hub
+
+
+def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
+    """As `over_s3`, to be awaited."""
+    return AsyncHub([s3_account(made, **options)], http=AsyncSandboxHttpClient(made))
+
+
+def fetch_of_s3(made: S3Sandbox) -> Any:  # noqa: ANN401 - a function
+    """Does what a signed URL is for."""
+
+    def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
+        parts = urlsplit(signed.url)
+        query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+        fields = Headers({**signed.headers, "Content-Length": str(len(body))})
+        response = made.answer(Asked(signed.method, parts.netloc, parts.path, query, fields, body))
+        return response.status, response.body
+
+    return fetch
+
+
+def fetch_of_folder(vendor: LocalFiles) -> Any:  # noqa: ANN401 - a function
+    """An application that serves what is signed."""
+
+    def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
+        try:
+            grant = vendor.allowed(signed.method, signed.url, now=datetime.now(UTC))
+            with Hub([Account("files", vendor)]) as hub:
+                if grant.method == "PUT":
+                    hub.storage().upload(grant.key, body)
+                    return 200, b""
+                return 200, hub.storage().download(grant.key).read_all()
+        except AuthenticationFailed:
+            return 403, b""
+        except FileNotFound:
+            return 404, b""
+
+    return fetch
+
+
+def bytes_of(size: int) -> bytes:
+    """Bytes in which every shift shows."""
+    pattern = bytes(range(251))
+    return (pattern * (size // len(pattern) + 1))[:size]
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    """The same, piece by piece."""
+    return iter([data[at : at + size] for at in range(0, len(data), size)])
+
+
+async def with_hub(hub: AsyncHub, check: Any, **told: Any) -> None:  # noqa: ANN401 - a check
+    """Run a check of the kit, and close the hub."""
+    async with hub:
+        await check(lambda: Subject(hub.storage(), part=PART, **told))
+
+
+def run(flow: Any) -> Any:  # noqa: ANN401 - whatever it returns
+    """Run to the end in an event loop."""
+    return asyncio.run(flow)

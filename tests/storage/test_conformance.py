@@ -1,0 +1,67 @@
+"""Both vendors of storage pass the same checks, in both colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.contracts.routes import Account
+from mooring.hub import AsyncHub, Hub
+from mooring.testing import storage_conformance as kit
+from mooring.testing.checks import name_of
+from tests.storage.labs import (
+    PART,
+    async_over_s3,
+    fetch_of_folder,
+    fetch_of_s3,
+    folder,
+    over_s3,
+    over_socket,
+    run,
+    sandbox,
+    with_hub,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mooring.testing.storage_conformance import AsyncCheck, Check
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_s3(check: Check) -> None:
+    """S3 does what every vendor must."""
+    with sandbox() as s3, over_s3(s3) as hub:
+        check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of_s3(s3)))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_s3_awaited(check: AsyncCheck) -> None:
+    """S3 does what every vendor must, awaited."""
+    with sandbox() as s3:
+        run(with_hub(async_over_s3(s3), check, fetch=fetch_of_s3(s3)))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_s3_over_a_socket(check: Check) -> None:
+    """S3 does what every vendor must, by real HTTP and with the bucket in the path."""
+    with sandbox() as s3, over_socket(s3, checksum="crc32") as hub:
+        check(lambda: kit.Subject(hub.storage(), part=PART))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_folder(check: Check, tmp_path: Path) -> None:
+    """A folder does what every vendor must."""
+    vendor = folder(tmp_path / "files")
+    with Hub([Account("files", vendor)]) as hub:
+        fetch = fetch_of_folder(vendor)
+        check(lambda: kit.Subject(hub.storage(), PART, vendor.capabilities, fetch))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_folder_awaited(check: AsyncCheck, tmp_path: Path) -> None:
+    """A folder does what every vendor must, awaited."""
+    vendor = folder(tmp_path / "files")
+    hub = AsyncHub([Account("files", vendor)])
+    run(with_hub(hub, check, can=vendor.capabilities, fetch=fetch_of_folder(vendor)))

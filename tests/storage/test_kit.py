@@ -1,0 +1,101 @@
+"""The conformance kit of storage notices what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.contracts.routes import Account
+from mooring.contracts.storage import StorageCapability
+from mooring.errors import ConfigurationError, InvalidData
+from mooring.hub import Hub
+from mooring.testing import storage_conformance as kit
+from mooring.testing.checks import name_of
+from tests.storage.labs import PART, folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mooring.testing.storage_conformance import Check
+
+
+class _Silent:
+    """Says yes to everything, and does nothing."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb
+        def verb(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - nothing in particular
+            return None if name == "delete" else _Nothing()
+
+        return verb
+
+
+class _Nothing:
+    """What has every attribute, and none that is right."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - nothing in particular
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Nothing()
+
+    def read_all(self) -> bytes:
+        return b"wrong"
+
+    def __iter__(self) -> Any:  # noqa: ANN401 - nothing in particular
+        return iter(())
+
+    def __lt__(self, _: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_nothing_passes(check: Check) -> None:
+    """What does nothing fails every check."""
+    with pytest.raises((AssertionError, AttributeError, InvalidData, TypeError)):
+        check(lambda: kit.Subject(_Silent(), part=PART, can=frozenset()))
+
+
+class _Refusing:
+    """Refuses everything, for another reason."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb
+        def verb(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - nothing in particular
+            raise ConfigurationError("never")
+
+        return verb
+
+
+def test_other_refusals_do_not_pass() -> None:
+    """A refusal of another kind is not the one that is wanted."""
+    check = next(one for one in kit.CHECKS if name_of(one) == "bad_keys_are_refused")
+    with pytest.raises(AssertionError, match="It raised ConfigurationError"):
+        check(lambda: kit.Subject(_Refusing()))
+
+
+def test_what_cannot_list_uploads_is_checked_too(tmp_path: Path) -> None:
+    """A vendor that lists no uploads is not asked to."""
+    vendor = folder(tmp_path)
+    can = vendor.capabilities - {StorageCapability.STALE_UPLOADS}
+    with Hub([Account("files", vendor)]) as hub:
+        for check in kit.CHECKS:
+            if name_of(check) in {"what_fails_leaves_nothing", "uploads_are_resumed"}:
+                check(lambda: kit.Subject(hub.storage(), PART, can))
+
+
+def test_sources_that_break_must_matter() -> None:
+    """A source that breaks must be told of."""
+
+    async def flow() -> None:
+        class _Deaf(_Silent):
+            def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb
+                async def verb(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - nothing
+                    return False if name == "exists" else _Nothing()
+
+                return verb
+
+        for check in (kit.what_fails_leaves_nothing, kit.uploads_are_resumed):
+            with pytest.raises(AssertionError, match="did not matter"):
+                await check(lambda: kit.Subject(_Deaf()))
+
+    asyncio.run(flow())

@@ -1,0 +1,363 @@
+"""A folder of files keeps to itself, and keeps what it was given."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters._file_errors import mapped
+from mooring.adapters.local_files import LocalFolder
+from mooring.adapters.whole_files import WholeFile
+from mooring.contracts.routes import Account
+from mooring.contracts.storage import PutOptions
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    FileNotFound,
+    InvalidData,
+    InvalidRequest,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.hub import Hub
+from mooring.vendors.local_files import LocalFiles
+from tests.storage.labs import PART, bytes_of, folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mooring.faces.storage import Storage
+
+DATA = bytes_of(2 * PART + 100)
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Where the files are."""
+    return tmp_path / "files"
+
+
+@pytest.fixture
+def files(root: Path) -> Iterator[Storage]:
+    """Its storage."""
+    with Hub([Account("files", folder(root))]) as hub:
+        yield hub.storage()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["\ud800", "a//b", "a/", "a\\b", ".mooring/lock", ".Mooring/x", "x" * 256, "a/" + "ü" * 128],
+    ids=["surrogate", "empty", "folder", "backslash", "own", "own-large", "long", "long-bytes"],
+)
+def test_keys(files: Storage, root: Path, key: str) -> None:
+    """What could be no file, or one that is not for users, is refused."""
+    for verb in (files.head, files.download, files.delete, files.start_upload):
+        with pytest.raises(InvalidData):
+            verb(key)
+    with pytest.raises(InvalidData):
+        files.upload(key, b"")
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("key", ["link", "way/file"])
+def test_links(files: Storage, root: Path, tmp_path: Path, key: str) -> None:
+    """No symbolic link leads out, in any direction."""
+    files.upload("a", b"")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"secret")
+    (root / "link").symlink_to(outside / "file")
+    (root / "way").symlink_to(outside)
+    for verb in (files.head, files.download, files.delete):
+        with pytest.raises(InvalidData, match="symbolic link"):
+            verb(key)
+    with pytest.raises(InvalidData, match="symbolic link"):
+        files.upload(key, b"evil")
+    with pytest.raises(InvalidData, match="symbolic link"):
+        files.copy("a", key)
+    assert b"secret" == (outside / "file").read_bytes()
+    assert ["a"] == [one.key for one in files.list().objects]
+
+
+def test_where_it_is(files: Storage, root: Path) -> None:
+    """A file is where its key says, and nothing else is left anywhere."""
+    files.upload("in/a.txt", b"bytes")
+    assert b"bytes" == (root / "in" / "a.txt").read_bytes()
+    assert [] == list((root / ".mooring" / "coming").iterdir())
+    files.delete("in/a.txt")
+    assert not (root / "in").exists()
+    assert [] == [path for path in (root / ".mooring" / "said").rglob("*") if path.is_file()]
+
+
+def test_files_of_others(files: Storage, root: Path) -> None:
+    """A file that something else has put is a file, and is not believed what was said before."""
+    files.upload("a", b"ours", PutOptions(content_type="text/plain", metadata={"x": "y"}))
+    (root / "b").write_bytes(b"theirs")
+    (root / "a").write_bytes(b"changed")
+    assert (b"theirs", b"changed") == (
+        files.download("b").read_all(),
+        files.download("a").read_all(),
+    )
+    head = files.head("a")
+    assert (None, {}, ()) == (head.content_type, head.metadata, head.checksums)
+
+
+def test_broken_words(files: Storage, root: Path) -> None:
+    """What is said of a file and cannot be read is not there."""
+    files.upload("a", b"ours", PutOptions(content_type="text/plain"))
+    (said,) = (path for path in (root / ".mooring" / "said").rglob("*.json"))
+    said.write_text("{")
+    assert files.head("a").content_type is None
+
+
+def test_rotten_file(files: Storage, root: Path) -> None:
+    """Bytes that changed where they lie are told at their end."""
+    files.upload("a", b"good")
+    found = (root / "a").stat()
+    with (root / "a").open("r+b") as file:
+        file.write(b"evil")
+    os.utime(root / "a", ns=(found.st_atime_ns, found.st_mtime_ns))
+    with pytest.raises(VendorFailed, match="checksum"):
+        files.download("a").read_all()
+
+
+def test_short_file(files: Storage, root: Path) -> None:
+    """A file that was cut while it was read is no whole file."""
+    files.upload("a", DATA * 500)
+    coming = files.download("a")
+    assert coming.read()
+    os.truncate(root / "a", 10)
+    with pytest.raises(ConnectorError):
+        coming.read_all()
+
+
+def test_replaced_file(files: Storage) -> None:
+    """Who reads a file reads that one, though another takes its name."""
+    files.upload("a", DATA * 500)
+    with files.download("a") as coming:
+        first = coming.read()
+        files.upload("a", b"other")
+        assert DATA * 500 == first + coming.read_all()
+
+
+@pytest.mark.parametrize("key", ["a/b", "folder"], ids=["below a file", "a folder"])
+def test_in_the_way(files: Storage, key: str) -> None:
+    """A file has no files below it, and a folder is none."""
+    files.upload("a", b"")
+    files.upload("folder/x", b"")
+    with pytest.raises(InvalidRequest, match="stands where"):
+        files.upload(key, b"")
+    assert not files.exists(key)
+    files.delete(key)
+    assert (True, True) == (files.exists("a"), files.exists("folder/x"))
+    with pytest.raises(FileNotFound):
+        files.upload(key, b"", PutOptions(if_match="*"))
+
+
+def test_other_parts(files: Storage, root: Path) -> None:
+    """A part that changed where it lies makes no file; a part put again takes its place."""
+    begun = files.start_upload("a")
+    with pytest.raises(RuntimeError, match="broke"):
+        files.upload("a", _breaking(DATA[::-1]), part_size=PART, resume=begun.ref)
+    with pytest.raises(RuntimeError, match="broke"):
+        files.upload("a", _breaking(DATA), part_size=PART, resume=begun.ref)
+    home = root / ".mooring" / "uploads" / begun.id
+    names = sorted(path.name for path in home.iterdir())
+    assert ["00001", "00002", "said"] == [name.partition(".")[0] for name in names]
+    (home / names[0]).write_bytes(b"x" * PART)
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", DATA, part_size=PART, resume=begun.ref)
+    assert "BadDigest" == caught.value.vendor_code
+    assert not files.exists("a")
+
+
+def _breaking(data: bytes) -> Iterator[bytes]:
+    yield data[: 2 * PART]
+    raise RuntimeError("the source broke")
+
+
+def test_other_uploads(files: Storage, root: Path) -> None:
+    """An upload has a name of ours and one key, and lists show those that can be read."""
+    begun = files.start_upload("a")
+    assert [] == files.list_stale_uploads("b")
+    for id_, key in (("../../a", "a"), ("0" * 32, "a"), (begun.id, "b")):
+        ref = f"local_files:files:{key}?upload={id_.replace('/', '%2F')}"
+        with pytest.raises(FileNotFound):
+            files.upload(key, b"", resume=ref)
+        files.abort_upload(ref)
+    (root / ".mooring" / "uploads" / ("1" * 32)).mkdir()
+    assert [begun.ref] == [one.ref for one in files.list_stale_uploads()]
+
+
+@pytest.mark.parametrize(
+    "since,until,outcome",
+    [(-1, None, b"x"), (1, None, b""), (None, 1, b"x"), (None, -1, None)],
+    ids=["changed", "not changed", "as it was", "not as it was"],
+)
+def test_times(files: Storage, since: int | None, until: int | None, outcome: bytes | None) -> None:
+    """What has not changed since does not come, and what has does not where it must not."""
+    files.upload("a", b"x")
+    put = files.head("a").last_modified
+    assert put is not None
+    moments = [None if hours is None else put + timedelta(hours=hours) for hours in (since, until)]
+    how: dict[str, Any] = {"if_modified_since": moments[0], "if_unmodified_since": moments[1]}
+    if outcome is None:
+        with pytest.raises(VendorRejected):
+            files.download("a", **how)
+    else:
+        assert outcome == files.download("a", **how).read_all()
+
+
+def test_names_of_no_text(files: Storage, root: Path) -> None:
+    """Folders and files come in the order of their keys, whatever else lies about."""
+    for key in ("b", "a/x", "a.b"):
+        files.upload(key, b"")
+    (root / "empty").mkdir()
+    os.mkfifo(root / "pipe")
+    page = files.list(delimiter="/")
+    assert (["a.b", "b"], ("a/",)) == ([one.key for one in page.objects], page.prefixes)
+    with pytest.raises(FileNotFound):
+        files.download("pipe")
+    with pytest.raises(InvalidData, match="cursor"):
+        files.list(cursor="?")
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\\b", b".MOORING/a"])
+def test_names_that_are_no_keys(files: Storage, root: Path, name: bytes) -> None:
+    """What somebody else has put under a name that is no key hides nothing else."""
+    files.upload("b", b"")
+    other = root / os.fsdecode(name)
+    other.parent.mkdir(exist_ok=True)
+    other.touch()
+    assert ["b"] == [one.key for one in files.list().objects]
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """Where the disk is full, nothing is left of what did not fit."""
+    code = (
+        "import resource, sys; from mooring.adapters.whole_files import WholeFile;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "file = WholeFile(sys.argv[1]).__enter__(); file.write(b'a' * 1200);"
+        "file.__exit__(None, None, None)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_signed_urls(root: Path) -> None:
+    """Whoever has a URL may do what it says, until it is over; nothing else."""
+    vendor = folder(root)
+    with Hub([Account("files", vendor)]) as hub:
+        signed = hub.storage().signed_url("a b", "PUT", expires=60, content_type="a/b")
+        plain = hub.storage().signed_url("a b", "DELETE")
+    assert ("PUT", {"Content-Type": "a/b"}, {}) == (
+        signed.method,
+        signed.headers,
+        plain.headers,
+    )
+    now = signed.expires_at - timedelta(seconds=59)
+    grant = vendor.allowed("PUT", signed.url.removeprefix("https://erp.example"), now=now)
+    assert ("a b", "PUT", "a/b", None) == (
+        grant.key,
+        grant.method,
+        grant.content_type,
+        grant.content_disposition,
+    )
+    evil = signed.url.replace("PUT", "GET")
+    for method, url, when in (
+        ("GET", signed.url, now),
+        ("GET", evil, now),
+        ("PUT", signed.url.replace("a%20b", "a%20c"), now),
+        ("PUT", signed.url.replace("signature=", "signature=0"), now),
+        ("PUT", signed.url.partition("&signature")[0], now),
+        ("PUT", signed.url, signed.expires_at),
+        ("PUT", "https://erp.example/files/a%20b", now),
+        ("PUT", "//[a", now),
+        ("PUT", signed.url.replace("signature=", "signature=\udc80"), now),
+    ):
+        with pytest.raises(AuthenticationFailed):
+            vendor.allowed(method, url, now=when)
+
+
+def test_urls_that_nobody_signs(root: Path) -> None:
+    """Without a key and a place nothing can be signed."""
+    vendor = LocalFiles(root=root)
+    with Hub([Account("files", vendor)]) as hub, pytest.raises(ConfigurationError):
+        hub.storage().signed_url("a")
+    with pytest.raises(ConfigurationError):
+        vendor.allowed("GET", "/a", now=NOON)
+
+
+@pytest.mark.parametrize(
+    "error,kind,retryable",
+    [
+        (FileNotFoundError(errno.ENOENT, "gone"), FileNotFound, False),
+        (PermissionError(errno.EACCES, "denied"), AuthenticationFailed, False),
+        (NotADirectoryError(errno.ENOTDIR, "no"), InvalidRequest, False),
+        (OSError(errno.ENOSPC, "full"), VendorFailed, False),
+        (OSError(errno.EIO, "broken"), VendorFailed, True),
+        (OSError("odd"), VendorFailed, True),
+    ],
+    ids=["missing", "denied", "folder", "full", "broken", "odd"],
+)
+def test_errors_of_the_system(error: OSError, kind: type[ConnectorError], retryable: bool) -> None:  # noqa: FBT001 - a column
+    """What the system says is told in words of ours, and no path with it."""
+
+    @mapped
+    def fails() -> None:
+        error.filename = "/secret/path"
+        raise error
+
+    with pytest.raises(kind) as caught:
+        fails()
+    assert retryable == caught.value.retryable
+    assert "secret" not in str(caught.value)
+
+
+def test_failures_in_a_batch(files: Storage, root: Path) -> None:
+    """What cannot be deleted keeps nothing else from being deleted."""
+    files.upload("a", b"")
+    files.upload("b", b"")
+    (root / "link").symlink_to(root / "a")
+    assert [True, False, True] == [one.ok for one in files.delete_many(["a", "link", "b"])]
+
+
+def test_failed_download(files: Storage, tmp_path: Path) -> None:
+    """A file that does not come whole leaves what was there."""
+    target = tmp_path / "target"
+    files.upload("a", b"new")
+    files.download_to(target, "a")
+    assert b"new" == target.read_bytes()
+    with pytest.raises(FileNotFound):
+        files.download_to(target, "missing")
+    with WholeFile(target) as file:
+        file.write(b"half")
+    assert b"new" == target.read_bytes()
+    assert ["files", "target"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_two_processes_of_one_folder(root: Path) -> None:
+    """What one process has put, another finds; of two that may not overwrite, one does not."""
+    one, two = LocalFolder(folder(root)), LocalFolder(folder(root))
+    put = one.put("a", b"x", {"content_type": "a/b"}, (None, "*"))
+    assert put == two.head("a")
+    with pytest.raises(VendorRejected):
+        two.put("a", b"y", {}, (None, "*"))
+    json.dumps(dict(put.kept))
+
+
+def test_unreadable_range(files: Storage) -> None:
+    """What is not to be read is let go of."""
+    files.upload("a", b"x")
+    with pytest.raises(VendorRejected):
+        files.download("a", if_match="other")

@@ -1,0 +1,477 @@
+"""S3 when something goes wrong on the way, and what it alone can do."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import Credentials
+from mooring.contracts.checksum import Checksum
+from mooring.contracts.routes import Account
+from mooring.contracts.storage import ByteRange, PutOptions, SignedPost
+from mooring.domain.headers import Headers
+from mooring.domain.http import Request, Response
+from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    FileNotFound,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import Asked, Lost, SandboxHttpClient
+from mooring.testing.sandbox.s3 import S3Sandbox, error_xml
+from tests.storage.labs import PART, QUICK, bytes_of, over_s3, over_socket, s3, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.faces.storage import Storage
+
+DATA = bytes_of(3 * PART + 100)
+
+
+@pytest.fixture
+def made() -> Iterator[S3Sandbox]:
+    """A bucket."""
+    with sandbox() as one:
+        yield one
+
+
+@pytest.fixture
+def files(made: S3Sandbox) -> Iterator[Storage]:
+    """Its storage."""
+    with over_s3(made) as hub:
+        yield hub.storage()
+
+
+def test_lost_completion(made: S3Sandbox, files: Storage) -> None:
+    """An upload whose last answer was lost is complete, and is told so."""
+    begun = files.start_upload("a")
+    made.fail(*_fine(5), Lost())
+    info = files.upload("a", DATA, part_size=PART, resume=begun.ref, at_once=1)
+    assert len(DATA) == info.size
+    assert DATA == files.download("a").read_all()
+
+
+def _fine(count: int) -> list[Any]:
+    """So many requests are answered as usual."""
+    return [None] * count
+
+
+@pytest.mark.parametrize("checksum", ["sha256", None])
+def test_lost_answers_without_checksums(made: S3Sandbox, checksum: str | None) -> None:
+    """It is told by its ETag too that an object is complete."""
+    with over_s3(made, checksum=checksum) as hub:
+        made.fail(*_fine(5), Lost())
+        info = hub.storage().upload("a", DATA, part_size=PART, at_once=1)
+        assert len(DATA) == info.size
+
+
+def test_lost_condition(made: S3Sandbox, files: Storage) -> None:
+    """A put whose answer was lost does not stand in its own way."""
+    made.fail(Lost())
+    info = files.upload("a", b"mine", PutOptions(if_none_match="*"))
+    assert 4 == info.size
+    made.fail(Lost(), Response(412, body=error_xml("PreconditionFailed")))
+    with pytest.raises(VendorRejected):
+        files.upload("b", b"mine", PutOptions(if_match="0"))
+    made.fail(error_500(), Response(412, body=error_xml("PreconditionFailed")))
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", b"other", PutOptions(if_none_match="*"))
+    assert 412 == caught.value.status
+
+
+def error_500() -> Response:
+    """An answer after which it is tried again."""
+    return Response(500, body=error_xml("InternalError"))
+
+
+def test_gone_upload(made: S3Sandbox, files: Storage) -> None:
+    """An upload that somebody aborted is no object of somebody else's."""
+    files.upload("a", b"another's")
+    begun = files.start_upload("a")
+    gone = Response(404, body=error_xml("NoSuchUpload"))
+    made.fail(*_fine(1), *_fine(4), gone)
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", DATA, part_size=PART, resume=begun.ref, at_once=1)
+    assert "NoSuchUpload" == caught.value.vendor_code
+    made.fail(*_fine(1), Response(412, body=error_xml("PreconditionFailed")), Response(404))
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", DATA, part_size=PART, resume=begun.ref, at_once=1)
+    assert 412 == caught.value.status
+
+
+def test_etags_that_are_no_sums(made: S3Sandbox) -> None:
+    """An ETag that is no MD5 proves nothing."""
+    with over_s3(made, checksum=None) as hub:
+        files = hub.storage()
+        part = Response(200, {"ETag": '"opaque"'})
+        gone = Response(404, body=error_xml("NoSuchUpload"))
+        files.upload("a", b"another's")
+        made.fail(*_fine(1), part, part, gone)
+        with pytest.raises(VendorRejected, match="NoSuchUpload"):
+            files.upload("a", DATA[: PART + 1], part_size=PART, at_once=1)
+
+
+def test_failure_in_a_success(made: S3Sandbox, files: Storage) -> None:
+    """A 200 that holds an error is one, and is tried again where that may help."""
+    made.fail(*_fine(5), Response(200, body=b" " + error_xml("InternalError")))
+    info = files.upload("a", DATA, part_size=PART, at_once=1)
+    assert len(DATA) == info.size
+    made.fail(Response(200, body=error_xml("AccessDenied")))
+    with pytest.raises(AuthenticationFailed):
+        files.copy("a", "b")
+
+
+@pytest.mark.parametrize(
+    "before,answer",
+    [
+        (0, Response(200, body=b"<InitiateMultipartUploadResult/>")),
+        (1, Response(200)),
+        (5, Response(200, body=b"<CompleteMultipartUploadResult/>")),
+    ],
+    ids=["begin", "part", "complete"],
+)
+def test_malformed(made: S3Sandbox, files: Storage, before: int, answer: Response) -> None:
+    """A success that does not say what it must is a failure, and nothing is left."""
+    made.fail(*_fine(before), answer)
+    with pytest.raises(VendorFailed):
+        files.upload("a", DATA, part_size=PART, at_once=1)
+    assert {} == made.uploads
+
+
+def test_failed_abort(made: S3Sandbox, files: Storage) -> None:
+    """What failed is told, also if the parts cannot be thrown away."""
+    no = Response(403, body=error_xml("AccessDenied"))
+    made.fail(*_fine(1), no, no)
+    with pytest.raises(AuthenticationFailed):
+        files.upload("a", DATA, part_size=PART, at_once=1)
+    begun = files.start_upload("b")
+    made.fail(no)
+    with pytest.raises(AuthenticationFailed):
+        files.abort_upload(begun.ref)
+    made.fail(Response(409, body=error_xml("OperationUnknown")))
+    with pytest.raises(VendorRejected):
+        files.abort_upload(begun.ref)
+
+
+def test_small_parts(files: Storage) -> None:
+    """What S3 does not take for a part is refused, and nothing is left."""
+    with pytest.raises(InvalidRequest) as caught:
+        files.upload("a", DATA, part_size=PART // 2)
+    assert "EntityTooSmall" == caught.value.vendor_code
+    assert [] == files.list_stale_uploads()
+
+
+def test_refused_completion(made: S3Sandbox, files: Storage) -> None:
+    """What S3 refuses to complete is refused."""
+    made.fail(*_fine(5), Response(409, body=error_xml("ConditionalRequestConflict")))
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", DATA, part_size=PART, at_once=1)
+    assert "ConditionalRequestConflict" == caught.value.vendor_code
+
+
+def test_range_without_words(made: S3Sandbox, files: Storage) -> None:
+    """Some bytes of which nobody says which they are, are none."""
+    made.fail(Response(206, body=b"abc"))
+    with pytest.raises(VendorFailed, match="Content-Range"):
+        files.download("a", range=ByteRange(1))
+
+
+def test_more_than_was_said(made: S3Sandbox, files: Storage) -> None:
+    """Bytes beyond those that were announced are no bytes of the object."""
+    headers = Headers({"Content-Range": "bytes 1-2/9", "ETag": '"a"'})
+    made.fail(Response(206, headers, b"abcdef"))
+    with pytest.raises(VendorFailed, match="more bytes"):
+        files.download("a", range=ByteRange(1)).read_all()
+
+
+@pytest.mark.parametrize("marker", ["", "<NextKeyMarker>a</NextKeyMarker>"], ids=["none", "same"])
+def test_uploads_without_end(made: S3Sandbox, files: Storage, marker: str) -> None:
+    """A list that leads back to where it was is no list."""
+    told = f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{marker}"
+    page = Response(200, body=f"{told}</ListMultipartUploadsResult>".encode())
+    made.fail(page, page)
+    with pytest.raises(VendorFailed, match="NextKeyMarker"):
+        files.list_stale_uploads()
+
+
+def test_parts_without_end(made: S3Sandbox, files: Storage) -> None:
+    """A list of parts that leads back to where it was is no list."""
+    upload = files.start_upload("a")
+    told = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker>"
+    page = Response(200, body=f"<ListPartsResult>{told}</ListPartsResult>".encode())
+    made.fail(page, page)
+    with pytest.raises(VendorFailed, match="NextPartNumberMarker"):
+        files.upload("a", DATA, resume=upload.ref)
+
+
+def test_cut_part(made: S3Sandbox) -> None:
+    """A part whose connection is cut goes again, and no other does."""
+    with over_socket(made) as hub:
+        made.cut("PUT", 1_000)
+        info = hub.storage().upload("a", DATA, part_size=PART)
+        assert len(DATA) == info.size
+        assert DATA == hub.storage().download("a").read_all()
+        assert 4 == sum(one.method == "PUT" for one in made.asked)
+
+
+def test_cut_answer(made: S3Sandbox) -> None:
+    """A download whose connection is cut goes on where it was."""
+    with over_socket(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA)
+        for after in (1, 5_000, 9_000):
+            made.cut("GET", after)
+        assert DATA == files.download("a").read_all()
+        ranges = [one.headers.get("range") for one in made.asked if one.method == "GET"]
+        last = len(DATA) - 1
+        assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == ranges[:3]
+
+
+def test_cut_range(made: S3Sandbox) -> None:
+    """Some bytes whose connection is cut go on where they were."""
+    with over_socket(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA)
+        made.cut("GET", 100)
+        assert DATA[10:1_010] == files.download("a", range=ByteRange(10, 1_000)).read_all()
+
+
+def test_cut_for_good(made: S3Sandbox) -> None:
+    """What breaks off again and again without a byte fails at last."""
+    with over_socket(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA)
+        coming = files.download("a")
+        for _ in range(5):
+            made.cut("GET", 0)
+        coming.settle()
+        coming = files.download("a")
+        with pytest.raises(ConnectionFailed):
+            coming.read_all()
+        assert b"" == coming.read()
+
+
+def test_changed_between(made: S3Sandbox) -> None:
+    """What was replaced while it was read does not go on with other bytes."""
+    with over_socket(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA)
+        made.cut("GET", 1_000)
+        coming = files.download("a")
+        files.upload("a", DATA[::-1])
+        with pytest.raises(VendorRejected) as caught:
+            coming.read_all()
+        assert 412 == caught.value.status
+        assert b"" == coming.read()
+
+
+def test_other_bytes(made: S3Sandbox) -> None:
+    """Other bytes than were asked for are refused."""
+    with over_socket(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA)
+        made.cut("GET", 1_000)
+        coming = files.download("a")
+        others = f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
+        made.fail(Response(206, {"ETag": '"x"', "Content-Range": others}, DATA))
+        with pytest.raises(VendorFailed, match="other bytes"):
+            coming.read_all()
+
+
+def test_rotten_object(made: S3Sandbox, files: Storage) -> None:
+    """What does not have its checksum any more is told at its end."""
+    files.upload("a", b"good")
+    made.objects["a"].pieces[0].path.write_bytes(b"evil")
+    coming = files.download("a")
+    assert b"evil" == coming.read()
+    with pytest.raises(VendorFailed, match="checksum"):
+        coming.read()
+
+
+def test_packed_object(made: S3Sandbox, files: Storage) -> None:
+    """What is unpacked on its way has no length beforehand."""
+    files.upload("a", b"", PutOptions(content_encoding="gzip"))
+    assert files.download("a").length is None
+    assert "gzip" == files.head("a").content_encoding
+
+
+def test_no_conditional_request_is_hidden(made: S3Sandbox, files: Storage) -> None:
+    """What S3 forbids to know is not told to be missing."""
+    made.may_list = False
+    with pytest.raises(AuthenticationFailed):
+        files.exists("a")
+    with pytest.raises(AuthenticationFailed):
+        files.download("a")
+    with pytest.raises(AuthenticationFailed):
+        files.list()
+
+
+@pytest.mark.parametrize(
+    "key,kind",
+    [
+        ("magic/slow-down", RateLimitExceeded),
+        ("magic/access-denied", AuthenticationFailed),
+        ("magic/internal-error", VendorFailed),
+        ("magic/wrong-region", InvalidRequest),
+    ],
+)
+def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
+    """Every failure has its type, for one object and in a batch."""
+    with pytest.raises(kind):
+        files.upload(key, b"")
+    with pytest.raises(kind):
+        files.head(key)
+    assert isinstance(files.delete_many([key])[0].error, kind)
+
+
+def test_versions(files: Storage) -> None:
+    """A version that is not there is missing, as the object is."""
+    files.upload("a", b"")
+    for verb in (files.head, files.download):
+        with pytest.raises(FileNotFound):
+            verb("a", version="7")
+    assert "a" == files.head("a", version="null").key
+    files.delete("a", version="null")
+    assert not files.exists("a")
+
+
+def test_signed_form(made: S3Sandbox, files: Storage) -> None:
+    """A browser puts an object with a signed form, and only such a one."""
+    signed = files.signed_post("in/a.pdf", largest=10, content_type="application/pdf")
+    assert (204, b"%PDF") == (_post(made, signed, b"%PDF"), files.download("in/a.pdf").read_all())
+    assert "application/pdf" == files.head("in/a.pdf").content_type
+    assert 400 == _post(made, signed, b"much too long")
+    assert 403 == _post(made, signed, b"x", key="in/other.pdf")
+    assert 403 == _post(made, signed, b"x", acl="public-read")
+    assert 403 == _post(made, signed, b"x", **{"x-amz-signature": "0" * 64})
+    assert "policy" not in repr(signed)
+    files.signed_post("b", largest=1)
+
+
+def _post(made: S3Sandbox, signed: SignedPost, data: bytes, **other: str) -> int:
+    parts = [
+        f'--xx\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in {**signed.fields, **other}.items()
+    ]
+    file = (
+        b'--xx\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n%b\r\n--xx--\r\n'
+    )
+    body = b"".join(parts) + file % data
+    request = Request.post("/", headers={"Content-Type": "multipart/form-data; boundary=xx"})
+    return made.answer(Asked("POST", made.hosts[0], "/", (), request.headers, body)).status
+
+
+def test_temporary_credentials() -> None:
+    """A session's token goes along with requests, URLs and forms."""
+    with sandbox(token="session-token") as made, over_s3(made) as hub:
+        files = hub.storage()
+        files.upload("a", b"x")
+        url = files.signed_url("a").url
+        assert "X-Amz-Security-Token=session-token" in url
+        signed = files.signed_post("b", largest=1)
+        assert 204 == _post(made, signed, b"x")
+    assert re.search("session-token", repr(signed)) is None
+
+
+class _Provider:
+    def __init__(self, found: Credentials) -> None:
+        self._found = found
+
+    def get(self, service: str, tenant: str | None, /) -> Credentials:
+        return self._found
+
+    def refresh(self, service: str, tenant: str | None, stale: object, /) -> Credentials:
+        return self._found
+
+
+def test_credentials_of_a_provider(made: S3Sandbox) -> None:
+    """Whole credentials may come from the provider, for signing URLs too."""
+    signing = AwsSigV4(access_key_id=made.key.id, region=made.region, service="s3")
+    good = Credentials.signed(signing, made.key.secret)
+    vendor = s3(made, access_key_id=None, credentials=None, session_token=None)
+    client = SandboxHttpClient(made)
+    for found, works in ((good, True), (Credentials.bearer("token"), False)):
+        with Hub(
+            [Account("s3", vendor, settings={"retry": QUICK})],
+            http=client,
+            credentials=_Provider(found),
+        ) as hub:
+            if works:
+                hub.storage().upload("a", b"x")
+                assert hub.storage().signed_url("a").url
+            else:
+                with pytest.raises(ConfigurationError, match="cannot sign"):
+                    hub.storage().signed_url("a")
+
+
+def test_pages_of_uploads(made: S3Sandbox, files: Storage) -> None:
+    """Long lists of parts and of uploads are read to their end."""
+    made.page = 1
+    begun = [files.start_upload(f"k {number}") for number in range(3)]
+    found = [upload.ref for upload in files.list_stale_uploads("k ")]
+    assert [one.ref for one in begun] == found
+    kept = DATA[: 2 * PART]
+    with pytest.raises(RuntimeError, match="broke"):
+        files.upload("k 0", _breaking(kept), part_size=PART, resume=begun[0].ref)
+    before = len(made.asked)
+    files.upload("k 0", DATA, part_size=PART, resume=begun[0].ref)
+    assert DATA == files.download("k 0").read_all()
+    puts = [one for one in made.asked[before:] if one.method == "PUT"]
+    assert 2 == len(puts)
+
+
+def _breaking(data: bytes) -> Iterator[bytes]:
+    yield data
+    raise RuntimeError("the source broke")
+
+
+def test_resumed_without_checksums(made: S3Sandbox) -> None:
+    """A part that is there is known by its ETag where nobody keeps checksums."""
+    with over_s3(made, checksum=None) as hub:
+        files = hub.storage()
+        begun = files.start_upload("a")
+        with pytest.raises(RuntimeError, match="broke"):
+            files.upload("a", _breaking(DATA[: 2 * PART]), part_size=PART, resume=begun.ref)
+        before = len(made.asked)
+        files.upload("a", DATA, part_size=PART, resume=begun.ref)
+        assert 2 == sum(one.method == "PUT" for one in made.asked[before:])
+        assert DATA == files.download("a").read_all()
+
+
+def test_times(files: Storage) -> None:
+    """What has changed since, or has not, is told by S3 itself."""
+    files.upload("a", b"x")
+    put = files.head("a").last_modified
+    assert put is not None
+    hour = timedelta(hours=1)
+    assert b"x" == files.download("a", if_unmodified_since=put + hour).read_all()
+    assert b"x" == files.download("a", if_modified_since=put - hour).read_all()
+    assert not files.download("a", if_modified_since=put + hour).modified
+    with pytest.raises(VendorRejected) as caught:
+        files.download("a", if_unmodified_since=put - hour)
+    assert 412 == caught.value.status
+
+
+def test_whole_checksum(files: Storage) -> None:
+    """A checksum of the whole is looked at before anything is kept."""
+    options = PutOptions(checksum=Checksum.of("md5", DATA))
+    assert len(DATA) == files.upload("a", DATA, options, part_size=PART).size
+
+
+def test_all_of_an_object_is_not_some_of_it() -> None:
+    """Who overlooks a range and gives everything is not believed: these would be other bytes."""
+    with sandbox() as made, over_s3(made) as hub:
+        made.fail(Response(200, {"Content-Length": "10", "ETag": '"x"'}, b"0123456789"))
+
+        with pytest.raises(VendorFailed, match="Content-Range"):
+            hub.storage().download("a", range=ByteRange(4, 2))

@@ -1,0 +1,334 @@
+"""What S3 is asked, and what is made of its answers; nothing is sent here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
+from mooring.contracts.storage import PutOptions
+from mooring.domain.http import Headers, Request, Response
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    FileNotFound,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.s3 import error_xml
+from mooring.vendors import _s3_answers as answers
+from mooring.vendors import _s3_requests as requests
+from mooring.vendors._xml import NotXmlError, read_xml
+from mooring.vendors.s3 import S3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GET = Request.get("/a")
+
+
+@pytest.mark.parametrize(
+    "code,status,kind",
+    [
+        ("NoSuchKey", 404, FileNotFound),
+        ("NoSuchVersion", 404, FileNotFound),
+        ("NoSuchBucket", 404, VendorRejected),
+        ("NoSuchUpload", 404, VendorRejected),
+        ("AccessDenied", 403, AuthenticationFailed),
+        ("SignatureDoesNotMatch", 403, AuthenticationFailed),
+        ("InvalidAccessKeyId", 403, AuthenticationFailed),
+        ("ExpiredToken", 400, AuthenticationFailed),
+        ("RequestTimeTooSkewed", 403, AuthenticationFailed),
+        ("SlowDown", 503, RateLimitExceeded),
+        ("InternalError", 500, VendorFailed),
+        ("InternalError", 200, VendorFailed),
+        ("ServiceUnavailable", 503, VendorFailed),
+        ("SomethingNew", 500, VendorFailed),
+        ("BadDigest", 400, VendorFailed),
+        ("RequestTimeout", 400, VendorFailed),
+        ("PermanentRedirect", 301, InvalidRequest),
+        ("AuthorizationHeaderMalformed", 400, InvalidRequest),
+        ("PreconditionFailed", 412, VendorRejected),
+        ("InvalidRange", 416, InvalidRequest),
+        ("EntityTooSmall", 400, InvalidRequest),
+        ("SomethingNew", 409, VendorRejected),
+    ],
+)
+def test_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
+    """A code is an error of its kind, before the status is looked at, and is kept."""
+    error = answers.classify(GET, Response(status, body=error_xml(code, "So it is.")))
+    assert kind is type(error)
+    assert (code, "So it is.", status) == (
+        getattr(error, "vendor_code", None),
+        getattr(error, "vendor_message", None),
+        getattr(error, "status", None),
+    )
+
+
+@pytest.mark.parametrize(
+    "status,code",
+    [
+        (404, "NoSuchKey"),
+        (301, "PermanentRedirect"),
+        (412, "PreconditionFailed"),
+        (503, "SlowDown"),
+    ],
+)
+def test_heads(status: int, code: str) -> None:
+    """An answer to HEAD has no words, and its status stands for them."""
+    error = answers.classify(Request.head("/a"), Response(status))
+    assert code == getattr(error, "vendor_code", None)
+
+
+@pytest.mark.parametrize(
+    "request_,response",
+    [
+        (GET, Response(200, body=b"<Fine/>")),
+        (GET, Response(503, body=b"<html>")),
+        (GET, Response(502, body=b"<html></html>")),
+        (GET, Response(500, body=b"<Error><Message>no code</Message></Error>")),
+        (Request.head("/a"), Response(403)),
+    ],
+    ids=["fine", "no XML", "no error", "no code", "forbidden"],
+)
+def test_no_words(request_: Request, response: Response) -> None:
+    """Where S3 says nothing, the status decides."""
+    assert answers.classify(request_, response) is None
+
+
+def test_region() -> None:
+    """Who asks the wrong region is told the right one."""
+    told = error_xml("AuthorizationHeaderMalformed", "No", Region="eu-west-3")
+    error = answers.classify(GET, Response(400, body=told))
+    assert error is not None
+    assert "region = 'eu-west-3'" in error.remedy
+    error = answers.classify(GET, Response(301, body=error_xml("PermanentRedirect")))
+    assert error is not None
+    assert "Configure the region" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no XML",
+        b"<a>",
+        b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
+        b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
+        b'<?xml version="1.0"?><!DOCTYPE a><a/>',
+        b"<a>&undefined;</a>",
+        b'<?xml version="1.0" encoding="none"?><a/>',
+        b'<?xml version="1.0" encoding="big5"?><a/>',
+        b"<a>" * 30 + b"</a>" * 30,
+        b"<a>" + b" " * (16 * 1024 * 1024) + b"</a>",
+    ],
+    ids=[
+        "empty",
+        "text",
+        "open",
+        "entity",
+        "file",
+        "DTD",
+        "undefined",
+        "encoding",
+        "wide",
+        "deep",
+        "long",
+    ],
+)
+def test_xml_is_refused(body: bytes) -> None:
+    """What is no XML, or would do more than say something, is not read."""
+    with pytest.raises(NotXmlError):
+        read_xml(body)
+
+
+def test_xml_is_read() -> None:
+    """Names come without namespaces, and white space may come first."""
+    found = read_xml(
+        b' \n<?xml version="1.0"?><a xmlns="urn:x"><b>1 &amp; 2</b><c/><d><e>3</e></d></a>'
+    )
+    assert ("a", "1 & 2", None, None) == (
+        found.name,
+        found.text("b"),
+        found.text("c"),
+        found.text("none"),
+    )
+    assert {"b": "1 & 2", "c": "", "d": {"e": "3"}} == found.told()
+
+
+@pytest.mark.parametrize("body", [b"<html/>", b"nothing"], ids=["other", "none"])
+def test_malformed(body: bytes) -> None:
+    """A success that is not what it should be is a failure."""
+    with pytest.raises(VendorFailed, match="the answer"):
+        answers.root(Response(200, body=body), "ListBucketResult")
+
+
+@pytest.mark.parametrize(
+    "sent,read",
+    [
+        ("plain", "plain"),
+        ("=?UTF-8?B?Wm/Dqw==?=", "Zoë"),
+        ("=?UTF-8?B?A?=", "=?UTF-8?B?A?="),
+        ("=?UTF-8?B?/w==?=", "=?UTF-8?B?/w==?="),
+    ],
+    ids=["plain", "encoded", "no base64", "no UTF-8"],
+)
+def test_metadata(sent: str, read: str) -> None:
+    """Metadata is read as it was put, and what cannot be read is left as it is."""
+    wire = _Named()
+    found = answers.info(wire, "a", Headers({"X-Amz-Meta-Buyer": sent}))  # type: ignore[arg-type]  # all it needs
+    assert {"buyer": read} == found.metadata
+
+
+class _Named:
+    def ref(self, id: str, /, **_: object) -> str:  # noqa: A002 - as the wire's
+        return id
+
+
+def test_unknown_words() -> None:
+    """What is not a number, a range or a checksum is not there."""
+    fields = Headers(
+        {"Content-Length": "many", "Content-Range": "bytes */7", "x-amz-checksum-sha256": "?"}
+    )
+    found = answers.info(_Named(), "a", fields)  # type: ignore[arg-type]  # all it needs
+    assert (None, ()) == (found.size, found.checksums)
+    assert answers.content_range(fields) is None
+    assert (2, 3, None) == answers.content_range(Headers({"Content-Range": "bytes 2-4/*"}))
+
+
+def test_parts_without_a_name() -> None:
+    """A part that nobody could name is passed over."""
+    body = (
+        b"<ListPartsResult><IsTruncated>false</IsTruncated>"
+        b"<Part><PartNumber>1</PartNumber><Size>2</Size></Part>"
+        b'<Part><PartNumber>2</PartNumber><Size>2</Size><ETag>"e"</ETag></Part></ListPartsResult>'
+    )
+    found, following = answers.parts(Response(200, body=body))
+    assert ([2], None) == ([part.number for part in found], following)
+
+
+def test_deletion_without_words() -> None:
+    """A key of which nothing is said may be there still."""
+    body = (
+        b"<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>c</Key></Error></DeleteResult>"
+    )
+    a, b, c = answers.deleted(Response(200, body=body), ["a", "b", "c"])
+    assert (True, False, False) == (a.ok, b.ok, c.ok)
+    assert isinstance(b.error, VendorFailed)
+
+
+def test_put_headers() -> None:
+    """Whatever is said of an object is a header; a vendor's own come last."""
+    options = PutOptions(
+        content_type="a/b",
+        content_encoding="gzip",
+        content_disposition="inline",
+        content_language="de",
+        cache_control="no-store",
+        metadata={"x": "y"},
+        visibility="public",
+        storage_class="STANDARD_IA",
+        encryption="AES256",
+        tags={"a b": "c&d"},
+        extra={"s3": {"Content-type": "c/d", "x-amz-website-redirect-location": "/"}, "b": {}},
+    )
+    expected = {
+        "Content-Encoding": "gzip",
+        "Content-Disposition": "inline",
+        "Content-Language": "de",
+        "Cache-Control": "no-store",
+        "x-amz-acl": "public-read",
+        "x-amz-storage-class": "STANDARD_IA",
+        "x-amz-server-side-encryption": "AES256",
+        "x-amz-tagging": "a%20b=c%26d",
+        "x-amz-meta-x": "y",
+        "Content-type": "c/d",
+        "x-amz-website-redirect-location": "/",
+    }
+    assert expected == requests.kept_as(options)
+    with pytest.raises(InvalidData, match="no text"):
+        requests.kept_as(PutOptions(extra={"s3": {"x": 1}}))
+
+
+@pytest.mark.parametrize(
+    "etag,written", [("a-1", '"a-1"'), ('"a"', '"a"'), ('W/"a"', 'W/"a"'), ("*", "*")]
+)
+def test_etags(etag: str, written: str) -> None:
+    """An ETag is written with its quotes, once."""
+    assert written == requests.quoted_etag(etag)
+
+
+def _bucket(options: dict[str, Any]) -> S3:
+    known: dict[str, Any] = {"bucket": "a-bucket", **options}
+    return S3(**known)
+
+
+@pytest.mark.parametrize(
+    "options,url",
+    [
+        ({}, "https://a-bucket.s3.us-east-1.amazonaws.com"),
+        ({"region": "cn-north-1"}, "https://a-bucket.s3.cn-north-1.amazonaws.com.cn"),
+        ({"bucket": "a.b.c"}, "https://s3.us-east-1.amazonaws.com/a.b.c"),
+        ({"endpoint": "http://minio:9000/"}, "http://minio:9000/a-bucket"),
+        (
+            {"endpoint": "https://r2.example", "path_style": False},
+            "https://a-bucket.r2.example",
+        ),
+    ],
+    ids=["host", "china", "dots", "endpoint", "endpoint-host"],
+)
+def test_where(options: dict[str, Any], url: str) -> None:
+    """The bucket is in the host's name or in the path, as the vendor wants it."""
+    assert url == _bucket(options).base_url
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bucket": "A_B"},
+        {"bucket": 7},
+        {"bucket": "abc", "checksum": "crc32c"},
+        {"bucket": "abc", "access_key_id": "AKIA"},
+    ],
+    ids=["name", "number", "checksum", "half"],
+)
+def test_options(options: dict[str, Any]) -> None:
+    """What cannot work is refused at once."""
+    with pytest.raises(ConfigurationError):
+        S3(**options)
+
+
+def _of(text: str | None) -> Checksum | None:
+    return Checksum.from_base64(ChecksumAlgorithm.CRC32, text)
+
+
+def test_checksums() -> None:
+    """A checksum is read as it is written, with the number of parts it was made of."""
+    made = Checksum.of("crc32", b"123456789")
+    assert ("cbf43926", "y/Q5Jg==") == (made.value, made.base64)
+    assert (made, attrs.evolve(made, parts=3)) == (_of("y/Q5Jg=="), _of("y/Q5Jg==-3"))
+    odd = (None, "", "?", "y/Q5Jg==-x", "y/Q5Jg==-\u00b2", "y/Q5Jg==-" + "9" * 5_000)
+    assert [None] * 6 == [_of(text) for text in odd]
+    assert (True, False) == (made.fits(b"123456789"), made.fits(b"other"))
+    assert not attrs.evolve(made, parts=1).fits(b"123456789")
+    assert not Checksum(ChecksumAlgorithm.CRC32C, "00").fits(b"")
+    for algorithm, value in (("md5", "d41d8cd98f00b204e9800998ecf8427e"), ("crc32", "00000000")):
+        assert value == Checksum.of(algorithm, b"").value
+    assert 40 == len(Checksum.of("sha1", b"").value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Checksum.of("crc32c", b""), lambda: Checksum(ChecksumAlgorithm.MD5, "xyz")],
+    ids=["not made here", "no hex"],
+)
+def test_bad_checksums(make: Callable[[], object]) -> None:
+    """What is no checksum, or cannot be made, is refused."""
+    with pytest.raises(InvalidData):
+        make()

@@ -1,0 +1,287 @@
+"""The S3 of the sandbox refuses what S3 refuses."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from mooring.domain.http import Request, Response, join_url
+from mooring.domain.secret import Secret
+from mooring.domain.signing.occasion import Occasion
+from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.errors import ConnectionFailed
+from mooring.testing.sandbox.base import Asked, Lost
+from mooring.testing.sandbox.s3 import S3Sandbox
+from mooring.vendors._xml import read_xml
+from tests.storage.labs import over_socket, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def made() -> Iterator[S3Sandbox]:
+    """A bucket at noon."""
+    with sandbox(now=lambda: NOON) as one:
+        yield one
+
+
+def signing(made: S3Sandbox, **options: Any) -> AwsSigV4:
+    """As its key signs."""
+    known: dict[str, Any] = {"access_key_id": made.key.id, "region": made.region, "service": "s3"}
+    return AwsSigV4(**{**known, **options})
+
+
+def asked(made: S3Sandbox, request: Request, url: str, **other: str) -> Asked:
+    """A request as it arrives, with other headers than were signed."""
+    parts = urlsplit(url)
+    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    headers = request.with_headers(other).headers
+    assert isinstance(request.body, bytes)
+    return Asked(request.method, made.hosts[0], parts.path, query, headers, request.body)
+
+
+def ask(
+    made: S3Sandbox,
+    request: Request,
+    *,
+    late: timedelta = timedelta(),
+    secret: str | None = None,
+    sign: dict[str, Any] | None = None,
+    **other: str,
+) -> Response:
+    """Send a signed request."""
+    url = join_url(f"https://{made.hosts[0]}", request)
+    occasion = Occasion(NOON + late, "nonce")
+    key = Secret(secret or made.key.secret)
+    signed = signing(made, **(sign or {})).sign(request, url, key, occasion)
+    return made.answer(asked(made, signed, url, **other))
+
+
+def code(response: Response) -> str | None:
+    """Why it is refused."""
+    return read_xml(response.body).text("Code")
+
+
+def test_unsigned(made: S3Sandbox) -> None:
+    """Who says nothing does not come in."""
+    request = Request.get("/a")
+    assert "AccessDenied" == code(made.answer(asked(made, request, "https://x/a")))
+
+
+@pytest.mark.parametrize(
+    "how,expected",
+    [
+        ({"late": timedelta(minutes=16)}, "RequestTimeTooSkewed"),
+        ({"secret": "wrong"}, "SignatureDoesNotMatch"),
+        ({"sign": {"access_key_id": "AKIAOTHER"}}, "InvalidAccessKeyId"),
+        ({"sign": {"region": "eu-west-1"}}, "AuthorizationHeaderMalformed"),
+        ({"sign": {"session_token": "evil"}}, "InvalidToken"),
+        ({"x-amz-date": "today"}, "AccessDenied"),
+        ({"x-amz-acl": "public-read"}, "AccessDenied"),
+    ],
+    ids=["late", "secret", "key", "region", "token", "date", "unsigned header"],
+)
+def test_signatures(made: S3Sandbox, how: dict[str, Any], expected: str) -> None:
+    """A signature is of this key, this time, this place, and all that matters."""
+    assert expected == code(ask(made, Request.get("/a"), **how))
+
+
+def test_changed_requests(made: S3Sandbox) -> None:
+    """What was changed on its way is noticed."""
+    request = Request.put("/a", body=b"x", headers={"Content-Type": "a/b"})
+    url = join_url(f"https://{made.hosts[0]}", request)
+    key = Secret(made.key.secret)
+    signed = signing(made).sign(request, url, key, Occasion(NOON, "nonce"))
+    fine = made.answer(asked(made, signed, url))
+    assert 200 == fine.status
+    other = asked(made, signed.evolve(body=b"y"), url)
+    assert "XAmzContentSHA256Mismatch" == code(made.answer(other))
+    bare = signed.carrying(signed.headers.without("content-type"))
+    assert "SignatureDoesNotMatch" == code(made.answer(asked(made, bare, url)))
+    no_hash = signed.headers.get("authorization", "").replace(";x-amz-content-sha256", "")
+    bare = signed.carrying(signed.headers.without("x-amz-content-sha256"))
+    assert "InvalidRequest" == code(made.answer(asked(made, bare, url, authorization=no_hash)))
+
+
+@pytest.mark.parametrize(
+    "change,later,expected",
+    [
+        ("", 0, None),
+        ("", 61, "AccessDenied"),
+        ("", -1_000, "AccessDenied"),
+        ("X-Amz-Expires=60>X-Amz-Expires=6000", 0, "SignatureDoesNotMatch"),
+        ("X-Amz-Expires=60>X-Amz-Expires=0", 0, "AuthorizationQueryParametersError"),
+        ("AKIASANDBOX>AKIAOTHER", 0, "InvalidAccessKeyId"),
+        ("X-Amz-Algorithm>X-Amz-Security-Token=evil&X-Amz-Algorithm", 0, "InvalidToken"),
+    ],
+)
+def test_signed_urls(change: str, later: int, expected: str | None) -> None:
+    """A signed URL is good as it is, and as long as it says."""
+    time = [NOON]
+    with sandbox(now=lambda: time[0]) as made:
+        assert 200 == ask(made, Request.put("/a", body=b"x")).status
+        request = Request.get("/a")
+        url = join_url(f"https://{made.hosts[0]}", request)
+        signed = signing(made).presign(request, url, Secret(made.key.secret), NOON, expires=60)
+        if change:
+            before, after = change.split(">")
+            signed = signed.replace(before, after)
+        time[0] += timedelta(seconds=later)
+        response = made.answer(asked(made, request, signed))
+        assert expected == (None if response.status == 200 else code(response))
+
+
+DIGEST = b64encode(md5(b"x", usedforsecurity=False).digest()).decode()
+UPLOAD = {"uploadId": "upload-1"}
+
+
+@pytest.mark.parametrize(
+    "request_,expected",
+    [
+        (Request("PATCH", "/a"), "MethodNotAllowed"),
+        (Request.get("/"), "NotImplemented"),
+        (Request.get("/a", headers={"x-amz-new": "1"}), "NotImplemented"),
+        (Request.put("/a", headers={"Transfer-Encoding": "chunked"}), "MissingContentLength"),
+        (Request.put("/a", body=b"y", headers={"Content-MD5": DIGEST}), "BadDigest"),
+        (Request.put("/a", headers={"x-amz-checksum-sha256": "AA=="}), "BadDigest"),
+        (
+            Request.put(
+                "/a",
+                headers={
+                    "x-amz-checksum-sha256": "AA==",
+                    "x-amz-checksum-crc32": "AAAAAA==",
+                },
+            ),
+            "InvalidRequest",
+        ),
+        (Request.put("/b", headers={"x-amz-copy-source": "/other/a"}), "NoSuchBucket"),
+        (Request.put("/a", headers={"x-amz-copy-source": "/sandbox-bucket/a"}), "InvalidRequest"),
+        (Request.post("/", query={"delete": ""}, body=b"<Delete/>"), "InvalidRequest"),
+        (
+            Request.post(
+                "/",
+                query={"delete": ""},
+                body=b"x",
+                headers={"Content-MD5": DIGEST},
+            ),
+            "MalformedXML",
+        ),
+        (Request.get("/", query={"list-type": "2", "continuation-token": "?"}), "InvalidArgument"),
+        (Request.get("/a", headers={"Range": "bytes=9-"}), "InvalidRange"),
+        (
+            Request.post("/a", query={"uploads": ""}, headers={"x-amz-checksum-algorithm": "NEW"}),
+            "InvalidRequest",
+        ),
+        (Request.put("/u", query={**UPLOAD, "partNumber": "0"}), "InvalidArgument"),
+        (Request.put("/u", query={**UPLOAD, "partNumber": "1"}), "InvalidRequest"),
+        (Request.put("/a", query={**UPLOAD, "partNumber": "1"}), "NoSuchUpload"),
+        (Request.post("/u", query=UPLOAD, body=b"<a/>"), "MalformedXML"),
+    ],
+)
+def test_refusals(made: S3Sandbox, request_: Request, expected: str) -> None:
+    """What S3 does not take is not taken."""
+    ask(made, Request.put("/a", body=b"x"))
+    begin = Request.post("/u", query={"uploads": ""})
+    ask(made, begin.with_header("x-amz-checksum-algorithm", "SHA256"))
+    assert expected == code(ask(made, request_))
+
+
+def test_emptied_deletion(made: S3Sandbox) -> None:
+    """Nothing cannot be deleted."""
+    body = b"<Delete/>"
+    digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
+    request = Request.post("/", query={"delete": ""}, body=body, headers={"Content-MD5": digest})
+    assert "MalformedXML" == code(ask(made, request))
+
+
+def _part(number: int, etag: str, checksum: str | None = None) -> str:
+    known = "" if checksum is None else f"<ChecksumCRC32>{checksum}</ChecksumCRC32>"
+    return f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{known}</Part>"
+
+
+@pytest.mark.parametrize(
+    "parts,headers,expected",
+    [
+        ([_part(2, "E", "S"), _part(1, "E", "S")], {}, "InvalidPartOrder"),
+        ([_part(1, "other", "S")], {}, "InvalidPart"),
+        ([_part(3, "E", "S")], {}, "InvalidPart"),
+        ([_part(1, "E")], {}, "InvalidRequest"),
+        ([_part(1, "E", "AAAA")], {}, "InvalidPart"),
+        ([_part(1, "E", "S"), _part(2, "E", "S")], {}, "EntityTooSmall"),
+        ([_part(1, "E", "S")], {"x-amz-mp-object-size": "9"}, "InvalidRequest"),
+        ([_part(1, "E", "S")], {"x-amz-mp-object-size": "1"}, None),
+    ],
+    ids=["order", "etag", "missing", "no checksum", "checksum", "small", "size", "fine"],
+)
+def test_completions(
+    made: S3Sandbox, parts: list[str], headers: dict[str, str], expected: str | None
+) -> None:
+    """An object is made of its parts in order, each as it was put and long enough."""
+    begin = Request.post("/u", query={"uploads": ""})
+    ask(made, begin.with_header("x-amz-checksum-algorithm", "CRC32"))
+    for number in (1, 2):
+        request = Request.put("/u", query={**UPLOAD, "partNumber": str(number)}, body=b"x")
+        put = ask(made, request.with_header("x-amz-checksum-crc32", "jNwWgw=="))
+        assert (200, b"") == (put.status, put.body)
+    etag = md5(b"x", usedforsecurity=False).hexdigest()
+    body = f"<C>{''.join(parts)}</C>".replace(">E<", f">{etag}<").replace(">S<", ">jNwWgw==<")
+    response = ask(made, Request.post("/u", query=UPLOAD, body=body.encode(), headers=headers))
+    assert expected == (None if response.status == 200 else code(response))
+
+
+def test_other_buckets(made: S3Sandbox) -> None:
+    """Another bucket is not there, in the path or in the host's name."""
+    request = Request.get("/other/a")
+    other = Asked("GET", "s3.us-east-1.amazonaws.com", "/other/a", (), request.headers, b"")
+    assert "NoSuchBucket" == code(made.answer(other))
+
+
+def test_forms_of_others(made: S3Sandbox) -> None:
+    """A form is refused when it is over, or was signed with another token."""
+    own = signing(made, session_token="evil")
+    for signs, now, expected in (
+        (own, NOON, "InvalidToken"),
+        (signing(made), NOON - timedelta(hours=2), "AccessDenied"),
+    ):
+        conditions = [{"key": "a"}, {"bucket": made.bucket}]
+        fields = signs.sign_form(conditions, Secret(made.key.secret), now, expires=60)
+        body = b"".join(
+            f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in [("key", "a"), *fields]
+        )
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        request = Request.post("/", headers=kind, body=body + b"--x--\r\n")
+        assert expected == code(made.answer(asked(made, request, "https://x/")))
+
+
+def test_faults_over_a_socket() -> None:
+    """An answer is lost, or never made, as a test says."""
+    with sandbox() as made, over_socket(made) as hub:
+        made.fail(Lost())
+        assert 1 == hub.storage().upload("a", b"x").size
+        made.fail(ConnectionFailed("cut"))
+        assert 1 == hub.storage().head("a").size
+        assert ["PUT", "PUT", "HEAD", "HEAD"] == [one.method for one in made.asked]
+
+
+def test_tags_are_counted(made: S3Sandbox) -> None:
+    """Tags are kept, and only their number is told."""
+    ask(made, Request.put("/a", headers={"x-amz-tagging": "a=b&c=d"}))
+    told = ask(made, Request.head("/a"))
+    assert ("2", None) == (told.header("x-amz-tagging-count"), told.header("x-amz-tagging"))
+
+
+def test_after_it_is_closed() -> None:
+    """What a sandbox kept is gone when it is closed, and again is fine."""
+    made = S3Sandbox()
+    made.close()
+    made.close()
+    assert not made.folder.exists()

@@ -1,0 +1,352 @@
+"""Uploads and downloads as flows: what they read, what they refuse, whom they ask."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+from io import BytesIO, StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account, Route
+from mooring.contracts.signed import PostOptions, check_expiry
+from mooring.contracts.storage import (
+    ByteRange,
+    Checksum,
+    ChecksumAlgorithm,
+    GetOptions,
+    Part,
+    PutOptions,
+    UrlOptions,
+    check_prefix,
+    part_size,
+)
+from mooring.domain.http import Response
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    DeadlineExceeded,
+    InvalidData,
+    UnsupportedByVendor,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.s3 import S3Sandbox, error_xml
+from tests.storage.labs import (
+    PART,
+    async_over_s3,
+    bytes_of,
+    folder,
+    over_s3,
+    pieces,
+    s3,
+    s3_account,
+    sandbox,
+)
+from tests.storage.volume import measure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from mooring.faces.storage import Storage
+
+DATA = bytes_of(3 * PART + 100)
+
+
+@pytest.fixture
+def files() -> Iterator[Storage]:
+    """Its storage."""
+    with sandbox() as made, over_s3(made) as hub:
+        yield hub.storage()
+
+
+class _File(BytesIO):
+    """A file that gives little at a time."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size or 0, 1_000))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        bytearray(DATA),
+        memoryview(DATA),
+        _File(DATA),
+        lambda: _File(DATA),
+        lambda: DATA,
+        [DATA[:10], b"", DATA[10:]],
+        pieces(DATA, 1),
+    ],
+    ids=["bytearray", "view", "file", "opener", "opened-bytes", "list", "single"],
+)
+def test_sources(files: Storage, source: Any) -> None:  # noqa: ANN401 - whatever there is
+    """Whatever gives bytes can be uploaded."""
+    assert len(DATA) == files.upload("a", source, part_size=PART).size
+    assert DATA == files.download("a").read_all()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [7, "text", lambda: "text", StringIO("text"), iter(["text"]), iter([b"a", None, b"b"]), None],
+    ids=["number", "text", "opened-text", "text-file", "texts", "gap", "nothing"],
+)
+def test_bad_sources(files: Storage, source: Any) -> None:  # noqa: ANN401 - whatever there is
+    """What gives no bytes cannot."""
+    with pytest.raises(InvalidData):
+        files.upload("a", source)
+    assert not files.exists("a")
+
+
+def test_awaited_sources_of_the_plain_face(files: Storage) -> None:
+    """The plain face cannot await a source, and says so."""
+
+    async def source() -> AsyncIterator[bytes]:
+        yield b"never read"
+
+    with pytest.raises(ConfigurationError):
+        files.upload("a", source())
+
+
+class _Awaited:
+    """A file that is awaited, and closed."""
+
+    def __init__(self) -> None:
+        self._file = BytesIO(DATA)
+        self.closed = False
+
+    async def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Iterated:
+    """What is iterated over asynchronously, and is no iterator."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._all()
+
+    async def _all(self) -> AsyncIterator[bytes]:
+        for piece in pieces(DATA, 5_000):
+            yield piece
+
+
+def test_awaited_sources() -> None:
+    """Files and iterators may be awaited; what was opened here is closed."""
+    file = _Awaited()
+
+    async def opened() -> _Awaited:
+        return file
+
+    async def flow() -> None:
+        with sandbox() as made:
+            async with async_over_s3(made) as hub:
+                for source in (opened, _Iterated()):
+                    await hub.storage().upload("a", source, part_size=PART)  # type: ignore[arg-type]  # whatever can be awaited
+                    async with await hub.storage().download("a") as coming:
+                        assert DATA == await coming.read_all()
+
+    asyncio.run(flow())
+    assert file.closed
+
+
+def test_download_to_a_file(tmp_path: Path) -> None:
+    """A file is there when all of it has come, in both colours."""
+    target = tmp_path / "a"
+
+    async def flow(made: S3Sandbox) -> None:
+        async with async_over_s3(made) as hub:
+            info = await hub.storage().download_to(target, "a", range=ByteRange(1, 3))
+            assert len(DATA) == info.size
+
+    with sandbox() as made, over_s3(made) as hub:
+        hub.storage().upload("a", DATA)
+        asyncio.run(flow(made))
+        assert DATA[1:4] == target.read_bytes()
+        hub.storage().download_to(target, "a")
+        assert DATA == target.read_bytes()
+
+
+def test_what_is_told_of_a_download(files: Storage) -> None:
+    """A download says what comes, and from where."""
+    files.upload("a", b"0123456789")
+    with files.download("a", range=ByteRange(2, 5)) as coming:
+        assert ("a", 10, 2, 5, True) == (
+            coming.info.key,
+            coming.info.size,
+            coming.start,
+            coming.length,
+            coming.modified,
+        )
+    assert b"" == coming.read()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ByteRange(-1, 2),
+        lambda: ByteRange(0, 0),
+        lambda: ByteRange(1.5),  # type: ignore[arg-type]  # refused
+        lambda: PutOptions(if_none_match="etag"),
+        lambda: PutOptions(metadata={"Bad": "x"}),
+        lambda: PutOptions(metadata={"x": "a\nb"}),
+        lambda: PutOptions(metadata={"x": " a"}),
+        lambda: PutOptions(content_type="a/b\r\nX: y"),
+        lambda: PutOptions(content_disposition="a\nb"),
+        lambda: PutOptions(cache_control=7),  # type: ignore[arg-type]  # refused
+        lambda: UrlOptions(method="POST"),
+        lambda: UrlOptions(content_disposition="a\r\nSet-Cookie: b"),
+        lambda: UrlOptions(content_type="a\0"),
+        lambda: PostOptions(smallest=5, largest=4),
+        lambda: PostOptions(smallest=-1),
+        lambda: PostOptions(largest=1.5),  # type: ignore[arg-type]  # refused
+        lambda: PostOptions(content_type="a\n"),
+        lambda: check_expiry(0),
+        lambda: check_expiry(timedelta(days=8)),
+        lambda: check_expiry(True),
+        lambda: check_expiry("60"),  # type: ignore[arg-type]  # refused
+        lambda: check_prefix("a\0"),
+        lambda: part_size(None, 0),
+    ],
+)
+def test_bad_values(make: Callable[[], object]) -> None:
+    """What could not mean anything is refused where it is made."""
+    with pytest.raises(InvalidData):
+        make()
+
+
+def test_sizes_of_parts() -> None:
+    """Parts are as long as they must be for there not to be too many."""
+    eight = 8 * 1024 * 1024
+    assert [eight, eight, 7, 2 * eight] == [
+        part_size(None),
+        part_size(10_000 * eight),
+        part_size(100, 7),
+        part_size(10_000 * eight + 1),
+    ]
+
+
+def test_parts_that_hold() -> None:
+    """It is certain that a part has bytes by its checksum, or by an ETag that is their MD5."""
+    md5 = Checksum.of("md5", b"abc").value
+    sha = Checksum.of("sha256", b"abc")
+    assert Part(number=1, size=3, etag=md5).holds(b"abc")
+    assert not Part(number=1, size=3, etag=md5).holds(b"abd")
+    assert not Part(number=1, size=4, etag=md5).holds(b"abc")
+    assert Part(number=1, size=3, etag="opaque", checksum=sha).holds(b"abc")
+    assert not Part(number=1, size=3, etag=md5, checksum=sha).holds(b"abd")
+
+
+@pytest.mark.parametrize(
+    "checksum",
+    [Checksum(ChecksumAlgorithm.CRC32C, "00"), Checksum(ChecksumAlgorithm.MD5, "00", 3)],
+    ids=["not made here", "of parts"],
+)
+def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:
+    """A checksum that nobody looks at is refused."""
+    with pytest.raises(InvalidData, match="cannot be checked"):
+        files.upload("a", b"", PutOptions(checksum=checksum))
+
+
+def test_other_uploads(files: Storage) -> None:
+    """An upload goes on under its own key, by its own reference."""
+    begun = files.start_upload("a")
+    with pytest.raises(InvalidData, match="another key"):
+        files.upload("b", b"", resume=begun.ref)
+    info = files.upload("x", b"")
+    with pytest.raises(InvalidData, match="no reference of an upload"):
+        files.abort_upload(info.ref)
+    assert [begun.ref] == [one.ref for one in files.list_stale_uploads(older_than=-_HOUR)]
+    assert [] == files.list_stale_uploads(older_than=_HOUR)
+
+
+_HOUR = timedelta(hours=1)
+
+
+def test_resumed_with_other_parts(files: Storage) -> None:
+    """Without a word parts are as long as those that are there, if that is longer."""
+    begun = files.start_upload("a")
+    assert len(DATA) == files.upload("a", DATA, resume=begun.ref).size
+
+
+def test_failed_chunks() -> None:
+    """Of many keys only those fail that were in a request that failed."""
+    keys = [f"k{number}" for number in range(1_001)]
+    with sandbox() as made, over_s3(made) as hub:
+        made.fail(Response(403, body=error_xml("AccessDenied")))
+        results = hub.storage().delete_many(keys, at_once=1)
+        assert [False] * 1_000 + [True] == [one.ok for one in results]
+        assert isinstance(results[0].error, AuthenticationFailed)
+        assert [] == hub.storage().delete_many([])
+
+
+def test_other_accounts(tmp_path: Path) -> None:
+    """What one account did not get another does, if the source can be read again."""
+    down = Account("down", s3(S3Sandbox(), endpoint="http://127.0.0.1:1"), settings=_ONCE)
+    accounts = [down, Account("files", folder(tmp_path))]
+    with Hub(accounts, [Route("storage", ["down", "files"])]) as hub:
+        files = hub.storage()
+        assert "files" == files.upload("a", lambda: BytesIO(DATA)).ref.account
+        assert "files" == files.upload("b", DATA).ref.account
+        with pytest.raises(InvalidData, match="read"):
+            files.upload("c", BytesIO(DATA))
+        assert not files.exists(Ref("local_files", "files", "c"))
+
+
+_ONCE = {"retry": None, "circuit": None}
+
+
+def test_what_nobody_can(tmp_path: Path) -> None:
+    """What a vendor cannot do is refused before anything is done, naming who can."""
+    with Hub([Account("files", folder(tmp_path))]) as hub:
+        files = hub.storage()
+        with pytest.raises(UnsupportedByVendor) as caught:
+            files.signed_post("a", largest=1)
+        assert (("signed_post",), True) == (caught.value.capabilities, "s3" in caught.value.able)
+        for doing in (
+            lambda: files.upload("a", b"", PutOptions(tags={"a": "b"})),
+            lambda: files.download("a", version="1"),
+            lambda: files.head("a", version="1"),
+            lambda: files.delete("a", version="1"),
+        ):
+            with pytest.raises(UnsupportedByVendor):
+                doing()
+    assert (
+        frozenset({"range", "conditional_get", "versions"})
+        == GetOptions(range=ByteRange(1), if_match="a", version="1").needs
+    )
+
+
+class _NoLocks:
+    """Nobody ever gets a place."""
+
+    def acquire(self, name: str, holder: object, /, **_: Any) -> bool:
+        return not name.startswith("upload ")
+
+    def release(self, name: str, holder: object, /) -> None:
+        pass
+
+
+def test_sources_that_never_come() -> None:
+    """Who waits for the source in vain gives up at last."""
+    with (
+        sandbox() as made,
+        Hub([s3_account(made)], http=SandboxHttpClient(made), locks=_NoLocks()) as hub,
+        pytest.raises(DeadlineExceeded, match="a day"),
+    ):
+        hub.storage().upload("a", DATA, part_size=PART)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of a process")
+def test_volume() -> None:
+    """Long objects go up and come down in a bounded amount of memory."""
+    with sandbox(least_part=5 * 1024 * 1024) as made, made.serving() as server:
+        whole, up, down, *_ = measure(64, server.url)
+    assert "True" == whole
+    assert 64 * 1024 * 1024 > max(int(up), int(down))

@@ -1,0 +1,20 @@
+"""A module made anew, beside the one that is imported.
+
+What a module builds while it is imported, such as the check of a field, is there before a mutant of
+what builds it is chosen. Made anew, it is built by the mutant.
+"""
+
+from __future__ import annotations
+
+import runpy
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def anew(module: ModuleType) -> Any:  # noqa: ANN401 - whatever is in it
+    """What a module has in it, made from its source once more."""
+    assert module.__file__ is not None
+    return SimpleNamespace(**runpy.run_path(module.__file__, run_name=module.__name__))

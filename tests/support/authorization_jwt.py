@@ -1,0 +1,239 @@
+"""JSON Web Tokens and keys, read as strictly as RFC 7515, 7517, 7518, 7519 and 7638 say."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from tests.support.authorization_values import PublicKey
+
+ALGORITHMS: Final = ("ES256", "RS256", "PS256", "EdDSA")
+"""How others sign, with keys of which we know the public half."""
+
+_ENCODED: Final = re.compile(r"[A-Za-z0-9_\-]*")
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_FAR: Final = 3600  # seconds; an assertion that lives longer is no assertion but a password
+
+
+class Flawed(Exception):
+    """A token or key that is not taken, and why, in ASCII without quotes."""
+
+
+def need(holds: object, why: str) -> None:
+    """Refuse a token or key for which something does not hold."""
+    if not holds:
+        raise Flawed(why)
+
+
+class Jwt(NamedTuple):
+    """A token whose signature was not looked at yet."""
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+def encode(content: bytes) -> str:
+    """Base64 for URLs, without padding."""
+    return urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def digest(content: bytes) -> str:
+    """A SHA-256 as `ath`, `jkt`, `x5t#S256` and `code_challenge` write it."""
+    return encode(sha256(content).digest())
+
+
+def decode(text: object) -> bytes:
+    """The bytes behind base64 for URLs; what is written in another way is refused."""
+    if not isinstance(text, str) or not _ENCODED.fullmatch(text):
+        raise Flawed("what should be base64url is not")
+    try:
+        content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raise Flawed("what should be base64url is not") from None
+    if encode(content) != text:
+        raise Flawed("base64url has stray bits at its end")
+    return content
+
+
+def read(text: str) -> Jwt:
+    """A token in its parts."""
+    parts = text.split(".")
+    if len(parts) != 3:
+        raise Flawed("a token in compact form has three parts")
+    header, claims, signature = (decode(part) for part in parts)
+    jwt = Jwt(_members(header), _members(claims), text.rpartition(".")[0].encode(), signature)
+    if "crit" in jwt.header:
+        raise Flawed("nothing critical is understood")
+    return jwt
+
+
+def _members(content: bytes) -> Mapping[str, Any]:
+    try:
+        members = json.loads(content, object_pairs_hook=_once, parse_constant=_no_number)
+    except ValueError:
+        raise Flawed("a part of the token is not JSON") from None
+    if not isinstance(members, dict):
+        raise Flawed("a part of the token is no JSON object")
+    return members
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Flawed("a member comes twice")
+    return members
+
+
+def _no_number(name: str) -> None:
+    raise Flawed(f"{name} is no JSON")
+
+
+def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
+    """Refuse a token that this key did not sign."""
+    algorithm = jwt.header.get("alg")
+    kind, check = _CHECKS.get(str(algorithm), (None, None))
+    if kind is None or check is None or not isinstance(key, kind):
+        raise Flawed("the algorithm does not go with the key")
+    try:
+        check(key, jwt.signature, jwt.signed)
+    except (InvalidSignature, ValueError):
+        raise Flawed("the signature is not right") from None
+
+
+def _hmac(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+    if not hmac.compare_digest(hmac.digest(key, signed, "sha256"), signature):
+        raise InvalidSignature
+
+
+def _ecdsa(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+    if len(signature) != 64 or key.curve.name != "secp256r1":
+        raise InvalidSignature
+    numbers = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    key.verify(utils.encode_dss_signature(*numbers), signed, ec.ECDSA(hashes.SHA256()))
+
+
+def _pkcs1(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+    key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+
+
+def _pss(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+    way = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    key.verify(signature, signed, way, hashes.SHA256())
+
+
+def _eddsa(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+    key.verify(signature, signed)
+
+
+_CHECKS: Final[Mapping[str, tuple[type, Callable[[Any, bytes, bytes], None]]]] = {
+    "HS256": (bytes, _hmac),
+    "ES256": (ec.EllipticCurvePublicKey, _ecdsa),
+    "RS256": (rsa.RSAPublicKey, _pkcs1),
+    "PS256": (rsa.RSAPublicKey, _pss),
+    "EdDSA": (ed25519.Ed25519PublicKey, _eddsa),
+}
+
+
+# --- keys that others bring along --------------------------------------------
+
+
+def public_key(jwk: object) -> PublicKey:
+    """The key that a JWK describes, which must be a public one."""
+    if not isinstance(jwk, dict):
+        raise Flawed("jwk is no JSON object")
+    if _PRIVATE & jwk.keys():
+        raise Flawed("jwk has a private key in it")
+    try:
+        match jwk.get("kty"), jwk.get("crv"):
+            case "EC", "P-256":
+                point = b"\x04" + decode(jwk.get("x")) + decode(jwk.get("y"))
+                return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+            case "OKP", "Ed25519":
+                return ed25519.Ed25519PublicKey.from_public_bytes(decode(jwk.get("x")))
+            case "RSA", None:
+                e, n = (int.from_bytes(decode(jwk.get(name)), "big") for name in "en")
+                return _long_enough(rsa.RSAPublicNumbers(e, n).public_key())
+            case _:
+                raise Flawed("jwk is of a kind that is not known here")
+    except ValueError:
+        raise Flawed("jwk describes no key") from None
+
+
+def _long_enough(key: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
+    if key.key_size < 2048:
+        raise Flawed("jwk is too short a key")
+    return key
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """How a key is known (RFC 7638)."""
+    names = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
+    needed = {name: jwk[name] for name in names[jwk["kty"]]}
+    return digest(json.dumps(needed, separators=(",", ":"), sort_keys=True).encode())
+
+
+# --- what claims must say ----------------------------------------------------
+
+
+def check_times(claims: Mapping[str, Any], now: datetime) -> None:
+    """Refuse what has expired, never expires, or is not valid yet."""
+    moment = now.timestamp()
+    expires = seconds(claims, "exp")
+    if expires <= moment:
+        raise Flawed("the assertion has expired")
+    if expires > moment + _FAR:
+        raise Flawed("the assertion lives too long")
+    for name in ("nbf", "iat"):
+        if name in claims and seconds(claims, name) > moment + 1:
+            raise Flawed(f"{name} is in the future")
+
+
+def seconds(claims: Mapping[str, Any], name: str) -> float:
+    """A claim that is a time."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Flawed(f"{name} is not a number")
+    return value
+
+
+def text(claims: Mapping[str, Any], name: str) -> str:
+    """A claim that is a text, with something in it."""
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise Flawed(f"{name} is missing or no text")
+    return value
+
+
+def check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
+    """Refuse what is meant for somebody else."""
+    value = claims.get("aud")
+    named = value if isinstance(value, list) else [value]
+    if not any(isinstance(one, str) and one in ours for one in named):
+        raise Flawed("aud is not this server")
+
+
+class Replays:
+    """What may be seen once only."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
+
+    def remember(self, issuer: str, jti: str) -> None:
+        """Refuse what was seen before."""
+        if (issuer, jti) in self._seen:
+            raise Flawed("jti was seen before")
+        self._seen.add((issuer, jti))

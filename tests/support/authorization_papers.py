@@ -1,0 +1,76 @@
+"""Certificates for an authorisation server and for a client that shows one of its own."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mooring.testing.http_tls import certificate_files
+from tests.support.authorization_jwt import digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Papers(NamedTuple):
+    """What a client needs to be known by its certificate.
+
+    Attributes:
+        certificate: the file of its certificate,
+        key: and of its key.
+        subject: its name, as RFC 4514 has it.
+        thumbprint: its `x5t#S256`.
+        trusting: speaks TLS with the server, and shows the certificate.
+    """
+
+    certificate: Path
+    key: Path
+    subject: str
+    thumbprint: str
+    trusting: ssl.SSLContext
+
+
+class TlsLab:
+    """A server's TLS, which asks for certificates and goes on without, and its clients'.
+
+    Attributes:
+        server: for the server.
+        authority: whom clients trust, as a file.
+        stranger: speaks TLS with the server, and shows nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+        self.authority, key = certificate_files(self._room())
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server.load_cert_chain(self.authority, key)
+        self.server.verify_mode = ssl.CERT_OPTIONAL
+        self.stranger = self._trusting()
+
+    def papers(self) -> Papers:
+        """A certificate for a client, which the server trusts from now on."""
+        certificate, key = certificate_files(self._room())
+        self.server.load_verify_locations(certificate)
+        shown = x509.load_pem_x509_certificate(certificate.read_bytes())
+        trusting = self._trusting()
+        trusting.load_cert_chain(certificate, key)
+        return Papers(
+            certificate,
+            key,
+            shown.subject.rfc4514_string(),
+            digest(shown.public_bytes(Encoding.DER)),
+            trusting,
+        )
+
+    def _trusting(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    def _room(self) -> Path:
+        self._count += 1
+        room = self._folder / str(self._count)
+        room.mkdir()
+        return room

@@ -1,0 +1,224 @@
+"""What people decide: codes that they send back with a browser, and devices that they approve.
+
+Codes are those of RFC 6749 (section 4.1) with RFC 7636, 9207 and 9449 (section 10); devices those
+of RFC 8628.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import attrs
+
+from tests.support.authorization_jwt import digest
+from tests.support.authorization_values import CODE, Answer, Refusal, need
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tests.support.authorization_tokens import Family
+    from tests.support.authorization_values import Call, Client
+
+CODE_LIFETIME: Final = timedelta(seconds=60)
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
+_VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+_SLOWER_BY: Final = 5
+
+
+@attrs.define(kw_only=True, eq=False)
+class Code:
+    """A code that a person's browser brought back."""
+
+    client: Client
+    scope: tuple[str, ...]
+    redirect_uri: str | None
+    challenge: str
+    jkt: str | None
+    expires: datetime
+    family: Family | None = None
+
+
+@attrs.define(kw_only=True, eq=False)
+class Device:
+    """A device that waits for a person."""
+
+    client: Client
+    scope: tuple[str, ...]
+    user_code: str
+    interval: int
+    expires: datetime
+    polled: datetime | None = None
+    decision: bool | None = None
+    used: bool = False
+
+
+def granted(
+    client: Client, asked: str | None, most: tuple[str, ...] | None = None
+) -> tuple[str, ...]:
+    """The scope that a client gets when it asks for this one, of what it may have."""
+    allowed = tuple(sorted(client.scopes)) if most is None else most
+    scope = allowed if asked is None else tuple(sorted(set(asked.split(" "))))
+    if not set(scope) <= set(allowed):
+        raise Refusal("invalid_scope", "the scope is more than the client may have")
+    return scope
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 challenge that belongs to a verifier."""
+    return digest(verifier.encode())
+
+
+class People:
+    """The people, what they were asked, and what they said.
+
+    Attributes:
+        approve: whether a person who is asked in a browser says yes.
+        interval: the seconds that a device is told to wait between polls, and lifetime: how long
+            it may go on.
+        hasty: how often a device asked again too early.
+    """
+
+    def __init__(self) -> None:
+        self.approve = True
+        self.interval = 5
+        self.device_lifetime = 600
+        self.hasty = 0
+        self._codes: dict[str, Code] = {}
+        self._devices: dict[str, Device] = {}
+
+    # --- in a browser ------------------------------------------------------
+
+    def ask(self, call: Call, clients: Mapping[str, Client], issuer: str) -> Answer:
+        """Send a person back to the client, with a code or with an error (RFC 6749, 4.1.2)."""
+        asked = {name: values[0] for name, values in call.query.items() if len(values) == 1}
+        client = clients.get(asked.get("client_id", ""))
+        if client is None:
+            raise Refusal("invalid_request", "there is no such client")
+        target = asked.get("redirect_uri") or _only(client)
+        if not any(_same_place(target, known) for known in client.redirect_uris):
+            raise Refusal("invalid_request", "redirect_uri is not registered")
+        back = {"state": asked["state"]} if "state" in asked else {}
+        try:
+            need(len(asked) == len(call.query), "invalid_request", "a parameter comes twice")
+            back["code"] = self._code(asked, client, call.now)
+        except Refusal as refusal:
+            back |= {"error": refusal.error, "error_description": refusal.description}
+        joint = "&" if urlsplit(target).query else "?"
+        location = f"{target}{joint}{urlencode(back | {'iss': issuer})}"
+        return Answer(status=302, headers=(("Location", location), ("Cache-Control", "no-store")))
+
+    def _code(self, asked: Mapping[str, str], client: Client, now: datetime) -> str:
+        if "response_type" not in asked:
+            raise Refusal("invalid_request", "response_type is missing")
+        if asked["response_type"] != "code":
+            raise Refusal("unsupported_response_type", "only codes are given here")
+        if CODE not in client.grants:
+            raise Refusal("unauthorized_client", "the client may not use codes")
+        if asked.get("code_challenge_method") != "S256":
+            raise Refusal("invalid_request", "code_challenge_method is not S256")
+        if not _CHALLENGE.fullmatch(asked.get("code_challenge", "")):
+            raise Refusal("invalid_request", "code_challenge is not that of a SHA-256")
+        scope = granted(client, asked.get("scope"))
+        if not self.approve or asked.get("person") == "denies":
+            raise Refusal("access_denied", "the person said no")
+        text = f"code-{secrets.token_urlsafe(18)}"
+        self._codes[text] = Code(
+            client=client,
+            scope=scope,
+            redirect_uri=asked.get("redirect_uri"),
+            challenge=asked["code_challenge"],
+            jkt=asked.get("dpop_jkt"),
+            expires=now + CODE_LIFETIME,
+        )
+        return text
+
+    def redeem(self, call: Call, client: Client, jkt: str | None) -> Code:
+        """The code that a client may have tokens for, once."""
+        code = self._codes.get(call.needed("code"))
+        if code is None or code.client.id != client.id:
+            raise Refusal("invalid_grant", "there is no such code for this client")
+        if code.family is not None:
+            code.family.live = False
+            raise Refusal("invalid_grant", "the code was used before")
+        if call.now >= code.expires:
+            raise Refusal("invalid_grant", "the code has expired")
+        if call.given("redirect_uri") != code.redirect_uri:
+            raise Refusal("invalid_grant", "redirect_uri is not the one that was asked with")
+        if code.jkt not in {None, jkt}:
+            raise Refusal("invalid_grant", "the code is bound to another key")
+        verifier = call.needed("code_verifier")
+        if not _VERIFIER.fullmatch(verifier) or challenge_of(verifier) != code.challenge:
+            raise Refusal("invalid_grant", "code_verifier is not the one of the challenge")
+        return code
+
+    # --- with a device -----------------------------------------------------
+
+    def begin(self, call: Call, client: Client, url: str) -> dict[str, Any]:
+        """Tell a device what to show, and what to poll with."""
+        alphabet = "BCDFGHJKLMNPQRSTVWXZ"
+        letters = "".join(secrets.choice(alphabet) for _ in range(8))
+        device = Device(
+            client=client,
+            scope=granted(client, call.given("scope")),
+            user_code=f"{letters[:4]}-{letters[4:]}",
+            interval=self.interval,
+            expires=call.now + timedelta(seconds=self.device_lifetime),
+        )
+        text = f"device-{secrets.token_urlsafe(18)}"
+        self._devices[text] = device
+        page = f"{url}/device"
+        return {
+            "device_code": text,
+            "user_code": device.user_code,
+            "verification_uri": page,
+            "verification_uri_complete": f"{page}?user_code={device.user_code}",
+            "expires_in": self.device_lifetime,
+            "interval": device.interval,
+        }
+
+    def decide(self, user_code: str, *, approve: bool) -> None:
+        """Say yes or no to the device that shows this code."""
+        (device,) = (one for one in self._devices.values() if one.user_code == user_code)
+        device.decision = approve
+
+    def poll(self, call: Call, client: Client) -> Device:
+        """The device that a client may have tokens for, once a person has said yes."""
+        device = self._devices.get(call.needed("device_code"))
+        if device is None or device.used or device.client.id != client.id:
+            raise Refusal("invalid_grant", "there is no such device code for this client")
+        if call.now >= device.expires:
+            raise Refusal("expired_token", "the device code has expired")
+        if device.decision is False:
+            raise Refusal("access_denied", "the person said no")
+        if device.decision is None:
+            self._hold(device, call.now)
+        return device
+
+    def _hold(self, device: Device, now: datetime) -> None:
+        last, device.polled = device.polled, now
+        if last is not None and now < last + timedelta(seconds=device.interval):
+            self.hasty += 1
+            device.interval += _SLOWER_BY
+            raise Refusal("slow_down", "the device asks too often")
+        raise Refusal("authorization_pending", "the person has not decided yet")
+
+
+def _only(client: Client) -> str:
+    if len(client.redirect_uris) != 1:
+        raise Refusal("invalid_request", "redirect_uri is missing")
+    return client.redirect_uris[0]
+
+
+def _same_place(asked: str, known: str) -> bool:
+    """Whether two URIs are the same; only the port of a loopback address is free (RFC 8252)."""
+    one, other = urlsplit(asked), urlsplit(known)
+    if other.scheme == "http" and other.hostname in _LOOPBACK:
+        plain = one._replace(netloc=one.hostname or ""), other._replace(netloc=other.hostname)
+        return plain[0] == plain[1] and "@" not in one.netloc
+    return asked == known

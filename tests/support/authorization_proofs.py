@@ -1,0 +1,244 @@
+"""How a caller proves who it is, and that a token is its own.
+
+Client authentication is that of RFC 6749 (section 2.3), RFC 7523 (section 3) and RFC 8705; proof of
+possession that of RFC 9449. An assertion or proof is good for once.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus, urlsplit
+
+from cryptography import x509
+
+from tests.support import authorization_jwt as jose
+from tests.support.authorization_jwt import Flawed, need
+from tests.support.authorization_values import CLIENT_ASSERTION, NOBODY, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tests.support.authorization_values import Call, Client, PublicKey
+
+# What RFC 6749's appendix B leaves of an id or a secret; `*` and `~` are written either way.
+_FORM_ENCODED: Final = re.compile(r"(?:[A-Za-z0-9*\-._~+]|%[0-9A-Fa-f]{2})*")
+_CERTIFIED: Final = ("tls_client_auth", "self_signed_tls_client_auth")
+_BASE_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Doorkeeper:
+    """Knows the clients, and what each of them has shown already.
+
+    Attributes:
+        clients: the clients by their id.
+        issuers: the keys of those whose assertions are taken for a grant, by their names.
+        nonces_required: whether a proof of possession needs a nonce of ours.
+        window: how many seconds a proof's time may be off.
+    """
+
+    def __init__(
+        self, clients: tuple[Client, ...], *, nonces_required: bool, window: float
+    ) -> None:
+        self.clients = {client.id: client for client in clients}
+        self.issuers: dict[str, PublicKey] = {}
+        self.nonces_required = nonces_required
+        self.window = window
+        self._assertions = jose.Replays()
+        self._proofs = jose.Replays()
+        self._nonces: dict[str, list[str]] = {}
+
+    # --- clients -----------------------------------------------------------
+
+    def client(self, call: Call, audiences: frozenset[str]) -> tuple[Client, str]:
+        """Who calls, and by which method it said so."""
+        basic = call.fields.get("authorization")
+        ways = [
+            ("client_secret_basic", basic is not None),
+            ("client_secret_post", call.given("client_secret") is not None),
+            ("assertion", call.given("client_assertion") is not None),
+        ]
+        used = [name for name, there in ways if there]
+        if len(used) > 1:
+            raise Refusal("invalid_request", "a client says in one way who it is")
+        if call.given("client_assertion_type") and not call.given("client_assertion"):
+            raise Refusal("invalid_request", "client_assertion is missing")
+        if used == ["assertion"]:
+            return self._by_assertion(call, audiences)
+        if basic is not None:
+            return self._by_basic(call, basic)
+        if used:
+            return self._by_secret(
+                call.needed("client_id"), call.needed("client_secret"), "client_secret_post"
+            )
+        return self._by_name(call)
+
+    def _registered(self, name: str, *methods: str) -> Client:
+        client = self.clients.get(name)
+        if client is None:
+            raise _unknown("there is no such client")
+        if client.method not in methods:
+            raise _unknown("the client is registered for another method")
+        return client
+
+    def _by_basic(self, call: Call, fields: tuple[str, ...]) -> tuple[Client, str]:
+        if len(fields) != 1:
+            raise Refusal("invalid_request", "Authorization comes once")
+        scheme, _, encoded = fields[0].partition(" ")
+        if scheme.lower() != "basic":
+            raise _unknown("Authorization is not Basic")
+        try:
+            text = b64decode(encoded.strip(), validate=True).decode("ascii")
+        except ValueError:
+            raise _unknown("Authorization is not base64 of ASCII") from None
+        name, colon, secret = text.partition(":")
+        if not colon or not all(_FORM_ENCODED.fullmatch(part) for part in (name, secret)):
+            raise _unknown("id and secret are not form-urlencoded")
+        name, secret = unquote_plus(name), unquote_plus(secret)
+        if call.given("client_id") not in {None, name}:
+            raise Refusal("invalid_request", "client_id is another than that in Authorization")
+        return self._by_secret(name, secret, "client_secret_basic")
+
+    def _by_secret(self, name: str, secret: str, method: str) -> tuple[Client, str]:
+        client = self._registered(name, method)
+        if not hmac.compare_digest(client.secret.encode(), secret.encode()):
+            raise _unknown("the secret is wrong")
+        return client, method
+
+    def _by_assertion(self, call: Call, audiences: frozenset[str]) -> tuple[Client, str]:
+        if call.needed("client_assertion_type") != CLIENT_ASSERTION:
+            raise Refusal("invalid_request", "client_assertion_type is not known")
+        try:
+            jwt = jose.read(call.needed("client_assertion"))
+            name = jose.text(jwt.claims, "sub")
+            same = jose.text(jwt.claims, "iss") == name and call.given("client_id") in {None, name}
+            need(same, "iss, sub and client_id are not the same")
+            client = self._registered(name, "private_key_jwt", "client_secret_jwt")
+            need(client.key_id in (None, jwt.header.get("kid")), "kid names another key")
+            private = client.method == "private_key_jwt"
+            key = client.key if private else client.secret.encode()
+            assert key is not None, f"{name} was registered without a key"
+            jose.verify(jwt, key)
+            self._accept(jwt.claims, audiences, call.now)
+        except Flawed as flaw:
+            raise _unknown(str(flaw)) from None
+        return client, client.method
+
+    def _by_name(self, call: Call) -> tuple[Client, str]:
+        name = call.given("client_id")
+        if name is None:
+            # RFC 7521, section 4.1: whoever brings an assertion need not be a client.
+            if call.given("assertion") is not None:
+                return NOBODY, "none"
+            raise _unknown("the client does not say who it is")
+        client = self._registered(name, *_CERTIFIED, "none")
+        if client.method in _CERTIFIED:
+            _check_certificate(client, call.certificate)
+        return client, client.method
+
+    # --- assertions --------------------------------------------------------
+
+    def subject(self, call: Call, audiences: frozenset[str]) -> str:
+        """Whom an assertion that is presented for a grant is about."""
+        try:
+            jwt = jose.read(call.needed("assertion"))
+            issuer = jose.text(jwt.claims, "iss")
+            need(issuer in self.issuers, "iss is not trusted")
+            jose.verify(jwt, self.issuers[issuer])
+            subject = jose.text(jwt.claims, "sub")
+            self._accept(jwt.claims, audiences, call.now)
+        except Flawed as flaw:
+            raise Refusal("invalid_grant", str(flaw)) from None
+        return subject
+
+    def _accept(self, claims: Mapping[str, Any], audiences: frozenset[str], now: datetime) -> None:
+        jose.check_audience(claims, audiences)
+        jose.check_times(claims, now)
+        self._assertions.remember(jose.text(claims, "iss"), jose.text(claims, "jti"))
+
+    # --- proofs of possession ----------------------------------------------
+
+    def nonce(self, place: str) -> str:
+        """The nonce that proofs for this endpoint should carry from now on."""
+        return self._known_nonces(place)[-1]
+
+    def renew_nonces(self, *, abruptly: bool) -> None:
+        """Tell everybody a new nonce, and take the last one still, or not."""
+        for place, known in self._nonces.items():
+            kept = [] if abruptly else known[-1:]
+            self._nonces[place] = [*kept, _new_nonce()]
+
+    def _known_nonces(self, place: str) -> list[str]:
+        return self._nonces.setdefault(place, [_new_nonce()])
+
+    def proof(self, call: Call, place: str, token: str | None = None) -> str | None:
+        """The thumbprint of the key that a proof proves the possession of, if there is a proof.
+
+        Args:
+            call: the request with the proof.
+            place: the endpoint, which has nonces of its own.
+            token: the access token that the proof must be for.
+        """
+        fields = call.fields.get("dpop", ())
+        if not fields:
+            return None
+        try:
+            need(len(fields) == 1, "DPoP comes once")
+            jwt = jose.read(fields[0])
+            need(jwt.header.get("typ") == "dpop+jwt", "typ is not dpop+jwt")
+            jwk = jwt.header.get("jwk")
+            jose.verify(jwt, jose.public_key(jwk))
+            self._check_claims(jwt.claims, call, token)
+            key = jose.thumbprint(jwt.header["jwk"])
+            self._proofs.remember(key, jose.text(jwt.claims, "jti"))
+        except Flawed as flaw:
+            raise Refusal("invalid_dpop_proof", str(flaw)) from None
+        if self.nonces_required and jwt.claims.get("nonce") not in self._known_nonces(place):
+            raise Refusal("use_dpop_nonce", "the proof needs a nonce of this server")
+        return key
+
+    def _check_claims(self, claims: Mapping[str, Any], call: Call, token: str | None) -> None:
+        if claims.get("htm") != call.method:
+            raise Flawed("htm is another method")
+        if _place(jose.text(claims, "htu")) != _place(call.url):
+            raise Flawed("htu is another place")
+        if abs(jose.seconds(claims, "iat") - call.now.timestamp()) > self.window:
+            raise Flawed("iat is too far from now")
+        if token is not None and claims.get("ath") != jose.digest(token.encode()):
+            raise Flawed("ath is of another token")
+
+
+def _new_nonce() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _place(url: str) -> tuple[str, str, int | None, str]:
+    """A URL as RFC 9449 compares it; one with a query or a fragment is not what is asked for."""
+    need("?" not in url and "#" not in url, "htu has a query or a fragment")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _BASE_PORTS.get(parts.scheme)
+    except ValueError:
+        raise Flawed("htu is no URL") from None
+    return parts.scheme, parts.hostname or "", port, parts.path or "/"
+
+
+def _check_certificate(client: Client, certificate: bytes | None) -> None:
+    if certificate is None:
+        raise _unknown("the client showed no certificate")
+    shown = jose.digest(certificate)
+    name = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
+    expected = (client.subject or name, client.thumbprint or shown)
+    known = client.thumbprint or (client.method == _CERTIFIED[0] and client.subject)
+    if not known or expected != (name, shown):
+        raise _unknown("the certificate is not the registered one")
+
+
+def _unknown(why: str) -> Refusal:
+    """The refusal of a client; every 401 says how one may say who one is (RFC 9110)."""
+    realm = 'Basic realm="authorization server", charset="UTF-8"'
+    return Refusal("invalid_client", why, status=401, WWW_Authenticate=realm)

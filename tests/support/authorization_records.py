@@ -1,0 +1,73 @@
+"""What an authorisation server remembers of those who called it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.support.authorization_values import ResourceRequest, TokenRequest
+
+if TYPE_CHECKING:
+    from tests.support.authorization_faults import Fault
+    from tests.support.authorization_values import Answer, Call
+
+
+class Records:
+    """Keeps every request, in the order in which they were decided.
+
+    Attributes:
+        requests: those to the token endpoint.
+        resources: those to the resource.
+        arrived: how many token requests came, decided or not.
+        most_at_once: how many of them were under way together, at most.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[TokenRequest] = []
+        self.resources: list[ResourceRequest] = []
+        self.arrived = 0
+        self.most_at_once = 0
+        self._busy = 0
+
+    def arrive(self, path: str) -> None:
+        """Take note of a request whose head was read."""
+        if path == "/token":
+            self.arrived += 1
+            self._busy += 1
+            self.most_at_once = max(self.most_at_once, self._busy)
+
+    def leave(self, path: str) -> None:
+        """Take note that a request is over."""
+        self._busy -= path == "/token"
+
+    def keep(
+        self,
+        call: Call,
+        path: str,
+        noted: dict[str, Any],
+        answer: Answer | None,
+        fault: Fault | None,
+    ) -> None:
+        """Keep a request, with what was found out about it and how it is answered."""
+        status = 0 if answer is None else answer.status
+        if path == "/token":
+            params = {name: values[0] for name, values in call.form.items()}
+            headers = {name: ", ".join(values) for name, values in call.fields.items()}
+            told: dict[str, Any] = {
+                "grant": params.get("grant_type"),
+                "params": params,
+                "headers": headers,
+            } | noted
+            self.requests.append(
+                TokenRequest(
+                    number=len(self.requests) + 1,
+                    at=call.now,
+                    status=status,
+                    fault=None if fault is None else fault.name,
+                    **told,
+                )
+            )
+        elif path == "/resource" and noted:
+            number = len(self.resources) + 1
+            self.resources.append(
+                ResourceRequest(number=number, at=call.now, status=status, **noted)
+            )

@@ -1,0 +1,376 @@
+"""An OAuth 2 authorisation server, and a resource that it protects, on this machine.
+
+```python
+with AuthorizationServer(Client(id="erp", secret="s3cr3t")) as server:
+    access, refresh = server.seed()                   # as if a person had agreed
+    server.order(faults.lost())                       # the next answer of /token is lost
+    server.expire_access_tokens()
+    ...                                               # clients call server.token_url
+    assert 1 == server.rotations
+    assert 0 == server.reuses
+```
+
+It is as strict as its RFCs: 6749, 6750, 7009, 7523, 7636, 8414, 8628, 8693, 8705, 8707, 9207, 9449.
+Any number of processes may call it. What they did is counted before they are answered, so whoever
+has an answer finds it counted. How it decides is in `authorization_rules`, what may go wrong in
+`authorization_faults`. `authorization_caller` speaks to it by hand, and signs assertions and
+proofs; `authorization_papers` has certificates for both sides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from datetime import UTC, datetime, timedelta
+from threading import Condition
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from tests.support.authorization_proofs import Doorkeeper
+from tests.support.authorization_records import Records
+from tests.support.authorization_rules import Authority
+from tests.support.authorization_tokens import Binding, Ledger
+from tests.support.authorization_values import (
+    Answer,
+    Client,
+    ResourceRequest,
+    TokenRequest,
+    Tokens,
+)
+from tests.support.authorization_wire import Listener
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from tests.support.authorization_faults import Fault
+    from tests.support.authorization_values import Call, PublicKey
+
+__all__ = ["AuthorizationServer", "Client", "ResourceRequest", "TokenRequest", "Tokens"]
+
+_PATIENCE: Final = 30.0
+
+
+class _Watch(Protocol):
+    def utc(self) -> datetime: ...
+
+
+class AuthorizationServer:
+    """An authorisation server that listens while the `with` block runs.
+
+    Args:
+        clients: who is registered; one with secret and Basic if nobody is named.
+        rotating: whether each use of a refresh token brings the next one,
+        grace: and how often a used one may come again before its family is revoked.
+        access_lifetime: seconds that access tokens live,
+        refresh_lifetime: and refresh tokens, if they do not live for ever.
+        clock: says what time it is, as `mooring.ports.clock.Clock` does; else the system does.
+        tls: speaks TLS with this context; one that asks for certificates binds tokens to them.
+        nonces: whether proofs of possession need a nonce.
+        window: how many seconds a proof's time may be off.
+        issuer_path: a path for the issuer to have, such as `/tenant`.
+
+    Attributes:
+        authority: decides; its `targets`, `needed_scope` and `more_metadata` may be set.
+        people: who is asked; `approve` and `interval` may be set.
+        claimed_issuer: who it says it is, if it lies.
+    """
+
+    def __init__(
+        self,
+        *clients: Client,
+        rotating: bool = True,
+        grace: int = 0,
+        access_lifetime: float = 3600.0,
+        refresh_lifetime: float | None = None,
+        clock: _Watch | None = None,
+        tls: ssl.SSLContext | None = None,
+        nonces: bool = False,
+        window: float = 60.0,
+        issuer_path: str = "",
+    ) -> None:
+        self._clock = clock
+        self._ahead = timedelta()
+        self._news = Condition()
+        self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._records = Records()
+        self._hanging = 0
+        self._releases = 0
+        self._leaving = False
+        self._issuer_path = issuer_path
+        self._listener = Listener(self, tls)
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._listener.server_port}"
+        self.clients = clients or (Client(),)
+        self._ledger = Ledger(
+            rotating=rotating,
+            grace=grace,
+            access_lifetime=access_lifetime,
+            refresh_lifetime=refresh_lifetime,
+        )
+        self._door = Doorkeeper(self.clients, nonces_required=nonces, window=window)
+        self.authority = Authority(self.url, f"{self.url}{issuer_path}", self._ledger, self._door)
+        self.people = self.authority.people
+
+    # --- where it is -------------------------------------------------------
+
+    @property
+    def issuer(self) -> str:
+        """Who it really is."""
+        return self.authority.issuer
+
+    @property
+    def claimed_issuer(self) -> str:
+        """Who it says it is, in its metadata and to people who come back."""
+        return self.authority.claimed
+
+    @claimed_issuer.setter
+    def claimed_issuer(self, name: str) -> None:
+        self.authority.claimed = name
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens are given."""
+        return f"{self.url}/token"
+
+    @property
+    def resource_url(self) -> str:
+        """What tokens are for."""
+        return f"{self.url}/resource"
+
+    @property
+    def authorize_url(self) -> str:
+        """Where people are asked."""
+        return f"{self.url}/authorize"
+
+    @property
+    def device_url(self) -> str:
+        """Where devices begin."""
+        return f"{self.url}/device_authorization"
+
+    @property
+    def revoke_url(self) -> str:
+        """Where tokens are given back."""
+        return f"{self.url}/revoke"
+
+    @property
+    def metadata_url(self) -> str:
+        """Where it says what it can do, as RFC 8414 has it."""
+        return f"{self.url}/.well-known/oauth-authorization-server{self._issuer_path}"
+
+    # --- what it is told ---------------------------------------------------
+
+    def seed(
+        self,
+        client: Client | None = None,
+        scope: str | None = None,
+        *,
+        jkt: str | None = None,
+        x5t: str | None = None,
+    ) -> Tokens:
+        """Give a client (else the first) tokens as if a person had agreed.
+
+        They are bound to the key with this thumbprint, and to the certificate with that one.
+        """
+        binding = Binding(jkt=jkt, x5t=x5t)
+        with self._news:
+            given = self.authority.seed(client or self.clients[0], scope, binding, self.now())
+        return Tokens(given["access_token"], given["refresh_token"])
+
+    def order(self, *faults: Fault, path: str = "/token") -> None:
+        """Do each of these wrong, once, in this order, with the next requests to a path."""
+        with self._news:
+            self._faults[path].extend(faults)
+
+    def advance(self, seconds: float) -> None:
+        """Set its clock forward."""
+        with self._news:
+            self._ahead += timedelta(seconds=seconds)
+
+    def expire_access_tokens(self) -> None:
+        """Let no access token that was given so far be good for anything any more."""
+        with self._news:
+            self._ledger.expire()
+
+    def revoke_all(self) -> None:
+        """Let no token that was given so far be good for anything any more."""
+        with self._news:
+            for family in self._ledger.families:
+                family.live = False
+
+    def trust(self, issuer: str, key: PublicKey) -> None:
+        """Take this one's assertions for a grant."""
+        with self._news:
+            self._door.issuers[issuer] = key
+
+    def decide(self, user_code: str, *, approve: bool = True) -> None:
+        """Say yes or no, as a person, to the device that shows this code."""
+        with self._news:
+            self.people.decide(user_code, approve=approve)
+
+    def renew_nonces(self, *, abruptly: bool = False) -> None:
+        """Tell everybody new nonces; the last ones are taken still, unless it is done abruptly."""
+        with self._news:
+            self._door.renew_nonces(abruptly=abruptly)
+
+    def release(self) -> None:
+        """Let whoever hangs go on at once."""
+        with self._news:
+            self._releases += 1
+            self._news.notify_all()
+
+    def hang_up(self) -> None:
+        """End every connection, idle ones too; more may come."""
+        self._listener.hang_up()
+
+    # --- what it tells -----------------------------------------------------
+
+    @property
+    def requests(self) -> tuple[TokenRequest, ...]:
+        """The token requests that were decided, in that order."""
+        with self._news:
+            return tuple(self._records.requests)
+
+    @property
+    def resources(self) -> tuple[ResourceRequest, ...]:
+        """The requests to the resource, in the order in which they were decided."""
+        with self._news:
+            return tuple(self._records.resources)
+
+    @property
+    def accepted(self) -> int:
+        """How often the resource answered 200."""
+        return sum(200 == one.status for one in self.resources)
+
+    @property
+    def refused(self) -> int:
+        """How often the resource answered 401."""
+        return sum(401 == one.status for one in self.resources)
+
+    @property
+    def reuses(self) -> int:
+        """How often a refresh token came back that had been used up, which revokes its family."""
+        return self._told(lambda: self._ledger.reuses)
+
+    @property
+    def rotations(self) -> int:
+        """How often a refresh token was exchanged for the next one."""
+        return self._told(lambda: self._ledger.rotations)
+
+    @property
+    def live_families(self) -> int:
+        """How many grants could still be renewed."""
+        return self._told(lambda: self._ledger.live_families)
+
+    @property
+    def hasty_polls(self) -> int:
+        """How often a device asked again too early."""
+        return self._told(lambda: self.people.hasty)
+
+    @property
+    def most_at_once(self) -> int:
+        """How many token requests were under way together, at most."""
+        return self._told(lambda: self._records.most_at_once)
+
+    @property
+    def connections(self) -> int:
+        """How often somebody connected."""
+        return self._listener.connections
+
+    def usable(self, refresh_token: str) -> bool:
+        """Whether this refresh token is live and was not used up; asking changes nothing."""
+        with self._news:
+            return self._ledger.fresh(refresh_token, self.now())
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Everything that nobody but the server and its clients may ever read."""
+        with self._news:
+            known = (client.secret for client in self.clients if client.confidential)
+            return frozenset((*known, *self._ledger.access, *self._ledger.refresh))
+
+    def _told(self, count: Callable[[], int]) -> int:
+        with self._news:
+            return count()
+
+    def wait_for_arrivals(self, count: int = 1) -> None:
+        """Wait until so many token requests have arrived, decided or hanging."""
+        self._wait(lambda: self._records.arrived >= count, f"{count} token requests came")
+
+    def wait_for_hanging(self, count: int = 1) -> None:
+        """Wait until so many requests hang at the same time."""
+        self._wait(lambda: self._hanging >= count, f"{count} requests hang")
+
+    def _wait(self, happened: Callable[[], bool], what: str) -> None:
+        with self._news:
+            if not self._news.wait_for(happened, _PATIENCE):
+                raise AssertionError(f"Never was it true that {what}.")
+
+    # --- how it lives ------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._listener.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._news:
+            self._leaving = True
+            self._news.notify_all()
+        self._listener.close()
+        if error is None and self._listener.mistakes:
+            raise AssertionError("The server itself failed.") from self._listener.mistakes[0]
+
+    def now(self) -> datetime:
+        """What its clock says."""
+        return (datetime.now(UTC) if self._clock is None else self._clock.utc()) + self._ahead
+
+    # --- how it answers ----------------------------------------------------
+
+    def arrive(self, method: str, path: str) -> Fault | None:
+        """Take note of a request whose head was read; the fault that it meets."""
+        with self._news:
+            self._records.arrive(path)
+            self._news.notify_all()
+            queue = self._faults[path]
+            return queue.popleft() if queue else None
+
+    def dismiss(self, path: str) -> None:
+        """Take note that a request is over."""
+        with self._news:
+            self._records.leave(path)
+
+    def answer(self, call: Call, path: str, fault: Fault | None) -> Answer | None:
+        """Answer a request; none is no answer."""
+        if fault is not None and not self._pause(fault.before):
+            return None
+        if fault is not None and fault.before:
+            call = attrs.evolve(call, now=self.now())
+        with self._news:
+            noted: dict[str, Any] = {}
+            processed = fault is None or fault.processed
+            answer: Answer | None = self.authority.answer(call, noted) if processed else Answer()
+            if answer is not None and fault is not None:
+                answer = fault.change(answer)
+            self._records.keep(call, path, noted, answer, fault)
+        if fault is not None and not self._pause(fault.after):
+            return None
+        return answer
+
+    def _pause(self, seconds: float) -> bool:
+        """Let time pass; whether to go on then."""
+        if not seconds:
+            return True
+        with self._news:
+            releases = self._releases
+            self._hanging += 1
+            self._news.notify_all()
+            self._news.wait_for(lambda: self._leaving or self._releases > releases, seconds)
+            self._hanging -= 1
+            return not self._leaving

@@ -1,0 +1,228 @@
+"""The tokens that an authorisation server has given, and what has become of them.
+
+A family is what grew from one grant: every access and refresh token that it led to. It dies as a
+whole, by a refresh token that comes back after its use, or by being revoked.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from tests.support.authorization_values import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from tests.support.authorization_values import Client
+
+
+@attrs.frozen(kw_only=True)
+class Binding:
+    """What a token is bound to: a key, by its thumbprint, and a certificate, by its own."""
+
+    jkt: str | None = None
+    x5t: str | None = None
+
+    @property
+    def confirmation(self) -> dict[str, str]:
+        """As `cnf` has it (RFC 7800)."""
+        both = {"jkt": self.jkt, "x5t#S256": self.x5t}
+        return {name: value for name, value in both.items() if value is not None}
+
+
+@attrs.define(kw_only=True, eq=False)
+class Family:
+    """What grew from one grant.
+
+    Attributes:
+        number: counts them from one.
+        client: whom the tokens are for.
+        subject: whom they are about.
+        scope: what was granted.
+        binding: what its refresh tokens are bound to.
+        renewable: whether there are any refresh tokens.
+        live: whether it was not revoked.
+    """
+
+    number: int
+    client: Client
+    subject: str
+    scope: tuple[str, ...]
+    binding: Binding
+    renewable: bool = False
+    live: bool = True
+
+
+@attrs.define(kw_only=True, eq=False)
+class AccessToken:
+    """A token that opens the resource."""
+
+    number: int
+    family: Family
+    scope: tuple[str, ...]
+    expires: datetime
+    binding: Binding
+    targets: tuple[str, ...] = ()
+    live: bool = True
+
+    def good(self, now: datetime) -> bool:
+        """Whether the resource takes it."""
+        return self.live and self.family.live and now < self.expires
+
+
+@attrs.define(kw_only=True, eq=False)
+class RefreshToken:
+    """A token that gets others."""
+
+    number: int
+    family: Family
+    expires: datetime | None
+    uses: int = 0
+
+
+class Ledger:
+    """Every token there is, by its text.
+
+    Attributes:
+        rotating: whether a refresh token is good for one use,
+        grace: and how often it may come again before that counts as theft.
+        access_lifetime: seconds that access tokens live,
+        refresh_lifetime: and refresh tokens, if they do not live for ever.
+        access: the access tokens.
+        refresh: the refresh tokens.
+        families: the families.
+        reuses: how often a refresh token came back that had been used up.
+        rotations: how often one was exchanged for the next.
+    """
+
+    def __init__(
+        self,
+        *,
+        rotating: bool,
+        grace: int,
+        access_lifetime: float,
+        refresh_lifetime: float | None,
+    ) -> None:
+        self.rotating = rotating
+        self.grace = grace
+        self.access_lifetime = access_lifetime
+        self.refresh_lifetime = refresh_lifetime
+        self.access: dict[str, AccessToken] = {}
+        self.refresh: dict[str, RefreshToken] = {}
+        self.families: list[Family] = []
+        self.reuses = 0
+        self.rotations = 0
+
+    def family(
+        self, client: Client, subject: str, scope: Iterable[str], binding: Binding
+    ) -> Family:
+        """A new family, without tokens so far.
+
+        A confidential client's refresh tokens are bound to the client already, and to no key
+        (RFC 9449, section 5).
+        """
+        bound = Binding() if client.confidential else binding
+        number = len(self.families) + 1
+        family = Family(
+            number=number, client=client, subject=subject, scope=tuple(scope), binding=bound
+        )
+        self.families.append(family)
+        return family
+
+    def open(
+        self,
+        family: Family,
+        now: datetime,
+        binding: Binding,
+        *,
+        scope: tuple[str, ...] | None = None,
+        targets: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """A new access token, as the members of an answer."""
+        text = f"at-{len(self.access) + 1}-{secrets.token_urlsafe(18)}"
+        self.access[text] = AccessToken(
+            number=len(self.access) + 1,
+            family=family,
+            scope=family.scope if scope is None else scope,
+            expires=now + timedelta(seconds=self.access_lifetime),
+            binding=binding,
+            targets=targets,
+        )
+        return {
+            "access_token": text,
+            "token_type": "DPoP" if binding.jkt else "Bearer",
+            "expires_in": int(self.access_lifetime),
+            "scope": " ".join(self.access[text].scope),
+        }
+
+    def renewal(self, family: Family, now: datetime) -> dict[str, Any]:
+        """A new refresh token, as the member of an answer."""
+        family.renewable = True
+        text = f"rt-{len(self.refresh) + 1}-{secrets.token_urlsafe(18)}"
+        lifetime = self.refresh_lifetime
+        self.refresh[text] = RefreshToken(
+            number=len(self.refresh) + 1,
+            family=family,
+            expires=None if lifetime is None else now + timedelta(seconds=lifetime),
+        )
+        return {"refresh_token": text}
+
+    def usable(self, text: str, client: Client, binding: Binding, now: datetime) -> RefreshToken:
+        """The refresh token with this text, if this client may use it; theft is noticed here."""
+        token = self.refresh.get(text)
+        if token is None or token.family.client.id != client.id:
+            raise Refusal("invalid_grant", "there is no such refresh token for this client")
+        family = token.family
+        if not family.live:
+            raise Refusal("invalid_grant", "the refresh token was revoked")
+        if family.binding != Binding() and family.binding != binding:
+            raise Refusal("invalid_grant", "the refresh token is bound to another key")
+        if self.rotating and token.uses > self.grace:
+            self.reuses += 1
+            family.live = False
+            raise Refusal("invalid_grant", "the refresh token was used before")
+        if token.expires is not None and now >= token.expires:
+            raise Refusal("invalid_grant", "the refresh token has expired")
+        return token
+
+    def fresh(self, text: str, now: datetime) -> bool:
+        """Whether a refresh token is live and was not used up."""
+        token = self.refresh.get(text)
+        if token is None or (token.expires is not None and now >= token.expires):
+            return False
+        return token.family.live and token.uses == 0
+
+    def use(self, token: RefreshToken, now: datetime) -> dict[str, Any]:
+        """Use a refresh token up, if that is how it works here; what the client gets for it."""
+        if not self.rotating:
+            return {}
+        token.uses += 1
+        self.rotations += 1
+        return self.renewal(token.family, now)
+
+    def revoke(self, text: str, client: Client) -> None:
+        """Let a token of this client be good for nothing any more (RFC 7009)."""
+        token = self.refresh.get(text) or self.access.get(text)
+        if token is None:
+            return
+        if token.family.client.id != client.id:
+            raise Refusal("unauthorized_client", "the token is that of another client")
+        if isinstance(token, RefreshToken):
+            token.family.live = False
+        else:
+            token.live = False
+
+    def expire(self) -> None:
+        """Let every access token there is be good for nothing any more."""
+        for token in self.access.values():
+            token.live = False
+
+    @property
+    def live_families(self) -> int:
+        """How many families could still go on."""
+        return sum(family.live and family.renewable for family in self.families)

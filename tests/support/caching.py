@@ -1,0 +1,115 @@
+"""What tests of kept answers are about: a service, its answers, and a cache that may fail."""
+
+# ruff: noqa: ANN401, D102 - fakes, as typed and told of as they need to be
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring import (
+    AuthenticationFailed,
+    CachePolicy,
+    CredentialNotFound,
+    Credentials,
+    RateLimitExceeded,
+    Request,
+    Response,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.adapters.memory_cache import MemoryCache
+from mooring.domain.caching import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.domain.caching import Entries
+    from tests.support.colours import Sent, World
+
+GET = Request.get("/rates")
+FRESH = Response(200, {"Cache-Control": "max-age=60", "ETag": '"1"'}, b"first")
+NEWER = Response(200, {"Cache-Control": "max-age=60", "ETag": '"2"'}, b"second")
+
+REFUSED = (VendorRejected, VendorFailed, AuthenticationFailed, RateLimitExceeded)
+
+
+def vat(**options: object) -> Service:
+    """A service whose answers are kept, with nothing else but what a test gives it."""
+    given = {
+        "base_url": "https://vat.example/v1",
+        "circuit": None,
+        "retry": None,
+        "cache": CachePolicy(),
+    } | options
+    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+
+
+class Cupboard:
+    """A cache in memory that may be away or slow, and damaged."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.memory = MemoryCache(world.clock)
+        self.asked: list[str] = []
+        self.fails: BaseException | None = None
+        self.slow = 0.0
+        self.unreadable: str | None = None
+
+    async def _reach(self, verb: str) -> None:
+        self.asked.append(verb)
+        await self._world.reach(f"before the cache is asked to {verb}")
+        self._world.clock.advance(self.slow)
+        if self.fails is not None:
+            raise self.fails
+
+    async def look(self, key: str, /) -> Found:
+        await self._reach("look")
+        found = self.memory.look(key)
+        return found if self.unreadable is None else Found(found.mark, (), self.unreadable)
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        await self._reach("keep")
+        return self.memory.keep(key, mark, entries, seconds)
+
+    async def forget(self, key: str, /) -> None:
+        await self._reach("forget")
+        self.memory.forget(key)
+
+
+def told(world: World, *kinds: type) -> list[Any]:
+    """The events of some kinds."""
+    return [event for event in world.events if isinstance(event, kinds)]
+
+
+def sent(world: World) -> int:
+    """How often the vendor was asked."""
+    return len(world.vendor.requests)
+
+
+class Provider:
+    """A token for each tenant, renewed when it is refused."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.number = 0
+        self.missing = False
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        await self._world.breathe()
+        if self.missing:
+            raise CredentialNotFound("none is stored.")
+        return Credentials.bearer(f"{tenant}-{self.number}")
+
+    async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Any:
+        self.number += 1
+        return await self.get(service, tenant)
+
+
+def answering(make: Callable[[Sent], Any]) -> Callable[[Sent], Any]:
+    """A vendor's answer that depends on the request."""
+
+    async def answer(one: Sent) -> Any:
+        return await make(one)
+
+    return answer

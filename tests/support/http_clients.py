@@ -1,0 +1,55 @@
+"""HTTP clients by name, for programs that run in a process of their own.
+
+A name is `module:class`; both colours are driven alike, so that a program is written once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Request, Response, Timeouts
+
+STDLIB: Final = "mooring.adapters.stdlib_http:StdlibHttpClient"
+ASYNC_STDLIB: Final = "mooring.adapters.stdlib_http_async:AsyncStdlibHttpClient"
+
+CLIENTS: Final = (STDLIB, ASYNC_STDLIB)
+"""The clients that are proven with these programs."""
+
+
+class Driven:
+    """A client of either colour, driven by a plain program.
+
+    Each call of one that is awaited runs in an event loop of its own, as in a web worker that has
+    none.
+    """
+
+    def __init__(self, name: str) -> None:
+        module, _, kind = name.partition(":")
+        self.client: Any = getattr(import_module(module), kind)()
+        self.awaited = inspect.iscoroutinefunction(self.client.send)
+
+    def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
+        """Send a request and read its answer to the end."""
+        answer = self.client.send(request, url, timeouts)
+        return asyncio.run(answer) if self.awaited else answer  # type: ignore[no-any-return]  # a Response
+
+    def drain(self, request: Request, url: str, timeouts: Timeouts) -> int:
+        """Send a request, and count the bytes of the answer as they come."""
+        if self.awaited:
+            return asyncio.run(self._drain(request, url, timeouts))
+        incoming = self.client.open(request, url, timeouts)
+        count = 0
+        while piece := incoming.read():
+            count += len(piece)
+        return count
+
+    async def _drain(self, request: Request, url: str, timeouts: Timeouts) -> int:
+        incoming = await self.client.open(request, url, timeouts)
+        count = 0
+        while piece := await incoming.read():
+            count += len(piece)
+        return count

@@ -1,0 +1,105 @@
+"""Clients and people for tests of consent, on both faces."""
+
+# ruff: noqa: ANN401 - faces of either colour
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from functools import cache
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mooring import AuthorizationServer, OAuthClient, OAuthConsent, RetryPolicy
+
+if TYPE_CHECKING:
+    from tests.support.authorization_server import AuthorizationServer as Strict
+
+REDIRECT = "https://erp.example/callback"
+
+
+def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
+    """What a server says of itself."""
+    told: dict[str, Any] = {
+        "token_endpoint": server.token_url,
+        "issuer": server.issuer,
+        "authorization_endpoint": server.authorize_url,
+        "device_authorization_endpoint": server.device_url,
+        "revocation_endpoint": server.revoke_url,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+    }
+    return AuthorizationServer(**(told | changes))
+
+
+def client_of(server: Strict, /, **changes: Any) -> OAuthClient:
+    """The first client of a server, as it is registered there."""
+    told: dict[str, Any] = {"server": endpoints(server), "client_id": "erp", "secret": "s3cr3t"}
+    return OAuthClient(**(told | changes))
+
+
+class Face:
+    """A consent of which one colour is used; whatever it gives, it gives at once."""
+
+    def __init__(self, colour: str, client: OAuthClient, **ports: Any) -> None:
+        self.colour = colour
+        self.part = OAuthConsent(client, **ports)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.part, name)
+        if self.colour == "awaited":
+            method = getattr(self.part, f"a{name}", method)
+        if not inspect.iscoroutinefunction(method):
+            return method
+
+        def at_once(*args: Any, **kwargs: Any) -> Any:
+            return asyncio.run(method(*args, **kwargs))
+
+        return at_once
+
+
+IN_BOTH = pytest.mark.parametrize("colour", ["plain", "awaited"])
+
+
+def visit(url: str) -> str:
+    """Open a page as a browser does, and tell where it leads, without going there."""
+    parts = urlsplit(url)
+    link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        link.request("GET", f"{parts.path}?{parts.query}")
+        answer = link.getresponse()
+        answer.read()
+        assert 302 == answer.status
+        return answer.headers["Location"]
+    finally:
+        link.close()
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The parameters of a URL, each of which comes once."""
+    return {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
+
+
+def face(colour: str, server: Strict, /, **changes: Any) -> Face:
+    """A consent for the server's first client."""
+    ports = {"retry": RetryPolicy(max_attempts=3, base_delay=0.001)}
+    return Face(colour, client_of(server, **changes), **ports)
+
+
+@cache
+def proof_key() -> str:
+    """A key for proofs, the same for all tests."""
+    return (
+        ec.generate_private_key(ec.SECP256R1())
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        .decode()
+    )

@@ -1,0 +1,89 @@
+"""Whether what is sent to a vendor is what the vendor's own description says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Json: TypeAlias = Any
+"""Whatever JSON can be."""
+
+FOLDER = "MOORING_VENDOR_DESCRIPTIONS"
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "array": list,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "object": dict,
+    "string": str,
+}
+
+
+def description(name: str) -> Json:
+    """A vendor's description, from the folder that the environment names."""
+    folder = os.environ.get(FOLDER)
+    if folder is None:
+        pytest.skip(f"Name a folder with {name} in {FOLDER}.")
+    return json.loads(Path(folder, name).read_text("utf-8"))
+
+
+def problems(root: Json, method: str, path: str, body: Json) -> list[str]:
+    """What is wrong with a request's body of JSON, by a description."""
+    for template, operations in root["paths"].items():
+        pattern = re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path) and method.lower() in operations:
+            asked = operations[method.lower()]["requestBody"]
+            asked = _resolved(root, asked["$ref"]) if "$ref" in asked else asked
+            schema = asked["content"]["application/json"]["schema"]
+            return list(_wrong(root, schema, body, "body"))
+    return [f"There is no {method} {path}."]
+
+
+def _wrong(root: Json, schema: Json, value: Json, at: str) -> Iterator[str]:
+    if "$ref" in schema:
+        schema = _resolved(root, schema["$ref"])
+    if "oneOf" in schema:
+        found = [list(_wrong(root, one, value, at)) for one in schema["oneOf"]]
+        yield from min(found, key=len)
+        return
+    kind = schema.get("type")
+    if kind is not None and not _is(value, kind):
+        yield f"{at} is no {kind}."
+    elif "enum" in schema and value not in schema["enum"]:
+        yield f"{at} cannot be {value!r}."
+    elif isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
+        yield f"{at} is too long."
+    elif isinstance(value, dict):
+        yield from _wrong_fields(root, schema, value, at)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _wrong(root, schema["items"], item, f"{at}[{number}]")
+
+
+def _wrong_fields(root: Json, schema: Json, value: Json, at: str) -> Iterator[str]:
+    known, more = schema.get("properties", {}), schema.get("additionalProperties")
+    yield from (f"{at} has no {name}." for name in schema.get("required", ()) if name not in value)
+    for name, inner in value.items():
+        if name in known or isinstance(more, dict):
+            yield from _wrong(root, known.get(name, more), inner, f"{at}.{name}")
+        elif known:
+            yield f"{at}.{name} is not known."
+
+
+def _is(value: Json, kind: str) -> bool:
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _resolved(root: Json, ref: str) -> Json:
+    for part in ref.removeprefix("#/").split("/"):
+        root = root[part]
+    return root

@@ -1,0 +1,190 @@
+"""Redis servers that a test may kill, stop and lie to; the one that others use is left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Self
+
+from tests.support.servers import redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_PATIENCE = 30.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on, nor is given for an outgoing connection before we are there.
+
+    So it lies below the ports that the system gives, and so does the one 10,000 above it, which a
+    cluster talks on.
+    """
+    while True:
+        port = 10_240 + secrets.randbelow(12_000)
+        with contextlib.suppress(OSError):
+            for each in (port, port + 10_000):
+                socket.create_server(("127.0.0.1", each)).close()
+            return port
+
+
+def wait_until(true: Callable[[], object], what: str) -> None:
+    """Wait for a server to get somewhere, which no virtual clock makes it."""
+    until = time.monotonic() + _PATIENCE
+    while not true():
+        assert time.monotonic() < until, f"{what} did not happen"
+        time.sleep(0.01)
+
+
+class PrivateRedis:
+    """A `redis-server` of the test's own, which keeps nothing on disk."""
+
+    def __init__(self, *options: str, config: Path | None = None) -> None:
+        self.port = free_port()
+        self._options = options
+        self._config = () if config is None else (str(config),)
+        self._folder = TemporaryDirectory(prefix="mooring-redis-")
+        self.process = self._started()
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def folder(self) -> str:
+        """Where it runs."""
+        return self._folder.name
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [
+                redis_server(),
+                *self._config,
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name),
+                *(() if self._config else ("--save", "", "--appendonly", "no")),
+                *self._options,
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(lambda: self._listens(process), "starting redis-server")
+        return process
+
+    def _listens(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, "redis-server ended at once"
+        port = self._listening_port()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+
+    def _listening_port(self) -> int:
+        options = list(self._options)
+        return (
+            int(options[options.index("--tls-port") + 1]) if "--tls-port" in options else self.port
+        )
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start it again, with nothing in it."""
+        self.process = self._started()
+
+    def suspend(self) -> None:
+        """Let it answer nothing more."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.resume()
+        self.kill()
+        self._folder.cleanup()
+
+
+class Proxy:
+    """Stands between a store and its server, and hangs up when it is told to.
+
+    Attributes:
+        cuts: how many of the next replies are lost: the request arrives, the connection ends,
+        keep: after so many bytes of the reply.
+        calls: how often the script was called.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.cuts = 0
+        self.keep = 0
+        self.calls = 0
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                self._open.append(client)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.create_connection(("127.0.0.1", self._target))
+        self._open.append(server)
+        called = threading.Event()
+        answering = threading.Thread(
+            target=self._answer, args=(client, server, called), daemon=True
+        )
+        answering.start()
+        with contextlib.suppress(OSError):
+            while request := client.recv(1 << 20):
+                if b"\r\nEVAL" in request[:40]:
+                    self.calls += 1
+                    called.set()
+                server.sendall(request)
+            _hang_up(server)
+
+    def _answer(
+        self, client: socket.socket, server: socket.socket, called: threading.Event
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while reply := server.recv(1 << 20):
+                if self.cuts and called.is_set():
+                    self.cuts -= 1
+                    client.sendall(reply[: self.keep])
+                    break
+                client.sendall(reply)
+            _hang_up(client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+        for each in self._open:
+            each.close()
+
+
+def _hang_up(one: socket.socket) -> None:
+    one.shutdown(socket.SHUT_RDWR)

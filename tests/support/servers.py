@@ -1,0 +1,71 @@
+"""Finds the servers that tests need: a test whose server is not there is skipped, and in CI fails.
+
+Each is named by a variable of the environment, and looked for where it usually is otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import pytest
+
+_PATIENCE = 2.0
+
+
+def redis_url() -> str:
+    """Where Redis answers."""
+    return _found(
+        "MOORING_TEST_REDIS_URL",
+        "redis://127.0.0.1:6379/0",
+        "start one with `redis-server` or `docker run -p 6379:6379 redis`",
+    )
+
+
+def redis_server() -> str:
+    """The program that private Redis servers are started from."""
+    program = shutil.which("redis-server")
+    if program is None:
+        _missing("`redis-server` is not installed: install Redis")
+    return program
+
+
+def postgres_url() -> str:
+    """Where PostgreSQL answers, to a user who may do anything."""
+    return _found(
+        "MOORING_TEST_POSTGRES_URL",
+        "postgresql://postgres@127.0.0.1:5432/test",
+        "start one with `docker run -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust "
+        "-e POSTGRES_DB=test postgres`",
+    )
+
+
+def mariadb_url() -> str:
+    """Where MariaDB answers, to a user who may do anything."""
+    return _found(
+        "MOORING_TEST_MARIADB_URL",
+        "mariadb://root@127.0.0.1:3306/test",
+        "start one with `docker run -p 3306:3306 -e MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1 "
+        "-e MARIADB_DATABASE=test mariadb`",
+    )
+
+
+def _found(variable: str, usual: str, remedy: str) -> str:
+    """The URL of a server that takes connections."""
+    url = os.environ.get(variable, usual)
+    place = urlsplit(url)
+    try:
+        socket.create_connection((place.hostname, place.port), _PATIENCE).close()
+    except OSError:
+        shown = f"{place.hostname}:{place.port}"
+        _missing(f"nothing answers at {shown}: {remedy}, or set {variable} to where one is")
+    return url
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

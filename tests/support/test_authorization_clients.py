@@ -1,0 +1,341 @@
+"""How clients say to the authorisation server who they are, and whose assertions it takes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from mooring.testing.clock import VirtualClock
+from tests.support.authorization_caller import (
+    Caller,
+    Reply,
+    Signer,
+    basic,
+    claims_of,
+    hs256,
+    raw_basic,
+)
+from tests.support.authorization_jwt import decode, encode
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.authorization_values import ASSERTION, CLIENT, CLIENT_ASSERTION
+
+ODD_ID = "erp:1/ü +%"
+ODD_SECRET = "p:ä+s s%2B&=~*'"
+INVALID_CLIENT = (401, "invalid_client")
+INVALID_REQUEST = (400, "invalid_request")
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def ask(server: AuthorizationServer, shown: str | None = None, **form: str) -> Reply:
+    """Ask for a token with this in Authorization, and that in the form."""
+    headers = {} if shown is None else {"Authorization": shown}
+    return Caller(server).post(server.token_url, {"grant_type": CLIENT} | form, headers)
+
+
+def test_basic_is_form_encoded() -> None:
+    """An id and a secret with anything in them are taken, encoded as RFC 6749 says."""
+    with AuthorizationServer(Client(id=ODD_ID, secret=ODD_SECRET)) as server:
+        replies = [
+            ask(server, basic(ODD_ID, ODD_SECRET)),
+            ask(server, basic(ODD_ID, ODD_SECRET).replace("Basic", "basic")),
+            ask(server, basic(ODD_ID, ODD_SECRET), client_id=ODD_ID),
+        ]
+
+    assert [200] * 3 == [one.status for one in replies]
+    assert [(ODD_ID, "client_secret_basic")] * 3 == [
+        (one.client, one.method) for one in server.requests
+    ]
+
+
+@pytest.mark.parametrize(
+    "secret, sent",
+    [
+        ("a:b", "erp:a:b"),
+        ("a+b", "erp:a+b"),
+        ("a%2Bb", "erp:a%2Bb"),
+        ("100%", "erp:100%"),
+        ("a b", "erp:a b"),
+        ("ä", "erp:ä"),
+        ("s3cr3t", "erp:s3cr3t "),
+        ("s3cr3t", "erp"),
+        ("s3cr3t", "erp:S3cr3t"),
+        ("s3cr3t", "other:s3cr3t"),
+    ],
+)
+def test_basic_that_is_not_encoded_is_refused(secret: str, sent: str) -> None:
+    """What was only glued together with a colon is refused, and told the scheme to use."""
+    with AuthorizationServer(Client(secret=secret)) as server:
+        reply = ask(server, raw_basic(sent))
+
+    assert INVALID_CLIENT == reply.error
+    assert reply.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert [None] == [one.client for one in server.requests]
+
+
+def test_authorization_is_basic() -> None:
+    """Another scheme, or what is no base64, is refused."""
+    with AuthorizationServer() as server:
+        replies = [
+            ask(server, shown) for shown in ("Bearer abc", "Basic !", "Basic ä", "Basic w7w=")
+        ]
+
+    assert [INVALID_CLIENT] * 4 == [one.error for one in replies]
+
+
+def test_authorization_comes_once() -> None:
+    """Two fields for who one is are refused, at the token endpoint and at the resource."""
+    with AuthorizationServer() as server:
+        address = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        statuses = []
+        for place, shown in (("/token", basic("erp", "s3cr3t")), ("/resource", "Bearer at")):
+            address.putrequest("POST", place)
+            address.putheader("Content-Type", "application/x-www-form-urlencoded")
+            for text in (shown, shown):
+                address.putheader("Authorization", text)
+            address.putheader("Content-Length", "29")
+            address.endheaders(b"grant_type=client_credentials")
+            answer = address.getresponse()
+            statuses.append((answer.status, json.loads(answer.read())["error"]))
+        address.close()
+
+    assert [INVALID_REQUEST] * 2 == statuses
+
+
+def test_a_secret_may_be_posted() -> None:
+    """A client that is registered so says its id and secret in the form."""
+    with AuthorizationServer(
+        Client(id=ODD_ID, secret=ODD_SECRET, method="client_secret_post")
+    ) as server:
+        good = Caller(server).token(CLIENT)
+        wrong = ask(server, client_id=ODD_ID, client_secret="another")
+        nameless = ask(server, client_secret=ODD_SECRET)
+
+    assert 200 == good.status
+    assert [INVALID_CLIENT, INVALID_REQUEST] == [wrong.error, nameless.error]
+
+
+def test_a_client_uses_its_own_method() -> None:
+    """Who is registered for one method is not taken by another."""
+    with AuthorizationServer(
+        Client(id="basic"),
+        Client(id="post", method="client_secret_post"),
+        Client(id="public", method="none"),
+    ) as server:
+        replies = [
+            ask(server, client_id="basic", client_secret="s3cr3t"),
+            ask(server, basic("post", "s3cr3t")),
+            ask(server, basic("public", "s3cr3t")),
+            ask(server, client_id="public", client_secret="s3cr3t"),
+            ask(server, client_id="basic"),
+            ask(server),
+        ]
+
+    assert [INVALID_CLIENT] * 6 == [one.error for one in replies]
+
+
+def test_one_method_at_a_time() -> None:
+    """Whoever says in two ways who it is, or says two names, is refused."""
+    with AuthorizationServer() as server:
+        shown = basic("erp", "s3cr3t")
+        assertion = {"client_assertion_type": CLIENT_ASSERTION, "client_assertion": "a.b.c"}
+        replies = [
+            ask(server, shown, client_secret="s3cr3t"),
+            ask(server, shown, **assertion),
+            ask(server, client_id="erp", client_secret="s3cr3t", **assertion),
+            ask(server, shown, client_id="other"),
+            ask(server, client_id="erp", client_assertion_type=CLIENT_ASSERTION),
+            ask(server, client_assertion="a.b.c"),
+            ask(server, client_assertion="a.b.c", client_assertion_type="saml"),
+        ]
+
+    assert [INVALID_REQUEST] * 7 == [one.error for one in replies]
+
+
+def test_a_public_client_has_no_tokens_of_its_own() -> None:
+    """A client without a secret may refresh, and may not act for itself."""
+    with AuthorizationServer(Client(method="none")) as server:
+        caller = Caller(server)
+
+        assert (400, "unauthorized_client") == caller.token(CLIENT).error
+        assert 200 == caller.refresh(server.seed().refresh_token).status
+
+
+# --- assertions --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
+def test_a_private_key_says_who_one_is(algorithm: str) -> None:
+    """An assertion for the token endpoint or the issuer is taken, with or without the id."""
+    signer = Signer(algorithm)
+    client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
+    with AuthorizationServer(client, issuer_path="/tenant") as server:
+        caller = Caller(server)
+        for audience in (server.token_url, server.issuer, ["https://other.example", server.issuer]):
+            claims = claims_of("erp", server.issuer, server.now(), aud=audience)
+            reply = caller.token(CLIENT, {"client_assertion": signer.jwt(claims, kid="k1")})
+            assert 200 == reply.status
+        claims = claims_of("erp", server.issuer, server.now())
+        asked = {"client_assertion": signer.jwt(claims, kid="k1"), "client_id": "erp"}
+        assert 200 == caller.token(CLIENT, asked).status
+        assert INVALID_CLIENT == caller.token(CLIENT, asked).error
+
+    assert "private_key_jwt" == server.requests[0].method
+
+
+def test_a_shared_secret_may_sign() -> None:
+    """An assertion that the client's secret signed is taken from a client that is registered so."""
+    with AuthorizationServer(Client(method="client_secret_jwt")) as server:
+        caller = Caller(server)
+        claims = claims_of("erp", server.token_url, server.now())
+        good = caller.token(CLIENT, {"client_assertion": hs256(b"s3cr3t", claims)})
+        claims = claims_of("erp", server.token_url, server.now())
+        wrong = caller.token(CLIENT, {"client_assertion": hs256(b"another", claims)})
+        claims = claims_of("erp", server.token_url, server.now())
+        other = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
+
+    assert 200 == good.status
+    assert [INVALID_CLIENT] * 2 == [wrong.error, other.error]
+
+
+@pytest.mark.parametrize(
+    "claims, header, why",
+    [
+        ({"iss": "other"}, {}, "iss, sub and client_id are not the same"),
+        ({"sub": "other"}, {}, "iss, sub and client_id are not the same"),
+        ({"sub": None}, {}, "sub is missing or no text"),
+        ({"iss": "other", "sub": "other"}, {}, "there is no such client"),
+        ({"aud": "https://other.example/token"}, {}, "aud is not this server"),
+        ({"aud": None}, {}, "aud is not this server"),
+        ({"exp": None}, {}, "exp is not a number"),
+        ({"exp": 1893456000}, {}, "the assertion has expired"),
+        ({"exp": 1893456000 + 3601}, {}, "the assertion lives too long"),
+        ({"exp": "1893456060"}, {}, "exp is not a number"),
+        ({"nbf": 1893456030}, {}, "nbf is in the future"),
+        ({"iat": 1893456030}, {}, "iat is in the future"),
+        ({"jti": None}, {}, "jti is missing or no text"),
+        ({"jti": ""}, {}, "jti is missing or no text"),
+        ({"exp": float("nan")}, {}, "NaN is no JSON"),
+        ({}, {"kid": "k2"}, "kid names another key"),
+        ({}, {"kid": ["k1"]}, "kid names another key"),
+        ({}, {"alg": "none"}, "the algorithm does not go with the key"),
+        ({}, {"alg": "HS256"}, "the algorithm does not go with the key"),
+        ({}, {"alg": "RS256"}, "the algorithm does not go with the key"),
+        ({}, {"crit": ["exp"]}, "nothing critical is understood"),
+    ],
+)
+def test_assertions_are_read_strictly(
+    claims: dict[str, Any], header: dict[str, Any], why: str
+) -> None:
+    """An assertion for or from somebody else, out of its time or oddly signed is refused."""
+    signer = Signer()
+    client = Client(method="private_key_jwt", key=signer.public, key_id="k1")
+    with AuthorizationServer(client, clock=VirtualClock(START)) as server:
+        said = claims_of("erp", server.token_url, START, **claims)
+        reply = Caller(server).token(
+            CLIENT, {"client_assertion": signer.jwt(said, **{"kid": "k1"} | header)}
+        )
+
+    assert INVALID_CLIENT == reply.error
+    assert why == reply.members["error_description"]
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("a.b", "a token in compact form has three parts"),
+        ("e30.e30.e30.e30", "a token in compact form has three parts"),
+        ("!.e30.e30", "what should be base64url is not"),
+        ("e30=.e30.e30", "what should be base64url is not"),
+        ("A.e30.e30", "what should be base64url is not"),
+        ("e31.e30.AA", "base64url has stray bits at its end"),
+        ("AAAA.e30.e30", "a part of the token is not JSON"),
+        ("W10.e30.e30", "a part of the token is no JSON object"),
+        ("e30.eyJhIjoxLCJhIjoyfQ.", "a member comes twice"),
+        ("e30.e30.", "sub is missing or no text"),
+    ],
+)
+def test_what_is_no_token_is_refused(text: str, why: str) -> None:
+    """What is not written as a token is answered with an error like any other."""
+    client = Client(method="private_key_jwt", key=Signer().public)
+    with AuthorizationServer(client) as server:
+        reply = Caller(server).token(CLIENT, {"client_assertion": text})
+
+    assert INVALID_CLIENT == reply.error
+    assert why == reply.members["error_description"]
+
+
+@pytest.mark.parametrize("cut", [1, 64])
+def test_a_signature_is_whole(cut: int) -> None:
+    """A signature that lacks its end is not right."""
+    signer = Signer()
+    client = Client(method="private_key_jwt", key=signer.public)
+    with AuthorizationServer(client) as server:
+        text = signer.jwt(claims_of("erp", server.token_url, server.now()))
+        head, _, signature = text.rpartition(".")
+        shorter = encode(decode(signature)[: 64 - cut])
+        reply = Caller(server).token(CLIENT, {"client_assertion": f"{head}.{shorter}"})
+
+    assert "the signature is not right" == reply.members["error_description"]
+
+
+def test_somebody_elses_signature_is_refused() -> None:
+    """An assertion that another key signed is refused, and its `jti` stays unseen."""
+    signer = Signer()
+    client = Client(method="private_key_jwt", key=signer.public)
+    with AuthorizationServer(client) as server:
+        caller = Caller(server)
+        claims = claims_of("erp", server.token_url, server.now())
+        forged = caller.token(CLIENT, {"client_assertion": Signer().jwt(claims)})
+        genuine = caller.token(CLIENT, {"client_assertion": signer.jwt(claims)})
+
+    assert (INVALID_CLIENT, 200) == (forged.error, genuine.status)
+
+
+# --- assertions for a grant --------------------------------------------------
+
+
+def test_an_assertion_brings_a_token() -> None:
+    """A trusted issuer's assertion brings a token about its subject, once, to anybody."""
+    signer = Signer("RS256")
+    with AuthorizationServer() as server:
+        server.trust("robot@example", signer.public)
+        caller = Caller(server)
+        url, now = server.token_url, server.now()
+        asked = {"assertion": signer.jwt(claims_of("robot@example", url, now, sub="alice"))}
+        first = caller.token(ASSERTION, asked)
+        again = caller.token(ASSERTION, asked)
+        claims = claims_of("robot@example", url, now)
+        anybody = {"grant_type": ASSERTION, "assertion": signer.jwt(claims)}
+        nameless = caller.post(url, anybody)
+
+        assert "alice" == caller.open(first.members["access_token"]).members["sub"]
+        assert "refresh_token" not in first.members
+        assert (400, "invalid_grant") == again.error
+        assert 200 == nameless.status
+        assert ["erp", "erp", ""] == [one.client for one in server.requests]
+
+
+def test_an_assertion_for_a_grant_is_read_strictly() -> None:
+    """One that is missing, of a stranger, for somebody else or expired is an invalid grant."""
+    signer = Signer()
+    with AuthorizationServer() as server:
+        server.trust("robot", signer.public)
+        caller = Caller(server)
+        url, now = server.token_url, server.now()
+        bad = [
+            claims_of("stranger", url, now),
+            claims_of("robot", "https://other.example", now),
+            claims_of("robot", url, now, exp=int(now.timestamp()) - 1),
+            claims_of("robot", url, now, jti=None),
+        ]
+        replies = [caller.token(ASSERTION, {"assertion": signer.jwt(one)}) for one in bad]
+        forged = Signer().jwt(claims_of("robot", url, now))
+        replies.append(caller.token(ASSERTION, {"assertion": forged}))
+
+        assert [(400, "invalid_grant")] * 5 == [one.error for one in replies]
+        assert INVALID_REQUEST == caller.token(ASSERTION).error
+        assert INVALID_CLIENT == caller.post(url, {"grant_type": ASSERTION}).error

@@ -1,0 +1,280 @@
+"""What the authorisation server does wrong, once, when it is told to."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from http.client import IncompleteRead, RemoteDisconnected
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from tests.support import authorization_faults as faults
+from tests.support.authorization_caller import Caller
+from tests.support.authorization_papers import TlsLab
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.authorization_values import CLIENT, Answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATE = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def test_faults_are_done_once_and_in_order() -> None:
+    """Each fault meets one token request, is recorded with it, and then all is well."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        _, refresh = server.seed()
+        server.order(faults.failing(503, 2), faults.failing(429, DATE), faults.failing(500))
+        assert 200 == caller.open(server.seed().access_token).status
+        replies = [caller.refresh(refresh) for _ in range(4)]
+
+        assert [503, 429, 500, 200] == [one.status for one in replies]
+        assert ["2", "Tue, 01 Jan 2030 00:00:00 GMT", None, None] == [
+            one.headers["Retry-After"] for one in replies
+        ]
+        assert ["failing 503", "failing 429", "failing 500", None] == [
+            one.fault for one in server.requests
+        ]
+        assert [503, 429, 500, 200] == [one.status for one in server.requests]
+        assert (1, 0) == (server.rotations, server.reuses)
+
+
+def test_an_answer_is_lost_after_the_rotation() -> None:
+    """A lost answer has had its effect: whoever asks again reuses a token."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        _, refresh = server.seed()
+        server.order(faults.lost())
+        with pytest.raises(RemoteDisconnected):
+            caller.refresh(refresh)
+        assert (1, 0, 1) == (server.rotations, server.reuses, server.live_families)
+        assert [(0, None, 1)] == [
+            (one.status, one.error, one.refresh_number) for one in server.requests
+        ]
+        assert (400, "invalid_grant") == caller.refresh(refresh).error
+        assert (1, 0) == (server.reuses, server.live_families)
+
+
+def test_an_answer_is_cut() -> None:
+    """An answer that breaks off has had its effect, and says how long it should have been."""
+    with AuthorizationServer() as server:
+        _, refresh = server.seed()
+        server.order(faults.cut(7))
+        with pytest.raises(IncompleteRead) as caught:
+            Caller(server).refresh(refresh)
+
+        assert 7 == caught.value.expected
+        assert caught.value.partial.startswith(b'{"access_token": "at-2-')
+        assert (1, [200]) == (server.rotations, [one.status for one in server.requests])
+
+
+def test_connections_end_under_tls(tmp_path: Path) -> None:
+    """What ends a connection ends one with TLS too."""
+    lab = TlsLab(tmp_path)
+    with AuthorizationServer(tls=lab.server) as server:
+        caller = Caller(server, tls=lab.stranger)
+        for fault in (faults.lost(), faults.unread(), faults.cut()):
+            server.order(fault)
+            with pytest.raises((OSError, IncompleteRead)):
+                caller.token(CLIENT)
+        assert 200 == caller.token(CLIENT).status
+        with pytest.raises(OSError, match=r"(?i)certificate"):
+            Caller(server, tls=ssl.create_default_context()).token(CLIENT)
+
+
+def test_a_connection_is_reset_unread() -> None:
+    """A connection that is reset before the body was read has had no effect."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        _, refresh = server.seed()
+        server.order(faults.unread())
+        with pytest.raises(ConnectionResetError):
+            caller.refresh(refresh)
+        assert [(0, None, "unread")] == [
+            (one.status, one.grant, one.fault) for one in server.requests
+        ]
+        assert 200 == caller.refresh(refresh).status
+
+
+@pytest.mark.parametrize("processed, rotations", [(False, 0), (True, 1)])
+def test_a_server_hangs(*, processed: bool, rotations: int) -> None:
+    """Before or after it has done what was asked a server waits, until it is released."""
+    with AuthorizationServer() as server, ThreadPoolExecutor(1) as pool:
+        _, refresh = server.seed()
+        server.order(faults.hanging(600, processed=processed))
+        asked = pool.submit(Caller(server).refresh, refresh)
+        server.wait_for_arrivals()
+        server.wait_for_hanging()
+        assert rotations == server.rotations
+        assert not asked.done()
+        server.release()
+
+        assert (200, 1) == (asked.result().status, server.rotations)
+
+
+def test_time_passes_while_a_server_hangs() -> None:
+    """A request is decided by the time at which that is done, not at which it came."""
+    with AuthorizationServer(refresh_lifetime=60) as server, ThreadPoolExecutor(1) as pool:
+        _, refresh = server.seed()
+        server.order(faults.hanging(600))
+        asked = pool.submit(Caller(server).refresh, refresh)
+        server.wait_for_hanging()
+        server.advance(60)
+        server.release()
+
+        assert (400, "invalid_grant") == asked.result().error
+
+
+def test_a_server_that_hangs_may_close() -> None:
+    """The end of the server ends every wait."""
+    with AuthorizationServer() as server, ThreadPoolExecutor(2) as pool:
+        server.order(faults.hanging(600), faults.hanging(600, processed=True))
+        asked = [pool.submit(Caller(server).token, CLIENT) for _ in range(2)]
+        server.wait_for_hanging(2)
+        assert 2 == server.most_at_once
+        server.__exit__(None, None, None)
+
+        assert all(isinstance(one.exception(), OSError) for one in asked)
+
+
+def test_a_server_hangs_for_so_long() -> None:
+    """Whoever nobody releases goes on by itself."""
+    with AuthorizationServer() as server:
+        server.order(faults.hanging(0.01), faults.hanging(0.01, processed=True))
+        replies = [Caller(server).token(CLIENT) for _ in range(2)]
+
+    assert [200, 200] == [one.status for one in replies]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"expires_in": "3600"},
+        {"expires_in": 0},
+        {"expires_in": -1},
+        {"expires_in": 10**18},
+        {"expires_in": 3599.5},
+        {"expires_in": None},
+        {"token_type": "bEARER"},
+        {"refresh_token": ""},
+        {"unheard_of": {"a": [1]}, "scope": None},
+    ],
+)
+def test_members_are_changed(members: dict[str, Any]) -> None:
+    """An answer says what it is told to, and the truth about the rest."""
+    with AuthorizationServer() as server:
+        _, refresh = server.seed()
+        server.order(faults.saying(**members))
+        told = Caller(server).refresh(refresh).members
+
+    assert members == {name: told[name] for name in members}
+    assert told["access_token"].startswith("at-2-")
+
+
+def test_members_are_kept_back() -> None:
+    """An answer leaves out what it is told to."""
+    with AuthorizationServer() as server:
+        _, refresh = server.seed()
+        server.order(faults.keeping_back("expires_in", "token_type", "refresh_token"))
+        told = Caller(server).refresh(refresh).members
+
+    assert {"access_token", "scope"} == told.keys()
+
+
+@pytest.mark.parametrize("body", [b'{"access_token": "at-', b"[]", b"\xff\xfe", b""])
+@pytest.mark.parametrize("processed", [False, True])
+def test_an_answer_is_malformed(body: bytes, *, processed: bool) -> None:
+    """What comes is 200 with any bytes, and has had its effect or not."""
+    with AuthorizationServer() as server:
+        _, refresh = server.seed()
+        server.order(faults.malformed(body, processed=processed))
+        reply = Caller(server).refresh(refresh)
+
+        assert (200, body) == (reply.status, reply.body)
+        assert processed == server.rotations
+
+
+def test_answers_are_odd() -> None:
+    """An error comes with 200, a form or another label instead of JSON, ten megabytes."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        server.order(
+            faults.succeeding_with_error("invalid_grant"),
+            faults.form_encoded(),
+            faults.labelled("text/html"),
+            faults.huge(),
+        )
+        wrong, form, label, huge = [caller.token(CLIENT) for _ in range(4)]
+
+    assert (200, "invalid_grant") == wrong.error
+    assert "application/x-www-form-urlencoded" == form.headers["Content-Type"]
+    assert {"token_type": "Bearer", "expires_in": "3600"}.items() <= dict(
+        parse_qsl(form.body.decode())
+    ).items()
+    assert ("text/html", "Bearer") == (label.headers["Content-Type"], label.members["token_type"])
+    assert 10_000_000 == len(huge.body)
+    assert "Bearer" == huge.members["token_type"]
+
+
+def test_a_redirect_leads_elsewhere() -> None:
+    """A redirect names the other place, and has had no effect."""
+    with AuthorizationServer() as server:
+        _, refresh = server.seed()
+        server.order(faults.redirecting("https://evil.example/token", status=307))
+        reply = Caller(server).refresh(refresh)
+
+        assert (307, "https://evil.example/token", b"") == (
+            reply.status,
+            reply.headers["Location"],
+            reply.body,
+        )
+        assert 0 == server.rotations
+
+
+def test_a_mistake_of_the_server_comes_out() -> None:
+    """What goes wrong in the server itself is no fault that anybody ordered, and ends the test."""
+
+    def fail(answer: Answer) -> Answer:
+        raise LookupError
+
+    server = AuthorizationServer().__enter__()
+    server.order(faults.Fault(name="mistaken", change=fail))
+    with pytest.raises(RemoteDisconnected):
+        Caller(server).token(CLIENT)
+    with pytest.raises(AssertionError, match="server itself") as caught:
+        server.__exit__(None, None, None)
+
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+def test_whoever_leaves_early_asked_for_nothing() -> None:
+    """A request that ends before its body does has no effect, and is no mistake."""
+    with AuthorizationServer(Client(method="client_secret_post")) as server:
+        body = b"grant_type=client_credentials&client_id=erp&client_secret=s3cr3t"
+        kind = b"Content-Type: application/x-www-form-urlencoded"
+        head = b"POST /token HTTP/1.1\r\nHost: a\r\n%b\r\nContent-Length: 99\r\n\r\n"
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address) as caller:
+            caller.sendall(head % kind + body)
+            caller.shutdown(socket.SHUT_WR)
+            assert b"" == caller.recv(1)
+
+        assert () == server.requests
+
+
+def test_other_places_may_fail_too() -> None:
+    """A fault may be ordered for any path, and meets no other."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        access, _ = server.seed()
+        server.order(faults.failing(503), path="/resource")
+        server.order(faults.failing(503), path="/.well-known/oauth-authorization-server")
+
+        assert 200 == caller.token(CLIENT).status
+        assert [503, 200] == [caller.open(access).status for _ in range(2)]
+        assert 503 == caller.send("GET", server.metadata_url).status

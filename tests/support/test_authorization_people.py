@@ -1,0 +1,292 @@
+"""Codes that people bring back to the authorisation server's clients, and devices they approve."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from mooring.testing.clock import VirtualClock
+from tests.support.authorization_caller import Caller, Reply, Signer
+from tests.support.authorization_people import challenge_of
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.authorization_values import CLIENT, CODE, DEVICE
+
+VERIFIER: Final = "a-verifier_that.is~43-characters-long-or-more"
+BACK: Final = "https://erp.example/callback?kept=1"
+PUBLIC: Final = Client(method="none", redirect_uris=(BACK,))
+
+
+def went(reply: Reply) -> tuple[str, dict[str, str]]:
+    """Where a person was sent back to, and with what."""
+    place = urlsplit(reply.headers["Location"])
+    said = {name: value for name, (value,) in parse_qs(place.query).items()}
+    return place._replace(query="").geturl(), said
+
+
+def agree(server: AuthorizationServer, client: Client | None = None, **changes: str) -> Reply:
+    """Ask a person; a parameter that is empty is left out."""
+    asked = {
+        "response_type": "code",
+        "client_id": (client or server.clients[0]).id,
+        "redirect_uri": BACK,
+        "state": "xyz",
+        "code_challenge": challenge_of(VERIFIER),
+        "code_challenge_method": "S256",
+    } | changes
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return Caller(server).send("GET", f"{server.authorize_url}?{query}")
+
+
+def code_of(reply: Reply) -> dict[str, str]:
+    """What to ask for tokens with, after a person agreed."""
+    code = went(reply)[1]["code"]
+    return {"code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
+
+
+def test_a_code_brings_tokens_once() -> None:
+    """A person's code brings both tokens; when it comes again, what it brought is revoked."""
+    with AuthorizationServer(PUBLIC) as server:
+        caller = Caller(server)
+        reply = agree(server, scope="read")
+        place, said = went(reply)
+        assert (302, "https://erp.example/callback") == (reply.status, place)
+        assert {"kept": "1", "state": "xyz", "iss": server.issuer} == {
+            name: value for name, value in said.items() if name != "code"
+        }
+        first = caller.token(CODE, code_of(reply))
+        opened = caller.open(first.members["access_token"])
+        assert ("a person", "read") == (opened.members["sub"], opened.members["scope"])
+        again = caller.token(CODE, code_of(reply))
+        assert (400, "invalid_grant") == again.error
+        assert 401 == caller.open(first.members["access_token"]).status
+        assert 0 == server.live_families
+
+
+@pytest.mark.parametrize(
+    "changes, error",
+    [
+        ({"code": "code-0"}, "invalid_grant"),
+        ({"code": ""}, "invalid_request"),
+        ({"redirect_uri": "https://erp.example/callback"}, "invalid_grant"),
+        ({"redirect_uri": ""}, "invalid_grant"),
+        ({"code_verifier": VERIFIER + "x"}, "invalid_grant"),
+        ({"code_verifier": challenge_of(VERIFIER)}, "invalid_grant"),
+        ({"code_verifier": "short"}, "invalid_grant"),
+        ({"code_verifier": ""}, "invalid_request"),
+    ],
+)
+def test_codes_are_read_strictly(changes: dict[str, str], error: str) -> None:
+    """With another verifier or place to return to a code is refused, and good afterwards."""
+    with AuthorizationServer(PUBLIC) as server:
+        caller = Caller(server)
+        asked = code_of(agree(server))
+
+        assert (400, error) == caller.token(CODE, asked | changes).error
+        assert 200 == caller.token(CODE, asked).status
+
+
+@pytest.mark.parametrize("verifier", ["x" * 42, "x" * 129, "ä" * 43, "x" * 43 + "+"])
+def test_verifiers_have_a_form(verifier: str) -> None:
+    """A verifier that is too short, too long or oddly written is refused, though it fits."""
+    with AuthorizationServer(PUBLIC) as server:
+        reply = agree(server, code_challenge=challenge_of(verifier))
+        asked = code_of(reply) | {"code_verifier": verifier}
+
+        assert (400, "invalid_grant") == Caller(server).token(CODE, asked).error
+
+
+def test_a_code_is_one_clients_and_short_lived() -> None:
+    """Another client's code is refused, and so is one that is a minute old."""
+    other = Client(id="other", method="none")
+    with AuthorizationServer(PUBLIC, other) as server:
+        asked = code_of(agree(server))
+
+        assert (400, "invalid_grant") == Caller(server, other).token(CODE, asked).error
+        server.advance(60)
+        assert (400, "invalid_grant") == Caller(server).token(CODE, asked).error
+
+
+@pytest.mark.parametrize(
+    "changes, error",
+    [
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": ""}, "invalid_request"),
+        ({"code_challenge": ""}, "invalid_request"),
+        ({"code_challenge": VERIFIER}, "invalid_request"),
+        ({"code_challenge_method": ""}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"scope": "admin"}, "invalid_scope"),
+        ({"person": "denies"}, "access_denied"),
+    ],
+)
+def test_people_are_sent_back_with_errors(changes: dict[str, str], error: str) -> None:
+    """What is wrong with a question is told to the client that asked, with its state."""
+    with AuthorizationServer(PUBLIC) as server:
+        _, said = went(agree(server, None, **changes))
+
+    assert (error, "xyz", server.issuer) == (said["error"], said["state"], said["iss"])
+    assert "code" not in said
+
+
+def test_strangers_are_sent_nowhere() -> None:
+    """For an unknown client, or to an unregistered place, nobody is sent."""
+    several = Client(id="several", redirect_uris=("https://a.example", "https://b.example"))
+    with AuthorizationServer(PUBLIC, several) as server:
+        replies = [
+            agree(server, client_id="stranger"),
+            agree(server, redirect_uri="https://evil.example/callback"),
+            agree(server, redirect_uri=BACK + "&more=1"),
+            agree(server, several, redirect_uri=""),
+        ]
+        doubled = Caller(server).send(
+            "GET",
+            f"{server.authorize_url}?client_id=erp&state=a&state=b&"
+            + urlencode({"redirect_uri": BACK}),
+        )
+
+    assert [400] * 4 == [one.status for one in replies]
+    assert not any("Location" in one.headers for one in replies)
+    assert "invalid_request" == went(doubled)[1]["error"]
+
+
+def test_a_person_may_say_no() -> None:
+    """A person who is told to refuse does so; a client that may not ask is refused at once."""
+    forbidden = Client(id="robot", redirect_uris=(BACK,), grants=frozenset({CLIENT}))
+    with AuthorizationServer(PUBLIC, forbidden) as server:
+        server.people.approve = False
+        assert "access_denied" == went(agree(server))[1]["error"]
+        server.people.approve = True
+        assert "code" in went(agree(server))[1]
+        assert "unauthorized_client" == went(agree(server, forbidden))[1]["error"]
+
+
+def test_the_port_of_a_loopback_address_is_free() -> None:
+    """A program that listens on this machine may do so at any port, and at no other path."""
+    client = Client(method="none", redirect_uris=("http://127.0.0.1/done",))
+    with AuthorizationServer(client) as server:
+        replies = [
+            agree(server, redirect_uri=f"http://{place}")
+            for place in (
+                "127.0.0.1:41234/done",
+                "127.0.0.1:41234/other",
+                "127.0.0.2/done",
+                "somebody@127.0.0.1/done",
+            )
+        ]
+        only = agree(server, redirect_uri="")
+        asked = {"code": went(only)[1]["code"], "code_verifier": VERIFIER}
+        assert 200 == Caller(server).token(CODE, asked).status
+
+    assert [302, 400, 400, 400] == [one.status for one in replies]
+    assert "http://127.0.0.1/done" == went(only)[0]
+
+
+def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
+    """A client without the grant for renewal gets an access token for its code, and no more."""
+    once = Client(method="none", redirect_uris=(BACK,), grants=frozenset({CODE}))
+    with AuthorizationServer(once) as server:
+        reply = Caller(server).token(CODE, code_of(agree(server)))
+
+        assert 200 == reply.status
+        assert "refresh_token" not in reply.members
+        assert 0 == server.live_families
+
+
+def test_a_lie_about_the_issuer_reaches_people() -> None:
+    """A server that lies about its issuer does so when it sends people back, too."""
+    with AuthorizationServer(PUBLIC) as server:
+        server.claimed_issuer = "https://evil.example"
+
+        assert "https://evil.example" == went(agree(server))[1]["iss"]
+
+
+def test_a_code_may_be_bound_to_a_key() -> None:
+    """A code that was asked for with a key's thumbprint needs a proof of that key."""
+    key, other = Signer(), Signer()
+    with AuthorizationServer(PUBLIC) as server:
+        caller, url = Caller(server), server.token_url
+        asked = code_of(agree(server, dpop_jkt=key.thumbprint))
+
+        assert (400, "invalid_grant") == caller.token(CODE, asked).error
+        proof = other.proof("POST", url, server.now())
+        assert (400, "invalid_grant") == caller.token(CODE, asked, proof).error
+        reply = caller.token(CODE, asked, key.proof("POST", url, server.now()))
+        assert (200, "DPoP") == (reply.status, reply.members["token_type"])
+
+
+# --- devices -----------------------------------------------------------------
+
+
+def begin(server: AuthorizationServer, **form: str) -> Reply:
+    """Begin with a device."""
+    return Caller(server).post(server.device_url, {"client_id": "erp"} | form)
+
+
+def test_a_device_waits_for_a_person() -> None:
+    """A device is told to wait, then gets both tokens, once."""
+    with AuthorizationServer(PUBLIC) as server:
+        caller = Caller(server)
+        told = begin(server, scope="read").members
+        asked = {"device_code": told["device_code"]}
+        assert (5, 600) == (told["interval"], told["expires_in"])
+        assert (
+            f"{told['verification_uri']}?user_code={told['user_code']}"
+            == (told["verification_uri_complete"])
+        )
+        assert (400, "authorization_pending") == caller.token(DEVICE, asked).error
+        server.advance(5)
+        assert (400, "authorization_pending") == caller.token(DEVICE, asked).error
+        server.decide(told["user_code"])
+        reply = caller.token(DEVICE, asked)
+        assert (200, "read") == (reply.status, reply.members["scope"])
+        assert 200 == caller.refresh(reply.members["refresh_token"]).status
+        assert (400, "invalid_grant") == caller.token(DEVICE, asked).error
+        assert 0 == server.hasty_polls
+
+
+def test_a_hasty_device_is_slowed_down() -> None:
+    """Each poll that comes too early makes the interval five seconds longer, and that is kept."""
+    clock = VirtualClock()
+    with AuthorizationServer(PUBLIC, clock=clock) as server:
+        asked = {"device_code": begin(server).members["device_code"]}
+        said = []
+        for wait in (0, 4, 9, 15, 14, 20):
+            clock.advance(wait)
+            said.append(Caller(server).token(DEVICE, asked).error[1])
+
+        pending, slow = "authorization_pending", "slow_down"
+        assert [pending, slow, slow, pending, slow, pending] == said
+        assert 3 == server.hasty_polls
+
+
+def test_a_device_may_be_refused_or_too_late() -> None:
+    """A person's no and the end of a code's life are told apart, and both end it."""
+    other = Client(id="other", method="none")
+    with AuthorizationServer(PUBLIC, other) as server:
+        caller = Caller(server)
+        first, second = begin(server).members, begin(server).members
+        server.decide(first["user_code"], approve=False)
+        asked = {"device_code": first["device_code"]}
+        assert (400, "invalid_grant") == Caller(server, other).token(DEVICE, asked).error
+        assert (400, "access_denied") == caller.token(DEVICE, asked).error
+        server.advance(600)
+        late = caller.token(DEVICE, {"device_code": second["device_code"]})
+        assert (400, "expired_token") == late.error
+        assert (400, "invalid_grant") == caller.token(DEVICE, {"device_code": "device-0"}).error
+
+
+def test_beginning_with_a_device_is_for_clients() -> None:
+    """Strangers, scopes that are too large, and clients without the grant are refused."""
+    robot = Client(id="robot", method="none", grants=frozenset({CODE}))
+    with AuthorizationServer(PUBLIC, robot) as server:
+        replies = [
+            begin(server, client_id="stranger"),
+            begin(server, scope="admin"),
+            begin(server, client_id="robot"),
+        ]
+
+    assert [(401, "invalid_client"), (400, "invalid_scope"), (400, "unauthorized_client")] == [
+        one.error for one in replies
+    ]

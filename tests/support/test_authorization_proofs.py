@@ -1,0 +1,343 @@
+"""Tokens that the authorisation server binds to keys and certificates."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.testing.clock import VirtualClock
+from tests.support.authorization_caller import Caller, Reply, Signer, basic
+from tests.support.authorization_papers import TlsLab
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.authorization_values import CLIENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INVALID_PROOF = (400, "invalid_dpop_proof")
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def said(reply: Reply) -> tuple[int, str]:
+    """The status and the beginning of the challenge of a refusal."""
+    return reply.status, reply.headers["WWW-Authenticate"].partition(",")[0]
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
+def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
+    """With a proof a token is bound to its key, and opens the resource with another proof of it."""
+    key = Signer(algorithm)
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        proof = key.proof("POST", server.token_url, server.now())
+        reply = caller.token(CLIENT, headers=proof)
+        token = reply.members["access_token"]
+        proof = key.proof("GET", server.resource_url, server.now(), token)
+        opened = caller.open(token, "DPoP", proof)
+
+        assert ("DPoP", 200) == (reply.members["token_type"], opened.status)
+        assert {"jkt": key.thumbprint} == opened.members["cnf"]
+        assert [True] == [one.proven for one in server.requests]
+        assert (401, 'DPoP error="invalid_dpop_proof"') == said(caller.open(token, "DPoP", proof))
+
+
+@pytest.mark.parametrize(
+    "claims, header, why",
+    [
+        ({"htm": "GET"}, {}, "htm is another method"),
+        ({"htm": "post"}, {}, "htm is another method"),
+        ({"htm": None}, {}, "htm is another method"),
+        ({"htu": "https://other.example/token"}, {}, "htu is another place"),
+        ({"htu": "http://127.0.0.1:port/token"}, {}, "htu is no URL"),
+        ({"htu": "http://["}, {}, "htu is no URL"),
+        ({"htu": None}, {}, "htu is missing or no text"),
+        ({"iat": int(START.timestamp()) - 61}, {}, "iat is too far from now"),
+        ({"iat": int(START.timestamp()) + 61}, {}, "iat is too far from now"),
+        ({"iat": str(int(START.timestamp()))}, {}, "iat is not a number"),
+        ({"iat": float("nan")}, {}, "NaN is no JSON"),
+        ({"iat": True}, {}, "iat is not a number"),
+        ({"iat": None}, {}, "iat is not a number"),
+        ({"jti": None}, {}, "jti is missing or no text"),
+        ({"jti": 7}, {}, "jti is missing or no text"),
+        ({}, {"typ": "JWT"}, "typ is not dpop+jwt"),
+        ({}, {"alg": "none"}, "the algorithm does not go with the key"),
+        ({}, {"alg": "RS256"}, "the algorithm does not go with the key"),
+        ({}, {"jwk": None}, "jwk is no JSON object"),
+        ({}, {"jwk": "text"}, "jwk is no JSON object"),
+        ({}, {"jwk": {"kty": "oct", "k": "AAAA"}}, "jwk has a private key in it"),
+        ({}, {"jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}}, "jwk describes no key"),
+        (
+            {},
+            {"jwk": {"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}},
+            "jwk is of a kind that is not known here",
+        ),
+        ({}, {"jwk": {"kty": "RSA", "e": "AQAB", "n": "-_-_"}}, "jwk is too short a key"),
+        ({}, {"jwk": Signer().jwk}, "the signature is not right"),
+        ({}, {"jwk": Signer("EdDSA").jwk | {"d": "AAAA"}}, "jwk has a private key in it"),
+    ],
+)
+def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any], why: str) -> None:
+    """A proof for something else, out of its time or with another key in it is refused."""
+    key = Signer()
+    with AuthorizationServer(clock=VirtualClock(START)) as server:
+        proof = key.proof("POST", server.token_url, START, header=header, **claims)
+        reply = Caller(server).token(CLIENT, headers=proof)
+
+    assert INVALID_PROOF == reply.error
+    assert why == reply.members["error_description"]
+
+
+def test_a_place_is_compared_without_its_query() -> None:
+    """A proof names the place without a query, which the request itself may have."""
+    key = Signer()
+    with AuthorizationServer() as server:
+        caller, now = Caller(server), server.now()
+        reply = caller.token(CLIENT, headers=key.proof("POST", server.token_url, now))
+        token = reply.members["access_token"]
+        asked = f"{server.resource_url}?page=2"
+        statuses = [
+            caller.send(
+                "GET",
+                asked,
+                headers={"Authorization": f"DPoP {token}"} | key.proof("GET", place, now, token),
+            ).status
+            for place in (server.resource_url, asked, f"{server.resource_url}#top")
+        ]
+        shouted = key.proof("POST", server.token_url.replace("http", "HTTP"), now)
+        assert 200 == caller.token(CLIENT, headers=shouted).status
+
+    assert [200, 401, 401] == statuses
+
+
+def test_proofs_come_alone() -> None:
+    """Two proofs in one request are refused, and so is one that is no token."""
+    key = Signer()
+    with AuthorizationServer() as server:
+        url, now = server.token_url, server.now()
+        both = [key.proof("POST", url, now)["DPoP"] for _ in range(2)]
+        connection = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        connection.putrequest("POST", "/token")
+        shown = _basic(Client()) | {"Content-Type": "application/x-www-form-urlencoded"}
+        for name, text in [*shown.items(), ("DPoP", both[0]), ("DPoP", both[1])]:
+            connection.putheader(name, text)
+        body = b"grant_type=client_credentials"
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        assert (400, "invalid_dpop_proof") == (answer.status, json.loads(answer.read())["error"])
+        connection.close()
+        assert INVALID_PROOF == Caller(server).token(CLIENT, headers={"DPoP": "e30"}).error
+
+
+def test_a_proof_is_good_for_once() -> None:
+    """A proof that was seen is refused, though nothing else is wrong with it."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        proof = Signer().proof("POST", server.token_url, server.now())
+
+        assert 200 == caller.token(CLIENT, headers=proof).status
+        assert INVALID_PROOF == caller.token(CLIENT, headers=proof).error
+
+
+def test_a_bound_token_needs_its_key() -> None:
+    """A bound token opens nothing as a bearer, without a proof, or with that of another."""
+    key, other = Signer(), Signer()
+    with AuthorizationServer() as server:
+        caller, url, now = Caller(server), server.resource_url, server.now()
+        reply = caller.token(CLIENT, headers=key.proof("POST", server.token_url, now))
+        token = reply.members["access_token"]
+        free, _ = server.seed()
+
+        wrong_token = '401 DPoP error="invalid_token"'
+        wrong_proof = '401 DPoP error="invalid_dpop_proof"'
+        tried = [
+            caller.open(token, "Bearer", key.proof("GET", url, now, token)),
+            caller.open(token, "DPoP", other.proof("GET", url, now, token)),
+            caller.open(free, "DPoP", key.proof("GET", url, now, free)),
+            caller.open(token, "DPoP"),
+            caller.open(token, "DPoP", key.proof("GET", url, now)),
+            caller.open(token, "DPoP", key.proof("GET", url, now, free)),
+            caller.open(token, "DPoP", key.proof("GET", server.token_url, now, token)),
+        ]
+        assert [wrong_token] * 3 + [wrong_proof] * 4 == [
+            f"{status} {challenge}" for status, challenge in map(said, tried)
+        ]
+        assert (401, 'Bearer error="invalid_token"') == said(caller.open(token))
+
+
+def test_a_public_clients_renewal_is_bound() -> None:
+    """A public client's refresh tokens need proofs of one key; a confidential client's do not."""
+    key, other = Signer(), Signer()
+    public, erp = Client(id="public", method="none"), Client()
+    with AuthorizationServer(public, erp) as server:
+        url, now = server.device_url, server.now()
+
+        def proof(signer: Signer) -> dict[str, str]:
+            return signer.proof("POST", server.token_url, now)
+
+        renewals = []
+        for client in (public, erp):
+            caller = Caller(server, client)
+            shown = {} if client is public else _basic(client)
+            told = caller.post(url, {"client_id": client.id}, shown).members
+            server.decide(told["user_code"])
+            grant = "urn:ietf:params:oauth:grant-type:device_code"
+            asked = {"device_code": told["device_code"]}
+            renewals.append(caller.token(grant, asked, proof(key)).members["refresh_token"])
+
+        caller = Caller(server, public)
+        assert (400, "invalid_grant") == caller.refresh(renewals[0]).error
+        assert (400, "invalid_grant") == caller.refresh(renewals[0], proof(other)).error
+        assert "DPoP" == caller.refresh(renewals[0], proof(key)).members["token_type"]
+        caller = Caller(server, erp)
+        second = caller.refresh(renewals[1], proof(other)).members
+        assert "DPoP" == second["token_type"]
+        assert "Bearer" == caller.refresh(second["refresh_token"]).members["token_type"]
+
+
+def test_what_a_client_starts_with_may_be_bound(tmp_path: Path) -> None:
+    """Tokens that are given without asking may be bound to a key or a certificate, too."""
+    key, lab = Signer(), TlsLab(tmp_path)
+    ours, public = lab.papers(), Client(method="none")
+    with AuthorizationServer(public, tls=lab.server) as server:
+        stranger, caller = Caller(server, tls=lab.stranger), Caller(server, tls=ours.trusting)
+        access, refresh = server.seed(jkt=key.thumbprint)
+        proof = key.proof("GET", server.resource_url, server.now(), access)
+        assert 200 == stranger.open(access, "DPoP", proof).status
+        assert (400, "invalid_grant") == stranger.refresh(refresh).error
+        proof = key.proof("POST", server.token_url, server.now())
+        assert 200 == stranger.refresh(refresh, proof).status
+
+        access, refresh = server.seed(x5t=ours.thumbprint)
+        assert [401, 200] == [one.open(access).status for one in (stranger, caller)]
+        assert (400, "invalid_grant") == stranger.refresh(refresh).error
+        assert 200 == caller.refresh(refresh).status
+
+
+def test_a_client_may_have_to_prove() -> None:
+    """A client that is registered for bound tokens gets no others."""
+    with AuthorizationServer(Client(dpop=True)) as server:
+        caller = Caller(server)
+        proof = Signer().proof("POST", server.token_url, server.now())
+
+        assert INVALID_PROOF == caller.token(CLIENT).error
+        assert 200 == caller.token(CLIENT, headers=proof).status
+
+
+# --- nonces ------------------------------------------------------------------
+
+
+def test_nonces_are_asked_for() -> None:
+    """Without its nonce a proof is refused with one; each endpoint has its own and names it."""
+    key = Signer()
+    with AuthorizationServer(nonces=True) as server:
+        caller, url, now = Caller(server), server.token_url, server.now()
+        asked = caller.token(CLIENT, headers=key.proof("POST", url, now))
+        ours = asked.headers["DPoP-Nonce"]
+        reply = caller.token(CLIENT, headers=key.proof("POST", url, now, nonce=ours))
+        token = reply.members["access_token"]
+
+        def open_with(nonce: str | None) -> Reply:
+            proof = key.proof("GET", server.resource_url, now, token, nonce=nonce)
+            return caller.open(token, "DPoP", proof)
+
+        wanted = open_with(None)
+        theirs = wanted.headers["DPoP-Nonce"]
+        assert (400, "use_dpop_nonce") == asked.error
+        assert (401, 'DPoP error="use_dpop_nonce"') == said(wanted)
+        assert (200, ours) == (reply.status, reply.headers["DPoP-Nonce"])
+        assert ours != theirs
+        assert [401, 200] == [open_with(one).status for one in (ours, theirs)]
+        assert [ours] == reply.headers.get_all("DPoP-Nonce")
+        assert 200 == caller.token(CLIENT).status
+
+
+def test_nonces_are_renewed() -> None:
+    """A good answer tells the next nonce, and the last is taken still, unless it is abrupt."""
+    key = Signer()
+    with AuthorizationServer(nonces=True) as server:
+        caller = Caller(server)
+
+        def ask(nonce: str | None) -> Reply:
+            proof = key.proof("POST", server.token_url, server.now(), nonce=nonce)
+            return caller.token(CLIENT, headers=proof)
+
+        first = ask(None).headers["DPoP-Nonce"]
+        server.renew_nonces()
+        reply = ask(first)
+        second = reply.headers["DPoP-Nonce"]
+        assert (200, True) == (reply.status, first != second)
+        server.renew_nonces()
+        assert (400, "use_dpop_nonce") == ask(first).error
+        third = ask(second).headers["DPoP-Nonce"]
+        server.renew_nonces(abruptly=True)
+        reply = ask(third)
+        assert (400, "use_dpop_nonce") == reply.error
+        assert 200 == ask(reply.headers["DPoP-Nonce"]).status
+
+
+# --- certificates ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known_by", ["subject", "thumbprint"])
+def test_a_certificate_says_who_one_is(tmp_path: Path, known_by: str) -> None:
+    """A client is known by its certificate, its tokens are bound to that, and strangers fail."""
+    lab = TlsLab(tmp_path)
+    ours, others = lab.papers(), lab.papers()
+    known = {known_by: getattr(ours, known_by)}
+    client = Client(method="tls_client_auth", **known)
+    with AuthorizationServer(client, tls=lab.server) as server:
+        caller = Caller(server, tls=ours.trusting)
+        reply = caller.token(CLIENT)
+        token = reply.members["access_token"]
+        opened = caller.open(token)
+        stranger = Caller(server, tls=lab.stranger)
+        other = Caller(server, tls=others.trusting)
+
+        assert [200, 200] == [reply.status, opened.status]
+        assert {"x5t#S256": ours.thumbprint} == opened.members["cnf"]
+        assert (401, "invalid_client") == stranger.token(CLIENT).error
+        assert [(401, 'Bearer error="invalid_token"')] * 2 == [
+            said(one.open(token)) for one in (stranger, other)
+        ]
+        # Both certificates have the same name, and are told apart by their thumbprints only.
+        assert (200 if known_by == "subject" else 401) == other.token(CLIENT).status
+        assert "tls_client_auth" == server.requests[0].method
+
+
+def test_a_certificate_without_a_registration_is_nobodys(tmp_path: Path) -> None:
+    """Who is registered without a certificate, or signs its own with a name only, is not taken."""
+    lab = TlsLab(tmp_path)
+    ours = lab.papers()
+    nobody = Client(id="nobody", method="tls_client_auth")
+    named = Client(id="named", method="self_signed_tls_client_auth", subject=ours.subject)
+    shown = Client(id="shown", method="self_signed_tls_client_auth", thumbprint=ours.thumbprint)
+    with AuthorizationServer(nobody, named, shown, tls=lab.server) as server:
+        replies = [
+            Caller(server, client, tls=ours.trusting).token(CLIENT) for client in server.clients
+        ]
+
+    assert [401, 401, 200] == [one.status for one in replies]
+
+
+def test_proofs_go_through_tls(tmp_path: Path) -> None:
+    """A server that speaks TLS takes proofs for places that begin with https."""
+    lab = TlsLab(tmp_path)
+    with AuthorizationServer(tls=lab.server) as server:
+        caller = Caller(server, tls=lab.stranger)
+        proof = Signer().proof("POST", server.token_url, server.now())
+        plain = server.token_url.replace("https", "http")
+
+        assert 200 == caller.token(CLIENT, headers=proof).status
+        wrong = Signer().proof("POST", plain, server.now())
+        assert INVALID_PROOF == caller.token(CLIENT, headers=wrong).error
+        metadata = caller.send("GET", server.metadata_url).members
+        assert metadata["tls_client_certificate_bound_access_tokens"]
+
+
+def _basic(client: Client) -> dict[str, str]:
+    return {"Authorization": basic(client.id, client.secret)}

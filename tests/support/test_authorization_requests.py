@@ -1,0 +1,143 @@
+"""How strictly the authorisation server reads what it is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.authorization_caller import Caller, basic
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.authorization_values import (
+    ACCESS_TOKEN,
+    CLIENT,
+    EXCHANGE,
+    JWT_TOKEN,
+    REFRESH,
+    REFRESH_TOKEN,
+)
+
+
+@pytest.mark.parametrize(
+    "form, error",
+    [
+        ({}, "invalid_request"),
+        ({"grant_type": ""}, "invalid_request"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"grant_type": [CLIENT, CLIENT]}, "invalid_request"),
+        ({"grant_type": CLIENT, "scope": "admin"}, "invalid_scope"),
+        ({"grant_type": CLIENT, "resource": "/relative"}, "invalid_target"),
+        ({"grant_type": CLIENT, "resource": "https://vat.example/#top"}, "invalid_target"),
+        ({"grant_type": REFRESH}, "invalid_request"),
+        ({"grant_type": REFRESH, "refresh_token": "rt-1"}, "invalid_grant"),
+    ],
+)
+def test_token_requests_are_read_strictly(form: dict[str, str | list[str]], error: str) -> None:
+    """What is missing, comes twice, or is not allowed is refused by its name."""
+    with AuthorizationServer() as server:
+        shown = {"Authorization": basic("erp", "s3cr3t")}
+        reply = Caller(server).post(server.token_url, form, shown)
+
+    assert (400, error) == reply.error
+    assert [error] == [one.error for one in server.requests]
+
+
+def test_a_token_request_is_a_posted_form() -> None:
+    """JSON, a body without a type, parameters in the URL and other methods are refused."""
+    shown = {"Authorization": basic("erp", "s3cr3t")}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    said = b"grant_type=client_credentials"
+    with AuthorizationServer() as server:
+        caller, url = Caller(server), server.token_url
+        replies = [
+            caller.send("POST", url, b"{}", shown | {"Content-Type": "application/json"}),
+            caller.send("POST", url, said, shown),
+            caller.send("POST", f"{url}?{said.decode()}", said, shown | form),
+            caller.send("POST", url, said + b"%ff", shown | form),
+        ]
+        got = caller.send("GET", url, headers=shown)
+        unmeasured = caller.send("POST", url, None, shown | form | {"Transfer-Encoding": "chunked"})
+
+    assert [(400, "invalid_request")] * 4 == [one.error for one in replies]
+    assert (405, "POST") == (got.status, got.headers["Allow"])
+    assert 411 == unmeasured.status
+
+
+def test_a_client_may_use_its_own_grants_only() -> None:
+    """A grant that is not a client's own is refused; without one for it there is no renewal."""
+    client = Client(grants=frozenset({EXCHANGE}))
+    with AuthorizationServer(client) as server:
+        reply = Caller(server).token(CLIENT)
+
+    assert (400, "unauthorized_client") == reply.error
+
+
+# --- tokens for tokens -------------------------------------------------------
+
+
+def test_tokens_are_exchanged() -> None:
+    """An exchange brings a token for the same subject and no larger a scope, and says its type."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        access, refresh = server.seed(scope="read")
+        asked = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
+        plain = caller.token(EXCHANGE, asked)
+        other = {
+            "subject_token": refresh,
+            "subject_token_type": REFRESH_TOKEN,
+            "actor_token": access,
+            "actor_token_type": ACCESS_TOKEN,
+            "requested_token_type": JWT_TOKEN,
+        }
+        typed = caller.token(EXCHANGE, other)
+        places = {"audience": ["vat", "tax"], "resource": ["https://vat.example/"]}
+        several = caller.token(EXCHANGE, {**asked, **places})
+
+        assert (ACCESS_TOKEN, "read") == (
+            plain.members["issued_token_type"],
+            plain.members["scope"],
+        )
+        assert JWT_TOKEN == typed.members["issued_token_type"]
+        opened = caller.open(several.members["access_token"]).members
+        assert ("a person", ["https://vat.example/", "vat", "tax"]) == (
+            opened["sub"],
+            opened["targets"],
+        )
+
+
+def test_only_live_tokens_are_exchanged() -> None:
+    """An access token that has expired, and a refresh token that was revoked, bring nothing."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        access, refresh = server.seed()
+        server.expire_access_tokens()
+        expired = {"subject_token": access, "subject_token_type": ACCESS_TOKEN}
+        revoked = {"subject_token": refresh, "subject_token_type": REFRESH_TOKEN}
+
+        assert (400, "invalid_request") == caller.token(EXCHANGE, expired).error
+        assert 200 == caller.token(EXCHANGE, revoked).status
+        server.revoke_all()
+        assert (400, "invalid_request") == caller.token(EXCHANGE, revoked).error
+
+
+@pytest.mark.parametrize(
+    "changes, error",
+    [
+        ({"subject_token": ""}, "invalid_request"),
+        ({"subject_token": "at-0"}, "invalid_request"),
+        ({"subject_token_type": ""}, "invalid_request"),
+        ({"subject_token_type": REFRESH_TOKEN}, "invalid_request"),
+        ({"actor_token": "at-0", "actor_token_type": ACCESS_TOKEN}, "invalid_request"),
+        ({"actor_token_type": ACCESS_TOKEN}, "invalid_request"),
+        ({"requested_token_type": REFRESH_TOKEN}, "invalid_request"),
+        ({"scope": "write"}, "invalid_scope"),
+        ({"audience": "somebody"}, "invalid_target"),
+    ],
+)
+def test_exchanges_are_read_strictly(changes: dict[str, str], error: str) -> None:
+    """A token that is not good, not typed or not to be had is refused."""
+    with AuthorizationServer() as server:
+        server.authority.targets = frozenset({"vat"})
+        access, _ = server.seed(scope="read")
+        asked = {"subject_token": access, "subject_token_type": ACCESS_TOKEN} | changes
+        reply = Caller(server).token(EXCHANGE, asked)
+
+    assert (400, error) == reply.error

@@ -1,0 +1,350 @@
+"""The authorisation server that other tests trust: tokens, their ends, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+
+import pytest
+
+from mooring.domain.http import Request
+from mooring.domain.timeouts import Timeouts
+from mooring.testing.clock import VirtualClock
+from tests.support.authorization_caller import Caller, basic
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.authorization_values import CLIENT, REFRESH
+from tests.support.http_clients import CLIENTS, Driven
+
+INVALID_GRANT = (400, "invalid_grant")
+
+
+def test_client_credentials_bring_no_refresh_token() -> None:
+    """A client that acts for itself gets an access token that opens the resource, and no more."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        reply = caller.token(CLIENT, {"scope": "read"})
+        opened = caller.open(reply.members["access_token"])
+
+    assert 200 == reply.status
+    assert {"access_token", "token_type", "expires_in", "scope"} == reply.members.keys()
+    assert ("Bearer", 3600, "read") == tuple(
+        reply.members[name] for name in ("token_type", "expires_in", "scope")
+    )
+    assert ("no-store", "application/json") == (
+        reply.headers["Cache-Control"],
+        reply.headers["Content-Type"],
+    )
+    assert (200, "erp", "read") == (opened.status, opened.members["sub"], opened.members["scope"])
+
+
+def test_a_refresh_rotates() -> None:
+    """A refresh brings a new refresh token, and the access token before it goes on."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        access, refresh = server.seed()
+        reply = caller.refresh(refresh)
+        again = caller.refresh(reply.members["refresh_token"])
+
+        assert [200, 200] == [reply.status, again.status]
+        assert 200 == caller.open(access).status
+        assert 200 == caller.open(again.members["access_token"]).status
+        assert (2, 0, 1) == (server.rotations, server.reuses, server.live_families)
+        assert [1, 2] == [one.refresh_number for one in server.requests]
+
+
+def test_a_reused_token_ends_its_family() -> None:
+    """A refresh token that comes back revokes all that grew from its grant, and no more."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        others = server.seed()
+        access, refresh = server.seed()
+        newer = caller.refresh(refresh).members
+
+        assert INVALID_GRANT == caller.refresh(refresh).error
+        assert INVALID_GRANT == caller.refresh(newer["refresh_token"]).error
+        assert INVALID_GRANT == caller.refresh(refresh).error
+        assert [401, 401] == [caller.open(one).status for one in (access, newer["access_token"])]
+        assert (1, 1) == (server.reuses, server.live_families)
+        assert [200, 200] == [
+            caller.open(others.access_token).status,
+            caller.refresh(others.refresh_token).status,
+        ]
+
+
+def test_grace_forgives_so_many_replays() -> None:
+    """Within its grace a used token brings another; one time more is a reuse."""
+    with AuthorizationServer(grace=2) as server:
+        caller = Caller(server)
+        _, refresh = server.seed()
+        replies = [caller.refresh(refresh) for _ in range(3)]
+
+        assert [200, 200, 200] == [one.status for one in replies]
+        assert 3 == len({one.members["refresh_token"] for one in replies})
+        assert 200 == caller.refresh(replies[0].members["refresh_token"]).status
+        assert INVALID_GRANT == caller.refresh(refresh).error
+        assert 1 == server.reuses
+
+
+def test_a_server_may_not_rotate() -> None:
+    """Without rotation a refresh token is good again and again, and no other is given."""
+    with AuthorizationServer(rotating=False) as server:
+        caller = Caller(server)
+        _, refresh = server.seed()
+        replies = [caller.refresh(refresh) for _ in range(3)]
+
+    assert [200, 200, 200] == [one.status for one in replies]
+    assert not any("refresh_token" in one.members for one in replies)
+    assert (0, 0) == (server.rotations, server.reuses)
+
+
+def test_the_server_tells_what_is_fresh() -> None:
+    """A refresh token is fresh until it is used or revoked or has expired; asking is no use."""
+    with AuthorizationServer(refresh_lifetime=60) as server:
+        caller = Caller(server)
+        _, first = server.seed()
+        second = caller.refresh(first).members["refresh_token"]
+        access, other = server.seed()
+
+        assert [False, True, True, False] == [
+            server.usable(one) for one in (first, second, other, "rt-unknown")
+        ]
+        assert (0, 2) == (server.reuses, server.live_families)
+        caller.refresh(first)
+        assert [False, True] == [server.usable(one) for one in (second, other)]
+        server.advance(60)
+        assert not server.usable(other)
+        assert {"s3cr3t", first, second, access, other} <= server.secrets
+        assert "*/*" == server.requests[0].headers["accept"]
+
+
+def test_a_refused_refresh_uses_nothing_up() -> None:
+    """A refresh for too large a scope, or for a wrong target, leaves the token as it was."""
+    with AuthorizationServer() as server:
+        server.authority.targets = frozenset({"https://vat.example/"})
+        caller = Caller(server)
+        _, refresh = server.seed(scope="read")
+
+        known = {"refresh_token": refresh}
+        wide = caller.token(REFRESH, known | {"scope": "read write"})
+        far = caller.token(REFRESH, known | {"resource": "https://other.example/"})
+        good = caller.token(REFRESH, known | {"resource": "https://vat.example/"})
+        assert (400, "invalid_scope") == wide.error
+        assert (400, "invalid_target") == far.error
+        assert "read" == good.members["scope"]
+        opened = caller.open(good.members["access_token"])
+        assert ["https://vat.example/"] == opened.members["targets"]
+
+
+def test_a_narrower_scope_is_for_one_token() -> None:
+    """A refresh for less brings an access token for less; the next one may be for all again."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        _, refresh = server.seed(scope="read write")
+        less = caller.token(REFRESH, {"refresh_token": refresh, "scope": "read"}).members
+        whole = caller.refresh(less["refresh_token"]).members
+
+    assert ("read", "read write") == (less["scope"], whole["scope"])
+
+
+def test_a_refresh_token_is_its_clients() -> None:
+    """Another client's refresh token is not taken, and is not used up by that."""
+    one, other = Client(id="one"), Client(id="other")
+    with AuthorizationServer(one, other) as server:
+        _, refresh = server.seed(one)
+
+        assert INVALID_GRANT == Caller(server, other).refresh(refresh).error
+        assert 200 == Caller(server, one).refresh(refresh).status
+
+
+def test_the_servers_clock_ends_tokens() -> None:
+    """Tokens end when the server's clock says so, whichever way that is moved."""
+    clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
+    with AuthorizationServer(clock=clock, access_lifetime=60, refresh_lifetime=300) as server:
+        caller = Caller(server)
+        access, refresh = server.seed()
+        clock.advance(59)
+        assert 200 == caller.open(access).status
+        server.advance(1)
+        expired = caller.open(access)
+        assert 401 == expired.status
+        assert 'Bearer error="invalid_token"' in expired.headers["WWW-Authenticate"]
+        clock.advance(240)
+        assert INVALID_GRANT == caller.refresh(refresh).error
+        assert (1, 1, 0) == (server.accepted, server.refused, server.reuses)
+        assert datetime(2030, 1, 1, 0, 5, tzinfo=UTC) == server.requests[0].at
+
+
+def test_access_tokens_end_when_told() -> None:
+    """Those that were given are good for nothing at once, and those that follow are."""
+    with AuthorizationServer() as server:
+        caller = Caller(server)
+        access, refresh = server.seed()
+        server.expire_access_tokens()
+        newer = caller.refresh(refresh).members["access_token"]
+
+        assert [401, 200] == [caller.open(access).status, caller.open(newer).status]
+        server.revoke_all()
+        assert 401 == caller.open(newer).status
+        assert 0 == server.live_families
+
+
+# --- revocation, metadata, resource ------------------------------------------
+
+
+def test_tokens_are_revoked() -> None:
+    """A refresh token takes its family along, an access token nobody; unknown ones are no error."""
+    one, other = Client(id="one"), Client(id="other")
+    with AuthorizationServer(one, other) as server:
+        caller = Caller(server, one)
+        shown = {"Authorization": basic("one", "s3cr3t")}
+
+        def revoke(token: str, **others: str) -> int:
+            return caller.post(server.revoke_url, {"token": token} | others, shown).status
+
+        access, refresh = server.seed(one)
+        second = caller.refresh(refresh).members
+        assert 200 == revoke(access, token_type_hint="refresh_token")
+        assert [401, 200] == [
+            caller.open(access).status,
+            caller.open(second["access_token"]).status,
+        ]
+        assert 200 == revoke(second["refresh_token"])
+        assert 401 == caller.open(second["access_token"]).status
+        assert INVALID_GRANT == caller.refresh(second["refresh_token"]).error
+        assert [200, 400] == [revoke("at-unknown"), revoke("")]
+        assert 400 == revoke(server.seed(other).refresh_token)
+        assert 1 == server.live_families
+        assert 401 == caller.post(server.revoke_url, {"token": access}).status
+
+
+def test_metadata_is_where_it_should_be() -> None:
+    """It is found as RFC 8414 and as OpenID have it, with a path of the issuer and without."""
+    with AuthorizationServer(issuer_path="/tenant") as server, AuthorizationServer() as plain:
+        caller = Caller(server)
+        found = [
+            caller.send("GET", f"{server.url}{path}")
+            for path in (
+                "/.well-known/oauth-authorization-server/tenant",
+                "/tenant/.well-known/openid-configuration",
+                "/.well-known/openid-configuration/tenant",
+            )
+        ]
+        missing = caller.send("GET", f"{server.url}/.well-known/oauth-authorization-server")
+        usual = caller.send("GET", f"{plain.url}/.well-known/oauth-authorization-server")
+
+        assert server.metadata_url == f"{server.url}/.well-known/oauth-authorization-server/tenant"
+        assert [f"{server.url}/tenant"] * 3 == [one.members["issuer"] for one in found]
+        assert server.token_url == found[0].members["token_endpoint"]
+        assert (404, plain.issuer) == (missing.status, usual.members["issuer"])
+        plain.claimed_issuer = "https://evil.example"
+        lie = caller.send("GET", plain.metadata_url)
+        assert plain.claimed_issuer == lie.members["issuer"]
+        plain.authority.more_metadata["token_endpoint"] = "http://evil.example/token"
+        changed = caller.send("GET", plain.metadata_url)
+        assert "http://evil.example/token" == changed.members["token_endpoint"]
+
+
+def test_the_resource_is_strict() -> None:
+    """It takes a token from Authorization alone, says what is wrong, and nothing to strangers."""
+    with AuthorizationServer() as server:
+        caller, url = Caller(server), server.resource_url
+        access, _ = server.seed(scope="read")
+        stranger = caller.send("GET", url)
+        assert (401, 'Bearer realm="resource"') == (
+            stranger.status,
+            stranger.headers["WWW-Authenticate"],
+        )
+        assert 400 == caller.send("GET", f"{url}?access_token={access}").status
+        assert 400 == caller.post(url, {"access_token": access}).status
+        assert [401, 401] == [caller.open(access, kind).status for kind in ("DPoP", "Basic")]
+        assert 200 == caller.open(access, "bEaReR").status
+        posted = caller.send("POST", url, b"{}", {"Authorization": f"Bearer {access}"})
+        assert 200 == posted.status
+        server.authority.needed_scope = "write"
+        denied = caller.open(access)
+        assert 403 == denied.status
+        assert 'error="insufficient_scope"' in denied.headers["WWW-Authenticate"]
+        assert [None, 1] == [one.access_number for one in server.resources][
+            :: len(server.resources) - 1
+        ]
+        assert (2, 3) == (server.accepted, server.refused)
+        assert 404 == caller.send("GET", f"{server.url}/nothing").status
+
+
+# --- many callers ------------------------------------------------------------
+
+
+def test_connections_stay() -> None:
+    """Several requests go over one connection, until the server hangs up."""
+    with AuthorizationServer() as server:
+        connection = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        for _ in range(3):
+            connection.request("GET", "/resource")
+            connection.getresponse().read()
+        assert (1, 3) == (server.connections, server.refused)
+        server.hang_up()
+        connection.request("GET", "/resource")
+        with pytest.raises(OSError, match=r"(?i)closed|reset|pipe"):
+            connection.getresponse()
+        connection.close()
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_packages_own_clients_get_along(name: str) -> None:
+    """The package's clients of both colours refresh, and open the resource."""
+    timeouts = Timeouts(total=30)
+    with AuthorizationServer() as server:
+        driven = Driven(name)
+        _, refresh = server.seed()
+        form = {"grant_type": REFRESH, "refresh_token": refresh}
+        asked = Request.post("/", form=form, headers={"Authorization": basic("erp", "s3cr3t")})
+        token = json.loads(driven.send(asked, server.token_url, timeouts).body)["access_token"]
+        asked = Request.get("/", headers={"Authorization": f"Bearer {token}"})
+        assert 200 == driven.send(asked, server.resource_url, timeouts).status
+        closing = driven.client.close()
+        if driven.awaited:
+            asyncio.run(closing)
+
+        assert (1, 1) == (server.rotations, server.accepted)
+
+
+def test_only_one_of_many_refreshes_wins() -> None:
+    """Of threads that use the same token at once one gets the next, and the others end it."""
+    with AuthorizationServer() as server:
+        _, refresh = server.seed()
+        with ThreadPoolExecutor(8) as pool:
+            replies = [*pool.map(Caller(server).refresh, [refresh] * 8)]
+
+    assert [200, *[400] * 7] == sorted(one.status for one in replies)
+    assert (8, 1, 1, 0) == (
+        len(server.requests),
+        server.rotations,
+        server.reuses,
+        server.live_families,
+    )
+    assert [*range(1, 9)] == [one.number for one in server.requests]
+    assert 1 <= server.most_at_once <= 8
+
+
+def test_processes_are_counted() -> None:
+    """What other processes do is counted by the time they have ended."""
+    program = (
+        "import sys, urllib.request\n"
+        "for _ in range(3):\n"
+        "    body = b'grant_type=client_credentials&client_id=erp&client_secret=s3cr3t'\n"
+        "    urllib.request.urlopen(sys.argv[1], body).read()\n"
+    )
+    with AuthorizationServer(Client(method="client_secret_post")) as server:
+        command = [sys.executable, "-c", program, server.token_url]
+        crew = [subprocess.Popen(command) for _ in range(2)]
+        assert [0, 0] == [one.wait() for one in crew]
+        assert 6 == len(server.requests)
+
+    assert [(CLIENT, "erp", "client_secret_post", 200)] * 6 == [
+        (one.grant, one.client, one.method, one.status) for one in server.requests
+    ]

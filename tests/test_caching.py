@@ -1,0 +1,296 @@
+"""The cache over the wire: cases of the RFCs, through both managers and to a real server.
+
+Time does not pass here: an answer that is to be old arrives with an `Age`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AsyncConnectorManager,
+    CachePolicy,
+    ConnectorManager,
+    Credentials,
+    Request,
+    Response,
+    Service,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory_cache import AsyncMemoryCache, MemoryCache
+from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.testing import Behaviour, Received, VendorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REUSED, CONFIRMED, ASKED = "reused", "confirmed", "asked anew"
+GET = Request.get("/rates")
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorServer]:
+    """Somebody else's API."""
+    with VendorServer() as made:
+        yield made
+
+
+def service(vendor: VendorServer, **options: Any) -> Service:
+    """A service at this server whose answers are kept."""
+    given: dict[str, Any] = {"circuit": None, "retry": None, "cache": CachePolicy()} | options
+    return Service("vat", base_url=vendor.url, **given)
+
+
+def calls(colour: str, own: Service, *requests: Request, **ports: Any) -> list[Response]:
+    """Make these calls through one manager of this colour."""
+    if colour == "plain":
+        with ConnectorManager([own], **ports) as manager:
+            return [manager.call("vat", request) for request in requests]
+
+    async def run() -> list[Response]:
+        async with AsyncConnectorManager([own], **ports) as manager:
+            return [await manager.call("vat", request) for request in requests]
+
+    return asyncio.run(run())
+
+
+BOTH = pytest.mark.parametrize("colour", ["plain", "awaited"])
+
+
+def dated(fields: dict[str, str]) -> dict[str, str]:
+    """Fields with dates in place of `@60`, which is sixty seconds from now."""
+    now = datetime.now(UTC)
+    return {
+        name: format_datetime(now + timedelta(seconds=int(value[1:])), usegmt=True)
+        if value[:1] == "@"
+        else value
+        for name, value in fields.items()
+    }
+
+
+def versions(*fields: dict[str, str]) -> Any:  # noqa: ANN401 - a handler
+    """A resource whose version "1" is confirmed to whoever has it."""
+    given = iter(fields)
+
+    def answer(received: Received) -> Behaviour:
+        if (
+            received.headers.get("if-none-match") == '"1"'
+            or "if-modified-since" in received.headers
+        ):
+            return Behaviour(304, {"Cache-Control": "max-age=60"})
+        return Behaviour(200, next(given, {}), b"an answer")
+
+    return answer
+
+
+CASES: tuple[tuple[str, dict[str, str], dict[str, str], str], ...] = (
+    # --- RFC 9111, 4.2: freshness
+    ("max-age", {"Cache-Control": "max-age=60"}, {}, REUSED),
+    ("max-age in capitals", {"Cache-Control": "MAX-AGE=60"}, {}, REUSED),
+    ("max-age in quotes", {"Cache-Control": 'max-age="60"'}, {}, REUSED),
+    ("max-age among others", {"Cache-Control": 'foo="a, b", max-age=60, bar'}, {}, REUSED),
+    ("max-age within another's text", {"Cache-Control": 'foo="max-age=60"'}, {}, ASKED),
+    ("max-age of zero", {"Cache-Control": "max-age=0"}, {}, ASKED),
+    ("max-age that is none", {"Cache-Control": "max-age=soon"}, {}, ASKED),
+    ("max-age with a fraction", {"Cache-Control": "max-age=60.5"}, {}, ASKED),
+    ("max-age below zero", {"Cache-Control": "max-age=-60"}, {}, ASKED),
+    ("max-age beyond all numbers", {"Cache-Control": "max-age=99999999999"}, {}, REUSED),
+    ("the first of two max-ages", {"Cache-Control": "max-age=0, max-age=60"}, {}, ASKED),
+    ("s-maxage is for others", {"Cache-Control": "s-maxage=60"}, {}, ASKED),
+    ("max-age, not s-maxage", {"Cache-Control": "s-maxage=0, max-age=60"}, {}, REUSED),
+    ("an age within", {"Cache-Control": "max-age=60", "Age": "30"}, {}, REUSED),
+    ("an age beyond", {"Cache-Control": "max-age=60", "Age": "61"}, {}, ASKED),
+    ("an age that is none", {"Cache-Control": "max-age=60", "Age": "old"}, {}, REUSED),
+    ("a date long ago", {"Cache-Control": "max-age=60", "Date": "@-3600"}, {}, ASKED),
+    ("a date that is none", {"Cache-Control": "max-age=60", "Date": "today"}, {}, REUSED),
+    ("a date in the future", {"Cache-Control": "max-age=60", "Date": "@3600"}, {}, REUSED),
+    ("expires", {"Expires": "@60"}, {}, REUSED),
+    ("expires in the past", {"Expires": "@-60"}, {}, ASKED),
+    ("expires at its date", {"Expires": "@0", "Date": "@0"}, {}, ASKED),
+    ("expires of zero", {"Expires": "0"}, {}, ASKED),
+    ("expires that is no date", {"Expires": "tomorrow"}, {}, ASKED),
+    ("expires by the vendor's clock", {"Expires": "@7200", "Date": "@3600"}, {}, REUSED),
+    ("max-age before expires", {"Cache-Control": "max-age=60", "Expires": "0"}, {}, REUSED),
+    ("nothing said", {}, {}, ASKED),
+    ("nothing is guessed", {"Last-Modified": "@-86400"}, {}, CONFIRMED),
+    # --- 5.2.2: what the answer allows
+    ("no-store", {"Cache-Control": "no-store, max-age=60"}, {}, ASKED),
+    ("no-cache", {"Cache-Control": "no-cache, max-age=60", "ETag": '"1"'}, {}, CONFIRMED),
+    ("no-cache of a field", {"Cache-Control": 'no-cache="a", max-age=60'}, {}, REUSED),
+    ("private", {"Cache-Control": "private, max-age=60"}, {}, REUSED),
+    ("public alone", {"Cache-Control": "public"}, {}, ASKED),
+    ("must-revalidate while fresh", {"Cache-Control": "must-revalidate, max-age=60"}, {}, REUSED),
+    ("an unknown directive", {"Cache-Control": "max-age=60, surprise=1"}, {}, REUSED),
+    # --- 5.2.1: what the request allows
+    ("asked for no-cache", {"Cache-Control": "max-age=60"}, {"Cache-Control": "no-cache"}, ASKED),
+    (
+        "asked for no-cache, with a validator",
+        {"Cache-Control": "max-age=60", "ETag": '"1"'},
+        {"Cache-Control": "no-cache"},
+        CONFIRMED,
+    ),
+    ("asked for no-store", {"Cache-Control": "max-age=60"}, {"Cache-Control": "no-store"}, ASKED),
+    (
+        "asked for something young",
+        {"Cache-Control": "max-age=60", "Age": "30"},
+        {"Cache-Control": "max-age=20"},
+        ASKED,
+    ),
+    (
+        "young enough",
+        {"Cache-Control": "max-age=60", "Age": "10"},
+        {"Cache-Control": "max-age=20"},
+        REUSED,
+    ),
+    (
+        "asked for something fresh for long",
+        {"Cache-Control": "max-age=60", "Age": "50"},
+        {"Cache-Control": "min-fresh=20"},
+        ASKED,
+    ),
+    (
+        "fresh for long enough",
+        {"Cache-Control": "max-age=60", "Age": "10"},
+        {"Cache-Control": "min-fresh=20"},
+        REUSED,
+    ),
+    (
+        "something stale will do",
+        {"Cache-Control": "max-age=60", "Age": "70", "ETag": '"1"'},
+        {"Cache-Control": "max-stale=60"},
+        REUSED,
+    ),
+    (
+        "not so stale",
+        {"Cache-Control": "max-age=60", "Age": "130", "ETag": '"1"'},
+        {"Cache-Control": "max-stale=60"},
+        CONFIRMED,
+    ),
+    (
+        "stale, but must be revalidated",
+        {"Cache-Control": "max-age=60, must-revalidate", "Age": "70", "ETag": '"1"'},
+        {"Cache-Control": "max-stale"},
+        CONFIRMED,
+    ),
+    # --- 4.3: validation
+    ("an entity tag", {"ETag": '"1"'}, {}, CONFIRMED),
+    ("another entity tag", {"ETag": '"0"'}, {}, ASKED),
+    ("a date of change", {"Cache-Control": "max-age=0", "Last-Modified": "@-60"}, {}, CONFIRMED),
+    ("stale, with a tag", {"Cache-Control": "max-age=9", "Age": "9", "ETag": '"1"'}, {}, CONFIRMED),
+    # --- 4.1: varying
+    ("vary, alike", {"Cache-Control": "max-age=60", "Vary": "X-A"}, {}, REUSED),
+    ("vary, different", {"Cache-Control": "max-age=60", "Vary": "X-A"}, {"X-A": "1"}, ASKED),
+    ("vary on everything", {"Cache-Control": "max-age=60", "Vary": "*"}, {}, ASKED),
+    ("no vary", {"Cache-Control": "max-age=60"}, {"X-A": "1"}, REUSED),
+    ("no vary, by policy", {"Cache-Control": "max-age=60"}, {"Accept": "text/csv"}, ASKED),
+    # --- 3.5 and more: who asks
+    ("another user", {"Cache-Control": "max-age=60"}, {"Authorization": "Bearer b"}, ASKED),
+    ("another session", {"Cache-Control": "max-age=60, public"}, {"Cookie": "a=b"}, ASKED),
+    # --- requests that pass by
+    ("a part", {"Cache-Control": "max-age=60"}, {"Range": "bytes=0-1"}, ASKED),
+    ("a condition", {"Cache-Control": "max-age=60"}, {"If-None-Match": '"7"'}, ASKED),
+)
+
+
+@pytest.mark.parametrize(
+    "fields, asked, expected", [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+@BOTH
+def test_cases(
+    colour: str,
+    vendor: VendorServer,
+    fields: dict[str, str],
+    asked: dict[str, str],
+    expected: str,
+) -> None:
+    """A second request is answered from the cache, confirmed, or asked anew, as the RFCs say."""
+    vendor.always(versions(dated(fields)))
+
+    _, second = calls(colour, service(vendor), GET, Request.get("/rates", headers=asked))
+
+    again = CONFIRMED if second.cached else ASKED
+    outcome = REUSED if len(vendor.requests) == 1 else again
+    assert expected == outcome
+    assert (200, outcome != ASKED) == (second.status, second.cached)
+    assert (b"an answer", outcome == REUSED) == (
+        second.body,
+        "age" in second.headers and second.cached,
+    )
+
+
+@BOTH
+def test_what_was_confirmed_is_fresh_again(colour: str, vendor: VendorServer) -> None:
+    """A 304 with a new lifetime makes one confirmation enough for all who follow."""
+    vendor.always(versions({"ETag": '"1"', "X-Kept": "1"}))
+
+    _, confirmed, reused = calls(colour, service(vendor), GET, GET, GET)
+
+    assert 2 == len(vendor.requests)
+    assert [(b"an answer", "1")] * 2 == [
+        (one.body, one.header("x-kept")) for one in (confirmed, reused)
+    ]
+
+
+@BOTH
+def test_a_service_that_breaks(colour: str, vendor: VendorServer) -> None:
+    """A stale answer stands in for a server that fails, and for one that is gone."""
+    stale = {"Cache-Control": "max-age=1, stale-if-error=600", "Age": "5"}
+    vendor.queue(
+        Behaviour(200, stale, b"an answer"), Behaviour(503), Behaviour(raw=b"", then="reset")
+    )
+
+    answers = calls(colour, service(vendor), GET, GET, GET)
+
+    assert [False, True, True] == [answer.cached for answer in answers]
+    assert 3 == len(vendor.requests)
+
+
+@BOTH
+def test_a_write_between(colour: str, vendor: VendorServer) -> None:
+    """What is kept does not outlast a write to its URL."""
+    vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
+
+    answers = calls(colour, service(vendor), GET, GET, Request.put("/rates", json=1), GET, GET)
+
+    assert [False, True, False, False, True] == [answer.cached for answer in answers]
+
+
+def test_both_managers_share_a_cache(vendor: VendorServer, tmp_path: Path) -> None:
+    """Over one file each manager finds what the other has kept, for the same credential."""
+    cipher = AesGcmCipher(generate_keys())
+    vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}, b"a secret"))
+    path = tmp_path / "cache.db"
+    own = service(vendor, credentials=Credentials.bearer("one"))
+    other = service(vendor, credentials=Credentials.bearer("two"))
+
+    with SqliteStorage(path) as storage:
+        plain = SealedCache(storage, cipher)
+        awaited = AsyncSealedCache(AsyncSqliteStorage(path), cipher)
+        answers = [
+            *calls("awaited", own, GET, cache=awaited),
+            *calls("plain", own, GET, cache=plain),
+            *calls("plain", other, GET, GET, cache=plain),
+        ]
+
+    assert [False, True, False, True] == [answer.cached for answer in answers]
+    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"a secret" not in stored
+    assert b"Bearer" not in stored
+
+
+def test_both_managers_share_memory(vendor: VendorServer) -> None:
+    """So they do over one memory."""
+    vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
+    memory = MemoryCache()
+
+    calls("plain", service(vendor), GET, cache=memory)
+    (again,) = calls("awaited", service(vendor), GET, cache=AsyncMemoryCache(memory))
+
+    assert again.cached

@@ -1,0 +1,64 @@
+"""The command line, run as an operator runs it."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.cli import main
+from mooring.testing._state_commands import Write, new_key, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_housekeeping_forgets_what_cannot_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is past its time goes, however much it is; what matters stays."""
+    path, kept = tmp_path / "state.db", new_key()
+    with SqliteStorage(path) as store:
+        now, _ = store.execute(Write({kept: "kept"}))
+        store.execute(Write({new_key(): "dust" for _ in range(10)}, quiet=-now))
+    assert main(["housekeep", f"sqlite:///{path}", "--migrate"]) == 0
+    assert capsys.readouterr().out == "10 states forgotten\n"
+    with SqliteStorage(path) as store:
+        _, (state,) = store.execute(read(kept))
+    assert state is not None
+
+
+def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code says that something is wrong, the error what, and no password."""
+    assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("mooring: ")
+    assert "127.0.0.1:1" in told
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize("url", ["memory:", "ftp://host"])
+def test_what_makes_no_sense_says_so(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A call that can never work has an exit code of its own."""
+    assert main(["housekeep", url]) == 2
+    assert capsys.readouterr().err.startswith("mooring: ")
+
+
+def test_it_is_a_module_and_helps_itself() -> None:
+    """`python -m mooring` is the command, and says what it can do."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "mooring", "--help"], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0
+    assert "housekeep" in shown.stdout
+    refused = subprocess.run([sys.executable, "-m", "mooring"], capture_output=True, check=False)
+    assert refused.returncode == 2
+
+
+def test_importing_the_module_runs_nothing() -> None:
+    """What reads modules to document or to check them starts no command."""
+    assert importlib.import_module("mooring.__main__").main is main

@@ -1,0 +1,97 @@
+"""Where a browser comes back to: one request, from this machine, and nothing of it repeated."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+
+from mooring import DeadlineExceeded
+from mooring.cli.loopback import Loopback
+from mooring.errors import ConfigurationError
+
+
+def brought(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:
+    """What a listener takes of these, one connection after another, and what each is answered."""
+    answers: list[bytes] = []
+    host, port = urlsplit(listener.url).hostname or "", urlsplit(listener.url).port or 0
+
+    def come() -> None:
+        for head in heads:
+            with (
+                contextlib.suppress(ConnectionError),  # who was not read to the end is cut off
+                socket.create_connection((host, port), timeout=10) as link,
+            ):
+                link.sendall(head.replace(b"HERE", f"{host}:{port}".encode()))
+                link.shutdown(socket.SHUT_WR)
+                answers.append(link.recv(65_536))
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    target = listener.wait(20)
+    thread.join(20)
+    return target, answers
+
+
+GOOD = b"GET /callback?code=c&state=%3Cs%3E HTTP/1.1\r\nHost: HERE\r\n\r\n"
+
+
+def test_one_request_is_taken() -> None:
+    """The query comes through, the page repeats nothing of it, and nothing may keep it."""
+    with Loopback(0) as listener:
+        assert listener.url.startswith("http://127.0.0.1:")
+        target, (answer,) = brought(listener, GOOD)
+
+    assert "/callback?code=c&state=%3Cs%3E" == target
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"state" not in answer
+    for header in (b"no-store", b"default-src 'none'", b"no-referrer", b"nosniff"):
+        assert header in answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /favicon.ico HTTP/1.1\r\nHost: HERE\r\n\r\n",
+        b"POST /callback?code=c HTTP/1.1\r\nHost: HERE\r\n\r\n",
+        b"GET /callback?code=c HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET /callback?code=c HTTP/1.1\r\n\r\n",
+        b"GET /callback?code=c\r\nHost: HERE\r\n\r\n",
+        b"\xff\r\n\r\n",
+        b"GET /callback?code=" + b"c" * 20_000,
+        b"GET /callback?code=c HTTP/1.1\r\n",
+        b"",
+    ],
+)
+def test_others_are_turned_away(head: bytes) -> None:
+    """What is no browser that comes back is not taken for one, and does not end the waiting."""
+    with Loopback(0) as listener:
+        target, answers = brought(listener, head, GOOD)
+
+    *others, last = answers
+    assert "/callback?code=c&state=%3Cs%3E" == target
+    assert b" 200 " in last
+    assert all(one == b"" or b" 404 " in one for one in others)
+
+
+def test_who_says_nothing_is_not_waited_for() -> None:
+    """Who connects and keeps silent does not keep the listener past its time."""
+    with Loopback(0) as listener:
+        parts = urlsplit(listener.url)
+        place = parts.hostname or "", parts.port or 0
+        with (
+            socket.create_connection(place, timeout=10),
+            pytest.raises(DeadlineExceeded, match="Nobody came back"),
+        ):
+            listener.wait(0.2)
+
+
+def test_a_port_is_used_once() -> None:
+    """A port that somebody else listens on is refused by its number."""
+    with Loopback(0) as listener:
+        port = urlsplit(listener.url).port or 0
+        with pytest.raises(ConfigurationError, match=str(port)):
+            Loopback(port)

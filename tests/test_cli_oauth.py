@@ -1,0 +1,328 @@
+"""Consent from the command line: the real command against a strict server, and its listener."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import webbrowser
+from http.client import HTTPConnection
+from queue import Queue
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from mooring import OAuthCredentials, Secret
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sqlite_credentials import SqliteCredentialProvider
+from mooring.cli import main
+from tests.support.authorization_server import AuthorizationServer, Client
+from tests.support.oauth_people import query_of, visit
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+HERE = Client(redirect_uris=("http://127.0.0.1/callback",))
+PUBLIC = Client(method="none", redirect_uris=("http://127.0.0.1/callback",))
+
+
+def fetch(url: str, **headers: str) -> tuple[int, str]:
+    """What a browser gets there."""
+    parts = urlsplit(url)
+    link = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        link.request("GET", f"{parts.path}?{parts.query}", headers=headers)
+        answer = link.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        link.close()
+
+
+class Terminal:
+    """A command's output, line by line, while it runs in a thread."""
+
+    def __init__(self) -> None:
+        self._said: Queue[str] = Queue()
+        self._codes: list[int] = []
+
+    def write(self, text: str) -> int:
+        """Take note."""
+        self._said.put(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Everything is there at once."""
+
+    def find(self, pattern: str) -> str:
+        """Wait for something to be said."""
+        while True:
+            found = re.search(pattern, self._said.get(timeout=20))
+            if found is not None:
+                return found[0]
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str) -> Generator[None]:
+        """Run a command; it has ended when this does."""
+
+        def run() -> None:
+            with contextlib.redirect_stdout(self):
+                self._codes.append(main(arguments))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join(20)
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return self._codes[0]
+
+
+class Desk:
+    """The options that most commands have, and what they have stored."""
+
+    def __init__(self, folder: Path) -> None:
+        self.keys = generate_keys()
+        self.path = folder / "tokens.db"
+        os.environ["MOORING_KEYS"] = self.keys.text().reveal()
+        os.environ["ERP_SECRET"] = "s3cr3t"
+
+    def options(self, server: AuthorizationServer, *more: str) -> list[str]:
+        """Who we are, at which server, and where tokens are kept."""
+        return [
+            *("--issuer", server.issuer, "--client-id", "erp", "--service", "crm"),
+            *("--credentials", f"sqlite:///{self.path}", *more),
+        ]
+
+    def kept(self, tenant: str | None = None) -> OAuthCredentials:
+        """What is stored."""
+        vault = SqliteCredentialProvider(self.path, AesGcmCipher(self.keys))
+        kept = vault.get("crm", tenant)
+        assert isinstance(kept, OAuthCredentials)
+        return kept
+
+
+@pytest.fixture(name="desk")
+def _desk(tmp_path: Path) -> Iterator[Desk]:
+    """A desk whose environment is gone afterwards."""
+    before = dict(os.environ)
+    yield Desk(tmp_path)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_a_process_gets_and_gives_back(desk: Desk) -> None:
+    """The real command prints a URL, stores what the person brings, and gives it back; no more."""
+    command = [sys.executable, "-m", "mooring", "oauth"]
+    with AuthorizationServer(HERE) as server:
+        options = desk.options(server, "--secret-env", "ERP_SECRET", "--tenant", "acme-fr")
+        with subprocess.Popen(
+            [*command, "login", *options, "--scope", "read"], stdout=subprocess.PIPE, text=True
+        ) as running:
+            assert running.stdout is not None
+            url = next(line for line in running.stdout if line.startswith("http")).strip()
+            status, page = fetch(visit(url))
+            rest = running.stdout.read()
+        kept = desk.kept("acme-fr")
+
+        assert (0, 200) == (running.returncode, status)
+        assert "go back to the terminal" in page
+        assert "tokens stored for crm of acme-fr\n" == rest.lstrip()
+        assert ("read",) == kept.scope
+        assert "s3cr3t" not in url
+        for secret in (kept.access_token, kept.refresh_token):
+            assert secret is not None
+            assert secret.reveal().encode() not in desk.path.read_bytes()
+
+        ended = subprocess.run(
+            [*command, "revoke", *options], capture_output=True, text=True, check=False
+        )
+        assert (0, "tokens revoked for crm of acme-fr\n") == (ended.returncode, ended.stdout)
+        assert 0 == server.live_families
+
+
+def test_a_process_shows_a_code(desk: Desk) -> None:
+    """With --device the code is printed, and the tokens stored when the person has decided."""
+    with AuthorizationServer(PUBLIC) as server:
+        server.people.interval = 1
+        with subprocess.Popen(
+            [sys.executable, "-m", "mooring", "oauth", "login", "--device", *desk.options(server)],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as running:
+            assert running.stdout is not None
+            line = running.stdout.readline()
+            server.decide(line.split()[-1])
+            assert "tokens stored for crm\n" == running.stdout.read()
+
+        assert 0 == running.returncode
+        assert f"{server.url}/device" in line
+        assert desk.kept().refresh_token is not None
+
+
+def test_a_code_is_stored_by_whoever_shows_it(desk: Desk) -> None:
+    """A device with a secret gets tokens as one without does."""
+    terminal = Terminal()
+    with AuthorizationServer(HERE) as server:
+        server.people.interval = 1
+        options = desk.options(server, "--secret-env", "ERP_SECRET", "--device")
+        with terminal.running("oauth", "login", *options):
+            server.decide(terminal.find(r"[A-Z]{4}-[A-Z]{4}"))
+
+    assert 0 == terminal.code
+    assert desk.kept().refresh_token is not None
+
+
+def test_a_person_says_no(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """A refusal has the exit code of what went wrong, and nothing is stored."""
+    terminal = Terminal()
+    with AuthorizationServer(PUBLIC) as server:
+        server.people.approve = False
+        with terminal.running("oauth", "login", *desk.options(server)):
+            fetch(visit(terminal.find(r"http\S+")))
+
+    assert 1 == terminal.code
+    assert "access_denied" in capsys.readouterr().err
+
+
+def test_every_option_is_used(desk: Desk) -> None:
+    """Endpoints by name, a scope, parameters and a port are what the URL says."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    terminal = Terminal()
+    with AuthorizationServer(PUBLIC) as server:
+        options = [
+            *("--token-url", server.token_url, "--authorize-url", server.authorize_url),
+            *("--client-id", "erp", "--service", "crm", "--scope", "read"),
+            *("--credentials", f"sqlite:///{desk.path}", "--port", str(port)),
+            *("--parameter", "prompt=consent", "--parameter", "login_hint=a=b"),
+        ]
+        with terminal.running("oauth", "login", *options):
+            url = terminal.find(r"http\S+")
+            fetch(visit(url))
+        said = query_of(url)
+        assert (f"http://127.0.0.1:{port}/callback", "read", "consent", "a=b") == (
+            said["redirect_uri"],
+            said["scope"],
+            said["prompt"],
+            said["login_hint"],
+        )
+        assert 0 == terminal.code
+
+        state = desk.path.with_name("state.db")
+        assert 0 == main(
+            [
+                *("oauth", "revoke", "--token-url", server.token_url, "--client-id", "erp"),
+                *("--revoke-url", server.revoke_url, "--service", "crm"),
+                *("--credentials", f"sqlite:///{desk.path}", "--state", f"sqlite:///{state}"),
+            ]
+        )
+        assert 0 == server.live_families
+
+
+class Browser(webbrowser.BaseBrowser):
+    """A browser that goes where it is told, and back."""
+
+    def __init__(self, server: AuthorizationServer) -> None:
+        super().__init__()
+        self._server = server
+        self.opened: list[str] = []
+
+    def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:  # noqa: FBT001, FBT002 - as its base has it
+        """Go there."""
+        self.opened.append(url)
+        if "user_code" in url:
+            self._server.decide(query_of(url)["user_code"])
+        else:
+            threading.Thread(target=fetch, args=(visit(url),)).start()
+        return True
+
+
+@pytest.mark.parametrize("more", [[], ["--device"]])
+def test_a_browser_is_opened_if_asked(desk: Desk, more: list[str]) -> None:
+    """With --open the machine's browser goes where the person is to go."""
+    with AuthorizationServer(PUBLIC) as server:
+        server.people.interval = 1
+        browser = Browser(server)
+        webbrowser.register("mooring-test", None, browser, preferred=True)
+        try:
+            assert 0 == main(["oauth", "login", "--open", *more, *desk.options(server)])
+        finally:
+            webbrowser._tryorder.remove("mooring-test")  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else takes it back
+
+        assert 1 == len(browser.opened)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (["--token-url", "https://login.example/token"], "--issuer"),
+        (["--secret-env", "NO_SUCH_VARIABLE"], "--secret-env"),
+        (["--parameter", "prompt"], "--parameter"),
+        (["--parameter", "=x"], "--parameter"),
+        (["--credentials", "tokens.db"], "--credentials"),
+        (["--credentials", "sqlite:///"], "--credentials"),
+        (["--port", "99999"], "--port"),
+        (["--issuer", "http://login.example"], "issuer"),
+    ],
+)
+def test_what_makes_no_sense_says_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str], change: list[str], words: str
+) -> None:
+    """A call that can never work has an exit code of its own, and says which option is wrong."""
+    with AuthorizationServer(PUBLIC) as server:
+        assert 2 == main(["oauth", "login", *desk.options(server), *change])
+
+    assert words in capsys.readouterr().err
+
+
+def test_nobody_comes_back(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """Waiting has an end."""
+    with AuthorizationServer(PUBLIC) as server:
+        assert 1 == main(["oauth", "login", "--timeout", "0.05", *desk.options(server)])
+
+    assert "Nobody came back" in capsys.readouterr().err
+
+
+def test_a_database_that_is_away_bothers_nobody(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where tokens cannot be stored nobody is asked for any."""
+    with AuthorizationServer(PUBLIC) as server:
+        away = "postgresql://mooring:hunter2@127.0.0.1:1/none"
+        assert 1 == main(["oauth", "login", *desk.options(server), "--credentials", away])
+        assert 0 == server.connections
+
+    told = capsys.readouterr()
+    assert "http" not in told.out
+    assert "hunter2" not in told.err
+
+
+def test_what_is_not_installed_says_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database without its extra says which one to install."""
+    monkeypatch.delitem(sys.modules, "mooring.adapters.sql_credentials", raising=False)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with AuthorizationServer(PUBLIC) as server:
+        options = desk.options(server, "--credentials", "postgresql://host/name")
+        assert 2 == main(["oauth", "login", *options])
+
+    assert "mooring[postgresql]" in capsys.readouterr().err
+
+
+def test_secrets_stay_in_the_environment(desk: Desk) -> None:
+    """There is no option that takes a secret."""
+    with pytest.raises(SystemExit):
+        main(["oauth", "login", "--secret", "s3cr3t"])
+    assert Secret("s3cr3t") == Secret(os.environ["ERP_SECRET"])

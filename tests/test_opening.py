@@ -1,0 +1,99 @@
+"""A store from a URL."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import ConfigurationError
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
+from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from mooring.opening import aopen_storage, open_storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+URLS: dict[str, tuple[type, type]] = {
+    "memory:": (MemoryStorage, AsyncMemoryStorage),
+    "sqlite:///var/mooring.db": (SqliteStorage, AsyncSqliteStorage),
+    "redis://127.0.0.1:6379/0": (RedisStorage, AsyncRedisStorage),
+    "rediss://host/0": (RedisStorage, AsyncRedisStorage),
+    "unix:///run/redis.sock": (RedisStorage, AsyncRedisStorage),
+    "redis+cluster://a:1,b:2": (RedisStorage, AsyncRedisStorage),
+    "redis+sentinel://a:1,b:2/primary": (RedisStorage, AsyncRedisStorage),
+    "postgresql://host/name": (SqlStorage, AsyncSqlStorage),
+    "postgresql+psycopg://host/name": (SqlStorage, AsyncSqlStorage),
+    "mysql://host/name": (SqlStorage, AsyncSqlStorage),
+    "mariadb://host/name": (SqlStorage, AsyncSqlStorage),
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_url_names_a_store(url: str) -> None:
+    """Each form opens its class in both colours, and reaches for nothing."""
+    plain, awaited = URLS[url]
+    assert type(open_storage(url)) is plain
+    assert type(aopen_storage(url)) is awaited
+
+
+def test_a_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:
+    """Four slashes begin at the root, and what a URL must escape is unescaped."""
+    with open_storage(f"sqlite:///{tmp_path}/a%20b.db") as store:
+        store.housekeep()
+    assert (tmp_path / "a b.db").exists()
+
+
+def test_options_are_the_stores_own() -> None:
+    """What a class takes can be given with the URL."""
+    assert open_storage("redis://host/0", durable=True).durable
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite:///",
+        "sqlite://x.db",
+        "ftp://host",
+        "redis",
+        "memory",
+        "://",
+        7,
+        None,
+        b"memory:",
+    ],
+)
+def test_what_names_no_store_is_refused(url: Any) -> None:  # noqa: ANN401 - of any type
+    """The error says what would be one, and never quotes what may hold a password."""
+    with pytest.raises(ConfigurationError, match="names no store") as caught:
+        open_storage(url)
+    assert (caught.value.path, "redis://" in caught.value.remedy) == ("state.url", True)
+
+
+@pytest.mark.parametrize(
+    "url, library, extra",
+    [
+        ("redis://:secret@host/0", "redis", "redis"),
+        ("rediss+cluster://:secret@host:1", "redis", "redis"),
+        ("postgresql://me:secret@host/name", "sqlalchemy", "postgresql"),
+        ("mariadb+pymysql://me:secret@host/name", "sqlalchemy", "mysql"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    url: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lacks a library is told which extra brings it."""
+    for name in [*sys.modules]:
+        if name.startswith(
+            ("mooring.adapters.redis", "mooring.adapters.sql", "mooring.adapters._")
+        ):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigurationError, match=f"needs {library}") as caught:
+        open_storage(url)
+    assert caught.value.remedy == f"Install mooring[{extra}]."
+    assert "secret" not in str(caught.value)

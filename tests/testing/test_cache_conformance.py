@@ -1,0 +1,237 @@
+"""The conformance kit of response caches notices what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from mooring.adapters.memory_cache import AsyncMemoryCache, MemoryCache
+from mooring.domain.caching import Entries, Found
+from mooring.testing import cache_conformance as kit
+from mooring.testing.checks import waiting_at_most
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Losing(AsyncMemoryCache):
+    """Keeps nothing, and says that it does."""
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return True
+
+
+class _Refusing(AsyncMemoryCache):
+    """Keeps nothing, and says so."""
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return False
+
+
+class _Stripping(AsyncMemoryCache):
+    """Keeps no reason phrases."""
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        entries = tuple(
+            attrs.evolve(one, response=one.response.evolve(reason=None)) for one in entries
+        )
+        return await super().keep(key, mark, entries, seconds)
+
+
+class _OneOnly(AsyncMemoryCache):
+    """Keeps the first answer of several."""
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return await super().keep(key, mark, entries[:1], seconds)
+
+
+class _Adding(AsyncMemoryCache):
+    """Puts new answers before the old."""
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        before = await super().look(key)
+        return await super().keep(key, mark, entries + before.entries, seconds)
+
+
+class _Folding(AsyncMemoryCache):
+    """Takes keys for one that differ in case only."""
+
+    async def look(self, key: str, /) -> Found:
+        return await super().look(key.lower())
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return await super().keep(key.lower(), mark, entries, seconds)
+
+
+class _Remembering(AsyncMemoryCache):
+    """Forgets nothing."""
+
+    async def forget(self, key: str, /) -> None:
+        """Do nothing."""
+
+
+class _Traceless(AsyncMemoryCache):
+    """Knows nothing of what it has forgotten."""
+
+    async def forget(self, key: str, /) -> None:
+        found = await super().look(key)
+        if found.entries:
+            await super().keep(key, found.mark, (), 60)
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return await super().keep(key, 10**9, entries, seconds)
+
+
+class _Damaged(AsyncMemoryCache):
+    """Cannot read what it has kept."""
+
+    async def look(self, key: str, /) -> Found:
+        found = await super().look(key)
+        return found._replace(unreadable="InvalidData") if found.entries else found
+
+
+class _Frozen(AsyncMemoryCache):
+    """Lets nothing grow older."""
+
+    async def look(self, key: str, /) -> Found:
+        found = await super().look(key)
+        return found._replace(entries=tuple(attrs.evolve(e, age=7.25) for e in found.entries))
+
+
+class _Young(AsyncMemoryCache):
+    """Lets answers grow younger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looks = itertools.count()
+
+    async def look(self, key: str, /) -> Found:
+        found = await super().look(key)
+        back = next(self._looks)
+        younger = (attrs.evolve(one, age=7.25 + 0.01 / (1 + back)) for one in found.entries)
+        return found._replace(entries=tuple(younger))
+
+
+class _Hasty(AsyncMemoryCache):
+    """Takes seconds for milliseconds when it tells ages."""
+
+    async def look(self, key: str, /) -> Found:
+        found = await super().look(key)
+        older = (attrs.evolve(one, age=one.age + 5) for one in found.entries)
+        return found._replace(entries=tuple(older))
+
+
+class _Fleeting(AsyncMemoryCache):
+    """Keeps nothing for longer than a moment."""
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return await super().keep(key, mark, entries, min(seconds, 0.01))
+
+
+class _Eternal(AsyncMemoryCache):
+    """Keeps everything for ever."""
+
+    async def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return await super().keep(key, mark, entries, 1e6)
+
+
+class _Found(AsyncMemoryCache):
+    """Has something under every key."""
+
+    async def look(self, key: str, /) -> Found:
+        return Found(0, (kit.entry(1),))
+
+
+class _Aged(AsyncMemoryCache):
+    """Takes everything for old."""
+
+    async def look(self, key: str, /) -> Found:
+        found = await super().look(key)
+        return found._replace(entries=tuple(attrs.evolve(e, age=1e4) for e in found.entries))
+
+
+@pytest.mark.parametrize(
+    "check, wrong, sentence",
+    [
+        (kit.nothing_is_there_at_first, _Found, "0 answers are to be found"),
+        (kit.answers_come_back_as_they_were, _Losing, "3 answers are to be found"),
+        (kit.answers_come_back_as_they_were, _Refusing, "was not kept, though"),
+        (kit.answers_come_back_as_they_were, _Stripping, "3 answers are to be found"),
+        (kit.answers_come_back_as_they_were, _OneOnly, "3 answers are to be found"),
+        (kit.answers_come_back_as_they_were, _Damaged, "cannot be read: InvalidData"),
+        (kit.answers_come_back_as_they_were, _Aged, "An answer is 10000.0"),
+        (kit.keys_are_apart, _Folding, "1 answers are to be found"),
+        (kit.the_latest_takes_the_place_of_all, _Adding, "1 answers are to be found"),
+        (kit.what_is_forgotten_is_gone, _Remembering, "0 answers are to be found"),
+        (
+            kit.what_was_looked_up_before_it_was_forgotten_is_not_kept,
+            _Traceless,
+            "under way when its key was forgotten",
+        ),
+        (kit.of_two_that_looked_at_once_one_keeps, _Traceless, "over one that came after"),
+        (kit.of_two_that_looked_at_once_one_keeps, _Refusing, "was not kept, though"),
+        (kit.answers_grow_old, _Frozen, "do not grow older|only .* s older"),
+        (kit.answers_grow_old, _Young, "has become younger"),
+        (kit.answers_grow_old, _Hasty, "too early"),
+        (kit.answers_grow_old, _Fleeting, "lost that was to be kept"),
+        (kit.answers_are_kept_as_long_as_asked, _Eternal, "for longer than it was to be"),
+        (kit.answers_are_kept_as_long_as_asked, _Fleeting, "1 answers are to be found"),
+    ],
+)
+def test_notices_a_wrong_cache(
+    check: kit.AsyncCheck, wrong: Callable[[], AsyncMemoryCache], sentence: str
+) -> None:
+    """A cache that is wrong in one way does not pass the check for that."""
+    with waiting_at_most(0.2), pytest.raises(AssertionError, match=sentence):
+        asyncio.run(check(wrong))
+
+
+class _Unmarked(MemoryCache):
+    """Lets everybody keep."""
+
+    def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        super().keep(key, 10**9, entries, seconds)
+        return True
+
+    def look(self, key: str, /) -> Found:
+        return super().look(key)._replace(mark=7)
+
+
+class _Breaking(MemoryCache):
+    """Breaks when it is used."""
+
+    def look(self, key: str, /) -> Found:
+        raise ZeroDivisionError("broken")
+
+
+class _Stingy(MemoryCache):
+    """Keeps nothing."""
+
+    def keep(self, key: str, mark: int, entries: Entries, seconds: float, /) -> bool:
+        return False
+
+
+class _Mute(MemoryCache):
+    """Keeps what it shows to nobody."""
+
+    def look(self, key: str, /) -> Found:
+        return super().look(key)._replace(entries=())
+
+
+@pytest.mark.parametrize(
+    "wrong, sentence",
+    [
+        (_Unmarked, "Two threads kept"),
+        (_Breaking, "raised .*ZeroDivisionError: broken"),
+        (_Stingy, "No thread could keep"),
+        (_Mute, "the last thread kept is not there"),
+    ],
+)
+def test_notices_what_threads_do(wrong: type[MemoryCache], sentence: str) -> None:
+    """A cache that threads disturb does not pass."""
+    with pytest.raises(AssertionError, match=sentence):
+        kit.many_threads_may_use_it(wrong)

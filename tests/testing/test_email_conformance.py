@@ -1,0 +1,87 @@
+"""The conformance kit of vendors of mail notices what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import Result
+from mooring.contracts.email_outcomes import EmailReceipt, EmailStatus
+from mooring.testing import email_conformance as kit
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.vendors.sendgrid import SendGrid
+from tests.vendors.email_labs import hub, sendgrid_labs
+
+if TYPE_CHECKING:
+    from mooring.contracts.email import EmailMessage
+    from mooring.contracts.email_bulk import BulkMessage
+    from mooring.contracts.wire import Wire
+
+
+class _Forgetful(SendGrid):
+    """Sends messages without their files, and each time anew."""
+
+    async def send_transactional(
+        self,
+        wire: Wire,
+        message: EmailMessage,
+        /,
+        *,
+        key: str | None,
+    ) -> EmailReceipt:
+        plain = attrs.evolve(message, attachments=(), text="Something else.")
+        return await super().send_transactional(wire, plain, key=None)
+
+
+class _Silent(SendGrid):
+    """Sends nothing, and says that all is well."""
+
+    async def send_transactional(
+        self,
+        wire: Wire,
+        message: EmailMessage,
+        /,
+        *,
+        key: str | None,
+    ) -> EmailReceipt:
+        return EmailReceipt(ref=wire.ref("1"), status=EmailStatus.DELIVERED)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        receipt = EmailReceipt(ref=wire.ref("1"), status=EmailStatus.DELIVERED)
+        return [Result(receipt) for _ in bulk.recipients]
+
+
+def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
+    sandbox = SendGridSandbox()
+    with sendgrid_labs("Async") as make:
+        usual = make()
+    mine: Any = hub(vendor(credentials=sandbox.api_key), sandbox, colour="Async")
+    return attrs.evolve(usual, hub=mine, stranger=mine, delivered=sandbox.delivered, many=3)
+
+
+@pytest.mark.parametrize(
+    "check, wrong, sentence",
+    [
+        (kit.a_message_arrives, _Forgetful, "The text is"),
+        (kit.a_message_arrives, _Silent, "0 messages arrived"),
+        (kit.files_and_images_arrive, _Forgetful, "did not arrive"),
+        (kit.a_key_is_used_once, _Forgetful, "another receipt"),
+        (kit.a_lost_answer_is_unknown, _Silent, "ended with None"),
+        (kit.failures_have_their_types, _Silent, "throttled ended with None"),
+        (kit.a_success_that_is_none_is_told, _Silent, "ended with None"),
+        (kit.each_of_a_bulk_has_their_own, _Silent, "To others"),
+        (kit.a_large_bulk_goes_in_chunks, _Silent, "another order"),
+        (kit.a_bulk_goes_on_where_it_was, _Silent, "0 failed"),
+    ],
+)
+def test_notices_a_wrong_vendor(
+    check: kit.AsyncCheck, wrong: type[SendGrid], sentence: str
+) -> None:
+    """A vendor that is wrong in one way does not pass the check for that."""
+    with pytest.raises(AssertionError, match=sentence):
+        asyncio.run(check(lambda: _lab(wrong)))

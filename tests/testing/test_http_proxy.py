@@ -1,0 +1,38 @@
+"""The proxy that tests go through."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from mooring.testing import ProxyServer
+
+
+def test_who_asks_nothing_is_let_go() -> None:
+    """Somebody who connects and leaves has asked for nothing."""
+    with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
+        with socket.create_connection(proxy.address):
+            pass
+        proxy.wait_for_closed()
+
+        assert [] == proxy.requests
+
+
+def test_what_does_not_happen_is_not_waited_for_long() -> None:
+    """A test that waits for what never happens is told what it waited for."""
+    with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
+        proxy.patience = 0.01
+        with pytest.raises(AssertionError, match="2 connections did not end"):
+            proxy.wait_for_closed(2)
+
+
+def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
+    """A tunnel to nowhere is not opened."""
+    with (
+        ProxyServer(leads_to=("127.0.0.1", 9)) as proxy,
+        socket.create_connection(proxy.address) as sock,
+    ):
+        sock.sendall(b"CONNECT vendor.example:443 HTTP/1.1\r\n\r\n")
+
+        assert b"" == sock.recv(99)

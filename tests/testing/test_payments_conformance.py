@@ -1,0 +1,111 @@
+"""The kit for vendors of payments notices what it is there to notice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+import pytest
+
+from mooring.contracts.payments import (
+    Capture,
+    Charge,
+    MoveState,
+    Payment,
+    PaymentState,
+    Refund,
+)
+from mooring.errors import VendorRejected
+from mooring.testing import name_of, payments_conformance
+from mooring.testing.payments_conformance import CHECKS
+from mooring.vendors.stripe import Stripe
+from tests.vendors.payments_subjects import stripe
+
+if TYPE_CHECKING:
+    from mooring.contracts.payments import Money, RefundReason
+    from mooring.contracts.ref import Ref
+    from mooring.contracts.wire import Wire
+    from mooring.testing.payments_conformance import PaymentsSubject
+
+
+@attrs.frozen(kw_only=True)
+class Slow(Stripe):
+    """A vendor that takes note of everything, tells of it by webhooks only, and lists nothing."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Take note, whatever comes of it."""
+        try:
+            done = await Stripe.capture(self, wire, ref, amount, final=final, key=key)
+        except VendorRejected:
+            return Capture(ref=ref, payment=ref, state=MoveState.PENDING, amount=amount)
+        return attrs.evolve(done, state=MoveState.PENDING)
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Take note, whatever comes of it."""
+        try:
+            done = await Stripe.refund(self, wire, ref, amount, reason=reason, key=key)
+        except VendorRejected:
+            return Refund(ref=ref, payment=ref, state=MoveState.PENDING, amount=amount)
+        return attrs.evolve(done, state=MoveState.PENDING)
+
+
+@attrs.frozen(kw_only=True)
+class Careless(Stripe):
+    """A vendor that calls everything captured, and never says what the buyer has to do."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge, and hope."""
+        done = await Stripe.charge(self, wire, charge, key=key)
+        return attrs.evolve(done, next_action=None)
+
+
+@attrs.frozen(kw_only=True)
+class Hopeful(Stripe):
+    """A vendor that takes a failure for a success."""
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Charge, and say that it went well."""
+        try:
+            return await Stripe.charge(self, wire, charge, key=key)
+        except VendorRejected:
+            return Payment(ref=wire.ref("pi_0"), state=PaymentState.CAPTURED)
+
+
+def slow() -> PaymentsSubject:
+    """A slow vendor, with a sandbox of its own."""
+    subject = stripe()
+    return attrs.evolve(subject, vendor=Slow(credentials=subject.secret))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+def test_who_is_slow_keeps_the_contract(check: payments_conformance.Check) -> None:
+    """A vendor whose truth comes by webhook, and who can do little else, may keep the contract."""
+    check(slow)
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [(Careless, "a_buyer_may_be_asked"), (Hopeful, "a_decline_says_why")],
+)
+def test_who_breaks_the_contract_is_noticed(kind: type[Stripe], name: str) -> None:
+    """A vendor that tells less than it must, or more than it knows, is found out."""
+    subject = stripe()
+    broken = attrs.evolve(subject, vendor=kind(credentials=subject.secret))
+    found = {name_of(check): check for check in payments_conformance.ASYNC_CHECKS}
+
+    with pytest.raises(AssertionError):
+        asyncio.run(found[name](lambda: broken))

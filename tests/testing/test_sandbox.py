@@ -1,0 +1,261 @@
+"""What every sandbox is made of: routes, faults, a socket, and webhooks back."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import (
+    AsyncConnectorManager,
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorManager,
+    Headers,
+    InvalidData,
+    Request,
+    Response,
+    Service,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing import Behaviour, VendorServer
+from mooring.testing.sandbox.base import (
+    Asked,
+    AsyncSandboxHttpClient,
+    Lost,
+    Notice,
+    Refusal,
+    Sandbox,
+    SandboxHttpClient,
+    Slow,
+    reply,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Shelf(Sandbox):
+    """Keeps things."""
+
+    hosts = ("shelf.example", ".shelves.example")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.things: list[str] = []
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """What it answers."""
+        return {
+            "GET /things/{name}": self._get,
+            "GET /files/{path*}": lambda _, path: reply({"path": path}),
+            "POST /things": self._put,
+            "POST /objects": lambda asked: reply(asked.json(), X_Kept="yes"),
+            "GET /who": lambda asked: reply([asked.basic(), asked.bearer()]),
+        }
+
+    def _get(self, asked: Asked, name: str) -> Response:
+        if name not in self.things:
+            raise Refusal(reply({"message": "None."}, 404))
+        return reply({"name": name, "query": asked.query})
+
+    def _put(self, asked: Asked) -> Response:
+        self.things.append(dict(asked.form)["name"])
+        return reply({"id": self.number()}, 201)
+
+
+def manager(shelf: Shelf, url: str = "https://shelf.example") -> ConnectorManager:
+    """A manager that reaches the shelf in memory."""
+    service = Service("shelf", url, retry=None)
+    return ConnectorManager([service], http=SandboxHttpClient(shelf))
+
+
+def put(name: str) -> Request:
+    """A request to keep something."""
+    return Request.post("/things", form={"name": name})
+
+
+def test_it_answers_by_method_and_path() -> None:
+    """A request reaches the method of its route, with what stood for the braces."""
+    shelf = Shelf()
+    with manager(shelf) as calls:
+        calls.call("shelf", put("a b"))
+        found = calls.call("shelf", Request.get("/things/a%20b", query={"x": "1"}))
+        deep = calls.call("shelf", Request.get("/files/a/b"))
+
+    assert {"name": "a b", "query": [["x", "1"]]} == found.json()
+    assert {"path": "a/b"} == deep.json()
+    assert ["POST", "GET", "GET"] == [asked.method for asked in shelf.asked]
+    assert "shelf.example" == shelf.asked[0].host
+
+
+def test_what_it_does_not_know_it_refuses() -> None:
+    """A path without a route, and a thing that is not there, are refused."""
+    with manager(Shelf()) as calls:
+        for path in ("/nothing", "/things/none", "/things/a/b"):
+            with pytest.raises(VendorRejected) as refused:
+                calls.call("shelf", Request.get(path))
+            assert 404 == refused.value.status
+
+
+def test_a_sandbox_without_routes_knows_nothing() -> None:
+    """Without routes everything is refused."""
+    asked = Asked("GET", "a.example", "/", (), Headers(), b"")
+
+    assert 404 == Sandbox().answer(asked).status
+
+
+def test_bodies_say_what_they_are() -> None:
+    """A form that says it is JSON is refused, and so is JSON that says it is a form."""
+    with manager(Shelf()) as calls:
+        answer = calls.call("shelf", Request.post("/objects", json={"a": 1}))
+        assert ({"a": 1}, "yes") == (answer.json(), answer.headers.get("X-Kept"))
+        wrong = [
+            (Request.post("/things", json={"name": "a"}), 415),
+            (Request.post("/objects", form={"a": "1"}), 415),
+            (
+                Request.post("/objects", body=b"{", headers={"Content-Type": "application/json"}),
+                400,
+            ),
+        ]
+        for request, status in wrong:
+            with pytest.raises(VendorRejected) as refused:
+                calls.call("shelf", request)
+            assert status == refused.value.status
+
+
+@pytest.mark.parametrize(
+    "header, said",
+    [
+        ("Basic dXNlcjpwYTpzcw==", [["user", "pa:ss"], None]),
+        ("Bearer token", [None, "token"]),
+        (None, [None, None]),
+    ],
+    ids=["basic", "bearer", "none"],
+)
+def test_who_asks(header: str | None, said: list[object]) -> None:
+    """Who asks is read from the header."""
+    headers = {} if header is None else {"Authorization": header}
+    with manager(Shelf()) as calls:
+        assert said == calls.call("shelf", Request.get("/who", headers=headers)).json()
+
+
+def test_faults_come_as_planned() -> None:
+    """What is planned comes once, in order; of a lost answer the request is done."""
+    shelf = Shelf()
+    shelf.fail(Response(503), ConnectionFailed("Gone."), Lost())
+    with manager(shelf) as calls:
+        for kind in (VendorFailed, ConnectionFailed, ConnectionFailed):
+            with pytest.raises(kind):
+                calls.call("shelf", put("a"))
+        assert ["a"] == shelf.things
+        calls.call("shelf", put("b"))
+
+    assert ["a", "b"] == shelf.things
+
+
+def test_answers_may_be_slow() -> None:
+    """A slow answer is waited for as long as the attempt may; the request is done all the same."""
+    shelf = Shelf()
+    service = Service("shelf", "https://shelf.example", retry=None, attempt_timeout=2.0)
+    with ConnectorManager([service], http=SandboxHttpClient(shelf)) as calls:
+        shelf.fail(Slow(1.0), Slow(3.0))
+        assert 201 == calls.call("shelf", put("a")).status
+        with pytest.raises(AttemptTimeout):
+            calls.call("shelf", put("b"))
+
+    assert ["a", "b"] == shelf.things
+
+
+def test_answers_may_be_slow_on_a_socket() -> None:
+    """Over a real connection the time passes."""
+    shelf = Shelf()
+    with shelf.serving() as server:
+        service = Service("shelf", server.url, retry=None, attempt_timeout=0.3)
+        with ConnectorManager([service]) as calls:
+            shelf.fail(Slow(0.001), Slow(9.0))
+            assert 201 == calls.call("shelf", put("a")).status
+            with pytest.raises(AttemptTimeout):
+                calls.call("shelf", put("b"))
+
+    assert ["a", "b"] == shelf.things
+
+
+def test_a_host_may_be_any_below() -> None:
+    """A name that begins with a dot is for every host below; nobody else is reached."""
+    with manager(Shelf(), "https://eu.shelves.example") as calls:
+        assert 201 == calls.call("shelf", put("a")).status
+    with manager(Shelf(), "https://other.example") as calls, pytest.raises(InvalidData):
+        calls.call("shelf", put("a"))
+
+
+def test_an_answer_may_be_streamed() -> None:
+    """What a sandbox answers can be read piece by piece, in either colour."""
+    service = Service("shelf", "https://shelf.example", retry=None)
+    with manager(Shelf()) as calls, calls.stream("shelf", Request.get("/files/a")) as answer:
+        plain = b"".join(answer)
+
+    async def awaited() -> bytes:
+        client = AsyncSandboxHttpClient(Shelf())
+        async with AsyncConnectorManager([service], http=client) as calls:
+            await calls.call("shelf", put("a"))
+            async with await calls.stream("shelf", Request.get("/files/a")) as answer:
+                whole = b"".join([piece async for piece in answer])
+        await client.close()
+        return whole
+
+    SandboxHttpClient(Shelf()).close()
+    assert b'{"path":"a"}' == plain == asyncio.run(awaited())
+
+
+def test_it_listens_on_a_socket() -> None:
+    """A sandbox is reached over a real connection, and closes it where its answer is lost."""
+    shelf = Shelf()
+    with shelf.serving() as server:
+        service = Service("shelf", server.url, retry=None)
+        with ConnectorManager([service]) as calls:
+            assert 201 == calls.call("shelf", put("a")).status
+            shelf.fail(Lost())
+            with pytest.raises(ConnectionFailed):
+                calls.call("shelf", put("b"))
+
+    assert ["a", "b"] == shelf.things
+    assert server.url.endswith(shelf.asked[0].host)
+
+
+@pytest.mark.parametrize("path", ["", "/hooks", "/hooks?shop=1"])
+def test_a_webhook_is_delivered(path: str) -> None:
+    """A webhook reaches its URL as it is, and the answer's status is told."""
+    shelf = Shelf()
+    with VendorServer() as server:
+        server.always(Behaviour(204))
+        notice = shelf.notify(f"{server.url}{path}", b"news", {"X-Signature": "s"})
+        status = notice.deliver()
+
+        received = server.requests[0]
+    assert 204 == status
+    assert (path or "/", b"news", "s") == (
+        received.target,
+        received.body,
+        received.headers.get("X-Signature"),
+    )
+    assert [notice] == shelf.sent
+
+
+def test_a_webhook_may_go_by_tls() -> None:
+    """A webhook to a secure URL is not sent in the clear."""
+    with VendorServer() as server, pytest.raises((OSError, http.client.HTTPException)):
+        Notice(url=server.url.replace("http:", "https:")).deliver()
+
+
+def test_a_webhook_is_given_to_a_verifier() -> None:
+    """A webhook is given as a verifier takes it, and shows neither body nor signature."""
+    notice = Notice(url="https://a.example", headers={"X": "s3"}, body=b"s4", method="PUT")
+    given = {"url": "https://a.example", "headers": {"X": "s3"}, "body": b"s4", "method": "PUT"}
+
+    assert given == notice.given()
+    assert "s3" not in repr(notice)
+    assert "s4" not in repr(notice)

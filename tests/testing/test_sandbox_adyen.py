@@ -1,0 +1,392 @@
+"""Adyen on this machine behaves as Adyen does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+import pytest
+
+from mooring.domain.headers import Headers
+from mooring.testing.sandbox.adyen import AdyenSandbox
+from mooring.testing.sandbox.base import Asked
+
+Json: TypeAlias = Any
+"""Whatever JSON can be."""
+
+PAYMENT: dict[str, Json] = {
+    "merchantAccount": "SandboxMerchant",
+    "amount": {"value": 14990, "currency": "EUR"},
+    "reference": "INV-2041",
+    "returnUrl": "https://erp.example/back",
+    "paymentMethod": {"type": "scheme", "holderName": "APPROVED"},
+    "additionalData": {"manualCapture": "true"},
+}
+
+
+class Client:
+    """Asks a sandbox as an application would."""
+
+    def __init__(self, **options: Any) -> None:
+        self.sandbox = AdyenSandbox(**options)
+        self.base = "/v72"
+
+    def post(self, path: str, body: object, key: str | None = None, **headers: str) -> Json:
+        """The status, and the body of the answer."""
+        fields = {"X-API-Key": self.sandbox.api_key, "Content-Type": "application/json"}
+        if key is not None:
+            fields["Idempotency-Key"] = key
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        asked = Asked("POST", "", self.base + path, (), Headers(fields), sent)
+        self.answer = self.sandbox.answer(asked)
+        return self.answer.status, json.loads(self.answer.body)
+
+    def pay(self, **changes: Json) -> Json:
+        """The answer to a payment with these fields changed."""
+        return self.post("/payments", {**PAYMENT, **changes})[1]
+
+    def move(self, psp: str, verb: str, value: int | None = None, **more: Any) -> Json:
+        """Ask for something to be done to a payment; the answer."""
+        body = {"merchantAccount": "SandboxMerchant", **more}
+        if value is not None:
+            body["amount"] = {"value": value, "currency": "EUR"}
+        return self.post(f"/payments/{psp}/{verb}", body)
+
+    def settled(self) -> list[tuple[str, str, str]]:
+        """What the webhooks say that come now: what, whether, and why not."""
+        items = [notified(one.body) for one in self.sandbox.settle()]
+        return [(one["eventCode"], one["success"], one["reason"]) for one in items]
+
+
+def notified(body: bytes) -> Json:
+    """The one item of a notification."""
+    return json.loads(body)["notificationItems"][0]["NotificationRequestItem"]
+
+
+def code(answer: Json) -> tuple[int, str]:
+    """The status and the code of an error."""
+    return answer[0], answer[1]["errorCode"]
+
+
+def test_a_payment_is_authorised() -> None:
+    """What is approved is authorised, and a webhook says so too."""
+    client = Client()
+    said = client.pay()
+    assert ("Authorised", "INV-2041") == (said["resultCode"], said["merchantReference"])
+    assert [("AUTHORISATION", "true", "")] == client.settled()
+
+
+def test_it_is_on_the_live_platform_too() -> None:
+    """The paths of the live platform lead to the same."""
+    client = Client()
+    client.base = "/checkout/v72"
+    assert "Authorised" == client.pay()["resultCode"]
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"paymentMethod": {"type": "scheme", "holderName": "CARD_EXPIRED"}}, ("Refused", "6")),
+        (
+            {"additionalData": {"RequestedTestAcquirerResponseCode": "12"}},
+            ("Refused", "12"),
+        ),
+        (
+            {
+                "paymentMethod": {"type": "scheme", "storedPaymentMethodId": "FRAUD"},
+                "shopperReference": "buyer-1",
+            },
+            ("Refused", "20"),
+        ),
+        ({"paymentMethod": {"holderName": "ERROR"}}, ("Error", "4")),
+        ({"paymentMethod": {"holderName": "FRAUD_CANCELLED"}}, ("Cancelled", "22")),
+        ({"paymentMethod": {"holderName": "PENDING"}}, ("Received", None)),
+        ({"paymentMethod": {"holderName": "J. Smith"}}, ("Authorised", None)),
+    ],
+    ids=["name", "number", "stored", "error", "cancelled", "received", "nobody"],
+)
+def test_words_ask_for_outcomes(changes: Json, expected: tuple[str, str | None]) -> None:
+    """The outcome is asked for with Adyen's own test values."""
+    said = Client().pay(**changes)
+    assert expected == (said["resultCode"], said.get("refusalReasonCode"))
+
+
+def test_a_refusal_is_told_by_a_webhook_too() -> None:
+    """A webhook says that a payment was refused, and why."""
+    client = Client()
+    client.pay(paymentMethod={"holderName": "CARD_EXPIRED"})
+    assert [("AUTHORISATION", "false", "Expired Card")] == client.settled()
+
+
+@pytest.mark.parametrize("manual", ["true", "false"])
+def test_what_is_received_is_authorised_later(manual: str) -> None:
+    """What is only received is authorised by the time of its webhook."""
+    client = Client()
+    body = {"paymentMethod": {"holderName": "PENDING"}}
+    psp = client.pay(**body, additionalData={"manualCapture": manual})["pspReference"]
+    assert 0 == client.sandbox.payments[psp].authorised
+    assert [("AUTHORISATION", "true", "")] == client.settled()
+    captured = 0 if manual == "true" else 14990
+    payment = client.sandbox.payments[psp]
+    assert (14990, captured) == (payment.authorised, payment.captured)
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"merchantAccount": "Other"}, (403, "901")),
+        ({"amount": {"currency": "EUR"}}, (422, "100")),
+        ({"amount": {"value": "149.90", "currency": "EUR"}}, (422, "137")),
+        ({"amount": {"value": -1, "currency": "EUR"}}, (422, "137")),
+        ({"amount": {"value": 1, "currency": "eur"}}, (422, "138")),
+        ({"amount": 1}, (400, "702")),
+        ({"capture": True}, (400, "702")),
+        ({"reference": ""}, (422, "130")),
+        ({"paymentMethod": {}}, (400, "702")),
+        ({"returnUrl": ""}, (422, "14_030")),
+        ({"additionalData": {"manualCapture": True}}, (400, "702")),
+        ({"metadata": {"k" * 21: "v"}}, (422, "177")),
+        ({"metadata": {"k": "v" * 81}}, (422, "177")),
+        ({"metadata": {str(number): "v" for number in range(21)}}, (422, "177")),
+        ({"billingAddress": {"city": "Berlin"}}, (422, "702")),
+        ({"paymentMethod": {"storedPaymentMethodId": "APPROVED"}}, (422, "702")),
+        (
+            {"paymentMethod": {"storedPaymentMethodId": "x"}, "shopperReference": "buyer-1"},
+            (422, "803"),
+        ),
+    ],
+    ids=str,
+)
+def test_wrong_payments_are_refused(changes: Json, expected: tuple[int, str]) -> None:
+    """What Adyen refuses is refused with Adyen's code."""
+    assert expected == code(Client().post("/payments", {**PAYMENT, **changes}))
+
+
+def test_only_who_has_the_key_comes_in() -> None:
+    """Another API key is refused."""
+    assert (401, "000") == code(Client().post("/payments", PAYMENT, X_API_Key="other"))
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]"])
+def test_what_is_no_object_is_refused(body: bytes) -> None:
+    """A body must be an object of JSON."""
+    assert (400, "702") == code(Client().post("/payments", body))
+
+
+def test_what_does_not_say_that_it_is_json_is_refused() -> None:
+    """A body must say that it is JSON."""
+    client = Client()
+    assert (400, "702") == code(client.post("/payments", PAYMENT, Content_Type="text/plain"))
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/payments/SBX0000000000001/nothing"])
+def test_what_is_not_there_is_not_found(path: str) -> None:
+    """There is nothing at any other path."""
+    assert (404, "000") == code(Client().post(path, {}))
+
+
+def test_a_key_is_done_once() -> None:
+    """A repeat with the same key gets the first answer, and the header says so."""
+    client = Client()
+    first = client.post("/payments", PAYMENT, key="k-1")
+    assert first == client.post("/payments", PAYMENT, key="k-1")
+    assert ("k-1", 1) == (
+        client.answer.headers.get("idempotency-key"),
+        len(client.sandbox.payments),
+    )
+
+
+def test_a_refusal_is_kept_for_a_key() -> None:
+    """What was refused as wrong is refused again, and what nobody could read is read anew."""
+    client = Client()
+    assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
+    assert (422, "130") == code(client.post("/payments", {**PAYMENT, "reference": ""}, key="k-1"))
+    assert (400, "702") == code(client.post("/payments", {"what": 1}, key="k-2"))
+    assert 200 == client.post("/payments", PAYMENT, key="k-2")[0]
+
+
+def test_a_key_is_for_one_request() -> None:
+    """A key with another request is refused for good."""
+    client = Client()
+    client.post("/payments", PAYMENT, key="k-1")
+    assert (422, "704") == code(client.post("/payments", {**PAYMENT, "reference": "x"}, key="k-1"))
+    assert client.answer.headers.get("transient-error") is None
+
+
+def test_a_key_that_is_busy_is_refused_for_now() -> None:
+    """While a request is under way, another with its key is refused, to be repeated."""
+    client = Client()
+    client.sandbox.busy("k-1")
+    assert (409, "704") == code(client.post("/payments", PAYMENT, key="k-1"))
+    assert "true" == client.answer.headers.get("transient-error")
+    client.sandbox.busy()
+    assert 200 == client.post("/payments", PAYMENT, key="k-1")[0]
+
+
+def test_a_key_has_at_most_64_characters() -> None:
+    """A longer key is refused."""
+    client = Client()
+    assert 200 == client.post("/payments", PAYMENT, key="k" * 64)[0]
+    assert (400, "702") == code(client.post("/payments", PAYMENT, key="k" * 65))
+
+
+def test_a_capture_is_received_and_done_later() -> None:
+    """A capture and a refund are answered `received`, and come about with their webhooks."""
+    client = Client()
+    psp = client.pay()["pspReference"]
+    status, said = client.move(psp, "captures", 10000, reference="c-1")
+    assert (201, "received", psp) == (status, said["status"], said["paymentPspReference"])
+    assert 0 == client.sandbox.payments[psp].captured
+    client.move(psp, "refunds", 5000, merchantRefundReason="RETURN")
+    told = [("AUTHORISATION", "true", ""), ("CAPTURE", "true", ""), ("REFUND", "true", "")]
+    assert told == client.settled()
+    assert 5000 == client.sandbox.payments[psp].refunded
+
+
+NOTHING_LEFT = "Insufficient balance on payment"
+
+
+@pytest.mark.parametrize(
+    "moves, why",
+    [
+        ([("cancels", None), ("captures", 1)], "cancelled, capture"),
+        ([("captures", 14991)], NOTHING_LEFT),
+        ([("captures", 1), ("captures", 1)], NOTHING_LEFT),
+        ([("captures", 1), ("cancels", None)], "captured, cancellation"),
+        ([("cancels", None), ("cancels", None)], "has been cancelled"),
+        ([("refunds", 1)], "hasn't been captured"),
+        ([("captures", 100), ("refunds", 101)], NOTHING_LEFT),
+        ([("captures", 100), ("refunds", 60), ("refunds", 41)], NOTHING_LEFT),
+    ],
+    ids=["cancelled", "above", "twice", "taken", "again", "nothing", "more", "together"],
+)
+def test_what_cannot_be_done_fails_by_webhook(moves: Json, why: str) -> None:
+    """What the state of the payment does not allow is received too, and fails by its webhook."""
+    client = Client()
+    psp = client.pay()["pspReference"]
+    assert [201] * len(moves) == [client.move(psp, *move)[0] for move in moves]
+    *_, (_, success, reason) = client.settled()
+    assert ("false", True) == (success, why in reason)
+
+
+@pytest.mark.parametrize("verb, value", [("captures", 1), ("refunds", 1)])
+def test_another_currency_fails(verb: str, value: int) -> None:
+    """What is done to a payment is in its currency."""
+    client = Client()
+    psp = client.pay()["pspReference"]
+    client.move(psp, "captures", 100)
+    client.settled()
+    client.post(
+        f"/payments/{psp}/{verb}",
+        {"merchantAccount": "SandboxMerchant", "amount": {"value": value, "currency": "USD"}},
+    )
+    assert "false" == client.settled()[0][1]
+
+
+def test_support_may_allow_several_captures() -> None:
+    """Where several captures are allowed, the rest can be captured later."""
+    client = Client(multiple_captures=True)
+    psp = client.pay()["pspReference"]
+    client.move(psp, "captures", 1)
+    client.move(psp, "captures", 14989)
+    assert ["true"] * 3 == [success for _, success, _ in client.settled()]
+
+
+@pytest.mark.parametrize(
+    "manual, does", [("true", "cancel"), ("false", "refund")], ids=["cancel", "refund"]
+)
+def test_a_reversal_does_what_fits(manual: str, does: str) -> None:
+    """A reversal cancels what is not captured, and refunds what is."""
+    client = Client()
+    psp = client.pay(additionalData={"manualCapture": manual})["pspReference"]
+    client.move(psp, "reversals")
+    client.sandbox.settle()
+    item = notified(client.sandbox.sent[-1].body)
+    assert ("CANCEL_OR_REFUND", does, "true") == (
+        item["eventCode"],
+        item["additionalData"]["modification.action"],
+        item["success"],
+    )
+
+
+def test_a_payment_is_cancelled_by_our_reference() -> None:
+    """What has no reference of Adyen's yet is cancelled by ours."""
+    client = Client()
+    client.pay()
+    client.pay(reference="INV-2042")
+    body = {"merchantAccount": "SandboxMerchant", "paymentReference": "INV-2041"}
+    status, said = client.post("/cancels", body)
+    assert (201, "received") == (status, said["status"])
+    assert ("TECHNICAL_CANCEL", "true", "") == client.settled()[-1]
+    assert (422, "167") == code(client.post("/cancels", {"merchantAccount": "SandboxMerchant"}))
+
+
+@pytest.mark.parametrize("verb", ["captures", "refunds", "cancels"])
+def test_what_is_no_payment_cannot_be_changed(verb: str) -> None:
+    """Nothing can be done to what was not authorised."""
+    client = Client()
+    psp = client.pay(paymentMethod={"holderName": "DECLINED"})["pspReference"]
+    value = None if verb == "cancels" else 1
+    assert (422, "167") == code(client.move(psp, verb, value))
+    assert (422, "167") == code(client.move("SBX9", verb, value))
+
+
+def test_a_reason_must_be_one_of_adyens() -> None:
+    """A refund takes Adyen's reasons only."""
+    client = Client()
+    psp = client.pay()["pspReference"]
+    assert (422, "702") == code(client.move(psp, "refunds", 1, merchantRefundReason="WHIM"))
+
+
+@pytest.mark.parametrize("method", ["ideal", "klarna"])
+def test_a_buyer_is_sent_elsewhere(method: str) -> None:
+    """A buyer who was sent elsewhere completes the payment with what they bring back."""
+    client = Client()
+    said = client.pay(paymentMethod={"type": method})
+    assert ("RedirectShopper", "redirect") == (said["resultCode"], said["action"]["type"])
+    assert "pspReference" not in said
+    (psp,) = client.sandbox.payments
+    back = client.sandbox.buyer_returns(psp)
+    _, done = client.post("/payments/details", {"details": back})
+    assert ("Authorised", psp) == (done["resultCode"], done["pspReference"])
+
+
+@pytest.mark.parametrize(
+    "native, kind", [("preferred", "threeDSResult"), ("disabled", "redirectResult")]
+)
+def test_a_holder_proves_who_they_are(native: str, kind: str) -> None:
+    """A card's holder proves who they are, on our page or their bank's, and may fail to."""
+    client = Client()
+    said = client.pay(
+        paymentMethod={"type": "scheme", "encryptedCardNumber": "test_4212345678901237"},
+        authenticationData={"threeDSRequestData": {"nativeThreeDS": native}},
+    )
+    back = client.sandbox.buyer_returns(said["pspReference"], "NOT_3D_AUTHENTICATED")
+    assert [kind] == list(back)
+    _, done = client.post("/payments/details", {"details": back})
+    assert ("Refused", "11") == (done["resultCode"], done["refusalReasonCode"])
+
+
+def test_nobody_returns_with_what_was_not_given() -> None:
+    """What a buyer did not bring back completes nothing."""
+    client = Client()
+    body = {"details": {"redirectResult": "X"}}
+    assert (422, "14_018") == code(client.post("/payments/details", body))
+
+
+def test_things_happen_to_payments() -> None:
+    """What happens to a payment by itself is told by a webhook as well."""
+    client = Client()
+    psp = client.pay()["pspReference"]
+    notice = client.sandbox.happens(
+        "CHARGEBACK", psp, value=5, by="SBX9", reason="Fraud", disputeStatus="Undefended"
+    )
+    item = notified(notice.body)
+    assert (psp, "SBX9", 5, "Undefended") == (
+        item["originalReference"],
+        item["pspReference"],
+        item["amount"]["value"],
+        item["additionalData"]["disputeStatus"],
+    )
+    assert client.sandbox.webhook_url == notice.url

@@ -1,0 +1,234 @@
+"""The sandboxes of shipping are as strict as their vendors."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mooring import Request, Response
+from mooring.domain.http import Timeouts
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.easypost import EasyPostSandbox
+from mooring.testing.sandbox.shipments import number
+from mooring.testing.sandbox.shippo import ShippoSandbox
+
+HOME = {"street1": "388 Townsend St", "zip": "94107", "country": "US"}
+AWAY = {"street1": "179 N Harbor Dr", "zip": "90277", "country": "US"}
+CANADA = {"street1": "1A Larkspur Cres", "zip": "T8N2M4", "country": "CA"}
+BOX = {
+    "weight": "1",
+    "mass_unit": "kg",
+    "length": "10",
+    "width": "10",
+    "height": "10",
+    "distance_unit": "cm",
+}
+
+
+def send(sandbox: Any, request: Request, headers: dict[str, str], host: int = 0) -> Response:  # noqa: ANN401 - either sandbox
+    """Ask a sandbox for something."""
+    sent = request.evolve(headers=[*request.headers.pairs, *headers.items()])
+    path, _, query = request.path.partition("?")
+    url = f"https://{sandbox.hosts[host]}{path}"
+    url = f"{url}?{query}" if query else url
+    return SandboxHttpClient(sandbox).send(sent, url, Timeouts())
+
+
+def easypost(sandbox: EasyPostSandbox, request: Request, key: str = "EZTK-sandbox") -> Response:
+    """Ask EasyPost's sandbox."""
+    token = b64encode(f"{key}:".encode()).decode()
+    return send(sandbox, request, {"Authorization": f"Basic {token}"})
+
+
+def shippo(sandbox: ShippoSandbox, request: Request, **headers: str) -> Response:
+    """Ask Shippo's sandbox."""
+    usual = {
+        "Authorization": f"ShippoToken {sandbox.token}",
+        "SHIPPO-API-VERSION": "2018-02-08",
+    }
+    return send(sandbox, request, usual | {k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def code_of(response: Response) -> str:
+    """EasyPost's code of a refusal."""
+    code: str = response.json()["error"]["code"]
+    return code
+
+
+SHIPMENT = {"from_address": HOME, "to_address": AWAY, "parcel": {"weight": "16"}}
+
+
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        ([], "PARAMETER.REQUIRED"),
+        ({}, "PARAMETER.REQUIRED"),
+        ({"shipment": {}}, "PARAMETER.REQUIRED"),
+        ({"shipment": {**SHIPMENT, "colour": "red"}}, "PARAMETER.INVALID"),
+        ({"shipment": {**SHIPMENT, "parcel": None}}, "PARAMETER.REQUIRED"),
+        ({"shipment": {**SHIPMENT, "parcel": {"weight": "0"}}}, "PARCEL.WEIGHT.INVALID"),
+        (
+            {"shipment": {**SHIPMENT, "options": {"label_format": "GIF"}}},
+            "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE",
+        ),
+        ({"shipment": {**SHIPMENT, "to_address": CANADA}}, "SHIPMENT.CUSTOMS_INFO.REQUIRED"),
+        (
+            {"shipment": {**SHIPMENT, "customs_info": {"customs_items": [{"quantity": 1}]}}},
+            "SHIPMENT.CUSTOMS_INFO.DESCRIPTION_REQUIRED",
+        ),
+    ],
+)
+def test_easypost_refuses_what_is_wrong(body: object, code: str) -> None:
+    """A shipment that EasyPost would not take is not taken."""
+    response = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=body))
+
+    assert (422, code) == (response.status, code_of(response))
+
+
+def test_easypost_knows_its_own() -> None:
+    """Who has no key, and what there is not, are refused."""
+    sandbox = EasyPostSandbox()
+
+    assert 401 == easypost(sandbox, Request.get("/v2/shipments/shp_1"), "wrong").status
+    assert 404 == easypost(sandbox, Request.get("/v2/shipments/shp_1")).status
+    assert 404 == easypost(sandbox, Request.get("/v2/nothing")).status
+
+
+def test_easypost_sells_what_it_offered() -> None:
+    """An offer of another shipment is not sold, and there is no label before."""
+    sandbox = EasyPostSandbox()
+    path = "/v2/shipments"
+    one = easypost(sandbox, Request.post(path, json={"shipment": SHIPMENT})).json()["id"]
+    path = f"{path}/{one}"
+
+    wrong = Request.post(f"{path}/buy", json={"rate": {"id": "rate_1"}})
+    assert "SHIPMENT.RATE.INVALID" == code_of(easypost(sandbox, wrong))
+    label = Request.get(f"{path}/label?file_format=ZPL")
+    assert "SHIPMENT.POSTAGE.REQUIRED" == code_of(easypost(sandbox, label))
+    rate = sandbox.shipments[one]["rates"][0]["id"]
+    assert 200 == easypost(sandbox, Request.post(f"{path}/buy", json={"rate": {"id": rate}})).status
+    for wrong_format in ("PNG", "GIF"):
+        label = Request.get(f"{path}/label?file_format={wrong_format}")
+        assert "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE" == code_of(easypost(sandbox, label))
+
+
+def test_easypost_checks_what_it_is_asked_to() -> None:
+    """An address is only verified on request."""
+    request = Request.post("/v2/addresses", json={"address": AWAY})
+
+    assert {} == easypost(EasyPostSandbox(), request).json()["verifications"]
+
+
+def test_files_are_for_whoever_has_their_url() -> None:
+    """The places of files take no credentials, and know what they have."""
+    sandbox = EasyPostSandbox()
+    sandbox.labels["postage_label/1.pdf"] = b"label"
+    there, nowhere = "/files/postage_label/1.pdf", "/files/postage_label/2.pdf"
+
+    assert b"label" == send(sandbox, Request.get(there), {}, 1).body
+    assert 404 == send(sandbox, Request.get(nowhere), {}, 1).status
+    assert 400 == send(sandbox, Request.get(there), {"Authorization": "Basic QTo="}, 1).status
+    other = ShippoSandbox()
+    other.labels["1.pdf"] = b"label"
+    signed = "/1.pdf?Signature=a%2Fb~c-d_e"
+    assert b"label" == send(other, Request.get(signed), {}, 1).body
+    assert 403 == send(other, Request.get("/1.pdf"), {}, 1).status
+    assert 403 == send(other, Request.get(signed.replace("1", "2")), {}, 1).status
+    assert 400 == send(other, Request.get(signed), {"Authorization": "ShippoToken 1"}, 1).status
+
+
+@pytest.mark.parametrize(
+    "body, field",
+    [
+        ([], "address_from"),
+        ({"address_from": HOME, "address_to": AWAY}, "parcels"),
+        ({"address_from": HOME, "address_to": AWAY, "parcels": [BOX], "colour": "red"}, "colour"),
+        ({"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "weight": 1}]}, "parcels"),
+        ({"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "width": 1}]}, "parcels"),
+        (
+            {"address_from": HOME, "address_to": AWAY, "parcels": [{**BOX, "mass_unit": "st"}]},
+            "parcels",
+        ),
+        ({"address_from": HOME, "address_to": CANADA, "parcels": [BOX]}, "customs_declaration"),
+    ],
+)
+def test_shippo_refuses_what_is_wrong(body: object, field: str) -> None:
+    """A shipment that Shippo would not take is not taken, and the field is named."""
+    response = shippo(ShippoSandbox(), Request.post("/shipments", json=body))
+
+    assert (400, [field]) == (response.status, [*response.json()])
+
+
+def test_shippo_knows_its_own() -> None:
+    """Who has no token, an unknown version, and what there is not, are refused."""
+    sandbox = ShippoSandbox()
+
+    assert 401 == send(sandbox, Request.get("/rates/1"), {}).status
+    old = {"Authorization": f"ShippoToken {sandbox.token}", "SHIPPO-API-VERSION": "2014-02-11"}
+    assert 400 == send(sandbox, Request.get("/rates/1"), old).status
+    assert 404 == shippo(sandbox, Request.get("/rates/1")).status
+    assert 404 == shippo(sandbox, Request.post("/nothing")).status
+    assert 404 == shippo(sandbox, Request.get("/tracks/usps/SHIPPO_TRANSIT")).status
+    assert 404 == shippo(sandbox, Request.get("/tracks/shippo/SHIPPO_LOST")).status
+    assert 200 == shippo(sandbox, Request.get("/tracks/shippo/SHIPPO_TRANSIT")).status
+    assert 404 == shippo(sandbox, Request.get("/tracks/usps/SHIPPO_TRANSIT")).status
+    assert 404 == shippo(sandbox, Request.get("/refunds")).status
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"rate": "another"}, "rate"),
+        ({"label_file_type": "GIF"}, "label_file_type"),
+        ({"metadata": "m" * 101}, "metadata"),
+    ],
+    ids=["rate", "label", "metadata"],
+)
+def test_shippo_sells_what_it_offered(fields: dict[str, str], field: str) -> None:
+    """Another offer, a label that cannot be, and too long a note are refused."""
+    sandbox = ShippoSandbox()
+    shipment = {"address_from": HOME, "address_to": AWAY, "parcels": [BOX]}
+    rates = shippo(sandbox, Request.post("/shipments", json=shipment)).json()["rates"]
+    body = {"rate": rates[0]["object_id"], **fields}
+    response = shippo(sandbox, Request.post("/transactions", json=body))
+
+    assert (400, [field]) == (response.status, [*response.json()])
+
+
+def test_shippo_needs_a_country() -> None:
+    """An address without a country is refused, and only validated on request."""
+    sandbox = ShippoSandbox()
+
+    assert 400 == shippo(sandbox, Request.post("/addresses", json={"city": "Rome"})).status
+    given = shippo(sandbox, Request.post("/addresses", json=AWAY)).json()
+    assert {} == given["validation_results"]
+
+
+@pytest.mark.parametrize("weight, offers", [("31", 3), ("32", 0)])
+def test_too_heavy_a_parcel_is_not_offered(weight: str, offers: int) -> None:
+    """A parcel that weighs too much has no offers at either vendor, and they say why."""
+    body = {
+        "address_from": HOME,
+        "address_to": AWAY,
+        "parcels": [{**BOX, "weight": weight}],
+    }
+    told = shippo(ShippoSandbox(), Request.post("/shipments", json=body)).json()
+    ounces = str(number(weight) * number("35.274"))
+    heavy = {"shipment": {**SHIPMENT, "parcel": {"weight": ounces}}}
+    also = easypost(EasyPostSandbox(), Request.post("/v2/shipments", json=heavy)).json()
+
+    assert [offers, offers] == [len(told["rates"]), len(also["rates"])]
+    assert bool(offers) is not bool(told["messages"])
+    assert number("heavy").is_nan()
+
+
+def test_webhooks_are_kept() -> None:
+    """What the sandboxes have sent can be looked at."""
+    one, two = EasyPostSandbox(), ShippoSandbox()
+    one.report("https://shop.example/easypost", "tracker.updated", {"object": "Tracker"})
+    two.report("https://shop.example/shippo", "track_updated", {}, at=datetime.now(UTC))
+
+    assert [1, 1] == [len(one.sent), len(two.sent)]

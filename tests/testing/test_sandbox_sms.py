@@ -1,0 +1,152 @@
+"""The sandboxes of text messages are as strict as their vendors."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from mooring import Request, Response
+from mooring.domain.http import Timeouts
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.twilio import TwilioSandbox
+from mooring.testing.sandbox.vonage import VonageSandbox
+
+TO, FROM = "+4915112345678", "+15005550006"
+
+
+def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:  # noqa: ANN401 - any sandbox
+    """Ask a sandbox for something."""
+    token = b64encode(":".join(who).encode()).decode()
+    sent = request.evolve(headers=[*request.headers.pairs, ("Authorization", f"Basic {token}")])
+    url = f"https://{sandbox.hosts[0]}{request.path}"
+    query = urlencode([*request.query])
+    client = SandboxHttpClient(sandbox)
+    return client.send(sent, f"{url}?{query}" if query else url, Timeouts())
+
+
+def twilio(form: dict[str, str] | None, path: str = "Messages", who: str | None = None) -> Response:
+    """Ask Twilio's sandbox."""
+    sandbox = TwilioSandbox()
+    whole = f"/2010-04-01/Accounts/{sandbox.account_sid}/{path}.json"
+    request = Request.get(whole) if form is None else Request.post(whole, form=form)
+    return ask(sandbox, request, (sandbox.account_sid, who or sandbox.auth_token))
+
+
+@pytest.mark.parametrize(
+    "form, code",
+    [
+        ({"Unknown": "1"}, 20001),
+        ({"To": ""}, 21604),
+        ({"From": ""}, 21603),
+        ({"Body": ""}, 21602),
+        ({"Body": "a" * 1601}, 21617),
+        ({"SendAt": "2031-05-06T07:08:09Z"}, 35118),
+        ({"ScheduleType": "fixed"}, 35118),
+        ({"SendAt": "2031-05-06T07:08:09Z", "ScheduleType": "fixed"}, 35118),
+        (
+            {
+                "SendAt": "2031-05-06T07:08:09+00:00",
+                "ScheduleType": "fixed",
+                "MessagingServiceSid": "MG1",
+            },
+            35114,
+        ),
+        ({"To": "+15005550001"}, 21211),
+        ({"To": "+15005550004"}, 21610),
+        ({"From": "+15005550001"}, 21212),
+        ({"From": "+15005550008"}, 21611),
+    ],
+    ids=str,
+)
+def test_twilio_refuses(form: dict[str, str], code: int) -> None:
+    """What Twilio refuses is refused, with its code."""
+    answer = twilio({"To": TO, "From": FROM, "Body": "Hello"} | form)
+
+    assert code == answer.json()["code"]
+    assert answer.status == answer.json()["status"] == (429 if code == 21611 else 400)
+
+
+def test_twilio_lets_nobody_in() -> None:
+    """Another token is refused wherever it is shown."""
+    assert {401} == {
+        twilio({"To": TO}, who="other").status,
+        twilio(None, "Balance", who="other").status,
+        twilio(None, "Messages/SM1", who="other").status,
+        twilio({"Status": "canceled"}, "Messages/SM1", who="other").status,
+    }
+
+
+def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) -> Any:  # noqa: ANN401 - JSON
+    """Ask Vonage's sandbox."""
+    return ask(sandbox, request, (sandbox.api_key, secret or sandbox.api_secret)).json()
+
+
+def send(form: dict[str, str], secret: str | None = None) -> list[str]:
+    """The status of each part of a message."""
+    whole = {"to": "447700900000", "from": "Acme", "text": "Hello"} | form
+    request = Request.post("/sms/json", form=whole)
+    answer = vonage(VonageSandbox(), request, secret)
+    assert str(len(answer["messages"])) == answer["message-count"]
+    return [part["status"] for part in answer["messages"]]
+
+
+@pytest.mark.parametrize(
+    "form, statuses",
+    [
+        ({}, ["0"]),
+        ({"text": "a" * 161}, ["0", "0"]),
+        ({"text": "ж", "type": "unicode"}, ["0"]),
+        ({"text": ""}, ["2"]),
+        ({"unknown": "1"}, ["3"]),
+        ({"to": "+447700900000"}, ["3"]),
+        ({"ttl": "19999"}, ["3"]),
+        ({"ttl": "soon"}, ["3"]),
+        ({"ttl": "20000"}, ["0"]),
+        ({"client-ref": "r" * 101}, ["3"]),
+        ({"text": "ж"}, ["6"]),
+        ({"callback": "https://a.example/" + "x" * 100}, ["23"]),
+        ({"to": "447700900001"}, ["1"]),
+        ({"to": "447700900033"}, ["33"]),
+        ({"to": "447700900101", "text": "a" * 307}, ["0", "1", "1"]),
+    ],
+    ids=str,
+)
+def test_vonage_refuses(form: dict[str, str], statuses: list[str]) -> None:
+    """What Vonage refuses is refused in the body, for each part."""
+    assert statuses == send(form)
+
+
+def test_vonage_lets_nobody_in() -> None:
+    """Another secret is refused in the way of each API."""
+    sandbox = VonageSandbox()
+    who = (sandbox.api_key, "other")
+
+    assert ["4"] == send({}, "other")
+    assert 4 == ask(sandbox, Request.get("/ni/standard/json"), who).json()["status"]
+    assert 401 == ask(sandbox, Request.get("/account/get-balance"), who).status
+
+
+@pytest.mark.parametrize(
+    "query, status",
+    [
+        ({"number": "447700900000"}, 0),
+        ({"number": "447700900043"}, 43),
+        ({"number": "447700900009"}, 9),
+        ({"number": "447700900109"}, 0),
+        ({"number": "07700900000"}, 3),
+        ({"number": "07700900000", "country": "GB"}, 0),
+        ({"number": "12"}, 3),
+        ({"number": "nobody"}, 3),
+        ({}, 3),
+    ],
+    ids=str,
+)
+def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
+    """A look-up answers with its status, and with a number only where there is one."""
+    found = vonage(VonageSandbox(), Request.get("/ni/standard/json", query=query))
+
+    assert status == found["status"]
+    assert (status in {0, 43}) == ("international_format_number" in found)

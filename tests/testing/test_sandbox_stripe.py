@@ -1,0 +1,213 @@
+"""Stripe's sandbox refuses what Stripe refuses, and remembers what Stripe remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import ConnectorManager, Headers, Request, Service, Timeouts
+from mooring.contracts.payments import Charge, Money, PaymentState
+from mooring.contracts.routes import Account
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring.vendors.stripe import API_VERSION, Stripe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mooring.domain.http import Response
+
+AT = "/v1/payment_intents"
+USUAL = {"amount": "14990", "currency": "eur"}
+PAID = {**USUAL, "confirm": "true", "payment_method": "pm_card_visa"}
+SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+
+
+class Caller:
+    """Somebody who writes requests by hand."""
+
+    def __init__(self) -> None:
+        self.sandbox = StripeSandbox()
+        self.http = SandboxHttpClient(self.sandbox)
+
+    def ask(self, request: Request, **headers: str | None) -> Response:
+        """Ask, with the usual headers or others."""
+        usual: dict[str, str | None] = {
+            "Authorization": f"Bearer {self.sandbox.api_key}",
+            "Stripe-Version": API_VERSION,
+        }
+        usual |= {name.replace("_", "-"): text for name, text in headers.items()}
+        said = {name: text for name, text in usual.items() if text is not None}
+        request = request.evolve(headers=Headers([*request.headers.pairs, *said.items()]))
+        url = f"https://api.stripe.com{request.path}"
+        query = "&".join(f"{name}={text}" for name, text in request.query)
+        return self.http.send(request, f"{url}?{query}", Timeouts())
+
+    def post(self, path: str, form: Mapping[str, str], **headers: str | None) -> Response:
+        """Change something."""
+        return self.ask(Request.post(path, form=form), **headers)
+
+    def made(self, **fields: str) -> dict[str, Any]:
+        """A new intent."""
+        response = self.post(AT, {**PAID, **fields})
+        assert 200 == response.status
+        body: dict[str, Any] = response.json()
+        return body
+
+    def refused(self, path: str, form: Mapping[str, str], **headers: str | None) -> dict[str, Any]:
+        """The error that something is refused with."""
+        response = self.post(path, form, **headers)
+        assert 400 <= response.status < 500
+        error: dict[str, Any] = response.json()["error"]
+        return {"status": response.status, **error}
+
+
+@pytest.fixture(name="caller")
+def _caller() -> Caller:
+    """Somebody at a sandbox of their own."""
+    return Caller()
+
+
+@pytest.mark.parametrize(
+    "form, part",
+    [
+        ({**USUAL, "colour": "red"}, "unknown parameter: colour"),
+        ({**USUAL, "description": ""}, "empty string"),
+        ({"currency": "eur"}, "Invalid integer: None"),
+        ({**USUAL, "amount": "149.90"}, "Invalid integer: 149.90"),
+        ({**USUAL, "amount": "0"}, "Invalid amount"),
+        ({"amount": "5", "currency": "isk"}, "Invalid amount"),
+        ({**USUAL, "currency": "EUR"}, "Invalid currency"),
+        ({**USUAL, "confirm": "True"}, "Invalid boolean"),
+        ({**USUAL, "return_url": "https://shop.example"}, "confirm=true"),
+        ({**USUAL, "off_session": "true"}, "confirm=true"),
+        ({**PAID, "automatic_payment_methods[enabled]": "true"}, "return_url"),
+        ({**USUAL, "confirm": "true"}, "missing a payment method"),
+        ({**USUAL, "payment_method": "pm_nobody"}, "No such PaymentMethod"),
+    ],
+)
+def test_what_is_wrong_is_refused(caller: Caller, form: dict[str, str], part: str) -> None:
+    """A request that Stripe would not understand is refused, and nothing is made of it."""
+    error = caller.refused(AT, form)
+
+    assert (400, "invalid_request_error") == (error["status"], error["type"])
+    assert part in error["message"]
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"Authorization": "Bearer sk_test_other"}, 401),
+        ({"Authorization": "Bearer rk_test_sandbox"}, 403),
+        ({"Stripe_Version": "latest"}, 400),
+        ({"Stripe_Version": None}, 400),
+    ],
+    ids=str,
+)
+def test_strangers_stay_outside(
+    caller: Caller, headers: dict[str, str | None], status: int
+) -> None:
+    """Nobody gets in without a key and a version, and a restricted key only looks."""
+    assert status == caller.refused(AT, PAID, **headers)["status"]
+    assert {} == caller.sandbox.intents
+
+
+def test_a_restricted_key_may_look(caller: Caller) -> None:
+    """A restricted key sees what is there."""
+    made = caller.made()
+    answer = caller.ask(Request.get(f"{AT}/{made['id']}"), Authorization="Bearer rk_test_sandbox")
+
+    assert made["id"] == answer.json()["id"]
+
+
+def test_a_key_is_kept(caller: Caller) -> None:
+    """The first answer to a key comes again, and other parameters are refused."""
+    first = caller.post(AT, PAID, Idempotency_Key="k")
+    again = caller.post(AT, PAID, Idempotency_Key="k")
+    other = caller.refused(AT, USUAL, Idempotency_Key="k")
+
+    assert first.json() == again.json()
+    assert "true" == again.headers.get("idempotent-replayed")
+    assert (400, "idempotency_error") == (other["status"], other["type"])
+    assert 1 == len(caller.sandbox.intents)
+
+
+def test_a_decline_is_kept_and_a_mistake_is_not(caller: Caller) -> None:
+    """What had begun is kept under its key; what was wrong to begin with can be corrected."""
+    declined = {**PAID, "payment_method": "pm_card_visa_chargeDeclinedLostCard"}
+    for _ in range(2):
+        assert "lost_card" == caller.refused(AT, declined, Idempotency_Key="k-1")["decline_code"]
+    assert 1 == len(caller.sandbox.intents)
+    caller.refused(AT, {**PAID, "amount": "x"}, Idempotency_Key="k-2")
+
+    assert 200 == caller.post(AT, PAID, Idempotency_Key="k-2").status
+
+
+def test_states_are_kept(caller: Caller) -> None:
+    """What is past something cannot be taken back to it."""
+    made = caller.made(capture_method="manual")
+    at = f"{AT}/{made['id']}"
+    more = caller.refused(f"{at}/capture", {"amount_to_capture": "14991"})
+    early = caller.refused("/v1/refunds", {"payment_intent": made["id"]})
+    assert 200 == caller.post(f"{at}/capture", {}).status
+
+    assert "amount_too_large" == more["code"]
+    assert "charge_not_captured" == early["code"]
+    for verb in ("capture", "cancel", "confirm"):
+        error = caller.refused(f"{at}/{verb}", {})
+        assert "payment_intent_unexpected_state" == error["code"]
+
+
+def test_no_more_is_refunded_than_was_taken(caller: Caller) -> None:
+    """Refunds end where the charge ends."""
+    form = {"payment_intent": caller.made()["id"]}
+    assert "amount_too_large" == caller.refused("/v1/refunds", {**form, "amount": "14991"})["code"]
+    assert "amount" == caller.refused("/v1/refunds", {**form, "amount": "0"})["param"]
+    assert "reason" == caller.refused("/v1/refunds", {**form, "reason": "mood"})["param"]
+    assert 200 == caller.post("/v1/refunds", form).status
+
+    assert "charge_already_refunded" == caller.refused("/v1/refunds", form)["code"]
+
+
+def test_an_intent_may_be_tried_again(caller: Caller) -> None:
+    """After a decline the same intent takes another means of payment, and may be cancelled."""
+    declined = {**PAID, "payment_method": "pm_card_chargeDeclined"}
+    key = caller.refused(AT, declined)["payment_intent"]["id"]
+    paid = caller.post(f"{AT}/{key}/confirm", {"payment_method": "pm_card_amex"})
+    other = caller.refused(AT, declined)["payment_intent"]["id"]
+
+    assert "succeeded" == paid.json()["status"]
+    assert "canceled" == caller.post(f"{AT}/{other}/cancel", {}).json()["status"]
+
+
+def test_what_is_not_there_is_not_found(caller: Caller) -> None:
+    """Neither other paths nor other things are there."""
+    for path in ("/v1/customers", f"{AT}/pi_0"):
+        assert 404 == caller.ask(Request.get(path)).status
+    assert 400 == caller.ask(Request.get(AT, query={"limit": "101"})).status
+
+
+def test_it_is_reached_over_a_socket() -> None:
+    """The same sandbox answers over a real connection."""
+    sandbox = StripeSandbox()
+    with sandbox.serving() as server:
+        vendor = Stripe(credentials=sandbox.api_key, base_url=server.url)
+        with Hub([Account("main", vendor, settings=SETTINGS)]) as hub:
+            charge = Charge(Money("149.90", "EUR"), "tok_visa", reference="INV-1")
+            payment = hub.payments().charge(charge, idempotency_key="k")
+            found = hub.payments().get(payment.ref)
+
+    assert PaymentState.CAPTURED == payment.state == found.state
+
+
+def test_it_serves_any_client() -> None:
+    """Nothing but HTTP is needed to ask it."""
+    sandbox = StripeSandbox()
+    service = Service("stripe", "https://api.stripe.com", retry=None)
+    with ConnectorManager([service], http=SandboxHttpClient(sandbox)) as manager:
+        headers = {"Authorization": "Bearer sk_test_sandbox", "Stripe-Version": API_VERSION}
+        answer = manager.call("stripe", Request.get(AT, headers=headers))
+
+    assert {"object": "list", "data": [], "has_more": False, "url": AT} == answer.json()

@@ -1,0 +1,198 @@
+"""The conformance kit of shipping passes good vendors, and notices wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.shipping import (
+    AddressVerdict,
+    CancelState,
+    LabelFormat,
+    ShipmentState,
+    TrackingStatus,
+)
+from mooring.errors import VendorFailed
+from mooring.testing import name_of
+from mooring.testing import shipping_conformance as kit
+from mooring.vendors.easypost import EasyPost
+from mooring.vendors.shippo import Shippo
+from tests.vendors import shipping_subjects
+
+if TYPE_CHECKING:
+    from mooring.contracts.address import Address
+    from mooring.contracts.ref import Ref
+    from mooring.contracts.shipping import (
+        AddressResult,
+        CancelResult,
+        Label,
+        RateRequest,
+        RateResult,
+        Shipment,
+        Tracking,
+    )
+    from mooring.contracts.wire import Wire
+
+
+def as_easypost(kind: type[EasyPost]) -> kit.Factory:
+    """A subject like EasyPost's, with another vendor."""
+
+    def made() -> kit.ShippingSubject:
+        subject = shipping_subjects.easypost()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=kind(credentials=sandbox.api_key))
+
+    return made
+
+
+def as_shippo(kind: type[Shippo]) -> kit.Factory:
+    """A subject like Shippo's, with another vendor."""
+
+    def made() -> kit.ShippingSubject:
+        subject = shipping_subjects.shippo()
+        sandbox: Any = subject.sandbox
+        return attrs.evolve(subject, vendor=kind(credentials=sandbox.token))
+
+    return made
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(EasyPost):
+    """A vendor that sells labels, and does nothing else."""
+
+    capabilities = frozenset()
+    webhook = None
+
+
+def lesser() -> kit.ShippingSubject:
+    """The lesser vendor, which sends no news."""
+    return attrs.evolve(as_easypost(Lesser)(), report=None, webhook_secret=None)
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_a_vendor_that_can_do_little_is_a_vendor(check: kit.Check) -> None:
+    """What a vendor does not claim to do is not asked of it."""
+    check(lesser)
+
+
+@attrs.frozen(kw_only=True)
+class Forgetful(Shippo):
+    """Buys a label for whoever asks, whatever the key."""
+
+    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+        """Buy under a key of its own."""
+        return await super().buy(wire, rate, key=f"{key}-{wire.new_id()}")
+
+
+@attrs.frozen(kw_only=True)
+class Trusting(EasyPost):
+    """Takes what it does not understand for a success."""
+
+    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+        """Buy, and be content with anything."""
+        try:
+            return await super().buy(wire, rate, key=key)
+        except VendorFailed:
+            return await super().get(wire, wire.ref(rate.other("shipment") or ""))
+
+
+@attrs.frozen(kw_only=True)
+class Loud(EasyPost):
+    """Shows who lives where."""
+
+    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+        """Tell a warning that names the recipient."""
+        bought = await super().buy(wire, rate, key=key)
+        return attrs.evolve(bought, vendor_status="for Elizabeth Swan")
+
+
+@attrs.frozen(kw_only=True)
+class Wasteful(EasyPost):
+    """Buys when it is only asked for rates."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Buy at once."""
+        result = await super().get_rates(wire, request, key=key)
+        if result.rates:
+            await self.buy(wire, result.rates[0].ref, key=wire.new_id())
+        return result
+
+
+@attrs.frozen(kw_only=True)
+class Wrong(EasyPost):
+    """Tells what is not so."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Everything is bought."""
+        return attrs.evolve(await super().get(wire, ref), state=ShipmentState.BOUGHT)
+
+    async def get_labels(
+        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+    ) -> tuple[Label, ...]:
+        """Every label is a picture."""
+        labels = await super().get_labels(wire, ref, label)
+        return tuple(attrs.evolve(one, format=LabelFormat.PNG) for one in labels)
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Everything is on its way."""
+        tracking = await super().track_shipment(wire, ref)
+        return attrs.evolve(tracking, status=TrackingStatus.IN_TRANSIT)
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Nothing is ever called back."""
+        return attrs.evolve(await super().cancel(wire, ref), state=CancelState.REJECTED)
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Every address is good."""
+        checked = await super().validate_address(wire, address)
+        return attrs.evolve(checked, verdict=AddressVerdict.VALID)
+
+
+def gullible() -> kit.ShippingSubject:
+    """A vendor whose news anybody may write."""
+    subject = shipping_subjects.easypost()
+    return attrs.evolve(subject, webhook_secret="another secret, also long enough")
+
+
+def open_handed() -> kit.ShippingSubject:
+    """A vendor whose carrier refuses nothing."""
+    return attrs.evolve(shipping_subjects.easypost(), no_label="90277")
+
+
+@pytest.mark.parametrize(
+    "factory, check",
+    [
+        (as_shippo(Forgetful), "a_key_buys_once"),
+        (as_shippo(Forgetful), "a_lost_answer_buys_nothing_twice"),
+        (as_shippo(Forgetful), "a_batch_that_was_cut_off_goes_on"),
+        (as_easypost(Trusting), "a_malformed_answer_is_no_success"),
+        (as_easypost(Loud), "a_label_is_bought"),
+        (as_easypost(Wasteful), "offers_are_given"),
+        (as_easypost(Wrong), "a_label_is_bought"),
+        (as_easypost(Wrong), "a_label_is_converted_or_not"),
+        (as_easypost(Wrong), "a_parcel_is_followed"),
+        (as_easypost(Wrong), "a_shipment_is_called_back"),
+        (as_easypost(Wrong), "an_address_is_checked"),
+        (open_handed, "a_refusal_has_its_type"),
+    ],
+)
+def test_what_is_wrong_is_noticed(factory: kit.Factory, check: str) -> None:
+    """A vendor that breaks the contract does not pass, in either colour."""
+    plain = {name_of(one): one for one in kit.CHECKS}
+    awaited = {name_of(one): one for one in kit.ASYNC_CHECKS}
+    with pytest.raises(AssertionError):
+        plain[check](factory)
+    with pytest.raises(AssertionError):
+        asyncio.run(awaited[check](factory))
+
+
+def test_news_that_anybody_may_sign_is_noticed() -> None:
+    """A stranger's signature must not be believed."""
+    checks = {name_of(one): one for one in kit.CHECKS}
+    with pytest.raises(Exception, match=r"signature|believed"):
+        checks["news_is_believed_if_it_is_signed"](gullible)

@@ -1,0 +1,320 @@
+"""The conformance kit of text messages passes good vendors, and notices wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.sms import (
+    Balance,
+    NumberCheck,
+    Price,
+    SmsEvent,
+    SmsMessage,
+    SmsReceipt,
+    SmsStatus,
+)
+from mooring.errors import VendorFailed, VendorRejected
+from mooring.testing import name_of
+from mooring.testing import sms_conformance as kit
+from mooring.testing.sandbox.vonage import VonageSandbox
+from mooring.vendors.twilio import Twilio
+from mooring.vendors.vonage import Vonage, classify
+from tests.vendors import sms_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mooring.contracts.ref import Ref
+    from mooring.contracts.vendor import MakeRef
+    from mooring.contracts.wire import Wire
+    from mooring.domain.http import Request, Response
+    from mooring.domain.service import Service
+    from mooring.domain.webhooks.events import WebhookEvent
+    from mooring.errors import ConnectorError
+
+
+@attrs.frozen(kw_only=True)
+class Lesser(Vonage):
+    """A vendor that can do nothing but send, and honours keys."""
+
+    capabilities = frozenset()
+    webhook = None
+
+    def services(self) -> Mapping[str, Service]:
+        """Those of Vonage, with a header for keys."""
+        return {
+            to: attrs.evolve(one, idempotency_header="Idempotency-Key", idempotency_memory=86_400)
+            for to, one in super().services().items()
+        }
+
+
+def lesser() -> kit.SmsSubject:
+    """The lesser vendor, which sends no news."""
+    subject = as_vonage(Lesser)()
+    return attrs.evolve(subject, report=None, webhook_secret=None)
+
+
+def as_vonage(kind: Callable[..., Vonage]) -> kit.Factory:
+    """A subject like Vonage's, with another vendor."""
+
+    def made() -> kit.SmsSubject:
+        subject = sms_subjects.vonage()
+        sandbox: Any = subject.sandbox
+        vendor = kind(api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme")
+        return attrs.evolve(subject, vendor=vendor)
+
+    return made
+
+
+def as_twilio(kind: Callable[..., Twilio]) -> kit.Factory:
+    """A subject like Twilio's, with another vendor."""
+
+    def made() -> kit.SmsSubject:
+        subject = sms_subjects.twilio()
+        sandbox: Any = subject.sandbox
+        vendor = kind(
+            account_sid=sandbox.account_sid, credentials=sandbox.auth_token, sender="+15005550006"
+        )
+        return attrs.evolve(subject, vendor=vendor)
+
+    return made
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+    """Who can only send passes every check."""
+    check(lesser)
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_a_lesser_vendor_conforms_awaited(check: kit.AsyncCheck) -> None:
+    """The same holds when it is awaited."""
+    asyncio.run(check(lesser))
+
+
+class _Sending(Twilio):
+    """Sends, and does something to the receipt."""
+
+    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+        raise NotImplementedError
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        return self.told(await super().send(wire, message, key=key))
+
+
+class _Early(_Sending):
+    """Takes what was queued for delivered."""
+
+    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+        return attrs.evolve(receipt, status=SmsStatus.DELIVERED)
+
+
+class _Certain(_Sending):
+    """Takes what nobody knows for sent."""
+
+    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+        return attrs.evolve(receipt, status=SmsStatus.SENT)
+
+
+class _Terse(_Sending):
+    """Keeps nothing of what the vendor said."""
+
+    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+        return attrs.evolve(receipt, raw=None)
+
+
+class _Translated(_Sending):
+    """Loses the vendor's own word."""
+
+    def told(self, receipt: SmsReceipt) -> SmsReceipt:
+        return attrs.evolve(receipt, vendor_status=None)
+
+
+class _Twice(Twilio):
+    """Sends everything twice."""
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        await super().send(wire, message, key=None)
+        return await super().send(wire, message, key=key)
+
+
+class _Keyless(Twilio):
+    """Loses the key."""
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        return await super().send(wire, message, key=None)
+
+
+class _Anew(Twilio):
+    """Has another key whenever it is asked."""
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        return await super().send(wire, message, key=wire.new_id())
+
+
+class _Trusting(Twilio):
+    """Takes whatever is answered for a success."""
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        try:
+            return await super().send(wire, message, key=key)
+        except VendorFailed:
+            return SmsReceipt(ref=wire.ref("1"), status=SmsStatus.SENT)
+
+
+class _Plain(Twilio):
+    """Loses the options of the vendor."""
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        return await super().send(wire, attrs.evolve(message, extra={}), key=key)
+
+
+class _Hasty(Twilio):
+    """Sends at once what is to be sent later."""
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        return await super().send(wire, attrs.evolve(message, send_at=None), key=key)
+
+
+class _Deaf(Twilio):
+    """Says that it called back what it did not."""
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
+        return await self.get(wire, ref)
+
+
+class _Astray(Twilio):
+    """Looks up another message."""
+
+    async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
+        return attrs.evolve(await super().get(wire, ref), ref=wire.ref("SM0"))
+
+
+class _Blind(Twilio):
+    """Does not say who serves a number."""
+
+    async def validate_number(
+        self, wire: Wire, number: str, /, *, country: str | None
+    ) -> NumberCheck:
+        found = await super().validate_number(wire, number, country=country)
+        return attrs.evolve(found, carrier=None)
+
+
+class _Rounded(Twilio):
+    """Tells of the balance in whole cents."""
+
+    async def check_balance(self, wire: Wire, /) -> Balance:
+        cents: Any = 25
+        return Balance(amount=Price(cents, "USD"))
+
+
+class _Cheerful(Twilio):
+    """Takes every piece of news for a good one."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
+        told = super().events(event, ref)
+        return tuple(attrs.evolve(one, status=SmsStatus.DELIVERED) for one in told)
+
+
+class _Showing(Twilio):
+    """Shows its credentials."""
+
+    def __repr__(self) -> str:
+        return f"Twilio({self.credentials and self.credentials.reveal()})"
+
+
+class _Classifying(Vonage):
+    """Tells failures in a way of its own."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        raise NotImplementedError
+
+    def services(self) -> Mapping[str, Service]:
+        return {to: attrs.evolve(one, classify=self.how) for to, one in super().services().items()}
+
+
+class _ByStatus(_Classifying):
+    """Looks at nothing but the status."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        return None
+
+
+class _Talkative(_Classifying):
+    """Quotes the vendor as it is."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        error = classify(request, response)
+        return None if error is None else type(error)(f"Refused: {response.body.decode()}")
+
+
+class _Brief(_Classifying):
+    """Keeps no answer."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        error = classify(request, response)
+        return None if error is None else type(error)("Refused.")
+
+
+class _Resolute(_Classifying):
+    """Takes an outage for a refusal."""
+
+    def how(self, request: Request, response: Response) -> ConnectorError | None:
+        return VendorRejected("Refused.", status=response.status, response=response)
+
+
+def _forgeable() -> kit.SmsSubject:
+    """A vendor whose secret everybody knows."""
+    sandbox = VonageSandbox(signature_secret="another secret, also long enough")
+    subject = sms_subjects.vonage()
+    return attrs.evolve(
+        subject,
+        sandbox=sandbox,
+        report=sandbox.report,
+        webhook_secret=sandbox.signature_secret,
+    )
+
+
+def _unreachable() -> kit.SmsSubject:
+    """A sandbox that counts nothing."""
+    return attrs.evolve(sms_subjects.vonage(), sent=lambda: 0)
+
+
+WRONG = [
+    ("a_message_is_sent", as_twilio(_Twice), "not sent once"),
+    ("a_message_is_sent", _unreachable, "not sent once"),
+    ("a_message_is_sent", as_twilio(_Early), "as if it were over"),
+    ("a_message_is_sent", as_twilio(_Translated), "own word is lost"),
+    ("a_message_is_sent", as_twilio(_Terse), "said is lost"),
+    ("a_reference_survives_as_text", as_twilio(_Astray), "another message"),
+    ("a_key_sends_once", as_twilio(_Keyless), "more than once"),
+    ("a_key_is_for_one_message", as_twilio(_Keyless), "was no IdempotencyConflict"),
+    ("what_it_can_do_is_done", as_twilio(_Rounded), "balance is none"),
+    ("what_it_can_do_is_done", as_twilio(_Blind), "carrier is missing"),
+    ("what_is_scheduled_can_be_cancelled", as_twilio(_Hasty), "not scheduled"),
+    ("what_is_scheduled_can_be_cancelled", as_twilio(_Deaf), "was cancelled is not"),
+    ("a_refusal_has_its_type", as_vonage(_ByStatus), "raised VendorFailed"),
+    ("a_refusal_has_its_type", as_vonage(_Talkative), "shows a number"),
+    ("a_refusal_has_its_type", as_vonage(_Brief), "answer is lost"),
+    ("an_outage_is_no_refusal", as_vonage(_Resolute), "raised VendorRejected"),
+    ("a_malformed_answer_is_no_success", as_twilio(_Trusting), "was no VendorFailed"),
+    ("a_lost_answer_is_unknown", as_twilio(_Anew), "was no OutcomeUnknown"),
+    ("an_unknown_status_is_kept", as_twilio(_Certain), "is known"),
+    ("each_of_many_has_its_result", as_twilio(_Keyless), "sent already"),
+    ("options_arrive", as_twilio(_Plain), "option is lost"),
+    ("nothing_shows_whom_it_went_to", as_twilio(_Showing), "is shown"),
+    ("news_is_believed_if_it_is_signed", as_twilio(_Cheerful), "was read as"),
+    ("news_is_believed_if_it_is_signed", _forgeable, "somebody else signed"),
+]
+PLAIN = {name_of(check): check for check in kit.CHECKS}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A vendor that is wrong in one way does not pass the check for that."""
+    with pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](wrong)

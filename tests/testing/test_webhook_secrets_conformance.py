@@ -1,0 +1,275 @@
+"""The conformance kit of providers of webhook secrets passes good ones, and notices wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
+from mooring.errors import CredentialNotFound
+from mooring.testing import webhook_secrets_conformance as kit
+from mooring.testing.checks import name_of, waiting_at_most
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mooring.domain.secret import Secret
+
+
+class Table:
+    """A host's table of secrets, which is read whenever somebody asks."""
+
+    def __init__(self, kept: kit.Kept) -> None:
+        self.kept = kept
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        """What stands there now."""
+        found = self.kept.get((name, tenant))
+        if found is None:
+            raise CredentialNotFound("no secret is kept.", service=name)
+        named = [one for one in found if f'"kid": "{key_id}"'.encode() in one.reveal_bytes()]
+        return found if key_id is None or named == [] else named
+
+
+class AsyncTable(Table):
+    """The same, awaited."""
+
+    async def get(  # type: ignore[override]  # of the other colour
+        self, name: str, tenant: str | None, key_id: str | None, /
+    ) -> Sequence[Secret]:
+        """What stands there after a while."""
+        await asyncio.sleep(0)
+        return super().get(name, tenant, key_id)
+
+
+def by_tenant(kept: kit.Kept) -> dict[str | None, Sequence[Secret]]:
+    """What is kept for the one endpoint."""
+    return {tenant: secrets for (_, tenant), secrets in kept.items()}
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_secrets_that_stay_conform(check: kit.Check) -> None:
+    """What is given once and stays keeps the contract of the port."""
+    check(lambda kept: StaticWebhookSecrets(by_tenant(kept)))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_secrets_that_stay_conform_awaited(check: kit.AsyncCheck) -> None:
+    """The same holds when it is awaited."""
+    asyncio.run(check(lambda kept: AsyncStaticWebhookSecrets(by_tenant(kept))))
+
+
+@pytest.mark.parametrize(
+    "check", [*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS], ids=name_of
+)
+def test_a_hosts_table_conforms(check: kit.Check) -> None:
+    """A provider that changes, and keeps several endpoints apart, can pass every check."""
+    check(Table)
+
+
+@pytest.mark.parametrize(
+    "check", [*kit.ASYNC_CHECKS, *kit.ASYNC_CHANGING_CHECKS, *kit.ASYNC_NAMED_CHECKS], ids=name_of
+)
+def test_a_hosts_table_conforms_awaited(check: kit.AsyncCheck) -> None:
+    """The same holds when it is awaited."""
+    asyncio.run(check(AsyncTable))
+
+
+class _Forgetful(Table):
+    """Gives the newest only."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        return super().get(name, tenant, key_id)[:1]
+
+
+class _Backward(Table):
+    """Gives the oldest first."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        return super().get(name, tenant, key_id)[::-1]
+
+
+class _Bare(Table):
+    """Gives texts."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:  # noqa: ANN401 - it is wrong
+        return [one.reveal_bytes() for one in super().get(name, tenant, key_id)]
+
+
+class _Communal(Table):
+    """Takes what belongs to no tenant for everybody's."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        try:
+            return super().get(name, tenant, key_id)
+        except CredentialNotFound:
+            return super().get(name, None, key_id)
+
+
+class _Careless(Table):
+    """Takes tenants for the same that are nearly so."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        known = {str(one).strip().lower(): found for (_, one), found in self.kept.items()}
+        try:
+            return known[str(tenant).strip().lower()]
+        except KeyError:
+            raise CredentialNotFound("no secret is kept.") from None
+
+
+class _Newest(Table):
+    """Gives everybody the secrets that were put last."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        super().get(name, tenant, key_id)
+        return [*self.kept.values()][-1]
+
+
+class _Everything(Table):
+    """Gives everybody all that there is."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        return [one for several in self.kept.values() for one in several]
+
+
+class _Silent(Table):
+    """Gives nothing where there is nothing."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        return self.kept.get((name, tenant), ())
+
+
+class _Raw(Table):
+    """Raises what its table does."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        return self.kept[name, tenant]
+
+
+class _Talkative(Table):
+    """Says what it has."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        try:
+            return super().get(name, tenant, key_id)
+        except CredentialNotFound:
+            known = [one.reveal() for several in self.kept.values() for one in several]
+            raise CredentialNotFound(f"There are only {known}.") from None
+
+    def __repr__(self) -> str:
+        return f"Table({[one.reveal() for several in self.kept.values() for one in several]})"
+
+
+class _Strict(Table):
+    """Takes a key that it does not know for a mistake."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        if key_id is not None:
+            raise CredentialNotFound("no such key is kept.")
+        return super().get(name, tenant, key_id)
+
+
+class _Searching(Table):
+    """Looks for a key that it does not know with everybody."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        found = super().get(name, tenant, key_id)
+        everybody = [one for several in self.kept.values() for one in several]
+        return found if key_id is None else everybody
+
+
+class _Keyless(Table):
+    """Gives nothing to who names a key."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        found = super().get(name, tenant, key_id)
+        return found if key_id is None else ()
+
+
+class _Shared(Table):
+    """Keeps the question where another may overwrite it."""
+
+    _asked: tuple[str, str | None] = ("", None)
+    _all_asked = threading.Barrier(8)
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        self._asked = (name, tenant)
+        self._all_asked.wait(10)
+        return self.kept[self._asked]
+
+
+class _Frozen(Table):
+    """Keeps what there was at first."""
+
+    def __init__(self, kept: kit.Kept) -> None:
+        super().__init__({**kept})
+
+
+class _Appending(Table):
+    """Keeps what was withdrawn."""
+
+    def __init__(self, kept: kit.Kept) -> None:
+        super().__init__(kept)
+        self._seen: list[Secret] = []
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        found = super().get(name, tenant, key_id)
+        self._seen = [*found, *(one for one in self._seen if one not in found)]
+        return self._seen
+
+
+class _Nameless(Table):
+    """Does not look at the name of the endpoint."""
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
+        return by_tenant(self.kept)[tenant]
+
+
+class _Hanging(AsyncTable):
+    """Never answers."""
+
+    async def get(  # type: ignore[override]  # of the other colour
+        self, name: str, tenant: str | None, key_id: str | None, /
+    ) -> Sequence[Secret]:
+        await asyncio.Event().wait()
+        return ()
+
+
+WRONG = [
+    ("every_secret_is_given", _Forgetful, "Secrets are missing"),
+    ("every_secret_is_given", _Backward, "not the first"),
+    ("every_secret_is_given", _Bare, "no Secret"),
+    ("tenants_are_apart", _Communal, "that has none gave 1"),
+    ("tenants_are_apart", _Careless, "that has none gave 1"),
+    ("tenants_are_apart", _Newest, "belongs to another"),
+    ("nothing_is_not_found", _Silent, "that has none gave 0"),
+    ("nothing_is_not_found", _Raw, "that has none raised KeyError"),
+    ("nothing_is_not_found", _Talkative, "A refusal shows a secret"),
+    ("an_unknown_key_is_no_error", _Strict, "raised CredentialNotFound"),
+    ("an_unknown_key_is_no_error", _Searching, "belongs to another"),
+    ("a_named_key_is_given", _Keyless, "k1 is not given"),
+    ("nothing_shows_a_secret", _Bare, "is shown"),
+    ("many_may_ask_at_once", _Shared, "some got another's"),
+    ("a_verifier_can_use_them", _Newest, "refused what"),
+    ("a_verifier_can_use_them", _Everything, "accepted for one"),
+    ("a_change_is_seen", _Frozen, "replaced"),
+    ("a_change_is_seen", _Appending, "replaced"),
+    ("endpoints_are_apart", _Nameless, "has another's"),
+]
+PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS)}
+
+
+@pytest.mark.parametrize("check, wrong, sentence", WRONG)
+def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str) -> None:
+    """A provider that is wrong in one way does not pass the check for that."""
+    with waiting_at_most(2.0), pytest.raises(AssertionError, match=sentence):
+        PLAIN[check](wrong)
+
+
+def test_notices_what_does_not_answer() -> None:
+    """A provider that never answers is told so."""
+    with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
+        asyncio.run(kit.every_secret_is_given(_Hanging))

@@ -1,0 +1,73 @@
+"""A shop that takes payments by Adyen, on this machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+from mooring.contracts.payments import (
+    Charge,
+    Customer,
+    Money,
+    PaymentEvent,
+)
+from mooring.contracts.routes import Account
+from mooring.domain.retry import RetryPolicy
+from mooring.hub import Hub
+from mooring.testing.sandbox.adyen import AdyenSandbox
+from mooring.testing.sandbox.base import (
+    Notice,
+    SandboxHttpClient,
+)
+from mooring.vendors.adyen import Adyen
+
+Json: TypeAlias = Any
+"""Whatever JSON can be."""
+
+EUR_149 = Money("149.90", "EUR")
+BUYER = Customer(id="buyer-1")
+BACK = "https://erp.example/back"
+
+
+def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> Charge:
+    """A charge of a stored method, which tells the sandbox its outcome."""
+    fields = {"reference": "INV-2041", "customer": BUYER, **fields}
+    return Charge(amount, source, **fields)
+
+
+def vendor(**options: Any) -> Adyen:
+    """An account at the sandbox."""
+    options = {"merchant_account": "SandboxMerchant", "credentials": "adyen-sandbox-key", **options}
+    return Adyen(return_url=BACK, **options)
+
+
+IDEAL = '{"type": "ideal"}'
+"""What Adyen's form in the browser makes of iDEAL."""
+
+
+class Shop:
+    """A hub with an account at a sandbox, and what it hears from there."""
+
+    def __init__(self, *, tenant: str | None = None, **options: Any) -> None:
+        self.sandbox = AdyenSandbox()
+        settings = {"volatile_keys": True, "retry": RetryPolicy(max_attempts=2, base_delay=0)}
+        account = Account("shop", vendor(**options), settings=settings)
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.payments = self.hub.payments(tenant)
+        self.verifier = self.hub.webhooks("shop", secrets=[self.sandbox.hmac_key])
+
+    @property
+    def asked(self) -> Json:
+        """The body of the last request."""
+        return json.loads(self.sandbox.asked[-1].body)
+
+    def news(self, *notices: Notice) -> list[PaymentEvent]:
+        """What webhooks mean: these, or those that come now."""
+        given = [notice.given() for notice in (notices or self.sandbox.settle())]
+        webhooks = [webhook for one in given for webhook in self.verifier.verify(**one)]
+        return [news for webhook in webhooks for news in self.hub.events("shop", webhook)]
+
+    def happens(self, event: str, psp: str, **fields: Any) -> PaymentEvent:
+        """What it means that something happens."""
+        (news,) = self.news(self.sandbox.happens(event, psp, **fields))
+        return news

@@ -1,0 +1,170 @@
+"""Laboratories of the vendors of mail, in both colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.contracts.routes import Account
+from mooring.domain.http import Response
+from mooring.hub import AsyncHub, Hub
+from mooring.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from mooring.testing.email_conformance import EmailLab
+from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
+from mooring.testing.sandbox.base import (
+    AsyncSandboxHttpClient,
+    Lost,
+    Sandbox,
+    SandboxHttpClient,
+    reply,
+)
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.testing.sandbox.smtp import SmtpSandbox
+from mooring.vendors.amazon_ses import AmazonSes
+from mooring.vendors.sendgrid import SendGrid
+from mooring.vendors.smtp import Smtp
+
+if TYPE_CHECKING:
+    from mooring.contracts.vendor import Vendor
+
+Make = Callable[[], EmailLab]
+
+
+def hub(vendor: Vendor, *sandboxes: Sandbox, colour: str = "", **fields: Any) -> Any:  # noqa: ANN401 - of either colour
+    """A hub of this colour with one account, at these sandboxes, in virtual time."""
+    clock = VirtualClock()
+    accounts = [Account("mail", vendor, settings={"circuit": None})]
+    if colour:
+        return AsyncHub(
+            accounts,
+            http=AsyncSandboxHttpClient(*sandboxes),
+            clock=clock,
+            sleeper=AsyncVirtualSleeper(clock, autojump=True),
+            **fields,
+        )
+    return Hub(
+        accounts,
+        http=SandboxHttpClient(*sandboxes),
+        clock=clock,
+        sleeper=VirtualSleeper(clock),
+        **fields,
+    )
+
+
+def sendgrid_vendor(sandbox: SendGridSandbox) -> SendGrid:
+    """The sandbox's account."""
+    return SendGrid(credentials=sandbox.api_key)
+
+
+def ses_vendor(sandbox: AmazonSesSandbox) -> AmazonSes:
+    """The sandbox's account."""
+    return AmazonSes(
+        region=sandbox.region,
+        access_key_id=sandbox.access_key_id,
+        credentials=sandbox.secret_access_key,
+    )
+
+
+def smtp_vendor(sandbox: SmtpSandbox, **changes: Any) -> Smtp:
+    """The sandbox's account."""
+    usual: dict[str, Any] = {
+        "host": sandbox.host,
+        "port": sandbox.port,
+        "security": "none",
+        "username": sandbox.username,
+        "credentials": sandbox.password,
+    }
+    return Smtp(**{**usual, **changes})
+
+
+@contextmanager
+def sendgrid_labs(colour: str) -> Generator[Make]:
+    """SendGrid."""
+
+    def make() -> EmailLab:
+        sandbox = SendGridSandbox()
+        much = reply({"errors": [{"message": "too many requests"}]}, 429)
+        own = sendgrid_vendor(sandbox)
+        return EmailLab(
+            hub=hub(own, sandbox, colour=colour),
+            stranger=hub(attrs.evolve(own, credentials="SG.wrong"), sandbox, colour=colour),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(much),
+            lose=lambda: _lost(sandbox),
+            malform=lambda: sandbox.fail(Response(202)),
+            secret=sandbox.api_key,
+            codes={
+                "auth": None,
+                "throttled": None,
+                "outage": None,
+                "refused": "personalizations.0.to",
+            },
+        )
+
+    yield make
+
+
+def _lost(sandbox: Sandbox) -> str:
+    sandbox.fail(Lost())
+    return "ada@example.com"
+
+
+@contextmanager
+def ses_labs(colour: str) -> Generator[Make]:
+    """Amazon SES."""
+
+    def make() -> EmailLab:
+        sandbox = AmazonSesSandbox()
+        much = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
+        own = ses_vendor(sandbox)
+        return EmailLab(
+            hub=hub(own, sandbox, colour=colour),
+            stranger=hub(attrs.evolve(own, credentials="wrong"), sandbox, colour=colour),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(much),
+            lose=lambda: _lost(sandbox),
+            malform=lambda: sandbox.fail(reply({})),
+            secret=sandbox.secret_access_key,
+            codes={
+                "auth": "InvalidSignatureException",
+                "throttled": "TooManyRequestsException",
+                "outage": None,
+                "refused": "MessageRejected",
+            },
+        )
+
+    yield make
+
+
+@contextmanager
+def smtp_labs(colour: str) -> Generator[Make]:
+    """SMTP."""
+    with ExitStack() as open_ones:
+
+        def make() -> EmailLab:
+            sandbox = open_ones.enter_context(SmtpSandbox())
+            own = smtp_vendor(sandbox)
+            return EmailLab(
+                hub=hub(own, colour=colour),
+                stranger=hub(attrs.evolve(own, credentials="wrong"), colour=colour),
+                delivered=sandbox.delivered,
+                refuse=lambda: sandbox.refusals.append("450 4.7.1 Too much mail"),
+                lose=lambda: "lost@example.com",
+                malform=None,
+                secret=sandbox.password,
+                codes={
+                    "auth": "535 5.7.8",
+                    "throttled": "450 4.7.1",
+                    "outage": "421 4.3.2",
+                    "refused": "550 5.1.1",
+                },
+                many=250,
+            )
+
+        yield make
+
+
+LABS = {"sendgrid": sendgrid_labs, "amazon_ses": ses_labs, "smtp": smtp_labs}

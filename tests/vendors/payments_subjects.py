@@ -1,0 +1,94 @@
+"""The vendors of payments as the conformance kit takes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.payments_conformance import PaymentsSubject
+from mooring.testing.sandbox.adyen import AdyenSandbox
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring.vendors.adyen import Adyen
+from mooring.vendors.stripe import Stripe
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def stripe_says(status: int, kind: str, code: str, words: str = "No.") -> Response:
+    """A refusal by Stripe."""
+    return reply({"error": {"type": kind, "code": code, "message": words}}, status)
+
+
+def stripe() -> PaymentsSubject:
+    """Stripe, with a sandbox of its own."""
+    sandbox = StripeSandbox()
+    wrong = "invalid_request_error"
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
+        (stripe_says(429, wrong, "rate_limit"), RateLimitExceeded),
+        (stripe_says(401, wrong, "api_key_expired"), AuthenticationFailed),
+        (stripe_says(403, wrong, "secret_key_required"), AuthenticationFailed),
+        (stripe_says(400, wrong, "parameter_unknown"), InvalidRequest),
+        (stripe_says(404, wrong, "resource_missing"), VendorRejected),
+    )
+    return PaymentsSubject(
+        vendor=Stripe(credentials=sandbox.api_key),
+        sandbox=sandbox,
+        charged=lambda: len(sandbox.charges),
+        pays="pm_card_visa",
+        declined="pm_card_chargeDeclinedInsufficientFunds",
+        expired="pm_card_chargeDeclinedExpiredCard",
+        asks="pm_card_threeDSecure2Required",
+        refusals=refusals,
+        written=lambda asked: int(dict(asked.form)["amount"]),
+        option=({"radar_options": {"session": "rse_1"}}, b"radar_options%5Bsession%5D=rse_1"),
+        secret=sandbox.api_key,
+        webhook_secret=sandbox.webhook_secret,
+    )
+
+
+def adyen_says(status: int, code: str, kind: str) -> Response:
+    """A refusal by Adyen."""
+    return reply({"status": status, "errorCode": code, "message": "No.", "errorType": kind}, status)
+
+
+def adyen() -> PaymentsSubject:
+    """Adyen, with a sandbox of its own."""
+    sandbox = AdyenSandbox()
+
+    def card(word: str) -> str:
+        return json.dumps({"type": "scheme", "holderName": word})
+
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
+        (adyen_says(429, "", ""), RateLimitExceeded),
+        (adyen_says(401, "000", "security"), AuthenticationFailed),
+        (adyen_says(403, "901", "security"), AuthenticationFailed),
+        (adyen_says(422, "130", "validation"), InvalidRequest),
+        (adyen_says(500, "905", "configuration"), VendorRejected),
+    )
+    return PaymentsSubject(
+        vendor=Adyen(merchant_account=sandbox.merchant_account, credentials=sandbox.api_key),
+        sandbox=sandbox,
+        charged=lambda: sum(one.authorised > 0 for one in sandbox.payments.values()),
+        pays=card("J. Smith"),
+        declined=card("NOT_ENOUGH_BALANCE"),
+        expired=card("CARD_EXPIRED"),
+        asks=json.dumps({"type": "ideal"}),
+        refusals=refusals,
+        written=lambda asked: int(asked.json()["amount"]["value"]),
+        option=({"channel": "Web"}, b'"channel":"Web"'),
+        secret=sandbox.api_key,
+        webhook_secret=sandbox.hmac_key,
+        happen=sandbox.settle,
+    )
+
+
+SUBJECTS = [stripe, adyen]

@@ -1,0 +1,92 @@
+"""The vendors of shipping as the conformance kit takes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.easypost import EasyPostSandbox
+from mooring.testing.sandbox.shippo import ShippoSandbox
+from mooring.testing.shipping_conformance import ShippingSubject
+from mooring.vendors.easypost import EasyPost
+from mooring.vendors.shippo import Shippo
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def easypost_says(status: int, code: str) -> Response:
+    """A refusal by EasyPost."""
+    return reply({"error": {"code": code, "message": "It is refused.", "errors": []}}, status)
+
+
+def easypost() -> ShippingSubject:
+    """EasyPost, with a sandbox of its own."""
+    sandbox = EasyPostSandbox()
+    return ShippingSubject(
+        vendor=EasyPost(credentials=sandbox.api_key),
+        sandbox=sandbox,
+        sold=lambda: sum(one["postage_label"] is not None for one in sandbox.shipments.values()),
+        buys=lambda request: request.path.endswith("/buy"),
+        refusals=(
+            (easypost_says(422, "SHIPMENT.RATE.EXPIRED"), InvalidRequest, "SHIPMENT.RATE.EXPIRED"),
+            (easypost_says(402, "PAYMENT_REQUIRED"), VendorRejected, "PAYMENT_REQUIRED"),
+            (easypost_says(401, "UNAUTHORIZED"), AuthenticationFailed, "UNAUTHORIZED"),
+            (easypost_says(403, "FORBIDDEN"), AuthenticationFailed, "FORBIDDEN"),
+            (easypost_says(429, "RATE_LIMITED"), RateLimitExceeded, "RATE_LIMITED"),
+        ),
+        carrier_code="SHIPMENT.POSTAGE.FAILURE",
+        option=({"options": {"print_custom_1": "shelf 7"}}, b'"print_custom_1":"shelf 7"'),
+        secret=sandbox.api_key,
+        move=sandbox.move,
+        delivered="delivered",
+        webhook_secret=sandbox.webhook_secret,
+        report=lambda number, url: sandbox.report(url, "tracker.updated", sandbox.trackers[number]),
+    )
+
+
+def shippo_says(status: int, detail: str) -> Response:
+    """A refusal by Shippo, which has no codes."""
+    return reply({"detail": detail}, status)
+
+
+def shippo() -> ShippingSubject:
+    """Shippo, with a sandbox of its own."""
+    sandbox = ShippoSandbox()
+    failed = {
+        "object_id": "1",
+        "status": "ERROR",
+        "messages": [{"source": "USPS", "code": "expired", "text": "The rate has expired."}],
+    }
+    return ShippingSubject(
+        vendor=Shippo(credentials=sandbox.token),
+        sandbox=sandbox,
+        sold=lambda: sum(one["status"] != "ERROR" for one in sandbox.transactions.values()),
+        buys=lambda request: request.method == "POST" and request.path == "/transactions",
+        refusals=(
+            (reply(failed, 201), VendorRejected, "expired"),
+            (reply({"rate": ["It is no rate."]}, 400), InvalidRequest, "rate"),
+            (shippo_says(400, "It is refused."), InvalidRequest, None),
+            (shippo_says(401, "Invalid token"), AuthenticationFailed, None),
+            (shippo_says(429, "Too many requests."), RateLimitExceeded, None),
+        ),
+        carrier_code="carrier_error",
+        option=({"extra": {"authority_to_leave": True}}, b'"authority_to_leave":true'),
+        secret=sandbox.token,
+        move=sandbox.move,
+        delivered="DELIVERED",
+        webhook_secret=sandbox.webhook_secret,
+        report=lambda number, url: sandbox.report(
+            url, "track_updated", sandbox.tracks[number], at=datetime.now(UTC)
+        ),
+    )
+
+
+SUBJECTS = [easypost, shippo]

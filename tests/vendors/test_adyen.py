@@ -1,0 +1,361 @@
+"""Adyen takes payments, and says later what became of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.contracts.payments import (
+    DeclineReason,
+    MeansOfPayment,
+    Money,
+    MoveState,
+    NextActionType,
+    PaymentState,
+    RefundReason,
+    ThreeDs,
+    advance,
+)
+from mooring.contracts.ref import Ref
+from mooring.domain.http import Request
+from mooring.errors import (
+    InvalidData,
+    PaymentDeclined,
+    UnsupportedByVendor,
+)
+from mooring.testing.sandbox.base import (
+    reply,
+)
+from mooring.vendors._adyen_answers import classify, decline_of
+from mooring.vendors.adyen import details_body
+from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """A shop."""
+    return Shop()
+
+
+def test_an_authorisation_is_captured_and_refunded_later(shop: Shop) -> None:
+    """What is done to a payment is pending until a webhook says what became of it."""
+    payment = shop.payments.authorize(charge(), idempotency_key="k-1")
+    assert (PaymentState.AUTHORIZED, EUR_149, EUR_149 * 0) == (
+        payment.state,
+        payment.authorized,
+        payment.captured,
+    )
+    assert {"manualCapture": "true"} == shop.asked["additionalData"]
+    part, back = Money("100.00", "EUR"), Money("50.00", "EUR")
+    capture = shop.payments.capture(str(payment.ref), part, idempotency_key="k-2")
+    refund = shop.payments.refund(
+        payment.ref, back, reason=RefundReason.DUPLICATE, idempotency_key="k-3"
+    )
+    assert (MoveState.PENDING, "received", part) == (
+        capture.state,
+        capture.vendor_state,
+        capture.amount,
+    )
+    assert (MoveState.PENDING, "received", back) == (
+        refund.state,
+        refund.vendor_state,
+        refund.amount,
+    )
+    assert "DUPLICATE" == shop.asked["merchantRefundReason"]
+    states = []
+    for news in shop.news():
+        payment = advance(payment, news)
+        states.append(payment.state)
+    assert [
+        PaymentState.AUTHORIZED,
+        PaymentState.PARTIALLY_CAPTURED,
+        PaymentState.PARTIALLY_REFUNDED,
+    ] == states
+    assert (part, back) == (payment.captured, payment.refunded)
+    assert [capture.ref] == [one.ref for one in payment.captures]
+    assert [refund.ref] == [one.ref for one in payment.refunds]
+
+
+def test_a_charge_is_captured_by_adyen(shop: Shop) -> None:
+    """What is charged is captured as soon as it is authorised, and its webhook says no less."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    assert (PaymentState.CAPTURED, EUR_149, 0) == (
+        payment.state,
+        payment.captured,
+        shop.asked["captureDelayHours"],
+    )
+    (news,) = shop.news()
+    assert (PaymentState.CAPTURED, EUR_149, "INV-2041") == (
+        news.state,
+        news.captured,
+        news.reference,
+    )
+
+
+def test_what_was_paid_with_is_told(shop: Shop) -> None:
+    """As much is told of the card as anybody may know."""
+    means = shop.payments.charge(charge(), idempotency_key="k-1").means
+    assert means is not None
+    assert ("visa", "1111", (2030, 3)) == (means.brand, means.last4, means.expires)
+
+
+@pytest.mark.parametrize(
+    "date", ["", "3", "\u00b2/2030", "3/\u00b2\u00b2\u00b2\u00b2", "3/" + "9" * 5_000]
+)
+def test_what_is_no_expiry_date_is_none(shop: Shop, date: str) -> None:
+    """A payment that was taken is told of, whatever stands where a card's date belongs."""
+    answer = {"resultCode": "Authorised", "pspReference": "P1"}
+    more = {"paymentMethod": "visa", "expiryDate": date}
+    shop.sandbox.fail(reply({**answer, "additionalData": more}))
+
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+
+    assert ("P1", MeansOfPayment(brand="visa")) == (payment.ref.id, payment.means)
+
+
+def test_a_void_is_pending(shop: Shop) -> None:
+    """What is given up is given up when a webhook says so; a capture then fails."""
+    payment = shop.payments.authorize(charge(), idempotency_key="k-1")
+    void = shop.payments.void(payment.ref, idempotency_key="k-2")
+    assert (MoveState.PENDING, payment.ref) == (void.state, void.payment)
+    shop.payments.capture(payment.ref, idempotency_key="k-3")
+    assert EUR_149.minor == shop.asked["amount"]["value"]
+    _, voided, failed = shop.news()
+    assert PaymentState.VOIDED == advance(payment, voided).state
+    assert failed.capture is not None
+    assert (MoveState.FAILED, EUR_149) == (failed.capture.state, failed.capture.amount)
+    assert "cancelled" in (failed.capture.reason or "")
+
+
+def test_a_refund_above_the_charge_fails(shop: Shop) -> None:
+    """Adyen takes a refund above the charge, and fails it by webhook."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    shop.payments.refund(payment.ref, Money("100", "EUR"), idempotency_key="k-2")
+    shop.payments.refund(payment.ref, Money("49.91", "EUR"), idempotency_key="k-3")
+    _, done, failed = shop.news()
+    assert done.refund is not None
+    assert failed.refund is not None
+    assert [MoveState.SUCCEEDED, MoveState.FAILED] == [done.refund.state, failed.refund.state]
+
+
+def test_all_of_a_payment_is_refunded(shop: Shop) -> None:
+    """Without an amount all of it is given back, as the reference knows."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
+    assert EUR_149 == refund.amount
+
+
+def test_how_much_must_be_known(shop: Shop) -> None:
+    """Where the reference does not know the amount, it has to be given."""
+    with pytest.raises(InvalidData) as caught:
+        shop.payments.refund(Ref("adyen", "shop", "SBX1"), idempotency_key="k-2")
+    assert ("amount", 0) == (caught.value.field, len(shop.sandbox.asked))
+
+
+def test_another_currency_is_refused(shop: Shop) -> None:
+    """A refund in another currency is refused before anything is sent."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    with pytest.raises(InvalidData):
+        shop.payments.refund(payment.ref, Money("1", "USD"), idempotency_key="k-2")
+    assert 1 == len(shop.sandbox.asked)
+
+
+def test_a_payment_cannot_be_asked_for(shop: Shop) -> None:
+    """There is no way to ask, which is said together with who can."""
+    with pytest.raises(UnsupportedByVendor) as caught:
+        shop.payments.get(Ref("adyen", "shop", "SBX1"))
+    assert (("look_up",), True) == (caught.value.capabilities, "stripe" in caught.value.able)
+
+
+def test_several_captures_are_for_who_may(shop: Shop) -> None:
+    """A capture that is not the last is refused unless Adyen has allowed it."""
+    payment = shop.payments.authorize(charge(), idempotency_key="k-1")
+    with pytest.raises(UnsupportedByVendor, match="once only"):
+        shop.payments.capture(payment.ref, Money("1", "EUR"), final=False, idempotency_key="k-2")
+    allowed = Shop(multiple_captures=True)
+    payment = allowed.payments.authorize(charge(), idempotency_key="k-1")
+    part = allowed.payments.capture(
+        payment.ref, Money("1", "EUR"), final=False, idempotency_key="k-2"
+    )
+    assert MoveState.PENDING == part.state
+
+
+@pytest.mark.parametrize(
+    "word, reason, code",
+    [
+        ("DECLINED", DeclineReason.DO_NOT_HONOR, "2"),
+        ("CARD_EXPIRED", DeclineReason.EXPIRED_CARD, "6"),
+        ("NOT_ENOUGH_BALANCE", DeclineReason.INSUFFICIENT_FUNDS, "12"),
+        ("CVC_DECLINED", DeclineReason.INCORRECT_CVC, "24"),
+        ("FRAUD", DeclineReason.FRAUD_SUSPECTED, "20"),
+        ("FRAUD_CANCELLED", DeclineReason.FRAUD_SUSPECTED, "22"),
+        ("UNKNOWN", DeclineReason.PROCESSING_ERROR, "0"),
+    ],
+)
+def test_a_refusal_is_a_decline(shop: Shop, word: str, reason: str, code: str) -> None:
+    """A payment that is refused with HTTP 200 is declined, in our words and Adyen's code."""
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.payments.charge(charge(word), idempotency_key="k-1")
+    error = caught.value
+    assert (reason, code, 200) == (error.reason, error.vendor_code, error.status)
+    (psp,) = shop.sandbox.payments
+    assert f"adyen:shop:{psp}?amount=149.90&currency=EUR" == error.payment
+    with pytest.raises(PaymentDeclined) as again:
+        shop.payments.charge(charge(word), idempotency_key="k-1")
+    assert (error.payment, 1) == (again.value.payment, len(shop.sandbox.asked))
+
+
+def test_a_refusal_may_come_later(shop: Shop) -> None:
+    """A webhook says that a payment was refused, and why."""
+    shop.sandbox.fail()
+    with pytest.raises(PaymentDeclined):
+        shop.payments.charge(charge("CARD_EXPIRED"), idempotency_key="k-1")
+    (news,) = shop.news()
+    assert news.decline is not None
+    assert (PaymentState.FAILED, DeclineReason.EXPIRED_CARD, "6") == (
+        news.state,
+        news.decline.reason,
+        news.decline.vendor_code,
+    )
+
+
+def test_a_decline_without_a_payment_names_none(shop: Shop) -> None:
+    """A card that is wrong is declined before there is a payment."""
+    body = {"status": 422, "errorCode": "101", "message": "Invalid card number"}
+    shop.sandbox.fail(reply({**body, "errorType": "validation"}, 422))
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.payments.charge(charge(), idempotency_key="k-1")
+    assert (DeclineReason.INCORRECT_NUMBER, "101", None) == (
+        caught.value.reason,
+        caught.value.vendor_code,
+        caught.value.payment,
+    )
+
+
+def test_a_buyer_who_cancels_has_declined() -> None:
+    """What is cancelled without a reason was cancelled by the buyer."""
+    error = classify(Request.post("/"), reply({"resultCode": "Cancelled"}))
+    assert isinstance(error, PaymentDeclined)
+    assert DeclineReason.CANCELED_BY_BUYER == error.reason
+
+
+@pytest.mark.parametrize(
+    "code, words, expected",
+    [
+        ("6", None, ("6", DeclineReason.EXPIRED_CARD)),
+        (None, "expired card", ("6", DeclineReason.EXPIRED_CARD)),
+        ("999", "Something new", ("999", DeclineReason.OTHER)),
+        (None, None, (None, DeclineReason.OTHER)),
+    ],
+    ids=["code", "words", "new", "nothing"],
+)
+def test_why_is_told_by_code_or_words(code: str | None, words: str | None, expected: Json) -> None:
+    """The reason of a decline is known by its code, or else by its words."""
+    decline = decline_of(code, words)
+    assert expected == (decline.vendor_code, decline.reason)
+
+
+def test_what_is_received_is_pending(shop: Shop) -> None:
+    """A payment that is only received is pending until its webhook."""
+    payment = shop.payments.authorize(charge("PENDING"), idempotency_key="k-1")
+    assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
+    (news,) = shop.news()
+    assert PaymentState.AUTHORIZED == advance(payment, news).state
+
+
+# --- buyers who have something to do -----------------------------------------
+
+
+def test_a_buyer_who_is_sent_elsewhere_comes_back(shop: Shop) -> None:
+    """A payment that goes on elsewhere has our reference only, and Adyen's in the end."""
+    payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
+    assert (PaymentState.REQUIRES_ACTION, "INV-2041") == (payment.state, payment.ref.id)
+    assert payment.next_action is not None
+    assert (NextActionType.REDIRECT, "GET", "redirect") == (
+        payment.next_action.type,
+        payment.next_action.method,
+        payment.next_action.vendor_type,
+    )
+    (psp,) = shop.sandbox.payments
+    back = {**shop.sandbox.buyer_returns(psp), "order": "7"}
+    done = shop.payments.complete(str(payment.ref), back, idempotency_key="k-2")
+    assert (PaymentState.CAPTURED, psp, EUR_149, None) == (
+        done.state,
+        done.ref.id,
+        done.captured,
+        done.next_action,
+    )
+
+
+def test_a_buyer_who_comes_back_may_have_declined(shop: Shop) -> None:
+    """What fails elsewhere is declined when the buyer comes back."""
+    payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
+    (psp,) = shop.sandbox.payments
+    back = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.payments.complete(payment.ref, back, idempotency_key="k-2")
+    assert (DeclineReason.CANCELED_BY_BUYER, psp) == (
+        caught.value.reason,
+        Ref.parse(caught.value.payment or "").id,
+    )
+
+
+def test_a_buyer_brings_back_what_is_adyens(shop: Shop) -> None:
+    """Where nothing of Adyen's came back, nothing is sent."""
+    with pytest.raises(InvalidData):
+        shop.payments.complete(Ref("adyen", "shop", "SBX1"), {"order": "7"}, idempotency_key="k-2")
+    assert [] == shop.sandbox.asked
+
+
+def test_payment_data_goes_back_too() -> None:
+    """What older flows have to bring back besides stands beside the details."""
+    expected = {"details": {"redirectResult": "X"}, "paymentData": "Y"}
+    assert expected == details_body({"redirectResult": "X", "paymentData": "Y"})
+
+
+def test_what_has_no_id_yet_is_cancelled_by_our_reference(shop: Shop) -> None:
+    """A payment that Adyen has not named is given up by our reference."""
+    payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
+    void = shop.payments.void(payment.ref, idempotency_key="k-2")
+    assert ("INV-2041", MoveState.PENDING) == (shop.asked["paymentReference"], void.state)
+    (news,) = shop.news()
+    assert (PaymentState.VOIDED, "TECHNICAL_CANCEL") == (news.state, news.vendor_type)
+
+
+def test_a_card_holder_proves_who_they_are(shop: Shop) -> None:
+    """A challenge is for Adyen's component in the browser, which takes all of the action."""
+    native = {"authenticationData": {"threeDSRequestData": {"nativeThreeDS": "preferred"}}}
+    asked = charge("CHALLENGE", three_ds=ThreeDs.ALWAYS, extra={"adyen": native})
+    payment = shop.payments.authorize(asked, idempotency_key="k-1")
+    assert "always" == shop.asked["authenticationData"]["attemptAuthentication"]
+    action = payment.next_action
+    assert action is not None
+    assert (NextActionType.SDK, f"token-{payment.ref.id}", "fingerprint") == (
+        action.type,
+        action.token,
+        action.fields["subtype"],
+    )
+    back = shop.sandbox.buyer_returns(payment.ref.id)
+    done = shop.payments.complete(payment.ref, back, idempotency_key="k-2")
+    assert (PaymentState.AUTHORIZED, payment.ref) == (done.state, done.ref)
+
+
+@pytest.mark.parametrize(
+    "action, expected",
+    [
+        (
+            {"type": "redirect", "method": "POST", "url": "u", "data": {"MD": "m"}},
+            (NextActionType.POST, {"MD": "m"}),
+        ),
+        ({"type": "qrCode", "qrCodeData": "q"}, (NextActionType.DISPLAY, None)),
+        ({"type": "await"}, (NextActionType.AWAIT, None)),
+        ({"type": "hologram"}, (NextActionType.UNKNOWN, None)),
+    ],
+    ids=["post", "display", "await", "new"],
+)
+def test_actions_are_told_apart(shop: Shop, action: Json, expected: Json) -> None:
+    """What a buyer has to do is in our words, and what is new is kept whole."""
+    shop.sandbox.fail(reply({"resultCode": "PresentToShopper", "action": action}))
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    found = payment.next_action
+    assert found is not None
+    assert (expected[0], expected[1] or action) == (found.type, found.fields)

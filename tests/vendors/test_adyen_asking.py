@@ -1,0 +1,217 @@
+"""What is sent to Adyen, and where."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from mooring.contracts.payments import (
+    Charge,
+    Customer,
+    Money,
+    PaymentState,
+)
+from mooring.contracts.routes import Account
+from mooring.errors import (
+    ConfigurationError,
+    InvalidData,
+)
+from mooring.hub import AsyncHub, Hub
+from mooring.testing.sandbox.adyen import AdyenSandbox
+from mooring.testing.sandbox.base import (
+    AsyncSandboxHttpClient,
+)
+from mooring.vendors._adyen_answers import UNITS
+from mooring.vendors.adyen import Adyen, payment_body
+from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge, vendor
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """A shop."""
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    "amount, minor",
+    [
+        (Money("149.90", "EUR"), 14990),
+        (Money("1499", "JPY"), 1499),
+        (Money("1.234", "BHD"), 1234),
+        (Money("1499", "CLP"), 149900),
+        (Money("1499", "ISK"), 149900),
+        (Money("1499.00", "CVE"), 1499),
+        (Money("1499.00", "IDR"), 1499),
+    ],
+    ids=str,
+)
+def test_amounts_are_written_as_adyen_does(shop: Shop, amount: Money, minor: int) -> None:
+    """Amounts are in Adyen's own minor units, to the unit, and come back the same."""
+    payment = shop.payments.charge(charge(amount=amount), idempotency_key="k-1")
+    assert {"currency": amount.currency, "value": minor} == shop.asked["amount"]
+    assert (amount, amount) == (payment.captured, UNITS.from_minor(minor, amount.currency))
+
+
+def test_what_adyen_cannot_write_is_refused(shop: Shop) -> None:
+    """An amount with more decimals than Adyen takes is refused, not rounded."""
+    with pytest.raises(InvalidData):
+        shop.payments.charge(charge(amount=Money("0.50", "IDR")), idempotency_key="k-1")
+    assert [] == shop.sandbox.asked
+
+
+def test_everything_of_a_charge_is_sent(shop: Shop) -> None:
+    """What a charge says goes where Adyen wants it, and its own options in last."""
+    buyer = Customer(
+        id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
+    )
+    shop.payments.charge(
+        charge(
+            customer=buyer,
+            description="Two chairs",
+            statement_descriptor="CHAIRS",
+            metadata={"order": "7"},
+            store_method=True,
+            return_url="https://other.example",
+            extra={
+                "adyen": {"metadata": {"more": "8"}, "channel": "Web"},
+                "stripe": {"nothing": 1},
+            },
+        ),
+        idempotency_key="k-1",
+    )
+    assert {
+        "merchantAccount": "SandboxMerchant",
+        "amount": {"currency": "EUR", "value": 14990},
+        "reference": "INV-2041",
+        "returnUrl": "https://other.example",
+        "shopperStatement": "CHAIRS",
+        "captureDelayHours": 0,
+        "shopperReference": "buyer-1",
+        "shopperName": {"firstName": "Ada de", "lastName": "Vries"},
+        "shopperEmail": "a@b.example",
+        "shopperIP": "::1",
+        "telephoneNumber": "+31",
+        "countryCode": "NL",
+        "metadata": {"order": "7", "description": "Two chairs", "more": "8"},
+        "paymentMethod": {"type": "scheme", "storedPaymentMethodId": "APPROVED"},
+        "shopperInteraction": "ContAuth",
+        "storePaymentMethod": True,
+        "recurringProcessingModel": "CardOnFile",
+        "channel": "Web",
+    } == shop.asked
+
+
+def test_a_buyer_who_is_not_there_confirms_nothing(shop: Shop) -> None:
+    """What is taken off session says so."""
+    shop.payments.charge(
+        charge(off_session=True, customer=Customer(id="buyer-1", name="Ada")),
+        idempotency_key="k-1",
+    )
+    assert ("ContAuth", "UnscheduledCardOnFile", {"firstName": "Ada", "lastName": "Ada"}) == (
+        shop.asked["shopperInteraction"],
+        shop.asked["recurringProcessingModel"],
+        shop.asked["shopperName"],
+    )
+
+
+def test_what_the_form_in_the_browser_made_is_sent(shop: Shop) -> None:
+    """The paymentMethod of Adyen's form goes on as it is."""
+    method = {"type": "scheme", "encryptedCardNumber": "test_4111111111111111"}
+    asked = charge(json.dumps(method), customer=None)
+    shop.payments.charge(asked, idempotency_key="k-1")
+    assert method == shop.asked["paymentMethod"]
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"source": "{not json"}, "source"),
+        ({"source": '{"type": "scheme", "number": "4111111111111111"}'}, "source"),
+        ({"customer": None}, "customer.id"),
+        ({"source": IDEAL, "customer": None, "store_method": True}, "customer.id"),
+        ({"reference": "r" * 81}, "reference"),
+    ],
+    ids=["no-json", "a-card", "nobodys", "for-nobody", "long"],
+)
+def test_what_adyen_would_refuse_is_refused_here(shop: Shop, changes: Json, field: str) -> None:
+    """What Adyen could not take is refused before anything is sent."""
+    with pytest.raises(InvalidData) as caught:
+        shop.payments.charge(charge(**changes), idempotency_key="k-1")
+    assert (field, []) == (caught.value.field, shop.sandbox.asked)
+
+
+def test_a_buyer_needs_somewhere_to_come_back_to() -> None:
+    """Without any URL to come back to Adyen takes no payment."""
+    bare = Adyen(merchant_account="A")
+    with pytest.raises(InvalidData) as caught:
+        payment_body(bare, charge(), taken=True)
+    assert "return_url" == caught.value.field
+
+
+def test_there_must_be_something_to_pay_with() -> None:
+    """Without a means of payment Adyen takes no payment."""
+    with pytest.raises(InvalidData) as caught:
+        payment_body(vendor(), Charge(EUR_149, reference="INV-1"), taken=True)
+    assert "source" == caught.value.field
+
+
+# --- where Adyen is ----------------------------------------------------------
+
+
+def test_the_live_platform_has_a_prefix() -> None:
+    """Each company has a prefix of its own on the live platform."""
+    (service,) = vendor(live_url_prefix="1797a841fbb37ca7-Acme").services().values()
+    expected = "https://1797a841fbb37ca7-Acme-checkout-live.adyenpayments.com/checkout"
+    assert expected == service.base_url
+    (service,) = vendor().services().values()
+    assert "https://checkout-test.adyen.com" == service.base_url
+
+
+def test_a_prefix_is_no_url() -> None:
+    """What is no prefix is refused while there is someone to tell."""
+    with pytest.raises(ConfigurationError):
+        vendor(live_url_prefix="https://evil.example/")
+
+
+def test_the_live_platform_is_paid_at() -> None:
+    """A payment goes to the live platform where a prefix is given."""
+    live = Shop(live_url_prefix="acme")
+    assert PaymentState.CAPTURED == live.payments.charge(charge(), idempotency_key="k").state
+    assert "/checkout/v72/payments" == live.sandbox.asked[0].path
+
+
+def test_the_provider_is_asked_for_credentials() -> None:
+    """Without an API key the credential provider is asked."""
+    (service,) = vendor(credentials=None).services().values()
+    assert (None, True) == (service.credentials, service.needs_credentials)
+
+
+def test_secrets_and_buyers_are_not_shown() -> None:
+    """Neither the key nor what a buyer pays with is in a representation."""
+    shown = repr(vendor()) + repr(charge(IDEAL, customer=Customer(email="a@b.example")))
+    assert not any(one in shown for one in ("adyen-sandbox-key", "ideal", "a@b.example"))
+
+
+def test_it_works_over_a_socket() -> None:
+    """The same works over a real connection."""
+    sandbox = AdyenSandbox()
+    with sandbox.serving() as server:
+        account = Account("shop", vendor(base_url=server.url), settings={"volatile_keys": True})
+        with Hub([account]) as hub:
+            payment = hub.payments().charge(charge(), idempotency_key="k-1")
+    assert [payment.ref.id] == list(sandbox.payments)
+
+
+def test_it_is_awaited_too() -> None:
+    """The same works awaited."""
+
+    async def pay() -> PaymentState:
+        sandbox = AdyenSandbox()
+        account = Account("shop", vendor(), settings={"volatile_keys": True})
+        async with AsyncHub([account], http=AsyncSandboxHttpClient(sandbox)) as hub:
+            payment = await hub.payments().authorize(charge(), idempotency_key="k-1")
+            return payment.state
+
+    assert PaymentState.AUTHORIZED == asyncio.run(pay())

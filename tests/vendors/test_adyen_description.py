@@ -1,0 +1,143 @@
+"""What is sent to Adyen is what Adyen's own description says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mooring.contracts.payments import Customer, Money, RefundReason, ThreeDs
+from tests.support.openapi import Json, description, problems
+from tests.vendors.adyen_shop import IDEAL, Shop, charge
+
+TEXT: Json = {"type": "string"}
+AMOUNT: Json = {
+    "type": "object",
+    "required": ["currency", "value"],
+    "properties": {"currency": {"type": "string", "maxLength": 3}, "value": {"type": "integer"}},
+}
+TEXTS: Json = {"type": "object", "additionalProperties": TEXT}
+
+
+def _post(required: str, **properties: Json) -> Json:
+    schema = {"type": "object", "required": required.split(), "properties": properties}
+    return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+
+
+OURS: Json = {
+    "paths": {
+        "/payments": _post(
+            "amount merchantAccount paymentMethod reference returnUrl",
+            additionalData=TEXTS,
+            amount=AMOUNT,
+            authenticationData={
+                "type": "object",
+                "properties": {"attemptAuthentication": {"enum": ["always", "never"]}},
+            },
+            captureDelayHours={"type": "integer"},
+            countryCode={"type": "string", "maxLength": 100},
+            merchantAccount=TEXT,
+            metadata=TEXTS,
+            paymentMethod={"type": "object"},
+            recurringProcessingModel={
+                "type": "string",
+                "enum": ["CardOnFile", "Subscription", "UnscheduledCardOnFile"],
+            },
+            reference={"type": "string", "maxLength": 80},
+            returnUrl={"type": "string", "maxLength": 1024},
+            shopperEmail=TEXT,
+            shopperIP={"type": "string", "maxLength": 50},
+            shopperInteraction={"type": "string", "enum": ["Ecommerce", "ContAuth", "Moto", "POS"]},
+            shopperName={
+                "type": "object",
+                "required": ["firstName", "lastName"],
+                "properties": {"firstName": TEXT, "lastName": TEXT},
+            },
+            shopperReference={"type": "string", "maxLength": 256},
+            shopperStatement=TEXT,
+            storePaymentMethod={"type": "boolean"},
+            telephoneNumber=TEXT,
+        ),
+        "/payments/details": _post("details", details=TEXTS, paymentData=TEXT),
+        "/payments/{paymentPspReference}/captures": _post(
+            "amount merchantAccount", amount=AMOUNT, merchantAccount=TEXT
+        ),
+        "/payments/{paymentPspReference}/cancels": _post("merchantAccount", merchantAccount=TEXT),
+        "/payments/{paymentPspReference}/refunds": _post(
+            "amount merchantAccount",
+            amount=AMOUNT,
+            merchantAccount=TEXT,
+            merchantRefundReason={
+                "enum": ["FRAUD", "CUSTOMER REQUEST", "RETURN", "DUPLICATE", "OTHER"]
+            },
+        ),
+        "/cancels": _post(
+            "merchantAccount paymentReference", merchantAccount=TEXT, paymentReference=TEXT
+        ),
+    }
+}
+"""What is sent, as version 72 of Checkout describes it."""
+
+
+def _everything() -> Shop:
+    """A shop that has asked for everything."""
+    shop = Shop(multiple_captures=True)
+    pay = shop.payments
+    buyer = Customer(
+        id="buyer-1", name="Ada de Vries", email="a@b.example", phone="+31", country="nl", ip="::1"
+    )
+    whole = charge(
+        customer=buyer,
+        description="Two chairs",
+        statement_descriptor="CHAIRS",
+        metadata={"order": "7"},
+        store_method=True,
+        three_ds=ThreeDs.ALWAYS,
+    )
+    part = Money("10", "EUR")
+    payment = pay.authorize(whole, idempotency_key="1")
+    pay.capture(payment.ref, part, final=False, idempotency_key="2")
+    for reason in RefundReason:
+        pay.refund(payment.ref, part, reason=reason, idempotency_key=f"refund-{reason}")
+    pay.void(payment.ref, idempotency_key="3")
+    pay.charge(charge(off_session=True), idempotency_key="4")
+    elsewhere = pay.charge(charge(IDEAL), idempotency_key="5")
+    pay.void(elsewhere.ref, idempotency_key="6")
+    back = shop.sandbox.buyer_returns(list(shop.sandbox.payments)[-1])
+    pay.complete(elsewhere.ref, back, idempotency_key="7")
+    return shop
+
+
+def _wrong(root: Json) -> list[str]:
+    return [
+        problem
+        for one in _everything().sandbox.asked
+        for problem in problems(
+            root, one.method, one.path.removeprefix("/v72"), json.loads(one.body)
+        )
+    ]
+
+
+def test_everything_is_as_it_is_described_here() -> None:
+    """Every request is one that the description allows, as far as we have it."""
+    assert [] == _wrong(OURS)
+
+
+def test_everything_is_as_adyen_describes_it() -> None:
+    """Every request is one that Adyen's description of version 72 allows."""
+    assert [] == _wrong(description("CheckoutService-v72.json"))
+
+
+@pytest.mark.parametrize(
+    "path, body, problem",
+    [
+        ("/nothing", {}, "There is no POST /nothing."),
+        ("/payments/1/cancels", {}, "body has no merchantAccount."),
+        ("/payments/1/cancels", {"merchantAccount": 1}, "body.merchantAccount is no string."),
+        ("/payments/1/cancels", {"merchantAccount": "A", "x": 1}, "body.x is not known."),
+    ],
+    ids=["path", "missing", "type", "unknown"],
+)
+def test_what_is_wrong_is_found(path: str, body: Json, problem: str) -> None:
+    """A request that the description does not allow is told."""
+    assert [problem] == problems(OURS, "POST", path, body)

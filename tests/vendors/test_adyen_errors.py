@@ -1,0 +1,193 @@
+"""What Adyen's errors and strange answers are taken for."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.contracts.payments import (
+    Money,
+    MoveState,
+    PaymentState,
+)
+from mooring.contracts.ref import Ref
+from mooring.domain.http import Request, Response
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import (
+    Lost,
+    reply,
+)
+from mooring.vendors._adyen_answers import classify
+from tests.vendors.adyen_shop import EUR_149, Json, Shop, charge
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """A shop."""
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"resultCode": "Authorised"},
+        {"resultCode": "Levitated", "action": {"type": "x"}},
+    ],
+    ids=["nothing", "nameless", "new-and-nameless"],
+)
+def test_a_success_that_is_none_is_a_failure(shop: Shop, body: Json) -> None:
+    """A success that does not say what every success says is no success."""
+    shop.sandbox.fail(reply(body))
+    with pytest.raises(VendorFailed):
+        shop.payments.charge(charge(), idempotency_key="k-1")
+
+
+def test_a_capture_that_has_no_reference_is_a_failure(shop: Shop) -> None:
+    """A capture that nobody could name was not received."""
+    shop.sandbox.fail(reply({"status": "received"}, 201))
+    with pytest.raises(VendorFailed):
+        shop.payments.capture(Ref("adyen", "shop", "S"), EUR_149, idempotency_key="k-1")
+
+
+def test_what_is_new_is_kept(shop: Shop) -> None:
+    """Results and states that nobody knows are unknown, and the vendor's own word is kept."""
+    shop.sandbox.fail(
+        reply({"resultCode": "Levitated", "pspReference": "S", "more": [1]}),
+        reply({"status": "pondered", "pspReference": "T"}, 201),
+    )
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    assert (PaymentState.UNKNOWN, "Levitated", [1], None) == (
+        payment.state,
+        payment.vendor_state,
+        payment.raw["more"],
+        payment.means,
+    )
+    capture = shop.payments.capture(payment.ref, idempotency_key="k-2")
+    assert (MoveState.UNKNOWN, "pondered") == (capture.state, capture.vendor_state)
+
+
+def test_a_part_may_be_authorised(shop: Shop) -> None:
+    """Where only a part is authorised, only that counts."""
+    body = {
+        "resultCode": "PartiallyAuthorised",
+        "pspReference": "S",
+        "amount": {"value": 10000, "currency": "EUR"},
+        "additionalData": {"paymentMethod": "visa", "expiryDate": "never"},
+    }
+    shop.sandbox.fail(reply(body))
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    part = Money("100", "EUR")
+    assert (PaymentState.PARTIALLY_CAPTURED, EUR_149, part, part) == (
+        payment.state,
+        payment.amount,
+        payment.authorized,
+        payment.captured,
+    )
+    assert payment.means is not None
+    assert ("visa", None) == (payment.means.brand, payment.means.expires)
+
+
+def test_the_amount_may_be_unknown(shop: Shop) -> None:
+    """A payment of which neither the reference nor Adyen says the amount has none."""
+    shop.sandbox.fail(reply({"resultCode": "Authorised", "pspReference": "S"}))
+    back = {"redirectResult": "X"}
+    done = shop.payments.complete(Ref("adyen", "shop", "S"), back, idempotency_key="k-2")
+    assert (PaymentState.AUTHORIZED, None, None) == (done.state, done.amount, done.captured)
+
+
+# --- errors ------------------------------------------------------------------
+
+
+def error(status: int, code: str, kind: str, **headers: str) -> Response:
+    """An error as Adyen writes it."""
+    body = {"status": status, "errorCode": code, "message": "No.", "errorType": kind}
+    return reply(body, status, **headers)
+
+
+@pytest.mark.parametrize(
+    "response, kind",
+    [
+        (error(422, "130", "validation"), InvalidRequest),
+        (error(403, "901", "security"), AuthenticationFailed),
+        (error(401, "000", "security"), AuthenticationFailed),
+        (error(500, "905", "configuration"), VendorRejected),
+        (error(422, "905_1", "configuration"), VendorRejected),
+        (error(500, "999", "internal"), VendorFailed),
+        (error(422, "999", "internal"), VendorFailed),
+        (error(503, "703", "validation"), VendorFailed),
+        (error(409, "704", "validation"), IdempotencyConflict),
+        (error(422, "704", "validation", transient_error="true"), IdempotencyInProgress),
+        (error(429, "", ""), RateLimitExceeded),
+        (error(418, "1", "novel"), VendorRejected),
+        (Response(502, body=b"<html>"), VendorFailed),
+        (Response(400, body=b"[]"), InvalidRequest),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_errors_are_told_apart(shop: Shop, response: Response, kind: type[ConnectorError]) -> None:
+    """What an error's own code and type say comes before its status."""
+    shop.sandbox.fail(response, response)
+    with pytest.raises(ConnectorError) as caught:
+        shop.payments.charge(charge(), idempotency_key="k-1")
+    assert kind is type(caught.value)
+
+
+def test_the_vendors_words_are_kept(shop: Shop) -> None:
+    """An error has Adyen's own code and words."""
+    shop.sandbox.fail(error(422, "130", "validation"))
+    with pytest.raises(InvalidRequest) as caught:
+        shop.payments.charge(charge(), idempotency_key="k-1")
+    assert ("130", "No.", 422) == (
+        caught.value.vendor_code,
+        caught.value.vendor_message,
+        caught.value.status,
+    )
+
+
+def test_an_answer_that_is_lost_is_asked_for_again(shop: Shop) -> None:
+    """A payment whose answer was lost is asked for again with its key, and made once."""
+    shop.sandbox.fail(Lost())
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    assert [payment.ref.id] == list(shop.sandbox.payments)
+    assert ["k-1", "k-1"] == [one.headers.get("idempotency-key") for one in shop.sandbox.asked]
+
+
+def test_what_is_under_way_elsewhere_is_waited_for(shop: Shop) -> None:
+    """While Adyen is at work on a key, the same is asked for again."""
+    busy = error(409, "704", "validation", transient_error="true")
+    shop.sandbox.fail(busy)
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    assert PaymentState.CAPTURED == payment.state
+
+
+def test_a_long_key_is_told_by_its_digest(shop: Shop) -> None:
+    """Adyen takes 64 characters: a longer key is sent as its digest, always the same."""
+    for key in ("k" * 64, "k" * 65, "k" * 65):
+        shop.payments.charge(charge(), idempotency_key=key)
+    first, second = (one.headers.get("idempotency-key") for one in shop.sandbox.asked)
+    assert ("k" * 64, 64) == (first, len(second or ""))
+    assert first != second
+
+
+def test_tenants_share_no_keys() -> None:
+    """Two tenants' payments with the same key are two payments, though Adyen has one account."""
+    shop = Shop()
+    for tenant in ("one", "two"):
+        shop.hub.payments(tenant).charge(charge(), idempotency_key="k-1")
+    assert 2 == len(shop.sandbox.payments)
+
+
+def test_no_secret_of_a_refusal_is_shown() -> None:
+    """What looks like a card's number in Adyen's words is masked."""
+    body = {"resultCode": "Refused", "refusalReason": "Refused 4111 1111 1111 1111"}
+    error = classify(Request.post("/"), reply(body))
+    assert "1111 1111" not in f"{error}{vars(error)['vendor_message']}"

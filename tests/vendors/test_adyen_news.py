@@ -1,0 +1,219 @@
+"""What Adyen's notifications mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.contracts.payments import (
+    DisputeState,
+    Money,
+    MoveState,
+    PaymentState,
+    advance,
+)
+from mooring.errors import (
+    ConnectorError,
+    InvalidData,
+)
+from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """A shop."""
+    return Shop()
+
+
+@pytest.fixture
+def psp(shop: Shop) -> str:
+    """The reference of a payment that was captured."""
+    return shop.payments.charge(charge(), idempotency_key="k-1").ref.id
+
+
+@pytest.mark.parametrize(
+    "event, success, state",
+    [
+        ("CAPTURE", True, MoveState.SUCCEEDED),
+        ("CAPTURE", False, MoveState.FAILED),
+        ("CAPTURE_FAILED", True, MoveState.FAILED),
+    ],
+)
+def test_captures_come_about_or_fail(
+    shop: Shop, psp: str, event: str, success: Json, state: MoveState
+) -> None:
+    """A capture that fails after all is told as such."""
+    news = shop.happens(event, psp, by="SBX9", success=success, reason="why", value=100)
+    assert news.capture is not None
+    assert (state, "SBX9", psp, Money("1.00", "EUR"), event) == (
+        news.capture.state,
+        news.capture.ref.id,
+        news.ref.id,
+        news.capture.amount,
+        news.vendor_type,
+    )
+    assert ("why" if state is MoveState.FAILED else None) == news.capture.reason
+
+
+@pytest.mark.parametrize(
+    "event, success, state",
+    [
+        ("REFUND", True, MoveState.SUCCEEDED),
+        ("REFUND", False, MoveState.FAILED),
+        ("REFUND_WITH_DATA", True, MoveState.SUCCEEDED),
+        ("REFUND_FAILED", True, MoveState.FAILED),
+        ("REFUNDED_REVERSED", True, MoveState.FAILED),
+        ("VOID_PENDING_REFUND", True, MoveState.CANCELED),
+    ],
+)
+def test_refunds_come_about_or_fail(
+    shop: Shop, psp: str, event: str, success: Json, state: MoveState
+) -> None:
+    """A refund that fails after all is told as such."""
+    news = shop.happens(event, psp, by="SBX9", success=success)
+    assert news.refund is not None
+    assert state == news.refund.state
+
+
+def test_a_refund_that_failed_after_all_is_taken_back(shop: Shop) -> None:
+    """What was given back and came back is no longer counted as given back."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    refund = shop.payments.refund(payment.ref, idempotency_key="k-2")
+    for news in shop.news():
+        payment = advance(payment, news)
+    assert PaymentState.REFUNDED == payment.state
+    failed = shop.happens("REFUND_FAILED", payment.ref.id, by=refund.ref.id)
+    assert (PaymentState.CAPTURED, EUR_149 * 0) == (
+        advance(payment, failed).state,
+        advance(payment, failed).refunded,
+    )
+
+
+@pytest.mark.parametrize(
+    "event, fields, state",
+    [
+        ("CANCELLATION", {}, PaymentState.VOIDED),
+        ("CANCELLATION", {"success": False}, None),
+        ("EXPIRE", {}, PaymentState.EXPIRED),
+        ("CANCEL_OR_REFUND", {"modification.action": "cancel"}, PaymentState.VOIDED),
+        ("AUTHORISATION_ADJUSTMENT", {}, PaymentState.AUTHORIZED),
+        ("AUTHORISATION_ADJUSTMENT", {"success": False}, None),
+        ("AUTHORISATION_LEVITATION", {}, None),
+    ],
+    ids=["void", "no-void", "expiry", "reversal", "more", "no-more", "new"],
+)
+def test_payments_end_and_go_on(
+    shop: Shop, psp: str, event: str, fields: Json, state: Json
+) -> None:
+    """What happens to a payment itself is a state, and what is new is none but is told."""
+    news = shop.happens(event, psp, by="SBX9", **fields)
+    assert (state, event, psp) == (news.state, news.vendor_type, news.ref.id)
+
+
+def test_a_reversal_may_be_a_refund(shop: Shop, psp: str) -> None:
+    """A reversal of what was captured is a refund."""
+    news = shop.happens("CANCEL_OR_REFUND", psp, by="SBX9", **{"modification.action": "refund"})
+    assert news.refund is not None
+    assert MoveState.SUCCEEDED == news.refund.state
+
+
+@pytest.mark.parametrize(
+    "event, status, state, payment",
+    [
+        ("REQUEST_FOR_INFORMATION", None, DisputeState.INQUIRY, None),
+        ("NOTIFICATION_OF_CHARGEBACK", "Undefended", DisputeState.NEEDS_RESPONSE, None),
+        ("CHARGEBACK", None, DisputeState.NEEDS_RESPONSE, PaymentState.DISPUTED),
+        ("CHARGEBACK", "Lost", DisputeState.LOST, PaymentState.DISPUTED),
+        ("INFORMATION_SUPPLIED", "Pending", DisputeState.UNDER_REVIEW, None),
+        ("CHARGEBACK_REVERSED", None, DisputeState.WON, None),
+        ("SECOND_CHARGEBACK", None, DisputeState.LOST, PaymentState.DISPUTED),
+        ("PREARBITRATION_WON", "Won", DisputeState.WON, None),
+        ("PREARBITRATION_LOST", "Strange", DisputeState.LOST, None),
+    ],
+)
+def test_chargebacks_are_disputes(
+    shop: Shop, event: str, status: str | None, state: Json, payment: Json
+) -> None:
+    """The family of chargebacks is disputes, with their reason and until when to answer."""
+    psp = shop.payments.charge(charge(), idempotency_key="k-1").ref.id
+    more = {} if status is None else {"disputeStatus": status}
+    more |= {"chargebackReasonCode": "10.4", "defensePeriodEndsAt": "2026-07-31T03:03:08+02:00"}
+    news = shop.happens(event, psp, by="SBX9", **more)
+    assert news.dispute is not None
+    assert (state, payment, "10.4", "SBX9") == (
+        news.dispute.state,
+        news.state,
+        news.dispute.reason,
+        news.dispute.ref.id,
+    )
+    assert news.dispute.respond_by is not None
+    assert (psp, 1) == (getattr(news.dispute.payment, "id", None), news.dispute.respond_by.hour)
+
+
+def test_a_dispute_may_not_say_what_it_is_about(shop: Shop, psp: str) -> None:
+    """A dispute that names no payment is told all the same."""
+    news = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
+    assert news.dispute is not None
+    assert (None, None, "why") == (news.state, news.dispute.payment, news.dispute.reason)
+
+
+def test_what_is_no_news_of_payments_is_none(shop: Shop, psp: str) -> None:
+    """A report that is ready is no news of a payment."""
+    assert [] == shop.news(shop.sandbox.happens("REPORT_AVAILABLE", psp))
+
+
+def test_a_late_notification_rewinds_nothing(shop: Shop) -> None:
+    """An authorisation that is told of after the capture changes nothing."""
+    payment = shop.payments.authorize(charge(), idempotency_key="k-1")
+    shop.payments.capture(payment.ref, idempotency_key="k-2")
+    authorised, captured = shop.news()
+    payment = advance(advance(payment, captured), authorised)
+    assert (PaymentState.CAPTURED, EUR_149) == (payment.state, payment.captured)
+
+
+def test_a_forged_notification_is_refused(shop: Shop, psp: str) -> None:
+    """What was not signed with the key is refused."""
+    shop.sandbox.hmac_key = "55" * 32
+    with pytest.raises(ConnectorError):
+        shop.happens("REFUND", psp)
+
+
+def test_a_dispute_that_is_won_gives_the_payment_back(shop: Shop) -> None:
+    """A payment is disputed until the dispute is won, and then what it was before."""
+    payment = shop.payments.charge(charge(), idempotency_key="k-1")
+    lost = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
+    won = advance(lost, shop.happens("CHARGEBACK_REVERSED", payment.ref.id, by="SBX9"))
+    assert (PaymentState.DISPUTED, PaymentState.CAPTURED) == (lost.state, won.state)
+
+
+def test_a_buyer_who_never_comes_back_may_have_paid(shop: Shop) -> None:
+    """News of our own reference names the payment that went on elsewhere."""
+    payment = shop.payments.charge(charge(IDEAL), idempotency_key="k-1")
+    (psp,) = shop.sandbox.payments
+    shop.sandbox.buyer_returns(psp)
+    shop.sandbox.payments[psp].authorised = EUR_149.minor
+    paid = advance(payment, shop.happens("AUTHORISATION", psp))
+    assert (PaymentState.CAPTURED, psp, EUR_149) == (paid.state, paid.ref.id, paid.captured)
+    assert None is paid.ref.other("unnamed")
+
+
+def test_news_of_another_reference_names_nothing(shop: Shop) -> None:
+    """News of another payment is refused, also by one that has no name yet."""
+    unnamed = shop.payments.charge(charge(IDEAL, reference="A"), idempotency_key="k-1")
+    shop.payments.charge(charge(reference="B"), idempotency_key="k-2")
+    (news,) = shop.news()
+    with pytest.raises(InvalidData):
+        advance(unnamed, news)
+
+
+@pytest.mark.parametrize("several, left", [(False, "0.00"), (True, "49.90")])
+def test_a_capture_sets_the_rest_free(several: Json, left: str) -> None:
+    """What a capture leaves can be captured only where several captures are allowed."""
+    shop = Shop(multiple_captures=several)
+    payment = shop.payments.authorize(charge(), idempotency_key="k-1")
+    shop.payments.capture(payment.ref, Money("100", "EUR"), idempotency_key="k-2")
+    for news in shop.news():
+        payment = advance(payment, news)
+    assert (PaymentState.PARTIALLY_CAPTURED, Money(left, "EUR")) == (
+        payment.state,
+        payment.remaining,
+    )

@@ -1,0 +1,500 @@
+"""Amazon SES: what it is sent, what its answers mean, and what its notices tell."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Account,
+    AuthenticationFailed,
+    AwsSigV4,
+    Credentials,
+    Hub,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.email_outcomes import (
+    EmailCounts,
+    EmailEvent,
+    EmailStatus,
+    StatisticsQuery,
+    Verdict,
+)
+from mooring.contracts.ref import Ref
+from mooring.domain.http import Request, Response
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.vendors._ses_content import bulk_body, mail_body
+from mooring.vendors.amazon_ses import AmazonSes, classify, error_code
+from tests.vendors.email_labs import hub, ses_vendor
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def _message(**changes: Any) -> EmailMessage:
+    usual: dict[str, Any] = {
+        "from_": "Shop <shop@example.com>",
+        "to": "ada@example.com",
+        "subject": "Hi",
+        "text": "Hello.",
+    }
+    return EmailMessage(**{**usual, **changes})
+
+
+def test_a_message_is_written_as_ses_wants_it() -> None:
+    """Every field of a message has its place in the body."""
+    body = mail_body(
+        _message(
+            cc="cc@example.com",
+            bcc="bcc@example.com",
+            reply_to="Zoë <zoe@münchen.example>",
+            headers={"X-A": "ü"},
+            tags=["news"],
+            metadata={"invoice": "7"},
+            attachments=[Attachment(filename="a.bin", content=b"\xff")],
+            extra={"amazon_ses": {"EndpointId": "e1"}},
+        ),
+        None,
+        "events",
+    )
+
+    assert {
+        "FromEmailAddress": "Shop <shop@example.com>",
+        "Destination": {
+            "ToAddresses": ["ada@example.com"],
+            "CcAddresses": ["cc@example.com"],
+            "BccAddresses": ["bcc@example.com"],
+        },
+        "ReplyToAddresses": ["=?utf-8?q?Zo=C3=AB?= <zoe@xn--mnchen-3ya.example>"],
+        "ConfigurationSetName": "events",
+        "Content": {
+            "Simple": {
+                "Subject": {"Data": "Hi", "Charset": "UTF-8"},
+                "Body": {"Text": {"Data": "Hello.", "Charset": "UTF-8"}},
+                "Headers": [{"Name": "X-A", "Value": "=?utf-8?b?w7w=?="}],
+                "Attachments": [
+                    {
+                        "FileName": "a.bin",
+                        "RawContent": "/w==",
+                        "ContentType": "application/octet-stream",
+                        "ContentDisposition": "ATTACHMENT",
+                        "ContentTransferEncoding": "BASE64",
+                    }
+                ],
+            }
+        },
+        "EmailTags": [{"Name": "news", "Value": "true"}, {"Name": "invoice", "Value": "7"}],
+        "EndpointId": "e1",
+    } == body
+
+
+def test_a_template_is_named_or_located() -> None:
+    """A template is known by its name, or by its ARN."""
+    arn = "arn:aws:ses:eu-central-1:1:template/welcome"
+    named = mail_body(_message(template=TemplateRef("welcome", {"a": 1})), None, None)
+    located = mail_body(_message(template=TemplateRef(arn)), None, None)
+
+    assert {"TemplateName": "welcome", "TemplateData": '{"a": 1}'} == named["Content"]["Template"]
+    assert {"TemplateArn": arn, "TemplateData": "{}"} == located["Content"]["Template"]
+
+
+@pytest.mark.parametrize("words", [{"tags": ["a b"]}, {"metadata": {"a": "é"}}])
+def test_tags_that_ses_would_refuse_are_refused_here(words: dict[str, Any]) -> None:
+    """Tags and metadata are letters and digits at SES."""
+    with pytest.raises(InvalidData):
+        mail_body(_message(**words), None, None)
+
+
+def test_a_bulk_is_a_template_in_the_request() -> None:
+    """What looks like a place and is none stays as it is, and each has their own words."""
+    base = _message(to=(), subject="{{ n }}", text="{{#if}} {{n}}", html="<b>{{n}}</b>", tags=["t"])
+    own = BulkRecipient(to="a@example.com", data={"n": "<"}, headers={"X-B": "2"})
+    bulk = BulkMessage(base=base, recipients=[own])
+    body = bulk_body(bulk, None, None)
+    entry = body["BulkEmailEntries"][0]
+    words = entry["ReplacementEmailContent"]["ReplacementTemplate"]["ReplacementTemplateData"]
+
+    assert {
+        "Subject": "{{n}}",
+        "Text": "{{braces_}}#if}} {{n}}",
+        "Html": "<b>{{n_html}}</b>",
+    } == body["DefaultContent"]["Template"]["TemplateContent"]
+    assert {"braces_": "{{", "n": "<", "n_html": "&lt;"} == json.loads(words)
+    assert [{"Name": "X-B", "Value": "2"}] == entry["ReplacementHeaders"]
+    assert [{"Name": "t", "Value": "true"}] == entry["ReplacementTags"]
+
+
+def test_a_bulk_may_be_html_or_files_alone() -> None:
+    """Only what is there is part of the template."""
+    html = BulkMessage(base=_message(to=(), text=None, html="<p>"), recipients=["a@example.com"])
+    file = Attachment(filename="a.txt", content=b"x")
+    files = BulkMessage(
+        base=_message(to=(), text=None, attachments=[file]), recipients=["a@example.com"]
+    )
+    parts = [
+        bulk_body(bulk, None, None)["DefaultContent"]["Template"]["TemplateContent"]
+        for bulk in (html, files)
+    ]
+
+    assert [{"Subject": "Hi", "Html": "<p>"}, {"Subject": "Hi", "Text": " "}] == parts
+
+
+def test_a_bulk_ends_differently_for_each() -> None:
+    """One entry's failure is that entry's alone, with the vendor's word for it."""
+    sandbox = AmazonSesSandbox()
+    people = [f"{who}@example.com" for who in ("ada", "refused", "throttled", "outage")]
+    bulk = BulkMessage(base=_message(to=()), recipients=people)
+    ada, refused, throttled, outage = hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
+
+    assert "SUCCESS" == ada.unwrap().vendor_status
+    kinds = [(type(one.error), one.error.vendor_code) for one in (refused, throttled, outage)]
+    assert [
+        (VendorRejected, "MESSAGE_REJECTED"),
+        (RateLimitExceeded, "ACCOUNT_THROTTLED"),
+        (VendorFailed, "TRANSIENT_FAILURE"),
+    ] == kinds
+    assert "As the address says." == refused.error.vendor_message
+    assert 1 == len(sandbox.delivered)
+
+
+@pytest.mark.parametrize(
+    "entry, kind",
+    [
+        ({"Status": "TEMPLATE_NOT_FOUND"}, InvalidRequest),
+        ({"Status": "SOMETHING_NEW"}, VendorRejected),
+        ({"Status": "SUCCESS"}, VendorFailed),
+    ],
+)
+def test_an_entry_that_was_not_taken_is_an_error(entry: dict[str, Any], kind: type[Any]) -> None:
+    """Whatever is no success with an id is an error."""
+    sandbox = AmazonSesSandbox()
+    sandbox.fail(reply({"BulkEmailEntryResults": [entry]}))
+    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com"])
+    (result,) = hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
+
+    assert type(result.error) is kind
+
+
+def test_a_bulk_that_does_not_tell_of_each_is_malformed() -> None:
+    """Fewer results than recipients say nothing of anybody."""
+    sandbox = AmazonSesSandbox()
+    sandbox.fail(reply({"BulkEmailEntryResults": []}))
+    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com"])
+    (result,) = hub(ses_vendor(sandbox), sandbox).email().send_bulk(bulk)
+
+    assert isinstance(result.error, VendorFailed)
+    assert "result for each recipient" in str(result.error)
+
+
+def test_whole_credentials_come_from_the_provider() -> None:
+    """Without a key of its own the account's credentials are asked for."""
+    sandbox = AmazonSesSandbox()
+    signing = AwsSigV4(access_key_id=sandbox.access_key_id, region=sandbox.region, service="ses")
+    provider = MemoryCredentialProvider()
+    provider.rotate("mail", None, Credentials.signed(signing, sandbox.secret_access_key))
+    vendor = AmazonSes(region=sandbox.region, sender="shop@example.com")
+    opened = hub(vendor, sandbox, credentials=provider)
+    opened.email().send_transactional(EmailMessage(to="ada@example.com", text="Hi"))
+
+    assert "shop@example.com" == sandbox.delivered[0].sender
+
+
+@pytest.mark.parametrize(
+    "address, verdict, reasons",
+    [
+        ("ada@example.com", Verdict.DELIVERABLE, ()),
+        ("info@example.com", Verdict.RISKY, ()),
+        (
+            "ada@example.invalid",
+            Verdict.UNDELIVERABLE,
+            ("HasValidDnsRecords", "MailboxExists"),
+        ),
+    ],
+)
+def test_an_address_is_checked(address: str, verdict: Verdict, reasons: tuple[str, ...]) -> None:
+    """What SES knows of an address is told in the contract's words."""
+    sandbox = AmazonSesSandbox()
+    told = hub(ses_vendor(sandbox), sandbox).email().validate_address(address)
+
+    assert (verdict, reasons) == (told.verdict, told.reasons)
+    assert (address.startswith("info"), False) == (told.role, told.disposable)
+    assert bool(reasons) != told.mx
+
+
+def test_a_check_without_a_verdict_is_malformed() -> None:
+    """A check that does not say anything is no check."""
+    sandbox = AmazonSesSandbox()
+    sandbox.fail(reply({"MailboxValidation": {}}))
+    with pytest.raises(VendorFailed, match="IsValid"):
+        hub(ses_vendor(sandbox), sandbox).email().validate_address("ada@example.com")
+
+
+def test_metrics_are_counted() -> None:
+    """Metrics of days are counted in the contract's words; other days are not."""
+    sandbox = AmazonSesSandbox()
+    sandbox.metrics = {
+        "SEND": [(datetime(2026, 1, day, tzinfo=UTC), 10) for day in (1, 2, 3, 4)],
+        "DELIVERY": [(datetime(2026, 1, 2, tzinfo=UTC), 9)],
+    }
+    query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
+    told = hub(ses_vendor(sandbox), sandbox).email().get_statistics(query)
+
+    assert EmailCounts(requested=20, delivered=9) == told.totals
+    assert [2, 3] == [row.date.day for row in told.rows]
+
+
+def test_metrics_of_another_name_or_time_are_left_out() -> None:
+    """What was not asked for, or of which nobody knows when, does not count."""
+    sandbox = AmazonSesSandbox()
+    results = [
+        {"Id": "NEW", "Timestamps": [1767312000], "Values": [1]},
+        {"Id": "SEND", "Timestamps": ["never"], "Values": [1]},
+        {"Id": "SEND", "Timestamps": None, "Values": None},
+    ]
+    sandbox.fail(reply({"Results": results}))
+    query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
+
+    assert () == hub(ses_vendor(sandbox), sandbox).email().get_statistics(query).rows
+
+
+@pytest.mark.parametrize(
+    "code, kind", [("ACCESS_DENIED", AuthenticationFailed), ("INTERNAL_FAILURE", VendorFailed)]
+)
+def test_metrics_that_are_missing_are_an_error(code: str, kind: type[Exception]) -> None:
+    """Numbers that are only partly there are not told as if they were all."""
+    sandbox = AmazonSesSandbox()
+    sandbox.broken_metrics = code
+    query = StatisticsQuery(start=date(2026, 1, 2), end=date(2026, 1, 3))
+    with pytest.raises(kind, match=code):
+        hub(ses_vendor(sandbox), sandbox).email().get_statistics(query)
+
+
+@pytest.mark.parametrize(
+    "status, name, kind",
+    [
+        (429, "TooManyRequestsException", RateLimitExceeded),
+        (400, "LimitExceededException", RateLimitExceeded),
+        (403, "ExpiredTokenException", AuthenticationFailed),
+        (400, "BadRequestException", InvalidRequest),
+        (400, "MailFromDomainNotVerifiedException", VendorRejected),
+        (404, "NotFoundException", VendorRejected),
+    ],
+)
+def test_a_refusal_is_read(status: int, name: str, kind: type[Any]) -> None:
+    """An error's name decides, and stands beside our own words."""
+    answer = reply({"message": "No."}, status, x_amzn_ErrorType=f"{name}:http://x/")
+    error: Any = classify(Request.get("/"), answer)
+
+    assert type(error) is kind
+    assert (name, "No.") == (error.vendor_code, error.vendor_message)
+
+
+@pytest.mark.parametrize(
+    "response, code",
+    [
+        (reply({"__type": "com.amazon.x#BadRequestException"}, 400), "BadRequestException"),
+        (reply({"__type": 7}, 400), None),
+        (reply([], 400), None),
+        (Response(400, body=b"<html>"), None),
+        (Response(400, {"x-amzn-ErrorType": ""}), None),
+    ],
+)
+def test_the_name_of_an_error_is_found(response: Response, code: str | None) -> None:
+    """The name stands in a header or in the body, and may be missing."""
+    assert code == error_code(response)
+
+
+@pytest.mark.parametrize(
+    "response", [reply({}), reply({"__type": "X"}, 500), Response(400, body=b"<html>")]
+)
+def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
+    """Where there is no error of SES's form, the status decides."""
+    assert None is classify(Request.get("/"), response)
+
+
+def _events(event: dict[str, Any] | str | None) -> tuple[EmailEvent, ...]:
+    data = event if event is None or isinstance(event, str) else json.dumps(event)
+    webhook = WebhookEvent(vendor="aws-sns", id="n1", type="x", vendor_type="x", data=data)
+    opened = Hub([Account("mail", AmazonSes(region="eu-central-1"))])
+    events: tuple[EmailEvent, ...] = opened.events("mail", webhook)
+    return events
+
+
+MAIL = {
+    "messageId": "m1",
+    "timestamp": "2026-03-01T12:00:00.000Z",
+    "destination": ["ada@example.com", "bob@example.com"],
+    "tags": {
+        "ses:configuration-set": ["events"],
+        "invoice": ["7"],
+        "news": ["true"],
+        "empty": [],
+    },
+}
+
+
+def test_a_bounce_is_told_of_whom_it_bounced_for() -> None:
+    """An event is of those whom it names, with the reasons of each."""
+    bounce = {
+        "bounceType": "Permanent",
+        "timestamp": "2026-03-01T12:00:01Z",
+        "bouncedRecipients": [
+            {"emailAddress": "bob@example.com", "status": "5.1.1", "diagnosticCode": "smtp; 550"}
+        ],
+    }
+    (told,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
+
+    assert ("n1", Ref("amazon_ses", "mail", "m1")) == (told.id, told.ref)
+    assert (EmailStatus.BOUNCED, "Bounce", True) == (
+        told.status,
+        told.vendor_status,
+        told.permanent,
+    )
+    assert ("bob@example.com", "5.1.1", "smtp; 550") == (told.email, told.code, told.reason)
+    assert (("news",), {"invoice": "7"}) == (told.tags, told.metadata)
+    assert NOW.replace(second=1) == told.at
+
+
+@pytest.mark.parametrize(
+    "kind, part, status",
+    [
+        ("Send", {"send": {}}, EmailStatus.SENT),
+        ("Delivery", {"delivery": {"recipients": ["ada@example.com"]}}, EmailStatus.DELIVERED),
+        ("Open", {"open": {"ipAddress": "::1"}}, EmailStatus.OPENED),
+        ("Click", {"click": {"link": "https://example.com/"}}, EmailStatus.CLICKED),
+        ("Rendering Failure", {"failure": {"errorMessage": "no"}}, EmailStatus.FAILED),
+        ("Reject", {"reject": {"reason": "virus"}}, EmailStatus.REJECTED),
+        ("Teleport", {}, EmailStatus.UNKNOWN),
+    ],
+)
+def test_events_have_the_contracts_names(
+    kind: str, part: dict[str, Any], status: EmailStatus
+) -> None:
+    """Each kind of event is told in the contract's words, of each recipient."""
+    told = _events({"notificationType": kind, "mail": MAIL, **part})
+
+    assert {status} == {one.status for one in told}
+    assert len(told) == len({one.id for one in told})
+    assert (["n1"] if kind == "Delivery" else ["n1/1", "n1/2"]) == [one.id for one in told]
+
+
+@pytest.mark.parametrize("event", [None, "no json", "[]", {"mail": {}}])
+def test_what_is_no_event_is_none(event: dict[str, Any] | str | None) -> None:
+    """Other notices of the topic are none of ours."""
+    assert () == _events(event)
+
+
+def test_notices_are_signed_and_become_events() -> None:
+    """A notice of SNS is verified by its certificate, and told by the contract."""
+    sandbox = AmazonSesSandbox()
+    opened = hub(ses_vendor(sandbox), sandbox)
+    receipt = opened.email().send_transactional(_message())
+    mail = {**MAIL, "messageId": receipt.ref.id, "destination": ["ada@example.com"]}
+    notice = sandbox.notice({"eventType": "Open", "mail": mail, "open": {}}, datetime.now(UTC))
+    verifier = opened.webhooks(
+        "mail", http=SandboxHttpClient(sandbox), parameters={"topic_arn": sandbox.topic_arn}
+    )
+    (webhook,) = verifier.verify(headers={}, body=notice)
+    (told,) = opened.events("mail", webhook)
+
+    assert receipt.ref == told.ref
+    with pytest.raises(WebhookRejected):
+        verifier.verify(headers={}, body=notice.replace(b"Open", b"Sent"))
+
+
+@pytest.mark.parametrize(
+    "path, body",
+    [
+        ("emails", {"x": 1}),
+        ("emails", {"Content": {}}),
+        ("emails", {"Destination": {}}),
+        ("emails", {"Destination": {"ToAddresses": ["zoë@example.com"]}}),
+        ("bulk-emails", {"BulkEmailEntries": []}),
+    ],
+)
+def test_the_sandbox_is_strict(path: str, body: dict[str, Any]) -> None:
+    """What SES would refuse, the sandbox refuses."""
+    sandbox = AmazonSesSandbox()
+    call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
+    usual = mail_body(_message(), None, None) if path == "emails" else {}
+    with pytest.raises(InvalidRequest):
+        call(Request.post(f"/v2/email/outbound-{path}", json={**usual, **body}))
+
+
+def test_the_sandbox_takes_ten_queries() -> None:
+    """No query, or more than ten, are refused."""
+    sandbox = AmazonSesSandbox()
+    call = partial(hub(ses_vendor(sandbox), sandbox).manager.call, "mail")
+    with pytest.raises(InvalidRequest):
+        call(Request.post("/v2/email/metrics/batch", json={"Queries": []}))
+
+
+def test_the_sandbox_knows_its_templates() -> None:
+    """A template that there is none of is not found."""
+    sandbox = AmazonSesSandbox()
+    email = hub(ses_vendor(sandbox), sandbox).email()
+    with pytest.raises(VendorRejected, match="template"):
+        email.send_transactional(_message(template=TemplateRef("none")))
+    email.send_transactional(_message(template=TemplateRef("arn:aws:ses:x:1:template/welcome")))
+
+    assert 1 == len(sandbox.delivered)
+
+
+def test_the_sandbox_knows_who_signs() -> None:
+    """A request of a stranger, for another region, or of nobody is refused."""
+    sandbox = AmazonSesSandbox()
+    stranger = AmazonSes(
+        region=sandbox.region, access_key_id="AKIDX", credentials="x", sender="a@b.c"
+    )
+    with pytest.raises(AuthenticationFailed, match="token"):
+        hub(stranger, sandbox).email().send_transactional(_message())
+    nobody = hub(AmazonSes(region=sandbox.region), sandbox, credentials=_nobody())
+    with pytest.raises(AuthenticationFailed, match="signed"):
+        nobody.email().send_transactional(_message())
+
+
+def _nobody() -> MemoryCredentialProvider:
+    provider = MemoryCredentialProvider()
+    provider.rotate("mail", None, Credentials.none())
+    return provider
+
+
+def test_nobody_sends_from_where_they_may_not() -> None:
+    """A sender who is not verified is rejected."""
+    sandbox = AmazonSesSandbox()
+    with pytest.raises(VendorRejected, match="verified"):
+        hub(ses_vendor(sandbox), sandbox).email().send_transactional(
+            _message(from_="a@unverified.example")
+        )
+
+
+def test_the_sandbox_listens_on_a_port() -> None:
+    """The same holds over a real connection, signature and all."""
+    sandbox = AmazonSesSandbox()
+    file = Attachment(filename="a.bin", content=bytes(range(256)))
+    with sandbox.serving() as server:
+        vendor = AmazonSes(
+            region=sandbox.region,
+            access_key_id=sandbox.access_key_id,
+            credentials=sandbox.secret_access_key,
+            base_url=server.url,
+        )
+        with Hub([Account("mail", vendor)]) as opened:
+            opened.email().send_transactional(_message(attachments=[file]))
+
+    attached = sandbox.delivered[0].raw["Content"]["Simple"]["Attachments"][0]
+    assert file.content == b64decode(attached["RawContent"])

@@ -1,0 +1,533 @@
+"""EasyPost: what it is told, and how its answers are read."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.contracts.shipping import (
+    Address,
+    AddressVerdict,
+    CancelState,
+    Contents,
+    Customs,
+    CustomsItem,
+    LabelFormat,
+    LabelSize,
+    Parcel,
+    Place,
+    RateRequest,
+    ShipmentRequest,
+    ShipmentState,
+    Signature,
+    TrackingStatus,
+)
+from mooring.domain.money import Money
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.errors import (
+    InvalidData,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from mooring.testing.sandbox.easypost import EasyPostSandbox
+from mooring.vendors._easypost import address_body, shipment_body
+from mooring.vendors._reading import read
+from mooring.vendors.easypost import EasyPost
+
+if TYPE_CHECKING:
+    from mooring.contracts.shipping import Shipment
+    from mooring.faces.shipping import Shipping
+
+HERE = Address(
+    name="Jack Sparrow",
+    company="Acme",
+    line1="388 Townsend St",
+    line2="Apt 20",
+    line3="Back door",
+    city="San Francisco",
+    region="CA",
+    postal_code="94107",
+    country="us",
+    residential=False,
+    tax_id="98-7654321",
+)
+THERE = Address(line1="179 N Harbor Dr", city="Redondo Beach", postal_code="90277", country="US")
+PARCEL = Parcel(weight="1.25", weight_unit="kg", length=30, width="20.5", height=10)
+REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+
+
+class Shop:
+    """A hub with EasyPost, and its sandbox."""
+
+    def __init__(self) -> None:
+        self.sandbox = EasyPostSandbox()
+        vendor = EasyPost(credentials=self.sandbox.api_key)
+        account = Account("easypost", vendor, settings={"retry": None, "circuit": None})
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.shipping: Shipping = self.hub.shipping()
+
+    def bought(self, key: str = "order-1", **fields: Any) -> Shipment:
+        """A shipment."""
+        request = attrs.evolve(REQUEST, **fields)
+        return self.shipping.create_shipment(ShipmentRequest(asked=request), idempotency_key=key)
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_a_shipment_is_told_in_ounces_and_inches_rounded_up() -> None:
+    """Weights and sides are converted exactly, and never told smaller than they are."""
+    told = shipment_body(REQUEST)["shipment"]
+
+    assert {"weight": "44.1", "length": "11.9", "width": "8.1", "height": "4"} == told["parcel"]
+    assert {"weight": "0.1"} == shipment_body(
+        attrs.evolve(REQUEST, parcels=Parcel(weight=1, weight_unit="g"))
+    )["shipment"]["parcel"]
+
+
+def test_an_address_is_told_in_two_lines() -> None:
+    """A third line of the street is put to the second, for EasyPost has but two."""
+    told = address_body(HERE)
+
+    assert ("388 Townsend St", "Apt 20, Back door") == (told["street1"], told["street2"])
+    assert ("98-7654321", False, "US") == (
+        told["federal_tax_id"],
+        told["residential"],
+        told["country"],
+    )
+    assert {
+        "street1": "179 N Harbor Dr",
+        "city": "Redondo Beach",
+        "zip": "90277",
+        "country": "US",
+    } == (address_body(THERE))
+
+
+def test_what_is_wished_is_told_as_options() -> None:
+    """The label, the signature and the rest are told in EasyPost's words."""
+    request = attrs.evolve(
+        REQUEST,
+        label="zpl",
+        signature=Signature.ADULT,
+        saturday=True,
+        is_return=True,
+        return_to=THERE,
+        ship_date=date(2030, 1, 2),
+        carrier_accounts=["ca_1"],
+        reference="order 7",
+    )
+    told = shipment_body(request)["shipment"]
+
+    assert {
+        "label_format": "ZPL",
+        "label_date": "2030-01-02",
+        "delivery_confirmation": "ADULT_SIGNATURE",
+        "saturday_delivery": True,
+    } == told["options"]
+    assert (True, ["ca_1"], "order 7") == (
+        told["is_return"],
+        told["carrier_accounts"],
+        told["reference"],
+    )
+    assert "90277" == told["return_address"]["zip"]
+    sized = attrs.evolve(REQUEST, label_size=LabelSize.INCHES_4X6)
+    assert "4x6" == shipment_body(sized)["shipment"]["options"]["label_size"]
+
+
+def test_customs_are_told_in_whole_lines() -> None:
+    """What customs want is told with the value and the weight of each line together."""
+    item = CustomsItem(
+        description="Shirts",
+        quantity=2,
+        value=Money("46.50", "EUR"),
+        weight=1,
+        weight_unit="lb",
+        hs_code="6109.10",
+        origin="DE",
+        sku="S-1",
+    )
+    customs = Customs(
+        items=[item],
+        signer="Steve Brule",
+        contents=Contents.RETURNED,
+        incoterm="DDP",
+        invoice_number="INV-1",
+        eel_pfc="NOEEI 30.37(a)",
+    )
+    told = shipment_body(attrs.evolve(REQUEST, customs=customs))["shipment"]
+
+    assert {
+        "contents_type": "returned_goods",
+        "customs_certify": True,
+        "customs_signer": "Steve Brule",
+        "eel_pfc": "NOEEI 30.37(a)",
+        "non_delivery_option": "return",
+        "restriction_type": "none",
+        "customs_items": [
+            {
+                "description": "Shirts",
+                "quantity": 2,
+                "value": "46.50",
+                "currency": "EUR",
+                "weight": "16",
+                "hs_tariff_number": "6109.10",
+                "origin_country": "DE",
+                "code": "S-1",
+            }
+        ],
+    } == told["customs_info"]
+    assert ("DDP", "INV-1") == (told["options"]["incoterm"], told["options"]["invoice_number"])
+
+
+def test_insurance_goes_with_the_purchase(shop: Shop) -> None:
+    """What is insured is told when it is bought, in dollars; nothing else can be."""
+    bought = shop.bought(insurance=Money("100", "USD"))
+
+    assert "100.00" == shop.sandbox.shipments[bought.ref.id]["insurance"]
+    asked = len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor):
+        shop.bought("order-2", insurance=Money("100", "EUR"))
+    assert asked == len(shop.sandbox.asked)
+
+
+def test_an_offer_without_a_price_is_told_apart(shop: Shop) -> None:
+    """An offer that cannot be read is no offer, and is not passed over in silence."""
+    rates = [{"id": "rate_1", "carrier": "UPSDAP", "rate": "a lot", "currency": "USD"}]
+    shop.sandbox.fail(reply({"id": "shp_1", "rates": rates}, 201))
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert () == result.rates
+    assert ["ups"] == [message.carrier for message in result.messages]
+
+
+@pytest.mark.parametrize(
+    "carrier, service, expected",
+    [
+        ("USPS", "Express", "usps_priority_express"),
+        ("USPS", "GroundAdvantage", "usps_ground_advantage"),
+        ("UPSDAP", "2ndDayAir", "ups_second_day_air"),
+        ("FedExDefault", "FEDEX_2_DAY", "fedex_2_day"),
+        ("DHLExpress", "ExpressWorldwide", "dhl_express_express_worldwide"),
+        ("Canada Post", "Xpresspost", "canadapost_xpresspost"),
+        ("GLS 24", "Euro", "gls_24_euro"),
+    ],
+)
+def test_services_have_the_names_that_every_vendor_shares(
+    shop: Shop, carrier: str, service: str, expected: str
+) -> None:
+    """Carriers and services are told in words of our own, and in EasyPost's."""
+    rate = {"id": "r", "carrier": carrier, "service": service, "rate": "1", "currency": "USD"}
+    shop.sandbox.fail(reply({"id": "shp_1", "rates": [rate]}, 201))
+    offer = shop.shipping.get_rates(REQUEST).rates[0]
+
+    assert (expected, carrier, service) == (
+        offer.service,
+        offer.vendor_carrier,
+        offer.vendor_service,
+    )
+
+
+def test_a_malformed_shipment_is_no_offer(shop: Shop) -> None:
+    """A shipment without an id is a failure, whenever it is asked for."""
+    shop.sandbox.fail(reply({"rates": []}, 201))
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply({"status": "unknown"}))
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_shipment("easypost:easypost:shp_1")
+
+
+def test_a_purchase_without_a_label_is_no_success(shop: Shop) -> None:
+    """An answer that sold nothing is a failure, however well it is formed."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(reply({"id": "shp_1", "status": "unknown"}))
+    with pytest.raises(VendorFailed):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+
+def test_a_shipment_is_sold_once_by_one_offer(shop: Shop) -> None:
+    """Another key gets the label that was bought by its offer, and none by another offer."""
+    rates = shop.shipping.get_rates(REQUEST).rates
+    first = shop.shipping.create_shipment(rates[0], idempotency_key="k-1")
+    same = shop.shipping.create_shipment(rates[0].ref, idempotency_key="k-2")
+
+    assert first == same
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.create_shipment(rates[1], idempotency_key="k-3")
+    assert "SHIPMENT.POSTAGE.EXISTS" == caught.value.vendor_code
+
+
+def test_only_an_offer_can_be_bought(shop: Shop) -> None:
+    """What is no offer's reference is refused before anything is sent."""
+    with pytest.raises(InvalidData):
+        shop.shipping.create_shipment("easypost:easypost:rate_1", idempotency_key="k-1")
+    assert [] == shop.sandbox.asked
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "SHIPMENT.POSTAGE.TIMED_OUT",
+        "SHIPMENT.POSTAGE.NO_RESPONSE",
+        "SHIPMENT.PURCHASE.IN_PROGRESS",
+    ],
+)
+def test_a_carrier_that_does_not_answer_refuses_nothing(shop: Shop, code: str) -> None:
+    """A carrier's silence is a failure that may pass, and the same key buys then."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    error = {"error": {"code": code, "message": "The carrier does not answer."}}
+    shop.sandbox.fail(reply(error, 422))
+    with pytest.raises(VendorFailed) as caught:
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    assert (True, code) == (caught.value.retryable, caught.value.vendor_code)
+    bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    assert ShipmentState.BOUGHT is bought.state
+
+
+def test_a_lost_purchase_is_found(shop: Shop) -> None:
+    """Whoever asks again after a lost answer is given what was bought."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(Lost())
+    with pytest.raises(Exception, match="lost"):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    found = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    (code,) = found.tracking_numbers
+    assert [code] == [*shop.sandbox.trackers]
+
+
+def test_a_shipment_that_is_not_bought_is_quoted(shop: Shop) -> None:
+    """What was not bought can be looked at; it has no label and cannot be called back."""
+    ref = shop.shipping.get_rates(REQUEST).ref
+    found = shop.shipping.get_shipment(ref)
+
+    assert (ShipmentState.QUOTED, (), None) == (found.state, found.labels, found.carrier)
+    tracking = shop.shipping.track_shipment(ref)
+    assert (TrackingStatus.UNKNOWN, None, None) == (
+        tracking.status,
+        tracking.number,
+        tracking.carrier,
+    )
+    with pytest.raises(VendorRejected, match="There is no label"):
+        shop.shipping.get_label(ref)
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.cancel(ref)
+    assert "SHIPMENT.REFUND.UNAVAILABLE" == caught.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "word, cancelled, state",
+    [
+        ("submitted", CancelState.REQUESTED, ShipmentState.CANCELING),
+        ("refunded", CancelState.APPROVED, ShipmentState.CANCELED),
+        ("not_applicable", CancelState.REJECTED, ShipmentState.BOUGHT),
+        ("pondered", CancelState.UNKNOWN, ShipmentState.BOUGHT),
+    ],
+)
+def test_a_refund_is_told_as_it_stands(
+    shop: Shop, word: str, cancelled: CancelState, state: ShipmentState
+) -> None:
+    """What the carrier decided is told, in our word and in EasyPost's."""
+    bought = shop.bought()
+    shop.sandbox.settle_refund(bought.ref.id, word)
+    told = shop.shipping.cancel(bought.ref)
+
+    assert (cancelled, word) == (told.state, told.vendor_status)
+    assert state is shop.shipping.get_shipment(bought.ref).state
+
+
+def test_a_refund_that_is_refused_later_is_told_as_it_stands(shop: Shop) -> None:
+    """What was called back once and moved since is told as the carrier left it."""
+    bought = shop.bought()
+    shop.shipping.cancel(bought.ref)
+    shop.sandbox.move(bought.tracking_numbers[0], "in_transit")
+
+    assert CancelState.REQUESTED is shop.shipping.cancel(bought.ref).state
+
+
+@pytest.mark.parametrize("wanted", [LabelFormat.ZPL, LabelFormat.EPL])
+def test_a_label_is_converted(shop: Shop, wanted: LabelFormat) -> None:
+    """A label is fetched in the format that is asked for."""
+    label = shop.shipping.get_label(shop.bought().ref, wanted)
+
+    assert wanted is label.format
+    assert shop.sandbox.labels[f"postage_label/{label.tracking_number}.{wanted}"] == label.content
+
+
+def test_a_label_that_cannot_be_converted_is_refused(shop: Shop) -> None:
+    """EasyPost makes no picture of a label, and an answer without a file is a failure."""
+    bought = shop.bought()
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label(bought.ref, "png")
+    shop.sandbox.fail(reply(shop.sandbox.shipments[bought.ref.id]))
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_label(bought.ref, "zpl")
+
+
+def test_a_label_of_a_new_kind_is_kept(shop: Shop) -> None:
+    """A format that nobody knows is told as unknown, with EasyPost's word for it."""
+    bought = shop.bought()
+    shipment = shop.sandbox.shipments[bought.ref.id]
+    shipment["postage_label"]["label_file_type"] = "text/dpl"
+    shipment["forms"] = [{"form_url": "https://easypost-files.s3.us-west-2.amazonaws.com/f.pdf"}]
+    found = shop.shipping.get_shipment(bought.ref)
+
+    assert (LabelFormat.UNKNOWN, "text/dpl") == (
+        found.labels[0].format,
+        found.labels[0].vendor_format,
+    )
+    assert 1 == len(found.documents)
+
+
+def test_a_label_is_bought_whatever_its_url_is(shop: Shop) -> None:
+    """A URL that is none does not hide that a label was bought."""
+    bought = shop.bought()
+    shop.sandbox.shipments[bought.ref.id]["postage_label"]["label_url"] = "https://["
+    found = shop.shipping.get_shipment(bought.ref).labels[0]
+
+    assert (None, "https://[") == (found.content, found.url)
+
+
+def test_a_label_is_fetched_from_nobody_else(shop: Shop) -> None:
+    """A label's URL elsewhere is given and not asked: whoever wrote it could be anybody."""
+    bought = shop.bought()
+    label = shop.sandbox.shipments[bought.ref.id]["postage_label"]
+    label["label_url"] = "https://elsewhere.example/label.pdf"
+    found = shop.shipping.get_shipment(bought.ref).labels[0]
+
+    assert (None, "https://elsewhere.example/label.pdf") == (found.content, found.url)
+
+
+@pytest.mark.parametrize(
+    "number, status",
+    [
+        ("EZ1000000001", TrackingStatus.PRE_TRANSIT),
+        ("EZ2000000002", TrackingStatus.IN_TRANSIT),
+        ("EZ3000000003", TrackingStatus.OUT_FOR_DELIVERY),
+        ("EZ4000000004", TrackingStatus.DELIVERED),
+        ("EZ5000000005", TrackingStatus.RETURNED),
+        ("EZ6000000006", TrackingStatus.FAILED),
+        ("EZ7000000007", TrackingStatus.UNKNOWN),
+    ],
+)
+def test_parcels_of_others_are_followed(shop: Shop, number: str, status: TrackingStatus) -> None:
+    """A number that was not bought here is followed, with what happened on the way."""
+    tracking = shop.shipping.track(number, "usps")
+
+    assert (status, "usps", number) == (tracking.status, tracking.carrier, tracking.number)
+    assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
+    assert Place(city="HOUSTON", region="TX", postal_code="77063") == tracking.events[0].location
+    assert "John Tester" not in repr(tracking)
+    assert {"tracker": {"tracking_code": number, "carrier": "USPS"}} == (
+        shop.sandbox.asked[-1].json()
+    )
+
+
+def test_a_number_that_is_none_is_refused(shop: Shop) -> None:
+    """EasyPost refuses a number that it cannot follow; one that is none is not even sent."""
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.track("1Z", "a carrier of its own")
+    assert "TRACKER.CREATE.ERROR" == caught.value.vendor_code
+    with pytest.raises(InvalidData):
+        shop.shipping.track("", "usps")
+
+
+def test_what_a_tracker_does_not_say_is_not_known(shop: Shop) -> None:
+    """A tracker without a carrier, a place or a date is read as far as it goes."""
+    shop.sandbox.fail(reply({"status": "error", "tracking_details": [{"status": "new"}]}))
+    tracking = shop.shipping.track("EZ1000000001", "usps")
+
+    assert (TrackingStatus.FAILED, None, None) == (
+        tracking.status,
+        tracking.carrier,
+        tracking.estimated_delivery,
+    )
+    assert (TrackingStatus.UNKNOWN, None) == (
+        tracking.events[0].status,
+        tracking.events[0].location,
+    )
+
+
+def test_a_country_that_is_no_code_is_the_one_that_was_given(shop: Shop) -> None:
+    """What a vendor writes for a country is not held against who asked."""
+    shop.sandbox.fail(reply({"country": "United States"}, 201))
+
+    assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
+
+
+def test_an_address_is_compared(shop: Shop) -> None:
+    """What the post writes otherwise is named; case and spaces are no difference."""
+    checked = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
+
+    told = {
+        "street1": "179 N HARBOR DR",
+        "city": "REDONDO  BEACH",
+        "zip": "90277-2506",
+        "country": "US",
+        "residential": True,
+        "verifications": {"delivery": {"success": True}},
+    }
+    shop.sandbox.fail(reply(told, 201))
+    checked = shop.shipping.validate_address(THERE)
+
+    assert (AddressVerdict.CORRECTED, ("postal_code",)) == (checked.verdict, checked.changes)
+    assert True is checked.residential
+    assert "90277-2506" == (checked.suggested and checked.suggested.postal_code)
+
+
+def test_an_address_that_was_not_checked_is_unknown(shop: Shop) -> None:
+    """An answer that says nothing of delivery is neither good nor bad."""
+    shop.sandbox.fail(reply({"country": "US", "verifications": {}}, 201))
+    checked = shop.shipping.validate_address(THERE)
+
+    assert (AddressVerdict.UNKNOWN, None) == (checked.verdict, checked.suggested)
+
+
+def event(**result: Any) -> WebhookEvent:
+    """A webhook that was verified."""
+    return WebhookEvent(vendor="easypost", id="evt_1", type="new", vendor_type="new", data=result)
+
+
+def test_news_of_a_refund_is_news_of_its_shipment(shop: Shop) -> None:
+    """A refund that went through is told of the shipment; what is new is unknown."""
+    told = shop.hub.events(
+        "easypost", event(object="Refund", status="refunded", shipment_id="shp_1")
+    )
+
+    assert [(Ref("easypost", "easypost", "shp_1"), ShipmentState.CANCELED)] == [
+        (one.ref, one.state) for one in told
+    ]
+    (new,) = shop.hub.events("easypost", event(object="Refund", status="pondered"))
+    assert (None, ShipmentState.UNKNOWN) == (new.ref, new.state)
+    assert () == shop.hub.events("easypost", event(object="Batch", status="created"))
+
+
+def test_a_key_may_come_from_a_provider() -> None:
+    """Without a key of its own the account asks the credential provider."""
+    services = EasyPost().services()
+
+    assert (True, None) == (services[""].needs_credentials, services[""].credentials)
+    assert (False, None) == (services["labels"].needs_credentials, services["labels"].credentials)
+
+
+def test_nothing_of_another_shape_breaks_reading(shop: Shop) -> None:
+    """Fields of another shape are as good as none."""
+    assert not read([]).text("id")
+    odd = {"id": "shp_1", "rates": "none", "messages": [1, {"carrier": None}], "forms": [{}]}
+    shop.sandbox.fail(reply(odd))
+    found = shop.shipping.get_shipment("easypost:easypost:shp_1")
+
+    assert (ShipmentState.QUOTED, None) == (found.state, found.warnings[0].carrier)

@@ -1,0 +1,213 @@
+"""Reading answers: what is missing or odd is None, and never an error."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mooring import Money, Response, VendorFailed
+from mooring.vendors._reading import (
+    Answer,
+    answer,
+    answers,
+    as_decimal,
+    as_minor,
+    as_money,
+    as_time,
+    malformed,
+    read,
+)
+
+BODY: dict[str, Any] = {
+    "text": "words",
+    "half": "a\ud800",
+    "empty": "",
+    "number": 7,
+    "digits": "12",
+    "yes": True,
+    "no": "FALSE",
+    "price": "0.0750",
+    "float": 0.1,
+    "inner": {"deep": {"name": "x"}, "list": [{"n": 1}, "s", {"n": 2}]},
+    "texts": ["a", 1, "b"],
+    "at": "2031-05-06T07:08:09Z",
+    "null": None,
+}
+ODD = (b"", b"[", b"[]", b"null", b"1", b'"a"', b"<html>", b"\xff")
+NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("body", ODD, ids=repr)
+def test_no_object_is_malformed(body: bytes) -> None:
+    """A success without an object says nothing, and is not to be repeated."""
+    with pytest.raises(VendorFailed) as refused:
+        answer(Response(200, body=body))
+
+    assert not refused.value.retryable
+    assert 200 == refused.value.status
+
+
+@pytest.mark.parametrize("body", [b"{}", b"", b"1", b"nonsense"], ids=repr)
+def test_no_list_is_malformed(body: bytes) -> None:
+    """Where a list is wanted, nothing else will do."""
+    with pytest.raises(VendorFailed):
+        answers(Response(200, body=body))
+
+
+def test_a_list_is_of_objects() -> None:
+    """Of a list only the objects are looked at."""
+    found = answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
+
+    assert [1, 3] == [one.integer("a") for one in found]
+
+
+def test_an_object_is_read() -> None:
+    """An object is read, and a value that is none is empty."""
+    assert "1" == answer(Response(200, body=b'{"a": 1}')).text("a")
+    assert not read(None)
+    assert read({"a": 1})
+    assert "<Answer of 1 fields>" == repr(read({"secret": 1}))
+
+
+def test_what_is_missing_is_named() -> None:
+    """The error says what every success has."""
+    assert "has no sid" in str(malformed(Response(201), "sid"))
+
+
+@pytest.mark.parametrize(
+    "how, path, expected",
+    [
+        ("value", "inner.deep.name", "x"),
+        ("value", "inner.list.0.n", 1),
+        ("value", "inner.list.9", None),
+        ("value", "inner.list.n", None),
+        ("value", "text.deep", None),
+        ("text", "text", "words"),
+        ("text", "empty", None),
+        ("text", "number", "7"),
+        ("text", "half", "a?"),
+        ("text", "yes", None),
+        ("text", "inner", None),
+        ("integer", "number", 7),
+        ("integer", "digits", 12),
+        ("integer", "text", None),
+        ("integer", "yes", None),
+        ("integer", "float", None),
+        ("flag", "yes", True),
+        ("flag", "no", False),
+        ("flag", "text", None),
+        ("flag", "number", None),
+        ("decimal", "price", Decimal("0.0750")),
+        ("texts", "texts", ("a", "b")),
+        ("texts", "text", ()),
+        ("time", "at", datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)),
+        ("time", "null", None),
+    ],
+)
+def test_a_field_is_what_it_can_be(how: str, path: str, expected: object) -> None:
+    """A field is read as what is wanted, or not at all."""
+    assert expected == getattr(Answer(BODY), how)(path)
+
+
+def test_objects_within() -> None:
+    """Objects within are read in turn, and what is none is passed over."""
+    body = Answer(BODY)
+
+    assert "x" == body.object("inner.deep").text("name")
+    assert not body.object("text")
+    assert [1, 2] == [one.integer("n") for one in body.objects("inner.list")]
+    assert [] == [*body.objects("inner")]
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("12.50", Decimal("12.50")),
+        ("-0.00750", Decimal("-0.00750")),
+        ("+1", Decimal(1)),
+        (7, Decimal(7)),
+        (0.1, Decimal("0.1")),
+        (5e-05, Decimal("0.00005")),
+        (Decimal("1.10"), Decimal("1.10")),
+        (True, None),
+        (None, None),
+        ("", None),
+        ("1,5", None),
+        ("NaN", None),
+        (math.inf, None),
+        ("1e999", None),
+        ("9" * 25, None),
+        ([1], None),
+    ],
+)
+def test_a_number_is_exact(value: object, expected: Decimal | None) -> None:
+    """A number is what is written, to the last digit."""
+    assert expected == as_decimal(value)
+
+
+@pytest.mark.parametrize(
+    "amount, currency, expected",
+    [
+        ("12.50", "eur", Money("12.50", "EUR")),
+        ("0.333", "EUR", None),
+        ("12.50", "XXQ", None),
+        ("12.50", None, None),
+        ("a", "EUR", None),
+    ],
+)
+def test_money(amount: object, currency: object, expected: Money | None) -> None:
+    """An amount is money if its currency can have it."""
+    assert expected == as_money(amount, currency)
+
+
+@pytest.mark.parametrize(
+    "amount, currency, expected",
+    [
+        (1250, "eur", Money("12.50", "EUR")),
+        (500, "JPY", Money(500, "JPY")),
+        (True, "EUR", None),
+        ("1250", "EUR", None),
+        (1250, None, None),
+        (1250, "XXQ", None),
+    ],
+)
+def test_minor_units(amount: object, currency: object, expected: Money | None) -> None:
+    """Minor units are those of their currency."""
+    assert expected == as_minor(amount, currency)
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("2031-05-06T12:00:00Z", NOON),
+        ("2031-05-06T14:00:00+02:00", NOON),
+        ("2031-05-06 12:00:00", NOON),
+        ("Tue, 06 May 2031 12:00:00 +0000", NOON),
+        (int(NOON.timestamp()), NOON),
+        (NOON.timestamp(), NOON),
+        (str(int(NOON.timestamp())), NOON),
+        ("2031", None),
+        ("yesterday", None),
+        ("", None),
+        ("2" * 65, None),
+        ("9" * 30, None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+        (10**30, None),
+        (math.nan, None),
+        ("9999-12-31T23:59:59-14:00", None),
+        (True, None),
+        (None, None),
+    ],
+    ids=ascii,
+)
+def test_a_moment(value: object, expected: datetime | None) -> None:
+    """A moment is read in each way that vendors write it, and is in UTC."""
+    found = as_time(value)
+
+    assert expected == found
+    assert found is None or timedelta(0) == found.utcoffset()

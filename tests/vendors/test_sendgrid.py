@@ -1,0 +1,440 @@
+"""SendGrid: what it is sent, what its answers mean, and what its webhooks tell."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Account,
+    AuthenticationFailed,
+    Credentials,
+    Hub,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Ref,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.contracts.email import EmailMessage, TemplateRef
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.email_outcomes import (
+    EmailCounts,
+    EmailStatus,
+    StatisticsQuery,
+    Verdict,
+)
+from mooring.domain.http import Request, Response
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.vendors.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
+from tests.vendors.email_labs import hub, sendgrid_vendor
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def _message(**changes: Any) -> EmailMessage:
+    usual: dict[str, Any] = {
+        "from_": "Shop <shop@example.com>",
+        "to": "ada@example.com",
+        "subject": "Hi",
+        "text": "Hello.",
+    }
+    return EmailMessage(**{**usual, **changes})
+
+
+def _body(message: EmailMessage, **options: Any) -> dict[str, Any]:
+    return mail_body(SendGrid(**options), message, [{"to": [{"email": "ada@example.com"}]}])
+
+
+def test_a_message_is_written_as_sendgrid_wants_it() -> None:
+    """Every field of a message has its place in the body."""
+    body = _body(
+        _message(
+            html="<p>",
+            reply_to="a@example.com",
+            tags=["invoice"],
+            metadata={"invoice": "7"},
+            send_at=NOW,
+            track_opens=False,
+            track_clicks=True,
+            extra={"sendgrid": {"asm": {"group_id": 1}, "tracking_settings": {"x": 1}}, "ses": 1},
+        ),
+        sandbox=True,
+    )
+
+    assert {
+        "personalizations": [{"to": [{"email": "ada@example.com"}]}],
+        "from": {"email": "shop@example.com", "name": "Shop"},
+        "reply_to": {"email": "a@example.com"},
+        "subject": "Hi",
+        "content": [
+            {"type": "text/plain", "value": "Hello."},
+            {"type": "text/html", "value": "<p>"},
+        ],
+        "categories": ["invoice"],
+        "custom_args": {"invoice": "7"},
+        "send_at": 1772366400,
+        "tracking_settings": {
+            "open_tracking": {"enable": False},
+            "click_tracking": {"enable": True},
+            "x": 1,
+        },
+        "mail_settings": {"sandbox_mode": {"enable": True}},
+        "asm": {"group_id": 1},
+    } == body
+
+
+def test_several_answer_addresses_are_a_list() -> None:
+    """More than one address to answer to stands in another field."""
+    body = _body(_message(reply_to=["a@example.com", "b@example.com"]))
+
+    assert [{"email": "a@example.com"}, {"email": "b@example.com"}] == body["reply_to_list"]
+    assert "reply_to" not in body
+
+
+def test_a_template_brings_its_own_contents() -> None:
+    """With a template there are no contents, and what fills it in is each recipient's."""
+    body = _body(_message(template=TemplateRef("d-1", {"total": "149.90"})))
+
+    assert "d-1" == body["template_id"]
+    assert "content" not in body
+    assert {"total": "149.90"} == body["personalizations"][0]["dynamic_template_data"]
+
+
+def test_too_many_tags_are_refused_here() -> None:
+    """SendGrid takes ten."""
+    with pytest.raises(InvalidData, match="11 tags"):
+        _body(_message(tags=[f"t{number}" for number in range(11)]))
+
+
+def test_a_bulk_is_written_with_what_is_each_ones_own() -> None:
+    """Headers are joined, since SendGrid would replace them; so is what fills a template in."""
+    base = _message(
+        to=(), headers={"X-A": "1"}, template=TemplateRef("d-1", {"a": 1}), subject="", text=None
+    )
+    own = BulkRecipient(
+        to="a@example.com", data={"b": 2}, headers={"X-B": "2"}, metadata={"m": "1"}
+    )
+    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[own, "b@example.com"]))
+
+    assert [
+        {
+            "to": [{"email": "a@example.com"}],
+            "headers": {"X-A": "1", "X-B": "2"},
+            "custom_args": {"m": "1"},
+            "dynamic_template_data": {"a": 1, "b": 2},
+        },
+        {"to": [{"email": "b@example.com"}], "dynamic_template_data": {"a": 1}},
+    ] == body["personalizations"]
+
+
+def test_a_bulk_without_places_has_no_substitutions() -> None:
+    """What is the same for everybody is sent once."""
+    body = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=["a@example.com"]))
+
+    assert [{"to": [{"email": "a@example.com"}]}] == body["personalizations"]
+
+
+def test_a_bulk_may_be_html_alone() -> None:
+    """Places in the HTML have words of their own, which are escaped."""
+    base = _message(to=(), text=None, html="{{n}}")
+    own = BulkRecipient(to="a@example.com", data={"n": "<"})
+    body = bulk_body(SendGrid(), BulkMessage(base=base, recipients=[own]))
+
+    assert [{"type": "text/html", "value": "{{html:n}}"}] == body["content"]
+    words = {"{{n}}": "<", "{{html:n}}": "&lt;"}
+    assert words == body["personalizations"][0]["substitutions"]
+
+
+def test_the_sandbox_mode_of_sendgrid_is_told() -> None:
+    """In sandbox mode the receipt says that nothing was sent."""
+    sandbox = SendGridSandbox()
+    vendor = SendGrid(credentials=sandbox.api_key, sandbox=True)
+    receipt = hub(vendor, sandbox).email().send_transactional(_message())
+
+    assert "checked" == receipt.vendor_status
+    assert 1 == len(receipt.warnings)
+    assert [] == sandbox.delivered
+
+
+def test_a_scheduled_message_is_scheduled() -> None:
+    """What is to be sent later is not queued yet."""
+    sandbox = SendGridSandbox()
+    email = hub(sendgrid_vendor(sandbox), sandbox).email()
+    receipt = email.send_transactional(_message(send_at=NOW))
+    bulk = BulkMessage(base=_message(to=(), send_at=NOW), recipients=["a@example.com"])
+
+    assert EmailStatus.SCHEDULED is receipt.status
+    assert EmailStatus.SCHEDULED is email.send_bulk(bulk)[0].unwrap().status
+
+
+def test_the_key_comes_from_the_provider() -> None:
+    """Without a key of its own the account's credentials are asked for."""
+    sandbox = SendGridSandbox()
+    provider = MemoryCredentialProvider()
+    provider.rotate("mail", None, Credentials.bearer(sandbox.api_key))
+    hub(SendGrid(), sandbox, credentials=provider).email().send_transactional(_message())
+
+    assert 1 == len(sandbox.delivered)
+
+
+@pytest.mark.parametrize(
+    "address, verdict, reasons, meant",
+    [
+        ("ada@example.com", Verdict.DELIVERABLE, (), None),
+        ("info@example.com", Verdict.RISKY, (), None),
+        (
+            "ada@example.invalid",
+            Verdict.UNDELIVERABLE,
+            ("has_known_bounces", "has_suspected_bounces", "has_mx_or_a_record"),
+            None,
+        ),
+        ("ada@gmial.com", Verdict.DELIVERABLE, (), "ada@gmail.com"),
+    ],
+)
+def test_an_address_is_checked(
+    address: str, verdict: Verdict, reasons: tuple[str, ...], meant: str | None
+) -> None:
+    """What SendGrid knows of an address is told in the contract's words."""
+    sandbox = SendGridSandbox()
+    told = hub(sendgrid_vendor(sandbox), sandbox).email().validate_address(address)
+
+    assert (verdict, reasons, meant) == (told.verdict, told.reasons, told.did_you_mean)
+    assert address.startswith("info") == told.role
+    assert not told.disposable
+    assert Decimal("0.1" if reasons else "0.9") == told.score
+
+
+def test_addresses_are_checked_with_a_key_of_their_own() -> None:
+    """SendGrid wants another key for checks of addresses."""
+    sandbox = SendGridSandbox("SG.checks")
+    vendor = SendGrid(credentials="SG.mail", validation_credentials="SG.checks")
+    email = hub(vendor, sandbox).email()
+
+    assert email.validate_address("ada@example.com").mx
+    with pytest.raises(AuthenticationFailed):
+        email.send_transactional(_message())
+
+
+@pytest.mark.parametrize("answer", [{"result": {}}, {}])
+def test_a_check_without_a_verdict_is_malformed(answer: dict[str, Any]) -> None:
+    """A check that does not say anything is no check."""
+    sandbox = SendGridSandbox()
+    sandbox.fail(reply(answer))
+    with pytest.raises(VendorFailed, match=r"result\.verdict"):
+        hub(sendgrid_vendor(sandbox), sandbox).email().validate_address("ada@example.com")
+
+
+def test_days_come_in_pages() -> None:
+    """All days are asked for, and counted in the contract's words."""
+    sandbox = SendGridSandbox()
+    first = date(2024, 1, 1)
+    sandbox.days = [
+        {
+            "date": (first + timedelta(days=number)).isoformat(),
+            "stats": [{"metrics": {"delivered": 2, "opens": 1, "spam_reports": 0}}],
+        }
+        for number in range(501)
+    ]
+    query = StatisticsQuery(start=first, end=first + timedelta(days=500))
+    told = hub(sendgrid_vendor(sandbox), sandbox).email().get_statistics(query)
+
+    assert 2 == len(sandbox.asked)
+    assert 501 == len(told.rows)
+    assert EmailCounts(delivered=1002, opened=501, complained=0) == told.totals
+
+
+def test_a_day_without_a_date_is_malformed() -> None:
+    """Numbers of no day are no numbers."""
+    sandbox = SendGridSandbox()
+    sandbox.fail(reply([{"stats": []}]))
+    query = StatisticsQuery(start=date(2024, 1, 1), end=date(2024, 1, 1))
+    with pytest.raises(VendorFailed, match="date"):
+        hub(sendgrid_vendor(sandbox), sandbox).email().get_statistics(query)
+
+
+@pytest.mark.parametrize(
+    "status, body, kind, code",
+    [
+        (400, {"errors": [{"message": "bad", "field": "from"}]}, InvalidRequest, "from"),
+        (400, {"errors": [{"message": None, "error_id": "e7"}]}, InvalidRequest, "e7"),
+        (401, {"errors": [{"message": "no"}], "id": "x1"}, AuthenticationFailed, "x1"),
+        (403, {"errors": [{"message": "no", "field": None}]}, AuthenticationFailed, None),
+        (404, {"errors": [{"message": "no"}]}, VendorRejected, None),
+        (413, {"errors": [{"message": "big"}]}, InvalidRequest, None),
+        (429, {"errors": [{"message": "many"}]}, RateLimitExceeded, None),
+    ],
+)
+def test_a_refusal_is_read(
+    status: int, body: dict[str, Any], kind: type[Any], code: str | None
+) -> None:
+    """What SendGrid names as wrong stands beside our own words."""
+    error: Any = classify(Request.get("/"), reply(body, status))
+
+    assert type(error) is kind
+    assert (code, status) == (error.vendor_code, error.status)
+    assert body["errors"][0]["message"] == error.vendor_message
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(202),
+        reply({"errors": [{"message": "x"}]}, 503),
+        Response(400, body=b"<html>"),
+        reply({"errors": []}, 400),
+        reply([], 400),
+    ],
+)
+def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
+    """Where there is no error of SendGrid's form, the status decides."""
+    assert None is classify(Request.get("/"), response)
+
+
+def _event(**fields: Any) -> dict[str, Any]:
+    return {
+        "email": "ada@example.com",
+        "timestamp": int(NOW.timestamp()),
+        "sg_event_id": "e1",
+        "sg_message_id": "abc.filter0001.16648.5515E0B88.0",
+        "event": "delivered",
+        **fields,
+    }
+
+
+def test_webhooks_are_signed_and_become_events() -> None:
+    """One delivery tells of many things, each of which is an event of the contract."""
+    sandbox = SendGridSandbox()
+    opened = hub(sendgrid_vendor(sandbox), sandbox)
+    now = datetime.now(UTC)
+    headers, body = sandbox.webhook(
+        [
+            _event(response="250 OK", category="news", invoice="7"),
+            _event(sg_event_id="e2", event="bounce", type="bounce", status="5.1.1", reason="no"),
+            _event(sg_event_id="e3", event="bounce", type="blocked", category=["a", "b"]),
+            _event(sg_event_id="e4", event="click", url="https://example.com/"),
+            _event(sg_event_id="e5", event="teleported"),
+            _event(sg_event_id="e6", sg_message_id=None),
+        ],
+        now,
+    )
+    verifier = opened.webhooks("mail", secrets=sandbox.public_key)
+    webhooks = verifier.verify(headers=headers, body=body)
+    one, two, three, four, five = [
+        event for webhook in webhooks for event in opened.events("mail", webhook)
+    ]
+
+    ref = Ref("sendgrid", "mail", "abc", {"message": "abc.filter0001.16648.5515E0B88.0"})
+    assert ("e1", ref, EmailStatus.DELIVERED, NOW) == (one.id, one.ref, one.status, one.at)
+    assert (("news",), {"invoice": "7"}, "250 OK") == (one.tags, one.metadata, one.reason)
+    assert (EmailStatus.BOUNCED, "5.1.1", "no", True) == (
+        two.status,
+        two.code,
+        two.reason,
+        two.permanent,
+    )
+    assert (False, ("a", "b")) == (three.permanent, three.tags)
+    assert "https://example.com/" == four.url
+    assert (EmailStatus.UNKNOWN, "teleported") == (five.status, five.vendor_status)
+    with pytest.raises(WebhookRejected):
+        verifier.verify(headers=headers, body=body + b" ")
+
+
+@pytest.mark.parametrize(
+    "told, id_",
+    [
+        ("abc.filter0001.16648.0", "abc"),
+        ("abc.recvd-5645d9c87f-78xgx-1-5F2A.0", "abc"),
+        ("14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0", "14c5d75ce93.dfd.64b469"),
+        ("abc.new-station.0", "abc"),
+        ("abc", "abc"),
+        ("", ""),
+    ],
+)
+def test_the_stations_of_a_message_are_left_out(told: str, id_: str) -> None:
+    """What events call a message begins with its id."""
+    assert id_ == message_id(told)
+
+
+def test_an_event_is_of_the_message_that_was_sent() -> None:
+    """What a webhook tells of has the id that the receipt had."""
+    sandbox = SendGridSandbox()
+    opened = hub(sendgrid_vendor(sandbox), sandbox)
+    receipt = opened.email().send_transactional(_message())
+    payload = _event(sg_message_id=f"{receipt.ref.id}.recvd-5645d9c87f-78xgx-1-5F2A.0")
+    webhook = WebhookEvent(vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=payload)
+
+    assert receipt.ref.id == opened.events("mail", webhook)[0].ref.id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"personalizations": []},
+        {"personalizations": [{"to": []}]},
+        {"personalizations": [{"to": [{"email": "a@b.c"}], "x": 1}]},
+        {"personalizations": [{"to": [{"email": "a@b.c"}], "cc": [{"email": "A@b.c"}]}]},
+        {"personalizations": [{"to": [{"email": f"a{n}@b.c"} for n in range(1001)]}]},
+        {"from": {}},
+        {"x": 1},
+        {"content": []},
+        {"content": [{"type": "text/html", "value": "x"}, {"type": "text/plain", "value": "x"}]},
+        {"content": [{"type": "text/html", "value": ""}]},
+        {"template_id": "d-none"},
+        {"reply_to": {"email": "a@b.c"}, "reply_to_list": [{"email": "a@b.c"}]},
+        {"categories": ["x"] * 11},
+    ],
+)
+def test_the_sandbox_is_strict(body: dict[str, Any]) -> None:
+    """What SendGrid would refuse, the sandbox refuses."""
+    sandbox = SendGridSandbox()
+    usual = {
+        "personalizations": [{"to": [{"email": "a@example.com"}]}],
+        "from": {"email": "shop@example.com"},
+        "subject": "Hi",
+        "content": [{"type": "text/plain", "value": "x"}],
+    }
+    opened = hub(sendgrid_vendor(sandbox), sandbox)
+    send = partial(opened.manager.call, "mail")
+    assert 202 == send(Request.post("/v3/mail/send", json=usual)).status
+    with pytest.raises(InvalidRequest):
+        send(Request.post("/v3/mail/send", json={**usual, **body}))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [Request.get("/v3/stats"), Request.post("/v3/validations/email", json={})],
+)
+def test_the_sandbox_wants_what_is_required(request_: Request) -> None:
+    """A day to begin with, and an address."""
+    sandbox = SendGridSandbox()
+    with pytest.raises(InvalidRequest, match="required"):
+        hub(sendgrid_vendor(sandbox), sandbox).manager.call("mail", request_)
+
+
+def test_nobody_sends_from_where_they_may_not() -> None:
+    """A sender who is not verified is forbidden."""
+    sandbox = SendGridSandbox()
+    email = hub(sendgrid_vendor(sandbox), sandbox).email()
+    with pytest.raises(AuthenticationFailed, match="verified"):
+        email.send_transactional(_message(from_="a@unverified.example"))
+
+
+def test_the_sandbox_listens_on_a_port() -> None:
+    """The same holds over a real connection."""
+    sandbox = SendGridSandbox()
+    with sandbox.serving() as server:
+        vendor = SendGrid(credentials=sandbox.api_key, base_url=server.url)
+        with Hub([Account("mail", vendor)]) as opened:
+            opened.email().send_transactional(_message())
+
+    assert ("ada@example.com",) == sandbox.delivered[0].to

@@ -1,0 +1,124 @@
+"""What is sent to SendGrid is what SendGrid's own description says."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from mooring import Account, Hub
+from mooring.contracts.email import Attachment, Disposition, EmailMessage
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.vendors.sendgrid import SendGrid
+from tests.support.openapi import Json, description, problems
+
+TEXT: Json = {"type": "string"}
+PERSON: Json = {
+    "type": "object",
+    "required": ["email"],
+    "properties": {"email": TEXT, "name": TEXT},
+}
+PEOPLE: Json = {"type": "array", "items": PERSON}
+TEXTS: Json = {"type": "object", "additionalProperties": TEXT}
+ENABLED: Json = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "properties": {"enable": {"type": "boolean"}, "enable_text": {"type": "boolean"}},
+    },
+}
+
+
+def fields(required: str, **properties: Json) -> Json:
+    """An object that has these fields and no others."""
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+MESSAGE = fields(
+    "from personalizations",
+    personalizations={
+        "type": "array",
+        "items": fields(
+            "to",
+            to=PEOPLE,
+            cc=PEOPLE,
+            bcc=PEOPLE,
+            subject=TEXT,
+            headers=TEXTS,
+            custom_args=TEXTS,
+            dynamic_template_data={"type": "object"},
+            send_at={"type": "integer"},
+        ),
+    },
+    reply_to=PERSON,
+    reply_to_list=PEOPLE,
+    subject=TEXT,
+    content={"type": "array", "items": fields("type value", type=TEXT, value=TEXT)},
+    attachments={
+        "type": "array",
+        "items": fields(
+            "content filename",
+            content=TEXT,
+            filename=TEXT,
+            type=TEXT,
+            disposition={"enum": ["inline", "attachment"]},
+            content_id=TEXT,
+        ),
+    },
+    template_id=TEXT,
+    headers=TEXTS,
+    categories={"type": "array", "items": TEXT},
+    custom_args=TEXTS,
+    send_at={"type": "integer"},
+    mail_settings=ENABLED,
+    tracking_settings=ENABLED,
+    **{"from": PERSON},
+)
+OURS: Json = {
+    "paths": {
+        "/v3/mail/send": {
+            "post": {"requestBody": {"content": {"application/json": {"schema": MESSAGE}}}}
+        }
+    }
+}
+"""What SendGrid says of a message, as far as we send it."""
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_a_message_with_everything(whose: str) -> None:
+    """Each field is known, and of its type; of `custom_args` their description errs."""
+    said = OURS if whose == "ours" else description("tsg_mail_v3.json")
+    metadata = {"invoice": "INV-2041"} if whose == "ours" else {}
+    sandbox = SendGridSandbox()
+    vendor = SendGrid(credentials=sandbox.api_key, sender="shop@acme.example")
+    hub = Hub([Account("sendgrid", vendor)], http=SandboxHttpClient(sandbox))
+    message = EmailMessage(
+        to=["ada@example.com", "Bob <bob@example.com>"],
+        cc="carol@example.com",
+        bcc="dan@example.com",
+        reply_to="service@acme.example",
+        subject="Invoice INV-2041",
+        text="Please find your invoice attached.",
+        html='<img src="cid:logo">',
+        headers={"X-Invoice": "INV-2041"},
+        attachments=[
+            Attachment(
+                filename="logo.png",
+                content=b"a logo",
+                content_type="image/png",
+                disposition=Disposition.INLINE,
+                content_id="logo",
+            )
+        ],
+        tags=["invoice"],
+        metadata=metadata,
+        send_at=datetime(2031, 5, 6, tzinfo=UTC),
+        track_opens=True,
+        track_clicks=False,
+    )
+    hub.email().send_transactional(message)
+    [asked] = sandbox.asked
+
+    assert [] == problems(said, asked.method, asked.path, json.loads(asked.body))

@@ -1,0 +1,555 @@
+"""Shippo: what it is told, and how its answers are read."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.contracts.shipping import (
+    Address,
+    AddressVerdict,
+    CancelState,
+    Contents,
+    Customs,
+    CustomsItem,
+    LabelFormat,
+    LabelSize,
+    NonDelivery,
+    Parcel,
+    Place,
+    RateRequest,
+    ShipmentRequest,
+    ShipmentState,
+    Signature,
+    TrackingStatus,
+)
+from mooring.domain.http import Response
+from mooring.domain.money import Money
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.errors import (
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from mooring.testing.sandbox.shippo import ShippoSandbox
+from mooring.vendors._shippo import mark, shipment_body
+from mooring.vendors.shippo import Shippo
+
+if TYPE_CHECKING:
+    from mooring.contracts.shipping import Shipment
+    from mooring.domain.http import Request, Timeouts
+    from mooring.faces.shipping import Shipping
+
+HERE = Address(
+    name="Mr Hippo",
+    line1="965 Mission St",
+    line2="Suite 480",
+    line3="Back door",
+    city="San Francisco",
+    region="CA",
+    postal_code="94103",
+    country="US",
+    residential=True,
+)
+THERE = Address(line1="2967 Filbert Dr", city="Walnut Creek", postal_code="94598", country="US")
+PARCEL = Parcel(weight="1.25", length=30, width="20.5", height=10, reference="box 1")
+REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+
+
+class Wire(SandboxHttpClient):
+    """Reaches the sandbox, but for what is planned for a path."""
+
+    def __init__(self, sandbox: ShippoSandbox) -> None:
+        super().__init__(sandbox)
+        self.sandbox = sandbox
+        self.planned: dict[str, list[Response | Exception | Lost]] = {}
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Let the sandbox answer, or do what was planned."""
+        planned = self.planned.get(f"{request.method.value} {request.path}")
+        if planned:
+            self.sandbox.fail(planned.pop(0))  # type: ignore[arg-type]  # as it is planned
+        return super().send(request, url, timeouts)
+
+
+class Shop:
+    """A hub with Shippo, and its sandbox."""
+
+    def __init__(self) -> None:
+        self.sandbox = ShippoSandbox()
+        self.wire = Wire(self.sandbox)
+        vendor = Shippo(credentials=self.sandbox.token)
+        account = Account("shippo", vendor, settings={"retry": None, "circuit": None})
+        self.hub = Hub([account], http=self.wire)
+        self.shipping: Shipping = self.hub.shipping()
+
+    def bought(self, key: str = "order-1", **fields: Any) -> Shipment:
+        """A shipment."""
+        request = attrs.evolve(REQUEST, **fields)
+        return self.shipping.create_shipment(ShipmentRequest(asked=request), idempotency_key=key)
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_a_shipment_is_told_as_text_with_units() -> None:
+    """Numbers go as text in the units that they were given in, rounded up to four decimals."""
+    fine = Parcel(weight="0.00001", length=1, width=1, height="2.54", length_unit="in")
+    told = shipment_body(attrs.evolve(REQUEST, parcels=[PARCEL, fine, Parcel(weight=3)]))
+
+    assert [
+        {
+            "weight": "1.25",
+            "mass_unit": "kg",
+            "length": "30",
+            "width": "20.5",
+            "height": "10",
+            "distance_unit": "cm",
+            "metadata": "box 1",
+        },
+        {
+            "weight": "0.0001",
+            "mass_unit": "kg",
+            "length": "1",
+            "width": "1",
+            "height": "2.54",
+            "distance_unit": "in",
+        },
+        {"weight": "3", "mass_unit": "kg"},
+    ] == told["parcels"]
+    assert ("Back door", True) == (
+        told["address_from"]["street3"],
+        told["address_from"]["is_residential"],
+    )
+    assert False is told["async"]
+    assert "extra" not in told
+
+
+def test_what_is_wished_is_told_as_extra() -> None:
+    """Insurance, signature and the rest are told in Shippo's words."""
+    request = attrs.evolve(
+        REQUEST,
+        signature=Signature.ANYBODY,
+        insurance=Money("100", "EUR"),
+        saturday=True,
+        is_return=True,
+        return_to=THERE,
+        ship_date=date(2030, 1, 2),
+        carrier_accounts=["a1"],
+        reference="order 7",
+        extra={"shippo": {"extra": {"bypass_address_validation": True}}},
+    )
+    told = shipment_body(request)
+
+    assert {
+        "insurance": {"amount": "100.00", "currency": "EUR"},
+        "signature_confirmation": "STANDARD",
+        "saturday_delivery": True,
+        "is_return": True,
+        "bypass_address_validation": True,
+    } == told["extra"]
+    assert ("2030-01-02T12:00:00Z", ["a1"], "order 7", "94598") == (
+        told["shipment_date"],
+        told["carrier_accounts"],
+        told["metadata"],
+        told["address_return"]["zip"],
+    )
+
+
+def test_customs_are_told_in_shippos_words() -> None:
+    """What customs want is told with the value and the weight of each line together."""
+    item = CustomsItem(
+        description="Shirts",
+        quantity=2,
+        value=Money("46.50", "EUR"),
+        weight="0.3",
+        hs_code="6109.10",
+        origin="DE",
+        sku="S-1",
+    )
+    customs = Customs(
+        items=[item],
+        signer="Steve Brule",
+        contents=Contents.OTHER,
+        explanation="A surprise",
+        non_delivery=NonDelivery.ABANDON,
+        incoterm="DDP",
+        invoice_number="INV-1",
+        eel_pfc="NOEEI 30.37(a)",
+    )
+    told = shipment_body(attrs.evolve(REQUEST, customs=customs))["customs_declaration"]
+
+    assert {
+        "certify": True,
+        "certify_signer": "Steve Brule",
+        "contents_type": "OTHER",
+        "contents_explanation": "A surprise",
+        "non_delivery_option": "ABANDON",
+        "incoterm": "DDP",
+        "invoice": "INV-1",
+        "eel_pfc": "NOEEI_30_37_a",
+        "items": [
+            {
+                "description": "Shirts",
+                "quantity": 2,
+                "net_weight": "0.3",
+                "mass_unit": "kg",
+                "value_amount": "46.50",
+                "value_currency": "EUR",
+                "origin_country": "DE",
+                "tariff_number": "6109.10",
+                "sku_code": "S-1",
+            }
+        ],
+    } == told
+    given = shipment_body(attrs.evolve(REQUEST, customs=attrs.evolve(customs, contents="donation")))
+    assert "HUMANITARIAN_DONATION" == given["customs_declaration"]["contents_type"]
+
+
+@pytest.mark.parametrize(
+    "wished, told, found",
+    [
+        ({}, "PDF", (LabelFormat.PDF, None)),
+        ({"label_size": LabelSize.INCHES_4X6}, "PDF_4x6", (LabelFormat.PDF, "4x6")),
+        ({"label_size": LabelSize.A4}, "PDF_A4", (LabelFormat.PDF, "A4")),
+        ({"label": "png"}, "PNG", (LabelFormat.PNG, None)),
+        ({"label": "zpl"}, "ZPLII", (LabelFormat.ZPL, None)),
+    ],
+)
+def test_a_label_is_written_as_it_was_wished(
+    shop: Shop, wished: dict[str, Any], told: str, found: tuple[LabelFormat, str | None]
+) -> None:
+    """How a label is to be written is asked with the rates, and told when it is bought."""
+    label = shop.bought(**wished).labels[0]
+
+    assert (told, found) == (label.vendor_format, (label.format, label.size))
+
+
+def test_several_parcels_have_a_label_each(shop: Shop) -> None:
+    """Parcels that go together have their own labels and numbers, and are called back together."""
+    bought = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
+
+    assert 3 == len(set(bought.tracking_numbers)) == len(bought.labels)
+    assert bought.tracking_numbers == tuple(one.tracking_number for one in bought.labels)
+    third = shop.shipping.get_label(str(bought.ref), parcel=3)
+    assert bought.labels[2] == third
+    with pytest.raises(VendorRejected, match="no label 4 of 3"):
+        shop.shipping.get_label(bought.ref, parcel=4)
+    back = shop.shipping.cancel(str(bought.ref))
+    assert (CancelState.REQUESTED, 3) == (back.state, len(shop.sandbox.refunds))
+    one, *others = shop.sandbox.refunds
+    shop.sandbox.settle_refund(one, "ERROR")
+    for other in others:
+        shop.sandbox.settle_refund(other)
+    shop.sandbox.move(bought.tracking_numbers[0], "TRANSIT")
+    assert CancelState.REJECTED is shop.shipping.cancel(bought.ref).state
+
+
+def test_the_first_of_several_labels_is_given_if_no_more_can_be(shop: Shop) -> None:
+    """What was bought is told even if the rest of it cannot be asked for now."""
+    shop.wire.planned["GET /transactions"] = [Response(503)]
+
+    assert 1 == len(shop.bought(parcels=[PARCEL, PARCEL]).labels)
+
+
+def test_several_parcels_that_are_not_listed_are_called_back_by_what_is_known(shop: Shop) -> None:
+    """If the parcels of a shipment are not listed, the one that is known is called back."""
+    bought = shop.bought(parcels=[PARCEL, PARCEL])
+    shop.wire.planned["GET /transactions"] = [reply({"results": []})]
+    shop.shipping.cancel(bought.ref)
+
+    assert [bought.ref.id] == [*shop.sandbox.refunds]
+
+
+def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
+    """What was only taken is pending, has no label yet, and is asked for again."""
+    shop.sandbox.slow = True
+    bought = shop.bought()
+
+    assert (ShipmentState.PENDING, (), ()) == (
+        bought.state,
+        bought.labels,
+        bought.tracking_numbers,
+    )
+    assert not bought.state.settled
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.get_label(bought.ref)
+    assert caught.value.retryable
+    tracking = shop.shipping.track_shipment(bought.ref)
+    assert (None, TrackingStatus.UNKNOWN) == (tracking.number, tracking.status)
+    shop.sandbox.finish(bought.ref.id)
+    found = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.BOUGHT, 1) == (found.state, len(found.labels))
+
+
+def test_a_label_that_fails_later_is_told_so(shop: Shop) -> None:
+    """What could not be bought in the end is failed, with what the carrier said."""
+    shop.sandbox.slow = True
+    bought = shop.bought()
+    shop.sandbox.finish(bought.ref.id, "ERROR")
+    found = shop.shipping.get_shipment(bought.ref)
+
+    assert (ShipmentState.FAILED, "carrier_error") == (found.state, found.warnings[0].code)
+
+
+def test_a_new_status_is_kept(shop: Shop) -> None:
+    """A status that nobody knows is unknown, and Shippo's word for it is kept."""
+    bought = shop.bought()
+    shop.sandbox.transactions[bought.ref.id] |= {
+        "status": "ON_ICE",
+        "label_file_type": "SVG",
+        "rate": {"provider": "USPS", "amount": "6.07", "currency": "USD"},
+        "commercial_invoice_url": "https://deliver.goshippo.com/invoice.pdf",
+    }
+    found = shop.shipping.get_shipment(bought.ref)
+
+    assert (ShipmentState.UNKNOWN, "ON_ICE") == (found.state, found.vendor_status)
+    assert (LabelFormat.UNKNOWN, 1) == (found.labels[0].format, len(found.documents))
+    assert Money("6.07", "USD") == found.cost
+
+
+def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+    """What was bought and lost its answer is found among the transactions of its offer."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.wire.planned["POST /transactions"] = [Lost()]
+    found = shop.shipping.create_shipment(rate, idempotency_key="order-1")
+
+    assert [found.ref.id] == [*shop.sandbox.transactions]
+    other = shop.shipping.create_shipment(rate, idempotency_key="order-2")
+    assert found.ref.id != other.ref.id
+
+
+def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop) -> None:
+    """What Shippo has not, or refused, or cannot be asked for, is unknown; nothing is bought."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.wire.planned["POST /transactions"] = [Response(503)]
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="order-1")
+    shop.wire.planned["GET /transactions"] = [Response(503)]
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="order-1")
+    refused = {"object_id": "1", "status": "ERROR", "metadata": "order-1"}
+    shop.wire.planned["GET /transactions"] = [reply({"results": [refused]})]
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="order-1")
+    assert {} == shop.sandbox.transactions
+
+
+def test_a_long_key_has_a_short_mark() -> None:
+    """A mark fits what Shippo keeps, and tells keys apart."""
+    long = "k" * 254
+
+    assert "order-1" == mark("order-1")
+    assert 64 == len(mark(long))
+    assert mark(long) != mark(f"{long}k")
+
+
+def test_only_an_offer_can_be_bought(shop: Shop) -> None:
+    """What is no offer's reference is refused before anything is sent."""
+    with pytest.raises(InvalidData):
+        shop.shipping.create_shipment("shippo:shippo:1", idempotency_key="k-1")
+    assert [] == shop.sandbox.asked
+
+
+def test_what_cannot_be_read_is_no_offer(shop: Shop) -> None:
+    """An offer without a price or a carrier is none, and is not passed over in silence."""
+    rates = [{"object_id": "1", "provider": "UPS"}, {"object_id": "2", "amount": "1"}]
+    shop.sandbox.fail(reply({"object_id": "s", "rates": rates}, 201))
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert () == result.rates
+    assert ["ups", None] == [message.carrier for message in result.messages]
+    shop.sandbox.fail(reply({"rates": []}, 201))
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_rates(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "answer, code, words",
+    [
+        (
+            {"parcels": ["Weight is wrong.", "So is length."]},
+            "parcels",
+            "Weight is wrong. So is length.",
+        ),
+        ({"address_to": {"zip": ["Wrong."]}}, "address_to", None),
+        ({}, None, None),
+    ],
+    ids=["fields", "nested", "empty"],
+)
+def test_wrong_fields_are_named(
+    shop: Shop, answer: dict[str, Any], code: str | None, words: str | None
+) -> None:
+    """A request with wrong fields is told by the first of them."""
+    shop.sandbox.fail(reply(answer, 400))
+    with pytest.raises(InvalidRequest) as caught:
+        shop.shipping.get_rates(REQUEST)
+
+    assert (code, words) == (caught.value.vendor_code, caught.value.vendor_message)
+
+
+def test_a_refusal_without_a_word_is_a_refusal(shop: Shop) -> None:
+    """A label that is not bought, and Shippo does not say why, is refused all the same."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.wire.planned["POST /transactions"] = [reply({"object_id": "1", "status": "ERROR"}, 201)]
+    with pytest.raises(VendorRejected, match="does not say why") as caught:
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    assert (None, None) == (caught.value.vendor_code, caught.value.vendor_message)
+
+
+@pytest.mark.parametrize(
+    "word, state",
+    [
+        ("SUCCESS", CancelState.APPROVED),
+        ("ERROR", CancelState.REJECTED),
+    ],
+)
+def test_a_refund_is_told_as_it_stands(shop: Shop, word: str, state: CancelState) -> None:
+    """What the carrier decided is told to whoever asks again."""
+    bought = shop.bought()
+    assert CancelState.REQUESTED is shop.shipping.cancel(bought.ref).state
+    shop.sandbox.settle_refund(bought.ref.id, word)
+    shop.sandbox.move(bought.tracking_numbers[0], "TRANSIT")
+
+    assert state is shop.shipping.cancel(bought.ref).state
+
+
+def test_a_refund_of_a_new_kind_is_unknown(shop: Shop) -> None:
+    """A status of a refund that nobody knows is unknown, and kept."""
+    bought = shop.bought()
+    shop.wire.planned["POST /refunds"] = [reply({"status": "PONDERED"}, 201)]
+    told = shop.shipping.cancel(bought.ref)
+
+    assert (CancelState.UNKNOWN, "PONDERED") == (told.state, told.vendor_status)
+
+
+def test_a_shipment_that_was_not_bought_cannot_be_called_back(shop: Shop) -> None:
+    """What Shippo does not have, or has not bought, is refused in its words."""
+    with pytest.raises(VendorRejected):
+        shop.shipping.cancel("shippo:shippo:nothing")
+    shop.sandbox.slow = True
+    with pytest.raises(InvalidRequest) as caught:
+        shop.shipping.cancel(shop.bought().ref)
+    assert "transaction" == caught.value.vendor_code
+
+
+def test_a_label_is_given_only_as_it_was_bought(shop: Shop) -> None:
+    """Shippo converts no label; a reference that does not say how it was written is looked up."""
+    bought = shop.bought()
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label(bought.ref, "zpl")
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label(Ref("shippo", "shippo", bought.ref.id), "pdf")
+    odd = Ref("shippo", "shippo", bought.ref.id, {"label": "zpl"})
+    assert LabelFormat.PDF is shop.shipping.get_label(odd, "zpl").format
+
+
+@pytest.mark.parametrize(
+    "word, closer, status",
+    [
+        ("PRE_TRANSIT", None, TrackingStatus.PRE_TRANSIT),
+        ("TRANSIT", None, TrackingStatus.IN_TRANSIT),
+        ("TRANSIT", "package_departed", TrackingStatus.IN_TRANSIT),
+        ("TRANSIT", "out_for_delivery", TrackingStatus.OUT_FOR_DELIVERY),
+        ("TRANSIT", "pickup_available", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("TRANSIT", "package_held", TrackingStatus.ON_HOLD),
+        ("FAILURE", "delivery_attempted", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("DELIVERED", None, TrackingStatus.DELIVERED),
+        ("RETURNED", None, TrackingStatus.RETURNED),
+        ("FAILURE", None, TrackingStatus.FAILED),
+        ("UNKNOWN", None, TrackingStatus.UNKNOWN),
+    ],
+)
+def test_parcels_of_others_are_followed(
+    shop: Shop, word: str, closer: str | None, status: TrackingStatus
+) -> None:
+    """A number that was not bought here is followed, as closely as Shippo says."""
+    shop.shipping.track("SHIPPO_PRE_TRANSIT", "shippo")
+    shop.sandbox.move("SHIPPO_PRE_TRANSIT", word, closer)
+    tracking = shop.shipping.track("SHIPPO_PRE_TRANSIT", "shippo")
+
+    assert (status, word, closer) == (tracking.status, tracking.vendor_status, tracking.code)
+    assert 2 == len(tracking.events)
+    expected = Place(city="HOUSTON", region="TX", postal_code="77063", country="US")
+    assert expected == tracking.events[0].location
+    assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
+
+
+def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
+    """A track without a status, a carrier or a time is read as far as it goes."""
+    history = [{"status": "TRANSIT", "status_date": "2030-01-02T00:00:00Z"}, {"status": "NEW"}]
+    shop.sandbox.fail(reply({"tracking_status": None, "tracking_history": history}))
+    tracking = shop.shipping.track("1", "usps")
+
+    assert (TrackingStatus.UNKNOWN, None, None) == (
+        tracking.status,
+        tracking.carrier,
+        tracking.delivered_at,
+    )
+    assert ["NEW", "TRANSIT"] == [one.vendor_status for one in tracking.events]
+    with pytest.raises(VendorRejected):
+        shop.shipping.track("1", "usps")
+
+
+def test_a_country_that_is_no_code_is_the_one_that_was_given(shop: Shop) -> None:
+    """What a vendor writes for a country is not held against who asked."""
+    shop.sandbox.fail(reply({"country": "United States"}, 201))
+
+    assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
+
+
+def test_an_address_is_compared(shop: Shop) -> None:
+    """What the post writes otherwise is named, and what was not checked is unknown."""
+    valid = {"is_valid": True, "messages": []}
+    told = {
+        "street1": "2967 Filbert Drive",
+        "city": "Walnut Creek",
+        "zip": "94598",
+        "country": "US",
+    }
+    shop.sandbox.fail(reply({**told, "validation_results": valid}, 201))
+    checked = shop.shipping.validate_address(THERE)
+
+    assert (AddressVerdict.CORRECTED, ("line1",)) == (checked.verdict, checked.changes)
+    shop.sandbox.fail(reply({"validation_results": {}}, 201))
+    checked = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.UNKNOWN, None) == (checked.verdict, checked.suggested)
+
+
+def event(kind: str, **data: Any) -> WebhookEvent:
+    """A webhook that was verified."""
+    return WebhookEvent(vendor="shippo", id="1", type=kind, vendor_type=kind, data=data)
+
+
+def test_news_of_a_label_is_read(shop: Shop) -> None:
+    """A label that was refunded is told; what is new means nothing, and breaks nothing."""
+    bought = event("transaction_updated", object_id="t1", status="REFUNDED")
+    (told,) = shop.hub.events("shippo", bought)
+
+    assert (Ref("shippo", "shippo", "t1"), ShipmentState.CANCELED) == (told.ref, told.state)
+    (new,) = shop.hub.events("shippo", event("transaction_created", status="NEW"))
+    assert (None, ShipmentState.UNKNOWN) == (new.ref, new.state)
+    assert () == shop.hub.events("shippo", event("batch_purchased"))
+
+
+def test_a_token_may_come_from_a_provider() -> None:
+    """Without a token of its own the account asks the credential provider."""
+    services = Shippo().services()
+
+    assert (True, None) == (services[""].needs_credentials, services[""].credentials)
+    assert (False, None) == (services["labels"].needs_credentials, services["labels"].credentials)
+    assert "2018-02-08" == services[""].headers["SHIPPO-API-VERSION"]

@@ -1,0 +1,47 @@
+"""Every vendor of text messages keeps the contract, through either hub."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.routes import Account
+from mooring.contracts.sms import SmsMessage
+from mooring.hub import Hub
+from mooring.testing import name_of, sms_conformance
+from tests.vendors.sms_subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from mooring.testing.sms_conformance import AsyncCheck, Check, Factory
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("check", sms_conformance.CHECKS, ids=name_of)
+def test_a_vendor_keeps_the_contract(check: Check, subject: Factory) -> None:
+    """What every vendor of text messages must do, this one does."""
+    check(subject)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+@pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
+def test_a_vendor_keeps_the_contract_awaited(check: AsyncCheck, subject: Factory) -> None:
+    """The same holds when it is awaited."""
+    asyncio.run(check(subject))
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+def test_a_vendor_is_reached_over_a_socket(subject: Factory) -> None:
+    """A text is sent over a real connection, once for its key."""
+    made = subject()
+    vendor: Any = made.vendor
+    with made.sandbox.serving() as server:
+        account = Account("texts", attrs.evolve(vendor, base_url=server.url))
+        with Hub([account]) as hub:
+            message = SmsMessage(to=made.to, text="Grüße & more", callback_url="https://a.example")
+            receipts = [hub.sms().send(message, idempotency_key="k-1") for _ in range(2)]
+
+    assert receipts[0] == receipts[1]
+    assert 1 == made.sent()

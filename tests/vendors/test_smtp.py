@@ -1,0 +1,459 @@
+"""SMTP: what is written, and how a server's words are read."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import (
+    Account,
+    AsyncHub,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    Credentials,
+    Hub,
+    InvalidData,
+    InvalidRequest,
+    OAuthCredentials,
+    OutcomeUnknown,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.adapters.smtp_transport import AsyncSmtpTransport, SmtpTransport
+from mooring.contracts.email import Attachment, EmailMessage
+from mooring.contracts.email_address import EmailAddress
+from mooring.contracts.email_outcomes import EmailStatus
+from mooring.testing import tls_pair
+from mooring.testing.sandbox.smtp import SmtpSandbox, read_message
+from mooring.vendors._mime import mime_bytes
+from mooring.vendors.smtp import Smtp
+from tests.vendors.email_labs import hub, smtp_vendor
+
+SHOP = EmailAddress("shop@example.com", "Zoë's Shop")
+SMUGGLED = "=?utf-8?q?Hi=0D=0ABcc:_eve@example.com?="
+
+
+def _message(**changes: Any) -> EmailMessage:
+    usual: dict[str, Any] = {
+        "from_": SHOP,
+        "to": "ada@example.com",
+        "subject": "Hi",
+        "text": "Hello.",
+    }
+    return EmailMessage(**{**usual, **changes})
+
+
+def _image() -> Attachment:
+    return Attachment(
+        filename="logo.png",
+        content=b"png",
+        content_type="image/png; charset=x",
+        disposition="inline",
+        content_id="logo",
+    )
+
+
+def test_the_same_message_is_the_same_bytes() -> None:
+    """A message is written without chance, its boundaries made of its name."""
+    file = Attachment(filename="ä b.bin", content=b"\x00\xff")
+    message = _message(html='<img src="cid:logo">', attachments=[_image(), file])
+    written = mime_bytes(message, SHOP, "<1@example.com>")
+
+    assert written == mime_bytes(message, SHOP, "<1@example.com>")
+    assert written != mime_bytes(message, SHOP, "<2@example.com>")
+    assert written.isascii()
+    assert b"\n" not in written.replace(b"\r\n", b"")
+
+
+def test_a_long_header_is_one_line() -> None:
+    """What some readers would not put together again is not folded."""
+    link = "<https://example.com/" + "u" * 300 + ">"
+    written = mime_bytes(_message(headers={"List-Unsubscribe": link}), SHOP, "<1@example.com>")
+
+    assert f"List-Unsubscribe: {link}\r\n".encode() in written
+
+
+@pytest.mark.parametrize(
+    "fields, kinds",
+    [
+        ({}, ["text/plain"]),
+        ({"text": None, "html": "<p>"}, ["text/html"]),
+        ({"html": "<p>"}, ["multipart/alternative", "text/plain", "text/html"]),
+        (
+            {"html": "<p>", "attachments": [_image()]},
+            [
+                "multipart/alternative",
+                "text/plain",
+                "multipart/related",
+                "text/html",
+                "image/png",
+            ],
+        ),
+        (
+            {"text": None, "html": "<p>", "attachments": [_image()]},
+            ["multipart/related", "text/html", "image/png"],
+        ),
+        ({"attachments": [_image()]}, ["multipart/mixed", "text/plain", "image/png"]),
+    ],
+)
+def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: list[str]) -> None:
+    """Each kind of content has its place in the tree of parts."""
+    from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
+
+    written = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
+
+    assert kinds == [part.get_content_type() for part in message_from_bytes(written).walk()]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"subject": SMUGGLED},
+        {"headers": {"X-A": SMUGGLED}},
+        {"to": EmailAddress("ada@example.com", SMUGGLED)},
+        {"to": EmailAddress("zoë@example.com", SMUGGLED)},
+        {"attachments": [Attachment(filename=SMUGGLED, content=b"")]},
+    ],
+    ids=["subject", "header", "name", "wide-name", "file"],
+)
+def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
+    """A line break that stands in an encoded word is refused, for it would be written as one."""
+    with pytest.raises(InvalidData):
+        mime_bytes(_message(**fields), SHOP, "<1@example.com>")
+
+
+@pytest.mark.parametrize("kind", ["message/rfc822", "multipart/mixed", "text/plain"])
+def test_lines_end_as_mail_ends_them(kind: str) -> None:
+    """No file has lines that end otherwise than SMTP wants, which servers refuse."""
+    file = Attachment(filename="a.eml", content=b"From: a\n\nb" * 30, content_type=kind)
+
+    written = mime_bytes(_message(attachments=[file]), SHOP, "<1@example.com>")
+
+    assert b"" == b"".join(line for line in written.split(b"\r\n") if b"\n" in line)
+
+
+def test_letters_of_every_language_are_written_as_they_are() -> None:
+    """An address with such letters makes the headers UTF-8."""
+    message = _message(to="zoë@münchen.example", reply_to="ä@example.com")
+    written = mime_bytes(message, SHOP, "<1@example.com>")
+
+    assert "To: zoë@xn--mnchen-3ya.example\r\n".encode() in written
+
+
+def test_dots_and_long_lines_arrive() -> None:
+    """A line of one dot does not end a message, and a long one is not cut."""
+    text = ".\n..\n.a\n" + "x" * 5_000
+    with SmtpSandbox() as sandbox:
+        hub(smtp_vendor(sandbox)).email().send_transactional(_message(text=text))
+
+        assert text == (sandbox.delivered[0].text or "").replace("\r\n", "\n")
+
+
+def test_the_key_names_the_message() -> None:
+    """A message with a key can be looked for by its Message-ID; others are never the same."""
+    with SmtpSandbox() as one, SmtpSandbox() as two:
+        for sandbox in (one, two):
+            email = hub(smtp_vendor(sandbox)).email()
+            email.send_transactional(_message(), idempotency_key="INV-7")
+            email.send_transactional(_message())
+        keyed, free = (sandbox.delivered for sandbox in (one, two))
+
+        assert keyed[0].id == free[0].id
+        assert keyed[1].id != free[1].id
+        assert keyed[0].id.endswith("@example.com>")
+
+
+def test_who_was_refused_is_told() -> None:
+    """A message is taken for some of its recipients, and each is told of."""
+    people = ["ada@example.com", "refused@example.com", "greylisted@example.com"]
+    with SmtpSandbox() as sandbox:
+        receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message(to=people))
+        told = [(one.status, one.code) for one in receipt.recipients]
+
+        assert [
+            (EmailStatus.QUEUED, None),
+            (EmailStatus.REJECTED, "550 5.1.1"),
+            (EmailStatus.FAILED, "451 4.2.0"),
+        ] == told
+        assert "5.1.1 There is no such mailbox" == receipt.recipients[1].reason
+        assert "2.0.0 Queued as 1" == receipt.vendor_status
+        assert 1 == len(receipt.warnings)
+        assert [("shop@example.com", ("ada@example.com",))] == sandbox.envelopes
+
+
+def test_failures_are_reported_to_the_envelope_sender() -> None:
+    """Who carries the message sees another sender than who reads it."""
+    with SmtpSandbox() as sandbox:
+        email = hub(smtp_vendor(sandbox)).email()
+        email.send_transactional(_message(envelope_sender="bounces@example.com"))
+
+        assert "bounces@example.com" == sandbox.envelopes[0][0]
+        assert "shop@example.com" == sandbox.delivered[0].sender
+
+
+def test_letters_of_every_language_need_a_server_that_takes_them() -> None:
+    """A server that does not say that it takes such addresses is not given them."""
+    message = _message(to="zoë@example.com")
+    with SmtpSandbox() as able, SmtpSandbox(extensions=()) as unable:
+        hub(smtp_vendor(able)).email().send_transactional(message)
+        with pytest.raises(UnsupportedByVendor):
+            hub(smtp_vendor(unable)).email().send_transactional(message)
+
+        assert ("zoë@example.com",) == able.envelopes[0][1]
+        assert any("SMTPUTF8" in one for one in able.said)
+        assert [] == unable.delivered
+
+
+@pytest.mark.parametrize(
+    "words, kind, code",
+    [
+        ("450 4.7.1 Too much", RateLimitExceeded, "450 4.7.1"),
+        ("421 4.3.2 Going", VendorFailed, "421 4.3.2"),
+        ("451 Later", VendorRejected, "451"),
+        ("552 5.3.4 Too big", InvalidRequest, "552 5.3.4"),
+        ("554 5.7.1 Spam", VendorRejected, "554 5.7.1"),
+        ("530 5.7.0 Who?", AuthenticationFailed, "530 5.7.0"),
+    ],
+)
+def test_a_refusal_is_read(words: str, kind: type[Any], code: str) -> None:
+    """A server's number and code decide, after the message as before it."""
+    with SmtpSandbox() as sandbox:
+        email = hub(smtp_vendor(sandbox)).email()
+        sandbox.taken = words
+        with pytest.raises(kind) as after:
+            email.send_transactional(_message())
+        sandbox.taken = "250 Taken"
+        sandbox.refusals += [words] * 3
+        with pytest.raises(kind) as before:
+            email.send_transactional(_message())
+
+        assert (code, code) == (after.value.vendor_code, before.value.vendor_code)
+        assert words[4:] == before.value.vendor_message
+        assert [] == sandbox.delivered
+
+
+def test_a_server_may_not_want_the_message() -> None:
+    """A refusal before the first byte of a message is one too."""
+    with SmtpSandbox() as sandbox:
+        sandbox.invitation = "554 5.5.1 No valid recipients"
+        with pytest.raises(VendorRejected) as refused:
+            hub(smtp_vendor(sandbox)).email().send_transactional(_message())
+
+        assert "554 5.5.1" == refused.value.vendor_code
+        assert [] == sandbox.delivered
+
+
+@pytest.mark.parametrize("words", ["What?", "354 Go on", "999 Odd", "20"])
+def test_an_answer_that_says_nothing_leaves_open_whether_it_was_taken(words: str) -> None:
+    """What cannot be read after the last byte of a message is no refusal of it."""
+    with SmtpSandbox() as sandbox:
+        sandbox.taken = words
+        email = hub(smtp_vendor(sandbox)).email()
+
+        with pytest.raises(OutcomeUnknown):
+            email.send_transactional(_message(), idempotency_key="INV-8")
+
+
+def test_every_yes_is_one() -> None:
+    """A server may say yes in other numbers than the usual one."""
+    with SmtpSandbox() as sandbox:
+        sandbox.taken = "251 2.0.0 Will forward"
+        receipt = hub(smtp_vendor(sandbox)).email().send_transactional(_message())
+
+        assert EmailStatus.QUEUED is receipt.status
+
+
+def test_what_is_refused_for_now_may_be_tried_again() -> None:
+    """A refusal for the time being does not use up the key."""
+    with SmtpSandbox() as sandbox:
+        email = hub(smtp_vendor(sandbox)).email()
+        sandbox.refusals.append("451 4.2.0 Come back later")
+        with pytest.raises(VendorRejected) as refused:
+            email.send_transactional(_message(), idempotency_key="INV-7")
+        email.send_transactional(_message(), idempotency_key="INV-7")
+
+        assert refused.value.retryable
+        assert 1 == len(sandbox.delivered)
+
+
+@pytest.mark.parametrize("words", ["554 5.3.2 Closed", "421 4.3.2 Full"])
+def test_a_server_that_does_not_greet_was_not_given_anything(words: str) -> None:
+    """A refusal at the door is the server's, and says so."""
+    with SmtpSandbox() as sandbox:
+        sandbox.greeting = words
+        with pytest.raises((VendorRejected, VendorFailed)) as refused:
+            hub(smtp_vendor(sandbox)).email().send_transactional(_message())
+
+        assert words[:9] == refused.value.vendor_code
+
+
+def test_a_sender_may_be_refused() -> None:
+    """A server that nobody may send through from there says so."""
+    with SmtpSandbox() as sandbox:
+        email = hub(smtp_vendor(sandbox)).email()
+        with pytest.raises(InvalidRequest, match=r"553 5\.1\.8"):
+            email.send_transactional(_message(from_="a@unverified.example"))
+
+
+def test_nobody_listens() -> None:
+    """Where nobody listens, nothing was processed."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        vendor = Smtp(host="127.0.0.1", port=bound.getsockname()[1], security="none", login=False)
+        with pytest.raises(ConnectionFailed) as refused:
+            hub(vendor).email().send_transactional(_message())
+
+    assert not refused.value.may_have_been_processed
+
+
+def test_a_server_may_know_everybody() -> None:
+    """A server that does not ask who we are is not told."""
+    with SmtpSandbox(login=False) as sandbox:
+        email = hub(smtp_vendor(sandbox, credentials=None, login=False)).email()
+        email.send_transactional(_message())
+
+        assert "AUTH" not in sandbox.said
+        assert 1 == len(sandbox.delivered)
+
+
+def test_a_server_that_takes_no_password_is_a_mistake() -> None:
+    """A password for a server that does not ask for one is a mistake in the configuration."""
+    with SmtpSandbox(login=False) as sandbox, pytest.raises(ConfigurationError, match="password"):
+        hub(smtp_vendor(sandbox)).email().send_transactional(_message())
+
+
+def test_the_password_comes_from_the_provider() -> None:
+    """Without a password of its own the account's credentials are asked for."""
+    provider = MemoryCredentialProvider()
+    with SmtpSandbox() as sandbox:
+        provider.rotate("mail", None, Credentials.basic(sandbox.username, sandbox.password))
+        vendor = smtp_vendor(sandbox, credentials=None, username=None)
+        hub(vendor, credentials=provider).email().send_transactional(_message())
+
+        assert 1 == len(sandbox.delivered)
+
+
+@pytest.mark.parametrize("token, arrives", [("smtp-sandbox-password", True), ("old", False)])
+def test_a_token_may_say_who_we_are(token: str, arrives: bool) -> None:  # noqa: FBT001 - a case
+    """A token of OAuth is told as Google and Microsoft take it."""
+    provider = MemoryCredentialProvider()
+    provider.rotate("mail", None, OAuthCredentials(access_token=token))
+    with SmtpSandbox() as sandbox:
+        vendor = smtp_vendor(sandbox, credentials=None)
+        email = hub(vendor, credentials=provider).email()
+        if arrives:
+            email.send_transactional(_message())
+        else:
+            with pytest.raises(AuthenticationFailed, match=r"535 5\.7\.8"):
+                email.send_transactional(_message())
+
+        assert arrives == bool(sandbox.delivered)
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_connections_are_protected(security: str) -> None:
+    """Nothing but the greeting is said before TLS, and certificates are verified."""
+    server, client = tls_pair()
+    implicit = security == "tls"
+    with SmtpSandbox(tls=server, implicit=implicit) as sandbox:
+        vendor = smtp_vendor(sandbox, security=security)
+        trusting = {"mail": SmtpTransport(vendor, client)}
+        Hub([Account("mail", vendor)], transports=trusting).email().send_transactional(_message())
+        with pytest.raises(ConnectionFailed) as refused:
+            Hub([Account("mail", vendor)]).email().send_transactional(_message())
+
+        assert 1 == len(sandbox.delivered)
+        assert not refused.value.retryable
+        assert not refused.value.may_have_been_processed
+        before = sandbox.said[: sandbox.said.index("STARTTLS")] if not implicit else []
+        assert all(one.startswith("ehlo") for one in before)
+
+
+def test_connections_are_protected_awaited() -> None:
+    """The same holds when it is awaited."""
+    server, client = tls_pair()
+
+    async def send(vendor: Smtp) -> None:
+        trusting = {"mail": AsyncSmtpTransport(vendor, client)}
+        async with AsyncHub([Account("mail", vendor)], transports=trusting) as opened:
+            await opened.email().send_transactional(_message())
+
+    with SmtpSandbox(tls=server) as sandbox:
+        asyncio.run(send(smtp_vendor(sandbox, security="starttls")))
+
+        assert 1 == len(sandbox.delivered)
+
+
+def test_a_server_without_tls_is_given_nothing() -> None:
+    """A server that does not offer TLS where it must is left at once."""
+    with SmtpSandbox() as sandbox:
+        vendor = smtp_vendor(sandbox, security="starttls")
+        with pytest.raises(ConnectionFailed) as refused:
+            hub(vendor).email().send_transactional(_message())
+
+        assert not refused.value.retryable
+        assert "AUTH" not in sandbox.said
+
+
+def test_a_server_that_hangs_up_is_unreached() -> None:
+    """A server that leaves before the message was given it has not processed it."""
+    with SmtpSandbox() as sandbox:
+        vendor = attrs.evolve(smtp_vendor(sandbox), credentials="wrong")
+        transport = SmtpTransport(vendor, ssl.create_default_context())
+        for leaves in ("AUTH", "MAIL"):
+            sandbox.leaves_at = leaves
+            with pytest.raises(ConnectionFailed) as refused:
+                transport.deliver(
+                    Credentials.basic(sandbox.username, sandbox.password),
+                    {"sender": "a@b.c", "recipients": ["a@b.c"], "wide": False},
+                    b"\r\n",
+                )
+            assert not refused.value.may_have_been_processed
+
+
+@pytest.mark.parametrize(
+    "options", [{"security": "ssl"}, {"security": "none"}], ids=["unknown", "open"]
+)
+def test_connections_that_others_could_read_are_refused(options: dict[str, Any]) -> None:
+    """A connection to another machine is protected, whatever is asked for."""
+    with pytest.raises(ConfigurationError):
+        Smtp(host="mail.example.com", **options)
+
+
+def test_ports_follow_from_how_connections_are_protected() -> None:
+    """The usual ports are known."""
+    ports = [Smtp(host="localhost", security=one).port for one in ("starttls", "tls", "none")]
+
+    assert [587, 465, 25] == ports
+
+
+def test_somebody_must_be_the_sender() -> None:
+    """A message without a sender, by an account without one, is refused."""
+    with SmtpSandbox() as sandbox, pytest.raises(ConfigurationError, match="sender"):
+        hub(smtp_vendor(sandbox)).email().send_transactional(EmailMessage(to="a@b.c", text="x"))
+
+
+def test_the_sandbox_knows_its_commands() -> None:
+    """What is no command is refused, and the conversation goes on."""
+    with SmtpSandbox() as sandbox, socket.create_connection((sandbox.host, sandbox.port)) as line:
+        said = line.makefile("rb")
+        assert said.readline().startswith(b"220")
+        line.sendall(b"DANCE\r\nMAIL FROM:<a@b.c>\r\nQUIT\r\n")
+
+        assert [b"502", b"530", b"221"] == [said.readline()[:3] for _ in range(3)]
+
+
+def test_a_message_without_names_is_read() -> None:
+    """What arrives with the least of headers is read too."""
+    got = read_message(b"From: a@b.c\r\nSubject: x\r\n\r\nHi\r\n", ("d@e.f",))
+
+    assert ((), ("d@e.f",), None) == (got.to, got.bcc, got.sender_name)

@@ -1,0 +1,694 @@
+"""What Stripe is sent, what it answers, and what its sandbox refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.payments import (
+    BuyerOutcome,
+    Charge,
+    Customer,
+    DeclineReason,
+    DisputeState,
+    Money,
+    MoveState,
+    NextActionType,
+    PaymentQuery,
+    PaymentState,
+    PayoutState,
+    RefundReason,
+    ThreeDs,
+    advance,
+    told_buyer,
+)
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.domain.auth import Credentials
+from mooring.domain.http import Request, Response
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.errors import (
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    PaymentDeclined,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring.vendors._reading import read
+from mooring.vendors._stripe_answers import (
+    MINOR,
+    dispute_of,
+    payment_of,
+    payout_of,
+    refund_of,
+)
+from mooring.vendors._stripe_news import classify
+from mooring.vendors.stripe import API_VERSION, Stripe, confirmed_body, form_pairs, intent_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mooring.contracts.payments import Payment, PaymentEvent
+    from mooring.contracts.vendor import MakeRef
+    from mooring.faces.payments import Payments
+    from mooring.vendors._reading import Answer
+
+EUROS = Money("149.90", "EUR")
+SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+
+
+def ref(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+    """A reference of an account."""
+    return Ref("stripe", "main", id, {name: value for name, value in related.items() if value})
+
+
+def order(source: str | None = "pm_card_visa", **fields: Any) -> Charge:
+    """An invoice to be paid."""
+    return Charge(fields.pop("amount", EUROS), source, reference="INV-2041", **fields)
+
+
+class Shop:
+    """A hub with one account at a sandbox of its own."""
+
+    def __init__(self) -> None:
+        self.sandbox = StripeSandbox()
+        vendor = Stripe(credentials=self.sandbox.api_key)
+        self.hub = Hub(
+            [Account("main", vendor, settings=SETTINGS)], http=SandboxHttpClient(self.sandbox)
+        )
+        self.number = 0
+
+    @property
+    def payments(self) -> Payments:
+        """The operations."""
+        return self.hub.payments()
+
+    def key(self) -> str:
+        """A key that was not used."""
+        self.number += 1
+        return f"k-{self.number}"
+
+    def sent(self) -> dict[str, str]:
+        """The form that was sent last."""
+        return dict(self.sandbox.asked[-1].form)
+
+    def news(self) -> list[PaymentEvent]:
+        """What all webhooks so far mean."""
+        verifier = self.hub.webhooks("main", secrets=self.sandbox.webhook_secret)
+        return [
+            event
+            for notice in self.sandbox.sent
+            for webhook in verifier.verify(**notice.given())
+            for event in self.hub.events("main", webhook)
+        ]
+
+    def told(self, payment: Payment) -> Payment:
+        """A payment after all news of it."""
+        for event in self.news():
+            if event.ref.id == payment.ref.id:
+                payment = advance(payment, event)
+        return payment
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Stripe."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- what is sent ----------------------------------------------------------
+
+
+def test_forms_nest_in_brackets() -> None:
+    """Objects and lists are written in brackets, booleans in words, and nothing not at all."""
+    body = {"a": {"b": [1, {"c": True}]}, "d": None, "e": "f", "g": False}
+
+    assert [("a[b][0]", "1"), ("a[b][1][c]", "true"), ("e", "f"), ("g", "false")] == list(
+        form_pairs(body)
+    )
+
+
+def test_an_intent_is_all_that_was_asked_for() -> None:
+    """Every field of a charge has its place, and the vendor's own options go in last."""
+    charge = order(
+        "tok_visa",
+        customer=Customer(id="cus_1", name="Ada", email="ada@shop.example"),
+        return_url="https://shop.example/back",
+        description="Chairs",
+        statement_descriptor="ACME",
+        metadata={"order": "7"},
+        off_session=True,
+        store_method=True,
+        three_ds=ThreeDs.ALWAYS,
+        extra={"stripe": {"metadata": {"order": "8"}, "transfer_group": "g"}, "adyen": {"x": 1}},
+    )
+
+    assert {
+        "amount": 14990,
+        "currency": "eur",
+        "automatic_payment_methods": {"enabled": True},
+        "capture_method": "manual",
+        "confirm": True,
+        "customer": "cus_1",
+        "description": "Chairs",
+        "expand": ["latest_charge"],
+        "metadata": {"reference": "INV-2041", "order": "8"},
+        "off_session": True,
+        "payment_method_data": {
+            "type": "card",
+            "card": {"token": "tok_visa"},
+            "billing_details": {"name": "Ada", "email": "ada@shop.example", "phone": None},
+        },
+        "payment_method_options": {"card": {"request_three_d_secure": "any"}},
+        "return_url": "https://shop.example/back",
+        "setup_future_usage": "off_session",
+        "statement_descriptor_suffix": "ACME",
+        "transfer_group": "g",
+    } == confirmed_body(charge, capture_method="manual")
+
+
+@pytest.mark.parametrize(
+    "source, fields",
+    [
+        (None, {}),
+        ("pm_1", {"payment_method": "pm_1"}),
+        ("ctoken_1", {"confirmation_token": "ctoken_1"}),
+        ("tok_1", {"payment_method_data": {"type": "card", "card": {"token": "tok_1"}}}),
+    ],
+)
+def test_a_source_goes_where_it_belongs(source: str | None, fields: dict[str, Any]) -> None:
+    """Tokens of each kind have a field of their own."""
+    body = intent_body(order(source))
+
+    names = ("payment_method", "confirmation_token", "payment_method_data")
+    assert fields == {name: body[name] for name in names if name in body}
+
+
+def test_nobody_is_sent_away_without_a_way_back() -> None:
+    """Without a return URL only means of payment are taken that send nobody away."""
+    body = confirmed_body(order(), capture_method="automatic")
+
+    assert {"enabled": True, "allow_redirects": "never"} == body["automatic_payment_methods"]
+
+
+def test_every_request_says_who_and_which_version(shop: Shop) -> None:
+    """The version is pinned, and the key of an effect goes in Stripe's own header."""
+    shop.payments.charge(order(), idempotency_key="INV-2041/1")
+    headers = shop.sandbox.asked[0].headers
+
+    assert API_VERSION == headers.get("stripe-version")
+    assert "INV-2041/1" == headers.get("idempotency-key")
+    assert f"Bearer {shop.sandbox.api_key}" == headers.get("authorization")
+
+
+def test_another_account_can_be_spoken_for() -> None:
+    """A connected account is named in its header; without a key the provider is asked."""
+    service = Stripe(connected="acct_1").services()[""]
+
+    assert "acct_1" == service.headers.get("Stripe-Account")
+    assert service.needs_credentials
+    assert service.moves_money
+    assert Credentials.bearer("sk") == Stripe(credentials="sk").services()[""].credentials
+
+
+@pytest.mark.parametrize(
+    "money, minor",
+    [
+        (Money("5", "ISK"), 500),
+        (Money("5", "UGX"), 500),
+        (Money("5", "MGA"), 5),
+        (Money("500", "JPY"), 500),
+        (Money("5.120", "KWD"), 5120),
+        (Money("1.5", "EUR"), 150),
+    ],
+)
+def test_amounts_are_written_as_stripe_writes_them(money: Money, minor: int) -> None:
+    """Stripe has exceptions of its own, and no amount is off by a unit."""
+    assert minor == MINOR.to_minor(money)
+    assert money == MINOR.from_minor(minor, money.currency)
+
+
+# --- what happens ----------------------------------------------------------
+
+
+def test_an_intent_is_left_to_the_browser(shop: Shop) -> None:
+    """An intent that is only created waits for a means of payment, and the browser has a token."""
+    payment = shop.payments.create_intent(order(None), idempotency_key="k")
+
+    assert PaymentState.REQUIRES_PAYMENT_METHOD == payment.state
+    assert payment.client_token
+    assert payment.client_token not in repr(payment)
+    assert "confirm" not in shop.sent()
+
+
+def test_nothing_is_charged_without_a_source(shop: Shop) -> None:
+    """Who charges says what with."""
+    with pytest.raises(InvalidData):
+        shop.payments.charge(order(None), idempotency_key="k")
+
+
+@pytest.mark.parametrize("known", [b"x" * 2_001, b".."], ids=["long", "step"])
+def test_an_id_that_cannot_be_kept_proves_nothing(shop: Shop, known: bytes) -> None:
+    """What was answered with an id that no reference can hold may have been charged."""
+    body = b'{"id": "%s", "status": "succeeded", "amount": 14990, "currency": "eur"}' % known
+    shop.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body=body))
+
+    with pytest.raises(InvalidData) as caught:
+        shop.payments.charge(order(), idempotency_key=shop.key())
+
+    assert BuyerOutcome.UNKNOWN == told_buyer(caught.value).outcome
+
+
+def test_a_buyer_confirms(shop: Shop) -> None:
+    """After the buyer has confirmed, the payment is complete."""
+    url = "https://shop.example/back"
+    charge = order("pm_card_threeDSecure2Required", return_url=url)
+    payment = shop.payments.charge(charge, idempotency_key="k")
+    assert payment.next_action is not None
+    assert NextActionType.REDIRECT == payment.next_action.type
+    assert (payment.next_action.url or "").startswith("https://hooks.stripe.com/")
+    shop.sandbox.authenticate(payment.ref.id)
+
+    returned = {"payment_intent": payment.ref.id, "redirect_status": "succeeded"}
+    done = shop.payments.complete(payment.ref, returned, idempotency_key="k/2")
+
+    assert PaymentState.CAPTURED == done.state
+    assert EUROS == done.captured
+
+
+def test_a_buyer_does_not_confirm(shop: Shop) -> None:
+    """A buyer who failed at their bank's steps has not paid."""
+    payment = shop.payments.charge(
+        order("pm_card_authenticationRequired"), idempotency_key=shop.key()
+    )
+    assert payment.next_action is not None
+    assert NextActionType.SDK == payment.next_action.type
+    assert payment.client_token == payment.next_action.token
+    shop.sandbox.authenticate(payment.ref.id, success=False)
+
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.payments.complete(payment.ref, idempotency_key=shop.key())
+
+    assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
+    assert str(payment.ref) == caught.value.payment
+    assert PaymentState.FAILED == shop.told(payment).state
+
+
+def test_a_buyer_comes_back_from_elsewhere(shop: Shop) -> None:
+    """A payment is not completed by the return from another."""
+    payment = shop.payments.charge(order(), idempotency_key=shop.key())
+
+    with pytest.raises(InvalidData):
+        shop.payments.complete(payment.ref, {"payment_intent": "pi_x"}, idempotency_key=shop.key())
+
+
+def test_an_intent_is_confirmed_when_it_is_completed(shop: Shop) -> None:
+    """An intent that has its means and waits for us is confirmed by completing it."""
+    payment = shop.payments.create_intent(order(), idempotency_key=shop.key())
+    assert "requires_confirmation" == payment.vendor_state
+
+    extra: dict[str, Any] = {"automatic_payment_methods": {"allow_redirects": "never"}}
+    held = shop.payments.create_intent(order(extra={"stripe": extra}), idempotency_key=shop.key())
+
+    assert (
+        PaymentState.CAPTURED == shop.payments.complete(held.ref, idempotency_key=shop.key()).state
+    )
+
+
+def test_a_buyer_who_is_away_cannot_confirm(shop: Shop) -> None:
+    """What needs the buyer is declined while they are away, and says that it needs them."""
+    charge = order("pm_card_authenticationRequired", off_session=True)
+
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.payments.charge(charge, idempotency_key=shop.key())
+
+    assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
+    assert (caught.value.payment or "").startswith("stripe:main:pi_")
+
+
+def test_more_than_one_part_is_captured(shop: Shop) -> None:
+    """Parts are captured one after another, and the last lets go of the rest."""
+    payment = shop.payments.authorize(order(), idempotency_key=shop.key())
+    part = Money("50.00", "EUR")
+    first = shop.payments.capture(payment.ref, part, final=False, idempotency_key=shop.key())
+    assert first.after is not None
+    second = shop.payments.capture(payment.ref, idempotency_key=shop.key())
+    assert second.after is not None
+
+    assert PaymentState.PARTIALLY_CAPTURED == first.after.state
+    assert EUROS - part == first.after.remaining
+    assert PaymentState.CAPTURED == second.after.state
+    assert EUROS == second.after.captured
+
+
+def test_a_void_lets_go(shop: Shop) -> None:
+    """What was authorised and given up is voided, and nothing of it was given back."""
+    payment = shop.payments.authorize(order(), idempotency_key=shop.key())
+    void = shop.payments.void(payment.ref, idempotency_key=shop.key())
+    assert void.after is not None
+
+    assert PaymentState.VOIDED == void.after.state
+    assert Money("0", "EUR") == void.after.refunded
+    with pytest.raises(VendorRejected) as caught:
+        shop.payments.capture(payment.ref, idempotency_key=shop.key())
+    assert "payment_intent_unexpected_state" == caught.value.vendor_code
+    assert PaymentState.VOIDED == shop.told(payment).state
+
+
+def test_an_authorisation_lapses(shop: Shop) -> None:
+    """An authorisation that nobody captured expires, and says until when it holds."""
+    payment = shop.payments.authorize(order(), idempotency_key=shop.key())
+    assert payment.authorized_until is not None
+    shop.sandbox.lapse(payment.ref.id)
+
+    assert PaymentState.EXPIRED == shop.payments.get(payment.ref).state
+    assert PaymentState.EXPIRED == shop.told(payment).state
+    assert any(
+        event.vendor_type == "charge.expired" and event.state is PaymentState.EXPIRED
+        for event in shop.news()
+    )
+
+
+def test_what_is_under_way_is_no_success(shop: Shop) -> None:
+    """A debit that is under way is pending until it has arrived."""
+    payment = shop.payments.charge(order("pm_usBankAccount_success"), idempotency_key=shop.key())
+    pending = shop.payments.settle([payment.ref])[0].unwrap()
+    shop.sandbox.arrive(payment.ref.id)
+    arrived = shop.payments.settle([str(payment.ref)])[0].unwrap()
+
+    assert PaymentState.PENDING == payment.state == pending.state
+    assert PaymentState.CAPTURED == arrived.state
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:  # noqa: FBT001 - both
+    """A refund that is under way is pending, and may fail."""
+    payment = shop.payments.charge(order("pm_card_pendingRefund"), idempotency_key=shop.key())
+    refund = shop.payments.refund(
+        payment.ref, reason=RefundReason.FRAUD, idempotency_key=shop.key()
+    )
+    assert "fraudulent" == shop.sent()["reason"]
+    shop.sandbox.arrive_refund(refund.ref.id, success=success)
+    later = shop.payments.get_refund(refund.ref)
+
+    assert MoveState.PENDING == refund.state
+    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
+    assert success == (later.reason is None)
+    state = PaymentState.REFUNDED if success else PaymentState.CAPTURED
+    assert state == shop.payments.get(payment.ref).state
+
+
+def test_a_reason_that_stripe_does_not_know_is_left_out(shop: Shop) -> None:
+    """Stripe knows three reasons, and no other is made up."""
+    payment = shop.payments.charge(order(), idempotency_key=shop.key())
+    shop.payments.refund(payment.ref, reason=RefundReason.OTHER, idempotency_key=shop.key())
+
+    assert {"payment_intent": payment.ref.id} == shop.sent()
+
+
+def test_a_currency_is_looked_up_where_nobody_knows_it(shop: Shop) -> None:
+    """A reference that does not know its currency gets no refund in another one."""
+    payment = shop.payments.charge(order(), idempotency_key=shop.key())
+    bare = Ref("stripe", "main", payment.ref.id)
+
+    with pytest.raises(InvalidData):
+        shop.payments.refund(bare, Money("1", "USD"), idempotency_key=shop.key())
+    assert "GET" == shop.sandbox.asked[-1].method
+    one = Money("1", "EUR")
+    assert one == shop.payments.refund(bare, one, idempotency_key=shop.key()).amount
+
+
+def test_payments_are_listed(shop: Shop) -> None:
+    """All payments are found page by page, newest first."""
+    made = [shop.payments.charge(order(), idempotency_key=shop.key()).ref for _ in range(3)]
+    now = datetime.now(UTC)
+    query = PaymentQuery(limit=2, since=now - timedelta(hours=1), until=now + timedelta(hours=1))
+    first = shop.payments.payments(query)
+    second = shop.payments.payments(query, after=first.next)
+
+    assert made[::-1] == [one.ref for one in (*first.items, *second.items)]
+    assert second.next is None
+    assert first == shop.payments.payments(query, account="main")
+    assert () == shop.payments.payments(PaymentQuery(until=now - timedelta(hours=1))).items
+
+
+def test_no_account_is_asked_that_is_not_there(shop: Shop) -> None:
+    """An account that is not configured is named in the refusal."""
+    with pytest.raises(InvalidData) as caught:
+        shop.payments.payouts(account="other")
+
+    assert "'other'" in str(caught.value)
+
+
+def test_a_list_that_is_none_is_malformed(shop: Shop) -> None:
+    """An answer without a list is a failure of the vendor."""
+    shop.sandbox.fail(reply({"data": None}))
+
+    with pytest.raises(VendorFailed):
+        shop.payments.disputes()
+
+
+@pytest.mark.parametrize("answer", [reply({"id": "re_1"}), reply({"status": "pending"})])
+def test_a_refund_that_is_none_is_malformed(shop: Shop, answer: Response) -> None:
+    """An answer that is no refund is a failure of the vendor."""
+    shop.sandbox.fail(answer)
+
+    with pytest.raises(VendorFailed):
+        shop.payments.get_refund("stripe:main:re_1")
+
+
+def test_a_dispute_is_won(shop: Shop) -> None:
+    """A disputed payment is what it was before once the dispute is won."""
+    payment = shop.payments.charge(order("pm_card_createDispute"), idempotency_key=shop.key())
+    disputed = shop.told(payment)
+    dispute = shop.payments.disputes().items[0]
+    shop.sandbox.close_dispute(dispute.ref.id, "won")
+    won = attrs.evolve(shop.news()[-1], at=datetime.now(UTC) + timedelta(hours=1))
+
+    assert PaymentState.DISPUTED == disputed.state
+    assert DisputeState.NEEDS_RESPONSE == dispute.state
+    assert payment.ref.id == (dispute.payment.id if dispute.payment else None)
+    assert EUROS == dispute.amount
+    assert dispute.respond_by is not None
+    assert PaymentState.CAPTURED == advance(disputed, won).state
+
+
+def test_an_inquiry_is_no_dispute_yet(shop: Shop) -> None:
+    """A bank that only asks has taken nothing back."""
+    payment = shop.payments.charge(order(), idempotency_key=shop.key())
+    shop.sandbox.dispute(payment.ref.id, "warning_needs_response")
+    event = shop.news()[-1]
+
+    assert event.dispute is not None
+    assert DisputeState.INQUIRY == event.dispute.state
+    assert PaymentState.CAPTURED == shop.told(payment).state
+
+
+def test_payouts_are_told(shop: Shop) -> None:
+    """Money on its way to our bank is listed, and news of it says why it failed."""
+    shop.sandbox.pay_out(10_000, "eur")
+    shop.sandbox.pay_out(500, "jpy", "failed")
+    failed, moving = shop.payments.payouts().items
+
+    assert (PayoutState.IN_TRANSIT, Money("100.00", "EUR")) == (moving.state, moving.amount)
+    assert (PayoutState.FAILED, "account_closed") == (failed.state, failed.reason)
+    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.news())]
+
+
+# --- what is said ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("reader", [payment_of, refund_of, dispute_of, payout_of])
+def test_what_is_none_is_read_as_none(reader: Callable[[MakeRef, Answer], object]) -> None:
+    """What has no id or no status is nothing."""
+    assert reader(ref, read({})) is None
+    assert reader(ref, read({"id": "x"})) is None
+
+
+def test_nobody_may_answer_every_dispute() -> None:
+    """A dispute that may not be answered has no time to do so."""
+    told = {"id": "du_1", "status": "lost", "evidence_details": {"due_by": 0}}
+    dispute = dispute_of(ref, read(told))
+
+    assert dispute is not None
+    assert dispute.respond_by is None
+
+
+def intent(**fields: Any) -> Payment:
+    """An intent as Stripe says it."""
+    usual = {"id": "pi_1", "status": "succeeded", "amount": 14990, "currency": "eur"}
+    payment = payment_of(ref, read({**usual, **fields}))
+    assert payment is not None
+    return payment
+
+
+def test_what_is_new_is_unknown() -> None:
+    """A status, an action and a decline that nobody knows are kept in Stripe's words."""
+    payment = intent(
+        status="teleported",
+        next_action={"type": "dance", "dance": {"steps": 3}},
+        last_payment_error={"decline_code": "bad_mood"},
+    )
+
+    assert (PaymentState.UNKNOWN, "teleported") == (payment.state, payment.vendor_state)
+    assert payment.next_action is not None
+    assert (NextActionType.UNKNOWN, "dance") == (
+        payment.next_action.type,
+        payment.next_action.vendor_type,
+    )
+    assert payment.decline is not None
+    assert (DeclineReason.OTHER, "bad_mood") == (
+        payment.decline.reason,
+        payment.decline.vendor_code,
+    )
+
+
+def test_what_is_displayed() -> None:
+    """What the buyer is shown on a page is told as such."""
+    action = {"type": "oxxo_display_details", "oxxo_display_details": {"number": "1"}}
+    payment = intent(status="requires_action", next_action=action)
+
+    assert payment.next_action is not None
+    assert NextActionType.DISPLAY == payment.next_action.type
+    assert {"number": "1"} == payment.next_action.fields
+
+
+def test_totals_that_are_not_said_are_not_made_up() -> None:
+    """What the answer does not contain is None, and nothing captured is nothing given back."""
+    assert intent().refunded is None
+    assert PaymentState.CAPTURED == intent().state
+    unexpanded = intent(amount_received=14990, amount_capturable=0, latest_charge="ch_1")
+    assert unexpanded.refunded is None
+    assert EUROS == unexpanded.captured == unexpanded.authorized
+    assert Money("0", "EUR") == intent(amount_received=0, latest_charge=None).refunded
+
+
+def test_a_stored_means_is_known() -> None:
+    """A means of payment that belongs to a customer can be used again."""
+    means = intent(customer="cus_1", payment_method="pm_1").means
+
+    assert means is not None
+    assert "pm_1" == means.stored
+    assert "pm_1" not in repr(means)
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        {"object": "payment_intent"},
+        {"object": "charge"},
+        {"object": "refund", "id": "re_1", "status": "pending"},
+        {"object": "dispute", "id": "du_1", "status": "won"},
+        {"object": "payout"},
+        {"object": "customer", "id": "cus_1"},
+        {},
+        None,
+    ],
+    ids=str,
+)
+def test_news_of_nothing_is_none(thing: object) -> None:
+    """Webhooks of other things, and of none, are no news."""
+    event = WebhookEvent(vendor="stripe", id="evt_1", type="x", vendor_type="x", data=thing)
+
+    assert () == Stripe(credentials="sk").events(event, ref)
+
+
+def test_a_charge_without_an_intent_is_itself() -> None:
+    """A charge without an intent is a payment of its own; uncaptured, it gave nothing back."""
+    thing = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
+    thing |= {"captured": False, "amount_captured": 0, "amount_refunded": 14990}
+    event = WebhookEvent(
+        vendor="stripe", id="evt_1", type="x", vendor_type="charge.refunded", data=thing
+    )
+    found = Stripe(credentials="sk").events(event, ref)[0]
+
+    assert ("ch_1", None, None) == (found.ref.id, found.state, found.refunded)
+
+
+def says(status: int, **error: Any) -> Response:
+    """An error as Stripe says it."""
+    return reply({"error": error}, status)
+
+
+@pytest.mark.parametrize(
+    "answer, kind",
+    [
+        (says(409, type="idempotency_error"), IdempotencyInProgress),
+        (
+            says(409, type="invalid_request_error", code="idempotency_key_in_use"),
+            IdempotencyInProgress,
+        ),
+        (says(429, type="invalid_request_error", code="lock_timeout"), IdempotencyInProgress),
+        (says(400, type="idempotency_error", message="other"), IdempotencyConflict),
+        (says(402, type="card_error", decline_code="lost_card"), PaymentDeclined),
+        (says(400, type="invalid_request_error", code="charge_already_refunded"), VendorRejected),
+    ],
+)
+def test_an_error_is_what_its_code_says(answer: Response, kind: type[Exception]) -> None:
+    """Type and code go before the status."""
+    assert kind is type(classify(Request.post("/"), answer))
+
+
+@pytest.mark.parametrize(
+    "answer", [reply({}), reply({}, 503), says(400, type="x"), Response(404, body=b"no")]
+)
+def test_the_rest_is_left_to_the_status(answer: Response) -> None:
+    """What has no code of its own is what its status says."""
+    assert classify(Request.post("/"), answer) is None
+
+
+def test_a_failure_that_was_kept_is_not_asked_for_again() -> None:
+    """Stripe keeps a failure under its key: asking again brings the same."""
+    answer = reply({"error": {"message": "Oops"}}, 500, Stripe_Should_Retry="false")
+    error = classify(Request.post("/"), answer)
+
+    assert isinstance(error, VendorFailed)
+    assert not error.retryable
+
+
+def test_a_decline_without_a_code_is_a_decline() -> None:
+    """A card error that says nothing more is declined for another reason."""
+    error = classify(Request.post("/"), says(402, type="card_error"))
+
+    assert isinstance(error, PaymentDeclined)
+    assert (DeclineReason.OTHER, None, None) == (error.reason, error.vendor_code, error.payment)
+
+
+def test_a_decline_without_a_payment_names_none(shop: Shop) -> None:
+    """A decline that made no payment has no reference to give."""
+    shop.sandbox.fail(says(402, type="card_error", code="expired_card"))
+
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.payments.charge(order(), idempotency_key=shop.key())
+
+    assert (DeclineReason.EXPIRED_CARD, None) == (caught.value.reason, caught.value.payment)
+
+
+def test_one_that_is_not_there_unsettles_no_other(shop: Shop) -> None:
+    """Each payment that is to be settled has a result of its own."""
+    payment = shop.payments.charge(order(), idempotency_key=shop.key())
+    missing, found = shop.payments.settle(["stripe:main:pi_0", payment.ref])
+
+    assert isinstance(missing.error, VendorRejected)
+    assert payment == found.unwrap()
+
+
+def test_tenants_share_no_keys(shop: Shop) -> None:
+    """Two tenants' payments with the same key are two payments, though Stripe has one account."""
+    payments = [
+        shop.hub.payments(tenant).charge(order(), idempotency_key="k-1")
+        for tenant in (None, "one", "two", "one")
+    ]
+
+    assert payments[1] == payments[3]
+    assert 3 == len({str(payment.ref) for payment in payments})
+    assert "k-1" == shop.sandbox.asked[0].headers.get("idempotency-key")

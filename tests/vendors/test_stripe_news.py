@@ -1,0 +1,104 @@
+"""However Stripe's webhooks come, what is known of a payment ends up the same."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.contracts.payments import Charge, Money, Payment, PaymentState, advance
+from mooring.contracts.routes import Account
+from mooring.hub import Hub
+from mooring.parts.webhook_verifier import WebhookVerifier
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring.vendors.stripe import Stripe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring.contracts.payments import PaymentEvent
+    from mooring.faces.payments import Payments
+
+SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+EUROS = Money("149.90", "EUR")
+PART = Money("50.00", "EUR")
+
+
+def refunded(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
+    """Captured in part, and given back in parts."""
+    payments.capture(payment.ref, PART * 2, idempotency_key="c-1")
+    payments.refund(payment.ref, PART, idempotency_key="r-1")
+    payments.refund(payment.ref, PART, idempotency_key="r-2")
+
+
+def disputed(payments: Payments, sandbox: StripeSandbox, payment: Payment, how: str) -> None:
+    """Captured, given back in part, and disputed to some end."""
+    payments.capture(payment.ref, idempotency_key="c-1")
+    payments.refund(payment.ref, PART, idempotency_key="r-1")
+    sandbox.close_dispute(sandbox.dispute(payment.ref.id), how)
+
+
+def given_up(payments: Payments, _: StripeSandbox, payment: Payment) -> None:
+    """Given up."""
+    payments.void(payment.ref, idempotency_key="v-1")
+
+
+def lapsed(_: Payments, sandbox: StripeSandbox, payment: Payment) -> None:
+    """Left alone."""
+    sandbox.lapse(payment.ref.id)
+
+
+def story(
+    what: Callable[[Payments, StripeSandbox, Payment], None],
+) -> tuple[Payment, list[PaymentEvent]]:
+    """A payment that was authorised, and all news of it, a second apart."""
+    seconds = count(1_800_000_000)
+    sandbox = StripeSandbox(now=lambda: next(seconds))
+    vendor = Stripe(credentials=sandbox.api_key)
+    http = SandboxHttpClient(sandbox)
+    with Hub([Account("main", vendor, settings=SETTINGS)], http=http) as hub:
+        charge = Charge(EUROS, "pm_card_visa", reference="INV-1")
+        payment = hub.payments().authorize(charge, idempotency_key="a-1")
+        what(hub.payments(), sandbox, payment)
+        verifier = WebhookVerifier(
+            "stripe", secrets=sandbox.webhook_secret, name="main", tolerance=10**9
+        )
+        news = [
+            event
+            for notice in sandbox.sent
+            for webhook in verifier.verify(**notice.given())
+            for event in hub.events("main", webhook)
+        ]
+    return payment, news
+
+
+@pytest.mark.parametrize(
+    "what, state, captured, back",
+    [
+        (refunded, PaymentState.REFUNDED, PART * 2, PART * 2),
+        (partial(disputed, how="lost"), PaymentState.DISPUTED, EUROS, PART),
+        (given_up, PaymentState.VOIDED, EUROS * 0, EUROS * 0),
+        (lapsed, PaymentState.EXPIRED, EUROS * 0, EUROS * 0),
+    ],
+    ids=["refunded", "lost", "given-up", "lapsed"],
+)
+@given(data=st.data())
+def test_the_order_of_news_does_not_matter(
+    what: Callable[[Payments, StripeSandbox, Payment], None],
+    state: PaymentState,
+    captured: Money,
+    back: Money,
+    data: st.DataObject,
+) -> None:
+    """Late, twice and in any order: the end is the same."""
+    payment, news = story(what)
+    twice = news + data.draw(st.lists(st.sampled_from(news), max_size=5))
+    for event in data.draw(st.permutations(twice)):
+        payment = advance(payment, event)
+
+    assert (state, captured, back) == (payment.state, payment.captured, payment.refunded)

@@ -1,0 +1,307 @@
+"""What Twilio is sent, what it says, and what that means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    Request,
+    Response,
+    Secret,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from mooring.testing.sandbox.twilio import TwilioSandbox
+from mooring.vendors.twilio import Twilio, classify, message_form, read_message, read_number
+from tests.vendors.sms_subjects import Refs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mooring.faces.sms import Sms
+
+TO = "+4915112345678"
+FROM = "+15005550006"
+SANDBOX = TwilioSandbox()
+VENDOR = Twilio(account_sid=SANDBOX.account_sid, sender=FROM)
+REFS: Any = Refs("twilio")
+
+
+def form(**fields: Any) -> dict[str, Any]:
+    """What a message is sent as."""
+    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    pairs = message_form(VENDOR, SmsMessage(**given))
+    return {name: [v for n, v in pairs if n == name] for name, _ in pairs}
+
+
+def hub(sandbox: TwilioSandbox, retry: Mapping[str, Any] | None = None) -> Hub:
+    """A hub with Twilio behind it."""
+    vendor = Twilio(account_sid=sandbox.account_sid, credentials=sandbox.auth_token, sender=FROM)
+    settings = {"retry": None} if retry is None else retry
+    return Hub([Account("texts", vendor, settings=settings)], http=SandboxHttpClient(sandbox))
+
+
+def texts(sandbox: TwilioSandbox) -> Sms:
+    """Text messages by Twilio."""
+    return hub(sandbox).sms()
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, {"To": [TO], "Body": ["Hello"], "From": [FROM]}),
+        ({"sender": "Acme"}, {"To": [TO], "Body": ["Hello"], "From": ["Acme"]}),
+        (
+            {"sender_pool": "MG1"},
+            {"To": [TO], "Body": ["Hello"], "MessagingServiceSid": ["MG1"]},
+        ),
+        (
+            {"text": "", "media": ["https://a.example/1", "https://a.example/2"]},
+            {"To": [TO], "From": [FROM], "MediaUrl": ["https://a.example/1", "https://a.example/2"]},
+        ),
+        (
+            {"callback_url": "https://a.example/cb", "validity": timedelta(minutes=10)},
+            {
+                "To": [TO],
+                "Body": ["Hello"],
+                "From": [FROM],
+                "StatusCallback": ["https://a.example/cb"],
+                "ValidityPeriod": ["600"],
+            },
+        ),
+        (
+            {"extra": {"twilio": {"SmartEncoded": True, "Body": None, "ContentSid": "HX1"}}},
+            {"To": [TO], "From": [FROM], "SmartEncoded": ["true"], "ContentSid": ["HX1"]},
+        ),
+    ],
+    ids=["plain", "sender", "pool", "media", "callback", "options"],
+)  # fmt: skip
+def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, list[str]]) -> None:
+    """A message is sent in Twilio's own words, its options last."""
+    assert expected == form(**fields)
+
+
+def test_a_time_is_sent_in_utc() -> None:
+    """A message that is sent later says when in UTC, whichever zone was meant."""
+    later = datetime(2031, 5, 6, 14, tzinfo=timezone(timedelta(hours=2)))
+    sent = form(send_at=later, sender_pool="MG1")
+
+    assert ["2031-05-06T12:00:00Z"] == sent["SendAt"]
+    assert ["fixed"] == sent["ScheduleType"]
+
+
+@pytest.mark.parametrize(
+    "body, fields",
+    [
+        ({"status": "queued"}, {"status": SmsStatus.QUEUED, "price": None}),
+        ({"status": "partially_delivered"}, {"status": SmsStatus.SENT}),
+        ({"status": "canceled"}, {"status": SmsStatus.CANCELED}),
+        ({"status": "new"}, {"status": SmsStatus.UNKNOWN, "vendor_status": "new"}),
+        ({}, {"status": SmsStatus.UNKNOWN, "vendor_status": None}),
+        (
+            {"status": "failed", "error_code": 30007, "error_message": "Filtered"},
+            {"status": SmsStatus.FAILED, "error_code": "30007", "error_message": "Filtered"},
+        ),
+        (
+            {"status": "sent", "price": "-0.00750", "price_unit": "usd", "num_segments": "2"},
+            {"price": Price(Decimal("0.00750"), "USD"), "segments": 2},
+        ),
+        ({"status": "sent", "price": "-0.0075"}, {"price": None}),
+    ],
+)  # fmt: skip
+def test_a_message_is_read(body: dict[str, Any], fields: dict[str, Any]) -> None:
+    """What Twilio says of a message is read, and what is new is kept."""
+    receipt = read_message(REFS, reply({"sid": "SM1"} | body, 201))
+
+    assert fields == {name: getattr(receipt, name) for name in fields}
+    assert {"sid": "SM1"} | body == receipt.raw
+
+
+def test_a_message_without_a_name_is_malformed() -> None:
+    """A success without the SID of a message is none."""
+    with pytest.raises(VendorFailed, match="no sid"):
+        read_message(REFS, reply({"status": "queued"}, 201))
+
+
+@pytest.mark.parametrize(
+    "kind, line",
+    [("mobile", LineType.MOBILE), ("nonFixedVoip", LineType.VOIP), ("pager", LineType.OTHER),
+     ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN), (None, LineType.UNKNOWN)],
+)  # fmt: skip
+def test_a_number_is_read(kind: str | None, line: LineType) -> None:
+    """What a number belongs to is read, and what is new is unknown."""
+    found = read_number(
+        reply(
+            {
+                "valid": True,
+                "phone_number": TO,
+                "country_code": "DE",
+                "national_format": "0151 12345678",
+                "line_type_intelligence": {"type": kind, "carrier_name": "Telekom"},
+            }
+        )
+    )
+
+    assert (line, TO, "DE", "Telekom") == (found.line, found.number, found.country, found.carrier)
+
+
+def test_a_number_that_is_none() -> None:
+    """A number that cannot be one is told so, with the reasons."""
+    body = {"valid": False, "phone_number": "+49", "validation_errors": ["TOO_SHORT"]}
+    found = read_number(reply(body))
+
+    assert (False, None, ("TOO_SHORT",)) == (found.valid, found.number, found.reasons)
+    with pytest.raises(VendorFailed, match="valid"):
+        read_number(reply({}))
+
+
+@pytest.mark.parametrize(
+    "status, code, kind",
+    [
+        (400, 21211, InvalidRequest),
+        (400, 21610, VendorRejected),
+        (400, 30409, VendorRejected),
+        (400, 20429, RateLimitExceeded),
+        (429, 21611, RateLimitExceeded),
+        (429, 99999, RateLimitExceeded),
+        (401, 20003, AuthenticationFailed),
+        (403, 99999, AuthenticationFailed),
+        (400, 20003, AuthenticationFailed),
+        (404, 20404, VendorRejected),
+        (201, 20404, None),
+        (500, 20500, None),
+        (400, None, None),
+    ],
+)
+def test_a_refusal_is_told_by_its_code(
+    status: int, code: int | None, kind: type[ConnectorError] | None
+) -> None:
+    """The code of an error says what it is before its status does."""
+    words = "To +15005550001 is bad"
+    answer = reply({"code": code, "message": words}, status)
+    error: Any = classify(Request.get("/"), answer)
+
+    assert (None if kind is None else kind) == (None if error is None else type(error))
+    if error is not None:
+        assert (str(code), status, answer) == (error.vendor_code, error.status, error.response)
+        assert "To (number) is bad" == error.vendor_message
+        assert "5550001" not in f"{error}{error!r}"
+
+
+@pytest.mark.parametrize(
+    "sid", ["", "AC1", "SM" + "0" * 32, "AC" + "-" * 32, "AC" + "g" * 32, None]
+)
+def test_an_account_has_a_sid(sid: Any) -> None:  # noqa: ANN401 - whatever was given
+    """What cannot be the SID of an account is refused, and where it stands is named."""
+    with pytest.raises(ConfigurationError) as refused:
+        Twilio(account_sid=sid)
+
+    assert "account_sid" == refused.value.path
+
+
+def test_a_key_may_stand_for_the_account() -> None:
+    """The secret of an API key is sent with the key's own name."""
+    vendor = Twilio(account_sid=SANDBOX.account_sid, api_key="SK1", credentials=Secret("s"))
+
+    assert {"SK1"} == {one.credentials.username for one in vendor.services().values()}  # type: ignore[union-attr]
+    assert all(one.needs_credentials for one in VENDOR.services().values())
+
+
+def test_what_was_called_back_already() -> None:
+    """A message is called back once, however often that is asked, and a lost answer is no harm."""
+    sandbox = TwilioSandbox()
+    sms = texts(sandbox)
+    later = datetime(2031, 5, 6, tzinfo=UTC)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", sender_pool="MG1", send_at=later))
+    sandbox.fail(Lost())
+    with pytest.raises(ConnectorError, match="lost"):
+        sms.cancel(receipt.ref)
+
+    assert SmsStatus.CANCELED is sms.cancel(str(receipt.ref)).status
+    assert SmsStatus.CANCELED is sms.get(receipt.ref).status
+
+
+def test_what_cannot_be_called_back_any_more() -> None:
+    """A message that was sent cannot be called back, and the refusal says so."""
+    sandbox = TwilioSandbox()
+    sms = texts(sandbox)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi"))
+    with pytest.raises(VendorRejected) as refused:
+        sms.cancel(receipt.ref)
+    assert "30409" == refused.value.vendor_code
+    with pytest.raises(VendorRejected) as missing:
+        sms.cancel(Ref("twilio", "texts", "SM404"))
+
+    assert "20404" == missing.value.vendor_code
+
+
+def test_a_balance() -> None:
+    """What is left may be finer than a cent; without a currency it is nothing."""
+    sandbox = TwilioSandbox()
+    sms = texts(sandbox)
+
+    assert Price(Decimal("25.5075"), "USD") == sms.check_balance().amount
+    sandbox.fail(reply({"balance": "1"}))
+    with pytest.raises(VendorFailed, match="balance"):
+        sms.check_balance()
+
+
+def test_a_number_is_looked_up() -> None:
+    """A number is looked up as it is written at home, too."""
+    sms = texts(TwilioSandbox())
+
+    assert ("+12125551234", "US") == (
+        (found := sms.validate_number("2125551234", country="US")).number,
+        found.country,
+    )
+    assert not sms.validate_number("12", country="US").valid
+
+
+def test_what_came_in() -> None:
+    """A message that came in says from whom, and what."""
+    sandbox = TwilioSandbox()
+    ours = hub(sandbox)
+    notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in")
+    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
+    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+
+    assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
+
+
+def test_why_it_failed() -> None:
+    """News of a failure keeps its code; a number that only was written to is no sender."""
+    sandbox = TwilioSandbox()
+    ours = hub(sandbox)
+    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
+    notice = sandbox.report(receipt.ref.id, "undelivered", error_code="30005")
+    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
+    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+
+    assert (SmsStatus.UNDELIVERED, "30005", None) == (event.status, event.error_code, event.sender)
+    assert SmsStatus.UNDELIVERED is ours.sms().get(receipt.ref).status
+
+
+def test_news_of_something_else() -> None:
+    """A webhook that is about no message brings no news."""
+    told: Any = type("Told", (), {"data": {"CallSid": "CA1"}, "id": "1"})()
+
+    assert () == VENDOR.events(told, REFS.ref)
+
+
+def test_an_outage_is_not_told_by_its_code() -> None:
+    """What Twilio says of its own failure is left to its status."""
+    assert classify(Request.get("/"), Response(503, body=b"{}")) is None

@@ -1,0 +1,330 @@
+"""What Vonage is sent, what it says, and what that means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Request,
+    Response,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.contracts.routes import Account
+from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.testing.sandbox.vonage import VonageSandbox
+from mooring.vendors.vonage import Vonage, classify, message_form, read_number, read_parts
+from tests.vendors.sms_subjects import Refs
+
+TO = "+447700900000"
+CALLBACK = "https://a.example/dlr"
+VENDOR = Vonage(api_key="abcd1234", sender="+447700900999")
+SEND, LOOK_UP = Request.post("/sms/json", form={"a": "1"}), Request.get("/ni/standard/json")
+REFS: Any = Refs("vonage")
+
+
+def taken(number: int, **more: str) -> dict[str, str]:
+    """What is said of a part that was taken."""
+    part = {"message-id": f"0A{number}", "status": "0", "message-price": "0.03330000"}
+    return part | more
+
+
+def refused(status: str) -> dict[str, str]:
+    """What is said of a part that was not."""
+    return {"status": status, "error-text": "447700900000 is bad"}
+
+
+def parts(*said: dict[str, str]) -> Response:
+    """An answer to sending."""
+    return reply({"message-count": str(len(said)), "messages": [*said]})
+
+
+def hub(sandbox: VonageSandbox) -> Hub:
+    """A hub with Vonage behind it."""
+    vendor = Vonage(api_key=sandbox.api_key, credentials=sandbox.api_secret, sender="Acme")
+    account = Account("texts", vendor, settings={"retry": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, {"from": "447700900999", "text": "Hello", "type": "text"}),
+        ({"sender": "Acme"}, {"from": "Acme", "text": "Hello", "type": "text"}),
+        ({"text": "Привет"}, {"from": "447700900999", "text": "Привет", "type": "unicode"}),
+        (
+            {"validity": timedelta(minutes=10), "callback_url": CALLBACK, "reference": "INV-1"},
+            {
+                "from": "447700900999",
+                "text": "Hello",
+                "type": "text",
+                "ttl": "600000",
+                "callback": CALLBACK,
+                "client-ref": "INV-1",
+            },
+        ),
+        (
+            {"extra": {"vonage": {"status-report-req": False, "type": None}}},
+            {"from": "447700900999", "text": "Hello", "status-report-req": "false"},
+        ),
+    ],
+    ids=["plain", "sender", "unicode", "more", "options"],
+)
+def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, str]) -> None:
+    """A message is sent in Vonage's own words, its options last."""
+    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+
+    assert {"to": "447700900000"} | expected == message_form(VENDOR, SmsMessage(**given))
+
+
+def test_a_message_comes_from_somebody() -> None:
+    """A message without a sender is refused before it is sent."""
+    with pytest.raises(InvalidData) as nobody:
+        message_form(Vonage(api_key="abcd1234"), SmsMessage(to=TO, text="Hello"))
+
+    assert "sender" == nobody.value.field
+
+
+def test_all_parts_taken() -> None:
+    """A message of several parts is one, and costs what they cost together."""
+    receipt = read_parts(REFS, parts(taken(1), taken(2)))
+
+    assert (SmsStatus.QUEUED, "0", None) == (
+        receipt.status,
+        receipt.vendor_status,
+        receipt.error_code,
+    )
+    assert (("0A1", "0A2"), 2) == (receipt.parts, receipt.segments)
+    assert "0A1" == receipt.ref.id
+    assert Price(Decimal("0.0666"), "EUR") == receipt.price
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
+def test_some_parts_taken(order: int) -> None:
+    """A message of which a part was refused has failed, and says what was taken."""
+    receipt = read_parts(REFS, parts(*[taken(1), refused("1")][::order]))
+
+    assert (SmsStatus.FAILED, "1", "1") == (
+        receipt.status,
+        receipt.vendor_status,
+        receipt.error_code,
+    )
+    assert (("0A1",), 2) == (receipt.parts, receipt.segments)
+    assert classify(SEND, parts(*[taken(1), refused("1")][::order])) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [[], [{}], [{"status": "0"}], [taken(1), {"status": "0"}]],
+    ids=["none", "empty", "nameless", "half"],
+)
+def test_parts_without_names_are_malformed(said: list[dict[str, str]]) -> None:
+    """A part that was taken has a name, or nobody knows what was done."""
+    answer = parts(*said)
+
+    assert classify(SEND, answer) is None
+    with pytest.raises(VendorFailed, match="message-id"):
+        read_parts(REFS, answer)
+
+
+def test_a_price_is_of_all_parts() -> None:
+    """Where one part has no price, the whole has none."""
+    nameless = taken(2)
+    del nameless["message-price"]
+
+    assert read_parts(REFS, parts(taken(1), nameless)).price is None
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        ("1", RateLimitExceeded),
+        ("2", InvalidRequest),
+        ("4", AuthenticationFailed),
+        ("5", VendorFailed),
+        ("7", VendorRejected),
+        ("9", VendorRejected),
+        ("10", RateLimitExceeded),
+        ("14", AuthenticationFailed),
+        ("15", InvalidRequest),
+        ("29", VendorRejected),
+        ("77", VendorRejected),
+    ],
+)
+def test_a_refusal_is_in_the_body(status: str, kind: type[ConnectorError]) -> None:
+    """HTTP 200 says nothing: what was refused says so in the body."""
+    error: Any = classify(SEND, parts(refused(status), refused("5")))
+
+    assert kind.__name__ == type(error).__name__
+    assert (status, 200) == (error.vendor_code, error.status)
+    assert "(number) is bad" == error.vendor_message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Response(503), Response(401, body=b"{}"), Response(200, body=b"<html>"), parts()],
+    ids=["outage", "status", "no JSON", "empty"],
+)
+def test_what_the_body_does_not_say(answer: Response) -> None:
+    """What the body does not say is left to the status, and to whoever reads it."""
+    assert classify(SEND, answer) is None
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (0, None),
+        (3, None),
+        (44, None),
+        (1, RateLimitExceeded),
+        (4, AuthenticationFailed),
+        (5, VendorFailed),
+        (9, VendorRejected),
+        (19, VendorRejected),
+        (999, InvalidRequest),
+        (None, None),
+    ],
+)
+def test_a_look_up_is_refused_in_the_body(
+    status: int | None, kind: type[ConnectorError] | None
+) -> None:
+    """A look-up that was refused says so in the body, too."""
+    for words in ("status_message", "error_text"):
+        error: Any = classify(LOOK_UP, reply({"status": status, words: "447700900000 failed"}))
+
+        assert kind is (None if error is None else type(error))
+        assert error is None or "(number) failed" == error.vendor_message
+
+
+@pytest.mark.parametrize(
+    "network, line",
+    [("mobile", LineType.MOBILE), ("virtual", LineType.VOIP), ("pager", LineType.OTHER),
+     ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN)],
+)  # fmt: skip
+def test_a_number_is_read(network: str, line: LineType) -> None:
+    """What a number belongs to is read, and what is new is unknown."""
+    found = read_number(
+        reply(
+            {
+                "status": 0,
+                "international_format_number": "447700900000",
+                "national_format_number": "07700 900000",
+                "country_code": "GB",
+                "current_carrier": {"name": "Acme", "network_type": network},
+            }
+        )
+    )
+
+    assert (line, TO, "GB", "Acme") == (found.line, found.number, found.country, found.carrier)
+
+
+@pytest.mark.parametrize(
+    "body, why",
+    [
+        ({"status_message": "Invalid request"}, "Invalid request"),
+        ({"error_text": "No number"}, "No number"),
+        ({}, "3"),
+    ],
+)
+def test_a_number_that_is_none(body: dict[str, str], why: str) -> None:
+    """A number that cannot be one is told so, with the reason."""
+    found = read_number(reply({"status": 3, "international_format_number": "1"} | body))
+
+    assert (False, None, (why,)) == (found.valid, found.number, found.reasons)
+
+
+def test_a_look_up_of_which_little_is_known() -> None:
+    """A number is good though its carrier could not be asked; without a status it is nothing."""
+    found = read_number(reply({"status": 43}))
+
+    assert (True, None, LineType.UNKNOWN) == (found.valid, found.number, found.line)
+    with pytest.raises(VendorFailed, match="status"):
+        read_number(reply({}))
+
+
+def test_a_number_is_looked_up() -> None:
+    """A number is looked up as it is written at home, too."""
+    sms = hub(VonageSandbox()).sms()
+
+    assert TO == sms.validate_number("07700900000", country="GB").number
+    assert not sms.validate_number("12", country="GB").valid
+    with pytest.raises(VendorRejected) as quota:
+        sms.validate_number("+447700900009")
+    assert "9" == quota.value.vendor_code
+
+
+def test_a_balance() -> None:
+    """What is left is in euros, and may be finer than a cent."""
+    sandbox = VonageSandbox()
+    sms = hub(sandbox).sms()
+
+    assert Price(Decimal("15.5359"), "EUR") == sms.check_balance().amount
+    sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed, match="value"):
+        sms.check_balance()
+
+
+def test_credentials_may_come_from_elsewhere() -> None:
+    """Without a secret the credential provider is asked."""
+    assert all(one.needs_credentials for one in VENDOR.services().values())
+
+
+@pytest.mark.parametrize("sent_as", ["json", "form", "query"])
+@pytest.mark.parametrize(
+    "word, code, status",
+    [
+        ("accepted", "0", SmsStatus.SENT),
+        ("buffered", "0", SmsStatus.SENT),
+        ("expired", "5", SmsStatus.EXPIRED),
+        ("rejected", "6", SmsStatus.REJECTED),
+        ("unknown", "1", SmsStatus.UNKNOWN),
+    ],
+)
+def test_a_receipt(word: str, code: str, status: SmsStatus, sent_as: str) -> None:
+    """A delivery receipt tells of a part, in each form that Vonage sends."""
+    sandbox = VonageSandbox()
+    ours = hub(sandbox)
+    message = SmsMessage(to=TO, text="a" * 161, callback_url=CALLBACK, reference="a=b&c")
+    receipt = ours.sms().send(message)
+    at = datetime.now(UTC).replace(microsecond=0)
+    notice = sandbox.report(receipt.parts[1], word, error_code=code, sent_as=sent_as, at=at)
+    verifier = ours.webhooks("texts", secrets=sandbox.signature_secret)
+    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+
+    assert receipt.parts[1] == event.ref.id
+    assert (status, word, at) == (event.status, event.vendor_status, event.at)
+    assert (None if code == "0" else code) == event.error_code
+    assert event.sender is None
+
+
+@pytest.mark.parametrize("sender", [TO, "80800", "Acme"])
+@pytest.mark.parametrize("text", ["Yes = no & maybe", "Да"], ids=["text", "unicode"])
+def test_what_came_in(text: str, sender: str) -> None:
+    """A message that came in says from whom, and what."""
+    sandbox = VonageSandbox()
+    ours = hub(sandbox)
+    notice = sandbox.receive(sender, text, url=CALLBACK)
+    verifier = ours.webhooks("texts", secrets=sandbox.signature_secret)
+    webhook = verifier.verify(**notice.given())[0]
+    event = ours.events("texts", webhook)[0]
+
+    assert "message.received" == webhook.type
+    assert (SmsStatus.RECEIVED, sender, text) == (event.status, event.sender, event.text)
+
+
+def test_news_of_something_else() -> None:
+    """A webhook that is about no message brings no news."""
+    told: Any = type("Told", (), {"data": {"conversation_uuid": "1"}, "id": "1"})()
+
+    assert () == VENDOR.events(told, REFS.ref)

@@ -1,0 +1,653 @@
+"""Vendors as they send: for each preset one genuine webhook, made without any of our own code.
+
+Each is written from the vendor's documentation, so that a scheme and its sender are two readings of
+one text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import unicodedata
+import zlib
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import attrs
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.webhooks import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+URL = "https://shop.example/hooks?shop=1"
+SECRET = "a secret, 32 letters at the least"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_WHSEC = "whsec_" + base64.b64encode(b"another secret of 24 bytes").decode()
+ARN = "arn:aws:sns:eu-west-1:123456789012:orders"
+FORM = "application/x-www-form-urlencoded"
+CERT_SNS = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
+CERT_PAYPAL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-ab66f33d"
+
+
+@attrs.frozen(kw_only=True)
+class Sent:
+    """What arrives."""
+
+    headers: dict[str, str]
+    body: bytes
+    url: str = URL
+    method: str = "POST"
+
+    def given(self) -> dict[str, Any]:
+        """As `verify` takes it."""
+        return attrs.asdict(self)
+
+
+@attrs.frozen(kw_only=True)
+class Sender:
+    """A vendor: what its verifier is told, and a function that sends at a moment."""
+
+    name: str
+    send: Callable[[datetime, int], Sent]
+    secret: Any = SECRET
+    wrong: Any = "another secret, also long enough"
+    parameters: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    free: frozenset[str] = frozenset()
+    """Headers that no signature covers."""
+    body_covered: bool = True
+
+
+def mac(key: str | bytes, content: str | bytes, name: str = "sha256") -> bytes:
+    """An HMAC, of text or bytes."""
+    secret = key.encode() if isinstance(key, str) else key
+    return hmac.new(
+        secret, content.encode() if isinstance(content, str) else content, name
+    ).digest()
+
+
+def b64(value: bytes) -> str:
+    """Base64 as text."""
+    return base64.b64encode(value).decode()
+
+
+def as_json(value: object) -> bytes:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def stamp(now: datetime) -> str:
+    """Whole seconds."""
+    return str(int(now.timestamp()))
+
+
+def millis(now: datetime) -> str:
+    """Whole milliseconds."""
+    return str(int(now.timestamp() * 1000))
+
+
+def iso(now: datetime) -> str:
+    """As most of them write it."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def over_body(
+    header: str, write: Callable[[bytes], str], payload: Callable[[int], object], **more: str
+) -> Callable[[datetime, int], Sent]:
+    """The simplest way: a signature of the body, in one header."""
+
+    def send(_: datetime, number: int) -> Sent:
+        body = as_json(payload(number))
+        extra = {name.replace("_", "-"): value.format(number) for name, value in more.items()}
+        return Sent(headers={header: write(body)} | extra, body=body)
+
+    return send
+
+
+def standard(headers: str, prefix: str = "v1,") -> Callable[[datetime, int], Sent]:
+    """Standard Webhooks."""
+
+    def send(now: datetime, number: int) -> Sent:
+        body = as_json(
+            {"type": "a.b", "object_kind": "push", "timestamp": iso(now), "data": {"n": number}}
+        )
+        content = b"msg_%d.%s.%s" % (number, stamp(now).encode(), body)
+        key = base64.b64decode(WHSEC.removeprefix("whsec_"))
+        signed = b64(mac(key, content) if prefix == "v1," else keys.ed().sign(content))
+        return Sent(
+            headers={
+                f"{headers}-id": f"msg_{number}",
+                f"{headers}-timestamp": stamp(now),
+                f"{headers}-signature": prefix + signed,
+            },
+            body=body,
+        )
+
+    return send
+
+
+def stamped(
+    header: str, form: str, payload: Callable[[int], object], separator: str = "."
+) -> Callable[[datetime, int], Sent]:
+    """Stripe's way: time and signature in one header."""
+
+    def send(now: datetime, number: int) -> Sent:
+        body = as_json(payload(number))
+        signed = mac(SECRET, f"{stamp(now)}{separator}".encode() + body).hex()
+        return Sent(headers={header: form.format(stamp(now), signed)}, body=body)
+
+    return send
+
+
+def versioned(
+    header: str, time: str, payload: Callable[[int], object]
+) -> Callable[[datetime, int], Sent]:
+    """Slack's way, which is Zoom's too."""
+
+    def send(now: datetime, number: int) -> Sent:
+        body = as_json(payload(number))
+        signed = mac(SECRET, f"v0:{stamp(now)}:".encode() + body).hex()
+        return Sent(headers={header: f"v0={signed}", time: stamp(now)}, body=body)
+
+    return send
+
+
+def twilio(name: str) -> Callable[[datetime, int], Sent]:
+    """The URL, and the form sorted."""
+
+    def send(_: datetime, number: int) -> Sent:
+        form = {"MessageSid": f"SM{number}", "MessageStatus": "delivered", "From": "+15005550006"}
+        content = URL + "".join(field + form[field] for field in sorted(form))
+        return Sent(
+            headers={
+                "X-Twilio-Signature": b64(mac(SECRET, content, name)),
+                "Content-Type": FORM,
+                "I-Twilio-Idempotency-Token": f"token-{number}",
+            },
+            body=urlencode(form).encode(),
+        )
+
+    return send
+
+
+def vonage(now: datetime, number: int) -> Sent:
+    """Every field but the signature, sorted."""
+    fields = {
+        "messageId": f"0A{number}",
+        "msisdn": "447700900000",
+        "text": "a=1&b=2",
+        "status": "delivered",
+        "timestamp": stamp(now),
+    }
+    content = "".join(
+        f"&{name}={fields[name].replace('&', '_').replace('=', '_')}" for name in sorted(fields)
+    )
+    return Sent(headers={}, body=as_json(fields | {"sig": mac(SECRET, content).hex().upper()}))
+
+
+def sendgrid(now: datetime, number: int) -> Sent:
+    """A batch of two."""
+    events = [
+        {"event": kind, "sg_event_id": f"{kind}-{number}", "timestamp": int(stamp(now))}
+        for kind in ("delivered", "open")
+    ]
+    body = as_json(events)
+    signed = keys.curve().sign(stamp(now).encode() + body, ec.ECDSA(hashes.SHA256()))
+    begin = "X-Twilio-Email-Event-Webhook"
+    return Sent(
+        headers={f"{begin}-Signature": b64(signed), f"{begin}-Timestamp": stamp(now)}, body=body
+    )
+
+
+def mailgun(now: datetime, number: int) -> Sent:
+    """Time and token are signed, and nothing else."""
+    word = f"token{number}"
+    body = {
+        "signature": {
+            "timestamp": stamp(now),
+            "token": word,
+            "signature": mac(SECRET, stamp(now) + word).hex(),
+        },
+        "event-data": {"event": "delivered", "timestamp": now.timestamp(), "id": "x"},
+    }
+    return Sent(headers={}, body=as_json(body))
+
+
+def square(_: datetime, number: int) -> Sent:
+    """The URL and the body."""
+    body = as_json({"event_id": f"e{number}", "type": "payment.updated", "data": {"object": {}}})
+    return Sent(
+        headers={"x-square-hmacsha256-signature": b64(mac(SECRET, URL.encode() + body))}, body=body
+    )
+
+
+def adyen_item(number: int, **changes: object) -> dict[str, object]:
+    """One item, signed."""
+    item: dict[str, Any] = {
+        "pspReference": f"79140733813422{number}",
+        "merchantAccountCode": "TestMerchant",
+        "merchantReference": "TestPayment-1",
+        "amount": {"value": 1130, "currency": "EUR"},
+        "eventCode": "AUTHORISATION",
+        "success": "true",
+        "eventDate": "2031-05-06T07:08:09+02:00",
+    }
+    content = ":".join(
+        (
+            item["pspReference"],
+            "",
+            "TestMerchant",
+            "TestPayment-1",
+            "1130",
+            "EUR",
+            "AUTHORISATION",
+            "true",
+        )
+    )
+    signed = b64(mac(bytes.fromhex(HEX), content))
+    return item | {"additionalData": {"hmacSignature": signed}} | changes
+
+
+HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
+
+
+def adyen(_: datetime, number: int) -> Sent:
+    """A batch of two, each signed."""
+    items = [{"NotificationRequestItem": adyen_item(10 * number + place)} for place in (1, 2)]
+    return Sent(headers={}, body=as_json({"live": "false", "notificationItems": items}))
+
+
+def braintree(_: datetime, number: int) -> Sent:
+    """A document in a form."""
+    document = (
+        f'<notification><kind>subscription_canceled</kind><timestamp type="datetime">'
+        f"2031-05-06T07:08:09Z</timestamp><n>{number}</n></notification>"
+    )
+    payload = b64(document.encode()) + "\n"
+    signed = mac(hashlib.sha1(SECRET.encode()).digest(), payload, "sha1").hex()  # noqa: S324 - the vendor's way
+    form = {"bt_signature": f"public|{signed}", "bt_payload": payload}
+    return Sent(headers={"Content-Type": FORM}, body=urlencode(form).encode())
+
+
+def paypal(now: datetime, number: int) -> Sent:
+    """A checksum of the body, signed."""
+    body = as_json(
+        {
+            "id": f"WH-{number}",
+            "event_type": "PAYMENT.CAPTURE.COMPLETED",
+            "create_time": iso(now),
+            "resource": {},
+        }
+    )
+    content = f"trans-{number}|{iso(now)}|WEBHOOK|{zlib.crc32(body)}"
+    return Sent(
+        headers={
+            "PAYPAL-TRANSMISSION-ID": f"trans-{number}",
+            "PAYPAL-TRANSMISSION-TIME": iso(now),
+            "PAYPAL-CERT-URL": CERT_PAYPAL,
+            "PAYPAL-AUTH-ALGO": "SHA256withRSA",
+            "PAYPAL-TRANSMISSION-SIG": keys.rsa_signed(content.encode()),
+        },
+        body=body,
+    )
+
+
+def sns(version: str, **changes: str) -> Callable[[datetime, int], Sent]:
+    """Some fields of the body, one a line."""
+
+    def send(now: datetime, number: int) -> Sent:
+        said = {
+            "Type": "Notification",
+            "MessageId": f"m-{number}",
+            "TopicArn": ARN,
+            "Message": "hello",
+            "Timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "SignatureVersion": version,
+            "SigningCertURL": CERT_SNS,
+        } | changes
+        names = (
+            "Message",
+            "MessageId",
+            "Subject",
+            "SubscribeURL",
+            "Timestamp",
+            "Token",
+            "TopicArn",
+            "Type",
+        )
+        content = "".join(f"{name}\n{said[name]}\n" for name in names if name in said)
+        way = hashes.SHA256() if version == "2" else hashes.SHA1()  # noqa: S303 - the vendor's way
+        return Sent(
+            headers={}, body=as_json(said | {"Signature": keys.rsa_signed(content.encode(), way)})
+        )
+
+    return send
+
+
+def discord(now: datetime, number: int) -> Sent:
+    """Ed25519 over time and body."""
+    body = as_json({"id": f"{number}", "type": 2, "data": {"name": "a"}})
+    return Sent(
+        headers={
+            "X-Signature-Ed25519": keys.ed().sign(stamp(now).encode() + body).hex(),
+            "X-Signature-Timestamp": stamp(now),
+        },
+        body=body,
+    )
+
+
+def hubspot(now: datetime, number: int) -> Sent:
+    """Method, URL, body and time."""
+    events = [
+        {
+            "eventId": number,
+            "subscriptionId": place,
+            "subscriptionType": "contact.creation",
+            "occurredAt": int(millis(now)),
+        }
+        for place in (1, 2)
+    ]
+    body = as_json(events)
+    signed = mac(SECRET, b"POST" + URL.encode() + body + millis(now).encode())
+    return Sent(
+        headers={"X-HubSpot-Signature-v3": b64(signed), "X-HubSpot-Request-Timestamp": millis(now)},
+        body=body,
+    )
+
+
+def linear(now: datetime, number: int) -> Sent:
+    """The time stands in the body."""
+    body = as_json(
+        {
+            "type": "Issue",
+            "action": "create",
+            "data": {"n": number},
+            "webhookTimestamp": int(millis(now)),
+            "createdAt": iso(now),
+        }
+    )
+    return Sent(
+        headers={"Linear-Signature": mac(SECRET, body).hex(), "Linear-Delivery": f"d{number}"},
+        body=body,
+    )
+
+
+def plaid(now: datetime, number: int) -> Sent:
+    """A token that has the body's digest."""
+    body = as_json({"webhook_type": "ITEM", "webhook_code": "ERROR", "n": number})
+    claims = {"iat": int(stamp(now)), "request_body_sha256": hashlib.sha256(body).hexdigest()}
+    return Sent(headers={"Plaid-Verification": keys.token(claims)}, body=body)
+
+
+def with_token(
+    headers: Mapping[str, str], payload: Callable[[int], object], url: str = URL
+) -> Callable[[datetime, int], Sent]:
+    """Nothing is signed."""
+    return lambda _, number: Sent(headers={**headers}, body=as_json(payload(number)), url=url)
+
+
+def _client(_: datetime, number: int) -> Sent:
+    der = b64(keys.der(keys.usual_certificate()))
+    return Sent(headers={"Client-Cert": f":{der}:"}, body=as_json({"n": number}))
+
+
+def _named(**said: object) -> Callable[[int], object]:
+    return lambda number: said | {"id": f"id-{number}"}
+
+
+TOKEN = "t0ken-of-the-endpoint"
+ED_WRONG = Ed25519PrivateKey.from_private_bytes(b"f" * 32)
+CURVE_WRONG = ec.derive_private_key(7, ec.SECP256R1())
+
+SENDERS = [
+    Sender(name="standard-webhooks", send=standard("webhook"), secret=WHSEC, wrong=OTHER_WHSEC),
+    Sender(name="svix", send=standard("svix"), secret=WHSEC, wrong=OTHER_WHSEC),
+    Sender(name="gitlab", send=standard("webhook"), secret=WHSEC, wrong=OTHER_WHSEC),
+    Sender(
+        name="standard-webhooks-ed25519",
+        send=standard("webhook", "v1a,"),
+        secret="whpk_" + b64(keys.ed().public_key().public_bytes_raw()),
+        wrong="whpk_" + b64(ED_WRONG.public_key().public_bytes_raw()),
+    ),
+    Sender(
+        name="stripe",
+        send=stamped(
+            "Stripe-Signature",
+            "t={},v1={}",
+            _named(type="charge.refunded", created=1, data={"object": {}}),
+        ),
+    ),
+    Sender(
+        name="shippo",
+        send=stamped("Shippo-Auth-Signature", "t={},v1={}", _named(event="track_updated", data={})),
+    ),
+    Sender(
+        name="paddle",
+        send=stamped(
+            "Paddle-Signature",
+            "ts={};h1={}",
+            lambda n: {"event_id": f"e{n}", "event_type": "a", "data": {}},
+            ":",
+        ),
+    ),
+    Sender(
+        name="github",
+        send=over_body(
+            "X-Hub-Signature-256",
+            lambda body: "sha256=" + mac(SECRET, body).hex(),
+            _named(action="opened"),
+            X_GitHub_Delivery="d-{}",
+            X_GitHub_Event="issues",
+        ),
+        free=frozenset({"X-GitHub-Delivery", "X-GitHub-Event"}),
+    ),
+    Sender(
+        name="meta",
+        send=over_body(
+            "X-Hub-Signature-256",
+            lambda body: "sha256=" + mac(SECRET, body).hex(),
+            lambda n: {"object": "page", "entry": [{"n": n}, {"n": -n}]},
+        ),
+        parameters={"verify_token": "v"},
+    ),
+    Sender(
+        name="intercom",
+        send=over_body(
+            "X-Hub-Signature",
+            lambda body: "sha1=" + mac(SECRET, body, "sha1").hex(),
+            _named(topic="user.created", data={"item": {}}),
+        ),
+    ),
+    Sender(
+        name="shopify",
+        send=over_body(
+            "X-Shopify-Hmac-Sha256",
+            lambda body: b64(mac(SECRET, body)),
+            _named(),
+            X_Shopify_Webhook_Id="w-{}",
+            X_Shopify_Topic="orders/create",
+        ),
+        free=frozenset({"X-Shopify-Webhook-Id", "X-Shopify-Topic"}),
+    ),
+    Sender(
+        name="razorpay",
+        send=over_body(
+            "X-Razorpay-Signature",
+            lambda body: mac(SECRET, body).hex(),
+            _named(event="payment.captured", created_at=1, payload={}),
+        ),
+        free=frozenset({"x-razorpay-event-id"}),
+    ),
+    Sender(
+        name="paystack",
+        send=over_body(
+            "x-paystack-signature",
+            lambda body: mac(SECRET, body, "sha512").hex(),
+            _named(event="charge.success", data={}),
+        ),
+    ),
+    Sender(
+        name="mollie",
+        send=over_body(
+            "X-Mollie-Signature",
+            lambda body: "sha256=" + mac(SECRET, body).hex(),
+            _named(type="payment-link.paid"),
+        ),
+    ),
+    Sender(
+        name="easypost",
+        secret="sécret",
+        send=over_body(
+            "X-Hmac-Signature",
+            lambda body: (
+                "hmac-sha256-hex=" + mac(unicodedata.normalize("NFKD", "sécret"), body).hex()
+            ),
+            _named(description="tracker.updated", result={}),
+        ),
+    ),
+    Sender(
+        name="xero",
+        send=over_body(
+            "x-xero-signature",
+            lambda body: b64(mac(SECRET, body)),
+            lambda n: {
+                "events": [
+                    {
+                        "resourceId": f"r{n}",
+                        "eventType": "UPDATE",
+                        "eventCategory": "INVOICE",
+                        "eventDateUtc": "2031-05-06T07:08:09.1",
+                    }
+                ]
+            },
+        ),
+    ),
+    Sender(
+        name="docusign",
+        send=over_body(
+            "X-DocuSign-Signature-2",
+            lambda body: b64(mac(SECRET, body)),
+            _named(event="envelope-completed", data={}),
+            X_DocuSign_Signature_1=b64(b"0" * 32),
+        ),
+        free=frozenset({"X-DocuSign-Signature-1"}),
+    ),
+    Sender(
+        name="slack",
+        send=versioned(
+            "X-Slack-Signature",
+            "X-Slack-Request-Timestamp",
+            lambda n: {"event_id": f"Ev{n}", "event_time": 1, "event": {"type": "message"}},
+        ),
+    ),
+    Sender(
+        name="zoom",
+        send=versioned(
+            "x-zm-signature",
+            "x-zm-request-timestamp",
+            lambda n: {"event": "meeting.started", "event_ts": 1, "payload": {"object": {"n": n}}},
+        ),
+    ),
+    Sender(name="twilio", send=twilio("sha1"), free=frozenset({"I-Twilio-Idempotency-Token"})),
+    Sender(
+        name="twilio-shared-key",
+        send=twilio("sha256"),
+        free=frozenset({"I-Twilio-Idempotency-Token"}),
+    ),
+    Sender(
+        name="sendgrid", send=sendgrid, secret=keys.spki(keys.curve()), wrong=keys.spki(CURVE_WRONG)
+    ),
+    Sender(name="mailgun", send=mailgun, body_covered=False),
+    Sender(name="square", send=square),
+    Sender(name="adyen", send=adyen, secret=HEX, wrong="11" * 32, body_covered=False),
+    Sender(name="braintree", send=braintree, parameters={"public_key": "public"}),
+    Sender(name="paypal", send=paypal, secret=None, parameters={"webhook_id": "WEBHOOK"}),
+    Sender(
+        name="paypal-sandbox",
+        send=lambda now, n: attrs.evolve(
+            paypal(now, n),
+            headers=paypal(now, n).headers
+            | {"PAYPAL-CERT-URL": CERT_PAYPAL.replace("api.", "api.sandbox.")},
+        ),
+        secret=None,
+        parameters={"webhook_id": "WEBHOOK"},
+    ),
+    Sender(name="aws-sns", send=sns("2"), secret=None, parameters={"topic_arn": ARN}),
+    Sender(name="aws-sns-sha1", send=sns("1"), secret=None, parameters={"topic_arn": ARN}),
+    Sender(
+        name="discord", send=discord, secret=keys.raw_hex(keys.ed()), wrong=keys.raw_hex(ED_WRONG)
+    ),
+    Sender(name="hubspot", send=hubspot),
+    Sender(name="linear", send=linear, free=frozenset({"Linear-Delivery"})),
+    Sender(name="plaid", send=plaid, secret=keys.jwk(keys.curve()), wrong=keys.jwk(CURVE_WRONG)),
+    Sender(name="vonage", send=vonage),
+    Sender(
+        name="telegram",
+        send=with_token({"X-Telegram-Bot-Api-Secret-Token": TOKEN}, lambda n: {"update_id": n}),
+        secret=TOKEN,
+        body_covered=False,
+    ),
+    Sender(
+        name="gitlab-token",
+        send=with_token({"X-Gitlab-Token": TOKEN}, _named(object_kind="push")),
+        secret=TOKEN,
+        body_covered=False,
+    ),
+    Sender(
+        name="bearer-token",
+        send=with_token({"Authorization": f"Bearer {TOKEN}"}, _named()),
+        secret=TOKEN,
+        body_covered=False,
+    ),
+    Sender(
+        name="url-token",
+        send=with_token({}, _named(), f"{URL}&token={TOKEN}"),
+        secret=TOKEN,
+        body_covered=False,
+    ),
+    Sender(
+        name="mollie-classic",
+        send=lambda _, n: Sent(
+            headers={"Content-Type": FORM}, body=f"id=tr_{n}".encode(), url=f"{URL}&token={TOKEN}"
+        ),
+        secret=TOKEN,
+        body_covered=False,
+        free=frozenset({"Content-Type"}),
+    ),
+    Sender(
+        name="basic-auth",
+        send=with_token({"Authorization": "Basic " + b64(b"name:pass")}, _named()),
+        secret="name:pass",
+        wrong="name:word",
+        body_covered=False,
+    ),
+    Sender(
+        name="postmark",
+        send=with_token(
+            {"Authorization": "Basic " + b64(b"name:pass")},
+            lambda n: {
+                "RecordType": "Delivery",
+                "MessageID": f"m{n}",
+                "DeliveredAt": "2031-05-06T07:08:09Z",
+            },
+        ),
+        secret="name:pass",
+        wrong="name:word",
+        body_covered=False,
+    ),
+    Sender(
+        name="client-certificate",
+        send=_client,
+        secret=keys.fingerprint(keys.usual_certificate()),
+        wrong="11" * 32,
+        body_covered=False,
+    ),
+]
+BY_NAME = {sender.name: sender for sender in SENDERS}
+LATER = timedelta(days=30)

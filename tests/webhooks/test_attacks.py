@@ -1,0 +1,651 @@
+"""What an attacker tries: each is refused, or is no more than the genuine webhook again."""
+
+# ruff: noqa: ANN401 - whatever an attacker sends
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import attrs
+import pytest
+from cryptography.hazmat.primitives.asymmetric import utils
+
+from mooring import (
+    ConfigurationError,
+    Secret,
+    VendorFailed,
+    WebhookRejected,
+    WebhookScheme,
+    WebhookVerifier,
+)
+from mooring.adapters.memory import MemoryStorage
+from mooring.adapters.webhook_secrets import StaticWebhookSecrets
+from mooring.domain.webhooks.presets import preset
+from mooring.testing import VirtualClock
+from tests.webhooks import keys
+from tests.webhooks.senders import (
+    ARN,
+    BY_NAME,
+    CERT_PAYPAL,
+    CERT_SNS,
+    FORM,
+    HEX,
+    SECRET,
+    Sent,
+    adyen_item,
+    as_json,
+    b64,
+    mac,
+    paypal,
+    sns,
+    stamp,
+)
+from tests.webhooks.world import NOW, Links, Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GITHUB, STRIPE, PLAID, SENDGRID = (
+    BY_NAME[name] for name in ("github", "stripe", "plaid", "sendgrid")
+)
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of P-256."""
+
+
+# --- secrets that are none ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, secret",
+    [
+        ("github", "\x00"),
+        ("github", b"\x00" * 32),
+        ("github", "\u00a0"),
+        ("github", "\u2003\u2003"),
+        ("github", "\x0b\x0c\x1c\x85"),
+        ("standard-webhooks", "whsec_"),
+        ("standard-webhooks", "whsec_ "),
+        ("standard-webhooks", "whsec_===="),
+        ("standard-webhooks", "whsec_" + b64(b"\x00" * 24)),
+        ("standard-webhooks", "whsec_whsec_"),
+        ("adyen", "00" * 32),
+        ("adyen", "0x00"),
+        ("adyen", "zz"),
+        ("easypost", "\u3000"),
+        ("braintree", "\t"),
+        ("basic-auth", ":"),
+        ("basic-auth", "user:"),
+        ("basic-auth", ":password"),
+        ("basic-auth", "user"),
+        ("telegram", " token"),
+        ("client-certificate", "00:" * 31),
+        ("discord", "00" * 31),
+        ("plaid", "{}"),
+    ],
+)
+def test_a_secret_that_is_as_good_as_none(name: str, secret: Any) -> None:
+    """What would be the empty key, or a key that everybody guesses the form of, is refused."""
+    parameters = dict(BY_NAME[name].parameters)
+    for given in (secret, [BY_NAME[name].secret, secret]):
+        with pytest.raises(ConfigurationError):
+            WebhookVerifier(name, given, parameters=parameters)
+    kept = StaticWebhookSecrets({None: "unused", "acme": [BY_NAME[name].secret]})
+    assert kept.kept("acme")
+
+
+def test_a_provider_that_gives_no_usable_secret_lets_nobody_in() -> None:
+    """A provider's empty secret is the host's mistake, and not a key."""
+
+    class Empty:
+        """A table whose cells are empty."""
+
+        def get(self, *_: object) -> tuple[Secret, ...]:
+            """What stands there."""
+            return (Secret(cell),)
+
+    for cell in ("", " ", "\x00"):
+        receiver = Receiver("github", Empty(), replay_guard=False)
+        signed = mac(cell.strip(" \x00"), b"{}").hex()
+        with pytest.raises(ConfigurationError):
+            receiver.verify(Sent(headers={"X-Hub-Signature-256": f"sha256={signed}"}, body=b"{}"))
+
+
+# --- headers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", ["\r\n ", "\n", "\r", "\x00", "\x0b", "\u00a0", "\u2028"])
+def test_folded_headers(space: str) -> None:
+    """A line break or an odd space in a signature is part of it, and spoils it."""
+    sent = GITHUB.send(NOW, 1)
+    genuine = sent.headers["X-Hub-Signature-256"]
+    receiver = Receiver.of(GITHUB)
+    for text in (genuine + space, space + genuine, genuine.replace("=", f"={space}")):
+        spoiled = attrs.evolve(sent, headers={"X-Hub-Signature-256": text})
+        assert receiver.refused(spoiled) in {"signature", "downgraded"}
+
+
+def test_white_space_between_marks_changes_nothing() -> None:
+    """Space around the parts of a signature's text is not signed, and makes no new webhook."""
+    receiver = Receiver.of(STRIPE, replay_guard=True)
+    sent = STRIPE.send(NOW, 1)
+    receiver.done(receiver.verify(sent))
+    text = sent.headers["Stripe-Signature"].replace(",", "\r\n , ")
+
+    assert "replayed" == receiver.refused(attrs.evolve(sent, headers={"Stripe-Signature": text}))
+
+
+@pytest.mark.parametrize("name", ["github", "stripe", "slack", "standard-webhooks", "sendgrid"])
+def test_names_that_are_nearly_the_headers(name: str) -> None:
+    """A header with another letter, an underscore or a space in its name is another header."""
+    sender = BY_NAME[name]
+    sent = sender.send(NOW, 1)
+    receiver = Receiver.of(sender)
+    ways: tuple[Callable[[str], str], ...] = (
+        lambda text: text.replace("-", "_"),
+        lambda text: text + " ",
+        lambda text: text.replace("S", "\u017f").replace("s", "\u017f"),
+        lambda text: text.replace("K", "\u212a").replace("i", "\u0130"),
+    )
+    for spoil in ways:
+        renamed = {spoil(header): value for header, value in sent.headers.items()}
+        if not {*renamed} & {*sent.headers}:
+            assert "missing" == receiver.refused(attrs.evolve(sent, headers=renamed))
+
+
+# --- signatures in other writings --------------------------------------------------------------
+
+
+def writings(genuine: str) -> list[str]:
+    """Texts that a lax reader takes for the same signature."""
+    decoded = bytes.fromhex(genuine)
+    return [
+        genuine.upper(),
+        genuine[:-2] + genuine[-2:].swapcase() + "0",
+        "0x" + genuine,
+        " ".join((genuine[:32], genuine[32:])),
+        b64(decoded),
+        genuine + "00",
+        genuine[:32],
+        "".join(chr(ord(letter) + 0xFEE0) for letter in genuine),
+    ]
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_hex_in_other_writings(number: int) -> None:
+    """A signature is compared as it is written."""
+    sent = GITHUB.send(NOW, 1)
+    genuine = sent.headers["X-Hub-Signature-256"].removeprefix("sha256=")
+    text = "sha256=" + writings(genuine)[number]
+    if text.removeprefix("sha256=") != genuine:
+        spoiled = attrs.evolve(sent, headers={"X-Hub-Signature-256": text})
+        assert "signature" == Receiver.of(GITHUB).refused(spoiled)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text + "=",
+        lambda text: text.rstrip("="),
+        lambda text: text + "\n",
+        lambda text: text[:4] + "\n" + text[4:],
+        lambda text: text[:4] + "!" + text[4:],
+        lambda text: text.replace("+", "-").replace("/", "_") + " ",
+        lambda text: text + "AAAA",
+        lambda text: text.rstrip("=")[:-1] + chr(ord(text.rstrip("=")[-1]) ^ 1) + "=",
+    ],
+)
+@pytest.mark.parametrize("name", ["shopify", "sendgrid"])
+def test_base64_with_garbage(name: str, spoil: Any) -> None:
+    """Base64 that a lax reader takes for the same bytes is another signature."""
+    sender = BY_NAME[name]
+    header = {"shopify": "X-Shopify-Hmac-Sha256"}.get(
+        name, "X-Twilio-Email-Event-Webhook-Signature"
+    )
+    sent = sender.send(NOW, 1)
+    text = spoil(sent.headers[header])
+    if text.strip(" ") != sent.headers[header]:
+        given = attrs.evolve(sent, headers=sent.headers | {header: text})
+        assert "signature" == Receiver.of(sender).refused(given)
+
+
+def test_the_other_signature_of_a_curve_is_a_replay() -> None:
+    """Of each signature on a curve anybody can make a second one; it is the same delivery."""
+    receiver = Receiver.of(SENDGRID, replay_guard=True)
+    sent = SENDGRID.send(NOW, 1)
+    receiver.done(receiver.verify(sent))
+    header = "X-Twilio-Email-Event-Webhook-Signature"
+    first, second = utils.decode_dss_signature(base64.b64decode(sent.headers[header]))
+    other = b64(utils.encode_dss_signature(first, ORDER - second))
+    assert other != sent.headers[header]
+
+    given = attrs.evolve(sent, headers=sent.headers | {header: other})
+    assert "replayed" == receiver.refused(given)
+
+
+# --- times ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-1", "+1", "1_0", "1e9", "1.0", "0x10", " ", "NaN", "inf", "9" * 40, "9" * 41, "9" * 5_000,
+        "99999999999999", "\u0661\u0662", "\u00b2\u00b3", "\uff11\uff12", "1,2",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["stripe", "slack", "discord", "hubspot", "standard-webhooks"])
+def test_times_that_are_none(name: str, text: str) -> None:
+    """Whatever is no plain whole number near now is refused, and nothing overflows."""
+    sender = BY_NAME[name]
+    sent = sender.send(NOW, 1)
+    written = {
+        "hubspot": str(int(NOW.timestamp() * 1000)),
+    }.get(name, stamp(NOW))
+    headers = {
+        header: value.replace(written, text, 1) if header != "webhook-signature" else value
+        for header, value in sent.headers.items()
+    }
+    assert headers != sent.headers
+    assert Receiver.of(sender).refused(attrs.evolve(sent, headers=headers)) in {
+        "malformed",
+        "stale",
+        "future",
+        "missing",
+    }
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("0001-01-01T00:00:00+14:00", "malformed"),
+        ("9999-12-31T23:59:59-14:00", "malformed"),
+        ("1970-01-01T00:00:00Z", "stale"),
+        ("9999-12-31T00:00:00Z", "future"),
+        ("2031-13-01T00:00:00Z", "malformed"),
+        ("2031-05-06T07:08:09Z\n", "malformed"),
+        ("now", "malformed"),
+        ("-2031-05-06T07:08:09Z", "malformed"),
+    ],
+)
+def test_dates_that_overflow(text: str, reason: str) -> None:
+    """A date beyond all calendars is refused, and nothing overflows."""
+    sent = paypal(NOW, 1)
+    headers = sent.headers | {"PAYPAL-TRANSMISSION-TIME": text}
+    assert reason == Receiver.of(BY_NAME["paypal"]).refused(attrs.evolve(sent, headers=headers))
+
+
+@pytest.mark.parametrize(
+    "value", ["true", "null", "[]", "1e400", "-1", "1" * 39, "1" * 4_000, "1.5", '"1"', "{}", "NaN"]
+)
+def test_numbers_in_a_body_that_are_no_time(value: str) -> None:
+    """A time inside a signed body is a plain number near now, of JSON's many."""
+    body = f'{{"type":"a","action":"b","webhookTimestamp":{value}}}'.encode()
+    sent = Sent(headers={"Linear-Signature": mac(SECRET, body).hex()}, body=body)
+    assert Receiver.of(BY_NAME["linear"]).refused(sent) in {"malformed", "missing", "stale"}
+
+
+def test_numbers_in_an_event_overflow_nothing() -> None:
+    """What a vendor says of time that is none is no time, and its event is one all the same."""
+    for value in ("1e400", "-1e400", "9" * 4_000, "true", '"\\ud800"', "[]", "-62135596801"):
+        body = f'{{"id":"evt","type":"a","created":{value}}}'.encode()
+        signed = mac(SECRET, stamp(NOW).encode() + b"." + body).hex()
+        text = f"t={stamp(NOW)},v1={signed}"
+        for guarded in (True, False):
+            receiver = Receiver.of(STRIPE, replay_guard=guarded)
+            (event,) = receiver.verify(Sent(headers={"Stripe-Signature": text}, body=body))
+            assert event.time is None
+
+
+# --- tokens -----------------------------------------------------------------------------------
+
+
+def forged(header: dict[str, Any], sign: Any) -> str:
+    """A token whose header says anything, over genuine claims."""
+    sent = PLAID.send(NOW, 1)
+    digest = hashlib.sha256(sent.body).hexdigest()
+    claims = {"iat": int(NOW.timestamp()), "request_body_sha256": digest}
+    text = ".".join(keys.url64(json.dumps(part).encode()) for part in (header, claims))
+    return f"{text}.{keys.url64(sign(text.encode()))}"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"jwk": json.loads(keys.jwk(keys.curve(), "evil"))},
+        {"jku": "https://evil.example/keys.json"},
+        {"x5u": "https://evil.example/cert.pem"},
+        {"x5c": ["MII="]},
+        {"kid": "../../../dev/null"},
+        {"kid": {"$ne": None}},
+        {"alg": "none"},
+        {"alg": "None"},
+        {"alg": "HS256"},
+        {"alg": "ES384"},
+        {"alg": ["ES256"]},
+        {"b64": False, "crit": ["b64"]},
+        {"crit": []},
+    ],
+    ids=str,
+)
+def test_a_token_that_brings_its_own_key(more: dict[str, Any]) -> None:
+    """Neither a key, an address, a name nor an algorithm of the sender's choice is used."""
+    numbers = keys.curve().public_key().public_numbers()
+    public = keys.jwk(keys.curve()).encode()
+    ways = (
+        lambda _: b"",
+        lambda text: mac(public, text),
+        lambda text: mac(numbers.x.to_bytes(32, "big"), text),
+        lambda _: b"\x00" * 64,
+        lambda _: ORDER.to_bytes(32, "big") * 2,
+        lambda _: b"\x01" * 64,
+    )
+    links = Links()
+    receiver = Receiver.of(PLAID, links=links)
+    for sign in ways:
+        token = forged({"alg": "ES256", "kid": "key-1"} | more, sign)
+        sent = attrs.evolve(PLAID.send(NOW, 1), headers={"Plaid-Verification": token})
+        assert receiver.refused(sent) in {"signature", "downgraded", "malformed"}
+    assert [] == links.asked
+
+
+# --- addresses of certificates ------------------------------------------------------------------
+
+HOST = "sns.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda url: url.replace(HOST, HOST + "."),
+        lambda url: url.replace(HOST, HOST + ":443"),
+        lambda url: url.replace(HOST, HOST + ":"),
+        lambda url: url.replace(HOST, HOST.upper()),
+        lambda url: url.replace(HOST, f"evil.example#@{HOST}"),
+        lambda url: url.replace(HOST, f"evil.example\\@{HOST}"),
+        lambda url: url.replace(HOST, f"{HOST}\\.evil.example"),
+        lambda url: url.replace(HOST, f"{HOST}%00.evil.example"),
+        lambda url: url.replace(HOST, f"{HOST}%2eevil.example"),
+        lambda url: url.replace(HOST, f"{HOST}@evil.example"),
+        lambda url: url.replace(HOST, f"user:password@{HOST}"),
+        lambda url: url.replace("sns", "\u0455ns"),
+        lambda url: url.replace(".amazonaws", "\u3002amazonaws"),
+        lambda url: url.replace(".com", ".com\u200b"),
+        lambda url: url.replace(".com", ".co\uff4d"),
+        lambda url: url.replace("eu-west-1", "\u0435u-west-1"),
+        lambda url: url.replace("eu-west-1", "eu-west-\u0661"),
+        lambda url: url.replace("https", "HTTPS"),
+        lambda url: " " + url,
+        lambda url: url + "\t",
+        lambda url: url + "#.pem",
+        lambda url: url.replace(".pem", ".pem/../../x.pem"),
+        lambda url: url.replace("/Simple", "//Simple"),
+        lambda url: url.replace("https://", "https:/"),
+        lambda url: url.replace("https://", "//"),
+    ],
+)
+def test_addresses_that_nearly_are_amazons(spoil: Any) -> None:
+    """A certificate's address is the vendor's letter for letter, or nothing is sent there."""
+    links = Links()
+    given = sns("2", SigningCertURL=spoil(CERT_SNS))(NOW, 1)
+
+    assert "certificate" == Receiver.of(BY_NAME["aws-sns"], links=links).refused(given)
+    assert [] == links.asked
+
+
+def test_a_pattern_with_an_alternative_is_https_all_the_same() -> None:
+    """A scheme of one's own whose pattern allows more than its beginning does not leave TLS."""
+    scheme = attrs.evolve(preset("paypal"), certificate_url=r"https://a\.example/.*|.*")
+    links = Links()
+    receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)
+    for address in ("http://169.254.169.254/latest", "file:///etc/passwd", ""):
+        headers = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": address}
+        given = attrs.evolve(paypal(NOW, 1), headers=headers)
+        assert receiver.refused(given) in {"certificate", "missing"}
+    assert [] == links.asked
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 204])
+def test_a_certificate_that_is_elsewhere_is_not_looked_for(status: int) -> None:
+    """A redirect is not followed, and what came with it is no certificate."""
+    links = Links(status=status)
+    with pytest.raises(VendorFailed):
+        Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
+    assert [CERT_PAYPAL] == links.asked
+
+
+# --- one signed text, read in two ways ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", ["Type", "TopicArn", "Timestamp", "MessageId"])
+def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
+    """Amazon signs for everybody: a message that holds the other lines does not make it ours.
+
+    A stranger's own topic signs a message whose lines, taken apart elsewhere, are our webhook.
+    """
+    when = NOW.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    ours = {"MessageId": "m-1", "Timestamp": when, "TopicArn": ARN, "Type": "Notification"}
+    lines = "".join(f"{name}\n{value}\n" for name, value in ours.items()).rstrip("\n")
+    theirs = "arn:aws:sns:eu-west-1:666:evil"
+    signed = sns("2", Message=f"pay\n{lines}", TopicArn=theirs)(NOW, 2)
+    said = json.loads(signed.body)
+    names = ("MessageId", "Timestamp", "TopicArn", "Type")
+    rest = "".join(f"{name}\n{said[name]}\n" for name in names).rstrip("\n")
+    taken = said | ours | {"Message": "pay"}
+    taken[hidden] = f"{taken[hidden]}\n{rest}"
+
+    forgery = attrs.evolve(signed, body=as_json(taken))
+    assert Receiver.of(BY_NAME["aws-sns"]).refused(forgery) in {"malformed", "foreign", "missing"}
+    assert "foreign" == Receiver.of(BY_NAME["aws-sns"]).refused(signed)
+    several = sns("2", Message="one\ntwo\n")(NOW, 3)
+    assert Receiver.of(BY_NAME["aws-sns"]).verify(several)
+
+
+def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
+    """Adyen signs fields with colons between them; splitting them elsewhere makes no new event."""
+    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
+    reference = str(adyen_item(1)["pspReference"])
+    content = f"{reference}::TestMerchant:INV-7:INV-8:1130:EUR:AUTHORISATION:true"
+    signed = {"hmacSignature": b64(mac(bytes.fromhex(HEX), content))}
+    genuine = adyen_item(1, merchantReference="INV-7:INV-8", additionalData=signed)
+    split = genuine | {
+        "pspReference": f"{reference}:",
+        "originalReference": genuine["merchantAccountCode"],
+        "merchantAccountCode": "INV-7",
+        "merchantReference": "INV-8",
+    }
+    first, second = (
+        Sent(headers={}, body=as_json({"notificationItems": [{"NotificationRequestItem": item}]}))
+        for item in (genuine, split)
+    )
+    (event,) = receiver.verify(first)
+    assert event.id.startswith(reference)
+    receiver.done(event)
+    assert "replayed" == receiver.refused(second)
+    assert Receiver.of(BY_NAME["adyen"]).verify(second)[0].weak
+
+
+def test_what_a_challenge_signs_is_no_webhook() -> None:
+    """Braintree's question has us sign what it likes; the answer is not a signature of an event."""
+    braintree = BY_NAME["braintree"]
+    receiver = Receiver.of(braintree)
+    for challenge in ("deadbeefdeadbeefdeadbeefdeadbeef", "0" * 20, "e" * 24, "a0c0" * 6):
+        asked = Sent(
+            headers={},
+            body=b"",
+            method="GET",
+            url=f"https://shop.example/?bt_challenge={challenge}",
+        )
+        (event,) = receiver.verify(asked)
+        assert event.reply is not None
+        form = {"bt_signature": event.reply.body.decode(), "bt_payload": challenge}
+        forgery = Sent(headers={"Content-Type": FORM}, body=urlencode(form).encode())
+        assert "malformed" == receiver.refused(forgery)
+
+
+@pytest.mark.parametrize("place", [0, 1, 5, 19])
+def test_no_item_of_a_batch_is_beyond_looking(place: int) -> None:
+    """Wherever in a batch the forged item stands, nobody gets any of it, and none is remembered."""
+    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
+    items = [adyen_item(number) for number in range(20)]
+    changed = [*items]
+    changed[place] = adyen_item(place) | {"success": "false"}
+    wrapped = [{"NotificationRequestItem": item} for item in changed]
+    forgery = Sent(headers={}, body=as_json({"notificationItems": wrapped}))
+
+    assert "signature" == receiver.refused(forgery)
+    wrapped = [{"NotificationRequestItem": item} for item in items]
+    genuine = Sent(headers={}, body=as_json({"notificationItems": wrapped}))
+    assert 20 == len(receiver.verify(genuine))
+
+
+def test_members_that_are_there_twice() -> None:
+    """Of a member that a body has twice, what was verified is what is given."""
+    good, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
+    for first, second, reason in ((evil, good, None), (good, evil, "signature")):
+        body = (
+            b'{"notificationItems":[{"NotificationRequestItem":%s,"NotificationRequestItem":%s}]}'
+            % (first, second)
+        )
+        receiver = Receiver.of(BY_NAME["adyen"])
+        sent = Sent(headers={}, body=body)
+        if reason is None:
+            assert "true" == receiver.verify(sent)[0].payload["success"]
+        else:
+            assert reason == receiver.refused(sent)
+
+
+# --- the guard against replays --------------------------------------------------------------------
+
+
+def guards(*places: tuple[str, str | None]) -> list[tuple[Receiver, str | None]]:
+    """Verifiers of one store and secret, for these endpoints and tenants."""
+    clock = VirtualClock(NOW)
+    store = MemoryStorage(clock=clock)
+    secrets = StaticWebhookSecrets(dict.fromkeys((tenant for _, tenant in places), SECRET))
+    return [
+        (Receiver("github", secrets, name=name, storage=store, replay_guard=True), tenant)
+        for name, tenant in places
+    ]
+
+
+def test_what_one_endpoint_handled_is_new_to_another() -> None:
+    """Endpoints and tenants remember apart, however their names are written."""
+    sent = GITHUB.send(NOW, 1)
+    places = guards(
+        ("shop", None),
+        ("shop", "None"),
+        ("shop", ""),
+        ("shop", "acme"),
+        ("shop", "acme "),
+        ("shop", "@acme"),
+        ("shop:acme", None),
+        ("acme:shop", None),
+        ("shop", "acme:shop"),
+        ("Shop", "acme"),
+        ("shop}", None),
+        ("{shop}", None),
+    )
+    for receiver, tenant in places:
+        receiver.done(receiver.verify(sent, tenant=tenant))
+    for receiver, tenant in places:
+        assert "replayed" == receiver.refused(sent, tenant=tenant)
+
+
+def test_verifiers_of_one_name_and_store_remember_together() -> None:
+    """Another worker's verifier knows what the first one handled."""
+    (first, _), (second, _) = guards(("shop", None), ("shop", None))
+    sent = GITHUB.send(NOW, 1)
+    events = first.verify(sent)
+
+    assert "replayed" == second.refused(sent)
+    second.release(events)
+    assert second.verify(sent)
+
+
+@pytest.mark.parametrize("name", ["github", "razorpay", "shopify", "gitlab", "linear", "twilio"])
+@pytest.mark.parametrize("spoil", ["other", "", "\x00", "é", "x" * 9_000])
+def test_a_replay_with_another_id(name: str, spoil: str) -> None:
+    """Whatever id a repeated webhook is given, or none, it is the one that was handled."""
+    sender = BY_NAME[name]
+    receiver = Receiver.of(sender, replay_guard=True)
+    sent = sender.send(NOW, 1)
+    receiver.done(receiver.verify(sent))
+    for headers in (
+        sent.headers | dict.fromkeys(sender.free, spoil),
+        {header: text for header, text in sent.headers.items() if header not in sender.free},
+    ):
+        assert "replayed" == receiver.refused(attrs.evolve(sent, headers=headers))
+
+
+def test_a_stranger_cannot_make_a_delivery_look_handled() -> None:
+    """Somebody's own genuine webhook with another's id does not burn that one."""
+    receiver = Receiver.of(GITHUB, replay_guard=True)
+    mine, yours = GITHUB.send(NOW, 1), GITHUB.send(NOW, 2)
+    borrowed = {"X-GitHub-Delivery": yours.headers["X-GitHub-Delivery"]}
+    receiver.done(receiver.verify(attrs.evolve(mine, headers=mine.headers | borrowed)))
+
+    assert receiver.verify(yours)
+
+
+def test_a_webhook_may_not_outlive_what_is_remembered_of_it() -> None:
+    """By default what is handled is remembered for longer than its time is good for."""
+    for name in ("stripe", "slack", "aws-sns", "sendgrid", "mailgun", "standard-webhooks"):
+        sender = BY_NAME[name]
+        tolerance = preset(name).tolerance
+        assert tolerance is not None
+        receiver = Receiver.of(sender, replay_guard=True)
+        sent = sender.send(NOW, 1)
+        receiver.done(receiver.verify(sent))
+        receiver.clock.advance(tolerance - 1)
+        assert "replayed" == receiver.refused(sent)
+        receiver.clock.advance(2)
+        assert receiver.refused(sent) in {"stale", "replayed"}
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["{}", None, {"a": 1}, ["{}"], 7, object], ids=repr)
+@pytest.mark.parametrize("name", ["github", "stripe", "adyen", "plaid", "telegram"])
+def test_bodies_of_other_types(name: str, body: Any) -> None:
+    """A body that is not bytes is the host's mistake in every scheme, genuine or not."""
+    from mooring import InvalidData  # noqa: PLC0415 - used here only
+
+    sent = BY_NAME[name].send(NOW, 1)
+    with pytest.raises(InvalidData, match="not bytes"):
+        Receiver.of(BY_NAME[name]).verify(sent.given() | {"body": body})
+
+
+def test_a_scheme_of_ones_own_is_attacked_alike() -> None:
+    """What holds of presets holds of a scheme out of a table."""
+    table = {
+        "name": "warehouse",
+        "signature": "{header:X-Sig}",
+        "signs": "{mark:t}.{body}",
+        "separator": ",",
+        "prefix": "s=",
+        "timestamp": "{mark:t}",
+        "tolerance": 300,
+    }
+    receiver = Receiver(WebhookScheme.from_table(table), SECRET, replay_guard=True)
+    signed = mac(SECRET, stamp(NOW).encode() + b".{}").hex()
+    good = f"t={stamp(NOW)},s={signed}"
+    for text, reason in (
+        (f"s={signed}", "missing"),
+        (f"t={stamp(NOW)}", "downgraded"),
+        (f"t={stamp(NOW)},t=1,s={signed}", "duplicated"),
+        (f"t={int(stamp(NOW)) + 1},s={signed}", "signature"),
+        (f"t={stamp(NOW)},S={signed}", "downgraded"),
+        (f"T={stamp(NOW)},s={signed}", "missing"),
+        (f"t={stamp(NOW)};s={signed}", "downgraded"),
+        ("", "missing"),
+        ("," * 40, "malformed"),
+    ):
+        with pytest.raises(WebhookRejected) as caught:
+            receiver.verify({"headers": {"X-Sig": text}, "body": b"{}"})
+        assert reason == caught.value.reason, text
+        assert " " in caught.value.message
+    assert receiver.verify({"headers": {"X-Sig": good}, "body": b"{}"})

@@ -1,0 +1,212 @@
+"""Presets that are made by a function, made anew.
+
+What is made while a module is imported is there before a mutant of what makes it is chosen.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from mooring import ConfigurationError
+from mooring.domain.webhooks.presets import PRESETS, messaging, payments, preset, standards
+from tests.support.anew import anew
+from tests.webhooks.senders import (
+    ARN,
+    BY_NAME,
+    CERT_PAYPAL,
+    CERT_SNS,
+    SECRET,
+    Sent,
+    b64,
+    mac,
+    paypal,
+    sns,
+)
+from tests.webhooks.test_handshakes import CONFIRMATION
+from tests.webhooks.world import NOW, Links, Receiver
+
+if TYPE_CHECKING:
+    from mooring import WebhookScheme
+
+BUILT = {
+    "aws-sns": messaging,
+    "aws-sns-sha1": messaging,
+    "paypal": payments,
+    "paypal-sandbox": payments,
+    "standard-webhooks": standards,
+    "standard-webhooks-ed25519": standards,
+    "svix": standards,
+    "twilio": messaging,
+    "twilio-shared-key": messaging,
+}
+LISTS = {messaging: "MESSAGING", payments: "PAYMENTS", standards: "STANDARDS"}
+TWILIO = {
+    "queued": "message.queued",
+    "sent": "message.sent",
+    "delivered": "message.delivered",
+    "undelivered": "message.failed",
+    "failed": "message.failed",
+    "received": "message.received",
+}
+PAYPAL = {
+    "CHECKOUT.ORDER.APPROVED": "payment.requires_capture",
+    "PAYMENT.AUTHORIZATION.CREATED": "payment.authorized",
+    "PAYMENT.AUTHORIZATION.VOIDED": "payment.voided",
+    "PAYMENT.CAPTURE.COMPLETED": "payment.captured",
+    "PAYMENT.CAPTURE.DENIED": "payment.failed",
+    "PAYMENT.CAPTURE.PENDING": "payment.processing",
+    "PAYMENT.CAPTURE.REFUNDED": "payment.refunded",
+    "PAYMENT.CAPTURE.REVERSED": "payment.refunded",
+    "CUSTOMER.DISPUTE.CREATED": "dispute.created",
+}
+TYPES = {"twilio": TWILIO, "twilio-shared-key": TWILIO, "paypal": PAYPAL, "paypal-sandbox": PAYPAL}
+
+
+def built(name: str) -> WebhookScheme:
+    """The preset of this name, made anew."""
+    module = BUILT[name]
+    made: dict[str, WebhookScheme] = {
+        scheme.name: scheme for scheme in getattr(anew(module), LISTS[module])
+    }
+    return made[name]
+
+
+def receiver(name: str, **more: object) -> Receiver:
+    """What verifies with the preset that was made anew."""
+    return Receiver.of(BY_NAME[name], scheme=built(name), **more)
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_the_vendor_sends_tells_the_same(name: str) -> None:
+    """A genuine webhook gives the same events as with the preset that is imported."""
+    sender = BY_NAME[name]
+    sent = sender.send(NOW, 7)
+    events = receiver(name).verify(sent)
+
+    assert Receiver.of(sender).verify(sent) == events
+    assert ("paypal" in name) <= all(event.time == NOW for event in events)
+    assert tuple(TYPES.get(name, {}).items()) == built(name).types
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_is_too_old_or_comes_again_is_refused(name: str) -> None:
+    """The tolerance is that of the preset, and a delivery has one name."""
+    sender = BY_NAME[name]
+    tolerance = PRESETS[name].tolerance
+    if tolerance is not None:
+        for far, reason in ((tolerance, None), (tolerance + 1, "stale")):
+            sent = sender.send(NOW - timedelta(seconds=far), 7)
+            if reason is None:
+                assert receiver(name).verify(sent)
+            else:
+                assert reason == receiver(name).refused(sent)
+    once = receiver(name, replay_guard=True)
+    sent = sender.send(NOW, 7)
+    once.done(once.verify(sent))
+    renamed = {key: "other" if key in sender.free else text for key, text in sent.headers.items()}
+    assert "replayed" == once.refused(attrs.evolve(sent, headers=renamed))
+
+
+@pytest.mark.parametrize(
+    "name, sent, reason",
+    [
+        ("aws-sns", sns("1")(NOW, 7), "downgraded"),
+        ("aws-sns", sns("2", TopicArn=ARN + "-ours")(NOW, 7), "foreign"),
+        ("aws-sns", sns("2", SigningCertURL=CERT_SNS + ".")(NOW, 7), "certificate"),
+        (
+            "paypal",
+            attrs.evolve(
+                paypal(NOW, 7), headers=paypal(NOW, 7).headers | {"PAYPAL-AUTH-ALGO": "SHA1withRSA"}
+            ),
+            "downgraded",
+        ),
+        *(
+            (
+                "paypal",
+                attrs.evolve(
+                    paypal(NOW, 7), headers=paypal(NOW, 7).headers | {"PAYPAL-CERT-URL": address}
+                ),
+                "certificate",
+            )
+            for address in (
+                CERT_PAYPAL.replace("api.paypal", "api-paypal"),
+                CERT_PAYPAL.replace("paypal.com", "paypal-com"),
+                CERT_PAYPAL.replace("api.", "api.sandbox."),
+            )
+        ),
+    ],
+)
+def test_what_is_not_the_vendors_is_refused(name: str, sent: Sent, reason: str) -> None:
+    """A weaker signature, another topic and another host are refused, and nobody is asked."""
+    links = Links()
+
+    assert reason == receiver(name, links=links).refused(sent)
+    assert [] == links.asked
+
+
+@pytest.mark.parametrize("name, way", [("twilio", "sha1"), ("twilio-shared-key", "sha256")])
+def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> None:
+    """The digest stands in the URL, which is signed; without it, or with another, nothing holds."""
+    body = b'{"MessageStatus": "sent"}'
+
+    def sent(query: str) -> Sent:
+        url = f"https://shop.example/hook?{query}"
+        return Sent(
+            headers={
+                "X-Twilio-Signature": b64(mac(SECRET, url, way)),
+                "Content-Type": "application/json",
+            },
+            body=body,
+            url=url,
+        )
+
+    (event,) = receiver(name).verify(sent("bodySHA256=" + sha256(body).hexdigest()))
+    assert "message.sent" == event.type
+    assert "signature" == receiver(name).refused(sent("bodySHA256=" + "0" * 64))
+    assert "missing" == receiver(name).refused(sent("a=b"))
+
+
+@pytest.mark.parametrize("name", ["standard-webhooks", "svix"])
+def test_one_of_several_signatures_is_enough(name: str) -> None:
+    """While a vendor replaces its secret both signatures stand there, with a space between."""
+    sent = BY_NAME[name].send(NOW, 7)
+    (header,) = [header for header in sent.headers if header.endswith("-signature")]
+    for several in (f"v1,AAAA {sent.headers[header]}", f"{sent.headers[header]} v1,AAAA"):
+        assert receiver(name).verify(attrs.evolve(sent, headers=sent.headers | {header: several}))
+
+
+@pytest.mark.parametrize("name", ["aws-sns", "aws-sns-sha1"])
+def test_a_subscription_asks_to_be_confirmed(name: str) -> None:
+    """A confirmation is a handshake."""
+    version = "2" if name == "aws-sns" else "1"
+    (event,) = receiver(name).verify(sns(version, **CONFIRMATION)(NOW, 1))
+
+    assert event.is_handshake
+
+
+@pytest.mark.parametrize("host", ["api.paypal.com", "api.sandbox.paypal.com"])
+def test_the_truth_is_at_the_vendor(host: str) -> None:
+    """What PayPal has sent can be read there."""
+    (found,) = [
+        scheme.fetch
+        for scheme in map(built, ("paypal", "paypal-sandbox"))
+        if scheme.fetch is not None and f"//{host}/" in scheme.fetch
+    ]
+
+    assert f"https://{host}/v1/notifications/webhooks-events/{{id}}" == found
+
+
+def test_no_preset_is_found_by_what_is_no_name() -> None:
+    """Who asks for a preset that is not there is told of those that are."""
+    assert PRESETS["svix"] is preset("svix")
+    for name in ("nobody", "", None, ["svix"]):
+        with pytest.raises(ConfigurationError) as caught:
+            preset(name)  # type: ignore[arg-type]  # what is wrong
+        assert f"{name!r} is no webhook scheme." == caught.value.message
+        assert "scheme" == caught.value.path
+        assert ", standard-webhooks, " in caught.value.remedy

@@ -1,0 +1,280 @@
+"""What a scheme derives of its places: what is looked at, what is covered, and what is weak."""
+
+from __future__ import annotations
+
+from base64 import b64encode, encodebytes
+from typing import Any
+
+import pytest
+
+from mooring import ConfigurationError, InvalidData, WebhookScheme
+from mooring.domain.webhooks.public_keys import certified_key, fingerprint
+from mooring.domain.webhooks.template import Template
+from tests.webhooks import keys
+from tests.webhooks.senders import SECRET, mac
+from tests.webhooks.world import Receiver
+
+HEADER = "{header:X-Sig}"
+
+
+def scheme(**fields: Any) -> WebhookScheme:
+    """A scheme of one's own."""
+    given: dict[str, Any] = {"name": "own", "signature": HEADER}
+    return WebhookScheme(**given | fields)
+
+
+TIMED = {"timestamp": "{header:X-Time}", "tolerance": 300, "signs": "{header:X-Time}.{body}"}
+
+
+@pytest.mark.parametrize(
+    "fields, covers, weak, early",
+    [
+        ({}, {"body"}, False, False),
+        ({"signs": "{body_sha256}"}, {"body"}, False, False),
+        ({"signs": "{url}{sorted_form}"}, {"url", "form"}, False, False),
+        ({"signs": "{json:id}"}, {"id"}, True, True),
+        ({"signs": "{json:id}", "digest": "{query:d}"}, {"id", "body"}, False, True),
+        ({"signs": ("{header:A}", "{body}")}, {"A"}, True, False),
+        ({"signs": "{lines:a,b}"}, {"fields"}, False, True),
+        ({"signs": "{pairs:s}"}, {"fields"}, False, True),
+        ({"signature": "{json:s}"}, {"body"}, False, True),
+        ({"signature": "{root:s}"}, {"body"}, False, True),
+        ({"requires": {"{json:v}": "1"}}, {"body"}, False, True),
+        ({"key_id": "{json:k}"}, {"body"}, False, True),
+        ({"key_id": "{header:K}"}, {"body"}, False, False),
+        (
+            {"certificate": "{json:u}", "certificate_url": "https://v\\.example/c"},
+            {"body"},
+            False,
+            True,
+        ),
+        ({"timestamp": "{json:t}", "tolerance": 3}, {"body"}, False, True),
+        (TIMED, {"X-Time", "body"}, False, False),
+        ({"items": "a", "each_signed": True, "signs": "{json:id}"}, {"id"}, True, True),
+        ({"algorithm": "token"}, set(), True, False),
+        ({"algorithm": "basic"}, set(), True, False),
+    ],
+)
+def test_what_is_covered(fields: dict[str, Any], covers: set[str], weak: bool, early: bool) -> None:  # noqa: FBT001 - a case
+    """The first template says what a signature covers; what covers no body is weak."""
+    made = scheme(**fields)
+
+    assert covers == made.covers
+    assert weak is made.weak
+    assert early is made.reads_body
+
+
+@pytest.mark.parametrize(
+    "fields, vouched",
+    [
+        ({}, True),
+        ({"id": "{json:id}"}, True),
+        ({"id": "{root:id}"}, True),
+        ({"id": "{form:id}", "body": "form"}, True),
+        ({"id": "{header:X-Id}"}, False),
+        ({"id": "{json:id}{header:X-Id}"}, False),
+        ({"id": "{header:X-Id}", "signs": "{header:X-Id}.{body}"}, True),
+        ({"id": "{header:X-Id}", "signs": ("{body}", "{header:X-Id}.{body}")}, True),
+        ({"id": "{json:id}", "signs": "{json:id}"}, True),
+        ({"id": "{json:other}", "signs": "{json:id}"}, False),
+        ({"id": "{json:id}", "algorithm": "token"}, False),
+    ],
+)
+def test_whether_an_id_can_be_changed(fields: dict[str, Any], vouched: bool) -> None:  # noqa: FBT001 - a case
+    """What is signed vouches for an id, as does a covered body for what stands in it."""
+    assert vouched is scheme(**fields).vouches_for_id
+
+
+def test_what_is_looked_at() -> None:
+    """Headers are looked at that a place names, in text and bytes, and parameters likewise."""
+    made = scheme(
+        **TIMED,
+        older=["X-Old"],
+        key_id="{header:X-Key}",
+        requires={"{header:X-Version}": "{version}", "{json:topic}": "a{topic}b"},
+        prefix="{mode}=",
+        id="{header:X-Id}",
+        type="{header:X-Type}",
+        time="{header:X-Made}",
+        digest="{header:X-Digest}",
+        certificate="{header:X-Cert}",
+        certificate_url="https://v\\.example/c",
+        types={"a": "b"},
+    )
+    names = {"sig", "time", "old", "key", "version", "id", "type", "made", "digest", "cert"}
+    headers = {f"x-{name}" for name in names}
+
+    assert headers | {name.encode() for name in headers} == made.headers
+    assert {"version", "topic", "mode"} == made.parameters
+    assert {"a": "b"} == made.known_types
+    assert {"verify_token"} == scheme(handshake="meta").parameters
+    assert {"public_key"} == scheme(handshake="braintree").parameters
+    assert set() == scheme(handshake="slack").parameters
+
+
+AT = {"timestamp": "{json:at}", "tolerance": 300}
+
+
+@pytest.mark.parametrize(
+    "fields, problem",
+    [
+        ({"signs": ()}, "has no signature, or signs nothing"),
+        ({"signature": "a"}, "has a signature, or signs something, that is the same for"),
+        ({"signs": "a"}, "has a signature, or signs something, that is the same for"),
+        ({"tolerance": 300}, "has a tolerance and no timestamp"),
+        ({"timestamp": "{json:at}"}, "has a tolerance and no timestamp"),
+        ({"certificate": "{json:url}"}, "names a certificate and does not pin"),
+        ({"certificate_url": "https://a/"}, "names a certificate and does not pin"),
+        (AT | {"algorithm": "token"}, "has a timestamp that nothing vouches for"),
+        ({"each_signed": True}, "signs each item, and has no items"),
+        (AT | {"timestamp": "{header:T}"}, "has a timestamp that is not part of what is signed"),
+        (AT | {"signs": "{json:id}"}, "has a timestamp that is not part of what is signed"),
+        (AT | {"signs": "{lines:a,b}"}, "has a timestamp that is not part of what is signed"),
+        (AT | {"signs": "{lines:a,att}"}, "has a timestamp that is not part of what is signed"),
+        (AT | {"signs": "{header:a,at}"}, "has a timestamp that is not part of what is signed"),
+        (AT, None),
+        (AT | {"signs": "{json:at}.{json:id}"}, None),
+        (AT | {"signs": "{lines:a,at}"}, None),
+        (AT | {"signs": "{lines:at,a}"}, None),
+        (AT | {"timestamp": "{json:a:t}", "signs": "{lines:b,a:t}"}, None),
+        (AT | {"timestamp": "{claim:iat}", "algorithm": "jwt-es256"}, None),
+    ],
+)
+def test_what_is_wrong_with_a_scheme(fields: dict[str, Any], problem: str | None) -> None:
+    """A scheme that protects nobody is refused by its name, with what is wrong with it."""
+    if problem is None:
+        assert "own" == scheme(**fields).name
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        scheme(**fields)
+
+    assert caught.value.message.startswith(f"The scheme 'own' {problem}")
+    assert "schemes.own" == caught.value.path
+    assert caught.value.remedy.startswith("Look at how the vendor signs")
+
+
+@pytest.mark.parametrize(
+    "text, places",
+    [
+        ("{body}", ("body",)),
+        ("a{url?}{body}", ("url", "body")),
+        ("{header:X}.{json:Id?}", ("header:X", "json:Id")),
+        ("{{}}", ()),
+    ],
+)
+def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
+    """Places are told by what they read, and whether one may be missing is no part of its name."""
+    assert places == Template(text).places
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("{cookie:a}", "'cookie:a'"),
+        ("{body!r}", "'body'"),
+        ("{header}", "'header'"),
+        ("{header:?}", "'header:?'"),
+        ("{body:x}", "'body:x'"),
+        ("{body", "'{body'"),
+        ("{" + "x" * 99, repr("{" + "x" * 79)),
+    ],
+)
+def test_what_is_no_place(text: str, shown: str) -> None:
+    """What cannot be filled in is refused, cut short, with all that can be."""
+    with pytest.raises(ConfigurationError) as caught:
+        Template(text)
+
+    assert f"{shown} is nothing that can be filled in here." == caught.value.message
+    assert "scheme" == caught.value.path
+    assert caught.value.remedy.startswith("Use body, body_crc32, body_sha256, claim, form, header,")
+
+
+def test_names_keep_their_case_but_those_of_headers() -> None:
+    """Fields and parameters are told apart by case, and what may be missing may be missing."""
+    made = scheme(
+        signs="{parameter:Salt}{json:None?}{body}", id="{json:Id}", requires={"{json:a:b?}": "1"}
+    )
+    body = b'{"Id": "one", "id": "two", "a:b": "1"}'
+    sent = {"headers": {"x-sig": mac(SECRET, b"s" + body).hex()}, "body": body}
+    receiver = Receiver(made, SECRET, parameters={"Salt": "s"})
+
+    (event,) = receiver.verify(sent)
+
+    assert "one" == event.id
+    assert {"Salt"} == made.parameters
+    assert {"a:b"} == scheme(signs="{parameter:a:b}{body}").parameters
+
+
+@pytest.mark.parametrize(
+    "field, path",
+    [
+        ("algorithm", "algorithm"),
+        ("encoding", "encoding"),
+        ("secret_form", "secret_form"),
+        ("timestamp_form", "time_form"),
+        ("time_form", "time_form"),
+        ("body", "body"),
+        ("handshake", "handshake"),
+    ],
+)
+def test_what_is_no_choice(field: str, path: str) -> None:
+    """A name that is none of those that there are is refused with these."""
+    with pytest.raises(ConfigurationError) as caught:
+        scheme(**{field: "rot13"})
+
+    assert (path, f"'rot13' is no {path}.") == (caught.value.path, caught.value.message)
+    assert "Use one of " in caught.value.remedy
+
+
+@pytest.mark.parametrize("address", [7, "https://(", "http://a/"])
+def test_what_is_no_address_of_certificates(address: object) -> None:
+    """A pattern that pins no https is refused by its field."""
+    with pytest.raises(ConfigurationError, match="no pattern that begins with https") as caught:
+        scheme(certificate="{json:url}", certificate_url=address)
+
+    assert "certificate_url" == caught.value.path
+    assert caught.value.remedy.startswith("Give a regular expression")
+
+
+def test_what_is_no_tolerance() -> None:
+    """A tolerance is refused by its field, and one name is not a name for each of its letters."""
+    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+        scheme(**TIMED | {"tolerance": 0})
+
+    assert "tolerance" in {getattr(caught.value, name, None) for name in ("path", "field")}
+    assert ("X-Old",) == scheme(older="X-Old").older
+
+
+def test_what_is_no_parameter() -> None:
+    """A brace that is not closed is refused, cut short."""
+    with pytest.raises(ConfigurationError, match="has a brace that is not closed") as caught:
+        scheme(prefix="{" + "v" * 99)
+
+    assert caught.value.message.startswith(repr("{" + "v" * 79))
+    assert "scheme" == caught.value.path
+    assert caught.value.remedy.startswith("Write a brace as two")
+    meta = scheme(handshake="meta", signs="{parameter:a}{body}").parameters
+    assert {"a", "verify_token"} == meta
+    assert {"a", "public_key"} == scheme(
+        handshake="braintree", signs="{parameter:a}{body}"
+    ).parameters
+
+
+def test_what_is_no_text_with_places() -> None:
+    """Something else in the place of a text is refused by its type, and not shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        scheme(signs=[7])
+
+    assert "A int is no text with places." == caught.value.message
+    assert ("scheme", "Give a str.") == (caught.value.path, caught.value.remedy)
+
+
+def test_a_certificate_of_no_version_is_none() -> None:
+    """What claims to be a certificate of a version that there is not has neither key nor name."""
+    genuine = keys.usual_certificate()
+    odd = keys.der(genuine).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0a", 1)
+    wrapped = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % encodebytes(odd)
+
+    assert certified_key(genuine, keys.NOW) is not None
+    assert certified_key(wrapped, keys.NOW) is None
+    assert fingerprint(f":{b64encode(odd).decode()}:", keys.NOW) is None

@@ -1,0 +1,207 @@
+"""Where webhooks are read: the longest, the shortest, and what is only nearly right."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode, urlsafe_b64encode
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mooring import ConfigurationError, InvalidData, Secret, WebhookRejected, WebhookScheme
+from mooring.domain.webhooks.algorithms import (
+    SecretForm,
+    WebhookAlgorithm,
+    WebhookEncoding,
+    checker,
+    decoded_as,
+    hmac_key,
+)
+from mooring.domain.webhooks.delivery import Delivery
+from mooring.domain.webhooks.public_keys import _valid as span_of
+from mooring.domain.webhooks.public_keys import certified_key, fingerprint, read_key
+from mooring.domain.webhooks.template import Scene, Template, ported
+from mooring.domain.webhooks.tokens import read_token
+from tests.webhooks import keys
+from tests.webhooks.world import NOW
+
+
+def delivery(body: bytes = b"", url: str | None = None) -> Delivery:
+    """A delivery without headers."""
+    return Delivery({}, body, wanted=frozenset(), url=url)
+
+
+def test_a_token_may_be_long() -> None:
+    """A token of 16 KiB is read, and a longer one is refused."""
+    head, claims = (
+        urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+        for part in ({"alg": "HS256"}, {"a": 1})
+    )
+    text = f"{head}.{claims}.".ljust(16_384, "a")
+
+    assert {"a": 1} == read_token(text, WebhookAlgorithm.JWT_HS256).claims
+    with pytest.raises(WebhookRejected, match="not of three parts"):
+        read_token(text + "a", WebhookAlgorithm.JWT_HS256)
+
+
+@pytest.mark.parametrize(
+    "text, key", [("YQ", b"a"), ("YWI", b"ab"), ("YWJj", b"abc"), ("YQ==", b"a"), ("Y", None)]
+)
+def test_padding_may_have_been_left_off(text: str, key: bytes | None) -> None:
+    """A secret in base64 is the same with its padding and without."""
+    assert key == hmac_key(Secret(text), SecretForm.BASE64)
+
+
+@pytest.mark.parametrize("text, value", [("AAAX", b"\0\0\x17"), ("AA", b"\0"), ("AAA=", None)])
+def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
+    """A signature is written in one form, whatever letter it ends with."""
+    assert value == decoded_as(WebhookEncoding.BASE64URL, text)
+
+
+@pytest.mark.parametrize(
+    "algorithm, secret",
+    [
+        (WebhookAlgorithm.BASIC, b":user:password"),
+        (WebhookAlgorithm.BASIC, b"user:"),
+        (WebhookAlgorithm.CLIENT_CERTIFICATE, b"\xff" * 64),
+        (WebhookAlgorithm.RSA_SHA256, b"no key"),
+        (WebhookAlgorithm.JWT_RS256, b"no key"),
+        (WebhookAlgorithm.JWT_HS256, b"-----BEGIN PUBLIC KEY-----"),
+        (WebhookAlgorithm.JWT_HS256, b"\n{\xff"),
+    ],
+)
+def test_what_is_no_secret_is_refused(algorithm: WebhookAlgorithm, secret: bytes) -> None:
+    """What would let everybody in, or nobody, is no secret of this kind."""
+    with pytest.raises(ConfigurationError):
+        checker(algorithm, Secret(secret))
+
+
+def test_one_of_several_is_enough() -> None:
+    """A word is right wherever it stands among others, and a password may have colons."""
+    check = checker(WebhookAlgorithm.TOKEN, Secret("word"))
+    assert check(b"", ["word", "other"])
+    assert check(b"", ["other", "word"])
+    assert not check(b"", ["other"])
+
+    known = checker(WebhookAlgorithm.BASIC, Secret("user:password:"))
+    assert known(b"", ["Basic dXNlcjpwYXNzd29yZDo="])
+
+
+def test_a_name_is_refused_as_such() -> None:
+    """A scheme without a name is refused by that field."""
+    with pytest.raises(InvalidData) as caught:
+        WebhookScheme(name="", signature="{header:A}")
+    assert "name" == caught.value.field
+
+
+def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
+    """Both ends of a certificate's time belong to it."""
+    begins = keys.certificate(keys.rsa_key(), begins=NOW)
+    ends = keys.certificate(keys.rsa_key(), ends=NOW)
+    second = timedelta(seconds=1)
+
+    for certificate, before, after in ((begins, False, True), (ends, True, False)):
+        for holds, moment in ((before, NOW - second), (True, NOW), (after, NOW + second)):
+            assert holds == (certified_key(certificate, moment) is not None)
+            assert holds == (fingerprint(quote(certificate), moment) is not None)
+
+
+def test_older_releases_tell_times_without_a_zone() -> None:
+    """Before version 42 of cryptography a certificate tells its time in UTC and does not say so."""
+    begins, ends = NOW - timedelta(days=1), NOW + timedelta(days=1)
+    older: Any = SimpleNamespace(
+        not_valid_before=begins.replace(tzinfo=None), not_valid_after=ends.replace(tzinfo=None)
+    )
+
+    assert (begins, ends) == span_of(older)
+
+
+@pytest.mark.parametrize("stray", [b"!", b" ", b"\n"])
+def test_a_key_has_nothing_in_between(stray: bytes) -> None:
+    """Base64 with anything else in it is no key."""
+    der = keys.curve().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    text = b64encode(der)
+
+    assert read_key(text) is not None
+    assert read_key(text[:9] + stray + text[9:]) is None
+
+
+def test_a_form_is_told_by_its_first_letter() -> None:
+    """What begins as JSON is no form, where it begins within 64 bytes."""
+    assert delivery(b"a=b").is_form()
+    assert not delivery(b"[1]").is_form()
+    assert not delivery(b'{"a": 1}').is_form()
+    assert not delivery(b" " * 63 + b"{}").is_form()
+    assert delivery(b" " * 64 + b"{}").is_form()
+    assert not delivery().is_form()
+
+
+def test_a_url_that_is_signed_must_be_given() -> None:
+    """Where the URL is signed and was not given, that is said."""
+    with pytest.raises(InvalidData) as caught:
+        delivery().address()
+    assert "url" == caught.value.field
+    assert caught.value.remedy.startswith("Give url=")
+
+
+def test_what_cannot_be_read_is_told_apart() -> None:
+    """A form and a query are refused by their own names, and a field by its name."""
+    with pytest.raises(WebhookRejected, match="read as JSON"):
+        delivery(b"{").json()
+    with pytest.raises(WebhookRejected, match="read as a form"):
+        delivery(b"a=%ff").form()
+    with pytest.raises(WebhookRejected, match="read as a query"):
+        delivery(url="https://a.example/?a=%ff").query()
+    with pytest.raises(WebhookRejected, match=r"^field is there more than once"):
+        delivery(b"field=1&field=2").field("field")
+    with pytest.raises(WebhookRejected, match=r"^name is there more than once"):
+        delivery(url="https://a.example/?name=1&name=2").parameter("name")
+
+
+def test_a_fragment_is_no_query() -> None:
+    """What stands behind a fragment's mark is no value."""
+    assert "b" == delivery(url="https://a.example/?a=b#c").parameter("a")
+
+
+@pytest.mark.parametrize("escape", ["%3A", "%3a"])
+def test_an_escape_is_read_in_either_case(escape: str) -> None:
+    """HubSpot's letters are read of capital and of small digits."""
+    scene = Scene(delivery(url=f"https://a.example/?at=1{escape}2"), None, {}, [])
+
+    assert b"https://a.example/?at=1:2" == Template("{url_decoded}").fill(scene)
+
+
+def test_a_value_is_one_line() -> None:
+    """Only the first of several lines may have several itself."""
+    scene = Scene(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])
+
+    assert b"a\n1\n2\n" == Template("{lines:a,c}").fill(scene)
+    with pytest.raises(WebhookRejected, match="The webhook's b is not one line"):
+        Template("{lines:a,b}").fill(scene)
+
+
+@pytest.mark.parametrize("wrong", ["bodyX", "Xbody", "body?X"])
+def test_the_nearest_place_is_named(wrong: str) -> None:
+    """A place with a slip in it is answered with the one that was meant."""
+    with pytest.raises(ConfigurationError) as caught:
+        Template(f"{{{wrong}}}")
+    assert caught.value.remedy.startswith("Did you mean body? ")
+
+
+@pytest.mark.parametrize(
+    "url, written, expected",
+    [
+        ("https://a.example/x", True, "https://a.example:443/x"),
+        ("http://a.example/x", True, "http://a.example:80/x"),
+        ("https://a.example:8443/x", True, "https://a.example:8443/x"),
+        ("https://a.example:8443/x", False, "https://a.example/x"),
+        ("https://a.example/x", False, "https://a.example/x"),
+    ],
+)
+def test_a_port_is_written_out_or_left_off(url: str, *, written: bool, expected: str) -> None:
+    """The port is always there, or never."""
+    assert expected == ported(url, written=written)

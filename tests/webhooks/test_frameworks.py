@@ -1,0 +1,444 @@
+"""Webhooks through real servers and frameworks: raw bytes stay raw, and answers are understood."""
+
+# ruff: noqa: ANN401 - requests as frameworks have them
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import ExitStack
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from django.core.handlers.wsgi import WSGIRequest
+from django.test import Client, RequestFactory, override_settings
+from starlette.requests import Request
+from werkzeug.test import EnvironBuilder
+
+from mooring import ConfigurationError, WebhookRejected
+from mooring.errors import StorageUnavailable
+from mooring.receiving import from_django, from_flask, from_starlette, from_wsgi
+from tests.webhooks import hosts
+from tests.webhooks.hosts import CHUNKED, DESK, SERVERS, Hosts
+from tests.webhooks.senders import (
+    BY_NAME,
+    FORM,
+    SECRET,
+    Sent,
+    b64,
+    mac,
+    sns,
+    versioned,
+)
+from tests.webhooks.test_handshakes import CONFIRMATION
+from tests.webhooks.world import CONFIRM, NOW, Links
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+GITHUB, TWILIO, SQUARE = BY_NAME["github"], BY_NAME["twilio"], BY_NAME["square"]
+EVERYWHERE = pytest.mark.parametrize("host", sorted(SERVERS))
+WITH_CHUNKS = pytest.mark.parametrize("host", CHUNKED)
+ODD = b'{ "a" :\t"\xc3\xa9\\u00e9", "b":1.0,\r\n "a": "again" }\n '
+
+
+@pytest.fixture(scope="module")
+def world() -> Generator[Hosts]:
+    """Every server, while these tests run."""
+    with ExitStack() as stack:
+        yield Hosts(stack)
+
+
+def of_github(body: bytes, number: int = 1) -> Sent:
+    """These bytes, as GitHub signs them."""
+    signature = "sha256=" + mac(SECRET, body).hex()
+    named = {"X-Hub-Signature-256": signature, "X-GitHub-Delivery": f"d-{number}"}
+    return Sent(headers=named | {"Content-Type": "application/json"}, body=body)
+
+
+# --- bytes and addresses ----------------------------------------------------------------
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("kind", ["application/json", FORM, "text/plain; charset=utf-16"])
+def test_bytes_stay_raw(host: str, kind: str, world: Hosts) -> None:
+    """White space, escapes and doubled members arrive as they were sent, whatever their name."""
+    DESK.receives("github")
+    sent = of_github(ODD)
+    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+
+    assert 200 == world.ask(host, given)[0], DESK.error
+    assert ODD == DESK.events[0].body
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("path", ["/hooks", "/h%C3%B6%C3%B6ks/a%20b", "/a;v=1/~b!$&'()*+,:@"])
+@pytest.mark.parametrize("query", ["?shop=1", "?a=%C3%A9&b=x%20y+z&c=%2F", "?a=b?c/d:e@f", ""])
+def test_addresses_are_as_the_vendor_was_told(
+    host: str, path: str, query: str, world: Hosts
+) -> None:
+    """The URL that is signed is the one that was sent, escapes and all."""
+    DESK.receives("square")
+    url, body = f"https://shop.example{path}{query}", b'{"event_id":"e1","type":"a"}'
+    signature = b64(mac(SECRET, url.encode() + body))
+    headers = {"x-square-hmacsha256-signature": signature, "Content-Type": "application/json"}
+
+    assert 200 == world.ask(host, Sent(headers=headers, body=body, url=url))[0], DESK.error
+
+
+@EVERYWHERE
+def test_forms_are_verified(host: str, world: Hosts) -> None:
+    """A form is signed by its fields and the URL, and is accepted through every host."""
+    DESK.receives("twilio")
+    assert 200 == world.ask(host, TWILIO.send(NOW, 7))[0], DESK.error
+
+
+@WITH_CHUNKS
+def test_bodies_in_chunks(host: str, world: Hosts) -> None:
+    """A body whose length nobody said is put together, as far as the limit goes."""
+    DESK.receives("github")
+    assert 200 == world.ask(host, of_github(ODD), chunked=True)[0], DESK.error
+    DESK.limit = len(ODD) - 1
+    assert 413 == world.ask(host, of_github(ODD, 2), chunked=True)[0]
+    DESK.limit = len(ODD)
+    assert 200 == world.ask(host, of_github(ODD, 3), chunked=True)[0]
+
+
+@pytest.mark.parametrize("host", sorted({*SERVERS} - {*CHUNKED}))
+def test_chunks_that_nobody_can_end(host: str, world: Hosts) -> None:
+    """Where a body in chunks cannot be read, that is the host's mistake, and not a forgery."""
+    DESK.receives("github")
+
+    assert 500 == world.ask(host, of_github(b"{}"), chunked=True)[0]
+    assert isinstance(DESK.error, ConfigurationError)
+    assert "came in chunks" in str(DESK.error)
+
+
+@EVERYWHERE
+def test_what_is_too_large_is_not_read(host: str, world: Hosts) -> None:
+    """A body is refused by the length that it says it has."""
+    DESK.receives("github")
+    DESK.limit = len(ODD) - 1
+
+    assert 413 == world.ask(host, of_github(ODD))[0]
+    assert isinstance(DESK.error, WebhookRejected)
+    assert "too_large" == DESK.error.reason
+
+
+@EVERYWHERE
+def test_a_header_that_is_there_twice(host: str, world: Hosts) -> None:
+    """Two signatures are refused in either order, whether a server joins them or not."""
+    DESK.receives("github")
+    sent = of_github(b'{"a":1}')
+    for order in (slice(None), slice(None, None, -1)):
+        both = [sent.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
+        bare = attrs.evolve(sent, headers={"Content-Type": "application/json"})
+        status, _, _ = world.ask(host, bare, more=[("X-Hub-Signature-256", one) for one in both])
+        assert 401 == status
+    assert 200 == world.ask(host, sent)[0]
+
+
+# --- answers ----------------------------------------------------------------------------
+
+
+class _Lost:
+    """A store that is out of reach."""
+
+    durable = False
+
+    def execute(self, _: Any, /) -> Any:
+        """Nothing is reached."""
+        raise StorageUnavailable("the store is out of reach.")
+
+    def post(self, _: Any, /) -> None:
+        """The same, and nobody waits for it."""
+
+
+class _AsyncLost(_Lost):
+    """The same, awaited."""
+
+    async def execute(self, _: Any, /) -> Any:
+        """Nothing is reached."""
+        raise StorageUnavailable("the store is out of reach.")
+
+
+@EVERYWHERE
+def test_answers(host: str, world: Hosts) -> None:
+    """A forgery, a repeat, a delivery under way and a host that fails are told apart."""
+    receiver = DESK.receives("github")
+    sent = of_github(b'{"a":1}')
+    forged = attrs.evolve(sent, body=b'{"a":2}')
+
+    assert 401 == world.ask(host, forged)[0]
+    DESK.fails = True
+    assert 503 == world.ask(host, sent)[0]
+    DESK.fails = False
+    held = receiver.verify(sent)
+    assert 409 == world.ask(host, sent)[0]
+    receiver.release(held)
+    assert (200, b"") == world.ask(host, sent)[::2]
+    assert (200, b"") == world.ask(host, sent)[::2]
+    assert isinstance(DESK.error, WebhookRejected)
+    assert "replayed" == DESK.error.reason
+    assert 400 == world.ask(host, of_github(b"{", 2))[0]
+    lost = _AsyncLost() if host in {"asgi", "starlette"} else _Lost()
+    DESK.receives("github", storage=lost)
+    assert 503 == world.ask(host, sent)[0]
+
+
+@EVERYWHERE
+def test_challenges_are_echoed(host: str, world: Hosts) -> None:
+    """Slack, Zoom, Meta and Discord get what they asked for, in the form they want it in."""
+    DESK.receives("slack")
+    signed = ("X-Slack-Signature", "X-Slack-Request-Timestamp")
+    slack = versioned(*signed, lambda _: {"type": "url_verification", "challenge": "3eZbrw1aBm"})
+    status, kind, body = world.ask(host, slack(NOW, 0))
+    assert (200, b"3eZbrw1aBm") == (status, body)
+    assert kind.startswith("text/plain")
+
+    DESK.receives("zoom")
+    question = {"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UYoo"}}
+    zoom = versioned("x-zm-signature", "x-zm-request-timestamp", lambda _: question)
+    status, kind, body = world.ask(host, zoom(NOW, 0))
+    assert (200, "application/json") == (status, kind)
+    signed_token = mac(SECRET, "qgg8vlvZRS6UYoo").hex()
+    assert {"plainToken": "qgg8vlvZRS6UYoo", "encryptedToken": signed_token} == json.loads(body)
+
+    DESK.receives("meta", parameters={"verify_token": "v"})
+    url = "https://shop.example/h?hub.mode=subscribe&hub.challenge=115820&hub.verify_token="
+    meta = Sent(headers={}, body=b"", method="GET", url=url + "v")
+    assert (200, b"115820") == world.ask(host, meta)[::2]
+    assert (401, b"") == world.ask(host, attrs.evolve(meta, url=url + "w"))[::2]
+
+
+@EVERYWHERE
+def test_subscriptions_are_confirmed(host: str, world: Hosts) -> None:
+    """Amazon's link is followed, and the answer is an empty success."""
+    links = Links()
+    DESK.receives("aws-sns", links=links)
+
+    assert (200, b"") == world.ask(host, sns("2", **CONFIRMATION)(NOW, 1))[::2], DESK.error
+    assert CONFIRM == links.asked[-1]
+
+
+# --- what read the body before ------------------------------------------------------------
+
+
+def _body(request: Any) -> object:
+    return request.body
+
+
+def _stream(request: Any) -> object:
+    return request.read()
+
+
+def _form(request: Any) -> object:
+    return request.POST
+
+
+FORM_SENT = TWILIO.send(NOW, 7)
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize("host", ["django-wsgi", "django-asgi"])
+@pytest.mark.parametrize(
+    "before, kind, status",
+    [
+        (_body, "application/json", 200),
+        (_form, "application/json", 200),
+        (_form, FORM, 200),
+        (_stream, "application/json", 500),
+        (_form, MULTIPART, 500),
+    ],
+)
+def test_django_has_read_it(
+    host: str, before: Callable[[Any], object], kind: str, status: int, world: Hosts
+) -> None:
+    """What Django keeps of a body that was looked at is used; what it gave away is missed."""
+    DESK.receives("github")
+    DESK.before = before
+    sent = of_github(b"--x\r\n\r\n--x--\r\n" if kind == MULTIPART else ODD)
+    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+
+    assert status == world.ask(host, given)[0], DESK.error
+    assert (status == 500) == isinstance(DESK.error, ConfigurationError)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    "before, kind, status",
+    [
+        (lambda request: request.get_data(), "application/json", 200),
+        (lambda request: request.get_json(silent=True), "application/json", 200),
+        (lambda request: request.form, "application/json", 200),
+        (lambda request: request.form, FORM, 500),
+        (lambda request: request.get_data(parse_form_data=True), FORM, 500),
+        (lambda request: request.stream.read(), "application/json", 500),
+    ],
+    ids=["data", "json", "no form", "form", "data as a form", "stream"],
+)
+def test_flask_has_read_it(
+    before: Callable[[Any], object],
+    kind: str,
+    status: int,
+    chunked: bool,  # noqa: FBT001 - a parameter of tests
+    world: Hosts,
+) -> None:
+    """What Flask keeps of a body is used; what it parsed or streamed is missed, chunks or not."""
+    DESK.receives("github")
+    DESK.before = before
+    sent = of_github(ODD)
+    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+
+    assert status == world.ask("flask", given, chunked=chunked)[0], DESK.error
+    assert (status == 500) == isinstance(DESK.error, ConfigurationError)
+
+
+def test_flask_gives_the_body_again(world: Hosts) -> None:
+    """Whoever asks Flask for the body afterwards gets it too, though it came in chunks."""
+    seen: list[bytes] = []
+
+    def twice(request: Any) -> None:
+        from_flask(request)
+        seen.append(request.get_data())
+
+    DESK.receives("github")
+    DESK.before = twice
+    for chunked in (True, False):
+        assert 200 == world.ask("flask", of_github(ODD, chunked + 1), chunked=chunked)[0]
+    assert [ODD, ODD] == seen
+
+
+async def _starlette_body(request: Request) -> None:
+    await request.body()
+
+
+async def _starlette_json(request: Request) -> None:
+    await request.json()
+
+
+async def _starlette_form(request: Request) -> None:
+    await request.form()
+
+
+async def _starlette_stream(request: Request) -> None:
+    async for _ in request.stream():
+        pass
+
+
+@pytest.mark.parametrize(
+    "before, kind, status",
+    [
+        (_starlette_body, FORM, 200),
+        (_starlette_json, "application/json", 200),
+        (_starlette_form, FORM, 500),
+        (_starlette_stream, "application/json", 500),
+    ],
+)
+def test_starlette_has_read_it(before: Any, kind: str, status: int, world: Hosts) -> None:
+    """What Starlette keeps of a body is used; what it parsed or streamed is missed."""
+    DESK.receives("github")
+    DESK.before = before
+    sent = of_github(ODD)
+    given = attrs.evolve(sent, headers=sent.headers | {"Content-Type": kind})
+
+    assert status == world.ask("starlette", given)[0], DESK.error
+    assert (status == 500) == isinstance(DESK.error, ConfigurationError)
+
+
+def test_a_client_of_starlettes_that_goes_away() -> None:
+    """A body that was abandoned is refused as cut off."""
+
+    async def gone() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    made = {"type": "http", "method": "POST", "path": "/", "headers": [], "server": ("a", 1)}
+    with pytest.raises(WebhookRejected) as caught:
+        asyncio.run(from_starlette(Request(made, gone)))
+    assert "malformed" == caught.value.reason
+
+
+# --- Django's and Flask's own ways of testing -----------------------------------------------
+
+
+def test_djangos_test_client() -> None:
+    """Through Django's own client, with its middleware, a view of a host answers as it should."""
+    hosts.configure_django()
+    DESK.receives("github")
+    sent = of_github(ODD)
+    headers = {name: value for name, value in sent.headers.items() if name != "Content-Type"}
+    middleware = [
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.gzip.GZipMiddleware",
+    ]
+    with override_settings(ROOT_URLCONF=hosts.__name__, MIDDLEWARE=middleware):
+        client: Any = Client(headers=headers)
+        answer = client.post("/hooks", ODD, content_type="application/json")
+        assert 200 == answer.status_code, DESK.error
+        answer = client.post("/hooks", ODD + b" ", content_type="application/json")
+        assert 401 == answer.status_code
+
+
+def of_django(body: bytes = ODD, **more: Any) -> Any:
+    """A request as Django's factory makes it."""
+    hosts.configure_django()
+    return RequestFactory().post("/hooks", body, content_type="application/json", **more)
+
+
+def reason_of(take: Callable[[], object]) -> str | None:
+    """Why a request is refused."""
+    with pytest.raises(WebhookRejected) as caught:
+        take()
+    return caught.value.reason
+
+
+def test_what_django_refuses() -> None:
+    """Django's own limits and hosts are ours to tell, and a body that was cut off is none."""
+    taken = from_django(of_django(headers={"X-Test": "1"}))
+    assert ODD == taken["body"]
+    assert ("X-Test", "1") in taken["headers"]
+    assert ("Content-Type", "application/json") in taken["headers"]
+
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
+        assert "too_large" == reason_of(lambda: from_django(of_django()))
+    assert "too_large" == reason_of(lambda: from_django(of_django(), limit=10))
+    with override_settings(ALLOWED_HOSTS=["shop.example"]):
+        assert "foreign" == reason_of(lambda: from_django(of_django(HTTP_HOST="evil.example")))
+    longer = of_django().environ | {"CONTENT_LENGTH": str(len(ODD) + 3), "wsgi.input": BytesIO(ODD)}
+    assert "malformed" == reason_of(lambda: from_django(WSGIRequest(longer)))
+
+
+def of_flask(body: bytes = ODD, **more: Any) -> Any:
+    """A request as Flask makes it of what a server gives."""
+    given = EnvironBuilder("/hooks", data=body, method="POST", content_type="text/plain", **more)
+    return hosts.flask_app.request_class(given.get_environ())
+
+
+def test_what_flask_refuses() -> None:
+    """Flask's own limits and hosts are ours to tell, and a body that was cut off is none."""
+    assert ODD == from_flask(of_flask())["body"]
+    limited = of_flask()
+    limited.max_content_length = 10
+    assert "too_large" == reason_of(lambda: from_flask(limited))
+    assert "too_large" == reason_of(lambda: from_flask(of_flask(), limit=10))
+    foreign = of_flask()
+    foreign.trusted_hosts = ["shop.example"]
+    assert "foreign" == reason_of(lambda: from_flask(foreign))
+    short = of_flask()
+    short.environ["CONTENT_LENGTH"] = str(len(ODD) + 3)
+    assert "malformed" == reason_of(lambda: from_flask(short))
+    endless = of_flask(headers={"Transfer-Encoding": "chunked"})
+    del endless.environ["CONTENT_LENGTH"]
+    with pytest.raises(ConfigurationError, match="came in chunks"):
+        from_flask(endless)
+
+
+def test_a_header_without_a_prefix_in_wsgi() -> None:
+    """What WSGI keeps apart of headers, type and length, is there for a scheme that signs it."""
+    environ = EnvironBuilder("/hooks", data=ODD, method="POST", content_type="a/b").get_environ()
+    headers = dict(from_wsgi(environ)["headers"])
+
+    assert ("a/b", str(len(ODD))) == (headers["CONTENT-TYPE"], headers["CONTENT-LENGTH"])

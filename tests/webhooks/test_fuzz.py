@@ -1,0 +1,19 @@
+"""Whatever bytes come, a verifier answers with events or a refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.domain.webhooks.presets import PRESETS
+from tests.webhooks.fuzzing import FAMILIES, fuzz
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_damaged_webhooks(family: str) -> None:
+    """Damaged webhooks break nothing, and none that is damaged where it counts is accepted."""
+    assert fuzz(family, 1_500) < 1_500
+
+
+def test_families_are_of_presets() -> None:
+    """Each family has schemes that there are."""
+    assert {name for names in FAMILIES.values() for name in names} <= set(PRESETS)

@@ -1,0 +1,179 @@
+"""What vendors ask before they send events."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+
+from mooring import WebhookRejected, WebhookReply
+from mooring.adapters.webhook_secrets import StaticWebhookSecrets
+from tests.webhooks.senders import ARN, BY_NAME, SECRET, Sent, as_json, mac, sns, versioned
+from tests.webhooks.test_verifier import Changing
+from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
+
+
+def asked(name: str, payload: object) -> Sent:
+    """A signed question of Slack or Zoom."""
+    signature, time = {
+        "slack": ("X-Slack-Signature", "X-Slack-Request-Timestamp"),
+        "zoom": ("x-zm-signature", "x-zm-request-timestamp"),
+    }[name]
+    return versioned(signature, time, lambda _: payload)(NOW, 0)
+
+
+def test_slack_gets_its_challenge_back() -> None:
+    """The challenge is echoed as plain text, and the guard against replays is not asked."""
+    receiver = Receiver.of(BY_NAME["slack"], replay_guard=True)
+    sent = asked("slack", {"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY"})
+    for _ in range(2):
+        (event,) = receiver.verify(sent)
+        assert WebhookReply(200, b"3eZbrw1aBm2rZgRNFdxV2595E9CY") == event.reply
+        assert event.is_handshake
+
+
+@pytest.mark.parametrize("challenge", [None, 7, "", "<script>", "a b", "v0:1:x", "x" * 300])
+def test_only_a_word_is_echoed(challenge: object) -> None:
+    """What could be a page, a header or a webhook of its own is neither repeated nor signed."""
+    slack = asked("slack", {"type": "url_verification", "challenge": challenge})
+    assert "malformed" == Receiver.of(BY_NAME["slack"]).refused(slack)
+    payload = {"event": "endpoint.url_validation", "payload": {"plainToken": challenge}}
+    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", payload))
+    with pytest.raises(WebhookRejected, match="no challenge that can be echoed"):
+        Receiver.of(BY_NAME["slack"]).verify(slack)
+    odd = {"event": "endpoint.url_validation", "payload": [challenge]}
+    assert "malformed" == Receiver.of(BY_NAME["zoom"]).refused(asked("zoom", odd))
+
+
+def test_zoom_gets_its_token_signed() -> None:
+    """The token is signed with the secret that the question was signed with."""
+    receiver = Receiver.of(BY_NAME["zoom"], secret=["another secret of theirs", SECRET])
+    payload = {
+        "event": "endpoint.url_validation",
+        "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"},
+    }
+    (event,) = receiver.verify(asked("zoom", payload))
+
+    assert event.reply is not None
+    assert "application/json" == event.reply.content_type
+    assert {
+        "plainToken": "qgg8vlvZRS6UYooatFL8Aw",
+        "encryptedToken": mac(SECRET, "qgg8vlvZRS6UYooatFL8Aw").hex(),
+    } == json.loads(event.reply.body)
+
+
+def test_discord_gets_its_ping_back() -> None:
+    """A ping is answered with a pong."""
+    sender = BY_NAME["discord"]
+    sent = sender.send(NOW, 1)
+    body = as_json({"type": 1})
+    from tests.webhooks import keys  # noqa: PLC0415 - used here only
+
+    time = sent.headers["X-Signature-Timestamp"]
+    signature = keys.ed().sign(time.encode() + body).hex()
+    headers = sent.headers | {"X-Signature-Ed25519": signature}
+    (event,) = Receiver.of(sender).verify(attrs.evolve(sent, headers=headers, body=body))
+
+    assert WebhookReply(200, b'{"type":1}', "application/json") == event.reply
+    assert event.reply == WebhookReply.json({"type": 1})
+
+
+@IN_BOTH
+def test_meta_subscribes(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """A GET with our verify token is answered with its challenge, and no other GET is."""
+    secrets = StaticWebhookSecrets({None: "unused", "acme": "unused"})
+    receiver = Receiver.of(BY_NAME["meta"], awaited=awaited, secret=secrets)
+
+    def get(mode: str = "subscribe", token: str = "v", challenge: str = "1158201444") -> Sent:
+        query = f"hub.mode={mode}&hub.challenge={challenge}&hub.verify_token={token}"
+        return Sent(headers={}, body=b"", method="get", url=f"https://shop.example/?{query}")
+
+    (event,) = receiver.verify(get(), tenant="acme")
+    assert WebhookReply(200, b"1158201444") == event.reply
+    assert ("meta", "", "handshake", "meta", "acme") == (
+        event.vendor,
+        event.id,
+        event.type,
+        event.vendor_type,
+        event.tenant,
+    )
+    assert "signature" == receiver.refused(get(token="w"))
+    assert "signature" == receiver.refused(get(token=""))
+    assert "signature" == receiver.refused(get(token="\ud800"))
+    assert "signature" == receiver.refused(get(mode="unsubscribe"))
+    assert "malformed" == receiver.refused(get(challenge="%3Cscript%3E"))
+    assert "signature" == receiver.refused(attrs.evolve(get(), url="https://shop.example/"))
+    assert "malformed" == receiver.refused(attrs.evolve(get(), url="https://shop.example/?%ff=1"))
+
+
+def test_braintree_gets_its_challenge_signed() -> None:
+    """As Braintree's library for Python signs the same challenge."""
+    receiver = Receiver.of(
+        BY_NAME["braintree"],
+        secret="integration_private_key",
+        parameters={"public_key": "integration_public_key"},
+    )
+    url = "https://shop.example/?bt_challenge="
+    sent = Sent(headers={}, body=b"", method="GET", url=url + "20f9f8ed05f77439fe955c977e4c8a53")
+    (event,) = receiver.verify(sent)
+
+    assert event.reply is not None
+    expected = b"integration_public_key|d9b899556c966b3f06945ec21311865d35df3ce4"
+    assert expected == event.reply.body
+    assert "malformed" == receiver.refused(attrs.evolve(sent, url=url + "Zm9vYmFyZm9vYmFyZm9v"))
+
+
+def test_a_handshake_is_of_its_tenant() -> None:
+    """The secret is asked for by the endpoint's name, for this tenant."""
+    provider = Changing("a key")
+    receiver = Receiver.of(
+        BY_NAME["braintree"], secret=provider, name="pay", parameters={"public_key": "p"}
+    )
+    url = "https://shop.example/?bt_challenge=20f9f8ed05f77439fe955c977e4c8a53"
+    receiver.verify(Sent(headers={}, body=b"", method="GET", url=url), tenant="acme")
+
+    assert [("pay", "acme", None)] == provider.asked
+
+
+CONFIRMATION = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM, "Token": "b"}
+
+
+@IN_BOTH
+def test_a_subscription_is_confirmed(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """The link of a verified confirmation is followed once it is asked to be."""
+    links = Links()
+    receiver = Receiver.of(BY_NAME["aws-sns"], awaited=awaited, links=links)
+    (event,) = receiver.verify(sns("2", **CONFIRMATION)(NOW, 1))
+    assert event.is_handshake
+    assert CONFIRM not in links.asked
+
+    assert receiver.confirm(event)
+    assert CONFIRM == links.asked[-1]
+    (other,) = receiver.verify(BY_NAME["aws-sns"].send(NOW, 1))
+    assert not receiver.confirm(other)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        CONFIRM.replace("https", "http"),
+        CONFIRM.replace("amazonaws.com", "amazonaws.com.evil.example"),
+        CONFIRM.replace("https://", "https://evil.example@"),
+        CONFIRM.replace("ConfirmSubscription", "DeleteTopic"),
+        "",
+    ],
+)
+def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
+    """Even what Amazon signed is not followed but to Amazon, and for nothing but this."""
+    receiver = Receiver.of(BY_NAME["aws-sns"])
+    given = CONFIRMATION | {"SubscribeURL": link}
+
+    assert "malformed" == receiver.refused(sns("2", **given)(NOW, 1))
+
+
+def test_another_topic_is_foreign() -> None:
+    """Amazon signs for everybody, so what comes from another topic is not ours."""
+    receiver = Receiver.of(BY_NAME["aws-sns"], parameters={"topic_arn": ARN + "-ours"})
+
+    assert "foreign" == receiver.refused(BY_NAME["aws-sns"].send(NOW, 1))

@@ -1,0 +1,98 @@
+"""A scheme that signs every field but one, sorted, as Vonage does."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from mooring import ConfigurationError, WebhookScheme
+from tests.webhooks.senders import BY_NAME, FORM, SECRET, URL, Sent, stamp
+from tests.webhooks.world import NOW, Receiver
+
+FIELDS = {"messageId": "0A1", "status": "delivered", "timestamp": stamp(NOW)}
+
+
+def signed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with their signature, in small letters."""
+    content = "".join(f"&{name}={value}" for name, value in sorted(fields.items()))
+    sig = hmac.new(SECRET.encode(), content.encode(), hashlib.sha256).hexdigest()
+    return fields | {"sig": sig}
+
+
+def as_json(fields: object) -> Sent:
+    """A webhook with this as its body."""
+    return Sent(headers={}, body=json.dumps(fields).encode())
+
+
+def receiver(**options: Any) -> Receiver:
+    """What verifies webhooks of Vonage."""
+    return Receiver.of(BY_NAME["vonage"], **options)
+
+
+def test_it_may_come_in_any_form() -> None:
+    """A receipt is the same as JSON, as a form and in the URL."""
+    fields = signed(FIELDS)
+    form = Sent(headers={"Content-Type": FORM}, body=urlencode(fields).encode())
+    query = Sent(headers={}, body=b"", url=f"{URL}&{urlencode(fields)}", method="GET")
+    told = [receiver().verify(sent)[0] for sent in (as_json(fields), form)]
+
+    assert ["0A1.delivered", "0A1.delivered"] == [event.id for event in told]
+    assert "signature" == receiver().refused(query)
+    alone = Sent(headers={}, body=b"", url=f"https://a.example/?{urlencode(fields)}", method="GET")
+    assert "message.delivered" == receiver().verify(alone)[0].type
+
+
+@pytest.mark.parametrize("write", [str.upper, str.lower], ids=["capitals", "small"])
+def test_a_signature_has_one_case_or_the_other(write: Any) -> None:  # noqa: ANN401 - a method of str
+    """A signature may be in capitals or in small letters, and not in both."""
+    fields = signed(FIELDS)
+    right = fields | {"sig": write(fields["sig"])}
+    mixed = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
+
+    assert receiver().verify(as_json(right))
+    assert "signature" == receiver().refused(as_json(mixed))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["a", "b"],
+        FIELDS | {"a&b": "1"},
+        FIELDS | {"a=b": "1"},
+        FIELDS | {"ä": "1"},
+        FIELDS | {"a": None},
+        FIELDS | {"a": ["1"]},
+        FIELDS | {"a": {"b": "1"}},
+    ],
+    ids=str,
+)
+def test_what_could_be_read_in_two_ways_is_refused(fields: Any) -> None:  # noqa: ANN401 - JSON
+    """Only a flat table of plain names and values is believed."""
+    given = signed(fields) if isinstance(fields, dict) else fields
+
+    assert receiver().refused(as_json(given)) in {"malformed", "missing"}
+
+
+def test_a_list_has_no_fields() -> None:
+    """A list is refused, wherever the signature stands."""
+    scheme = WebhookScheme(name="own", signature="{header:X-Sig}", signs="{pairs:sig}")
+    sent = Sent(headers={"X-Sig": "00"}, body=b"[1]")
+
+    assert "malformed" == Receiver(scheme, SECRET).refused(sent)
+
+
+def test_a_time_that_is_no_field_is_not_signed() -> None:
+    """A time outside of the fields is not vouched for."""
+    with pytest.raises(ConfigurationError, match="not part of what is signed"):
+        WebhookScheme(
+            name="own",
+            signature="{json:sig}",
+            signs="{pairs:sig}",
+            timestamp="{header:X-Time}",
+            tolerance=300,
+        )

@@ -1,0 +1,225 @@
+"""Every preset: what its vendor sends is accepted, and nothing that differs from it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import unquote_to_bytes
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring import ConfigurationError, WebhookRejected
+from mooring.domain.webhooks.algorithms import PLAIN
+from mooring.domain.webhooks.presets import PRESETS
+from tests.webhooks.senders import SENDERS, Sender, Sent
+from tests.webhooks.world import IN_BOTH, NOW, Receiver
+from tools import presets
+
+EACH = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
+KEYED = pytest.mark.parametrize(
+    "sender",
+    [sender for sender in SENDERS if sender.secret is not None],
+    ids=lambda sender: sender.name,
+)
+SIGNED = pytest.mark.parametrize(
+    "sender",
+    [sender for sender in SENDERS if PRESETS[sender.name].algorithm not in PLAIN],
+    ids=lambda sender: sender.name,
+)
+SINGLE = pytest.mark.parametrize(
+    "sender",
+    [sender for sender in SENDERS if not PRESETS[sender.name].repeats],
+    ids=lambda sender: sender.name,
+)
+STAMPED = pytest.mark.parametrize(
+    "sender",
+    [sender for sender in SENDERS if PRESETS[sender.name].tolerance is not None],
+    ids=lambda sender: sender.name,
+)
+
+
+def signed_headers(sender: Sender, sent: Sent) -> list[str]:
+    """The headers that a signature covers, or is in."""
+    return [name for name in sent.headers if name not in sender.free | {"Content-Type"}]
+
+
+def flipped(sent: Sent, sender: Sender, place: int, bit: int) -> Sent:
+    """The webhook with one bit of what is covered turned over."""
+    names = signed_headers(sender, sent)
+    sizes = [len(sent.headers[name]) for name in names]
+    body = len(sent.body) if sender.body_covered else 0
+    place %= max(1, sum(sizes) + body)
+    for name, size in zip(names, sizes, strict=True):
+        if place < size:
+            text = sent.headers[name]
+            turned = text[:place] + chr(ord(text[place]) ^ 1 << bit) + text[place + 1 :]
+            return attrs.evolve(sent, headers=sent.headers | {name: turned})
+        place -= size
+    turned_body = bytearray(sent.body)
+    turned_body[place] ^= 1 << bit
+    return attrs.evolve(sent, body=bytes(turned_body))
+
+
+def test_every_preset_has_a_sender() -> None:
+    """No preset goes untested."""
+    assert set(PRESETS) == {sender.name for sender in SENDERS}
+
+
+def test_every_preset_is_on_the_page() -> None:
+    """The documentation lists each scheme, and says of each weak one what is not covered."""
+    text = presets.page()
+    for name, scheme in PRESETS.items():
+        assert f"| `{name}` |" in text
+        assert scheme.weak == (f"- `{name}`:" in text)
+
+
+@EACH
+@IN_BOTH
+def test_what_the_vendor_sends_is_accepted(sender: Sender, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """A genuine webhook gives events that say who they are."""
+    events = Receiver.of(sender, awaited=awaited).verify(sender.send(NOW, 7))
+
+    scheme = PRESETS[sender.name]
+    assert events
+    for event in events:
+        assert scheme.name == event.vendor
+        assert event.id
+        assert (scheme.type is None) or event.vendor_type
+        assert scheme.weak == event.weak
+        assert scheme.covers == event.covers
+        assert event.payload is not None
+        assert event.reply is None
+        assert not event.is_handshake
+    assert len(events) == len({event.id for event in events})
+
+
+@KEYED
+def test_another_secret_is_refused(sender: Sender) -> None:
+    """What somebody else signed is not believed."""
+    receiver = Receiver.of(sender, secret=sender.wrong)
+
+    assert "signature" == receiver.refused(sender.send(NOW, 7))
+
+
+@KEYED
+def test_secrets_are_replaced_without_a_gap(sender: Sender) -> None:
+    """While two secrets hold, a webhook signed with either is accepted."""
+    receiver = Receiver.of(sender, secret=[sender.wrong, sender.secret])
+
+    assert receiver.verify(sender.send(NOW, 7))
+
+
+@KEYED
+@pytest.mark.parametrize("nothing", [None, "", " ", "\t\n", b"", b"  ", [], [""]])
+def test_no_secret_is_refused_at_once(sender: Sender, nothing: object) -> None:
+    """An empty secret never verifies anything: there is no verifier that has one."""
+    with pytest.raises(ConfigurationError, match="let anybody in"):
+        Receiver.of(sender, secret=nothing)
+    if isinstance(nothing, (str, bytes)):
+        with pytest.raises(ConfigurationError, match="let anybody in"):
+            Receiver.of(sender, secret=[sender.secret, nothing])
+
+
+@EACH
+@settings(max_examples=60)
+@given(place=st.integers(0, 100_000), bit=st.integers(0, 6))
+def test_a_flipped_bit_is_refused(sender: Sender, place: int, bit: int) -> None:
+    """Whatever single bit is another one, of signature, time or body, the webhook is refused.
+
+    A form may write an escape with small letters; it says the same.
+    """
+    sent = sender.send(NOW, 7)
+    if not signed_headers(sender, sent) and not sender.body_covered:
+        return
+    changed = flipped(sent, sender, place, bit)
+    refused: WebhookRejected | None = None
+    try:
+        Receiver.of(sender).verify(changed)
+    except WebhookRejected as error:
+        refused = error
+    same = unquote_to_bytes(sent.body) == unquote_to_bytes(changed.body)
+    assert (sent.headers == changed.headers and same) if refused is None else refused.reason
+
+
+@EACH
+def test_what_is_cut_off_is_refused(sender: Sender) -> None:
+    """Half a signature is none, and half a body is not what was signed."""
+    sent = sender.send(NOW, 7)
+    receiver = Receiver.of(sender)
+    for name in signed_headers(sender, sent):
+        text = sent.headers[name]
+        for short in ("", text[: len(text) // 2], text[:-1]):
+            assert receiver.refused(attrs.evolve(sent, headers=sent.headers | {name: short}))
+        without = {other: value for other, value in sent.headers.items() if other != name}
+        assert receiver.refused(attrs.evolve(sent, headers=without))
+    for short_body in (
+        () if not sender.body_covered else (b"", sent.body[:-1], sent.body[: len(sent.body) // 2])
+    ):
+        assert receiver.refused(attrs.evolve(sent, body=short_body))
+
+
+@STAMPED
+def test_what_is_too_old_or_too_new_is_refused(sender: Sender) -> None:
+    """Up to the tolerance a time may be off, either way, and no further."""
+    tolerance = PRESETS[sender.name].tolerance
+    assert tolerance is not None
+    receiver = Receiver.of(sender)
+    near, far = timedelta(seconds=tolerance - 2), timedelta(seconds=tolerance + 2)
+
+    assert receiver.verify(sender.send(NOW - near, 7))
+    assert receiver.verify(sender.send(NOW + near, 7))
+    assert "stale" == receiver.refused(sender.send(NOW - far, 7))
+    assert "future" == receiver.refused(sender.send(NOW + far, 7))
+
+
+@EACH
+@IN_BOTH
+def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """The same webhook again is refused, and another is not."""
+    receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
+    events = receiver.verify(sender.send(NOW, 7))
+
+    assert "replayed" == receiver.refused(sender.send(NOW, 7))
+    receiver.done(events)
+    assert "replayed" == receiver.refused(sender.send(NOW, 7))
+    assert receiver.verify(sender.send(NOW, 8))
+
+
+@SIGNED
+def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
+    """What no signature covers does not tell deliveries apart."""
+    receiver = Receiver.of(sender, replay_guard=True)
+    sent = sender.send(NOW, 7)
+    receiver.done(receiver.verify(sent))
+    renamed = {
+        name: ("other" if name in sender.free else value) for name, value in sent.headers.items()
+    }
+    more = dict.fromkeys(sender.free, "more")
+
+    assert "replayed" == receiver.refused(attrs.evolve(sent, headers=more | renamed))
+
+
+@SINGLE
+def test_two_different_signatures_are_refused_in_either_order(sender: Sender) -> None:
+    """A header that is there twice, and differs, is not looked at, whichever comes first."""
+    sent = sender.send(NOW, 7)
+    receiver = Receiver.of(sender)
+    for name in signed_headers(sender, sent):
+        pairs = list(sent.headers.items())
+        twice = (name.lower(), sent.headers[name][:-1] + "?")
+        for headers in ([*pairs, twice], [twice, *pairs]):
+            assert "duplicated" == receiver.refused(sent.given() | {"headers": headers})
+        assert receiver.verify(sent.given() | {"headers": [*pairs, (name, sent.headers[name])]})
+
+
+@EACH
+def test_a_forgery_does_not_burn_a_delivery(sender: Sender) -> None:
+    """What is refused leaves no trace: the genuine one is still new."""
+    receiver = Receiver.of(sender, replay_guard=True)
+    sent = sender.send(NOW, 7)
+    for name in signed_headers(sender, sent):
+        receiver.refused(attrs.evolve(sent, headers=sent.headers | {name: "forged"}))
+
+    assert receiver.verify(sent)

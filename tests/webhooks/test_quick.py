@@ -1,0 +1,434 @@
+"""The short way accepts nothing but what the long way does; what it skips is read later."""
+
+# ruff: noqa: ANN401, D102 - what a verifier is given, and its two ways
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hmac
+import pickle
+import random
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mooring import (
+    CredentialNotFound,
+    Secret,
+    WebhookEvent,
+    WebhookReceived,
+    WebhookRejected,
+    WebhookScheme,
+    WebhookVerifier,
+)
+from mooring.adapters.webhook_secrets import StaticWebhookSecrets
+from mooring.domain.webhooks.algorithms import SecretForm, hmac_key
+from mooring.domain.webhooks.presets import PRESETS
+from mooring.domain.webhooks.quick import quick
+from mooring.testing import RecordingObserver, VirtualClock
+from tests.webhooks.fuzzing import mutations
+from tests.webhooks.keys import url64
+from tests.webhooks.senders import BY_NAME, SECRET, Sent, b64, mac, millis, stamp
+from tests.webhooks.world import IN_BOTH, NOW, Receiver
+
+SHORT = (
+    "easypost", "github", "gitlab", "intercom", "paddle", "paystack", "razorpay", "shippo",
+    "shopify", "standard-webhooks", "stripe", "svix",
+)  # fmt: skip
+GITHUB, STRIPE = BY_NAME["github"], BY_NAME["stripe"]
+BODY = b'{"id":"e1","type":"a","n":"\\u00e9 100%"}'
+
+
+def own(**fields: Any) -> WebhookScheme:
+    """A scheme of one's own."""
+    given: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"} | fields
+    return WebhookScheme(**given)
+
+
+def sealed(content: bytes, name: str = "sha256") -> bytes:
+    """An HMAC with the usual secret."""
+    return hmac.digest(SECRET.encode(), content, name)
+
+
+OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
+    "tail": (
+        own(signs="%s {body}.{header:X-Tail}%", algorithm="hmac-sha512", encoding="base64url"),
+        {"X-Tail": "(50%)", "X-Sig": url64(sealed(b"%%s %s.(50%%)%%" % BODY, "sha512"))},
+    ),
+    "millis": (
+        own(
+            signs="{header:X-At}{body}",
+            encoding="base64",
+            prefix="v2:",
+            timestamp="{header:X-At}",
+            timestamp_form="milliseconds",
+            tolerance=60,
+        ),
+        {"X-At": millis(NOW), "X-Sig": "v2:" + b64(sealed(millis(NOW).encode() + BODY))},
+    ),
+    "several": (
+        own(signs="{mark:at}|{body}", separator=";", prefix="s=", algorithm="hmac-sha384"),
+        {"X-Sig": f"s=0; at=7;s={sealed(b'7|' + BODY, 'sha384').hex()} ;x=1"},
+    ),
+    "raw": (
+        own(body="raw", id="{header:X-Id}", type="fixed"),
+        {"X-Sig": sealed(BODY).hex(), "X-Id": "7"},
+    ),
+}
+
+
+class Ways:
+    """A verifier, either of whose ways can be asked alone."""
+
+    def __init__(self, scheme: Any, secret: Any, **more: Any) -> None:
+        given: dict[str, Any] = {"replay_guard": False, "clock": VirtualClock(NOW)} | more
+        self.verifier = WebhookVerifier(scheme, secret, **given)
+
+    def short(self, sent: dict[str, Any]) -> WebhookEvent | None:
+        events = self.verifier._plainly.quickly(  # noqa: SLF001 - what is looked at here
+            sent["headers"], sent["body"], None
+        )
+        return None if events is None else events[0]
+
+    def long(self, sent: dict[str, Any]) -> WebhookEvent:
+        headers = sent["headers"]
+        pairs = [*headers.items()] if isinstance(headers, dict) else [*headers]
+        given: dict[str, Any] = sent | {"headers": iter(pairs)}
+        (event,) = self.verifier.verify(**given)
+        return event
+
+
+def same(one: WebhookEvent, other: WebhookEvent) -> bool:
+    """Whether two events are equal in everything, what they are claimed by included."""
+    return attrs.asdict(one) == attrs.asdict(other) and one.claim == other.claim
+
+
+def cases() -> list[tuple[str, Ways, Sent]]:
+    """Every scheme that has a short way, with a genuine webhook."""
+    known = [(name, BY_NAME[name]) for name in SHORT]
+    made = [
+        (name, Ways(sender.name, sender.secret, parameters=sender.parameters), sender.send(NOW, 7))
+        for name, sender in known
+    ]
+    return made + [
+        (name, Ways(scheme, SECRET), Sent(headers=headers, body=BODY))
+        for name, (scheme, headers) in OWN.items()
+    ]
+
+
+EACH = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
+
+
+def test_the_schemes_that_have_a_short_way() -> None:
+    """An HMAC over the body and a few headers has a short way, and nothing else has."""
+    short = {
+        name
+        for name, scheme in PRESETS.items()
+        if quick(scheme, (Secret("whsec_" + "00" * 24),), {}, scheme.tolerance)
+    }
+    assert {*SHORT} == short
+
+
+@EACH
+def test_the_short_way_sees_what_the_long_way_sees(case: tuple[str, Ways, Sent]) -> None:
+    """A genuine webhook is accepted in the short way, and is the same event in every field."""
+    _, ways, sent = case
+    pairs = sent.given() | {"headers": [*sent.headers.items(), ("Other", "x")]}
+    for shape in (sent.given(), pairs):
+        event = ways.short(shape)
+        assert event is not None
+        assert same(ways.long(shape), event)
+
+
+@EACH
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32))
+def test_what_the_short_way_accepts_the_long_way_accepts(
+    case: tuple[str, Ways, Sent], seed: int
+) -> None:
+    """However a webhook was damaged, the short way says yes only where the long way does."""
+    _, ways, sent = case
+    dice = random.Random(seed)
+    for _ in range(10):
+        damaged: dict[str, Any] = mutations(dice, sent).given()
+        if dice.random() < 0.3:
+            damaged["headers"] = [*damaged["headers"].items(), *sent.headers.items()]
+            dice.shuffle(damaged["headers"])
+        event = ways.short(damaged)
+        if event is not None:
+            assert same(ways.long(damaged), event)
+
+
+@example(key=b"k" * 64, body=b"{}", name="sha256")
+@example(key=b"k" * 65, body=b"{}", name="sha256")
+@given(
+    key=st.binary(min_size=1, max_size=300).filter(
+        lambda key: hmac_key(Secret(key), SecretForm.TEXT) is not None
+    ),
+    body=st.binary(max_size=300),
+    name=st.sampled_from(["sha1", "sha256", "sha384", "sha512"]),
+)
+def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
+    """The states that are copied make the HMAC that everybody makes."""
+    accept = quick(own(algorithm=f"hmac-{name}"), (Secret(key),), {}, None)
+    assert accept is not None
+    signature = hmac.digest(key, body, name).hex()
+
+    assert accept({"X-Sig": signature}, body, 0.0)
+    assert not accept({"X-Sig": signature}, body + b"x", 0.0)
+    assert not accept({"X-Sig": signature.upper() + "x"}, body, 0.0)
+
+
+def test_one_of_several_is_enough() -> None:
+    """A signature counts wherever it stands among others."""
+    accept = quick(own(separator=","), (Secret(SECRET),), {}, None)
+    assert accept is not None
+    signature = hmac.digest(SECRET.encode(), b"{}", "sha256").hex()
+
+    assert accept({"X-Sig": f"{signature},other"}, b"{}", 0.0)
+    assert accept({"X-Sig": f"other,{signature}"}, b"{}", 0.0)
+    assert not accept({"X-Sig": "other,another"}, b"{}", 0.0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"algorithm": "token"},
+        {"algorithm": "ed25519"},
+        {"algorithm": "jwt-hs256"},
+        {"signature": "{json:sig}"},
+        {"signature": "v={header:X-Sig}"},
+        {"signature": "{query:sig}"},
+        {"signature": ("{header:A}", "{header:B}")},
+        {"signs": ("{body}", "{url}{body}")},
+        {"signs": "{url}{body}"},
+        {"signs": "{body}{body}"},
+        {"signs": "{header:X-A?}{body}"},
+        {"signs": "{body_sha256}"},
+        {"signs": "{json:id}"},
+        {"signs": "{mark:t}{body}"},
+        {"signs": "{mark:t}{mark:u}{body}", "separator": ","},
+        {"signs": "{mark:v1}{body}", "separator": ",", "prefix": "v1="},
+        {"signs": "{mark:v1}{body}", "separator": ","},
+        {"signs": "{mark:a b}{body}", "separator": ",", "prefix": "s="},
+        {"signs": "{header:X(A)}{body}"},
+        {"repeats": True},
+        {"requires": {"{header:X-V}": "2"}},
+        {"items": "."},
+        {"handshake": "slack"},
+        {"key_id": "{header:X-Key}"},
+        {"digest": "{header:X-Digest}"},
+        {"id": "{query:id}"},
+        {"type": "{url}"},
+        {"time": "{claim:iat}"},
+        {"timestamp": "{header:X-At}", "tolerance": 5, "timestamp_form": "iso"}
+        | {"signs": "{header:X-At}{body}"},
+        {"timestamp": "{json:at}", "tolerance": 5},
+        {"timestamp": "{header:X-A}{header:X-B}", "tolerance": 5}
+        | {"signs": "{header:X-A}{header:X-B}{body}"},
+    ],
+    ids=repr,
+)
+def test_what_is_not_simple_has_no_short_way(fields: dict[str, Any]) -> None:
+    """A scheme that is anything more is left to those who know all of it."""
+    assert quick(own(**fields), (Secret(SECRET),), {}, 5.0) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda headers: {**headers, "x-HUB-signature-256": headers["X-Hub-Signature-256"]},
+        lambda headers: {name.encode(): value for name, value in headers.items()},
+        lambda headers: {name: [value] for name, value in headers.items()},
+        lambda headers: [(name.encode(), value.encode()) for name, value in headers.items()],
+        lambda headers: tuple(headers.items()),
+        lambda headers: {**headers, "X-GitHub-Delivery": "é"},
+    ],
+    ids=["twice", "bytes", "lists", "pairs of bytes", "a tuple", "latin"],
+)
+def test_headers_that_are_unusual_take_the_long_way(change: Any) -> None:
+    """What is unusual is not refused by the short way, but looked at by the long one."""
+    sent = GITHUB.send(NOW, 1)
+    ways = Ways("github", SECRET)
+    given = sent.given() | {"headers": change(sent.headers)}
+
+    assert ways.short(given) is None
+    assert ways.verifier.verify(**given)
+
+
+@pytest.mark.parametrize(
+    "stamps, good",
+    [
+        (str, True),
+        (lambda now: f"{now - 299}", True),
+        (lambda now: f"{now + 299}", True),
+        (lambda now: f"{now - 301}", False),
+        (lambda now: f"{now + 301}", False),
+        (lambda now: f"-{now}", False),
+        (lambda now: f"+{now}", False),
+        (lambda now: f"{now}.0", False),
+        (lambda now: f" {now}", False),
+        (lambda now: f"{now}_0", False),
+        (lambda now: "9" * 400, False),
+        (lambda now: "".join(chr(0x660 + int(digit)) for digit in str(now)), False),
+        (lambda now: "\u00b2" * 10, False),
+        (lambda now: "", False),
+    ],
+)
+def test_times_in_the_short_way(stamps: Any, good: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """A time is whole seconds in plain digits, near enough either way, as in the long way."""
+    text = stamps(int(stamp(NOW)))
+    signed = sealed(f"{text}.".encode() + BODY).hex()
+    sent: dict[str, Any] = {"headers": {"Stripe-Signature": f"t={text},v1={signed}"}, "body": BODY}
+    ways = Ways("stripe", SECRET)
+
+    assert good == (ways.short(sent) is not None)
+    if good:
+        assert ways.verifier.verify(**sent)
+    else:
+        with pytest.raises(WebhookRejected):
+            ways.verifier.verify(**sent)
+
+
+# --- what is read later -------------------------------------------------------------------
+
+
+def unread(**more: Any) -> WebhookEvent:
+    """An event that nobody has looked at."""
+    sent = STRIPE.send(NOW, 1)
+    (event,) = Ways("stripe", SECRET, **more).verifier.verify(
+        headers=sent.headers, body=sent.body, tenant=None
+    )
+    return event
+
+
+def test_an_event_is_a_value_whenever_it_is_read() -> None:
+    """What was not read yet equals, shows, copies and pickles as what was."""
+    read = unread()
+    assert read.type
+    assert read == unread()
+    assert unread() == read
+    assert hash(read.id) == hash(unread().id)
+    assert repr(read) == repr(unread())
+    assert same(read, pickle.loads(pickle.dumps(unread())))  # noqa: S301 - our own
+    assert same(read, copy.copy(unread()))
+    assert same(read, copy.deepcopy(unread()))
+    assert "x" == attrs.evolve(unread(), id="x").id
+    assert not unread().is_handshake
+    for event in (read, unread(), WebhookEvent(vendor="a", id="b", type="c", vendor_type="d")):
+        for name in ("nothing", "_later_on", "__html__"):
+            with pytest.raises(AttributeError, match=name):
+                getattr(event, name)
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            event.id = "x"  # type: ignore[misc]  # that is refused
+
+
+@pytest.mark.parametrize("first", [field.name for field in attrs.fields(WebhookEvent)])
+def test_whichever_field_is_asked_for_first(first: str) -> None:
+    """It makes no difference which field is looked at first."""
+    event, other = unread(), unread()
+    assert other.payload
+    assert getattr(other, first) == getattr(event, first)
+    assert same(other, event)
+
+
+def test_what_is_changed_afterwards_is_not_read() -> None:
+    """An event is read from the headers that were verified, and not from what became of them."""
+    sent = GITHUB.send(NOW, 1)
+    headers = dict(sent.headers)
+    (event,) = Ways("github", SECRET).verifier.verify(headers=headers, body=sent.body)
+    headers.update(dict.fromkeys(headers, "other"))
+
+    assert sent.headers["X-GitHub-Delivery"] == event.id
+    assert event.type
+
+
+@pytest.mark.parametrize("name", ["own", "form"])
+def test_what_cannot_be_read_is_refused_where_it_is_asked_for(name: str) -> None:
+    """Without a guard nobody needs to know what was said; with one it is read at once."""
+    scheme = own(name=name, body="json" if name == "own" else "either")
+    body = b"{" if name == "own" else b"%ff=%ff"
+    given: dict[str, Any] = {"headers": {"X-Sig": sealed(body).hex()}, "body": body}
+    (event,) = Ways(scheme, SECRET, name="shop").verifier.verify(**given)
+    for _ in range(2):
+        for field in ("payload", "data", "id"):
+            with pytest.raises(WebhookRejected) as caught:
+                getattr(event, field)
+            assert ("malformed", "shop") == (caught.value.reason, caught.value.service)
+    with pytest.raises(WebhookRejected):
+        Ways(scheme, SECRET, replay_guard=True).verifier.verify(**given)
+    odd = own(id="{json:a}.{json:b}")
+    body = b'{"a":"\\ud800","b":1}'
+    (event,) = Ways(odd, SECRET).verifier.verify(headers={"X-Sig": sealed(body).hex()}, body=body)
+    assert event.payload
+    with pytest.raises(WebhookRejected) as caught:
+        _ = event.id
+    assert "own" == caught.value.service
+
+
+# --- whose secrets, and who is told -----------------------------------------------------------
+
+
+@IN_BOTH
+def test_observers_hear_of_the_short_way(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """Whatever way a webhook took, observers hear of it once."""
+    observer = RecordingObserver()
+    receiver = Receiver.of(GITHUB, observers=[observer], awaited=awaited)
+    receiver.verify(GITHUB.send(NOW, 1))
+
+    (told,) = observer.events
+    assert isinstance(told, WebhookReceived)
+    assert 1 == told.events
+
+
+@IN_BOTH
+def test_tenants_are_apart_in_the_short_way(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """A tenant's webhook is verified with its own secrets, and without any with nobody's."""
+    secrets = StaticWebhookSecrets({None: "another secret", "acme": [SECRET, "old"], "b": "third"})
+    receiver = Receiver("github", secrets, replay_guard=False, awaited=awaited)
+    sent = GITHUB.send(NOW, 1)
+    for _ in range(2):
+        assert "acme" == receiver.verify(sent, tenant="acme")[0].tenant
+        for other in (None, "b"):
+            assert "signature" == receiver.refused(sent, tenant=other)
+        with pytest.raises(CredentialNotFound):
+            receiver.verify(sent, tenant="nobody")
+
+
+def test_a_provider_that_may_change_is_asked_each_time() -> None:
+    """Only secrets that stay are remembered: what a provider withdraws is refused at once."""
+
+    class Changing(StaticWebhookSecrets):
+        """Not what it was made from."""
+
+        def get(self, name: str, tenant: str | None, _: str | None, /) -> tuple[Secret, ...]:
+            return held
+
+    held = (Secret(SECRET),)
+    verifier = Ways("github", Changing({None: "unused"})).verifier
+    sent = GITHUB.send(NOW, 1).given()
+    assert verifier.verify(**sent)
+    held = (Secret("another secret"),)
+    with pytest.raises(WebhookRejected):
+        verifier.verify(**sent)
+    assert asyncio.run(_refused(verifier, sent))
+
+
+async def _refused(verifier: WebhookVerifier, sent: dict[str, Any]) -> bool:
+    with pytest.raises(WebhookRejected):
+        await verifier.averify(**sent)
+    return True
+
+
+def test_parameters_stand_in_a_prefix() -> None:
+    """A prefix with a parameter in it is the parameter's value in the short way too."""
+    scheme = own(prefix="{key}|")
+    ways = Ways(scheme, SECRET, parameters={"key": "k1"})
+    sent = {"headers": {"X-Sig": f"k1|{mac(SECRET, BODY).hex()}"}, "body": BODY}
+    event = ways.short(sent)
+    assert event is not None
+    assert same(ways.long(sent), event)

@@ -1,0 +1,157 @@
+"""Raw bodies out of servers and frameworks, bounded before they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING, Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from mooring import WebhookRejected
+from mooring.receiving import LIMIT, from_asgi, from_wsgi
+from tests.webhooks.senders import BY_NAME, Sent
+from tests.webhooks.world import NOW, Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SENT = BY_NAME["twilio"].send(NOW, 7)
+
+
+class Trickle(io.RawIOBase):
+    """An input that gives a few bytes at a time, and fails at its end if told to."""
+
+    def __init__(self, body: bytes, error: OSError | None = None) -> None:
+        self._rest = body
+        self._error = error
+        self.read_so_far = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """A few bytes."""
+        piece, self._rest = self._rest[: min(size, 7)], self._rest[min(size, 7) :]
+        self.read_so_far += len(piece)
+        if not piece and self._error is not None:
+            raise self._error
+        return piece
+
+
+def environ(source: object = None, *, sent: Sent = SENT, **more: Any) -> dict[str, Any]:
+    """What a WSGI server hands over."""
+    made: dict[str, Any] = {"HTTP_HOST": "shop.example", "wsgi.url_scheme": "https"}
+    setup_testing_defaults(made)
+    path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
+    made |= {
+        "REQUEST_METHOD": sent.method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "CONTENT_TYPE": sent.headers.get("Content-Type", ""),
+        "CONTENT_LENGTH": str(len(sent.body)),
+        "wsgi.input": source or Trickle(sent.body),
+    }
+    made |= {
+        "HTTP_" + name.upper().replace("-", "_"): value for name, value in sent.headers.items()
+    }
+    return made | more
+
+
+def refused(take: Callable[[], object]) -> str | None:
+    """The reason that a request is refused for."""
+    with pytest.raises(WebhookRejected) as caught:
+        take()
+    return caught.value.reason
+
+
+def test_a_webhook_out_of_wsgi() -> None:
+    """What a WSGI server hands over is verified, URL and all."""
+    assert Receiver.of(BY_NAME["twilio"]).verify({**from_wsgi(environ())})
+    other = from_wsgi(environ(HTTP_HOST="", SERVER_NAME="a", SERVER_PORT="80", QUERY_STRING=""))
+    assert "https://a:80/hooks" == other["url"]
+    odd = from_wsgi(environ(PATH_INFO="/hööks x".encode().decode("latin-1")))
+    assert "/h%C3%B6%C3%B6ks%20x?" in odd["url"]
+
+
+def test_wsgi_without_a_length() -> None:
+    """Without a length a body is read, up to the limit, if the server ends it; else not."""
+    ended = environ(CONTENT_LENGTH="") | {"wsgi.input_terminated": True}
+    assert SENT.body == from_wsgi(ended)["body"]
+    assert b"" == from_wsgi(environ(CONTENT_LENGTH=None))["body"]
+    source = Trickle(b"x" * 1_000)
+    long = environ(source, CONTENT_LENGTH=None) | {"wsgi.input_terminated": True}
+    assert "too_large" == refused(lambda: from_wsgi(long, limit=20))
+    assert 21 == source.read_so_far
+
+
+@pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 30])
+def test_what_says_it_is_too_long_is_not_read(length: str) -> None:
+    """Nothing is read of a body that says it is longer than the limit."""
+    source = Trickle(b"x" * 100)
+    given = environ(source, CONTENT_LENGTH=length)
+
+    assert "too_large" == refused(lambda: from_wsgi(given))
+    assert 0 == source.read_so_far
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "\uff11", "x", "1,1"])
+def test_a_length_that_is_none_is_refused(length: str) -> None:
+    """A length is a number, and no other way of saying one is understood."""
+    assert "malformed" == refused(lambda: from_wsgi(environ(CONTENT_LENGTH=length)))
+
+
+def test_what_is_cut_off_is_refused() -> None:
+    """A body that ends before its length is not taken for the whole."""
+    short = environ(Trickle(SENT.body[:-3]))
+    assert "malformed" == refused(lambda: from_wsgi(short))
+    broken = environ(Trickle(SENT.body[:9], OSError("reset")))
+    assert "malformed" == refused(lambda: from_wsgi(broken))
+
+
+def scope(sent: Sent = SENT, **more: Any) -> dict[str, Any]:
+    """What an ASGI server hands over."""
+    path, _, query = sent.url.removeprefix("https://shop.example").partition("?")
+    headers = {"Host": "shop.example", "Content-Length": str(len(sent.body)), **sent.headers}
+    return {
+        "type": "http",
+        "method": sent.method,
+        "scheme": "https",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "server": ("127.0.0.1", 8000),
+    } | more
+
+
+def messages(*bodies: bytes | None) -> Callable[[], Any]:
+    """A `receive` that gives these pieces; None stands for a client that went away."""
+    rest = list(bodies)
+
+    async def receive() -> Mapping[str, Any]:
+        await asyncio.sleep(0)
+        piece = rest.pop(0)
+        if piece is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": bool(rest)}
+
+    return receive
+
+
+def test_a_webhook_out_of_asgi() -> None:
+    """What an ASGI server hands over in pieces is verified."""
+    pieces = messages(SENT.body[:5], SENT.body[5:])
+    taken = asyncio.run(from_asgi(scope(), pieces))
+    assert Receiver.of(BY_NAME["twilio"]).verify({**taken})
+
+    bare = scope(headers=[], query_string=b"", raw_path=None, path="/a b")
+    assert "https://127.0.0.1:8000/a%20b" == asyncio.run(from_asgi(bare, messages(b"x")))["url"]
+
+
+def test_asgi_is_bounded_too() -> None:
+    """A body that is too long, cut off, or abandoned is refused, and read no further."""
+    big = list((b"x" * 15,) * 3)
+    unsaid = scope(headers=[])
+    assert "too_large" == refused(lambda: asyncio.run(from_asgi(unsaid, messages(*big), limit=20)))
+    assert "too_large" == refused(lambda: asyncio.run(from_asgi(scope(), messages(), limit=20)))
+    assert "malformed" == refused(lambda: asyncio.run(from_asgi(scope(), messages(b"x"))))
+    assert "malformed" == refused(lambda: asyncio.run(from_asgi(scope(), messages(b"x", None))))

@@ -1,0 +1,561 @@
+"""Schemes of one's own, what a body may be, and what is sent by ourselves."""
+
+from __future__ import annotations
+
+import functools
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    InvalidData,
+    StorageUnavailable,
+    WebhookRejected,
+    WebhookReply,
+    WebhookScheme,
+    WebhookSigner,
+)
+from mooring.adapters.webhook_secrets import generate_webhook_secret
+from mooring.domain.webhooks.algorithms import WebhookEncoding, decoded_as
+from mooring.domain.webhooks.choices import TimeForm
+from mooring.domain.webhooks.events import read_time
+from mooring.domain.webhooks.presets import preset
+from mooring.domain.webhooks.public_keys import read_key
+from mooring.domain.webhooks.replies import reply_to
+from mooring.domain.webhooks.template import Template
+from tests.webhooks import keys
+from tests.webhooks.senders import BY_NAME, FORM, SECRET, Sent, adyen_item, as_json, b64, mac
+from tests.webhooks.world import NOW, Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OWN: dict[str, Any] = {"name": "own", "signature": "{header:X-Sig}"}
+
+
+def own(**fields: Any) -> WebhookScheme:
+    """A scheme of one's own."""
+    return WebhookScheme(**OWN | fields)
+
+
+def hexed(body: bytes) -> str:
+    """As the scheme above signs."""
+    return mac(SECRET, body).hex()
+
+
+def sent(body: bytes, write: Callable[[bytes], str] = hexed, **headers: str) -> Sent:
+    """A body signed as the scheme above says."""
+    return Sent(headers={"X-Sig": write(body)} | headers, body=body)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": ""},
+        {"signature": ()},
+        {"signature": "constant"},
+        {"signature": 7},
+        {"signs": "nothing of it"},
+        {"signs": ()},
+        {"signs": "{body"},
+        {"signs": "{body!r}"},
+        {"signs": "{cookie:a}"},
+        {"signs": "{header}"},
+        {"signs": "{body:x}"},
+        {"prefix": "{v"},
+        {"algorithm": "md5"},
+        {"encoding": "rot13"},
+        {"secret_form": "x"},
+        {"timestamp_form": "x"},
+        {"body": "yaml"},
+        {"handshake": "x"},
+        {"tolerance": 300},
+        {"timestamp": "{header:X-Time}"},
+        {"timestamp": "{header:X-Time}", "tolerance": 300},
+        {"timestamp": "{header:X-Time}", "tolerance": 0},
+        {"timestamp": "{header:X-Time}", "tolerance": 300, "algorithm": "token"},
+        {"timestamp": "{json:at}", "tolerance": 300, "signs": "{json:id}"},
+        {"certificate": "{json:url}"},
+        {"certificate_url": "https://a/"},
+        {"certificate": "{json:url}", "certificate_url": "http://a/.*"},
+        {"certificate": "{json:url}", "certificate_url": "https://a/("},
+        {"each_signed": True},
+    ],
+    ids=repr,
+)
+def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> None:
+    """What cannot be read, or what nothing vouches for, is refused when the scheme is made."""
+    with pytest.raises((ConfigurationError, InvalidData)) as caught:
+        own(**fields)
+    assert caught.value.remedy
+
+
+def test_a_scheme_is_a_value() -> None:
+    """Equal schemes are equal, and show what they look at."""
+    assert own() == own()
+    assert own() != own(signs="{url}{body}")
+    assert hash(own()) == hash(own())
+    assert "'{header:X-Sig}'" in repr(own())
+    assert own(signs=Template("{body}")) == own()
+    assert Template("{body}") != "{body}"
+    assert own(types=[("a", "b")], requires=[("{header:X-V}", "2")]) == own(
+        types={"a": "b"}, requires={"{header:X-V}": "2"}
+    )
+
+
+def test_braces_and_literals() -> None:
+    """A brace is written as two, and a type may be a constant."""
+    scheme = own(signs="{{{body}}}", type="thing.changed", id="{json:a}.{json:b?}")
+    receiver = Receiver(scheme, SECRET)
+    body = b'{"a": 1.5, "b": true}'
+    (event,) = receiver.verify(
+        Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
+    )
+
+    assert ("thing.changed", "1.5.true") == (event.type, event.id)
+    body = b'{"c": {}}'
+    (bare,) = receiver.verify(Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body))
+    assert 64 == len(bare.id)
+
+
+def written(write: Callable[[bytes], str], name: str, body: bytes) -> str:
+    """A signature by this hash, in this writing."""
+    return write(mac(SECRET, body, name))
+
+
+@pytest.mark.parametrize("algorithm", ["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"])
+@pytest.mark.parametrize("encoding", ["hex", "base64", "base64url"])
+def test_every_hash_in_every_writing(algorithm: str, encoding: str) -> None:
+    """What is signed with a hash and written in one way is accepted in that way only."""
+    scheme = own(algorithm=algorithm, encoding=encoding)
+    ways: dict[str, Callable[[bytes], str]] = {
+        "hex": bytes.hex,
+        "base64": b64,
+        "base64url": keys.url64,
+    }
+    name = algorithm.removeprefix("hmac-")
+    for way, write in ways.items():
+        receiver = Receiver(scheme, SECRET)
+        given = sent(b'{"a":1}', functools.partial(written, write, name))
+        if way == encoding:
+            assert receiver.verify(given)
+        elif given.headers["X-Sig"] != ways[encoding](mac(SECRET, given.body, name)):
+            assert "signature" == receiver.refused(given)
+
+
+def test_every_public_key() -> None:
+    """RSA in both paddings, Ed25519 and P-256, with keys in every form."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - used here only
+    from cryptography.hazmat.primitives.asymmetric import ec, padding  # noqa: PLC0415 - the same
+
+    body = b'{"a":1}'
+    sha = hashes.SHA256()
+    pss = padding.PSS(padding.MGF1(sha), 32)
+    numbers = keys.rsa_key().public_key().public_numbers()
+    rsa_jwk = json.dumps(
+        {
+            "kty": "RSA",
+            "n": keys.url64(numbers.n.to_bytes(256, "big")),
+            "e": keys.url64(numbers.e.to_bytes(3, "big")),
+        }
+    )
+    ed_jwk = json.dumps(
+        {"kty": "OKP", "crv": "Ed25519", "x": keys.url64(keys.ed().public_key().public_bytes_raw())}
+    )
+    signed = {
+        "rsa-v1_5-sha256": (rsa_jwk, keys.rsa_key().sign(body, padding.PKCS1v15(), sha)),
+        "rsa-pss-sha256": (keys.usual_certificate(), keys.rsa_key().sign(body, pss, sha)),
+        "ed25519": (ed_jwk, keys.ed().sign(body)),
+        "ecdsa-p256-sha256": (keys.jwk(keys.curve()), keys.curve().sign(body, ec.ECDSA(sha))),
+    }
+    for algorithm, (key, signature) in signed.items():
+        scheme = own(algorithm=algorithm, encoding="base64")
+        receiver = Receiver(scheme, key, replay_guard=False)
+        good, short = (
+            Sent(headers={"X-Sig": b64(one)}, body=body) for one in (signature, signature[:-1])
+        )
+        assert receiver.verify(good)
+        assert "signature" == receiver.refused(short)
+        assert "signature" == receiver.refused(attrs.evolve(good, headers={"X-Sig": "é"}))
+        for other in signed:
+            if other[:3] != algorithm[:3]:
+                with pytest.raises(ConfigurationError, match=f"no key for {other}"):
+                    Receiver(own(algorithm=other), key)
+
+
+@pytest.mark.parametrize("algorithm", ["jwt-rs256", "jwt-eddsa"])
+def test_tokens_of_other_kinds(algorithm: str) -> None:
+    """Tokens are signed with RSA and Ed25519 too; a signature of another length is none."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - used here only
+    from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 - the same
+
+    name = {"jwt-rs256": "RS256", "jwt-eddsa": "EdDSA"}[algorithm]
+    text = f"{keys.url64(as_json({'alg': name}))}.{keys.url64(as_json({'iat': 1}))}"
+    if name == "RS256":
+        key = keys.rsa_key().public_key().public_bytes(keys.PEM, keys.PUBLIC).decode()
+        made = keys.rsa_key().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    else:
+        key, made = keys.raw_hex(keys.ed()), keys.ed().sign(text.encode())
+    scheme = own(signature="{header:Authorization}", algorithm=algorithm)
+    receiver = Receiver(scheme, key, replay_guard=False)
+    headers = {"Authorization": f"Bearer {text}.{keys.url64(made)}"}
+    (event,) = receiver.verify(Sent(headers=headers, body=b"{}"))
+
+    assert event.weak
+    assert frozenset() == event.covers
+    short = {"Authorization": f"{text}.{keys.url64(made[:-2])}"}
+    assert "signature" == receiver.refused(Sent(headers=short, body=b"{}"))
+
+
+def test_what_is_no_public_key() -> None:
+    """Private keys, weak ones, other curves and other texts are no keys."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - used here only
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519  # noqa: PLC0415 - the same
+
+    private = keys.curve().private_bytes(
+        keys.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    short = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - on purpose
+    other = x25519.X25519PrivateKey.generate().public_key()
+    for key in (
+        private,
+        short.public_bytes(keys.PEM, keys.PUBLIC),
+        other.public_bytes(keys.PEM, keys.PUBLIC),
+        b"",
+        b"{}",
+        b'{"kty":"EC","crv":"P-384"}',
+        b"[" * 100_000,
+        b"{" + b'"a":[' * 50_000,
+        b"-----BEGIN CERTIFICATE-----",
+        b"AAAA",
+        b"x" * 64,
+        "é".encode() * 40,
+    ):
+        assert read_key(key) is None
+    p384 = ec.generate_private_key(ec.SECP384R1()).public_key()
+    with pytest.raises(ConfigurationError):
+        Receiver(own(algorithm="ecdsa-p256-sha256"), p384.public_bytes(keys.PEM, keys.PUBLIC))
+
+
+def test_signatures_have_one_writing() -> None:
+    """Base64 and hex that a lax reader would take for the same bytes are not."""
+    assert b"\x00" == decoded_as(WebhookEncoding.BASE64, "AA==")
+    for text in ("AB==", "AA=", "AA", "AA==\n", " AA==", "AA= =", "AA==AA==", "", "A", "é"):
+        assert decoded_as(WebhookEncoding.BASE64, text) is None
+    assert b"\xab" == decoded_as(WebhookEncoding.HEX, "ab")
+    for text in ("AB", "a", "ab ", "0xab", ""):
+        assert decoded_as(WebhookEncoding.HEX, text) is None
+    assert b"\xfb\xff" == decoded_as(WebhookEncoding.BASE64URL, "-_8")
+    for text in ("-_8=", "+/8", "-_9"):
+        assert decoded_as(WebhookEncoding.BASE64URL, text) is None
+
+
+def test_a_digest_may_be_what_is_signed() -> None:
+    """A signature over the digest of the body covers the body."""
+    import hashlib  # noqa: PLC0415 - used here only
+
+    scheme = own(signs="{method} {body_sha256}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    receiver = Receiver(scheme, SECRET)
+    assert receiver.verify(sent(b"{}", lambda _: mac(SECRET, f"POST {digest}").hex()))
+    assert not scheme.weak
+
+
+def test_keys_may_be_named_in_a_header() -> None:
+    """A scheme may say where the name of a key stands; another key is not tried."""
+    scheme = own(algorithm="ed25519", key_id="{header:X-Key}")
+    named = {"kty": "OKP", "crv": "Ed25519", "kid": "k1"}
+    jwk = json.dumps(named | {"x": keys.url64(keys.ed().public_key().public_bytes_raw())})
+    receiver = Receiver(scheme, jwk, replay_guard=False)
+    body = b"{}"
+
+    assert receiver.verify(sent(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k1"}))
+    other = sent(body, lambda body: keys.ed().sign(body).hex(), **{"X-Key": "k2"})
+    assert "signature" == receiver.refused(other)
+
+
+# --- bodies and headers -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff", b"\xef\xbb\xbf{}", b'{"a":NaN}', b"[" * 100_000, b"1" * 5_000, b"'a'"],
+    ids=["nothing", "half", "no text", "mark", "nan", "deep", "long", "quotes"],
+)
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    """A genuine signature over something unreadable is refused, and nothing breaks."""
+    assert "malformed" == Receiver(own(), SECRET).refused(sent(body))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b'"a"', b"null", b"true", b"[[[1]]]"])
+def test_json_of_any_shape_is_an_event(body: bytes) -> None:
+    """JSON that is no object has no fields, and is an event all the same."""
+    (event,) = Receiver(own(id="{json:a.b}", data="a"), SECRET).verify(sent(body))
+    assert json.loads(body) == event.payload
+    assert event.data is None
+
+
+def test_forms() -> None:
+    """A form is its fields; JSON in its field `payload` is read as such."""
+    receiver = Receiver(own(type="{json:a}", body="either"), SECRET, replay_guard=False)
+    (event,) = receiver.verify(sent(b"a=1&b=2&b=3&c="))
+    assert {"a": "1", "b": ["2", "3"], "c": ""} == event.payload
+    (event,) = receiver.verify(sent(b"payload=%7B%22a%22%3A%22x%22%7D"))
+    assert "x" == event.type
+    (event,) = receiver.verify(sent(b' {"a": "y"}'))
+    assert "y" == event.type
+    (event,) = receiver.verify(sent(b""))
+    assert {} == event.payload
+    receiver = Receiver(own(type="{json:a}", body="either"), SECRET)
+    for body in (b"payload=x", b"payload=", b"a=%ff", b"\xff=1", b"&".join([b"a=1"] * 2_000)):
+        assert "malformed" == receiver.refused(sent(body))
+    assert "duplicated" == receiver.refused(sent(b"payload=1&payload=2"))
+    form = own(signature="{form:sig}", signs="{form:said}", body="form")
+    assert "duplicated" == Receiver(form, SECRET).refused(
+        Sent(headers={}, body=b"sig=a&sig=b&said=c")
+    )
+    signed = mac(SECRET, "é").hex().encode()
+    assert Receiver(form, SECRET).verify(Sent(headers={}, body=b"said=%C3%A9&sig=" + signed))
+
+
+@pytest.mark.parametrize("kind", [FORM, "text/plain", "application/json", ""])
+def test_no_header_decides_how_a_body_is_read(kind: str) -> None:
+    """Content-Type is not signed: whoever replays a webhook with another changes nothing."""
+    for name in ("github", "twilio", "slack", "stripe", "svix"):
+        sender = BY_NAME[name]
+        receiver = Receiver.of(sender, replay_guard=True)
+        given = sender.send(NOW, 1)
+        receiver.done(receiver.verify(given))
+        other = attrs.evolve(given, headers=given.headers | {"Content-Type": kind})
+        assert "replayed" == receiver.refused(other)
+
+
+def test_braintrees_documents() -> None:
+    """What is no document in base64 is refused, though it is signed."""
+    import hashlib  # noqa: PLC0415 - used here only
+    from urllib.parse import urlencode  # noqa: PLC0415 - the same
+
+    receiver = Receiver.of(BY_NAME["braintree"])
+    key = hashlib.sha1(SECRET.encode()).digest()  # noqa: S324 - the vendor's way
+    odd = b64(b"\x0b<notification/>")
+    for payload in ("A", b64(b"\xff"), "é", "!" + b64(b"<notification/>"), odd):
+        signature = f"public|{mac(key, payload, 'sha1').hex()}"
+        body = urlencode({"bt_signature": signature, "bt_payload": payload}).encode()
+        with pytest.raises(WebhookRejected, match="enclosed document cannot be read") as caught:
+            receiver.verify(Sent(headers={"Content-Type": FORM}, body=body))
+        assert "malformed" == caught.value.reason
+    plain = b64(b"<notification/>")
+    body = urlencode(
+        {"bt_signature": f"public|{mac(key, plain, 'sha1').hex()}", "bt_payload": plain}
+    ).encode()
+    (event,) = receiver.verify(Sent(headers={"Content-Type": FORM}, body=body))
+    assert ("", None) == (event.type, event.time)
+    assert {"document": "<notification/>"} == event.payload
+
+
+def test_raw_bodies() -> None:
+    """A body that is not to be read is handed over as it is."""
+    (event,) = Receiver(own(body="raw"), SECRET).verify(sent(b"\xff\x00"))
+    assert (None, b"\xff\x00") == (event.payload, event.body)
+
+
+@pytest.mark.parametrize("body", ["{}", {"a": 1}, None, 7])
+def test_only_bytes_are_a_body(body: Any) -> None:  # noqa: ANN401 - anything
+    """A body that was decoded or parsed is refused with what to do instead."""
+    kind = type(body).__name__
+    with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as caught:
+        Receiver(own(), SECRET).verify({"headers": {}, "body": body})
+
+    assert "body" == caught.value.field
+    assert caught.value.remedy.startswith("Give the raw body")
+
+
+@pytest.mark.parametrize("wrap", [bytearray, memoryview])
+def test_other_bytes_are_bytes(wrap: Any) -> None:  # noqa: ANN401 - a type
+    """Buffers are taken for the bytes that they hold."""
+    given = sent(b'{"a":1}')
+    assert Receiver(own(), SECRET).verify({"headers": given.headers, "body": wrap(given.body)})
+
+
+def test_headers_in_any_form() -> None:
+    """Mappings, pairs, bytes and lists of values are all headers; other things are not."""
+    given = sent(b'{"a":1}')
+    name, value = "x-SIG", given.headers["X-Sig"]
+    receiver = Receiver(own(), SECRET, replay_guard=False)
+    usable: list[Any] = [
+        {name: value},
+        [(name, value)],
+        [(name.encode(), value.encode())],
+        {name: [value, value]},
+        {"Other": 7, name: f" {value}\t"},
+        iter([(name, value)]),
+    ]
+    for headers in usable:
+        assert receiver.verify({"headers": headers, "body": given.body})
+    assert "duplicated" == receiver.refused({"headers": {name: [value, "x"]}, "body": given.body})
+    unusable: list[Any] = [7, None, [7], {name: 7}, {7: "x"}, [("a",)]]
+    for headers in unusable:
+        with pytest.raises(InvalidData, match="cannot be read"):
+            receiver.verify({"headers": headers, "body": given.body})
+
+
+def test_too_many_signatures_are_refused() -> None:
+    """A header that would have us try and try is refused."""
+    scheme = own(separator=",", prefix="v1=")
+    body = b'{"a":1}'
+    good = f"v1={mac(SECRET, body).hex()}"
+    receiver = Receiver(scheme, SECRET)
+    many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good])}, body=body)
+    assert "malformed" == receiver.refused(many)
+    assert receiver.verify(Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good])}, body=body))
+
+
+def test_two_times_are_refused_in_either_order() -> None:
+    """A signature's own text that says two times says none."""
+    stripe = BY_NAME["stripe"]
+    given = stripe.send(NOW, 1)
+    text = given.headers["Stripe-Signature"]
+    for both in (f"t=1,{text}", f"{text},t=1"):
+        spoiled = attrs.evolve(given, headers={"Stripe-Signature": both})
+        assert "duplicated" == Receiver.of(stripe).refused(spoiled)
+    same = attrs.evolve(given, headers={"Stripe-Signature": f"{text},{text}"})
+    assert Receiver.of(stripe).verify(same)
+
+
+def test_mollie_sends_two_signatures_while_a_secret_is_replaced() -> None:
+    """Each in a header of its own, and the one that is ours is enough."""
+    mollie = BY_NAME["mollie"]
+    given = mollie.send(NOW, 1)
+    good = given.headers["X-Mollie-Signature"]
+    other = "sha256=" + "0" * 64
+    receiver = Receiver.of(mollie)
+    for values in ([good, other], [other, good]):
+        headers = [("X-Mollie-Signature", value) for value in values]
+        assert receiver.verify(given.given() | {"headers": headers})
+    assert "signature" == receiver.refused(
+        attrs.evolve(given, headers={"X-Mollie-Signature": other})
+    )
+
+
+def test_text_that_is_no_unicode_is_refused() -> None:
+    """Half of a surrogate pair has no bytes: it is refused, and breaks nothing."""
+    stripe = BY_NAME["stripe"]
+    given = stripe.send(NOW, 1)
+    text = given.headers["Stripe-Signature"]
+    for spoiled in (text.replace("t=", "t=\ud800"), text + "\ud800"):
+        assert Receiver.of(stripe).refused(
+            attrs.evolve(given, headers={"Stripe-Signature": spoiled})
+        )
+    items = [{"NotificationRequestItem": adyen_item(1, pspReference="\ud800")}]
+    adyen = as_json({"notificationItems": items})
+    assert "malformed" == Receiver.of(BY_NAME["adyen"]).refused(Sent(headers={}, body=adyen))
+    fetched = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
+    odd = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"tr_\\ud800"}')
+    (event,) = Receiver(fetched, SECRET).verify(odd)
+    assert "https://api.example/tr_%3F" == event.fetch
+
+
+@pytest.mark.parametrize(
+    "text, form, expected",
+    [
+        ("1700000000", "seconds", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("1700000000000", "milliseconds", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-14T23:13:20+01:00", "iso", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-14T22:13:20", "iso", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("yesterday", "iso", None),
+        ("inf", "seconds", None),
+        ("0001-01-01T00:00:00+14:00", "iso", None),
+        ("9" * 41, "seconds", None),
+        (None, "seconds", None),
+    ],
+)
+def test_times_of_events(text: str | None, form: str, expected: datetime | None) -> None:
+    """A time that cannot be read is no reason to refuse an event."""
+    assert expected == read_time(text, TimeForm(form))
+
+
+# --- what is answered and sent ------------------------------------------------------
+
+
+def test_what_to_answer() -> None:
+    """Each error has the answer that vendors expect, and tells a forger nothing."""
+    again = WebhookRejected("again", reason="replayed")
+    held = WebhookRejected("held", reason="replayed", retryable=True)
+    for status, error in (
+        (401, WebhookRejected("forged", reason="signature")),
+        (401, WebhookRejected("no reason")),
+        (400, WebhookRejected("broken", reason="malformed")),
+        (413, WebhookRejected("long", reason="too_large")),
+        (200, again),
+        (409, held),
+        (503, StorageUnavailable("away")),
+        (503, ConnectionFailed("away")),
+        (500, AuthenticationFailed("ours")),
+    ):
+        assert WebhookReply(status) == reply_to(error)
+    assert "[accepted]" == preset("adyen").accepted
+
+
+def test_what_we_send_is_accepted() -> None:
+    """What a signer signs is accepted, by its own time zone and with either secret."""
+    old, new = generate_webhook_secret(), generate_webhook_secret()
+    body = b'{"type": "a.b", "data": {"id": 1}}'
+    at = NOW.astimezone(timezone(timedelta(hours=5)))
+    headers = WebhookSigner([new, old]).sign(body, id="msg_1", at=at)
+
+    for secret in (old, new):
+        (event,) = Receiver("standard-webhooks", secret).verify({"headers": headers, "body": body})
+        assert ("msg_1", "a.b", {"id": 1}) == (event.id, event.type, event.data)
+    assert old not in repr(WebhookSigner(old))
+
+
+def test_what_we_sign_with_our_own_key_is_accepted() -> None:
+    """A private key of Ed25519 signs too, with its public half behind it or without."""
+    seed, public = b"e" * 32, keys.ed().public_key().public_bytes_raw()
+    for private in (seed, seed + public):
+        headers = WebhookSigner("whsk_" + b64(private)).sign(b"{}", id="msg_1", at=NOW)
+        receiver = Receiver("standard-webhooks-ed25519", "whpk_" + b64(public))
+        assert receiver.verify({"headers": headers, "body": b"{}"})
+
+
+@pytest.mark.parametrize(
+    "secret", ["", " ", "whsec_", "whsec_!", "whsec_" + b64(b"short"), "whsk_" + b64(b"x" * 31), ()]
+)
+def test_we_sign_with_no_weak_secret(secret: Any) -> None:  # noqa: ANN401 - of any kind
+    """A secret that is empty, short or no base64 is refused when the signer is made."""
+    with pytest.raises(ConfigurationError, match="missing, too short") as caught:
+        WebhookSigner(secret)
+
+    assert "secrets" == caught.value.path
+    assert "Make one with `generate_webhook_secret`." == caught.value.remedy
+
+
+def test_a_secret_of_the_least_length_signs() -> None:
+    """Twenty-four bytes are enough, and one fewer is not."""
+    least = b64(b"k" * 24)
+    headers = WebhookSigner("whsec_" + least).sign(b"{}", id="a", at=NOW)
+
+    assert Receiver("standard-webhooks", "whsec_" + least).verify(
+        {"headers": headers, "body": b"{}"}
+    )
+    with pytest.raises(ConfigurationError):
+        WebhookSigner("whsec_" + b64(b"k" * 23))
+
+
+def test_we_sign_no_nonsense() -> None:
+    """An id is a word, and a time has a zone."""
+    signer = WebhookSigner(generate_webhook_secret())
+    for name in ("", "a.b", "a b", "x" * 129, "é"):
+        with pytest.raises(InvalidData, match="id must be") as caught:
+            signer.sign(b"", id=name, at=NOW)
+        assert ("id", "Give the id of the event.") == (caught.value.field, caught.value.remedy)
+    with pytest.raises(InvalidData, match="time zone") as caught:
+        signer.sign(b"", id="a", at=NOW.replace(tzinfo=None))
+    assert "at" == caught.value.field
+    assert caught.value.remedy.startswith("Give an aware datetime")

@@ -1,0 +1,143 @@
+"""Schemes read from plain tables, and written as such."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+
+from mooring import ConfigurationError, WebhookScheme
+from mooring.domain.webhooks.presets import PRESETS, preset
+from tests.webhooks.senders import BY_NAME
+from tests.webhooks.world import NOW, Receiver
+
+EACH = pytest.mark.parametrize("name", sorted(PRESETS))
+USUAL = (
+    "discord", "easypost", "github", "intercom", "linear", "mailgun", "mollie", "paddle",
+    "paystack", "razorpay", "shippo", "shopify", "slack", "square", "stripe", "telegram", "xero",
+    "zoom",
+)  # fmt: skip
+LEAST = {"name": "own", "signature": "{header:X-Sig}"}
+
+
+def as_toml(table: dict[str, Any]) -> str:
+    """A table as TOML, whose texts and lists are written as JSON's are."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if _is_plain(value)]
+    for key, value in table.items():
+        if not _is_plain(value):
+            lines.append(f"[{key}]")
+            lines += [f"{json.dumps(name)} = {json.dumps(one)}" for name, one in value.items()]
+    return "\n".join(lines)
+
+
+def _is_plain(value: object) -> bool:
+    return not isinstance(value, dict)
+
+
+@EACH
+def test_every_preset_is_a_table(name: str) -> None:
+    """Every preset can be written as a table, of TOML and of JSON, and read again as itself."""
+    scheme = preset(name)
+    table = scheme.to_table()
+
+    assert scheme == WebhookScheme.from_table(table)
+    assert scheme == WebhookScheme.from_table(tomllib.loads(as_toml(table)))
+    assert scheme == WebhookScheme.from_table(json.loads(json.dumps(table)))
+    assert table == WebhookScheme.from_table(table).to_table()
+
+
+@EACH
+def test_a_scheme_out_of_a_table_verifies(name: str) -> None:
+    """A scheme that was read from a table accepts what the vendor sends."""
+    sender = BY_NAME[name]
+    scheme = WebhookScheme.from_table(preset(name).to_table())
+    receiver = Receiver(scheme, sender.secret, parameters=sender.parameters)
+
+    assert receiver.verify(sender.send(NOW, 7))
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_usual_scheme_is_a_dozen_lines(name: str) -> None:
+    """A vendor with a secret and a signature takes twelve lines at most, types in one."""
+    assert len(preset(name).to_table()) <= 12
+
+
+def test_what_is_not_said_is_the_default() -> None:
+    """A table says what differs; what is null is left out."""
+    scheme = WebhookScheme(**LEAST)  # type: ignore[arg-type]  # converted
+
+    assert LEAST == scheme.to_table()
+    assert scheme == WebhookScheme.from_table(LEAST | {"tolerance": None, "body": None})
+    assert 0.5 == WebhookScheme.from_table(
+        LEAST | {"tolerance": 0.5, "timestamp": "{json:at}"}
+    ).to_table().get("tolerance")
+    whole = WebhookScheme.from_table(LEAST | {"tolerance": 300.0, "timestamp": "{json:at}"})
+    assert "300" == repr(whole.to_table()["tolerance"])
+
+
+@pytest.mark.parametrize(
+    "wrong, path, said",
+    [
+        ({"signatur": "x"}, ".signatur", "Did you mean signature?"),
+        ({"Algorithm": "token"}, ".Algorithm", "Did you mean algorithm?"),
+        ({"headers": []}, ".headers", "Use name, signature"),
+        ({"zzz zzz": 1}, '."zzz zzz"', "Use name, signature"),
+        ({7: 1}, ".7", "a scheme has no '7'"),
+        ({"name": None}, ".name", "has no name"),
+        ({"signature": None}, ".signature", "has no signature"),
+        ({"name": ""}, ".name", "printable"),
+        ({"name": 7}, ".name", "int stands where a text belongs"),
+        ({"signature": []}, "", "has no signature"),
+        ({"signature": ["{header:A}", 7]}, ".signature[1]", "int stands where a text belongs"),
+        ({"signs": ["{body}", "{boddy}"]}, ".signs[1]", "Did you mean body?"),
+        ({"signs": "{heder:X}"}, ".signs", "Did you mean header?"),
+        ({"signs": "{header}"}, ".signs", "with an argument"),
+        ({"signs": "{"}, ".signs", "nothing that can be filled in"),
+        ({"signs": {"a": "b"}}, ".signs", "dict stands where a text belongs"),
+        ({"older": [1]}, ".older[0]", "int stands where a text belongs"),
+        ({"algorithm": "hmac-sha-256"}, ".algorithm", "Did you mean hmac-sha256?"),
+        ({"algorithm": ["token"]}, ".algorithm", "list stands where a text belongs"),
+        ({"encoding": "base46"}, ".encoding", "Did you mean base64?"),
+        ({"body": "jsn"}, ".body", "Did you mean json?"),
+        ({"handshake": "slak"}, ".handshake", "Did you mean slack?"),
+        ({"handshake": "?"}, ".handshake", "Use one of slack"),
+        ({"tolerance": "300"}, ".tolerance", "not a duration"),
+        ({"tolerance": True}, ".tolerance", "not a duration"),
+        ({"tolerance": 300}, "", "no timestamp"),
+        ({"repeats": "yes"}, ".repeats", "str stands where true or false belongs"),
+        ({"each_signed": 1}, ".each_signed", "int stands where true or false belongs"),
+        ({"types": []}, ".types", "list is no table"),
+        ({"types": {"." * 90: 1}}, f'.types."{"." * 80}"', "int stands where a text belongs"),
+        ({"types": {"a.b": 1}}, '.types."a.b"', "int stands where a text belongs"),
+        ({"requires": {"{heder:V}": "2"}}, '.requires."{heder:V}"', "Did you mean header?"),
+        ({"requires": {"{header:V}": 2}}, '.requires."{header:V}"', "int stands where"),
+        ({"certificate_url": "http://a/"}, ".certificate_url", "https://"),
+        ({"certificate_url": 7}, ".certificate_url", "int stands where a text belongs"),
+    ],
+    ids=repr,
+)
+def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, said: str) -> None:  # noqa: ANN401 - anything
+    """Whatever is wrong in a table is refused, with its place and the nearest name."""
+    with pytest.raises(ConfigurationError) as caught:
+        WebhookScheme.from_table(LEAST | wrong, path="webhooks.own")
+
+    assert "webhooks.own" + path == caught.value.path
+    assert said in str(caught.value)
+    assert ConfigurationError.remedy != caught.value.remedy
+
+
+@pytest.mark.parametrize("table", [None, 7, "stripe", [LEAST]], ids=repr)
+def test_only_a_table_is_a_table(table: Any) -> None:  # noqa: ANN401 - anything
+    """What is no table is refused by what it is."""
+    with pytest.raises(ConfigurationError, match="is no table") as caught:
+        WebhookScheme.from_table(table)
+    assert "scheme" == caught.value.path
+    assert "as a table of TOML" in caught.value.remedy
+
+
+def test_a_preset_that_is_nearly_right() -> None:
+    """A preset's name with a slip in it is answered with the one that was meant."""
+    with pytest.raises(ConfigurationError, match=r"Did you mean standard-webhooks\?"):
+        preset("standard-webhook")

@@ -1,0 +1,681 @@
+"""Verifying: downgrades, batches, certificates, tokens, and what a verifier is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import (
+    ConfigurationError,
+    CredentialNotFound,
+    InvalidData,
+    Request,
+    Secret,
+    Timeouts,
+    VendorFailed,
+    WebhookReceived,
+    WebhookRefused,
+    WebhookRejected,
+    WebhookVerifier,
+)
+from mooring.adapters.memory import MemoryStorage
+from mooring.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
+from mooring.domain.webhooks.presets import preset
+from mooring.testing import RecordingObserver, VirtualClock
+from tests.webhooks import keys
+from tests.webhooks.senders import (
+    ARN,
+    BY_NAME,
+    CERT_PAYPAL,
+    CERT_SNS,
+    HEX,
+    SECRET,
+    WHSEC,
+    Sent,
+    adyen_item,
+    as_json,
+    b64,
+    mac,
+    paypal,
+    sns,
+)
+from tests.webhooks.world import IN_BOTH, NOW, Links, Receiver
+
+if TYPE_CHECKING:
+    from mooring.domain.state import Command
+
+GITHUB = BY_NAME["github"]
+STRIPE = BY_NAME["stripe"]
+
+
+# --- weaker ways --------------------------------------------------------------------
+
+
+def test_a_weaker_signature_is_not_looked_at() -> None:
+    """An older header, version or algorithm is a downgrade, however genuine it is."""
+    sent = GITHUB.send(NOW, 1)
+    sha1 = "sha1=" + mac(SECRET, sent.body, "sha1").hex()
+    receiver = Receiver.of(GITHUB)
+    older = attrs.evolve(sent, headers={"X-Hub-Signature": sha1})
+    assert "downgraded" == receiver.refused(older)
+    instead = attrs.evolve(sent, headers={"X-Hub-Signature-256": sha1})
+    assert "downgraded" == receiver.refused(instead)
+    assert receiver.verify(attrs.evolve(sent, headers=sent.headers | {"X-Hub-Signature": "sha1=0"}))
+
+    sent = STRIPE.send(NOW, 1)
+    text = sent.headers["Stripe-Signature"].replace("v1=", "v0=")
+    assert "downgraded" == Receiver.of(STRIPE).refused(
+        attrs.evolve(sent, headers={"Stripe-Signature": text})
+    )
+    assert "downgraded" == Receiver.of(BY_NAME["aws-sns"]).refused(sns("1")(NOW, 1))
+    headers = paypal(NOW, 1).headers | {"PAYPAL-AUTH-ALGO": "SHA1withRSA"}
+    assert "downgraded" == Receiver.of(BY_NAME["paypal"]).refused(
+        attrs.evolve(paypal(NOW, 1), headers=headers)
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
+def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:  # noqa: ANN401 - anything
+    """Only the scheme's algorithm is used, whatever the header of a token asks for."""
+    sent = BY_NAME["plaid"].send(NOW, 1)
+    claims = {"iat": int(NOW.timestamp())}
+    given = attrs.evolve(sent, headers={"Plaid-Verification": keys.token(claims, algorithm)})
+
+    assert "downgraded" == Receiver.of(BY_NAME["plaid"]).refused(given)
+
+
+def test_a_public_key_is_no_shared_secret() -> None:
+    """For tokens with a shared secret, a public key in its place is refused at once."""
+    scheme = attrs.evolve(preset("plaid"), algorithm="jwt-hs256")
+    pem = keys.rsa_key().public_key().public_bytes(keys.PEM, keys.PUBLIC)
+    for key in (keys.jwk(keys.curve()), pem):
+        with pytest.raises(ConfigurationError, match="no key for jwt-hs256"):
+            WebhookVerifier(scheme, key)
+
+    receiver = Receiver(scheme, SECRET, replay_guard=False)
+    sent = BY_NAME["plaid"].send(NOW, 1)
+    head, claims, _ = keys.token(json_claims(sent), "HS256").split(".")
+    signed = keys.url64(mac(SECRET, f"{head}.{claims}"))
+    assert receiver.verify(
+        attrs.evolve(sent, headers={"Plaid-Verification": f"{head}.{claims}.{signed}"})
+    )
+
+
+def json_claims(sent: Sent) -> dict[str, object]:
+    """What a genuine token says of this body."""
+    import hashlib  # noqa: PLC0415 - used here only
+
+    digest = hashlib.sha256(sent.body).hexdigest()
+    return {"iat": int(NOW.timestamp()), "request_body_sha256": digest}
+
+
+@pytest.mark.parametrize(
+    "spoil, reason",
+    [
+        (lambda token: token + ".", "malformed"),
+        (lambda token: token.replace(".", "", 1), "malformed"),
+        (lambda token: "e30" + token[token.index(".") :], "downgraded"),
+        (lambda token: "W10" + token[token.index(".") :], "malformed"),
+        (lambda token: "e" + token[token.index(".") :], "malformed"),
+        (lambda token: token[:-2], "signature"),
+        (lambda token: token[: token.rindex(".") + 1], "signature"),
+        (lambda token: "é" + token, "malformed"),
+        (lambda token: token + "A" * 20_000, "malformed"),
+    ],
+)
+def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:  # noqa: ANN401 - a function
+    """A token that is not exactly a token is refused."""
+    sent = BY_NAME["plaid"].send(NOW, 1)
+    token = spoil(sent.headers["Plaid-Verification"])
+    given = attrs.evolve(sent, headers={"Plaid-Verification": token})
+
+    assert reason == Receiver.of(BY_NAME["plaid"]).refused(given)
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({"request_body_sha256": "0" * 64}, "signature"),
+        ({"request_body_sha256": None}, "missing"),
+        ({"iat": None}, "missing"),
+        ({"iat": "soon"}, "malformed"),
+        ({"request_body_sha256": "\ud800"}, "signature"),
+        ({"exp": NOW.timestamp() - 400}, "stale"),
+        ({"exp": NOW.timestamp() - 300}, None),
+        ({"exp": NOW.timestamp() - 301}, "stale"),
+        ({"nbf": NOW.timestamp() + 300}, None),
+        ({"nbf": NOW.timestamp() + 400}, "future"),
+        ({"exp": "never"}, "malformed"),
+        ({"exp": None}, "malformed"),
+        ({"exp": NOW.timestamp() + 400, "nbf": NOW.timestamp() - 400}, None),
+    ],
+)
+def test_what_a_token_claims_is_checked(changes: dict[str, Any], reason: str | None) -> None:
+    """A token is good for its own body, and only while it says so."""
+    sent = BY_NAME["plaid"].send(NOW, 1)
+    token = keys.token(json_claims(sent) | changes)
+    given = attrs.evolve(sent, headers={"Plaid-Verification": token})
+    receiver = Receiver.of(BY_NAME["plaid"])
+
+    if reason is None:
+        assert receiver.verify(given)
+    else:
+        assert reason == receiver.refused(given)
+
+
+def test_the_key_of_a_token_is_found_by_its_name() -> None:
+    """Several keys may hold; one of another name is not tried, and one without a name is."""
+    sent = BY_NAME["plaid"].send(NOW, 1)
+    ours, other = keys.jwk(keys.curve()), keys.jwk(keys.curve(), "key-2")
+    bare = json.dumps({k: v for k, v in json.loads(ours).items() if k != "kid"})
+    numbered = json.dumps(json.loads(ours) | {"kid": 7})
+
+    for held in ([other, ours], bare, numbered):
+        assert Receiver.of(BY_NAME["plaid"], secret=held).verify(sent)
+    assert "signature" == Receiver.of(BY_NAME["plaid"], secret=other).refused(sent)
+    token = keys.token(json_claims(sent), key_id=None)
+    given = attrs.evolve(sent, headers={"Plaid-Verification": token})
+    assert Receiver.of(BY_NAME["plaid"], secret=other).verify(given)
+    critical = keys.token(json_claims(sent))
+    head = keys.url64(json.dumps({"alg": "ES256", "crit": ["exp"]}).encode())
+    spoiled = attrs.evolve(
+        sent, headers={"Plaid-Verification": head + critical[critical.index(".") :]}
+    )
+    assert "malformed" == Receiver.of(BY_NAME["plaid"]).refused(spoiled)
+
+
+# --- batches ------------------------------------------------------------------------
+
+
+def batch(*items: object) -> Sent:
+    """A batch of Adyen's."""
+    wrapped = [{"NotificationRequestItem": item} for item in items]
+    return Sent(headers={}, body=as_json({"notificationItems": wrapped}))
+
+
+def test_every_item_of_a_batch_is_verified() -> None:
+    """One forged item, wherever it stands, spoils the batch; an empty one proves nothing."""
+    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
+    good, forged = adyen_item(1), adyen_item(2, merchantReference="another")
+    unsigned = adyen_item(3, additionalData={})
+
+    assert "signature" == receiver.refused(batch(good, forged))
+    assert "signature" == receiver.refused(batch(forged, good))
+    assert "missing" == receiver.refused(batch(good, unsigned))
+    assert "missing" == receiver.refused(batch())
+    assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":{}}'))
+    assert "malformed" == receiver.refused(Sent(headers={}, body=b'{"notificationItems":[{}]}'))
+    assert 2 == len(receiver.verify(batch(good, good, adyen_item(4))))
+
+
+@IN_BOTH
+def test_of_a_batch_what_was_handled_is_left_out(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """What was done is not given again; while one item is being handled, nobody gets any."""
+    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, awaited=awaited)
+    first, second, third = (adyen_item(number) for number in (1, 2, 3))
+    held = receiver.verify(batch(first))
+    with pytest.raises(WebhookRejected) as caught:
+        receiver.verify(batch(second, first))
+    assert caught.value.retryable
+
+    receiver.done(held)
+    assert 1 == len(receiver.verify(batch(first, second)))
+    assert 1 == len(receiver.verify(batch(third)))
+
+
+# --- each delivery once -------------------------------------------------------------
+
+
+@IN_BOTH
+def test_a_claim_is_a_lease(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """Who dies while handling lets the vendor's next try in; who is done does not."""
+    receiver = Receiver.of(GITHUB, replay_guard=True, handling=60, remembered=600, awaited=awaited)
+    sent = GITHUB.send(NOW, 1)
+    receiver.verify(sent)
+    with pytest.raises(WebhookRejected, match="is being handled") as caught:
+        receiver.verify(sent)
+    assert caught.value.retryable
+    assert "Do not act on it again" in caught.value.remedy
+    receiver.clock.advance(61)
+
+    receiver.done(receiver.verify(sent))
+    receiver.clock.advance(61)
+    with pytest.raises(WebhookRejected, match="was handled before") as caught:
+        receiver.verify(sent)
+    assert caught.value.retryable is False
+    receiver.clock.advance(600)
+    (event,) = receiver.verify(sent)
+    receiver.release(event)
+    assert receiver.verify(sent)
+
+
+class Remembering(MemoryStorage):
+    """A store that remembers what it was asked."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.commands: list[Any] = []
+
+    def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - of any command
+        """Remember it, and do it."""
+        self.commands.append(command)
+        return super().execute(command)
+
+
+def test_a_claim_says_what_it_is_for() -> None:
+    """A claim names the endpoint, and nobody else knows such a key."""
+    store = Remembering(VirtualClock(NOW))
+    receiver = Receiver.of(GITHUB, name="hub", replay_guard=True, handling=60, storage=store)
+    receiver.verify(GITHUB.send(NOW, 1))
+
+    (claim,) = store.commands
+    assert (b"webhook", "hub", 0) == (claim.fingerprint, claim.target, claim.remembered)
+    assert 60 * 10**6 == claim.lease
+    assert "webhook" in claim.keys[0].split(":")
+
+
+@IN_BOTH
+def test_receive_settles_by_how_it_ends(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """A body that ends is done; one that raises gives the delivery back."""
+    receiver = Receiver.of(GITHUB, replay_guard=True, awaited=awaited)
+    sent = GITHUB.send(NOW, 1)
+
+    def once(error: Exception | None) -> None:
+        if not awaited:
+            with receiver.verifier.receive(**sent.given()) as events:
+                assert events
+                if error:
+                    raise error
+            return
+
+        async def within() -> None:
+            async with receiver.verifier.receive(**sent.given()) as events:
+                assert events
+                if error:
+                    raise error
+
+        asyncio.run(within())
+
+    with pytest.raises(KeyError):
+        once(KeyError())
+    once(None)
+    assert "replayed" == receiver.refused(sent)
+
+
+def test_events_that_were_not_claimed_need_not_be_settled() -> None:
+    """Without the guard there is nothing to settle, and settling does no harm."""
+    receiver = Receiver.of(GITHUB)
+    events = receiver.verify(GITHUB.send(NOW, 1))
+    receiver.done(events)
+
+    assert receiver.verify(GITHUB.send(NOW, 1))
+    assert () == Receiver.of(BY_NAME["xero"], replay_guard=True).verify(
+        Sent(
+            headers={"x-xero-signature": b64(mac(SECRET, b'{"events":[]}'))}, body=b'{"events":[]}'
+        )
+    )
+
+
+# --- certificates -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        CERT_SNS.replace("https", "http"),
+        CERT_SNS.replace("amazonaws.com", "amazonaws.com.evil.example"),
+        CERT_SNS.replace("https://", "https://evil.example/"),
+        CERT_SNS.replace("https://", "https://user@"),
+        CERT_SNS.replace("amazonaws.com", "amazonaws.com:444"),
+        CERT_SNS.replace("/Simple", "/../Simple"),
+        CERT_SNS + "?x=.pem",
+        CERT_SNS + "\n",
+        CERT_SNS.replace("eu-west-1", "eu.west"),
+        CERT_SNS.replace("sns.", "bucket.s3."),
+        "",
+    ],
+)
+def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
+    """A URL that is not the vendor's is refused before anything is sent there."""
+    links = Links()
+    receiver = Receiver.of(BY_NAME["aws-sns"], links=links)
+
+    assert "certificate" == receiver.refused(sns("2", SigningCertURL=address)(NOW, 1))
+    assert [] == links.asked
+
+
+@IN_BOTH
+def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """A certificate is kept for an hour."""
+    links = Links()
+    receiver = Receiver.of(BY_NAME["paypal"], links=links, awaited=awaited)
+    for number in range(3):
+        receiver.verify(paypal(NOW, number))
+    assert [CERT_PAYPAL] == links.asked
+    receiver.clock.advance(3_600)
+    receiver.verify(paypal(NOW, 4))
+    assert [CERT_PAYPAL] * 2 == links.asked
+    receiver.clock.advance(3_599)
+    receiver.verify(paypal(NOW, 5))
+    assert [CERT_PAYPAL] * 2 == links.asked
+    assert [(Request.get(CERT_PAYPAL), Timeouts(connect=5.0, total=10.0))] * 2 == links.sent
+
+
+def test_a_certificate_may_be_long() -> None:
+    """What is fetched may have 64 KiB, and no more."""
+    long = keys.usual_certificate().ljust(65_536, b"\n")
+    assert Receiver.of(BY_NAME["paypal"], links=Links(long)).verify(paypal(NOW, 1))
+    with pytest.raises(VendorFailed):
+        Receiver.of(BY_NAME["paypal"], links=Links(long + b"\n")).verify(paypal(NOW, 1))
+
+
+@pytest.mark.parametrize("status", [400, 499])
+def test_what_is_not_there_is_no_certificate(status: int) -> None:
+    """A vendor that knows nothing of a link does not vouch for it."""
+    receiver = Receiver.of(BY_NAME["paypal"], links=Links(status=status))
+
+    assert "certificate" == receiver.refused(paypal(NOW, 1))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no certificate",
+        keys.certificate(keys.curve()),
+        keys.certificate(keys.rsa_key(), ends=NOW - timedelta(hours=1)),
+        keys.certificate(keys.rsa_key(), begins=NOW + timedelta(hours=1)),
+    ],
+    ids=["nothing", "text", "another kind", "expired", "not yet"],
+)
+def test_a_certificate_that_does_not_hold_is_refused(body: bytes) -> None:
+    """What is at the vendor's address must be a certificate that is valid now."""
+    receiver = Receiver.of(BY_NAME["paypal"], links=Links(body))
+
+    assert "certificate" == receiver.refused(paypal(NOW, 1))
+
+
+def test_a_vendor_that_fails_is_no_forgery() -> None:
+    """While the certificate is out of reach nothing is decided: the vendor may try again."""
+    for links in (Links(status=500), Links(b"x" * 100_000)):
+        with pytest.raises(VendorFailed) as caught:
+            Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
+        assert caught.value.retryable
+        assert (links.status, "paypal") == (caught.value.status, caught.value.service)
+        assert f"the vendor answered {links.status}" in caught.value.message
+    unknown = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
+    given = attrs.evolve(paypal(NOW, 1), headers=unknown)
+    assert "certificate" == Receiver.of(BY_NAME["paypal"]).refused(given)
+
+
+# --- the client's certificate -------------------------------------------------------
+
+
+def test_a_pinned_client_is_known_by_its_certificate() -> None:
+    """In the forms that proxies pass it on in, while it is valid, and no other client."""
+    sender = BY_NAME["client-certificate"]
+    sent = sender.send(NOW, 1)
+    pem = keys.usual_certificate().decode()
+    from urllib.parse import quote  # noqa: PLC0415 - used here only
+
+    colons = ":".join(sender.secret[at : at + 2] for at in range(0, 64, 2)).upper()
+    receiver = Receiver.of(sender, secret=colons)
+    for text in (sent.headers["Client-Cert"], quote(pem)):
+        assert receiver.verify(attrs.evolve(sent, headers={"Client-Cert": text}))
+    other = keys.certificate(keys.rsa_key())
+    expired = keys.certificate(keys.rsa_key(), ends=NOW - timedelta(hours=1))
+    assert "certificate" == receiver.refused(
+        attrs.evolve(sent, headers={"Client-Cert": quote(expired.decode())})
+    )
+    changed = keys.certificate(keys.rsa_key(), ends=NOW + timedelta(days=7))
+    assert other
+    assert "signature" == receiver.refused(
+        attrs.evolve(sent, headers={"Client-Cert": quote(changed.decode())})
+    )
+    assert "certificate" == receiver.refused(attrs.evolve(sent, headers={"Client-Cert": "::"}))
+    with pytest.raises(ConfigurationError, match="no key for client-certificate"):
+        Receiver.of(sender, secret="abc")
+
+
+# --- what a verifier is told --------------------------------------------------------
+
+
+class Changing:
+    """Secrets that change while a verifier lives."""
+
+    def __init__(self, *secrets: str) -> None:
+        self.secrets = [Secret(one) for one in secrets]
+        self.asked: list[tuple[str, str | None, str | None]] = []
+
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> list[Secret]:
+        """The secrets of now."""
+        self.asked.append((name, tenant, key_id))
+        return [Secret(one.reveal()) for one in self.secrets]
+
+
+def test_secrets_may_come_from_a_provider() -> None:
+    """A provider is asked each time, for this tenant and this key."""
+    provider = Changing("another", SECRET)
+    receiver = Receiver.of(GITHUB, secret=provider, name="hub")
+    sent = GITHUB.send(NOW, 1)
+    (event,) = receiver.verify(sent, tenant="acme")
+    assert "acme" == event.tenant
+    receiver.verify(sent, tenant="acme")
+    assert [("hub", "acme", None)] * 2 == provider.asked
+
+    provider.secrets = [Secret("another")]
+    assert "signature" == receiver.refused(sent, tenant="acme")
+    provider.secrets = [Secret(" ")]
+    with pytest.raises(ConfigurationError, match="is empty"):
+        receiver.verify(sent, tenant="acme")
+    provider.secrets = []
+    with pytest.raises(ConfigurationError, match="has none"):
+        receiver.verify(sent, tenant="other")
+    named = Receiver.of(BY_NAME["plaid"], secret=provider)
+    assert "signature" == named.refused(BY_NAME["plaid"].send(NOW, 1))
+    assert ("plaid", None, "key-1") == provider.asked[-1]
+
+
+def test_what_is_kept_of_keys_is_bounded() -> None:
+    """However many keys are asked for by name, only some are kept."""
+    provider = Changing(keys.jwk(keys.curve()).replace('"kid": "key-1", ', ""))
+    receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
+    sent = BY_NAME["plaid"].send(NOW, 1)
+    for number in range(70):
+        token = keys.token(json_claims(sent), key_id=f"{number}")
+        receiver.verify(attrs.evolve(sent, headers={"Plaid-Verification": token}))
+
+    kept: Any = receiver.verifier._plainly._keys  # noqa: SLF001 - what is kept is not public
+    assert len(kept) <= 64
+
+
+def test_each_tenant_has_its_own_secrets() -> None:
+    """A webhook for one tenant is not verified with another's secret, nor with none."""
+    held: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
+    receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(held))
+    sent = GITHUB.send(NOW, 1)
+
+    assert receiver.verify(sent, tenant="acme")
+    assert "signature" == receiver.refused(sent, tenant="other")
+    for tenant in (None, "third"):
+        with pytest.raises(CredentialNotFound):
+            receiver.verify(sent, tenant=tenant)
+    with pytest.raises(CredentialNotFound):
+        Receiver.of(GITHUB).verify(sent, tenant="acme")
+    assert Receiver.of(GITHUB, secret=StaticWebhookSecrets({None: SECRET}), awaited=True).verify(
+        sent
+    )
+    with pytest.raises(ConfigurationError, match="let anybody in"):
+        StaticWebhookSecrets({None: SECRET, "acme": " "})
+
+
+def test_a_provider_has_a_colour() -> None:
+    """A provider serves the face of its own colour, and the other says so."""
+    sent = GITHUB.send(NOW, 1)
+    awaited = AsyncStaticWebhookSecrets({None: SECRET})
+    assert Receiver.of(GITHUB, secret=awaited, awaited=True).verify(sent)
+    with pytest.raises(ConfigurationError, match="AsyncStaticWebhookSecrets is of the other"):
+        Receiver.of(GITHUB, secret=awaited).verify(sent)
+    with pytest.raises(ConfigurationError, match="Changing is of the other"):
+        Receiver.of(GITHUB, secret=Changing(SECRET), awaited=True).verify(sent)
+
+
+def test_parameters_are_those_of_the_scheme() -> None:
+    """Neither more nor fewer, and none of them empty."""
+    for given in ({}, {"webhook_id": " "}, {"webhook_id": "1", "other": "2"}, {"webhook_id": 7}):
+        with pytest.raises(ConfigurationError, match="wants other parameters"):
+            WebhookVerifier("paypal", parameters=given)  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ConfigurationError, match="wants other parameters"):
+        WebhookVerifier("meta", SECRET, parameters={"verify_token": ""})
+    with pytest.raises(ConfigurationError, match="is no webhook scheme"):
+        WebhookVerifier("strype", SECRET)
+    with pytest.raises(ConfigurationError, match="is no webhook scheme"):
+        WebhookVerifier(7, SECRET)  # type: ignore[arg-type]  # on purpose
+
+
+def test_the_tolerance_can_be_another() -> None:
+    """Where a time is signed the tolerance can be set; elsewhere there is nothing to set."""
+    receiver = Receiver.of(STRIPE, tolerance=timedelta(seconds=10))
+    assert "stale" == receiver.refused(STRIPE.send(NOW - timedelta(seconds=12), 1))
+    with pytest.raises(ConfigurationError, match="signs no time"):
+        WebhookVerifier("github", SECRET, tolerance=5)
+
+
+@pytest.mark.parametrize(
+    "stamp", ["", "now", "1e9", "-5", "\uff11\uff19", "9" * 39, "9" * 60, "1700000000.5", " 1"]
+)
+def test_a_time_is_whole_seconds(stamp: str) -> None:
+    """A time that is written in another way is refused, though it is signed."""
+    body = b"{}"
+    signed = mac(SECRET, stamp.encode() + b"." + body).hex()
+    sent = Sent(headers={"Stripe-Signature": f"t={stamp},v1={signed}"}, body=body)
+
+    assert Receiver.of(STRIPE).refused(sent) in {"malformed", "stale", "future"}
+
+
+def test_urls_as_the_vendor_was_told_them() -> None:
+    """Behind a proxy the origin is given, a port may be written out, and escapes are read."""
+    square = BY_NAME["square"]
+    sent = square.send(NOW, 1)
+    inside = attrs.evolve(sent, url="http://10.0.0.1:8000/hooks?shop=1")
+    assert Receiver.of(square, origin="https://shop.example").verify(inside)
+    assert "signature" == Receiver.of(square).refused(inside)
+    with pytest.raises(InvalidData, match="none was given"):
+        Receiver.of(square).verify(sent.given() | {"url": None})
+
+    twilio = BY_NAME["twilio"]
+    for url in ("https://shop.example:443/hooks?shop=1", "https://shop.example:8443/hooks?shop=1"):
+        assert Receiver.of(twilio).verify(attrs.evolve(twilio.send(NOW, 1), url=url))
+    form = twilio.send(NOW, 1)
+    for url in ("https://shop.example:443/a", "http://shop.example:80/a"):
+        plain = url.replace(":443", "").replace(":80", "")
+        content = url + "".join(
+            name + value
+            for name, value in sorted(
+                {"MessageSid": "SM1", "MessageStatus": "delivered", "From": "+15005550006"}.items()
+            )
+        )
+        headers = form.headers | {"X-Twilio-Signature": b64(mac(SECRET, content, "sha1"))}
+        assert Receiver.of(twilio).verify(attrs.evolve(form, headers=headers, url=plain))
+
+    hubspot = BY_NAME["hubspot"]
+    told = hubspot.send(NOW, 1)
+    time = told.headers["X-HubSpot-Request-Timestamp"]
+    signed = mac(SECRET, b"POSThttps://shop.example/a:b@c" + told.body + time.encode())
+    headers = told.headers | {"X-HubSpot-Signature-v3": b64(signed)}
+    escaped = "https://shop.example/a%3Ab%40c"
+    assert Receiver.of(hubspot).verify(attrs.evolve(told, headers=headers, url=escaped))
+
+
+def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
+    """Twilio's JSON is covered by the digest in the URL; without one it is not believed."""
+    twilio = BY_NAME["twilio"]
+    receiver = Receiver.of(twilio)
+    url = "https://shop.example/a"
+    headers = {"X-Twilio-Signature": b64(mac(SECRET, url, "sha1"))}
+    assert "missing" == receiver.refused(Sent(headers=headers, body=b"{}", url=url))
+    assert "signature" == receiver.refused(Sent(headers=headers, body=b"a=b", url=url))
+    got = receiver.verify(Sent(headers=headers, body=b"", url=url, method="GET"))
+    assert {} == got[0].payload
+    url += "?MessageStatus=sent&bodySHA256=" + "0" * 64
+    headers = {"X-Twilio-Signature": b64(mac(SECRET, url, "sha1"))}
+    assert "signature" == receiver.refused(Sent(headers=headers, body=b"{}", url=url))
+
+
+def test_a_form_that_is_signed_alike_is_a_replay() -> None:
+    """Twilio signs names and values run together; a form that is split elsewhere is known again."""
+    twilio = BY_NAME["twilio"]
+    receiver = Receiver.of(twilio, replay_guard=True)
+    given = twilio.send(NOW, 1)
+    receiver.done(receiver.verify(given))
+    split = given.body.replace(b"delivered", b"del&ivered=")
+
+    assert "replayed" == receiver.refused(attrs.evolve(given, body=split))
+
+
+def test_what_happens_is_told() -> None:
+    """Observers hear of what was accepted and refused, and no secret or body."""
+    observer = RecordingObserver()
+    receiver = Receiver.of(GITHUB, observers=[observer], name="hub")
+    receiver.verify(GITHUB.send(NOW, 1))
+    receiver.refused(attrs.evolve(GITHUB.send(NOW, 1), body=b"{}"))
+
+    accepted, refused = observer.events
+    assert isinstance(accepted, WebhookReceived)
+    assert isinstance(refused, WebhookRefused)
+    assert ("hub", "github", 1) == (accepted.service, accepted.operation, accepted.events)
+    assert "signature" == refused.reason
+
+
+SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("name", ["svix", "adyen", "discord", "plaid", "basic-auth"])
+def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:  # noqa: ANN401 - of any kind
+    """What is no secret is refused at once, and a crash report does not show it."""
+    with pytest.raises(ConfigurationError) as caught:
+        WebhookVerifier(name, secret)
+
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
+    assert ours
+    assert "hidden" not in repr(ours) + str(caught.value)
+
+
+def test_no_frame_of_a_refusal_shows_a_secret() -> None:
+    """A refused webhook's crash report shows neither the secret nor the verify token."""
+    for sender, sent in (
+        (STRIPE, attrs.evolve(STRIPE.send(NOW, 1), body=b"{}")),
+        (BY_NAME["meta"], Sent(headers={}, body=b"", method="GET", url="https://a/?hub.mode=x")),
+    ):
+        parameters = {"verify_token": "hidden-token"} if sender.parameters else {}
+        receiver = Receiver.of(sender, parameters=parameters)
+        with pytest.raises(WebhookRejected) as caught:
+            receiver.verify(sent)
+        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        ours = [frame.locals for frame in report.stack if "/src/mooring/" in frame.filename]
+        assert ours
+        assert SECRET not in repr(ours)
+        assert "hidden-token" not in repr(ours)
+
+
+def test_the_scheme_decides_what_a_secret_is() -> None:
+    """Each form of a secret is read as the vendor shows it."""
+    assert HEX
+    assert ARN
+    bare = WHSEC.removeprefix("whsec_").rstrip("=")
+    assert Receiver.of(BY_NAME["svix"], secret=bare).verify(BY_NAME["svix"].send(NOW, 1))
+    pem = keys.curve().public_key().public_bytes(keys.PEM, keys.PUBLIC)
+    sendgrid = BY_NAME["sendgrid"]
+    assert Receiver.of(sendgrid, secret=pem).verify(sendgrid.send(NOW, 1))
+    binary = Receiver(preset("github"), b"\xff\x00 key ", replay_guard=False)
+    body = b'{"a":1}'
+    signed = "sha256=" + mac(b"\xff\x00 key ", body).hex()
+    assert binary.verify(Sent(headers={"X-Hub-Signature-256": signed}, body=body))

@@ -1,0 +1,122 @@
+"""Verifiers in both colours, in a time that stands where a test put it."""
+
+# ruff: noqa: ANN401, D102 - fakes, as typed as they need to be
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import Headers, Request, Response, WebhookEvent, WebhookRejected, WebhookVerifier
+from mooring.testing import VirtualClock
+from tests.webhooks import keys
+from tests.webhooks.senders import CERT_PAYPAL, CERT_SNS, Sender, Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mooring.domain.http import Timeouts
+
+NOW = keys.NOW
+CONFIRM = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=a&Token=b"
+KNOWN = frozenset({CERT_SNS, CERT_PAYPAL, CERT_PAYPAL.replace("api.", "api.sandbox."), CONFIRM})
+
+
+class Links:
+    """An HTTP client that has a certificate for every address, and remembers who asked."""
+
+    def __init__(self, body: bytes | None = None, status: int = 200) -> None:
+        self.body = keys.usual_certificate() if body is None else body
+        self.status = status
+        self.asked: list[str] = []
+        self.sent: list[tuple[Request, Timeouts]] = []
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        self.asked.append(url)
+        self.sent.append((request, timeouts))
+        known = url in KNOWN
+        return Response(self.status if known else 404, Headers(), self.body if known else b"")
+
+    def open(self, _: Request, __: str, ___: Timeouts, /) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class AsyncLinks:
+    """The same, awaited."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        await asyncio.sleep(0)
+        return self.links.send(request, url, timeouts)
+
+    async def open(self, _: Request, __: str, ___: Timeouts, /) -> Any:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Receiver:
+    """A verifier, used in one colour."""
+
+    def __init__(
+        self, scheme: Any, secret: Any = None, *, awaited: bool = False, **more: Any
+    ) -> None:
+        self.awaited = awaited
+        self.clock = VirtualClock(NOW)
+        self.links = more.pop("links", None) or Links()
+        self.verifier = WebhookVerifier(
+            scheme,
+            secret,
+            clock=self.clock,
+            http=self.links,
+            async_http=AsyncLinks(self.links),
+            **more,
+        )
+
+    @classmethod
+    def of(cls, sender: Sender, **more: Any) -> Receiver:
+        """What a vendor's webhooks are verified with."""
+        given: dict[str, Any] = {"parameters": sender.parameters, "replay_guard": False} | more
+        scheme = given.pop("scheme", sender.name)
+        return cls(scheme, given.pop("secret", sender.secret), **given)
+
+    def verify(self, sent: Sent | dict[str, Any], **more: Any) -> tuple[WebhookEvent, ...]:
+        given = (sent.given() if isinstance(sent, Sent) else sent) | more
+        if self.awaited:
+            return asyncio.run(self.verifier.averify(**given))
+        return self.verifier.verify(**given)
+
+    def done(self, events: Iterable[WebhookEvent] | WebhookEvent) -> None:
+        if self.awaited:
+            asyncio.run(self.verifier.adone(events))
+        else:
+            self.verifier.done(events)
+
+    def release(self, events: Iterable[WebhookEvent] | WebhookEvent) -> None:
+        if self.awaited:
+            asyncio.run(self.verifier.arelease(events))
+        else:
+            self.verifier.release(events)
+
+    def confirm(self, event: WebhookEvent) -> bool:
+        if self.awaited:
+            return asyncio.run(self.verifier.aconfirm(event))
+        return self.verifier.confirm(event)
+
+    def refused(self, sent: Sent | dict[str, Any], **more: Any) -> str | None:
+        """The reason that a webhook is refused for."""
+        with pytest.raises(WebhookRejected) as caught:
+            self.verify(sent, **more)
+        assert " " in caught.value.message
+        return caught.value.reason
+
+
+IN_BOTH = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])

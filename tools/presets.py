@@ -1,0 +1,67 @@
+"""Write the table of webhook schemes from the schemes themselves, as a hook of mkdocs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mooring.domain.webhooks.algorithms import LEGACY, PLAIN
+from mooring.domain.webhooks.presets import PRESETS
+
+if TYPE_CHECKING:
+    from mooring.domain.webhooks.scheme import WebhookScheme
+
+_ABOUT: Final = """# Webhook schemes
+
+What each preset looks at, and what its vendor's signature vouches for. Where the body is not
+covered, somebody who saw one genuine webhook can make up another: treat it as a hint that something
+changed, and read the truth from the vendor. The event says so too, in `weak`, `covers` and `fetch`.
+
+The tolerance is how far the signed time may be off. Where no time is signed, only the guard against
+replays keeps an old webhook out.
+"""
+
+
+def page() -> str:
+    """The page, as markdown."""
+    head = "| scheme | signature | how | covers | tolerance | wants |\\n|---|---|---|---|---|---|"
+    rows = "\\n".join(_row(scheme) for scheme in PRESETS.values())
+    weak = "\\n".join(_weakness(scheme) for scheme in PRESETS.values() if scheme.weak)
+    return f"{_ABOUT}\\n{head}\\n{rows}\\n\\n## What is not covered\\n\\n{weak}\\n"
+
+
+def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
+    """Add the page to the site: a hook that mkdocs calls."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
+
+    files.append(File.generated(config, "reference/webhook-schemes.md", content=page()))
+    return files
+
+
+def _row(scheme: WebhookScheme) -> str:
+    places = scheme.signature[:1]
+    where = ", ".join(f"`{place.text.strip('{}?')}`" for place in places)
+    how = f"{scheme.algorithm.value}{' (legacy)' if scheme.algorithm in LEGACY else ''}"
+    covers = ", ".join(f"`{name}`" for name in sorted(scheme.covers)) or "nothing"
+    tolerance = "" if scheme.tolerance is None else f"{scheme.tolerance:g} s"
+    wants = ", ".join(f"`{name}`" for name in sorted(scheme.parameters))
+    return f"| `{scheme.name}` | {where} | {how} | {covers} | {tolerance} | {wants} |"
+
+
+def _weakness(scheme: WebhookScheme) -> str:
+    if scheme.algorithm in PLAIN:
+        what = "Who sends is known by a secret that travels along; nothing is signed."
+    elif "checksum" in scheme.covers:
+        what = "Of the body only a CRC-32 is signed, which another body can be made to have."
+    elif scheme.each_signed:
+        what = "Of each item only the fields named above are signed."
+    else:
+        what = "The body is not signed, so a genuine signature can be put on another one."
+    truth = f" The truth is at `{scheme.fetch}`." if scheme.fetch else ""
+    return f"- `{scheme.name}`: {what}{truth}"
+
+
+_JOINED: Final = (
+    "- `twilio`, `twilio-shared-key`: the names and values of a form are signed run together, so"
+    " where one ends and the next begins is not covered. The guard against replays knows such a"
+    " form again."
+)
