@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -126,9 +127,17 @@ def test_parts_stand_where_readers_look_for_them(fields: dict[str, Any], kinds: 
     ids=["subject", "header", "name", "wide-name", "file"],
 )
 def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
-    """A line break that stands in an encoded word is refused, for it would be written as one."""
-    with pytest.raises(InvalidData):
-        mime_bytes(_message(**fields), SHOP, "<1@example.com>")
+    """A line break in an encoded word is refused, or is still encoded where it is written.
+
+    Which of the two depends on the age of the interpreter: older ones write such a word decoded.
+    """
+    from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
+
+    with suppress(InvalidData):
+        written = mime_bytes(_message(**fields), SHOP, "<1@example.com>")
+        read = message_from_bytes(written)
+        assert [] == [part["Bcc"] for part in read.walk() if "Bcc" in part]
+        assert b"\nBcc" not in written
 
 
 @pytest.mark.parametrize("kind", ["message/rfc822", "multipart/mixed", "text/plain"])
