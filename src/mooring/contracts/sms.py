@@ -34,6 +34,7 @@ class SmsCapability(StrEnum):
 
     SENDER_POOL = "sender_pool"
     MEDIA = "media"
+    CALLBACK = "callback"
     SCHEDULED = "scheduled"
     CANCEL = "cancel"
     VALIDITY = "validity"
@@ -155,6 +156,7 @@ class SmsMessage:
         asked = {
             SmsCapability.SENDER_POOL: self.sender_pool,
             SmsCapability.MEDIA: self.media,
+            SmsCapability.CALLBACK: self.callback_url,
             SmsCapability.SCHEDULED: self.send_at,
             SmsCapability.VALIDITY: self.validity,
         }
