@@ -69,6 +69,7 @@ class SmsSubject:
         arrives: the name and the value under which it arrives, if others than these.
         secret: what the vendor's credentials must not show.
         webhook_secret: what its webhooks are signed with; None if it sends none.
+        strange_secret: another of the same form, which nothing is signed with.
         report: makes a webhook of what became of a message: its id, and the vendor's word for it;
             to https://shop.example/texts, where no message says where.
         delivered: the vendor's word for a message that was delivered.
@@ -85,6 +86,7 @@ class SmsSubject:
     arrives: tuple[str, str] | None = None
     secret: str = attrs.field(repr=False)
     webhook_secret: str | None = attrs.field(default=None, repr=False)
+    strange_secret: str = attrs.field(default="another secret, also long enough", repr=False)
     report: Callable[[str, str], Notice] | None = None
     delivered: str = "delivered"
     to: str = "+447700900000"
@@ -387,7 +389,7 @@ async def news_is_believed_if_it_is_signed(make: Open) -> None:
             require(event.ref == receipt.ref, "News is of another message.")
             require(event.status is status, f"{word} was read as {event.status}.")
             require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
-        stranger = lab.hub.webhooks(_ACCOUNT, secrets="another secret, also long enough")
+        stranger = lab.hub.webhooks(_ACCOUNT, secrets=lab.subject.strange_secret)
         try:
             stranger.verify(**report(receipt.ref.id, _WORD).given())
         except WebhookRejected:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from mooring.contracts.sms import segments
+from mooring.domain.json_text import is_object
 from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, reply
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class PlivoSandbox(Sandbox):
 
 def _wrong(body: Any) -> str | None:  # noqa: ANN401 - JSON has any shape
     """What is wrong with a message; None if nothing is."""
-    if not isinstance(body, dict):
+    if not is_object(body):
         return "the body is no object"
     bad = [
         name
