@@ -163,6 +163,25 @@ MESSAGING: Final = (
             "binary": "message.received",
         },
     ),
+    # Version 2, which is what Plivo describes for messages: the form is not covered.
+    WebhookScheme(
+        name="plivo",
+        # The second is by the main account, where a subaccount sent the message.
+        signature=("{header:X-Plivo-Signature-V2?}", "{header:X-Plivo-Signature-Ma-V2?}"),
+        signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}",
+        encoding="base64",
+        body="form",
+        id="{json:MessageUUID}.{json:Status?}",
+        type="{json:Status?}",
+        types={
+            "queued": "message.queued",
+            "sent": "message.sent",
+            "delivered": "message.delivered",
+            "undelivered": "message.failed",
+            "failed": "message.failed",
+            "rejected": "message.failed",
+        },
+    ),
     WebhookScheme(
         name="telegram",
         signature="{header:X-Telegram-Bot-Api-Secret-Token}",
