@@ -190,7 +190,7 @@ async def files_and_images_arrive(factory: Factory) -> None:
 async def a_file_alone_is_a_message(factory: Factory) -> None:
     """A message may be nothing but files."""
     lab = factory()
-    file = Attachment(filename="a.bin", content=b"\x00")
+    file = Attachment(filename="a.dat", content=b"\x00")
     await lab.hub.email().send_transactional(message(text=None, attachments=(file,)))
     require(lab.delivered[0].items[0].content == b"\x00", "The file did not arrive.")
 

@@ -21,7 +21,6 @@ from mooring.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
-    RecipientOutcome,
     Verdict,
 )
 from mooring.contracts.vendor import Vendor
@@ -40,6 +39,7 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
+from mooring.vendors._email import outcomes
 from mooring.vendors._reading import answer, as_time, malformed
 from mooring.vendors._ses_content import bulk_body, mail_body
 from mooring.vendors._ses_events import read_events
@@ -230,7 +230,7 @@ def _receipt(
         ref=wire.ref(id_),
         status=status,
         vendor_status=vendor_status,
-        recipients=tuple(RecipientOutcome(email=one.email, status=status) for one in people),
+        recipients=outcomes(people, status),
         raw=told.raw,
     )
 

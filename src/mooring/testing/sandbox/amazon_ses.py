@@ -11,7 +11,6 @@ import json
 import re
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
-from email.header import decode_header, make_header
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +24,7 @@ from mooring.domain.secret import Secret
 from mooring.domain.signing.occasion import Occasion
 from mooring.domain.signing.sigv4 import AwsSigV4
 from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, reply
-from mooring.testing.sandbox.mailbox import Delivered, Item
+from mooring.testing.sandbox.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -294,14 +293,14 @@ def _delivered(
     return Delivered(
         id=id_,
         sender=sender,
-        sender_name=str(make_header(decode_header(name))) or None,
+        sender_name=decoded(name) or None,
         to=tuple(parseaddr(one)[1] for one in destination.get("ToAddresses", [])),
         cc=tuple(parseaddr(one)[1] for one in destination.get("CcAddresses", [])),
         bcc=tuple(parseaddr(one)[1] for one in destination.get("BccAddresses", [])),
         subject=subject or "",
         text=text,
         html=html,
-        headers={key: str(make_header(decode_header(value))) for key, value in own.items()},
+        headers={key: decoded(value) for key, value in own.items()},
         items=tuple(
             Item(
                 file["FileName"],

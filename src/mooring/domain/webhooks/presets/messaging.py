@@ -121,7 +121,9 @@ MESSAGING: Final = (
         name="postmark",
         signature="{header:Authorization}",
         algorithm="basic",
-        id="{json:RecordType}.{json:MessageID}.{json:ID?}{json:ReceivedAt?}{json:DeliveredAt?}",
+        # Times are of whole seconds, in which one message reaches many; and a person whom somebody
+        # has suppressed by hand has no message.
+        id="{json:RecordType}.{json:MessageID?}.{body_sha256}",
         type="{json:RecordType}",
         time="{json:DeliveredAt?}{json:BouncedAt?}{json:ReceivedAt?}{json:ChangedAt?}",
         time_form="iso",
