@@ -109,7 +109,7 @@ _LONGEST: Final = 300
 _PLACES: Final = 4
 
 
-def _given(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in body if value is not None}
 
 
@@ -129,7 +129,7 @@ def mark(key: str) -> str:
 def address_body(address: Address) -> dict[str, Any]:
     """An address in Shippo's words."""
     given = attrs.asdict(address)
-    return _given((theirs, given[ours]) for ours, theirs in _FIELDS.items())
+    return filled((theirs, given[ours]) for ours, theirs in _FIELDS.items())
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
@@ -150,11 +150,11 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "customs_declaration": request.customs and customs_body(request.customs),
         "carrier_accounts": list(request.carrier_accounts) or None,
         "shipment_date": request.ship_date and f"{request.ship_date.isoformat()}T12:00:00Z",
-        "extra": _given(extra.items()) or None,
+        "extra": filled(extra.items()) or None,
         "metadata": request.reference,
         "async": False,
     }
-    return merged(_given(body.items()), extra_for("shippo", request.extra))
+    return merged(filled(body.items()), extra_for("shippo", request.extra))
 
 
 def _parcel(parcel: Parcel) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
         "invoice": customs.invoice_number,
         "eel_pfc": exempt and re.sub(r"[^A-Za-z0-9]+", "_", exempt).strip("_"),
         "items": [
-            _given(
+            filled(
                 {
                     "description": item.description,
                     "quantity": item.quantity,
@@ -197,7 +197,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
             for item in customs.items
         ],
     }
-    return _given(body.items())
+    return filled(body.items())
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
