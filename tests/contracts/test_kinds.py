@@ -19,7 +19,7 @@ from mooring.contracts.shipping.rates import LabelFormat, LabelSize, Prize, Sign
 from mooring.contracts.shipping.units import LengthUnit, WeightUnit
 from mooring.contracts.storage import Visibility
 from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from tests.contracts.towns import first_town
+from tests.contracts.towns import town, towns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,17 +63,17 @@ def test_what_is_of_no_use(
     value: Any,  # noqa: ANN401 - anything
 ) -> None:
     """A value of another kind is refused in both colours, and nothing is sent."""
-    town = first_town(tmp_path)
-    plain = mooring.open(town.configuration, http=SandboxHttpClient(*town.sandboxes))
-    awaited = mooring.aopen(town.configuration, http=AsyncSandboxHttpClient(*town.sandboxes))
+    here = town(towns()[0], tmp_path)
+    plain = mooring.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
+    awaited = mooring.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
 
     with pytest.raises(InvalidData):
         getattr(getattr(plain, contract)(), operation)(value, **options)
     with pytest.raises(InvalidData):
         asyncio.run(getattr(getattr(awaited, contract)(), operation)(value, **options))
 
-    town.close()
-    assert [] == [asked for sandbox in town.sandboxes for asked in sandbox.asked]
+    here.close()
+    assert [] == [asked for sandbox in here.sandboxes for asked in sandbox.asked]
 
 
 @pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)

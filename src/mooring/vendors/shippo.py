@@ -119,7 +119,15 @@ class Shippo(Vendor):
         response = await wire.send(asked.evolve(idempotent=True), key=key)
         return read_rates(wire, response, request)
 
-    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
         """Buy a label; if that may have happened, look for it."""
         if rate.other("file") is None:
             raise InvalidData(

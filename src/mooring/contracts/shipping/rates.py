@@ -34,7 +34,9 @@ class ShippingCapability(StrEnum):
     RETURNS = "returns"
     LABEL_EPL = "label_epl"
     LABEL_PAPER = "label_paper"
+    LABEL_AGAIN = "label_again"
     CONVERT_LABEL = "convert_label"
+    BUY_BY_REFERENCE = "buy_by_reference"
     TRACK = "track"
     CANCEL = "cancel"
     VALIDATE_ADDRESS = "validate_address"
@@ -177,7 +179,8 @@ class Rate:
     """An offer of a carrier.
 
     Attributes:
-        ref: the offer at the vendor; with it, the shipment can be bought later.
+        ref: the offer at the vendor; with it, the shipment can be bought later, unless the vendor
+            keeps no offers: then it is bought with the whole of this.
         carrier: the carrier, in a word that is the same for every vendor, such as "usps".
         service: its service, in a word that is the same for every vendor, such as "usps_priority".
         total: what it costs.
@@ -188,6 +191,7 @@ class Rate:
         delivery_date: when it arrives.
         guaranteed: whether that is promised; None is not known.
         carrier_account: the account at the carrier.
+        asked: the shipment that it is an offer for; a reference alone does not know it.
         raw: all that the vendor said.
     """
 
@@ -203,6 +207,7 @@ class Rate:
     delivery_date: datetime | None = None
     guaranteed: bool | None = None
     carrier_account: str | None = None
+    asked: RateRequest | None = attrs.field(default=None, repr=False, eq=False)
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 

@@ -1,0 +1,23 @@
+"""SendGrid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from tests.contracts.trades import Trade
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def trade(_: Path) -> Trade:
+    """An account that has all that the afternoon asks for."""
+    sandbox = SendGridSandbox()
+    return Trade(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.api_key,
+            "sender": "shop@acme.example",
+        },
+    )
