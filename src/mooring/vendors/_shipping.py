@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from mooring.domain.http import Request
+from mooring.domain.redaction import Redaction
 from mooring.domain.region import Region
 from mooring.domain.service import Service
-from mooring.errors import ConnectorError
+from mooring.errors import ConnectorError, InvalidData, RateLimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mooring.contracts.address import Address
+    from mooring.contracts.shipping.tracking import TrackingEvent
     from mooring.contracts.wire import Wire
+    from mooring.domain.http import Response
+    from mooring.errors import AuthenticationFailed, VendorFailed, VendorRejected
+
+    Kind = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
 LABELS: Final = "labels"
 
 _CARRIERS: Final = {
     "dhlexpress": "dhl_express",
     "fedexdefault": "fedex",
+    "stampscom": "usps",
     "upsdap": "ups",
 }
 _SERVICES: Final = {
+    "fedex_2day": "fedex_2_day",
     "ups_2nd_day_air": "ups_second_day_air",
     "ups_2nd_day_air_am": "ups_second_day_air_am",
     "usps_express": "usps_priority_express",
     "usps_express_mail_international": "usps_priority_mail_express_international",
+    "usps_priority_mail": "usps_priority",
+    "usps_priority_mail_express": "usps_priority_express",
 }
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
+_MASKED: Final = Redaction()
+_LONGEST: Final = 300
 _COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", "country")
 
 
@@ -53,9 +66,55 @@ def service_word(carrier: str, text: str | None) -> str:
     return _SERVICES.get(word, word)
 
 
-def urls(value: Iterable[str]) -> tuple[str, ...]:
-    """Several URLs."""
+def texts(value: Iterable[str]) -> tuple[str, ...]:
+    """Several texts, such as URLs."""
     return tuple(value)
+
+
+def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Those fields that have a value."""
+    return {name: value for name, value in body if value is not None}
+
+
+def as_number(value: Decimal) -> int | float:
+    """A number for JSON that is written there exactly as it is.
+
+    Raises:
+        InvalidData: it has more digits than a number of JSON is read with.
+    """
+    if value == value.to_integral_value():
+        return int(value)
+    near = float(value)
+    if Decimal(repr(near)) != value:
+        raise InvalidData(
+            f"{value} cannot be told as a number of JSON.",
+            field="value",
+            remedy="Give a number of fewer digits.",
+        )
+    return near
+
+
+def refusal(
+    kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
+) -> ConnectorError:
+    """What a vendor refused, in its own words but for secrets."""
+    said = None if words is None else _MASKED.words(words, _LONGEST)
+    fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    return kind(
+        f"{vendor} refused: {said or code or 'it does not say why'}",
+        status=response.status,
+        vendor_code=code,
+        vendor_message=said,
+        response=response,
+        **fields,
+    )
+
+
+def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
+    """Events from the first to the last; those without a time come before."""
+    return tuple(
+        sorted(events, key=lambda one: (one.at is not None, (one.at and one.at.timestamp()) or 0))
+    )
 
 
 def label_service(name: str, hosts: Sequence[str]) -> Service:

@@ -30,10 +30,17 @@ from mooring.domain.json_text import is_list
 from mooring.domain.redaction import Redaction
 from mooring.errors import InvalidData, InvalidRequest, VendorRejected
 from mooring.vendors._reading import Answer, answer, as_money, malformed, read
-from mooring.vendors._shipping import carrier_word, changed, country_of, service_word
+from mooring.vendors._shipping import (
+    carrier_word,
+    changed,
+    country_of,
+    filled,
+    in_order,
+    service_word,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from decimal import Decimal
 
     from mooring.contracts.shipping.parcels import Customs, Parcel
@@ -107,10 +114,6 @@ _MARKED: Final = 100
 _MASKED: Final = Redaction()
 _LONGEST: Final = 300
 _PLACES: Final = 4
-
-
-def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in body if value is not None}
 
 
 def _up(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
@@ -265,10 +268,7 @@ def read_format(text: str | None) -> tuple[LabelFormat, str | None]:
 
 def read_track(body: Answer) -> Tracking:
     """What is said of a shipment on its way."""
-    events = sorted(
-        (_event(one) for one in body.objects("tracking_history")),
-        key=lambda event: (event.at is not None, (event.at and event.at.timestamp()) or 0),
-    )
+    events = in_order(_event(one) for one in body.objects("tracking_history"))
     now = _event(body.object("tracking_status"))
     carrier = body.text("carrier")
     arrived = [one.at for one in (*events, now) if one.status is TrackingStatus.DELIVERED]
@@ -278,7 +278,7 @@ def read_track(body: Answer) -> Tracking:
         status=now.status,
         vendor_status=now.vendor_status,
         code=now.code,
-        events=tuple(events),
+        events=events,
         estimated_delivery=body.time("eta"),
         delivered_at=arrived[0] if arrived else None,
         raw=body.raw,
