@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from base64 import b64decode
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from mooring.contracts.vendor import extra_for, key_at
+from mooring.domain.classify import classify
 from mooring.domain.http import Request
+from mooring.domain.json_text import is_object
+from mooring.domain.redaction import Redaction
 from mooring.domain.region import Region
 from mooring.domain.service import Service
-from mooring.errors import ConnectorError
+from mooring.errors import (
+    ConnectorError,
+    InvalidData,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mooring.contracts.address import Address
+    from mooring.contracts.shipping.parcels import Parcel
+    from mooring.contracts.shipping.rates import RateRequest
     from mooring.contracts.wire import Wire
+    from mooring.domain.http import Response
 
 LABELS: Final = "labels"
 
@@ -32,6 +46,9 @@ _SERVICES: Final = {
     "usps_express_mail_international": "usps_priority_mail_express_international",
 }
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
+_MASKED: Final = Redaction()
+_LONGEST: Final = 300
+_MARKED: Final = 35
 _COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", "country")
 
 
@@ -85,3 +102,127 @@ def changed(given: Address, suggested: Address) -> tuple[str, ...]:
 
 def _same(text: str | None) -> str:
     return " ".join((text or "").split()).casefold()
+
+
+def given(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body without what was not given."""
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def json_number(value: Decimal) -> int | float:
+    """A number of JSON that is written with just these digits.
+
+    Raises:
+        InvalidData: it has more digits than such a number keeps.
+    """
+    number = int(value) if value == value.to_integral_value() else float(value)
+    if Decimal(repr(number)) != value:
+        raise InvalidData(
+            f"{value} has more digits than a carrier reads.",
+            field="amount",
+            remedy="Give at most fifteen digits.",
+        )
+    return number
+
+
+def decoded(text: str | None) -> bytes | None:
+    """What a text in Base64 holds; None if it is none."""
+    try:
+        return b64decode(text or "", validate=True) or None
+    except ValueError:
+        return None
+
+
+def mark(wire: Wire, key: str) -> str:
+    """A reference by which a carrier finds again what was bought with a key."""
+    return key_at(wire, key, _MARKED)[:_MARKED]
+
+
+def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
+    """The options that are meant for one of a carrier's two bodies, "rates" or "shipment".
+
+    Raises:
+        InvalidData: they name neither.
+    """
+    options = extra_for(carrier, request.extra)
+    for name, option in options.items():
+        if name not in {"rates", "shipment"} or not is_object(option):
+            raise InvalidData(
+                f"The extra options for {carrier} do not say what they are for.",
+                field=f"extra.{carrier}.{name}",
+                remedy="Give a table 'rates', a table 'shipment', or both.",
+            )
+    return options.get(which, {})
+
+
+def own_number(given: str | None, field: str) -> str | None:
+    """A reference of ours that fits on a carrier's label.
+
+    Raises:
+        InvalidData: it is longer.
+    """
+    if given is not None and len(given) > _MARKED:
+        raise InvalidData(
+            "This reference does not fit on a label.",
+            field=field,
+            remedy=f"Give one of at most {_MARKED} characters.",
+        )
+    return given or None
+
+
+def follows(carrier: str, asked: str) -> None:
+    """Refuse to follow what another carrier carries.
+
+    Raises:
+        UnsupportedByVendor: it is not this carrier that was asked for.
+    """
+    if carrier_word(asked) != carrier:
+        raise UnsupportedByVendor(f"{carrier} follows its own parcels only, not those of {asked}.")
+
+
+def known(asked: RateRequest | None) -> RateRequest:
+    """What an offer is for, at a carrier that keeps no offers.
+
+    Raises:
+        UnsupportedByVendor: only the reference of the offer is known.
+    """
+    if asked is None:
+        raise UnsupportedByVendor(
+            "This carrier keeps no offers.",
+            remedy="Buy the rate that get_rates returned, and not its reference alone.",
+        )
+    return asked
+
+
+def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
+    """The sides of a parcel, at a carrier that must know them.
+
+    Raises:
+        InvalidData: they are not known.
+    """
+    if parcel.sides is None:
+        raise InvalidData(
+            "This carrier must know how large a parcel is.",
+            field=f"parcels[{number}].length",
+            remedy="Give length, width and height.",
+        )
+    return parcel.sides
+
+
+def refusal(
+    response: Response, carrier: str, code: str | None, words: str | None
+) -> ConnectorError | None:
+    """What the status of an answer stands for, in the carrier's own code and words."""
+    usual = classify(response)
+    if usual is None or words is None:
+        return usual
+    more = {"by_vendor": True} if isinstance(usual, RateLimitExceeded) else {}
+    words = _MASKED.words(words, _LONGEST)
+    return type(usual)(
+        f"{carrier} refused: {words}",
+        status=response.status,
+        vendor_code=code,
+        vendor_message=words,
+        response=response,
+        **more,
+    )
