@@ -18,6 +18,7 @@ from mooring.testing.shipping_conformance import ShippingSubject
 from mooring.vendors.easypost import EasyPost
 from mooring.vendors.shippo import Shippo
 from tests.vendors.subjects.dhl_express import dhl_express
+from tests.vendors.subjects.shipengine import shipengine
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -90,4 +91,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [easypost, shippo, dhl_express]
+SUBJECTS = [dhl_express, easypost, shipengine, shippo]

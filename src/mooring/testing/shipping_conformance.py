@@ -210,7 +210,7 @@ async def news_is_believed_if_it_is_signed(make: Open) -> None:
             require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
             require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
             require(event.tracking == await lab("track_shipment", bought.ref), "News is other.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
         believed: Any = ()
         with suppress(WebhookRejected):
             believed = stranger.verify(**report(number, _URL).given())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -26,16 +25,19 @@ from mooring.contracts.shipping.shipments import (
 )
 from mooring.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
 from mooring.contracts.shipping.units import LengthUnit, WeightUnit, converted
-from mooring.contracts.vendor import extra_for, merged
+from mooring.contracts.vendor import merged
 from mooring.domain.classify import is_success
 from mooring.errors import InvalidData, UnsupportedByVendor
 from mooring.vendors._reading import Answer, answer, as_money, as_time, malformed, read
 from mooring.vendors._shipping import (
+    as_number,
     changed,
     country_of,
     decoded,
-    given,
-    json_number,
+    extra_of,
+    filled,
+    in_order,
+    kind_of,
     own_number,
     refusal,
     service_word,
@@ -45,6 +47,7 @@ from mooring.vendors._shipping import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date, time
+    from decimal import Decimal
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
@@ -53,7 +56,7 @@ if TYPE_CHECKING:
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Request, Response
     from mooring.domain.money import Money
-    from mooring.errors import ConnectorError
+    from mooring.errors import ConnectorError, VendorRejected
 
 CARRIER: Final = "dhl_express"
 NO_OFFER: Final = frozenset({"996", "1001", "1004"})
@@ -113,7 +116,7 @@ _ONCE: Final = "DHL gives a label once, with the answer to its purchase, and tha
 
 def _address(address: Address) -> dict[str, Any]:
     known = attrs.asdict(address)
-    told = given({theirs: known[ours] or None for ours, theirs in _ADDRESS.items()})
+    told = filled({theirs: known[ours] or None for ours, theirs in _ADDRESS.items()}.items())
     return {"postalCode": "", **told}
 
 
@@ -121,13 +124,13 @@ def _party(address: Address) -> dict[str, Any]:
     name, company = address.name or address.company, address.company or address.name
     return {
         "postalAddress": _address(address),
-        "contactInformation": given(
+        "contactInformation": filled(
             {
                 "fullName": name,
                 "companyName": company,
                 "phone": address.phone,
                 "email": address.email,
-            }
+            }.items()
         ),
     }
 
@@ -136,9 +139,9 @@ def _package(parcel: Parcel, number: int) -> dict[str, Any]:
     weight = converted(parcel.weight, parcel.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
     names = ("length", "width", "height")
     return {
-        "weight": json_number(weight),
+        "weight": as_number(weight),
         "dimensions": {
-            name: json_number(
+            name: as_number(
                 converted(side, parcel.length_unit, LengthUnit.CENTIMETRE, places=_PLACES)
             )
             for name, side in zip(names, sides(parcel, number), strict=True)
@@ -162,7 +165,7 @@ def _services(request: RateRequest) -> list[dict[str, Any]] | None:
 
 
 def _worth(money: Money) -> dict[str, Any]:
-    return {"value": json_number(money.amount), "currency": money.currency}
+    return {"value": as_number(money.amount), "currency": money.currency}
 
 
 def declared(customs: Customs) -> Money:
@@ -190,27 +193,26 @@ def when(request: RateRequest, today: date, ready: time, offset: str) -> str:
 def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, Any]:
     """What asks for offers."""
     customs, insurance = request.customs, request.insurance
-    amounts = (
-        [] if customs is None else [{"typeCode": "declaredValue", **_worth(declared(customs))}]
-    )
+    amounts: list[dict[str, Any]] = []
+    if customs is not None:
+        amounts.append({"typeCode": "declaredValue", **_worth(declared(customs))})
     if insurance is not None:
         amounts.append({"typeCode": "insuredValue", **_worth(insurance)})
     _check_label(request)
-    return given(
-        {
-            "customerDetails": {
-                "shipperDetails": _address(request.sender),
-                "receiverDetails": _address(request.recipient),
-            },
-            "accounts": [{"typeCode": "shipper", "number": account}],
-            "valueAddedServices": _services(request),
-            "plannedShippingDateAndTime": planned,
-            "unitOfMeasurement": "metric",
-            "isCustomsDeclarable": customs is not None,
-            "monetaryAmount": amounts or None,
-            "packages": [_package(one, number) for number, one in enumerate(request.parcels)],
-        }
-    )
+    body = {
+        "customerDetails": {
+            "shipperDetails": _address(request.sender),
+            "receiverDetails": _address(request.recipient),
+        },
+        "accounts": [{"typeCode": "shipper", "number": account}],
+        "valueAddedServices": _services(request),
+        "plannedShippingDateAndTime": planned,
+        "unitOfMeasurement": "metric",
+        "isCustomsDeclarable": customs is not None,
+        "monetaryAmount": amounts or None,
+        "packages": [_package(one, number) for number, one in enumerate(request.parcels)],
+    }
+    return merged(filled(body.items()), extra_of(CARRIER, request, "rates"))
 
 
 def _check_label(request: RateRequest) -> None:
@@ -236,7 +238,7 @@ def shipment_body(
     }
     if customs is not None:
         worth = declared(customs)
-        content["declaredValue"] = json_number(worth.amount)
+        content["declaredValue"] = as_number(worth.amount)
         content["declaredValueCurrency"] = worth.currency
         content["exportDeclaration"] = _declaration(customs, planned[:10])
     body = {
@@ -257,7 +259,7 @@ def shipment_body(
         },
         "content": content,
     }
-    return merged(given(body), extra_for(CARRIER, request.extra))
+    return merged(filled(body.items()), extra_of(CARRIER, request, "shipment"))
 
 
 def _labelled(parcel: Parcel, number: int) -> dict[str, Any]:
@@ -270,7 +272,7 @@ def _labelled(parcel: Parcel, number: int) -> dict[str, Any]:
 
 def _image(request: RateRequest) -> dict[str, Any]:
     size = request.label_size
-    option = given({"typeCode": "label", "templateName": size and _TEMPLATES[size]})
+    option = filled({"typeCode": "label", "templateName": size and _TEMPLATES[size]}.items())
     image: dict[str, Any] = {
         "encodingFormat": _FORMATS[request.label],
         "imageOptions": [option],
@@ -284,13 +286,13 @@ def _image(request: RateRequest) -> dict[str, Any]:
 def _declaration(customs: Customs, day: str) -> dict[str, Any]:
     number = customs.invoice_number
     invoice = {"number": number, "date": day, "signatureName": customs.signer[:35]}
-    return given(
+    return filled(
         {
             "lineItems": [_line(item, number) for number, item in enumerate(customs.items, 1)],
             "invoice": invoice if number else None,
             "exportReason": customs.explanation and customs.explanation[:30],
             "exportReasonType": _REASONS.get(customs.contents),
-        }
+        }.items()
     )
 
 
@@ -299,13 +301,13 @@ def _line(item: CustomsItem, number: int) -> dict[str, Any]:
     line = {
         "number": number,
         "description": item.description,
-        "price": json_number(_each(item)),
+        "price": as_number(_each(item)),
         "quantity": {"value": item.quantity, "unitOfMeasurement": "PCS"},
         "commodityCodes": item.hs_code and [{"typeCode": "outbound", "value": item.hs_code}],
         "manufacturerCountry": item.origin,
-        "weight": {"netValue": json_number(weight), "grossValue": json_number(weight)},
+        "weight": {"netValue": as_number(weight), "grossValue": as_number(weight)},
     }
-    return given(line)
+    return filled(line.items())
 
 
 def _each(item: CustomsItem) -> Decimal:
@@ -376,7 +378,7 @@ def _said(text: str | None, code: str | None = None) -> CarrierMessage:
     return CarrierMessage(carrier=CARRIER, code=code, text=text)
 
 
-def no_rates(error: ConnectorError) -> RateResult:
+def no_rates(error: VendorRejected) -> RateResult:
     """What DHL says where it has no product."""
     said = _said(error.vendor_message, error.vendor_code)
     return RateResult(rates=(), messages=(said,))
@@ -449,10 +451,7 @@ def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
 
 def read_track(body: Answer, number: str) -> Tracking:
     """Where a shipment is."""
-    events = sorted(
-        (_event(one) for one in body.objects("events")),
-        key=lambda event: (event.at is not None, (event.at and event.at.timestamp()) or 0),
-    )
+    events = in_order(_event(one) for one in body.objects("events"))
     last = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
     arrived = [one.at for one in events if one.status is TrackingStatus.DELIVERED]
     signed = [text for one in body.objects("events") if (text := one.text("signedBy"))]
@@ -461,7 +460,7 @@ def read_track(body: Answer, number: str) -> Tracking:
         carrier=CARRIER,
         status=last.status,
         vendor_status=last.vendor_status,
-        events=tuple(events),
+        events=events,
         estimated_delivery=body.time("estimatedDeliveryDate"),
         delivered_at=arrived[0] if arrived else None,
         signed_by=signed[-1] if signed else None,
@@ -484,14 +483,14 @@ def _event(body: Answer) -> TrackingEvent:
 
 def address_query(address: Address) -> dict[str, str]:
     """What asks whether DHL delivers somewhere."""
-    return given(
+    return filled(
         {
             "type": "delivery",
             "countryCode": address.country,
             "postalCode": address.postal_code,
             "cityName": address.city,
             "strictValidation": "true",
-        }
+        }.items()
     )
 
 
@@ -526,7 +525,7 @@ def no_address(asked: Address, *why: CarrierMessage) -> AddressResult:
     return AddressResult(verdict=AddressVerdict.INVALID, given=asked, messages=why)
 
 
-def refused_address(asked: Address, error: ConnectorError) -> AddressResult:
+def refused_address(asked: Address, error: VendorRejected) -> AddressResult:
     """Somewhere that DHL says that it does not know."""
     return no_address(asked, _said(error.vendor_message, error.vendor_code))
 
@@ -542,4 +541,5 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     said = [text for text in (body.text("detail"), *body.texts("additionalDetails")) if text]
     codes = [found[1] for text in said if (found := _CODE.match(text)) is not None]
     words = " ".join(said) or body.text("title") or body.text("message")
-    return refusal(response, "DHL Express", codes[0] if codes else None, words)
+    code = codes[0] if codes else None
+    return refusal(kind_of(response.status), "DHL Express", response, code, words)

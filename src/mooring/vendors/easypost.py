@@ -46,7 +46,7 @@ from mooring.vendors._shipping import (
     fetched,
     label_service,
     service_word,
-    urls,
+    texts,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class EasyPost(Vendor):
             "https://easypost-files.s3.us-west-2.amazonaws.com",
             "https://easypost-files.s3-us-west-2.amazonaws.com",
         ),
-        converter=urls,
+        converter=texts,
     )
 
     def services(self) -> Mapping[str, Service]:

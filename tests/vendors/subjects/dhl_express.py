@@ -44,10 +44,7 @@ def dhl_express() -> ShippingSubject:
             (dhl_says(429, "429: Too many requests"), RateLimitExceeded, "429"),
         ),
         carrier_code="410135",
-        option=(
-            {"content": {"description": "Shelf 7"}},
-            b'"description":"Shelf 7"',
-        ),
+        option=({"rates": {"nextBusinessDay": True}}, b'"nextBusinessDay":true'),
         secret=sandbox.password,
         move=sandbox.move,
         delivered="OK",

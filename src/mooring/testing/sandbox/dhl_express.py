@@ -57,6 +57,7 @@ _RATES: Final = {
     "plannedShippingDateAndTime!": str,
     "unitOfMeasurement!": str,
     "isCustomsDeclarable!": bool,
+    "nextBusinessDay": bool,
     "monetaryAmount": [{"typeCode!": str, "value!": NUMBER, "currency!": str}],
     "packages!": [_PACKAGE],
 }
