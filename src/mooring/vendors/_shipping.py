@@ -201,7 +201,8 @@ def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
                 field=f"extra.{carrier}.{name}",
                 remedy="Give a table 'rates', a table 'shipment', or both.",
             )
-    return options.get(which, {})
+    chosen: dict[str, Any] = options.get(which, {})
+    return chosen
 
 
 def own_number(given: str | None, field: str) -> str | None:

@@ -282,7 +282,7 @@ class DhlExpressSandbox(Sandbox):
 
     def _body(self, asked: Asked, shape: object, path: str) -> dict[str, Any]:
         self._let_in(asked)
-        given = asked.json()
+        given: dict[str, Any] = asked.json()
         wrong = [_words(*one) for one in problems(shape, given)]
         wrong += list(_too_long(given, "#"))
         if len(wrong) == 1:
