@@ -17,6 +17,7 @@ from mooring.testing.sandbox.shippo import ShippoSandbox
 from mooring.testing.shipping_conformance import ShippingSubject
 from mooring.vendors.easypost import EasyPost
 from mooring.vendors.shippo import Shippo
+from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.shipengine import shipengine
 
 if TYPE_CHECKING:
@@ -90,4 +91,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [easypost, shipengine, shippo]
+SUBJECTS = [dhl_express, easypost, shipengine, shippo]

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from mooring.contracts.vendor import extra_for, key_at
 from mooring.domain.http import Request
+from mooring.domain.json_text import is_object
 from mooring.domain.redaction import Redaction
 from mooring.domain.region import Region
 from mooring.domain.service import Service
-from mooring.errors import ConnectorError, InvalidData, RateLimitExceeded
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mooring.contracts.address import Address
+    from mooring.contracts.shipping.parcels import Parcel
+    from mooring.contracts.shipping.rates import RateRequest
     from mooring.contracts.shipping.tracking import TrackingEvent
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
-    from mooring.errors import AuthenticationFailed, VendorFailed, VendorRejected
 
-    Kind = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
+    Kind: TypeAlias = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
 LABELS: Final = "labels"
 
@@ -45,6 +58,16 @@ _SERVICES: Final = {
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
 _MASKED: Final = Redaction()
 _LONGEST: Final = 300
+_MARKED: Final = 35
+_KINDS: Final[dict[int, Kind]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    403: AuthenticationFailed,
+    408: VendorFailed,
+    422: InvalidRequest,
+    425: VendorFailed,
+    429: RateLimitExceeded,
+}
 _COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", "country")
 
 
@@ -92,6 +115,11 @@ def as_number(value: Decimal) -> int | float:
             remedy="Give a number of fewer digits.",
         )
     return near
+
+
+def kind_of(status: int) -> Kind:
+    """What a status stands for where the body does not say more."""
+    return VendorFailed if status >= 500 else _KINDS.get(status, VendorRejected)
 
 
 def refusal(
@@ -144,3 +172,88 @@ def changed(given: Address, suggested: Address) -> tuple[str, ...]:
 
 def _same(text: str | None) -> str:
     return " ".join((text or "").split()).casefold()
+
+
+def decoded(text: str | None) -> bytes | None:
+    """What a text in Base64 holds; None if it is none."""
+    try:
+        return b64decode(text or "", validate=True) or None
+    except ValueError:
+        return None
+
+
+def mark(wire: Wire, key: str) -> str:
+    """A reference by which a carrier finds again what was bought with a key."""
+    return key_at(wire, key, _MARKED)[:_MARKED]
+
+
+def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
+    """The options that are meant for one of a carrier's two bodies, "rates" or "shipment".
+
+    Raises:
+        InvalidData: they name neither.
+    """
+    options = extra_for(carrier, request.extra)
+    for name, option in options.items():
+        if name not in {"rates", "shipment"} or not is_object(option):
+            raise InvalidData(
+                f"The extra options for {carrier} do not say what they are for.",
+                field=f"extra.{carrier}.{name}",
+                remedy="Give a table 'rates', a table 'shipment', or both.",
+            )
+    chosen: dict[str, Any] = options.get(which, {})
+    return chosen
+
+
+def own_number(given: str | None, field: str) -> str | None:
+    """A reference of ours that fits on a carrier's label.
+
+    Raises:
+        InvalidData: it is longer.
+    """
+    if given is not None and len(given) > _MARKED:
+        raise InvalidData(
+            "This reference does not fit on a label.",
+            field=field,
+            remedy=f"Give one of at most {_MARKED} characters.",
+        )
+    return given or None
+
+
+def follows(carrier: str, asked: str) -> None:
+    """Refuse to follow what another carrier carries.
+
+    Raises:
+        UnsupportedByVendor: it is not this carrier that was asked for.
+    """
+    if carrier_word(asked) != carrier:
+        raise UnsupportedByVendor(f"{carrier} follows its own parcels only, not those of {asked}.")
+
+
+def known(asked: RateRequest | None) -> RateRequest:
+    """What an offer is for, at a carrier that keeps no offers.
+
+    Raises:
+        UnsupportedByVendor: only the reference of the offer is known.
+    """
+    if asked is None:
+        raise UnsupportedByVendor(
+            "This carrier keeps no offers.",
+            remedy="Buy the rate that get_rates returned, and not its reference alone.",
+        )
+    return asked
+
+
+def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
+    """The sides of a parcel, at a carrier that must know them.
+
+    Raises:
+        InvalidData: they are not known.
+    """
+    if parcel.sides is None:
+        raise InvalidData(
+            "This carrier must know how large a parcel is.",
+            field=f"parcels[{number}].length",
+            remedy="Give length, width and height.",
+        )
+    return parcel.sides

@@ -218,13 +218,13 @@ class RateResult:
     Attributes:
         rates: the offers, in the vendor's order.
         messages: what carriers said.
-        ref: the shipment that is offered, at the vendor.
+        ref: the shipment that is offered, at the vendor; None if it keeps none before it is sold.
         raw: all that the vendor said.
     """
 
     rates: tuple[Rate, ...]
     messages: tuple[CarrierMessage, ...] = ()
-    ref: Ref
+    ref: Ref | None = None
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
