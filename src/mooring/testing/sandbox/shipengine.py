@@ -176,7 +176,7 @@ class ShipEngineSandbox(Sandbox):
 
     def _rate(self, shipment: str, word: str, _: str, name: str, price: Any, days: int) -> Any:  # noqa: ANN401 - JSON
         id = f"se-{self.number()}"  # noqa: A001 - the vendor's word
-        rate = {
+        rate: dict[str, Any] = {
             "rate_id": id,
             "rate_type": "shipment",
             "carrier_id": self.carriers[0],
