@@ -17,6 +17,8 @@ from mooring.testing.sandbox.shippo import ShippoSandbox
 from mooring.testing.shipping_conformance import ShippingSubject
 from mooring.vendors.easypost import EasyPost
 from mooring.vendors.shippo import Shippo
+from tests.vendors.subjects.dhl_express import dhl_express
+from tests.vendors.subjects.shipengine import shipengine
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -89,4 +91,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [easypost, shippo]
+SUBJECTS = [dhl_express, easypost, shipengine, shippo]

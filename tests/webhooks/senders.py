@@ -219,6 +219,21 @@ def sendgrid(now: datetime, number: int) -> Sent:
     )
 
 
+def shipengine(now: datetime, number: int) -> Sent:
+    """The time and the body, signed."""
+    data = {"tracking_number": f"n{number}", "status_code": "IT"}
+    body = as_json({"resource_type": "API_TRACK", "resource_url": "", "data": data})
+    begin = "X-ShipEngine"
+    return Sent(
+        headers={
+            f"{begin}-Timestamp": iso(now),
+            f"{begin}-RSA-SHA256-Key-ID": "key-1",
+            f"{begin}-RSA-SHA256-Signature": keys.rsa_signed(f"{iso(now)}.".encode() + body),
+        },
+        body=body,
+    )
+
+
 def mailgun(now: datetime, number: int) -> Sent:
     """Time and token are signed, and nothing else."""
     word = f"token{number}"
@@ -440,6 +455,13 @@ SENDERS = [
     Sender(
         name="shippo",
         send=stamped("Shippo-Auth-Signature", "t={},v1={}", _named(event="track_updated", data={})),
+    ),
+    Sender(
+        name="shipengine",
+        send=shipengine,
+        secret=keys.rsa_public(keys.rsa_key()),
+        wrong=keys.rsa_public(keys.rsa_key(1)),
+        free=frozenset({"X-ShipEngine-RSA-SHA256-Key-ID"}),
     ),
     Sender(
         name="paddle",
