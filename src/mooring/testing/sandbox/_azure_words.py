@@ -143,13 +143,14 @@ def content(asked: Asked) -> dict[str, str]:
     return {"Content-Type": "application/octet-stream", **said}
 
 
+def is_metadata(name: str) -> bool:
+    """Whether a header holds metadata."""
+    return name.lower().startswith(_META)
+
+
 def metadata(asked: Asked) -> dict[str, str]:
     """The metadata that is given."""
-    return {
-        name.lower(): value
-        for name, value in asked.headers.items()
-        if name.lower().startswith(_META)
-    }
+    return {name.lower(): value for name, value in asked.headers.items() if is_metadata(name)}
 
 
 def kept(asked: Asked) -> dict[str, str]:

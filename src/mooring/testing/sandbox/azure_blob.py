@@ -31,6 +31,7 @@ from mooring.testing.sandbox._azure_words import (
     content,
     described,
     document,
+    is_metadata,
     is_wanted,
     kept,
     may_write,
@@ -242,12 +243,10 @@ class AzureBlobSandbox(SpoolingSandbox):
     def _set_metadata(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, {})
         may_write(asked, blob)
-        others = {
-            name: text for name, text in blob.headers.items() if not name.startswith("x-ms-meta-")
-        }
+        others = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
         etag, version = self._stamp()
-        headers = {**others, **metadata(asked)}
-        said = attrs.evolve(blob, headers=headers, etag=etag, version=version)
+        fields = {**others, **metadata(asked)}
+        said = attrs.evolve(blob, headers=fields, etag=etag, version=version)
         self._keep(key, said)
         return self._written(said, 200)
 
@@ -262,14 +261,13 @@ class AzureBlobSandbox(SpoolingSandbox):
         headers = {
             known: text
             for known, text in source.headers.items()
-            if known != "x-ms-tag-count" and not (given and known.startswith("x-ms-meta-"))
+            if known != "x-ms-tag-count" and not (given and is_metadata(known))
         }
-        tier = {} if "x-ms-access-tier" in asked.headers else {"x-ms-access-tier": "Hot"}
         copy = "failed" if name == _UNCOPIED else "success"
         etag, version = self._stamp()
         made = attrs.evolve(
             source,
-            headers={**headers, **given, **kept(asked), **tier},
+            headers={**headers, **given, **kept(asked)},
             modified=self._now(),
             copy=[*["pending"] * self.looks, copy],
             etag=etag,
