@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 from mooring._bridge import step_later, step_now
 from mooring.contracts.ref import Ref
@@ -15,9 +15,11 @@ from mooring.faces.shipping import AsyncShipping, Shipping
 from mooring.faces.sms import AsyncSms, Sms
 from mooring.faces.storage import AsyncStorage, Storage
 from mooring.manager import AsyncConnectorManager, ConnectorManager
+from mooring.parts.oauth_token_refresher import AsyncOAuthTokenRefresher, OAuthTokenRefresher
 from mooring.parts.webhook_verifier import WebhookVerifier
 from mooring.services.desk import Desk
-from mooring.wiring.accounts import services_of, transports_of
+from mooring.wiring.account_tokens import AccountTokens, AsyncAccountTokens
+from mooring.wiring.accounts import clients_of, services_of, transports_of
 from mooring.wiring.catalog import able
 
 if TYPE_CHECKING:
@@ -30,12 +32,21 @@ if TYPE_CHECKING:
     from mooring.services.attempts import AttemptStep
 
 
+_OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "locks")
+"""The ports of a hub that whoever gets tokens has, too."""
+
+
 class _Colour(NamedTuple):
-    """Which manager calls, how a verb becomes a step, and what the names of adapters begin with."""
+    """Which manager calls, how a verb becomes a step, and what the names of adapters begin with.
+
+    `refresher` gets the tokens of accounts, and `tokens` hands them out.
+    """
 
     manager: type[ConnectorManager | AsyncConnectorManager]
     step: Callable[[Callable[[], Any]], AttemptStep]
     name: str
+    refresher: type[OAuthTokenRefresher | AsyncOAuthTokenRefresher]
+    tokens: type[AccountTokens | AsyncAccountTokens]
 
 
 class _Hub:
@@ -50,11 +61,18 @@ class _Hub:
         *,
         services: Iterable[Service] = (),
         transports: Mapping[str, Any] | None = None,
+        tokens: Any = None,  # noqa: ANN401 - of either colour
         **ports: Any,
     ) -> None:
         self._directory = Directory(accounts, routes, able)
         self._state = ports.get("state")
         known = self._directory.accounts.values()
+        clients = clients_of(known)
+        if clients:
+            given = {name: ports[name] for name in _OF_TOKENS if name in ports}
+            tokens = self._colour.refresher(clients, vault=tokens, storage=self._state, **given)
+            ports["credentials"] = self._colour.tokens(tokens, clients, ports.get("credentials"))
+        self._tokens: Any = tokens if clients else None
         self.manager: Any = self._colour.manager([*services_of(known), *services], **ports)
         self._desk = Desk(
             calling=self.manager.flows,
@@ -114,13 +132,15 @@ class Hub(_Hub):
         services: anything else that is called, through `manager`.
         transports: by account, what speaks for vendors that do not speak HTTP; the embedded ones
             unless given.
+        tokens: where the access tokens of accounts are kept that get them by OAuth: a credential
+            provider; the memory of this process by default.
         ports: what `ConnectorManager` takes besides, such as `state` and `http`.
 
     Attributes:
         manager: calls every service, those of the accounts included.
     """
 
-    _colour = _Colour(ConnectorManager, step_now, "")
+    _colour = _Colour(ConnectorManager, step_now, "", OAuthTokenRefresher, AccountTokens)
     manager: ConnectorManager
 
     def email(self, tenant: str | None = None) -> Email:
@@ -146,6 +166,8 @@ class Hub(_Hub):
     def close(self) -> None:
         """Give back the connections that were opened here."""
         self.manager.close()
+        if self._tokens is not None:
+            self._tokens.close()
 
     def __enter__(self) -> Self:
         return self
@@ -170,13 +192,17 @@ class AsyncHub(_Hub):
         services: anything else that is called, through `manager`.
         transports: by account, what speaks for vendors that do not speak HTTP; the embedded ones
             unless given.
+        tokens: where the access tokens of accounts are kept that get them by OAuth: a credential
+            provider; the memory of this process by default.
         ports: what `AsyncConnectorManager` takes besides, such as `state` and `http`.
 
     Attributes:
         manager: calls every service, those of the accounts included.
     """
 
-    _colour = _Colour(AsyncConnectorManager, step_later, "Async")
+    _colour = _Colour(
+        AsyncConnectorManager, step_later, "Async", AsyncOAuthTokenRefresher, AsyncAccountTokens
+    )
     manager: AsyncConnectorManager
 
     def email(self, tenant: str | None = None) -> AsyncEmail:
@@ -202,6 +228,8 @@ class AsyncHub(_Hub):
     async def close(self) -> None:
         """Give back the connections that were opened here."""
         await self.manager.close()
+        if self._tokens is not None:
+            await self._tokens.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mooring.contracts.ref import Ref
     from mooring.contracts.wire import Wire
+    from mooring.domain.oauth.client import OAuthClient
     from mooring.domain.service import Service
     from mooring.domain.webhooks.events import WebhookEvent
 
@@ -53,6 +54,14 @@ class Vendor:
 
         The names of the services themselves are given by whoever configures the account.
         """
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """Who we are to the authorisation servers of its services, by the names of `services`.
+
+        Such a service says `needs_credentials`, and its token is the account's: one for all
+        tenants. What is not here is asked of the credential provider.
+        """
+        return {}
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:  # noqa: ARG002 - to override
         """What a verified webhook means, as events of the contract; none of what is new.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mooring.contracts.routes import Account
+    from mooring.domain.oauth.client import OAuthClient
 
 TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "files": ("local_files", "LocalFolder"),
@@ -46,6 +47,15 @@ def _set(service: Service, account: Account, name: str) -> Service:
     except ConfigurationError as error:
         error.path = f"vendors.{account.name}.{error.path}"
         raise
+
+
+def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
+    """Who accounts are to authorisation servers, by the names of their services."""
+    return {
+        service_name(account.name, to): client
+        for account in accounts
+        for to, client in account.vendor.clients().items()
+    }
 
 
 def transports_of(

@@ -155,6 +155,8 @@ class Sandbox:
         hosts: the names under which the real vendor is reached.
         asked: every request, in order of arrival.
         sent: every webhook that it made, in order.
+        beside: by path, sandboxes under the same hosts that keep what is asked of them, and fail,
+            for themselves: such as where tokens come from.
     """
 
     hosts: tuple[str, ...] = ()
@@ -164,6 +166,7 @@ class Sandbox:
         self._next: deque[Response | ConnectorError | Lost | Slow] = deque()
         self.asked: list[Asked] = []
         self.sent: list[Notice] = []
+        self.beside: dict[str, Sandbox] = {}
         self._count = 0
         self._table = [
             (re.compile(_pattern(route)), handle) for route, handle in self.routes().items()
@@ -218,6 +221,10 @@ class Sandbox:
                 raise ConnectionFailed("The answer was lost.")
             return response
 
+    def at(self, path: str) -> Sandbox:
+        """Who answers to this path: this one, or one beside it."""
+        return self.beside.get(path, self)
+
     def delay(self) -> float:
         """Seconds that the answer to the next request takes."""
         with self._lock:
@@ -252,9 +259,10 @@ class Sandbox:
             received.headers,
             received.body,
         )
-        delay = self.delay()
+        found = self.at(url.path)
+        delay = found.delay()
         try:
-            response = self.answer(asked)
+            response = found.answer(asked)
         except ConnectorError:
             return Behaviour(raw=b"", then="close")
         return Behaviour(response.status, response.headers.pairs, response.body, delay=delay)
@@ -300,6 +308,7 @@ class _Clients:
             request.headers,
             as_bytes(request),
         )
+        found = found.at(parts.path)
         delay = found.delay()
         response = found.answer(asked)
         if timeouts.total is not None and delay > timeouts.total:

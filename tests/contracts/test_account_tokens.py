@@ -1,0 +1,259 @@
+"""Accounts that get their tokens by OAuth, from what their vendors say of themselves."""
+
+# ruff: noqa: ANN401 - of either colour
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    Credentials,
+    Request,
+    Service,
+)
+from mooring.adapters.memory import MemoryStorage
+from mooring.adapters.memory_credentials import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from mooring.contracts.routes import Account, Route
+from mooring.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
+from mooring.contracts.vendor import Vendor
+from mooring.domain.oauth.client import ClientAuthentication, OAuthClient
+from mooring.hub import AsyncHub, Hub
+from mooring.testing.sandbox.base import (
+    Asked,
+    AsyncSandboxHttpClient,
+    Refusal,
+    Sandbox,
+    SandboxHttpClient,
+    reply,
+)
+from mooring.testing.sandbox.tokens import TokenDesk
+from tests.contracts.caller import COLOURS, given
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mooring.contracts.wire import Wire
+    from mooring.domain.http import Response
+
+pytestmark = pytest.mark.anyio
+MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop of the standard library."""
+    return "asyncio"
+
+
+@attrs.frozen(kw_only=True)
+class Herald(Vendor):
+    """Sends criers to whoever asks with a token."""
+
+    name: ClassVar[str] = "herald"
+    kinds: ClassVar[tuple[str, ...]] = ("sms",)
+
+    secret: str = attrs.field(default="hush", repr=False)
+    posted: bool = False
+    scope: str = ""
+    base_url: str = "https://herald.example"
+
+    def services(self) -> Mapping[str, Service]:
+        """Where criers start, and where they are watched."""
+        return {
+            "": Service("herald", self.base_url, needs_credentials=True, retry=None),
+            "tower": Service("tower", self.base_url, needs_credentials=True, retry=None),
+        }
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """Where criers get their badges."""
+        client = OAuthClient(
+            server=f"{self.base_url}/oauth/token",
+            client_id="erp",
+            secret=self.secret,
+            authentication=ClientAuthentication.POST if self.posted else ClientAuthentication.BASIC,
+            scope=self.scope,
+        )
+        return {"": client}
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        """Send one."""
+        await wire.send(Request.post("/cries", json={"text": message.text}), key=key)
+        return SmsReceipt(ref=wire.ref("c1"), status=SmsStatus.SENT)
+
+    async def get(self, wire: Wire, ref: Any, /) -> SmsReceipt:
+        """Ask the tower."""
+        await wire.send(Request.get("/cries"), to="tower")
+        return SmsReceipt(ref=ref, status=SmsStatus.SENT)
+
+    capabilities: ClassVar[frozenset[str]] = frozenset({"look_up"})
+
+
+class Hall(Sandbox):
+    """Where the heralds are."""
+
+    hosts = ("herald.example",)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.desk = TokenDesk("/oauth/token", "erp", "hush", **options)
+        self.beside = {self.desk.path: self.desk}
+
+    def routes(self) -> Mapping[str, Callable[..., Response]]:
+        """Crying."""
+        return {"POST /cries": self._cry, "GET /cries": self._watch}
+
+    def _cry(self, asked: Asked) -> Response:
+        if not self.desk.allows(asked):
+            raise Refusal(reply({}, 401))
+        return reply({})
+
+    def _watch(self, asked: Asked) -> Response:
+        return reply({}, 200 if asked.bearer() == "tower-token" else 401)
+
+
+def hub(kind: type[Any], hall: Hall, vendor: Herald | None = None, **ports: Any) -> Any:
+    """A hub of either colour with one account at the heralds."""
+    client = SandboxHttpClient if kind is Hub else AsyncSandboxHttpClient
+    account = Account("main", vendor or Herald())
+    return kind([account], [Route("sms", "main")], http=client(hall), **ports)
+
+
+def provider(kind: type[Any], *known: Any) -> Any:
+    """A credential provider of the hub's colour."""
+    return (MemoryCredentialProvider if kind is Hub else AsyncMemoryCredentialProvider)(*known)
+
+
+@COLOURS
+async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
+    """A token is asked for once, whoever sends for whichever tenant."""
+    hall = Hall()
+    here = hub(hub_class, hall)
+    for tenant in (None, "acme", "other"):
+        await given(here.sms(tenant=tenant).send(MESSAGE))
+
+    assert 1 == hall.desk.granted == len(hall.desk.asked)
+    assert ["/cries"] * 3 == [asked.path for asked in hall.asked]
+    assert "hush" not in repr(here.account("main"))
+    await given(here.close())
+
+
+@COLOURS
+async def test_a_token_that_is_refused_is_renewed(hub_class: type[Any]) -> None:
+    """After a 401 one other token is asked for, and the call goes on."""
+    hall = Hall()
+    here = hub(hub_class, hall)
+    await given(here.sms().send(MESSAGE))
+    hall.desk.forget()
+    await given(here.sms().send(MESSAGE))
+
+    assert 2 == hall.desk.granted
+    assert 3 == len(hall.asked)
+
+
+@COLOURS
+async def test_tokens_outlive_a_hub(hub_class: type[Any]) -> None:
+    """Hubs whose tokens are kept in one place ask for one token among them."""
+    hall, kept = Hall(), provider(hub_class)
+    for _ in range(2):
+        await given(hub(hub_class, hall, tokens=kept).sms().send(MESSAGE))
+
+    assert 1 == hall.desk.granted
+
+
+@COLOURS
+async def test_other_services_ask_the_host(hub_class: type[Any]) -> None:
+    """What has no client is asked of the host's credential provider, for its tenant."""
+    hall = Hall()
+    tower = Credentials.bearer("tower-token")
+    stale = Credentials.bearer("old")
+    others = provider(hub_class, {("main.tower", "acme"): tower, ("main.tower", "late"): stale})
+    here = hub(hub_class, hall, credentials=others)
+    ref = (await given(here.sms().send(MESSAGE))).ref
+
+    await given(here.sms(tenant="acme").get(ref))
+    with pytest.raises(CredentialRefreshFailed):
+        await given(here.sms(tenant="late").get(ref))
+    with pytest.raises(CredentialNotFound, match="no credential provider was given"):
+        await given(hub(hub_class, hall).sms().get(ref))
+
+
+@COLOURS
+async def test_a_client_may_stand_in_the_form(hub_class: type[Any]) -> None:
+    """A vendor may want the client in the form, and a scope."""
+    hall = Hall(posted=True, scope="cries")
+    vendor = Herald(posted=True, scope="cries")
+    await given(hub(hub_class, hall, vendor).sms().send(MESSAGE))
+
+    assert 1 == hall.desk.granted
+
+
+@COLOURS
+async def test_a_wrong_secret_is_not_shown(hub_class: type[Any]) -> None:
+    """Who is not known gets no token: nothing else is sent, and the secret stays hidden."""
+    hall = Hall()
+    here = hub(hub_class, hall, Herald(secret="wrong-secret"))
+    with pytest.raises(CredentialRefreshFailed, match="invalid_client") as caught:
+        await given(here.sms().send(MESSAGE))
+
+    assert "wrong-secret" not in f"{caught.value}{caught.value!r}"
+    assert [] == hall.asked
+
+
+@COLOURS
+async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
+    """Who is refused with a new token too is told so at once."""
+    hall = Hall()
+    hall.fail(reply({}, 401), reply({}, 401))
+    with pytest.raises(AuthenticationFailed):
+        await given(hub(hub_class, hall).sms().send(MESSAGE))
+
+    assert 2 == hall.desk.granted
+
+
+@pytest.mark.parametrize(
+    "form, error",
+    [
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials", "scope": "all"}, "invalid_scope"),
+        ({"grant_type": "client_credentials", "more": "1"}, "invalid_request"),
+    ],
+)
+def test_a_desk_is_strict(form: dict[str, str], error: str) -> None:
+    """What is asked for otherwise is refused in OAuth's words."""
+    hall = Hall()
+    request = Request.post("/", form=form, headers={"Authorization": "Basic ZXJwOmh1c2g="})
+    url = "https://herald.example/oauth/token"
+    answer = SandboxHttpClient(hall).send(request, url, Service("x").timeouts)
+
+    assert (400, {"error": error}) == (answer.status, answer.json())
+
+
+def test_over_a_socket() -> None:
+    """A hub that was given no HTTP client gets its token over one that it closes itself."""
+    hall = Hall()
+    with hall.serving() as server:
+        account = Account("main", Herald(base_url=server.url))
+        with Hub([account], state=MemoryStorage()) as here:
+            here.sms().send(MESSAGE)
+
+    assert 1 == hall.desk.granted
+
+
+async def test_over_a_socket_awaited() -> None:
+    """The same, awaited."""
+    hall = Hall()
+    with hall.serving() as server:
+        account = Account("main", Herald(base_url=server.url))
+        async with AsyncHub([account]) as here:
+            await here.sms().send(MESSAGE)
+
+    assert 1 == hall.desk.granted
