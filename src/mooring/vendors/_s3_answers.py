@@ -23,6 +23,7 @@ from mooring.errors import (
     VendorRejected,
 )
 from mooring.vendors._reading import as_time, malformed
+from mooring.vendors._storage import whole
 from mooring.vendors._xml import Element, NotXmlError, read_xml
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from mooring.domain.http import Headers, Request, Response
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
-_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|\*)")
 _META: Final = "x-amz-meta-"
 _LONGEST: Final = 300
 _REDACTION: Final = Redaction()
@@ -177,11 +177,6 @@ def bare_etag(text: str | None) -> str | None:
     return (text or "").strip('"') or None
 
 
-def whole(text: str | None) -> int | None:
-    """A number of bytes."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
 def checksums(headers: Headers) -> tuple[Checksum, ...]:
     """The checksums that an answer tells."""
     told = (
@@ -229,15 +224,6 @@ def _decoded(value: str) -> str:
         return value if found is None else b64decode(found[1], validate=True).decode()
     except (NotBase64, UnicodeDecodeError):
         return value
-
-
-def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
-    """The first byte, how many there are, and how many the object has."""
-    found = _RANGE.fullmatch(headers.get("content-range", ""))
-    if found is None:
-        return None
-    start, last = int(found[1]), int(found[2])
-    return start, last - start + 1, whole(found[3])
 
 
 def page(wire: Wire, response: Response) -> ListPage:

@@ -15,7 +15,7 @@ import attrs
 
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.contracts.signed import SignedPost, SignedUrl
-from mooring.contracts.storage import ObjectInfo, Opened, Part, StorageCapability, Upload
+from mooring.contracts.storage import Part, StorageCapability, Upload
 from mooring.contracts.vendor import Vendor
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request, join_url
@@ -26,12 +26,13 @@ from mooring.errors import ConfigurationError, VendorRejected
 from mooring.vendors import _s3_answers as answers
 from mooring.vendors import _s3_requests as requests
 from mooring.vendors._reading import malformed
+from mooring.vendors._storage import opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mooring.contracts.signed import PostOptions, UrlOptions
-    from mooring.contracts.storage import GetOptions, ListPage, PutOptions
+    from mooring.contracts.storage import GetOptions, ListPage, ObjectInfo, Opened, PutOptions
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
     from mooring.domain.result import Result
@@ -171,24 +172,7 @@ class S3(Vendor):
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
         """Get an object, or some of it."""
         arriving = await wire.open(requests.get(key, options))
-        headers = arriving.headers
-        info = answers.info(wire, key, headers)
-        if arriving.status == 304:
-            info = attrs.evolve(info, size=None)
-            return Opened(info=info, length=0, modified=False, arriving=arriving)
-        start, length = 0, info.size
-        if arriving.status == 206 or options.range is not None:
-            # Who gives all of an object where some of it was asked for gives other bytes.
-            some = answers.content_range(headers)
-            if some is None:
-                arriving.settle()
-                raise malformed(_head_of(arriving), "Content-Range")
-            start, length, whole = some
-            info = attrs.evolve(info, size=whole)
-        if info.content_encoding is not None:
-            # What comes is unpacked on its way, and has another length.
-            length = None
-        return Opened(info=info, start=start, length=length, arriving=arriving)
+        return opened(arriving, answers.info(wire, key, arriving.headers), options)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Ask what an object is like."""
@@ -413,9 +397,3 @@ def _joined(parts: Sequence[Part]) -> str | None:
     except ValueError:
         return None
     return f"{Checksum.of(ChecksumAlgorithm.MD5, digests).value}-{len(parts)}"
-
-
-def _head_of(arriving: Any) -> Response:  # noqa: ANN401 - an answer at its headers
-    from mooring.domain.http import Response  # noqa: PLC0415 - only of what is malformed
-
-    return Response(arriving.status, arriving.headers)
