@@ -156,7 +156,7 @@ def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
     if found is None:
         return None
     start, last = int(found[1]), int(found[2])
-    return start, last - start + 1, whole(found[3])
+    return None if last < start else (start, last - start + 1, whole(found[3]))
 
 
 def _head_of(arriving: Arriving) -> Response:

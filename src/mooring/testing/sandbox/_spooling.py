@@ -42,7 +42,7 @@ class SpoolingSandbox(Sandbox):
         """Do what is asked, or raise `No`."""
 
     @abstractmethod
-    def refused(self, asked: Asked, no: No) -> Reply:
+    def refused(self, no: No) -> Reply:
         """The answer that says no."""
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class SpoolingSandbox(Sandbox):
             try:
                 reply = self.done(asked, spool)
             except No as no:
-                reply = self.refused(asked, no)
+                reply = self.refused(no)
             if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
             return reply

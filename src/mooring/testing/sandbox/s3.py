@@ -93,7 +93,7 @@ class S3Sandbox(UploadSandbox):
 
     # --- requests ----------------------------------------------------------
 
-    def refused(self, asked: Asked, no: No) -> Reply:  # noqa: ARG002 - the base's
+    def refused(self, no: No) -> Reply:
         """The answer that says no."""
         fields = {"Content-Type": "application/xml"}
         if no.code == "PermanentRedirect":
