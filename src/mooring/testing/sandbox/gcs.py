@@ -125,11 +125,11 @@ class GcsSandbox(SpoolingSandbox):
         response = beside.answer(attrs.evolve(asked, body=spool.content()))
         return Reply(response.status, dict(response.headers), response.body)
 
-    def refused(self, asked: Asked, no: No) -> Reply:
+    def refused(self, no: No) -> Reply:
         """The answer that says no."""
         fields = {"Content-Type": "application/json; charset=UTF-8"}
         body = b"" if no.status == _UNCHANGED else said(no.status, no.code, no.message)
-        return Reply(no.status, fields, b"" if asked.method == "HEAD" else body)
+        return Reply(no.status, fields, body)
 
     def done(self, asked: Asked, spool: Spool) -> Reply:
         """Do what is asked."""
