@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mooring.contracts.payments import DeclineReason, MoveState, PaymentEvent, PaymentState
+from mooring.contracts.payments import MoveState, PaymentEvent, PaymentState
 from mooring.domain.classify import is_success
 from mooring.domain.http import HttpMethod
 from mooring.domain.redaction import Redaction
@@ -35,6 +35,7 @@ from mooring.vendors._reading import Answer, read
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mooring.contracts.payments import Decline
     from mooring.contracts.ref import Ref
     from mooring.contracts.vendor import MakeRef
     from mooring.domain.http import Request, Response
@@ -196,6 +197,17 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     return kind(f"PayPal refused: {words}", **told)
 
 
+def declined(decline: Decline, payment: str | None, **told: Any) -> PaymentDeclined:
+    """What to raise for a payment that was tried, and was declined."""
+    return PaymentDeclined(
+        f"the payment was declined ({decline.vendor_code}).",
+        reason=decline.reason,
+        payment=payment,
+        vendor_code=decline.vendor_code,
+        **told,
+    )
+
+
 def _told(response: Response) -> Answer:
     try:
         body = response.json()
@@ -210,12 +222,5 @@ def _declined(body: Answer, response: Response) -> PaymentDeclined | None:
     tries = [*made.objects("authorizations"), *made.objects("captures")]
     if not tries or tries[-1].text("status") not in _REFUSED:
         return None
-    decline = decline_of(tries[-1])
-    return PaymentDeclined(
-        f"the payment was declined ({decline.vendor_code}).",
-        reason=decline.reason or DeclineReason.OTHER,
-        payment=body.text("id"),
-        status=response.status,
-        vendor_code=decline.vendor_code,
-        response=response,
-    )
+    told = {"status": response.status, "response": response}
+    return declined(decline_of(tries[-1]), body.text("id"), **told)

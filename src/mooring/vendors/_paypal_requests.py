@@ -41,25 +41,50 @@ def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str,
     body: dict[str, Any] = {
         "intent": intent,
         "purchase_units": [{name: one for name, one in unit.items() if one is not None}],
-        "payment_source": _source(charge, return_url),
     }
+    source = _source(charge, return_url)
+    if source:
+        body["payment_source"] = source
     return merged(body, extra_for("paypal", charge.extra))
 
 
 def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
-    kind, _, vault_id = (charge.source or "paypal").partition(":")
-    if kind not in _SOURCES or (kind == "card" and not vault_id):
-        raise InvalidData(
-            "This is no source that PayPal could be paid from.",
-            field="source",
-            remedy="Give 'paypal' or 'venmo' to have the buyer approve there, or a stored means as"
-            " 'paypal:ID', 'venmo:ID' or 'card:ID'.",
-        )
-    if charge.three_ds is ThreeDs.ALWAYS and kind != "card":
+    cards = charge.three_ds is ThreeDs.ALWAYS
+    if charge.source is None:
+        # The buyer chooses in PayPal's form; what is said here is said of what they choose.
+        kind, vault_id = "card" if cards else "paypal", ""
+        context = _context(return_url) or {}
+    else:
+        kind, vault_id, context = _chosen(charge, return_url)
+    if cards and kind != "card":
         raise UnsupportedByVendor(
             f"PayPal has nobody confirm a payment from {kind} with their bank.",
             capabilities=(PaymentsCapability.THREE_DS.value,),
             remedy="Ask for it with cards only.",
+        )
+    means: dict[str, Any] = {"vault_id": vault_id} if vault_id else _buyer(charge, kind)
+    means |= context
+    if charge.off_session and kind == "card":
+        means["stored_credential"] = {
+            "payment_initiator": "MERCHANT",
+            "payment_type": "UNSCHEDULED",
+            "usage": "SUBSEQUENT",
+        }
+    if cards:
+        attributes = {"verification": {"method": "SCA_ALWAYS"}}
+        means["attributes"] = merged(means.get("attributes", {}), attributes)
+    return {kind: means} if means else {}
+
+
+def _chosen(charge: Charge, return_url: str | None) -> tuple[str, str, dict[str, Any]]:
+    """What kind of means a source is, its id if it is stored, and where its buyer comes back to."""
+    kind, _, vault_id = (charge.source or "").partition(":")
+    if kind not in _SOURCES or (kind != "paypal" and not vault_id):
+        raise InvalidData(
+            "This is no source that PayPal could be paid from.",
+            field="source",
+            remedy="Give 'paypal' to have the buyer approve there, or a stored means of payment as"
+            " 'paypal:ID', 'venmo:ID' or 'card:ID'.",
         )
     if charge.off_session and not vault_id:
         raise InvalidData(
@@ -67,43 +92,37 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
             field="source",
             remedy="Give a stored means of payment, such as 'paypal:ID'.",
         )
-    means: dict[str, Any] = {"vault_id": vault_id} if vault_id else _buyer(charge)
-    means |= _context(return_url, needed=not vault_id)
-    if charge.off_session and kind == "card":
-        means["stored_credential"] = {
-            "payment_initiator": "MERCHANT",
-            "payment_type": "UNSCHEDULED",
-            "usage": "SUBSEQUENT",
-        }
-    if charge.three_ds is ThreeDs.ALWAYS:
-        means["attributes"] = {"verification": {"method": "SCA_ALWAYS"}}
-    return {kind: means}
+    context = None if kind == "venmo" else _context(return_url)
+    if context is None and not vault_id:
+        raise InvalidData(
+            "The buyer has nowhere to come back to.",
+            field="return_url",
+            remedy="Give the charge a return_url, or the account one.",
+        )
+    if context is not None and not vault_id:
+        context["experience_context"]["user_action"] = "PAY_NOW"
+    return kind, vault_id, context or {}
 
 
-def _buyer(charge: Charge) -> dict[str, Any]:
+def _context(return_url: str | None) -> dict[str, Any] | None:
+    if return_url is None:
+        return None
+    return {"experience_context": {"return_url": return_url, "cancel_url": return_url}}
+
+
+def _buyer(charge: Charge, kind: str) -> dict[str, Any]:
     """Who approves, as far as it is known, and whether what they pay with is kept for later."""
     customer, means = charge.customer, dict[str, Any]()
-    if customer is not None and customer.email is not None:
+    if customer is not None and customer.email is not None and kind == "paypal":
         means["email_address"] = customer.email
     if charge.store_method:
-        vault = {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"}
+        vault = {"store_in_vault": "ON_SUCCESS"}
+        if kind == "paypal":
+            vault["usage_type"] = "MERCHANT"
         means["attributes"] = {"vault": vault}
         if customer is not None and customer.id is not None:
             means["attributes"]["customer"] = {"id": customer.id}
     return means
-
-
-def _context(return_url: str | None, *, needed: bool) -> dict[str, Any]:
-    if return_url is not None:
-        context = {"return_url": return_url, "cancel_url": return_url}
-        return {"experience_context": context | ({"user_action": "PAY_NOW"} if needed else {})}
-    if not needed:
-        return {}
-    raise InvalidData(
-        "The buyer has nowhere to come back to.",
-        field="return_url",
-        remedy="Give the charge a return_url, or the account one.",
-    )
 
 
 def _short(text: str | None, field: str) -> str | None:

@@ -38,7 +38,7 @@ from mooring.vendors._paypal_answers import (
     read_payment,
     refund_of,
 )
-from mooring.vendors._paypal_news import classify, read_news
+from mooring.vendors._paypal_news import classify, declined, read_news
 from mooring.vendors._paypal_requests import AUTHORIZE, CAPTURE, LONGEST, dispute_query, order_body
 from mooring.vendors._reading import answer, malformed
 
@@ -135,8 +135,9 @@ class PayPal(Vendor):
     # --- paying --------------------------------------------------------------
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order that the buyer pays for in PayPal's form, and that is captured then."""
-        return await _ordered(wire, self._order(charge, CAPTURE), charge.amount, key)
+        """Create an order that the buyer pays in PayPal's form; `complete` captures it then."""
+        body = self._order(attrs.evolve(charge, source=None), CAPTURE)
+        return await _ordered(wire, body, charge.amount, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order whose amount is set aside once the buyer has approved it."""
@@ -157,6 +158,8 @@ class PayPal(Vendor):
                 remedy="Complete the payment that the parameter token names.",
             )
         payment = await self.get(wire, ref)
+        if payment.decline is not None:
+            raise declined(payment.decline, str(payment.ref))
         if payment.vendor_state != "APPROVED":
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
