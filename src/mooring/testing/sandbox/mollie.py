@@ -215,9 +215,7 @@ class MollieSandbox(Sandbox):
         customer = fields.get("customerId")
         if customer is not None and customer not in self.customers:
             raise wrong("The customer id is invalid", "customerId")
-        mandate = fields.get("mandateId")
-        if mandate is not None and self.mandates.get(mandate) != customer:
-            raise wrong("The mandate is invalid", "mandateId")
+        self._check_mandate(fields)
         failure = magic(fields.get("cardToken"))
         key = f"tr_{self.number():08d}"
         payment: dict[str, Any] = {
@@ -242,6 +240,16 @@ class MollieSandbox(Sandbox):
         self._urls[key] = fields.get("webhookUrl")
         self._begin(payment, failure, tokenised="cardToken" in fields)
         return reply(payment, 201)
+
+    def _check_mandate(self, fields: Mapping[str, Any]) -> None:
+        customer, mandate = fields.get("customerId"), fields.get("mandateId")
+        if mandate is not None and self.mandates.get(mandate) != customer:
+            raise wrong("The mandate is invalid", "mandateId")
+        if fields.get("sequenceType") == "recurring":
+            if "cardToken" in fields:
+                raise wrong("A card token cannot be used for a recurring payment", "cardToken")
+            if customer not in self.mandates.values():
+                raise wrong("No suitable mandates found for customer", "customerId")
 
     def _begin(self, payment: dict[str, Any], failure: str | None, *, tokenised: bool) -> None:
         recurring = payment["sequenceType"] == "recurring"
