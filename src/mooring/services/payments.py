@@ -220,7 +220,7 @@ class PaymentsFlows:
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """News with all that they mean: where they only say that there are some, the vendor is asked.
+        """All that news mean: the vendor is asked where they only say that there are some.
 
         Nothing but the id is taken from such news, so that whoever makes some up can only have the
         truth looked up.
