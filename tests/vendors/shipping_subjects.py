@@ -91,4 +91,9 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [dhl_express, easypost, shipengine, shippo]
+SUBJECTS = [
+    dhl_express,
+    easypost,
+    shipengine,
+    shippo,
+]

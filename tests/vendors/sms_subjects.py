@@ -94,4 +94,9 @@ def vonage() -> SmsSubject:
     )
 
 
-SUBJECTS = [bird, plivo, twilio, vonage]
+SUBJECTS = [
+    bird,
+    plivo,
+    twilio,
+    vonage,
+]
