@@ -19,6 +19,7 @@ from mooring.vendors.easypost import EasyPost
 from mooring.vendors.shippo import Shippo
 from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.shipengine import shipengine
+from tests.vendors.subjects.ups import ups
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -97,3 +98,4 @@ SUBJECTS = [
     shipengine,
     shippo,
 ]
+SUBJECTS = [dhl_express, easypost, shipengine, shippo, ups]
