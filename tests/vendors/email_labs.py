@@ -19,6 +19,7 @@ from mooring.vendors.sendgrid import SendGrid
 from mooring.vendors.smtp import Smtp
 from tests.vendors.email_hubs import hub, lost
 from tests.vendors.subjects.postmark import postmark_labs
+from tests.vendors.subjects.resend import resend_labs
 
 Make = Callable[[], EmailLab]
 
@@ -136,4 +137,5 @@ LABS = {
     "amazon_ses": ses_labs,
     "smtp": smtp_labs,
     "postmark": postmark_labs,
+    "resend": resend_labs,
 }

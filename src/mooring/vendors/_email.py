@@ -6,20 +6,26 @@ from base64 import b64encode
 from email.header import Header
 from email.utils import formataddr
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
 
 from mooring.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
 from mooring.domain.result import Result
-from mooring.errors import ConfigurationError
+from mooring.errors import ConfigurationError, InvalidData
 from mooring.vendors._reading import read
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from mooring.contracts.email import Attachment, EmailMessage
     from mooring.contracts.email_address import EmailAddress
     from mooring.contracts.email_bulk import BulkMessage
     from mooring.contracts.wire import Wire
+
+_IS_TAG: Final = "true"
+"""The value that makes a tag of a word with a value."""
 
 SendPart: TypeAlias = "Callable[[BulkMessage, str | None], Awaitable[list[Result[EmailReceipt]]]]"
 
@@ -74,6 +80,32 @@ def words_of(value: object) -> dict[str, str]:
     }
 
 
+def pairs_of(
+    tags: Iterable[str], metadata: Mapping[str, str], allowed: re.Pattern[str], vendor: str
+) -> dict[str, str]:
+    """Tags and metadata together, where a vendor has words with values for both.
+
+    Raises:
+        InvalidData: a word has characters that the vendor does not take.
+    """
+    words = dict.fromkeys(tags, _IS_TAG) | dict(metadata)
+    if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
+        raise InvalidData(
+            f"A tag or a word of the metadata has characters that {vendor} does not take.",
+            field="metadata",
+            remedy="Use letters and digits of ASCII, '_' and '-', and fewer of them.",
+        )
+    return words
+
+
+def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What `pairs_of` has put together."""
+    return (
+        tuple(name for name, text in pairs.items() if text == _IS_TAG),
+        {name: text for name, text in pairs.items() if text and text != _IS_TAG},
+    )
+
+
 def status_of(message: EmailMessage) -> EmailStatus:
     """How far a message is that was taken."""
     return EmailStatus.QUEUED if message.send_at is None else EmailStatus.SCHEDULED
@@ -84,8 +116,26 @@ def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[Recip
     return tuple(RecipientOutcome(email=one.email, status=status) for one in people)
 
 
+def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
+    """What each recipient gets, templates filled in with what is theirs."""
+    messages = [bulk.message_to(one) for one in bulk.recipients]
+    template = bulk.base.template
+    if template is None:
+        return messages
+    return [
+        attrs.evolve(message, template=attrs.evolve(template, data={**template.data, **one.data}))
+        for message, one in zip(messages, bulk.recipients, strict=True)
+    ]
+
+
 async def in_parts(
-    wire: Wire, bulk: BulkMessage, most: int, send: SendPart, key: str | None
+    wire: Wire,
+    bulk: BulkMessage,
+    most: int,
+    send: SendPart,
+    key: str | None,
+    *,
+    at_once: int = 1,
 ) -> list[Result[EmailReceipt]]:
     """What became of a bulk that goes in several requests, each to at most so many people.
 
@@ -96,7 +146,7 @@ async def in_parts(
         return await send(bulk, key)
     keys = [None if key is None else f"{key}/{number}" for number in range(1, len(parts) + 1)]
     steps = [partial(send, part, own) for part, own in zip(parts, keys, strict=True)]
-    told = await wire.every(steps, at_once=1)
+    told = await wire.every(steps, at_once=at_once)
     results: list[Result[EmailReceipt]] = []
     for part, one in zip(parts, told, strict=True):
         results += one.unwrap() if one.ok else [Result(error=one.error) for _ in part.recipients]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mooring.contracts.email_bulk import PLACE
 from mooring.contracts.vendor import extra_for, merged
-from mooring.errors import InvalidData
 from mooring.vendors._email import (
     all_written,
     in_ascii,
     in_base64,
+    pairs_of,
     sender_of,
     without_nothing,
     written,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _HTML: Final = "_html"
 _BRACES: Final = "braces_"
-IS_TAG: Final = "true"
-"""The value that makes a tag of a word with a value."""
 
 
 def _destination(of: EmailMessage | BulkRecipient) -> dict[str, Any]:
@@ -167,11 +165,5 @@ def _file(file: Attachment) -> dict[str, str]:
 
 
 def _tags(message: EmailMessage, metadata: Mapping[str, str]) -> list[dict[str, str]]:
-    words = dict.fromkeys(message.tags, IS_TAG) | dict(metadata)
-    if not all(_TAG.fullmatch(name) and _TAG.fullmatch(value) for name, value in words.items()):
-        raise InvalidData(
-            "A tag or a word of the metadata has characters that Amazon SES does not take.",
-            field="metadata",
-            remedy="Use letters and digits of ASCII, '_' and '-', at most 255.",
-        )
+    words = pairs_of(message.tags, metadata, _TAG, "Amazon SES")
     return [{"Name": name, "Value": value} for name, value in words.items()]

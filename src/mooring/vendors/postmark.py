@@ -42,6 +42,7 @@ from mooring.vendors._email import (
     in_ascii,
     in_base64,
     in_parts,
+    messages_of,
     sender_of,
     without_nothing,
     written,
@@ -268,15 +269,8 @@ def _file(file: Attachment) -> dict[str, str]:
 
 def batch_request(vendor: Postmark, bulk: BulkMessage) -> Request:
     """The request that sends one message to each."""
-    base = bulk.base
-    bodies: list[dict[str, Any]] = []
-    for one in bulk.recipients:
-        message = bulk.message_to(one)
-        if base.template is not None:
-            filled = attrs.evolve(base.template, data={**base.template.data, **one.data})
-            message = attrs.evolve(message, template=filled)
-        bodies.append(mail_body(vendor, message))
-    if base.template is None:
+    bodies = [mail_body(vendor, message) for message in messages_of(bulk)]
+    if bulk.base.template is None:
         return Request.post("/email/batch", json=bodies)
     return Request.post("/email/batchWithTemplates", json={"Messages": bodies})
 
