@@ -95,8 +95,7 @@ def part(number: int, size: int, checksum: Checksum) -> Part:
 
 def _are_headers(table: dict[str, Any]) -> bool:
     return all(
-        name.lower().startswith("x-ms-") and isinstance(value, str)
-        for name, value in table.items()
+        name.lower().startswith("x-ms-") and isinstance(value, str) for name, value in table.items()
     )
 
 
