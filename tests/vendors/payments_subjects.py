@@ -18,6 +18,7 @@ from mooring.testing.sandbox.base import reply
 from mooring.testing.sandbox.stripe import StripeSandbox
 from mooring.vendors.adyen import Adyen
 from mooring.vendors.stripe import Stripe
+from tests.vendors.subjects.paypal import paypal
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -91,4 +92,4 @@ def adyen() -> PaymentsSubject:
     )
 
 
-SUBJECTS = [stripe, adyen]
+SUBJECTS = [stripe, adyen, paypal]
