@@ -35,7 +35,7 @@ help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(VENV)/.stamp  ## Tell the story: a flaky vendor, called through the whole pipeline
+demo: $(VENV)/.stamp  ## Tell the story: a day of a business on vendors that fail in every way
 	@$(VENV)/bin/python -m demo
 
 .PHONY: test
