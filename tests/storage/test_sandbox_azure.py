@@ -70,9 +70,14 @@ def at(made: AzureBlobSandbox, key: str = "a") -> str:
     return Place("", made.container).blob(key)
 
 
-def put(made: AzureBlobSandbox, key: str = "a", body: bytes = b"x", **headers: str) -> Response:
+def put(
+    made: AzureBlobSandbox,
+    key: str = "a",
+    headers: dict[str, str] | None = None,
+    body: bytes = b"x",
+) -> Response:
     """Put a blob."""
-    return ask(made, Request.put(at(made, key), headers={**PUT, **headers}, body=body))
+    return ask(made, Request.put(at(made, key), headers={**PUT, **(headers or {})}, body=body))
 
 
 def code(response: Response) -> str | None:
@@ -269,7 +274,7 @@ def test_bad_puts(made: AzureBlobSandbox, headers: dict[str, str], expected: str
         request = Request.put("/", headers={**headers, "x-ms-blob-type": "BlockBlob"})
         response = made.answer(asked(made, request, grant(made, "PUT")))
     else:
-        response = put(made, **headers)
+        response = put(made, headers=headers)
     assert expected == code(response)
     assert {} == made.blobs
 
@@ -317,8 +322,8 @@ def test_ranges(made: AzureBlobSandbox) -> None:
 
 def test_the_type_of_a_put(made: AzureBlobSandbox) -> None:
     """What the blob's own header does not say, the request's does."""
-    put(made, "a", **{"Content-Type": "a/b"})
-    put(made, "b", **{"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
+    put(made, "a", {"Content-Type": "a/b"})
+    put(made, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
     put(made, "c")
     types = [made.blobs[key].headers["Content-Type"] for key in "abc"]
     assert ["a/b", "c/d", "application/octet-stream"] == types
@@ -326,7 +331,7 @@ def test_the_type_of_a_put(made: AzureBlobSandbox) -> None:
 
 def test_the_archive(made: AzureBlobSandbox) -> None:
     """What is in the archive is known, and not read."""
-    put(made, **{"x-ms-access-tier": "Archive"})
+    put(made, headers={"x-ms-access-tier": "Archive"})
     assert 200 == ask(made, Request.head(at(made), headers=VERSION)).status
     assert "BlobArchived" == code(ask(made, Request.get(at(made), headers=VERSION)))
 
@@ -356,10 +361,16 @@ def test_deleting_versions(made: AzureBlobSandbox) -> None:
 # --- blocks ------------------------------------------------------------------
 
 
-def block(made: AzureBlobSandbox, name: str, body: bytes = b"x", **headers: str) -> Response:
+def block(
+    made: AzureBlobSandbox,
+    name: str,
+    body: bytes = b"x",
+    headers: dict[str, str] | None = None,
+) -> Response:
     """Put a block."""
     query = {"comp": "block", "blockid": name}
-    return ask(made, Request.put(at(made), query=query, headers={**VERSION, **headers}, body=body))
+    fields = {**VERSION, **(headers or {})}
+    return ask(made, Request.put(at(made), query=query, headers=fields, body=body))
 
 
 def commit(made: AzureBlobSandbox, body: bytes) -> Response:
@@ -386,7 +397,7 @@ def test_bad_blocks(made: AzureBlobSandbox, name: str, body: bytes, expected: st
 
 def test_changed_blocks(made: AzureBlobSandbox) -> None:
     """A block that is not what it was said to be is not kept."""
-    assert "Md5Mismatch" == code(block(made, BLOCK, **{"Content-MD5": "AAAA"}))
+    assert "Md5Mismatch" == code(block(made, BLOCK, headers={"Content-MD5": "AAAA"}))
     assert "InvalidBlockList" == code(commit(made, b"<BlockList><Latest>a</Latest></BlockList>"))
 
 

@@ -49,7 +49,7 @@ def test_a_get() -> None:
     """The documentation's example is signed as it says."""
     request = Request.get(
         "/mycontainer",
-        query={"timeout": 20, "restype": "container", "comp": "metadata"},
+        query={"timeout": "20", "restype": "container", "comp": "metadata"},
         headers={"x-ms-version": "2015-02-21"},
     )
     text = lines(
