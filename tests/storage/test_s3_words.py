@@ -318,7 +318,7 @@ def test_checksums() -> None:
     assert [None] * 6 == [_of(text) for text in odd]
     assert (True, False) == (made.fits(b"123456789"), made.fits(b"other"))
     assert not attrs.evolve(made, parts=1).fits(b"123456789")
-    assert not Checksum(ChecksumAlgorithm.CRC32C, "00").fits(b"")
+    assert not Checksum(ChecksumAlgorithm.CRC64NVME, "00").fits(b"")
     for algorithm, value in (("md5", "d41d8cd98f00b204e9800998ecf8427e"), ("crc32", "00000000")):
         assert value == Checksum.of(algorithm, b"").value
     assert 40 == len(Checksum.of("sha1", b"").value)
@@ -326,7 +326,7 @@ def test_checksums() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: Checksum.of("crc32c", b""), lambda: Checksum(ChecksumAlgorithm.MD5, "xyz")],
+    [lambda: Checksum.of("crc64nvme", b""), lambda: Checksum(ChecksumAlgorithm.MD5, "xyz")],
     ids=["not made here", "no hex"],
 )
 def test_bad_checksums(make: Callable[[], object]) -> None:

@@ -99,8 +99,7 @@ def _read(written: str) -> object:
 
 def _are_headers(table: Mapping[str, Any]) -> bool:
     return all(
-        name.lower().startswith("x-ms-") and isinstance(value, str)
-        for name, value in table.items()
+        name.lower().startswith("x-ms-") and isinstance(value, str) for name, value in table.items()
     )
 
 

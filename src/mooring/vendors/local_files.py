@@ -30,7 +30,7 @@ from mooring.errors import (
     InvalidData,
     InvalidRequest,
 )
-from mooring.vendors._storage import is_wanted
+from mooring.vendors._conditions import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -36,7 +36,9 @@ class ShippingCapability(StrEnum):
     RETURNS = "returns"
     LABEL_EPL = "label_epl"
     LABEL_PAPER = "label_paper"
+    LABEL_AGAIN = "label_again"
     CONVERT_LABEL = "convert_label"
+    BUY_BY_REFERENCE = "buy_by_reference"
     TRACK = "track"
     CANCEL = "cancel"
     VALIDATE_ADDRESS = "validate_address"
@@ -179,7 +181,8 @@ class Rate:
     """An offer of a carrier.
 
     Attributes:
-        ref: the offer at the vendor; with it, the shipment can be bought later.
+        ref: the offer at the vendor; with it, the shipment can be bought later, unless the vendor
+            keeps no offers: then it is bought with the whole of this.
         carrier: the carrier, in a word that is the same for every vendor, such as "usps".
         service: its service, in a word that is the same for every vendor, such as "usps_priority".
         total: what it costs.
@@ -190,6 +193,7 @@ class Rate:
         delivery_date: when it arrives.
         guaranteed: whether that is promised; None is not known.
         carrier_account: the account at the carrier.
+        asked: the shipment that it is an offer for; a reference alone does not know it.
         raw: all that the vendor said.
     """
 
@@ -205,6 +209,7 @@ class Rate:
     delivery_date: datetime | None = None
     guaranteed: bool | None = None
     carrier_account: str | None = None
+    asked: RateRequest | None = attrs.field(default=None, repr=False, eq=False)
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
@@ -215,13 +220,13 @@ class RateResult:
     Attributes:
         rates: the offers, in the vendor's order.
         messages: what carriers said.
-        ref: the shipment that is offered, at the vendor.
+        ref: the shipment that is offered, at the vendor; None if it keeps none before it is sold.
         raw: all that the vendor said.
     """
 
     rates: tuple[Rate, ...]
     messages: tuple[CarrierMessage, ...] = ()
-    ref: Ref
+    ref: Ref | None = None
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 

@@ -65,7 +65,7 @@ def token_request(
 
 
 def _vouched_for(client: OAuthClient) -> bool:
-    """Whether the assertion that is shown says all there is to say of the client (RFC 7521, 4.1)."""
+    """Whether the grant's assertion says all there is to say of the client (RFC 7521, 4.1)."""
     return client.authentication is ClientAuthentication.NONE and isinstance(
         client.grant, JwtBearer
     )
