@@ -53,7 +53,7 @@ class BlockUpload:
             InvalidData: it is none.
         """
         tag, _, rest = text.partition(".")
-        kept = _read(rest) if rest else {}
+        kept = _read(rest)
         if _TAG.fullmatch(tag) and is_object(kept) and _are_headers(kept):
             return cls(tag, kept)
         raise InvalidData(
@@ -92,7 +92,7 @@ def part(number: int, size: int, checksum: Checksum) -> Part:
 
 def _read(written: str) -> object:
     try:
-        return json.loads(urlsafe_b64decode(written))
+        return json.loads(urlsafe_b64decode(written) or "{}")
     except (ValueError, RecursionError):
         return None
 
