@@ -560,9 +560,7 @@ def read_address(response: Response, asked: Address) -> AddressResult:
 
 
 def _suggested(body: Answer, asked: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
-    lines = [*body.texts("AddressLine"), *([body.text("AddressLine")] * 3)][:3]
-    if body.texts("AddressLine"):
-        lines = [*body.texts("AddressLine"), None, None][:3]
+    lines = [*(body.texts("AddressLine") or (body.text("AddressLine"),)), None, None]
     code, more = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
     return attrs.evolve(
         asked,
