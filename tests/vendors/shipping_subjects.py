@@ -20,6 +20,7 @@ from mooring.vendors.shippo import Shippo
 from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.shipengine import shipengine
+from tests.vendors.subjects.ups import ups
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -92,4 +93,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo]
+SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo, ups]

@@ -36,6 +36,7 @@ class SmsCapability(StrEnum):
 
     SENDER_POOL = "sender_pool"
     MEDIA = "media"
+    CALLBACK = "callback"
     SCHEDULED = "scheduled"
     CANCEL = "cancel"
     VALIDITY = "validity"
@@ -151,6 +152,7 @@ class SmsMessage:
         asked = {
             SmsCapability.SENDER_POOL: self.sender_pool,
             SmsCapability.MEDIA: self.media,
+            SmsCapability.CALLBACK: self.callback_url,
             SmsCapability.SCHEDULED: self.send_at,
             SmsCapability.VALIDITY: self.validity,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import attrs
 
@@ -409,6 +409,28 @@ class StorageVendor(Protocol):
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]: ...
 
 
+class Pieces(Protocol):
+    """What is uploaded, read once and from its beginning; b"" is its end.
+
+    Its end comes only if all of it is what it was said to be.
+    """
+
+    async def next(self) -> bytes: ...
+
+
+@runtime_checkable
+class TakesInOrder(Protocol):
+    """What a vendor does whose uploads go from the first byte to the last.
+
+    It has `send` instead of `put_part`, `list_parts` and `complete`. Where an upload is `resumed`,
+    `send` goes on where it was; one that is complete or gone is refused.
+    """
+
+    async def send(
+        self, wire: Wire, upload: Upload, pieces: Pieces, /, *, resumed: bool
+    ) -> ObjectInfo: ...
+
+
 def part_size(length: int | None, wanted: int | None = None) -> int:
     """How long the parts of an object are, so that there are not too many."""
     if wanted is not None and (type(wanted) is not int or wanted < 1):
@@ -435,12 +457,14 @@ __all__ = [
     "ObjectInfo",
     "Opened",
     "Part",
+    "Pieces",
     "PostOptions",
     "PutOptions",
     "SignedPost",
     "SignedUrl",
     "StorageCapability",
     "StorageVendor",
+    "TakesInOrder",
     "Upload",
     "UrlOptions",
     "Visibility",

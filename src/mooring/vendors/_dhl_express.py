@@ -226,6 +226,7 @@ def shipment_body(
     request: RateRequest, offer: Ref, *, account: str, planned: str, goods: str, marked: str
 ) -> dict[str, Any]:
     """What buys a shipment."""
+    _check_label(request)
     customs = request.customs
     words = goods if customs is None else ", ".join(item.description for item in customs.items)
     references = (own_number(request.reference, "reference"), marked)

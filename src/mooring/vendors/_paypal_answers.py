@@ -203,7 +203,7 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         capture=taken[0].text("id") if len(taken) == 1 and _is_final(taken[0]) else None,
     )
     captures = [one for item in taken if (one := capture_of(make, ref, item)) is not None]
-    refunds = [one for item in given if (one := refund_of(make, ref, item)) is not None]
+    refunds = [back for item in given if (back := refund_of(make, ref, item)) is not None]
     captured, refunded = _done(captures, amount), _refunded(captures, refunds, amount)
     state = state_of(amount, captured, refunded) or _state(status, authorization, taken)
     open_ = state is PaymentState.REQUIRES_ACTION
