@@ -737,8 +737,8 @@ def test_tracking_may_have_a_project_of_its_own() -> None:
     assert {"", "tracking"} == set(FedEx(**_options("tracking_")).clients())
 
 
-def _options(*prefixes: str) -> dict[str, str]:
-    pairs: dict[str, str] = {"account_number": "1", "client_id": "a", "credentials": "b"}
+def _options(*prefixes: str) -> dict[str, Any]:
+    pairs: dict[str, Any] = {"account_number": "1", "client_id": "a", "credentials": "b"}
     for prefix in prefixes:
         pairs |= {f"{prefix}client_id": "c", f"{prefix}credentials": "d"}
     return pairs
