@@ -21,12 +21,19 @@ replays keeps an old webhook out.
 """
 
 
+_JOINED: Final = (
+    "- `twilio`, `twilio-shared-key`: the names and values of a form are signed run together, so"
+    " where one ends and the next begins is not covered. The guard against replays knows such a"
+    " form again."
+)
+
+
 def page() -> str:
     """The page, as markdown."""
-    head = "| scheme | signature | how | covers | tolerance | wants |\\n|---|---|---|---|---|---|"
-    rows = "\\n".join(_row(scheme) for scheme in PRESETS.values())
-    weak = "\\n".join(_weakness(scheme) for scheme in PRESETS.values() if scheme.weak)
-    return f"{_ABOUT}\\n{head}\\n{rows}\\n\\n## What is not covered\\n\\n{weak}\\n"
+    head = "| scheme | signature | how | covers | tolerance | wants |\n|---|---|---|---|---|---|"
+    rows = "\n".join(_row(scheme) for scheme in PRESETS.values())
+    weak = "\n".join([*map(_weakness, filter(_is_weak, PRESETS.values())), _JOINED])
+    return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weak}\n"
 
 
 def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
@@ -47,6 +54,10 @@ def _row(scheme: WebhookScheme) -> str:
     return f"| `{scheme.name}` | {where} | {how} | {covers} | {tolerance} | {wants} |"
 
 
+def _is_weak(scheme: WebhookScheme) -> bool:
+    return scheme.weak
+
+
 def _weakness(scheme: WebhookScheme) -> str:
     if scheme.algorithm in PLAIN:
         what = "Who sends is known by a secret that travels along; nothing is signed."
@@ -58,10 +69,3 @@ def _weakness(scheme: WebhookScheme) -> str:
         what = "The body is not signed, so a genuine signature can be put on another one."
     truth = f" The truth is at `{scheme.fetch}`." if scheme.fetch else ""
     return f"- `{scheme.name}`: {what}{truth}"
-
-
-_JOINED: Final = (
-    "- `twilio`, `twilio-shared-key`: the names and values of a form are signed run together, so"
-    " where one ends and the next begins is not covered. The guard against replays knows such a"
-    " form again."
-)

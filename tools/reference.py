@@ -11,11 +11,13 @@ the pages to a folder.
 
 import enum
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -23,6 +25,7 @@ import attrs
 import mooring
 from mooring import errors, testing
 from mooring.domain import events
+from mooring.wiring.catalog import vendor_class, vendor_names
 
 
 class Page(NamedTuple):
@@ -36,6 +39,26 @@ class Page(NamedTuple):
     title: str
     about: str
     names: tuple[str, ...]
+
+
+def _public(home: ModuleType) -> Iterator[tuple[str, Any]]:
+    """The classes that a module defines for others."""
+    for own, value in vars(home).items():
+        if inspect.isclass(value) and value.__module__ == home.__name__ and not own.startswith("_"):
+            yield own, value
+
+
+def _vendors(kind: str) -> Iterator[str]:
+    """Our vendors of a kind, each with the one on this machine."""
+    for name in vendor_names():
+        found = vendor_class(name)
+        if kind not in found.kinds or not found.__module__.startswith("mooring."):
+            continue
+        yield f"{found.__module__}:{found.__name__}"
+        sandbox = f"mooring.testing.sandbox.{name}"
+        if importlib.util.find_spec(sandbox) is not None:
+            own = dict(_public(importlib.import_module(sandbox)))
+            yield from (f"{sandbox}:{one}" for one in own if one.endswith("Sandbox"))
 
 
 PAGES: Final = (
@@ -221,14 +244,9 @@ PAGES: Final = (
             "mooring.contracts.email_address:*",
             "mooring.contracts.email_bulk:*",
             "mooring.contracts.email_outcomes:*",
-            "mooring.vendors.sendgrid:SendGrid",
-            "mooring.vendors.amazon_ses:AmazonSes",
-            "mooring.vendors.smtp:Smtp",
+            *_vendors("email"),
             "mooring.adapters.smtp_transport:SmtpTransport",
             "mooring.adapters.smtp_transport:AsyncSmtpTransport",
-            "mooring.testing.sandbox.sendgrid:SendGridSandbox",
-            "mooring.testing.sandbox.amazon_ses:AmazonSesSandbox",
-            "mooring.testing.sandbox.smtp:SmtpSandbox",
             "mooring.testing.sandbox.mailbox:*",
             "mooring.testing.email_conformance:",
             "mooring.testing.email_conformance:EmailLab",
@@ -245,11 +263,8 @@ PAGES: Final = (
             "mooring.contracts.sms:segments",
             "mooring.contracts.calling_codes:country_of",
             "mooring.contracts.sms:is_gsm",
-            "mooring.vendors.twilio:Twilio",
-            "mooring.vendors.vonage:Vonage",
+            *_vendors("sms"),
             "mooring.testing.sms_conformance:SmsSubject",
-            "mooring.testing.sandbox.twilio:TwilioSandbox",
-            "mooring.testing.sandbox.vonage:VonageSandbox",
         ),
     ),
     Page(
@@ -268,11 +283,8 @@ PAGES: Final = (
             "mooring.contracts.shipping.shipments:*",
             "mooring.contracts.shipping.tracking:*",
             "mooring.contracts.shipping.vendor:ShippingVendor",
-            "mooring.vendors.easypost:EasyPost",
-            "mooring.vendors.shippo:Shippo",
+            *_vendors("shipping"),
             "mooring.testing.shipping_conformance:ShippingSubject",
-            "mooring.testing.sandbox.easypost:EasyPostSandbox",
-            "mooring.testing.sandbox.shippo:ShippoSandbox",
         ),
     ),
     Page(
@@ -288,11 +300,9 @@ PAGES: Final = (
             "mooring.contracts.checksum:Checksum",
             "mooring.contracts.checksum:ChecksumAlgorithm",
             "mooring.contracts.signed:*",
-            "mooring.vendors.s3:S3",
-            "mooring.vendors.local_files:LocalFiles",
+            *_vendors("storage"),
             "mooring.vendors.local_files:Grant",
             "mooring.testing.storage_conformance:Subject",
-            "mooring.testing.sandbox.s3:S3Sandbox",
         ),
     ),
     Page(
@@ -312,16 +322,9 @@ PAGES: Final = (
             "mooring.contracts.payments.buyers:told_buyer",
             "mooring.contracts.payments.minor:MinorUnits",
             "mooring.contracts.payments.vendor:*",
-            "mooring.vendors.stripe:Stripe",
+            *_vendors("payments"),
             "mooring.testing.payments_conformance:PaymentsSubject",
-            "mooring.testing.sandbox.stripe:StripeSandbox",
         ),
-    ),
-    Page(
-        "adyen",
-        "Adyen",
-        "Payments by Adyen, and an Adyen on this machine.",
-        ("mooring.vendors.adyen:Adyen", "mooring.testing.sandbox.adyen:AdyenSandbox"),
     ),
     Page(
         "sandboxes",
@@ -475,11 +478,7 @@ def found(name: str) -> list[tuple[str, Any]]:
         return [(module, home)]
     if wanted != "*":
         return [(wanted, getattr(home, wanted))]
-    return [
-        (own, value)
-        for own, value in vars(home).items()
-        if inspect.isclass(value) and value.__module__ == module and not own.startswith("_")
-    ]
+    return list(_public(home))
 
 
 def text_of(page: Page) -> str:

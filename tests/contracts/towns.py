@@ -119,7 +119,7 @@ async def afternoon(hub: Any, town: Town, bundle: int) -> dict[str, Any]:
     payment = await given(hub.payments().authorize(charge, idempotency_key="INV-2041/pay"))
     again = await given(hub.payments().authorize(charge, idempotency_key="INV-2041/pay"))
     if payment.state is PaymentState.REQUIRES_ACTION:
-        returned = shop.buyer(payment.next_action.url)
+        returned = shop.buyer(payment)
         payment = await given(
             hub.payments().complete(payment.ref, returned, idempotency_key="INV-2041/return")
         )

@@ -26,6 +26,16 @@ def container(made: AzureBlobSandbox, **options: Any) -> AzureBlob:
     return AzureBlob(**{**known, **options})
 
 
+def entra(made: AzureBlobSandbox) -> dict[str, Any]:
+    """The options of an account there that gets tokens instead of a key."""
+    return {
+        "credentials": None,
+        "directory": made.directory,
+        "client_id": "sandbox-client",
+        "client_secret": "sandbox-client-secret",
+    }
+
+
 def account(made: AzureBlobSandbox, **options: Any) -> Account:
     """An account there that does not wait between attempts."""
     vendor = container(made, **options)

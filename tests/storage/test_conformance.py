@@ -11,7 +11,13 @@ from mooring.hub import AsyncHub, Hub
 from mooring.testing import storage_conformance as kit
 from mooring.testing.checks import name_of
 from mooring.vendors.azure_blob import AzureBlob
-from tests.storage.azure_lab import async_over_azure, azure, over_azure, over_azure_socket
+from tests.storage.azure_lab import (
+    async_over_azure,
+    azure,
+    entra,
+    over_azure,
+    over_azure_socket,
+)
 from tests.storage.labs import (
     PART,
     async_over_s3,
@@ -65,6 +71,13 @@ def test_azure_awaited(check: AsyncCheck) -> None:
     with azure() as made:
         hub = async_over_azure(made)
         run(with_hub(hub, check, can=AzureBlob.capabilities, fetch=fetch_of(made)))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_azure_with_tokens(check: Check) -> None:
+    """Azure does what every vendor must, with tokens of Entra ID."""
+    with azure() as made, over_azure(made, **entra(made)) as hub:
+        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(made)))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

@@ -334,6 +334,35 @@ def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
     assert isinstance(files.delete_many([key])[0].error, kind)
 
 
+def test_what_an_object_was_before() -> None:
+    """A bucket with versions gives back what was overwritten or deleted, until that is deleted."""
+    with sandbox(versioned=True) as made, over_s3(made) as hub:
+        files = hub.storage()
+        one = files.upload("a", b"one")
+        two = files.upload("a", b"two")
+        copied = files.copy("a", "b")
+        parts = files.upload("c", bytes_of(3 * PART), part_size=PART)
+
+        assert b"one" == files.download("a", version=one.version).read_all()
+        assert two.version == files.head("a").version
+        assert copied.version is not None
+        assert parts.version == files.head("c").version
+        files.delete("a", version=one.version)
+        with pytest.raises(FileNotFound):
+            files.head("a", version=one.version)
+        assert b"two" == files.download("a").read_all()
+        three = files.upload("a", b"three")
+        files.delete("a", version=three.version)
+        assert b"two" == files.download("a").read_all()
+        files.delete("a")
+        assert not files.exists("a")
+        assert b"two" == files.download("a", version=two.version).read_all()
+        files.delete("a", version=two.version)
+        files.upload("a", b"four")
+        files.delete("a", version=files.head("a").version)
+        assert not files.exists("a")
+
+
 def test_versions(files: Storage) -> None:
     """A version that is not there is missing, as the object is."""
     files.upload("a", b"")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
+
+import attrs
 
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.contracts.storage import ListPage, ObjectInfo
 from mooring.domain.redaction import Redaction
+from mooring.domain.secret import Secret
 from mooring.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -18,11 +22,13 @@ from mooring.errors import (
     VendorRejected,
 )
 from mooring.vendors._azure_blob_requests import META
-from mooring.vendors._reading import as_time
+from mooring.vendors._reading import as_time, malformed
 from mooring.vendors._storage import bare_etag, packing, plain_word, root, whole
 from mooring.vendors._xml import Element, NotXmlError, read_xml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Headers, Request, Response
 
@@ -111,6 +117,53 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
     if code in _REMEDIES:
         fields["remedy"] = _REMEDIES[code]
     return kind(f"Azure refused: {said or code}", **fields)
+
+
+# --- keys that are lent ------------------------------------------------------
+
+_LENT: Final = {
+    "skoid": "SignedOid",
+    "sktid": "SignedTid",
+    "skt": "SignedStart",
+    "ske": "SignedExpiry",
+    "sks": "SignedService",
+    "skv": "SignedVersion",
+}
+
+
+@attrs.frozen
+class LentKey:
+    """A key that Azure lends to a client of Entra ID.
+
+    Attributes:
+        key: the key, in base64.
+        named: what signatures say of it, by the parameters that carry it, in the order of signing.
+    """
+
+    key: Secret
+    named: Mapping[str, str]
+
+
+def lent_key(response: Response) -> LentKey:
+    """The key of an answer.
+
+    Raises:
+        VendorFailed: it has none.
+    """
+    told = root(response, "UserDelegationKey")
+    named = {parameter: told.text(name) or "" for parameter, name in _LENT.items()}
+    key = Secret(told.text("Value") or "")
+    if not _is_key(key) or not all(named.values()):
+        # The answer may hold the key, and an error would show it.
+        raise malformed(response.evolve(body=b""), "Value")
+    return LentKey(key, named)
+
+
+def _is_key(key: Secret) -> bool:
+    try:
+        return bool(b64decode(key.reveal_bytes(), validate=True))
+    except ValueError:
+        return False
 
 
 # --- blobs -------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
@@ -11,6 +12,7 @@ import attrs
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.domain.http import Request
 from mooring.errors import InvalidData, UnsupportedByVendor
+from mooring.vendors._azure_blob_sas import moment
 from mooring.vendors._storage import (
     Fields,
     encoded_word,
@@ -25,6 +27,7 @@ from mooring.vendors._xml import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from mooring.contracts.storage import GetOptions, ObjectInfo, PutOptions
 
@@ -39,6 +42,8 @@ _CONTENT: Final = {
 }
 _MD5: Final = "x-ms-blob-content-md5"
 _UNSTEADY: Final = re.compile(r"\\|\.(?:/|\Z)")
+_AHEAD: Final = timedelta(minutes=5)
+_LONGEST: Final = timedelta(days=7)
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
 _XML: Final = {"Content-Type": "application/xml"}
 
@@ -184,6 +189,19 @@ def said_anew(path: str, copied: ObjectInfo, options: PutOptions) -> list[Reques
         # Azure takes a copy without metadata for one with its source's.
         requests.append(Request.put(path, query={"comp": "metadata"}))
     return requests
+
+
+# --- keys that are lent ------------------------------------------------------
+
+
+def delegation(now: datetime, until: datetime) -> Request:
+    """Ask for a key to sign URLs with; asked for twice, it is lent twice."""
+    # Its time begins before ours, in case our clock is ahead, and is a week at most.
+    begins = max(now - _AHEAD, until - _LONGEST)
+    times = written("Start", moment(begins)) + written("Expiry", moment(until))
+    body = f'<?xml version="1.0" encoding="utf-8"?><KeyInfo>{times}</KeyInfo>'.encode()
+    query = {"restype": "service", "comp": "userdelegationkey"}
+    return Request.post("/", query=query, headers=_XML, body=body).evolve(idempotent=True)
 
 
 # --- block by block ----------------------------------------------------------

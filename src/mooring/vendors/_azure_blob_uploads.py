@@ -10,7 +10,7 @@ import json
 import re
 from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -93,10 +93,9 @@ def part(number: int, size: int, checksum: Checksum) -> Part:
     return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
 
 
-def _are_headers(table: dict[object, object]) -> bool:
+def _are_headers(table: dict[str, Any]) -> bool:
     return all(
-        isinstance(name, str) and name.lower().startswith("x-ms-") and isinstance(value, str)
-        for name, value in table.items()
+        name.lower().startswith("x-ms-") and isinstance(value, str) for name, value in table.items()
     )
 
 

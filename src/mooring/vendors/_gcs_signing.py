@@ -131,13 +131,11 @@ def account_of(credentials: Secret) -> ServiceAccount:
     try:
         told = json.loads(credentials.reveal())
         found = {name: told[name] for name in _WRITTEN if told.get(name)} if is_object(told) else {}
-        account: ServiceAccount | None = ServiceAccount(
-            **{_WRITTEN[name]: value for name, value in found.items()}
-        )
+        account = ServiceAccount(**{_WRITTEN[name]: value for name, value in found.items()})
         check_key(_RSA, account.key)
     except (ConnectorError, TypeError, ValueError):
-        account = None
-    if account is not None:
+        pass  # raised below, where no frame holds the key
+    else:
         return account
     raise ConfigurationError(
         "This is no key of a service account.",

@@ -1,17 +1,20 @@
-"""What vendors of storage that speak HTTP have in common."""
+"""What vendors of storage share: how objects and their bytes are told, asked for, and not sent."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from mooring.contracts.storage import Opened
 from mooring.contracts.vendor import extra_for
+from mooring.domain.headers import Headers
+from mooring.domain.http import Response
 from mooring.domain.http_date import write_http_date
-from mooring.errors import InvalidData
+from mooring.errors import InvalidData, VendorRejected
 from mooring.vendors._reading import malformed
 from mooring.vendors._xml import NotXmlError, read_xml
 
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     from mooring.contracts.storage import GetOptions, ObjectInfo, PutOptions
     from mooring.contracts.wire import Arriving
-    from mooring.domain.http import Headers, Response
     from mooring.vendors._xml import Element
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
@@ -141,7 +143,7 @@ def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
         some = content_range(arriving.headers)
         if some is None:
             arriving.settle()
-            raise malformed(_head_of(arriving), "Content-Range")
+            raise malformed(Response(arriving.status, arriving.headers), "Content-Range")
         start, length, size = some
         info = attrs.evolve(info, size=size)
     if info.content_encoding is not None:
@@ -159,7 +161,35 @@ def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
     return None if last < start else (start, last - start + 1, whole(found[3]))
 
 
-def _head_of(arriving: Arriving) -> Response:
-    from mooring.domain.http import Response  # noqa: PLC0415 - only of what is malformed
+def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
+    """Whether an object is to be read at all, as HTTP decides it.
 
-    return Response(arriving.status, arriving.headers)
+    Raises:
+        VendorRejected: it is not the one that was meant.
+    """
+    modified = known.last_modified or datetime.min.replace(tzinfo=UTC)
+    modified = modified.replace(microsecond=0)
+    until, since = options.if_unmodified_since, options.if_modified_since
+    other = options.if_match not in {None, "*", known.etag}
+    later = options.if_match is None and until is not None and modified > until
+    if other or later:
+        raise VendorRejected(
+            "The file is not the one that was meant.", status=412, vendor_code="PreconditionFailed"
+        )
+    if options.if_none_match is not None:
+        return options.if_none_match not in {"*", known.etag}
+    return since is None or modified > since
+
+
+class Nothing:
+    """An answer that has come, and has no bytes."""
+
+    status = 304
+    headers = Headers()
+
+    async def read(self) -> bytes:
+        """Its end."""
+        return b""
+
+    def settle(self) -> None:
+        """There is nothing to end."""

@@ -1,8 +1,8 @@
 """Azure Blob Storage.
 
-Signed with one of the account's keys. Every body goes with its MD5, block by block, and Azure
-compares it. Azure knows no uploads, only blocks: an upload's reference says how the blob is to be
-kept, and what nobody completes lapses after a week.
+Signed with one of the account's keys, or sent with a token of Entra ID. Every body goes with its
+MD5, block by block, and Azure compares it. Azure knows no uploads, only blocks: the reference of an
+upload says how the blob is to be kept, and what nobody completes lapses after a week.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import attrs
 from mooring.contracts.signed import SignedUrl
 from mooring.contracts.storage import ByteRange, StorageCapability, Upload
 from mooring.contracts.vendor import Vendor
-from mooring.domain.auth import Credentials
+from mooring.domain.auth import Credentials, OAuthCredentials
 from mooring.domain.headers import Headers
 from mooring.domain.http import Request
+from mooring.domain.oauth.client import ClientAuthentication, OAuthClient
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.domain.signing.azure import AzureSharedKey
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from mooring.domain.result import Result
 
 _CONTAINER: Final = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_DIRECTORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_AUTHORITY: Final = "https://login.microsoftonline.com"
+_SCOPE: Final = "https://storage.azure.com/.default"
 _MOST: Final = 5_000
 _PAUSE: Final = 1.0
 _LOOKS: Final = 300
@@ -61,6 +65,15 @@ def _is_container(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - 
             "This is not the name of a container.",
             path="container",
             remedy="Give 3 to 63 small letters, digits and single dashes.",
+        )
+
+
+def _is_directory(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+    if not isinstance(value, str) or _DIRECTORY.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a directory.",
+            path="directory",
+            remedy="Give the Entra tenant's id, or one of its domains.",
         )
 
 
@@ -79,9 +92,12 @@ class AzureBlob(Vendor):
     Attributes:
         account: the storage account's name.
         container: the container's name.
-        credentials: one of the account's keys; by default the credential provider is asked for
-            whole `Credentials`, signed by `AzureSharedKey`.
+        credentials: one of the account's keys; without it and without a client the credential
+            provider is asked for whole `Credentials`, signed by `AzureSharedKey`, or for a token.
+        directory, client_id, client_secret: instead of a key, the Entra tenant and a client that
+            has a role for the container's data.
         endpoint: where the account is, if not in Azure's public cloud.
+        authority: where tokens come from, if not from Azure's public cloud.
     """
 
     name: ClassVar[str] = "azure_blob"
@@ -99,9 +115,33 @@ class AzureBlob(Vendor):
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )
+    directory: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_is_directory)
+    )
+    client_id: str | None = attrs.field(default=None, repr=False)
+    client_secret: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
     endpoint: str = attrs.field(
         default=attrs.Factory(_usual_endpoint, takes_self=True), converter=_plain_url
     )
+    authority: str = attrs.field(default=_AUTHORITY, converter=_plain_url)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse half a client, and two ways to say who we are."""
+        client = self.directory, self.client_id, self.client_secret
+        if any(client) and not all(client):
+            raise ConfigurationError(
+                "A client of Entra ID has a directory, an id and a secret.",
+                path="client_id",
+                remedy="Give directory, client_id and client_secret, or none of them.",
+            )
+        if any(client) and self.credentials is not None:
+            raise ConfigurationError(
+                "Requests are signed with a key, or carry a client's token.",
+                path="credentials",
+                remedy="Leave out credentials, or directory, client_id and client_secret.",
+            )
 
     def services(self) -> Mapping[str, Service]:
         """The account."""
@@ -120,6 +160,19 @@ class AzureBlob(Vendor):
                 classify=answers.classify,
             )
         }
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """Who we are to Entra ID."""
+        if self.client_id is None:
+            return {}
+        client = OAuthClient(
+            server=f"{self.authority}/{self.directory}/oauth2/v2.0/token",
+            client_id=self.client_id,
+            secret=self.client_secret,
+            authentication=ClientAuthentication.POST,
+            scope=_SCOPE,
+        )
+        return {"": client}
 
     @property
     def _place(self) -> Place:
@@ -264,12 +317,25 @@ class AzureBlob(Vendor):
         match await wire.credentials():
             case Credentials(signing=AzureSharedKey() as signing, secret=Secret() as secret):
                 return grant.signed(("",), partial(signing.signature, secret))
+            case OAuthCredentials():
+                return await self._delegated(wire, grant)
             case _:
                 pass
         raise ConfigurationError(
             "The credentials cannot sign for Azure Storage.",
             path=f"vendors.{wire.account}.credentials",
-            remedy="Provide Credentials.signed(AzureSharedKey(account=...), key).",
+            remedy="Provide Credentials.signed(AzureSharedKey(account=...), key), or a token.",
+        )
+
+    async def _delegated(self, wire: Wire, grant: Grant) -> str:
+        """Signed with a key that Azure lends us for it."""
+        response = await wire.send(requests.delegation(wire.now(), grant.until))
+        lent = answers.lent_key(response)
+        signing = AzureSharedKey(account=self.account)
+        return grant.signed(
+            (*lent.named.values(), "", "", ""),
+            partial(signing.signature, lent.key),
+            **lent.named,
         )
 
     # --- block by block ----------------------------------------------------

@@ -15,7 +15,7 @@ import attrs
 
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.contracts.signed import SignedPost, SignedUrl
-from mooring.contracts.storage import ObjectInfo, Part, StorageCapability, Upload
+from mooring.contracts.storage import Part, StorageCapability, Upload
 from mooring.contracts.vendor import Vendor
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request, join_url
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mooring.contracts.signed import PostOptions, UrlOptions
-    from mooring.contracts.storage import GetOptions, ListPage, Opened, PutOptions
+    from mooring.contracts.storage import GetOptions, ListPage, ObjectInfo, Opened, PutOptions
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
     from mooring.domain.result import Result

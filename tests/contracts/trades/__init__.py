@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from mooring.contracts.payments import Payment
     from mooring.testing.sandbox.base import Sandbox
 
 
@@ -18,7 +19,7 @@ def _nothing() -> None:
     pass
 
 
-def _no_buyer(_: str) -> Mapping[str, str]:
+def _no_buyer(_: Payment) -> Mapping[str, str]:
     raise AssertionError("Nothing was to be asked of a buyer.")
 
 
@@ -29,16 +30,20 @@ class Trade:
     Attributes:
         options: the account, as a configuration has it.
         sandbox: the vendor, unless it needs none or is reached otherwise than by HTTP.
+        words: what else only the vendor knows the names of: `template`, `sender_pool`,
+            `storage_class`, `encryption`, `asks` (what a buyer pays with who has to do something
+            first), `parcel` (fields of a shipment that it takes).
         token: what a buyer pays with there.
-        buyer: what a buyer comes back with who was sent to a URL and approved there.
+        buyer: what a buyer comes back with who had to do something for a payment, and did it.
         fetch: the digest of what a browser gets that follows a signed URL.
         close: ends what was opened.
     """
 
     options: Mapping[str, Any]
     sandbox: Sandbox | None = None
+    words: Mapping[str, Any] = attrs.field(factory=dict)
     token: str = ""
-    buyer: Callable[[str], Mapping[str, str]] = _no_buyer
+    buyer: Callable[[Payment], Mapping[str, str]] = _no_buyer
     fetch: Callable[[str], bytes] | None = None
     close: Callable[[], None] = _nothing
 

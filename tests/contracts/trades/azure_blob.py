@@ -25,6 +25,7 @@ def trade(_: Path) -> Trade:
             "container": sandbox.container,
             "credentials": sandbox.account.key,
         },
+        words={"storage_class": "Cool", "encryption": "acme-scope"},
         fetch=lambda url: sha256(browser.send(Request.get("/"), url, Timeouts()).body).digest(),
         close=sandbox.close,
     )

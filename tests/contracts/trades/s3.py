@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def trade(_: Path) -> Trade:
     """An account that has all that the afternoon asks for."""
-    sandbox = S3Sandbox()
+    sandbox = S3Sandbox(versioned=True)
     browser = SandboxHttpClient(sandbox)
     return Trade(
         sandbox=sandbox,

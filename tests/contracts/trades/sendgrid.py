@@ -16,6 +16,7 @@ def trade(_: Path) -> Trade:
     sandbox = SendGridSandbox()
     return Trade(
         sandbox=sandbox,
+        words={"template": "d-welcome"},
         options={
             "credentials": sandbox.api_key,
             "sender": "shop@acme.example",

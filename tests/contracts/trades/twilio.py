@@ -16,6 +16,7 @@ def trade(_: Path) -> Trade:
     sandbox = TwilioSandbox()
     return Trade(
         sandbox=sandbox,
+        words={"sender_pool": "MG0123456789"},
         options={
             "account_sid": sandbox.account_sid,
             "credentials": sandbox.auth_token,

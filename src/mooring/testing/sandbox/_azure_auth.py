@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 import attrs
 
-from mooring.testing.sandbox._s3_words import No
+from mooring.testing.sandbox._azure_words import document
+from mooring.testing.sandbox._s3_words import No, tag
 
 if TYPE_CHECKING:
     from mooring.testing.sandbox.base import Asked
@@ -32,6 +33,10 @@ _STANDARD: Final = (
     "If-Unmodified-Since",
     "Range",
 )
+_LENT: Final = ("skoid", "sktid", "skt", "ske", "sks", "skv")
+_WEEK: Final = timedelta(days=7)
+_WHO: Final = "0f2b5a76-7f6e-4a2b-8a5e-2f9e4f6d7c11"
+_DIRECTORY: Final = "5a1d3c0e-0b3d-4d8f-9f00-3c2f6f1d2a10"
 _MAY: Final = {"r": {"GET", "HEAD"}, "w": {"PUT"}, "d": {"DELETE"}}
 
 
@@ -76,6 +81,36 @@ def check_shared_key(asked: Asked, length: int, account: Account, now: datetime)
         raise failed("The MAC signature found in the HTTP request is not the same.")
 
 
+def lent(account: Account, times: dict[str, str], now: datetime) -> bytes:
+    """The document with a key that is lent for these times."""
+    if not times.keys() <= {"Start", "Expiry"}:
+        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+    begins, ends = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
+    if begins >= ends or ends - now > _WEEK or ends - begins > _WEEK:
+        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+    own = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
+    names = "SignedOid SignedTid SignedStart SignedExpiry SignedService SignedVersion Value"
+    values = [*own, _lent_key(account, [*own, "", "", ""])]
+    inside = (tag(name, value) for name, value in zip(names.split(), values, strict=True))
+    return document("UserDelegationKey", *inside)
+
+
+def _lent_key(account: Account, own: list[str]) -> str:
+    return signature(account.key, "\n".join(own))
+
+
+def _check_lent(told: dict[str, str], now: datetime) -> None:
+    if not _moment(told.get("skt", "")) <= now < _moment(told.get("ske", "")):
+        raise failed("The user delegation key is not good now.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        raise failed(f"{text} is no time.") from None
+
+
 def _as_azure_sorts(name: str) -> list[int]:
     alphabet = "_0123456789abcdefghijklmnopqrstuvwxyz"
     return [alphabet.find(letter) for letter in name if letter != "-"]
@@ -98,6 +133,10 @@ def check_sas(asked: Asked, account: Account, now: datetime) -> None:
     """
     told = dict(asked.query)
     own, key = [""], account.key
+    if "skoid" in told:
+        own = [*(told.get(name, "") for name in _LENT), "", "", ""]
+        key = _lent_key(account, own)
+        _check_lent(told, now)
     lines = [
         told.get("sp", ""),
         told.get("st", ""),
@@ -113,8 +152,7 @@ def check_sas(asked: Asked, account: Account, now: datetime) -> None:
     ]
     if not hmac.compare_digest(signature(key, "\n".join(lines)).encode(), told["sig"].encode()):
         raise failed("Signature did not match.")
-    until = datetime.strptime(told["se"], _STAMP).replace(tzinfo=UTC)
-    if now >= until:
+    if now >= _moment(told.get("se", "")):
         raise failed("Signed expiry time has passed.")
     if not any(asked.method in _MAY[letter] for letter in told["sp"]):
         raise No("AuthorizationPermissionMismatch", 403, "This request is not authorized.")

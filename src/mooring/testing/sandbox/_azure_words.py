@@ -8,6 +8,7 @@ from binascii import Error as NotBase64
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
+from xml.etree import ElementTree as ET
 
 import attrs
 
@@ -98,7 +99,22 @@ def wrong(name: str, value: str, *, query: bool = False) -> No:
     return No(code, 400, "The value is not in the correct format.", **more)
 
 
-def check_headers(asked: Asked, operation: str, *, signed: bool) -> None:
+def parsed(spool: Spool) -> ET.Element:
+    """The document that came."""
+    try:
+        return ET.fromstring(spool.content())  # noqa: S314 - our own client sends it
+    except ET.ParseError:
+        raise No("InvalidXmlDocument", 400, "XML specified is not syntactically valid.") from None
+
+
+def check_version(asked: Asked) -> None:
+    """Refuse what pins no version."""
+    version = asked.headers.get("x-ms-version", "")
+    if not _VERSION.fullmatch(version):
+        raise wrong("x-ms-version", version)
+
+
+def check_headers(asked: Asked, operation: str) -> None:
     """Refuse headers that the operation does not take."""
     for name, value in asked.headers.items():
         folded = name.lower()
@@ -107,9 +123,6 @@ def check_headers(asked: Asked, operation: str, *, signed: bool) -> None:
                 raise No("InvalidMetadata", 400, "The metadata specified is invalid.")
         elif folded.startswith("x-ms-") and folded not in HEADERS[operation] | _USUAL:
             raise No("UnsupportedHeader", 400, "A header is not supported.", HeaderName=name)
-    version = asked.headers.get("x-ms-version", "")
-    if not signed and not _VERSION.fullmatch(version):
-        raise wrong("x-ms-version", version)
     if asked.headers.get("x-ms-access-tier", "Hot") not in _TIERS:
         raise wrong("x-ms-access-tier", asked.headers["x-ms-access-tier"])
     tags = parse_qsl(asked.headers.get("x-ms-tags", ""), keep_blank_values=True)
@@ -143,13 +156,14 @@ def content(asked: Asked) -> dict[str, str]:
     return {"Content-Type": "application/octet-stream", **said}
 
 
+def is_metadata(name: str) -> bool:
+    """Whether a header holds metadata."""
+    return name.lower().startswith(_META)
+
+
 def metadata(asked: Asked) -> dict[str, str]:
     """The metadata that is given."""
-    return {
-        name.lower(): value
-        for name, value in asked.headers.items()
-        if name.lower().startswith(_META)
-    }
+    return {name.lower(): value for name, value in asked.headers.items() if is_metadata(name)}
 
 
 def kept(asked: Asked) -> dict[str, str]:

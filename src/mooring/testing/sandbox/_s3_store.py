@@ -81,6 +81,12 @@ class Stored:
     composite: bool = False
     headers: dict[str, str]
     modified: datetime
+    version: str | None = None
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The headers that name its version."""
+        return {} if self.version is None else {"x-amz-version-id": self.version}
 
     @property
     def size(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+import attrs
+
 from mooring.testing.sandbox._s3_store import Piece, Spool, Stored, StoredPart, StoredUpload, joined
 from mooring.testing.sandbox._s3_words import (
     ALGORITHMS,
@@ -35,11 +37,15 @@ class UploadSandbox(SpoolingSandbox):
     page: int = 1000
     """How many parts or uploads a page of a list has at most."""
 
-    def __init__(self, bucket: str, least_part: int, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bucket: str, least_part: int, now: Callable[[], datetime], *, versioned: bool
+    ) -> None:
         super().__init__()
+        self.versioned = versioned
         self.bucket = bucket
         self.least_part = least_part
         self.objects: dict[str, Stored] = {}
+        self.versions: dict[str, list[Stored]] = {}
         self.uploads: dict[str, StoredUpload] = {}
         self._now = now
 
@@ -52,6 +58,13 @@ class UploadSandbox(SpoolingSandbox):
             raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
         if wanted is not None and stored is not None and wanted.strip('"') != stored.etag:
             raise No("PreconditionFailed", 412, Condition="If-Match")
+
+    def _keep(self, key: str, stored: Stored) -> Stored:
+        if self.versioned:
+            stored = attrs.evolve(stored, version=f"v{self.number()}")
+            self.versions.setdefault(key, []).append(stored)
+        self.objects[key] = stored
+        return stored
 
     # --- uploads -----------------------------------------------------------
 
@@ -131,7 +144,7 @@ class UploadSandbox(SpoolingSandbox):
             raise No("InvalidRequest", 400, "The size of the object is not what was said")
         self._may_put(asked, key)
         etag, checksum = joined(parts, upload.algorithm)
-        self.objects[key] = Stored(
+        stored = Stored(
             pieces=tuple(part.piece for part in parts),
             etag=etag,
             checksum=checksum,
@@ -139,10 +152,11 @@ class UploadSandbox(SpoolingSandbox):
             headers=upload.headers,
             modified=self._now(),
         )
+        version = self._keep(key, stored).told
         del self.uploads[query["uploadId"]]
         inside = tag("Bucket", self.bucket), tag("Key", key), tag("ETag", f'"{etag}"')
         # S3 sends white space while it works.
-        return answer(b"  \n" + xml("CompleteMultipartUploadResult", *inside))
+        return answer(b"  \n" + xml("CompleteMultipartUploadResult", *inside), version)
 
     def _wanted(self, upload: StoredUpload, number: int, told: dict[str, str]) -> StoredPart:
         part = upload.parts.get(number)

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mooring.testing.sandbox._s3_store import Spool, Stored
     from mooring.testing.sandbox.base import Asked
@@ -107,8 +107,9 @@ def quote_plus(text: str) -> str:
     return quote(text, safe="/").replace("%20", "+")
 
 
-def answer(body: bytes) -> Reply:
-    return Reply(200, {"Content-Type": "application/xml"}, body)
+def answer(body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
+    """A document, and what its headers say besides."""
+    return Reply(200, {"Content-Type": "application/xml", **(headers or {})}, body)
 
 
 def title(name: str) -> str:

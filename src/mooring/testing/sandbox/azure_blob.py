@@ -16,11 +16,16 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
-from xml.etree import ElementTree as ET
 
 import attrs
 
-from mooring.testing.sandbox._azure_auth import Account, check_sas, check_shared_key
+from mooring.testing.sandbox._azure_auth import (
+    Account,
+    check_sas,
+    check_shared_key,
+    failed,
+    lent,
+)
 from mooring.testing.sandbox._azure_words import (
     Blob,
     Block,
@@ -28,13 +33,16 @@ from mooring.testing.sandbox._azure_words import (
     check_block_name,
     check_headers,
     check_md5,
+    check_version,
     content,
     described,
     document,
+    is_metadata,
     is_wanted,
     kept,
     may_write,
     metadata,
+    parsed,
     range_of,
     told,
     wrong,
@@ -42,6 +50,7 @@ from mooring.testing.sandbox._azure_words import (
 from mooring.testing.sandbox._s3_store import Piece
 from mooring.testing.sandbox._s3_words import No, Reply, folder_of, tag
 from mooring.testing.sandbox._spooling import SpoolingSandbox
+from mooring.testing.sandbox.tokens import TokenDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +67,7 @@ _MAGIC: Final = {
 }
 _UNCOPIED: Final = "magic/uncopied"
 _NOT_XML: Final = re.compile("[\ufffe\uffff]")
+_LISTS: Final = {"Committed", "Latest", "Uncommitted"}
 _MOST: Final = 5_000
 
 
@@ -71,9 +81,11 @@ class AzureBlobSandbox(SpoolingSandbox):
     Args:
         account, container: what they are called.
         key: the account's key, in base64.
+        directory, client_id, client_secret: whom Entra ID knows.
         now: the time.
 
     Attributes:
+        desk: grants tokens.
         looks: how often whoever looks at a new copy finds it pending.
     """
 
@@ -83,12 +95,24 @@ class AzureBlobSandbox(SpoolingSandbox):
         container: str = "sandbox-container",
         *,
         key: str = "c2FuZGJveC1henVyZS1hY2NvdW50LWtleQ==",
+        directory: str = "5a1d3c0e-0b3d-4d8f-9f00-3c2f6f1d2a10",
+        client_id: str = "sandbox-client",
+        client_secret: str = "sandbox-client-secret",
         now: Callable[[], datetime] = _now,
     ) -> None:
         super().__init__()
+        self.directory = directory
+        self.desk = TokenDesk(
+            f"/{directory}/oauth2/v2.0/token",
+            client_id,
+            client_secret,
+            posted=True,
+            scope="https://storage.azure.com/.default",
+        )
+        self.beside = {self.desk.path: self.desk}
         self.account = Account(account, key)
         self.container = container
-        self.hosts = (f"{account}.blob.core.windows.net",)
+        self.hosts = (f"{account}.blob.core.windows.net", "login.microsoftonline.com")
         self.looks = 0
         self.blobs: dict[str, Blob] = {}
         self.versions: dict[tuple[str, str], Blob] = {}
@@ -111,22 +135,29 @@ class AzureBlobSandbox(SpoolingSandbox):
         """Do what is asked."""
         query = dict(asked.query)
         self._let_in(asked, query, spool.size)
+        if (asked.method, query.get("comp")) == ("POST", "userdelegationkey"):
+            return self._lend(asked, spool)
         container, _, key = unquote(asked.path).removeprefix("/").partition("/")
         if container != self.container:
             raise No("ContainerNotFound", 404, "The specified container does not exist.")
         if key in _MAGIC:
             raise No(*_MAGIC[key])
         operation, do = self._operation(asked, key, query)
-        check_headers(asked, operation, signed="sig" in query)
+        check_headers(asked, operation)
         if "chunked" in asked.headers.get("transfer-encoding", ""):
             raise No("MissingContentLengthHeader", 411)
         return do(asked, key, query, spool)
 
     def _let_in(self, asked: Asked, query: dict[str, str], length: int) -> None:
-        if "sig" in query:
+        if self.desk.allows(asked):
+            check_version(asked)
+        elif asked.bearer() is not None:
+            raise No("InvalidAuthenticationInfo", 401, "Server failed to authenticate.")
+        elif "sig" in query:
             check_sas(asked, self.account, self._now())
         elif asked.headers.get("authorization", "").startswith("SharedKey "):
             check_shared_key(asked, length, self.account, self._now())
+            check_version(asked)
         else:
             raise No("NoAuthenticationInformation", 401, "Server failed to authenticate.")
 
@@ -154,6 +185,12 @@ class AzureBlobSandbox(SpoolingSandbox):
         if found is None:
             raise No("UnsupportedHttpVerb", 405, "The resource doesn't support this.")
         return found
+
+    def _lend(self, asked: Asked, spool: Spool) -> Reply:
+        if asked.bearer() is None:
+            raise failed("Only authentication scheme Bearer is supported.")
+        times = {found.tag: found.text or "" for found in parsed(spool)}
+        return told(lent(self.account, times, self._now()))
 
     # --- blobs -------------------------------------------------------------
 
@@ -242,18 +279,16 @@ class AzureBlobSandbox(SpoolingSandbox):
     def _set_metadata(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
         blob = self._blob(key, {})
         may_write(asked, blob)
-        others = {
-            name: text for name, text in blob.headers.items() if not name.startswith("x-ms-meta-")
-        }
+        others = {name: text for name, text in blob.headers.items() if not is_metadata(name)}
         etag, version = self._stamp()
-        headers = {**others, **metadata(asked)}
-        said = attrs.evolve(blob, headers=headers, etag=etag, version=version)
+        fields = {**others, **metadata(asked)}
+        said = attrs.evolve(blob, headers=fields, etag=etag, version=version)
         self._keep(key, said)
         return self._written(said, 200)
 
     def _copy(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
         url = urlsplit(asked.headers["x-ms-copy-source"])
-        container, _, name = unquote(url.path).removeprefix("/").partition("/")
+        container, _slash, name = unquote(url.path).removeprefix("/").partition("/")
         if url.netloc != asked.host or container != self.container:
             raise No("CannotVerifyCopySource", 404, "The specified resource does not exist.")
         source = self._blob(name, {})
@@ -262,14 +297,13 @@ class AzureBlobSandbox(SpoolingSandbox):
         headers = {
             known: text
             for known, text in source.headers.items()
-            if known != "x-ms-tag-count" and not (given and known.startswith("x-ms-meta-"))
+            if known != "x-ms-tag-count" and not (given and is_metadata(known))
         }
-        tier = {} if "x-ms-access-tier" in asked.headers else {"x-ms-access-tier": "Hot"}
         copy = "failed" if name == _UNCOPIED else "success"
         etag, version = self._stamp()
         made = attrs.evolve(
             source,
-            headers={**headers, **given, **kept(asked), **tier},
+            headers={**headers, **given, **kept(asked)},
             modified=self._now(),
             copy=[*["pending"] * self.looks, copy],
             etag=etag,
@@ -307,10 +341,10 @@ class AzureBlobSandbox(SpoolingSandbox):
         may_write(asked, blob)
         known = {} if blob is None else _by_name(blob)
         known |= {block.name: block.piece for block in self.blocks.get(key, [])}
-        try:
-            wanted = [found.text or "" for found in ET.fromstring(spool.content())]  # noqa: S314 - our own client sends it
-        except ET.ParseError:
-            raise No("InvalidXmlDocument", 400, "XML specified is not valid.") from None
+        asks = parsed(spool)
+        if asks.tag != "BlockList" or any(found.tag not in _LISTS for found in asks):
+            raise No("InvalidXmlDocument", 400, "XML specified is not valid.")
+        wanted = [found.text or "" for found in asks]
         if any(name not in known for name in wanted):
             raise No("InvalidBlockList", 400, "The specified block list is invalid.")
         self.blocks.pop(key, None)

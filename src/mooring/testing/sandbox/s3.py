@@ -69,6 +69,7 @@ class S3Sandbox(UploadSandbox):
         bucket, region: what it is called, and where it is.
         access_key_id, secret, token: who may come in.
         least_part: bytes that every part but the last must have.
+        versioned: whether it keeps what objects were before.
         may_list: without it, what is not there looks forbidden.
         now: the time.
     """
@@ -82,10 +83,11 @@ class S3Sandbox(UploadSandbox):
         secret: str = "s3-sandbox-secret",
         token: str | None = None,
         least_part: int = 5 * 1024 * 1024,
+        versioned: bool = False,
         may_list: bool = True,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        super().__init__(bucket, least_part, now)
+        super().__init__(bucket, least_part, now, versioned=versioned)
         self.region = region
         self.key = Key(id=access_key_id, secret=secret, token=token, region=region)
         self.may_list = may_list
@@ -229,14 +231,14 @@ class S3Sandbox(UploadSandbox):
     def _put(self, asked: Asked, key: str, _: dict[str, str], spool: Spool) -> Reply:
         self._may_put(asked, key)
         sums = sums_of(asked)
-        self.objects[key] = Stored(
+        stored = Stored(
             pieces=(Piece(spool.path, spool.size),),
             etag=spool.digests["md5"].hex(),
             checksum=sums[0] if sums else None,
             headers=kept(asked),
             modified=self._now(),
         )
-        fields = {"ETag": f'"{self.objects[key].etag}"'}
+        fields = {"ETag": f'"{stored.etag}"', **self._keep(key, stored).told}
         return Reply(200, fields | {f"x-amz-checksum-{name}": value for name, value in sums})
 
     def _get(self, asked: Asked, key: str, query: dict[str, str], _: Spool) -> Reply:
@@ -246,6 +248,7 @@ class S3Sandbox(UploadSandbox):
             "ETag": f'"{stored.etag}"',
             "Last-Modified": format_datetime(stored.modified, usegmt=True),
             "Accept-Ranges": "bytes",
+            **stored.told,
         }
         fields.pop("X-Amz-Tagging", None)
         for name, value in query.items():
@@ -266,8 +269,12 @@ class S3Sandbox(UploadSandbox):
         return Reply(status, fields, stored=(stored, start, length))
 
     def _stored(self, key: str, query: dict[str, str]) -> Stored:
-        if query.get("versionId", "null") != "null":
-            raise No("NoSuchVersion", 404, "The specified version does not exist.")
+        wanted = query.get("versionId", "null")
+        if wanted != "null":
+            versions = self.versions.get(key, [])
+            if wanted not in {one.version for one in versions}:
+                raise No("NoSuchVersion", 404, "The specified version does not exist.")
+            return next(one for one in versions if one.version == wanted)
         stored = self.objects.get(key)
         if stored is None and not self.may_list:
             raise No("AccessDenied", 403, "Access Denied")
@@ -275,9 +282,18 @@ class S3Sandbox(UploadSandbox):
             raise No("NoSuchKey", 404, "The specified key does not exist.", Key=key)
         return stored
 
-    def _delete(self, _: Asked, key: str, __: dict[str, str], ___: Spool) -> Reply:
-        self.objects.pop(key, None)
-        return Reply(204)
+    def _delete(self, _: Asked, key: str, query: dict[str, str], __: Spool) -> Reply:
+        wanted = query.get("versionId", "null")
+        if wanted == "null":
+            self.objects.pop(key, None)
+            return Reply(204, {"x-amz-delete-marker": "true"} if self.versioned else {})
+        left = [one for one in self.versions.get(key, []) if one.version != wanted]
+        self.versions[key] = left
+        if key in self.objects and self.objects[key].version == wanted:
+            del self.objects[key]
+            if left:
+                self.objects[key] = left[-1]
+        return Reply(204, {"x-amz-version-id": wanted})
 
     def _copy(self, asked: Asked, key: str, _: dict[str, str], __: Spool) -> Reply:
         bucket, name = unquote(asked.headers["x-amz-copy-source"]).lstrip("/").split("/", 1)
@@ -289,10 +305,10 @@ class S3Sandbox(UploadSandbox):
             raise No("InvalidRequest", 400, "This copies an object to itself, changing nothing.")
         self._may_put(asked, key)
         made = attrs.evolve(source, modified=self._now())
-        self.objects[key] = attrs.evolve(made, headers=kept(asked)) if replaces else made
+        made = self._keep(key, attrs.evolve(made, headers=kept(asked)) if replaces else made)
         modified = made.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         inside = tag("LastModified", modified), tag("ETag", f'"{made.etag}"')
-        return answer(xml("CopyObjectResult", *inside))
+        return answer(xml("CopyObjectResult", *inside), made.told)
 
     # --- forms -------------------------------------------------------------
 
@@ -301,14 +317,14 @@ class S3Sandbox(UploadSandbox):
         put = Spool(self.folder)
         put.write(data)
         put.close()
-        self.objects[fields["key"]] = Stored(
+        stored = Stored(
             pieces=(Piece(put.path, put.size),),
             etag=put.digests["md5"].hex(),
             checksum=None,
             headers={"content-type": fields.get("content-type", "binary/octet-stream")},
             modified=self._now(),
         )
-        return Reply(204)
+        return Reply(204, self._keep(fields["key"], stored).told)
 
 
 __all__ = ["S3Sandbox", "error_xml"]

@@ -1,0 +1,55 @@
+"""Pages that are made of the code have all of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mooring.domain.webhooks.presets import PRESETS
+from mooring.wiring.catalog import vendor_class, vendor_names
+from tools import presets, vendors
+
+ROOT = Path(__file__).parent.parent
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all tables of a page."""
+    lines = (line for line in text.splitlines() if line.startswith("|"))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_scheme_has_a_row() -> None:
+    """The table of webhook schemes has a row for each."""
+    named = [row[0].strip("`") for row in rows(presets.page())]
+
+    assert list(PRESETS) == named[2:]
+
+
+@pytest.mark.parametrize("page", [presets.page, vendors.page])
+def test_tables_are_whole(page: Callable[[], str]) -> None:
+    """A table begins on a line of its own, and all of its rows have as many cells."""
+    for part in page().split("\n\n"):
+        table = rows(part)
+        assert {len(row) for row in table} == ({len(table[0])} if table else set())
+        assert not table or len(table) == len(part.strip().splitlines())
+
+
+@pytest.mark.parametrize("name", vendor_names())
+def test_every_vendor_has_a_column(name: str) -> None:
+    """The table of a kind says of a vendor what it says of itself."""
+    found = vendor_class(name)
+    for kind in found.kinds:
+        part = vendors.page().partition(f"## {vendors.TITLES[kind]}\n")[2].partition("\n## ")[0]
+        head, _, *table = rows(part)
+        place = [cell.strip("[").partition("]")[0] for cell in head].index(name)
+        told = {row[0].strip("`") for row in table if row[place] == "✓"}
+        assert found.capabilities == told
+
+
+def test_a_vendors_page_is_its_own() -> None:
+    """Every page of a vendor is named as the vendor, and the site leads to it."""
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    pages = [page.stem for page in vendors.PAGES.glob("*.md")]
+
+    assert set() == set(pages) - set(vendor_names())
+    assert [] == [page for page in pages if f"vendors/{page}.md" not in navigation]

@@ -1,0 +1,65 @@
+"""What a vendor says that it can do, it does; what it says that it cannot, it is never asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+import mooring
+from mooring import UnsupportedByVendor
+from mooring.contracts.sms import SmsCapability
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient
+from mooring.wiring.catalog import KINDS, vendor_class, vendor_names
+from tests.contracts.trades import trade_of
+from tests.contracts.uses import USES, At
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FLAGS = [
+    pytest.param(kind, vendor, capability, id=f"{vendor}-{capability}")
+    for kind in KINDS
+    for vendor in vendor_names()
+    if kind in vendor_class(vendor).kinds
+    for capability in USES[kind]
+]
+
+PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_NUMBER}
+"""What is only told along with something else, which is what is refused."""
+
+
+def test_every_capability_is_used() -> None:
+    """There is a use of each capability that any vendor says it has."""
+    said = {one for name in vendor_names() for one in vendor_class(name).capabilities}
+
+    assert set() == said - {capability for uses in USES.values() for capability in uses}
+
+
+@pytest.mark.parametrize("kind, vendor, capability", FLAGS)
+def test_a_flag_is_true(kind: str, vendor: str, capability: str, tmp_path: Path) -> None:
+    """What has the flag is done; what has not is refused before anything is sent."""
+    trade = trade_of(vendor, tmp_path)
+    sandboxes = [] if trade.sandbox is None else [trade.sandbox]
+    configuration = {"vendors": {vendor: trade.options}}
+    able = capability in vendor_class(vendor).capabilities
+
+    async def use() -> object:
+        hub = mooring.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
+        async with hub:
+            face = getattr(hub, kind)()
+            return await USES[kind][capability](
+                At(face=face, trade=trade, vendor=vendor, able=able)
+            )
+
+    try:
+        if able:
+            assert asyncio.run(use())
+        else:
+            with pytest.raises(UnsupportedByVendor) as caught:
+                asyncio.run(use())
+            assert PART_OF.get(capability, capability) in caught.value.capabilities
+            assert [] == [asked for sandbox in sandboxes for asked in sandbox.asked]
+    finally:
+        trade.close()

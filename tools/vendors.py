@@ -1,0 +1,90 @@
+"""Write what each vendor can do from what it says of itself, as a hook of mkdocs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mooring.contracts.email import EmailCapability
+from mooring.contracts.payments import PaymentsCapability
+from mooring.contracts.shipping import ShippingCapability
+from mooring.contracts.sms import SmsCapability
+from mooring.contracts.storage import StorageCapability
+from mooring.wiring.catalog import KINDS, vendor_class, vendor_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.contracts.vendor import Vendor
+
+PATH: Final = "vendors/index.md"
+PAGES: Final = Path(__file__).parent.parent / "docs" / "vendors"
+CAPABILITIES: Final = {
+    "email": EmailCapability,
+    "sms": SmsCapability,
+    "payments": PaymentsCapability,
+    "storage": StorageCapability,
+    "shipping": ShippingCapability,
+}
+TITLES: Final = {
+    "email": "Mail",
+    "sms": "Text messages",
+    "payments": "Payments",
+    "storage": "Files",
+    "shipping": "Parcels",
+}
+
+_ABOUT: Final = """# What each vendor can do
+
+The tables are made of what the vendors say of themselves, and each entry is tried by a test: what
+has a tick is done, and what has none is refused by `UnsupportedByVendor` before anything is sent,
+with the names of those that can. The version is the one that is asked for, where a vendor has any.
+The name of a vendor leads to its own page, if it has one.
+"""
+
+
+def page() -> str:
+    """The page, as markdown."""
+    return "\n".join([_ABOUT, *(line for kind in KINDS for line in _table(kind))])
+
+
+def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
+    """Add the page to the site: a hook that mkdocs calls."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
+
+    files.append(File.generated(config, PATH, content=page()))
+    return files
+
+
+def _table(kind: str) -> Iterator[str]:
+    vendors = {
+        name: found for name in vendor_names() if kind in (found := vendor_class(name)).kinds
+    }
+    yield f"## {TITLES[kind]}\n"
+    yield _row("", [_name(name) for name in vendors])
+    yield _row("---", ["---"] * len(vendors))
+    yield _row("version", [one.api_version or "" for one in vendors.values()])
+    yield _row("webhooks", [f"`{one.webhook}`" if one.webhook else "" for one in vendors.values()])
+    for capability in CAPABILITIES[kind]:
+        has = [_tick(one, capability) for one in vendors.values()]
+        yield _row(f"`{capability}`", has)
+    for limit in sorted({limit for one in vendors.values() for limit in one.limits}):
+        most = [_number(one.limits.get(limit)) for one in vendors.values()]
+        yield _row(f"limit of `{limit}`", most)
+    yield ""
+
+
+def _row(first: str, rest: list[str]) -> str:
+    return f"| {' | '.join([first, *rest])} |"
+
+
+def _name(vendor: str) -> str:
+    return f"[{vendor}]({vendor}.md)" if (PAGES / f"{vendor}.md").exists() else vendor
+
+
+def _tick(vendor: type[Vendor], capability: str) -> str:
+    return "✓" if capability in vendor.capabilities else ""
+
+
+def _number(limit: int | None) -> str:
+    return "" if limit is None else f"{limit:,}"
