@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mooring.testing.sandbox._s3_words import Reply
 
 STEP = 262_144
+KMS = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 DATA = bytes_of(3 * STEP + 100)
 
 
@@ -301,7 +302,7 @@ def test_what_is_said_of_an_object(made: GcsSandbox, files: Storage) -> None:
         content_encoding="identity",
         visibility="public",
         storage_class="NEARLINE",
-        encryption="projects/p/locations/l/keyRings/r/cryptoKeys/k",
+        encryption=KMS,
         extra={"gcs": {"customTime": "2031-05-06T00:00:00Z", "temporaryHold": True}},
     )
     info = files.upload("a", b"%PDF", options)
@@ -312,9 +313,9 @@ def test_what_is_said_of_an_object(made: GcsSandbox, files: Storage) -> None:
     files.upload("b", DATA, options, part_size=STEP)
     start = next(one for one in made.asked if ("uploadType", "resumable") in one.query)
     assert "publicRead" == dict(start.query)["predefinedAcl"]
-    files.copy("a", "c", PutOptions(visibility="private", encryption="k"))
+    files.copy("a", "c", PutOptions(visibility="private", encryption=KMS))
     query = dict(made.asked[-1].query)
-    assert ("private", "k") == (query["destinationPredefinedAcl"], query["destinationKmsKeyName"])
+    assert ("private", KMS) == (query["destinationPredefinedAcl"], query["destinationKmsKeyName"])
 
 
 def test_lost_condition(made: GcsSandbox, files: Storage) -> None:

@@ -172,6 +172,10 @@ def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
             ),
             "invalid",
         ),
+        (
+            Request.post(UPLOAD, query={"uploadType": "resumable", "kmsKeyName": "AES256"}),
+            "invalid",
+        ),
         (Request.post(OBJECTS), "methodNotAllowed"),
         (Request.get(OBJECTS, query={"maxResults": "many"}), "invalidParameter"),
         (Request.get(OBJECTS, query={"pageToken": "?"}), "invalid"),
