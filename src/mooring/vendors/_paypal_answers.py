@@ -332,12 +332,13 @@ def _said(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
     if body.text("id") is None or status is None:
         return None
     state = states.get(status, MoveState.UNKNOWN)
-    reason = body.text("status_details.reason")
+    code = body.text("processor_response.response_code")
+    failed = code if state is MoveState.FAILED else None
     return {
         "state": state,
         "vendor_state": status,
         "amount": money(body, "amount"),
-        "reason": body.text("processor_response.response_code") or reason,
+        "reason": failed or body.text("status_details.reason"),
         "at": body.time("update_time") or body.time("create_time"),
         "raw": body.raw,
     }
