@@ -253,7 +253,8 @@ def _state(status: str, authorization: Answer, captures: list[Answer]) -> Paymen
 def _done(moves: Iterable[Capture | Refund], amount: Money) -> Money:
     """How much of all that has succeeded."""
     done = (one.amount for one in moves if one.state is MoveState.SUCCEEDED)
-    return sum((one for one in done if one is not None), amount * 0)
+    same = (one for one in done if one is not None and one.currency == amount.currency)
+    return sum(same, amount * 0)
 
 
 def _refunded(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
