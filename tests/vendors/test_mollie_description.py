@@ -101,7 +101,7 @@ def _everything() -> MollieSandbox:
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
 def test_everything_is_as_it_is_described(whose: str) -> None:
     """Every request is one that the description allows."""
-    said = OURS if whose == "ours" else description("mollie.json")
+    said = OURS if whose == "ours" else description("mollie-specs.json")
     asked = [one for one in _everything().asked if one.body]
 
     assert 10 == len(asked)
