@@ -326,6 +326,17 @@ async def bought(at: At) -> Ref:
     return await at.ref("create_shipment", request, idempotency_key="1")
 
 
+async def label_again(at: At) -> Any:
+    """A label that was lost."""
+    return (await at("get_label", await bought(at))).content
+
+
+async def by_reference(at: At) -> Any:
+    """An offer of which only the reference was kept."""
+    offer = (await offered(at))[0].ref if at.able else await at.ref("")
+    return (await at("create_shipment", str(offer), idempotency_key="1")).state
+
+
 async def converted(at: At) -> Any:
     """A label written otherwise."""
     return (await at("get_label", await bought(at), LabelFormat.ZPL)).content
@@ -370,6 +381,7 @@ EMAIL: Final[dict[str, Use]] = {
 SMS: Final[dict[str, Use]] = {
     SmsCapability.SENDER_POOL: pool,
     SmsCapability.MEDIA: partial(text, media=[IMAGE]),
+    SmsCapability.CALLBACK: partial(text, callback_url="https://erp.example/hooks/texts"),
     SmsCapability.SCHEDULED: later_text,
     SmsCapability.CANCEL: unsent,
     SmsCapability.VALIDITY: partial(text, validity=timedelta(hours=1)),
@@ -421,7 +433,9 @@ SHIPPING: Final[dict[str, Use]] = {
     ShippingCapability.RETURNS: partial(offered, is_return=True),
     ShippingCapability.LABEL_EPL: partial(offered, label=LabelFormat.EPL),
     ShippingCapability.LABEL_PAPER: partial(offered, label_size=LabelSize.A6),
+    ShippingCapability.LABEL_AGAIN: label_again,
     ShippingCapability.CONVERT_LABEL: converted,
+    ShippingCapability.BUY_BY_REFERENCE: by_reference,
     ShippingCapability.TRACK: tracked,
     ShippingCapability.CANCEL: called_back,
     ShippingCapability.VALIDATE_ADDRESS: found,

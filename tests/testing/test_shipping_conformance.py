@@ -82,19 +82,23 @@ def test_a_vendor_that_can_do_little_is_a_vendor(check: kit.Check) -> None:
 class Forgetful(Shippo):
     """Buys a label for whoever asks, whatever the key."""
 
-    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment:
         """Buy under a key of its own."""
-        return await super().buy(wire, rate, key=f"{key}-{wire.new_id()}")
+        return await super().buy(wire, rate, asked, key=f"{key}-{wire.new_id()}")
 
 
 @attrs.frozen(kw_only=True)
 class Trusting(EasyPost):
     """Takes what it does not understand for a success."""
 
-    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment:
         """Buy, and be content with anything."""
         try:
-            return await super().buy(wire, rate, key=key)
+            return await super().buy(wire, rate, asked, key=key)
         except VendorFailed:
             return await super().get(wire, wire.ref(rate.other("shipment") or ""))
 
@@ -103,9 +107,11 @@ class Trusting(EasyPost):
 class Loud(EasyPost):
     """Shows who lives where."""
 
-    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment:
         """Tell a warning that names the recipient."""
-        bought = await super().buy(wire, rate, key=key)
+        bought = await super().buy(wire, rate, asked, key=key)
         return attrs.evolve(bought, vendor_status="for Elizabeth Swan")
 
 
@@ -119,7 +125,7 @@ class Wasteful(EasyPost):
         """Buy at once."""
         result = await super().get_rates(wire, request, key=key)
         if result.rates:
-            await self.buy(wire, result.rates[0].ref, key=wire.new_id())
+            await self.buy(wire, result.rates[0].ref, request, key=wire.new_id())
         return result
 
 

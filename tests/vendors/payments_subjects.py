@@ -19,6 +19,7 @@ from mooring.testing.sandbox.stripe import StripeSandbox
 from mooring.vendors.adyen import Adyen
 from mooring.vendors.stripe import Stripe
 from tests.vendors.subjects.mollie import mollie
+from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.square import square
 
 if TYPE_CHECKING:
@@ -93,4 +94,10 @@ def adyen() -> PaymentsSubject:
     )
 
 
-SUBJECTS = [stripe, adyen, mollie, square]
+SUBJECTS = [
+    stripe,
+    adyen,
+    paypal,
+    mollie,
+    square,
+]

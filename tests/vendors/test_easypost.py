@@ -311,6 +311,7 @@ def test_a_lost_purchase_is_found(shop: Shop) -> None:
 def test_a_shipment_that_is_not_bought_is_quoted(shop: Shop) -> None:
     """What was not bought can be looked at; it has no label and cannot be called back."""
     ref = shop.shipping.get_rates(REQUEST).ref
+    assert ref is not None
     found = shop.shipping.get_shipment(ref)
 
     assert (ShipmentState.QUOTED, (), None) == (found.state, found.labels, found.carrier)

@@ -42,6 +42,11 @@ def rsa_key(number: int = 0) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
+def rsa_public(key: rsa.RSAPrivateKey) -> str:
+    """The public half, in PEM."""
+    return key.public_key().public_bytes(PEM, PUBLIC).decode()
+
+
 def raw_hex(key: ed25519.Ed25519PrivateKey) -> str:
     """The public half, as Discord shows it."""
     return key.public_key().public_bytes_raw().hex()

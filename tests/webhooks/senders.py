@@ -176,6 +176,20 @@ def twilio(name: str) -> Callable[[datetime, int], Sent]:
     return send
 
 
+def plivo(_: datetime, number: int) -> Sent:
+    """The URL without its query, and a nonce."""
+    nonce = f"{number:020d}"
+    form = {"MessageUUID": f"u{number}", "Status": "delivered", "From": "15005550006"}
+    return Sent(
+        headers={
+            "X-Plivo-Signature-V2": b64(mac(SECRET, URL.partition("?")[0] + nonce)),
+            "X-Plivo-Signature-V2-Nonce": nonce,
+            "Content-Type": FORM,
+        },
+        body=urlencode(form).encode(),
+    )
+
+
 def vonage(now: datetime, number: int) -> Sent:
     """Every field but the signature, sorted."""
     fields = {
@@ -202,6 +216,21 @@ def sendgrid(now: datetime, number: int) -> Sent:
     begin = "X-Twilio-Email-Event-Webhook"
     return Sent(
         headers={f"{begin}-Signature": b64(signed), f"{begin}-Timestamp": stamp(now)}, body=body
+    )
+
+
+def shipengine(now: datetime, number: int) -> Sent:
+    """The time and the body, signed."""
+    data = {"tracking_number": f"n{number}", "status_code": "IT"}
+    body = as_json({"resource_type": "API_TRACK", "resource_url": "", "data": data})
+    begin = "X-ShipEngine"
+    return Sent(
+        headers={
+            f"{begin}-Timestamp": iso(now),
+            f"{begin}-RSA-SHA256-Key-ID": "key-1",
+            f"{begin}-RSA-SHA256-Signature": keys.rsa_signed(f"{iso(now)}.".encode() + body),
+        },
+        body=body,
     )
 
 
@@ -428,6 +457,13 @@ SENDERS = [
         send=stamped("Shippo-Auth-Signature", "t={},v1={}", _named(event="track_updated", data={})),
     ),
     Sender(
+        name="shipengine",
+        send=shipengine,
+        secret=keys.rsa_public(keys.rsa_key()),
+        wrong=keys.rsa_public(keys.rsa_key(1)),
+        free=frozenset({"X-ShipEngine-RSA-SHA256-Key-ID"}),
+    ),
+    Sender(
         name="paddle",
         send=stamped(
             "Paddle-Signature",
@@ -587,6 +623,7 @@ SENDERS = [
     Sender(name="linear", send=linear, free=frozenset({"Linear-Delivery"})),
     Sender(name="plaid", send=plaid, secret=keys.jwk(keys.curve()), wrong=keys.jwk(CURVE_WRONG)),
     Sender(name="vonage", send=vonage),
+    Sender(name="plivo", send=plivo, body_covered=False),
     Sender(
         name="telegram",
         send=with_token({"X-Telegram-Bot-Api-Secret-Token": TOKEN}, lambda n: {"update_id": n}),

@@ -20,6 +20,7 @@ from mooring.contracts.payments import (
 from mooring.contracts.payments.asking import check_amount
 from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Asked
+from mooring.domain.durations import count
 from mooring.domain.result import Result
 from mooring.errors import InvalidData
 
@@ -253,7 +254,9 @@ class PaymentsFlows:
         def step(one: Ref | str | Unsettled) -> Callable[[], Awaitable[Result[Payment]]]:
             return partial(self._told, one, timeout)
 
-        return await self._desk.calling.core.every([step(one) for one in payments], at_once=at_once)
+        return await self._desk.calling.core.every(
+            [step(one) for one in payments], at_once=count(at_once, "at_once")
+        )
 
     async def payments(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from mooring.contracts.kinds import check_kind
 from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Asked
@@ -16,6 +18,7 @@ from mooring.contracts.shipping.rates import (
     ShippingCapability,
 )
 from mooring.contracts.shipping.shipments import ShipmentRequest
+from mooring.domain.durations import count
 from mooring.domain.idempotency import checked_key
 from mooring.domain.result import Result
 from mooring.errors import InvalidData, VendorRejected
@@ -60,7 +63,9 @@ class ShippingFlows:
         """
 
         async def deed(vendor: ShippingVendor, wire: Wire) -> RateResult:
-            return await vendor.get_rates(wire, request, key=idempotency_key)
+            offered = await vendor.get_rates(wire, request, key=idempotency_key)
+            rates = tuple(attrs.evolve(rate, asked=request) for rate in offered.rates)
+            return attrs.evolve(offered, rates=rates)
 
         asked = self._asked_for("get_rates", request)
         return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
@@ -75,7 +80,8 @@ class ShippingFlows:
         """Buy a shipment and its labels.
 
         Args:
-            what: a shipment, with which offer to take; or an offer, or its reference.
+            what: a shipment, with which offer to take; or an offer, or its reference, where the
+                vendor keeps its offers.
             idempotency_key: names this one shipment: a repeat gets the same labels, and none is
                 ever bought twice.
             timeout: seconds for the whole of it.
@@ -88,12 +94,13 @@ class ShippingFlows:
         checked_key(idempotency_key)
         if isinstance(what, ShipmentRequest):
             return await self._buy_best(what, idempotency_key, timeout)
-        rate = what.ref if isinstance(what, Rate) else what
+        rate, known = (what.ref, what.asked) if isinstance(what, Rate) else (what, None)
 
         async def deed(vendor: ShippingVendor, wire: Wire, found: Ref) -> Shipment:
-            return await vendor.buy(wire, found, key=idempotency_key)
+            return await vendor.buy(wire, found, known, key=idempotency_key)
 
-        asked = self._asked("create_shipment")
+        needs = {ShippingCapability.BUY_BY_REFERENCE} if known is None else known.needs
+        asked = self._asked("create_shipment", needs)
         return await self._desk.at(rate, asked, deed, key=idempotency_key, timeout=timeout)
 
     async def create_many(
@@ -121,7 +128,7 @@ class ShippingFlows:
             return partial(self._told, item, f"{idempotency_key}/{number}", timeout)
 
         steps = [step(number, item) for number, item in enumerate(items, 1)]
-        return await self._desk.calling.core.every(steps, at_once=at_once)
+        return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
         """Ask what became of a shipment."""
@@ -148,12 +155,14 @@ class ShippingFlows:
             timeout: seconds for the whole of it.
 
         Raises:
-            UnsupportedByVendor: it was bought in another format, and the vendor converts none.
+            UnsupportedByVendor: the vendor gives labels only once; or it was bought in another
+                format, and the vendor converts none.
             VendorRejected: there is no label, or not yet.
         """
         ref = Ref.parse(ref)
         wanted = None if label is None else LabelFormat(label)
         same = wanted is None or wanted.value == ref.other("label")
+        need = ShippingCapability.LABEL_AGAIN if same else ShippingCapability.CONVERT_LABEL
 
         async def deed(vendor: ShippingVendor, wire: Wire, found: Ref) -> Label:
             labels = await vendor.get_labels(wire, found, None if same else wanted)
@@ -165,7 +174,7 @@ class ShippingFlows:
                 )
             return labels[parcel - 1]
 
-        asked = self._asked("get_label", set() if same else {ShippingCapability.CONVERT_LABEL})
+        asked = self._asked("get_label", {need})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
     async def track(self, number: str, carrier: str, *, timeout: float | None = None) -> Tracking:
@@ -229,7 +238,7 @@ class ShippingFlows:
             chosen = request.choose.of(offered.rates)
             if chosen is None:
                 raise _nothing_fits(offered)
-            return await vendor.buy(wire, chosen.ref, key=key)
+            return await vendor.buy(wire, chosen.ref, request.asked, key=key)
 
         asked = self._asked_for("create_shipment", request.asked)
         return await self._desk.ask(asked, deed, key=key, timeout=timeout)

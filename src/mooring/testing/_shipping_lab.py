@@ -64,6 +64,7 @@ class ShippingSubject:
         move: lets a parcel come so far: its number, and the vendor's word.
         delivered: the vendor's word for a parcel that was delivered.
         webhook_secret: what its webhooks are signed with; None if it sends none.
+        wrong_secret: the same of somebody else.
         report: makes a webhook of where a parcel is: its number, and a URL.
         no_rates: a postal code to which nobody carries.
         no_label: a postal code to which a label is offered, and then refused.
@@ -81,6 +82,7 @@ class ShippingSubject:
     move: Callable[[str, str], None]
     delivered: str
     webhook_secret: str | None = attrs.field(default=None, repr=False)
+    wrong_secret: str = attrs.field(default="another secret, also long enough", repr=False)
     report: Callable[[str, str], Notice] | None = None
     no_rates: str = "00000"
     no_label: str = "00001"

@@ -63,6 +63,7 @@ from mooring.wiring.catalog import able
 
 if TYPE_CHECKING:
     from mooring.contracts.vendor import Vendor
+    from mooring.parts.webhook_verifier import WebhookVerifier
     from mooring.testing.sandbox.base import Asked, Sandbox
 
 _HANGS: Final = "An operation does not come to an end."
@@ -93,7 +94,7 @@ class PaymentsSubject:
         written: the amount in minor units that a request asks for.
         option: an option in the vendor's own words, and a word of it that must be sent.
         secret: what the vendor's credentials must not show.
-        webhook_secret: what its webhooks are signed with.
+        webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
         happen: lets everything happen that the vendor has only taken note of.
     """
 
@@ -107,7 +108,7 @@ class PaymentsSubject:
     written: Callable[[Asked], int]
     option: tuple[Mapping[str, Any], bytes]
     secret: str = attrs.field(repr=False)
-    webhook_secret: str = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(repr=False)
     asks: str | None = None
     happen: Callable[[], object] = lambda: None
 
@@ -151,11 +152,20 @@ class _Lab:
             return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
         return await self.told(payment)
 
+    def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
+        """A verifier of the vendor's webhooks, or of somebody else's."""
+        secret = self.subject.webhook_secret
+        if secret is not None:
+            options["secrets"] = "ab" * 32 if strange else secret
+        elif strange:
+            known: Mapping[str, str] = self.subject.vendor.verifying()["parameters"]
+            options["parameters"] = dict.fromkeys(known, "another")
+        return self.hub.webhooks(_FIRST, http=SandboxHttpClient(self.sandbox), **options)
+
     async def told(self, payment: Payment, *, backwards: bool = False) -> Payment:
         """What webhooks make of a payment, in or against their order."""
-        secret = self.subject.webhook_secret
         # The same news is read again and again here.
-        verifier = self.hub.webhooks(_FIRST, secrets=secret, replay_guard=False)
+        verifier = self.verifier(replay_guard=False)
         news = [
             event
             for notice in self.sandbox.sent
@@ -496,7 +506,7 @@ async def news_is_believed_if_it_is_signed(make: Open) -> None:
             require(known.refunded == Money("50.00", "EUR"), f"{known.refunded} came back.")
         known = await lab.told(await lab.told(payment))
         require(known.refunded == Money("50.00", "EUR"), "What was told twice counts twice.")
-        stranger = lab.hub.webhooks(_FIRST, secrets="ab" * 32)
+        stranger = lab.verifier(strange=True)
         believing = in_thread(lambda: stranger.verify(**lab.sandbox.sent[0].given()))
         await lab.refused(WebhookRejected, believing, "News that somebody else signed")
 

@@ -83,7 +83,11 @@ def _asked(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
         ShippingCapability.RETURNS: rates(is_return=True),
         ShippingCapability.LABEL_EPL: rates(label=LabelFormat.EPL),
         ShippingCapability.LABEL_PAPER: rates(label_size=LabelSize.A6),
+        ShippingCapability.LABEL_AGAIN: lambda: lab("get_label", ref),
         ShippingCapability.CONVERT_LABEL: lambda: lab("get_label", ref, "zpl"),
+        ShippingCapability.BUY_BY_REFERENCE: lambda: lab(
+            "create_shipment", str(ref), idempotency_key="k-1"
+        ),
         ShippingCapability.TRACK: lambda: lab("track", "1", "usps"),
         ShippingCapability.CANCEL: lambda: lab("cancel", ref),
         ShippingCapability.VALIDATE_ADDRESS: lambda: lab("validate_address", lab.address()),
@@ -106,7 +110,9 @@ async def what_it_can_do_is_done(make: Open) -> None:
     """What a vendor says that it can do, it asks carriers for, as they take it."""
     async with make() as lab:
         one_by_one = {
+            ShippingCapability.LABEL_AGAIN,
             ShippingCapability.CONVERT_LABEL,
+            ShippingCapability.BUY_BY_REFERENCE,
             ShippingCapability.TRACK,
             ShippingCapability.CANCEL,
             ShippingCapability.VALIDATE_ADDRESS,
@@ -204,7 +210,7 @@ async def news_is_believed_if_it_is_signed(make: Open) -> None:
             require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
             require(event.vendor_status == word and event.raw, "What the vendor said is lost.")
             require(event.tracking == await lab("track_shipment", bought.ref), "News is other.")
-        stranger = lab.hub.webhooks(ACCOUNT, secrets="another secret, also long enough")
+        stranger = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
         believed: Any = ()
         with suppress(WebhookRejected):
             believed = stranger.verify(**report(number, _URL).given())

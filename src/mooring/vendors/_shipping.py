@@ -3,35 +3,71 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from base64 import b64decode
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from mooring.contracts.vendor import extra_for, key_at
 from mooring.domain.http import Request
+from mooring.domain.json_text import is_object
+from mooring.domain.redaction import Redaction
 from mooring.domain.region import Region
 from mooring.domain.service import Service
-from mooring.errors import ConnectorError
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mooring.contracts.address import Address
+    from mooring.contracts.shipping.parcels import Parcel
+    from mooring.contracts.shipping.rates import RateRequest
+    from mooring.contracts.shipping.tracking import TrackingEvent
     from mooring.contracts.wire import Wire
+    from mooring.domain.http import Response
+
+    Kind: TypeAlias = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
 
 LABELS: Final = "labels"
 
 _CARRIERS: Final = {
     "dhlexpress": "dhl_express",
     "fedexdefault": "fedex",
+    "stampscom": "usps",
     "upsdap": "ups",
 }
 _SERVICES: Final = {
+    "fedex_2day": "fedex_2_day",
     "ups_2nd_day_air": "ups_second_day_air",
     "ups_2nd_day_air_am": "ups_second_day_air_am",
     "usps_express": "usps_priority_express",
     "usps_express_mail_international": "usps_priority_mail_express_international",
+    "usps_priority_mail": "usps_priority",
+    "usps_priority_mail_express": "usps_priority_express",
 }
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
+_MASKED: Final = Redaction()
+_LONGEST: Final = 300
+_MARKED: Final = 35
+_KINDS: Final[dict[int, Kind]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    403: AuthenticationFailed,
+    408: VendorFailed,
+    422: InvalidRequest,
+    425: VendorFailed,
+    429: RateLimitExceeded,
+}
 _COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", "country")
 
 
@@ -53,9 +89,60 @@ def service_word(carrier: str, text: str | None) -> str:
     return _SERVICES.get(word, word)
 
 
-def urls(value: Iterable[str]) -> tuple[str, ...]:
-    """Several URLs."""
+def texts(value: Iterable[str]) -> tuple[str, ...]:
+    """Several texts, such as URLs."""
     return tuple(value)
+
+
+def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Those fields that have a value."""
+    return {name: value for name, value in body if value is not None}
+
+
+def as_number(value: Decimal) -> int | float:
+    """A number for JSON that is written there exactly as it is.
+
+    Raises:
+        InvalidData: it has more digits than a number of JSON is read with.
+    """
+    if value == value.to_integral_value():
+        return int(value)
+    near = float(value)
+    if Decimal(repr(near)) != value:
+        raise InvalidData(
+            f"{value} cannot be told as a number of JSON.",
+            field="value",
+            remedy="Give a number of fewer digits.",
+        )
+    return near
+
+
+def kind_of(status: int) -> Kind:
+    """What a status stands for where the body does not say more."""
+    return VendorFailed if status >= 500 else _KINDS.get(status, VendorRejected)
+
+
+def refusal(
+    kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
+) -> ConnectorError:
+    """What a vendor refused, in its own words but for secrets."""
+    said = None if words is None else _MASKED.words(words, _LONGEST)
+    fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    return kind(
+        f"{vendor} refused: {said or code or 'it does not say why'}",
+        status=response.status,
+        vendor_code=code,
+        vendor_message=said,
+        response=response,
+        **fields,
+    )
+
+
+def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
+    """Events from the first to the last; those without a time come before."""
+    return tuple(
+        sorted(events, key=lambda one: (one.at is not None, (one.at and one.at.timestamp()) or 0))
+    )
 
 
 def label_service(name: str, hosts: Sequence[str]) -> Service:
@@ -85,3 +172,88 @@ def changed(given: Address, suggested: Address) -> tuple[str, ...]:
 
 def _same(text: str | None) -> str:
     return " ".join((text or "").split()).casefold()
+
+
+def decoded(text: str | None) -> bytes | None:
+    """What a text in Base64 holds; None if it is none."""
+    try:
+        return b64decode(text or "", validate=True) or None
+    except ValueError:
+        return None
+
+
+def mark(wire: Wire, key: str) -> str:
+    """A reference by which a carrier finds again what was bought with a key."""
+    return key_at(wire, key, _MARKED)[:_MARKED]
+
+
+def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:
+    """The options that are meant for one of a carrier's two bodies, "rates" or "shipment".
+
+    Raises:
+        InvalidData: they name neither.
+    """
+    options = extra_for(carrier, request.extra)
+    for name, option in options.items():
+        if name not in {"rates", "shipment"} or not is_object(option):
+            raise InvalidData(
+                f"The extra options for {carrier} do not say what they are for.",
+                field=f"extra.{carrier}.{name}",
+                remedy="Give a table 'rates', a table 'shipment', or both.",
+            )
+    chosen: dict[str, Any] = options.get(which, {})
+    return chosen
+
+
+def own_number(given: str | None, field: str) -> str | None:
+    """A reference of ours that fits on a carrier's label.
+
+    Raises:
+        InvalidData: it is longer.
+    """
+    if given is not None and len(given) > _MARKED:
+        raise InvalidData(
+            "This reference does not fit on a label.",
+            field=field,
+            remedy=f"Give one of at most {_MARKED} characters.",
+        )
+    return given or None
+
+
+def follows(carrier: str, asked: str) -> None:
+    """Refuse to follow what another carrier carries.
+
+    Raises:
+        UnsupportedByVendor: it is not this carrier that was asked for.
+    """
+    if carrier_word(asked) != carrier:
+        raise UnsupportedByVendor(f"{carrier} follows its own parcels only, not those of {asked}.")
+
+
+def known(asked: RateRequest | None) -> RateRequest:
+    """What an offer is for, at a carrier that keeps no offers.
+
+    Raises:
+        UnsupportedByVendor: only the reference of the offer is known.
+    """
+    if asked is None:
+        raise UnsupportedByVendor(
+            "This carrier keeps no offers.",
+            remedy="Buy the rate that get_rates returned, and not its reference alone.",
+        )
+    return asked
+
+
+def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
+    """The sides of a parcel, at a carrier that must know them.
+
+    Raises:
+        InvalidData: they are not known.
+    """
+    if parcel.sides is None:
+        raise InvalidData(
+            "This carrier must know how large a parcel is.",
+            field=f"parcels[{number}].length",
+            remedy="Give length, width and height.",
+        )
+    return parcel.sides

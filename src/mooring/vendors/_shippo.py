@@ -30,10 +30,17 @@ from mooring.domain.json_text import is_list
 from mooring.domain.redaction import Redaction
 from mooring.errors import InvalidData, InvalidRequest, VendorRejected
 from mooring.vendors._reading import Answer, answer, as_money, malformed, read
-from mooring.vendors._shipping import carrier_word, changed, country_of, service_word
+from mooring.vendors._shipping import (
+    carrier_word,
+    changed,
+    country_of,
+    filled,
+    in_order,
+    service_word,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from decimal import Decimal
 
     from mooring.contracts.shipping.parcels import Customs, Parcel
@@ -109,10 +116,6 @@ _LONGEST: Final = 300
 _PLACES: Final = 4
 
 
-def _given(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in body if value is not None}
-
-
 def _up(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
     return plain(converted(value, unit, unit, places=_PLACES))
 
@@ -129,7 +132,7 @@ def mark(key: str) -> str:
 def address_body(address: Address) -> dict[str, Any]:
     """An address in Shippo's words."""
     given = attrs.asdict(address)
-    return _given((theirs, given[ours]) for ours, theirs in _FIELDS.items())
+    return filled((theirs, given[ours]) for ours, theirs in _FIELDS.items())
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
@@ -150,11 +153,11 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "customs_declaration": request.customs and customs_body(request.customs),
         "carrier_accounts": list(request.carrier_accounts) or None,
         "shipment_date": request.ship_date and f"{request.ship_date.isoformat()}T12:00:00Z",
-        "extra": _given(extra.items()) or None,
+        "extra": filled(extra.items()) or None,
         "metadata": request.reference,
         "async": False,
     }
-    return merged(_given(body.items()), extra_for("shippo", request.extra))
+    return merged(filled(body.items()), extra_for("shippo", request.extra))
 
 
 def _parcel(parcel: Parcel) -> dict[str, Any]:
@@ -181,7 +184,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
         "invoice": customs.invoice_number,
         "eel_pfc": exempt and re.sub(r"[^A-Za-z0-9]+", "_", exempt).strip("_"),
         "items": [
-            _given(
+            filled(
                 {
                     "description": item.description,
                     "quantity": item.quantity,
@@ -197,7 +200,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
             for item in customs.items
         ],
     }
-    return _given(body.items())
+    return filled(body.items())
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
@@ -265,10 +268,7 @@ def read_format(text: str | None) -> tuple[LabelFormat, str | None]:
 
 def read_track(body: Answer) -> Tracking:
     """What is said of a shipment on its way."""
-    events = sorted(
-        (_event(one) for one in body.objects("tracking_history")),
-        key=lambda event: (event.at is not None, (event.at and event.at.timestamp()) or 0),
-    )
+    events = in_order(_event(one) for one in body.objects("tracking_history"))
     now = _event(body.object("tracking_status"))
     carrier = body.text("carrier")
     arrived = [one.at for one in (*events, now) if one.status is TrackingStatus.DELIVERED]
@@ -278,7 +278,7 @@ def read_track(body: Answer) -> Tracking:
         status=now.status,
         vendor_status=now.vendor_status,
         code=now.code,
-        events=tuple(events),
+        events=events,
         estimated_delivery=body.time("eta"),
         delivered_at=arrived[0] if arrived else None,
         raw=body.raw,

@@ -46,7 +46,7 @@ from mooring.vendors._shipping import (
     fetched,
     label_service,
     service_word,
-    urls,
+    texts,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class EasyPost(Vendor):
             "https://easypost-files.s3.us-west-2.amazonaws.com",
             "https://easypost-files.s3-us-west-2.amazonaws.com",
         ),
-        converter=urls,
+        converter=texts,
     )
 
     def services(self) -> Mapping[str, Service]:
@@ -127,15 +127,23 @@ class EasyPost(Vendor):
         response = await wire.send(asked.evolve(idempotent=True), key=key)
         return read_rates(wire, response, request)
 
-    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
         """Buy a shipment; one that was bought by this offer before is given as it is."""
         path = _path("shipments", rate.other("shipment"))
         body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}
-        asked = Request.post(
+        buying = Request.post(
             f"{path}/buy", json={name: value for name, value in body.items() if value}
         )
         try:
-            response = await wire.send(asked.evolve(idempotent=True), key=key)
+            response = await wire.send(buying.evolve(idempotent=True), key=key)
         except VendorRejected as error:
             if error.vendor_code != _BOUGHT_ALREADY:
                 raise

@@ -33,7 +33,7 @@ from mooring.errors import (
     VendorRejected,
 )
 from mooring.vendors._reading import Answer, answer, malformed, read
-from mooring.vendors._shipping import LABELS, fetched, label_service, urls
+from mooring.vendors._shipping import LABELS, fetched, label_service, texts
 from mooring.vendors._shippo import (
     REFUNDS,
     STATES,
@@ -92,7 +92,7 @@ class Shippo(Vendor):
             "https://shippo-delivery.s3.amazonaws.com",
             "https://shippo-delivery-east.s3.amazonaws.com",
         ),
-        converter=urls,
+        converter=texts,
     )
 
     def services(self) -> Mapping[str, Service]:
@@ -119,7 +119,15 @@ class Shippo(Vendor):
         response = await wire.send(asked.evolve(idempotent=True), key=key)
         return read_rates(wire, response, request)
 
-    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment:
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
         """Buy a label; if that may have happened, look for it."""
         if rate.other("file") is None:
             raise InvalidData(

@@ -18,14 +18,17 @@ class ShippingVendor(Protocol):
 
     Asking for rates costs nothing, so it may be repeated. `buy` costs: whoever repeats it with its
     key gets the first label, or `OutcomeUnknown`, and never a second. A label that was bought is
-    given even if its content cannot be fetched.
+    given even if its content cannot be fetched. `asked` is what the offer is for, and None if only
+    its reference is known: that is refused before, unless the vendor can `BUY_BY_REFERENCE`.
     """
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult: ...
 
-    async def buy(self, wire: Wire, rate: Ref, /, *, key: str) -> Shipment: ...
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment: ...
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment: ...
 

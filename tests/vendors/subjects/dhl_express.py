@@ -1,0 +1,51 @@
+"""DHL Express as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.dhl_express import DhlExpressSandbox
+from mooring.testing.shipping_conformance import ShippingSubject
+from mooring.vendors.dhl_express import DhlExpress
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def dhl_says(status: int, detail: str) -> Response:
+    """A refusal by DHL Express."""
+    return reply({"detail": detail, "title": "Refused", "status": str(status)}, status)
+
+
+def dhl_express() -> ShippingSubject:
+    """DHL Express, with a sandbox of its own."""
+    sandbox = DhlExpressSandbox()
+    return ShippingSubject(
+        vendor=DhlExpress(
+            username=sandbox.username,
+            credentials=sandbox.password,
+            account_number=sandbox.account_number,
+        ),
+        sandbox=sandbox,
+        sold=lambda: len(sandbox.shipments),
+        buys=lambda request: request.method == "POST" and request.path == "/shipments",
+        refusals=(
+            (dhl_says(400, "7008: It is not available."), InvalidRequest, "7008"),
+            (dhl_says(404, "There is nothing."), VendorRejected, None),
+            (dhl_says(422, "#/content: required key [x] not found"), InvalidRequest, None),
+            (dhl_says(401, "Invalid Credentials"), AuthenticationFailed, None),
+            (dhl_says(429, "429: Too many requests"), RateLimitExceeded, "429"),
+        ),
+        carrier_code="410135",
+        option=({"rates": {"nextBusinessDay": True}}, b'"nextBusinessDay":true'),
+        secret=sandbox.password,
+        move=sandbox.move,
+        delivered="OK",
+    )

@@ -1,0 +1,79 @@
+"""ShipEngine as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.shipengine import ShipEngineSandbox
+from mooring.testing.shipping_conformance import ShippingSubject
+from mooring.vendors.shipengine import ShipEngine
+from tests.webhooks.keys import rsa_key, rsa_public
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+FILES = "https://files.shipengine.example"
+
+
+def shipengine_says(status: int, code: str, kind: str) -> Response:
+    """A refusal by ShipEngine."""
+    error = {"error_source": "shipengine", "error_type": kind, "error_code": code}
+    return reply({"request_id": "1", "errors": [{**error, "message": "It is refused."}]}, status)
+
+
+def shipengine() -> ShippingSubject:
+    """ShipEngine, with a sandbox of its own that keeps its files elsewhere."""
+    sandbox = ShipEngineSandbox(files=FILES)
+    return ShippingSubject(
+        vendor=ShipEngine(credentials=sandbox.api_key, label_hosts=[FILES]),
+        sandbox=sandbox,
+        sold=lambda: len(sandbox.labels),
+        buys=lambda request: request.path.startswith("/v1/labels/rates/"),
+        refusals=(
+            (
+                reply({"label_id": "se-1", "status": "error"}),
+                VendorRejected,
+                "error",
+            ),
+            (
+                shipengine_says(400, "invalid_identifier", "validation"),
+                InvalidRequest,
+                "invalid_identifier",
+            ),
+            (
+                shipengine_says(400, "insufficient_funds", "account_status"),
+                VendorRejected,
+                "insufficient_funds",
+            ),
+            (
+                shipengine_says(400, "unauthorized", "validation"),
+                AuthenticationFailed,
+                "unauthorized",
+            ),
+            (shipengine_says(403, "forbidden", "security"), AuthenticationFailed, "forbidden"),
+            (
+                shipengine_says(429, "rate_limit_exceeded", "security"),
+                RateLimitExceeded,
+                "rate_limit_exceeded",
+            ),
+        ),
+        carrier_code="unspecified",
+        option=(
+            {"shipment": {"advanced_options": {"contains_alcohol": True}}},
+            b'"contains_alcohol":true',
+        ),
+        secret=sandbox.api_key,
+        move=sandbox.move,
+        delivered="DE",
+        webhook_secret=sandbox.webhook_key,
+        wrong_secret=rsa_public(rsa_key(1)),
+        report=lambda number, url: sandbox.report(url, number, at=datetime.now(UTC)),
+    )

@@ -1,0 +1,53 @@
+"""UPS as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.ups import UpsSandbox
+from mooring.testing.shipping_conformance import ShippingSubject
+from mooring.vendors.ups import Ups
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def ups_says(status: int, code: str) -> Response:
+    """A refusal by UPS."""
+    return reply({"response": {"errors": [{"code": code, "message": "It is refused."}]}}, status)
+
+
+def ups() -> ShippingSubject:
+    """UPS, with a sandbox of its own."""
+    sandbox = UpsSandbox()
+    return ShippingSubject(
+        vendor=Ups(
+            client_id=sandbox.client_id,
+            client_secret=sandbox.client_secret,
+            account_number=sandbox.account_number,
+        ),
+        sandbox=sandbox,
+        sold=lambda: len(sandbox.shipments),
+        buys=lambda request: request.path.endswith("/ship"),
+        refusals=(
+            (ups_says(400, "120100"), InvalidRequest, "120100"),
+            (ups_says(404, "120900"), VendorRejected, "120900"),
+            (ups_says(403, "250009"), AuthenticationFailed, "250009"),
+            (ups_says(429, "10429"), RateLimitExceeded, "10429"),
+        ),
+        carrier_code="121100",
+        option=(
+            {"rates": {"PickupType": {"Code": "03"}}},
+            b'"PickupType":{"Code":"03"}',
+        ),
+        secret=sandbox.client_secret,
+        move=sandbox.move,
+        delivered="D",
+    )
