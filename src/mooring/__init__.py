@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from mooring.domain.service import Endpoint as Endpoint
     from mooring.domain.service import HedgeConfig as HedgeConfig
     from mooring.domain.service import Service as Service
+    from mooring.domain.signing.azure import AzureSharedKey as AzureSharedKey
     from mooring.domain.signing.hmac_signing import HmacSigning as HmacSigning
     from mooring.domain.signing.jwt import JwtSigning as JwtSigning
     from mooring.domain.signing.message import MessageSignature as MessageSignature
@@ -207,6 +208,7 @@ _HOME = {
     "Credentials": "domain.auth",
     "OAuthCredentials": "domain.auth",
     "AwsSigV4": "domain.signing.sigv4",
+    "AzureSharedKey": "domain.signing.azure",
     "HmacSigning": "domain.signing.hmac_signing",
     "JwtSigning": "domain.signing.jwt",
     "MessageSignature": "domain.signing.message",

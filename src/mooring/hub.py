@@ -39,7 +39,8 @@ _OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "loc
 class _Colour(NamedTuple):
     """Which manager calls, how a verb becomes a step, and what the names of adapters begin with.
 
-    `refresher` gets the tokens of accounts, and `tokens` hands them out.
+    `refresher` gets the tokens of accounts, and `tokens` hands them out; `http` is what a verifier
+    calls the client of this colour.
     """
 
     manager: type[ConnectorManager | AsyncConnectorManager]
@@ -47,6 +48,7 @@ class _Colour(NamedTuple):
     name: str
     refresher: type[OAuthTokenRefresher | AsyncOAuthTokenRefresher]
     tokens: type[AccountTokens | AsyncAccountTokens]
+    http: str
 
 
 class _Hub:
@@ -66,6 +68,7 @@ class _Hub:
     ) -> None:
         self._directory = Directory(accounts, routes, able)
         self._state = ports.get("state")
+        self._http = ports.get("http")
         known = self._directory.accounts.values()
         clients = clients_of(known)
         if clients:
@@ -96,8 +99,8 @@ class _Hub:
 
         Args:
             account: its name.
-            options: what `WebhookVerifier` takes; unless given, the secrets are the account's and
-                the storage is the hub's.
+            options: what `WebhookVerifier` takes; unless given, the secrets are the account's, and
+                the storage and the HTTP client that fetches certificates are the hub's.
         """
         found = self.account(account)
         vendor = found.vendor
@@ -107,8 +110,13 @@ class _Hub:
                 path=f"vendors.{account}.webhook_secrets",
                 remedy="Ask the vendor for the state of things instead.",
             )
-        own: dict[str, Any] = {"secrets": found.webhook_secrets, "storage": self._state}
-        return WebhookVerifier(vendor.webhook, name=account, **{**own, **options})
+        own: dict[str, Any] = {
+            "secrets": found.webhook_secrets,
+            "storage": self._state,
+            self._colour.http: self._http,
+            **vendor.verifying(),
+        }
+        return WebhookVerifier(name=account, **{**own, **options})
 
     def events(self, account: str, webhook: WebhookEvent) -> tuple[Any, ...]:
         """What a verified webhook means, as events of the contracts."""
@@ -140,7 +148,7 @@ class Hub(_Hub):
         manager: calls every service, those of the accounts included.
     """
 
-    _colour = _Colour(ConnectorManager, step_now, "", OAuthTokenRefresher, AccountTokens)
+    _colour = _Colour(ConnectorManager, step_now, "", OAuthTokenRefresher, AccountTokens, "http")
     manager: ConnectorManager
 
     def email(self, tenant: str | None = None) -> Email:
@@ -201,7 +209,12 @@ class AsyncHub(_Hub):
     """
 
     _colour = _Colour(
-        AsyncConnectorManager, step_later, "Async", AsyncOAuthTokenRefresher, AsyncAccountTokens
+        AsyncConnectorManager,
+        step_later,
+        "Async",
+        AsyncOAuthTokenRefresher,
+        AsyncAccountTokens,
+        "async_http",
     )
     manager: AsyncConnectorManager
 

@@ -6,21 +6,17 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mooring.adapters.gcp_secret_manager import (
     GcpMetadata,
     GcpSecretManager,
     GcpServiceAccount,
-    crc32c,
 )
 from mooring.domain.auth import Credentials
-from mooring.domain.secret import Secret
 from mooring.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
 from mooring.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face
-from tests.adapters.manager_labs import PEM, SECRET, GcpLab, checksum
+from tests.adapters.manager_labs import PEM, SECRET, GcpLab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,17 +98,6 @@ def test_a_secret_that_was_damaged(awaited: bool) -> None:  # noqa: FBT001 - a p
             gcp.lab.server.queue(Behaviour.of_json({"payload": {"data": broken}}))
             with pytest.raises(StorageUnavailable, match="not one of a secret manager's"):
                 gcp.get(provider)
-
-
-@given(st.binary(max_size=64))
-def test_the_checksum_is_the_standards(data: bytes) -> None:
-    """It is what working bit by bit in the polynomial's own order gives."""
-    assert checksum(data) == crc32c(Secret(data))
-
-
-def test_the_checksum_of_the_usual_text() -> None:
-    """The check value that catalogues of checksums give."""
-    assert 0xE3069283 == crc32c(Secret("123456789"))
 
 
 @EITHER

@@ -70,11 +70,12 @@ def test_what_could_not_be_sent_is_refused(fields: dict[str, Any], field: str) -
     "fields, needs",
     [
         ({}, set()),
-        ({"sender": "Acme", "reference": "r", "callback_url": "https://a.example"}, set()),
+        ({"sender": "Acme", "reference": "r"}, set()),
         ({"sender_pool": "MG1"}, {SmsCapability.SENDER_POOL}),
         ({"media": ["https://a.example/1.png"], "text": ""}, {SmsCapability.MEDIA}),
         ({"send_at": datetime(2031, 5, 6, tzinfo=UTC)}, {SmsCapability.SCHEDULED}),
         ({"validity": timedelta(hours=1)}, {SmsCapability.VALIDITY}),
+        ({"callback_url": "https://a.example"}, {SmsCapability.CALLBACK}),
     ],
 )
 def test_a_message_says_what_it_needs(fields: dict[str, Any], needs: set[SmsCapability]) -> None:

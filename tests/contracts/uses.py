@@ -381,6 +381,7 @@ EMAIL: Final[dict[str, Use]] = {
 SMS: Final[dict[str, Use]] = {
     SmsCapability.SENDER_POOL: pool,
     SmsCapability.MEDIA: partial(text, media=[IMAGE]),
+    SmsCapability.CALLBACK: partial(text, callback_url="https://erp.example/hooks/texts"),
     SmsCapability.SCHEDULED: later_text,
     SmsCapability.CANCEL: unsent,
     SmsCapability.VALIDITY: partial(text, validity=timedelta(hours=1)),

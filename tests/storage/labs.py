@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from mooring.testing.sandbox.base import Sandbox
+
 PART = 4_096
 QUICK = RetryPolicy(max_attempts=3, base_delay=0.001)
 PROTECTED = frozenset(StorageCapability)
@@ -87,7 +89,7 @@ def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
     return AsyncHub([s3_account(made, **options)], http=AsyncSandboxHttpClient(made))
 
 
-def fetch_of_s3(made: S3Sandbox) -> Any:  # noqa: ANN401 - a function
+def fetch_of(made: Sandbox) -> Any:  # noqa: ANN401 - a function
     """Does what a signed URL is for."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""Both vendors of storage pass the same checks, in both colours."""
+"""All vendors of storage pass the same checks, in both colours."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from mooring.contracts.routes import Account
 from mooring.hub import AsyncHub, Hub
 from mooring.testing import storage_conformance as kit
 from mooring.testing.checks import name_of
+from mooring.vendors.azure_blob import AzureBlob
+from tests.storage.azure_lab import (
+    async_over_azure,
+    azure,
+    entra,
+    over_azure,
+    over_azure_socket,
+)
 from tests.storage.labs import (
     PART,
     async_over_s3,
+    fetch_of,
     fetch_of_folder,
-    fetch_of_s3,
     folder,
     over_s3,
     over_socket,
@@ -33,14 +41,14 @@ if TYPE_CHECKING:
 def test_s3(check: Check) -> None:
     """S3 does what every vendor must."""
     with sandbox() as s3, over_s3(s3) as hub:
-        check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of_s3(s3)))
+        check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of(s3)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_s3_awaited(check: AsyncCheck) -> None:
     """S3 does what every vendor must, awaited."""
     with sandbox() as s3:
-        run(with_hub(async_over_s3(s3), check, fetch=fetch_of_s3(s3)))
+        run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3)))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -48,6 +56,35 @@ def test_s3_over_a_socket(check: Check) -> None:
     """S3 does what every vendor must, by real HTTP and with the bucket in the path."""
     with sandbox() as s3, over_socket(s3, checksum="crc32") as hub:
         check(lambda: kit.Subject(hub.storage(), part=PART))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_azure(check: Check) -> None:
+    """Azure does what every vendor must."""
+    with azure() as made, over_azure(made) as hub:
+        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(made)))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_azure_awaited(check: AsyncCheck) -> None:
+    """Azure does what every vendor must, awaited."""
+    with azure() as made:
+        hub = async_over_azure(made)
+        run(with_hub(hub, check, can=AzureBlob.capabilities, fetch=fetch_of(made)))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_azure_with_tokens(check: Check) -> None:
+    """Azure does what every vendor must, with tokens of Entra ID."""
+    with azure() as made, over_azure(made, **entra(made)) as hub:
+        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch_of(made)))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_azure_over_a_socket(check: Check) -> None:
+    """Azure does what every vendor must, by real HTTP."""
+    with azure() as made, over_azure_socket(made) as hub:
+        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

@@ -245,7 +245,7 @@ def test_parts_that_hold() -> None:
 
 @pytest.mark.parametrize(
     "checksum",
-    [Checksum(ChecksumAlgorithm.CRC32C, "00"), Checksum(ChecksumAlgorithm.MD5, "00", 3)],
+    [Checksum(ChecksumAlgorithm.CRC64NVME, "00"), Checksum(ChecksumAlgorithm.MD5, "00", 3)],
     ids=["not made here", "of parts"],
 )
 def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:

@@ -13,7 +13,8 @@ from mooring.contracts.email_outcomes import EmailReceipt, EmailStatus
 from mooring.testing import email_conformance as kit
 from mooring.testing.sandbox.sendgrid import SendGridSandbox
 from mooring.vendors.sendgrid import SendGrid
-from tests.vendors.email_labs import hub, sendgrid_labs
+from tests.vendors.email_hubs import hub
+from tests.vendors.email_labs import sendgrid_labs
 
 if TYPE_CHECKING:
     from mooring.contracts.email import EmailMessage

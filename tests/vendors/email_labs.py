@@ -4,54 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-from mooring.contracts.routes import Account
 from mooring.domain.http import Response
-from mooring.hub import AsyncHub, Hub
-from mooring.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 from mooring.testing.email_conformance import EmailLab
 from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
-from mooring.testing.sandbox.base import (
-    AsyncSandboxHttpClient,
-    Lost,
-    Sandbox,
-    SandboxHttpClient,
-    reply,
-)
+from mooring.testing.sandbox.base import reply
 from mooring.testing.sandbox.sendgrid import SendGridSandbox
 from mooring.testing.sandbox.smtp import SmtpSandbox
 from mooring.vendors.amazon_ses import AmazonSes
 from mooring.vendors.sendgrid import SendGrid
 from mooring.vendors.smtp import Smtp
-
-if TYPE_CHECKING:
-    from mooring.contracts.vendor import Vendor
+from tests.vendors.email_hubs import hub, lost
+from tests.vendors.subjects.postmark import postmark_labs
+from tests.vendors.subjects.resend import resend_labs
 
 Make = Callable[[], EmailLab]
-
-
-def hub(vendor: Vendor, *sandboxes: Sandbox, colour: str = "", **fields: Any) -> Any:  # noqa: ANN401 - of either colour
-    """A hub of this colour with one account, at these sandboxes, in virtual time."""
-    clock = VirtualClock()
-    accounts = [Account("mail", vendor, settings={"circuit": None})]
-    if colour:
-        return AsyncHub(
-            accounts,
-            http=AsyncSandboxHttpClient(*sandboxes),
-            clock=clock,
-            sleeper=AsyncVirtualSleeper(clock, autojump=True),
-            **fields,
-        )
-    return Hub(
-        accounts,
-        http=SandboxHttpClient(*sandboxes),
-        clock=clock,
-        sleeper=VirtualSleeper(clock),
-        **fields,
-    )
 
 
 def sendgrid_vendor(sandbox: SendGridSandbox) -> SendGrid:
@@ -93,7 +63,7 @@ def sendgrid_labs(colour: str) -> Generator[Make]:
             stranger=hub(attrs.evolve(own, credentials="SG.wrong"), sandbox, colour=colour),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
-            lose=lambda: _lost(sandbox),
+            lose=lambda: lost(sandbox),
             malform=lambda: sandbox.fail(Response(202)),
             secret=sandbox.api_key,
             codes={
@@ -105,11 +75,6 @@ def sendgrid_labs(colour: str) -> Generator[Make]:
         )
 
     yield make
-
-
-def _lost(sandbox: Sandbox) -> str:
-    sandbox.fail(Lost())
-    return "ada@example.com"
 
 
 @contextmanager
@@ -125,7 +90,7 @@ def ses_labs(colour: str) -> Generator[Make]:
             stranger=hub(attrs.evolve(own, credentials="wrong"), sandbox, colour=colour),
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
-            lose=lambda: _lost(sandbox),
+            lose=lambda: lost(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.secret_access_key,
             codes={
@@ -167,4 +132,10 @@ def smtp_labs(colour: str) -> Generator[Make]:
         yield make
 
 
-LABS = {"sendgrid": sendgrid_labs, "amazon_ses": ses_labs, "smtp": smtp_labs}
+LABS = {
+    "sendgrid": sendgrid_labs,
+    "amazon_ses": ses_labs,
+    "smtp": smtp_labs,
+    "postmark": postmark_labs,
+    "resend": resend_labs,
+}

@@ -18,6 +18,8 @@ from mooring.testing.sandbox.base import reply
 from mooring.testing.sandbox.stripe import StripeSandbox
 from mooring.vendors.adyen import Adyen
 from mooring.vendors.stripe import Stripe
+from tests.vendors.subjects.mollie import mollie
+from tests.vendors.subjects.paypal import paypal
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -91,4 +93,9 @@ def adyen() -> PaymentsSubject:
     )
 
 
-SUBJECTS = [stripe, adyen]
+SUBJECTS = [
+    stripe,
+    adyen,
+    paypal,
+    mollie,
+]

@@ -18,6 +18,7 @@ from mooring.testing.shipping_conformance import ShippingSubject
 from mooring.vendors.easypost import EasyPost
 from mooring.vendors.shippo import Shippo
 from tests.vendors.subjects.dhl_express import dhl_express
+from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.shipengine import shipengine
 from tests.vendors.subjects.ups import ups
 
@@ -92,4 +93,11 @@ def shippo() -> ShippingSubject:
     )
 
 
+SUBJECTS = [
+    dhl_express,
+    easypost,
+    shipengine,
+    shippo,
+]
 SUBJECTS = [dhl_express, easypost, shipengine, shippo, ups]
+SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo]

@@ -18,6 +18,9 @@ from mooring.testing.sandbox.vonage import VonageSandbox
 from mooring.testing.sms_conformance import SmsSubject
 from mooring.vendors.twilio import Twilio
 from mooring.vendors.vonage import Vonage
+from tests.vendors.subjects.amazon_sns import amazon_sns
+from tests.vendors.subjects.bird import bird
+from tests.vendors.subjects.plivo import plivo
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -92,4 +95,10 @@ def vonage() -> SmsSubject:
     )
 
 
-SUBJECTS = [twilio, vonage]
+SUBJECTS = [
+    bird,
+    plivo,
+    twilio,
+    vonage,
+]
+SUBJECTS = [amazon_sns, bird, plivo, twilio, vonage]

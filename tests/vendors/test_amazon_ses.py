@@ -40,7 +40,8 @@ from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
 from mooring.testing.sandbox.base import SandboxHttpClient, reply
 from mooring.vendors._ses_content import bulk_body, mail_body
 from mooring.vendors.amazon_ses import AmazonSes, classify, error_code
-from tests.vendors.email_labs import hub, ses_vendor
+from tests.vendors.email_hubs import hub
+from tests.vendors.email_labs import ses_vendor
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

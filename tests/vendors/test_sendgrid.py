@@ -36,7 +36,8 @@ from mooring.domain.webhooks.events import WebhookEvent
 from mooring.testing.sandbox.base import reply
 from mooring.testing.sandbox.sendgrid import SendGridSandbox
 from mooring.vendors.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
-from tests.vendors.email_labs import hub, sendgrid_vendor
+from tests.vendors.email_hubs import hub
+from tests.vendors.email_labs import sendgrid_vendor
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

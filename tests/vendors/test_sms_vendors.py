@@ -40,7 +40,7 @@ def test_a_vendor_is_reached_over_a_socket(subject: Factory) -> None:
     with made.sandbox.serving() as server:
         account = Account("texts", attrs.evolve(vendor, base_url=server.url))
         with Hub([account]) as hub:
-            message = SmsMessage(to=made.to, text="Grüße & more", callback_url="https://a.example")
+            message = SmsMessage(to=made.to, text="Grüße & more")
             receipts = [hub.sms().send(message, idempotency_key="k-1") for _ in range(2)]
 
     assert receipts[0] == receipts[1]

@@ -37,7 +37,8 @@ from mooring.testing import tls_pair
 from mooring.testing.sandbox.smtp import SmtpSandbox, read_message
 from mooring.vendors._mime import mime_bytes
 from mooring.vendors.smtp import Smtp
-from tests.vendors.email_labs import hub, smtp_vendor
+from tests.vendors.email_hubs import hub
+from tests.vendors.email_labs import smtp_vendor
 
 SHOP = EmailAddress("shop@example.com", "Zoë's Shop")
 SMUGGLED = "=?utf-8?q?Hi=0D=0ABcc:_eve@example.com?="

@@ -176,6 +176,20 @@ def twilio(name: str) -> Callable[[datetime, int], Sent]:
     return send
 
 
+def plivo(_: datetime, number: int) -> Sent:
+    """The URL without its query, and a nonce."""
+    nonce = f"{number:020d}"
+    form = {"MessageUUID": f"u{number}", "Status": "delivered", "From": "15005550006"}
+    return Sent(
+        headers={
+            "X-Plivo-Signature-V2": b64(mac(SECRET, URL.partition("?")[0] + nonce)),
+            "X-Plivo-Signature-V2-Nonce": nonce,
+            "Content-Type": FORM,
+        },
+        body=urlencode(form).encode(),
+    )
+
+
 def vonage(now: datetime, number: int) -> Sent:
     """Every field but the signature, sorted."""
     fields = {
@@ -609,6 +623,7 @@ SENDERS = [
     Sender(name="linear", send=linear, free=frozenset({"Linear-Delivery"})),
     Sender(name="plaid", send=plaid, secret=keys.jwk(keys.curve()), wrong=keys.jwk(CURVE_WRONG)),
     Sender(name="vonage", send=vonage),
+    Sender(name="plivo", send=plivo, body_covered=False),
     Sender(
         name="telegram",
         send=with_token({"X-Telegram-Bot-Api-Secret-Token": TOKEN}, lambda n: {"update_id": n}),

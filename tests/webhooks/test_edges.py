@@ -175,6 +175,14 @@ def test_an_escape_is_read_in_either_case(escape: str) -> None:
     assert b"https://a.example/?at=1:2" == Template("{url_decoded}").fill(scene)
 
 
+@pytest.mark.parametrize("rest", ["", "?a=b", "#c", "?a=b#c", "#c?a=b"])
+def test_a_url_without_its_query(rest: str) -> None:
+    """Plivo signs a URL as far as its path goes."""
+    scene = Scene(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
+
+    assert b"https://a.example/in" == Template("{url_without_query}").fill(scene)
+
+
 def test_a_value_is_one_line() -> None:
     """Only the first of several lines may have several itself."""
     scene = Scene(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])

@@ -24,6 +24,7 @@ from mooring.adapters._manager_answers import (
     word_at,
 )
 from mooring.adapters._owner_names import in_words
+from mooring.domain.crc32c import crc32c
 from mooring.domain.frames import careful
 from mooring.domain.http import Request
 from mooring.domain.json_text import encode_json
@@ -163,7 +164,8 @@ class GcpSecretManager:
         content = _content(answer)
         if content is None:
             raise nonsense(self.where, answer)
-        if found(answer, "payload", "dataCrc32c") not in {None, str(crc32c(content))}:
+        checksum = str(crc32c(content.reveal_bytes()))
+        if found(answer, "payload", "dataCrc32c") not in {None, checksum}:
             raise StorageUnavailable(
                 f"{self.where} gave a secret that was damaged on its way.",
                 remedy="Try again, and check what stands in between.",
@@ -210,16 +212,6 @@ class GcpSecretManager:
         return failed(self.where, answer, code, remedy)
 
 
-def crc32c(content: Secret) -> int:
-    """The checksum that Google stores with what a secret holds (CRC-32C, reflected)."""
-    total = 0xFFFFFFFF
-    for byte in content.reveal_bytes():
-        total ^= byte
-        for _ in range(8):
-            total = total >> 1 ^ (0x82F63B78 if total & 1 else 0)
-    return total ^ 0xFFFFFFFF
-
-
 def _assertion(account: GcpServiceAccount) -> JwtSigning:
     return JwtSigning(
         algorithm="RS256",
@@ -255,5 +247,6 @@ def _content(answer: Response) -> Secret | None:
 
 
 def _version(content: Secret) -> bytes:
-    data = b2a_base64(content.reveal_bytes(), newline=False).decode()
-    return encode_json({"payload": {"data": data, "dataCrc32c": str(crc32c(content))}})
+    plain = content.reveal_bytes()
+    data = b2a_base64(plain, newline=False).decode()
+    return encode_json({"payload": {"data": data, "dataCrc32c": str(crc32c(plain))}})

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import attrs
 
+from mooring.contracts.kinds import is_maybe
 from mooring.errors import InvalidData
 
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
@@ -42,16 +43,16 @@ class Address:
         tax_id: the tax number of who is there.
     """
 
-    name: str | None = attrs.field(default=None, repr=False)
-    company: str | None = attrs.field(default=None, repr=False)
-    line1: str | None = attrs.field(default=None, repr=False)
-    line2: str | None = attrs.field(default=None, repr=False)
-    line3: str | None = attrs.field(default=None, repr=False)
-    city: str | None = attrs.field(default=None, repr=False)
-    region: str | None = attrs.field(default=None, repr=False)
-    postal_code: str | None = attrs.field(default=None, repr=False)
+    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    company: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    line1: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    line2: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    line3: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    city: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    region: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    postal_code: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
     country: str = attrs.field(converter=_capitals, validator=_is_country)
-    phone: str | None = attrs.field(default=None, repr=False)
-    email: str | None = attrs.field(default=None, repr=False)
-    residential: bool | None = attrs.field(default=None, repr=False)
-    tax_id: str | None = attrs.field(default=None, repr=False)
+    phone: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    email: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    residential: bool | None = attrs.field(default=None, repr=False, validator=is_maybe(bool))
+    tax_id: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 
 from mooring.contracts.kinds import OneOf
+from mooring.domain.crc32c import crc32c
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -42,12 +43,13 @@ class Running(Protocol):
         ...
 
 
-class _Crc32:
-    def __init__(self) -> None:
+class _Crc:
+    def __init__(self, make: Callable[[bytes, int], int]) -> None:
+        self._make = make
         self._value = 0
 
     def update(self, data: bytes, /) -> None:
-        self._value = zlib.crc32(data, self._value)
+        self._value = self._make(data, self._value)
 
     def digest(self) -> bytes:
         return self._value.to_bytes(4, "big")
@@ -60,7 +62,8 @@ def _hash(name: str) -> Running:
 
 
 _MADE: Final[dict[ChecksumAlgorithm, Callable[[], Running]]] = {
-    ChecksumAlgorithm.CRC32: _Crc32,
+    ChecksumAlgorithm.CRC32: lambda: _Crc(zlib.crc32),
+    ChecksumAlgorithm.CRC32C: lambda: _Crc(crc32c),
     ChecksumAlgorithm.MD5: lambda: _hash("md5"),
     ChecksumAlgorithm.SHA1: lambda: _hash("sha1"),
     ChecksumAlgorithm.SHA256: lambda: _hash("sha256"),
@@ -108,7 +111,7 @@ class Checksum:
             raise InvalidData(
                 f"A checksum of {algorithm} cannot be made here.",
                 field="checksum",
-                remedy="Use crc32, md5, sha1 or sha256.",
+                remedy="Use crc32, crc32c, md5, sha1 or sha256.",
             )
         begun.update(data)
         return cls(ChecksumAlgorithm(algorithm), begun.digest().hex())

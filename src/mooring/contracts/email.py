@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import attrs
 
 from mooring.contracts.email_address import EmailAddress, as_address, as_addresses, check_line
-from mooring.contracts.kinds import OneOf
+from mooring.contracts.kinds import (
+    OneOf,
+    are_all,
+    are_texts,
+    as_table,
+    as_tuple,
+    is_a,
+    is_maybe,
+    is_moment,
+)
 from mooring.contracts.vendor import no_options
-from mooring.domain.json_text import is_object
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from mooring.contracts.email_bulk import BulkMessage
@@ -33,7 +41,6 @@ KIND: Final = "email"
 _HEADER: Final = re.compile(r"[!-9;-~]{1,76}")
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
 _CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,78}")
-_LONE: Final = re.compile("[\ud800-\udfff]")
 _OURS: Final = frozenset(
     {
         "bcc",
@@ -116,7 +123,7 @@ class Attachment:
     content: bytes = attrs.field(validator=_is_bytes, repr=False)
     content_type: str = attrs.field(default="application/octet-stream", validator=_is_media_type)
     disposition: Disposition = attrs.field(default=Disposition.ATTACHMENT, converter=Disposition)
-    content_id: str | None = None
+    content_id: str | None = attrs.field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
         """Refuse what no message could show."""
@@ -148,33 +155,12 @@ class TemplateRef:
     """
 
     id: str = attrs.field(validator=_is_line)
-    data: Data = attrs.field(factory=no_options, repr=False)
-
-
-def _texts(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
-
-
-def as_words(value: Mapping[str, str]) -> dict[str, str]:
-    """A table of words that nobody else can change."""
-    return dict(value)
-
-
-def _files(value: Iterable[Attachment]) -> tuple[Attachment, ...]:
-    return tuple(value)
-
-
-def _is_written(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (not isinstance(value, str) or _LONE.search(value)):
-        raise InvalidData(
-            f"The {attribute.name} is no text that could be encoded.",
-            field=attribute.name,
-            remedy="Give a str without lone surrogates.",
-        )
+    data: Data = attrs.field(factory=no_options, repr=False, validator=is_a(Mapping))
 
 
 def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
     """Refuse headers that would be read as something else than they are."""
+    are_texts(_, attribute, value)
     seen: set[str] = set()
     for name, text in value.items():
         folded = name.lower()
@@ -193,10 +179,16 @@ def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str
         check_line(text, attribute.name)
 
 
-def check_words(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - texts, or pairs of them
-    """Refuse tags and metadata with more than one line in them."""
-    words = [*value, *value.values()] if is_object(value) else value
-    for word in words:
+def check_words(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
+    """Refuse metadata with more than one line in them."""
+    are_texts(_, attribute, value)
+    for word in [*value, *value.values()]:
+        check_line(word, attribute.name)
+
+
+def _are_tags(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    are_all(str)(_, attribute, value)
+    for word in value:
         check_line(word, attribute.name)
 
 
@@ -231,21 +223,25 @@ class EmailMessage:
         default=None, converter=attrs.converters.optional(as_address), repr=False
     )
     subject: str = attrs.field(default="", validator=_is_line, repr=False)
-    text: str | None = attrs.field(default=None, validator=_is_written, repr=False)
-    html: str | None = attrs.field(default=None, validator=_is_written, repr=False)
+    text: str | None = attrs.field(default=None, validator=is_maybe(str), repr=False)
+    html: str | None = attrs.field(default=None, validator=is_maybe(str), repr=False)
     headers: Mapping[str, str] = attrs.field(
-        factory=dict, converter=as_words, validator=check_headers, repr=False
+        factory=dict, converter=as_table, validator=check_headers, repr=False
     )
-    attachments: tuple[Attachment, ...] = attrs.field(default=(), converter=_files)
-    template: TemplateRef | None = None
-    tags: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=check_words)
+    attachments: tuple[Attachment, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(Attachment)
+    )
+    template: TemplateRef | None = attrs.field(default=None, validator=is_maybe(TemplateRef))
+    tags: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_tags)
     metadata: Mapping[str, str] = attrs.field(
-        factory=dict, converter=as_words, validator=check_words, repr=False
+        factory=dict, converter=as_table, validator=check_words, repr=False
     )
-    send_at: datetime | None = None
-    track_opens: bool | None = None
-    track_clicks: bool | None = None
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=no_options, repr=False)
+    send_at: datetime | None = attrs.field(default=None, validator=is_moment)
+    track_opens: bool | None = attrs.field(default=None, validator=is_maybe(bool))
+    track_clicks: bool | None = attrs.field(default=None, validator=is_maybe(bool))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse what says nothing, or when nobody could know."""
@@ -254,12 +250,6 @@ class EmailMessage:
                 "A message says nothing.",
                 field="text",
                 remedy="Give a text, HTML, a template or a file.",
-            )
-        if self.send_at is not None and self.send_at.tzinfo is None:
-            raise InvalidData(
-                "The time to send at has no time zone.",
-                field="send_at",
-                remedy="Give an aware datetime.",
             )
         check_apart(self.everybody)
         ids = [file.content_id for file in self.attachments if file.content_id is not None]

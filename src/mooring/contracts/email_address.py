@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 import attrs
 
 from mooring.errors import InvalidData
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _WRITTEN: Final = re.compile(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
@@ -104,13 +102,25 @@ class EmailAddress:
 
 def as_address(value: EmailAddress | str) -> EmailAddress:
     """An address, also read from a text."""
-    return value if isinstance(value, EmailAddress) else EmailAddress.parse(value)
+    if isinstance(value, EmailAddress):
+        return value
+    if not isinstance(value, str):
+        raise _no_address(value)
+    return EmailAddress.parse(value)
 
 
 def as_addresses(
     value: EmailAddress | str | Iterable[EmailAddress | str],
 ) -> tuple[EmailAddress, ...]:
     """Addresses, also one alone, also read from texts."""
-    if isinstance(value, (EmailAddress, str)):
-        return (as_address(value),)
-    return tuple(as_address(one) for one in value)
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return tuple(as_address(one) for one in value)
+    return (as_address(value),)
+
+
+def _no_address(value: object) -> InvalidData:
+    return InvalidData(
+        f"a {type(value).__name__} is not an address of mail.",
+        field="email",
+        remedy="Give a text such as 'name@example.com', an EmailAddress, or several of these.",
+    )

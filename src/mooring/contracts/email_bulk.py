@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,17 +11,17 @@ import attrs
 
 from mooring.contracts.email import (
     EmailMessage,
-    as_words,
     check_apart,
     check_headers,
     check_words,
 )
 from mooring.contracts.email_address import EmailAddress, as_addresses
+from mooring.contracts.kinds import are_all, as_table, as_tuple, is_a
 from mooring.contracts.vendor import no_options
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
 PLACE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 """Where a word of the recipient's goes, as in `Dear {{name}}`."""
@@ -42,12 +43,12 @@ class BulkRecipient:
     to: tuple[EmailAddress, ...] = attrs.field(converter=as_addresses, repr=False)
     cc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
     bcc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
-    data: Mapping[str, Any] = attrs.field(factory=no_options, repr=False)
+    data: Mapping[str, Any] = attrs.field(factory=no_options, repr=False, validator=is_a(Mapping))
     metadata: Mapping[str, str] = attrs.field(
-        factory=dict, converter=as_words, validator=check_words, repr=False
+        factory=dict, converter=as_table, validator=check_words, repr=False
     )
     headers: Mapping[str, str] = attrs.field(
-        factory=dict, converter=as_words, validator=check_headers, repr=False
+        factory=dict, converter=as_table, validator=check_headers, repr=False
     )
 
     def __attrs_post_init__(self) -> None:
@@ -69,10 +70,9 @@ def as_recipient(value: BulkRecipient | EmailAddress | str) -> BulkRecipient:
     return value if isinstance(value, BulkRecipient) else BulkRecipient(to=value)
 
 
-def _recipients(
-    value: Iterable[BulkRecipient | EmailAddress | str],
-) -> tuple[BulkRecipient, ...]:
-    return tuple(as_recipient(one) for one in value)
+def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:  # noqa: ANN401 - not yet checked
+    several = as_tuple(value)
+    return tuple(map(as_recipient, several)) if isinstance(several, tuple) else several
 
 
 @attrs.frozen(kw_only=True)
@@ -87,8 +87,10 @@ class BulkMessage:
         recipients: who gets it; an address alone is enough.
     """
 
-    base: EmailMessage
-    recipients: tuple[BulkRecipient, ...] = attrs.field(converter=_recipients, repr=False)
+    base: EmailMessage = attrs.field(validator=is_a(EmailMessage))
+    recipients: tuple[BulkRecipient, ...] = attrs.field(
+        converter=_recipients, repr=False, validator=are_all(BulkRecipient)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse recipients in the wrong place, and places that nothing is given for."""

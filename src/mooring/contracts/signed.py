@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _LONGEST_LIFE: Final = 604_800
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def is_header(_: object, attribute: attrs.Attribute[Any], value: object) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
+from mooring.contracts.kinds import are_all, as_tuple, is_a, is_maybe, is_moment
 from mooring.contracts.vendor import no_options
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from decimal import Decimal
 
     from mooring.contracts.ref import Ref
@@ -34,6 +36,7 @@ class SmsCapability(StrEnum):
 
     SENDER_POOL = "sender_pool"
     MEDIA = "media"
+    CALLBACK = "callback"
     SCHEDULED = "scheduled"
     CANCEL = "cancel"
     VALIDITY = "validity"
@@ -104,10 +107,6 @@ def _is_number(_: object, attribute: attrs.Attribute[str], value: object) -> Non
     check_number(value, attribute.name)
 
 
-def _texts(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
-
-
 @attrs.frozen(kw_only=True)
 class SmsMessage:
     """One message to one person.
@@ -126,27 +125,25 @@ class SmsMessage:
     """
 
     to: str = attrs.field(validator=_is_number, repr=False)
-    text: str = attrs.field(repr=False)
-    sender: str | None = None
-    sender_pool: str | None = None
-    media: tuple[str, ...] = attrs.field(default=(), converter=_texts, repr=False)
-    send_at: datetime | None = None
-    validity: timedelta | None = None
-    callback_url: str | None = attrs.field(default=None, repr=False)
-    reference: str | None = None
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=no_options, repr=False)
+    text: str = attrs.field(repr=False, validator=is_a(str))
+    sender: str | None = attrs.field(default=None, validator=is_maybe(str))
+    sender_pool: str | None = attrs.field(default=None, validator=is_maybe(str))
+    media: tuple[str, ...] = attrs.field(
+        default=(), converter=as_tuple, repr=False, validator=are_all(str)
+    )
+    send_at: datetime | None = attrs.field(default=None, validator=is_moment)
+    validity: timedelta | None = attrs.field(default=None, validator=is_maybe(timedelta))
+    callback_url: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse what says nothing, or when nobody could know."""
-        if not isinstance(self.text, str) or not (self.text or self.media):
+        if not (self.text or self.media):
             raise InvalidData(
                 "A message says nothing.", field="text", remedy="Give a text, or media."
-            )
-        if self.send_at is not None and self.send_at.tzinfo is None:
-            raise InvalidData(
-                "The time to send at has no time zone.",
-                field="send_at",
-                remedy="Give an aware datetime.",
             )
 
     @property
@@ -155,6 +152,7 @@ class SmsMessage:
         asked = {
             SmsCapability.SENDER_POOL: self.sender_pool,
             SmsCapability.MEDIA: self.media,
+            SmsCapability.CALLBACK: self.callback_url,
             SmsCapability.SCHEDULED: self.send_at,
             SmsCapability.VALIDITY: self.validity,
         }

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import attrs
 
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
-from mooring.contracts.kinds import OneOf
+from mooring.contracts.kinds import OneOf, are_texts, as_table, is_a, is_maybe, is_moment
 from mooring.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions, is_header
 from mooring.contracts.vendor import no_options
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mooring.contracts.ref import Ref
@@ -27,7 +28,7 @@ PART_SIZE: Final = 8 * 1024 * 1024
 MOST_PARTS: Final = 10_000
 
 _LONGEST_KEY: Final = 1_024
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
 
 
@@ -97,10 +98,10 @@ def check_prefix(value: str) -> str:
     return value
 
 
-def _is_metadata(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_metadata(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
+    are_texts(_, attribute, value)
     for name, text in value.items():
-        named = isinstance(name, str) and _NAME.fullmatch(name)
-        if not named or not isinstance(text, str) or _CONTROL.search(text) or text != text.strip():
+        if _NAME.fullmatch(name) is None or _CONTROL.search(text) or text != text.strip():
             raise InvalidData(
                 f"{str(name)[:80]!r} cannot be metadata, or what stands there cannot.",
                 field="metadata",
@@ -109,12 +110,12 @@ def _is_metadata(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - n
             )
 
 
-def _table(value: Mapping[str, str] | None) -> dict[str, str]:
-    return dict(value or {})
+def _table(value: Mapping[str, str] | None) -> Any:  # noqa: ANN401 - not yet checked
+    return as_table({} if value is None else value)
 
 
-def _is_create_only(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
-    if value not in {None, "*"}:
+def _is_create_only(_: object, __: object, value: str | None) -> None:
+    if value is not None and value != "*":
         raise InvalidData(
             "An object is only put where none is with if_none_match='*'.",
             field="if_none_match",
@@ -131,8 +132,8 @@ class ByteRange:
         length: how many; None is all to the end.
     """
 
-    start: int = 0
-    length: int | None = None
+    start: int = attrs.field(default=0, validator=is_a(int))
+    length: int | None = attrs.field(default=None, validator=is_maybe(int))
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is no range."""
@@ -180,16 +181,20 @@ class PutOptions:
     metadata: Mapping[str, str] = attrs.field(
         factory=no_options, converter=_table, validator=_is_metadata, repr=False
     )
-    checksum: Checksum | None = None
-    if_match: str | None = None
+    checksum: Checksum | None = attrs.field(default=None, validator=is_maybe(Checksum))
+    if_match: str | None = attrs.field(default=None, validator=is_maybe(str))
     if_none_match: str | None = attrs.field(default=None, validator=_is_create_only)
     visibility: Visibility | None = attrs.field(
         default=None, converter=attrs.converters.optional(Visibility)
     )
-    storage_class: str | None = None
-    encryption: str | None = None
-    tags: Mapping[str, str] = attrs.field(factory=no_options, converter=_table, repr=False)
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=no_options, repr=False)
+    storage_class: str | None = attrs.field(default=None, validator=is_maybe(str))
+    encryption: str | None = attrs.field(default=None, validator=is_maybe(str))
+    tags: Mapping[str, str] = attrs.field(
+        factory=no_options, converter=_table, repr=False, validator=are_texts
+    )
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
 
     @property
     def needs(self) -> frozenset[str]:
@@ -216,12 +221,12 @@ class GetOptions:
         version: an earlier version of it.
     """
 
-    range: ByteRange | None = None
-    if_match: str | None = None
-    if_none_match: str | None = None
-    if_modified_since: datetime | None = None
-    if_unmodified_since: datetime | None = None
-    version: str | None = None
+    range: ByteRange | None = attrs.field(default=None, validator=is_maybe(ByteRange))
+    if_match: str | None = attrs.field(default=None, validator=is_maybe(str))
+    if_none_match: str | None = attrs.field(default=None, validator=is_maybe(str))
+    if_modified_since: datetime | None = attrs.field(default=None, validator=is_moment)
+    if_unmodified_since: datetime | None = attrs.field(default=None, validator=is_moment)
+    version: str | None = attrs.field(default=None, validator=is_maybe(str))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -404,6 +409,28 @@ class StorageVendor(Protocol):
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]: ...
 
 
+class Pieces(Protocol):
+    """What is uploaded, read once and from its beginning; b"" is its end.
+
+    Its end comes only if all of it is what it was said to be.
+    """
+
+    async def next(self) -> bytes: ...
+
+
+@runtime_checkable
+class TakesInOrder(Protocol):
+    """What a vendor does whose uploads go from the first byte to the last.
+
+    It has `send` instead of `put_part`, `list_parts` and `complete`. Where an upload is `resumed`,
+    `send` goes on where it was; one that is complete or gone is refused.
+    """
+
+    async def send(
+        self, wire: Wire, upload: Upload, pieces: Pieces, /, *, resumed: bool
+    ) -> ObjectInfo: ...
+
+
 def part_size(length: int | None, wanted: int | None = None) -> int:
     """How long the parts of an object are, so that there are not too many."""
     if wanted is not None and (type(wanted) is not int or wanted < 1):
@@ -430,12 +457,14 @@ __all__ = [
     "ObjectInfo",
     "Opened",
     "Part",
+    "Pieces",
     "PostOptions",
     "PutOptions",
     "SignedPost",
     "SignedUrl",
     "StorageCapability",
     "StorageVendor",
+    "TakesInOrder",
     "Upload",
     "UrlOptions",
     "Visibility",

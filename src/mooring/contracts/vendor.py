@@ -63,6 +63,10 @@ class Vendor:
         """
         return {}
 
+    def verifying(self) -> Mapping[str, Any]:
+        """What a verifier of its webhooks is given: the scheme, and what that wants to know."""
+        return {"scheme": self.webhook}
+
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:  # noqa: ARG002 - to override
         """What a verified webhook means, as events of the contract; none of what is new.
 

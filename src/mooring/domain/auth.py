@@ -14,6 +14,7 @@ from mooring.domain.frames import careful, refusing
 from mooring.domain.headers import Headers
 from mooring.domain.oauth.dpop import check_proof_key, proof
 from mooring.domain.secret import Secret, as_secret, check_sendable
+from mooring.domain.signing.azure import AzureSharedKey
 from mooring.domain.signing.hmac_signing import HmacSigning
 from mooring.domain.signing.jwt import JwtSigning
 from mooring.domain.signing.message import MessageSignature
@@ -41,14 +42,21 @@ class AuthMethod(StrEnum):
     OAUTH2 = "oauth2"
     MTLS = "mtls"
     AWS_SIGV4 = "aws_sigv4"
+    AZURE_SHARED_KEY = "azure_shared_key"
     HMAC = "hmac"
     JWT = "jwt"
     HTTP_SIGNATURE = "http_signature"
 
 
-Signing: TypeAlias = AwsSigV4 | HmacSigning | JwtSigning | MessageSignature
+Signing: TypeAlias = AwsSigV4 | AzureSharedKey | HmacSigning | JwtSigning | MessageSignature
 _SIGNED = frozenset(
-    {AuthMethod.AWS_SIGV4, AuthMethod.HMAC, AuthMethod.JWT, AuthMethod.HTTP_SIGNATURE}
+    {
+        AuthMethod.AWS_SIGV4,
+        AuthMethod.AZURE_SHARED_KEY,
+        AuthMethod.HMAC,
+        AuthMethod.JWT,
+        AuthMethod.HTTP_SIGNATURE,
+    }
 )
 _WITHOUT_SECRET = frozenset({AuthMethod.NONE, AuthMethod.MTLS})
 _USUAL_NAMES = {AuthMethod.API_KEY_HEADER: "X-API-Key", AuthMethod.API_KEY_QUERY: "api_key"}

@@ -59,7 +59,7 @@ class WebhookVerifier(Part):
         name: of the endpoint; by default the scheme's.
         tolerance: seconds that a signed time may be off, in place of the scheme's.
         origin: scheme and host of the URL that the vendor was told, if a proxy changes them.
-        replay_guard: whether each delivery is let in once.
+        replay_guard: whether each delivery is let in once; of no use for a scheme that `hints`.
         handling: seconds that handling may take, after which the vendor's next try is let in.
         remembered: seconds for which a delivery that is done is remembered.
         storage: where deliveries are remembered; by default in this part alone.
@@ -105,12 +105,12 @@ class WebhookVerifier(Part):
             verify_token=told.verify_token,
             tolerance=_tolerance(known, tolerance),
             origin=origin,
-            guarded=replay_guard,
+            guarded=replay_guard and not known.hints,
             lease=micros(seconds(handling, "handling")),
             ttl=micros(seconds(remembered, "remembered")),
         )
         self._secrets = provider or _static(known, kept)
-        self._unclaimed = not replay_guard
+        self._unclaimed = not self._endpoint.guarded
 
     @property
     def _fixed(self) -> Callable[[str | None], tuple[Secret, ...]] | None:

@@ -46,7 +46,7 @@ class Downloading:
         self.done = 0
         """How many bytes have come."""
         self._checksum, self._running = None, None
-        if opened.start == 0 and opened.length == opened.info.size:
+        if opened.start == 0 and opened.length is not None and opened.length == opened.info.size:
             for known in opened.info.checksums:
                 begun = running(known.algorithm)
                 if begun is not None and known.parts is None:

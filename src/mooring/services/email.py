@@ -16,6 +16,7 @@ from mooring.contracts.email_address import as_address
 from mooring.contracts.email_bulk import BulkMessage
 from mooring.contracts.kinds import check_kind
 from mooring.contracts.routes import Asked
+from mooring.domain.durations import count
 from mooring.domain.idempotency import checked_key
 from mooring.domain.result import Result
 from mooring.services.turns import Turn
@@ -104,7 +105,7 @@ class EmailFlows:
             partial(self._chunk, asked, chunk, _below(idempotency_key, number), timeout)
             for number, chunk in enumerate(chunks, 1)
         ]
-        told = await self._desk.calling.core.every(steps, at_once=at_once)
+        told = await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
         return [result for results in told for result in results]
 
     async def validate_address(

@@ -9,15 +9,18 @@ from mooring.contracts.kinds import check_kind
 from mooring.contracts.payments import (
     KIND,
     Charge,
+    PaymentEvent,
     PaymentQuery,
     PaymentsCapability,
     Unsettled,
     capture_needs,
     check_currency,
+    told_by,
 )
 from mooring.contracts.payments.asking import check_amount
 from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Asked
+from mooring.domain.durations import count
 from mooring.domain.result import Result
 from mooring.errors import InvalidData
 
@@ -217,6 +220,21 @@ class PaymentsFlows:
         asked = self._asked("get_refund", {PaymentsCapability.LOOK_UP_REFUND})
         return await self._desk.at(ref, asked, deed, timeout=timeout)
 
+    async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
+        """All that news mean: the vendor is asked where they only say that there are some.
+
+        Nothing but the id is taken from such news, so that whoever makes some up can only have the
+        truth looked up.
+
+        Args:
+            event: what `Hub.events` made of a webhook; whatever says enough by itself comes back.
+            timeout: seconds for asking.
+        """
+        check_kind(event, PaymentEvent, "event")
+        if not event.ask:
+            return event
+        return told_by(event, await self.get(event.ref, timeout=timeout))
+
     async def settle(
         self,
         payments: Iterable[Ref | str | Unsettled],
@@ -236,7 +254,9 @@ class PaymentsFlows:
         def step(one: Ref | str | Unsettled) -> Callable[[], Awaitable[Result[Payment]]]:
             return partial(self._told, one, timeout)
 
-        return await self._desk.calling.core.every([step(one) for one in payments], at_once=at_once)
+        return await self._desk.calling.core.every(
+            [step(one) for one in payments], at_once=count(at_once, "at_once")
+        )
 
     async def payments(
         self,

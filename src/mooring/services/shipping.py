@@ -18,6 +18,7 @@ from mooring.contracts.shipping.rates import (
     ShippingCapability,
 )
 from mooring.contracts.shipping.shipments import ShipmentRequest
+from mooring.domain.durations import count
 from mooring.domain.idempotency import checked_key
 from mooring.domain.result import Result
 from mooring.errors import InvalidData, VendorRejected
@@ -127,7 +128,7 @@ class ShippingFlows:
             return partial(self._told, item, f"{idempotency_key}/{number}", timeout)
 
         steps = [step(number, item) for number, item in enumerate(items, 1)]
-        return await self._desk.calling.core.every(steps, at_once=at_once)
+        return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
         """Ask what became of a shipment."""

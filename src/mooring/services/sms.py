@@ -9,6 +9,7 @@ from mooring.contracts.calling_codes import country_of
 from mooring.contracts.kinds import check_kind
 from mooring.contracts.routes import Asked
 from mooring.contracts.sms import KIND, SmsCapability, SmsMessage, check_number
+from mooring.domain.durations import count
 from mooring.domain.idempotency import checked_key
 from mooring.domain.result import Result
 
@@ -82,7 +83,7 @@ class SmsFlows:
             return partial(self._told, message, key, timeout)
 
         steps = [step(number, message) for number, message in enumerate(messages, 1)]
-        return await self._desk.calling.core.every(steps, at_once=at_once)
+        return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
         """Ask what became of a message."""

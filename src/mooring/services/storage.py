@@ -14,6 +14,7 @@ from mooring.contracts.storage import (
     GetOptions,
     PutOptions,
     StorageCapability,
+    TakesInOrder,
     Upload,
     check_key,
     check_prefix,
@@ -401,7 +402,8 @@ class StorageFlows:
         self, plan: UploadPlan, vendor: StorageVendor, wire: Wire, ref: Ref
     ) -> ObjectInfo:
         upload = _upload(ref)
-        known = await vendor.list_parts(wire, upload)
+        in_order = isinstance(vendor, TakesInOrder)
+        known = () if in_order else await vendor.list_parts(wire, upload)
         pieces = plan.pieces(self._desk.calling.core, plan.size(*(part.size for part in known)))
         try:
             return await self._send(vendor, wire, upload, pieces, plan, known=known)
@@ -416,9 +418,13 @@ class StorageFlows:
         pieces: Pieces,
         plan: UploadPlan,
         *,
-        known: Sequence[Part] = (),
+        known: Sequence[Part] | None = None,
     ) -> ObjectInfo:
-        sending = Uploading(self._desk.calling.core, vendor, wire, upload, pieces, known=known)
+        """Send what there is, besides the parts that are known of an upload that is resumed."""
+        if isinstance(vendor, TakesInOrder):
+            return await vendor.send(wire, upload, pieces, resumed=known is not None)
+        core = self._desk.calling.core
+        sending = Uploading(core, vendor, wire, upload, pieces, known=known or ())
         parts = await sending.all(plan.at_once)
         return await vendor.complete(wire, upload, parts, plan.options)
 

@@ -64,7 +64,7 @@ class Pieces:
             raise InvalidData(
                 f"Such a checksum ({checksum.algorithm}) cannot be checked here.",
                 field="checksum",
-                remedy="Give one of all bytes, as crc32, md5, sha1 or sha256.",
+                remedy="Give one of all bytes, as crc32, crc32c, md5, sha1 or sha256.",
             )
         self._left = b""
         self._begun: deque[bytes] = deque()

@@ -190,7 +190,7 @@ async def files_and_images_arrive(factory: Factory) -> None:
 async def a_file_alone_is_a_message(factory: Factory) -> None:
     """A message may be nothing but files."""
     lab = factory()
-    file = Attachment(filename="a.bin", content=b"\x00")
+    file = Attachment(filename="a.dat", content=b"\x00")
     await lab.hub.email().send_transactional(message(text=None, attachments=(file,)))
     require(lab.delivered[0].items[0].content == b"\x00", "The file did not arrive.")
 
@@ -210,13 +210,16 @@ async def a_key_is_used_once(factory: Factory) -> None:
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
-    """What may have been sent is not sent again, and is said to be unknown."""
+    """What may have been sent is sent once: said to be unknown, or asked for under its key."""
     lab = factory()
     given = message(to=lab.lose())
-    for _ in range(2):
-        send = partial(lab.hub.email().send_transactional, given, idempotency_key="INV-7")
-        raised = await _raised(send())
-        require(isinstance(raised, OutcomeUnknown), f"It ended with {raised!r}.")
+    send = partial(lab.hub.email().send_transactional, given, idempotency_key="INV-7")
+    if lab.vendor.services()[""].idempotency_header is not None:
+        require(await send() == await send(), "A repeat got another receipt.")
+    else:
+        for _ in range(2):
+            raised = await _raised(send())
+            require(isinstance(raised, OutcomeUnknown), f"It ended with {raised!r}.")
     require(len(lab.delivered) == 1, f"It was sent {len(lab.delivered)} times.")
 
 

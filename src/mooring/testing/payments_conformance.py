@@ -63,6 +63,7 @@ from mooring.wiring.catalog import able
 
 if TYPE_CHECKING:
     from mooring.contracts.vendor import Vendor
+    from mooring.parts.webhook_verifier import WebhookVerifier
     from mooring.testing.sandbox.base import Asked, Sandbox
 
 _HANGS: Final = "An operation does not come to an end."
@@ -87,13 +88,13 @@ class PaymentsSubject:
         vendor: an account of ours at the sandbox.
         sandbox: where it goes.
         charged: how many payments the sandbox has authorised or taken.
-        pays, declined, expired, asks: sources that pay, are declined, have expired, and wait for
-            the buyer.
+        pays, declined, expired: sources that pay, are declined, and have expired.
+        asks: one that waits for the buyer, unless the vendor never does.
         refusals: answers by which the vendor refuses, with the error that each must become.
         written: the amount in minor units that a request asks for.
         option: an option in the vendor's own words, and a word of it that must be sent.
         secret: what the vendor's credentials must not show.
-        webhook_secret: what its webhooks are signed with.
+        webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
         happen: lets everything happen that the vendor has only taken note of.
     """
 
@@ -103,12 +104,12 @@ class PaymentsSubject:
     pays: str
     declined: str
     expired: str
-    asks: str
     refusals: tuple[tuple[Response, type[ConnectorError]], ...]
     written: Callable[[Asked], int]
     option: tuple[Mapping[str, Any], bytes]
     secret: str = attrs.field(repr=False)
-    webhook_secret: str = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(repr=False)
+    asks: str | None = None
     happen: Callable[[], object] = lambda: None
 
 
@@ -149,13 +150,22 @@ class _Lab:
         self.subject.happen()
         if PaymentsCapability.LOOK_UP in self.able:
             return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
-        return self.told(payment)
+        return await self.told(payment)
 
-    def told(self, payment: Payment, *, backwards: bool = False) -> Payment:
-        """What webhooks make of a payment, in or against their order."""
+    def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
+        """A verifier of the vendor's webhooks, or of somebody else's."""
         secret = self.subject.webhook_secret
+        if secret is not None:
+            options["secrets"] = "ab" * 32 if strange else secret
+        elif strange:
+            known: Mapping[str, str] = self.subject.vendor.verifying()["parameters"]
+            options["parameters"] = dict.fromkeys(known, "another")
+        return self.hub.webhooks(_FIRST, http=SandboxHttpClient(self.sandbox), **options)
+
+    async def told(self, payment: Payment, *, backwards: bool = False) -> Payment:
+        """What webhooks make of a payment, in or against their order."""
         # The same news is read again and again here.
-        verifier = self.hub.webhooks(_FIRST, secrets=secret, replay_guard=False)
+        verifier = self.verifier(replay_guard=False)
         news = [
             event
             for notice in self.sandbox.sent
@@ -164,7 +174,7 @@ class _Lab:
             if event.ref.id == payment.ref.id
         ]
         for event in reversed(news) if backwards else news:
-            payment = advance(payment, event)
+            payment = advance(payment, await self("follow_up", event))
         return payment
 
     async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:  # noqa: ANN401 - of this kind
@@ -282,6 +292,9 @@ async def a_decline_says_why(make: Open) -> None:
 async def a_buyer_may_be_asked(make: Open) -> None:
     """A payment that waits for the buyer is no success, and says where to send them."""
     async with make() as lab:
+        if lab.subject.asks is None:
+            require(PaymentsCapability.COMPLETE not in lab.able, "Nobody knows who is asked.")
+            return
         order = lab.order(lab.subject.asks)
         payment: Payment = await lab("charge", order, idempotency_key="k-1")
         require(payment.state is PaymentState.REQUIRES_ACTION, f"It is {payment.state}.")
@@ -487,13 +500,13 @@ async def news_is_believed_if_it_is_signed(make: Open) -> None:
         await lab("refund", payment.ref, Money("50.00", "EUR"), idempotency_key="k-3")
         lab.subject.happen()
         for backwards in (False, True):
-            known = lab.told(payment, backwards=backwards)
+            known = await lab.told(payment, backwards=backwards)
             require(known.state is PaymentState.PARTIALLY_REFUNDED, f"It is {known.state}.")
             require(known.captured == _EUROS, f"{known.captured} was captured.")
             require(known.refunded == Money("50.00", "EUR"), f"{known.refunded} came back.")
-        known = lab.told(lab.told(payment))
+        known = await lab.told(await lab.told(payment))
         require(known.refunded == Money("50.00", "EUR"), "What was told twice counts twice.")
-        stranger = lab.hub.webhooks(_FIRST, secrets="ab" * 32)
+        stranger = lab.verifier(strange=True)
         believing = in_thread(lambda: stranger.verify(**lab.sandbox.sent[0].given()))
         await lab.refused(WebhookRejected, believing, "News that somebody else signed")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
-from binascii import Error as NotBase64
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
@@ -23,6 +20,7 @@ from mooring.errors import (
     VendorRejected,
 )
 from mooring.vendors._reading import as_time, malformed
+from mooring.vendors._storage import bare_etag, packing, plain_word, root, whole
 from mooring.vendors._xml import Element, NotXmlError, read_xml
 
 if TYPE_CHECKING:
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Headers, Request, Response
 
-_ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
-_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|\*)")
 _META: Final = "x-amz-meta-"
 _LONGEST: Final = 300
 _REDACTION: Final = Redaction()
@@ -157,31 +153,6 @@ def failure(
     return kind(f"S3 refused: {said or code}", **fields)
 
 
-def root(response: Response, *names: str) -> Element:
-    """The document of an answer, which is called one of these.
-
-    Raises:
-        VendorFailed: it is another, or none.
-    """
-    try:
-        found = read_xml(response.body)
-    except NotXmlError:
-        raise malformed(response) from None
-    if found.name not in names:
-        raise malformed(response, names[0])
-    return found
-
-
-def bare_etag(text: str | None) -> str | None:
-    """An ETag without its quotes."""
-    return (text or "").strip('"') or None
-
-
-def whole(text: str | None) -> int | None:
-    """A number of bytes."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
 def checksums(headers: Headers) -> tuple[Checksum, ...]:
     """The checksums that an answer tells."""
     told = (
@@ -194,7 +165,7 @@ def checksums(headers: Headers) -> tuple[Checksum, ...]:
 def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
     """What the headers of an answer say of an object."""
     metadata = {
-        name.lower().removeprefix(_META): _decoded(value)
+        name.lower().removeprefix(_META): plain_word(value)
         for name, value in headers.pairs
         if name.lower().startswith(_META)
     }
@@ -203,7 +174,7 @@ def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
         "etag": bare_etag(headers.get("etag")),
         "checksums": checksums(headers),
         "content_type": headers.get("content-type"),
-        "content_encoding": _packing(headers.get("content-encoding")),
+        "content_encoding": packing(headers.get("content-encoding")),
         "content_disposition": headers.get("content-disposition"),
         "content_language": headers.get("content-language"),
         "cache_control": headers.get("cache-control"),
@@ -214,30 +185,6 @@ def info(wire: Wire, key: str, headers: Headers, **known: Any) -> ObjectInfo:
         "raw": dict(headers),
     }
     return ObjectInfo(ref=wire.ref(key), key=key, **{**fields, **known})
-
-
-def _packing(text: str | None) -> str | None:
-    """How an object is packed; how it was sent in pieces is not kept by everybody alike."""
-    names = [name.strip() for name in (text or "").split(",")]
-    return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
-
-
-def _decoded(value: str) -> str:
-    """Metadata as it was put: what is not ASCII is written as RFC 2047 says."""
-    found = _ENCODED.fullmatch(value)
-    try:
-        return value if found is None else b64decode(found[1], validate=True).decode()
-    except (NotBase64, UnicodeDecodeError):
-        return value
-
-
-def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
-    """The first byte, how many there are, and how many the object has."""
-    found = _RANGE.fullmatch(headers.get("content-range", ""))
-    if found is None:
-        return None
-    start, last = int(found[1]), int(found[2])
-    return start, last - start + 1, whole(found[3])
 
 
 def page(wire: Wire, response: Response) -> ListPage:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.contracts.storage import Visibility
-from mooring.contracts.vendor import extra_for
 from mooring.domain.http import Request
-from mooring.domain.http_date import write_http_date
-from mooring.errors import InvalidData
+from mooring.vendors._storage import Fields, get_if, given, put_if, quoted_etag, with_own, word
 from mooring.vendors._xml import written
 
 if TYPE_CHECKING:
@@ -22,32 +19,15 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 _ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "public-read"}
 
-Fields = dict[str, str]
-
 
 def path(key: str) -> str:
     """The path of an object: encoded once, slashes kept."""
     return "/" + quote(key, safe="/")
 
 
-def quoted_etag(etag: str) -> str:
-    """An ETag as headers write it."""
-    return etag if etag == "*" or etag.startswith(('"', "W/")) else f'"{etag}"'
-
-
-def conditions(options: PutOptions) -> Fields:
-    """On which condition something is put."""
-    return _given(
-        {
-            "If-Match": options.if_match and quoted_etag(options.if_match),
-            "If-None-Match": options.if_none_match,
-        }
-    )
-
-
 def kept_as(options: PutOptions) -> Fields:
     """How an object is kept, as headers; a vendor's own come last."""
-    fields = _given(
+    fields = given(
         {
             "Content-Type": options.content_type,
             "Content-Encoding": options.content_encoding,
@@ -61,22 +41,8 @@ def kept_as(options: PutOptions) -> Fields:
         }
     )
     for name, text in options.metadata.items():
-        fields[f"x-amz-meta-{name}"] = _written(text)
-    for name, value in extra_for("s3", options.extra).items():
-        if not isinstance(value, str):
-            raise InvalidData(
-                f"The header {name} is no text.",
-                field=f"extra.s3.{name}",
-                remedy="Give headers of S3 with their values as text.",
-            )
-        fields = {known: text for known, text in fields.items() if known.lower() != name.lower()}
-        fields[name] = value
-    return fields
-
-
-def _written(text: str) -> str:
-    """Metadata as a header writes it: what is not ASCII as RFC 2047 says."""
-    return text if text.isascii() else f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
+        fields[f"x-amz-meta-{name}"] = word(text)
+    return with_own(fields, "s3", options.extra)
 
 
 def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | None, Fields]:
@@ -91,30 +57,22 @@ def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | 
 
 def put(key: str, data: bytes, options: PutOptions, fields: Fields) -> Request:
     """Put an object."""
-    headers = {**fields, **conditions(options), **kept_as(options)}
+    headers = {**fields, **put_if(options), **kept_as(options)}
     return Request.put(path(key), headers=headers, body=data)
 
 
 def get(key: str, options: GetOptions) -> Request:
     """Get an object, or some of it."""
-    since, until = options.if_modified_since, options.if_unmodified_since
-    headers = _given(
-        {
-            "Range": None if options.range is None else options.range.header,
-            "If-Match": options.if_match and quoted_etag(options.if_match),
-            "If-None-Match": options.if_none_match and quoted_etag(options.if_none_match),
-            "If-Modified-Since": None if since is None else write_http_date(since),
-            "If-Unmodified-Since": None if until is None else write_http_date(until),
-            "x-amz-checksum-mode": "ENABLED",
-        }
-    )
+    headers = {**get_if(options), "x-amz-checksum-mode": "ENABLED"}
+    if options.range is not None:
+        headers["Range"] = options.range.header
     return Request.get(path(key), headers=headers, query={"versionId": options.version})
 
 
 def shared(key: str, options: UrlOptions) -> Request:
     """What a signed URL is for."""
     gives = options.method in {"PUT", "DELETE"}
-    headers = _given({"Content-Type": options.content_type if options.method == "PUT" else None})
+    headers = given({"Content-Type": options.content_type if options.method == "PUT" else None})
     query = {
         "response-content-type": options.content_type,
         "response-content-disposition": options.content_disposition,
@@ -138,7 +96,7 @@ def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) 
     headers = {
         "Content-Type": "application/xml",
         "x-amz-mp-object-size": str(sum(part.size for part in parts)),
-        **conditions(options),
+        **put_if(options),
     }
     request = Request.post(
         path(key),
@@ -155,7 +113,3 @@ def _part(part: Part) -> str:
     sum_ = part.checksum
     known = "" if sum_ is None else written(f"Checksum{sum_.algorithm.upper()}", sum_.base64)
     return f"{written('PartNumber', part.number)}{written('ETag', quoted_etag(part.etag))}{known}"
-
-
-def _given(fields: dict[str, str | None]) -> Fields:
-    return {name: value for name, value in fields.items() if value}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
-from email.header import Header
-from email.utils import formataddr
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from mooring.contracts.email_bulk import PLACE
 from mooring.contracts.vendor import extra_for, merged
-from mooring.errors import ConfigurationError, InvalidData
+from mooring.vendors._email import (
+    all_written,
+    in_ascii,
+    in_base64,
+    pairs_of,
+    sender_of,
+    without_nothing,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,29 +29,14 @@ if TYPE_CHECKING:
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _HTML: Final = "_html"
 _BRACES: Final = "braces_"
-IS_TAG: Final = "true"
-"""The value that makes a tag of a word with a value."""
-
-
-def written(one: EmailAddress) -> str:
-    """An address as a header has it, in ASCII."""
-    return formataddr((one.name or "", one.wire))
-
-
-def _all_written(several: tuple[EmailAddress, ...]) -> list[str]:
-    return [written(one) for one in several]
-
-
-def _without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, [], {})}
 
 
 def _destination(of: EmailMessage | BulkRecipient) -> dict[str, Any]:
-    return _without_nothing(
+    return without_nothing(
         {
-            "ToAddresses": _all_written(of.to),
-            "CcAddresses": _all_written(of.cc),
-            "BccAddresses": _all_written(of.bcc),
+            "ToAddresses": all_written(of.to),
+            "CcAddresses": all_written(of.cc),
+            "BccAddresses": all_written(of.bcc),
         }
     )
 
@@ -54,16 +44,9 @@ def _destination(of: EmailMessage | BulkRecipient) -> dict[str, Any]:
 def _around(
     message: EmailMessage, sender: EmailAddress | None, configuration_set: str | None
 ) -> dict[str, Any]:
-    sender = message.from_ or sender
-    if sender is None:
-        raise ConfigurationError(
-            "Nobody is named as the sender of a message.",
-            path="sender",
-            remedy="Give the message a `from_`, or the account a `sender`.",
-        )
     return {
-        "FromEmailAddress": written(sender),
-        "ReplyToAddresses": _all_written(message.reply_to),
+        "FromEmailAddress": written(sender_of(message, sender)),
+        "ReplyToAddresses": all_written(message.reply_to),
         "ConfigurationSetName": configuration_set,
     }
 
@@ -82,7 +65,7 @@ def mail_body(
         "Content": content,
         "EmailTags": _tags(message, message.metadata),
     }
-    return merged(_without_nothing(body), extra_for("amazon_ses", message.extra))
+    return merged(without_nothing(body), extra_for("amazon_ses", message.extra))
 
 
 def bulk_body(
@@ -95,7 +78,7 @@ def bulk_body(
         "DefaultContent": {"Template": {**content, "TemplateData": "{}", **_beside(base)}},
         "BulkEmailEntries": [_entry(bulk, one) for one in bulk.recipients],
     }
-    return merged(_without_nothing(body), extra_for("amazon_ses", base.extra))
+    return merged(without_nothing(body), extra_for("amazon_ses", base.extra))
 
 
 def _entry(bulk: BulkMessage, one: BulkRecipient) -> dict[str, Any]:
@@ -107,7 +90,7 @@ def _entry(bulk: BulkMessage, one: BulkRecipient) -> dict[str, Any]:
     else:
         data = {**base.template.data, **one.data}
     headers = {**base.headers, **one.headers} if one.headers else {}
-    return _without_nothing(
+    return without_nothing(
         {
             "Destination": _destination(one),
             "ReplacementTags": _tags(base, {**base.metadata, **one.metadata}),
@@ -142,11 +125,11 @@ def _inline(base: EmailMessage) -> dict[str, Any]:
     """A template that stands in the request; what looks like a place and is none is kept."""
     text = base.text or (None if base.html else " ")
     parts = {
-        "Subject": _placed(base.subject, ""),
         "Text": None if text is None else _placed(text, ""),
         "Html": None if base.html is None else _placed(base.html, _HTML),
     }
-    return {"TemplateContent": _without_nothing(parts)}
+    subject = {"Subject": _placed(base.subject, "")}
+    return {"TemplateContent": subject | without_nothing(parts)}
 
 
 def _placed(text: str, suffix: str) -> str:
@@ -157,7 +140,7 @@ def _placed(text: str, suffix: str) -> str:
 
 
 def _beside(message: EmailMessage) -> dict[str, Any]:
-    return _without_nothing(
+    return without_nothing(
         {
             "Headers": _headers(message.headers),
             "Attachments": [_file(file) for file in message.attachments],
@@ -166,17 +149,13 @@ def _beside(message: EmailMessage) -> dict[str, Any]:
 
 
 def _headers(headers: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Name": name, "Value": _in_ascii(value)} for name, value in headers.items()]
-
-
-def _in_ascii(text: str) -> str:
-    return text if text.isascii() else Header(text, "utf-8").encode(linesep="")
+    return [{"Name": name, "Value": in_ascii(value)} for name, value in headers.items()]
 
 
 def _file(file: Attachment) -> dict[str, str]:
     fields = {
         "FileName": file.filename,
-        "RawContent": b64encode(file.content).decode(),
+        "RawContent": in_base64(file),
         "ContentType": file.content_type,
         "ContentDisposition": file.disposition.value.upper(),
         # What SES does by itself, seven bits, would spoil everything but plain text.
@@ -186,11 +165,5 @@ def _file(file: Attachment) -> dict[str, str]:
 
 
 def _tags(message: EmailMessage, metadata: Mapping[str, str]) -> list[dict[str, str]]:
-    words = dict.fromkeys(message.tags, IS_TAG) | dict(metadata)
-    if not all(_TAG.fullmatch(name) and _TAG.fullmatch(value) for name, value in words.items()):
-        raise InvalidData(
-            "A tag or a word of the metadata has characters that Amazon SES does not take.",
-            field="metadata",
-            remedy="Use letters and digits of ASCII, '_' and '-', at most 255.",
-        )
+    words = pairs_of(message.tags, metadata, _TAG, "Amazon SES")
     return [{"Name": name, "Value": value} for name, value in words.items()]

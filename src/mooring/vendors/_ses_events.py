@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mooring.contracts.email_outcomes import EmailEvent, EmailStatus
 from mooring.domain.json_text import is_list
+from mooring.vendors._email import tags_and_words
 from mooring.vendors._reading import read
-from mooring.vendors._ses_content import IS_TAG
 
 if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
@@ -55,7 +55,9 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     own = told.object(part)
     people = _people(own.value(whose)) or _people(told.value("mail.destination"))
     words = read(told.value("mail.tags"))
-    pairs = {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
+    tags, metadata = tags_and_words(
+        {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
+    )
     return tuple(
         EmailEvent(
             id=event.id if len(people) == 1 else f"{event.id}/{number}",
@@ -68,8 +70,8 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             reason=one.text("diagnosticCode") or own.text("reason") or own.text("errorMessage"),
             permanent=_permanent(own.text("bounceType")),
             url=own.text("link"),
-            tags=tuple(name for name, value in pairs.items() if value == IS_TAG),
-            metadata={name: value for name, value in pairs.items() if value and value != IS_TAG},
+            tags=tags,
+            metadata=metadata,
             raw=told.raw,
         )
         for number, one in enumerate(people, 1)

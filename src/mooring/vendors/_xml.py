@@ -18,12 +18,13 @@ class NotXmlError(ValueError):
 
 
 class Element:
-    """An element without attributes: its name, what it says, and what is in it."""
+    """An element: its name, its attributes, what it says, and what is in it."""
 
-    __slots__ = ("_said", "children", "name")
+    __slots__ = ("_said", "attributes", "children", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
         self.name = name
+        self.attributes = attributes
         self.children: list[Element] = []
         self._said: list[str] = []
 
@@ -60,13 +61,13 @@ def read_xml(body: bytes) -> Element:
     """
     if len(body) > _LARGEST:
         raise NotXmlError
-    top = Element("")
+    top = Element("", {})
     stack = [top]
 
-    def start(name: str, _: dict[str, str]) -> None:
+    def start(name: str, attributes: dict[str, str]) -> None:
         if len(stack) > _DEEPEST:
             raise NotXmlError
-        element = Element(name.rpartition(" ")[2])
+        element = Element(name.rpartition(" ")[2], attributes)
         stack[-1].children.append(element)
         stack.append(element)
 

@@ -30,18 +30,18 @@ from mooring.domain.http import Request
 from mooring.domain.json_text import is_object
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
-from mooring.errors import ConfigurationError, InvalidData, PaymentDeclined, UnsupportedByVendor
+from mooring.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 from mooring.vendors._adyen_answers import UNITS, classify, read_move, read_payment
 from mooring.vendors._adyen_news import read_news
+from mooring.vendors._payments import named
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Mapping
 
     from mooring.contracts.payments import Charge, Customer, Payment, PaymentEvent
     from mooring.contracts.ref import Ref
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
-    from mooring.domain.http import Response
     from mooring.domain.money import Money
     from mooring.domain.webhooks.events import WebhookEvent
 
@@ -158,9 +158,7 @@ class Adyen(Vendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, taken: bool) -> Payment:
         body = payment_body(self, charge, taken=taken)
         request = Request.post(f"/{_VERSION}/payments", json=body)
-        response = await _tried(
-            wire, charge.amount, wire.send(request, key=key_at(wire, key, _KEY))
-        )
+        response = await named(wire, charge.amount, wire.send(request, key=key_at(wire, key, _KEY)))
         unnamed = payment_ref(wire.ref, charge.reference, charge.amount, unnamed="1")
         return read_payment(wire, response, charge.amount, known=unnamed, taken=taken)
 
@@ -170,7 +168,7 @@ class Adyen(Vendor):
         """Go on with a payment after the buyer has come back."""
         asked, body = stated_amount(ref), details_body(returned)
         request = Request.post(f"/{_VERSION}/payments/details", json=body)
-        response = await _tried(wire, asked, wire.send(request, key=key_at(wire, key, _KEY)))
+        response = await named(wire, asked, wire.send(request, key=key_at(wire, key, _KEY)))
         taken = ref.other("capture") == "auto"
         return read_payment(wire, response, asked, known=ref, taken=taken)
 
@@ -248,16 +246,6 @@ class Adyen(Vendor):
         if reason is not None:
             body["merchantRefundReason"] = _REASONS[reason]
         return Request.post(f"/{_VERSION}/payments/{quote(ref.id, safe='')}/{verb}", json=body)
-
-
-async def _tried(wire: Wire, asked: Money | None, sending: Awaitable[Response]) -> Response:
-    """Name the payment that was declined by its whole reference."""
-    try:
-        return await sending
-    except PaymentDeclined as error:
-        if error.payment is not None:
-            error.payment = str(payment_ref(wire.ref, error.payment, asked))
-        raise
 
 
 def amount_body(amount: Money) -> dict[str, Any]:

@@ -21,18 +21,15 @@ from mooring.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
-    RecipientOutcome,
     Verdict,
 )
 from mooring.contracts.vendor import Vendor
-from mooring.domain.auth import Credentials
 from mooring.domain.classify import is_success, vendor_words
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list
 from mooring.domain.result import Result
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
-from mooring.domain.signing.sigv4 import AwsSigV4
 from mooring.errors import (
     AuthenticationFailed,
     InvalidRequest,
@@ -40,6 +37,8 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
+from mooring.vendors._aws import LATER, WHO, signed
+from mooring.vendors._email import outcomes
 from mooring.vendors._reading import answer, as_time, malformed
 from mooring.vendors._ses_content import bulk_body, mail_body
 from mooring.vendors._ses_events import read_events
@@ -58,23 +57,6 @@ if TYPE_CHECKING:
     from mooring.errors import ConnectorError
     from mooring.vendors._reading import Answer
 
-_LATER: Final = frozenset(
-    {"TooManyRequestsException", "LimitExceededException", "ThrottlingException", "Throttling"}
-)
-_WHO: Final = frozenset(
-    {
-        "AccessDeniedException",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
 _WRONG: Final = frozenset({"BadRequestException", "ValidationException", "SerializationException"})
 _ENTRY_LATER: Final = frozenset({"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED"})
 _ENTRY_FAILED: Final = frozenset({"TRANSIENT_FAILURE", "FAILED"})
@@ -155,15 +137,7 @@ class AmazonSes(Vendor):
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
-        own = None
-        if self.credentials is not None:
-            signing = AwsSigV4(
-                access_key_id=self.access_key_id or "",
-                region=self.region,
-                service="ses",
-                session_token=self.session_token,
-            )
-            own = Credentials.signed(signing, self.credentials)
+        own = signed("ses", self.region, self.access_key_id, self.credentials, self.session_token)
         return {
             "": Service(
                 "amazon_ses",
@@ -230,7 +204,7 @@ def _receipt(
         ref=wire.ref(id_),
         status=status,
         vendor_status=vendor_status,
-        recipients=tuple(RecipientOutcome(email=one.email, status=status) for one in people),
+        recipients=outcomes(people, status),
         raw=told.raw,
     )
 
@@ -342,9 +316,9 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if code is None:
         return None
     kind: type[Any] = VendorRejected
-    if code in _LATER:
+    if code in LATER:
         kind = RateLimitExceeded
-    elif code in _WHO:
+    elif code in WHO:
         kind = AuthenticationFailed
     elif code in _WRONG:
         kind = InvalidRequest

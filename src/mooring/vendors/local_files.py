@@ -29,8 +29,8 @@ from mooring.errors import (
     ConfigurationError,
     InvalidData,
     InvalidRequest,
-    VendorRejected,
 )
+from mooring.vendors._conditions import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -324,26 +324,6 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
         raw=entry,
         **{name: entry.kept.get(name) for name in _KEPT},
     )
-
-
-def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
-    """Whether a file is to be read at all, as HTTP decides it.
-
-    Raises:
-        VendorRejected: it is not the one that was meant.
-    """
-    modified = known.last_modified or datetime.min.replace(tzinfo=UTC)
-    modified = modified.replace(microsecond=0)
-    until, since = options.if_unmodified_since, options.if_modified_since
-    other = options.if_match not in {None, "*", known.etag}
-    later = options.if_match is None and until is not None and modified > until
-    if other or later:
-        raise VendorRejected(
-            "The file is not the one that was meant.", status=412, vendor_code="PreconditionFailed"
-        )
-    if options.if_none_match is not None:
-        return options.if_none_match not in {"*", known.etag}
-    return since is None or modified > since
 
 
 def _some(known: ObjectInfo, options: GetOptions) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import attrs
 
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.contracts.signed import SignedPost, SignedUrl
-from mooring.contracts.storage import ObjectInfo, Opened, Part, StorageCapability, Upload
+from mooring.contracts.storage import Part, StorageCapability, Upload
 from mooring.contracts.vendor import Vendor
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request, join_url
@@ -26,12 +26,13 @@ from mooring.errors import ConfigurationError, VendorRejected
 from mooring.vendors import _s3_answers as answers
 from mooring.vendors import _s3_requests as requests
 from mooring.vendors._reading import malformed
+from mooring.vendors._storage import bare_etag, opened, put_if, root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mooring.contracts.signed import PostOptions, UrlOptions
-    from mooring.contracts.storage import GetOptions, ListPage, PutOptions
+    from mooring.contracts.storage import GetOptions, ListPage, ObjectInfo, Opened, PutOptions
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
     from mooring.domain.result import Result
@@ -171,24 +172,7 @@ class S3(Vendor):
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
         """Get an object, or some of it."""
         arriving = await wire.open(requests.get(key, options))
-        headers = arriving.headers
-        info = answers.info(wire, key, headers)
-        if arriving.status == 304:
-            info = attrs.evolve(info, size=None)
-            return Opened(info=info, length=0, modified=False, arriving=arriving)
-        start, length = 0, info.size
-        if arriving.status == 206 or options.range is not None:
-            # Who gives all of an object where some of it was asked for gives other bytes.
-            some = answers.content_range(headers)
-            if some is None:
-                arriving.settle()
-                raise malformed(_head_of(arriving), "Content-Range")
-            start, length, whole = some
-            info = attrs.evolve(info, size=whole)
-        if info.content_encoding is not None:
-            # What comes is unpacked on its way, and has another length.
-            length = None
-        return Opened(info=info, start=start, length=length, arriving=arriving)
+        return opened(arriving, answers.info(wire, key, arriving.headers), options)
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Ask what an object is like."""
@@ -229,7 +213,7 @@ class S3(Vendor):
         headers = {"x-amz-copy-source": f"/{self.bucket}{requests.path(source)}"}
         if options is not None:
             headers["x-amz-metadata-directive"] = "REPLACE"
-            headers |= {**requests.conditions(options), **requests.kept_as(options)}
+            headers |= {**put_if(options), **requests.kept_as(options)}
         await wire.send(Request.put(requests.path(key), headers=headers))
         return await self.head(wire, key, version=None)
 
@@ -288,7 +272,7 @@ class S3(Vendor):
         request = Request.post(requests.path(key), query={"uploads": ""}, headers=headers)
         # Begun twice it leaves one that nobody completes, which lists of stale ones show.
         response = await wire.send(request.evolve(idempotent=True))
-        told = answers.root(response, "InitiateMultipartUploadResult")
+        told = root(response, "InitiateMultipartUploadResult")
         id_ = told.text("UploadId")
         if id_ is None:
             raise malformed(response, "UploadId")
@@ -306,7 +290,7 @@ class S3(Vendor):
             body=data,
         )
         response = await wire.send(request)
-        etag = answers.bare_etag(response.header("etag"))
+        etag = bare_etag(response.header("etag"))
         if etag is None:
             raise malformed(response, "ETag")
         return Part(number=number, size=len(data), etag=etag, checksum=checksum)
@@ -338,8 +322,8 @@ class S3(Vendor):
             if error.vendor_code != "NoSuchUpload" and error.status != 412:
                 raise
             return await self._ours(wire, upload.key, error, parts=parts)
-        told = answers.root(response, "CompleteMultipartUploadResult")
-        etag = answers.bare_etag(told.text("ETag"))
+        told = root(response, "CompleteMultipartUploadResult")
+        etag = bare_etag(told.text("ETag"))
         if etag is None:
             raise malformed(response, "ETag")
         size = sum(part.size for part in parts)
@@ -413,9 +397,3 @@ def _joined(parts: Sequence[Part]) -> str | None:
     except ValueError:
         return None
     return f"{Checksum.of(ChecksumAlgorithm.MD5, digests).value}-{len(parts)}"
-
-
-def _head_of(arriving: Any) -> Response:  # noqa: ANN401 - an answer at its headers
-    from mooring.domain.http import Response  # noqa: PLC0415 - only of what is malformed
-
-    return Response(arriving.status, arriving.headers)

@@ -8,7 +8,6 @@ them have one message id.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -24,7 +23,6 @@ from mooring.contracts.email_outcomes import (
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
-    RecipientOutcome,
     Verdict,
 )
 from mooring.contracts.vendor import Vendor, extra_for, merged
@@ -37,12 +35,12 @@ from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import (
     AuthenticationFailed,
-    ConfigurationError,
     InvalidData,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
+from mooring.vendors._email import in_base64, outcomes, sender_of, status_of, without_nothing
 from mooring.vendors._reading import answer, answers, malformed, read
 
 if TYPE_CHECKING:
@@ -190,7 +188,7 @@ class SendGrid(Vendor):
         whole = BulkRecipient(to=message.to, cc=message.cc, bcc=message.bcc)
         body = mail_body(self, message, [personalization(whole)])
         response = await wire.send(Request.post("/v3/mail/send", json=body), key=key)
-        return read_receipt(wire, response, whole, _status(message))
+        return read_receipt(wire, response, whole, status_of(message))
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -198,7 +196,7 @@ class SendGrid(Vendor):
         """Send one to each, all in one request."""
         request = Request.post("/v3/mail/send", json=bulk_body(self, bulk))
         response = await wire.send(request, key=key)
-        status = _status(bulk.base)
+        status = status_of(bulk.base)
         return [Result(read_receipt(wire, response, one, status)) for one in bulk.recipients]
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
@@ -265,17 +263,9 @@ def _people(several: tuple[EmailAddress, ...]) -> list[dict[str, str]]:
     return [_person(one) for one in several]
 
 
-def _status(message: EmailMessage) -> EmailStatus:
-    return EmailStatus.QUEUED if message.send_at is None else EmailStatus.SCHEDULED
-
-
-def _without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
-
-
 def personalization(recipient: BulkRecipient) -> dict[str, Any]:
     """What is one recipient's own."""
-    return _without_nothing(
+    return without_nothing(
         {
             "to": _people(recipient.to),
             "cc": _people(recipient.cc),
@@ -316,13 +306,7 @@ def _substitutions(recipient: BulkRecipient, places: frozenset[str]) -> dict[str
 
 def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]) -> dict[str, Any]:
     """The body of a request that sends a message."""
-    sender = message.from_ or vendor.sender
-    if sender is None:
-        raise ConfigurationError(
-            "Nobody is named as the sender of a message.",
-            path="sender",
-            remedy="Give the message a `from_`, or the account a `sender`.",
-        )
+    sender = sender_of(message, vendor.sender)
     if len(message.tags) > _MOST_TAGS:
         raise InvalidData(
             f"A message has {len(message.tags)} tags, and SendGrid takes {_MOST_TAGS}.",
@@ -355,7 +339,7 @@ def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]
         },
         "mail_settings": {"sandbox_mode": {"enable": True}} if vendor.sandbox else None,
     }
-    return merged(_without_nothing(body), extra_for("sendgrid", message.extra))
+    return merged(without_nothing(body), extra_for("sendgrid", message.extra))
 
 
 def _contents(message: EmailMessage) -> list[dict[str, str]]:
@@ -369,7 +353,7 @@ def _contents(message: EmailMessage) -> list[dict[str, str]]:
 
 def _file(file: Any) -> dict[str, str]:  # noqa: ANN401 - an attachment
     fields = {
-        "content": b64encode(file.content).decode(),
+        "content": in_base64(file),
         "type": file.content_type,
         "filename": file.filename,
         "disposition": file.disposition.value,
@@ -389,9 +373,7 @@ def read_receipt(
         ref=wire.ref(id_ or _DRY),
         status=status,
         vendor_status="checked" if dry else "accepted",
-        recipients=tuple(
-            RecipientOutcome(email=one.email, status=status) for one in recipient.everybody
-        ),
+        recipients=outcomes(recipient.everybody, status),
         warnings=("SendGrid's sandbox mode is on: nothing is sent.",) if dry else (),
         raw={"status": response.status, "headers": dict(response.headers.pairs)},
     )

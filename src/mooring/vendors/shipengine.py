@@ -244,7 +244,7 @@ def _whole(response: Response) -> Answer:
 
 async def _found(wire: Wire, rate: str, mark: str) -> Answer | None:
     """The label of an offer that was marked so; None if there is none, or nobody can say."""
-    query = {"rate_id": rate, "page_size": 100, "sort_by": "created_at", "sort_dir": "desc"}
+    query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
     try:
         known = answer(await wire.send(Request.get("/v1/labels", query=query)))
     except ConnectorError:
@@ -290,25 +290,24 @@ def _parts(bought: Answer) -> list[Answer]:
 
 
 async def _labels(wire: Wire, bought: Answer, wanted: LabelFormat | None) -> tuple[Label, ...]:
-    parts = [one for one in _parts(bought) if one.object("label_download")]
+    parts = _parts(bought)
+    if not any(one.object("label_download") for one in parts):
+        parts = [bought] if bought.object("label_download") else []
+    return tuple([await _label(wire, bought, part, wanted) for part in parts])
+
+
+async def _label(wire: Wire, bought: Answer, part: Answer, wanted: LabelFormat | None) -> Label:
     written = wanted or read_format(bought)
-    labels: list[Label] = []
-    for part in parts or [bought]:
-        links = part.object("label_download")
-        url = links.text(written.value)
-        if url is None and wanted is None:
-            url = links.text("href")
-        elif url is None:
-            raise UnsupportedByVendor(f"ShipEngine has no label in {wanted} of this shipment.")
-        if url is not None:
-            labels.append(
-                Label(
-                    format=written,
-                    content=await fetched(wire, url),
-                    url=url,
-                    size=bought.text("label_layout"),
-                    vendor_format=bought.text("label_format") if wanted is None else written.value,
-                    tracking_number=part.text("tracking_number"),
-                )
-            )
-    return tuple(labels)
+    links = part.object("label_download")
+    url = links.text(written.value)
+    if url is None and wanted is not None:
+        raise UnsupportedByVendor(f"ShipEngine has no label in {wanted} of this shipment.")
+    url = url or links.text("href")
+    return Label(
+        format=written,
+        content=None if url is None else await fetched(wire, url),
+        url=url,
+        size=bought.text("label_layout"),
+        vendor_format=bought.text("label_format") if wanted is None else written.value,
+        tracking_number=part.text("tracking_number"),
+    )

@@ -27,7 +27,6 @@ from mooring.contracts.payments import (
     RefundReason,
     ThreeDs,
     Void,
-    payment_ref,
 )
 from mooring.contracts.vendor import Vendor, extra_for, key_at, merged
 from mooring.domain.auth import Credentials
@@ -36,6 +35,7 @@ from mooring.domain.json_text import is_list, is_object
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import InvalidData, PaymentDeclined
+from mooring.vendors._payments import named
 from mooring.vendors._reading import Answer, answer, malformed
 from mooring.vendors._stripe_answers import (
     MINOR,
@@ -317,12 +317,8 @@ def _post(path: str, body: Mapping[str, Any]) -> Request:
 async def _pay(
     wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
-    try:
-        response = await wire.send(_post(path, body), key=key_at(wire, key, _KEY))
-    except PaymentDeclined as error:
-        if error.payment is not None:
-            error.payment = str(payment_ref(wire.ref, error.payment, amount))
-        raise
+    sending = wire.send(_post(path, body), key=key_at(wire, key, _KEY))
+    response = await named(wire, amount, sending)
     return read_payment(wire, response)
 
 

@@ -39,7 +39,7 @@ from mooring.errors import (
     VendorRejected,
 )
 from mooring.vendors._reading import answer, malformed, read
-from mooring.vendors._sms import as_price, refusal
+from mooring.vendors._sms import as_field, as_price, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -231,12 +231,8 @@ def message_form(vendor: Twilio, message: SmsMessage) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in form.items():
         several = value if is_list(value) else [value]
-        pairs += [(name, _written(one)) for one in several if one is not None]
+        pairs += [(name, as_field(one)) for one in several if one is not None]
     return pairs
-
-
-def _written(value: Any) -> str:  # noqa: ANN401 - whatever stands in a form
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def read_message(wire: Wire, response: Response) -> SmsReceipt:

@@ -11,7 +11,6 @@ Vonage ends Number Insight in February 2027.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -37,14 +36,13 @@ from mooring.domain.service import Service
 from mooring.errors import (
     AuthenticationFailed,
     ConnectorError,
-    InvalidData,
     InvalidRequest,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
 )
 from mooring.vendors._reading import answer, malformed, read
-from mooring.vendors._sms import as_price, refusal
+from mooring.vendors._sms import as_field, as_price, international, refusal, sender_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +59,6 @@ _SEND: Final = "/sms/json"
 _LOOK_UP: Final = "/ni/standard/json"
 _TAKEN: Final = "0"
 _CURRENCY: Final = "EUR"
-_LONG: Final = re.compile(r"[1-9][0-9]{6,14}")
 _STATUSES: Final = {
     "accepted": SmsStatus.SENT,
     "buffered": SmsStatus.SENT,
@@ -121,6 +118,7 @@ class Vonage(Vendor):
     kinds: ClassVar[tuple[str, ...]] = ("sms",)
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {
+            SmsCapability.CALLBACK,
             SmsCapability.VALIDITY,
             SmsCapability.VALIDATE_NUMBER,
             SmsCapability.CARRIER,
@@ -190,7 +188,7 @@ class Vonage(Vendor):
                 status=SmsStatus.RECEIVED if came_in else known,
                 vendor_status=status,
                 at=told.time("message-timestamp"),
-                sender=_international(told.text("msisdn")) if came_in else None,
+                sender=international(told.text("msisdn")) if came_in else None,
                 text=told.text("text"),
                 error_code=None if code == _TAKEN else code,
                 raw=told.raw,
@@ -198,19 +196,9 @@ class Vonage(Vendor):
         )
 
 
-def _international(sender: str | None) -> str | None:
-    return f"+{sender}" if sender is not None and _LONG.fullmatch(sender) else sender
-
-
 def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, str]:
     """The form that sends a message."""
-    sender = message.sender or vendor.sender
-    if not sender:
-        raise InvalidData(
-            "A message by Vonage says whom it comes from.",
-            field="sender",
-            remedy="Give the message a sender, or the account.",
-        )
+    sender = sender_of(message, vendor.sender, "Vonage")
     form: dict[str, Any] = {
         "to": message.to.removeprefix("+"),
         "from": sender.removeprefix("+"),
@@ -222,11 +210,7 @@ def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, str]:
     if message.validity is not None:
         form["ttl"] = int(message.validity.total_seconds()) * 1000
     form.update(extra_for("vonage", message.extra))
-    return {name: _written(value) for name, value in form.items() if value is not None}
-
-
-def _written(value: Any) -> str:  # noqa: ANN401 - whatever stands in a form
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return {name: as_field(value) for name, value in form.items() if value is not None}
 
 
 def read_parts(wire: Wire, response: Response) -> SmsReceipt:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mooring.contracts.kinds import OneOf
+from mooring.contracts.kinds import OneOf, are_texts, as_table, is_a, is_count, is_maybe, is_moment
 from mooring.contracts.payments.vendor import PaymentsCapability
 from mooring.contracts.vendor import no_options
 from mooring.domain.money import Money
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from mooring.contracts.ref import Ref
@@ -43,22 +43,22 @@ class Customer:
         ip: where they are on the network.
     """
 
-    id: str | None = None
-    name: str | None = attrs.field(default=None, repr=False)
-    email: str | None = attrs.field(default=None, repr=False)
-    phone: str | None = attrs.field(default=None, repr=False)
-    country: str | None = None
-    ip: str | None = attrs.field(default=None, repr=False)
+    id: str | None = attrs.field(default=None, validator=is_maybe(str))
+    name: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    email: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    phone: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
+    country: str | None = attrs.field(default=None, validator=is_maybe(str))
+    ip: str | None = attrs.field(default=None, repr=False, validator=is_maybe(str))
 
 
 def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     check_amount(value, attribute.name)
 
 
-def _is_source(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or not value.strip():
+    if not value.strip():
         raise InvalidData(
             "A source is a text.",
             field=attribute.name,
@@ -72,25 +72,12 @@ def _is_source(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
         )
 
 
-def _is_reference(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
+def _is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    if not 0 < len(value) <= _LONGEST:
         raise InvalidData(
             f"A reference is a text of 1 to {_LONGEST} letters.",
             field=attribute.name,
             remedy="Give what your books call the payment, such as the invoice's number.",
-        )
-
-
-def _texts(value: Mapping[str, str]) -> dict[str, str]:
-    return dict(value)
-
-
-def _are_texts(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, object]) -> None:
-    if not all(isinstance(name, str) and isinstance(text, str) for name, text in value.items()):
-        raise InvalidData(
-            "Metadata are texts by names.",
-            field=attribute.name,
-            remedy="Write every value out as a str.",
         )
 
 
@@ -115,20 +102,26 @@ class Charge:
     """
 
     amount: Money = attrs.field(validator=_is_amount)
-    source: str | None = attrs.field(default=None, validator=_is_source, repr=False)
-    reference: str = attrs.field(validator=_is_reference, kw_only=True)
-    customer: Customer | None = attrs.field(default=None, kw_only=True)
-    return_url: str | None = attrs.field(default=None, kw_only=True)
-    description: str | None = attrs.field(default=None, kw_only=True)
-    statement_descriptor: str | None = attrs.field(default=None, kw_only=True)
-    metadata: Mapping[str, str] = attrs.field(
-        factory=dict, converter=_texts, validator=_are_texts, repr=False, kw_only=True
+    source: str | None = attrs.field(
+        default=None, validator=[is_maybe(str), _is_source], repr=False
     )
-    off_session: bool = attrs.field(default=False, kw_only=True)
-    store_method: bool = attrs.field(default=False, kw_only=True)
+    reference: str = attrs.field(validator=[is_a(str), _is_reference], kw_only=True)
+    customer: Customer | None = attrs.field(
+        default=None, kw_only=True, validator=is_maybe(Customer)
+    )
+    return_url: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
+    description: str | None = attrs.field(default=None, kw_only=True, validator=is_maybe(str))
+    statement_descriptor: str | None = attrs.field(
+        default=None, kw_only=True, validator=is_maybe(str)
+    )
+    metadata: Mapping[str, str] = attrs.field(
+        factory=dict, converter=as_table, validator=are_texts, repr=False, kw_only=True
+    )
+    off_session: bool = attrs.field(default=False, kw_only=True, validator=is_a(bool))
+    store_method: bool = attrs.field(default=False, kw_only=True, validator=is_a(bool))
     three_ds: ThreeDs = attrs.field(default=ThreeDs.AUTO, converter=ThreeDs, kw_only=True)
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(
-        factory=no_options, repr=False, kw_only=True
+        factory=no_options, repr=False, kw_only=True, validator=is_a(Mapping)
     )
 
     @property
@@ -178,17 +171,9 @@ class PaymentQuery:
         limit: at most so many on a page, as far as the vendor goes.
     """
 
-    since: datetime | None = None
-    until: datetime | None = None
-    limit: int = attrs.field(default=50, validator=[attrs.validators.ge(1)])
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse a time that nobody could know."""
-        for name, moment in (("since", self.since), ("until", self.until)):
-            if moment is not None and moment.tzinfo is None:
-                raise InvalidData(
-                    "The time has no time zone.", field=name, remedy="Give an aware datetime."
-                )
+    since: datetime | None = attrs.field(default=None, validator=is_moment)
+    until: datetime | None = attrs.field(default=None, validator=is_moment)
+    limit: int = attrs.field(default=50, validator=is_count)
 
 
 def check_amount(value: object, field: str = "amount") -> Money:

@@ -10,6 +10,7 @@ Laws of `advance`:
 4. A capture or refund is counted once, however often it is told of.
 5. A payment that the vendor had no name for yet, whose reference says `unnamed`, takes the name
    that the first news of our own reference has.
+6. News that only say that there are some change nothing, until the vendor was asked.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class PaymentEvent:
         decline: why a try failed.
         payment: all of the payment as it was then, where the vendor says it.
         capture, refund, dispute, payout: what it is about besides the payment.
+        ask: the news only says that something has changed, and the vendor is to be asked what.
         raw: all that the vendor said.
     """
 
@@ -92,7 +94,26 @@ class PaymentEvent:
     refund: Refund | None = None
     dispute: Dispute | None = None
     payout: Payout | None = None
+    ask: bool = False
     raw: Any = attrs.field(default=None, repr=False, eq=False)
+
+
+def told_by(event: PaymentEvent, payment: Payment) -> PaymentEvent:
+    """The news that an event only hinted at, by what the vendor said when it was asked."""
+    return attrs.evolve(
+        event,
+        ask=False,
+        ref=payment.ref,
+        state=payment.state,
+        vendor_state=payment.vendor_state,
+        reference=payment.reference,
+        amount=payment.amount,
+        authorized=payment.authorized,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        decline=payment.decline,
+        payment=payment,
+    )
 
 
 def state_of(

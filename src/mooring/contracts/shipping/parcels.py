@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mooring.contracts.kinds import OneOf
+from mooring.contracts.kinds import OneOf, are_all, as_tuple, is_a, is_maybe
 from mooring.contracts.shipping.units import LengthUnit, WeightUnit, measure
+from mooring.domain.money import Money
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from decimal import Decimal
-
-    from mooring.domain.money import Money
 
 
 def _weight(value: object) -> Decimal:
@@ -41,7 +39,7 @@ class Parcel:
     width: Decimal | None = attrs.field(default=None, converter=_side)
     height: Decimal | None = attrs.field(default=None, converter=_side)
     length_unit: LengthUnit = attrs.field(default=LengthUnit.CENTIMETRE, converter=LengthUnit)
-    reference: str | None = None
+    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a box of which one side is missing."""
@@ -103,18 +101,14 @@ class CustomsItem:
         sku: our own number of it.
     """
 
-    description: str
+    description: str = attrs.field(validator=is_a(str))
     quantity: int = attrs.field(validator=_is_quantity)
-    value: Money
+    value: Money = attrs.field(validator=is_a(Money))
     weight: Decimal = attrs.field(converter=_weight)
     weight_unit: WeightUnit = attrs.field(default=WeightUnit.KILOGRAM, converter=WeightUnit)
-    hs_code: str | None = None
-    origin: str
-    sku: str | None = None
-
-
-def _items(value: Iterable[CustomsItem]) -> tuple[CustomsItem, ...]:
-    return tuple(value)
+    hs_code: str | None = attrs.field(default=None, validator=is_maybe(str))
+    origin: str = attrs.field(validator=is_a(str))
+    sku: str | None = attrs.field(default=None, validator=is_maybe(str))
 
 
 @attrs.frozen(kw_only=True)
@@ -132,14 +126,14 @@ class Customs:
         eel_pfc: the citation of an exemption from filing, such as "NOEEI 30.37(a)".
     """
 
-    items: tuple[CustomsItem, ...] = attrs.field(converter=_items)
-    signer: str = attrs.field(repr=False)
+    items: tuple[CustomsItem, ...] = attrs.field(converter=as_tuple, validator=are_all(CustomsItem))
+    signer: str = attrs.field(repr=False, validator=is_a(str))
     contents: Contents = attrs.field(default=Contents.MERCHANDISE, converter=Contents)
-    explanation: str | None = None
+    explanation: str | None = attrs.field(default=None, validator=is_maybe(str))
     non_delivery: NonDelivery = attrs.field(default=NonDelivery.RETURN, converter=NonDelivery)
-    incoterm: str | None = None
-    invoice_number: str | None = None
-    eel_pfc: str | None = None
+    incoterm: str | None = attrs.field(default=None, validator=is_maybe(str))
+    invoice_number: str | None = attrs.field(default=None, validator=is_maybe(str))
+    eel_pfc: str | None = attrs.field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a declaration of nothing."""

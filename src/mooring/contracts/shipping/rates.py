@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mooring.contracts.kinds import OneOf
+from mooring.contracts.address import Address
+from mooring.contracts.kinds import OneOf, are_all, as_tuple, is_a, is_maybe
+from mooring.contracts.shipping.parcels import Customs, Parcel
 from mooring.contracts.vendor import no_options
+from mooring.domain.money import Money
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import date, datetime
+    from collections.abc import Iterable
+    from datetime import datetime
 
-    from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
-    from mooring.contracts.shipping.parcels import Customs, Parcel
-    from mooring.domain.money import Money
 
 KIND: Final = "shipping"
 
@@ -75,10 +77,6 @@ def _parcels(value: Parcel | Iterable[Parcel]) -> tuple[Parcel, ...]:
         return (value,)  # type: ignore[return-value]
 
 
-def _texts(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
-
-
 def _check_label(label: LabelFormat, size: LabelSize | None) -> None:
     if label is LabelFormat.UNKNOWN:
         raise InvalidData(
@@ -115,25 +113,29 @@ class RateRequest:
         extra: options of single vendors, by the vendor's name, in the vendor's words.
     """
 
-    sender: Address
-    recipient: Address
-    return_to: Address | None = None
-    parcels: tuple[Parcel, ...] = attrs.field(converter=_parcels)
-    customs: Customs | None = None
-    carrier_accounts: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    ship_date: date | None = None
+    sender: Address = attrs.field(validator=is_a(Address))
+    recipient: Address = attrs.field(validator=is_a(Address))
+    return_to: Address | None = attrs.field(default=None, validator=is_maybe(Address))
+    parcels: tuple[Parcel, ...] = attrs.field(converter=_parcels, validator=are_all(Parcel))
+    customs: Customs | None = attrs.field(default=None, validator=is_maybe(Customs))
+    carrier_accounts: tuple[str, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(str)
+    )
+    ship_date: date | None = attrs.field(default=None, validator=is_maybe(date))
     label: LabelFormat = attrs.field(default=LabelFormat.PDF, converter=LabelFormat)
     label_size: LabelSize | None = attrs.field(
         default=None, converter=attrs.converters.optional(LabelSize)
     )
-    insurance: Money | None = None
+    insurance: Money | None = attrs.field(default=None, validator=is_maybe(Money))
     signature: Signature | None = attrs.field(
         default=None, converter=attrs.converters.optional(Signature)
     )
-    saturday: bool = False
-    is_return: bool = False
-    reference: str | None = None
-    extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=no_options, repr=False)
+    saturday: bool = attrs.field(default=False, validator=is_a(bool))
+    is_return: bool = attrs.field(default=False, validator=is_a(bool))
+    reference: str | None = attrs.field(default=None, validator=is_maybe(str))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse a shipment of nothing, and a label that cannot be."""
@@ -246,8 +248,8 @@ class Choice:
         by: what the best is best in; among equals it is the cheapest, then the first.
     """
 
-    carriers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    services: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    carriers: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    services: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
     most: Money | None = None
     within_days: int | None = None
     by: Prize = attrs.field(default=Prize.PRICE, converter=Prize)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from mooring.contracts.kinds import is_a
 from mooring.contracts.shipping.rates import CarrierMessage, Choice, LabelFormat, RateRequest
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class ShipmentRequest:
         choose: which offer to take; the cheapest unless it says otherwise.
     """
 
-    asked: RateRequest
-    choose: Choice = attrs.field(factory=Choice)
+    asked: RateRequest = attrs.field(validator=is_a(RateRequest))
+    choose: Choice = attrs.field(factory=Choice, validator=is_a(Choice))
 
     @property
     def needs(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 from mooring.domain.http import Request
 from mooring.domain.oauth.client import ClientAuthentication
 from mooring.domain.oauth.dpop import proof
-from mooring.domain.oauth.grants import extra_parameters
+from mooring.domain.oauth.grants import JwtBearer, extra_parameters
 from mooring.domain.signing.jwt import JwtSigning
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def token_request(
         # RFC 6749, section 2.3.1: both are form-encoded first.
         pair = f"{quote_plus(client.client_id)}:{quote_plus(secret.reveal())}".encode()
         headers["Authorization"] = f"Basic {b2a_base64(pair, newline=False).decode()}"
-    else:
+    elif not _vouched_for(client):
         form.append(("client_id", client.client_id))
     if secret is not None and how is ClientAuthentication.POST:
         form.append(("client_secret", secret.reveal()))
@@ -62,6 +62,13 @@ def token_request(
         shown = proof(client.dpop_key, "POST", url, occasion, nonce=nonce)
         headers["DPoP"] = shown.reveal()
     return Request.post("/", form=form, headers=headers), url
+
+
+def _vouched_for(client: OAuthClient) -> bool:
+    """Whether the grant's assertion says all there is to say of the client (RFC 7521, 4.1)."""
+    return client.authentication is ClientAuthentication.NONE and isinstance(
+        client.grant, JwtBearer
+    )
 
 
 def wanted_scope(client: OAuthClient) -> Parameters:

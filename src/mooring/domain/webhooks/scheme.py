@@ -88,6 +88,8 @@ class WebhookScheme:
         items: where the list of a batch stands: a dotted path, `.` for the whole body, with `*`
             for each of a list on the way; None if there is one event.
         each_signed: whether each item has its own signature.
+        hints: whether a webhook says no more than of what there is news, in the same words each
+            time: then none is taken for a replay.
         id, type, time: where an event says its identity, what happened and when.
         time_form: how that time is written.
         data: where the thing itself stands, as a dotted path; by default all of it.
@@ -121,6 +123,7 @@ class WebhookScheme:
     body: BodyForm = attrs.field(default=BodyForm.JSON, converter=as_body_form)
     items: str | None = None
     each_signed: bool = False
+    hints: bool = False
     id: Template | None = attrs.field(default=None, converter=as_place)
     type: Template | None = attrs.field(default=None, converter=as_place)
     time: Template | None = attrs.field(default=None, converter=as_place)

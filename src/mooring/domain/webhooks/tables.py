@@ -22,7 +22,7 @@ Made = TypeVar("Made")
 
 _SEVERAL: Final = frozenset({"signature", "signs", "older"})
 _PAIRS: Final = frozenset({"requires", "types"})
-_FLAGS: Final = frozenset({"repeats", "each_signed"})
+_FLAGS: Final = frozenset({"repeats", "each_signed", "hints"})
 _NUMBERS: Final = frozenset({"tolerance"})
 
 

@@ -136,6 +136,7 @@ _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
     "url_with_port": lambda scene, _: ported(scene.delivery.address(), written=True),
     "url_without_port": lambda scene, _: ported(scene.delivery.address(), written=False),
     "url_decoded": _plain_address,
+    "url_without_query": lambda scene, _: re.split("[?#]", scene.delivery.address(), maxsplit=1)[0],
     "method": lambda scene, _: scene.delivery.method,
 }
 _WITH_ARGUMENT: Final[dict[str, Read]] = {
@@ -158,6 +159,7 @@ _COVERS: Final = {
     "url_with_port": "url",
     "url_without_port": "url",
     "url_decoded": "url",
+    "url_without_query": "url",
     "lines": "fields",
     "pairs": "fields",
 }

@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote
 
 import attrs
 
+from mooring.testing.sandbox._s3_words import No
+
 if TYPE_CHECKING:
     from mooring.testing.sandbox.base import Asked
 
@@ -18,14 +20,11 @@ _SKEW: Final = timedelta(minutes=15)
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 
 
-class Denied(Exception):
+class Denied(No):
     """It may not come in; with the code of S3 that says why."""
 
     def __init__(self, code: str, status: int = 403, message: str = "Access Denied") -> None:
-        super().__init__(code)
-        self.code = code
-        self.status = status
-        self.message = message
+        super().__init__(code, status, message)
 
 
 @attrs.frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""Forms that a browser puts objects with, as the S3 of a sandbox takes them."""
+"""Forms that a browser puts objects with, as the S3 of a sandbox and its likes take them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from mooring.testing.sandbox._s3_store import Spool
     from mooring.testing.sandbox.base import Asked
 
-_FORM: Final = frozenset({"policy", "x-amz-signature", "file"})
+_FORM: Final = frozenset({"policy", "x-amz-signature", "x-goog-signature", "file"})
 
 
-def _check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) -> None:
+def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) -> None:
+    """Refuse a form that its policy does not allow."""
     policy: dict[str, Any] = json.loads(b64decode(fields["policy"]))
     if datetime.fromisoformat(policy["expiration"]) < now:
         raise No("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
@@ -46,6 +47,14 @@ def taken(
     asked: Asked, spool: Spool, key: Key, bucket: str, now: datetime
 ) -> tuple[dict[str, str], bytes]:
     """The fields of a form and its file, if the policy that is signed allows them."""
+    fields, data = parts_of(asked, spool)
+    check_form(fields, key)
+    check_policy(fields, len(data), bucket, now)
+    return fields, data
+
+
+def parts_of(asked: Asked, spool: Spool) -> tuple[dict[str, str], bytes]:
+    """The fields of a form and its file, by anybody."""
     kind = asked.headers["content-type"]
     message = BytesParser(policy=HTTP).parsebytes(
         f"Content-Type: {kind}\r\n\r\n".encode() + spool.content()
@@ -59,6 +68,4 @@ def taken(
             data = content
         else:
             fields[name] = content.decode()
-    check_form(fields, key)
-    _check_policy(fields, len(data), bucket, now)
     return fields, data

@@ -1,4 +1,4 @@
-"""A socket in front of the S3 of a sandbox, through which bodies of any size go."""
+"""A socket in front of a sandbox of storage, through which bodies of any size go."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mooring.testing.sandbox.base import Asked
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from mooring.testing.sandbox.s3 import S3Sandbox
+    from mooring.testing.sandbox._spooling import SpoolingSandbox
 
 _BACKLOG: Final = 32
 
@@ -25,7 +25,7 @@ _BACKLOG: Final = 32
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = _BACKLOG
-    sandbox: S3Sandbox
+    sandbox: SpoolingSandbox
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base has it
         """Who hangs up is free to."""
@@ -98,11 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
 class S3Server:
     """Serves a sandbox on a port of this machine, until it is closed."""
 
-    def __init__(self, sandbox: S3Sandbox) -> None:
+    def __init__(self, sandbox: SpoolingSandbox) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.sandbox = sandbox
         self._thread = Thread(
-            target=self._server.serve_forever, name="mooring S3 sandbox", daemon=True
+            target=self._server.serve_forever, name="mooring storage sandbox", daemon=True
         )
 
     @property

@@ -22,14 +22,16 @@ from mooring.testing.sandbox._s3_words import (
     xml,
     yes_or_no,
 )
-from mooring.testing.sandbox.base import Asked, Sandbox
+from mooring.testing.sandbox._spooling import SpoolingSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from mooring.testing.sandbox.base import Asked
 
-class UploadSandbox(Sandbox):
+
+class UploadSandbox(SpoolingSandbox):
     """What is kept, and the uploads that are under way."""
 
     page: int = 1000

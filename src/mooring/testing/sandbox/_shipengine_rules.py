@@ -99,9 +99,9 @@ def refusal(status: int, code: str, kind: str, message: str, **more: str) -> Ref
 
 def check(rule: Rule, value: object, at: str) -> None:
     """Refuse what is of another kind, is not known, or is missing."""
-    if isinstance(rule, dict):
+    if is_object(rule):
         _check_fields(rule, value, at)
-    elif isinstance(rule, list):
+    elif is_list(rule):
         if not is_list(value) or not value:
             raise _wrong("invalid_field_value", at)
         for number, one in enumerate(value):

@@ -11,7 +11,6 @@ import json
 import re
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
-from email.header import decode_header, make_header
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,12 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from mooring.domain.http import Request, Response
-from mooring.domain.secret import Secret
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.signing.sigv4 import AwsSigV4
+from mooring.domain.http import Response
+from mooring.testing.sandbox._aws import MISMATCH, STRANGER, UNSIGNED, objection
 from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, reply
-from mooring.testing.sandbox.mailbox import Delivered, Item
+from mooring.testing.sandbox.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,7 +55,11 @@ _MAGIC: Final = {
     "outage@example.com": (503, "ServiceUnavailable", "TRANSIENT_FAILURE"),
 }
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
-_CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/ses/aws4_request")
+_WHO: Final = {
+    UNSIGNED: "MissingAuthenticationTokenException",
+    STRANGER: "UnrecognizedClientException",
+    MISMATCH: "InvalidSignatureException",
+}
 
 
 class AmazonSesSandbox(Sandbox):
@@ -232,26 +233,10 @@ class AmazonSesSandbox(Sandbox):
         return f"0107-sandbox-{self.number():08d}-000000"
 
     def _let_in(self, asked: Asked) -> None:
-        """Sign what came as its sender should have, and compare."""
-        given = asked.headers.get("authorization") or ""
-        found = _CREDENTIAL.search(given)
-        if found is None:
-            raise _refusal(403, "MissingAuthenticationTokenException", "It is not signed.")
-        if found[1] != self.access_key_id or found[2] != self.region:
-            raise _refusal(403, "UnrecognizedClientException", "The security token is invalid.")
-        stamp = asked.headers.get("x-amz-date") or ""
-        now = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        names = re.findall(r"SignedHeaders=([^,]+)", given)[0].split(";")
-        kept = {name: asked.headers.get(name) or "" for name in names if name != "host"}
-        signing = AwsSigV4(access_key_id=found[1], region=found[2], service="ses")
-        again = signing.sign(
-            Request.post(asked.path, headers=kept, body=asked.body),
-            f"https://{asked.host}{asked.path}",
-            Secret(self.secret_access_key),
-            Occasion(now, ""),
-        )
-        if again.headers.get("authorization") != given:
-            raise _refusal(403, "InvalidSignatureException", "The signature does not match.")
+        key = (self.access_key_id, self.secret_access_key)
+        against = objection(asked, "ses", self.region, key)
+        if against is not None:
+            raise _refusal(403, _WHO[against], against)
 
 
 def _known(body: dict[str, Any], fields: set[str]) -> dict[str, Any]:
@@ -294,14 +279,14 @@ def _delivered(
     return Delivered(
         id=id_,
         sender=sender,
-        sender_name=str(make_header(decode_header(name))) or None,
+        sender_name=decoded(name) or None,
         to=tuple(parseaddr(one)[1] for one in destination.get("ToAddresses", [])),
         cc=tuple(parseaddr(one)[1] for one in destination.get("CcAddresses", [])),
         bcc=tuple(parseaddr(one)[1] for one in destination.get("BccAddresses", [])),
         subject=subject or "",
         text=text,
         html=html,
-        headers={key: str(make_header(decode_header(value))) for key, value in own.items()},
+        headers={key: decoded(value) for key, value in own.items()},
         items=tuple(
             Item(
                 file["FileName"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -55,3 +56,8 @@ class Delivered:
     headers: Mapping[str, str]
     items: tuple[Item, ...]
     raw: Any = attrs.field(repr=False)
+
+
+def decoded(words: str) -> str:
+    """A header's text, its encoded words read."""
+    return str(make_header(decode_header(words)))

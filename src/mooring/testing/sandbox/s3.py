@@ -11,24 +11,15 @@ Magic keys: `magic/slow-down`, `magic/access-denied`, `magic/internal-error` and
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import deque
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
-from weakref import finalize
 
 import attrs
 
-from mooring.domain.http import Response
-from mooring.errors import ConnectionFailed, ConnectorError
-from mooring.testing.sandbox._s3_auth import Denied, Key, check_header, check_query
+from mooring.testing.sandbox._s3_auth import Key, check_header, check_query
 from mooring.testing.sandbox._s3_forms import taken
-from mooring.testing.sandbox._s3_server import S3Server
 from mooring.testing.sandbox._s3_store import Piece, Spool, Stored
 from mooring.testing.sandbox._s3_uploads import UploadSandbox
 from mooring.testing.sandbox._s3_words import (
@@ -52,10 +43,9 @@ from mooring.testing.sandbox._s3_words import (
     xml,
     yes_or_no,
 )
-from mooring.testing.sandbox.base import Lost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from mooring.testing.sandbox.base import Asked
 
@@ -102,80 +92,18 @@ class S3Sandbox(UploadSandbox):
         self.key = Key(id=access_key_id, secret=secret, token=token, region=region)
         self.may_list = may_list
         self.hosts = (f"{bucket}.s3.{region}.amazonaws.com", f"s3.{region}.amazonaws.com")
-        self.folder = Path(mkdtemp(prefix="mooring-s3-"))
-        self._home = finalize(self, rmtree, self.folder, ignore_errors=True)
-        self._cuts: deque[tuple[str, int]] = deque()
-
-    def close(self) -> None:
-        """Throw everything away; whoever forgets the sandbox does so too."""
-        self._home()
-
-    # --- faults over a socket ----------------------------------------------
-
-    def cut(self, method: str, after: int) -> None:
-        """Hang up on the next such request after so many bytes: of its body, or of the answer's."""
-        with self._lock:
-            self._cuts.append((method, after))
-
-    def cuts(self, method: str, length: int) -> int | None:
-        """How many bytes of a body to read before hanging up; None is all, and stay."""
-        return self._cut(method, length) if method != "GET" else None
-
-    def breaks_off(self, method: str, length: int) -> int | None:
-        """How many bytes of an answer to send before hanging up; None is all, and stay."""
-        return self._cut(method, length) if method == "GET" else None
-
-    def _cut(self, method: str, length: int) -> int | None:
-        with self._lock:
-            if self._cuts and self._cuts[0][0] == method and self._cuts[0][1] < length:
-                return self._cuts.popleft()[1]
-            return None
 
     # --- requests ----------------------------------------------------------
 
-    @contextmanager
-    def serving(self) -> Generator[Any]:
-        """Listen on a port of this machine; `url` of what is given says where."""
-        with S3Server(self) as server:
-            yield server
-
-    def answer(self, asked: Asked) -> Response:
-        """Do what is asked, in memory."""
-        spool = Spool(self.folder)
-        spool.write(asked.body)
-        spool.close()
-        reply = self.handle(attrs.evolve(asked, body=b""), spool)
-        body = b"" if asked.method == "HEAD" else b"".join(reply.chunks())
-        fields = {"Content-Length": str(reply.length), **reply.headers}
-        return Response(reply.status, fields, body)
-
-    def handle(self, asked: Asked, spool: Spool) -> Reply:
-        """Do what is asked, with a body on the disk."""
-        with self._lock:
-            small = spool.content() if spool.size <= _SMALL else b""
-            self.asked.append(attrs.evolve(asked, body=small))
-            planned = self._next.popleft() if self._next else None
-            if isinstance(planned, Response):
-                return Reply(planned.status, dict(planned.headers), planned.body)
-            if isinstance(planned, ConnectorError):
-                raise planned
-            try:
-                reply = self._done(asked, spool)
-            except Denied as no:
-                reply = self._error(no.code, no.status, no.message)
-            except No as no:
-                reply = self._error(no.code, no.status, no.message, **no.more)
-            if isinstance(planned, Lost):
-                raise ConnectionFailed("The answer was lost.")
-            return reply
-
-    def _error(self, code: str, status: int, message: str, **more: str) -> Reply:
+    def refused(self, no: No) -> Reply:
+        """The answer that says no."""
         fields = {"Content-Type": "application/xml"}
-        if code == "PermanentRedirect":
+        if no.code == "PermanentRedirect":
             fields["x-amz-bucket-region"] = "eu-elsewhere-1"
-        return Reply(status, fields, error_xml(code, message, **more))
+        return Reply(no.status, fields, error_xml(no.code, no.message, **no.more))
 
-    def _done(self, asked: Asked, spool: Spool) -> Reply:
+    def done(self, asked: Asked, spool: Spool) -> Reply:
+        """Do what is asked."""
         key = self._key(asked)
         query = dict(asked.query)
         form = asked.headers.get("content-type", "").startswith("multipart/form-data")

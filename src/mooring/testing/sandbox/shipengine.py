@@ -69,7 +69,7 @@ class ShipEngineSandbox(Sandbox):
         slow: whether labels are made later, by `finish`.
     """
 
-    hosts = (_HOST,)
+    hosts: tuple[str, ...] = (_HOST,)
 
     def __init__(
         self, api_key: str = "TEST_sandbox_key_of_shipengine", files: str = f"https://{_HOST}"
@@ -108,9 +108,8 @@ class ShipEngineSandbox(Sandbox):
             "GET /v1/downloads/{path*}": self._file,
         }
 
-    def unknown(self, asked: Asked) -> Response:
+    def unknown(self, asked: Asked) -> Response:  # noqa: ARG002 - whoever asks
         """The answer to what no route is for."""
-        self._let_in(asked)
         return _missing().response
 
     # --- what happens at the carrier -----------------------------------------
@@ -177,7 +176,7 @@ class ShipEngineSandbox(Sandbox):
 
     def _rate(self, shipment: str, word: str, _: str, name: str, price: Any, days: int) -> Any:  # noqa: ANN401 - JSON
         id = f"se-{self.number()}"  # noqa: A001 - the vendor's word
-        rate = {
+        rate: dict[str, Any] = {
             "rate_id": id,
             "rate_type": "shipment",
             "carrier_id": self.carriers[0],
@@ -210,7 +209,7 @@ class ShipEngineSandbox(Sandbox):
             message = "The carrier refused the shipment."
             raise refusal(400, "unspecified", "business_rules", message, carrier_code=_CARRIER)
         shipment["advanced_options"]["custom_field1"] = given.get("custom_field1")
-        label = {
+        label: dict[str, Any] = {
             "label_id": f"se-{self.number()}",
             "status": "processing",
             "rate_id": id,

@@ -121,7 +121,9 @@ MESSAGING: Final = (
         name="postmark",
         signature="{header:Authorization}",
         algorithm="basic",
-        id="{json:RecordType}.{json:MessageID}.{json:ID?}{json:ReceivedAt?}{json:DeliveredAt?}",
+        # Times are of whole seconds, in which one message reaches many; and a person whom somebody
+        # has suppressed by hand has no message.
+        id="{json:RecordType}.{json:MessageID?}.{body_sha256}",
         type="{json:RecordType}",
         time="{json:DeliveredAt?}{json:BouncedAt?}{json:ReceivedAt?}{json:ChangedAt?}",
         time_form="iso",
@@ -161,6 +163,25 @@ MESSAGING: Final = (
             "text": "message.received",
             "unicode": "message.received",
             "binary": "message.received",
+        },
+    ),
+    # Version 2, which is what Plivo describes for messages: the form is not covered.
+    WebhookScheme(
+        name="plivo",
+        # The second is by the main account, where a subaccount sent the message.
+        signature=("{header:X-Plivo-Signature-V2?}", "{header:X-Plivo-Signature-Ma-V2?}"),
+        signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}",
+        encoding="base64",
+        body="form",
+        id="{json:MessageUUID}.{json:Status?}",
+        type="{json:Status?}",
+        types={
+            "queued": "message.queued",
+            "sent": "message.sent",
+            "delivered": "message.delivered",
+            "undelivered": "message.failed",
+            "failed": "message.failed",
+            "rejected": "message.failed",
         },
     ),
     WebhookScheme(

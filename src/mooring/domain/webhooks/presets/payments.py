@@ -131,6 +131,8 @@ PAYMENTS: Final = (
         body="form",
         signature="{query:token}",
         algorithm="token",
+        # The id is the payment's, which changes more than once.
+        hints=True,
         id="{json:id}",
         type="payment.changed",
         fetch="https://api.mollie.com/v2/payments/{id}",

@@ -1,0 +1,44 @@
+"""What vendors of payments have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from mooring.contracts.payments import payment_ref
+from mooring.errors import PaymentDeclined
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime
+
+    from mooring.contracts.payments import Money, PaymentQuery
+    from mooring.contracts.wire import Wire
+
+A = TypeVar("A")
+
+
+async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
+    """What is sent; a payment that is declined is named by its whole reference.
+
+    Args:
+        wire: makes the reference.
+        asked: what was asked for, if that is known.
+        sending: sends it.
+    """
+    try:
+        return await sending
+    except PaymentDeclined as error:
+        if error.payment is not None:
+            error.payment = str(payment_ref(wire.ref, error.payment, asked))
+        raise
+
+
+def is_before(query: PaymentQuery, made: datetime | None) -> bool:
+    """Whether a thing was made before the time from which they are asked for."""
+    return made is not None and query.since is not None and made < query.since
+
+
+def is_within(query: PaymentQuery, made: datetime | None) -> bool:
+    """Whether a thing that was made then is asked for; one whose time nobody says always is."""
+    late = made is not None and query.until is not None and made >= query.until
+    return not late and not is_before(query, made)

@@ -1,0 +1,63 @@
+"""How many things may be under way at once is a number from one on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import Account, ConfigurationError, Hub
+from mooring.contracts.email import EmailMessage
+from mooring.contracts.email_bulk import BulkMessage
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.easypost import EasyPostSandbox
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring.testing.sandbox.twilio import TwilioSandbox
+from mooring.vendors.easypost import EasyPost
+from mooring.vendors.local_files import LocalFiles
+from mooring.vendors.sendgrid import SendGrid
+from mooring.vendors.stripe import Stripe
+from mooring.vendors.twilio import Twilio
+
+BULK = BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"])
+KEYS = {"shipping": {"idempotency_key": "k"}}
+BATCHES: list[tuple[str, str, Any]] = [
+    ("email", "send_bulk", BULK),
+    ("sms", "send_bulk", []),
+    ("payments", "settle", []),
+    ("shipping", "create_many", []),
+    ("storage", "delete_many", ["a"]),
+]
+
+
+@pytest.mark.parametrize("at_once", [0, -1, 1.5, "3", None, True])
+@pytest.mark.parametrize("contract, operation, batch", BATCHES)
+def test_a_number_from_one_on(
+    tmp_path: Any,  # noqa: ANN401 - a path
+    contract: str,
+    operation: str,
+    batch: Any,  # noqa: ANN401 - of any kind
+    at_once: Any,  # noqa: ANN401 - of no use
+) -> None:
+    """Whatever else is refused by its name before anything is sent."""
+    mail, texts, money = SendGridSandbox(), TwilioSandbox(), StripeSandbox()
+    parcels = EasyPostSandbox()
+    sandboxes = mail, texts, money, parcels
+    hub = Hub(
+        [
+            Account("mail", SendGrid(credentials=mail.api_key)),
+            Account("texts", Twilio(account_sid=texts.account_sid, credentials=texts.auth_token)),
+            Account("money", Stripe(credentials=money.api_key), settings={"volatile_keys": True}),
+            Account("parcels", EasyPost(credentials=parcels.api_key)),
+            Account("files", LocalFiles(root=str(tmp_path))),
+        ],
+        http=SandboxHttpClient(*sandboxes),
+    )
+
+    ask = getattr(getattr(hub, contract)(), operation)
+    with pytest.raises(ConfigurationError) as caught:
+        ask(batch, at_once=at_once, **KEYS.get(contract, {}))
+
+    assert "at_once" == caught.value.path
+    assert [] == [asked for sandbox in sandboxes for asked in sandbox.asked]

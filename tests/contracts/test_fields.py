@@ -1,0 +1,85 @@
+"""What an operation is asked with is checked where it is made, field by field."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import attrs
+import pytest
+
+from mooring import InvalidData
+from mooring.contracts.address import Address
+from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
+from mooring.contracts.email_address import EmailAddress
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.payments import Charge, Customer, Money, PaymentQuery
+from mooring.contracts.shipping import Customs, CustomsItem, Parcel, RateRequest, ShipmentRequest
+from mooring.contracts.sms import SmsMessage
+from mooring.contracts.storage import ByteRange, GetOptions, PutOptions
+from tests.contracts.towns import ADA, SHOP
+
+# What the annotations of contracts name, and only type checkers import.
+NAMES = {"Decimal": Decimal, "date": date, "datetime": datetime, "timedelta": timedelta}
+PARCEL = Parcel(weight="1.5")
+PEN = CustomsItem(
+    description="A pen", quantity=1, value=Money("10.00", "USD"), weight="1", origin="US"
+)
+TO = {"to": "ada@example.com"}
+RATES: dict[str, Any] = {"sender": SHOP, "recipient": ADA, "parcels": [PARCEL]}
+GIVEN: list[tuple[type[Any], dict[str, Any]]] = [
+    (EmailAddress, {"email": "ada@example.com"}),
+    (EmailMessage, {**TO, "text": "Hello."}),
+    (Attachment, {"filename": "a.txt", "content": b"a"}),
+    (TemplateRef, {"id": "welcome"}),
+    (BulkRecipient, TO),
+    (BulkMessage, {"base": EmailMessage(text="Hello."), "recipients": ["ada@example.com"]}),
+    (SmsMessage, {"to": "+4915112345678", "text": "Hello."}),
+    (Charge, {"amount": Money("1.00", "EUR"), "source": "tok_1", "reference": "INV-1"}),
+    (Customer, {}),
+    (PaymentQuery, {}),
+    (Address, {"country": "US"}),
+    (Parcel, {"weight": "1.5"}),
+    (CustomsItem, attrs.asdict(PEN, recurse=False)),
+    (Customs, {"items": [PEN], "signer": "Ada"}),
+    (RateRequest, RATES),
+    (ShipmentRequest, {"asked": RateRequest(**RATES)}),
+    (PutOptions, {}),
+    (GetOptions, {}),
+    (ByteRange, {}),
+]
+JUNK = [
+    *(None, 5, -1, 1.5, True, float("nan"), object()),
+    *("abc", "", "x\ny", "half \ud800", b"x"),
+    *([], {}, {5: "x"}, {"a": 5}, ["a"], [5], ("a",)),
+]
+
+
+@pytest.mark.parametrize("kind, usual", GIVEN, ids=lambda given: getattr(given, "__name__", ""))
+def test_what_is_asked_with_is_checked(kind: type[Any], usual: dict[str, Any]) -> None:
+    """Whatever stands in a field is of its type once it is taken, or is refused as invalid."""
+    kind(**usual)
+    hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), NAMES)
+    for field in attrs.fields(kind):
+        for junk in JUNK:
+            with suppress(InvalidData):
+                made = kind(**{**usual, field.alias: junk})
+                assert is_of(getattr(made, field.name), hints[field.name])
+
+
+def is_of(value: object, hint: Any) -> bool:  # noqa: ANN401 - a type, as it is written
+    """Whether a value is what a type says, as deep as fields go."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Union or origin is UnionType:
+        return any(is_of(value, one) for one in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(is_of(one, inner[0]) for one in value)
+    if origin is not None:
+        return isinstance(value, origin)
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        return False
+    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))

@@ -1,0 +1,26 @@
+"""Google Cloud Storage."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from mooring import Request, Timeouts
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.gcs import GcsSandbox
+from tests.contracts.trades import Trade
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def trade(_: Path) -> Trade:
+    """An account that has all that the afternoon asks for."""
+    sandbox = GcsSandbox()
+    browser = SandboxHttpClient(sandbox)
+    return Trade(
+        sandbox=sandbox,
+        options={"bucket": sandbox.bucket, "credentials": sandbox.key_file()},
+        fetch=lambda url: sha256(browser.send(Request.get("/"), url, Timeouts()).body).digest(),
+        close=sandbox.close,
+    )

@@ -1,0 +1,47 @@
+"""CRC-32C, whatever the length, and as fast as that."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.crc32c import crc32c
+from tests.adapters.manager_labs import checksum
+
+EDGES = (1_023, 1_024, 1_025, 1_694, 1_695, 6_777, 8_191, 13_554, 65_536, 100_003)
+
+
+@given(st.binary(max_size=2_000))
+def test_it_is_the_standards(data: bytes) -> None:
+    """It is what working bit by bit in the polynomial's own order gives."""
+    assert checksum(data) == crc32c(data)
+
+
+@pytest.mark.parametrize("size", EDGES)
+def test_long_ones(size: int) -> None:
+    """What is folded has the checksum of what it was."""
+    data = (bytes(range(251)) * (size // 251 + 1))[:size]
+    assert checksum(data) == crc32c(data)
+
+
+@given(st.binary(max_size=1_500), st.binary(max_size=1_500))
+def test_piece_by_piece(first: bytes, second: bytes) -> None:
+    """More bytes go on from the checksum of those before."""
+    assert crc32c(first + second) == crc32c(second, crc32c(first))
+
+
+def test_the_usual_text() -> None:
+    """The check value that catalogues of checksums give."""
+    assert 0xE3069283 == crc32c(b"123456789")
+
+
+def test_the_multiple_that_folds() -> None:
+    """What is folded by is a multiple of the polynomial."""
+    value = 1
+    powers = {0: value}
+    for power in range(1, 6_778):
+        value <<= 1
+        value ^= 0x11EDC6F41 if value >> 32 else 0
+        powers[power] = value
+    assert powers[6_777] == powers[484] ^ powers[100] ^ powers[0]

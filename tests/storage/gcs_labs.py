@@ -1,0 +1,74 @@
+"""Google Cloud Storage to test with: hubs over its sandbox, in both colours."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from mooring.contracts.routes import Account
+from mooring.domain.headers import Headers
+from mooring.hub import AsyncHub, Hub
+from mooring.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from mooring.testing.sandbox.gcs import GcsSandbox
+from mooring.vendors.gcs import Gcs
+from tests.storage.labs import QUICK
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from mooring.contracts.storage import SignedUrl
+
+
+def gcs(made: GcsSandbox, **options: Any) -> Gcs:
+    """The bucket of a sandbox."""
+    return Gcs(**{"bucket": made.bucket, "credentials": made.key_file(), **options})
+
+
+def gcs_account(made: GcsSandbox, **options: Any) -> Account:
+    """An account there that does not wait between attempts."""
+    return Account("gcs", gcs(made, **options), settings={"retry": QUICK, "circuit": None})
+
+
+@contextmanager
+def bucket(**options: Any) -> Generator[GcsSandbox]:
+    """A bucket that is thrown away."""
+    made = GcsSandbox(**options)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def over_gcs(made: GcsSandbox, **options: Any) -> Generator[Hub]:
+    """A hub that reaches it in memory."""
+    with Hub([gcs_account(made, **options)], http=SandboxHttpClient(made)) as hub:
+        yield hub
+
+
+@contextmanager
+def over_socket(made: GcsSandbox, **options: Any) -> Generator[Hub]:
+    """A hub that reaches it over a socket."""
+    with made.serving() as server:
+        key = made.key_file(f"{server.url}/token")
+        with Hub([gcs_account(made, credentials=key, endpoint=server.url, **options)]) as hub:
+            yield hub
+
+
+def async_over_gcs(made: GcsSandbox) -> AsyncHub:
+    """As `over_gcs`, to be awaited."""
+    return AsyncHub([gcs_account(made)], http=AsyncSandboxHttpClient(made))
+
+
+def fetch_of_gcs(made: GcsSandbox) -> Any:  # noqa: ANN401 - a function
+    """Does what a signed URL is for."""
+
+    def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
+        parts = urlsplit(signed.url)
+        query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+        asked = Asked(signed.method, parts.netloc, parts.path, query, Headers(signed.headers), body)
+        response = made.answer(asked)
+        return response.status, response.body
+
+    return fetch

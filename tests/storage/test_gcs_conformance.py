@@ -1,0 +1,46 @@
+"""Google Cloud Storage passes the checks of its kind, in both colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.testing import storage_conformance as kit
+from mooring.testing.checks import name_of
+from mooring.vendors.gcs import Gcs
+from tests.storage.gcs_labs import (
+    async_over_gcs,
+    bucket,
+    fetch_of_gcs,
+    over_gcs,
+    over_socket,
+)
+from tests.storage.labs import run, with_hub
+
+if TYPE_CHECKING:
+    from mooring.testing.storage_conformance import AsyncCheck, Check
+
+PART = 262_144
+CAN = Gcs.capabilities
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_gcs(check: Check) -> None:
+    """It does what every vendor must."""
+    with bucket() as made, over_gcs(made) as hub:
+        check(lambda: kit.Subject(hub.storage(), PART, CAN, fetch_of_gcs(made)))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_gcs_awaited(check: AsyncCheck) -> None:
+    """It does what every vendor must, awaited."""
+    with bucket() as made:
+        run(with_hub(async_over_gcs(made), check, can=CAN, fetch=fetch_of_gcs(made)))
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_gcs_over_a_socket(check: Check) -> None:
+    """It does what every vendor must, by real HTTP and in parts of any size."""
+    with bucket() as made, over_socket(made) as hub:
+        check(lambda: kit.Subject(hub.storage(), 100_000, CAN))

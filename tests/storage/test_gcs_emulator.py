@@ -1,0 +1,120 @@
+"""Google Cloud Storage as somebody else reads its documentation."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import Credentials
+from mooring.contracts.routes import Account
+from mooring.contracts.storage import ByteRange, PutOptions
+from mooring.hub import Hub
+from mooring.testing import storage_conformance as kit
+from mooring.testing.checks import name_of
+from mooring.vendors.gcs import Gcs
+from tests.storage.labs import QUICK, bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.faces.storage import Storage
+    from mooring.testing.storage_conformance import Check
+
+PART = 262_144
+KNOWN = {
+    "what_is_put_comes_back",
+    "nothing_is_an_object_too",
+    "headers_and_metadata_are_kept",
+    "what_is_missing_is_told",
+    "deleted_is_gone",
+    "long_ones_go_in_parts",
+    "what_fails_leaves_nothing",
+    "a_reference_is_enough",
+}
+"""What the emulator knows too: it has no conditions, no pages, and no end of an upload."""
+
+
+class _Anybody:
+    """Whoever comes is let in there."""
+
+    def get(self, service: str, tenant: str | None, /) -> Credentials:
+        return Credentials.bearer("anybody")
+
+    def refresh(self, service: str, tenant: str | None, stale: object, /) -> Credentials:
+        return self.get(service, tenant)
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The emulator's, in a process of its own."""
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        found: int = line.getsockname()[1]
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]
+    command += [f"--port={found}", "--in-memory", "--default-bucket=sandbox-bucket"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 30
+            while not _is_open(found) and time.monotonic() < until:
+                time.sleep(0.05)
+            yield found
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def files(port: int) -> Iterator[Storage]:
+    """Its storage."""
+    vendor = Gcs(bucket="sandbox-bucket", endpoint=f"http://127.0.0.1:{port}")
+    account = Account("gcs", vendor, settings={"retry": QUICK, "circuit": None})
+    with Hub([account], credentials=_Anybody()) as hub:
+        yield hub.storage()
+
+
+@pytest.mark.parametrize("check", [one for one in kit.CHECKS if name_of(one) in KNOWN], ids=name_of)
+def test_the_kit(check: Check, files: Storage) -> None:
+    """What the emulator knows goes well there."""
+    check(lambda: kit.Subject(files, PART, Gcs.capabilities))
+
+
+def test_some_bytes(files: Storage) -> None:
+    """Some bytes of an object are just those, and checksums are alike on both sides."""
+    data = bytes_of(3 * PART + 17)
+    made = files.upload("a", data, PutOptions(content_type="a/b"), part_size=PART)
+    assert all(one.fits(data) for one in made.checksums)
+    assert ["crc32c", "md5"] == [one.algorithm for one in made.checksums]
+    assert data[10:30] == files.download("a", range=ByteRange(10, 20)).read_all()
+    assert data[-17:] == files.download("a", range=ByteRange(3 * PART)).read_all()
+
+
+def test_a_resumed_upload(files: Storage, port: int) -> None:
+    """An upload goes on where it was."""
+    data = bytes_of(4 * PART + 5)
+    begun = files.start_upload("resumed")
+    line = HTTPConnection("127.0.0.1", port)
+    path = f"/upload/storage/v1/b/sandbox-bucket/o?uploadType=resumable&upload_id={begun.id}"
+    line.request("PUT", path, data[:PART], {"Content-Range": f"bytes 0-{PART - 1}/*"})
+    assert 308 == line.getresponse().status
+    line.close()
+    assert len(data) == files.upload("resumed", data, resume=begun.ref).size
+    assert data == files.download("resumed").read_all()
+
+
+def test_a_copy(files: Storage) -> None:
+    """A copy is an object of its own."""
+    files.upload("source", b"bytes", PutOptions(metadata={"x": "1"}))
+    made = files.copy("source", "copy")
+    assert ("copy", 5, {"x": "1"}) == (made.key, made.size, made.metadata)
+    files.delete("source")
+    assert b"bytes" == files.download("copy").read_all()

@@ -1,0 +1,41 @@
+"""Hubs with one account of a vendor of mail, in either colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring.contracts.routes import Account
+from mooring.hub import AsyncHub, Hub
+from mooring.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+
+if TYPE_CHECKING:
+    from mooring.contracts.vendor import Vendor
+    from mooring.testing.sandbox.base import Sandbox
+
+
+def hub(vendor: Vendor, *sandboxes: Sandbox, colour: str = "", **fields: Any) -> Any:  # noqa: ANN401 - of either colour
+    """A hub of this colour with one account, at these sandboxes, in virtual time."""
+    clock = VirtualClock()
+    accounts = [Account("mail", vendor, settings={"circuit": None})]
+    if colour:
+        return AsyncHub(
+            accounts,
+            http=AsyncSandboxHttpClient(*sandboxes),
+            clock=clock,
+            sleeper=AsyncVirtualSleeper(clock, autojump=True),
+            **fields,
+        )
+    return Hub(
+        accounts,
+        http=SandboxHttpClient(*sandboxes),
+        clock=clock,
+        sleeper=VirtualSleeper(clock),
+        **fields,
+    )
+
+
+def lost(sandbox: Sandbox) -> str:
+    """Have the next message taken and the answer lost; the address to send it to."""
+    sandbox.fail(Lost())
+    return "ada@example.com"

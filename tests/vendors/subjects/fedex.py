@@ -1,0 +1,51 @@
+"""FedEx as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.fedex import FedExSandbox
+from mooring.testing.shipping_conformance import ShippingSubject
+from mooring.vendors.fedex import FedEx
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def fedex_says(status: int, code: str) -> Response:
+    """A refusal by FedEx."""
+    return reply({"errors": [{"code": code, "message": "It is refused."}]}, status)
+
+
+def fedex() -> ShippingSubject:
+    """FedEx, with a sandbox of its own."""
+    sandbox = FedExSandbox()
+    return ShippingSubject(
+        vendor=FedEx(
+            client_id=sandbox.client_id,
+            credentials=sandbox.client_secret,
+            account_number=sandbox.account_number,
+        ),
+        sandbox=sandbox,
+        sold=lambda: len(sandbox.shipments),
+        buys=lambda request: request.method == "POST" and request.path == "/ship/v1/shipments",
+        refusals=(
+            (fedex_says(400, "SERVICE.TYPE.INVALID"), InvalidRequest, "SERVICE.TYPE.INVALID"),
+            (fedex_says(200, "SHIPMENT.NOT.ACCEPTED"), VendorRejected, "SHIPMENT.NOT.ACCEPTED"),
+            (fedex_says(403, "FORBIDDEN.ERROR"), AuthenticationFailed, "FORBIDDEN.ERROR"),
+            (fedex_says(400, "FORBIDDEN.ERROR"), AuthenticationFailed, "FORBIDDEN.ERROR"),
+            (fedex_says(429, "TOO.MANY.REQUESTS"), RateLimitExceeded, "TOO.MANY.REQUESTS"),
+        ),
+        carrier_code="SHIPMENT.NOT.ACCEPTED",
+        option=({"rates": {"carrierCodes": ["FDXE"]}}, b'"carrierCodes":["FDXE"]'),
+        secret=sandbox.client_secret,
+        move=sandbox.move,
+        delivered="DL",
+    )

@@ -1,0 +1,60 @@
+"""Mollie as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.contracts.payments import Money
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.payments_conformance import PaymentsSubject
+from mooring.testing.sandbox.base import Asked, reply
+from mooring.testing.sandbox.mollie import MollieSandbox
+from mooring.vendors.mollie import Mollie
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def says(status: int, detail: str = "No.", **more: str) -> Response:
+    """A refusal by Mollie."""
+    return reply({"status": status, "title": "No", "detail": detail, **more}, status)
+
+
+def written(asked: Asked) -> int:
+    """The amount that a request asks for, in minor units."""
+    amount = asked.json()["amount"]
+    return Money(amount["value"], amount["currency"]).minor
+
+
+def mollie() -> PaymentsSubject:
+    """Mollie, with a sandbox of its own."""
+    sandbox = MollieSandbox()
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
+        (says(429), RateLimitExceeded),
+        (says(401), AuthenticationFailed),
+        (says(403), AuthenticationFailed),
+        (says(422, field="amount"), InvalidRequest),
+        (says(404), VendorRejected),
+    )
+    return PaymentsSubject(
+        vendor=Mollie(credentials=sandbox.api_key, webhook_url=sandbox.webhook_url),
+        sandbox=sandbox,
+        charged=lambda: sum(
+            "paidAt" in one or "authorizedAt" in one for one in sandbox.payments.values()
+        ),
+        pays="tkn_visa",
+        declined="tkn_insufficient_funds",
+        expired="tkn_card_expired",
+        asks="ideal",
+        refusals=refusals,
+        written=written,
+        option=({"locale": "nl_NL"}, b'"locale":"nl_NL"'),
+        secret=sandbox.api_key,
+        webhook_secret=sandbox.webhook_token,
+    )

@@ -1,0 +1,64 @@
+"""PayPal as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring import AuthenticationFailed, InvalidRequest, Money, RateLimitExceeded, VendorRejected
+from mooring.testing.payments_conformance import PaymentsSubject
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.paypal import PayPalSandbox
+from mooring.vendors.paypal import PayPal
+
+if TYPE_CHECKING:
+    from mooring import ConnectorError
+    from mooring.domain.http import Response
+    from mooring.testing.sandbox.base import Asked
+
+
+def paypal_says(status: int, name: str, issue: str | None = None, field: str = "") -> Response:
+    """A refusal by PayPal."""
+    details = [] if issue is None else [{"issue": issue, "description": "No.", "field": field}]
+    told = {"name": name, "message": "No.", "debug_id": "b1d1f06c7246c", "details": details}
+    return reply(told, status)
+
+
+def written(asked: Asked) -> int:
+    """The minor units that an order asks for."""
+    amount = asked.json()["purchase_units"][0]["amount"]
+    return Money(amount["value"], amount["currency_code"]).minor
+
+
+def paypal() -> PaymentsSubject:
+    """PayPal, with a sandbox of its own."""
+    sandbox = PayPalSandbox()
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
+        (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded),
+        # After a 401 it is asked for another token, and goes on.
+        (paypal_says(403, "NOT_AUTHORIZED", "PERMISSION_DENIED"), AuthenticationFailed),
+        (paypal_says(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "/x"), InvalidRequest),
+        (paypal_says(422, "UNPROCESSABLE_ENTITY", "DUPLICATE_INVOICE_ID"), VendorRejected),
+        (paypal_says(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"), VendorRejected),
+    )
+    return PaymentsSubject(
+        vendor=PayPal(
+            client_id=sandbox.client_id,
+            client_secret=sandbox.client_secret,
+            sandbox=True,
+            webhook_id=sandbox.webhook_id,
+        ),
+        sandbox=sandbox,
+        charged=lambda: len(sandbox.taken),
+        pays="card:visa-1",
+        declined="card:declined-5120",
+        expired="card:declined-5400",
+        asks="paypal",
+        refusals=refusals,
+        written=written,
+        option=(
+            {"processing_instruction": "NO_INSTRUCTION"},
+            b'"processing_instruction":"NO_INSTRUCTION"',
+        ),
+        secret=sandbox.client_secret,
+        webhook_secret=None,
+    )

@@ -1,0 +1,49 @@
+"""Plivo as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.plivo import PlivoSandbox
+from mooring.testing.sms_conformance import SmsSubject
+from mooring.vendors.plivo import Plivo
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def plivo_says(status: int, words: str = "447700900000 is refused") -> Response:
+    """A refusal by Plivo, which quotes a number and has no code."""
+    return reply({"api_id": "a", "error": words}, status)
+
+
+def plivo() -> SmsSubject:
+    """Plivo, with a sandbox of its own."""
+    sandbox = PlivoSandbox()
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
+        (plivo_says(429), RateLimitExceeded),
+        (plivo_says(401), AuthenticationFailed),
+        (plivo_says(400), InvalidRequest),
+        (plivo_says(402), VendorRejected),
+        (plivo_says(403), VendorRejected),
+    )
+    return SmsSubject(
+        vendor=Plivo(
+            auth_id=sandbox.auth_id, credentials=sandbox.auth_token, sender="+15005550006"
+        ),
+        sandbox=sandbox,
+        sent=lambda: len(sandbox.messages),
+        refusals=refusals,
+        option=("log", "false"),
+        secret=sandbox.auth_token,
+        webhook_secret=sandbox.auth_token,
+        report=sandbox.report,
+    )

@@ -1,0 +1,44 @@
+"""The laboratory of Postmark."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.testing.email_conformance import EmailLab
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.postmark import PostmarkSandbox
+from mooring.vendors.postmark import Postmark
+from tests.vendors.email_hubs import hub, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+def postmark_vendor(sandbox: PostmarkSandbox, **options: Any) -> Postmark:
+    """The sandbox's server."""
+    return Postmark(credentials=sandbox.token, **options)
+
+
+@contextmanager
+def postmark_labs(colour: str) -> Generator[Callable[[], EmailLab]]:
+    """Postmark."""
+
+    def make() -> EmailLab:
+        sandbox = PostmarkSandbox()
+        much = reply({"ErrorCode": 429, "Message": "Too many."}, 429)
+        own = postmark_vendor(sandbox)
+        return EmailLab(
+            hub=hub(own, sandbox, colour=colour),
+            stranger=hub(attrs.evolve(own, credentials="wrong"), sandbox, colour=colour),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(much),
+            lose=lambda: lost(sandbox),
+            malform=lambda: sandbox.fail(reply({})),
+            secret=sandbox.token,
+            codes={"auth": "10", "throttled": "429", "outage": "100", "refused": "406"},
+        )
+
+    yield make

@@ -1,0 +1,50 @@
+"""The laboratory of Resend."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.testing.email_conformance import EmailLab
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.resend import ResendSandbox
+from mooring.vendors.resend import Resend
+from tests.vendors.email_hubs import hub, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+def resend_vendor(sandbox: ResendSandbox, **options: Any) -> Resend:
+    """The sandbox's account."""
+    return Resend(credentials=sandbox.api_key, **options)
+
+
+@contextmanager
+def resend_labs(colour: str) -> Generator[Callable[[], EmailLab]]:
+    """Resend."""
+
+    def make() -> EmailLab:
+        sandbox = ResendSandbox()
+        # All the attempts of one call.
+        much = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
+        own = resend_vendor(sandbox)
+        return EmailLab(
+            hub=hub(own, sandbox, colour=colour),
+            stranger=hub(attrs.evolve(own, credentials="re_wrong"), sandbox, colour=colour),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(*much),
+            lose=lambda: lost(sandbox),
+            malform=lambda: sandbox.fail(reply({})),
+            secret=sandbox.api_key,
+            codes={
+                "auth": "invalid_api_key",
+                "throttled": "rate_limit_exceeded",
+                "outage": "service_unavailable",
+                "refused": "validation_error",
+            },
+        )
+
+    yield make

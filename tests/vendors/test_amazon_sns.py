@@ -1,0 +1,344 @@
+"""What Amazon SNS is sent, what it says, and what that means.
+
+AWS's own description is not part of this repository: a folder that has it as `sns.json`, which is
+`service-2.json` of `sns/2010-03-31` in botocore, is named by `MOORING_VENDOR_DESCRIPTIONS`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Request,
+    Response,
+    Secret,
+    Timeouts,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.contracts.routes import Account
+from mooring.contracts.sms import SmsMessage, SmsStatus
+from mooring.hub import Hub
+from mooring.testing.sandbox.amazon_sns import FIELDS, AmazonSnsSandbox
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.vendors.amazon_sns import AmazonSns, classify, message_form, read_receipt
+from tests.support.openapi import description
+from tests.vendors.sms_subjects import Refs
+from tests.vendors.subjects.amazon_sns import sns_says
+
+TO = "+4915112345678"
+VENDOR = AmazonSns(region="eu-central-1")
+REFS: Any = Refs("amazon_sns")
+SEND = Request.post("/", form={"Action": "Publish"})
+SPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
+
+
+def form(**fields: Any) -> dict[str, str]:
+    """What a message is sent as."""
+    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    return message_form(VENDOR, SmsMessage(**given))
+
+
+def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Type and value of each attribute, by name."""
+    entries = [name.removesuffix(".Name") for name in sent if name.endswith(".Name")]
+    return {
+        sent[f"{at}.Name"]: (sent[f"{at}.Value.DataType"], sent[f"{at}.Value.StringValue"])
+        for at in entries
+    }
+
+
+def hub(sandbox: AmazonSnsSandbox, **options: Any) -> Hub:
+    """A hub with SNS behind it."""
+    usual = {"access_key_id": sandbox.access_key_id, "credentials": sandbox.secret_access_key}
+    vendor = AmazonSns(**({"region": sandbox.region} | usual | options))
+    account = Account("texts", vendor, settings={"retry": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def taken(inside: str) -> Response:
+    """A success that holds this."""
+    return Response(
+        200, body=f'<PublishResponse xmlns="{SPACE}">{inside}</PublishResponse>'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, {}),
+        ({"sender": "ACME"}, {"AWS.SNS.SMS.SenderID": ("String", "ACME")}),
+        (
+            {"sender": "+15005550006"},
+            {"AWS.MM.SMS.OriginationNumber": ("String", "+15005550006")},
+        ),
+        ({"sender": "12345"}, {"AWS.MM.SMS.OriginationNumber": ("String", "12345")}),
+        (
+            {"extra": {"amazon_sns": {"AWS.SNS.SMS.MaxPrice": "0.50", "AWS.MM.SMS.EntityId": 7}}},
+            {"AWS.SNS.SMS.MaxPrice": ("Number", "0.50"), "AWS.MM.SMS.EntityId": ("String", "7")},
+        ),
+        (
+            {"sender": "ACME", "extra": {"amazon_sns": {"AWS.SNS.SMS.SenderID": None}}},
+            {},
+        ),
+    ],
+    ids=["plain", "name", "number", "short", "options", "none"],
+)
+def test_a_message_as_a_form(fields: dict[str, Any], expected: dict[str, tuple[str, str]]) -> None:
+    """A message is published to a telephone, with what SNS has no field for as attributes."""
+    sent = form(**fields)
+    named = {name: value for name, value in sent.items() if not name.startswith("MessageAttr")}
+
+    assert {
+        "Action": "Publish",
+        "Version": "2010-03-31",
+        "PhoneNumber": TO,
+        "Message": "Hello",
+    } == named
+    assert expected == attributes(sent)
+    assert len(sent) == len(named) + 3 * len(expected)
+
+
+def test_other_options_are_fields() -> None:
+    """An option that is no attribute of a text message is a field of the request."""
+    sent = form(extra={"amazon_sns": {"Subject": "Parcel", "MessageStructure": None}})
+
+    assert ("Parcel", False) == (sent["Subject"], "MessageStructure" in sent)
+
+
+def test_an_account_has_a_type_and_a_sender() -> None:
+    """What an account says of all of its messages is sent with each."""
+    vendor = attrs.evolve(VENDOR, sender="ACME", message_type="Promotional")
+    sent = message_form(vendor, SmsMessage(to=TO, text="Hello"))
+
+    assert {
+        "AWS.SNS.SMS.SMSType": ("String", "Promotional"),
+        "AWS.SNS.SMS.SenderID": ("String", "ACME"),
+    } == attributes(sent)
+
+
+def test_a_receipt_is_read() -> None:
+    """SNS says the name of what it took, and no more."""
+    receipt = read_receipt(
+        REFS, taken("<PublishResult><MessageId>m-1</MessageId><New>1</New></PublishResult>")
+    )
+
+    assert ("m-1", SmsStatus.QUEUED, None) == (
+        receipt.ref.id,
+        receipt.status,
+        receipt.vendor_status,
+    )
+    assert {"PublishResult": {"MessageId": "m-1", "New": "1"}} == receipt.raw
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "",
+        "<MessageId>m</MessageId>",
+        "<PublishResult/>",
+        "<PublishResult><MessageId/></PublishResult>",
+    ],
+)
+def test_a_message_without_a_name_is_malformed(inside: str) -> None:
+    """A success without the id of a message is none."""
+    with pytest.raises(VendorFailed, match="no MessageId"):
+        read_receipt(REFS, taken(inside))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a>" * 50]
+)
+def test_what_is_no_xml_says_nothing(body: bytes) -> None:
+    """What cannot be read is no success, and a refusal by its status alone."""
+    with pytest.raises(VendorFailed, match="no MessageId"):
+        read_receipt(REFS, Response(200, body=body))
+    assert classify(SEND, Response(400, body=body)) is None
+
+
+@pytest.mark.parametrize(
+    "status, code, kind",
+    [
+        (400, "InvalidParameter", InvalidRequest),
+        (400, "ParameterValueInvalid", InvalidRequest),
+        (400, "ValidationError", InvalidRequest),
+        (400, "OptedOut", VendorRejected),
+        (404, "NotFound", VendorRejected),
+        (400, "Throttling", RateLimitExceeded),
+        (429, "Throttled", RateLimitExceeded),
+        (400, "NewCode", VendorRejected),
+        (403, "AuthorizationError", AuthenticationFailed),
+        (403, "InvalidClientTokenId", AuthenticationFailed),
+        (400, "RequestExpired", AuthenticationFailed),
+        (200, "InvalidParameter", None),
+        (500, "InternalError", None),
+    ],
+)
+def test_a_refusal_is_told_by_its_code(
+    status: int, code: str, kind: type[ConnectorError] | None
+) -> None:
+    """The code of an error says what it is before its status does, and no number shows."""
+    error: Any = classify(SEND, sns_says(status, code))
+
+    assert kind == (None if error is None else type(error))
+    if error is not None:
+        assert (code, status) == (error.vendor_code, error.status)
+        assert "(number) is refused" == error.vendor_message
+        assert "447700900000" not in f"{error}{error!r}"
+
+
+@pytest.mark.parametrize("body", [b"<ErrorResponse/>", b"<E><Error/></E>", b"<html></html>"])
+def test_a_refusal_without_a_code_is_left_to_its_status(body: bytes) -> None:
+    """What does not speak as SNS does is told by its status alone."""
+    assert classify(SEND, Response(400, body=body)) is None
+
+
+def test_an_account_is_signed_for() -> None:
+    """A region says where SNS is, and a key of one's own signs, which nothing shows."""
+    service = attrs.evolve(
+        VENDOR, access_key_id="AKID", credentials=Secret("s3cret"), session_token="t0ken"
+    ).services()[""]
+
+    assert "https://sns.eu-central-1.amazonaws.com" == service.base_url
+    assert VENDOR.services()[""].needs_credentials
+    assert not service.needs_credentials
+    for hidden in ("s3cret", "t0ken"):
+        assert hidden not in repr(service)
+
+
+def test_what_is_sent_is_sent_as_it_is() -> None:
+    """Letters, signs and lines arrive as they were written, and the signature covers them."""
+    sandbox = AmazonSnsSandbox()
+    text = "Grüße & 50 % = ½\n你好 +1"
+    hub(sandbox).sms().send(SmsMessage(to=TO, text=text, sender="ACME"))
+
+    assert [
+        {
+            "Action": "Publish",
+            "Version": "2010-03-31",
+            "PhoneNumber": TO,
+            "Message": text,
+            "AWS.SNS.SMS.SenderID": "ACME",
+        }
+    ] == [*sandbox.messages.values()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"access_key_id": "AKIDOTHER"},
+        {"credentials": "another secret"},
+        {"region": "eu-west-1", "base_url": "https://sns.eu-central-1.amazonaws.com"},
+    ],
+    ids=["key", "secret", "region"],
+)
+def test_the_sandbox_lets_nobody_else_in(options: dict[str, Any]) -> None:
+    """Whoever signs with another key, or for another region, is kept out."""
+    sandbox = AmazonSnsSandbox()
+    with pytest.raises(AuthenticationFailed):
+        hub(sandbox, **options).sms().send(SmsMessage(to=TO, text="Hi"))
+
+    assert {} == sandbox.messages
+
+
+def test_the_sandbox_wants_a_signature() -> None:
+    """What is not signed is refused."""
+    url = "https://sns.eu-central-1.amazonaws.com/"
+    answer = SandboxHttpClient(AmazonSnsSandbox()).send(SEND, url, Timeouts())
+
+    assert 403 == answer.status
+    assert b"MissingAuthenticationToken" in answer.body
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Action": "Publsh"},
+        {"Version": "2010-03-30"},
+        {"Mesage": "misspelt"},
+        {"PhoneNumber": "4915112345678"},
+        {"Message": None},
+        {"Message": "a" * 1601},
+        {"AWS.SNS.SMS.SMSType": "transactional"},
+        {"AWS.SNS.SMS.SenderID": "A NAME"},
+        {"AWS.SNS.SMS.MaxPrice": "cheap"},
+        {"AWS.SNS.SMS.New": "1"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
+    """The sandbox refuses what SNS would refuse, and takes nothing."""
+    sandbox = AmazonSnsSandbox()
+    extra: dict[str, Any] = {"extra": {"amazon_sns": change}}
+    with pytest.raises(InvalidRequest):
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra))
+
+    assert {} == sandbox.messages
+
+
+@pytest.mark.parametrize(
+    "to, kind",
+    [
+        ("+15005550004", VendorRejected),
+        ("+15005550008", RateLimitExceeded),
+        ("+15005550009", VendorFailed),
+    ],
+)
+def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+    """A message to a magic number fails in its way."""
+    with pytest.raises(kind):
+        hub(AmazonSnsSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
+
+
+def test_it_only_sends() -> None:
+    """What SNS cannot do is refused before anything is sent."""
+    sandbox = AmazonSnsSandbox()
+    sms = hub(sandbox).sms()
+    receipt = sms.send(SmsMessage(to=TO, text="Hi"))
+    for ask in (lambda: sms.get(receipt.ref), lambda: sms.cancel(receipt.ref), sms.check_balance):
+        with pytest.raises(UnsupportedByVendor):
+            ask()
+    with pytest.raises(InvalidData):
+        sms.send(SmsMessage(to=TO, text="Hi", extra={"amazon_sns": []}))  # type: ignore[dict-item]
+
+    assert 1 == len(sandbox.asked)
+
+
+def test_the_fields_are_as_described() -> None:
+    """AWS's description has every field that is sent, and the sandbox knows all of its fields."""
+    told = description("sns.json")
+    members = set(told["shapes"]["PublishInput"]["members"])
+    value = set(told["shapes"]["MessageAttributeValue"]["members"])
+
+    assert members - {"MessageAttributes"} == FIELDS - {"Action", "Version"}
+    assert {"DataType", "StringValue"} <= value
+    assert ("Name", "Value") == tuple(
+        told["shapes"]["MessageAttributeMap"][part]["locationName"] for part in ("key", "value")
+    )
+    assert ("2010-03-31", "query") == (
+        told["metadata"]["apiVersion"],
+        told["metadata"]["protocol"],
+    )
+    assert {SPACE} == {told["metadata"]["xmlNamespace"]}
+
+
+def test_the_errors_are_as_described() -> None:
+    """What AWS describes as an error of publishing is told apart as its status suggests."""
+    told = description("sns.json")
+    shapes = [told["shapes"][one["shape"]] for one in told["operations"]["Publish"]["errors"]]
+    errors = [shape["error"] for shape in shapes if shape["error"]["httpStatusCode"] < 500]
+    kinds = {one["code"]: type(classify(SEND, sns_says(400, one["code"]))) for one in errors}
+
+    assert AuthenticationFailed is kinds["AuthorizationError"]
+    assert AuthenticationFailed is kinds["InvalidSecurity"]
+    for code in ("InvalidParameter", "ParameterValueInvalid", "ValidationException"):
+        assert InvalidRequest is kinds[code]

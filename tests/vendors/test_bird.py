@@ -1,0 +1,430 @@
+"""What Bird is sent, what it says, and what that means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Request,
+    Response,
+    Timeouts,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from mooring.testing.sandbox.bird import BirdSandbox
+from mooring.vendors.bird import Bird, classify, message_body, read_message, read_number
+from tests.support.openapi import problems
+from tests.vendors.sms_subjects import Refs
+from tests.vendors.subjects.bird import bird_says
+
+TO = "+4915112345678"
+VENDOR = Bird(region="eu1", sender="Acme")
+REFS: Any = Refs("bird")
+SEND = Request.post("/v1/sms/messages", json={})
+DESCRIPTION = {
+    "paths": {
+        "/v1/sms/messages": {
+            "post": {
+                "requestBody": {
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["to"],
+                                "properties": {
+                                    "to": {"type": "string"},
+                                    "from": {"type": "string"},
+                                    "text": {"type": "string"},
+                                    "category": {
+                                        "type": "string",
+                                        "enum": [
+                                            "transactional",
+                                            "marketing",
+                                            "authentication",
+                                            "service",
+                                        ],
+                                    },
+                                    "tags": {"type": "array", "items": {"type": "object"}},
+                                    "metadata": {"type": "object"},
+                                    "options": {
+                                        "type": "object",
+                                        "properties": {"smart_encoding": {"type": "boolean"}},
+                                    },
+                                    "template": {"type": "object"},
+                                },
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+"""What can be sent with a message, as the models of Bird's own libraries have it."""
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """What a message is sent as."""
+    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    return message_body(VENDOR, SmsMessage(**given))
+
+
+def hub(sandbox: BirdSandbox, **settings: Any) -> Hub:
+    """A hub with Bird behind it."""
+    vendor = Bird(region=sandbox.region, credentials=sandbox.api_key, sender="Acme")
+    account = Account("texts", vendor, settings={"retry": None} | settings)
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, {"from": "Acme", "text": "Hello", "category": "transactional"}),
+        ({"sender": "+15005550006"}, {"from": "+15005550006"}),
+        ({"reference": "INV-1"}, {"metadata": {"reference": "INV-1"}}),
+        (
+            {
+                "reference": "INV-1",
+                "extra": {"bird": {"metadata": {"a": 1}, "category": "marketing"}},
+            },
+            {"metadata": {"reference": "INV-1", "a": 1}, "category": "marketing"},
+        ),
+        (
+            {"extra": {"bird": {"options": {"smart_encoding": True}}}},
+            {"options": {"smart_encoding": True}},
+        ),
+    ],
+    ids=["plain", "sender", "reference", "options", "smart"],
+)
+def test_a_message_as_a_body(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A message is sent in Bird's own words, its options joined in last."""
+    usual = {"to": TO, "from": "Acme", "text": "Hello", "category": "transactional"}
+
+    assert usual | expected == body(**fields)
+    assert [] == problems(DESCRIPTION, "post", "/v1/sms/messages", body(**fields))
+
+
+def test_a_template_of_theirs() -> None:
+    """A stored template is an option, with what it does not go with taken out."""
+    without = dict.fromkeys(("from", "text", "category"))
+    template = {"slug": "bird_otp_verification", "parameters": {"code": "1234"}}
+    sent = body(extra={"bird": {"template": template, **without}})
+    sandbox = BirdSandbox()
+    message = SmsMessage(to=TO, text="-", extra={"bird": {"template": template, **without}})
+
+    assert {"to": TO, "template": template} == sent
+    assert SmsStatus.QUEUED is hub(sandbox).sms().send(message).status
+
+
+def test_a_message_says_whom_it_comes_from() -> None:
+    """Without a sender nothing is sent."""
+    with pytest.raises(InvalidData, match="by Bird says whom it comes from"):
+        message_body(attrs.evolve(VENDOR, sender=None), SmsMessage(to=TO, text="Hello"))
+
+
+@pytest.mark.parametrize(
+    "told, fields",
+    [
+        ({"status": "accepted"}, {"status": SmsStatus.QUEUED, "price": None}),
+        ({"status": "expired"}, {"status": SmsStatus.EXPIRED}),
+        ({"status": "canceled"}, {"status": SmsStatus.CANCELED}),
+        ({"status": "new"}, {"status": SmsStatus.UNKNOWN, "vendor_status": "new"}),
+        ({}, {"status": SmsStatus.UNKNOWN, "vendor_status": None}),
+        (
+            {"status": "failed", "last_error": {"code": "unreachable", "description": "Off"}},
+            {"status": SmsStatus.FAILED, "error_code": "unreachable", "error_message": "Off"},
+        ),
+        (
+            {
+                "status": "sent",
+                "segments": {"count": 2},
+                "cost": {"amount": "0.00990", "currency_code": "USD"},
+            },
+            {"price": Price(Decimal("0.00990"), "USD"), "segments": 2},
+        ),
+        ({"status": "sent", "cost": [], "segments": "2", "last_error": "no"}, {"price": None}),
+    ],
+)
+def test_a_message_is_read(told: dict[str, Any], fields: dict[str, Any]) -> None:
+    """What Bird says of a message is read, and what is new is kept."""
+    receipt = read_message(REFS, reply({"id": "sms_1"} | told, 202))
+
+    assert fields == {name: getattr(receipt, name) for name in fields}
+    assert {"id": "sms_1"} | told == receipt.raw
+
+
+def test_a_message_without_a_name_is_malformed() -> None:
+    """A success without the id of a message is none."""
+    with pytest.raises(VendorFailed, match="no id"):
+        read_message(REFS, reply({"status": "accepted"}, 202))
+
+
+@pytest.mark.parametrize(
+    "kind, line",
+    [
+        ("mobile", LineType.MOBILE),
+        ("fixed_line", LineType.LANDLINE),
+        ("voip", LineType.VOIP),
+        ("m2m", LineType.OTHER),
+        ("unknown", LineType.UNKNOWN),
+        ("quantum", LineType.UNKNOWN),
+        (None, LineType.UNKNOWN),
+    ],
+)
+def test_a_number_is_read(kind: str | None, line: LineType) -> None:
+    """What a number belongs to is read, and what is new is unknown."""
+    told = {"phone_number": TO, "country_code": "DE", "line_type": kind}
+    found = read_number(reply(told | {"network_info": {"carrier_name": "Telekom"}}))
+
+    assert (line, TO, "DE", "Telekom") == (found.line, found.number, found.country, found.carrier)
+    assert read_number(reply(told)).carrier is None
+    with pytest.raises(VendorFailed, match="phone_number"):
+        read_number(reply({}))
+
+
+def test_a_number_that_is_none() -> None:
+    """What Bird refuses of a number makes it none; what it refuses otherwise is a refusal."""
+    sandbox = BirdSandbox()
+    sms = hub(sandbox).sms()
+    found = sms.validate_number("+15005550001")
+
+    assert (False, None) == (found.valid, found.number)
+    assert ("Request validation failed.",) == found.reasons
+    about = {"type": "validation_error", "param": "phone_number"}
+    sandbox.fail(reply({"error": about}, 422), reply({"error": {"type": "validation_error"}}, 422))
+    assert ("validation_error",) == sms.validate_number(TO).reasons
+    with pytest.raises(InvalidRequest):
+        sms.validate_number(TO)
+
+
+def test_a_number_is_looked_up_in_international_form() -> None:
+    """A number as it is written at home is refused before anything is sent."""
+    sandbox = BirdSandbox()
+    sms = hub(sandbox).sms()
+
+    assert TO == sms.validate_number(TO, country="DE").number
+    with pytest.raises(InvalidData, match="international"):
+        sms.validate_number("015112345678", country="DE")
+    assert 1 == len(sandbox.asked)
+
+
+@pytest.mark.parametrize(
+    "status, kind, code, expected",
+    [
+        (400, "bad_request_error", "E01002", InvalidRequest),
+        (401, "auth_error", "E1", AuthenticationFailed),
+        (402, "billing_error", "E1", VendorRejected),
+        (403, "permission_error", "E1", AuthenticationFailed),
+        (404, "not_found_error", "E1", VendorRejected),
+        (409, "conflict_error", "E01004", IdempotencyInProgress),
+        (409, "conflict_error", "E01005", IdempotencyConflict),
+        (409, "conflict_error", "E01028", VendorRejected),
+        (413, "payload_too_large_error", "E1", InvalidRequest),
+        (421, "misdirected_error", "E01010", VendorRejected),
+        (422, "validation_error", "E01001", InvalidRequest),
+        (425, "too_early_error", "E1", VendorFailed),
+        (429, "rate_limit_error", "E1", RateLimitExceeded),
+        (400, "rate_limit_error", "E1", RateLimitExceeded),
+        (499, "new_error", "E1", VendorRejected),
+        (202, "auth_error", "E1", None),
+        (500, "internal_error", "E1", None),
+    ],
+)
+def test_a_refusal_is_told_by_its_type(
+    status: int, kind: str, code: str, expected: type[ConnectorError] | None
+) -> None:
+    """The type of an error says what it is before its status does, and no number shows."""
+    error: Any = classify(SEND, bird_says(status, kind, code))
+
+    assert expected == (None if error is None else type(error))
+    assert "447700900000" not in f"{error}{error!r}"
+    if error is not None and not code.startswith(("E01004", "E01005")):
+        assert (code, status) == (error.vendor_code, error.status)
+        assert "(number) is refused" == error.vendor_message
+
+
+@pytest.mark.parametrize("body", [b"", b"<html></html>", b"[]", b'{"error": "no"}', b"{}"])
+def test_a_refusal_without_a_type_is_left_to_its_status(body: bytes) -> None:
+    """What does not speak as Bird does is told by its status alone."""
+    assert classify(SEND, Response(400, body=body)) is None
+
+
+@pytest.mark.parametrize("region", ["", "eu", "EU1", "eu1.evil.example/", None, 1])
+def test_a_workspace_has_a_region(region: Any) -> None:  # noqa: ANN401 - whatever was given
+    """What cannot be a region is refused, and where it stands is named."""
+    with pytest.raises(ConfigurationError) as refused:
+        Bird(region=region)
+
+    assert "region" == refused.value.path
+
+
+def test_the_region_says_where_it_is() -> None:
+    """A workspace is asked where its region is, and asks for a key if it has none."""
+    service = VENDOR.services()[""]
+
+    assert ("https://eu1.platform.bird.com", True) == (service.base_url, service.needs_credentials)
+
+
+def test_a_lost_answer_is_asked_for_again() -> None:
+    """Bird knows the key: a message whose answer was lost is sent once."""
+    sandbox = BirdSandbox()
+    sms = hub(sandbox).sms()
+    sandbox.fail(Lost())
+    with pytest.raises(ConnectorError, match="lost"):
+        sms.send(SmsMessage(to=TO, text="Hi"), idempotency_key="k-1")
+    receipt = sms.send(SmsMessage(to=TO, text="Hi"), idempotency_key="k-1")
+
+    assert [receipt.ref.id] == [*sandbox.messages]
+    assert ["k-1", "k-1"] == [one.headers.get("idempotency-key") for one in sandbox.asked]
+
+
+def test_a_key_is_theirs_for_one_request() -> None:
+    """The sandbox replays success and refusal to a key, and refuses it for another request."""
+    sandbox = BirdSandbox()
+    client = SandboxHttpClient(sandbox)
+
+    def ask(key: str, to: str) -> Response:
+        message = {"to": to, "from": "Acme", "text": "Hi", "category": "service"}
+        headers = {"Authorization": f"Bearer {sandbox.api_key}", "Idempotency-Key": key}
+        request = Request.post("/v1/sms/messages", json=message, headers=headers)
+        return client.send(request, "https://eu1.platform.bird.com/v1/sms/messages", Timeouts())
+
+    first, again, other = ask("k", TO), ask("k", TO), ask("k", "+4915112345679")
+    assert (202, 202, 409) == (first.status, again.status, other.status)
+    assert first.body == again.body
+    assert (None, "true") == tuple(one.headers.get("idempotency-replay") for one in (first, again))
+    assert [402, 402] == [ask("m", "+15005550002").status for _ in range(2)]
+    assert 400 == ask("k" * 256, TO).status
+
+
+def test_a_message_is_looked_up() -> None:
+    """What became of a message can be asked, and what it cost."""
+    sandbox = BirdSandbox()
+    sms = hub(sandbox).sms()
+    receipt = sms.send(SmsMessage(to=TO, text="д" * 71))
+    sandbox.report(receipt.ref.id, "undelivered", error_code="unreachable")
+    found = sms.get(receipt.ref)
+
+    assert (SmsStatus.UNDELIVERED, "unreachable", 2) == (
+        found.status,
+        found.error_code,
+        found.segments,
+    )
+    assert Price(Decimal("0.00990"), "USD") == found.price
+    with pytest.raises(VendorRejected):
+        sms.get(Ref("bird", "texts", "../webhooks"))
+    with pytest.raises(UnsupportedByVendor):
+        sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example"))
+
+
+def test_what_came_in() -> None:
+    """A message that came in says from whom, what and when."""
+    sandbox = BirdSandbox()
+    ours = hub(sandbox)
+    now = datetime.now(UTC).replace(microsecond=0)
+    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
+    webhook = verifier.verify(**sandbox.receive(TO, "Yes & no", at=now).given())[0]
+    event = ours.events("texts", webhook)[0]
+
+    assert (SmsStatus.RECEIVED, TO, "Yes & no", now) == (
+        event.status,
+        event.sender,
+        event.text,
+        event.at,
+    )
+
+
+def test_why_it_failed() -> None:
+    """News of a failure keeps its code; whoever only was written to is no sender."""
+    sandbox = BirdSandbox()
+    ours = hub(sandbox)
+    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
+    notice = sandbox.report(receipt.ref.id, "failed", error_code="blocked_by_carrier")
+    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
+    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+
+    assert (SmsStatus.FAILED, "blocked_by_carrier", None) == (
+        event.status,
+        event.error_code,
+        event.sender,
+    )
+
+
+@pytest.mark.parametrize(
+    "kind, data", [("email.delivered", {"sms_id": "1"}), ("sms.sent", {}), ("sms.sent", "text")]
+)
+def test_news_of_something_else(kind: str, data: object) -> None:
+    """A webhook that is about no message brings no news."""
+    told: Any = type("Told", (), {"data": data, "id": "1", "vendor_type": kind, "time": None})()
+
+    assert () == VENDOR.events(told, REFS.ref)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"to": "4915112345678"},
+        {"from": ""},
+        {"txet": "misspelt"},
+        {"text": ""},
+        {"text": "a" * 1837},
+        {"category": None},
+        {"category": "spam"},
+        {"scheduled_at": "2031-05-06T07:08:09Z"},
+        {"template": {"slug": "a"}},
+        {"tags": {}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
+    """The sandbox refuses what Bird would refuse, and takes nothing."""
+    sandbox = BirdSandbox()
+    extra: dict[str, Any] = {"extra": {"bird": change}}
+    with pytest.raises(InvalidRequest):
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra))
+
+    assert {} == sandbox.messages
+
+
+@pytest.mark.parametrize(
+    "to, kind",
+    [
+        ("+15005550001", InvalidRequest),
+        ("+15005550002", VendorRejected),
+        ("+15005550008", RateLimitExceeded),
+    ],
+)
+def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+    """A message to a magic number fails in its way."""
+    with pytest.raises(kind):
+        hub(BirdSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
+
+
+def test_the_sandbox_lets_nobody_else_in() -> None:
+    """A stranger is told so, and what is no object is refused."""
+    sandbox = BirdSandbox()
+    client = SandboxHttpClient(sandbox)
+    url = "https://eu1.platform.bird.com/v1/sms/messages"
+    known = {"Authorization": f"Bearer {sandbox.api_key}"}
+    requests = [Request.post("/", json={}), Request.post("/", json=[], headers=known)]
+
+    assert [401, 422] == [client.send(one, url, Timeouts()).status for one in requests]

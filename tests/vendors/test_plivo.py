@@ -1,0 +1,405 @@
+"""What Plivo is sent, what it says, and what that means."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Request,
+    Response,
+    Timeouts,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from mooring.domain.webhooks.presets import preset
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.testing.sandbox.plivo import FIELDS, PlivoSandbox
+from mooring.vendors.plivo import Plivo, classify, message_body, read_message, read_number
+from tests.vendors.sms_subjects import Refs
+from tests.webhooks.world import Receiver
+
+TO = "+4915112345678"
+FROM = "+15005550006"
+VENDOR = Plivo(auth_id="MA" + "0" * 18, sender=FROM)
+REFS: Any = Refs("plivo")
+SEND, READ = Request.post("/v1/Account/MA/Message/", json={}), Request.get("/v1/Account/MA/")
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """What a message is sent as."""
+    given: dict[str, Any] = {"to": TO, "text": "Hello"} | fields
+    return message_body(VENDOR, SmsMessage(**given))
+
+
+def hub(sandbox: PlivoSandbox) -> Hub:
+    """A hub with Plivo behind it."""
+    vendor = Plivo(auth_id=sandbox.auth_id, credentials=sandbox.auth_token, sender=FROM)
+    account = Account("texts", vendor, settings={"retry": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, {"src": "15005550006", "text": "Hello"}),
+        ({"sender": "Acme"}, {"src": "Acme", "text": "Hello"}),
+        ({"sender_pool": "pp-1"}, {"powerpack_uuid": "pp-1", "text": "Hello"}),
+        (
+            {"text": "", "media": ["https://a.example/1", "https://a.example/2"]},
+            {
+                "src": "15005550006",
+                "type": "mms",
+                "media_urls": ["https://a.example/1", "https://a.example/2"],
+            },
+        ),
+        (
+            {"callback_url": "https://a.example/cb", "validity": timedelta(minutes=10)},
+            {
+                "src": "15005550006",
+                "text": "Hello",
+                "url": "https://a.example/cb",
+                "method": "POST",
+                "message_expiry": 600,
+            },
+        ),
+        (
+            {"extra": {"plivo": {"trackable": True, "text": None, "dlt_entity_id": "1"}}},
+            {"src": "15005550006", "trackable": True, "dlt_entity_id": "1"},
+        ),
+    ],
+    ids=["plain", "sender", "pool", "media", "callback", "options"],
+)
+def test_a_message_as_a_body(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A message is sent in Plivo's own words, its options last, and each as Plivo reads it."""
+    sent = body(**fields)
+
+    assert {"dst": "4915112345678"} | expected == sent
+    assert [] == [name for name, value in sent.items() if not isinstance(value, FIELDS[name])]
+
+
+def test_a_message_says_whom_it_comes_from() -> None:
+    """Without a sender nothing is sent, unless there is a pool to choose from."""
+    vendor = attrs.evolve(VENDOR, sender=None)
+    message = SmsMessage(to=TO, text="Hello")
+
+    with pytest.raises(InvalidData, match="whom it comes from"):
+        message_body(vendor, message)
+    assert "src" not in message_body(vendor, attrs.evolve(message, sender_pool="pp-1"))
+
+
+@pytest.mark.parametrize(
+    "told, fields",
+    [
+        ({"message_state": "queued"}, {"status": SmsStatus.QUEUED, "price": None}),
+        ({"message_state": "read"}, {"status": SmsStatus.READ}),
+        ({"message_state": "new"}, {"status": SmsStatus.UNKNOWN, "vendor_status": "new"}),
+        ({}, {"status": SmsStatus.UNKNOWN, "vendor_status": None}),
+        ({"message_state": "delivered", "error_code": "000"}, {"error_code": None}),
+        (
+            {"message_state": "failed", "error_code": "30", "error_message": "Spam"},
+            {"status": SmsStatus.FAILED, "error_code": "30", "error_message": "Spam"},
+        ),
+        (
+            {"message_state": "sent", "total_amount": "0.00110", "units": 2},
+            {"price": Price(Decimal("0.00110"), "USD"), "segments": 2},
+        ),
+        (
+            {"message_state": "delivered", "message_direction": "inbound"},
+            {"status": SmsStatus.RECEIVED, "vendor_status": "delivered"},
+        ),
+    ],
+)
+def test_a_message_is_read(told: dict[str, Any], fields: dict[str, Any]) -> None:
+    """What Plivo says of a message is read, and what is new is kept."""
+    receipt = read_message(REFS, reply({"message_uuid": "u-1"} | told))
+
+    assert fields == {name: getattr(receipt, name) for name in fields}
+    assert {"message_uuid": "u-1"} | told == receipt.raw
+
+
+def test_a_message_without_a_name_is_malformed() -> None:
+    """A success without the UUID of a message is none."""
+    with pytest.raises(VendorFailed, match="no message_uuid"):
+        read_message(REFS, reply({"message_state": "queued"}))
+
+
+@pytest.mark.parametrize("uuids", [[], [1], "u-1", None, {}])
+def test_what_was_queued_has_a_name(uuids: Any) -> None:  # noqa: ANN401 - whatever is answered
+    """A message that was taken without a name was perhaps not taken, and is not sent again."""
+    sandbox = PlivoSandbox()
+    sandbox.fail(reply({"message": "message(s) queued", "message_uuid": uuids}, 202))
+    with pytest.raises(VendorFailed, match="no message_uuid") as failed:
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))
+
+    assert not failed.value.retryable
+
+
+@pytest.mark.parametrize(
+    "kind, line",
+    [
+        ("mobile", LineType.MOBILE),
+        ("fixed", LineType.LANDLINE),
+        ("voip", LineType.VOIP),
+        ("toll-free", LineType.OTHER),
+        ("unknown", LineType.UNKNOWN),
+        (None, LineType.UNKNOWN),
+    ],
+)
+def test_a_number_is_read(kind: str | None, line: LineType) -> None:
+    """What a number belongs to is read, and what is new is unknown."""
+    found = read_number(
+        reply(
+            {
+                "phone_number": TO,
+                "country": {"iso2": "DE"},
+                "format": {"national": "0151 12345678"},
+                "carrier": {"type": kind, "name": ""},
+            }
+        )
+    )
+
+    assert (line, TO, "DE", None) == (found.line, found.number, found.country, found.carrier)
+    assert "0151 12345678" == found.national
+    with pytest.raises(VendorFailed, match="phone_number"):
+        read_number(reply({}))
+
+
+def test_a_number_that_is_none() -> None:
+    """A number that Plivo does not know cannot be one; another 404 is no answer about it."""
+    sandbox = PlivoSandbox()
+    sms = hub(sandbox).sms()
+    found = sms.validate_number("+15005550001")
+
+    assert (False, None, ("404",)) == (found.valid, found.number, found.reasons)
+    sandbox.fail(Response(404, body=b"<html></html>"))
+    with pytest.raises(VendorRejected):
+        sms.validate_number(TO)
+    sandbox.fail(reply({"error_code": 400, "message": "bad"}, 400))
+    with pytest.raises(InvalidRequest):
+        sms.validate_number(TO)
+
+
+def test_a_number_is_looked_up_in_international_form() -> None:
+    """A number as it is written at home is refused before anything is sent."""
+    sandbox = PlivoSandbox()
+    sms = hub(sandbox).sms()
+
+    assert TO == sms.validate_number(TO, country="DE").number
+    assert "/v1/Number/%2B4915112345678" == sandbox.asked[-1].path
+    with pytest.raises(InvalidData, match="international"):
+        sms.validate_number("015112345678", country="DE")
+    assert 1 == len(sandbox.asked)
+
+
+@pytest.mark.parametrize(
+    "request_, status, kind",
+    [
+        (SEND, 400, InvalidRequest),
+        (SEND, 401, AuthenticationFailed),
+        (SEND, 402, VendorRejected),
+        (SEND, 403, VendorRejected),
+        (READ, 403, AuthenticationFailed),
+        (READ, 404, VendorRejected),
+        (SEND, 405, InvalidRequest),
+        (SEND, 409, VendorRejected),
+        (SEND, 422, InvalidRequest),
+        (SEND, 429, RateLimitExceeded),
+        (SEND, 202, None),
+        (SEND, 408, None),
+        (SEND, 500, None),
+    ],
+)
+def test_a_refusal_is_told_by_its_status(
+    request_: Request, status: int, kind: type[ConnectorError] | None
+) -> None:
+    """Plivo's errors have words and no code, so the status says what they are; no number shows."""
+    answer = reply({"api_id": "a", "error": "19332631167 is not a valid phone number"}, status)
+    error: Any = classify(request_, answer)
+
+    assert kind == (None if error is None else type(error))
+    if error is not None:
+        assert (None, status, answer) == (error.vendor_code, error.status, error.response)
+        assert "(number) is not a valid phone number" == error.vendor_message
+        assert "19332631167" not in f"{error}{error!r}"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html></html>", b"[]", b'{"api_id": "a"}', b'"no"'])
+def test_a_refusal_without_words_is_left_to_its_status(body: bytes) -> None:
+    """What does not speak as Plivo does is told by its status alone."""
+    assert classify(SEND, Response(400, body=body)) is None
+
+
+@pytest.mark.parametrize("auth_id", ["", "MA1", "AC" + "0" * 18, "MA" + "-" * 18, None, 1])
+def test_an_account_has_an_auth_id(auth_id: Any) -> None:  # noqa: ANN401 - whatever was given
+    """What cannot be the auth id of an account is refused, and where it stands is named."""
+    with pytest.raises(ConfigurationError) as refused:
+        Plivo(auth_id=auth_id)
+
+    assert "auth_id" == refused.value.path
+
+
+def test_credentials_may_be_left_to_the_provider() -> None:
+    """Without a token of its own an account asks for whole credentials."""
+    assert all(one.needs_credentials for one in VENDOR.services().values())
+
+
+def test_a_message_is_looked_up() -> None:
+    """What became of a message can be asked; of what is not there, that is said."""
+    sandbox = PlivoSandbox()
+    sms = hub(sandbox).sms()
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
+    sandbox.report(receipt.ref.id, "undelivered", error_code="50")
+    found = sms.get(receipt.ref)
+
+    assert (SmsStatus.UNDELIVERED, "50", 1) == (found.status, found.error_code, found.segments)
+    with pytest.raises(VendorRejected, match="not found"):
+        sms.get(Ref("plivo", "texts", "../Number"))
+    with pytest.raises(UnsupportedByVendor):
+        sms.cancel(receipt.ref)
+
+
+def test_a_balance() -> None:
+    """What is left may be finer than a cent; without it there is no answer."""
+    sandbox = PlivoSandbox()
+    sms = hub(sandbox).sms()
+
+    assert Price(Decimal("25.50750"), "USD") == sms.check_balance().amount
+    sandbox.fail(reply({"cash_credits": "a lot"}))
+    with pytest.raises(VendorFailed, match="cash_credits"):
+        sms.check_balance()
+
+
+def test_what_came_in() -> None:
+    """A message that came in says from whom, and what."""
+    sandbox = PlivoSandbox()
+    ours = hub(sandbox)
+    notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
+    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
+    event = ours.events("texts", verifier.verify(**notice.given())[0])[0]
+
+    assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
+
+
+def test_why_it_failed() -> None:
+    """News of a failure keeps its code; a number that only was written to is no sender."""
+    sandbox = PlivoSandbox()
+    ours = hub(sandbox)
+    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
+    notice = sandbox.report(receipt.ref.id, "failed", error_code="30", url="https://a.example/")
+    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
+    webhook = verifier.verify(**notice.given())[0]
+    event = ours.events("texts", webhook)[0]
+
+    assert (SmsStatus.FAILED, "30", None) == (event.status, event.error_code, event.sender)
+    assert webhook.weak
+
+
+def test_news_of_something_else() -> None:
+    """A webhook that is about no message brings no news."""
+    told: Any = type("Told", (), {"data": {"CallUUID": "1"}, "id": "1"})()
+
+    assert () == VENDOR.events(told, REFS.ref)
+
+
+def test_what_its_own_library_signs() -> None:
+    """The signature in the tests of Plivo's library for Python is accepted, from either header."""
+    for name in ("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"):
+        signature = "ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc="
+        receiver = Receiver(preset("plivo"), "my_auth_token", parameters={}, replay_guard=False)
+        given: dict[str, Any] = {
+            "headers": {name: signature, "X-Plivo-Signature-V2-Nonce": "12345"},
+            "body": b"MessageUUID=u-1&Status=sent",
+            "url": "https://answer.url?signed=no",
+        }
+
+        assert "message.sent" == receiver.verify(given)[0].type
+        assert receiver.refused(given | {"url": "https://answer.url/2"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dst": None},
+        {"dst": 4915112345678},
+        {"dst": "15005550006"},
+        {"text": ""},
+        {"text": "a" * 1601},
+        {"txet": "misspelt"},
+        {"powerpack_uuid": "too"},
+        {"src": None},
+        {"type": "fax"},
+        {"media_urls": ["https://a.example/1"]},
+        {"message_expiry": 0},
+        {"message_expiry": True},
+        {"method": "PUT"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_sandbox_is_strict(change: dict[str, Any]) -> None:
+    """The sandbox refuses what Plivo would refuse, and takes nothing."""
+    sandbox = PlivoSandbox()
+    extra: dict[str, Any] = {"extra": {"plivo": change}}
+    with pytest.raises(InvalidRequest):
+        hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi", **extra))
+
+    assert {} == sandbox.messages
+
+
+@pytest.mark.parametrize(
+    "to, kind",
+    [
+        ("+15005550001", InvalidRequest),
+        ("+15005550003", VendorRejected),
+        ("+15005550008", RateLimitExceeded),
+    ],
+)
+def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+    """A message to a magic number fails in its way."""
+    with pytest.raises(kind):
+        hub(PlivoSandbox()).sms().send(SmsMessage(to=to, text="Hi"))
+
+
+def test_the_sandbox_lets_nobody_else_in() -> None:
+    """A stranger is told so."""
+    sandbox = PlivoSandbox()
+    vendor = Plivo(auth_id=sandbox.auth_id, credentials="another token", sender=FROM)
+    stranger = Hub([Account("texts", vendor)], http=SandboxHttpClient(sandbox))
+    with pytest.raises(AuthenticationFailed):
+        stranger.sms().send(SmsMessage(to=TO, text="Hi"))
+
+    assert {} == sandbox.messages
+
+
+def test_the_sandbox_is_asked_properly() -> None:
+    """What is not there, no object, and a look-up of nothing are refused as Plivo refuses."""
+    client = SandboxHttpClient(sandbox := PlivoSandbox())
+    who = {
+        "Authorization": "Basic "
+        + b64encode(f"{sandbox.auth_id}:{sandbox.auth_token}".encode()).decode()
+    }
+    base = f"/v1/Account/{sandbox.auth_id}"
+    requests = [
+        Request.get("/nowhere", headers=who),
+        Request.post(f"{base}/Message/", json=[], headers=who),
+        Request.get("/v1/Number/%2B49", headers=who),
+    ]
+    answers = [client.send(one, f"https://api.plivo.com{one.path}", Timeouts()) for one in requests]
+
+    assert [404, 400, 400] == [one.status for one in answers]

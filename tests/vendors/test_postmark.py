@@ -1,0 +1,744 @@
+"""Postmark: what it is sent, what its answers mean, and what its webhooks tell."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Account,
+    AuthenticationFailed,
+    ConfigurationError,
+    Credentials,
+    Hub,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Ref,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
+from mooring.domain.http import Request, Response
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.testing.sandbox.postmark import PostmarkSandbox
+from mooring.vendors.postmark import Postmark, batch_request, classify, mail_body
+from tests.support.openapi import Json, description, problems
+from tests.vendors.email_hubs import hub
+from tests.vendors.subjects.postmark import postmark_vendor
+
+URL = "https://erp.example/hooks"
+
+
+def _message(**changes: Any) -> EmailMessage:
+    usual: dict[str, Any] = {
+        "from_": "Shop <shop@example.com>",
+        "to": "ada@example.com",
+        "subject": "Hi",
+        "text": "Hello.",
+    }
+    return EmailMessage(**{**usual, **changes})
+
+
+def _opened(**options: Any) -> tuple[PostmarkSandbox, Any]:
+    sandbox = PostmarkSandbox()
+    return sandbox, hub(postmark_vendor(sandbox, **options), sandbox)
+
+
+def test_a_message_is_written_as_postmark_wants_it() -> None:
+    """Every field of a message has its place in the body."""
+    body = mail_body(
+        Postmark(message_stream="receipts"),
+        _message(
+            to=["Ada, Countess <ada@example.com>", "bob@example.com"],
+            cc="carol@example.com",
+            bcc="dan@example.com",
+            reply_to=["a@example.com", "b@example.com"],
+            html="<p>",
+            headers={"X-Kunde": "ü"},
+            attachments=[
+                Attachment(filename="a.txt", content=b"a", content_type="text/plain"),
+                Attachment(
+                    filename="l.png",
+                    content=b"l",
+                    content_type="image/png",
+                    disposition="inline",
+                    content_id="logo",
+                ),
+            ],
+            tags=["invoice"],
+            metadata={"invoice": "7"},
+            track_opens=False,
+            track_clicks=True,
+            extra={"postmark": {"Metadata": {"more": "8"}}, "sendgrid": {"x": 1}},
+        ),
+    )
+
+    assert {
+        "From": "Shop <shop@example.com>",
+        "To": '"Ada, Countess" <ada@example.com>, bob@example.com',
+        "Cc": "carol@example.com",
+        "Bcc": "dan@example.com",
+        "ReplyTo": "a@example.com, b@example.com",
+        "Subject": "Hi",
+        "TextBody": "Hello.",
+        "HtmlBody": "<p>",
+        "Tag": "invoice",
+        "Headers": [{"Name": "X-Kunde", "Value": "=?utf-8?b?w7w=?="}],
+        "Attachments": [
+            {"Name": "a.txt", "Content": "YQ==", "ContentType": "text/plain"},
+            {
+                "Name": "l.png",
+                "Content": "bA==",
+                "ContentType": "image/png",
+                "ContentID": "cid:logo",
+            },
+        ],
+        "Metadata": {"invoice": "7", "more": "8"},
+        "TrackOpens": False,
+        "TrackLinks": "HtmlAndText",
+        "MessageStream": "receipts",
+    } == body
+
+
+@pytest.mark.parametrize("asked, links", [(None, None), (True, "HtmlAndText"), (False, "None")])
+def test_links_are_followed_as_asked(*, asked: bool | None, links: str | None) -> None:
+    """Who does not say leaves it to the server's settings."""
+    assert links == mail_body(Postmark(), _message(track_clicks=asked)).get("TrackLinks")
+
+
+@pytest.mark.parametrize(
+    "id_, field, value",
+    [
+        ("welcome", "TemplateAlias", "welcome"),
+        ("42", "TemplateId", 42),
+        ("٤", "TemplateAlias", "٤"),
+    ],
+)
+def test_a_template_is_named_by_its_alias_or_number(id_: str, field: str, value: object) -> None:
+    """A template brings its own words, and what fills it in is sent even if it is nothing."""
+    body = mail_body(Postmark(), _message(template=TemplateRef(id_)))
+
+    assert value == body[field]
+    assert {} == body["TemplateModel"]
+    assert not {"Subject", "TextBody", "HtmlBody"} & set(body)
+
+
+def test_a_template_is_filled_in() -> None:
+    """A message with a template goes where templates are filled in."""
+    sandbox, opened = _opened()
+    opened.email().send_transactional(_message(template=TemplateRef("welcome", {"total": [1]})))
+
+    assert ["/email/withTemplate"] == [one.path for one in sandbox.asked]
+    assert {"total": [1]} == sandbox.delivered[0].raw["TemplateModel"]
+
+
+def test_a_template_that_is_not_there_is_refused() -> None:
+    """Postmark's code for it stands in the error."""
+    _, opened = _opened()
+    with pytest.raises(VendorRejected) as caught:
+        opened.email().send_transactional(_message(template=TemplateRef("none")))
+
+    assert "1101" == caught.value.vendor_code
+
+
+def test_a_bulk_by_template_has_what_is_each_ones_own() -> None:
+    """What fills a template in for all is joined with what does for one."""
+    base = _message(
+        to=(),
+        template=TemplateRef("welcome", {"a": 1}),
+        subject="",
+        text=None,
+        headers={"X-A": "1"},
+        metadata={"m": "0"},
+    )
+    own = BulkRecipient(
+        to="a@example.com", data={"b": {"c": 2}}, headers={"X-B": "2"}, metadata={"m": "1"}
+    )
+    request = batch_request(Postmark(), BulkMessage(base=base, recipients=[own, "b@example.com"]))
+    first, second = json.loads(request.body)["Messages"]  # type: ignore[arg-type]  # bytes
+
+    assert "/email/batchWithTemplates" == request.path
+    assert ({"a": 1, "b": {"c": 2}}, {"a": 1}) == (first["TemplateModel"], second["TemplateModel"])
+    assert {"m": "1"} == first["Metadata"]
+    names = [header["Name"] for header in first["Headers"]]
+    assert ["X-A", "X-B"] == names
+
+
+def test_a_bulk_by_template_arrives() -> None:
+    """The sandbox takes what is sent."""
+    sandbox, opened = _opened()
+    bulk = BulkMessage(
+        base=_message(to=(), template=TemplateRef("7")),
+        recipients=["a@example.com", "b@example.com"],
+    )
+
+    assert [True, True] == [one.ok for one in opened.email().send_bulk(bulk)]
+    assert ["/email/batchWithTemplates"] == [one.path for one in sandbox.asked]
+
+
+def test_one_of_a_bulk_is_refused() -> None:
+    """Who is inactive gets nothing, and the others get their message."""
+    sandbox, opened = _opened()
+    bulk = BulkMessage(
+        base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
+    )
+    one, two, three = opened.email().send_bulk(bulk, idempotency_key="news")
+
+    assert (True, False, True) == (one.ok, two.ok, three.ok)
+    assert (VendorRejected, "406") == (type(two.error), two.error.vendor_code)
+    assert "mail" == two.error.service
+    assert "refused@" not in str(two.error)
+    assert ["/email/batch"] == [asked.path for asked in sandbox.asked]
+    assert 2 == len(sandbox.delivered)
+
+
+def test_a_large_bulk_goes_in_several_requests() -> None:
+    """A request holds fifty megabytes: files make several of one, each with a key of its own."""
+    sandbox, opened = _opened()
+    file = Attachment(filename="a.pdf", content=bytes(6_000_000), content_type="application/pdf")
+    bulk = BulkMessage(
+        base=_message(to=(), attachments=[file]),
+        recipients=[f"person{number}@example.com" for number in range(8)],
+    )
+    sandbox.fail(Response(200), reply({"ErrorCode": 429, "Message": "No."}, 429))
+    sandbox.forget_faults()
+    first = opened.email().send_bulk(bulk, idempotency_key="news")
+    again = opened.email().send_bulk(bulk, idempotency_key="news")
+
+    assert [6, 2] == [len(json.loads(asked.body)) for asked in sandbox.asked]
+    assert [True] * 8 == [one.ok for one in first]
+    assert [one.value for one in first] == [one.value for one in again]
+
+
+def test_a_request_that_fails_loses_no_other() -> None:
+    """Of a bulk in several requests each is told of alone."""
+    sandbox, opened = _opened()
+    file = Attachment(filename="a.pdf", content=bytes(7_000_000), content_type="application/pdf")
+    bulk = BulkMessage(
+        base=_message(to=(), attachments=[file]),
+        recipients=[f"person{number}@example.com" for number in range(6)],
+    )
+    sandbox.fail(reply({"ErrorCode": 300, "Message": "No."}, 422))
+    results = opened.email().send_bulk(bulk)
+
+    assert [False] * 5 + [True] == [one.ok for one in results]
+    assert InvalidRequest is type(results[0].error)
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"tags": ["a", "b"]}, "tags"),
+        ({"metadata": {f"m{number}": "1" for number in range(11)}}, "metadata"),
+    ],
+)
+def test_too_much_is_refused_here(changes: dict[str, Any], field: str) -> None:
+    """Postmark takes one tag and ten words of metadata."""
+    sandbox, opened = _opened()
+    with pytest.raises(InvalidData) as caught:
+        opened.email().send_transactional(_message(**changes))
+
+    assert field == caught.value.field
+    assert [] == sandbox.asked
+
+
+def test_somebody_must_be_the_sender() -> None:
+    """Neither the message nor the account says who it is from."""
+    with pytest.raises(ConfigurationError, match="sender"):
+        mail_body(Postmark(), _message(from_=None))
+
+
+def test_the_token_comes_from_the_provider() -> None:
+    """Without a token of its own the server's credentials are asked for."""
+    sandbox = PostmarkSandbox()
+    provider = MemoryCredentialProvider()
+    key = Credentials.api_key(sandbox.token, header="X-Postmark-Server-Token")
+    provider.rotate("mail", None, key)
+    hub(Postmark(), sandbox, credentials=provider).email().send_transactional(_message())
+
+    assert 1 == len(sandbox.delivered)
+
+
+def test_who_is_inactive_is_told_of() -> None:
+    """A message to several is taken if any of them is active, and the others are named in words."""
+    sandbox, opened = _opened()
+    given = _message(to=["ada@example.com", "Refused@example.com"], cc="carol@example.com")
+    receipt = opened.email().send_transactional(given)
+
+    assert [EmailStatus.QUEUED, EmailStatus.REJECTED, EmailStatus.QUEUED] == [
+        one.status for one in receipt.recipients
+    ]
+    assert [None, "406", None] == [one.code for one in receipt.recipients]
+    assert "refused@example.com" not in repr(receipt).lower()
+    assert ("ada@example.com",) == sandbox.delivered[0].to
+
+
+def test_a_message_that_will_be_late_was_taken() -> None:
+    """Postmark then leaves the code out."""
+    sandbox, opened = _opened()
+    words = "Message accepted, but delivery may be delayed."
+    sandbox.fail(reply({"Message": words, "MessageID": "m-1", "To": "ada@example.com"}))
+    receipt = opened.email().send_transactional(_message())
+
+    assert ("m-1", EmailStatus.QUEUED, (words,)) == (
+        receipt.ref.id,
+        receipt.status,
+        receipt.warnings,
+    )
+
+
+@pytest.mark.parametrize(
+    "answer", [reply([]), reply([{"ErrorCode": 0, "MessageID": "m"}]), reply({}), reply(["x", "y"])]
+)
+def test_a_batch_is_answered_for_each(answer: Response) -> None:
+    """An answer that does not tell of each is none, and nobody knows what became of any."""
+    sandbox, opened = _opened()
+    sandbox.fail(answer)
+    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    results = opened.email().send_bulk(bulk)
+
+    assert [VendorFailed] * 2 == [type(one.error) for one in results]
+    assert not any(one.error.retryable for one in results)
+
+
+def test_one_answer_of_a_batch_may_be_none() -> None:
+    """What is said of the others holds."""
+    sandbox, opened = _opened()
+    sandbox.fail(
+        reply(
+            [
+                {"ErrorCode": "0", "MessageID": "m-1", "Message": "OK"},
+                {"ErrorCode": 0, "MessageID": None, "Message": 7},
+                {"ErrorCode": 100, "Message": None},
+                {"ErrorCode": 429},
+            ]
+        )
+    )
+    people = [f"person{number}@example.com" for number in range(4)]
+    results = opened.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
+
+    assert [type(None), VendorFailed, VendorFailed, RateLimitExceeded] == [
+        type(one.error) for one in results
+    ]
+    assert results[3].error.by_vendor
+
+
+@pytest.mark.parametrize(
+    "status, body, kind, code",
+    [
+        (401, {"ErrorCode": 10, "Message": "no"}, AuthenticationFailed, "10"),
+        (503, {"ErrorCode": 100, "Message": "no"}, VendorFailed, "100"),
+        (422, {"ErrorCode": 300, "Message": "no"}, InvalidRequest, "300"),
+        (200, {"ErrorCode": 300, "Message": "no"}, InvalidRequest, "300"),
+        (422, {"ErrorCode": 400, "Message": "no"}, VendorRejected, "400"),
+        (422, {"ErrorCode": 405, "Message": "no"}, VendorRejected, "405"),
+        (422, {"ErrorCode": "411", "Message": "no"}, InvalidRequest, "411"),
+        (429, {"ErrorCode": 429, "Message": "no"}, RateLimitExceeded, "429"),
+        (422, {"ErrorCode": 9_999, "Message": "no"}, VendorRejected, "9999"),
+    ],
+)
+def test_a_refusal_is_read(
+    status: int, body: dict[str, Any], kind: type[Any], code: str | None
+) -> None:
+    """Postmark's code decides, and stands beside our own words."""
+    error: Any = classify(Request.get("/"), reply(body, status))
+
+    assert type(error) is kind
+    assert (code, status, "no") == (error.vendor_code, error.status, error.vendor_message)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        reply({"ErrorCode": 0, "Message": "OK"}),
+        reply([{"ErrorCode": 406}]),
+        Response(403, body=b"<html>"),
+        reply({"ErrorCode": 701, "Message": "x"}, 500),
+        reply({"ErrorCode": None}, 422),
+        reply({"ErrorCode": True}, 422),
+    ],
+)
+def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
+    """Where there is no code of Postmark's, the status decides."""
+    assert None is classify(Request.get("/"), response)
+
+
+def test_the_days_are_counted() -> None:
+    """Five lists of days come together, in the contract's words."""
+    sandbox, opened = _opened(message_stream="outbound")
+    sandbox.days = [
+        {
+            "Date": "2026-03-01",
+            "MessageStream": "outbound",
+            "Sent": 10,
+            "HardBounce": 1,
+            "SoftBounce": 2,
+            "Transient": 3,
+            "SMTPApiError": 4,
+            "SpamComplaint": 1,
+            "Opens": 7,
+            "Unique": 5,
+            "Clicks": 6,
+        },
+        {"Date": "2026-03-02", "MessageStream": "outbound", "Sent": 1},
+        {"Date": "2026-03-02", "MessageStream": "broadcast", "Sent": 100},
+        {"Date": "2026-03-03", "MessageStream": "outbound", "Sent": 100},
+    ]
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2))
+    told = opened.email().get_statistics(query)
+
+    assert [date(2026, 3, 1), date(2026, 3, 2)] == [row.date for row in told.rows]
+    assert (
+        EmailCounts(
+            requested=11,
+            bounced=3,
+            deferred=3,
+            dropped=4,
+            opened=7,
+            unique_opened=5,
+            clicked=6,
+            unique_clicked=5,
+            complained=1,
+        )
+        == told.totals
+    )
+    assert {"sends", "bounces", "spam", "opens", "clicks"} == set(told.raw)
+
+
+@pytest.mark.parametrize("answer", [{}, {"Days": {}}, {"Days": [{"Sent": 1}]}, []])
+def test_days_without_dates_are_malformed(answer: object) -> None:
+    """Numbers of no day are no numbers."""
+    sandbox, opened = _opened()
+    sandbox.fail(reply(answer))
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))
+    with pytest.raises(VendorFailed):
+        opened.email().get_statistics(query)
+
+
+RECORDS: list[tuple[dict[str, Any], EmailStatus, str | None, bool | None]] = [
+    ({"RecordType": "Delivery", "DeliveredAt": "x"}, EmailStatus.DELIVERED, None, None),
+    ({"RecordType": "Bounce", "Type": "HardBounce"}, EmailStatus.BOUNCED, "HardBounce", True),
+    ({"RecordType": "Bounce", "Type": "SoftBounce"}, EmailStatus.BOUNCED, "SoftBounce", False),
+    ({"RecordType": "Bounce", "Type": "DnsError"}, EmailStatus.DEFERRED, "DnsError", False),
+    ({"RecordType": "Bounce", "Type": "Blocked"}, EmailStatus.REJECTED, "Blocked", None),
+    ({"RecordType": "Bounce", "Type": "New"}, EmailStatus.UNKNOWN, "New", None),
+    ({"RecordType": "Bounce"}, EmailStatus.UNKNOWN, None, None),
+    (
+        {"RecordType": "SpamComplaint", "Type": "SpamComplaint"},
+        EmailStatus.COMPLAINED,
+        "SpamComplaint",
+        None,
+    ),
+    ({"RecordType": "Open"}, EmailStatus.OPENED, None, None),
+    ({"RecordType": "Click"}, EmailStatus.CLICKED, None, None),
+    (
+        {"RecordType": "SubscriptionChange", "SuppressSending": False},
+        EmailStatus.SUBSCRIBED,
+        None,
+        None,
+    ),
+    (
+        {
+            "RecordType": "SubscriptionChange",
+            "SuppressSending": True,
+            "SuppressionReason": "HardBounce",
+        },
+        EmailStatus.BOUNCED,
+        "HardBounce",
+        None,
+    ),
+    (
+        {
+            "RecordType": "SubscriptionChange",
+            "SuppressSending": True,
+            "SuppressionReason": "ManualSuppression",
+        },
+        EmailStatus.UNSUBSCRIBED,
+        "ManualSuppression",
+        None,
+    ),
+    ({"RecordType": "Teleport"}, EmailStatus.UNKNOWN, None, None),
+]
+
+
+@pytest.mark.parametrize("record, status, code, permanent", RECORDS)
+def test_records_become_events(
+    *, record: dict[str, Any], status: EmailStatus, code: str | None, permanent: bool | None
+) -> None:
+    """Each kind of record, and each kind of bounce, is news of the contract."""
+    payload = {"MessageID": "m-1", **record}
+    webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
+    [event] = _opened()[1].events("mail", webhook)
+
+    assert (status, code, permanent) == (event.status, event.code, event.permanent)
+    assert record.get("Type", record["RecordType"]) == event.vendor_status
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"RecordType": "Inbound", "MessageID": "m-1"},
+        {"RecordType": "SubscriptionChange", "MessageID": None},
+        {"MessageID": "m-1"},
+        [],
+        None,
+    ],
+)
+def test_what_is_of_no_message_is_no_event(payload: object) -> None:
+    """Mail that came in, and somebody suppressed by hand, are no news of a message."""
+    webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
+
+    assert () == _opened()[1].events("mail", webhook)
+
+
+def test_webhooks_have_a_password() -> None:
+    """One delivery tells of one thing, and only who knows the password is believed."""
+    sandbox, opened = _opened()
+    receipt = opened.email().send_transactional(_message())
+    record = {
+        "RecordType": "Click",
+        "MessageID": receipt.ref.id,
+        "Recipient": "ada@example.com",
+        "ReceivedAt": "2026-03-01T08:28:10.2735393-04:00",
+        "OriginalLink": "https://example.com/",
+        "Tag": "invoice",
+        "Metadata": {"invoice": "7", "user_id": 43, "odd": None, "odder": True},
+    }
+    notice = sandbox.tell(URL, record)
+    verifier = opened.webhooks("mail", secrets=sandbox.password)
+    [webhook] = verifier.verify(**notice.given())
+    [event] = opened.events("mail", webhook)
+
+    assert (Ref("postmark", "mail", receipt.ref.id), EmailStatus.CLICKED) == (
+        event.ref,
+        event.status,
+    )
+    assert datetime(2026, 3, 1, 12, 28, 10, 273539, tzinfo=UTC) == event.at
+    assert ("ada@example.com", "https://example.com/") == (event.email, event.url)
+    assert (("invoice",), {"invoice": "7", "user_id": "43"}) == (event.tags, event.metadata)
+    with pytest.raises(WebhookRejected):
+        opened.webhooks("mail", secrets="hook:wrong").verify(**notice.given())
+
+
+def test_deliveries_in_the_same_second_are_told_apart() -> None:
+    """One message reaches several within a second, and each is news once."""
+    sandbox, opened = _opened()
+    verifier = opened.webhooks("mail", secrets=sandbox.password)
+    ids: set[str] = set()
+    for email in ("ada@example.com", "bob@example.com"):
+        record = {
+            "RecordType": "Delivery",
+            "MessageID": "m-1",
+            "Recipient": email,
+            "DeliveredAt": "2026-03-01T12:00:00Z",
+        }
+        notice = sandbox.tell(URL, record)
+        [webhook] = verifier.verify(**notice.given())
+        ids.add(webhook.id)
+        with pytest.raises(WebhookRejected, match="being handled"):
+            verifier.verify(**notice.given())
+
+    assert 2 == len(ids)
+    assert not any("@" in one for one in ids)
+
+
+def test_somebody_suppressed_by_hand_is_a_webhook_all_the_same() -> None:
+    """It has no message, and is believed; what it says stands in its payload."""
+    sandbox, opened = _opened()
+    record = {"RecordType": "SubscriptionChange", "MessageID": None, "SuppressSending": True}
+    verifier = opened.webhooks("mail", secrets=sandbox.password)
+    [webhook] = verifier.verify(**sandbox.tell(URL, record).given())
+
+    assert "email.unsubscribed" == webhook.type
+
+
+USUAL: dict[str, Any] = {"From": "shop@example.com", "To": "a@example.com", "TextBody": "x"}
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"From": ""}, "300"),
+    ({"To": ""}, "300"),
+    ({"To": "nobody"}, "300"),
+    ({"TextBody": ""}, "300"),
+    ({"Subjekt": "x"}, "403"),
+    ({"To": ["a@example.com"]}, "403"),
+    ({"TrackLinks": "yes"}, "403"),
+    ({"TrackOpens": "yes"}, "403"),
+    ({"Bcc": ",".join(f"a{number}@example.com" for number in range(50))}, "300"),
+    ({"Metadata": {"m" * 21: "x"}}, "300"),
+    ({"Metadata": {"m": "x" * 81}}, "300"),
+    ({"Metadata": {"m": "x", "M": "x"}}, "300"),
+    ({"Headers": [{"name": "x"}]}, "403"),
+    ({"Attachments": [{"Name": "a"}]}, "403"),
+    ({"Attachments": [{"Name": "a.EXE", "Content": "", "ContentType": "a/b"}]}, "411"),
+    ({"Attachments": [{"Name": "a", "Content": "", "ContentType": "a"}]}, "300"),
+    ({"TemplateModel": {}}, "403"),
+    ({"TextBody": "x" * 11_000_000}, "300"),
+]
+
+
+@pytest.mark.parametrize("change, code", WRONG)
+def test_the_sandbox_is_strict(change: dict[str, Any], code: str) -> None:
+    """What Postmark would refuse, the sandbox refuses."""
+    _, opened = _opened()
+    send = partial(opened.manager.call, "mail")
+    assert 200 == send(Request.post("/email", json=USUAL)).status
+    with pytest.raises((InvalidRequest, VendorRejected)) as caught:
+        send(Request.post("/email", json={**USUAL, **change}))
+
+    assert code == caught.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "path, body, code",
+    [
+        ("/email", ["x"], "403"),
+        ("/email/batch", {}, "403"),
+        ("/email/batch", [], "403"),
+        ("/email/batch", [USUAL] * 501, "410"),
+        ("/email/batchWithTemplates", [], "403"),
+        ("/email/withTemplate", {**USUAL, "TemplateId": 7}, "403"),
+        ("/email/withTemplate", {"From": "a@b.c", "To": "a@b.c", "TemplateId": 7}, "403"),
+    ],
+)
+def test_the_sandbox_wants_the_right_shape(path: str, body: object, code: str) -> None:
+    """A batch is a list, and one with templates an object."""
+    _, opened = _opened()
+    with pytest.raises(InvalidRequest) as caught:
+        opened.manager.call("mail", Request.post(path, json=body))
+
+    assert code == caught.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.get("/stats/outbound/wishes"),
+        Request.get("/stats/outbound/sends", query={"from": "2026-03-01"}),
+        Request.post("/email", json=USUAL, headers={"Accept": "text/html"}),
+    ],
+)
+def test_the_sandbox_knows_what_there_is(request_: Request) -> None:
+    """Other lists, parameters and types of answers are refused."""
+    _, opened = _opened()
+    with pytest.raises((InvalidRequest, VendorRejected)):
+        opened.manager.call("mail", request_)
+
+
+def test_nobody_sends_from_where_they_may_not() -> None:
+    """A sender without a signature is refused."""
+    _, opened = _opened()
+    with pytest.raises(VendorRejected) as caught:
+        opened.email().send_transactional(_message(from_="a@unverified.example"))
+
+    assert "400" == caught.value.vendor_code
+
+
+def test_the_sandbox_listens_on_a_port() -> None:
+    """The same holds over a real connection."""
+    sandbox = PostmarkSandbox()
+    with sandbox.serving() as server:
+        vendor = postmark_vendor(sandbox, base_url=server.url)
+        with Hub([Account("mail", vendor)]) as opened:
+            opened.email().send_transactional(_message())
+
+    assert ("ada@example.com",) == sandbox.delivered[0].to
+
+
+TEXT: Json = {"type": "string"}
+SHARED: Json = {
+    "Attachments": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": dict.fromkeys(("Name", "Content", "ContentType", "ContentID"), TEXT),
+        },
+    },
+    "Headers": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"Name": TEXT, "Value": TEXT}},
+    },
+    "TrackOpens": {"type": "boolean"},
+    "TrackLinks": {"enum": ["None", "HtmlAndText", "HtmlOnly", "TextOnly"]},
+    **dict.fromkeys(("From", "To", "Cc", "Bcc", "ReplyTo", "Tag"), TEXT),
+}
+PLAIN: Json = {
+    "type": "object",
+    "properties": SHARED | dict.fromkeys(("Subject", "TextBody", "HtmlBody"), TEXT),
+}
+FILLED: Json = {
+    "type": "object",
+    "required": ["TemplateModel"],
+    "properties": SHARED
+    | {
+        "TemplateId": {"type": "integer"},
+        "TemplateAlias": TEXT,
+        "TemplateModel": {"type": "object"},
+    },
+}
+OURS: Json = {
+    "paths": {
+        path: {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+        for path, schema in {
+            "/email": PLAIN,
+            "/email/batch": {"type": "array", "items": PLAIN},
+            "/email/withTemplate": FILLED,
+            "/email/batchWithTemplates": {
+                "type": "object",
+                "properties": {"Messages": {"type": "array", "items": FILLED}},
+            },
+        }.items()
+    }
+}
+"""What Postmark says of messages, as far as we send them."""
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+@pytest.mark.parametrize("template", [None, TemplateRef("7", {"total": "149.90"})])
+def test_what_is_sent_is_what_postmark_describes(whose: str, template: TemplateRef | None) -> None:
+    """Each field is known, and of its type; of metadata and streams their description is silent."""
+    said = OURS if whose == "ours" else description("postmark-server.json")
+    sandbox = PostmarkSandbox()
+    vendor = Postmark(credentials=sandbox.token, sender="shop@acme.example")
+    opened = Hub([Account("postmark", vendor)], http=SandboxHttpClient(sandbox))
+    message = _message(
+        from_=None,
+        to=["ada@example.com", "Bob <bob@example.com>"],
+        cc="carol@example.com",
+        bcc="dan@example.com",
+        reply_to="service@acme.example",
+        html='<img src="cid:logo">',
+        headers={"X-Invoice": "INV-2041"},
+        attachments=[
+            Attachment(
+                filename="logo.png",
+                content=b"a logo",
+                content_type="image/png",
+                disposition="inline",
+                content_id="logo",
+            )
+        ],
+        tags=["invoice"],
+        track_opens=True,
+        track_clicks=False,
+        template=template,
+    )
+    opened.email().send_transactional(message)
+    base = _message(to=(), template=template)
+    opened.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
+
+    assert set() == {
+        problem
+        for asked in sandbox.asked
+        for problem in problems(said, asked.method, asked.path, json.loads(asked.body))
+        # It requires both names of a template, and says that one is enough.
+        if not problem.endswith("has no TemplateAlias.")
+    }

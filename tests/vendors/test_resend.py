@@ -1,0 +1,700 @@
+"""Resend: what it is sent, what its answers mean, and what its webhooks tell."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mooring import (
+    Account,
+    AuthenticationFailed,
+    ConnectionFailed,
+    Credentials,
+    Hub,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    Ref,
+    Timeouts,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
+from mooring.domain.http import Request, Response
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from mooring.testing.sandbox.resend import ResendSandbox
+from mooring.vendors._email import messages_of
+from mooring.vendors._resend_answers import classify
+from mooring.vendors.resend import Resend, mail_body
+from tests.support.openapi import Json, description, problems
+from tests.vendors.email_hubs import hub
+from tests.vendors.subjects.resend import resend_vendor
+
+URL = "https://erp.example/hooks"
+PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pdf")
+
+
+def _message(**changes: Any) -> EmailMessage:
+    usual: dict[str, Any] = {
+        "from_": "Shop <shop@example.com>",
+        "to": "ada@example.com",
+        "subject": "Hi",
+        "text": "Hello.",
+    }
+    return EmailMessage(**{**usual, **changes})
+
+
+def _opened(**options: Any) -> tuple[ResendSandbox, Any]:
+    sandbox = ResendSandbox()
+    return sandbox, hub(resend_vendor(sandbox, **options), sandbox)
+
+
+def test_a_message_is_written_as_resend_wants_it() -> None:
+    """Every field of a message has its place in the body."""
+    body = mail_body(
+        Resend(),
+        _message(
+            to=["Ada, Countess <ada@example.com>", "bob@example.com"],
+            cc="carol@example.com",
+            bcc="dan@example.com",
+            reply_to="a@example.com",
+            html="<p>",
+            headers={"X-Kunde": "ü"},
+            attachments=[
+                PDF,
+                Attachment(
+                    filename="l.png",
+                    content=b"l",
+                    content_type="image/png",
+                    disposition="inline",
+                    content_id="logo",
+                ),
+                Attachment(filename="b.txt", content=b""),
+            ],
+            tags=["invoice"],
+            metadata={"number": "7"},
+            send_at=datetime(2031, 5, 6, 9, tzinfo=timezone(timedelta(hours=2))),
+            extra={"resend": {"topic_id": "t-1"}, "sendgrid": {"x": 1}},
+        ),
+    )
+
+    assert {
+        "from": "Shop <shop@example.com>",
+        "to": ['"Ada, Countess" <ada@example.com>', "bob@example.com"],
+        "cc": ["carol@example.com"],
+        "bcc": ["dan@example.com"],
+        "reply_to": ["a@example.com"],
+        "subject": "Hi",
+        "text": "Hello.",
+        "html": "<p>",
+        "headers": {"X-Kunde": "=?utf-8?b?w7w=?="},
+        "attachments": [
+            {"filename": "a.pdf", "content": "JVBERg==", "content_type": "application/pdf"},
+            {
+                "filename": "l.png",
+                "content": "bA==",
+                "content_type": "image/png",
+                "content_id": "logo",
+            },
+            {"filename": "b.txt", "content": ""},
+        ],
+        "tags": [{"name": "invoice", "value": "true"}, {"name": "number", "value": "7"}],
+        "scheduled_at": "2031-05-06T07:00:00.000Z",
+        "topic_id": "t-1",
+    } == body
+
+
+def test_html_alone_stays_alone() -> None:
+    """Resend would make a text of it, unless it is told that there is none."""
+    sandbox, opened = _opened()
+    opened.email().send_transactional(_message(text=None, html="<p>Hi</p>"))
+
+    assert (None, "<p>Hi</p>") == (sandbox.delivered[0].text, sandbox.delivered[0].html)
+
+
+def test_a_template_is_filled_in() -> None:
+    """A template brings its own texts, and its own subject unless the message has one."""
+    body = mail_body(Resend(), _message(template=TemplateRef("welcome", {"name": "Ada", "n": 2})))
+    bare = mail_body(Resend(), _message(template=TemplateRef("welcome"), subject=""))
+
+    assert {"id": "welcome", "variables": {"name": "Ada", "n": 2}} == body["template"]
+    assert "Hi" == body["subject"]
+    assert {"from", "to", "template"} == set(bare)
+    assert {"id": "welcome"} == bare["template"]
+
+
+def test_a_template_takes_texts_and_whole_numbers() -> None:
+    """Anything else is refused before it is sent."""
+    sandbox, opened = _opened()
+    with pytest.raises(InvalidData, match="neither a text nor a whole number"):
+        opened.email().send_transactional(_message(template=TemplateRef("welcome", {"name": []})))
+
+    assert [] == sandbox.asked
+
+
+def test_each_of_a_bulk_has_their_own_words_in_a_template() -> None:
+    """What fills a template in for all is joined with what does for one."""
+    base = _message(to=(), template=TemplateRef("welcome", {"name": "you"}), headers={"X-A": "1"})
+    own = BulkRecipient(to="a@example.com", data={"name": "Ada"}, headers={"X-B": "2"})
+    bulk = BulkMessage(base=base, recipients=[own, "b@example.com"])
+    first, second = [mail_body(Resend(), one) for one in messages_of(bulk)]
+
+    assert ({"name": "Ada"}, {"name": "you"}) == (
+        first["template"]["variables"],
+        second["template"]["variables"],
+    )
+    assert {"X-A": "1", "X-B": "2"} == first["headers"]
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"tags": ["grüße"]}, "characters that Resend"),
+        ({"metadata": {"a b": "1"}}, "characters that Resend"),
+        ({"metadata": {f"m{number}": "1" for number in range(76)}}, "takes 75"),
+        (
+            {"attachments": [Attachment(filename="a.PDF", content=b"", content_type="text/plain")]},
+            "never send it",
+        ),
+    ],
+)
+def test_what_would_be_lost_is_refused_here(changes: dict[str, Any], words: str) -> None:
+    """Words that Resend refuses, and files that it drops without a word."""
+    sandbox, opened = _opened()
+    with pytest.raises(InvalidData, match=words):
+        opened.email().send_transactional(_message(**changes))
+
+    assert [] == sandbox.asked
+
+
+def test_the_sandbox_drops_what_resend_drops() -> None:
+    """A message with a file of an odd type is taken, and nothing arrives."""
+    sandbox, opened = _opened()
+    file = {"filename": "a.pdf", "content": "", "content_type": "text/plain"}
+    body = {**USUAL, "attachments": [file]}
+
+    assert 200 == opened.manager.call("mail", Request.post("/emails", json=body)).status
+    assert [] == sandbox.delivered
+
+
+def test_a_lost_answer_without_a_key_is_not_asked_for() -> None:
+    """Without a key nothing may be asked for again."""
+    sandbox, opened = _opened()
+    sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        opened.email().send_transactional(_message())
+
+    assert 1 == len(sandbox.delivered)
+
+
+def test_a_lost_batch_is_asked_for_again() -> None:
+    """A batch goes under a key too, and nobody gets it twice."""
+    sandbox, opened = _opened()
+    sandbox.fail(Lost())
+    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    results = opened.email().send_bulk(bulk, idempotency_key="news")
+
+    assert [True, True] == [one.ok for one in results]
+    assert 2 == len(sandbox.delivered)
+    keys = [asked.headers.get("idempotency-key") for asked in sandbox.asked]
+    assert ["news/1", "news/1"] == keys
+
+
+def test_a_tenants_key_is_its_own() -> None:
+    """All tenants of an account share its keys at Resend, so a tenant's is told by its digest."""
+    sandbox, opened = _opened()
+    opened.email(tenant="acme").send_transactional(_message(), idempotency_key="INV-7")
+    opened.email().send_transactional(_message(), idempotency_key="INV-7")
+    first, second = [asked.headers.get("idempotency-key") for asked in sandbox.asked]
+
+    assert ("INV-7", 64) == (second, len(first or ""))
+    assert 2 == len(sandbox.delivered)
+
+
+def test_one_of_a_bulk_is_refused() -> None:
+    """What is wrong with one message is told of it alone, in order."""
+    sandbox, opened = _opened()
+    bulk = BulkMessage(
+        base=_message(to=()), recipients=["a@example.com", "refused@example.com", "b@example.com"]
+    )
+    one, two, three = opened.email().send_bulk(bulk)
+
+    assert (True, False, True) == (one.ok, two.ok, three.ok)
+    assert ("mail", InvalidRequest) == (two.error.service, type(two.error))
+    assert "refused@" not in str(two.error)
+    assert ["a@example.com", "b@example.com"] == [
+        result.value.recipients[0].email for result in (one, three)
+    ]
+    assert 2 == len(sandbox.delivered)
+
+
+def test_files_of_a_bulk_go_one_by_one() -> None:
+    """A batch has no files: each message is a request with a key of its own."""
+    sandbox, opened = _opened()
+    bulk = BulkMessage(
+        base=_message(to=(), attachments=[PDF], text="Dear {{name}}"),
+        recipients=[
+            BulkRecipient(to=f"person{number}@example.com", data={"name": str(number)})
+            for number in range(3)
+        ]
+        + [BulkRecipient(to="refused@example.com", data={"name": "x"})],
+    )
+    results = opened.email().send_bulk(bulk, idempotency_key="news")
+    again = opened.email().send_bulk(bulk, idempotency_key="news")
+
+    assert [True, True, True, False] == [one.ok for one in results]
+    assert {"Dear 0", "Dear 1", "Dear 2"} == {one.text for one in sandbox.delivered}
+    assert {f"news/1/{number}" for number in range(1, 5)} == {
+        asked.headers.get("idempotency-key") for asked in sandbox.asked
+    }
+    assert [one.value for one in results] == [one.value for one in again]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"data": {}},
+        {"data": [{"id": "m-1"}]},
+        {"data": [{"id": "m-1"}, {"id": "m-2"}], "errors": [{"index": 0}]},
+    ],
+)
+def test_a_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
+    """An answer that does not tell of each is none."""
+    sandbox, opened = _opened()
+    sandbox.fail(reply(answer))
+    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+    results = opened.email().send_bulk(bulk)
+
+    assert [VendorFailed] * 2 == [type(one.error) for one in results]
+    assert not any(one.error.retryable for one in results)
+
+
+def test_one_answer_of_a_batch_may_be_none() -> None:
+    """What is said of the others holds, also if an error is of nobody."""
+    sandbox, opened = _opened()
+    sandbox.fail(reply({"data": ["odd", {"id": 7}], "errors": [{"index": 9}, {"index": 1}]}))
+    people = [f"person{number}@example.com" for number in range(4)]
+    results = opened.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
+
+    assert [VendorFailed, InvalidRequest, type(None), VendorFailed] == [
+        type(one.error) for one in results
+    ]
+    assert "7" == results[2].value.ref.id
+
+
+def test_a_scheduled_message_is_scheduled() -> None:
+    """What is to be sent later is not queued yet, alone or in a batch."""
+    _, opened = _opened()
+    at = datetime(2031, 5, 6, tzinfo=UTC)
+    receipt = opened.email().send_transactional(_message(send_at=at))
+    bulk = BulkMessage(base=_message(to=(), send_at=at), recipients=["a@example.com"])
+
+    assert EmailStatus.SCHEDULED is receipt.status
+    assert EmailStatus.SCHEDULED is opened.email().send_bulk(bulk)[0].unwrap().status
+
+
+def test_the_key_comes_from_the_provider() -> None:
+    """Without a key of its own the account's credentials are asked for."""
+    sandbox = ResendSandbox()
+    provider = MemoryCredentialProvider()
+    provider.rotate("mail", None, Credentials.bearer(sandbox.api_key))
+    hub(Resend(), sandbox, credentials=provider).email().send_transactional(_message())
+
+    assert 1 == len(sandbox.delivered)
+
+
+@pytest.mark.parametrize(
+    "status, name, kind",
+    [
+        (400, "validation_error", InvalidRequest),
+        (400, "invalid_idempotency_key", InvalidRequest),
+        (401, "missing_api_key", AuthenticationFailed),
+        (401, "restricted_api_key", AuthenticationFailed),
+        (403, "invalid_api_key", AuthenticationFailed),
+        (403, "validation_error", VendorRejected),
+        (404, "not_found", VendorRejected),
+        (409, "concurrent_idempotent_requests", IdempotencyInProgress),
+        (409, "invalid_idempotent_request", IdempotencyConflict),
+        (409, "resource_locked", VendorFailed),
+        (422, "missing_required_field", InvalidRequest),
+        (429, "daily_quota_exceeded", RateLimitExceeded),
+        (429, "rate_limit_exceeded", RateLimitExceeded),
+        (500, "application_error", VendorFailed),
+        (502, "something_new", VendorFailed),
+        (418, "something_new", VendorRejected),
+    ],
+)
+def test_a_refusal_is_read(status: int, name: str, kind: type[Any]) -> None:
+    """Resend's name for an error decides, and then the status."""
+    error: Any = classify(Request.get("/"), reply({"name": name, "message": "no"}, status))
+
+    assert type(error) is kind
+    assert getattr(error, "vendor_code", name) == name
+    assert getattr(error, "vendor_message", "no") == "no"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        reply({"id": "m-1", "name": "x"}),
+        Response(403, body=b"error code: 1010"),
+        reply({"message": "x"}, 400),
+        reply([], 400),
+    ],
+)
+def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
+    """Where there is no name of an error, the status decides."""
+    assert None is classify(Request.get("/"), response)
+
+
+def test_resend_is_told_who_asks() -> None:
+    """A request that does not say so is forbidden."""
+    sandbox, opened = _opened()
+    opened.email().send_transactional(_message())
+
+    assert "mooring" == sandbox.asked[0].headers.get("user-agent")
+
+
+def test_the_days_are_counted() -> None:
+    """Numbers come by the day, in the contract's words."""
+    sandbox, opened = _opened()
+    sandbox.days = [
+        {"period": "2026-02-28", "received": 100},
+        {"period": "2026-03-01", "received": 10, "sent": 9, "delivered": 8, "failed": 1},
+        {"period": "2026-03-02", "received": 1, "bounced": 1, "suppressed": 2, "opened": 3},
+    ]
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2), granularity="month")
+    told = opened.email().get_statistics(query)
+
+    assert [date(2026, 3, 1)] == [row.date for row in told.rows]
+    assert (
+        EmailCounts(
+            requested=11,
+            processed=9,
+            delivered=8,
+            deferred=0,
+            bounced=1,
+            blocked=2,
+            dropped=1,
+            opened=3,
+            unique_opened=0,
+            clicked=0,
+            unique_clicked=0,
+            complained=0,
+            unsubscribed=0,
+        )
+        == told.totals
+    )
+
+
+@pytest.mark.parametrize("answer", [{}, {"data": {}}, {"data": [{"sent": 1}]}, []])
+def test_days_without_dates_are_malformed(answer: object) -> None:
+    """Numbers of no day are no numbers."""
+    sandbox, opened = _opened()
+    sandbox.fail(reply(answer))
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))
+    with pytest.raises(VendorFailed):
+        opened.email().get_statistics(query)
+
+
+def _event(kind: str, **data: Any) -> dict[str, Any]:
+    usual = {"email_id": "m-1", "to": ["ada@example.com"], "subject": "Hi"}
+    return {"type": kind, "created_at": "2026-03-01T12:00:00.123Z", "data": {**usual, **data}}
+
+
+def test_webhooks_are_signed_and_become_events() -> None:
+    """One delivery tells of one message, and of each of its recipients."""
+    sandbox, opened = _opened()
+    receipt = opened.email().send_transactional(_message())
+    told = _event(
+        "email.bounced",
+        email_id=receipt.ref.id,
+        to=["ada@example.com", "bob@example.com"],
+        bounce={"message": "no", "subType": "MailboxFull", "type": "Transient"},
+        tags={"invoice": "7", "news": "true"},
+    )
+    verifier = opened.webhooks("mail", secrets=sandbox.webhook_secret)
+    notice = sandbox.tell(URL, told, datetime.now(UTC))
+    [webhook] = verifier.verify(**notice.given())
+    first, second = opened.events("mail", webhook)
+
+    assert Ref("resend", "mail", receipt.ref.id) == first.ref
+    assert (EmailStatus.BOUNCED, "email.bounced", "MailboxFull", "no", False) == (
+        first.status,
+        first.vendor_status,
+        first.code,
+        first.reason,
+        first.permanent,
+    )
+    assert datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC) == first.at
+    assert (("news",), {"invoice": "7"}) == (first.tags, first.metadata)
+    assert ["ada@example.com", "bob@example.com"] == [first.email, second.email]
+    assert [f"{webhook.id}/1", f"{webhook.id}/2"] == [first.id, second.id]
+    with pytest.raises(WebhookRejected):
+        verifier.verify(headers=notice.headers, body=notice.body + b" ")
+
+
+@pytest.mark.parametrize(
+    "told, status, code, url",
+    [
+        (_event("email.sent"), EmailStatus.SENT, None, None),
+        (_event("email.delivery_delayed"), EmailStatus.DEFERRED, None, None),
+        (
+            _event("email.clicked", click={"link": "https://a/"}),
+            EmailStatus.CLICKED,
+            None,
+            "https://a/",
+        ),
+        (
+            _event("email.suppressed", suppressed={"reason": "previous_bounce"}),
+            EmailStatus.REJECTED,
+            "previous_bounce",
+            None,
+        ),
+        (_event("email.failed", failed={"reason": "quota"}), EmailStatus.FAILED, None, None),
+        (_event("email.teleported", to=None), EmailStatus.UNKNOWN, None, None),
+    ],
+)
+def test_every_kind_of_event_is_known(
+    told: dict[str, Any], status: EmailStatus, code: str | None, url: str | None
+) -> None:
+    """What is new is unknown and kept; who got it may not be said."""
+    webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=told)
+    [event] = _opened()[1].events("mail", webhook)
+
+    assert (status, code, url, "e1") == (event.status, event.code, event.url, event.id)
+    assert told == event.raw
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [_event("email.received"), {"type": "contact.created", "data": {"id": "c"}}, {"data": 1}, []],
+)
+def test_what_is_of_no_message_is_no_event(payload: object) -> None:
+    """Mail that came in, contacts and domains are no news of a message."""
+    webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=payload)
+
+    assert () == _opened()[1].events("mail", webhook)
+
+
+USUAL: dict[str, Any] = {
+    "from": "shop@example.com",
+    "to": "a@example.com",
+    "subject": "Hi",
+    "text": "x",
+}
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"from": ""}, "missing_required_field"),
+    ({"to": []}, "missing_required_field"),
+    ({"to": "nobody"}, "validation_error"),
+    ({"to": [f"a{number}@example.com" for number in range(51)]}, "validation_error"),
+    ({"text": ""}, "validation_error"),
+    ({"Subject": "x"}, "validation_error"),
+    ({"tags": {"a": "b"}}, "validation_error"),
+    ({"headers": []}, "validation_error"),
+    ({"tags": [{"name": "a b", "value": "c"}]}, "validation_error"),
+    ({"attachments": [{"filename": "a"}]}, "invalid_attachment"),
+    ({"template": {"id": "welcome"}}, "validation_error"),
+    ({"text": "x" * 42_000_000}, "validation_error"),
+]
+
+
+@pytest.mark.parametrize("change, name", WRONG)
+def test_the_sandbox_is_strict(change: dict[str, Any], name: str) -> None:
+    """What Resend would refuse, the sandbox refuses."""
+    _, opened = _opened()
+    send = partial(opened.manager.call, "mail")
+    assert 200 == send(Request.post("/emails", json=USUAL)).status
+    with pytest.raises(InvalidRequest) as caught:
+        send(Request.post("/emails", json={**USUAL, **change}))
+
+    assert name == caught.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "path, body, name",
+    [
+        ("/emails", [], "validation_error"),
+        ("/emails", {"from": "a@b.c", "to": "a@b.c", "text": "x"}, "missing_required_field"),
+        ("/emails/batch", {}, "validation_error"),
+        ("/emails/batch", [USUAL] * 101, "validation_error"),
+        ("/emails/batch", [USUAL, {**USUAL, "to": ""}], "missing_required_field"),
+        ("/emails/batch", [{**USUAL, "attachments": []}], "validation_error"),
+    ],
+)
+def test_the_sandbox_wants_the_right_shape(path: str, body: object, name: str) -> None:
+    """A batch that is not permissive fails as a whole."""
+    sandbox, opened = _opened()
+    with pytest.raises(InvalidRequest) as caught:
+        opened.manager.call("mail", Request.post(path, json=body))
+
+    assert name == caught.value.vendor_code
+    assert [] == sandbox.delivered
+
+
+@pytest.mark.parametrize(
+    "template",
+    [{"id": "none"}, {"id": "welcome"}, {"id": "welcome", "variables": {"name": []}}, {"x": 1}],
+)
+def test_the_sandbox_knows_its_templates(template: dict[str, Any]) -> None:
+    """A template must be there, and be given its variables."""
+    _, opened = _opened()
+    body = {"from": "a@b.c", "to": "a@b.c", "template": template}
+    with pytest.raises(VendorRejected):
+        opened.manager.call("mail", Request.post("/emails", json=body))
+
+
+def test_a_strict_batch_that_is_right_is_taken() -> None:
+    """Without the header an answer has no list of errors."""
+    _, opened = _opened()
+    answer = opened.manager.call("mail", Request.post("/emails/batch", json=[USUAL]))
+
+    assert {"data"} == set(answer.json())
+
+
+@pytest.mark.parametrize(
+    "headers, kind",
+    [
+        ({"Idempotency-Key": "k" * 257}, InvalidRequest),
+        ({"Idempotency-Key": "taken"}, IdempotencyConflict),
+    ],
+)
+def test_the_sandbox_knows_its_keys(headers: dict[str, str], kind: type[Any]) -> None:
+    """A key has a length, and is of one body."""
+    _, opened = _opened()
+    send = partial(opened.manager.call, "mail")
+    send(Request.post("/emails", json=USUAL, headers={"Idempotency-Key": "taken"}))
+    with pytest.raises(kind):
+        send(Request.post("/emails", json={**USUAL, "text": "y"}, headers=headers))
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [({"Authorization": "Bearer re_sandbox_key"}, 403), ({"User-Agent": "x"}, 401)],
+)
+def test_the_sandbox_asks_who_it_is(headers: dict[str, str], status: int) -> None:
+    """Without a key, or the name of a program, nobody is let in."""
+    request = Request.post("/emails", json=USUAL, headers=headers)
+    client = SandboxHttpClient(ResendSandbox())
+
+    assert status == client.send(request, "https://api.resend.com/emails", Timeouts()).status
+
+
+def test_the_sandbox_knows_what_it_counts() -> None:
+    """Other parameters are refused."""
+    _, opened = _opened()
+    with pytest.raises(InvalidRequest):
+        opened.manager.call("mail", Request.get("/emails/metrics", query={"from": "x"}))
+
+
+def test_nobody_sends_from_where_they_may_not() -> None:
+    """A domain that is not verified is refused."""
+    _, opened = _opened()
+    with pytest.raises(VendorRejected) as caught:
+        opened.email().send_transactional(_message(from_="a@unverified.example"))
+
+    assert "validation_error" == caught.value.vendor_code
+
+
+def test_the_sandbox_listens_on_a_port() -> None:
+    """The same holds over a real connection."""
+    sandbox = ResendSandbox()
+    with sandbox.serving() as server:
+        vendor = resend_vendor(sandbox, base_url=server.url)
+        with Hub([Account("mail", vendor)]) as opened:
+            opened.email().send_transactional(_message())
+
+    assert ("ada@example.com",) == sandbox.delivered[0].to
+
+
+TEXT: Json = {"type": "string"}
+TEXTS: Json = {"type": "array", "items": TEXT}
+
+
+def fields(required: str, **properties: Json) -> Json:
+    """An object that has these fields and no others."""
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+MESSAGE = fields(
+    "from to",
+    to=TEXTS,
+    cc=TEXTS,
+    bcc=TEXTS,
+    reply_to=TEXTS,
+    subject=TEXT,
+    html=TEXT,
+    text=TEXT,
+    template=fields("id", id=TEXT, variables={"type": "object"}),
+    headers={"type": "object"},
+    scheduled_at=TEXT,
+    attachments={
+        "type": "array",
+        "items": fields(
+            "content filename", content=TEXT, filename=TEXT, content_type=TEXT, content_id=TEXT
+        ),
+    },
+    tags={"type": "array", "items": fields("name value", name=TEXT, value=TEXT)},
+    **{"from": TEXT},
+)
+OURS: Json = {
+    "paths": {
+        path: {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+        for path, schema in {
+            "/emails": MESSAGE,
+            "/emails/batch": {"type": "array", "items": MESSAGE},
+        }.items()
+    }
+}
+"""What Resend says of messages, as far as we send them."""
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+@pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
+def test_what_is_sent_is_what_resend_describes(whose: str, template: TemplateRef | None) -> None:
+    """Each field is known, and of its type."""
+    said = OURS if whose == "ours" else description("resend.json")
+    sandbox = ResendSandbox()
+    vendor = Resend(credentials=sandbox.api_key, sender="shop@acme.example")
+    opened = Hub([Account("resend", vendor)], http=SandboxHttpClient(sandbox))
+    message = _message(
+        from_=None,
+        to=["ada@example.com", "Bob <bob@example.com>"],
+        cc="carol@example.com",
+        bcc="dan@example.com",
+        reply_to="service@acme.example",
+        html='<img src="cid:logo">',
+        headers={"X-Invoice": "INV-2041"},
+        attachments=[
+            Attachment(
+                filename="logo.png",
+                content=b"a logo",
+                content_type="image/png",
+                disposition="inline",
+                content_id="logo",
+            )
+        ],
+        tags=["invoice"],
+        metadata={"number": "7"},
+        send_at=datetime(2031, 5, 6, tzinfo=UTC),
+        template=template,
+    )
+    opened.email().send_transactional(message)
+    base = _message(to=(), template=template)
+    opened.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
+
+    assert [[], []] == [
+        problems(said, asked.method, asked.path, json.loads(asked.body)) for asked in sandbox.asked
+    ]

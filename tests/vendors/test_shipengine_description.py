@@ -1,0 +1,235 @@
+"""What is sent to ShipEngine is what ShipEngine's own description says."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import attrs
+import pytest
+
+from mooring import Account, Hub
+from mooring.contracts.address import Address
+from mooring.contracts.shipping import (
+    Customs,
+    CustomsItem,
+    LabelSize,
+    Parcel,
+    RateRequest,
+    ShipmentRequest,
+    Signature,
+)
+from mooring.domain.money import Money
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.shipengine import ShipEngineSandbox
+from mooring.vendors.shipengine import ShipEngine
+from tests.support.openapi import Json, description, problems
+
+TEXT: Json = {"type": "string"}
+NUMBER: Json = {"type": "number"}
+FLAG: Json = {"type": "boolean"}
+
+
+def fields(required: str, **properties: Json) -> Json:
+    """An object that has these fields and no others."""
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+def listed(items: Json) -> Json:
+    """A list of these."""
+    return {"type": "array", "items": items}
+
+
+def one_of(words: str) -> Json:
+    """One of these words."""
+    return {"type": "string", "enum": words.split()}
+
+
+AMOUNT = fields("currency amount", currency=TEXT, amount=NUMBER)
+WEIGHT = fields("value unit", value=NUMBER, unit=one_of("pound ounce gram kilogram"))
+ADDRESS = fields(
+    "name address_line1 city_locality state_province postal_code",
+    name=TEXT,
+    phone=TEXT,
+    email=TEXT,
+    company_name=TEXT,
+    address_line1=TEXT,
+    address_line2=TEXT,
+    address_line3=TEXT,
+    city_locality=TEXT,
+    state_province=TEXT,
+    postal_code=TEXT,
+    country_code=TEXT,
+    address_residential_indicator=one_of("unknown yes no"),
+)
+PRODUCT = fields(
+    "",
+    description=TEXT | {"maxLength": 100},
+    quantity={"type": "integer"},
+    value=AMOUNT,
+    weight=WEIGHT,
+    harmonized_tariff_code=TEXT,
+    country_of_origin=TEXT,
+    sku=TEXT,
+)
+SIZES = fields(
+    "unit length width height",
+    unit=one_of("inch centimeter"),
+    length=NUMBER,
+    width=NUMBER,
+    height=NUMBER,
+)
+PACKAGE = fields(
+    "weight",
+    weight=WEIGHT,
+    dimensions=SIZES,
+    insured_value=AMOUNT,
+    external_package_id=TEXT,
+    products=listed(PRODUCT),
+)
+CUSTOMS = fields(
+    "contents non_delivery",
+    contents=one_of("merchandise documents gift returned_goods sample other"),
+    contents_explanation=TEXT,
+    non_delivery=one_of("return_to_sender treat_as_abandoned"),
+    terms_of_trade_code=one_of("exw fca cpt cip dpu dap ddp fas fob cfr cif ddu daf deq des"),
+    invoice_additional_details=fields("", invoice_number=TEXT),
+)
+CHECKING = one_of("no_validation validate_only validate_and_clean")
+SHIPMENT = fields(
+    "ship_to ship_from",
+    validate_address=CHECKING,
+    ship_date=TEXT,
+    ship_to=ADDRESS,
+    ship_from=ADDRESS,
+    return_to=ADDRESS,
+    is_return=FLAG,
+    confirmation=one_of("none delivery signature adult_signature direct_signature"),
+    customs=CUSTOMS,
+    advanced_options=fields("", saturday_delivery=FLAG),
+    insurance_provider=one_of("none shipsurance carrier third_party"),
+    shipment_number=TEXT | {"maxLength": 50},
+    packages=listed(PACKAGE),
+)
+RATES = fields(
+    "rate_options shipment",
+    rate_options=fields("carrier_ids", carrier_ids=listed(TEXT), is_return=FLAG),
+    shipment=SHIPMENT,
+)
+LABEL = fields(
+    "",
+    validate_address=CHECKING,
+    label_layout=one_of("4x6 letter A4 A6"),
+    label_format=one_of("pdf png zpl"),
+    label_download_type=one_of("url inline"),
+    custom_field1=TEXT,
+)
+
+
+def path(schema: Json) -> Json:
+    """A request with such a body."""
+    return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+
+
+OURS: Final[Json] = {
+    "paths": {
+        "/v1/rates": path(RATES),
+        "/v1/labels/rates/{rate_id}": path(LABEL),
+        "/v1/addresses/validate": path(listed(ADDRESS)),
+    }
+}
+"""What ShipEngine says of requests, as far as we send them."""
+
+
+THEIRS: Final = {"shipment_id", "carrier_id", "service_code"}
+"""What they call required of a shipment, and make themselves when it is offered."""
+
+
+def flat(root: Json, schema: Json) -> Json:
+    """A schema with all that it refers to put in its place, and its alternatives beside it."""
+    if "$ref" in schema:
+        return flat(root, root["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    whole: Json = {name: value for name, value in schema.items() if name in {"type", "enum"}}
+    parts = [flat(root, one) for one in (*schema.get("allOf", ()), *schema.get("oneOf", ()))]
+    for one in parts:
+        whole["properties"] = whole.get("properties", {}) | one.get("properties", {})
+        whole |= {name: one[name] for name in ("type", "enum", "maxLength") if name in one}
+    known = {name: flat(root, one) for name, one in schema.get("properties", {}).items()}
+    if known or whole.get("properties"):
+        whole["properties"] = whole.get("properties", {}) | known
+        named = [*schema.get("required", ()), *(n for one in parts for n in one["required"])]
+        whole["required"] = [name for name in named if name not in THEIRS]
+    if "items" in schema:
+        whole["items"] = flat(root, schema["items"])
+    return whole
+
+
+def theirs() -> Json:
+    """The official description, as far as it is of what we send."""
+    root = description("shipengine.json")
+    found: Json = {}
+    for name in OURS["paths"]:
+        asked = root["paths"][name]["post"]["requestBody"]["content"]["application/json"]
+        found[name] = path(flat(root, asked["schema"]))
+    return {"paths": found}
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_a_shipment_with_everything(whose: str) -> None:
+    """Each field is known, and of its type; what they want and make themselves is let be."""
+    said = OURS if whose == "ours" else theirs()
+    sandbox = ShipEngineSandbox()
+    hub = Hub(
+        [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],
+        http=SandboxHttpClient(sandbox),
+    )
+    here = Address(
+        name="Jack Sparrow",
+        company="ACME",
+        line1="388 Townsend St",
+        line2="Apt 20",
+        line3="Back door",
+        city="San Francisco",
+        region="CA",
+        postal_code="94107",
+        country="US",
+        phone="5555555555",
+        email="jack@shop.example",
+        residential=False,
+    )
+    item = CustomsItem(
+        description="Shirts",
+        quantity=3,
+        value=Money("10.00", "EUR"),
+        weight="0.3",
+        hs_code="6109.10",
+        origin="DE",
+        sku="S-1",
+    )
+    asked = RateRequest(
+        sender=here,
+        recipient=attrs.evolve(here, country="CA", region="ON"),
+        return_to=here,
+        parcels=Parcel(weight="1.25", length=30, width="20.5", height=10, reference="box 1"),
+        customs=Customs(
+            items=[item],
+            signer="Steve Brule",
+            contents="other",
+            explanation="A surprise",
+            incoterm="DDP",
+            invoice_number="INV-1",
+        ),
+        label_size=LabelSize.A4,
+        insurance=Money("149.90", "USD"),
+        signature=Signature.ADULT,
+        saturday=True,
+        is_return=True,
+        reference="order 7",
+    )
+    hub.shipping().create_shipment(ShipmentRequest(asked=asked), idempotency_key="order-7")
+    hub.shipping().validate_address(here)
+    sent = [one for one in sandbox.asked if one.method == "POST"]
+
+    assert 3 == len(sent)
+    for one in sent:
+        assert [] == problems(said, one.method, one.path, json.loads(one.body))
