@@ -162,7 +162,7 @@ def test_chunk_that_never_comes(made: GcsSandbox) -> None:
     account = Account("gcs", gcs(made), settings={"retry": QUICK, "circuit": None})
     naps = _Naps()
     with Hub([account], http=SandboxHttpClient(made), sleeper=naps) as hub:
-        broken = [ConnectionFailed("cut", may_have_been_processed=True), None]
+        broken: list[Any] = [ConnectionFailed("cut", may_have_been_processed=True), None]
         made.fail(*_fine(1), *broken * 4)
         with pytest.raises(ConnectionFailed, match="cut"):
             hub.storage().upload("a", DATA, part_size=STEP)
