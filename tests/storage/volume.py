@@ -1,23 +1,34 @@
 """Puts and gets a long object in a process of its own, and tells how much it grew by that.
 
+<<<<<<< HEAD
 `python -m tests.storage.volume 1024 azure_blob` does so with a gigabyte, at a sandbox.
+=======
+`python -m tests.storage.volume 1024 s3` does so with a gigabyte, and with a sandbox beside it.
+>>>>>>> in/gcs
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mooring.contracts.routes import Account
 from mooring.hub import Hub
+<<<<<<< HEAD
 from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
 from mooring.testing.sandbox.s3 import S3Sandbox
 from tests.storage.azure_lab import container
 from tests.storage.labs import s3
+=======
+from mooring.testing.sandbox.gcs import GcsSandbox
+from mooring.testing.sandbox.s3 import S3Sandbox
+from mooring.wiring.catalog import vendor_class
+>>>>>>> in/gcs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +59,11 @@ def forget() -> None:
     Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
+<<<<<<< HEAD
 def main(megabytes: int, vendor: str, url: str) -> None:
+=======
+def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
+>>>>>>> in/gcs
     """Put so much, get it, and print the growth in bytes."""
     block = bytes(range(256)) * (MEGABYTE // 256)
     put, got = hashlib.sha256(), hashlib.sha256()
@@ -59,7 +74,11 @@ def main(megabytes: int, vendor: str, url: str) -> None:
             put.update(piece)
             yield piece
 
+<<<<<<< HEAD
     with Hub([Account("volume", BUCKETS[vendor](endpoint=url))]) as hub:
+=======
+    with Hub([Account(vendor, vendor_class(vendor)(**options))]) as hub:
+>>>>>>> in/gcs
         storage = hub.storage()
         storage.upload("warm", b"x" * MEGABYTE)
         storage.download("warm").read_all()
@@ -77,17 +96,62 @@ def main(megabytes: int, vendor: str, url: str) -> None:
     print(whole, up, down, f"{middle - began:.1f}", f"{ended - middle:.1f}")  # noqa: T201 - its answer
 
 
+<<<<<<< HEAD
 def measure(megabytes: int, vendor: str, url: str) -> list[str]:
     """What a process of its own tells of so much."""
     command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, url]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
+=======
+def over_s3(made: S3Sandbox, url: str) -> dict[str, Any]:
+    """An account at the S3 that is there."""
+    key = made.key
+    return {
+        "bucket": made.bucket,
+        "endpoint": url,
+        "access_key_id": key.id,
+        "credentials": key.secret,
+    }
+
+
+def over_gcs(made: GcsSandbox, url: str) -> dict[str, Any]:
+    """An account at the Google Cloud Storage that is there."""
+    key = made.key_file(f"{url}/token")
+    return {"bucket": made.bucket, "endpoint": url, "credentials": key}
+
+
+VENDORS: dict[str, tuple[Any, Any]] = {"gcs": (GcsSandbox, over_gcs), "s3": (S3Sandbox, over_s3)}
+"""The sandbox of each vendor, and the account there."""
+
+
+def measure(megabytes: int, vendor: str) -> list[str]:
+    """What a process of its own tells of so much at this vendor."""
+    make, options_of = VENDORS[vendor]
+    made = make()
+    command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, "there"]
+    try:
+        with made.serving() as server:
+            given = json.dumps(options_of(made, server.url))
+            answer = subprocess.run(
+                command, input=given, capture_output=True, text=True, check=True
+            )
+    finally:
+        made.close()
+>>>>>>> in/gcs
     return answer.stdout.split()
 
 
 if __name__ == "__main__":
+<<<<<<< HEAD
     amount, name, *place = int(sys.argv[1]), *sys.argv[2:]
     if place:
         main(amount, name, *place)
     else:
         with SANDBOXES[name]().serving() as server:
             print(measure(amount, name, server.url))  # noqa: T201 - its answer
+=======
+    amount, which, *there = sys.argv[1:]
+    if there:
+        main(int(amount), which, json.load(sys.stdin))
+    else:
+        print(measure(int(amount), which))  # noqa: T201 - its answer
+>>>>>>> in/gcs
