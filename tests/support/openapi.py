@@ -49,15 +49,15 @@ def problems(root: Json, method: str, path: str, body: Json) -> list[str]:
 
 
 def _wrong(root: Json, schema: Json, value: Json, at: str) -> Iterator[str]:
-    if "$ref" in schema:
-        schema = _resolved(root, schema["$ref"])
-    if "oneOf" in schema:
-        found = [list(_wrong(root, one, value, at)) for one in schema["oneOf"]]
+    schema = _whole(root, schema)
+    choices = schema.get("oneOf") or schema.get("anyOf")
+    if choices is not None:
+        found = [list(_wrong(root, one, value, at)) for one in choices]
         yield from min(found, key=len)
         return
     kind = schema.get("type")
     if kind is not None and not _is(value, kind):
-        yield f"{at} is no {kind}."
+        yield f"{at} is no {kind if isinstance(kind, str) else ' or '.join(kind)}."
     elif "enum" in schema and value not in schema["enum"]:
         yield f"{at} cannot be {value!r}."
     elif isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
@@ -79,7 +79,36 @@ def _wrong_fields(root: Json, schema: Json, value: Json, at: str) -> Iterator[st
             yield f"{at}.{name} is not known."
 
 
-def _is(value: Json, kind: str) -> bool:
+def _whole(root: Json, schema: Json) -> Json:
+    """A schema with what it refers to, and all that it is made of, in one."""
+    if "$ref" in schema:
+        schema = {**_resolved(root, schema["$ref"])}
+    whole = {name: value for name, value in schema.items() if name != "allOf"}
+    for part in schema.get("allOf", ()):
+        for name, value in _whole(root, part).items():
+            before = whole.get(name)
+            if name == "properties":
+                whole[name] = {**(before or {}), **value}
+            elif name == "required":
+                whole[name] = [*(before or ()), *value]
+            else:
+                whole.setdefault(name, value)
+    fields = whole.get("properties", {})
+    if "required" in whole:
+        # What only answers have cannot be asked for.
+        whole["required"] = [
+            name
+            for name in whole["required"]
+            if not _whole(root, fields.get(name, {})).get("readOnly")
+        ]
+    return whole
+
+
+def _is(value: Json, kind: str | list[str]) -> bool:
+    if not isinstance(kind, str):
+        return any(_is(value, one) for one in kind)
+    if kind == "null":
+        return value is None
     return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 

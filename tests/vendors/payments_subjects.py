@@ -20,6 +20,7 @@ from mooring.vendors.adyen import Adyen
 from mooring.vendors.stripe import Stripe
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
+from tests.vendors.subjects.square import square
 
 if TYPE_CHECKING:
     from mooring.domain.http import Response
@@ -98,4 +99,5 @@ SUBJECTS = [
     adyen,
     paypal,
     mollie,
+    square,
 ]

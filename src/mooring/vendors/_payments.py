@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from mooring.contracts.payments import payment_ref
-from mooring.errors import PaymentDeclined
+from mooring.errors import InvalidData, PaymentDeclined
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from datetime import datetime
 
-    from mooring.contracts.payments import Money, PaymentQuery
+    from mooring.contracts.payments import Money, Payment, PaymentQuery
     from mooring.contracts.wire import Wire
 
 A = TypeVar("A")
@@ -31,6 +31,22 @@ async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
         if error.payment is not None:
             error.payment = str(payment_ref(wire.ref, error.payment, asked))
         raise
+
+
+def left_of(payment: Payment) -> Money:
+    """What of a payment can still be given back.
+
+    Raises:
+        InvalidData: nothing.
+    """
+    left = payment.refundable
+    if left is not None and left.minor > 0:
+        return left
+    raise InvalidData(
+        "Nothing of this payment is left to give back.",
+        field="amount",
+        remedy="Look at what became of the payment.",
+    )
 
 
 def is_before(query: PaymentQuery, made: datetime | None) -> bool:

@@ -41,7 +41,7 @@ from mooring.vendors._mollie_answers import (
     refused,
     said_at,
 )
-from mooring.vendors._payments import is_before, is_within, named
+from mooring.vendors._payments import is_before, is_within, left_of, named
 from mooring.vendors._reading import Answer, answer, malformed, read
 
 if TYPE_CHECKING:
@@ -340,14 +340,7 @@ async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """What is left to give back; looked up once for a key, so that a repeat asks for the same."""
     request = Request.get(_at(ref.id))
     response = await wire.send(request, key=key_at(wire, f"{key}/left", _KEY))
-    left = read_payment(wire, response).refundable
-    if left is None or left.minor <= 0:
-        raise InvalidData(
-            "Nothing of this payment is left to give back.",
-            field="amount",
-            remedy="Look at what became of the payment.",
-        )
-    return left
+    return left_of(read_payment(wire, response))
 
 
 async def _page(

@@ -1,0 +1,52 @@
+"""Square as the conformance kit takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorRejected,
+)
+from mooring.testing.payments_conformance import PaymentsSubject
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.square import SquareSandbox
+from mooring.vendors.square import Square
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+def says(status: int, category: str, code: str, detail: str = "No.") -> Response:
+    """A refusal by Square."""
+    return reply({"errors": [{"category": category, "code": code, "detail": detail}]}, status)
+
+
+def square() -> PaymentsSubject:
+    """Square, with a sandbox of its own."""
+    sandbox = SquareSandbox()
+    wrong = "INVALID_REQUEST_ERROR"
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
+        (says(429, "RATE_LIMIT_ERROR", "RATE_LIMITED"), RateLimitExceeded),
+        (says(401, "AUTHENTICATION_ERROR", "ACCESS_TOKEN_EXPIRED"), AuthenticationFailed),
+        (says(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES"), AuthenticationFailed),
+        (says(400, wrong, "MISSING_REQUIRED_PARAMETER"), InvalidRequest),
+        (says(404, wrong, "NOT_FOUND"), VendorRejected),
+    )
+    return PaymentsSubject(
+        vendor=Square(credentials=sandbox.access_token),
+        sandbox=sandbox,
+        charged=lambda: sum(one["status"] != "FAILED" for one in sandbox.payments.values()),
+        pays="cnon:card-nonce-ok",
+        declined="cnon:card-nonce-declined",
+        expired="cnon:sandbox-CARD_EXPIRED",
+        refusals=refusals,
+        written=lambda asked: int(asked.json()["amount_money"]["amount"]),
+        option=({"team_member_id": "TM1"}, b'"team_member_id":"TM1"'),
+        secret=sandbox.access_token,
+        webhook_secret=sandbox.signature_key,
+        happen=sandbox.settle,
+    )

@@ -1,0 +1,136 @@
+"""What is sent to Mollie is what Mollie's own description says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mooring import Account, Hub
+from mooring.contracts.payments import Charge, Customer, Money, RefundReason
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.mollie import MollieSandbox
+from mooring.vendors.mollie import Mollie
+from tests.support.openapi import Json, description, problems
+
+TEXT: Json = {"type": "string"}
+AMOUNT: Json = {
+    "type": "object",
+    "required": ["currency", "value"],
+    "properties": {"currency": TEXT, "value": TEXT},
+}
+METADATA: Json = {"type": ["object", "null"]}
+ADDRESS: Json = {
+    "type": "object",
+    "properties": {"email": TEXT, "phone": TEXT, "country": TEXT},
+}
+
+
+def _post(required: str, **properties: Json) -> Json:
+    schema = {"type": "object", "required": required.split(), "properties": properties}
+    return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+
+
+ANSWERED: Json = {"type": "string", "readOnly": True}
+OURS: Json = {
+    "paths": {
+        "/v2/payments": _post(
+            "id amount description redirectUrl",
+            id=ANSWERED,
+            amount=AMOUNT,
+            billingAddress={"allOf": [ADDRESS]},
+            captureMode={"type": ["string", "null"], "enum": ["automatic", "manual"]},
+            cardToken=TEXT,
+            customerId=TEXT,
+            description={"type": "string", "maxLength": 255},
+            mandateId={"type": ["string", "null"]},
+            metadata=METADATA,
+            method={"oneOf": [TEXT, {"type": "array", "items": TEXT}]},
+            redirectUrl={"type": ["string", "null"]},
+            sequenceType={"enum": ["oneoff", "first", "recurring"]},
+            webhookUrl={"type": ["string", "null"]},
+        ),
+        "/v2/payments/{paymentId}/captures": _post("", amount=AMOUNT),
+        "/v2/payments/{paymentId}/refunds": _post(
+            "amount description metadata",
+            amount=AMOUNT,
+            description={"type": "string", "maxLength": 255},
+            metadata=METADATA,
+        ),
+        "/v2/payments/{paymentId}/release-authorization": _post("", profileId=TEXT),
+    }
+}
+"""What Mollie says of what we send, as far as we send it."""
+
+
+def _everything() -> MollieSandbox:
+    """A sandbox that was asked for everything that has a body."""
+    sandbox = MollieSandbox()
+    vendor = Mollie(
+        credentials=sandbox.api_key,
+        return_url="https://shop.example/back",
+        webhook_url=sandbox.webhook_url,
+    )
+    settings = {"retry": None, "circuit": None, "volatile_keys": True}
+    hub = Hub([Account("mollie", vendor, settings=settings)], http=SandboxHttpClient(sandbox))
+    pay, part = hub.payments(), Money("10", "EUR")
+    buyer = Customer(id="cst_sandbox", email="a@b.example", phone="+31208202070", country="nl")
+    amount = Money("149.90", "EUR")
+    whole = Charge(
+        amount,
+        "tkn_visa",
+        reference="INV-2041",
+        customer=buyer,
+        description="Two chairs",
+        metadata={"order": "7"},
+        store_method=True,
+    )
+    held = pay.authorize(whole, idempotency_key="1")
+    pay.capture(held.ref, part, final=False, idempotency_key="2")
+    pay.capture(held.ref, part, idempotency_key="3")
+    pay.refund(held.ref, Money("1", "EUR"), reason=RefundReason.FRAUD, idempotency_key="4")
+    pay.refund(held.ref, idempotency_key="5")
+    away = Charge(amount, "mdt_sandbox", reference="2", customer=buyer, off_session=True)
+    pay.charge(away, idempotency_key="6")
+    pay.create_intent(Charge(amount, reference="3"), idempotency_key="7")
+    again = pay.authorize(Charge(amount, "tkn_visa", reference="4"), idempotency_key="8")
+    pay.capture(again.ref, idempotency_key="9")
+    return sandbox
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_everything_is_as_it_is_described(whose: str) -> None:
+    """Every request is one that the description allows."""
+    said = OURS if whose == "ours" else description("mollie-specs.json")
+    asked = [one for one in _everything().asked if one.body]
+
+    assert 10 == len(asked)
+    assert [] == [
+        problem
+        for one in asked
+        for problem in problems(said, one.method, one.path, json.loads(one.body))
+    ]
+
+
+@pytest.mark.parametrize(
+    "path, body, wrong",
+    [
+        ("refunds", {"amount": {}, "description": None}, "body has no metadata."),
+        ("refunds", {"amount": {}, "description": None}, "body.amount has no currency."),
+        ("refunds", {"amount": {}, "description": None}, "body.description is no string."),
+        ("captures", {"amount": None}, "body.amount is no object."),
+        ("release-authorization", {"x": 1}, "body.x is not known."),
+    ],
+)
+def test_what_is_wrong_is_found(path: str, body: Json, wrong: str) -> None:
+    """A request that the description does not allow is told."""
+    assert wrong in problems(OURS, "POST", f"/v2/payments/tr_1/{path}", body)
+
+
+def test_a_type_that_may_be_two_is_neither() -> None:
+    """What may be a text or nothing is no number."""
+    body = {"amount": {"currency": "EUR", "value": "1"}, "description": "x", "redirectUrl": 1}
+
+    assert ["body.redirectUrl is no string or null."] == problems(
+        OURS, "POST", "/v2/payments", body
+    )

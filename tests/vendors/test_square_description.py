@@ -1,0 +1,109 @@
+"""What is sent to Square is what Square's own description says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mooring import Account, Hub
+from mooring.contracts.payments import Charge, Customer, Money, RefundReason
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.square import SquareSandbox
+from mooring.vendors.square import Square
+from tests.support.openapi import Json, description, problems
+
+TEXT: Json = {"type": "string"}
+KEY: Json = {"type": "string", "maxLength": 45}
+MONEY: Json = {
+    "type": "object",
+    "properties": {"amount": {"type": "integer"}, "currency": TEXT},
+}
+
+
+def _asked(method: str, required: str, **properties: Json) -> Json:
+    schema = {"type": "object", "required": required.split(), "properties": properties}
+    return {method: {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+
+
+OURS: Json = {
+    "paths": {
+        "/v2/payments": _asked(
+            "post",
+            "source_id idempotency_key",
+            amount_money=MONEY,
+            autocomplete={"type": "boolean"},
+            buyer_email_address={"type": "string", "maxLength": 255},
+            buyer_phone_number=TEXT,
+            customer_details={
+                "type": "object",
+                "properties": {"customer_initiated": {"type": "boolean"}},
+            },
+            customer_id=TEXT,
+            idempotency_key=KEY,
+            location_id=TEXT,
+            note={"type": "string", "maxLength": 500},
+            reference_id={"type": "string", "maxLength": 40},
+            source_id=TEXT,
+            statement_description_identifier={"type": "string", "maxLength": 20},
+        ),
+        "/v2/payments/{payment_id}": _asked(
+            "put",
+            "idempotency_key",
+            idempotency_key=KEY,
+            payment={"type": "object", "properties": {"amount_money": MONEY}},
+        ),
+        "/v2/payments/{payment_id}/complete": _asked("post", "", version_token=TEXT),
+        "/v2/refunds": _asked(
+            "post",
+            "idempotency_key amount_money",
+            amount_money=MONEY,
+            idempotency_key=TEXT,
+            payment_id=TEXT,
+            reason={"type": "string", "maxLength": 192},
+        ),
+    }
+}
+"""What Square says of what we send, as far as we send it."""
+
+
+def _everything() -> SquareSandbox:
+    """A sandbox that was asked for everything that has a body."""
+    sandbox = SquareSandbox()
+    vendor = Square(credentials=sandbox.access_token, location_id=sandbox.location_id)
+    settings = {"retry": None, "circuit": None, "volatile_keys": True}
+    hub = Hub([Account("square", vendor, settings=settings)], http=SandboxHttpClient(sandbox))
+    pay, amount = hub.payments(), Money("149.90", "EUR")
+    buyer = Customer(id="CUSTOMER0SANDBOX", email="a@b.example", phone="+14155550100")
+    whole = Charge(
+        amount,
+        "ccof:customer-card-id-ok",
+        reference="INV-2041",
+        customer=buyer,
+        description="Two chairs",
+        metadata={"order": "7"},
+        statement_descriptor="CHAIRS",
+        off_session=True,
+    )
+    held = pay.authorize(whole, idempotency_key="a key that is longer than Square takes keys to be")
+    pay.capture(held.ref, Money("100", "EUR"), idempotency_key="2")
+    for reason in RefundReason:
+        part = Money("1", "EUR")
+        pay.refund(held.ref, part, reason=reason, idempotency_key=f"refund-{reason}")
+    sandbox.settle()
+    pay.refund(held.ref, idempotency_key="3")
+    return sandbox
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_everything_is_as_it_is_described(whose: str) -> None:
+    """Every request is one that the description allows."""
+    said = OURS if whose == "ours" else description("square-api.json")
+    asked = [one for one in _everything().asked if one.body]
+
+    assert 4 + len(RefundReason) == len(asked)
+    assert [] == [
+        problem
+        for one in asked
+        for problem in problems(said, one.method, one.path, json.loads(one.body))
+    ]
