@@ -335,6 +335,28 @@ def test_a_buyer_approves(shop: Shop) -> None:
     assert PaymentState.CAPTURED is shop.charged(str(done.means.stored)).state
 
 
+def test_a_card_in_paypals_form(shop: Shop) -> None:
+    """A card that was entered is captured, if its holder confirmed what there was to confirm."""
+    for number, shift in enumerate((None, "POSSIBLE")):
+        payment = shop.payments.create_intent(order(None), idempotency_key=f"i-{number}")
+        shop.sandbox.enter_card(payment.ref.id, shift)
+        shop.sandbox.orders[payment.ref.id]["status"] = "CREATED"
+        done = shop.payments.complete(payment.ref, idempotency_key=f"b-{number}")
+        assert PaymentState.CAPTURED is done.state
+        assert done.means is not None
+        assert ("card", "7704") == (done.means.type, done.means.last4)
+    for number, shift in enumerate(("NO", "UNKNOWN")):
+        payment = shop.payments.create_intent(order(None), idempotency_key=f"n-{number}")
+        shop.sandbox.enter_card(payment.ref.id, shift)
+        shop.sandbox.approve(payment.ref.id)
+        with pytest.raises(PaymentDeclined) as caught:
+            shop.payments.complete(payment.ref, idempotency_key=f"c-{number}")
+        assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
+        assert (shift, str(payment.ref)) == (caught.value.vendor_code, caught.value.payment)
+
+    assert 2 == len(shop.sandbox.taken)
+
+
 def test_an_authorisation_is_completed_as_one(shop: Shop) -> None:
     """What was asked to be set aside is set aside when the buyer is back."""
     payment = shop.authorized("paypal")

@@ -37,6 +37,7 @@ from mooring.vendors._paypal_answers import (
     order_id,
     read_payment,
     refund_of,
+    unconfirmed,
 )
 from mooring.vendors._paypal_news import classify, declined, read_news
 from mooring.vendors._paypal_requests import AUTHORIZE, CAPTURE, LONGEST, dispute_query, order_body
@@ -177,9 +178,11 @@ class PayPal(Vendor):
                 remedy="Complete the payment that the parameter token names.",
             )
         payment = await self.get(wire, ref)
-        if payment.decline is not None:
-            raise declined(payment.decline, str(payment.ref))
-        if payment.vendor_state != "APPROVED":
+        ready = _is_ready(payment)
+        decline = unconfirmed(payment) if ready else payment.decline
+        if decline is not None:
+            raise declined(decline, str(payment.ref))
+        if not ready:
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
         request = Request.post(_path(_ORDERS, payment.ref.id, verb), json={})
@@ -313,6 +316,12 @@ class PayPal(Vendor):
                 remedy="Give back parts of single captures, by the refs that Payment.captures has.",
             )
         return payment.ref.id, chosen.ref.id
+
+
+def _is_ready(payment: Payment) -> bool:
+    """Whether the buyer has approved, or entered a card in PayPal's form."""
+    entered = payment.means is not None and payment.means.last4 is not None
+    return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and entered)
 
 
 def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
