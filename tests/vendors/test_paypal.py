@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEN = Money("10.00", "EUR")
+PARTNER = "PayPal-Partner-Attribution-Id"
 
 
 @pytest.fixture(name="shop")
@@ -158,6 +159,16 @@ def test_an_order_as_it_is_written(shop: Shop) -> None:
         ],
         "payment_source": {"card": {"vault_id": "visa-1", "experience_context": context}},
     } == shop.sent()
+
+
+def test_headers_of_the_account() -> None:
+    """An account may have headers of its own, and PayPal is asked for all of its answer still."""
+    shop = Shop({"headers": {PARTNER: "ACME"}})
+    with shop.hub:
+        shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
+    told = [(one.headers.get(PARTNER), one.headers.get("Prefer")) for one in shop.sandbox.asked]
+
+    assert [("ACME", "return=representation")] * 2 == told
 
 
 @pytest.mark.parametrize(
