@@ -27,6 +27,9 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --maxprocesses 8
 PYTEST_ARGS ?=
 
+# The last one that runs on Node.js 20.
+AZURITE := 3.35.0
+
 # For instance: make mutants MUTANTS_ARGS="--minutes 5 'mooring.domain.bucket.*'"
 MUTANTS_ARGS ?=
 
@@ -35,7 +38,7 @@ help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(VENV)/.stamp  ## Tell the story: a flaky vendor, called through the whole pipeline
+demo: $(VENV)/.stamp  ## Tell the story: a day of a business on vendors that fail in every way
 	@$(VENV)/bin/python -m demo
 
 .PHONY: test
@@ -106,6 +109,16 @@ fuzz: $(VENV)/.stamp  ## Send INPUTS=100000 damaged webhooks to each family of s
 docs: $(VENV)/.stamp  ## Build the documentation into build/docs
 	@$(VENV)/bin/mkdocs build --strict --quiet
 	@echo "build/docs/index.html"
+
+.PHONY: azurite
+azurite: build/azurite/$(AZURITE).stamp  ## Install Microsoft's Azure Storage for this machine, for its tests
+
+build/azurite/$(AZURITE).stamp:
+	@command -v npm > /dev/null || { echo >&2 "Azurite needs Node.js and npm"; exit 1; }
+	@echo "installing Azurite $(AZURITE)"
+	@rm -rf build/azurite && mkdir -p build/azurite
+	@npm install --prefix build/azurite --silent --no-audit --no-fund --omit=dev azurite@$(AZURITE)
+	@touch $@
 
 .PHONY: dev
 dev: $(VENV)/.stamp  ## Only build the environment, .venv

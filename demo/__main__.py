@@ -1,213 +1,196 @@
-"""A story: a flaky vendor on this machine, called through the whole pipeline.
+"""A day of a business system, on vendors that fail in every way.
 
-The vendor is a real HTTP server, and everything goes over the network of this machine. At the end
-a table sets what mooring counted beside what the vendor itself counted. They must agree.
+Seven vendors run on this machine as real HTTP servers, in sandboxes that behave as they do. The
+business names none of them: `configuration` says who does what. At the end a table sets what
+mooring counted beside what the vendors counted, which must agree, and a page with charts is left.
 """
+
+from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-from demo.telling import Narrator, Scene, say
-from demo.vendor import FlakyVendor
-from mooring import (
-    CircuitBreakerConfig,
-    CircuitBreakerOpen,
-    ConnectorError,
-    ConnectorManager,
-    IdempotencyConflict,
-    Jitter,
-    OutcomeUnknown,
-    RateLimitConfig,
-    Request,
-    Response,
-    RetryPolicy,
-    Service,
-)
+import mooring
+from demo.erp import Erp
+from demo.report import write_report
+from demo.street import Street, Vendors, configuration
+from demo.telling import Narrator
+from mooring import CircuitState, WebhookRejected
+from mooring.contracts.payments import advance
+from mooring.testing.sandbox.base import Lost, reply
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-PAUSE = 1
-OPEN_FOR = 1.0
+    from demo.telling import Scene
 
-
-def services(url: str) -> list[Service]:
-    """The vendor's two APIs: one that knows idempotency keys, and one that does not."""
-    policy = RetryPolicy(max_attempts=3, base_delay=0.1, jitter=Jitter.NONE)
-    circuit = CircuitBreakerConfig(failures=None, consecutive_failures=4, open_for=OPEN_FOR)
-    limits = RateLimitConfig.per_second(50, burst=20)
-    shop = Service(
-        "shop",
-        base_url=url,
-        timeout=10.0,
-        retry=policy,
-        circuit=circuit,
-        limits=limits,
-        idempotency_header="Idempotency-Key",
-    )
-    return [shop, Service("bank", base_url=url, timeout=10.0, retry=policy, circuit=circuit)]
+REPORT = Path("build") / "demo.html"
+SENDGRID = "api.sendgrid.com"
 
 
 class Story:
     """The scenes, in order."""
 
-    def __init__(self, vendor: FlakyVendor, others: ThreadPoolExecutor) -> None:
-        self.vendor = vendor
-        self.others = others
-        self.narrator = Narrator(vendor)
-        self.manager = ConnectorManager(services(vendor.server.url), observers=[self.narrator])
+    def __init__(self, vendors: Vendors, street: Street, folder: str) -> None:
+        self.vendors = vendors
+        self.street = street
+        self.narrator = Narrator(vendors, street)
+        self.say = self.narrator.say
+        self.configuration = configuration(vendors, folder)
+        self.hub = self._open(self.configuration)
+        self.erp = Erp(self.hub)
+
+    def _open(self, told: dict[str, Any]) -> mooring.Hub:
+        return mooring.open(told, http=self.street, observers=[self.narrator])
 
     def tell(self) -> None:
         """All of it."""
-        self.calm()
-        self.hiccup()
+        self.an_order()
+        self.a_declined_card()
+        self.a_double_click()
+        self.a_lost_answer()
+        self.mail_is_down()
+        self.mail_is_back()
         self.too_fast()
-        self.outage()
-        self.recovery()
-        self.double_click()
-        self.lost_answer()
-        self.lost_for_good()
+        self.a_token_expires()
+        self.news()
+        self.another_vendor()
+        self.hub.close()
 
-    def calm(self) -> None:
-        """Nothing happens to be wrong."""
-        with self.narrator.scene("A calm day", "Three reads, three answers."):
-            for _ in range(3):
-                self.get("/rates")
+    def an_order(self) -> None:
+        """Nothing goes wrong."""
+        about = "An invoice is kept and mailed, a card charged, a label bought, the money taken."
+        with self.narrator.scene("An order", about):
+            receipt, link = self.erp.invoice("INV-1")
+            self.say(f"mailed as {receipt.ref}; to be read at {link.partition('?')[0]}")
+            payment, _ = self.erp.pay("INV-1", "pm_card_visa")
+            if payment is None:
+                raise AssertionError("nothing was paid")
+            self.say(f"{payment.amount} are set aside: {payment.ref}")
+            self.shipment = self.erp.ship("INV-1")
+            self.say(f"a label of {self.shipment.carrier} for {self.shipment.cost}")
+            self.payment = payment
+            self.say(f"taken: {self.erp.take('INV-1', payment.ref).amount}")
 
-    def hiccup(self) -> None:
-        """Two 503s are retried away."""
-        with self.narrator.scene("A hiccup", "The vendor answers 503 twice, then recovers."):
-            self.vendor.server.respond(503)
-            self.vendor.server.respond(503)
-            self.get("/rates")
+    def a_declined_card(self) -> None:
+        """A decline is an answer, not a failure."""
+        about = "The bank says no. The buyer is told so, in words that can be translated."
+        with self.narrator.scene("A declined card", about):
+            card = "pm_card_chargeDeclinedInsufficientFunds"
+            _, notice = self.erp.pay("INV-2", card)
+            if notice is None:
+                raise AssertionError("a payment was taken that was declined")
+            self.say(f"{notice.code}: “{notice.text}”")
+
+    def a_double_click(self) -> None:
+        """One key, one charge, whoever asks and however often."""
+        about = "The buyer clicks twice at once, and the page is sent again a moment later."
+        with self.narrator.scene("A double click", about), ThreadPoolExecutor() as buyers:
+            clicks = [buyers.submit(self.erp.pay, "INV-3", "pm_card_visa") for _ in range(2)]
+            paid = [click.result()[0] for click in clicks]
+            paid.append(self.erp.pay("INV-3", "pm_card_visa")[0])
+            charges = {one.ref for one in paid if one is not None}
+            self.say(f"three clicks, charges made: {len(charges)}")
+
+    def a_lost_answer(self) -> None:
+        """The vendor knows keys, so the same request is asked again under the same key."""
+        about = "Stripe charges, and its answer gets lost on the way."
+        with self.narrator.scene("A lost answer", about):
+            self.vendors.stripe.fail(Lost())
+            before = len(self.vendors.stripe.charges)
+            self.erp.pay("INV-4", "pm_card_visa")
+            self.say(f"charges made: {len(self.vendors.stripe.charges) - before}")
+
+    def mail_is_down(self) -> None:
+        """The circuit opens, and another vendor takes over: only where nothing can be doubled."""
+        about = "Nobody can reach SendGrid. Twenty reminders have to go out all the same."
+        with self.narrator.scene("Mail is down", about):
+            self.street.shut(SENDGRID)
+            for number in range(20):
+                self.narrator.quiet = number > 2
+                receipt = self.erp.mail(f"R-{number}", f"Reminder {number}")
+                if receipt.ref is None or receipt.ref.vendor != "postmark":
+                    raise AssertionError("somebody else mailed it")
+            self.narrator.quiet = False
+            self.say("the other 17 went straight to Postmark")
+
+    def mail_is_back(self) -> None:
+        """A circuit closes by itself after a while; who knows more closes it sooner."""
+        about = "SendGrid says that it is back. Somebody closes its circuit by hand."
+        with self.narrator.scene("Mail is back", about):
+            self.street.reopen(SENDGRID)
+            self.hub.manager.set_circuit("sendgrid", CircuitState.CLOSED)
+            for number in range(2):
+                receipt = self.erp.mail(f"T-{number}", f"Thank you {number}")
+                self.say(f"mailed as {receipt.ref}")
 
     def too_fast(self) -> None:
         """A 429 makes every caller wait, not only the one that got it."""
-        about = f"One caller gets 429 with Retry-After: {PAUSE}. Three more come just after it."
+        about = "Twilio says 429, come back in a second. Eight texts are on their way to it."
         with self.narrator.scene("Too fast", about):
-            self.vendor.server.respond(429, {"Retry-After": str(PAUSE)}, path="/stock")
-            refused = time.monotonic()
-            first = self.start(lambda: self.get("/stock"))
-            self.narrator.paused.wait(5)
+            much = {"code": 20429, "message": "Too Many Requests", "status": 429}
+            self.vendors.twilio.fail(reply(much, 429, Retry_After="1"))
+            numbers = [f"INV-{number}" for number in range(10, 18)]
             self.narrator.quiet = True
-            others = [self.start(lambda: self.get("/stock")) for _ in range(3)]
-            for caller in (first, *others):
-                caller.result()
+            for what in ("sent", "and after the same once more, under the same key"):
+                results = self.erp.remind("wave-1", numbers)
+                self.say(f"{what}: {sum(one.ok for one in results)} of {len(results)}")
             self.narrator.quiet = False
-            silence = min(self.vendor.arrivals) - refused
-            say(f"the vendor heard nothing for {silence:.1f} s, then all four came", depth=2)
-            if silence < PAUSE:
-                raise AssertionError("somebody came early")
+            self.say(f"texts that Twilio took: {len(self.vendors.twilio.messages)}")
 
-    def outage(self) -> None:
-        """Four failures in a row open the circuit; after that nobody waits for nothing."""
-        about = "The vendor hangs up on everybody. Four failures in a row open the circuit."
-        with self.narrator.scene("An outage", about):
-            self.vendor.down = True
-            for _ in range(2):
-                self.refused("/orders", ConnectorError)
-            self.narrator.quiet = True
-            began = time.perf_counter()
-            for _ in range(100):
-                self.refused("/orders", CircuitBreakerOpen)
-            took = (time.perf_counter() - began) / 100
-            self.narrator.quiet = False
-            if took > 0.05:
-                raise AssertionError("a refusal took long")
-            say("100 more calls are refused at once: nobody waits, nothing is sent", depth=2)
+    def a_token_expires(self) -> None:
+        """A token that is refused is renewed, and the call made again."""
+        about = "The Dutch branch is paid by PayPal, whose token is suddenly worth nothing."
+        with self.narrator.scene("A token expires", about):
+            self.erp.pay("NL-0", "card:visa-1", "acme-nl")
+            self.vendors.paypal.desk.forget()
+            paid = [
+                self.erp.pay(f"NL-{number}", "card:visa-1", "acme-nl")[0] for number in range(1, 5)
+            ]
+            self.say(f"paid: {sum(one is not None for one in paid)} more orders")
 
-    def recovery(self) -> None:
-        """One probe goes first; the others are still held back until it has come home."""
-        about = f"After {OPEN_FOR:.0f} s one call may try. The vendor is back, if slow."
-        with self.narrator.scene("The way back", about):
-            self.vendor.down, self.vendor.slow = False, 0.2
-            away = self.manager.circuit_state("shop").retry_after or 0.0
-            time.sleep(away + 0.01)  # the story is told over a real clock
-            before = self.vendor.requests
-            probe = self.start(lambda: self.get("/orders"))
-            self.vendor.server.wait_for_requests(before + 1)
-            say("while the probe is under way, two others ask too", depth=2)
-            for _ in range(2):
-                self.refused("/orders", CircuitBreakerOpen)
-            probe.result()
-            self.vendor.slow = 0.0
-            self.get("/orders")
-
-    def double_click(self) -> None:
-        """One key, one charge, whoever asks and however often."""
-        about = "The buyer clicks twice, and the page is sent once more the day after."
-        with self.narrator.scene("A double click", about):
-            self.vendor.slow = 0.3
-            clicks = [self.start(lambda: self.charge("INV-1", "INV-1/1")) for _ in range(2)]
-            answers = [click.result() for click in clicks]
-            self.vendor.slow = 0.0
-            answers.append(self.charge("INV-1", "INV-1/1"))
-            numbers = {answer.json()["number"] for answer in answers}
-            replayed = sum(answer.replayed for answer in answers)
-            say(f"charges made: {len(numbers)}; stored answers handed out: {replayed}", depth=2)
-            try:
-                self.charge("INV-9", "INV-1/1")
-            except IdempotencyConflict:
-                say("the same key with another invoice is refused as a conflict", depth=2)
-
-    def lost_answer(self) -> None:
-        """The vendor knows keys, so the same request is asked again under the same key."""
-        about = (
-            "The vendor charges, and its answer is lost. It knows keys: ask again with the same."
-        )
-        with self.narrator.scene("A lost answer", about):
-            self.vendor.lose_next_answer()
-            answer = self.charge("INV-2", "INV-2/1")
-            say(f"one charge, number {answer.json()['number']}", depth=2)
-
-    def lost_for_good(self) -> None:
-        """A vendor without keys is never asked twice: somebody must look."""
-        about = "The bank knows no keys. It pays, and its answer is lost: nobody may guess."
-        with self.narrator.scene("Lost for good", about):
-            self.vendor.lose_next_answer()
-            for _ in range(2):
+    def news(self) -> None:
+        """What is signed is believed, once."""
+        about = "Stripe tells what became of INV-1. So does somebody who would like it to be so."
+        with self.narrator.scene("News", about):
+            verifier = self.hub.webhooks("stripe")
+            known = self.payment
+            notices = [one for one in self.vendors.stripe.sent if known.ref.id.encode() in one.body]
+            for notice in notices:
+                with verifier.receive(**notice.given()) as events:
+                    for event in events:
+                        for one in self.hub.events("stripe", event):
+                            known = advance(known, one)
+            self.say(f"{known.ref} is {known.state}")
+            repeated, forged = notices[0].given(), notices[-1].given()
+            forged["body"] = forged["body"].replace(b"14990", b"1")
+            for what, given in (("told again", repeated), ("forged", forged)):
                 try:
-                    self.pay_out("INV-3", "INV-3/1")
-                except OutcomeUnknown as error:
-                    say(f"OutcomeUnknown: look up {error.lookup}", depth=2)
-            found = self.get("/payouts/INV-3")
-            say(f"the bank says: {found.json()['state']}", depth=2)
-            self.manager.resolve_key("bank", "INV-3/1", done=True, answer=found)
-            self.pay_out("INV-3", "INV-3/1")
+                    verifier.verify(**given)
+                except WebhookRejected as refused:
+                    self.say(f"{what}: refused ({refused.reason})")
 
-    def get(self, path: str) -> Response:
-        """Read something from the shop."""
-        return self.manager.call("shop", Request.get(path))
-
-    def refused(self, path: str, kind: type[ConnectorError]) -> None:
-        """Read something, which must fail."""
-        try:
-            self.get(path)
-        except kind:
-            return
-        raise AssertionError("a call was answered that could not be")
-
-    def charge(self, reference: str, key: str) -> Response:
-        """Charge an invoice at the shop."""
-        request = Request.post("/charge", query={"reference": reference})
-        return self.manager.call("shop", request, idempotency_key=key)
-
-    def pay_out(self, reference: str, key: str) -> Response:
-        """Pay an invoice out at the bank."""
-        request = Request.post("/payout", query={"reference": reference})
-        return self.manager.call("bank", request, idempotency_key=key)
-
-    def start(self, call: Callable[[], T]) -> Future[T]:
-        """Somebody else calls at the same time."""
-        return self.others.submit(call)
+    def another_vendor(self) -> None:
+        """One line of configuration, and open business stays where it is."""
+        about = 'One line changes: shipping = "shippo". What EasyPost sold is still tracked there.'
+        with self.narrator.scene("Another vendor", about):
+            self.hub.close()
+            told = {**self.configuration, "shipping": {"vendor": "shippo"}}
+            self.hub = self._open(told)
+            self.erp = Erp(self.hub)
+            self.say(f"the next label: {self.erp.ship('INV-5').ref.vendor}")
+            tracking = self.hub.shipping().track_shipment(self.shipment.ref)
+            self.say(f"{self.shipment.ref.vendor} says of the first parcel: {tracking.status}")
 
 
 def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
     """What is wrong with the figures."""
     wrong = [
-        f"{scene.title}: {scene.attempts} attempts, but {scene.reached} requests arrived."
+        f"{scene.title}: {scene.attempts} attempts, but {scene.arrived} requests arrived."
         for scene in scenes
         if not scene.agrees
     ]
@@ -224,16 +207,17 @@ def main() -> int:
     """Tell the story; 0 if the figures agree."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal, or a file
     began = time.monotonic()
-    vendor = FlakyVendor()
-    with vendor.server, ThreadPoolExecutor() as others:
-        story = Story(vendor, others)
-        with story.manager:
-            story.tell()
-    scenes = story.narrator.scenes
-    print(f"\n{story.narrator.table()}\n")
-    wrong = verdict(scenes, vendor.effects)
+    vendors = Vendors()
+    with TemporaryDirectory() as folder, Street(vendors) as street:
+        story = Story(vendors, street, folder)
+        story.tell()
+    narrator = story.narrator
+    print(f"\n{narrator.table()}\n")
+    wrong = verdict(narrator.scenes, vendors.effects)
     print("\n".join(wrong) or "Attempts and arrivals agree, and nothing was done twice.")
+    write_report(REPORT, narrator, wrong)
     print(f"Told in {time.monotonic() - began:.0f} s, over real connections.")
+    print(f"With charts: {REPORT}")
     return 1 if wrong else 0
 
 

@@ -1,26 +1,36 @@
-"""Telling the story: lines on the terminal, and the table at its end."""
+"""Telling the story: lines on the terminal, and the figures of its scenes."""
+
+from __future__ import annotations
 
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
-from attrs import define, field
+import attrs
 
-from demo.vendor import FlakyVendor
 from mooring.domain.events import (
     AttemptFinished,
     CallFinished,
     CallRefused,
     CircuitChanged,
     Event,
+    FailedOver,
     IdempotencyReplayed,
     RetryScheduled,
+    TokenRenewed,
     VendorPaused,
 )
 
-HEADINGS = ("calls", "answered", "attempts", "reached the vendor", "effects")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demo.street import Street, Vendors
+
+FOLDER: Final = "local_files"
+"""Who is asked without a network, and so is not counted where requests arrive."""
+HEADINGS: Final = ("calls", "answered", "attempts", "arrived", "effects")
 
 
 def _bold(text: str) -> str:
@@ -28,81 +38,85 @@ def _bold(text: str) -> str:
     return f"\033[1m{text}\033[0m" if wanted else text
 
 
-def say(text: str, *, depth: int = 1) -> None:
-    """One line of the story."""
-    print("   " * depth + text, flush=True)
-
-
-@define
+@attrs.define
 class Scene:
     """What a scene came to.
 
-    `calls`, `answered` and `attempts` are counted by mooring's own events; `reached` and `effects`
-    by the vendor.
+    `calls`, `answered` and `attempts` are counted by mooring's own events; `arrived` and `effects`
+    by the vendors, and `turned_away` by the doors that were closed.
     """
 
     title: str
+    about: str = ""
+    lines: list[str] = attrs.field(factory=list)
     calls: int = 0
     answered: int = 0
     attempts: int = 0
-    reached: int = 0
+    arrived: int = 0
     effects: int = 0
+    turned_away: int = 0
 
     @property
     def agrees(self) -> bool:
-        """Whether what we sent is what the vendor got."""
-        return self.attempts == self.reached
+        """Whether what we sent is what the vendors got."""
+        return self.attempts == self.arrived + self.turned_away
 
     @property
     def figures(self) -> tuple[int, int, int, int, int]:
         """The row of the table."""
-        return self.calls, self.answered, self.attempts, self.reached, self.effects
+        return self.calls, self.answered, self.attempts, self.arrived, self.effects
 
 
-@define
+@attrs.define
 class Narrator:
     """Is told every event: it counts all of them, and tells those of interest."""
 
-    vendor: FlakyVendor
-    scenes: list[Scene] = field(factory=list)
-    paused: threading.Event = field(factory=threading.Event)
+    vendors: Vendors
+    street: Street
+    scenes: list[Scene] = attrs.field(factory=list)
+    events: list[Event] = attrs.field(factory=list)
     quiet: bool = False
-    _lock: threading.Lock = field(factory=threading.Lock)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     @contextmanager
-    def scene(self, title: str, about: str) -> Iterator[None]:
+    def scene(self, title: str, about: str) -> Iterator[Scene]:
         """One scene: what happens in it is counted in its row."""
-        scene = Scene(title)
+        scene = Scene(title, about)
         self.scenes.append(scene)
         print(f"\n{_bold(f'{len(self.scenes)}. {title}')}")
-        say(about)
-        requests, effects = self.vendor.requests, len(self.vendor.effects)
-        yield
-        scene.reached = self.vendor.requests - requests
-        scene.effects = len(self.vendor.effects) - effects
+        print(f"   {about}")
+        before = self.vendors.asked, len(self.vendors.effects), self.street.turned_away
+        yield scene
+        scene.arrived = self.vendors.asked - before[0]
+        scene.effects = len(self.vendors.effects) - before[1]
+        scene.turned_away = self.street.turned_away - before[2]
+
+    def say(self, text: str) -> None:
+        """One line of the story."""
+        self.scenes[-1].lines.append(text)
+        print(f"      {text}", flush=True)
 
     def __call__(self, event: Event) -> None:
         """Count, and tell."""
         with self._lock:
+            self.events.append(event)
             self._count(event)
             line = _line(event)
             if line and not self.quiet:
-                say(line, depth=2)
-        if isinstance(event, VendorPaused):
-            self.paused.set()
+                self.say(line)
 
     def _count(self, event: Event) -> None:
-        if isinstance(event, CallFinished):
-            scene = self.scenes[-1]
+        scene = self.scenes[-1]
+        if isinstance(event, CallFinished) and event.service != FOLDER:
             scene.calls += 1
             scene.answered += event.error is None
+            scene.attempts += event.attempts
+        elif isinstance(event, TokenRenewed):
             scene.attempts += event.attempts
 
     def table(self) -> str:
         """The figures of every scene, and of all together."""
         rows = [(scene.title, scene.figures, scene.agrees) for scene in self.scenes]
-        totals = tuple(sum(column) for column in zip(*(row[1] for row in rows), strict=True))
-        agree = all(row[2] for row in rows)
         wide = max(len(title) for title, _, _ in rows)
         line = "─" * (wide + sum(len(heading) + 3 for heading in HEADINGS))
         return "\n".join(
@@ -111,9 +125,15 @@ class Narrator:
                 line,
                 *(_row(title, figures, wide, ok=ok) for title, figures, ok in rows),
                 line,
-                _row("in all", totals, wide, ok=agree),
+                _row("in all", self.totals, wide),
             )
         )
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """The figures of all scenes together."""
+        rows = (scene.figures for scene in self.scenes)
+        return tuple(sum(column) for column in zip(*rows, strict=True))
 
 
 def _row(title: str, cells: tuple[object, ...], wide: int, *, ok: bool = True) -> str:
@@ -125,21 +145,29 @@ def _row(title: str, cells: tuple[object, ...], wide: int, *, ok: bool = True) -
 
 def _line(event: Event) -> str | None:
     match event:
-        case AttemptFinished(error=None, status=status, attempt=attempt):
-            return f"attempt {attempt}: answered {status}"
-        case AttemptFinished(error=error, status=None, attempt=attempt):
-            return f"attempt {attempt}: no answer ({error})"
-        case AttemptFinished(error=error, status=status, attempt=attempt):
-            return f"attempt {attempt}: {status} ({error})"
+        case AttemptFinished():
+            return _failure(event)
         case RetryScheduled(delay=delay):
-            return f"again in {delay:.1f} s"
-        case VendorPaused(delay=delay):
-            return f"everybody keeps a pause of {delay:.0f} s"
-        case CircuitChanged(state=state):
-            return f"the circuit is now {state.value.replace('_', ' ')}"
-        case CallRefused(error=error):
-            return f"held back, nothing is sent ({error})"
+            return f"once more in {delay:.1f} s"
+        case VendorPaused(service=service, delay=delay):
+            return f"everybody leaves {service} alone for {delay:.0f} s"
+        case CircuitChanged(service=service, state=state):
+            return f"the circuit of {service} is now {state.value.replace('_', ' ')}"
+        case CallRefused(service=service):
+            return f"{service} is not even asked"
+        case FailedOver(to=to):
+            return f"{to} does it instead"
         case IdempotencyReplayed(idempotency_key=key):
-            return f"key {key}: the stored answer, nothing is sent"
+            return f"{key} is done already: the stored answer, and nothing is sent"
+        case TokenRenewed(service=service):
+            return f"a new token for {service}"
         case _:
             return None
+
+
+def _failure(attempt: AttemptFinished) -> str | None:
+    if attempt.error is None:
+        return None
+    if attempt.status is None:
+        return f"{attempt.service} gives no answer ({attempt.error})"
+    return f"{attempt.service} answers {attempt.status} ({attempt.error})"

@@ -217,6 +217,7 @@ def _accounts(whole: Mapping[str, Any], path: str, tenant: str | None) -> Iterat
 
 
 def _services(account: Account) -> list[Service]:
+    account.vendor.clients()
     services = account.vendor.services().values()
     return [attrs.evolve(one, **account.settings) for one in services]
 

@@ -27,6 +27,7 @@ from mooring.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
 from mooring.contracts.vendor import Vendor
 from mooring.domain.oauth.client import ClientAuthentication, OAuthClient
 from mooring.hub import AsyncHub, Hub
+from mooring.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 from mooring.testing.sandbox.base import (
     Asked,
     AsyncSandboxHttpClient,
@@ -217,6 +218,31 @@ async def test_a_vendor_that_refuses_every_token(hub_class: type[Any]) -> None:
         await given(hub(hub_class, hall).sms().send(MESSAGE))
 
     assert 2 == hall.desk.granted
+
+
+@COLOURS
+@pytest.mark.parametrize("key", [None, "k-1"], ids=["without a key", "with a key"])
+async def test_another_account_takes_over(hub_class: type[Any], key: str | None) -> None:
+    """Where no token is to be had just now, nothing was done, and the next account is tried."""
+    hall = Hall()
+    hall.desk.fail(*[reply({}, 503)] * 3)
+    accounts = [Account("main", Herald()), Account("other", Herald())]
+    clock = VirtualClock()
+    plain = hub_class is Hub
+    here = hub_class(
+        accounts,
+        [Route("sms", ["main", "other"])],
+        http=(SandboxHttpClient if plain else AsyncSandboxHttpClient)(hall),
+        clock=clock,
+        sleeper=VirtualSleeper(clock) if plain else AsyncVirtualSleeper(clock, autojump=True),
+    )
+    receipt = await given(here.sms().send(MESSAGE, idempotency_key=key))
+
+    assert "other" == receipt.ref.account
+    hall.desk.forget()
+    hall.desk.fail(reply({"error": "invalid_client"}, 401))
+    with pytest.raises(CredentialRefreshFailed, match="invalid_client"):
+        await given(here.sms().send(MESSAGE, idempotency_key="k-2"))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from mooring.domain.credential_tables import (
     write_credentials,
 )
 from mooring.domain.secret import Secret
+from mooring.domain.signing.azure import AzureSharedKey
 from mooring.domain.signing.hmac_signing import HmacSigning
 from mooring.domain.signing.jwt import JwtSigning
 from mooring.domain.signing.message import MessageSignature
@@ -133,7 +134,7 @@ def test_what_people_write(written: object, expected: object) -> None:
         ({"access_token": "sk_live", "method": "basic"}, "a field that is none of access_token"),
         (
             {"secret": "sk_live", "signing": {"region": "eu"}},
-            "its method is none of aws_sigv4, hmac",
+            "its method is none of aws_sigv4, azure_shared_key",
         ),
         ({"method": "hmac", "secret": "sk_live", "signing": 5}, "a value that it cannot have"),
         (
@@ -212,6 +213,7 @@ def test_every_method_can_be_written() -> None:
 
 SIGNED = [
     Credentials.signed(AwsSigV4(access_key_id="a", region="eu", service="s3"), "k"),
+    Credentials.signed(AzureSharedKey(account="acmefiles"), "a2V5"),
     Credentials.signed(HmacSigning(signs="", headers={"S": "{signature}"}), "k"),
     Credentials.signed(JwtSigning(algorithm="HS256"), "k"),
     Credentials.signed(MessageSignature(components=[], key_id="a", algorithm="hmac-sha256"), "k"),

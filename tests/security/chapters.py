@@ -38,6 +38,7 @@ from mooring.adapters.sqlite_credentials import (
 )
 from mooring.adapters.stdlib_http import StdlibHttpClient
 from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from mooring.domain.signing.azure import AzureSharedKey
 from mooring.domain.signing.hmac_signing import HmacSigning
 from mooring.domain.signing.jwt import JwtAlgorithm, JwtSigning
 from mooring.domain.signing.keys import SignatureAlgorithm
@@ -174,6 +175,9 @@ def _all_credentials(day: Day) -> dict[str, Credentials | OAuthCredentials]:
                 session_token=Secret(plant("aws-session-token")),
             ),
             plant("aws-key"),
+        ),
+        "azure": Credentials.signed(
+            AzureSharedKey(account="acmefiles"), b64encode(plant("azure-key").encode()).decode()
         ),
         "jwt": Credentials.signed(
             JwtSigning(algorithm=JwtAlgorithm.HS256), plant("jwt-key") + "0" * 32

@@ -8,6 +8,7 @@ import sys
 import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_resumed_upload(files: Storage, port: int) -> None:
     data = bytes_of(4 * PART + 5)
     begun = files.start_upload("resumed")
     line = HTTPConnection("127.0.0.1", port)
-    path = f"/upload/storage/v1/b/sandbox-bucket/o?uploadType=resumable&upload_id={begun.id}"
+    path = f"/upload/storage/v1/b/sandbox-bucket/o?uploadType=resumable&upload_id={quote(begun.id)}"
     line.request("PUT", path, data[:PART], {"Content-Range": f"bytes 0-{PART - 1}/*"})
     assert 308 == line.getresponse().status
     line.close()

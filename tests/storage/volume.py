@@ -1,6 +1,6 @@
 """Puts and gets a long object in a process of its own, and tells how much it grew by that.
 
-`python -m tests.storage.volume 1024` does so with a gigabyte, and with a sandbox beside it.
+`python -m tests.storage.volume 1024 azure_blob` does so with a gigabyte, at a sandbox.
 """
 
 from __future__ import annotations
@@ -14,13 +14,26 @@ from typing import TYPE_CHECKING
 
 from mooring.contracts.routes import Account
 from mooring.hub import Hub
+from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
 from mooring.testing.sandbox.s3 import S3Sandbox
+from tests.storage.azure_lab import container
 from tests.storage.labs import s3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from mooring.contracts.vendor import Vendor
+    from mooring.testing.sandbox._spooling import SpoolingSandbox
 
 MEGABYTE = 1024 * 1024
+SANDBOXES: dict[str, Callable[[], SpoolingSandbox]] = {
+    "azure_blob": AzureBlobSandbox,
+    "s3": S3Sandbox,
+}
+BUCKETS: dict[str, Callable[..., Vendor]] = {
+    "azure_blob": lambda **where: container(AzureBlobSandbox(), **where),
+    "s3": lambda **where: s3(S3Sandbox(), **where),
+}
 
 
 def peak() -> int:
@@ -35,7 +48,7 @@ def forget() -> None:
     Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
-def main(megabytes: int, url: str) -> None:
+def main(megabytes: int, vendor: str, url: str) -> None:
     """Put so much, get it, and print the growth in bytes."""
     block = bytes(range(256)) * (MEGABYTE // 256)
     put, got = hashlib.sha256(), hashlib.sha256()
@@ -46,7 +59,7 @@ def main(megabytes: int, url: str) -> None:
             put.update(piece)
             yield piece
 
-    with Hub([Account("s3", s3(S3Sandbox(), endpoint=url))]) as hub:
+    with Hub([Account("volume", BUCKETS[vendor](endpoint=url))]) as hub:
         storage = hub.storage()
         storage.upload("warm", b"x" * MEGABYTE)
         storage.download("warm").read_all()
@@ -64,17 +77,17 @@ def main(megabytes: int, url: str) -> None:
     print(whole, up, down, f"{middle - began:.1f}", f"{ended - middle:.1f}")  # noqa: T201 - its answer
 
 
-def measure(megabytes: int, url: str) -> list[str]:
+def measure(megabytes: int, vendor: str, url: str) -> list[str]:
     """What a process of its own tells of so much."""
-    command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), url]
+    command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, url]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return answer.stdout.split()
 
 
 if __name__ == "__main__":
-    amount = int(sys.argv[1])
-    if len(sys.argv) > 2:
-        main(amount, sys.argv[2])
+    amount, name, *place = int(sys.argv[1]), *sys.argv[2:]
+    if place:
+        main(amount, name, *place)
     else:
-        with S3Sandbox().serving() as server:
-            print(measure(amount, server.url))  # noqa: T201 - its answer
+        with SANDBOXES[name]().serving() as server:
+            print(measure(amount, name, server.url))  # noqa: T201 - its answer

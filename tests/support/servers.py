@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 
 _PATIENCE = 2.0
+_AZURITE = Path(__file__).parents[2] / "build/azurite/node_modules/azurite/dist/src/blob/main.js"
 
 
 def redis_url() -> str:
@@ -51,6 +53,14 @@ def mariadb_url() -> str:
         "start one with `docker run -p 3306:3306 -e MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1 "
         "-e MARIADB_DATABASE=test mariadb`",
     )
+
+
+def azurite() -> list[str]:
+    """The command that starts a storage account of Azure, but for its port."""
+    node = shutil.which("node")
+    if node is None or not _AZURITE.is_file():
+        _missing("Azurite is not installed: run `make azurite`, which needs Node.js and npm")
+    return [node, str(_AZURITE), "--inMemoryPersistence", "--silent", "--disableTelemetry"]
 
 
 def _found(variable: str, usual: str, remedy: str) -> str:

@@ -93,11 +93,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [
-    dhl_express,
-    easypost,
-    shipengine,
-    shippo,
-]
-SUBJECTS = [dhl_express, easypost, shipengine, shippo, ups]
-SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo]
+SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo, ups]

@@ -14,6 +14,7 @@ from mooring.errors import (
     ConfigurationError,
     ConnectionFailed,
     ConnectorError,
+    CredentialRefreshFailed,
     DestinationRefused,
     RateLimitExceeded,
     RetryBudgetExhausted,
@@ -45,11 +46,16 @@ _ELSEWHERE: Final = (
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
     """Whether it is certain that the vendor did nothing, and another may do it instead."""
     return (
-        isinstance(error, _ELSEWHERE)
+        (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
         and not isinstance(error, DestinationRefused)
         and not wire.acted
         and not vars(error).get("_acted", True)
     )
+
+
+def _gives_no_token(error: ConnectorError) -> bool:
+    """Whether the vendor's own authorisation server does not work just now."""
+    return isinstance(error, CredentialRefreshFailed) and error.retryable
 
 
 @attrs.frozen(kw_only=True)

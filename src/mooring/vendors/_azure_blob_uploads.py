@@ -20,7 +20,7 @@ from mooring.domain.json_text import encode_json, is_object
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mooring.vendors._storage import Fields
 
@@ -53,10 +53,7 @@ class BlockUpload:
             InvalidData: it is none.
         """
         tag, _, rest = text.partition(".")
-        try:
-            kept = json.loads(urlsafe_b64decode(rest)) if rest else {}
-        except (ValueError, RecursionError):
-            kept = None
+        kept = _read(rest)
         if _TAG.fullmatch(tag) and is_object(kept) and _are_headers(kept):
             return cls(tag, kept)
         raise InvalidData(
@@ -93,7 +90,14 @@ def part(number: int, size: int, checksum: Checksum) -> Part:
     return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
 
 
-def _are_headers(table: dict[str, Any]) -> bool:
+def _read(written: str) -> object:
+    try:
+        return json.loads(urlsafe_b64decode(written) or "{}")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _are_headers(table: Mapping[str, Any]) -> bool:
     return all(
         name.lower().startswith("x-ms-") and isinstance(value, str) for name, value in table.items()
     )

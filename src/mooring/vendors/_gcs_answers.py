@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _META: Final = "x-goog-meta-"
 _OF_OBJECT: Final = re.compile("/storage/v1/b/[^/]+/o/.+")
 _NO_BUCKET: Final = re.compile("bucket .*does not exist")
+_WORD: Final = re.compile("[A-Za-z]{1,64}")
 _HASH: Final = re.compile("(crc32c|md5)=([A-Za-z0-9+/=]+)")
 _UPTO: Final = re.compile("bytes=0-([0-9]{1,19})")
 _LATER: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
@@ -45,8 +46,6 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     if is_success(status) or status == _MORE:
         return None
     kind = _kind(request, response)
-    if kind is None:
-        return None
     reason = _reason(response)
     _, words = vendor_words(response)
     fields: dict[str, Any] = {
@@ -62,8 +61,8 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     return kind(f"Google refused: {words or reason or f'HTTP {status}'}", **fields)
 
 
-def _kind(request: Request, response: Response) -> type[ConnectorError] | None:
-    """The error that it is, where the status alone would say another."""
+def _kind(request: Request, response: Response) -> type[ConnectorError]:
+    """The error that it is: by its reason, and else by its status."""
     reason, status = _reason(response), response.status
     if reason in _LATER or status == 429:
         return RateLimitExceeded
@@ -81,7 +80,8 @@ def _kind(request: Request, response: Response) -> type[ConnectorError] | None:
 
 
 def _reason(response: Response) -> str | None:
-    return _said(response).text("error.errors.0.reason")
+    found = _said(response).text("error.errors.0.reason") or ""
+    return found if _WORD.fullmatch(found) else None
 
 
 def _words(response: Response) -> str:

@@ -253,7 +253,8 @@ def _state(status: str, authorization: Answer, captures: list[Answer]) -> Paymen
 def _done(moves: Iterable[Capture | Refund], amount: Money) -> Money:
     """How much of all that has succeeded."""
     done = (one.amount for one in moves if one.state is MoveState.SUCCEEDED)
-    return sum((one for one in done if one is not None), amount * 0)
+    same = (one for one in done if one is not None and one.currency == amount.currency)
+    return sum(same, amount * 0)
 
 
 def _refunded(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
@@ -332,12 +333,13 @@ def _said(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
     if body.text("id") is None or status is None:
         return None
     state = states.get(status, MoveState.UNKNOWN)
-    reason = body.text("status_details.reason")
+    code = body.text("processor_response.response_code")
+    failed = code if state is MoveState.FAILED else None
     return {
         "state": state,
         "vendor_state": status,
         "amount": money(body, "amount"),
-        "reason": body.text("processor_response.response_code") or reason,
+        "reason": failed or body.text("status_details.reason"),
         "at": body.time("update_time") or body.time("create_time"),
         "raw": body.raw,
     }

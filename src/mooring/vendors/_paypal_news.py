@@ -122,6 +122,7 @@ def _capture_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
         decline=decline_of(body) if failed else None,
         reference=body.text("custom_id"),
         capture=capture,
+        ask=_is_capture(payment),
     )
 
 
@@ -130,7 +131,27 @@ def _refund_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     refund = refund_of(make, payment, body)
     if payment is None or refund is None:
         return None
-    return PaymentEvent(id=None, ref=payment, vendor_state=refund.vendor_state, refund=refund)
+    return PaymentEvent(
+        id=None,
+        ref=payment,
+        vendor_state=refund.vendor_state,
+        refund=refund,
+        ask=_is_capture(payment),
+    )
+
+
+def _reversed_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+    """PayPal took money back: it tells so of a refund, or of the capture itself."""
+    payment = _payment(make, order_id(body))
+    if payment is None or capture_id(body) is not None:
+        return _refund_news(make, body, kind)
+    return PaymentEvent(
+        id=None,
+        ref=payment,
+        state=PaymentState.REFUNDED,
+        vendor_state=body.text("status"),
+        refunded=money(body, "amount"),
+    )
 
 
 def _dispute_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
@@ -157,12 +178,16 @@ def _of_capture(make: MakeRef, capture: str | None) -> Ref | None:
     return None if capture is None else make(capture, capture=capture)
 
 
+def _is_capture(payment: Ref) -> bool:
+    return payment.other("capture") == payment.id
+
+
 _NEWS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]], ...]] = (
     ("CHECKOUT.ORDER.", _order_news),
     ("CHECKOUT.PAYMENT-APPROVAL.REVERSED", _reversal_news),
     ("PAYMENT.AUTHORIZATION.", _authorization_news),
     ("PAYMENT.CAPTURE.REFUNDED", _refund_news),
-    ("PAYMENT.CAPTURE.REVERSED", _refund_news),
+    ("PAYMENT.CAPTURE.REVERSED", _reversed_news),
     ("PAYMENT.CAPTURE.", _capture_news),
     ("CUSTOMER.DISPUTE.", _dispute_news),
 )

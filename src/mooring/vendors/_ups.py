@@ -44,7 +44,7 @@ from mooring.vendors._shipping import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
@@ -120,38 +120,48 @@ def _lines(address: Address) -> list[str]:
     return [line for line in (address.line1, address.line2, address.line3) if line]
 
 
-def _address(address: Address, *, residential: bool = False) -> dict[str, Any]:
+def _address(address: Address) -> dict[str, Any]:
     known = attrs.asdict(address)
     told = filled((theirs, known[ours] or None) for ours, theirs in _ADDRESS.items())
-    if residential and address.residential:
-        told["ResidentialAddressIndicator"] = _THERE
     return {"AddressLine": _lines(address), **told}
 
 
-def _party(address: Address, *, residential: bool = False) -> dict[str, Any]:
-    digits = re.sub(r"\D", "", address.phone or "")
+def _party(address: Address) -> dict[str, Any]:
+    """Who is somewhere, and where that is."""
     told = {
         "Name": address.company or address.name,
         "AttentionName": address.name or address.company,
-        "Phone": {"Number": digits} if digits else None,
-        "EMailAddress": address.email,
-        "Address": _address(address, residential=residential),
+        "Address": _address(address),
     }
     return filled(told.items())
 
 
-def _parties(request: RateRequest, account: str) -> dict[str, Any]:
+def _reachable(address: Address) -> dict[str, Any]:
+    """The same, and how to reach who is there."""
+    digits = re.sub(r"\D", "", address.phone or "")
+    return {**_party(address), "Phone": {"Number": digits}} if digits else _party(address)
+
+
+def _parties(
+    request: RateRequest, account: str, party: Callable[[Address], dict[str, Any]]
+) -> dict[str, Any]:
     """Whose account it is and where it is returned to; where it goes; where it comes from."""
+    goal = party(request.recipient)
+    if request.recipient.residential:
+        goal["Address"]["ResidentialAddressIndicator"] = _THERE
     told = {
-        "Shipper": {**_party(request.return_to or request.sender), "ShipperNumber": account},
-        "ShipTo": _party(request.recipient, residential=True),
-        "ShipFrom": request.return_to and _party(request.sender),
+        "Shipper": {**party(request.return_to or request.sender), "ShipperNumber": account},
+        "ShipTo": goal,
+        "ShipFrom": request.return_to and party(request.sender),
     }
     return filled(told.items())
 
 
 def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
-    """A parcel in the units of where it comes from, never told smaller than it is."""
+    """A parcel in the units of where it comes from, its longest side first.
+
+    Sides are told in whole units, and nothing is told smaller than it is.
+    """
     british = country in _INCHES
     weight, length = (
         (WeightUnit.POUND, LengthUnit.INCH)
@@ -165,7 +175,10 @@ def _measured(parcel: Parcel, country: str) -> dict[str, Any]:
         }
     }
     if parcel.sides is not None:
-        sides = [converted(one, parcel.length_unit, length, places=2) for one in parcel.sides]
+        sides = sorted(
+            (converted(one, parcel.length_unit, length, places=0) for one in parcel.sides),
+            reverse=True,
+        )
         told["Dimensions"] = {
             "UnitOfMeasurement": _unit("IN" if british else "CM"),
             **dict(zip(("Length", "Width", "Height"), map(plain, sides), strict=True)),
@@ -227,7 +240,7 @@ def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
     _check_label(request)
     packages = [{"PackagingType": {"Code": _OWN_BOX}, **package} for package in _packages(request)]
     shipment = {
-        **_parties(request, account),
+        **_parties(request, account, _party),
         "PaymentDetails": {
             "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
         },
@@ -236,7 +249,7 @@ def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
         "NumOfPieces": str(len(packages)),
         "Package": packages,
     }
-    body = {"Request": {}, "Shipment": filled(shipment.items())}
+    body = {"Request": {"RequestOption": "Shop"}, "Shipment": filled(shipment.items())}
     return {"RateRequest": merged(body, extra_of(CARRIER, request, "rates"))}
 
 
@@ -257,7 +270,7 @@ def shipment_body(
         packages.append({**told, "ReferenceNumber": references} if home else told)
     shipment = {
         "Description": goods[:50],
-        **_parties(request, account),
+        **_parties(request, account, _reachable),
         "PaymentInformation": {
             "ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": account}}]
         },
@@ -423,15 +436,17 @@ def sold(
     """A shipment that was bought."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
     written = labels[0].format if labels else LabelFormat.UNKNOWN
-    quoted = offer and as_money(offer.other("price"), offer.other("currency"))
+    service = None if offer is None else offer.other("service")
+    if cost is None and offer is not None:
+        cost = as_money(offer.other("price"), offer.other("currency"))
     return Shipment(
         ref=wire.ref(number, label=None if written is LabelFormat.UNKNOWN else written.value),
         state=known.pop("state", ShipmentState.BOUGHT),
         tracking_numbers=numbers or (number,),
         tracking_url=f"https://www.ups.com/track?tracknum={number}",
         carrier=CARRIER,
-        service=offer and offer.other("service"),
-        cost=cost or quoted or None,
+        service=service,
+        cost=cost,
         labels=labels,
         **known,
     )
@@ -545,9 +560,7 @@ def read_address(response: Response, asked: Address) -> AddressResult:
 
 
 def _suggested(body: Answer, asked: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
-    lines = [*body.texts("AddressLine"), *([body.text("AddressLine")] * 3)][:3]
-    if body.texts("AddressLine"):
-        lines = [*body.texts("AddressLine"), None, None][:3]
+    lines = [*(body.texts("AddressLine") or (body.text("AddressLine"),)), None, None]
     code, more = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
     return attrs.evolve(
         asked,

@@ -273,15 +273,15 @@ class AzureBlob(Vendor):
 
     async def _copied(self, wire: Wire, key: str) -> ObjectInfo:
         """The copy, when Azure is done with it; within an account that is at once."""
-        path = self._place.blob(key)
+        response = await wire.send(Request.head(self._place.blob(key)))
         for _ in range(_LOOKS):
-            response = await wire.send(Request.head(path))
-            status = response.header("x-ms-copy-status") or "success"
-            if status == "success":
-                return answers.info(wire, key, response.headers)
-            if status != "pending":
+            if response.header("x-ms-copy-status") != "pending":
                 break
             await wire.sleep(_PAUSE)
+            response = await wire.send(Request.head(self._place.blob(key)))
+        status = response.header("x-ms-copy-status")
+        if status in {None, "success"}:
+            return answers.info(wire, key, response.headers)
         raise VendorFailed(
             f"Azure has not made the copy: it is {status}.",
             response=response,
@@ -301,7 +301,7 @@ class AzureBlob(Vendor):
             options=options,
             until=until,
         )
-        headers = {}
+        headers: dict[str, str] = {}
         if options.method == "PUT":
             headers["x-ms-blob-type"] = "BlockBlob"
             if options.content_type is not None:

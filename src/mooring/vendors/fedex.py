@@ -50,7 +50,7 @@ from mooring.vendors._fedex_requests import (
     rates_body,
     shipment_body,
 )
-from mooring.vendors._reading import Answer
+from mooring.vendors._reading import malformed
 from mooring.vendors._shipping import follows, known, mark
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from mooring.contracts.shipping.tracking import Tracking
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
+    from mooring.vendors._reading import Answer
 
 _TRACKING: Final = "tracking"
 _NO_SERVICE: Final = ("NOSERVICE", "NOT.AVAILABLE", "NOTSERVED", "NOT.SERVICED")
@@ -276,7 +277,10 @@ class FedEx(Vendor):
         }
         asked = Request.post("/track/v1/trackingnumbers", json=body).evolve(idempotent=True)
         response = await wire.send(asked, to=self._tracker)
-        return next(iter(read_tracks(response)), Answer({})), response
+        tracks = read_tracks(response)
+        if not tracks:
+            raise malformed(response, "trackResults")
+        return tracks[0], response
 
     async def _found(self, wire: Wire, marked: str) -> list[Answer]:
         """The parcels that were marked so; none if there are none, or nobody can say."""

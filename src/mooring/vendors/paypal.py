@@ -28,7 +28,7 @@ from mooring.domain.json_text import is_list
 from mooring.domain.oauth.client import OAuthClient
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
-from mooring.errors import InvalidData, PaymentDeclined, VendorRejected
+from mooring.errors import ConfigurationError, InvalidData, PaymentDeclined, VendorRejected
 from mooring.vendors._paypal_answers import (
     OURS,
     amount_body,
@@ -85,10 +85,20 @@ class PayPal(Vendor):
     name: ClassVar[str] = "paypal"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
     api_version: ClassVar[str | None] = "v2"
-    capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability) - {
-        PaymentsCapability.LIST,
-        PaymentsCapability.PAYOUTS,
-    }
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.INTENT,
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.MULTIPLE_CAPTURES,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.THREE_DS,
+        }
+    )
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": _PAGE, **LONGEST}
     webhook: ClassVar[str | None] = "paypal"
 
@@ -100,6 +110,15 @@ class PayPal(Vendor):
     webhook_id: str | None = None
     return_url: str | None = None
     base_url: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse half of what tokens are asked for with."""
+        if (self.client_id is None) != (self.client_secret is None):
+            raise ConfigurationError(
+                "An app has a client id and a client secret.",
+                path="client_secret" if self.client_secret is None else "client_id",
+                remedy="Give both, or neither and a credential provider.",
+            )
 
     @property
     def _at(self) -> str:
@@ -163,8 +182,8 @@ class PayPal(Vendor):
         if payment.vendor_state != "APPROVED":
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
-        request = Request.post(_path(_ORDERS, ref.id, verb), json={})
-        return await _tried(wire, request, payment.amount, key, known=ref.id)
+        request = Request.post(_path(_ORDERS, payment.ref.id, verb), json={})
+        return await _tried(wire, request, payment.amount, key, known=payment.ref.id)
 
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
@@ -187,8 +206,10 @@ class PayPal(Vendor):
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
         """Give up what was authorised; what was given up before is given up."""
         path = _path(_PAYMENTS, "authorizations", await self._authorization(wire, ref))
+        # It may be sent again though PayPal takes no key for it.
+        request = Request.post(f"{path}/void", json={}).evolve(idempotent=True)
         try:
-            response = await wire.send(_repeatable(f"{path}/void"))
+            response = await wire.send(request)
         except VendorRejected as error:
             if error.vendor_code != "PREVIOUSLY_VOIDED":
                 raise
@@ -238,7 +259,7 @@ class PayPal(Vendor):
         asked = dispute_query(query, after, most=_PAGE)
         response = await wire.send(Request.get("/v1/customer/disputes", query=asked))
         body = answer(response)
-        if not is_list(body.value("items")):
+        if not is_list(body.raw.get("items", [])):
             raise malformed(response, "items")
         found = (dispute_of(wire.ref, one) for one in body.objects("items"))
         items = tuple(one for one in found if one is not None and _is_before(one, query))
@@ -304,11 +325,6 @@ def _next_page(body: Answer) -> str | None:
     links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
     asked = parse_qs(urlsplit(links.get("next", "")).query)
     return next(iter(asked.get("next_page_token", ())), None)
-
-
-def _repeatable(path: str) -> Request:
-    """A request that may be sent again though it has no key."""
-    return Request.post(path, json={}).evolve(idempotent=True)
 
 
 def _path(*parts: str) -> str:

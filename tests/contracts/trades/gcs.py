@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 def trade(_: Path) -> Trade:
     """An account that has all that the afternoon asks for."""
-    sandbox = GcsSandbox()
+    sandbox = GcsSandbox(versioned=True)
     browser = SandboxHttpClient(sandbox)
     return Trade(
         sandbox=sandbox,
         options={"bucket": sandbox.bucket, "credentials": sandbox.key_file()},
+        words={
+            "storage_class": "COLDLINE",
+            "encryption": "projects/acme/locations/eu/keyRings/erp/cryptoKeys/files",
+        },
         fetch=lambda url: sha256(browser.send(Request.get("/"), url, Timeouts()).body).digest(),
         close=sandbox.close,
     )

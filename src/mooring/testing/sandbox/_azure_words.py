@@ -61,7 +61,7 @@ class Blob(Stored):
     """
 
     blocks: tuple[tuple[str, int], ...] = ()
-    version: str
+    version: str = ""
     copy: list[str] = attrs.field(factory=list)
 
 

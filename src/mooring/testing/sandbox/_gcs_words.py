@@ -42,6 +42,7 @@ _ACLS: Final = frozenset(
     }
 )
 _CLASSES: Final = frozenset({"ARCHIVE", "COLDLINE", "NEARLINE", "STANDARD"})
+_KMS: Final = re.compile("projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
 _NUMBER: Final = re.compile("[0-9]{1,19}")
 
 
@@ -70,6 +71,9 @@ def known_query(query: dict[str, str], known: str) -> None:
     acl = query.get("predefinedAcl", query.get("destinationPredefinedAcl"))
     if acl is not None and acl not in _ACLS:
         raise invalid(f"Invalid value for: {acl} is not a valid value")
+    key = query.get("kmsKeyName", query.get("destinationKmsKeyName"))
+    if key is not None and _KMS.fullmatch(key) is None:
+        raise invalid(f"Malformed Cloud KMS crypto key: {key}")
 
 
 def number_in(query: dict[str, str], name: str) -> int | None:

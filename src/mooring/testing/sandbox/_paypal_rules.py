@@ -133,22 +133,22 @@ def _wrong(value: object, rule: Rule, at: str) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_items(value: object, rule: Rule, at: str) -> Iterator[tuple[str, str]]:
-    if not is_list(value) or not value:
+    if is_list(value) and value:
+        for number, item in enumerate(value):
+            yield from _wrong(item, rule, f"{at}/{number}")
+    else:
         yield "INVALID_ARRAY_MIN_ITEMS", at
-        return
-    for number, item in enumerate(value):
-        yield from _wrong(item, rule, f"{at}/{number}")
 
 
 def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator[tuple[str, str]]:
-    if not is_object(value):
+    table = value if is_object(value) else None
+    if table is None:
         yield "MALFORMED_REQUEST_JSON", at or "/"
-        return
     known = {name.rstrip("!"): rule for name, rule in rules.items()}
     for name in rules:
-        if name.endswith("!") and name.rstrip("!") not in value:
+        if name.endswith("!") and name.rstrip("!") not in (table or {}):
             yield "MISSING_REQUIRED_PARAMETER", f"{at}/{name.rstrip('!')}"
-    for name, item in value.items():
+    for name, item in (table or {}).items():
         if name not in known:
             yield "INVALID_PARAMETER", f"{at}/{name}"
         else:

@@ -1,8 +1,8 @@
 """FedEx on this machine.
 
-To the postal code 00000 FedEx does not carry; to 00001 it offers, and then refuses; the city Nowhere
-cannot be resolved; more than 70 pounds are not offered. A shipment is not cancelled once it is on
-its way. Of a number that it does not know it says so in the midst of a success, as FedEx does.
+To the postal code 00000 FedEx does not carry; to 00001 it offers, and then refuses; the city
+Nowhere cannot be resolved; more than 70 pounds are not offered. A shipment is not cancelled once it
+is on its way. That it does not know a number is said in the midst of a success, as FedEx does.
 """
 
 from __future__ import annotations

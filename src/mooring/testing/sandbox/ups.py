@@ -33,14 +33,8 @@ _ADDRESS: Final = {
     "CountryCode!": str,
     "ResidentialAddressIndicator": str,
 }
-_PARTY: Final = {
-    "Name!": str,
-    "AttentionName": str,
-    "Phone": {"Number!": str},
-    "EMailAddress": str,
-    "Address!": _ADDRESS,
-}
-_SHIPPER: Final = {**_PARTY, "ShipperNumber!": str}
+_PARTY: Final = {"Name!": str, "AttentionName": str, "Address!": _ADDRESS}
+_REACHABLE: Final = {**_PARTY, "Phone": {"Number!": str}}
 _CHARGES: Final = {
     "ShipmentCharge!": [{"Type!": str, "BillShipper": {"AccountNumber!": str}}],
 }
@@ -65,10 +59,10 @@ _OPTIONS: Final = {
 }
 _RATES: Final = {
     "RateRequest!": {
-        "Request!": {"SubVersion": str, "TransactionReference": dict},
+        "Request!": {"RequestOption": str, "SubVersion": str},
         "PickupType": _CODE,
         "Shipment!": {
-            "Shipper!": _SHIPPER,
+            "Shipper!": {**_PARTY, "ShipperNumber!": str},
             "ShipTo!": _PARTY,
             "ShipFrom": _PARTY,
             "PaymentDetails": _CHARGES,
@@ -85,9 +79,9 @@ _SHIPMENT: Final = {
         "Request!": {"RequestOption": str, "SubVersion": str},
         "Shipment!": {
             "Description": str,
-            "Shipper!": _SHIPPER,
-            "ShipTo!": _PARTY,
-            "ShipFrom": _PARTY,
+            "Shipper!": {**_REACHABLE, "ShipperNumber!": str},
+            "ShipTo!": _REACHABLE,
+            "ShipFrom": _REACHABLE,
             "PaymentInformation!": _CHARGES,
             "ShipmentRatingOptions": {"NegotiatedRatesIndicator": str},
             "ReferenceNumber": _REFERENCES,
@@ -378,6 +372,12 @@ def _check_packages(shipment: Mapping[str, Any]) -> None:
             raise _refusal(400, "111057", "This measurement system is not valid here.")
         if not 0 < number(weight["Weight"]) <= _HEAVIEST or len(weight["Weight"]) > 6:
             raise _refusal(400, "111035", "The maximum per package weight is exceeded.")
+        box = package.get("Dimensions", {})
+        sides = [box[name] for name in ("Length", "Width", "Height") if name in box]
+        if any(len(one) > 3 or not one.isdecimal() for one in sides):
+            raise _refusal(400, "111055", "Package dimensions are invalid.")
+        if sides and int(sides[0]) < max(map(int, sides)):
+            raise _refusal(400, "111050", "The length is not the longest side.")
     home = start == shipment["ShipTo"]["Address"]["CountryCode"] == "US"
     if home and "ReferenceNumber" in shipment:
         raise _refusal(400, "120541", "A shipment reference is not valid between these.")

@@ -1,0 +1,166 @@
+"""Shared Key of Azure Storage: against what its documentation says is signed."""
+
+from __future__ import annotations
+
+import hmac
+import traceback
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import Credentials
+from mooring.domain.body import BodyStream
+from mooring.domain.http import Request
+from mooring.domain.secret import Secret
+from mooring.domain.signing.azure import AzureSharedKey
+from mooring.domain.signing.occasion import Occasion
+from mooring.domain.urls import join_url
+from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY = Secret(b64encode(b"a key of sixty-four bytes").decode())
+SIGNING = AzureSharedKey(account="myaccount")
+BASE = "https://myaccount.blob.core.windows.net"
+NOW = Occasion(datetime(2015, 6, 26, 23, 39, 12, tzinfo=UTC), "nonce")
+DATE = "x-ms-date:Fri, 26 Jun 2015 23:39:12 GMT"
+
+
+def signed(request: Request, base: str = BASE) -> Request:
+    """The request, signed."""
+    return SIGNING.sign(request, join_url(base, request), KEY, NOW)
+
+
+def expected(text: str) -> str:
+    """The header for what is signed."""
+    made = hmac.digest(b64decode(KEY.reveal()), text.encode(), "sha256")
+    return f"SharedKey myaccount:{b64encode(made).decode()}"
+
+
+def lines(method: str, fields: Mapping[int, str], *rest: str) -> str:
+    """What is signed: eleven fields, by their places, and the rest."""
+    return "\n".join([method, *(fields.get(place, "") for place in range(1, 12)), *rest])
+
+
+def test_a_get() -> None:
+    """The documentation's example is signed as it says."""
+    request = Request.get(
+        "/mycontainer",
+        query={"timeout": "20", "restype": "container", "comp": "metadata"},
+        headers={"x-ms-version": "2015-02-21"},
+    )
+    text = lines(
+        "GET",
+        {},
+        DATE,
+        "x-ms-version:2015-02-21",
+        "/myaccount/mycontainer",
+        "comp:metadata",
+        "restype:container",
+        "timeout:20",
+    )
+
+    got = signed(request)
+
+    assert expected(text) == got.headers["authorization"]
+    assert "Fri, 26 Jun 2015 23:39:12 GMT" == got.headers["x-ms-date"]
+
+
+def test_every_field_has_its_place() -> None:
+    """Standard fields stand in Azure's order, and a length only where there is a body."""
+    headers = {
+        "Content-Encoding": "gzip",
+        "Content-Language": "de",
+        "Content-MD5": "md5",
+        "Content-Type": "a/b",
+        "If-Modified-Since": "since",
+        "If-Match": "match",
+        "If-None-Match": "none",
+        "If-Unmodified-Since": "until",
+        "Range": "bytes=0-1",
+        "User-Agent": "is not signed",
+    }
+    values = ["gzip", "de", "3", "md5", "a/b", "", "since", "match", "none", "until", "bytes=0-1"]
+    text = lines("PUT", dict(enumerate(values, 1)), DATE, "/myaccount/c/b")
+
+    got = signed(Request.put("/c/b", headers=headers, body=b"abc"))
+
+    assert expected(text) == got.headers["authorization"]
+
+
+@pytest.mark.parametrize("length, told", [(3, "3"), (0, ""), (None, "")])
+def test_a_stream(length: int | None, told: str) -> None:
+    """Of a stream only the length is signed, if it is known."""
+    request = Request.put("/c/b", body=BodyStream.of(lambda: [b"abc"], length=length))
+
+    text = lines("PUT", {3: told}, DATE, "/myaccount/c/b")
+    assert expected(text) == signed(request).headers["authorization"]
+
+
+def test_own_fields_are_sorted_as_azure_sorts() -> None:
+    """Dashes count for nothing, and underscores stand before digits and letters."""
+    headers = [
+        ("x-ms-meta-a1", "3"),
+        ("x-ms-meta-ab", "4"),
+        ("X-Ms-Meta-A_b", " 2 "),
+        ("x-ms-meta-a", "1"),
+        ("x-ms-meta-ab", "5"),
+    ]
+    text = lines(
+        "HEAD",
+        {},
+        DATE,
+        "x-ms-meta-a:1",
+        "x-ms-meta-a_b:2",
+        "x-ms-meta-a1:3",
+        "x-ms-meta-ab:4,5",
+        "/myaccount/",
+    )
+
+    assert expected(text) == signed(Request.head("/", headers=headers)).headers["authorization"]
+
+
+def test_resources() -> None:
+    """The path is signed as it is sent, parameters as they are meant."""
+    request = Request.get(
+        "/c/a%20b+%C3%BC", query=[("Prefix", "a b+ü"), ("include", "tags"), ("include", "copy")]
+    )
+    text = lines(
+        "GET", {}, DATE, "/myaccount/base/c/a%20b+%C3%BC", "include:copy,tags", "prefix:a b+ü"
+    )
+
+    got = signed(request, "http://127.0.0.1:10000/base")
+
+    assert expected(text) == got.headers["authorization"]
+
+
+def test_signed_anew() -> None:
+    """A request that is signed again has the signature of that time, and no date of its own."""
+    once = signed(Request.get("/c", headers={"Date": "long ago"}))
+    later = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
+
+    again = SIGNING.sign(once, f"{BASE}/c", KEY, later)
+
+    assert ("Sat, 27 Jun 2015 00:00:00 GMT",) == again.headers.get_all("x-ms-date")
+    assert 1 == len(again.headers.get_all("authorization"))
+    assert "date" not in again.headers
+    assert once.headers["authorization"] != again.headers["authorization"]
+
+
+@pytest.mark.parametrize("key", ["", "no base64!", "YQ=", b"\xff\xfe"])
+def test_keys(key: str | bytes) -> None:
+    """A key is written in base64; what is not one is refused, and not shown."""
+    assert "azure_shared_key" == Credentials.signed(SIGNING, KEY).method
+    with pytest.raises(InvalidData, match="no key of a storage account") as caught:
+        Credentials.signed(SIGNING, key)
+    assert "base64!" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("account", ["", "ab", "Acme", "a/b", "a b", "https://acme"])
+def test_accounts(account: str) -> None:
+    """An account is named, not addressed."""
+    with pytest.raises(InvalidData, match="not the name of a storage account"):
+        AzureSharedKey(account=account)

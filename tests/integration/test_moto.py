@@ -1,0 +1,218 @@
+"""Amazon's vendors against an emulator that somebody else wrote, over real HTTP.
+
+moto checks each signature with Amazon's own library, so it proves what our sandboxes cannot: that
+what we sign is what Amazon verifies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from hashlib import sha256
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+import mooring
+from mooring import AuthenticationFailed, InvalidRequest, VendorRejected
+from mooring.contracts.email import Attachment, EmailMessage
+from mooring.contracts.sms import SmsMessage, SmsStatus
+from mooring.contracts.storage import StorageCapability
+from mooring.vendors.s3 import S3
+from tests.contracts.caller import given
+from tests.contracts.trades import Trade
+from tests.contracts.uses import USES, At
+from tests.support.moto_server import REGION, MotoServer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+TO = "+4915112345678"
+IN_BOTH = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+SIZE = 12_000_000
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[MotoServer]:
+    """A server that nobody else uses."""
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def post() -> Iterator[MotoServer]:
+    """A server that has nothing but mail, since of files moto cannot always tell what it has."""
+    with MotoServer() as server:
+        server.verify_sender("acme.example")
+        yield server
+
+
+@pytest.fixture
+def bucket(moto: MotoServer, request: pytest.FixtureRequest) -> str:
+    """A bucket that nobody else uses."""
+    name = f"b{sha256(request.node.nodeid.encode()).hexdigest()[:30]}"
+    moto.add_bucket(name)
+    return name
+
+
+def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dict[str, Any]:
+    """Amazon's vendors, all of them at this server."""
+    who = {"region": REGION, "access_key_id": moto.key.id, "credentials": moto.key.secret} | changed
+    return {
+        "vendors": {
+            "amazon_sns": {**who, "base_url": moto.url, "sender": "ACME"},
+            "amazon_ses": {**who, "base_url": moto.url, "sender": "shop@acme.example"},
+            "s3": {**who, "endpoint": moto.url, "bucket": bucket},
+        }
+    }
+
+
+def asked(
+    configuration: dict[str, Any],
+    awaited: bool,  # noqa: FBT001 - a parameter of tests
+    use: Callable[[Any], Awaitable[Any]],
+) -> Any:  # noqa: ANN401 - whatever comes of it
+    """What comes of something, with a hub of either colour."""
+
+    async def run() -> Any:  # noqa: ANN401 - whatever comes of it
+        hub: Any = mooring.aopen(configuration) if awaited else mooring.open(configuration)
+        try:
+            return await use(hub)
+        finally:
+            await given(hub.close())
+
+    return asyncio.run(run())
+
+
+@IN_BOTH
+def test_a_text_is_published(moto: MotoServer, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """SNS takes a message whatever letters are in it, with attributes, and once for its key."""
+    text = SmsMessage(
+        to=TO,
+        text="Grüße & 50 % = ½\n你好 +1",
+        extra={"amazon_sns": {"AWS.SNS.SMS.MaxPrice": "0.50"}},
+    )
+
+    async def use(hub: Any) -> list[Any]:  # noqa: ANN401 - of either colour
+        return [await given(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
+
+    one, again = asked(configuration(moto), awaited, use)
+    assert SmsStatus.QUEUED is one.status
+    assert one == again
+
+
+def test_a_text_is_refused(moto: MotoServer) -> None:
+    """What SNS finds wrong is an error of its own, with the code that SNS gave."""
+    text = SmsMessage(to=TO, text="Hi", extra={"amazon_sns": {"PhoneNumber": "nobody"}})
+    with (
+        mooring.open(configuration(moto)) as hub,
+        pytest.raises(InvalidRequest, match="E164") as wrong,
+    ):
+        hub.sms().send(text)
+
+    assert "InvalidParameter" == wrong.value.vendor_code
+
+
+@IN_BOTH
+def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """SES takes a message, with what it says in its letters, to everybody it is for."""
+    mail = EmailMessage(
+        to="ada@example.com",
+        cc="bob@example.com",
+        subject=f"Invoice № 2041 {awaited}",
+        text="Grüße",
+        html="<p>Grüße &amp; mehr</p>",
+        attachments=[Attachment(filename="a.txt", content=b"\x00\xff")],
+    )
+
+    async def use(hub: Any) -> Any:  # noqa: ANN401 - of either colour
+        return await given(hub.email().send_transactional(mail, idempotency_key="k-1"))
+
+    receipt = asked(configuration(post), awaited, use)
+    kept = [one for one in post.kept("ses", "Message") if one["subject"] == mail.subject]
+    assert [receipt.ref.id] == [one["id"] for one in kept]
+    assert ["<p>Grüße &amp; mehr</p>"] == [one["body"] for one in kept]
+    assert [{"ToAddresses": ["ada@example.com"], "CcAddresses": ["bob@example.com"]}] == [
+        one["destinations"] for one in kept
+    ]
+
+
+def test_mail_is_refused(post: MotoServer) -> None:
+    """Mail from whom SES does not know is refused, with the name that SES gave."""
+    mail = EmailMessage(from_="shop@other.example", to="ada@example.com", subject="Hi", text="Hi")
+    with mooring.open(configuration(post)) as hub, pytest.raises(VendorRejected) as refused:
+        hub.email().send_transactional(mail)
+
+    assert "MessageRejected" == refused.value.vendor_code
+
+
+@pytest.mark.parametrize("kind", ["sms", "email", "storage"])
+@pytest.mark.parametrize("changed", [{"credentials": "another secret"}, {"access_key_id": "AKID"}])
+def test_a_stranger_is_kept_out(moto: MotoServer, kind: str, changed: dict[str, str]) -> None:
+    """What is signed with another key is refused: what is taken was signed as Amazon does."""
+    mail = EmailMessage(to="ada@example.com", subject="Hi", text="Hi")
+    hub = mooring.open(configuration(moto, **changed))
+    asks: dict[str, Callable[[], object]] = {
+        "sms": lambda: hub.sms().send(SmsMessage(to=TO, text="Hi")),
+        "email": lambda: hub.email().send_transactional(mail),
+        "storage": lambda: hub.storage().upload("a.txt", b"Hi"),
+    }
+    with hub, pytest.raises(AuthenticationFailed):
+        asks[kind]()
+
+
+@pytest.mark.parametrize("capability", sorted(S3.capabilities))
+def test_s3_does_what_it_says(moto: MotoServer, bucket: str, capability: str) -> None:
+    """Each flag of S3 holds at an emulator of somebody else's, too."""
+    trade = Trade(options={}, words={"storage_class": "STANDARD_IA"})
+
+    async def use(hub: Any) -> Any:  # noqa: ANN401 - of either colour
+        at = At(face=hub.storage(), trade=trade, vendor="s3", able=True)
+        return await USES["storage"][StorageCapability(capability)](at)
+
+    assert asked(configuration(moto, bucket), True, use)
+
+
+@IN_BOTH
+def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+    """A large file goes in parts and comes back, odd names are listed, and all can be deleted."""
+    names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
+    large = bytes(range(256)) * (SIZE // 256)
+
+    async def use(hub: Any) -> dict[str, Any]:  # noqa: ANN401 - of either colour
+        files = hub.storage()
+        for name in names:
+            await given(files.upload(name, name.encode()))
+        await given(files.upload("large.bin", large))
+        pages = [await given(files.list("a/", limit=2))]
+        pages.append(await given(files.list("a/", limit=2, cursor=pages[0].next_cursor)))
+        whole = await given(files.download("large.bin"))
+        back = sha256(await given(whole.read_all())).hexdigest()
+        gone = await given(files.delete_many([*names, "large.bin"]))
+        return {
+            "listed": [one.key for page in pages for one in page.objects],
+            "back": back,
+            "gone": [one.ok for one in gone],
+            "left": [await given(files.exists(name)) for name in names],
+        }
+
+    assert {
+        "listed": sorted(names[:3]),
+        "back": sha256(large).hexdigest(),
+        "gone": [True] * 5,
+        "left": [False] * 4,
+    } == asked(configuration(moto, bucket), awaited, use)
+
+
+def test_a_signed_url_is_followed(moto: MotoServer, bucket: str) -> None:
+    """Whoever has a URL that was signed gets the file."""
+    with mooring.open(configuration(moto, bucket)) as hub:
+        hub.storage().upload("a b.txt", b"Hello.")
+        where = urlsplit(hub.storage().signed_url("a b.txt", expires=60).url)
+    with moto.unguarded(), closing(HTTPConnection(where.netloc, timeout=10)) as browser:
+        browser.request("GET", f"{where.path}?{where.query}")
+        answer = browser.getresponse()
+
+        assert (200, b"Hello.") == (answer.status, answer.read())

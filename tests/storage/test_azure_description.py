@@ -1,0 +1,211 @@
+"""What is sent to Azure is what Azure's own description of its API says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pytest
+
+from mooring.contracts.storage import ByteRange, Checksum, PutOptions
+from tests.storage.azure_lab import azure, entra, over_azure
+from tests.storage.labs import PART, bytes_of
+from tests.support.openapi import description
+
+if TYPE_CHECKING:
+    from mooring.testing.sandbox.base import Asked
+
+    Json = Any
+
+_CONDITIONS: Final = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Unmodified-Since")
+_CONTENT: Final = tuple(
+    f"x-ms-blob-{name}"
+    for name in (
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-md5",
+        "content-type",
+    )
+)
+_KEPT: Final = ("x-ms-access-tier", "x-ms-encryption-scope", "x-ms-meta", "x-ms-tags")
+_USUAL: Final = ("x-ms-version",)
+
+
+class Operation(NamedTuple):
+    """The names of an operation's parameters and headers, and those that it must have."""
+
+    known: frozenset[str]
+    required: frozenset[str]
+
+
+def of(*known: str, required: tuple[str, ...] = ()) -> Operation:
+    """An operation with these names."""
+    return Operation(
+        frozenset(name.lower() for name in (*known, *required, *_USUAL)),
+        frozenset(name.lower() for name in required),
+    )
+
+
+DISTILLED: Final = {
+    "BlockBlob_Upload": of(
+        *_CONDITIONS, *_CONTENT, *_KEPT, "Content-MD5", required=("x-ms-blob-type",)
+    ),
+    "Blob_StartCopyFromURL": of(
+        *_CONDITIONS, "x-ms-access-tier", "x-ms-meta", "x-ms-tags", required=("x-ms-copy-source",)
+    ),
+    "BlockBlob_StageBlock": of(
+        "Content-MD5", "x-ms-encryption-scope", required=("comp", "blockid")
+    ),
+    "BlockBlob_CommitBlockList": of(
+        *_CONDITIONS, *_CONTENT, *_KEPT, "Content-MD5", required=("comp",)
+    ),
+    "BlockBlob_GetBlockList": of("blocklisttype", required=("comp",)),
+    "Blob_SetHTTPHeaders": of(*_CONDITIONS, *_CONTENT, required=("comp",)),
+    "Blob_SetMetadata": of("x-ms-meta", required=("comp",)),
+    "Blob_Download": of(*_CONDITIONS, "versionid", "x-ms-range"),
+    "Blob_GetProperties": of("versionid"),
+    "Blob_Delete": of("versionid"),
+    "Container_ListBlobFlatSegment": of(
+        "prefix", "marker", "maxresults", required=("restype", "comp")
+    ),
+    "Container_ListBlobHierarchySegment": of(
+        "prefix", "marker", "maxresults", required=("delimiter", "restype", "comp")
+    ),
+    "Service_GetUserDelegationKey": of(required=("restype", "comp")),
+}
+_BY_COMP: Final = {
+    ("PUT", "block"): "BlockBlob_StageBlock",
+    ("PUT", "blocklist"): "BlockBlob_CommitBlockList",
+    ("GET", "blocklist"): "BlockBlob_GetBlockList",
+    ("PUT", "properties"): "Blob_SetHTTPHeaders",
+    ("PUT", "metadata"): "Blob_SetMetadata",
+    ("GET", ""): "Blob_Download",
+    ("HEAD", ""): "Blob_GetProperties",
+    ("DELETE", ""): "Blob_Delete",
+    ("POST", "userdelegationkey"): "Service_GetUserDelegationKey",
+}
+
+
+def operation_of(asked: Asked) -> str:
+    """What a request is called in the description."""
+    query = dict(asked.query)
+    comp = query.get("comp", "")
+    if comp == "list":
+        kind = "Hierarchy" if "delimiter" in query else "Flat"
+        return f"Container_ListBlob{kind}Segment"
+    if (asked.method, comp) == ("PUT", ""):
+        copies = "x-ms-copy-source" in asked.headers
+        return "Blob_StartCopyFromURL" if copies else "BlockBlob_Upload"
+    return _BY_COMP[asked.method, comp]
+
+
+def names_of(asked: Asked) -> set[str]:
+    """The names of parameters and of headers that are an operation's own."""
+    found = {name for name, _ in asked.query}
+    for name in (name.lower() for name in asked.headers):
+        if name.startswith("x-ms-meta-"):
+            found.add("x-ms-meta")
+        elif name.startswith(("x-ms-", "if-", "content-md5")) and name != "x-ms-date":
+            found.add(name)
+    return found
+
+
+def problems(asked: Asked, operations: dict[str, Operation]) -> list[str]:
+    """What is wrong with a request."""
+    name, names = operation_of(asked), names_of(asked)
+    known, required = operations[name]
+    return [
+        *(f"{name} knows no {one}." for one in sorted(names - known)),
+        *(f"{name} needs {one}." for one in sorted(required - names)),
+    ]
+
+
+def official(root: Json) -> dict[str, Operation]:
+    """The operations of Azure's own description."""
+    found: dict[str, Operation] = {}
+    for path in [*root["paths"].values(), *root["x-ms-paths"].values()]:
+        for method, operation in path.items():
+            if method == "parameters":
+                continue
+            told = [
+                root["parameters"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+                for one in [*operation.get("parameters", []), *path.get("parameters", [])]
+            ]
+            ours = [
+                one
+                for one in told
+                if one["in"] in {"header", "query"} and one["name"] != "Content-Length"
+            ]
+            found[operation["operationId"]] = Operation(
+                frozenset(one["name"].lower() for one in ours),
+                frozenset(one["name"].lower() for one in ours if one.get("required")),
+            )
+    return found
+
+
+@pytest.fixture(scope="module")
+def everything() -> list[Asked]:
+    """One request of each kind at least."""
+    data = bytes_of(2 * PART)
+    kept = PutOptions(
+        content_type="a/b",
+        content_encoding="x",
+        content_disposition="inline",
+        content_language="de",
+        cache_control="no-store",
+        metadata={"a": "1"},
+        checksum=Checksum.of("md5", data),
+        if_none_match="*",
+        storage_class="Cool",
+        encryption="acme-scope",
+        tags={"a": "b"},
+    )
+    with azure() as made, over_azure(made, **entra(made)) as hub:
+        files = hub.storage()
+        put = files.upload("a", data, kept)
+        files.upload("b", data, kept, part_size=PART)
+        files.upload("c", data, resume=files.start_upload("c").ref, part_size=PART)
+        files.download("a", range=ByteRange(-1), version=put.version).read_all()
+        files.download("a", if_none_match="x", if_modified_since=put.last_modified)
+        files.head("a", version=put.version)
+        files.copy("a", "d")
+        files.copy("a", "d", PutOptions(tags={"a": "b"}, storage_class="Cool", if_match="*"))
+        files.copy("a", "d", PutOptions(metadata={"a": "1"}, content_type="c/d"))
+        page = files.list("", limit=1)
+        files.list("a", cursor=page.next_cursor)
+        files.list("a", delimiter="/")
+        files.signed_url("a")
+        files.delete("a", version=put.version)
+        files.delete_many(["a", "b"])
+        return made.asked
+
+
+def test_every_operation_is_there(everything: list[Asked]) -> None:
+    """Whatever the vendor sends is sent here."""
+    assert DISTILLED.keys() == {operation_of(asked) for asked in everything}
+
+
+def test_distilled(everything: list[Asked]) -> None:
+    """Requests have what the operations know, and what they must have."""
+    assert [] == [one for asked in everything for one in problems(asked, DISTILLED)]
+
+
+def test_official(everything: list[Asked]) -> None:
+    """So they do by the official description."""
+    operations = official(description("azure-blob.json"))
+
+    assert [] == [one for asked in everything for one in problems(asked, operations)]
+    for name, operation in DISTILLED.items():
+        assert operation.known <= operations[name].known
+        assert operation.required <= operations[name].required
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_mistakes_are_noticed(everything: list[Asked], index: int) -> None:
+    """What is not known, or missing, is noticed."""
+    name = operation_of(everything[index])
+    mistaken = {**DISTILLED, name: of(required=("new",))}
+
+    assert f"{name} needs new." in problems(everything[index], mistaken)
+    assert any("knows no" in one for one in problems(everything[index], mistaken))

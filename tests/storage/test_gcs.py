@@ -1,0 +1,647 @@
+"""Google Cloud Storage when something goes wrong on the way, and what it alone can do."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import pytest
+
+from mooring import Credentials
+from mooring.contracts.routes import Account
+from mooring.contracts.storage import ByteRange, PutOptions, SignedPost
+from mooring.domain.headers import Headers
+from mooring.domain.http import Response
+from mooring.domain.signing.jwt import JwtSigning
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    FileNotFound,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox._gcs_words import said
+from mooring.testing.sandbox.base import Asked, Lost, SandboxHttpClient
+from mooring.testing.sandbox.gcs import GcsSandbox
+from tests.storage.gcs_labs import bucket, gcs, gcs_account, over_gcs, over_socket
+from tests.storage.labs import QUICK, bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.faces.storage import Storage
+    from mooring.testing.sandbox._s3_store import Spool
+    from mooring.testing.sandbox._s3_words import Reply
+
+STEP = 262_144
+KMS = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+DATA = bytes_of(3 * STEP + 100)
+
+
+@pytest.fixture
+def made() -> Iterator[GcsSandbox]:
+    """A bucket."""
+    with bucket() as one:
+        yield one
+
+
+@pytest.fixture
+def files(made: GcsSandbox) -> Iterator[Storage]:
+    """Its storage."""
+    with over_gcs(made) as hub:
+        yield hub.storage()
+
+
+def spans(made: GcsSandbox) -> list[str]:
+    """Which bytes each chunk had, or which question it was."""
+    told = (one.headers.get("content-range") for one in made.asked if one.method == "PUT")
+    return [span.removeprefix("bytes ") for span in told if span is not None]
+
+
+def _fine(count: int) -> list[Any]:
+    """So many requests are answered as usual."""
+    return [None] * count
+
+
+def refusal(status: int, reason: str = "other", message: str = "No.") -> Response:
+    """As Google refuses."""
+    return Response(status, {"Content-Type": "application/json"}, said(status, reason, message))
+
+
+# --- from the first byte to the last -----------------------------------------
+
+
+def test_chunks(made: GcsSandbox, files: Storage) -> None:
+    """Chunks are as long as Google wants them, whatever the parts are like, and none goes twice."""
+    info = files.upload("a", DATA, part_size=100_000)
+    assert len(DATA) == info.size
+    whole = len(DATA)
+    assert [
+        f"0-{STEP - 1}/*",
+        f"{STEP}-{2 * STEP - 1}/*",
+        f"{2 * STEP}-{whole - 1}/{whole}",
+    ] == spans(made)
+
+
+def test_whole_chunks(made: GcsSandbox, files: Storage) -> None:
+    """What ends with a chunk ends with that chunk."""
+    files.upload("a", DATA[: 2 * STEP], part_size=STEP)
+    assert [f"0-{STEP - 1}/*", f"{STEP}-{2 * STEP - 1}/{2 * STEP}"] == spans(made)
+    assert DATA[: 2 * STEP] == files.download("a").read_all()
+
+
+def test_cut_chunk(made: GcsSandbox) -> None:
+    """A chunk that is cut off goes on from where Google has it."""
+    with over_gcs(made) as hub:
+        files = hub.storage()
+        begun = files.start_upload("a")
+        made.break_chunk(STEP + 5)
+        files.upload("a", DATA, part_size=3 * STEP, resume=begun.ref)
+        assert DATA == files.download("a").read_all()
+    whole = len(DATA)
+    assert [
+        "*/*",
+        f"0-{3 * STEP - 1}/*",
+        "*/*",
+        f"{STEP}-{3 * STEP - 1}/*",
+        f"{3 * STEP}-{whole - 1}/{whole}",
+    ] == spans(made)
+
+
+def test_cut_connection(made: GcsSandbox) -> None:
+    """A chunk of which nothing came goes again, over a socket too."""
+    with over_socket(made) as hub:
+        made.cut("PUT", 1_000)
+        made.cut("PUT", 100_000)
+        info = hub.storage().upload("a", DATA, part_size=STEP)
+        assert len(DATA) == info.size
+        assert DATA == hub.storage().download("a").read_all()
+
+
+def test_lost_last_answer(made: GcsSandbox, files: Storage) -> None:
+    """An upload whose last answer was lost is complete, and is told so."""
+    made.fail(*_fine(4), Lost())
+    info = files.upload("a", DATA, part_size=STEP)
+    assert (len(DATA), DATA) == (info.size, files.download("a").read_all())
+    assert "*/*" == spans(made)[-1]
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(503, "backendError"), refusal(429, "rateLimitExceeded")]
+)
+def test_chunk_that_was_not_taken(made: GcsSandbox, files: Storage, answer: Response) -> None:
+    """A chunk that Google could not take goes again, after it was asked."""
+    made.fail(*_fine(1), answer)
+    files.upload("a", DATA, part_size=STEP)
+    assert [f"0-{STEP - 1}/*", "*/*", f"0-{STEP - 1}/*"] == spans(made)[:3]
+
+
+class _Naps:
+    """Sleeps no longer than it takes to say how long."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    def sleep(self, seconds: float, /) -> None:
+        self.taken.append(seconds)
+
+
+def test_chunk_that_never_comes(made: GcsSandbox) -> None:
+    """What does not get on at all fails at last, after pauses, and leaves nothing."""
+    account = Account("gcs", gcs(made), settings={"retry": QUICK, "circuit": None})
+    naps = _Naps()
+    with Hub([account], http=SandboxHttpClient(made), sleeper=naps) as hub:
+        broken = [ConnectionFailed("cut", may_have_been_processed=True), None]
+        made.fail(*_fine(1), *broken * 4)
+        with pytest.raises(ConnectionFailed, match="cut"):
+            hub.storage().upload("a", DATA, part_size=STEP)
+        assert [1.0, 2.0] == naps.taken
+        assert all(one.aborted for one in made.sessions.values())
+        full = Response(308, {"Range": f"bytes=0-{STEP - 1}"})
+        made.fail(*_fine(1), *[full] * 5)
+        with pytest.raises(VendorFailed, match="no more bytes"):
+            hub.storage().upload("a", DATA, part_size=STEP)
+        assert not hub.storage().exists("a")
+
+
+class _Blunt(GcsSandbox):
+    """Does not know the header that asks for a 200."""
+
+    def handle(self, asked: Asked, spool: Spool) -> Reply:
+        headers = asked.headers.without("x-guploader-no-308")
+        return super().handle(attrs.evolve(asked, headers=headers), spool)
+
+
+def test_who_answers_with_308() -> None:
+    """A 308 is what it is for Google, and no other answer is."""
+    made = _Blunt()
+    with over_gcs(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA, part_size=STEP)
+        assert DATA == files.download("a").read_all()
+        made.fail(*_fine(1), Response(301))
+        with pytest.raises(VendorRejected) as caught:
+            files.upload("a", DATA, part_size=STEP)
+        assert 301 == caught.value.status
+    made.close()
+
+
+def test_bytes_that_google_lost(made: GcsSandbox, files: Storage) -> None:
+    """What had come and has gone cannot be sent again."""
+    less = Response(200, {"X-HTTP-Status-Code-Override": "308"})
+    made.fail(*_fine(2), less)
+    with pytest.raises(VendorFailed, match="now has 0"):
+        files.upload("a", DATA, part_size=STEP)
+
+
+def test_object_that_comes_too_early(made: GcsSandbox, files: Storage) -> None:
+    """An object that is complete before it is sent is none."""
+    made.fail(*_fine(1), Response(200, body=b'{"generation": "1"}'))
+    with pytest.raises(VendorFailed, match="Range"):
+        files.upload("a", DATA, part_size=STEP)
+
+
+@pytest.mark.parametrize("range_", ["bytes=1-5", "bytes=0-x", ""])
+def test_range_that_says_nothing(made: GcsSandbox, files: Storage, range_: str) -> None:
+    """Nobody goes on from where nobody knows."""
+    told = {"X-HTTP-Status-Code-Override": "308", "Range": range_}
+    made.fail(*_fine(1), Response(200, told))
+    with pytest.raises(VendorFailed, match="Range"):
+        files.upload("a", DATA, part_size=STEP)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"size": "5"}, {"md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="}],
+    ids=["size", "md5"],
+)
+def test_corrupt_object(made: GcsSandbox, files: Storage, wrong: dict[str, str]) -> None:
+    """What was kept otherwise than it was sent is deleted, that generation and no other."""
+    before = files.upload("a", b"before")
+    said = {"generation": "77", "size": str(len(DATA)), **wrong}
+    made.fail(*_fine(4), Response(200, body=json.dumps(said).encode()))
+    with pytest.raises(VendorFailed, match="not what was sent"):
+        files.upload("a", DATA, part_size=STEP)
+    [deleted] = [one for one in made.asked if one.method == "DELETE" and "/o/a" in one.path]
+    assert ("generation", "77") in deleted.query
+    assert before.version == files.head("a").version
+
+
+def test_changed_source(made: GcsSandbox, files: Storage) -> None:
+    """Bytes that were sent before and are others now make no object."""
+    begun = files.start_upload("a")
+    made.break_chunk(2 * STEP)
+    made.fail(*_fine(2), *[refusal(403, "forbidden")])
+    with pytest.raises(AuthenticationFailed):
+        files.upload("a", DATA, part_size=3 * STEP, resume=begun.ref)
+    with pytest.raises(InvalidRequest, match="md5Hash"):
+        files.upload("a", DATA[::-1], part_size=3 * STEP, resume=begun.ref)
+    assert not files.exists("a")
+
+
+def test_resumed_when_complete_or_gone(made: GcsSandbox, files: Storage) -> None:
+    """What is complete or thrown away is not gone on with."""
+    begun = files.start_upload("a")
+    files.upload("a", b"", resume=begun.ref)
+    assert 0 == files.head("a").size
+    with pytest.raises(VendorRejected, match="complete"):
+        files.upload("a", b"", resume=begun.ref)
+    other = files.start_upload("b")
+    files.abort_upload(other.ref)
+    for _ in range(2):
+        with pytest.raises(VendorRejected):
+            files.upload("b", b"", resume=other.ref)
+        made.sessions.clear()
+        files.abort_upload(other.ref)
+
+
+def test_failed_abort(made: GcsSandbox, files: Storage) -> None:
+    """What cannot be thrown away is told."""
+    begun = files.start_upload("a")
+    made.fail(refusal(403, "forbidden"), refusal(412, "conditionNotMet"))
+    with pytest.raises(AuthenticationFailed):
+        files.abort_upload(begun.ref)
+    with pytest.raises(VendorRejected):
+        files.abort_upload(begun.ref)
+
+
+def test_no_place_for_an_upload(made: GcsSandbox, files: Storage) -> None:
+    """An upload that nobody can go on with has not begun."""
+    made.fail(Response(200), Response(200, {"Location": "https://x/?upload=1"}))
+    for _ in range(2):
+        with pytest.raises(VendorFailed, match="Location"):
+            files.start_upload("a")
+
+
+def test_what_others_list(files: Storage) -> None:
+    """Google lists no uploads, and says so before anything is sent."""
+    with pytest.raises(UnsupportedByVendor):
+        files.list_stale_uploads()
+    with pytest.raises(UnsupportedByVendor):
+        files.upload("a", b"", PutOptions(tags={"a": "b"}))
+
+
+# --- objects -----------------------------------------------------------------
+
+
+def test_what_is_said_of_an_object(made: GcsSandbox, files: Storage) -> None:
+    """All that is said beside an object reaches Google in its words."""
+    options = PutOptions(
+        content_type="application/pdf",
+        content_encoding="identity",
+        visibility="public",
+        storage_class="NEARLINE",
+        encryption=KMS,
+        extra={"gcs": {"customTime": "2031-05-06T00:00:00Z", "temporaryHold": True}},
+    )
+    info = files.upload("a", b"%PDF", options)
+    assert "NEARLINE" == info.storage_class
+    assert ("2031-05-06T00:00:00Z", True) == (info.raw["customTime"], info.raw["temporaryHold"])
+    query = dict(made.asked[-1].query)
+    assert ("publicRead", options.encryption) == (query["predefinedAcl"], query["kmsKeyName"])
+    files.upload("b", DATA, options, part_size=STEP)
+    start = next(one for one in made.asked if ("uploadType", "resumable") in one.query)
+    assert "publicRead" == dict(start.query)["predefinedAcl"]
+    files.copy("a", "c", PutOptions(visibility="private", encryption=KMS))
+    query = dict(made.asked[-1].query)
+    assert ("private", KMS) == (query["destinationPredefinedAcl"], query["destinationKmsKeyName"])
+
+
+def test_lost_condition(made: GcsSandbox, files: Storage) -> None:
+    """A put whose answer was lost does not stand in its own way."""
+    made.fail(Lost())
+    assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
+    broken, no = refusal(500, "backendError"), refusal(412, "conditionNotMet")
+    made.fail(broken, no)
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", b"other", PutOptions(if_none_match="*"))
+    assert 412 == caught.value.status
+    made.fail(broken, no)
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("none", b"x", PutOptions(if_match="5"))
+    assert 412 == caught.value.status
+
+
+@pytest.mark.parametrize("etag", ["0", "CKih16GjycICEAE=", "", "1" * 20])
+def test_etags_of_others(made: GcsSandbox, files: Storage, etag: str) -> None:
+    """What is no generation is refused before it could mean something else."""
+    before = len(made.asked)
+    with pytest.raises(InvalidData, match="no ETag"):
+        files.upload("a", b"x", PutOptions(if_match=etag))
+    with pytest.raises(InvalidData, match="no ETag"):
+        files.download("a", if_none_match=etag)
+    assert before == len(made.asked)
+
+
+def test_conditions_of_time(made: GcsSandbox, files: Storage) -> None:
+    """What has not changed since does not come, and what has does."""
+    files.upload("a", b"bytes")
+    now = datetime.now(UTC)
+    later, sooner = now + timedelta(minutes=1), now - timedelta(minutes=1)
+    same = files.download("a", if_modified_since=later)
+    assert (False, b"") == (same.modified, same.read_all())
+    assert b"bytes" == files.download("a", if_modified_since=sooner).read_all()
+    assert b"bytes" == files.download("a", if_unmodified_since=later).read_all()
+    with pytest.raises(VendorRejected) as caught:
+        files.download("a", if_unmodified_since=sooner)
+    assert 412 == caught.value.status
+    assert b"bytes" == files.download("a", if_match="*").read_all()
+
+
+def test_versions() -> None:
+    """Every generation can be read and deleted, where the bucket keeps them."""
+    with bucket(versioned=True) as made, over_gcs(made) as hub:
+        files = hub.storage()
+        first = files.upload("a", b"first").version
+        second = files.upload("a", b"second").version
+        assert b"first" == files.download("a", version=first).read_all()
+        assert (5, 6) == (files.head("a", version=first).size, files.head("a").size)
+        files.delete("a")
+        assert not files.exists("a")
+        assert b"second" == files.download("a", version=second).read_all()
+        for _ in range(2):
+            files.delete("a", version=first)
+        for verb in (files.head, files.download):
+            with pytest.raises(FileNotFound):
+                verb("a", version=first)
+
+
+def test_long_copies() -> None:
+    """A copy that takes several requests is one."""
+    with bucket(rewritten=STEP) as made, over_gcs(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA)
+        assert len(DATA) == files.copy("a", "b").size
+        assert DATA == files.download("b").read_all()
+        copies = [one for one in made.asked if "rewriteTo" in one.path]
+        assert 4 == len(copies)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"done": False},
+        {"done": False, "rewriteToken": "x", "totalBytesRewritten": "0"},
+        {"done": True, "resource": []},
+        {"done": True, "resource": {"name": "b"}},
+        {"done": "maybe", "rewriteToken": 5},
+    ],
+)
+def test_copies_without_end(made: GcsSandbox, files: Storage, told: dict[str, Any]) -> None:
+    """A copy that does not get on, or comes to nothing, is none."""
+    answer = Response(200, body=json.dumps(told).encode())
+    made.fail(answer, answer, answer)
+    with pytest.raises(VendorFailed, match="the answer"):
+        files.copy("a", "b")
+
+
+@pytest.mark.parametrize(
+    "key,kind",
+    [
+        ("magic/rate-limit", RateLimitExceeded),
+        ("magic/forbidden", AuthenticationFailed),
+        ("magic/backend-error", VendorFailed),
+        ("magic/held", VendorRejected),
+    ],
+)
+def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
+    """Every failure has its type, of one object and in a batch."""
+    for doing in (
+        lambda: files.upload(key, b""),
+        lambda: files.start_upload(key),
+        lambda: files.head(key),
+        lambda: files.download(key),
+        lambda: files.copy("a", key),
+    ):
+        with pytest.raises(kind) as caught:
+            doing()
+        assert kind is type(caught.value)
+    results = files.delete_many(["a", key, "b"])
+    assert [None, kind, None] == [one.error and type(one.error) for one in results]
+
+
+def test_missing_bucket(made: GcsSandbox) -> None:
+    """A bucket that is not there is no object that is not there."""
+    with over_gcs(made, bucket="my-other-bucket") as hub:
+        files = hub.storage()
+        for doing in (lambda: files.exists("a"), lambda: files.delete("a"), files.list):
+            with pytest.raises(VendorRejected) as caught:
+                doing()
+            assert VendorRejected is type(caught.value)
+            assert "bucket" in caught.value.remedy
+
+
+def test_packed_object(made: GcsSandbox, files: Storage) -> None:
+    """What is unpacked on its way has no length beforehand, and is not compared."""
+    files.upload("a", b"packed", PutOptions(content_encoding="gzip"))
+    coming = files.download("a")
+    assert (None, "gzip") == (coming.length, coming.info.content_encoding)
+    headers = {
+        "X-Goog-Stored-Content-Encoding": "gzip",
+        "X-Goog-Hash": "md5=AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    made.fail(Response(200, headers, b"unpacked"))
+    assert b"unpacked" == files.download("a").read_all()
+
+
+def test_rotten_object(made: GcsSandbox, files: Storage) -> None:
+    """What does not have its checksum any more is told at its end, also if it is a CRC-32C."""
+    files.upload("a", b"good")
+    made.objects["a"][0].stored.pieces[0].path.write_bytes(b"evil")
+    with pytest.raises(VendorFailed, match="checksum"):
+        files.download("a").read_all()
+    headers = {"X-Goog-Generation": "1", "X-Goog-Hash": "crc32c=AAAAAA==", "Content-Length": "4"}
+    made.fail(Response(200, headers, b"evil"))
+    with pytest.raises(VendorFailed, match="checksum"):
+        files.download("a").read_all()
+
+
+def test_cut_answer(made: GcsSandbox) -> None:
+    """A download whose connection is cut goes on where it was, of the same generation."""
+    with over_socket(made) as hub:
+        files = hub.storage()
+        version = files.upload("a", DATA).version
+        for after in (1, 5_000):
+            made.cut("GET", after)
+        assert DATA == files.download("a").read_all()
+        gets = [one for one in made.asked if one.method == "GET"]
+        last = len(DATA) - 1
+        assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == [
+            one.headers.get("range") for one in gets
+        ]
+        assert ("ifGenerationMatch", version) in gets[-1].query
+
+
+def test_changed_between(made: GcsSandbox) -> None:
+    """What was replaced while it was read does not go on with other bytes."""
+    with over_socket(made) as hub:
+        files = hub.storage()
+        files.upload("a", DATA)
+        made.cut("GET", 1_000)
+        coming = files.download("a")
+        files.upload("a", DATA[::-1])
+        with pytest.raises(VendorRejected) as caught:
+            coming.read_all()
+        assert 412 == caught.value.status
+
+
+def test_range_without_words(made: GcsSandbox, files: Storage) -> None:
+    """Some bytes of which nobody says which they are, are none."""
+    made.fail(Response(206, body=b"abc"))
+    with pytest.raises(VendorFailed, match="Content-Range"):
+        files.download("a", range=ByteRange(1))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"null", b'"text"', b"{}", b'{"generation": []}', b"\xff" * 5_000],
+)
+def test_garbage(made: GcsSandbox, files: Storage, body: bytes) -> None:
+    """What says success and says nothing is a failure."""
+    for doing in (lambda: files.upload("a", b"x"), lambda: files.head("a")):
+        made.fail(Response(200, body=body))
+        with pytest.raises(VendorFailed, match="the answer"):
+            doing()
+
+
+def test_garbage_in_lists(made: GcsSandbox, files: Storage) -> None:
+    """What is no object in a list is left out; a list that is none is a failure."""
+    items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
+    odd = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
+    made.fail(Response(200, body=json.dumps(odd).encode()))
+    page = files.list()
+    assert (["a"], (), "5") == ([one.key for one in page.objects], page.prefixes, page.next_cursor)
+    assert (None, (), {}) == (
+        page.objects[0].size,
+        page.objects[0].checksums,
+        page.objects[0].metadata,
+    )
+    made.fail(Response(200, body=b"[]"))
+    with pytest.raises(VendorFailed):
+        files.list()
+
+
+# --- for others --------------------------------------------------------------
+
+
+def _post(made: GcsSandbox, signed: SignedPost, data: bytes, **other: str) -> int:
+    parts = [
+        f'--xx\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in {**signed.fields, **other}.items()
+    ]
+    head = b'--xx\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    body = b"".join(parts) + head + data + b"\r\n--xx--\r\n"
+    headers = Headers({"Content-Type": "multipart/form-data; boundary=xx"})
+    url = urlsplit(signed.url)
+    return made.answer(Asked("POST", url.netloc, url.path, (), headers, body)).status
+
+
+def test_signed_form(made: GcsSandbox, files: Storage) -> None:
+    """A browser puts an object with a signed form, and only such a one."""
+    key = "in/ä b.pdf"
+    signed = files.signed_post(key, largest=10, content_type="application/pdf")
+    assert (204, b"%PDF") == (_post(made, signed, b"%PDF"), files.download(key).read_all())
+    assert "application/pdf" == files.head(key).content_type
+    assert b64decode(signed.fields["policy"]).isascii()
+    assert 400 == _post(made, signed, b"much too long")
+    assert 403 == _post(made, signed, b"x", key="in/other.pdf")
+    assert 403 == _post(made, signed, b"x", acl="public-read")
+    assert 403 == _post(made, signed, b"x", **{"x-goog-signature": "00"})
+    assert 403 == _post(made, signed, b"x", **{"x-goog-signature": "no hex"})
+    assert 403 == _post(made, signed, b"x", **{"x-goog-credential": "me"})
+    assert 400 == _post(made, signed, b"x", **{"x-goog-algorithm": "none"})
+    assert "policy" not in repr(signed)
+    assert 204 == _post(made, files.signed_post("b", largest=1), b"x")
+
+
+class _Provider:
+    def __init__(self, found: Credentials) -> None:
+        self._found = found
+
+    def get(self, service: str, tenant: str | None, /) -> Credentials:
+        return self._found
+
+    def refresh(self, service: str, tenant: str | None, stale: object, /) -> Credentials:
+        return self._found
+
+
+def test_credentials_of_a_provider(made: GcsSandbox) -> None:
+    """Credentials of the provider sign URLs, if they are a service account's."""
+    key = json.loads(made.key_file())
+    signing = JwtSigning(algorithm="RS256", issuer=key["client_email"])
+    own = Credentials.signed(signing, key["private_key"])
+    for found in (own, Credentials.bearer("token")):
+        account = gcs_account(made, credentials=None)
+        with Hub([account], http=SandboxHttpClient(made), credentials=_Provider(found)) as hub:
+            files = hub.storage()
+            with pytest.raises(AuthenticationFailed):
+                files.upload("a", b"x")
+            if found is own:
+                url = files.signed_url("a", "DELETE").url
+                assert key["client_email"] == dict(parse_qsl(url))["X-Goog-Credential"][:35]
+            else:
+                with pytest.raises(ConfigurationError, match="cannot sign"):
+                    files.signed_url("a")
+
+
+# --- who we are --------------------------------------------------------------
+
+
+def test_tokens(made: GcsSandbox, files: Storage) -> None:
+    """One token serves all, until it is refused."""
+    files.upload("a", b"x")
+    files.head("a")
+    assert 1 == made.tokens.granted
+    made.tokens.forget()
+    assert b"x" == files.download("a").read_all()
+    assert 2 == made.tokens.granted
+    [asked, _] = made.tokens.asked
+    assert {"grant_type", "assertion"} == set(dict(asked.form))
+
+
+def test_refused_key(made: GcsSandbox) -> None:
+    """A key that Google does not know is told, without any of it."""
+    other = GcsSandbox(email="other@sandbox.iam.gserviceaccount.com")
+    with (
+        over_gcs(made, credentials=other.key_file()) as hub,
+        pytest.raises(ConnectorError) as caught,
+    ):
+        hub.storage().head("a")
+    other.close()
+    assert "PRIVATE" not in repr(caught.value)
+    vendor = gcs(made)
+    assert "PRIVATE" not in repr(vendor)
+    assert "PRIVATE" not in repr(vendor.clients())
+
+
+GOOD = {"client_email": "a@b", "private_key": "PEM"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bucket": "No"},
+        {"bucket": 5},
+        {"credentials": "no json"},
+        {"credentials": "[]"},
+        {"credentials": "{}"},
+        {"credentials": json.dumps(GOOD)},
+        {"credentials": json.dumps({**GOOD, "private_key": 5})},
+        {"credentials": json.dumps({"client_email": "a@b"})},
+    ],
+)
+def test_bad_options(made: GcsSandbox, options: dict[str, Any]) -> None:
+    """What cannot be a bucket or a key is refused at once."""
+    with pytest.raises(ConfigurationError):
+        gcs(made, **options)

@@ -1,0 +1,160 @@
+"""What is sent to Google Cloud Storage is what Google's own description says."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.contracts.storage import ByteRange, PutOptions
+from mooring.testing.sandbox._gcs_words import related
+from mooring.testing.sandbox._s3_store import Spool
+from mooring.testing.sandbox.gcs import GcsSandbox
+from tests.storage.gcs_labs import over_gcs
+from tests.storage.labs import bytes_of
+from tests.support.openapi import Json, description, problems
+
+if TYPE_CHECKING:
+    from mooring.testing.sandbox.base import Asked
+
+STEP = 262_144
+TEXT: Json = {"type": "string"}
+OBJECT: Json = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(
+            (
+                "cacheControl",
+                "contentDisposition",
+                "contentLanguage",
+                "contentType",
+                "customTime",
+                "md5Hash",
+                "name",
+                "storageClass",
+            ),
+            TEXT,
+        ),
+        "metadata": {"type": "object", "additionalProperties": TEXT},
+    },
+}
+CONDITIONS = "ifGenerationMatch ifGenerationNotMatch"
+
+
+def method(path: str, verb: str, query: str, body: str | None = None) -> Json:
+    """A method as Google describes it."""
+    known: Json = {name: {} for name in query.split()}
+    made: Json = {"path": path, "httpMethod": verb, "parameters": known}
+    return made if body is None else {**made, "request": {"$ref": body}}
+
+
+ONE = "b/{bucket}/o/{object}"
+COPY = "b/{sourceBucket}/o/{sourceObject}/rewriteTo/b/{destinationBucket}/o/{destinationObject}"
+OURS: Json = {
+    "servicePath": "storage/v1/",
+    "parameters": {"alt": {}, "uploadType": {}},
+    "schemas": {"Object": OBJECT},
+    "resources": {
+        "objects": {
+            "methods": {
+                "insert": {
+                    **method(
+                        "b/{bucket}/o",
+                        "POST",
+                        f"{CONDITIONS} kmsKeyName name predefinedAcl",
+                        "Object",
+                    ),
+                    "mediaUpload": {
+                        "protocols": {"simple": {"path": "/upload/storage/v1/b/{bucket}/o"}}
+                    },
+                },
+                "get": method(ONE, "GET", f"{CONDITIONS} generation"),
+                "delete": method(ONE, "DELETE", f"{CONDITIONS} generation"),
+                "list": method("b/{bucket}/o", "GET", "delimiter maxResults pageToken prefix"),
+                "rewrite": method(
+                    COPY,
+                    "POST",
+                    f"{CONDITIONS} destinationKmsKeyName destinationPredefinedAcl rewriteToken",
+                    "Object",
+                ),
+            }
+        }
+    },
+}
+"""What Google says of objects, as far as we ask for it."""
+
+
+def described(said: Json) -> Json:
+    """The same as OpenAPI writes it, with the parameters of a request beside its body."""
+    paths: Json = {}
+    for one in said["resources"]["objects"]["methods"].values():
+        body = {"$ref": f"#/schemas/{one['request']['$ref']}"} if "request" in one else {}
+        known = {**one["parameters"], **said["parameters"]}
+        query = {name: {"enum": of["enum"]} if "enum" in of else {} for name, of in known.items()}
+        query["alt"] = {"enum": ["json", "media"]}
+        schema = {
+            "type": "object",
+            "properties": {"query": {"type": "object", "properties": query}, "body": body},
+        }
+        uploads = one.get("mediaUpload", {}).get("protocols", {}).values()
+        places = [f"/{said['servicePath']}{one['path']}", *(upload["path"] for upload in uploads)]
+        for path in places:
+            paths.setdefault(path, {})[one["httpMethod"].lower()] = {
+                "requestBody": {"content": {"application/json": {"schema": schema}}}
+            }
+    return {"paths": paths, "schemas": said["schemas"]}
+
+
+def told(made: GcsSandbox, asked: Asked) -> Json:
+    """The resource that a request holds, if it holds any."""
+    if asked.headers.get("content-type", "").startswith("multipart/related"):
+        spool = Spool(made.folder)
+        spool.write(asked.body)
+        spool.close()
+        return json.loads(related(asked, spool)[0])
+    return asked.json() if asked.body and asked.method == "POST" else {}
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_a_day_with_everything(whose: str) -> None:
+    """Each parameter and each field is known, and of its type; sessions are not described."""
+    said = described(OURS if whose == "ours" else description("storage.v1.json"))
+    made = GcsSandbox()
+    options = PutOptions(
+        content_type="application/pdf",
+        content_disposition="attachment",
+        content_language="de",
+        cache_control="max-age=60",
+        metadata={"invoice": "2041"},
+        visibility="private",
+        storage_class="NEARLINE",
+        encryption="projects/p/locations/l/keyRings/r/cryptoKeys/k",
+        if_none_match="*",
+        extra={"gcs": {"customTime": "2031-05-06T00:00:00Z"}},
+    )
+    with over_gcs(made) as hub:
+        files = hub.storage()
+        info = files.upload("a/b", b"%PDF", options)
+        files.upload("long", bytes_of(2 * STEP), options, part_size=STEP)
+        files.download("a/b", range=ByteRange(1, 2), version=info.version).read_all()
+        files.download("a/b", if_match=info.etag).read_all()
+        files.download("a/b", if_none_match=info.etag).read_all()
+        files.head("a/b", version=info.version)
+        files.list("a", delimiter="/", limit=5)
+        files.copy("a/b", "c", options)
+        files.copy("a/b", "d")
+        files.delete("a/b", version=info.version)
+    sessions = [one for one in made.asked if "upload_id" in dict(one.query)]
+    found = [
+        problem
+        for one in made.asked
+        if one not in sessions
+        for problem in problems(
+            said, one.method, one.path, {"query": dict(one.query), "body": told(made, one)}
+        )
+    ]
+    made.close()
+
+    assert 2 == len(sessions)
+    assert [] == found

@@ -1,0 +1,223 @@
+"""What Google Cloud Storage is asked, and what is made of its refusals; nothing is sent here."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime
+from hashlib import md5
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from mooring.contracts.signed import UrlOptions
+from mooring.contracts.storage import PutOptions
+from mooring.domain.http import Request, Response
+from mooring.domain.secret import Secret
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    FileNotFound,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox._gcs_keys import key_file, pair
+from mooring.testing.sandbox._gcs_words import said
+from mooring.vendors import _gcs_answers as answers
+from mooring.vendors import _gcs_requests as requests
+from mooring.vendors._gcs_session import Chunks
+from mooring.vendors._gcs_signing import account_of
+from tests.storage.labs import run
+
+if TYPE_CHECKING:
+    from mooring.vendors._gcs_signing import ServiceAccount
+
+OBJECT = Request.get("/storage/v1/b/x/o/a")
+LIST = Request.get("/storage/v1/b/x/o")
+
+
+@pytest.mark.parametrize(
+    "status,reason,kind",
+    [
+        (400, "invalid", InvalidRequest),
+        (401, "authError", AuthenticationFailed),
+        (403, "forbidden", AuthenticationFailed),
+        (403, "rateLimitExceeded", RateLimitExceeded),
+        (403, "userRateLimitExceeded", RateLimitExceeded),
+        (403, "retentionPolicyNotMet", VendorRejected),
+        (404, "notFound", FileNotFound),
+        (408, "uploadBrokenConnection", VendorFailed),
+        (409, "conflict", VendorRejected),
+        (410, "gone", VendorRejected),
+        (412, "conditionNotMet", VendorRejected),
+        (416, "requestedRangeNotSatisfiable", InvalidRequest),
+        (429, "somethingNew", RateLimitExceeded),
+        (499, "clientClosed", VendorRejected),
+        (500, "internalError", VendorFailed),
+        (503, "backendError", VendorFailed),
+    ],
+)
+def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
+    """Each refusal has its type, and keeps Google's own word for it."""
+    error = answers.classify(OBJECT, Response(status, body=said(status, reason, "Why.")))
+    assert error is not None
+    assert (kind, status, reason, "Why.") == (
+        type(error),
+        error.status,  # type: ignore[attr-defined]  # each has it
+        error.vendor_code,  # type: ignore[attr-defined]  # each has it
+        error.vendor_message,  # type: ignore[attr-defined]  # each has it
+    )
+
+
+def test_what_is_not_there() -> None:
+    """It is told apart whether an object, its bucket or an upload is not there."""
+    no_bucket = Response(404, body=said(404, "notFound", "The specified bucket does not exist."))
+    no_object = Response(404, body=said(404, "notFound", "No such object: my-bucket/a"))
+    upload = Request.put("/upload/storage/v1/b/x/o")
+    assert VendorRejected is type(answers.classify(OBJECT, no_bucket))
+    assert FileNotFound is type(answers.classify(OBJECT, no_object))
+    assert VendorRejected is type(answers.classify(LIST, no_object))
+    assert VendorRejected is type(answers.classify(upload, Response(404)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>Bad gateway</html>",
+        b"[]",
+        b'{"error": "access_denied"}',
+        b'{"error": {"errors": {}}}',
+        b'{"error": {"errors": [5], "message": ["x"]}}',
+        b'{"error": {"errors": [{"reason": "ya29.secret token"}]}}',
+        b"\xff" * 10_000,
+    ],
+)
+def test_odd_refusals(body: bytes) -> None:
+    """A refusal in other words is one by its status, and nothing odd is taken for a code."""
+    error = answers.classify(OBJECT, Response(403, body=body))
+    assert isinstance(error, AuthenticationFailed)
+    assert error.vendor_code is None
+
+
+@pytest.mark.parametrize("status", [200, 204, 304, 308])
+def test_what_is_no_refusal(status: int) -> None:
+    """What was asked for is no failure, nor is an upload of which more is to come."""
+    assert answers.classify(OBJECT, Response(status)) is None
+
+
+def test_one_request() -> None:
+    """What is said of an object goes before its bytes, which stay as they are."""
+    data = b"\r\n--b\n\0"
+    options = PutOptions(content_type="a/b", metadata={"x": "\u00fc"})
+    request = requests.put("bucket", "a/b", data, options, "edge")
+    assert isinstance(request.body, bytes)
+    parts = request.body.split(b"\r\n--edge")
+    told = json.loads(parts[0].partition(b"\r\n\r\n")[2])
+    assert {
+        "name": "a/b",
+        "contentType": "a/b",
+        "metadata": {"x": "\u00fc"},
+        "md5Hash": b64encode(md5(data, usedforsecurity=False).digest()).decode(),
+    } == told
+    assert b"\r\nContent-Type: a/b\r\n\r\n" + data == parts[1]
+    assert b"--\r\n" == parts[2]
+    assert ("multipart/related; boundary=edge", True) == (
+        request.headers.get("content-type"),
+        request.repeatable,
+    )
+
+
+def test_chunks_are_sent_once() -> None:
+    """A chunk whose fate is unknown is asked for, not sent again; a question is repeated."""
+    chunk = requests.chunk("b", "id", 0, b"x", total=1, md5="sum")
+    assert ("bytes 0-0/1", "md5=sum", False) == (
+        chunk.headers.get("content-range"),
+        chunk.headers.get("x-goog-hash"),
+        chunk.repeatable,
+    )
+    end = requests.chunk("b", "id", 5, b"", total=5, md5=None)
+    assert "bytes */5" == end.headers.get("content-range")
+    asking = requests.asking("b", "id")
+    assert ("bytes */*", True) == (asking.headers.get("content-range"), asking.repeatable)
+
+
+class _Pieces:
+    def __init__(self, *sizes: int) -> None:
+        self._left = [bytes(size) for size in sizes]
+
+    async def next(self) -> bytes:
+        return self._left.pop(0) if self._left else b""
+
+
+@pytest.mark.parametrize(
+    "sizes,expected",
+    [
+        ((), [0]),
+        ((5,), [5]),
+        ((requests.STEP,), [requests.STEP]),
+        ((requests.STEP, 1), [requests.STEP, 1]),
+        ((requests.STEP - 1, 3), [requests.STEP + 2]),
+        ((requests.STEP + 1, 1, 1), [requests.STEP, 3]),
+        ((3 * requests.STEP + 7,) * 2, [3 * requests.STEP, 3 * requests.STEP + 14]),
+    ],
+)
+def test_lengths_of_chunks(sizes: tuple[int, ...], expected: list[int]) -> None:
+    """Each chunk but the last is a multiple of what Google wants, and all come to the whole."""
+
+    async def flow() -> list[int]:
+        chunks, found = Chunks(_Pieces(*sizes)), []
+        while not chunks.over:
+            found.append(len(await chunks.next()))
+        return found
+
+    assert expected == run(flow())
+
+
+def _account() -> ServiceAccount:
+    email = "test-iam-credentials@dummy-project-id.iam.gserviceaccount.com"
+    return account_of(Secret(key_file(email, "https://oauth2.googleapis.com/token")))
+
+
+@pytest.mark.parametrize(
+    "path,options,digest",
+    [
+        (
+            "/test-bucket/test-object",
+            UrlOptions(expires=10),
+            "00e2fb794ea93d7adb703edaebdd509821fcc7d4f1a79ac5c8d2b394df109320",
+        ),
+        (
+            "/test-bucket/test-object",
+            UrlOptions(method="PUT", expires=10),
+            "78742860705da91404222d5d66ff89850292471199c3c2808d116ad12e6177b4",
+        ),
+        (
+            "/test-bucket2/test-object2",
+            UrlOptions(expires=10),
+            "a139afbf35ac30e9864f63197f79609731ab1b0ca166e2a456dba156fcd3f9ce",
+        ),
+    ],
+)
+def test_what_is_signed(path: str, options: UrlOptions, digest: str) -> None:
+    """What is signed is what Google's own tests of its clients sign."""
+    now = datetime(2019, 2, 1, 9, tzinfo=UTC)
+    url = _account().url("https://storage.googleapis.com", path, options, now)
+    signature = bytes.fromhex(dict(parse_qsl(urlsplit(url).query))["X-Goog-Signature"])
+    scope = "20190201/auto/storage/goog4_request"
+    text = f"GOOG4-RSA-SHA256\n20190201T090000Z\n{scope}\n{digest}".encode()
+    pair().public_key().verify(signature, text, PKCS1v15(), SHA256())
+
+
+def test_what_a_put_must_say() -> None:
+    """The type that a PUT must have is signed, and is no answer's."""
+    put = UrlOptions(method="PUT", content_type="a/b", content_disposition="attachment")
+    url = _account().url("https://storage.googleapis.com", "/b/o", put, datetime.now(UTC))
+    query = dict(parse_qsl(urlsplit(url).query))
+    assert "content-type;host" == query["X-Goog-SignedHeaders"]
+    assert not [name for name in query if name.startswith("response-")]

@@ -1,0 +1,437 @@
+"""The Azure of the sandbox refuses what Azure refuses."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from mooring.contracts.signed import UrlOptions
+from mooring.domain.http import Request, Response, join_url
+from mooring.domain.secret import Secret
+from mooring.domain.signing.azure import AzureSharedKey
+from mooring.domain.signing.occasion import Occasion
+from mooring.errors import ConnectionFailed
+from mooring.testing.sandbox.base import Asked, Lost
+from mooring.vendors._azure_blob_requests import Place, delegation
+from mooring.vendors._azure_blob_sas import Grant
+from mooring.vendors._xml import read_xml
+from tests.storage.azure_lab import azure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+VERSION = {"x-ms-version": "2025-01-05"}
+PUT = {**VERSION, "x-ms-blob-type": "BlockBlob"}
+BLOCK = b64encode(b"0001").decode()
+
+
+@pytest.fixture
+def made() -> Iterator[AzureBlobSandbox]:
+    """A container at noon."""
+    with azure(now=lambda: NOON) as one:
+        yield one
+
+
+def asked(made: AzureBlobSandbox, request: Request, url: str, **other: str) -> Asked:
+    """A request as it arrives, with other headers than were signed."""
+    parts = urlsplit(url)
+    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    headers = request.with_headers(other).headers
+    assert isinstance(request.body, bytes)
+    return Asked(request.method, made.hosts[0], parts.path, query, headers, request.body)
+
+
+def ask(
+    made: AzureBlobSandbox,
+    request: Request,
+    *,
+    late: timedelta = timedelta(),
+    key: str | None = None,
+    account: str | None = None,
+    **other: str,
+) -> Response:
+    """Send a signed request."""
+    url = join_url(f"https://{made.hosts[0]}", request)
+    signing = AzureSharedKey(account=account or made.account.name)
+    own = Secret(key or made.account.key)
+    signed = signing.sign(request, url, own, Occasion(NOON + late, "nonce"))
+    return made.answer(asked(made, signed, url, **other))
+
+
+def at(made: AzureBlobSandbox, key: str = "a") -> str:
+    """The path of a blob."""
+    return Place("", made.container).blob(key)
+
+
+def put(
+    made: AzureBlobSandbox,
+    key: str = "a",
+    headers: dict[str, str] | None = None,
+    body: bytes = b"x",
+) -> Response:
+    """Put a blob."""
+    return ask(made, Request.put(at(made, key), headers={**PUT, **(headers or {})}, body=body))
+
+
+def code(response: Response) -> str | None:
+    """Why it is refused, which is said twice."""
+    told = read_xml(response.body).text("Code")
+    assert told == response.header("x-ms-error-code")
+    return told
+
+
+# --- who comes in ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers,expected",
+    [
+        ({}, "NoAuthenticationInformation"),
+        ({"Authorization": "Basic dTpw"}, "NoAuthenticationInformation"),
+        ({"Authorization": "Bearer old"}, "InvalidAuthenticationInfo"),
+    ],
+)
+def test_unsigned(made: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
+    """Who says nothing that is known does not come in."""
+    request = Request.get(at(made), headers=headers)
+    response = made.answer(asked(made, request, f"https://x{at(made)}"))
+    assert (401, expected) == (response.status, code(response))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"late": timedelta(minutes=16)},
+        {"late": timedelta(minutes=-16)},
+        {"key": "d3Jvbmc="},
+        {"account": "otheraccount"},
+        {"x-ms-date": "today"},
+        {"x-ms-meta-a": "1"},
+        {"content-type": "a/b"},
+        {"range": "bytes=0-1"},
+    ],
+    ids=["late", "early", "key", "account", "date", "own header", "type", "range"],
+)
+def test_signatures(made: AzureBlobSandbox, how: dict[str, Any]) -> None:
+    """A signature is of this key, this time, and all that matters."""
+    response = ask(made, Request.get(at(made), headers=VERSION), **how)
+    assert (403, "AuthenticationFailed") == (response.status, code(response))
+
+
+def grant(made: AzureBlobSandbox, method: str = "GET") -> str:
+    """A signed URL for a minute."""
+    signing, key = AzureSharedKey(account=made.account.name), Secret(made.account.key)
+    whole = Grant(
+        url=f"https://{made.hosts[0]}{at(made)}",
+        resource=f"/blob/{made.account.name}{at(made)}",
+        version="2025-01-05",
+        options=UrlOptions(method=method),
+        until=NOON + timedelta(minutes=1),
+    )
+    return whole.signed(("",), lambda text: signing.signature(key, text))
+
+
+@pytest.mark.parametrize(
+    "change,later,expected",
+    [
+        ("", 0, None),
+        ("", 59, None),
+        ("", 60, "AuthenticationFailed"),
+        ("se=2026>se=2027", 0, "AuthenticationFailed"),
+        ("sp=r>sp=w", 0, "AuthenticationFailed"),
+        ("/a?>/b?", 0, "AuthenticationFailed"),
+        ("sv=2025>sv=2024", 0, "AuthenticationFailed"),
+    ],
+)
+def test_signed_urls(change: str, later: int, expected: str | None) -> None:
+    """A signed URL is good as it is, and as long as it says."""
+    time = [NOON]
+    with azure(now=lambda: time[0]) as made:
+        assert 201 == put(made).status
+        before, _, after = change.partition(">")
+        url = grant(made).replace(before, after) if before else grant(made)
+        time[0] += timedelta(seconds=later)
+        response = made.answer(asked(made, Request.get("/"), url))
+        assert expected == (None if response.status == 200 else code(response))
+
+
+def test_signed_urls_do_what_they_are_for(made: AzureBlobSandbox) -> None:
+    """A URL to read with does not write."""
+    request = Request.put("/", headers={"x-ms-blob-type": "BlockBlob"}, body=b"evil")
+    response = made.answer(asked(made, request, grant(made)))
+    assert (403, "AuthorizationPermissionMismatch") == (response.status, code(response))
+
+
+def test_urls_that_are_signed_for_no_time(made: AzureBlobSandbox) -> None:
+    """What is signed must say until when."""
+    lines = ["r", "", "", f"/blob/{made.account.name}{at(made)}", *[""] * 12]
+    signing, key = AzureSharedKey(account=made.account.name), Secret(made.account.key)
+    query = {"sp": "r", "sig": signing.signature(key, "\n".join(lines))}
+    url = join_url(f"https://{made.hosts[0]}", Request.get(at(made), query=query))
+    assert "AuthenticationFailed" == code(made.answer(asked(made, Request.get("/"), url)))
+
+
+# --- keys that are lent ------------------------------------------------------
+
+
+def token(made: AzureBlobSandbox) -> str:
+    """A token of Entra ID."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "sandbox-client",
+        "client_secret": "sandbox-client-secret",
+        "scope": "https://storage.azure.com/.default",
+    }
+    request = Request.post(made.desk.path, form=form)
+    answer = made.desk.answer(asked(made, request, f"https://x{made.desk.path}"))
+    return f"Bearer {answer.json()['access_token']}"
+
+
+def lend(made: AzureBlobSandbox, request: Request) -> Response:
+    """Ask for a key, with a token."""
+    whole = request.with_headers({**VERSION, "Authorization": token(made)})
+    return made.answer(asked(made, whole, join_url("https://x", whole)))
+
+
+def test_a_key_is_lent_for_a_week(made: AzureBlobSandbox) -> None:
+    """A key is lent to who has a token, for a week at most."""
+    week = delegation(NOON, NOON + timedelta(days=7))
+    assert 200 == lend(made, week).status
+    assert "AuthenticationFailed" == code(ask(made, week.with_headers(VERSION)))
+    late = delegation(NOON + timedelta(days=1), NOON + timedelta(days=8))
+    assert "InvalidXmlNodeValue" == code(lend(made, late))
+
+
+@pytest.mark.parametrize(
+    "body,expected",
+    [
+        (b"<KeyInfo", "InvalidXmlDocument"),
+        (b"<KeyInfo/>", "AuthenticationFailed"),
+        (b"<KeyInfo><Until>x</Until></KeyInfo>", "InvalidXmlNodeValue"),
+    ],
+)
+def test_keys_that_are_not_lent(made: AzureBlobSandbox, body: bytes, expected: str) -> None:
+    """What is not asked for rightly is not lent."""
+    request = delegation(NOON, NOON).evolve(body=body)
+    assert expected == code(lend(made, request))
+
+
+def test_a_lent_key_ends() -> None:
+    """What was signed with a lent key is no longer good than the key."""
+    time = [NOON]
+    with azure(now=lambda: time[0]) as made:
+        told = read_xml(lend(made, delegation(NOON, NOON + timedelta(minutes=1))).body)
+        names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
+        own = [told.text(f"Signed{name}") or "" for name in names]
+        key = Secret(told.text("Value") or "")
+        signing = AzureSharedKey(account=made.account.name)
+        whole = Grant(
+            url=f"https://{made.hosts[0]}{at(made)}",
+            resource=f"/blob/{made.account.name}{at(made)}",
+            version="2025-01-05",
+            options=UrlOptions(),
+            until=NOON + timedelta(hours=1),
+        )
+        more = dict(zip(("skoid", "sktid", "skt", "ske", "sks", "skv"), own, strict=True))
+        url = whole.signed((*own, "", "", ""), lambda text: signing.signature(key, text), **more)
+        put(made)
+
+        assert 200 == made.answer(asked(made, Request.get("/"), url)).status
+        time[0] += timedelta(minutes=2)
+        assert "AuthenticationFailed" == code(made.answer(asked(made, Request.get("/"), url)))
+
+
+# --- what is asked -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers,expected",
+    [
+        ({"x-ms-version": ""}, "InvalidHeaderValue"),
+        ({"x-ms-version": "latest"}, "InvalidHeaderValue"),
+        ({"x-ms-blob-type": "PageBlob"}, "MissingRequiredHeader"),
+        ({"x-ms-blob-content_type": "a/b"}, "UnsupportedHeader"),
+        ({"x-ms-copy-source": "x", "x-ms-blob-type": "BlockBlob"}, "UnsupportedHeader"),
+        ({"x-ms-meta-a-b": "1"}, "InvalidMetadata"),
+        ({"x-ms-meta-1a": "1"}, "InvalidMetadata"),
+        ({"x-ms-meta-a": "Zo\xeb"}, "InvalidMetadata"),
+        ({"x-ms-access-tier": "COLD"}, "InvalidHeaderValue"),
+        ({"x-ms-tags": "&".join(f"t{number}=" for number in range(11))}, "TagsTooLarge"),
+        ({"Content-MD5": "AAAA"}, "Md5Mismatch"),
+        ({"Transfer-Encoding": "chunked"}, "MissingContentLengthHeader"),
+    ],
+)
+def test_bad_puts(made: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
+    """A put with what Azure does not know, or another way, is refused."""
+    if "Zo\xeb" in headers.values():
+        request = Request.put("/", headers={**headers, "x-ms-blob-type": "BlockBlob"})
+        response = made.answer(asked(made, request, grant(made, "PUT")))
+    else:
+        response = put(made, headers=headers)
+    assert expected == code(response)
+    assert {} == made.blobs
+
+
+@pytest.mark.parametrize(
+    "request_,expected",
+    [
+        (Request.get("/other/a"), "ContainerNotFound"),
+        (Request.get("/"), "ContainerNotFound"),
+        (Request.get("/sandbox-container"), "UnsupportedHttpVerb"),
+        (Request.put("/sandbox-container", query={"restype": "container"}), "UnsupportedHttpVerb"),
+        (Request.patch("/sandbox-container/a"), "UnsupportedHttpVerb"),
+        (Request.put("/sandbox-container/a", query={"comp": "lease"}), "UnsupportedHttpVerb"),
+    ],
+)
+def test_other_requests(made: AzureBlobSandbox, request_: Request, expected: str) -> None:
+    """What this Azure does not do, it says."""
+    assert expected == code(ask(made, request_.with_headers(VERSION)))
+
+
+@pytest.mark.parametrize("most", ["0", "5001", "many", "-1"])
+def test_bad_lists(made: AzureBlobSandbox, most: str) -> None:
+    """A page has a number of blobs that Azure gives."""
+    query = {"restype": "container", "comp": "list", "maxresults": most}
+    request = Request.get(f"/{made.container}", query=query, headers=VERSION)
+    assert "OutOfRangeQueryParameterValue" == code(ask(made, request))
+
+
+def test_names_that_xml_cannot_hold(made: AzureBlobSandbox) -> None:
+    """A name that XML cannot hold is encoded, and says so."""
+    put(made)
+    made.blobs["b\ufffe"] = made.blobs["a"]
+    query = {"restype": "container", "comp": "list"}
+    answer = ask(made, Request.get(f"/{made.container}", query=query, headers=VERSION))
+    assert b'<Name Encoded="true">b%EF%BF%BE</Name>' in answer.body
+
+
+def test_ranges(made: AzureBlobSandbox) -> None:
+    """A range is counted from the beginning."""
+    put(made)
+    for text in ("bytes=-1", "bytes=a-b", "1-2"):
+        request = Request.get(at(made), headers={**VERSION, "x-ms-range": text})
+        assert "InvalidHeaderValue" == code(ask(made, request))
+
+
+def test_the_type_of_a_put(made: AzureBlobSandbox) -> None:
+    """What the blob's own header does not say, the request's does."""
+    put(made, "a", {"Content-Type": "a/b"})
+    put(made, "b", {"Content-Type": "a/b", "x-ms-blob-content-type": "c/d"})
+    put(made, "c")
+    types = [made.blobs[key].headers["Content-Type"] for key in "abc"]
+    assert ["a/b", "c/d", "application/octet-stream"] == types
+
+
+def test_the_archive(made: AzureBlobSandbox) -> None:
+    """What is in the archive is known, and not read."""
+    put(made, headers={"x-ms-access-tier": "Archive"})
+    assert 200 == ask(made, Request.head(at(made), headers=VERSION)).status
+    assert "BlobArchived" == code(ask(made, Request.get(at(made), headers=VERSION)))
+
+
+def test_copies(made: AzureBlobSandbox) -> None:
+    """A copy is of what is there, in this account and container."""
+    place = f"https://{made.hosts[0]}/{made.container}"
+    for source in ("https://elsewhere/c/a", f"https://{made.hosts[0]}/other/a"):
+        request = Request.put(at(made), headers={**VERSION, "x-ms-copy-source": source})
+        assert "CannotVerifyCopySource" == code(ask(made, request))
+    request = Request.put(at(made), headers={**VERSION, "x-ms-copy-source": f"{place}/gone"})
+    assert "BlobNotFound" == code(ask(made, request))
+
+
+def test_deleting_versions(made: AzureBlobSandbox) -> None:
+    """A version is deleted without the others, the current one too."""
+    put(made)
+    first = made.blobs["a"].version
+    put(made, body=b"xx")
+    for version, current in ((first, True), (made.blobs["a"].version, False)):
+        request = Request.delete(at(made), query={"versionid": version}, headers=VERSION)
+        assert 202 == ask(made, request).status
+        assert current == ("a" in made.blobs)
+    assert {} == made.versions
+
+
+# --- blocks ------------------------------------------------------------------
+
+
+def block(
+    made: AzureBlobSandbox,
+    name: str,
+    body: bytes = b"x",
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Put a block."""
+    query = {"comp": "block", "blockid": name}
+    fields = {**VERSION, **(headers or {})}
+    return ask(made, Request.put(at(made), query=query, headers=fields, body=body))
+
+
+def commit(made: AzureBlobSandbox, body: bytes) -> Response:
+    """Put a list of blocks."""
+    request = Request.put(at(made), query={"comp": "blocklist"}, headers=VERSION, body=body)
+    return ask(made, request)
+
+
+@pytest.mark.parametrize(
+    "name,body,expected",
+    [
+        ("", b"x", "InvalidQueryParameterValue"),
+        ("not base64", b"x", "InvalidQueryParameterValue"),
+        (b64encode(b"0" * 65).decode(), b"x", "InvalidQueryParameterValue"),
+        (b64encode(b"longer than it was").decode(), b"x", "InvalidBlobOrBlock"),
+        (BLOCK, b"", "InvalidHeaderValue"),
+    ],
+)
+def test_bad_blocks(made: AzureBlobSandbox, name: str, body: bytes, expected: str) -> None:
+    """A block has bytes, and a name as long as all others."""
+    assert 201 == block(made, BLOCK).status
+    assert expected == code(block(made, name, body))
+
+
+def test_changed_blocks(made: AzureBlobSandbox) -> None:
+    """A block that is not what it was said to be is not kept."""
+    assert "Md5Mismatch" == code(block(made, BLOCK, headers={"Content-MD5": "AAAA"}))
+    assert "InvalidBlockList" == code(commit(made, b"<BlockList><Latest>a</Latest></BlockList>"))
+
+
+@pytest.mark.parametrize("body", [b"<BlockList", b"<Blocks/>", b"<BlockList><Late/></BlockList>"])
+def test_bad_lists_of_blocks(made: AzureBlobSandbox, body: bytes) -> None:
+    """A list of blocks is one."""
+    assert "InvalidXmlDocument" == code(commit(made, body))
+
+
+def test_lists_of_blocks(made: AzureBlobSandbox) -> None:
+    """What is committed is told, and what waits where that is asked for; a put throws it away."""
+    query = {"comp": "blocklist"}
+    committed = Request.get(at(made), query=query, headers=VERSION)
+    assert "BlobNotFound" == code(ask(made, committed))
+    block(made, BLOCK, b"one")
+    block(made, BLOCK, b"other")
+    assert b"<CommittedBlocks></CommittedBlocks></BlockList>" in ask(made, committed).body
+    body = f"<BlockList><Uncommitted>{BLOCK}</Uncommitted></BlockList>".encode()
+    assert 201 == commit(made, body).status
+    assert 5 == made.blobs["a"].size
+    assert b"<Size>5</Size>" in ask(made, committed).body
+    again = f"<BlockList><Committed>{BLOCK}</Committed><Latest>{BLOCK}</Latest></BlockList>"
+    assert 201 == commit(made, again.encode()).status
+    assert 10 == made.blobs["a"].size
+    block(made, BLOCK)
+    put(made)
+    assert {} == made.blocks
+
+
+def test_faults(made: AzureBlobSandbox) -> None:
+    """A fault comes instead of the answer, or loses it."""
+    made.fail(Response(503), ConnectionFailed("down"), Lost())
+    assert 503 == put(made).status
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed):
+            put(made)
+    assert {"a"} == made.blobs.keys()

@@ -1,0 +1,291 @@
+"""The Google Cloud Storage of the sandbox refuses what Google refuses."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from mooring.contracts.signed import UrlOptions
+from mooring.domain.http import Request, Response
+from mooring.domain.secret import Secret
+from mooring.domain.signing.jwt import JwtSigning
+from mooring.domain.signing.occasion import Occasion
+from mooring.testing.sandbox.base import Asked
+from mooring.vendors._gcs_signing import account_of
+from tests.storage.gcs_labs import bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.testing.sandbox.gcs import GcsSandbox
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
+UPLOAD = "/upload/storage/v1/b/sandbox-bucket/o"
+OBJECTS = "/storage/v1/b/sandbox-bucket/o"
+STEP = 262_144
+
+
+@pytest.fixture
+def made() -> Iterator[GcsSandbox]:
+    """A bucket at noon."""
+    with bucket(now=lambda: NOON) as one:
+        yield one
+
+
+def assertion(made: GcsSandbox, *, late: timedelta = timedelta(), **other: Any) -> str:
+    """What the service account signs, or would sign otherwise."""
+    known: dict[str, Any] = {
+        "algorithm": "RS256",
+        "issuer": made.email,
+        "audience": "https://oauth2.googleapis.com/token",
+        "lifetime": timedelta(hours=1),
+        "claims": {"scope": SCOPE},
+    }
+    key = Secret(json.loads(made.key_file())["private_key"])
+    signing = JwtSigning(**{**known, **other})
+    return signing.token(key, Occasion(NOON + late, "nonce")).reveal()
+
+
+def grant(made: GcsSandbox, form: dict[str, str], **headers: str) -> Response:
+    """Ask for a token."""
+    request = Request.post("/token", form=form, headers=headers)
+    assert isinstance(request.body, bytes)
+    asked = Asked("POST", "oauth2.googleapis.com", "/token", (), request.headers, request.body)
+    return made.at("/token").answer(asked)
+
+
+def ask(made: GcsSandbox, request: Request) -> Response:
+    """Ask with a token that is good."""
+    form = {"grant_type": GRANT, "assertion": assertion(made)}
+    token = grant(made, form).json()["access_token"]
+    request = request.with_header("Authorization", f"Bearer {token}")
+    assert isinstance(request.body, bytes)
+    host = "storage.googleapis.com"
+    asked = Asked(request.method, host, request.path, request.query, request.headers, request.body)
+    return made.answer(asked)
+
+
+def reason(response: Response) -> str | None:
+    """Why it is refused."""
+    return response.json()["error"]["errors"][0]["reason"] if response.status >= 400 else None
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"issuer": "other@x"},
+        {"audience": "https://elsewhere.example"},
+        {"claims": {"scope": "https://www.googleapis.com/auth/drive"}},
+        {"lifetime": timedelta(hours=2)},
+        {"late": timedelta(hours=-2)},
+        {"late": timedelta(hours=1)},
+    ],
+    ids=["issuer", "audience", "scope", "life", "old", "early"],
+)
+def test_assertions(made: GcsSandbox, how: dict[str, Any]) -> None:
+    """A token is granted for what this account has signed for this, and now."""
+    form = {"grant_type": GRANT, "assertion": assertion(made, **how)}
+    response = grant(made, form)
+    assert (400, "invalid_grant") == (response.status, response.json()["error"])
+
+
+@pytest.mark.parametrize(
+    "form,expected",
+    [
+        ({}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": GRANT}, "invalid_grant"),
+        ({"grant_type": GRANT, "assertion": "a.b"}, "invalid_grant"),
+        ({"grant_type": GRANT, "assertion": "e30.e30.e30"}, "invalid_grant"),
+        ({"grant_type": GRANT, "client_id": "me"}, "invalid_request"),
+    ],
+)
+def test_grants(made: GcsSandbox, form: dict[str, str], expected: str) -> None:
+    """Nothing else is granted anything."""
+    assert expected == grant(made, form or {"x": ""}).json()["error"]
+
+
+def test_who_else_comes(made: GcsSandbox) -> None:
+    """Who has no token does not come in, and who says more than that is refused."""
+    asked = Asked(
+        "GET", "storage.googleapis.com", f"{OBJECTS}/a", (), Request.get("/").headers, b""
+    )
+    assert "authError" == reason(made.answer(asked))
+    form = {"grant_type": GRANT, "assertion": assertion(made)}
+    assert "invalid_request" == grant(made, form, Authorization="Basic eDp5").json()["error"]
+
+
+def related(
+    resource: dict[str, Any] | bytes, data: bytes, kind: str = "application/json"
+) -> Request:
+    """An upload in one request."""
+    first = resource if isinstance(resource, bytes) else json.dumps(resource).encode()
+    body = b"--x\r\nContent-Type: %b\r\n\r\n%b\r\n--x\r\nContent-Type: a/b\r\n\r\n%b\r\n--x--" % (
+        kind.encode(),
+        first,
+        data,
+    )
+    return Request.post(
+        UPLOAD,
+        query={"uploadType": "multipart"},
+        headers={"Content-Type": "multipart/related; boundary=x"},
+        body=body,
+    )
+
+
+def chunk(span: str, data: bytes = b"", **headers: str) -> Request:
+    """A chunk of the upload that was begun first."""
+    query = {"uploadType": "resumable", "upload_id": "ABPtcP-1"}
+    return Request.put(UPLOAD, query=query, headers={"Content-Range": span, **headers}, body=data)
+
+
+@pytest.mark.parametrize(
+    "request_,expected",
+    [
+        (related({"name": "a"}, b"x"), None),
+        (related({}, b"x"), "required"),
+        (related(b"[]", b"x"), "parseError"),
+        (related(b"{", b"x"), "parseError"),
+        (related({"name": "a"}, b"x", "text/plain"), "badContent"),
+        (related({"name": "a", "contenttype": "a/b"}, b"x"), "invalid"),
+        (related({"name": "a", "metadata": {"x": 1}}, b"x"), "invalid"),
+        (related({"name": "a", "metadata": []}, b"x"), "invalid"),
+        (related({"name": "a", "cacheControl": 5}, b"x"), "invalid"),
+        (related({"name": "a", "temporaryHold": "yes"}, b"x"), "invalid"),
+        (related({"name": "a", "storageClass": "COLD"}, b"x"), "invalid"),
+        (related({"name": "a", "crc32c": "AAAAAA=="}, b"x"), "invalid"),
+        (related({"name": "a"}, b"x").with_header("Content-Type", "a/b"), "badContent"),
+        (Request.post(UPLOAD, query={"uploadType": "media", "name": "a"}), "invalid"),
+        (Request.post(UPLOAD, query={"uploadType": "resumable", "new": "1"}), "invalidParameter"),
+        (
+            Request.post(
+                UPLOAD,
+                query={"uploadType": "resumable", "predefinedAcl": "public-read"},
+                json={"name": "a"},
+            ),
+            "invalid",
+        ),
+        (
+            Request.post(UPLOAD, query={"uploadType": "resumable", "kmsKeyName": "AES256"}),
+            "invalid",
+        ),
+        (Request.post(OBJECTS), "methodNotAllowed"),
+        (Request.get(OBJECTS, query={"maxResults": "many"}), "invalidParameter"),
+        (Request.get(OBJECTS, query={"pageToken": "?"}), "invalid"),
+        (Request("PATCH", f"{OBJECTS}/kept"), "methodNotAllowed"),
+        (Request.get(f"{OBJECTS}/kept", query={"generation": "x"}), "invalidParameter"),
+        (Request.get(f"{OBJECTS}/kept", query={"ifGenerationMatch": "1"}), "conditionNotMet"),
+        (Request.get(f"{OBJECTS}/none"), "notFound"),
+        (Request.get("/storage/v2/x"), "notFound"),
+        (Request.get(f"{UPLOAD}/kept"), "notFound"),
+        (Request.get(f"{OBJECTS}/kept/rewriteTo/b/sandbox-bucket/o/b"), "methodNotAllowed"),
+        (Request.post(f"{OBJECTS}/kept/rewriteTo/b/other/o/b"), "notFound"),
+        (chunk("bytes 0-4/5", b"bytes"), None),
+        (chunk("bytes 0-4/5", b"byte"), "invalid"),
+        (chunk("bytes 1-5/6", b"bytes"), "invalid"),
+        (chunk("bytes 0-4/*", b"bytes"), "invalid"),
+        (chunk("bytes */*", b"bytes"), "invalid"),
+        (chunk("0-4"), "invalid"),
+        (chunk("bytes 0-4/5", b"bytes", **{"X-Goog-Hash": "crc32c=AAAAAA=="}), "invalid"),
+        (chunk("bytes */*").evolve(method="POST"), "methodNotAllowed"),
+    ],
+)
+def test_refusals(made: GcsSandbox, request_: Request, expected: str | None) -> None:
+    """What Google does not take is not taken."""
+    start = {"uploadType": "resumable"}
+    ask(made, Request.post(UPLOAD, query=start, json={"name": "long"}))
+    ask(made, related({"name": "kept"}, b"x"))
+    assert expected == reason(ask(made, request_))
+
+
+def test_chunks_that_come_again(made: GcsSandbox) -> None:
+    """Bytes that have come are not taken again, and fewer than have come are no object."""
+    start = Request.post(UPLOAD, query={"uploadType": "resumable"}, json={"name": "long"})
+    ask(made, start)
+    assert 308 == ask(made, chunk(f"bytes 0-{STEP - 1}/*", b"a" * STEP)).status
+    again = ask(made, chunk(f"bytes 0-{2 * STEP - 1}/*", b"b" * 2 * STEP))
+    assert f"bytes=0-{2 * STEP - 1}" == again.header("range")
+    assert "invalid" == reason(ask(made, chunk(f"bytes */{STEP}")))
+    assert 308 == ask(made, chunk(f"bytes */{3 * STEP}")).status
+    assert 200 == ask(made, chunk(f"bytes */{2 * STEP}")).status
+    got = ask(made, Request.get(f"{OBJECTS}/long", query={"alt": "media"}))
+    assert b"a" * STEP + b"b" * STEP == got.body
+    assert 200 == ask(made, chunk("bytes */*")).status
+
+
+@pytest.mark.parametrize(
+    "change,later,expected",
+    [
+        ("", 0, None),
+        ("", 61, "ExpiredToken"),
+        ("", -1_000, "ExpiredToken"),
+        ("X-Goog-Expires=60>X-Goog-Expires=6000", 0, "SignatureDoesNotMatch"),
+        ("X-Goog-Expires=60>X-Goog-Expires=0", 0, "InvalidArgument"),
+        ("erp%40>else%40", 0, "AccessDenied"),
+        ("20261120T>noon", 0, "AccessDenied"),
+        ("sandbox-bucket>other", 0, "NoSuchBucket"),
+    ],
+)
+def test_signed_urls(change: str, later: int, expected: str | None) -> None:
+    """A signed URL is good as it is, and as long as it says."""
+    time = [NOON]
+    with bucket(now=lambda: time[0]) as made:
+        ask(made, related({"name": "a"}, b"x"))
+        signer = account_of(Secret(made.key_file()))
+        name = "other" if expected == "NoSuchBucket" else "sandbox-bucket"
+        base = "https://storage.googleapis.com"
+        url = signer.url(base, f"/{name}/a", UrlOptions(expires=60, content_type="c/d"), NOON)
+        if change and expected != "NoSuchBucket":
+            before, after = change.split(">")
+            url = url.replace(before, after)
+        time[0] += timedelta(seconds=later)
+        parts = urlsplit(url)
+        asked = Asked(
+            "GET",
+            parts.netloc,
+            parts.path,
+            tuple(parse_qsl(parts.query)),
+            Request.get("/").headers,
+            b"",
+        )
+        response = made.answer(asked)
+        assert expected == reason(response)
+        if expected is None:
+            assert ("c/d", b"x") == (response.header("content-type"), response.body)
+
+
+def test_signed_deletion(made: GcsSandbox) -> None:
+    """A signed URL deletes what it is signed for."""
+    ask(made, related({"name": "a"}, b"x"))
+    signer = account_of(Secret(made.key_file()))
+    base = "https://storage.googleapis.com"
+    url = signer.url(base, "/sandbox-bucket/a", UrlOptions(method="DELETE"), NOON)
+    parts = urlsplit(url)
+    asked = Asked(
+        "DELETE",
+        parts.netloc,
+        parts.path,
+        tuple(parse_qsl(parts.query)),
+        Request.get("/").headers,
+        b"",
+    )
+    assert (204, {}) == (made.answer(asked).status, made.live)
+
+
+def test_page_tokens(made: GcsSandbox) -> None:
+    """A page goes on after the last of the page before."""
+    for name in ("a", "b/c", "b/d", "e"):
+        ask(made, related({"name": name}, b"x"))
+    query = {"delimiter": "/", "maxResults": "2"}
+    page = ask(made, Request.get(OBJECTS, query=query)).json()
+    assert ["b/"] == page["prefixes"]
+    assert b64encode(b"b/d").decode() == page["nextPageToken"]
+    page = ask(made, Request.get(OBJECTS, query={**query, "pageToken": page["nextPageToken"]}))
+    assert ["e"] == [one["name"] for one in page.json()["items"]]

@@ -1,0 +1,158 @@
+"""Somebody else's emulator of Amazon, moto, in a process of its own; it checks every signature."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlencode
+
+import attrs
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
+
+REGION: Final = "eu-central-1"
+_PATIENCE: Final = 60.0
+_SERVE: Final = "import sys; from moto.server import main; main(sys.argv[1:])"
+_ALL: Final = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+
+
+@attrs.frozen
+class Key:
+    """A key that moto gave to a user who may do everything."""
+
+    id: str
+    secret: str = attrs.field(repr=False)
+
+
+class MotoServer:
+    """Listens on a port of this machine until it is closed.
+
+    Attributes:
+        url: where.
+        key: who may come in.
+    """
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("moto") is None:
+            pytest.skip("moto is for development only")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self._port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _SERVE, "-H", "127.0.0.1", "-p", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            self._wait()
+            self.key = self._user()
+            self._guard("0")
+        except BaseException:
+            self.close()
+            raise
+
+    def add_bucket(self, name: str) -> None:
+        """Have a bucket with versions."""
+        place = f"<LocationConstraint>{REGION}</LocationConstraint>"
+        self._prepare(
+            "s3", f"/{name}", f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>"
+        )
+        versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        self._prepare("s3", f"/{name}?versioning", versions)
+
+    def verify_sender(self, domain: str) -> None:
+        """Let mail come from a domain."""
+        body = json.dumps({"EmailIdentity": domain})
+        self._prepare("ses", "/v2/email/identities", body, method="POST")
+
+    def kept(self, service: str, kind: str) -> list[dict[str, Any]]:
+        """What moto has of something."""
+        found: list[dict[str, Any]] = json.loads(self._send("", "/moto-api/data.json", "", "GET"))[
+            service
+        ][kind]
+        return found
+
+    @contextlib.contextmanager
+    def unguarded(self) -> Generator[None]:
+        """Let anybody do anything for a while; of signed URLs moto cannot check who signed them."""
+        self._guard("inf")
+        try:
+            yield
+        finally:
+            self._guard("0")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.wait(_PATIENCE)
+
+    def _wait(self) -> None:
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            assert self._process.poll() is None, "moto ended at once"
+            with contextlib.suppress(OSError):
+                self._send("", "/moto-api/", "", "GET")
+                return
+            time.sleep(0.05)
+        raise AssertionError("moto did not begin to listen")
+
+    def _user(self) -> Key:
+        self._ask("CreateUser")
+        self._ask("PutUserPolicy", PolicyName="all", PolicyDocument=json.dumps(_ALL))
+        told = self._ask("CreateAccessKey")
+        found = [re.search(f"<{name}>(.+?)</", told) for name in ("AccessKeyId", "SecretAccessKey")]
+        id_, secret = [one[1] for one in found if one is not None]
+        return Key(id_, secret)
+
+    def _ask(self, action: str, **fields: str) -> str:
+        asked = {"Action": action, "Version": "2010-05-08", "UserName": "erp", **fields}
+        return self._send("iam", "/", urlencode(asked), "POST", "application/x-www-form-urlencoded")
+
+    def _prepare(self, service: str, path: str, body: str, *, method: str = "PUT") -> None:
+        with self.unguarded():
+            self._send(service, path, body, method)
+
+    def _guard(self, after: str) -> None:
+        """Have signatures and permissions checked after so many requests."""
+        self._send("", "/moto-api/reset-auth", after, "POST")
+
+    def _send(
+        self, service: str, path: str, body: str, method: str, kind: str = "text/plain"
+    ) -> str:
+        scope = f"nobody/20310506/{REGION}/{service}/aws4_request"
+        sign = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"
+        headers = {"Authorization": sign, "Content-Type": kind}
+        with contextlib.closing(
+            HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+        ) as connection:
+            connection.request(method, path, body.encode(), headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        assert answer.status == 200, text
+        return text
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

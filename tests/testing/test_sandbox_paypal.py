@@ -1,0 +1,233 @@
+"""PayPal on this machine behaves as PayPal does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+import pytest
+
+from mooring.contracts.payments import PaymentState
+from mooring.contracts.routes import Account
+from mooring.domain.headers import Headers
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import Asked
+from mooring.testing.sandbox.paypal import PayPalSandbox
+from mooring.vendors.paypal import PayPal
+from tests.vendors.paypal_shop import SETTINGS, order
+
+Json: TypeAlias = Any
+"""Whatever JSON can be."""
+
+AMOUNT = {"currency_code": "EUR", "value": "149.90"}
+UNIT = {"amount": AMOUNT, "custom_id": "INV-2041"}
+VISA = {"card": {"vault_id": "visa-1"}}
+ORDER = {"intent": "AUTHORIZE", "purchase_units": [UNIT], "payment_source": VISA}
+
+
+class Client:
+    """Asks a sandbox as an application would."""
+
+    def __init__(self) -> None:
+        self.sandbox = PayPalSandbox()
+        form = b"grant_type=client_credentials"
+        told = {
+            "Authorization": "Basic cGF5cGFsLWNsaWVudDpwYXlwYWwtc2FuZGJveC1zZWNyZXQ=",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        asked = Asked("POST", "", "/v1/oauth2/token", (), Headers(told), form)
+        self.token = self.sandbox.at("/v1/oauth2/token").answer(asked).json()["access_token"]
+
+    def ask(
+        self, method: str, path: str, body: Json = None, *, key: str | None = None, **more: Any
+    ) -> Json:
+        """The status, and what is answered."""
+        fields = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        if key is not None:
+            fields["PayPal-Request-Id"] = key
+        if more.pop("all", True):
+            fields["Prefer"] = "return=representation"
+        query = tuple((name, str(value)) for name, value in more.items())
+        sent = b"" if body is None else json.dumps(body).encode()
+        answer = self.sandbox.answer(Asked(method, "", path, query, Headers(fields), sent))
+        return answer.status, json.loads(answer.body or b"null")
+
+    def post(self, path: str, body: Json = None, **more: Any) -> Json:
+        """The same, posted."""
+        return self.ask("POST", path, {} if body is None else body, **more)
+
+    def authorized(self) -> str:
+        """An authorisation."""
+        key = f"key-{len(self.sandbox.asked)}"
+        made = self.post("/v2/checkout/orders", ORDER, key=key)[1]
+        [one] = made["purchase_units"][0]["payments"]["authorizations"]
+        return f"/v2/payments/authorizations/{one['id']}"
+
+    def captured(self) -> str:
+        """A capture."""
+        made = self.post(f"{self.authorized()}/capture", {"final_capture": True})[1]
+        return f"/v2/payments/captures/{made['id']}"
+
+
+@pytest.fixture(name="client")
+def _client() -> Client:
+    """Who asks."""
+    return Client()
+
+
+def issue(answer: Json) -> Json:
+    """The status, and the first issue of a refusal."""
+    status, body = answer
+    return status, body["details"][0]["issue"] if body["details"] else body["name"]
+
+
+def test_who_is_let_in(client: Client) -> None:
+    """Nobody without a token that was granted, and everybody with one."""
+    client.token = "other"
+    assert (401, "AUTHENTICATION_FAILURE") == issue(client.post("/v2/checkout/orders", ORDER))
+    assert (404, "INVALID_RESOURCE_ID") == issue(client.ask("GET", "/v2/nothing"))
+
+
+def changed(**fields: Json) -> Json:
+    """An order with these fields changed."""
+    return {**ORDER, **fields}
+
+
+def unit(**fields: Json) -> Json:
+    """An order whose only unit has these fields changed."""
+    return {**ORDER, "purchase_units": [{**UNIT, **fields}]}
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        ([], (400, "MALFORMED_REQUEST_JSON")),
+        ({}, (400, "MISSING_REQUIRED_PARAMETER")),
+        (changed(intent="SALE"), (400, "INVALID_PARAMETER_VALUE")),
+        (changed(itent="x"), (400, "INVALID_PARAMETER")),
+        (changed(purchase_units=[]), (400, "INVALID_ARRAY_MIN_ITEMS")),
+        (changed(purchase_units={}), (400, "INVALID_ARRAY_MIN_ITEMS")),
+        (unit(custom_id=7), (400, "INVALID_PARAMETER_SYNTAX")),
+        (unit(custom_id="x" * 128), (400, "INVALID_STRING_LENGTH")),
+        (unit(items={}), (400, "INVALID_PARAMETER_SYNTAX")),
+        (unit(amount={"value": "1"}), (400, "MISSING_REQUIRED_PARAMETER")),
+        (unit(amount={**AMOUNT, "currency_code": "XXX"}), (422, "INVALID_CURRENCY_CODE")),
+        (unit(amount={**AMOUNT, "value": "one"}), (400, "INVALID_PARAMETER_SYNTAX")),
+        (unit(amount={**AMOUNT, "value": "1.999"}), (422, "DECIMAL_PRECISION")),
+        (unit(amount={**AMOUNT, "value": "0.00"}), (422, "CANNOT_BE_ZERO_OR_NEGATIVE")),
+        (
+            unit(amount={"value": "1.00", "currency_code": "HUF"}),
+            (422, "DECIMALS_NOT_SUPPORTED"),
+        ),
+        (changed(payment_source={"card": {"vault_id": "none"}}), (422, "TOKEN_ID_NOT_FOUND")),
+        (
+            changed(payment_source={"card": {"vault_id": "wallet-1"}}),
+            (422, "MISMATCHED_VAULT_ID_TO_PAYMENT_SOURCE"),
+        ),
+        (
+            changed(payment_source={"paypal": {"vault_id": "refused-1"}}),
+            (422, "INSTRUMENT_DECLINED"),
+        ),
+    ],
+)
+def test_orders_that_are_refused(body: Json, said: Json, client: Client) -> None:
+    """What is missing, misspelt, of another type or of no meaning is refused by its issue."""
+    assert said == issue(client.post("/v2/checkout/orders", body, key="k"))
+    assert {} == client.sandbox.orders
+
+
+def test_keys(client: Client) -> None:
+    """What is paid for needs a key, a short one, and is done once for it."""
+    without = client.post("/v2/checkout/orders", ORDER)
+    assert (400, "PAYPAL_REQUEST_ID_REQUIRED") == issue(without)
+    long = client.post("/v2/checkout/orders", ORDER, key="k" * 109)
+    assert (400, "INVALID_STRING_LENGTH") == issue(long)
+    first = client.post("/v2/checkout/orders", ORDER, key="k")
+    assert first == client.post("/v2/checkout/orders", ORDER, key="k")
+    assert 1 == len(client.sandbox.orders)
+
+
+def test_answers_are_short_unless_all_is_asked_for(client: Client) -> None:
+    """Without the wish for all, an order is told by its id, and a void by nothing."""
+    status, made = client.post("/v2/checkout/orders", ORDER, key="k", all=False)
+    assert (201, {"id", "status", "links"}) == (status, set(made))
+    [authorization] = client.sandbox.authorizations
+    path = f"/v2/payments/authorizations/{authorization}/void"
+    assert (204, None) == client.post(path, all=False)
+    assert (422, "PREVIOUSLY_VOIDED") == issue(client.post(path))
+
+
+def test_an_order_is_finished_as_it_was_meant(client: Client) -> None:
+    """Once, when it is approved, and as its intent says."""
+    plain = {"intent": "CAPTURE", "purchase_units": [UNIT]}
+    made = client.post("/v2/checkout/orders", plain)[1]
+    assert ("CREATED", "approve") == (made["status"], made["links"][-1]["rel"])
+    path = f"/v2/checkout/orders/{made['id']}"
+    assert (422, "ORDER_NOT_APPROVED") == issue(client.post(f"{path}/capture"))
+    client.sandbox.approve(made["id"])
+    assert (422, "ACTION_DOES_NOT_MATCH_INTENT") == issue(client.post(f"{path}/authorize"))
+    assert (400, "INVALID_PARAMETER") == issue(client.post(f"{path}/capture", {"amount": AMOUNT}))
+    assert 201 == client.post(f"{path}/capture")[0]
+    assert (422, "ORDER_ALREADY_CAPTURED") == issue(client.post(f"{path}/capture"))
+    assert (422, "ORDER_ALREADY_AUTHORIZED") == issue(client.post(f"{path}/authorize"))
+    assert (404, "INVALID_RESOURCE_ID") == issue(client.post("/v2/checkout/orders/x/capture"))
+
+
+def euros(value: str) -> Json:
+    """A body that names an amount."""
+    return {"amount": {"currency_code": "EUR", "value": value}}
+
+
+def test_captures_that_are_refused(client: Client) -> None:
+    """Only so much is captured as was set aside, and a little more; and only while it is."""
+    path = client.authorized()
+    dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
+    more = client.post(f"{path}/capture", euros("172.39"))
+    assert (422, "MAX_CAPTURE_AMOUNT_EXCEEDED") == issue(more)
+    other = client.post(f"{path}/capture", dollars)
+    assert (422, "AUTH_CAPTURE_CURRENCY_MISMATCH") == issue(other)
+    assert 201 == client.post(f"{path}/capture", euros("172.38"))[0]
+    assert "CAPTURED" == client.ask("GET", path)[1]["status"]
+    again = client.post(f"{path}/capture", euros("1.00"))
+    assert (422, "AUTHORIZATION_ALREADY_CAPTURED") == issue(again)
+    assert (422, "PREVIOUSLY_CAPTURED") == issue(client.post(f"{path}/void"))
+    other_path = client.authorized()
+    client.post(f"{other_path}/void")
+    late = client.post(f"{other_path}/capture")
+    assert (422, "AUTHORIZATION_VOIDED") == issue(late)
+
+
+def test_refunds_that_are_refused(client: Client) -> None:
+    """No more is given back than was taken, in its currency, and nothing after that."""
+    path = client.captured()
+    dollars = {"amount": {"currency_code": "USD", "value": "1.00"}}
+    other = client.post(f"{path}/refund", dollars)
+    assert (422, "REFUND_CAPTURE_CURRENCY_MISMATCH") == issue(other)
+    more = client.post(f"{path}/refund", euros("149.91"))
+    assert (422, "REFUND_AMOUNT_EXCEEDED") == issue(more)
+    assert 201 == client.post(f"{path}/refund", euros("49.90"))[0]
+    assert "PARTIALLY_REFUNDED" == client.ask("GET", path)[1]["status"]
+    assert 201 == client.post(f"{path}/refund")[0]
+    assert (422, "CAPTURE_FULLY_REFUNDED") == issue(client.post(f"{path}/refund"))
+
+
+def test_lists_that_are_refused(client: Client) -> None:
+    """A page has fifty disputes at most, and is asked for in PayPal's words."""
+    path = "/v1/customer/disputes"
+    assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, since="x"))
+    assert (400, "INVALID_PARAMETER_VALUE") == issue(client.ask("GET", path, page_size=51))
+
+
+def test_over_a_socket() -> None:
+    """It is reached over a socket as well."""
+    sandbox = PayPalSandbox()
+    with sandbox.serving() as server:
+        vendor = PayPal(
+            client_id=sandbox.client_id,
+            client_secret=sandbox.client_secret,
+            base_url=server.url,
+        )
+        with Hub([Account("main", vendor, settings=SETTINGS)]) as hub:
+            payment = hub.payments().charge(order(), idempotency_key="k")
+
+    assert PaymentState.CAPTURED is payment.state

@@ -1,0 +1,87 @@
+"""A shop that takes payments by PayPal, and what it sees of PayPal's sandbox."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mooring.contracts.payments import Charge, Money, advance
+from mooring.contracts.routes import Account
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.paypal import PayPalSandbox
+from mooring.vendors.paypal import PayPal
+
+if TYPE_CHECKING:
+    from mooring.contracts.payments import Payment, PaymentEvent
+    from mooring.faces.payments import Payments
+    from mooring.testing.sandbox.base import Asked, Notice
+
+EUROS = Money("149.90", "EUR")
+SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+BACK = "https://erp.example/back"
+
+
+def order(source: str | None = "card:visa-1", **fields: Any) -> Charge:
+    """An invoice to be paid."""
+    usual: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
+    return Charge(fields.pop("amount", EUROS), source, **{**usual, **fields})
+
+
+class Shop:
+    """A hub with one account at a sandbox of its own."""
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        self.sandbox = PayPalSandbox()
+        vendor = PayPal(
+            client_id=self.sandbox.client_id,
+            client_secret=self.sandbox.client_secret,
+            sandbox=True,
+            webhook_id=self.sandbox.webhook_id,
+        )
+        account = Account("main", vendor, settings={**SETTINGS, **(settings or {})})
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.number = 0
+
+    @property
+    def payments(self) -> Payments:
+        """The operations."""
+        return self.hub.payments()
+
+    def key(self) -> str:
+        """A key that was not used."""
+        self.number += 1
+        return f"k-{self.number}"
+
+    def charged(self, source: str = "card:visa-1", **fields: Any) -> Payment:
+        """A payment that was taken at once."""
+        return self.payments.charge(order(source, **fields), idempotency_key=self.key())
+
+    def authorized(self, source: str = "card:visa-1", **fields: Any) -> Payment:
+        """A payment that was set aside."""
+        return self.payments.authorize(order(source, **fields), idempotency_key=self.key())
+
+    def sent(self) -> Any:  # noqa: ANN401 - JSON has any shape
+        """The JSON that was sent last."""
+        return json.loads(self.last().body)
+
+    def last(self) -> Asked:
+        """The request that was sent last."""
+        return self.sandbox.asked[-1]
+
+    def read(self, notice: Notice) -> list[PaymentEvent]:
+        """What a webhook means."""
+        verifier = self.hub.webhooks("main", replay_guard=False)
+        found = verifier.verify(**notice.given())
+        return [event for webhook in found for event in self.hub.events("main", webhook)]
+
+    def news(self) -> list[PaymentEvent]:
+        """What all webhooks so far mean."""
+        return [event for notice in self.sandbox.sent for event in self.read(notice)]
+
+    def told(self, payment: Payment) -> Payment:
+        """A payment after all news of it."""
+        for event in self.news():
+            if event.ref.id == payment.ref.id:
+                payment = advance(payment, event)
+        return payment

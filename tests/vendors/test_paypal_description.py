@@ -1,0 +1,159 @@
+"""What is sent to PayPal is what PayPal's own descriptions say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mooring.contracts.payments import Customer, Money, ThreeDs
+from tests.support.openapi import Json, description, problems
+from tests.vendors.paypal_shop import BACK, Shop, order
+
+TEXT: Json = {"type": "string"}
+TEN = Money("10.00", "EUR")
+
+
+def fields(required: str, **properties: Json) -> Json:
+    """An object that has these fields and no others."""
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+def most(letters: int) -> Json:
+    """A text of at most so many letters."""
+    return {"type": "string", "maxLength": letters}
+
+
+AMOUNT = fields("currency_code value", currency_code=most(3), value=most(32))
+CUSTOMER = fields("", id=most(22))
+CONTEXT = {"return_url": TEXT, "cancel_url": TEXT}
+NOTHING: Json = {"type": "object"}
+ORDER = fields(
+    "intent purchase_units",
+    intent={"enum": ["CAPTURE", "AUTHORIZE"]},
+    purchase_units={
+        "type": "array",
+        "items": fields(
+            "amount",
+            amount=AMOUNT,
+            custom_id=most(127),
+            description=most(127),
+            soft_descriptor=most(22),
+        ),
+    },
+    payment_source=fields(
+        "",
+        paypal=fields(
+            "",
+            vault_id=most(255),
+            email_address=TEXT,
+            attributes=fields(
+                "",
+                customer=CUSTOMER,
+                vault=fields("usage_type", store_in_vault=TEXT, usage_type=TEXT),
+            ),
+            experience_context=fields("", user_action=TEXT, **CONTEXT),
+        ),
+        card=fields(
+            "",
+            vault_id=most(255),
+            attributes=fields("", verification=fields("", method=TEXT)),
+            stored_credential=fields(
+                "payment_initiator payment_type",
+                payment_initiator={"enum": ["CUSTOMER", "MERCHANT"]},
+                payment_type={"enum": ["ONE_TIME", "RECURRING", "UNSCHEDULED"]},
+                usage={"enum": ["FIRST", "SUBSEQUENT", "DERIVED"]},
+            ),
+            experience_context=fields("", **CONTEXT),
+        ),
+        venmo=fields("", vault_id=most(255)),
+    ),
+)
+
+
+def path(schema: Json) -> Json:
+    """A path that is posted such a body."""
+    return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+
+
+OURS_ORDERS: Json = {
+    "paths": {
+        "/v2/checkout/orders": path(ORDER),
+        "/v2/checkout/orders/{id}/capture": path(NOTHING),
+        "/v2/checkout/orders/{id}/authorize": path(NOTHING),
+    }
+}
+OURS_PAYMENTS: Json = {
+    "paths": {
+        "/v2/payments/authorizations/{authorization_id}/capture": path(
+            fields("", amount=AMOUNT, final_capture={"type": "boolean"})
+        ),
+        "/v2/payments/captures/{capture_id}/refund": path(
+            fields("", amount=AMOUNT, custom_id=most(127))
+        ),
+    }
+}
+"""What PayPal says of orders and payments, as far as we send it."""
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_what_moves_money(whose: str) -> None:
+    """Each field is known, and of its type; their descriptions are older than `verification`."""
+    orders, payments = OURS_ORDERS, OURS_PAYMENTS
+    charges: list[Any] = [
+        order(
+            "paypal",
+            customer=Customer(id="ada-1", email="ada@example.com"),
+            store_method=True,
+            description="Two chairs",
+            statement_descriptor="ACME",
+        ),
+        order("paypal:wallet-1", off_session=True),
+        order("card:visa-1", off_session=True),
+        order("venmo:venmo-1", return_url=None),
+    ]
+    if whose == "ours":
+        charges.append(order("card:visa-1", three_ds=ThreeDs.ALWAYS))
+    else:
+        orders = _flat(description("paypal/checkout_orders_v2.json"))
+        payments = _flat(description("paypal/payments_payment_v2.json"))
+    shop = Shop()
+    with shop.hub:
+        for number, charge in enumerate(charges):
+            shop.payments.charge(charge, idempotency_key=f"charge-{number}")
+        shop.payments.create_intent(order(None, return_url=BACK), idempotency_key="i")
+        waiting = shop.authorized("paypal")
+        returned = shop.sandbox.approve(waiting.ref.id)
+        done = shop.payments.complete(waiting.ref, returned, idempotency_key="back")
+        capture = shop.payments.capture(done.ref, TEN, final=False, idempotency_key="c")
+        shop.payments.refund(capture.ref, TEN, idempotency_key="r")
+    sent = [asked for asked in shop.sandbox.asked if asked.method == "POST"]
+
+    assert len(charges) + 5 == len(sent)
+    for asked in sent:
+        said = orders if "/orders" in asked.path else payments
+        assert [] == problems(said, asked.method, asked.path, json.loads(asked.body))
+
+
+def _flat(value: Json) -> Json:
+    """A description whose lists of `allOf` are joined, which the reader here does not know."""
+    schemas = value["components"]["schemas"]
+
+    def joined(schema: Json) -> Json:
+        if isinstance(schema, list):
+            return [joined(one) for one in schema]
+        if not isinstance(schema, dict):
+            return schema
+        whole = {name: joined(one) for name, one in schema.items() if name != "allOf"}
+        for part in schema.get("allOf", ()):
+            found = schemas[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+            flat = joined(found)
+            whole["properties"] = {**flat.get("properties", {}), **whole.get("properties", {})}
+            whole["required"] = [*flat.get("required", ()), *whole.get("required", ())]
+        if "$ref" in whole:
+            # Words beside a reference would hide nothing: only the reference counts.
+            return {"$ref": whole["$ref"]}
+        return whole
+
+    return joined(value)

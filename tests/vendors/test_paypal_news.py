@@ -1,0 +1,337 @@
+"""What PayPal's webhooks and errors mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import ConfigurationError, WebhookRejected
+from mooring.contracts.payments import (
+    BuyerOutcome,
+    DeclineReason,
+    DisputeState,
+    MoveState,
+    PaymentEvent,
+    PaymentState,
+    advance,
+    told_buyer,
+)
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.domain.http import Request, Response
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.errors import (
+    AuthenticationFailed,
+    IdempotencyInProgress,
+    InvalidRequest,
+    PaymentDeclined,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import reply
+from mooring.vendors._paypal_news import classify, read_news
+from mooring.vendors.paypal import PayPal
+from tests.vendors.paypal_shop import EUROS, Shop
+from tests.vendors.subjects.paypal import paypal_says
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AMOUNT = {"currency_code": "EUR", "value": "149.90"}
+ORDER_UP = {"rel": "up", "href": "https://api.paypal.com/v2/checkout/orders/5O1"}
+CAPTURE_UP = {"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/3C1"}
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by PayPal."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def ref(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+    """A reference of an account."""
+    return Ref("paypal", "main", id, {name: value for name, value in related.items() if value})
+
+
+def news(kind: str, data: Any) -> list[PaymentEvent]:  # noqa: ANN401 - JSON has any shape
+    """What a webhook of this type means."""
+    now = datetime(2031, 5, 6, tzinfo=UTC)
+    event = WebhookEvent(
+        vendor="paypal", id="WH-1", type=kind, vendor_type=kind, time=now, data=data
+    )
+    return list(read_news(event, ref))
+
+
+# --- webhooks --------------------------------------------------------------
+
+
+def test_a_webhook_is_certified(shop: Shop) -> None:
+    """A webhook is believed that PayPal's certificate vouches for, and only for this webhook."""
+    payment = shop.charged()
+    [notice] = shop.sandbox.sent
+    [event] = shop.read(notice)
+
+    assert (payment.ref.id, "PAYMENT.CAPTURE.COMPLETED") == (event.ref.id, event.vendor_type)
+    assert (EUROS, "INV-2041") == (event.capture and event.capture.amount, event.reference)
+    forged: dict[str, Any] = {**notice.given(), "body": notice.body.replace(b"149.90", b"1.00")}
+    with pytest.raises(WebhookRejected):
+        shop.hub.webhooks("main").verify(**forged)
+    with pytest.raises(WebhookRejected):
+        shop.hub.webhooks("main", parameters={"webhook_id": "x"}).verify(**notice.given())
+    with pytest.raises(WebhookRejected):
+        shop.hub.webhooks("main", scheme="paypal").verify(**notice.given())
+
+
+def test_a_webhook_has_an_id() -> None:
+    """A verifier that was not told which webhook it is says what it wants to know."""
+    with (
+        Hub([Account("main", PayPal(), settings={"volatile_keys": True})]) as hub,
+        pytest.raises(ConfigurationError, match="webhook_id"),
+    ):
+        hub.webhooks("main")
+
+
+def test_what_a_buyer_approved(shop: Shop) -> None:
+    """An approved order waits for us; one that nobody captures in time has expired."""
+    payment = shop.charged("paypal")
+    shop.sandbox.approve(payment.ref.id)
+    [approved] = shop.news()
+    assert (PaymentState.PENDING, payment.ref.id) == (approved.state, approved.ref.id)
+    assert PaymentState.PENDING is advance(payment, approved).state
+    [reversal] = shop.read(shop.sandbox.reverse(payment.ref.id))
+
+    assert (PaymentState.EXPIRED, payment.ref.id) == (reversal.state, reversal.ref.id)
+    assert PaymentState.VOIDED is shop.payments.get(payment.ref).state
+
+
+def test_a_dispute_and_its_end(shop: Shop) -> None:
+    """A dispute names the capture, by which its payment is found."""
+    payment = shop.charged()
+    found = shop.sandbox.dispute(payment.captures[0].ref.id)
+    event = shop.news()[-1]
+    assert (PaymentState.DISPUTED, "INV-2041") == (event.state, event.reference)
+    assert event.dispute is not None
+    assert (DisputeState.NEEDS_RESPONSE, found["dispute_id"]) == (
+        event.dispute.state,
+        event.dispute.ref.id,
+    )
+    assert payment == shop.payments.get(event.ref)
+    ends = {
+        "RESOLVED_BUYER_FAVOUR": DisputeState.LOST,
+        "RESOLVED_SELLER_FAVOUR": DisputeState.WON,
+        "ACCEPTED": DisputeState.ACCEPTED,
+        "NONE": DisputeState.CLOSED,
+    }
+    for outcome, state in ends.items():
+        [end] = shop.read(shop.sandbox.resolve(found["dispute_id"], outcome))
+        assert end.dispute is not None
+        assert (None, state) == (end.state, end.dispute.state)
+
+
+def test_a_capture_that_was_declined() -> None:
+    """A capture that fails says why, and the payment has failed if nothing else was taken."""
+    said = {"id": "3C1", "status": "DECLINED", "amount": AMOUNT, "links": [ORDER_UP]}
+    [event] = news(
+        "PAYMENT.CAPTURE.DENIED", {**said, "processor_response": {"response_code": "5120"}}
+    )
+
+    assert (PaymentState.FAILED, "5O1") == (event.state, event.ref.id)
+    assert event.decline is not None
+    assert DeclineReason.INSUFFICIENT_FUNDS is event.decline.reason
+    assert event.capture is not None
+    assert (MoveState.FAILED, "5120") == (event.capture.state, event.capture.reason)
+
+
+def test_whose_news_it_is() -> None:
+    """The order is named in one place or the other; else the capture stands for the payment."""
+    capture: dict[str, Any] = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT}
+    related = {"supplementary_data": {"related_ids": {"order_id": "5O2"}}}
+    [by_ids] = news("PAYMENT.CAPTURE.COMPLETED", {**capture, **related})
+    [by_link] = news("PAYMENT.CAPTURE.COMPLETED", {**capture, "links": [ORDER_UP]})
+    [lone] = news("PAYMENT.CAPTURE.COMPLETED", capture)
+    refund: dict[str, Any] = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT}
+    [ours] = news("PAYMENT.CAPTURE.REFUNDED", {**refund, "custom_id": "order-5O3"})
+    [by_hand] = news("PAYMENT.CAPTURE.REFUNDED", {**refund, "links": [CAPTURE_UP]})
+
+    found = [event.ref for event in (by_ids, by_link, lone, ours, by_hand)]
+    of_capture = ref("3C1", capture="3C1")
+    assert [ref("5O2"), ref("5O1"), of_capture, ref("5O3"), of_capture] == found
+    assert [False, False, True, False, True] == [
+        event.ask for event in (by_ids, by_link, lone, ours, by_hand)
+    ]
+    assert by_hand.refund is not None
+    assert (MoveState.SUCCEEDED, of_capture) == (by_hand.refund.state, by_hand.refund.payment)
+
+
+def test_a_refund_by_hand(shop: Shop) -> None:
+    """Of a refund that names only its capture, PayPal is asked which payment it is of."""
+    payment = shop.charged()
+    shop.payments.refund(payment.ref, EUROS, idempotency_key="r-1")
+    [refund] = shop.sandbox.refunds.values()
+    capture = payment.captures[0].ref.id
+    refund |= {"custom_id": "by hand", "links": [{**CAPTURE_UP}]}
+    refund["links"][0]["href"] = refund["links"][0]["href"].replace("3C1", capture)
+    [event] = news("PAYMENT.CAPTURE.REFUNDED", refund)
+    assert event.ref.id == capture
+    told = shop.payments.follow_up(event)
+
+    assert PaymentState.REFUNDED is advance(payment, told).state
+
+
+def test_money_that_paypal_took_back() -> None:
+    """A reversal tells of a refund, or of the capture itself."""
+    said = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
+    [refund] = news("PAYMENT.CAPTURE.REVERSED", {**said, "custom_id": "order-5O1"})
+    capture = {"id": "3C1", "status": "REVERSED", "amount": AMOUNT, "links": [ORDER_UP]}
+    [whole] = news("PAYMENT.CAPTURE.REVERSED", capture)
+
+    assert refund.refund is not None
+    assert EUROS == refund.refund.amount
+    assert (PaymentState.REFUNDED, EUROS, "5O1") == (whole.state, whole.refunded, whole.ref.id)
+
+
+def test_news_of_an_authorisation() -> None:
+    """A new kind of news of an authorisation has no state of its own."""
+    said = {"id": "0A1", "status": "PENDING", "amount": AMOUNT, "links": [ORDER_UP]}
+    [event] = news("PAYMENT.AUTHORIZATION.PONDERED", said)
+
+    assert (None, None, "PENDING") == (event.state, event.authorized, event.vendor_state)
+    assert "0A1" == event.ref.other("authorization")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "CHECKOUT.ORDER.APPROVED",
+        "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+        "PAYMENT.AUTHORIZATION.CREATED",
+        "PAYMENT.CAPTURE.COMPLETED",
+        "PAYMENT.CAPTURE.REFUNDED",
+        "PAYMENT.CAPTURE.REVERSED",
+        "CUSTOMER.DISPUTE.CREATED",
+        "BILLING.PLAN.CREATED",
+    ],
+)
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        [],
+        {"id": "1"},
+        {"id": 1, "status": ["COMPLETED"], "links": {"rel": "up"}},
+        {"dispute_id": "PP-1", "status": "OPEN"},
+        {"id": "", "links": [{"rel": "up", "href": 7}]},
+    ],
+)
+def test_news_of_nothing(kind: str, data: object) -> None:
+    """What is new, or holds nothing of what is known, has no meaning and breaks nothing."""
+    assert [] == news(kind, data)
+
+
+# --- errors ----------------------------------------------------------------
+
+WRONG = "UNPROCESSABLE_ENTITY"
+
+
+@pytest.mark.parametrize(
+    "response, kind, code, outcome",
+    [
+        (paypal_says(400, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST", "not_attempted"),
+        (paypal_says(422, WRONG, "X", "/y"), InvalidRequest, "X", "not_attempted"),
+        (paypal_says(422, WRONG, "X"), VendorRejected, "X", "not_attempted"),
+        (paypal_says(409, "RESOURCE_CONFLICT"), VendorRejected, "RESOURCE_CONFLICT", None),
+        (paypal_says(404, "RESOURCE_NOT_FOUND", "Y"), VendorRejected, "Y", "not_attempted"),
+        (paypal_says(401, "A"), AuthenticationFailed, "A", "not_attempted"),
+        (paypal_says(403, "NOT_AUTHORIZED", "P"), AuthenticationFailed, "P", "not_attempted"),
+        (paypal_says(429, "RATE_LIMIT_REACHED"), RateLimitExceeded, "RATE_LIMIT_REACHED", None),
+    ],
+)
+def test_errors_by_what_they_say(
+    response: Response, kind: type[Exception], code: str, outcome: str | None
+) -> None:
+    """The issue is the code, or else the name; nothing of a refusal was charged."""
+    error = classify(Request.post("/v2/checkout/orders"), response)
+
+    assert error is not None
+    assert (kind, code) == (type(error), vars(error)["vendor_code"])
+    if outcome is not None:
+        assert BuyerOutcome(outcome) is told_buyer(error).outcome
+
+
+@pytest.mark.parametrize(
+    "issue, reason",
+    [
+        ("INSTRUMENT_DECLINED", DeclineReason.DO_NOT_HONOR),
+        ("CARD_EXPIRED", DeclineReason.EXPIRED_CARD),
+        ("PAYER_ACTION_REQUIRED", DeclineReason.AUTHENTICATION_REQUIRED),
+        ("PAYER_CANNOT_PAY", DeclineReason.OTHER),
+        ("TRANSACTION_LIMIT_EXCEEDED", DeclineReason.LIMIT_EXCEEDED),
+        ("PAYER_ACCOUNT_LOCKED_OR_CLOSED", DeclineReason.ACCOUNT_CLOSED),
+        ("TRANSACTION_BLOCKED_BY_PAYEE", DeclineReason.FRAUD_SUSPECTED),
+    ],
+)
+def test_issues_that_are_declines(issue: str, reason: DeclineReason) -> None:
+    """What is wrong with the buyer's means of payment is a decline."""
+    error = classify(Request.post("/"), paypal_says(422, WRONG, issue))
+
+    assert isinstance(error, PaymentDeclined)
+    assert (reason, issue) == (error.reason, error.vendor_code)
+
+
+@pytest.mark.parametrize("status", [409, 422])
+def test_a_request_that_is_under_way(status: int) -> None:
+    """Who comes while PayPal is still at work on the first request is told to come back."""
+    for issue in ("PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_COMPLETION_IN_PROGRESS"):
+        error = classify(Request.post("/"), paypal_says(status, "X", issue))
+        assert isinstance(error, IdempotencyInProgress)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(500, body=b"<html></html>"),
+        paypal_says(500, "INTERNAL_SERVER_ERROR"),
+        paypal_says(503, WRONG, "INSTRUMENT_DECLINED"),
+        reply({"error": "invalid_token"}, 401),
+        reply([], 400),
+        reply({"details": "x"}, 400),
+        reply({"purchase_units": [{"payments": {"captures": [{"status": "COMPLETED"}]}}]}),
+        reply({"purchase_units": [{"payments": {}}]}),
+        Response(204),
+    ],
+)
+def test_answers_that_say_nothing_themselves(response: Response) -> None:
+    """An outage, another kind of error and a success are left to their status."""
+    assert classify(Request.post("/"), response) is None
+
+
+def test_only_what_was_tried_is_declined() -> None:
+    """Looking at an order whose payment was declined is no decline."""
+    captures = [{"status": "DECLINED"}]
+    response = reply({"id": "5O1", "purchase_units": [{"payments": {"captures": captures}}]})
+
+    assert classify(Request.get("/"), response) is None
+    error = classify(Request.post("/"), response)
+    assert isinstance(error, PaymentDeclined)
+    assert ("5O1", "DECLINED", "other") == (error.payment, error.vendor_code, error.reason)
+
+
+def test_an_outage_and_a_throttle(shop: Shop) -> None:
+    """Both are told as what they are; of a throttle nobody was charged."""
+    shop.sandbox.fail(paypal_says(503, "SERVICE_UNAVAILABLE"))
+    with pytest.raises(VendorFailed) as caught:
+        shop.charged()
+    assert BuyerOutcome.UNKNOWN is told_buyer(caught.value).outcome
+    shop.sandbox.fail(paypal_says(429, "RATE_LIMIT_REACHED"))
+    with pytest.raises(RateLimitExceeded) as throttled:
+        shop.charged()
+    assert throttled.value.by_vendor
+    assert BuyerOutcome.UNAVAILABLE is told_buyer(throttled.value).outcome
+    assert [] == shop.sandbox.taken
