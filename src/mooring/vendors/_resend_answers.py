@@ -25,7 +25,7 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.vendors._email import outcomes, status_of, tags_and_words, words_of
+from mooring.vendors._email import receipt_of, status_of, tags_and_words, words_of
 from mooring.vendors._reading import answer, malformed, read
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ def read_receipt(
     id_ = told.text("id")
     if id_ is None:
         raise malformed(response, "id")
-    return EmailReceipt(
-        ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=told.raw
-    )
+    return receipt_of(wire, id_, people, status, told.raw)
 
 
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
