@@ -17,6 +17,7 @@ from mooring.domain.redaction import Redaction
 from mooring.domain.result import Result
 from mooring.errors import (
     AuthenticationFailed,
+    ConnectorError,
     IdempotencyConflict,
     IdempotencyInProgress,
     InvalidData,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from mooring.domain.http import Request
     from mooring.domain.response import Response
     from mooring.domain.webhooks.events import WebhookEvent
-    from mooring.errors import ConnectorError
     from mooring.vendors._reading import Answer
 
 _LONGEST: Final = 300
@@ -121,7 +121,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
         try:
             receipt = read_receipt(wire, told, one.everybody, status_of(bulk.base), response)
             results.append(Result(receipt))
-        except VendorFailed as error:
+        except ConnectorError as error:
             results.append(Result(error=error))
     return results
 
