@@ -116,18 +116,17 @@ def _content(options: PutOptions) -> dict[str, str | None]:
     return {header: getattr(options, name) for header, name in _CONTENT.items()}
 
 
-def proof(data: bytes) -> tuple[Checksum, Fields]:
-    """The checksum of what is sent, and the header that says it."""
-    checksum = Checksum.of(ChecksumAlgorithm.MD5, data)
-    return checksum, {"Content-MD5": checksum.base64}
+def sum_of(data: bytes) -> Checksum:
+    """The checksum that Azure compares with what it was sent."""
+    return Checksum.of(ChecksumAlgorithm.MD5, data)
 
 
-def put(path: str, data: bytes, options: PutOptions, kept: Fields) -> Request:
+def put(path: str, data: bytes, checksum: Checksum, options: PutOptions, kept: Fields) -> Request:
     """Put a blob."""
     headers = {
         "x-ms-blob-type": "BlockBlob",
+        "Content-MD5": checksum.base64,
         **_BYTES,
-        **proof(data)[1],
         **put_if(options),
         **kept,
     }
@@ -207,13 +206,13 @@ def delegation(now: datetime, until: datetime) -> Request:
 # --- block by block ----------------------------------------------------------
 
 
-def put_block(path: str, block: str, data: bytes, kept: Fields) -> Request:
+def put_block(path: str, block: str, data: bytes, checksum: Checksum, kept: Fields) -> Request:
     """Put a block."""
     scope = given({SCOPE: kept.get(SCOPE)})
     return Request.put(
         path,
         query={"comp": "block", "blockid": block},
-        headers={**_BYTES, **proof(data)[1], **scope},
+        headers={"Content-MD5": checksum.base64, **_BYTES, **scope},
         body=data,
     )
 
@@ -229,9 +228,10 @@ def commit(path: str, names: Sequence[str], options: PutOptions, kept: Fields) -
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
     whole = options.checksum
     known = whole.base64 if whole and whole.algorithm is ChecksumAlgorithm.MD5 else None
+    headers = {"Content-MD5": sum_of(body).base64, **_XML, **given({_MD5: known})}
     return Request.put(
         path,
         query={"comp": "blocklist"},
-        headers={**_XML, **proof(body)[1], **given({_MD5: known}), **put_if(options), **kept},
+        headers={**headers, **put_if(options), **kept},
         body=body,
     )

@@ -182,10 +182,10 @@ class AzureBlob(Vendor):
 
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
         """Put a blob."""
-        kept = requests.kept_as(options)
-        checksum = requests.proof(data)[0]
+        kept, checksum = requests.kept_as(options), requests.sum_of(data)
+        request = requests.put(self._place.blob(key), data, checksum, options, kept)
         try:
-            response = await wire.send(requests.put(self._place.blob(key), data, options, kept))
+            response = await wire.send(request)
         except VendorRejected as error:
             # The condition may be broken by an attempt before, whose answer was lost.
             if error.status != 412 or error.attempts < 2:
@@ -351,9 +351,10 @@ class AzureBlob(Vendor):
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
         """Put a block."""
         begun = BlockUpload.parse(upload.id)
-        checksum = requests.proof(data)[0]
+        checksum = requests.sum_of(data)
         block = begun.block(number, checksum.value)
-        await wire.send(requests.put_block(self._place.blob(upload.key), block, data, begun.kept))
+        path = self._place.blob(upload.key)
+        await wire.send(requests.put_block(path, block, data, checksum, begun.kept))
         return part(number, len(data), checksum)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
