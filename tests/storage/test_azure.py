@@ -552,6 +552,8 @@ def test_provided_credentials(made: AzureBlobSandbox) -> None:
 @pytest.mark.parametrize(
     "options, path",
     [
+        ({"account": "Acme"}, "account"),
+        ({"account": 7}, "account"),
         ({"container": "A"}, "container"),
         ({"container": "a--b"}, "container"),
         ({"container": "ab"}, "container"),

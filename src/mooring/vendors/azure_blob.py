@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from mooring.contracts.wire import Wire
     from mooring.domain.result import Result
 
+_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}(?:-secondary)?")
 _CONTAINER: Final = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _DIRECTORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _AUTHORITY: Final = "https://login.microsoftonline.com"
@@ -57,6 +58,15 @@ _MOST: Final = 5_000
 _PAUSE: Final = 1.0
 _LOOKS: Final = 300
 """How often a copy is looked after that Azure makes in its own time."""
+
+
+def _is_account(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+    if not isinstance(value, str) or _ACCOUNT.fullmatch(value) is None:
+        raise ConfigurationError(
+            "This is not the name of a storage account.",
+            path="account",
+            remedy="Give 3 to 24 small letters and digits, and where it is as endpoint.",
+        )
 
 
 def _is_container(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
@@ -110,7 +120,7 @@ class AzureBlob(Vendor):
     }
     limits: ClassVar[Mapping[str, int]] = {"delete": 100, "parts": 50_000, "tags": 10}
 
-    account: str
+    account: str = attrs.field(validator=_is_account)
     container: str = attrs.field(validator=_is_container)
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
