@@ -484,6 +484,19 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
     assert bought.tracking_numbers == found.tracking_numbers
 
 
+def test_what_tracking_does_not_know_yet_is_bought(shop: Shop) -> None:
+    """A label that was sold just now is found all the same; what nobody knows is refused."""
+    bought = shop.bought()
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
+    found = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.BOUGHT, bought.labels) == (found.state, found.labels)
+    with pytest.raises(VendorRejected):
+        shop.shipping.get_shipment("ups:ups:1Z")
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": "TV1002"}]}}, 400))
+    with pytest.raises(InvalidRequest):
+        shop.shipping.get_shipment(bought.ref)
+
+
 def test_what_is_void_has_no_labels(shop: Shop) -> None:
     """A shipment that was called back is told so; asked again, it still is."""
     bought = shop.bought()

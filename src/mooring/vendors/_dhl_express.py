@@ -214,7 +214,7 @@ def shipment_body(
     customs = request.customs
     words = goods if customs is None else ", ".join(item.description for item in customs.items)
     references = (own_number(request.reference, "reference"), marked)
-    content = {
+    content: dict[str, Any] = {
         "packages": [_labelled(one, number) for number, one in enumerate(request.parcels)],
         "isCustomsDeclarable": customs is not None,
         "description": words[:70],

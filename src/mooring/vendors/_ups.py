@@ -48,7 +48,7 @@ from mooring.vendors._shipping import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import date
+    from datetime import date, datetime
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
@@ -118,6 +118,8 @@ _STATUSES: Final = {
     "RS": TrackingStatus.RETURNED,
 }
 _VOIDED: Final = "1"
+_PEOPLE: Final = "https://www.ups.com/track?tracknum="
+"""Where people follow a parcel."""
 _ADDRESS: Final = {
     "city": "City",
     "region": "StateProvinceCode",
@@ -460,12 +462,10 @@ def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
         raise malformed(response, "ShipmentIdentificationNumber")
     labels = read_labels(told, "PackageResults", "ShippingLabel", "ImageFormat")
     cost = _money(told, "NegotiatedRateCharges.TotalCharge")
-    return sold(
-        wire,
-        number,
-        labels,
-        offer=offer,
-        cost=cost or _money(told, "ShipmentCharges.TotalCharges"),
+    bought = sold(wire, number, labels, offer)
+    return attrs.evolve(
+        bought,
+        cost=cost or _money(told, "ShipmentCharges.TotalCharges") or bought.cost,
         warnings=tuple(_alerts(body.object("ShipmentResponse.Response"), "Alert")),
         raw=body.raw,
     )
@@ -496,31 +496,20 @@ def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
     return lead, labels
 
 
-def sold(
-    wire: Wire,
-    number: str,
-    labels: tuple[Label, ...],
-    *,
-    offer: Ref | None = None,
-    cost: Money | None = None,
-    **known: Any,
-) -> Shipment:
-    """A shipment that was bought."""
+def sold(wire: Wire, number: str, labels: tuple[Label, ...], offer: Ref | None = None) -> Shipment:
+    """A shipment that was bought, by an offer if that is known."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
     written = labels[0].format if labels else LabelFormat.UNKNOWN
-    service = None if offer is None else offer.other("service")
-    if cost is None and offer is not None:
-        cost = as_money(offer.other("price"), offer.other("currency"))
+    known = {} if offer is None else dict(offer.related)
     return Shipment(
         ref=wire.ref(number, label=None if written is LabelFormat.UNKNOWN else written.value),
-        state=known.pop("state", ShipmentState.BOUGHT),
+        state=ShipmentState.BOUGHT,
         tracking_numbers=numbers or (number,),
-        tracking_url=f"https://www.ups.com/track?tracknum={number}",
+        tracking_url=f"{_PEOPLE}{number}",
         carrier=CARRIER,
-        service=service,
-        cost=cost,
+        service=known.get("service"),
+        cost=as_money(known.get("price"), known.get("currency")),
         labels=labels,
-        **known,
     )
 
 
@@ -558,12 +547,12 @@ def read_track(response: Response, number: str) -> Tracking:
         estimated_delivery=_due(package),
         delivered_at=arrived[0] if arrived else None,
         signed_by=package.text("deliveryInformation.receivedBy"),
-        url=f"https://www.ups.com/track?tracknum={number}",
+        url=f"{_PEOPLE}{number}",
         raw=body.raw,
     )
 
 
-def _due(package: Answer) -> Any:  # noqa: ANN401 - a datetime or None
+def _due(package: Answer) -> datetime | None:
     days = {one.text("type"): one.text("date") for one in package.objects("deliveryDate")}
     day = days.get("RDD") or days.get("SDD")
     return None if day is None else as_time(f"{day}T000000")
@@ -581,7 +570,7 @@ def _event(body: Answer) -> TrackingEvent:
     )
 
 
-def _moment(body: Answer) -> Any:  # noqa: ANN401 - a datetime or None
+def _moment(body: Answer) -> datetime | None:
     """When it was, by the clock of UTC if UPS says so, and else by that of where it was."""
     for day, hour in (("gmtDate", "gmtTime"), ("date", "time")):
         clock = (body.text(hour) or "").replace(":", "").zfill(6)

@@ -20,12 +20,12 @@ NUMBER: Final = (int, float)
 
 def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - a Shape
     """What is wrong: where, with which name, and whether it is missing, extraneous or a type."""
-    if isinstance(shape, dict):
+    if is_object(shape):
         if not is_object(value):
             yield at, "object", "type"
             return
         yield from _object(shape, value, at)
-    elif isinstance(shape, list):
+    elif is_list(shape):
         if not is_list(value):
             yield at, "array", "type"
             return
