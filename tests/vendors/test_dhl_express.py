@@ -44,7 +44,8 @@ from mooring.hub import Hub
 from mooring.testing.clock import VirtualClock
 from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
 from mooring.testing.sandbox.dhl_express import DhlExpressSandbox
-from mooring.vendors._dhl_express import classify, rates_body, shipment_body, when
+from mooring.vendors._dhl_express_answers import classify
+from mooring.vendors._dhl_express_requests import rates_body, shipment_body, when
 from mooring.vendors.dhl_express import DhlExpress
 
 if TYPE_CHECKING:

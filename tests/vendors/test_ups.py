@@ -42,10 +42,10 @@ from mooring.errors import (
 from mooring.hub import Hub
 from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
 from mooring.testing.sandbox.ups import UpsSandbox
-from mooring.vendors._ups import (
+from mooring.vendors._ups_answers import classify
+from mooring.vendors._ups_requests import (
     address_body,
     by_mark,
-    classify,
     rates_body,
     recovery_body,
     shipment_body,

@@ -29,24 +29,26 @@ from mooring.errors import (
     VendorRejected,
 )
 from mooring.vendors._shipping import follows, known, mark, on_its_day
-from mooring.vendors._ups import (
-    CARRIER,
-    CHECKED,
+from mooring.vendors._ups_answers import (
     NO_OFFER,
-    address_body,
-    by_mark,
     classify,
     no_rates,
-    rates_body,
     read_address,
     read_cancel,
     read_rates,
     read_shipment,
     read_track,
     recovered,
+    sold,
+)
+from mooring.vendors._ups_requests import (
+    CARRIER,
+    CHECKED,
+    address_body,
+    by_mark,
+    rates_body,
     recovery_body,
     shipment_body,
-    sold,
 )
 
 if TYPE_CHECKING:
