@@ -408,9 +408,12 @@ def test_a_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
 
     assert LabelFormat.PNG is shop.shipping.get_label(bought.ref, "png").format
     del shop.sandbox.labels[bought.ref.id]["label_download"]["zpl"]
-    for format in ("zpl", "epl"):  # noqa: A001 - the vendor's word
-        with pytest.raises(UnsupportedByVendor):
-            shop.shipping.get_label(bought.ref, format)
+    with pytest.raises(VendorRejected, match="no label in zpl"):
+        shop.shipping.get_label(bought.ref, "zpl")
+    asked = len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label(bought.ref, "epl")
+    assert asked == len(shop.sandbox.asked)
 
 
 def test_a_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
