@@ -225,7 +225,8 @@ def test_all_weights_are_told_in_one_unit() -> None:
 
 def test_a_purchase_is_told_with_its_mark() -> None:
     """Who sends and who gets it is told, and each parcel bears the mark and our own number."""
-    body = told(attrs.evolve(REQUEST, reference="SO-7", ship_date=date(2030, 1, 2)))
+    boxes = [PARCEL, attrs.evolve(PARCEL, reference="box 2")]
+    body = told(attrs.evolve(REQUEST, parcels=boxes, reference="SO-7", ship_date=date(2030, 1, 2)))
 
     assert {
         "contact": {
@@ -246,6 +247,9 @@ def test_a_purchase_is_told_with_its_mark() -> None:
         {"customerReferenceType": "CUSTOMER_REFERENCE", "value": "order-1"},
         {"customerReferenceType": "P_O_NUMBER", "value": "SO-7"},
     ] == body["requestedPackageLineItems"][0]["customerReferences"]
+    assert ["order-1", "box 2"] == [
+        one["value"] for one in body["requestedPackageLineItems"][1]["customerReferences"]
+    ]
     assert ("2030-01-02", "FEDEX_GROUND", {"paymentType": "SENDER"}) == (
         body["shipDatestamp"],
         body["serviceType"],
