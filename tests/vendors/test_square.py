@@ -242,6 +242,27 @@ def test_a_long_key_is_told_by_its_digest(shop: Shop) -> None:
     assert 3 == len({first, second, third})
 
 
+def test_no_option_replaces_a_key(shop: Shop) -> None:
+    """The key that an effect has is the one that Square is told."""
+    shop.payments.charge(
+        order(extra={"square": {"idempotency_key": "mine"}}), idempotency_key="INV-2041/1"
+    )
+
+    assert "INV-2041/1" == shop.sent()["idempotency_key"]
+
+
+def test_a_limit_says_when_to_come_back(shop: Shop) -> None:
+    """Square's own limit tells how long it lasts."""
+    answer = says(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
+    shop.sandbox.fail(answer.evolve(headers={**dict(answer.headers), "Retry-After": "7"}))
+
+    with pytest.raises(RateLimitExceeded) as caught:
+        shop.pay()
+
+    assert "RATE_LIMITED" == caught.value.vendor_code
+    assert caught.value.retry_at is not None
+
+
 def test_tenants_share_no_keys(shop: Shop) -> None:
     """Two tenants' payments with the same key are two payments, though Square has one account."""
     payments = [

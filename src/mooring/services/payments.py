@@ -15,9 +15,9 @@ from mooring.contracts.payments import (
     Unsettled,
     capture_needs,
     check_currency,
-    told_by,
 )
 from mooring.contracts.payments.asking import check_amount
+from mooring.contracts.payments.news import told_by
 from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Asked
 from mooring.domain.durations import count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from mooring.contracts.payments import payment_ref
+from mooring.contracts.payments import MoveState, Void, payment_ref
 from mooring.errors import InvalidData, PaymentDeclined
 
 if TYPE_CHECKING:
@@ -31,6 +31,23 @@ async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
         if error.payment is not None:
             error.payment = str(payment_ref(wire.ref, error.payment, asked))
         raise
+
+
+def given_up(payment: Payment, *, word: str) -> Void:
+    """The giving up of a payment that has no id of its own.
+
+    Args:
+        payment: as it is afterwards.
+        word: the vendor's word for one that was given up.
+    """
+    return Void(
+        ref=payment.ref,
+        payment=payment.ref,
+        state=MoveState.SUCCEEDED if payment.vendor_state == word else MoveState.UNKNOWN,
+        vendor_state=payment.vendor_state,
+        after=payment,
+        raw=payment.raw,
+    )
 
 
 def left_of(payment: Payment) -> Money:

@@ -41,7 +41,7 @@ from mooring.vendors._mollie_answers import (
     refused,
     said_at,
 )
-from mooring.vendors._payments import is_before, is_within, left_of, named
+from mooring.vendors._payments import given_up, is_before, is_within, left_of, named
 from mooring.vendors._reading import Answer, answer, malformed, read
 
 if TYPE_CHECKING:
@@ -173,18 +173,15 @@ class Mollie(Vendor):
         """Release what was authorised, or call off what the buyer has not paid yet."""
         if await _release(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
-        request = Request.delete(_at(ref.id))
-        sending = wire.send(request, key=key_at(wire, f"{key}/cancel", _KEY))
-        payment = read_payment(wire, await sending)
-        done = payment.vendor_state == "canceled"
-        return Void(
-            ref=payment.ref,
-            payment=payment.ref,
-            state=MoveState.SUCCEEDED if done else MoveState.UNKNOWN,
-            vendor_state=payment.vendor_state,
-            after=payment,
-            raw=payment.raw,
-        )
+        sending = wire.send(Request.delete(_at(ref.id)), key=key_at(wire, f"{key}/cancel", _KEY))
+        try:
+            payment = read_payment(wire, await sending)
+        except InvalidRequest:
+            # The answer may have been lost that it was done.
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != "canceled":
+                raise
+        return given_up(payment, word="canceled")
 
     async def refund(
         self,
@@ -244,7 +241,8 @@ class Mollie(Vendor):
             if key is not None and _PAYMENT.fullmatch(key) is not None:
                 return (
                     PaymentEvent(
-                        id=event.id,
+                        # Where it is the payment's it tells no news apart.
+                        id=None if event.id == key else event.id,
                         ref=ref(key),
                         vendor_type=event.vendor_type,
                         at=event.time,

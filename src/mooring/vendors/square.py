@@ -28,7 +28,7 @@ from mooring.domain.json_text import is_list
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import InvalidData, VendorRejected
-from mooring.vendors._payments import is_within, left_of, named
+from mooring.vendors._payments import given_up, is_within, left_of, named
 from mooring.vendors._reading import Answer, answer, malformed
 from mooring.vendors._square_answers import (
     PAYMENTS,
@@ -178,15 +178,7 @@ class Square(Vendor):
             payment = await self.get(wire, ref)
             if payment.vendor_state != "CANCELED":
                 raise
-        done = payment.vendor_state == "CANCELED"
-        return Void(
-            ref=payment.ref,
-            payment=payment.ref,
-            state=MoveState.SUCCEEDED if done else MoveState.UNKNOWN,
-            vendor_state=payment.vendor_state,
-            after=payment,
-            raw=payment.raw,
-        )
+        return given_up(payment, word="CANCELED")
 
     async def refund(
         self,
@@ -322,7 +314,7 @@ def _keyed(
     wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
 ) -> Request:
     """A request that Square does once for the key in its body, however often it comes."""
-    known = {"idempotency_key": key_at(wire, key, _KEY)[:_KEY], **body}
+    known = {**body, "idempotency_key": key_at(wire, key, _KEY)[:_KEY]}
     request = Request.put(path, json=known) if method == "PUT" else Request.post(path, json=known)
     return attrs.evolve(request, idempotent=True)
 

@@ -35,7 +35,7 @@ from mooring.domain.json_text import is_list, is_object
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import InvalidData, PaymentDeclined
-from mooring.vendors._payments import named
+from mooring.vendors._payments import given_up, named
 from mooring.vendors._reading import Answer, answer, malformed
 from mooring.vendors._stripe_answers import (
     MINOR,
@@ -179,16 +179,7 @@ class Stripe(Vendor):
         response = await wire.send(
             _post(_intents(ref.id, "cancel"), body), key=key_at(wire, key, _KEY)
         )
-        payment = read_payment(wire, response)
-        done = payment.vendor_state == "canceled"
-        return Void(
-            ref=payment.ref,
-            payment=payment.ref,
-            state=MoveState.SUCCEEDED if done else MoveState.UNKNOWN,
-            vendor_state=payment.vendor_state,
-            after=payment,
-            raw=payment.raw,
-        )
+        return given_up(read_payment(wire, response), word="canceled")
 
     async def refund(
         self,

@@ -21,7 +21,7 @@ from mooring.contracts.payments.asking import (
 )
 from mooring.contracts.payments.buyers import BuyerNotice, BuyerOutcome, told_buyer
 from mooring.contracts.payments.minor import MinorUnits
-from mooring.contracts.payments.news import PaymentEvent, advance, state_of, told_by
+from mooring.contracts.payments.news import PaymentEvent, advance, state_of
 from mooring.contracts.payments.states import (
     DeclineReason,
     DisputeState,
@@ -84,5 +84,4 @@ __all__ = [
     "state_of",
     "stated_amount",
     "told_buyer",
-    "told_by",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from mooring.domain.json_text import is_list, is_object
 from mooring.domain.money import EXPONENTS, Money
 from mooring.testing.sandbox.base import Refusal, reply
 
@@ -87,7 +88,7 @@ def wrong(detail: str, field: str | None = None) -> Refusal:
 
 def check_fields(body: Any, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:  # noqa: ANN401 - JSON
     """A body that has no other fields than these, each of its type."""
-    if not isinstance(body, dict):
+    if not is_object(body):
         raise Refusal(error(400, "Bad Request", "The request body is not an object"))
     for name, value in body.items():
         if name not in known:
@@ -112,7 +113,7 @@ def check_payment(body: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         if name in _SHAPES and _SHAPES[name].fullmatch(fields[name]) is None:
             raise wrong(f"The {name} is invalid", name)
     method = fields.get("method", [])
-    for one in method if isinstance(method, list) else [method]:
+    for one in method if is_list(method) else [method]:
         if _METHODS.fullmatch(str(one)) is None:
             raise wrong("The payment method is invalid", "method")
     address = fields.get("billingAddress", {"email": ""})
@@ -123,7 +124,7 @@ def check_payment(body: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
 
 def amount_of(value: Any, currency: str | None = None) -> Money:  # noqa: ANN401 - JSON
     """An amount above zero, written with exactly the decimals of its currency."""
-    if not isinstance(value, dict) or set(value) != {"currency", "value"}:
+    if not is_object(value) or set(value) != {"currency", "value"}:
         raise wrong("The amount has no currency or value", "amount")
     code, text = value["currency"], value["value"]
     if code not in EXPONENTS or code != (currency or code):

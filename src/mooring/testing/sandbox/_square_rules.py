@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from mooring.domain.json_text import is_object
 from mooring.domain.money import EXPONENTS
 from mooring.testing.sandbox.base import Refusal, reply
 
@@ -91,14 +92,14 @@ def check(body: Any, known: Mapping[str, Any], at: str = "") -> dict[str, Any]: 
         known: by name a type, a table of further fields, or the length of a text.
         at: where it stands.
     """
-    if not isinstance(body, dict):
+    if not is_object(body):
         raise wrong("EXPECTED_OBJECT", "Expected an object.", field=at)
     for name, value in body.items():
         path = f"{at}.{name}" if at else name
         kind = known.get(name)
         if kind is None:
             raise wrong("UNKNOWN_BODY_PARAMETER", "Not a recognized field.", field=path)
-        if isinstance(kind, dict):
+        if is_object(kind):
             check(value, kind, path)
         elif isinstance(kind, int):
             _check_text(value, kind, path)
