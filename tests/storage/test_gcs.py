@@ -651,6 +651,7 @@ GOOD = {"client_email": "a@b", "private_key": "PEM"}
         {"credentials": "{}"},
         {"credentials": json.dumps(GOOD)},
         {"credentials": json.dumps({**GOOD, "private_key": 5})},
+        {"credentials": json.dumps({**GOOD, "client_email": ["a@b"]})},
         {"credentials": json.dumps({"client_email": "a@b"})},
     ],
 )

@@ -30,7 +30,7 @@ from mooring.vendors import _gcs_answers as answers
 from mooring.vendors import _gcs_requests as requests
 from mooring.vendors._conditions import Nothing, is_wanted
 from mooring.vendors._gcs_session import Session, sent
-from mooring.vendors._gcs_signing import Signer, account_of, told_along
+from mooring.vendors._gcs_signing import Signer, account_of, check_account, told_along
 from mooring.vendors._reading import answer, malformed
 from mooring.vendors._storage import opened
 
@@ -67,7 +67,7 @@ def _is_bucket(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not
 
 def _is_key(_: object, __: object, value: Secret | None) -> None:
     if value is not None:
-        account_of(value)
+        check_account(value)
 
 
 @attrs.frozen(kw_only=True)
