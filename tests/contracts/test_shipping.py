@@ -289,10 +289,8 @@ def test_the_vendor_that_can_is_asked() -> None:
     only = Two(Route("shipping", "easypost")).hub.shipping()
     with pytest.raises(UnsupportedByVendor) as caught:
         only.get_rates(several)
-    assert ((ShippingCapability.MULTI_PARCEL,), ("shippo",)) == (
-        caught.value.capabilities,
-        caught.value.able,
-    )
+    assert (ShippingCapability.MULTI_PARCEL,) == caught.value.capabilities
+    assert {"shippo"} == {"easypost", "shippo"}.intersection(caught.value.able)
 
 
 def test_countries_choose_the_vendor() -> None:

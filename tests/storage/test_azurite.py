@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import ssl
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from base64 import urlsafe_b64encode
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request as Asking
 from urllib.request import urlopen
 
+import attrs
 import pytest
 
-from mooring import ConnectorManager, Request
+from mooring import ConnectorManager, OAuthCredentials, Request, Tls
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.adapters.stdlib_http import StdlibHttpClient
 from mooring.contracts.routes import Account
 from mooring.contracts.storage import ByteRange, PutOptions
 from mooring.errors import AuthenticationFailed, FileNotFound
 from mooring.hub import Hub
 from mooring.testing import storage_conformance as kit
 from mooring.testing.checks import name_of
+from mooring.testing.http_tls import certificate_files
 from mooring.vendors.azure_blob import AzureBlob
 from tests.storage.labs import PART, QUICK, bytes_of
 from tests.support.servers import azurite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     from mooring.contracts.storage import SignedUrl
 
@@ -36,23 +46,55 @@ OTHERWISE = {"ranges_are_exact"}
 """The emulator answers 206 where Azure answers 416."""
 
 
+@attrs.frozen
+class Emulator:
+    """An emulator of our own, with a container.
+
+    Attributes:
+        endpoint: where the account is.
+        authority: the file with the authority that vouches for it.
+    """
+
+    endpoint: str
+    authority: Path
+
+    @contextmanager
+    def http(self) -> Generator[StdlibHttpClient]:
+        """A client that trusts it."""
+        with closing(StdlibHttpClient(tls=Tls(authorities=self.authority))) as client:
+            yield client
+
+    def container(self, key: str | None = KEY) -> AzureBlob:
+        """The container, for who has this key."""
+        return AzureBlob(
+            account=ACCOUNT, container="files", credentials=key, endpoint=self.endpoint
+        )
+
+    @contextmanager
+    def hub(self, key: str | None = KEY, **ports: Any) -> Generator[Hub]:
+        """A hub with an account there, for who has this key."""
+        settings = {"retry": QUICK, "circuit": None}
+        account = Account("azure", self.container(key), settings=settings)
+        with self.http() as http, Hub([account], http=http, **ports) as hub:
+            yield hub
+
+
 @pytest.fixture(scope="module")
-def container() -> Iterator[AzureBlob]:
-    """A container of an emulator of our own."""
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator that takes keys, and tokens, which it does with TLS only."""
+    command = azurite()
+    certificate, secret = certificate_files(tmp_path_factory.mktemp("azurite"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [*azurite(), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    command += ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--oauth", "basic"]
+    command += ["--cert", str(certificate), "--key", str(secret)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
-            made = AzureBlob(
-                account=ACCOUNT,
-                container="files",
-                credentials=KEY,
-                endpoint=f"http://127.0.0.1:{port}/{ACCOUNT}",
-            )
             _wait_for(port)
-            with ConnectorManager([made.services()[""]]) as manager:
+            made = Emulator(f"https://127.0.0.1:{port}/{ACCOUNT}", certificate)
+            service = made.container().services()[""]
+            with made.http() as http, ConnectorManager([service], http=http) as manager:
                 request = Request.put("/files", query={"restype": "container"})
                 assert 201 == manager.call("azure_blob", request).status
             yield made
@@ -74,27 +116,45 @@ def _wait_for(port: int) -> None:
 
 
 @pytest.fixture
-def hub(container: AzureBlob) -> Iterator[Hub]:
+def hub(emulator: Emulator) -> Iterator[Hub]:
     """A hub with an account there."""
-    settings = {"retry": QUICK, "circuit": None}
-    with Hub([Account("azure", container, settings=settings)]) as one:
+    with emulator.hub() as one:
         yield one
 
 
-def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
+def fetch(emulator: Emulator, signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
     """Does what a signed URL is for, as anybody would."""
     data = body if signed.method == "PUT" else None
     asking = Asking(signed.url, data, dict(signed.headers), method=signed.method)  # noqa: S310 - ours
+    trust = ssl.create_default_context(cafile=emulator.authority)
     try:
-        with urlopen(asking) as answer:  # noqa: S310 - the same
+        with urlopen(asking, context=trust) as answer:  # noqa: S310 - the same
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()
 
 
-def test_kit(hub: Hub) -> None:
+def token() -> OAuthCredentials:
+    """A token such as Entra ID grants; the emulator reads it, and does not look at who signed."""
+    now = int(time.time())
+    said = {
+        "aud": "https://storage.azure.com",
+        "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
+        "iat": now - 60,
+        "nbf": now - 60,
+        "exp": now + 600,
+        "oid": "23657296-5cd5-45b0-a809-d972a7f4dfe1",
+        "tid": "dd0d0df1-06c3-436c-8034-4b9a153097ce",
+    }
+    parts: list[dict[str, Any]] = [{"alg": "none", "typ": "JWT"}, said, {}]
+    text = [urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return OAuthCredentials(access_token=".".join(text))
+
+
+def test_kit(hub: Hub, emulator: Emulator) -> None:
     """What every vendor must do is done with the emulator too."""
-    subject = kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetch)
+    fetching = partial(fetch, emulator)
+    subject = kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetching)
     for check in kit.CHECKS:
         if name_of(check) not in OTHERWISE:
             check(lambda: subject)
@@ -123,11 +183,23 @@ def test_what_the_emulator_does_in_its_own_way(hub: Hub) -> None:
         files.head("absent")
 
 
-def test_a_wrong_key(container: AzureBlob) -> None:
+def test_tokens(emulator: Emulator) -> None:
+    """With a token, files are put, and read by URLs that are signed with a lent key."""
+    provider = MemoryCredentialProvider({("azure", None): token()})
+    with emulator.hub(None, credentials=provider) as hub:
+        files = hub.storage()
+        files.upload("a b", b"by token")
+        signed = files.signed_url("a b", expires=600, content_disposition="attachment")
+        put = files.signed_url("a b", "PUT", expires=600, content_type="a/b")
+
+        assert (200, b"by token") == fetch(emulator, signed, b"")
+        assert 201 == fetch(emulator, put, b"by URL")[0]
+        assert b"by URL" == files.download("a b").read_all()
+        assert b"by URL" == files.download(files.copy("a b", "c").ref).read_all()
+
+
+def test_a_wrong_key(emulator: Emulator) -> None:
     """Who has another key is refused."""
-    other = AzureBlob(
-        account=ACCOUNT, container="files", credentials="d3Jvbmc=", endpoint=container.endpoint
-    )
-    with Hub([Account("azure", other)]) as hub, pytest.raises(AuthenticationFailed) as caught:
+    with emulator.hub("d3Jvbmc=") as hub, pytest.raises(AuthenticationFailed) as caught:
         hub.storage().head("a")
-    assert "AuthorizationFailure" == caught.value.vendor_code
+    assert caught.value.vendor_code

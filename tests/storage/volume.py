@@ -1,39 +1,29 @@
 """Puts and gets a long object in a process of its own, and tells how much it grew by that.
 
-`python -m tests.storage.volume 1024 azure_blob` does so with a gigabyte, at a sandbox.
+`python -m tests.storage.volume 1024 s3` does so with a gigabyte, and with a sandbox beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mooring.contracts.routes import Account
 from mooring.hub import Hub
 from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+from mooring.testing.sandbox.gcs import GcsSandbox
 from mooring.testing.sandbox.s3 import S3Sandbox
-from tests.storage.azure_lab import container
-from tests.storage.labs import s3
+from mooring.wiring.catalog import vendor_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mooring.contracts.vendor import Vendor
-    from mooring.testing.sandbox._spooling import SpoolingSandbox
+    from collections.abc import Iterator
 
 MEGABYTE = 1024 * 1024
-SANDBOXES: dict[str, Callable[[], SpoolingSandbox]] = {
-    "azure_blob": AzureBlobSandbox,
-    "s3": S3Sandbox,
-}
-BUCKETS: dict[str, Callable[..., Vendor]] = {
-    "azure_blob": lambda **where: container(AzureBlobSandbox(), **where),
-    "s3": lambda **where: s3(S3Sandbox(), **where),
-}
 
 
 def peak() -> int:
@@ -48,7 +38,7 @@ def forget() -> None:
     Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
-def main(megabytes: int, vendor: str, url: str) -> None:
+def main(megabytes: int, vendor: str, options: dict[str, Any]) -> None:
     """Put so much, get it, and print the growth in bytes."""
     block = bytes(range(256)) * (MEGABYTE // 256)
     put, got = hashlib.sha256(), hashlib.sha256()
@@ -59,7 +49,7 @@ def main(megabytes: int, vendor: str, url: str) -> None:
             put.update(piece)
             yield piece
 
-    with Hub([Account("volume", BUCKETS[vendor](endpoint=url))]) as hub:
+    with Hub([Account(vendor, vendor_class(vendor)(**options))]) as hub:
         storage = hub.storage()
         storage.upload("warm", b"x" * MEGABYTE)
         storage.download("warm").read_all()
@@ -77,17 +67,60 @@ def main(megabytes: int, vendor: str, url: str) -> None:
     print(whole, up, down, f"{middle - began:.1f}", f"{ended - middle:.1f}")  # noqa: T201 - its answer
 
 
-def measure(megabytes: int, vendor: str, url: str) -> list[str]:
-    """What a process of its own tells of so much."""
-    command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, url]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+def over_s3(made: S3Sandbox, url: str) -> dict[str, Any]:
+    """An account at the S3 that is there."""
+    key = made.key
+    return {
+        "bucket": made.bucket,
+        "endpoint": url,
+        "access_key_id": key.id,
+        "credentials": key.secret,
+    }
+
+
+def over_gcs(made: GcsSandbox, url: str) -> dict[str, Any]:
+    """An account at the Google Cloud Storage that is there."""
+    key = made.key_file(f"{url}/token")
+    return {"bucket": made.bucket, "endpoint": url, "credentials": key}
+
+
+def over_azure(made: AzureBlobSandbox, url: str) -> dict[str, Any]:
+    """An account at the Azure that is there."""
+    return {
+        "account": made.account.name,
+        "container": made.container,
+        "credentials": made.account.key,
+        "endpoint": url,
+    }
+
+
+VENDORS: dict[str, tuple[Any, Any]] = {
+    "azure_blob": (AzureBlobSandbox, over_azure),
+    "gcs": (GcsSandbox, over_gcs),
+    "s3": (S3Sandbox, over_s3),
+}
+"""The sandbox of each vendor, and the account there."""
+
+
+def measure(megabytes: int, vendor: str) -> list[str]:
+    """What a process of its own tells of so much at this vendor."""
+    make, options_of = VENDORS[vendor]
+    made = make()
+    command = [sys.executable, "-m", "tests.storage.volume", str(megabytes), vendor, "there"]
+    try:
+        with made.serving() as server:
+            given = json.dumps(options_of(made, server.url))
+            answer = subprocess.run(
+                command, input=given, capture_output=True, text=True, check=True
+            )
+    finally:
+        made.close()
     return answer.stdout.split()
 
 
 if __name__ == "__main__":
-    amount, name, *place = int(sys.argv[1]), *sys.argv[2:]
-    if place:
-        main(amount, name, *place)
+    amount, which, *there = sys.argv[1:]
+    if there:
+        main(int(amount), which, json.load(sys.stdin))
     else:
-        with SANDBOXES[name]().serving() as server:
-            print(measure(amount, name, server.url))  # noqa: T201 - its answer
+        print(measure(int(amount), which))  # noqa: T201 - its answer

@@ -18,6 +18,7 @@ from mooring.vendors.amazon_ses import AmazonSes
 from mooring.vendors.sendgrid import SendGrid
 from mooring.vendors.smtp import Smtp
 from tests.vendors.email_hubs import hub, lost
+from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
 
@@ -138,4 +139,5 @@ LABS = {
     "smtp": smtp_labs,
     "postmark": postmark_labs,
     "resend": resend_labs,
+    "mailgun": mailgun_labs,
 }

@@ -210,10 +210,16 @@ def test_a_number_that_is_none() -> None:
     assert (False, None) == (found.valid, found.number)
     assert ("Request validation failed.",) == found.reasons
     about = {"type": "validation_error", "param": "phone_number"}
-    sandbox.fail(reply({"error": about}, 422), reply({"error": {"type": "validation_error"}}, 422))
+    sandbox.fail(reply({"error": about}, 422))
     assert ("validation_error",) == sms.validate_number(TO).reasons
-    with pytest.raises(InvalidRequest):
-        sms.validate_number(TO)
+    for answer in (
+        reply({"error": {"type": "validation_error"}}, 422),
+        Response(400, body=b"<html></html>"),
+        Response(422, body=b"[]"),
+    ):
+        sandbox.fail(answer)
+        with pytest.raises(InvalidRequest):
+            sms.validate_number(TO)
 
 
 def test_a_number_is_looked_up_in_international_form() -> None:

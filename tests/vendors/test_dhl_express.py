@@ -240,11 +240,19 @@ def test_customs_are_told_piece_by_piece() -> None:
     )
 
 
-def test_a_value_that_cannot_be_told_is_refused() -> None:
-    """What does not divide is not rounded, and two currencies are not added."""
+def test_a_value_that_does_not_come_out_even_is_told_in_two_lines() -> None:
+    """The sum of what all pieces are worth stays exact."""
     third = attrs.evolve(SHIRTS, quantity=3, value=Money("10.00", "EUR"))
-    with pytest.raises(InvalidData):
-        told(customs=attrs.evolve(CUSTOMS, items=[third]))
+    customs = attrs.evolve(CUSTOMS, items=[third])
+    lines = told(customs=customs)["content"]["exportDeclaration"]["lineItems"]
+
+    assert [(1, 3.33, 2), (2, 3.34, 1)] == [
+        (line["number"], line["price"], line["quantity"]["value"]) for line in lines
+    ]
+
+
+def test_a_value_that_cannot_be_told_is_refused() -> None:
+    """Two currencies are not added, and what has too many digits is not rounded."""
     dollars = attrs.evolve(SHIRTS, value=Money("46.50", "USD"))
     with pytest.raises(InvalidData):
         told(customs=attrs.evolve(CUSTOMS, items=[SHIRTS, dollars]))
@@ -423,7 +431,7 @@ def test_a_day_is_that_of_the_sender() -> None:
     assert "2030-01-02T08:30:00 GMT+13:00" == shop.last["plannedShippingDateAndTime"]
     shop.shipping.get_rates(attrs.evolve(REQUEST, ship_date=date(2030, 2, 3)))
     assert "2030-02-03T08:30:00 GMT+13:00" == shop.last["plannedShippingDateAndTime"]
-    assert PLANNED == when(REQUEST, date(2030, 1, 2), time(17), "+01:00")
+    assert PLANNED == when(date(2030, 1, 2), time(17), "+01:00")
 
 
 def test_a_key_keeps_its_day_over_midnight(shop: Shop) -> None:

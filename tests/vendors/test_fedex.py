@@ -493,8 +493,10 @@ def test_what_was_bought_is_read_as_far_as_it_goes(shop: Shop) -> None:
 def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     """What was bought and lost its answer is found by its reference, without its label."""
     shop.wire.planned[SHIP] = [Lost()]
-    found = shop.bought(parcels=[PARCEL, PARCEL])
+    found = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
+    asked = json.loads(shop.sandbox.asked[-1].body)["referencesInformation"]
+    assert ("order-1", "2130-01-03") == (asked["value"], asked["shipDateEndDate"])
     assert [found.ref.id] == [*shop.sandbox.shipments]
     assert (2, (), ShipmentState.BOUGHT) == (
         len(found.tracking_numbers),
@@ -801,12 +803,12 @@ def test_a_key_is_told_for_those_who_look_for_it(shop: Shop) -> None:
         (
             ("requestedShipment", "labelSpecification", "imageType"),
             "SVG",
-            "LABEL.SPECIFICATION.INVALID",
+            "INVALID.INPUT.EXCEPTION",
         ),
         (
             ("requestedShipment", "labelSpecification", "labelStockType"),
             "A4",
-            "LABEL.SPECIFICATION.INVALID",
+            "INVALID.INPUT.EXCEPTION",
         ),
     ],
 )

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEN = Money("10.00", "EUR")
+PARTNER = "PayPal-Partner-Attribution-Id"
 
 
 @pytest.fixture(name="shop")
@@ -158,6 +159,16 @@ def test_an_order_as_it_is_written(shop: Shop) -> None:
         ],
         "payment_source": {"card": {"vault_id": "visa-1", "experience_context": context}},
     } == shop.sent()
+
+
+def test_headers_of_the_account() -> None:
+    """An account may have headers of its own, and PayPal is asked for all of its answer still."""
+    shop = Shop({"headers": {PARTNER: "ACME"}})
+    with shop.hub:
+        shop.payments.void(shop.authorized().ref, idempotency_key="v-1")
+    told = [(one.headers.get(PARTNER), one.headers.get("Prefer")) for one in shop.sandbox.asked]
+
+    assert [("ACME", "return=representation")] * 2 == told
 
 
 @pytest.mark.parametrize(
@@ -333,6 +344,28 @@ def test_a_buyer_approves(shop: Shop) -> None:
     assert done.means is not None
     assert "paypal" == done.means.type
     assert PaymentState.CAPTURED is shop.charged(str(done.means.stored)).state
+
+
+def test_a_card_in_paypals_form(shop: Shop) -> None:
+    """A card that was entered is captured, if its holder confirmed what there was to confirm."""
+    for number, shift in enumerate((None, "POSSIBLE")):
+        payment = shop.payments.create_intent(order(None), idempotency_key=f"i-{number}")
+        shop.sandbox.enter_card(payment.ref.id, shift)
+        shop.sandbox.orders[payment.ref.id]["status"] = "CREATED"
+        done = shop.payments.complete(payment.ref, idempotency_key=f"b-{number}")
+        assert PaymentState.CAPTURED is done.state
+        assert done.means is not None
+        assert ("card", "7704") == (done.means.type, done.means.last4)
+    for number, shift in enumerate(("NO", "UNKNOWN")):
+        payment = shop.payments.create_intent(order(None), idempotency_key=f"n-{number}")
+        shop.sandbox.enter_card(payment.ref.id, shift)
+        shop.sandbox.approve(payment.ref.id)
+        with pytest.raises(PaymentDeclined) as caught:
+            shop.payments.complete(payment.ref, idempotency_key=f"c-{number}")
+        assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
+        assert (shift, str(payment.ref)) == (caught.value.vendor_code, caught.value.payment)
+
+    assert 2 == len(shop.sandbox.taken)
 
 
 def test_an_authorisation_is_completed_as_one(shop: Shop) -> None:

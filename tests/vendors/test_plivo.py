@@ -23,6 +23,7 @@ from mooring import (
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
+    WebhookRejected,
 )
 from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Account
@@ -308,7 +309,32 @@ def test_why_it_failed() -> None:
     event = ours.events("texts", webhook)[0]
 
     assert (SmsStatus.FAILED, "30", None) == (event.status, event.error_code, event.sender)
-    assert webhook.weak
+    assert not webhook.weak
+
+
+def test_the_older_signature_is_believed_if_one_says_so() -> None:
+    """What bears version 2 alone is refused as weaker, unless the account is configured for it."""
+    sandbox = PlivoSandbox()
+    notice = sandbox.receive(TO, "Yes", url="https://a.example/in")
+    headers = {name: text for name, text in notice.headers.items() if "V3" not in name}
+    older = attrs.evolve(notice, headers=headers)
+    usual = hub(sandbox).webhooks("texts", secrets=sandbox.auth_token)
+    with pytest.raises(WebhookRejected) as refused:
+        usual.verify(**older.given())
+    weaker = Hub([Account("texts", attrs.evolve(VENDOR, webhook_version=2))])
+    verifier = weaker.webhooks("texts", secrets=sandbox.auth_token)
+
+    assert "downgraded" == refused.value.reason
+    assert verifier.verify(**older.given())[0].weak
+
+
+@pytest.mark.parametrize("version", [1, 4, "3", True, None])
+def test_a_signature_has_a_version(version: Any) -> None:  # noqa: ANN401 - whatever was given
+    """There are signatures of version 2 and 3, and no others."""
+    with pytest.raises(ConfigurationError) as refused:
+        attrs.evolve(VENDOR, webhook_version=version)
+
+    assert "webhook_version" == refused.value.path
 
 
 def test_news_of_something_else() -> None:
@@ -322,7 +348,7 @@ def test_what_its_own_library_signs() -> None:
     """The signature in the tests of Plivo's library for Python is accepted, from either header."""
     for name in ("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"):
         signature = "ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc="
-        receiver = Receiver(preset("plivo"), "my_auth_token", parameters={}, replay_guard=False)
+        receiver = Receiver(preset("plivo-v2"), "my_auth_token", parameters={}, replay_guard=False)
         given: dict[str, Any] = {
             "headers": {name: signature, "X-Plivo-Signature-V2-Nonce": "12345"},
             "body": b"MessageUUID=u-1&Status=sent",

@@ -321,13 +321,14 @@ def test_one_answer_of_a_batch_may_be_none() -> None:
                 {"ErrorCode": 0, "MessageID": None, "Message": 7},
                 {"ErrorCode": 100, "Message": None},
                 {"ErrorCode": 429},
+                {"ErrorCode": 0, "MessageID": "."},
             ]
         )
     )
-    people = [f"person{number}@example.com" for number in range(4)]
+    people = [f"person{number}@example.com" for number in range(5)]
     results = opened.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
 
-    assert [type(None), VendorFailed, VendorFailed, RateLimitExceeded] == [
+    assert [type(None), VendorFailed, VendorFailed, RateLimitExceeded, InvalidData] == [
         type(one.error) for one in results
     ]
     assert results[3].error.by_vendor

@@ -284,11 +284,12 @@ def test_a_batch_is_answered_for_each(answer: dict[str, Any]) -> None:
 def test_one_answer_of_a_batch_may_be_none() -> None:
     """What is said of the others holds, also if an error is of nobody."""
     sandbox, opened = _opened()
-    sandbox.fail(reply({"data": ["odd", {"id": 7}], "errors": [{"index": 9}, {"index": 1}]}))
-    people = [f"person{number}@example.com" for number in range(4)]
+    taken = ["odd", {"id": 7}, {"id": "."}]
+    sandbox.fail(reply({"data": taken, "errors": [{"index": 9}, {"index": 1}]}))
+    people = [f"person{number}@example.com" for number in range(5)]
     results = opened.email().send_bulk(BulkMessage(base=_message(to=()), recipients=people))
 
-    assert [VendorFailed, InvalidRequest, type(None), VendorFailed] == [
+    assert [VendorFailed, InvalidRequest, type(None), InvalidData, VendorFailed] == [
         type(one.error) for one in results
     ]
     assert "7" == results[2].value.ref.id

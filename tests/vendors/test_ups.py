@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +15,8 @@ from mooring.contracts.shipping import (
     Address,
     AddressVerdict,
     CancelState,
+    Customs,
+    CustomsItem,
     LabelFormat,
     LabelSize,
     Parcel,
@@ -77,7 +79,24 @@ THERE = Address(
 AWAY = attrs.evolve(THERE, city="Toronto", region="ON", postal_code="M4W1A8", country="CA")
 PARCEL = Parcel(weight="1.25", length=10, width="30.5", height=20)
 REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+CUSTOMS = Customs(
+    items=[
+        CustomsItem(
+            description="Shirts of cotton, with short sleeves and a pocket",
+            quantity=3,
+            value=Money("10.00", "USD"),
+            weight=1,
+            hs_code="6109.10",
+            origin="DE",
+            sku="S-1",
+        )
+    ],
+    signer="Steve Brule",
+    invoice_number="INV-1",
+    incoterm="DAP",
+)
 OFFER = Ref("ups", "ups", "03")
+DAY = date(2030, 1, 2)
 
 
 class Shop:
@@ -113,7 +132,9 @@ def _shop() -> Shop:
 def told(**fields: Any) -> Any:  # noqa: ANN401 - JSON
     """What buys a shipment."""
     request = attrs.evolve(REQUEST, **fields)
-    body = shipment_body(request, OFFER, account="A1B2C3", goods="Merchandise", marked="key-1")
+    body = shipment_body(
+        request, OFFER, account="A1B2C3", goods="Merchandise", marked="key-1", day=DAY
+    )
     return body["ShipmentRequest"]["Shipment"]
 
 
@@ -200,6 +221,71 @@ def test_what_nobody_wishes_is_not_told() -> None:
     assert "PackageServiceOptions" not in shipment["Package"][0]
     with pytest.raises(InvalidData):
         told(reference="o" * 36)
+
+
+def test_customs_are_told_as_an_invoice() -> None:
+    """UPS prints the invoice: with what one piece is worth, and in two lines if that is uneven."""
+    shipment = told(recipient=AWAY, customs=CUSTOMS)
+
+    assert {
+        "FormType": ["01"],
+        "InvoiceNumber": "INV-1",
+        "InvoiceDate": "20300102",
+        "ReasonForExport": "SALE",
+        "TermsOfShipment": "DAP",
+        "CurrencyCode": "USD",
+        "DeclarationStatement": (
+            "The information on this invoice is true and correct. Steve Brule"
+        ),
+        "Contacts": {
+            "SoldTo": {
+                "Name": "Ada Lovelace",
+                "AttentionName": "Ada Lovelace",
+                "Address": {
+                    "AddressLine": ["179 N Harbor Dr"],
+                    "City": "Toronto",
+                    "StateProvinceCode": "ON",
+                    "PostalCode": "M4W1A8",
+                    "CountryCode": "CA",
+                },
+            }
+        },
+        "Product": [
+            {
+                "Description": ["Shirts of cotton, with short sleeve", "s and a pocket"],
+                "Unit": {
+                    "Number": count,
+                    "UnitOfMeasurement": {"Code": "PCS"},
+                    "Value": value,
+                },
+                "CommodityCode": "610910",
+                "PartNumber": "S-1",
+                "OriginCountryCode": "DE",
+            }
+            for count, value in (("2", "3.33"), ("1", "3.34"))
+        ],
+    } == shipment["ShipmentServiceOptions"]["InternationalForms"]
+    assert {"CurrencyCode": "USD", "MonetaryValue": "10.00"} == shipment["InvoiceLineTotal"]
+    assert "Shirts of cotton, with short sleeves and a pocket" == shipment["Description"]
+
+
+def test_an_invoice_needs_a_number(shop: Shop) -> None:
+    """A reference of ours will do; elsewhere than in Canada nothing is told besides the invoice."""
+    german = attrs.evolve(AWAY, country="DE", region=None)
+    customs = attrs.evolve(CUSTOMS, invoice_number=None, contents="other", explanation="Exhibition")
+    shipment = told(recipient=german, customs=customs, reference="order 7", saturday=True)
+    forms = shipment["ShipmentServiceOptions"]["InternationalForms"]
+
+    assert ("order 7", "Exhibition") == (forms["InvoiceNumber"], forms["ReasonForExport"])
+    assert "InvoiceLineTotal" not in shipment
+    with pytest.raises(InvalidData):
+        told(recipient=german, customs=customs)
+    request = attrs.evolve(REQUEST, recipient=german, customs=customs)
+    rate = shop.shipping.get_rates(request).rates[0]
+    with pytest.raises(InvalidData):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    assert not shop.sandbox.shipments
+    assert shop.bought(recipient=AWAY, customs=CUSTOMS).labels
 
 
 def test_a_label_that_ups_does_not_print_is_refused(shop: Shop) -> None:
@@ -586,7 +672,7 @@ def sent(shop: Shop, asked: Request) -> Response:
 
 
 RATE = rates_body(REQUEST, "A1B2C3")
-SHIP = shipment_body(REQUEST, OFFER, account="A1B2C3", goods="Goods", marked="k")
+SHIP = shipment_body(REQUEST, OFFER, account="A1B2C3", goods="Goods", marked="k", day=DAY)
 _RATE, _SHIP = RATE["RateRequest"]["Shipment"], SHIP["ShipmentRequest"]["Shipment"]
 _PACKAGE = _RATE["Package"][0]
 ABROAD = {"Name": "Ada", "Address": {"AddressLine": [], "CountryCode": "DE"}}

@@ -176,18 +176,24 @@ def twilio(name: str) -> Callable[[datetime, int], Sent]:
     return send
 
 
-def plivo(_: datetime, number: int) -> Sent:
-    """The URL without its query, and a nonce."""
-    nonce = f"{number:020d}"
-    form = {"MessageUUID": f"u{number}", "Status": "delivered", "From": "15005550006"}
-    return Sent(
-        headers={
-            "X-Plivo-Signature-V2": b64(mac(SECRET, URL.partition("?")[0] + nonce)),
-            "X-Plivo-Signature-V2-Nonce": nonce,
-            "Content-Type": FORM,
-        },
-        body=urlencode(form).encode(),
-    )
+def plivo(version: str) -> Callable[[datetime, int], Sent]:
+    """The URL, and with version 3 the form sorted, and a nonce."""
+
+    def send(_: datetime, number: int) -> Sent:
+        nonce = f"{number:020d}"
+        form = {"MessageUUID": f"u{number}", "Status": "delivered", "From": "15005550006"}
+        said = "".join(field + form[field] for field in sorted(form))
+        content = {"V2": URL.partition("?")[0] + nonce, "V3": f"{URL}.{said}.{nonce}"}[version]
+        return Sent(
+            headers={
+                f"X-Plivo-Signature-{version}": b64(mac(SECRET, content)),
+                f"X-Plivo-Signature-{version}-Nonce": nonce,
+                "Content-Type": FORM,
+            },
+            body=urlencode(form).encode(),
+        )
+
+    return send
 
 
 def vonage(now: datetime, number: int) -> Sent:
@@ -623,7 +629,8 @@ SENDERS = [
     Sender(name="linear", send=linear, free=frozenset({"Linear-Delivery"})),
     Sender(name="plaid", send=plaid, secret=keys.jwk(keys.curve()), wrong=keys.jwk(CURVE_WRONG)),
     Sender(name="vonage", send=vonage),
-    Sender(name="plivo", send=plivo, body_covered=False),
+    Sender(name="plivo", send=plivo("V3")),
+    Sender(name="plivo-v2", send=plivo("V2"), body_covered=False),
     Sender(
         name="telegram",
         send=with_token({"X-Telegram-Bot-Api-Secret-Token": TOKEN}, lambda n: {"update_id": n}),

@@ -183,6 +183,17 @@ def test_a_url_without_its_query(rest: str) -> None:
     assert b"https://a.example/in" == Template("{url_without_query}").fill(scene)
 
 
+@pytest.mark.parametrize(
+    "rest, written",
+    [("", "?"), ("?", "?"), ("#c", "?"), ("?b=2&a=%2F&b=1#c", "?a=/&b=1&b=2."), ("?a", "?a=.")],
+)
+def test_a_url_with_its_query_sorted(rest: str, written: str) -> None:
+    """Plivo signs a URL with its parameters in order, and a dot before what follows."""
+    scene = Scene(delivery(url=f"https://a.example/in{rest}"), None, {}, [])
+
+    assert f"https://a.example/in{written}".encode() == Template("{url_query_sorted}").fill(scene)
+
+
 def test_a_value_is_one_line() -> None:
     """Only the first of several lines may have several itself."""
     scene = Scene(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])

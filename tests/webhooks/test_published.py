@@ -30,6 +30,13 @@ TWILIO = {
     "To": "+18005551212",
     "Caller": "+14158675309",
 }
+PLIVO = {
+    "MessageUUID": "u-1",
+    "Status": "delivered",
+    "From": "15005550006",
+    "To": "4915112345678",
+    "Units": "1",
+}
 SENDGRID = (
     json.dumps(
         [
@@ -166,6 +173,32 @@ PUBLISHED = [
         headers={"X-Twilio-Signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8=", "Content-Type": FORM},
         body=urlencode(TWILIO),
         url="https://mycompany.com/myapp.php?foo=1&bar=2",
+    ),
+    Published(
+        found="Plivo's library for Python",
+        scheme="plivo",
+        secret="my_auth_token",
+        headers={
+            "X-Plivo-Signature-V3": "aUdiYt5PZ88+pod0MOU+IIgQ+QMLDuRlhwvlA5Mr44k=",
+            "X-Plivo-Signature-V3-Nonce": "12345",
+            "Content-Type": FORM,
+        },
+        body=urlencode(PLIVO),
+        url="https://shop.example/texts",
+        type="message.delivered",
+    ),
+    Published(
+        found="Plivo's library for Python, of a URL with parameters, signed by the main account",
+        scheme="plivo",
+        secret="my_auth_token",
+        headers={
+            "X-Plivo-Signature-Ma-V3": "other,mjSb4+bHRjrBrc8Ap9eSogpASOLduTd///X/dEGQteU=",
+            "X-Plivo-Signature-V3-Nonce": "12345",
+            "Content-Type": FORM,
+        },
+        body=urlencode(PLIVO),
+        url="https://shop.example/texts?shop=1&a=x%20y",
+        type="message.delivered",
     ),
     Published(
         found="Twilio's library for Python, of a webhook in JSON",

@@ -176,15 +176,15 @@ async def files_and_images_arrive(factory: Factory) -> None:
         ),
     )
     await lab.hub.email().send_transactional(given)
-    items = {item.filename: item for item in lab.delivered[0].items}
+    # What the HTML calls an image by is all that some vendors keep of its names.
+    items = {item.content_id or item.filename: item for item in lab.delivered[0].items}
     for file in given.attachments:
-        item = items.get(file.filename)
+        item = items.get(file.content_id or file.filename)
         require(item is not None, f"{file.filename!r} did not arrive.")
         require(item is not None and item.content == file.content, "A file was changed.")
         same = item is not None and item.content_type == file.content_type
         require(same, f"{file.filename!r} is of another type.")
-    require(items["logo.png"].content_id == "logo", "The image has another content id.")
-    require(items["logo.png"].disposition == "inline", "The image is not inline.")
+    require(items["logo"].disposition == "inline", "The image is not inline.")
 
 
 async def a_file_alone_is_a_message(factory: Factory) -> None:

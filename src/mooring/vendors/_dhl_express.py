@@ -33,12 +33,14 @@ from mooring.vendors._shipping import (
     as_number,
     changed,
     country_of,
+    declared,
     decoded,
     extra_of,
     filled,
     in_order,
     kind_of,
     own_number,
+    pieces,
     refusal,
     service_word,
     sides,
@@ -47,11 +49,10 @@ from mooring.vendors._shipping import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date, time
-    from decimal import Decimal
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
-    from mooring.contracts.shipping.parcels import Customs, CustomsItem, Parcel
+    from mooring.contracts.shipping.parcels import Customs, Parcel
     from mooring.contracts.shipping.rates import RateRequest
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Request, Response
@@ -168,26 +169,9 @@ def _worth(money: Money) -> dict[str, Any]:
     return {"value": as_number(money.amount), "currency": money.currency}
 
 
-def declared(customs: Customs) -> Money:
-    """What all goods of a declaration are worth.
-
-    Raises:
-        InvalidData: their worth is in several currencies.
-    """
-    currencies = {item.value.currency for item in customs.items}
-    if len(currencies) > 1:
-        raise InvalidData(
-            "The goods of a declaration are worth something in several currencies.",
-            field="customs.items",
-            remedy="State all values in one currency.",
-        )
-    first, *others = (item.value for item in customs.items)
-    return sum(others, first)
-
-
-def when(request: RateRequest, today: date, ready: time, offset: str) -> str:
+def when(day: date, ready: time, offset: str) -> str:
     """When a shipment is handed over, by the clock of where that is."""
-    return f"{request.ship_date or today}T{ready:%H:%M:%S} GMT{offset}"
+    return f"{day}T{ready:%H:%M:%S} GMT{offset}"
 
 
 def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, Any]:
@@ -289,7 +273,7 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
     invoice = {"number": number, "date": day, "signatureName": customs.signer[:35]}
     return filled(
         {
-            "lineItems": [_line(item, number) for number, item in enumerate(customs.items, 1)],
+            "lineItems": [{"number": n, **line} for n, line in enumerate(_lines(customs), 1)],
             "invoice": invoice if number else None,
             "exportReason": customs.explanation and customs.explanation[:30],
             "exportReasonType": _REASONS.get(customs.contents),
@@ -297,30 +281,24 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
     )
 
 
-def _line(item: CustomsItem, number: int) -> dict[str, Any]:
-    weight = converted(item.weight, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
-    line = {
-        "number": number,
-        "description": item.description,
-        "price": as_number(_each(item)),
-        "quantity": {"value": item.quantity, "unitOfMeasurement": "PCS"},
-        "commodityCodes": item.hs_code and [{"typeCode": "outbound", "value": item.hs_code}],
-        "manufacturerCountry": item.origin,
-        "weight": {"netValue": as_number(weight), "grossValue": as_number(weight)},
-    }
-    return filled(line.items())
-
-
-def _each(item: CustomsItem) -> Decimal:
-    """What one piece is worth, for DHL is told that and not what all of them are."""
-    each = round(item.value.amount / item.quantity, _PLACES)
-    if each * item.quantity != item.value.amount:
-        raise InvalidData(
-            "The value of these goods cannot be told piece by piece, in three decimals.",
-            field="customs.items",
-            remedy="Declare them in lines whose value their quantity divides.",
-        )
-    return each
+def _lines(customs: Customs) -> Iterator[dict[str, Any]]:
+    """The goods, each line with what one piece of it is worth and all of them weigh."""
+    for item in customs.items:
+        for count, each in pieces(item):
+            share = item.weight * count / item.quantity
+            weight = as_number(
+                converted(share, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
+            )
+            line = {
+                "description": item.description,
+                "price": as_number(each.amount),
+                "quantity": {"value": count, "unitOfMeasurement": "PCS"},
+                "commodityCodes": item.hs_code
+                and [{"typeCode": "outbound", "value": item.hs_code}],
+                "manufacturerCountry": item.origin,
+                "weight": {"netValue": weight, "grossValue": weight},
+            }
+            yield filled(line.items())
 
 
 # --- what DHL says -----------------------------------------------------------

@@ -116,6 +116,19 @@ def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[Recip
     return tuple(RecipientOutcome(email=one.email, status=status) for one in people)
 
 
+def receipt_of(
+    wire: Wire,
+    id_: str,
+    people: Iterable[EmailAddress],
+    status: EmailStatus,
+    raw: Any,  # noqa: ANN401 - the vendor's
+) -> EmailReceipt:
+    """A message that was taken for everybody."""
+    return EmailReceipt(
+        ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=raw
+    )
+
+
 def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
     """What each recipient gets, templates filled in with what is theirs."""
     messages = [bulk.message_to(one) for one in bulk.recipients]

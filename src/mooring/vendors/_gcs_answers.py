@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.contracts.storage import ListPage, ObjectInfo
@@ -207,8 +207,8 @@ def session(response: Response) -> str:
     Raises:
         VendorFailed: nobody says it.
     """
-    place = urlsplit(response.header("location") or "")
-    found = dict(parse_qsl(place.query)).get("upload_id")
+    _, _, query = (response.header("location") or "").partition("?")
+    found = dict(parse_qsl(query)).get("upload_id")
     if found is None:
         raise malformed(response, "Location")
     return found

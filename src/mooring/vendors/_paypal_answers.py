@@ -25,7 +25,7 @@ from mooring.contracts.payments import (
     state_of,
 )
 from mooring.domain.money import EXPONENTS
-from mooring.vendors._reading import Answer, answer, as_money, malformed
+from mooring.vendors._reading import Answer, answer, as_money, malformed, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -127,6 +127,7 @@ _REASONS: Final = {
     }.items()
     for code in codes.split()
 }
+_NOT_CONFIRMED: Final = frozenset({"NO", "UNKNOWN"})
 _LEADS_ON: Final = ("payer-action", "approve")
 _EXPIRES: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
 _LINK: Final = re.compile(r".*/v2/(checkout/orders|payments/captures)/([^/?#]+)")
@@ -285,6 +286,15 @@ def decline_of(move: Answer) -> Decline:
         reason=decline_reason(code) or DeclineReason.OTHER,
         vendor_code=code or move.text("status_details.reason") or move.text("status"),
     )
+
+
+def unconfirmed(payment: Payment) -> Decline | None:
+    """What the holder of a card did not confirm that could have been confirmed, if that is so."""
+    result = read(payment.raw).object("payment_source.card.authentication_result")
+    shift = result.text("liability_shift")
+    if result.text("three_d_secure.enrollment_status") != "Y" or shift not in _NOT_CONFIRMED:
+        return None
+    return Decline(reason=DeclineReason.AUTHENTICATION_REQUIRED, vendor_code=shift)
 
 
 def _means(body: Answer) -> MeansOfPayment | None:

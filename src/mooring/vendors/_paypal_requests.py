@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mooring.contracts.payments import PaymentsCapability, ThreeDs
 from mooring.contracts.vendor import extra_for, merged
+from mooring.domain.http import Request
 from mooring.errors import InvalidData, UnsupportedByVendor
 from mooring.vendors._paypal_answers import amount_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mooring.contracts.payments import Charge, PaymentQuery
     from mooring.contracts.ref import Ref
 
@@ -18,6 +21,11 @@ AUTHORIZE: Final = "AUTHORIZE"
 LONGEST: Final = {"reference": 127, "statement_descriptor": 22}
 _SOURCES: Final = ("card", "paypal", "venmo")
 _DESCRIPTION: Final = 127
+
+
+def posted(path: str, body: Mapping[str, Any] | None = None) -> Request:
+    """What asks for something to be done, and for all that there is to know of it then."""
+    return Request.post(path, json=body or {}, headers={"Prefer": "return=representation"})
 
 
 def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mooring.domain.redaction import Redaction
 from mooring.domain.result import Result
 from mooring.errors import (
     AuthenticationFailed,
+    ConnectorError,
     IdempotencyConflict,
     IdempotencyInProgress,
     InvalidData,
@@ -25,7 +26,7 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.vendors._email import outcomes, status_of, tags_and_words, words_of
+from mooring.vendors._email import receipt_of, status_of, tags_and_words, words_of
 from mooring.vendors._reading import answer, malformed, read
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from mooring.domain.http import Request
     from mooring.domain.response import Response
     from mooring.domain.webhooks.events import WebhookEvent
-    from mooring.errors import ConnectorError
     from mooring.vendors._reading import Answer
 
 _LONGEST: Final = 300
@@ -101,9 +101,7 @@ def read_receipt(
     id_ = told.text("id")
     if id_ is None:
         raise malformed(response, "id")
-    return EmailReceipt(
-        ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=told.raw
-    )
+    return receipt_of(wire, id_, people, status, told.raw)
 
 
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
@@ -123,7 +121,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
         try:
             receipt = read_receipt(wire, told, one.everybody, status_of(bulk.base), response)
             results.append(Result(receipt))
-        except VendorFailed as error:
+        except ConnectorError as error:
             results.append(Result(error=error))
     return results
 

@@ -10,9 +10,8 @@ from mooring.contracts.shipping.parcels import Contents, NonDelivery
 from mooring.contracts.shipping.rates import LabelSize, Signature
 from mooring.contracts.shipping.units import LengthUnit, WeightUnit, converted
 from mooring.contracts.vendor import extra_for, merged
-from mooring.domain.money import Money
 from mooring.errors import UnsupportedByVendor
-from mooring.vendors._shipping import as_number, filled
+from mooring.vendors._shipping import as_number, filled, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from mooring.contracts.address import Address
     from mooring.contracts.shipping.parcels import Customs, CustomsItem, Parcel
     from mooring.contracts.shipping.rates import RateRequest
+    from mooring.domain.money import Money
 
 _LAYOUTS: Final = {LabelSize.INCHES_4X6: "4x6", LabelSize.A4: "A4", LabelSize.A6: "A6"}
 _SIGNATURES: Final = {Signature.ANYBODY: "signature", Signature.ADULT: "adult_signature"}
@@ -160,17 +160,15 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def _products(item: CustomsItem) -> list[dict[str, Any]]:
-    """Goods with what each of them is worth; in two lines where that does not come out even."""
-    each, more = divmod(item.value.minor, item.quantity)
-    lines = ((item.quantity - more, each), (more, each + 1))
-    return [_product(item, count, minor) for count, minor in lines if count]
+    """Goods with what each of them is worth."""
+    return [_product(item, count, each) for count, each in pieces(item)]
 
 
-def _product(item: CustomsItem, quantity: int, minor: int) -> dict[str, Any]:
+def _product(item: CustomsItem, quantity: int, each: Money) -> dict[str, Any]:
     body = {
         "description": item.description,
         "quantity": quantity,
-        "value": money_body(Money.from_minor(minor, item.value.currency)),
+        "value": money_body(each),
         "weight": _weight(item.weight / item.quantity, item.weight_unit),
         "harmonized_tariff_code": item.hs_code,
         "country_of_origin": item.origin,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -12,12 +13,14 @@ import attrs
 from mooring.contracts.vendor import extra_for, key_at
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_object
+from mooring.domain.money import Money
 from mooring.domain.redaction import Redaction
 from mooring.domain.region import Region
 from mooring.domain.service import Service
 from mooring.errors import (
     AuthenticationFailed,
     ConnectorError,
+    IdempotencyConflict,
     InvalidData,
     InvalidRequest,
     RateLimitExceeded,
@@ -27,10 +30,11 @@ from mooring.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import date
 
     from mooring.contracts.address import Address
-    from mooring.contracts.shipping.parcels import Parcel
+    from mooring.contracts.shipping.parcels import Customs, CustomsItem, Parcel
     from mooring.contracts.shipping.rates import RateRequest
     from mooring.contracts.shipping.tracking import TrackingEvent
     from mooring.contracts.wire import Wire
@@ -59,6 +63,7 @@ _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
 _MASKED: Final = Redaction()
 _LONGEST: Final = 300
 _MARKED: Final = 35
+_DAY: Final = timedelta(days=1)
 _KINDS: Final[dict[int, Kind]] = {
     400: InvalidRequest,
     401: AuthenticationFailed,
@@ -242,6 +247,47 @@ def known(asked: RateRequest | None) -> RateRequest:
             remedy="Buy the rate that get_rates returned, and not its reference alone.",
         )
     return asked
+
+
+def pieces(item: CustomsItem) -> Iterator[tuple[int, Money]]:
+    """How many pieces are worth how much each: two lines where it does not come out even."""
+    each, more = divmod(item.value.minor, item.quantity)
+    for count, minor in ((item.quantity - more, each), (more, each + 1)):
+        if count:
+            yield count, Money.from_minor(minor, item.value.currency)
+
+
+def declared(customs: Customs) -> Money:
+    """What all goods of a declaration are worth.
+
+    Raises:
+        InvalidData: their worth is in several currencies.
+    """
+    first, *others = (item.value for item in customs.items)
+    if any(one.currency != first.currency for one in others):
+        raise InvalidData(
+            "The goods of a declaration are worth something in several currencies.",
+            field="customs.items",
+            remedy="State all values in one currency.",
+        )
+    return sum(others, first)
+
+
+async def on_its_day(
+    wire: Wire,
+    request: RateRequest,
+    today: date,
+    asked: Callable[[date], Request],
+    *,
+    key: str | None,
+) -> Response:
+    """Send what names its day; a key that was used the day before keeps that day."""
+    try:
+        return await wire.send(asked(request.ship_date or today), key=key)
+    except IdempotencyConflict:
+        if request.ship_date is not None:
+            raise
+        return await wire.send(asked(today - _DAY), key=key)
 
 
 def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:

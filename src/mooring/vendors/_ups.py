@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from mooring.contracts.shipping.parcels import Contents
 from mooring.contracts.shipping.rates import (
     CarrierMessage,
     LabelFormat,
@@ -33,22 +34,25 @@ from mooring.vendors._reading import Answer, answer, as_money, as_time, malforme
 from mooring.vendors._shipping import (
     changed,
     country_of,
+    declared,
     decoded,
     extra_of,
     filled,
     in_order,
     kind_of,
     own_number,
+    pieces,
     refusal,
     service_word,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import date
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
-    from mooring.contracts.shipping.parcels import Parcel
+    from mooring.contracts.shipping.parcels import Customs, CustomsItem, Parcel
     from mooring.contracts.shipping.rates import RateRequest
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Request, Response
@@ -61,6 +65,15 @@ NO_OFFER: Final = frozenset({"111210", "111217"})
 _THERE: Final = ""
 """What stands in a tag that says something by being there."""
 _OWN_BOX: Final = "02"
+_LINE: Final = 35
+_TRUE: Final = "The information on this invoice is true and correct."
+_REASONS: Final = {
+    Contents.MERCHANDISE: "SALE",
+    Contents.GIFT: "GIFT",
+    Contents.SAMPLE: "SAMPLE",
+    Contents.RETURNED: "RETURN",
+}
+_TOTALLED: Final = frozenset({("US", "CA"), ("US", "PR")})
 _SERVICES: Final = {
     "01": "Next Day Air",
     "02": "2nd Day Air",
@@ -218,6 +231,52 @@ def _packages(request: RateRequest) -> list[dict[str, Any]]:
     return packages
 
 
+def _forms(request: RateRequest, customs: Customs, day: date) -> dict[str, Any]:
+    """The invoice that UPS prints for customs.
+
+    Raises:
+        InvalidData: it has no number, or no currency of its own.
+    """
+    number = own_number(customs.invoice_number or request.reference, "customs.invoice_number")
+    if number is None:
+        raise InvalidData(
+            "UPS prints no invoice without a number.",
+            field="customs.invoice_number",
+            remedy="Give the number of the invoice, or a reference.",
+        )
+    reason = customs.explanation or customs.contents.value
+    form = {
+        "FormType": ["01"],
+        "InvoiceNumber": number,
+        "InvoiceDate": f"{day:%Y%m%d}",
+        "ReasonForExport": _REASONS.get(customs.contents, reason[:20]),
+        "TermsOfShipment": customs.incoterm,
+        "CurrencyCode": declared(customs).currency,
+        "DeclarationStatement": f"{_TRUE} {customs.signer}"[:550],
+        "Contacts": {"SoldTo": _reachable(request.recipient)},
+        "Product": [
+            _product(item, count, each) for item in customs.items for count, each in pieces(item)
+        ],
+    }
+    return filled(form.items())
+
+
+def _product(item: CustomsItem, count: int, each: Money) -> dict[str, Any]:
+    words = item.description[: 3 * _LINE]
+    product = {
+        "Description": [words[at : at + _LINE] for at in range(0, len(words), _LINE)],
+        "Unit": {
+            "Number": str(count),
+            "UnitOfMeasurement": {"Code": "PCS"},
+            "Value": str(each.amount),
+        },
+        "CommodityCode": item.hs_code and re.sub(r"[^A-Za-z0-9]", "", item.hs_code),
+        "PartNumber": item.sku,
+        "OriginCountryCode": item.origin,
+    }
+    return filled(product.items())
+
+
 def _options(request: RateRequest) -> dict[str, Any] | None:
     kinds = {Signature.ANYBODY: "1", Signature.ADULT: "2"}
     abroad = request.signature if not _at_home(request) else None
@@ -254,9 +313,9 @@ def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
 
 
 def shipment_body(
-    request: RateRequest, offer: Ref, *, account: str, goods: str, marked: str
+    request: RateRequest, offer: Ref, *, account: str, goods: str, marked: str, day: date
 ) -> dict[str, Any]:
-    """What buys a shipment."""
+    """What buys a shipment; customs are told the day."""
     _check_label(request)
     home = _at_home(request)
     references = [
@@ -264,9 +323,13 @@ def shipment_body(
         for value in (own_number(request.reference, "reference"), marked)
         if value is not None
     ]
+    customs, options = request.customs, _options(request)
+    if customs is not None:
+        goods = ", ".join(item.description for item in customs.items)
+        options = {**(options or {}), "InternationalForms": _forms(request, customs, day)}
     packages: list[dict[str, Any]] = []
     for package in _packages(request):
-        told = {"Description": goods[:35], "Packaging": {"Code": _OWN_BOX}, **package}
+        told = {"Description": goods[:_LINE], "Packaging": {"Code": _OWN_BOX}, **package}
         packages.append({**told, "ReferenceNumber": references} if home else told)
     shipment = {
         "Description": goods[:50],
@@ -277,7 +340,8 @@ def shipment_body(
         "ShipmentRatingOptions": {"NegotiatedRatesIndicator": _THERE},
         "ReferenceNumber": None if home else references,
         "Service": {"Code": offer.id},
-        "ShipmentServiceOptions": _options(request),
+        "InvoiceLineTotal": customs and _total(request, customs),
+        "ShipmentServiceOptions": options,
         "Package": packages,
     }
     code = _FORMATS[request.label]
@@ -291,6 +355,14 @@ def shipment_body(
         "LabelSpecification": label,
     }
     return {"ShipmentRequest": merged(body, extra_of(CARRIER, request, "shipment"))}
+
+
+def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
+    """What all goods are worth, where UPS wants that besides its invoice."""
+    if (request.sender.country, request.recipient.country) not in _TOTALLED:
+        return None
+    worth = declared(customs)
+    return {"CurrencyCode": worth.currency, "MonetaryValue": str(worth.amount)}
 
 
 def recovery_body(label: LabelFormat, which: dict[str, Any]) -> dict[str, Any]:

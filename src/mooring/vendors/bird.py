@@ -179,10 +179,11 @@ class Bird(Vendor):
         try:
             return read_number(await wire.send(Request.post(_LOOK_UP, json=body)))
         except InvalidRequest as refusal:
-            if refusal.response is None or not _is_about_number(refusal.response):
+            code, response = refusal.vendor_code, refusal.response
+            if code is None or response is None or not _is_about_number(response):
                 raise
-            why = refusal.vendor_message or refusal.vendor_code
-            return NumberCheck(number=None, valid=False, reasons=(why,) if why else ())
+            reasons = (refusal.vendor_message or code,)
+            return NumberCheck(number=None, valid=False, reasons=reasons)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
         """News of a message, or one that came in."""

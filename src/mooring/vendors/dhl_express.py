@@ -23,7 +23,6 @@ from mooring.domain.service import Service
 from mooring.errors import (
     ConfigurationError,
     ConnectorError,
-    IdempotencyConflict,
     OutcomeUnknown,
     UnsupportedByVendor,
     VendorRejected,
@@ -46,10 +45,10 @@ from mooring.vendors._dhl_express import (
     when,
 )
 from mooring.vendors._reading import Answer, answer
-from mooring.vendors._shipping import follows, known, mark
+from mooring.vendors._shipping import follows, known, mark, on_its_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
@@ -162,12 +161,13 @@ class DhlExpress(Vendor):
     ) -> RateResult:
         """Ask for offers."""
 
-        def asked(planned: str) -> Request:
-            body = rates_body(request, self.account_number, planned)
+        def asked(day: date) -> Request:
+            body = rates_body(request, self.account_number, self._planned(day))
             return Request.post("/rates", json=body).evolve(idempotent=True)
 
         try:
-            return read_rates(wire, await self._dated(wire, request, asked, key))
+            today = self._today(wire)
+            return read_rates(wire, await on_its_day(wire, request, today, asked, key=key))
         except VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
@@ -179,19 +179,19 @@ class DhlExpress(Vendor):
         """Buy a shipment; if that may have happened, look for it."""
         request, marked = known(asked), mark(wire, key)
 
-        def buying(planned: str) -> Request:
+        def buying(day: date) -> Request:
             body = shipment_body(
                 request,
                 rate,
                 account=self.account_number,
-                planned=planned,
+                planned=self._planned(day),
                 goods=self.goods,
                 marked=marked,
             )
             return Request.post("/shipments", json=body)
 
         try:
-            response = await self._dated(wire, request, buying, key)
+            response = await on_its_day(wire, request, self._today(wire), buying, key=key)
         except OutcomeUnknown as unknown:
             found = await self._found(wire, marked)
             if found is None:
@@ -241,23 +241,9 @@ class DhlExpress(Vendor):
         here = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
         return wire.now().astimezone(here).date()
 
-    async def _dated(
-        self,
-        wire: Wire,
-        request: RateRequest,
-        asked: Callable[[str], Request],
-        key: str | None,
-    ) -> Response:
-        """Send what names its day; a key that was used the day before keeps that day."""
-        today = self._today(wire)
-        try:
-            planned = when(request, today, self.ready, self.utc_offset)
-            return await wire.send(asked(planned), key=key)
-        except IdempotencyConflict:
-            if request.ship_date is not None:
-                raise
-            planned = when(request, today - _DAY, self.ready, self.utc_offset)
-            return await wire.send(asked(planned), key=key)
+    def _planned(self, day: date) -> str:
+        """When something is handed over on a day."""
+        return when(day, self.ready, self.utc_offset)
 
     async def _found(self, wire: Wire, marked: str) -> Answer | None:
         """The shipment that was marked so; None if there is none, or nobody can say."""

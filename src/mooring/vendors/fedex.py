@@ -55,6 +55,7 @@ from mooring.vendors._shipping import follows, known, mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
@@ -74,6 +75,8 @@ _PICKUPS: Final = (
 )
 _LONGEST_ID: Final = 40
 _DAY: Final = timedelta(days=1)
+_BACK: Final = 3 * _DAY
+"""For longer, nobody repeats a purchase of which the answer was lost."""
 
 
 def _is_pickup(_: object, attribute: attrs.Attribute[str], value: object) -> None:
@@ -206,7 +209,7 @@ class FedEx(Vendor):
         try:
             return read_shipment(wire, await wire.send(told, key=key))
         except OutcomeUnknown as unknown:
-            found = await self._found(wire, marked)
+            found = await self._found(wire, marked, known(asked).ship_date)
             if not found:
                 raise unknown from None
             return found_shipment(wire, found, rate.id)
@@ -282,7 +285,7 @@ class FedEx(Vendor):
             raise malformed(response, "trackResults")
         return tracks[0], response
 
-    async def _found(self, wire: Wire, marked: str) -> list[Answer]:
+    async def _found(self, wire: Wire, marked: str, planned: date | None) -> list[Answer]:
         """The parcels that were marked so; none if there are none, or nobody can say."""
         today = wire.now().date()
         body = {
@@ -291,8 +294,8 @@ class FedEx(Vendor):
                 "type": MARK,
                 "value": marked,
                 "accountNumber": self.account_number,
-                "shipDateBegin": str(today - _DAY),
-                "shipDateEndDate": str(today + _DAY),
+                "shipDateBegin": str(today - _BACK),
+                "shipDateEndDate": str(max(today, planned or today) + _DAY),
             },
         }
         asked = Request.post("/track/v1/referencenumbers", json=body).evolve(idempotent=True)

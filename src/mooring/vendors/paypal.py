@@ -37,9 +37,17 @@ from mooring.vendors._paypal_answers import (
     order_id,
     read_payment,
     refund_of,
+    unconfirmed,
 )
 from mooring.vendors._paypal_news import classify, declined, read_news
-from mooring.vendors._paypal_requests import AUTHORIZE, CAPTURE, LONGEST, dispute_query, order_body
+from mooring.vendors._paypal_requests import (
+    AUTHORIZE,
+    CAPTURE,
+    LONGEST,
+    dispute_query,
+    order_body,
+    posted,
+)
 from mooring.vendors._reading import answer, malformed
 
 if TYPE_CHECKING:
@@ -126,12 +134,11 @@ class PayPal(Vendor):
         return self.base_url or known
 
     def services(self) -> Mapping[str, Service]:
-        """The API, which tells everything there is to know of what it has done."""
+        """The API."""
         service = Service(
             "paypal",
             self._at,
             needs_credentials=True,
-            headers={"Prefer": "return=representation"},
             classify=classify,
             idempotency_header="PayPal-Request-Id",
             idempotency_memory=_SIX_HOURS,
@@ -177,12 +184,14 @@ class PayPal(Vendor):
                 remedy="Complete the payment that the parameter token names.",
             )
         payment = await self.get(wire, ref)
-        if payment.decline is not None:
-            raise declined(payment.decline, str(payment.ref))
-        if payment.vendor_state != "APPROVED":
+        ready = _is_ready(payment)
+        decline = unconfirmed(payment) if ready else payment.decline
+        if decline is not None:
+            raise declined(decline, str(payment.ref))
+        if not ready:
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
-        request = Request.post(_path(_ORDERS, payment.ref.id, verb), json={})
+        request = posted(_path(_ORDERS, payment.ref.id, verb))
         return await _tried(wire, request, payment.amount, key, known=payment.ref.id)
 
     async def capture(
@@ -196,7 +205,7 @@ class PayPal(Vendor):
             body["amount"] = amount_body(amount)
         else:
             await _check_untouched(wire, path)
-        request = Request.post(f"{path}/capture", json=body)
+        request = posted(f"{path}/capture", body)
         response = await wire.send(request, key=key_at(wire, key, _KEY))
         capture = capture_of(wire.ref, ref, answer(response))
         if capture is None:
@@ -207,7 +216,7 @@ class PayPal(Vendor):
         """Give up what was authorised; what was given up before is given up."""
         path = _path(_PAYMENTS, "authorizations", await self._authorization(wire, ref))
         # It may be sent again though PayPal takes no key for it.
-        request = Request.post(f"{path}/void", json={}).evolve(idempotent=True)
+        request = posted(f"{path}/void").evolve(idempotent=True)
         try:
             response = await wire.send(request)
         except VendorRejected as error:
@@ -234,7 +243,7 @@ class PayPal(Vendor):
         body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
         if amount is not None:
             body["amount"] = amount_body(amount)
-        request = Request.post(_path(_PAYMENTS, "captures", capture, "refund"), json=body)
+        request = posted(_path(_PAYMENTS, "captures", capture, "refund"), body)
         response = await wire.send(request, key=key_at(wire, key, _KEY))
         payment = ref if ref.id == order else wire.ref(order)
         return _refund(wire, response, payment)
@@ -315,6 +324,12 @@ class PayPal(Vendor):
         return payment.ref.id, chosen.ref.id
 
 
+def _is_ready(payment: Payment) -> bool:
+    """Whether the buyer has approved, or entered a card in PayPal's form."""
+    entered = payment.means is not None and payment.means.last4 is not None
+    return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and entered)
+
+
 def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
     """Whether a dispute began before the end that is asked for, which PayPal cannot be told."""
     begun = dispute.created_at
@@ -346,7 +361,7 @@ def _refund(wire: Wire, response: Response, payment: Ref | None) -> Refund:
 
 
 async def _ordered(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
-    return await _tried(wire, Request.post(_ORDERS, json=body), amount, key)
+    return await _tried(wire, posted(_ORDERS, body), amount, key)
 
 
 async def _tried(

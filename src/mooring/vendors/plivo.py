@@ -82,6 +82,8 @@ _LATER: Final = frozenset({408, 425})
 _NO_NUMBER: Final = 404
 _FORBIDDEN: Final = 403
 _NO_ERROR: Final = "000"
+_SCHEMES: Final = {3: "plivo", 2: "plivo-v2"}
+"""By the version of their signatures."""
 
 
 def _checked_auth_id(value: object) -> str:
@@ -94,6 +96,16 @@ def _checked_auth_id(value: object) -> str:
     )
 
 
+def _checked_version(value: object) -> int:
+    if type(value) is int and value in _SCHEMES:
+        return value
+    raise ConfigurationError(
+        "Plivo's webhooks have no signatures of such a version.",
+        path="webhook_version",
+        remedy="Give 3, or 2 if the webhooks of the account bear no other.",
+    )
+
+
 @attrs.frozen(kw_only=True)
 class Plivo(Vendor):
     """An account at Plivo.
@@ -103,6 +115,8 @@ class Plivo(Vendor):
         credentials: its auth token; by default the credential provider is asked for whole
             `Credentials`.
         sender: who messages come from unless they say so themselves.
+        webhook_version: of the signatures that webhooks have to bear: 3, or 2, which does not cover
+            what is said.
         base_url, lookups_url: where Plivo is.
     """
 
@@ -121,6 +135,7 @@ class Plivo(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     sender: str | None = None
+    webhook_version: int = attrs.field(default=3, converter=_checked_version)
     base_url: str = "https://api.plivo.com"
     lookups_url: str = "https://lookup.plivo.com"
 
@@ -139,6 +154,10 @@ class Plivo(Vendor):
             )
             for to, url in (("", self.base_url), (_LOOKUPS, self.lookups_url))
         }
+
+    def verifying(self) -> Mapping[str, Any]:
+        """The scheme of the version that webhooks have to bear."""
+        return {"scheme": _SCHEMES[self.webhook_version]}
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""

@@ -31,6 +31,7 @@ from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import (
     AuthenticationFailed,
+    ConnectorError,
     InvalidData,
     InvalidRequest,
     RateLimitExceeded,
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from mooring.contracts.wire import Wire
     from mooring.domain.response import Response
     from mooring.domain.webhooks.events import WebhookEvent
-    from mooring.errors import ConnectorError
     from mooring.vendors._reading import Answer
 
 _LONGEST: Final = 300
@@ -307,7 +307,7 @@ def read_entry(
         return Result(error=refused)
     try:
         return Result(read_sent(wire, entry, people, response))
-    except VendorFailed as error:
+    except ConnectorError as error:
         return Result(error=error)
 
 

@@ -28,7 +28,7 @@ from mooring.errors import (
     UnsupportedByVendor,
     VendorRejected,
 )
-from mooring.vendors._shipping import follows, known, mark
+from mooring.vendors._shipping import follows, known, mark, on_its_day
 from mooring.vendors._ups import (
     CARRIER,
     CHECKED,
@@ -51,6 +51,7 @@ from mooring.vendors._ups import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from mooring.contracts.address import Address
     from mooring.contracts.ref import Ref
@@ -70,7 +71,7 @@ class Ups(Vendor):
         account_number: the number of the account that pays.
         client_id: the application's.
         client_secret: the application's; without both the credential provider is asked for a token.
-        goods: what shipments contain, in words.
+        goods: what shipments without a customs declaration contain, in words.
         base_url: where UPS is; its test system is https://wwwcie.ups.com.
     """
 
@@ -80,6 +81,7 @@ class Ups(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {
             ShippingCapability.MULTI_PARCEL,
+            ShippingCapability.CUSTOMS,
             ShippingCapability.INSURANCE,
             ShippingCapability.SIGNATURE,
             ShippingCapability.SATURDAY_DELIVERY,
@@ -147,17 +149,26 @@ class Ups(Vendor):
     ) -> Shipment:
         """Buy a shipment; if that may have happened, look for it."""
         request, marked = known(asked), mark(wire, key)
-        body = shipment_body(
-            request, rate, account=self.account_number, goods=self.goods, marked=marked
-        )
-        buying = Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
+
+        def buying(day: date) -> Request:
+            body = shipment_body(
+                request,
+                rate,
+                account=self.account_number,
+                goods=self.goods,
+                marked=marked,
+                day=day,
+            )
+            return Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
+
         try:
-            bought = read_shipment(wire, await wire.send(buying, key=key), rate)
+            response = await on_its_day(wire, request, wire.now().date(), buying, key=key)
         except OutcomeUnknown as unknown:
             found = await _tried(wire, request.label, by_mark(marked, self.account_number))
             if found is None:
                 raise unknown from None
             return sold(wire, *found, offer=rate)
+        bought = read_shipment(wire, response, rate)
         if request.label is not LabelFormat.PDF:
             return bought
         return await _in_pdf(wire, bought)

@@ -127,6 +127,17 @@ def _plain_address(scene: Scene, _: str) -> str:
     return address
 
 
+def _bare_address(scene: Scene, _: str) -> str:
+    return re.split("[?#]", scene.delivery.address(), maxsplit=1)[0]
+
+
+def _sorted_address(scene: Scene, _: str) -> str:
+    """The URL as Plivo writes it before a form: its parameters decoded and sorted, and a dot."""
+    query = scene.delivery.query()
+    pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
+    return f"{_bare_address(scene, '')}?{'&'.join(pairs)}{'.' if pairs else ''}"
+
+
 _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
     "body": lambda scene, _: scene.delivery.body,
     "body_sha256": _digest,
@@ -136,7 +147,8 @@ _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
     "url_with_port": lambda scene, _: ported(scene.delivery.address(), written=True),
     "url_without_port": lambda scene, _: ported(scene.delivery.address(), written=False),
     "url_decoded": _plain_address,
-    "url_without_query": lambda scene, _: re.split("[?#]", scene.delivery.address(), maxsplit=1)[0],
+    "url_without_query": _bare_address,
+    "url_query_sorted": _sorted_address,
     "method": lambda scene, _: scene.delivery.method,
 }
 _WITH_ARGUMENT: Final[dict[str, Read]] = {
@@ -160,6 +172,7 @@ _COVERS: Final = {
     "url_without_port": "url",
     "url_decoded": "url",
     "url_without_query": "url",
+    "url_query_sorted": "url",
     "lines": "fields",
     "pairs": "fields",
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mooring.testing.sandbox._fields import NUMBER
+from mooring.testing.sandbox._fields import NUMBER, words
 
 _ACCOUNT: Final = {"value!": str}
 _MONEY: Final = {"amount!": NUMBER, "currency!": str}
-_WEIGHT: Final = {"units!": str, "value!": NUMBER}
+_WEIGHT: Final = {"units!": words("KG LB"), "value!": NUMBER}
+_PICKUPS: Final = words("CONTACT_FEDEX_TO_SCHEDULE DROPOFF_AT_FEDEX_LOCATION USE_SCHEDULED_PICKUP")
 _PLACE: Final = {
     "city": str,
     "stateOrProvinceCode": str,
@@ -26,12 +27,18 @@ _PARTY: Final = {
     },
     "address!": _STREET,
 }
-_REFERENCE: Final = {"customerReferenceType!": str, "value!": str}
+_REFERENCE: Final = {
+    "customerReferenceType!": words("CUSTOMER_REFERENCE INVOICE_NUMBER P_O_NUMBER"),
+    "value!": str,
+}
 _PACKAGE: Final[dict[str, Any]] = {
     "groupPackageCount": int,
     "weight!": _WEIGHT,
-    "dimensions": {"length!": int, "width!": int, "height!": int, "units!": str},
-    "packageSpecialServices": {"specialServiceTypes": [str], "signatureOptionType": str},
+    "dimensions": {"length!": int, "width!": int, "height!": int, "units!": words("CM IN")},
+    "packageSpecialServices": {
+        "specialServiceTypes": [str],
+        "signatureOptionType": words("SERVICE_DEFAULT INDIRECT DIRECT ADULT"),
+    },
 }
 _COMMODITY: Final = {
     "description!": str,
@@ -45,7 +52,10 @@ _COMMODITY: Final = {
     "unitPrice": _MONEY,
     "customsValue": _MONEY,
 }
-_SERVICES: Final = {"specialServiceTypes": [str], "returnShipmentDetail": {"returnType!": str}}
+_SERVICES: Final = {
+    "specialServiceTypes": [str],
+    "returnShipmentDetail": {"returnType!": words("PRINT_RETURN_LABEL")},
+}
 RATES: Final[dict[str, Any]] = {
     "accountNumber!": _ACCOUNT,
     "rateRequestControlParameters": {
@@ -56,10 +66,10 @@ RATES: Final[dict[str, Any]] = {
     "requestedShipment!": {
         "shipper!": {"address!": _PLACE},
         "recipient!": {"address!": _PLACE},
-        "pickupType!": str,
+        "pickupType!": _PICKUPS,
         "packagingType": str,
         "shipDateStamp": str,
-        "rateRequestType": [str],
+        "rateRequestType": [words("ACCOUNT LIST")],
         "totalPackageCount": int,
         "requestedPackageLineItems!": [_PACKAGE],
         "shipmentSpecialServices": _SERVICES,
@@ -68,19 +78,22 @@ RATES: Final[dict[str, Any]] = {
 }
 SHIPMENT: Final[dict[str, Any]] = {
     "accountNumber!": _ACCOUNT,
-    "labelResponseOptions!": str,
-    "processingOptionType": str,
+    "labelResponseOptions!": words("LABEL"),
+    "processingOptionType": words("SYNCHRONOUS_ONLY"),
     "requestedShipment!": {
         "shipper!": _PARTY,
         "recipients!": [_PARTY],
-        "pickupType!": str,
+        "pickupType!": _PICKUPS,
         "serviceType!": str,
         "packagingType!": str,
         "shipDatestamp": str,
         "totalWeight!": NUMBER,
-        "shippingChargesPayment!": {"paymentType!": str},
-        "labelSpecification!": {"imageType!": str, "labelStockType!": str},
-        "rateRequestType": [str],
+        "shippingChargesPayment!": {"paymentType!": words("SENDER")},
+        "labelSpecification!": {
+            "imageType!": words("PDF PNG ZPLII EPL2"),
+            "labelStockType!": words("PAPER_4X6 STOCK_4X6"),
+        },
+        "rateRequestType": [words("ACCOUNT LIST")],
         "totalPackageCount": int,
         "requestedPackageLineItems!": [
             {**_PACKAGE, "sequenceNumber": int, "customerReferences": [_REFERENCE]}
@@ -89,12 +102,12 @@ SHIPMENT: Final[dict[str, Any]] = {
         "customsClearanceDetail": {
             "commercialInvoice!": {
                 "originatorName": str,
-                "shipmentPurpose": str,
+                "shipmentPurpose": words("GIFT NOT_SOLD REPAIR_AND_RETURN SAMPLE SOLD"),
                 "specialInstructions": str,
                 "termsOfSale": str,
                 "customerReferences": [_REFERENCE],
             },
-            "dutiesPayment": {"paymentType": str},
+            "dutiesPayment": {"paymentType": words("SENDER RECIPIENT")},
             "isDocumentOnly": bool,
             "totalCustomsValue": _MONEY,
             "commodities!": [_COMMODITY],
@@ -105,7 +118,7 @@ SHIPMENT: Final[dict[str, Any]] = {
 CANCEL: Final[dict[str, Any]] = {
     "accountNumber!": _ACCOUNT,
     "trackingNumber!": str,
-    "deletionControl": str,
+    "deletionControl": words("DELETE_ALL_PACKAGES"),
     "senderCountryCode": str,
 }
 TRACK: Final[dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """Which fields a carrier takes, as a table, and what is wrong with those that it was sent.
 
-A table maps names to what stands there: a type, a table, or a list of one of these; a name that
-ends in `!` has to be there.
+A table maps names to what stands there: a type, some words (a frozenset of them), a table, or a
+list of one of these; a name that ends in `!` has to be there.
 """
 
 from __future__ import annotations
@@ -13,24 +13,32 @@ from mooring.domain.json_text import is_list, is_object
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Shape: TypeAlias = "type | tuple[type, ...] | Mapping[str, Shape] | list[Shape]"
+Shape: TypeAlias = "type | tuple[type, ...] | frozenset[str] | Mapping[str, Shape] | list[Shape]"
 
 NUMBER: Final = (int, float)
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text, of which one has to be given."""
+    return frozenset(text.split())
+
+
 def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - a Shape
     """What is wrong: where, with which name, and whether it is missing, extraneous or a type."""
-    if isinstance(shape, dict):
+    if is_object(shape):
         if not is_object(value):
             yield at, "object", "type"
             return
         yield from _object(shape, value, at)
-    elif isinstance(shape, list):
+    elif is_list(shape):
         if not is_list(value):
             yield at, "array", "type"
             return
         for number, one in enumerate(value):
             yield from problems(shape[0], one, f"{at}/{number}")
+    elif isinstance(shape, frozenset):
+        if not isinstance(value, str) or value not in shape:
+            yield at, "value", "type"
     elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool):
         yield at, "value", "type"
 

@@ -64,6 +64,14 @@ class PayPalBooks(Sandbox):
         self._tell("CHECKOUT.ORDER.APPROVED", "checkout-order", order)
         return {"token": order_id, "PayerID": "QYR5Z8XDVJNXQ"}
 
+    def enter_card(self, order_id: str, shift: str | None = None) -> None:
+        """Enter a card in PayPal's form as a buyer; `shift` is what came of confirming it."""
+        card: Thing = {"last_digits": "7704", "brand": "VISA", "expiry": "2031-05"}
+        if shift is not None:
+            enrolled = {"enrollment_status": "Y"}
+            card["authentication_result"] = {"liability_shift": shift, "three_d_secure": enrolled}
+        self.orders[order_id]["payment_source"] = {"card": card}
+
     def reverse(self, order_id: str) -> Notice:
         """Let the time pass in which an approved order can be captured."""
         order = self.orders[order_id]

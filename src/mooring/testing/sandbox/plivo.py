@@ -11,7 +11,7 @@ import hmac
 from base64 import b64encode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from mooring.contracts.sms import segments
 from mooring.domain.json_text import is_object
@@ -136,14 +136,20 @@ class PlivoSandbox(Sandbox):
 
     def _signed(self, url: str, fields: dict[str, str]) -> Notice:
         nonce = f"{self.number():020d}"
-        content = url.partition("?")[0] + nonce
-        signature = b64encode(hmac.digest(self.auth_token.encode(), content.encode(), "sha256"))
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "X-Plivo-Signature-Ma-V2": signature.decode(),
-            "X-Plivo-Signature-V2": signature.decode(),
-            "X-Plivo-Signature-V2-Nonce": nonce,
-        }
+        address, _, query = url.partition("?")
+        pairs = sorted(parse_qsl(query, keep_blank_values=True))
+        asked = "&".join(f"{name}={value}" for name, value in pairs) + ("." if pairs else "")
+        form = "".join(name + fields[name] for name in sorted(fields))
+        contents = {"V2": address + nonce, "V3": f"{address}?{asked}{form}.{nonce}"}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        for version, content in contents.items():
+            mac = hmac.digest(self.auth_token.encode(), content.encode(), "sha256")
+            signature = b64encode(mac).decode()
+            headers |= {
+                f"X-Plivo-Signature-Ma-{version}": signature,
+                f"X-Plivo-Signature-{version}": signature,
+                f"X-Plivo-Signature-{version}-Nonce": nonce,
+            }
         return self.notify(url, urlencode(fields).encode(), headers)
 
     def _create(self, asked: Asked, account: str) -> Response:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from mooring.domain.http import Response
 from mooring.domain.json_text import encode_json
-from mooring.testing.sandbox._shipengine_rules import ADDRESS, LABEL, RATES, check, refusal
+from mooring.testing.sandbox._fields import problems
+from mooring.testing.sandbox._shipengine_rules import ADDRESS, LABEL, RATES, refusal
 from mooring.testing.sandbox.base import Asked, Notice, Refusal, Sandbox, reply
 from mooring.testing.sandbox.shipments import (
     HEAVIEST,
@@ -320,7 +321,10 @@ class ShipEngineSandbox(Sandbox):
     def _body(self, asked: Asked, rule: Any) -> Any:  # noqa: ANN401 - JSON
         self._let_in(asked)
         body = asked.json()
-        check(rule, body, "body")
+        for where, name, wrong in problems(rule, body):
+            code = "field_value_required" if wrong == "missing" else "invalid_field_value"
+            at = f"{where}/{name}"
+            raise refusal(400, code, "validation", f"{at} is {wrong}.", field_name=at)
         return body
 
     def _let_in(self, asked: Asked) -> None:
@@ -329,6 +333,8 @@ class ShipEngineSandbox(Sandbox):
 
 
 def _check_shipment(shipment: dict[str, Any]) -> None:
+    if not shipment["packages"]:
+        raise refusal(400, "invalid_field_value", "validation", "There is no package.")
     for side in ("ship_from", "ship_to"):
         if not shipment[side].get("name") and not shipment[side].get("company_name"):
             message = f"{side} has neither a name nor a company."

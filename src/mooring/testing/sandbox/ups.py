@@ -74,6 +74,24 @@ _RATES: Final = {
     },
 }
 _REFERENCES: Final = [{"Code": str, "Value!": str}]
+_PRODUCT: Final = {
+    "Description!": [str],
+    "Unit!": {"Number!": str, "UnitOfMeasurement!": _CODE, "Value!": str},
+    "CommodityCode": str,
+    "PartNumber": str,
+    "OriginCountryCode": str,
+}
+_FORMS: Final = {
+    "FormType!": [str],
+    "InvoiceNumber!": str,
+    "InvoiceDate!": str,
+    "ReasonForExport!": str,
+    "TermsOfShipment": str,
+    "CurrencyCode!": str,
+    "DeclarationStatement": str,
+    "Contacts!": {"SoldTo!": _REACHABLE},
+    "Product!": [_PRODUCT],
+}
 _SHIPMENT: Final = {
     "ShipmentRequest!": {
         "Request!": {"RequestOption": str, "SubVersion": str},
@@ -86,7 +104,8 @@ _SHIPMENT: Final = {
             "ShipmentRatingOptions": {"NegotiatedRatesIndicator": str},
             "ReferenceNumber": _REFERENCES,
             "Service!": _CODE,
-            "ShipmentServiceOptions": _OPTIONS,
+            "InvoiceLineTotal": {"CurrencyCode!": str, "MonetaryValue!": str},
+            "ShipmentServiceOptions": {**_OPTIONS, "InternationalForms": _FORMS},
             "Package!": [
                 {
                     "Description": str,

@@ -38,6 +38,30 @@ def _twilio(name: str, **fields: Any) -> WebhookScheme:
     )
 
 
+def _plivo(name: str, version: str, **fields: Any) -> WebhookScheme:
+    return WebhookScheme(
+        name=name,
+        # The second is by the main account, where a subaccount sent the message.
+        signature=(
+            f"{{header:X-Plivo-Signature-{version}?}}",
+            f"{{header:X-Plivo-Signature-Ma-{version}?}}",
+        ),
+        encoding="base64",
+        body="form",
+        id="{json:MessageUUID}.{json:Status?}",
+        type="{json:Status?}",
+        types={
+            "queued": "message.queued",
+            "sent": "message.sent",
+            "delivered": "message.delivered",
+            "undelivered": "message.failed",
+            "failed": "message.failed",
+            "rejected": "message.failed",
+        },
+        **fields,
+    )
+
+
 def _sns(name: str, algorithm: str, version: str) -> WebhookScheme:
     return WebhookScheme(
         name=name,
@@ -165,25 +189,15 @@ MESSAGING: Final = (
             "binary": "message.received",
         },
     ),
-    # Version 2, which is what Plivo describes for messages: the form is not covered.
-    WebhookScheme(
-        name="plivo",
-        # The second is by the main account, where a subaccount sent the message.
-        signature=("{header:X-Plivo-Signature-V2?}", "{header:X-Plivo-Signature-Ma-V2?}"),
-        signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}",
-        encoding="base64",
-        body="form",
-        id="{json:MessageUUID}.{json:Status?}",
-        type="{json:Status?}",
-        types={
-            "queued": "message.queued",
-            "sent": "message.sent",
-            "delivered": "message.delivered",
-            "undelivered": "message.failed",
-            "failed": "message.failed",
-            "rejected": "message.failed",
-        },
+    _plivo(
+        "plivo",
+        "V3",
+        signs="{url_query_sorted}{sorted_form}.{header:X-Plivo-Signature-V3-Nonce}",
+        separator=",",
+        older=("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"),
     ),
+    # What is said is not covered.
+    _plivo("plivo-v2", "V2", signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}"),
     WebhookScheme(
         name="telegram",
         signature="{header:X-Telegram-Bot-Api-Secret-Token}",

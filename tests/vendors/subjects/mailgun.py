@@ -1,0 +1,44 @@
+"""The laboratory of Mailgun."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.testing.email_conformance import EmailLab
+from mooring.testing.sandbox.base import reply
+from mooring.testing.sandbox.mailgun import MailgunSandbox
+from mooring.vendors.mailgun import Mailgun
+from tests.vendors.email_hubs import hub, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+def mailgun_vendor(sandbox: MailgunSandbox, **options: Any) -> Mailgun:
+    """The sandbox's domain."""
+    return Mailgun(domain=sandbox.domain, credentials=sandbox.api_key, **options)
+
+
+@contextmanager
+def mailgun_labs(colour: str) -> Generator[Callable[[], EmailLab]]:
+    """Mailgun."""
+
+    def make() -> EmailLab:
+        sandbox = MailgunSandbox()
+        much = reply({"message": "Too many."}, 429)
+        own = mailgun_vendor(sandbox)
+        return EmailLab(
+            hub=hub(own, sandbox, colour=colour),
+            stranger=hub(attrs.evolve(own, credentials="key-wrong"), sandbox, colour=colour),
+            delivered=sandbox.delivered,
+            refuse=lambda: sandbox.fail(much),
+            lose=lambda: lost(sandbox),
+            malform=lambda: sandbox.fail(reply({})),
+            secret=sandbox.api_key,
+            codes={"auth": None, "throttled": None, "outage": None, "refused": None},
+        )
+
+    yield make

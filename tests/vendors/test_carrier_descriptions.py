@@ -1,0 +1,458 @@
+"""What is sent to DHL Express and UPS is what their own descriptions say."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from mooring.contracts.ref import Ref
+from mooring.contracts.shipping import (
+    Address,
+    Contents,
+    Customs,
+    CustomsItem,
+    LabelFormat,
+    LabelSize,
+    Parcel,
+    RateRequest,
+    Signature,
+)
+from mooring.domain.money import Money
+from mooring.vendors import _dhl_express as dhl
+from mooring.vendors import _ups as ups
+from tests.support.openapi import description, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.support.openapi import Json
+
+HERE = Address(
+    name="Jack Sparrow",
+    company="Acme",
+    line1="388 Townsend St",
+    line2="Apt 20",
+    line3="Back door",
+    city="San Francisco",
+    region="CA",
+    postal_code="94107",
+    country="US",
+    phone="+1 555 555 5555",
+    email="jack@shop.example",
+)
+THERE = Address(
+    name="Ada Lovelace",
+    line1="1 Bloor Street",
+    city="Toronto",
+    region="ON",
+    postal_code="M4W1A8",
+    country="CA",
+    phone="+1 416 555 0100",
+    residential=True,
+)
+CUSTOMS = Customs(
+    items=[
+        CustomsItem(
+            description="Shirts of cotton, with short sleeves and a pocket",
+            quantity=3,
+            value=Money("46.50", "USD"),
+            weight="0.3",
+            hs_code="6109.10",
+            origin="DE",
+            sku="S-1",
+        )
+    ],
+    signer="Steve Brule",
+    contents=Contents.GIFT,
+    explanation="A present",
+    incoterm="DDP",
+    invoice_number="INV-1",
+)
+BOX = Parcel(weight="1.2345", length=10, width="20.5", height=10, reference="box 1")
+PLAIN = RateRequest(
+    sender=HERE, recipient=HERE, parcels=Parcel(weight=1, length=1, width=2, height=3)
+)
+RICH = RateRequest(
+    sender=HERE,
+    recipient=THERE,
+    return_to=HERE,
+    parcels=[BOX, BOX],
+    customs=CUSTOMS,
+    insurance=Money("100", "USD"),
+    signature=Signature.ADULT,
+    saturday=True,
+    reference="order 7",
+)
+SIZED = RateRequest(
+    sender=HERE, recipient=THERE, parcels=BOX, label_size=LabelSize.A6, customs=CUSTOMS
+)
+ACCOUNT, PLANNED, DAY = "A1B2C3", "2030-01-02T17:00:00 GMT+00:00", date(2030, 1, 2)
+OFFER = Ref("carrier", "ours", "03", {"local": "03"})
+
+DHL: Final = [
+    *(("/rates", dhl.rates_body(one, ACCOUNT, PLANNED)) for one in (PLAIN, RICH, SIZED)),
+    *(
+        (
+            "/shipments",
+            dhl.shipment_body(
+                one, OFFER, account=ACCOUNT, planned=PLANNED, goods="Goods", marked="key-1"
+            ),
+        )
+        for one in (PLAIN, RICH, SIZED)
+    ),
+]
+RATING, SHIP, RECOVERY = (
+    "/rating/v2409/Shop",
+    "/shipments/v2409/ship",
+    "/labels/v1/recovery",
+)
+UPS: Final = [
+    *(("ups-Rating.json", RATING, ups.rates_body(one, ACCOUNT)) for one in (PLAIN, RICH)),
+    *(
+        (
+            "ups-Shipping.json",
+            SHIP,
+            ups.shipment_body(one, OFFER, account=ACCOUNT, goods="Goods", marked="key-1", day=DAY),
+        )
+        for one in (PLAIN, RICH)
+    ),
+    (
+        "ups-Shipping.json",
+        RECOVERY,
+        ups.recovery_body(LabelFormat.PDF, {"TrackingNumber": "1ZA1B2C30000000001"}),
+    ),
+    (
+        "ups-Shipping.json",
+        RECOVERY,
+        ups.recovery_body(LabelFormat.ZPL, ups.by_mark("key-1", ACCOUNT)),
+    ),
+    ("ups-AddressValidation.json", "/addressvalidation/v2/3", ups.address_body(HERE)),
+]
+QUIRKS: Final = {
+    "body.RateRequest.Request.RequestOption is not known.",
+    "body.LabelRecoveryRequest has no TrackingNumbers.",
+    "body.LabelRecoveryRequest has no ReferenceValues.",
+}
+"""What UPS requires by name and describes nowhere, or requires only of other parcels in words."""
+
+
+def table(required: str, **properties: Json) -> Json:
+    """An object that has these fields and no others."""
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+def each(items: Json) -> Json:
+    """A list of these."""
+    return {"type": "array", "items": items}
+
+
+def text(most: int = 10_000, *words: str) -> Json:
+    """A text, of at most so many characters."""
+    return {"type": "string", "maxLength": most, **({"enum": list(words)} if words else {})}
+
+
+def paths(bodies: Mapping[str, Json]) -> Json:
+    """A description of these requests."""
+    return {
+        "paths": {
+            path: {"post": {"requestBody": {"content": {"application/json": {"schema": body}}}}}
+            for path, body in bodies.items()
+        }
+    }
+
+
+NUMBER: Json = {"type": "number"}
+FLAG: Json = {"type": "boolean"}
+PLACE: dict[str, Json] = {
+    "postalCode": text(12),
+    "cityName": text(45),
+    "countryCode": text(2),
+    "provinceCode": text(35),
+    "addressLine1": text(45),
+    "addressLine2": text(45),
+    "addressLine3": text(45),
+}
+PARTY = table(
+    "postalAddress contactInformation",
+    postalAddress=table("postalCode cityName countryCode addressLine1", **PLACE),
+    contactInformation=table(
+        "fullName companyName phone",
+        fullName=text(255),
+        companyName=text(100),
+        phone=text(70),
+        email=text(70),
+    ),
+)
+WORTH = table("typeCode value currency", typeCode=text(), value=NUMBER, currency=text(3))
+ADDED = each(table("serviceCode", serviceCode=text(6), value=NUMBER, currency=text(3)))
+PAYERS = each(
+    table("typeCode number", typeCode=text(15, "shipper", "payer", "duties-taxes"), number=text(12))
+)
+NAMED = each(table("value", value=text(35), typeCode=text(3, "CU")))
+SIZES = table("length width height", length=NUMBER, width=NUMBER, height=NUMBER)
+GOODS = table(
+    "number description price quantity manufacturerCountry weight",
+    number={"type": "integer"},
+    description=text(512),
+    price=NUMBER,
+    quantity=table(
+        "value unitOfMeasurement", value={"type": "integer"}, unitOfMeasurement=text(8, "PCS")
+    ),
+    commodityCodes=each(
+        table("typeCode value", typeCode=text(9, "outbound", "inbound"), value=text(18))
+    ),
+    manufacturerCountry=text(2),
+    weight=table("", netValue=NUMBER, grossValue=NUMBER),
+)
+OUR_DHL: Json = paths(
+    {
+        "/rates": table(
+            "customerDetails plannedShippingDateAndTime unitOfMeasurement isCustomsDeclarable"
+            " packages",
+            customerDetails=table(
+                "shipperDetails receiverDetails",
+                shipperDetails=table("postalCode cityName countryCode", **PLACE),
+                receiverDetails=table("postalCode cityName countryCode", **PLACE),
+            ),
+            accounts=PAYERS,
+            valueAddedServices=ADDED,
+            plannedShippingDateAndTime=text(29),
+            unitOfMeasurement=text(8, "metric", "imperial"),
+            isCustomsDeclarable=FLAG,
+            monetaryAmount=each(WORTH),
+            packages=each(table("weight dimensions", weight=NUMBER, dimensions=SIZES)),
+        ),
+        "/shipments": table(
+            "plannedShippingDateAndTime pickup productCode accounts customerDetails content",
+            plannedShippingDateAndTime=text(29),
+            pickup=table("isRequested", isRequested=FLAG),
+            productCode=text(6),
+            localProductCode=text(3),
+            getRateEstimates=FLAG,
+            accounts=PAYERS,
+            valueAddedServices=ADDED,
+            outputImageProperties=table(
+                "",
+                encodingFormat=text(3, "pdf", "zpl", "lp2", "epl"),
+                imageOptions=each(table("typeCode", typeCode=text(), templateName=text(25))),
+                splitTransportAndWaybillDocLabels=FLAG,
+                splitDocumentsByPages=FLAG,
+            ),
+            customerReferences=NAMED,
+            customerDetails=table(
+                "shipperDetails receiverDetails", shipperDetails=PARTY, receiverDetails=PARTY
+            ),
+            content=table(
+                "packages isCustomsDeclarable description incoterm unitOfMeasurement",
+                packages=each(
+                    table(
+                        "weight dimensions",
+                        weight=NUMBER,
+                        dimensions=SIZES,
+                        customerReferences=NAMED,
+                    )
+                ),
+                isCustomsDeclarable=FLAG,
+                declaredValue=NUMBER,
+                declaredValueCurrency=text(3),
+                exportDeclaration=table(
+                    "lineItems",
+                    lineItems=each(GOODS),
+                    invoice=table(
+                        "number date", number=text(35), date=text(35), signatureName=text(35)
+                    ),
+                    exportReason=text(30),
+                    exportReasonType=text(),
+                ),
+                description=text(70),
+                incoterm=text(),
+                unitOfMeasurement=text(8, "metric", "imperial"),
+            ),
+        ),
+    }
+)
+
+CODE = table("Code", Code=text(4), Description=text(35))
+STREET = table(
+    "AddressLine CountryCode",
+    AddressLine=each(text(35)),
+    City=text(30),
+    StateProvinceCode=text(5),
+    PostalCode=text(9),
+    CountryCode=text(2),
+    ResidentialAddressIndicator=text(),
+)
+
+
+def somebody(required: str = "Name Address", **more: Json) -> Json:
+    """Who sends or gets something."""
+    return table(required, Name=text(35), AttentionName=text(35), Address=STREET, **more)
+
+
+PHONE = table("Number", Number=text(15))
+BILLED = table(
+    "ShipmentCharge",
+    ShipmentCharge=each(
+        table("Type", Type=text(2), BillShipper=table("AccountNumber", AccountNumber=text(6)))
+    ),
+)
+SIGNED = table("DCISType", DCISType=text(1, "1", "2", "3"))
+MONEY = table("CurrencyCode MonetaryValue", CurrencyCode=text(3), MonetaryValue=text(11))
+MEASURED: dict[str, Json] = {
+    "PackageWeight": table("UnitOfMeasurement Weight", UnitOfMeasurement=CODE, Weight=text(5)),
+    "Dimensions": table(
+        "UnitOfMeasurement Length Width Height",
+        UnitOfMeasurement=CODE,
+        Length=text(3),
+        Width=text(3),
+        Height=text(3),
+    ),
+    "PackageServiceOptions": table("", DeliveryConfirmation=SIGNED, DeclaredValue=MONEY),
+}
+VALUES = each(table("Value", Value=text(35)))
+FORMS = table(
+    "FormType Product",
+    FormType=each(text(2)),
+    InvoiceNumber=text(35),
+    InvoiceDate=text(8),
+    ReasonForExport=text(20),
+    TermsOfShipment=text(3),
+    CurrencyCode=text(3),
+    DeclarationStatement=text(550),
+    Contacts=table("", SoldTo=somebody("Name AttentionName Address", Phone=PHONE)),
+    Product=each(
+        table(
+            "Description",
+            Description=each(text(35)),
+            Unit=table(
+                "Number UnitOfMeasurement Value",
+                Number=text(7),
+                UnitOfMeasurement=CODE,
+                Value=text(19),
+            ),
+            CommodityCode=text(15),
+            PartNumber=text(35),
+            OriginCountryCode=text(2),
+        )
+    ),
+)
+LABEL = table(
+    "LabelImageFormat",
+    LabelImageFormat=CODE,
+    LabelStockSize=table("Height Width", Height=text(3), Width=text(3)),
+)
+OUR_UPS: Json = paths(
+    {
+        RATING: table(
+            "RateRequest",
+            RateRequest=table(
+                "Request Shipment",
+                Request=table("RequestOption", RequestOption=text(15)),
+                Shipment=table(
+                    "Shipper ShipTo Package",
+                    Shipper=somebody("Address", ShipperNumber=text(6)),
+                    ShipTo=somebody(),
+                    ShipFrom=somebody(),
+                    PaymentDetails=BILLED,
+                    ShipmentRatingOptions=table("", NegotiatedRatesIndicator=text()),
+                    ShipmentServiceOptions=table(
+                        "", SaturdayDeliveryIndicator=text(), DeliveryConfirmation=SIGNED
+                    ),
+                    NumOfPieces=text(),
+                    Package=each(table("", PackagingType=CODE, **MEASURED)),
+                ),
+            ),
+        ),
+        SHIP: table(
+            "ShipmentRequest",
+            ShipmentRequest=table(
+                "Request Shipment",
+                Request=table("RequestOption", RequestOption=text(15)),
+                Shipment=table(
+                    "Shipper ShipTo Service Package",
+                    Description=text(50),
+                    Shipper=somebody(
+                        "Name ShipperNumber Address", ShipperNumber=text(6), Phone=PHONE
+                    ),
+                    ShipTo=somebody(Phone=PHONE),
+                    ShipFrom=somebody(Phone=PHONE),
+                    PaymentInformation=BILLED,
+                    ShipmentRatingOptions=table("", NegotiatedRatesIndicator=text()),
+                    ReferenceNumber=VALUES,
+                    Service=CODE,
+                    InvoiceLineTotal=MONEY,
+                    ShipmentServiceOptions=table(
+                        "",
+                        SaturdayDeliveryIndicator=text(),
+                        DeliveryConfirmation=SIGNED,
+                        InternationalForms=FORMS,
+                    ),
+                    Package=each(
+                        table(
+                            "Packaging",
+                            Description=text(35),
+                            Packaging=CODE,
+                            ReferenceNumber=VALUES,
+                            **MEASURED,
+                        )
+                    ),
+                ),
+                LabelSpecification=LABEL,
+            ),
+        ),
+        RECOVERY: table(
+            "LabelRecoveryRequest",
+            LabelRecoveryRequest=table(
+                "Request",
+                Request=table(""),
+                LabelSpecification=LABEL,
+                TrackingNumber=text(18),
+                ReferenceValues=table(
+                    "ReferenceNumber ShipperNumber",
+                    ReferenceNumber=table("Value", Value=text(35)),
+                    ShipperNumber=text(6),
+                ),
+            ),
+        ),
+        "/addressvalidation/v2/3": table(
+            "XAVRequest",
+            XAVRequest=table(
+                "AddressKeyFormat",
+                AddressKeyFormat=table(
+                    "CountryCode",
+                    AddressLine=each(text(100)),
+                    PoliticalDivision2=text(30),
+                    PoliticalDivision1=text(30),
+                    PostcodePrimaryLow=text(10),
+                    CountryCode=text(2),
+                ),
+            ),
+        ),
+    }
+)
+
+
+@pytest.mark.parametrize("path, body", DHL)
+def test_dhl_is_told_what_it_describes(path: str, body: Any) -> None:  # noqa: ANN401 - JSON
+    """Nothing that DHL does not know is sent, and nothing that it wants is left out."""
+    assert [] == problems(OUR_DHL, "POST", path, body)
+
+
+@pytest.mark.parametrize("path, body", DHL)
+def test_dhl_is_told_what_its_whole_description_says(path: str, body: Any) -> None:  # noqa: ANN401
+    """The same holds against the file that DHL publishes, version 3.1.1, as JSON."""
+    assert [] == problems(description("mydhl.json"), "POST", path, body)
+
+
+@pytest.mark.parametrize("_, path, body", UPS)
+def test_ups_is_told_what_it_describes(_: str, path: str, body: Any) -> None:  # noqa: ANN401
+    """Nothing that UPS does not know is sent, and nothing that it wants is left out."""
+    assert [] == problems(OUR_UPS, "POST", path, body)
+
+
+@pytest.mark.parametrize("file, path, body", UPS)
+def test_ups_is_told_what_its_whole_description_says(file: str, path: str, body: Any) -> None:  # noqa: ANN401
+    """The same holds against the files that UPS publishes, as JSON."""
+    assert set() == {*problems(description(file), "POST", path, body)} - QUIRKS
