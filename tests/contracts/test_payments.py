@@ -34,6 +34,7 @@ from mooring.contracts.payments import (
     stated_amount,
     told_buyer,
 )
+from mooring.contracts.payments.news import told_by
 from mooring.contracts.ref import Ref
 from mooring.errors import (
     AuthenticationFailed,
@@ -335,6 +336,36 @@ def test_a_payment_gets_its_name() -> None:
     )
 
     assert (REF, PaymentState.AUTHORIZED) == (known.ref, known.state)
+
+
+def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
+    """News that only say that there are some leave all as it was; what they meant is all told."""
+    before = paid()
+    hint = PaymentEvent(id="evt_1", ref=REF, at=LATER, ask=True, raw="hint")
+    after = paid(
+        PaymentState.REFUNDED, refunded=EUROS, as_of=None, vendor_state="gone", reference="INV-1"
+    )
+    told = told_by(hint, after)
+
+    assert before == advance(before, hint)
+    assert (
+        PaymentEvent(
+            id="evt_1",
+            ref=REF,
+            state=PaymentState.REFUNDED,
+            vendor_state="gone",
+            at=LATER,
+            reference="INV-1",
+            amount=EUROS,
+            authorized=EUROS,
+            captured=EUROS,
+            refunded=EUROS,
+        )
+        == told
+    )
+    assert (after, "hint") == (told.payment, told.raw)
+    assert LATER == advance(before, told).as_of
+    assert PaymentState.REFUNDED == advance(before, told).state
 
 
 def test_a_refund_counts_once() -> None:

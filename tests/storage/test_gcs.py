@@ -628,6 +628,16 @@ def test_refused_key(made: GcsSandbox) -> None:
     assert "PRIVATE" not in repr(vendor.clients())
 
 
+def test_ids_of_uploads(made: GcsSandbox, files: Storage) -> None:
+    """Whoever has the id of an upload can go on with it: it is not shown."""
+    begun = files.start_upload("a")
+    assert begun.id not in repr(attrs.evolve(begun, ref=files.upload("b", b"").ref))
+    redaction = gcs(made).services()[""].redaction
+    place = f"https://x/o?uploadType=resumable&upload_id={begun.id}"
+    assert begun.id not in redaction.query(place)
+    assert begun.id not in repr(redaction.headers(Headers({"Location": place})).pairs)
+
+
 GOOD = {"client_email": "a@b", "private_key": "PEM"}
 
 
@@ -641,6 +651,7 @@ GOOD = {"client_email": "a@b", "private_key": "PEM"}
         {"credentials": "{}"},
         {"credentials": json.dumps(GOOD)},
         {"credentials": json.dumps({**GOOD, "private_key": 5})},
+        {"credentials": json.dumps({**GOOD, "client_email": ["a@b"]})},
         {"credentials": json.dumps({"client_email": "a@b"})},
     ],
 )

@@ -218,6 +218,23 @@ def test_lists_that_are_refused(client: Client) -> None:
     assert (400, "INVALID_PARAMETER_VALUE") == issue(client.ask("GET", path, page_size=51))
 
 
+def test_reports_that_are_refused(client: Client) -> None:
+    """A report is of 31 days at most, and is asked for in PayPal's words."""
+    path = "/v1/reporting/transactions"
+    dates = {"start_date": "2031-05-01T00:00:00Z", "end_date": "2031-06-01T00:00:00Z"}
+    assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, start_date="x"))
+    assert (400, "INVALID_PARAMETER") == issue(client.ask("GET", path, **dates, since="x"))
+    wrong = {**dates, "end_date": "2031-06-01"}
+    assert (400, "INVALID_PARAMETER_SYNTAX") == issue(client.ask("GET", path, **wrong))
+    long = {**dates, "end_date": "2031-06-01T00:00:01Z"}
+    assert (400, "DATE_RANGE_TOO_LONG") == issue(client.ask("GET", path, **long))
+    for more in ({"page": "0"}, {"page_size": "501"}, {"page_size": "0"}):
+        answer = client.ask("GET", path, **{**dates, **more})
+        assert (400, "INVALID_PARAMETER_VALUE") == issue(answer)
+    empty = {"page": 1, "total_items": 0, "total_pages": 0}
+    assert (200, empty) == client.ask("GET", path, **dates)
+
+
 def test_over_a_socket() -> None:
     """It is reached over a socket as well."""
     sandbox = PayPalSandbox()

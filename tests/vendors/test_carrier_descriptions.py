@@ -20,8 +20,8 @@ from mooring.contracts.shipping import (
     Signature,
 )
 from mooring.domain.money import Money
-from mooring.vendors import _dhl_express as dhl
-from mooring.vendors import _ups as ups
+from mooring.vendors import _dhl_express_requests as dhl
+from mooring.vendors import _ups_requests as ups
 from tests.support.openapi import description, problems
 
 if TYPE_CHECKING:

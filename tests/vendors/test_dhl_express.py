@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import UTC, date, datetime, time
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -32,6 +33,7 @@ from mooring.domain.http import Request, Response, Timeouts
 from mooring.domain.money import Money
 from mooring.errors import (
     AuthenticationFailed,
+    ConnectionFailed,
     IdempotencyConflict,
     InvalidData,
     InvalidRequest,
@@ -44,7 +46,8 @@ from mooring.hub import Hub
 from mooring.testing.clock import VirtualClock
 from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
 from mooring.testing.sandbox.dhl_express import DhlExpressSandbox
-from mooring.vendors._dhl_express import classify, rates_body, shipment_body, when
+from mooring.vendors._dhl_express_answers import classify
+from mooring.vendors._dhl_express_requests import rates_body, shipment_body, when
 from mooring.vendors.dhl_express import DhlExpress
 
 if TYPE_CHECKING:
@@ -87,6 +90,7 @@ CUSTOMS = Customs(items=[SHIRTS], signer="Steve Brule")
 REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL, customs=CUSTOMS)
 OFFER = Ref("dhl_express", "dhl", "P", {"local": "P"})
 PLANNED = "2030-01-02T17:00:00 GMT+01:00"
+MARK = sha256(b"\nk-1").hexdigest()[:32]
 
 
 class Shop:
@@ -408,7 +412,7 @@ def test_a_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
     )
     assert "label" in (found.warnings[0].text or "")
     query = dict(shop.sandbox.asked[-1].query)
-    assert ("k-1", "2029-12-30", "2030-01-02") == (
+    assert (MARK, "2029-12-30", "2030-01-02") == (
         query["shipmentReference"],
         query["dateRangeFrom"],
         query["dateRangeTo"],
@@ -420,6 +424,15 @@ def test_what_is_not_found_stays_unknown(shop: Shop, odd: Response) -> None:
     """If nobody can say whether it was bought, nobody says so."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.sandbox.fail(Lost(), odd)
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+
+def test_a_reference_of_ours_is_no_mark(shop: Shop) -> None:
+    """Another shipment whose reference is the key is not taken for what was lost."""
+    shop.bought("another", reference="k-1")
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(ConnectionFailed("The request was lost."))
     with pytest.raises(OutcomeUnknown):
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -224,7 +225,8 @@ def test_all_weights_are_told_in_one_unit() -> None:
 
 def test_a_purchase_is_told_with_its_mark() -> None:
     """Who sends and who gets it is told, and each parcel bears the mark and our own number."""
-    body = told(attrs.evolve(REQUEST, reference="SO-7", ship_date=date(2030, 1, 2)))
+    boxes = [PARCEL, attrs.evolve(PARCEL, reference="box 2")]
+    body = told(attrs.evolve(REQUEST, parcels=boxes, reference="SO-7", ship_date=date(2030, 1, 2)))
 
     assert {
         "contact": {
@@ -245,6 +247,9 @@ def test_a_purchase_is_told_with_its_mark() -> None:
         {"customerReferenceType": "CUSTOMER_REFERENCE", "value": "order-1"},
         {"customerReferenceType": "P_O_NUMBER", "value": "SO-7"},
     ] == body["requestedPackageLineItems"][0]["customerReferences"]
+    assert ["order-1", "box 2"] == [
+        one["value"] for one in body["requestedPackageLineItems"][1]["customerReferences"]
+    ]
     assert ("2030-01-02", "FEDEX_GROUND", {"paymentType": "SENDER"}) == (
         body["shipDatestamp"],
         body["serviceType"],
@@ -496,7 +501,10 @@ def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
     found = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 
     asked = json.loads(shop.sandbox.asked[-1].body)["referencesInformation"]
-    assert ("order-1", "2130-01-03") == (asked["value"], asked["shipDateEndDate"])
+    assert (sha256(b"\norder-1").hexdigest()[:32], "2130-01-03") == (
+        asked["value"],
+        asked["shipDateEndDate"],
+    )
     assert [found.ref.id] == [*shop.sandbox.shipments]
     assert (2, (), ShipmentState.BOUGHT) == (
         len(found.tracking_numbers),

@@ -352,6 +352,26 @@ def test_a_refusal_is_read(status: int, words: str, kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    "when, at",
+    [
+        ("Mon, 22 Dec 2031 20:33:21 UTC", datetime(2031, 12, 22, 20, 33, 21, tzinfo=UTC)),
+        ("120 seconds", None),
+    ],
+)
+def test_a_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
+    """When to come back stands in Mailgun's words, and is told where it is a time."""
+    sandbox, opened = _opened()
+    words = f"Domain a.example is not allowed to send: limit exceeded, try again after {when}"
+    sandbox.fail(*[reply({"message": words}, 429)] * 3)
+    with pytest.raises(RateLimitExceeded) as caught:
+        opened.email().send_transactional(_message())
+
+    assert caught.value.by_vendor
+    assert words == caught.value.vendor_message
+    assert at in {None, caught.value.retry_at}
+
+
+@pytest.mark.parametrize(
     "response",
     [
         Response(401, body=b"Forbidden"),

@@ -748,6 +748,16 @@ def test_a_failure_says_why(fields: dict[str, Any], reason: DeclineReason, code:
     assert (reason, code) == (decline.reason, decline.vendor_code)
 
 
+def test_words_are_masked() -> None:
+    """What a decline quotes is no card's number, and no longer than it must be."""
+    details = {"failureMessage": f"4111111111111111 {'x' * 999}"}
+    decline = payment(status="failed", details=details).decline
+
+    assert decline is not None
+    assert "4111111111111111" not in (decline.vendor_message or "")
+    assert len(decline.vendor_message or "") <= 301
+
+
 def test_a_means_says_what_it_can() -> None:
     """A method without details is just a method, and a masked number ends in what is shown."""
     assert MeansOfPayment(type="ideal") == payment(method="ideal").means

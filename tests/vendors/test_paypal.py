@@ -17,6 +17,7 @@ from mooring.contracts.payments import (
     MoveState,
     PaymentQuery,
     PaymentState,
+    PayoutState,
     RefundReason,
     ThreeDs,
 )
@@ -45,6 +46,8 @@ from tests.vendors.subjects.paypal import paypal_says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mooring.contracts.payments import Payment
 
 TEN = Money("10.00", "EUR")
 PARTNER = "PayPal-Partner-Attribution-Id"
@@ -691,6 +694,100 @@ def test_how_far_a_dispute_has_come(
     assert (state, fields["status"]) == (dispute.state, dispute.vendor_state)
 
 
+# --- reports ---------------------------------------------------------------
+
+
+def test_payments_are_reported(shop: Shop) -> None:
+    """What was captured is listed by its capture, from which everything else is found."""
+    first, second = shop.charged(), shop.charged(amount=TEN)
+    shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
+    page = shop.payments.payments()
+    newest, oldest = page.items
+
+    assert (None, [TEN, EUROS]) == (page.next, [one.amount for one in page.items])
+    assert (PaymentState.CAPTURED, "INV-2041") == (newest.state, newest.reference)
+    assert second.captures[0].ref.id == newest.ref.id
+    assert first.ref.id == shop.payments.get(oldest.ref).ref.id
+    refund = shop.payments.refund(newest.ref, idempotency_key="r-2")
+    assert refund.payment is not None
+    assert (TEN, second.ref.id) == (refund.amount, refund.payment.id)
+
+
+def test_a_report_goes_on(shop: Shop) -> None:
+    """Page after page, and then stretch after stretch of 31 days, until the beginning."""
+    for _ in range(3):
+        shop.charged()
+    now = datetime.now(UTC)
+    query = PaymentQuery(since=now - timedelta(days=40), until=now + timedelta(days=1), limit=2)
+    found: list[Payment] = []
+    asked: list[dict[str, str]] = []
+    after = None
+    while True:
+        page = shop.payments.payments(query, after=after)
+        found += page.items
+        asked.append(dict(shop.last().query))
+        if page.next is None:
+            break
+        after = str(page.next)
+
+    assert 3 == len({one.ref.id for one in found}) == len(found)
+    assert ["1", "2", "1"] == [one["page"] for one in asked]
+    assert asked[0]["start_date"] == asked[1]["start_date"] == asked[2]["end_date"]
+    assert query.since is not None
+    assert query.since.strftime("%Y-%m-%dT%H:%M:%SZ") == asked[2]["start_date"]
+    assert {"fields": "transaction_info", "page_size": "2"}.items() <= asked[0].items()
+
+
+@pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])
+def test_a_report_that_cannot_go_on(text: str, shop: Shop) -> None:
+    """What is no `next` of a page is refused before anything is sent."""
+    with pytest.raises(InvalidData, match="no page"):
+        shop.payments.payments(after=Ref("paypal", "main", text))
+
+    assert [] == shop.sandbox.asked
+
+
+def test_a_report_of_long_ago(shop: Shop) -> None:
+    """Who goes back to before there was PayPal finds nothing, and no end of the calendar."""
+    long_ago = Ref("paypal", "main", "0001-01-01T00:00:00Z,1")
+
+    assert () == shop.payments.payments(after=long_ago).items
+    assert "1999-01-01T00:00:00Z" == dict(shop.last().query)["end_date"]
+
+
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("S", PayoutState.PAID),
+        ("P", PayoutState.PENDING),
+        ("D", PayoutState.FAILED),
+        ("V", PayoutState.CANCELED),
+        ("?", PayoutState.UNKNOWN),
+    ],
+)
+def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) -> None:
+    """Money that went to the bank is listed as what arrives there, and nothing else is."""
+    shop.charged()
+    made = shop.sandbox.withdraw(TEN, status)
+    [payout] = shop.payments.payouts().items
+
+    assert (state, status, TEN) == (payout.state, payout.vendor_state, payout.amount)
+    assert made["transaction_id"] == payout.ref.id
+    made["transaction_amount"] = None
+    assert shop.payments.payouts().items[0].amount is None
+
+
+def test_a_payment_in_the_report_that_is_under_way(shop: Shop) -> None:
+    """Only what has succeeded was captured; what was paid by us is no payment."""
+    shop.charged()
+    [told] = shop.sandbox.transactions
+    told["transaction_status"] = "P"
+    [payment] = shop.payments.payments().items
+    assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
+    told["transaction_amount"]["value"] = "-149.90"
+    assert () == shop.payments.payments().items
+
+
 # --- odd answers -----------------------------------------------------------
 
 
@@ -725,6 +822,9 @@ def test_moves_that_are_none(shop: Shop) -> None:
     shop.sandbox.fail(reply({"items": {}}))
     with pytest.raises(VendorFailed, match="no items"):
         shop.payments.disputes()
+    shop.sandbox.fail(reply({"transaction_details": {}}))
+    with pytest.raises(VendorFailed, match="no transaction_details"):
+        shop.payments.payments()
 
 
 def test_what_is_new_is_kept(shop: Shop) -> None:

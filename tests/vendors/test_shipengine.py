@@ -408,9 +408,12 @@ def test_a_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
 
     assert LabelFormat.PNG is shop.shipping.get_label(bought.ref, "png").format
     del shop.sandbox.labels[bought.ref.id]["label_download"]["zpl"]
-    for format in ("zpl", "epl"):  # noqa: A001 - the vendor's word
-        with pytest.raises(UnsupportedByVendor):
-            shop.shipping.get_label(bought.ref, format)
+    with pytest.raises(VendorRejected, match="no label in zpl"):
+        shop.shipping.get_label(bought.ref, "zpl")
+    asked = len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label(bought.ref, "epl")
+    assert asked == len(shop.sandbox.asked)
 
 
 def test_a_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
@@ -530,7 +533,8 @@ def test_a_void_is_told_as_it_stands(shop: Shop) -> None:
         (400, {"error_code": "field_value_required", "error_type": "validation"}, InvalidRequest),
         (400, {"error_code": "trial_expired", "error_type": "account_status"}, VendorRejected),
         (400, {"error_code": "new", "error_type": "system"}, VendorFailed),
-        (400, {"error_code": "new", "error_type": "new"}, VendorRejected),
+        (400, {"error_code": "new", "error_type": "new"}, InvalidRequest),
+        (400, {"error_code": "new", "error_type": "integrations"}, VendorRejected),
         (401, {"error_code": "unauthorized", "error_type": "security"}, AuthenticationFailed),
         (404, {"error_code": "invalid_identifier", "error_type": "validation"}, VendorRejected),
         (429, {"error_code": "rate_limit_exceeded", "error_type": "security"}, RateLimitExceeded),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -42,10 +43,10 @@ from mooring.errors import (
 from mooring.hub import Hub
 from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
 from mooring.testing.sandbox.ups import UpsSandbox
-from mooring.vendors._ups import (
+from mooring.vendors._ups_answers import classify
+from mooring.vendors._ups_requests import (
     address_body,
     by_mark,
-    classify,
     rates_body,
     recovery_body,
     shipment_body,
@@ -97,6 +98,7 @@ CUSTOMS = Customs(
 )
 OFFER = Ref("ups", "ups", "03")
 DAY = date(2030, 1, 2)
+MARK = sha256(b"\nk-1").hexdigest()[:32]
 
 
 class Shop:
@@ -444,7 +446,7 @@ def test_a_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
         found.service,
         found.labels[0].format,
     )
-    assert {"ReferenceNumber": {"Value": "k-1"}, "ShipperNumber": "A1B2C3"} == (
+    assert {"ReferenceNumber": {"Value": MARK}, "ShipperNumber": "A1B2C3"} == (
         shop.asked("/recovery")["LabelRecoveryRequest"]["ReferenceValues"]
     )
 
@@ -458,15 +460,15 @@ def test_what_is_not_found_stays_unknown(shop: Shop, odd: Response) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_a_tenants_mark_is_a_digest(shop: Shop) -> None:
-    """UPS knows the references of all tenants together, so a tenant's key does not show itself."""
+def test_a_tenants_mark_is_its_own(shop: Shop) -> None:
+    """UPS knows the references of all tenants together, so one key of two has two marks."""
     request = ShipmentRequest(asked=REQUEST)
     shipping = shop.hub.shipping(tenant="acme")
     shipping.create_shipment(request, idempotency_key="k-1")
     (package,) = shop.asked("/ship")["ShipmentRequest"]["Shipment"]["Package"]
 
     (reference,) = package["ReferenceNumber"]
-    assert (35, True) == (len(reference["Value"]), reference["Value"].isalnum())
+    assert sha256(b"acme\nk-1").hexdigest()[:32] == reference["Value"] != MARK
 
 
 def test_each_parcel_has_its_label(shop: Shop) -> None:
@@ -482,6 +484,19 @@ def test_each_parcel_has_its_label(shop: Shop) -> None:
     )
     found = shop.shipping.get_shipment(bought.ref)
     assert bought.tracking_numbers == found.tracking_numbers
+
+
+def test_what_tracking_does_not_know_yet_is_bought(shop: Shop) -> None:
+    """A label that was sold just now is found all the same; what nobody knows is refused."""
+    bought = shop.bought()
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
+    found = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.BOUGHT, bought.labels) == (found.state, found.labels)
+    with pytest.raises(VendorRejected):
+        shop.shipping.get_shipment("ups:ups:1Z")
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": "TV1002"}]}}, 400))
+    with pytest.raises(InvalidRequest):
+        shop.shipping.get_shipment(bought.ref)
 
 
 def test_what_is_void_has_no_labels(shop: Shop) -> None:

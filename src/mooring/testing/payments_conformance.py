@@ -174,6 +174,8 @@ class _Lab:
             if event.ref.id == payment.ref.id
         ]
         for event in reversed(news) if backwards else news:
+            hinted = advance(payment, event) if event.ask else payment
+            require(hinted == payment, "News that are only hinted at changed something.")
             payment = advance(payment, await self("follow_up", event))
         return payment
 

@@ -107,15 +107,11 @@ def shipment_body(
         converted(one.weight, one.weight_unit, WeightUnit.POUND, places=1)
         for one in request.parcels
     ]
-    references = [{"customerReferenceType": MARK, "value": marked}]
-    own = own_number(request.reference, "reference")
-    if own is not None:
-        references.append({"customerReferenceType": "P_O_NUMBER", "value": own})
     packages = [
         {
             **_package(request, one),
             "sequenceNumber": number,
-            "customerReferences": references,
+            "customerReferences": _references(request, one, marked),
         }
         for number, one in enumerate(request.parcels, 1)
     ]
@@ -139,6 +135,18 @@ def shipment_body(
         "requestedShipment": filled(shipment.items()),
     }
     return merged(body, extra_of(CARRIER, request, "shipment"))
+
+
+def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[str, Any]]:
+    """The mark, and our own number: of the parcel, or else of the shipment."""
+    numbers = {
+        MARK: marked,
+        "P_O_NUMBER": own_number(parcel.reference or request.reference, "reference"),
+    }
+    return [
+        {"customerReferenceType": kind, "value": value}
+        for kind, value in filled(numbers.items()).items()
+    ]
 
 
 def _common(request: RateRequest, pickup: str) -> dict[str, Any]:

@@ -91,7 +91,6 @@ def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) 
     """Put an object in one request; Google refuses bytes that do not have the MD5 that is said."""
     md5 = Checksum.of(ChecksumAlgorithm.MD5, data).base64
     said = encode_json(_resource(options, name=key, md5Hash=md5))
-    # A file that gives no type gets none: what stands in its part would be its type.
     kind = options.content_type or "application/octet-stream"
     body = b"".join(
         (

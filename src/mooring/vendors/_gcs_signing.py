@@ -11,13 +11,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 
-from mooring.domain.json_text import is_object
 from mooring.domain.oauth.client import OAuthClient
 from mooring.domain.oauth.grants import JwtBearer
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.signing.jwt import JwtSigning
 from mooring.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
-from mooring.errors import ConfigurationError, ConnectorError
+from mooring.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,18 +125,41 @@ def account_of(credentials: Secret) -> ServiceAccount:
     """The service account whose key this is.
 
     Raises:
-        ConfigurationError: it is none that can sign.
+        ConfigurationError: it is none.
     """
     try:
-        told = json.loads(credentials.reveal())
-        found = {name: told[name] for name in _WRITTEN if told.get(name)} if is_object(told) else {}
-        account = ServiceAccount(**{_WRITTEN[name]: value for name, value in found.items()})
-        check_key(_RSA, account.key)
-    except (ConnectorError, TypeError, ValueError):
+        told = json.loads(credentials.reveal_bytes())
+        found = {
+            field: told[name]
+            for name, field in _WRITTEN.items()
+            if isinstance(told.get(name), str) and told[name]
+        }
+        account = ServiceAccount(**found)
+    except (AttributeError, TypeError, ValueError):
         pass  # raised below, where no frame holds the key
     else:
         return account
-    raise ConfigurationError(
+    raise _no_key()
+
+
+def check_account(credentials: Secret) -> None:
+    """Refuse what is no key of a service account; to find one sound takes its time.
+
+    Raises:
+        ConfigurationError: it is none that can sign.
+    """
+    account = account_of(credentials)
+    try:
+        check_key(_RSA, account.key)
+    except InvalidData:
+        pass
+    else:
+        return
+    raise _no_key()
+
+
+def _no_key() -> ConfigurationError:
+    return ConfigurationError(
         "This is no key of a service account.",
         path="credentials",
         remedy="Give what stands in the JSON file of a key of a service account.",

@@ -30,6 +30,7 @@ from mooring.errors import (
     PaymentDeclined,
     VendorRejected,
 )
+from mooring.vendors._payments import in_words
 from mooring.vendors._reading import Answer, answer, as_money, malformed, read
 
 if TYPE_CHECKING:
@@ -174,9 +175,11 @@ def decline_of(body: Answer) -> Decline:
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
         vendor_code=code,
-        vendor_message=details.text("failureMessage")
-        or details.text("bankReason")
-        or body.text("statusReason.message"),
+        vendor_message=in_words(
+            details.text("failureMessage")
+            or details.text("bankReason")
+            or body.text("statusReason.message")
+        ),
     )
 
 

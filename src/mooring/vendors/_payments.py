@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mooring.contracts.payments import MoveState, Void, payment_ref
+from mooring.domain.redaction import Redaction
 from mooring.errors import InvalidData, PaymentDeclined
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from mooring.contracts.wire import Wire
 
 A = TypeVar("A")
+
+_USUAL: Final = Redaction()
+_LONGEST: Final = 300
 
 
 async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
@@ -31,6 +35,11 @@ async def named(wire: Wire, asked: Money | None, sending: Awaitable[A]) -> A:
         if error.payment is not None:
             error.payment = str(payment_ref(wire.ref, error.payment, asked))
         raise
+
+
+def in_words(text: str | None) -> str | None:
+    """A vendor's words, masked as usual and not too long; None if there are none."""
+    return _USUAL.words(text or "", _LONGEST) or None
 
 
 def given_up(payment: Payment, *, word: str) -> Void:

@@ -288,6 +288,12 @@ def decline_of(move: Answer) -> Decline:
     )
 
 
+def is_ready(payment: Payment) -> bool:
+    """Whether the buyer has approved, or entered a card in PayPal's form."""
+    entered = payment.means is not None and payment.means.last4 is not None
+    return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and entered)
+
+
 def unconfirmed(payment: Payment) -> Decline | None:
     """What the holder of a card did not confirm that could have been confirmed, if that is so."""
     result = read(payment.raw).object("payment_source.card.authentication_result")

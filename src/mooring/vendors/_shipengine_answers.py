@@ -18,7 +18,6 @@ from mooring.domain.money import Money
 from mooring.errors import (
     AuthenticationFailed,
     InvalidData,
-    InvalidRequest,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
@@ -30,6 +29,7 @@ from mooring.vendors._shipping import (
     changed,
     country_of,
     in_order,
+    kind_of,
     refusal,
     service_word,
 )
@@ -86,16 +86,14 @@ _CODES: Final[dict[str, Kind]] = {
     "rate_limit_exceeded": RateLimitExceeded,
 }
 _TYPES: Final[dict[str, Kind]] = {
+    "account_status": VendorRejected,
+    "business_rules": VendorRejected,
+    "integrations": VendorRejected,
     "security": AuthenticationFailed,
     "system": VendorFailed,
-    "validation": InvalidRequest,
 }
-_BY_STATUS: Final[dict[int, Kind]] = {
-    401: AuthenticationFailed,
-    403: AuthenticationFailed,
-    404: VendorRejected,
-    429: RateLimitExceeded,
-}
+_BAD_REQUEST: Final = 400
+"""The status of whatever is refused, for which the type says more."""
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
@@ -276,11 +274,8 @@ def _refused(request: Request, response: Response, body: Answer) -> ConnectorErr
 
 
 def _kind(error: Answer, status: int) -> Kind:
-    known = _CODES.get(error.text("error_code") or "")
-    if known is None and status >= 500:
-        return VendorFailed
-    kind = known or _BY_STATUS.get(status) or _TYPES.get(error.text("error_type") or "")
-    return kind or VendorRejected
+    by_type = _TYPES.get(error.text("error_type") or "") if status == _BAD_REQUEST else None
+    return _CODES.get(error.text("error_code") or "") or by_type or kind_of(status)
 
 
 def _words(error: Answer) -> str | None:

@@ -6,11 +6,12 @@ import re
 from base64 import b64decode
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from mooring.contracts.vendor import extra_for, key_at
+from mooring.contracts.vendor import extra_for
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_object
 from mooring.domain.money import Money
@@ -63,6 +64,7 @@ _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
 _MASKED: Final = Redaction()
 _LONGEST: Final = 300
 _MARKED: Final = 35
+_MARK: Final = 32
 _DAY: Final = timedelta(days=1)
 _KINDS: Final[dict[int, Kind]] = {
     400: InvalidRequest,
@@ -188,8 +190,11 @@ def decoded(text: str | None) -> bytes | None:
 
 
 def mark(wire: Wire, key: str) -> str:
-    """A reference by which a carrier finds again what was bought with a key."""
-    return key_at(wire, key, _MARKED)[:_MARKED]
+    """A reference by which a carrier finds again what was bought with a key.
+
+    It is a digest, so that nobody's own reference is ever taken for it.
+    """
+    return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:_MARK]
 
 
 def extra_of(carrier: str, request: RateRequest, which: str) -> dict[str, Any]:

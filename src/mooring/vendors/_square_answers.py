@@ -25,7 +25,6 @@ from mooring.contracts.payments import (
 )
 from mooring.domain.classify import is_success
 from mooring.domain.http import HttpMethod
-from mooring.domain.redaction import Redaction
 from mooring.errors import (
     AuthenticationFailed,
     IdempotencyConflict,
@@ -36,6 +35,7 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
+from mooring.vendors._payments import in_words
 from mooring.vendors._reading import Answer, answer, malformed, read
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 PAYMENTS: Final = "/v2/payments"
 UNITS: Final = MinorUnits(vendor="square")
-_USUAL: Final = Redaction()
-_LONGEST: Final = 300
 _STATES: Final = {
     "APPROVED": PaymentState.AUTHORIZED,
     "PENDING": PaymentState.PENDING,
@@ -173,12 +171,8 @@ def decline_of(error: Answer) -> Decline:
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
         vendor_code=code,
-        vendor_message=_words(error),
+        vendor_message=in_words(error.text("detail")),
     )
-
-
-def _words(error: Answer) -> str | None:
-    return _USUAL.words(error.text("detail") or "", _LONGEST) or None
 
 
 def _means(body: Answer) -> MeansOfPayment | None:
@@ -337,7 +331,8 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     if is_success(response.status):
         return _failed_at_once(request, response, body)
     error = next(body.objects("errors"), Answer({}))
-    category, code, words = error.text("category"), error.text("code"), _words(error)
+    category, code = error.text("category"), error.text("code")
+    words = in_words(error.text("detail"))
     said: dict[str, Any] = {"status": response.status, "response": response}
     said |= {"vendor_code": code, "vendor_message": words}
     if code == "IDEMPOTENCY_KEY_REUSED":

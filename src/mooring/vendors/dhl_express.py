@@ -27,23 +27,20 @@ from mooring.errors import (
     UnsupportedByVendor,
     VendorRejected,
 )
-from mooring.vendors._dhl_express import (
-    CARRIER,
+from mooring.vendors._dhl_express_answers import (
     NO_OFFER,
     address_query,
     classify,
     found_shipment,
     no_rates,
-    rates_body,
     read_address,
     read_rates,
     read_shipment,
     read_track,
     refused_address,
-    shipment_body,
     tracked_shipment,
-    when,
 )
+from mooring.vendors._dhl_express_requests import CARRIER, rates_body, shipment_body, when
 from mooring.vendors._reading import Answer, answer
 from mooring.vendors._shipping import follows, known, mark, on_its_day
 

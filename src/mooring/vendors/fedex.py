@@ -205,9 +205,10 @@ class FedEx(Vendor):
             marked=marked,
         )
         buying = Request.post("/ship/v1/shipments", json=body)
-        told = buying.with_header("x-customer-transaction-id", key_at(wire, key, _LONGEST_ID)[:40])
+        named = key_at(wire, key, _LONGEST_ID)[:_LONGEST_ID]
+        buying = buying.with_header("x-customer-transaction-id", named)
         try:
-            return read_shipment(wire, await wire.send(told, key=key))
+            return read_shipment(wire, await wire.send(buying, key=key))
         except OutcomeUnknown as unknown:
             found = await self._found(wire, marked, known(asked).ship_date)
             if not found:

@@ -20,6 +20,7 @@ from mooring.contracts.signed import SignedPost, SignedUrl
 from mooring.contracts.storage import Opened, StorageCapability, Upload
 from mooring.contracts.vendor import Vendor
 from mooring.domain.auth import Credentials
+from mooring.domain.redaction import Redaction
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.domain.signing.jwt import JwtSigning
@@ -29,7 +30,7 @@ from mooring.vendors import _gcs_answers as answers
 from mooring.vendors import _gcs_requests as requests
 from mooring.vendors._conditions import Nothing, is_wanted
 from mooring.vendors._gcs_session import Session, sent
-from mooring.vendors._gcs_signing import Signer, account_of, told_along
+from mooring.vendors._gcs_signing import Signer, account_of, check_account, told_along
 from mooring.vendors._reading import answer, malformed
 from mooring.vendors._storage import opened
 
@@ -49,6 +50,12 @@ _GONE: Final = frozenset({404, 410, 499})
 """How Google answers to the end of an upload; with 499 where it has thrown it away."""
 
 
+_SESSIONS: Final = Redaction(
+    header_names={"location", "x-guploader-uploadid"}, query_names={"upload_id"}
+)
+"""Whoever has the id of an upload can go on with it."""
+
+
 def _is_bucket(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
     if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
         raise ConfigurationError(
@@ -60,7 +67,7 @@ def _is_bucket(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not
 
 def _is_key(_: object, __: object, value: Secret | None) -> None:
     if value is not None:
-        account_of(value)
+        check_account(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +89,7 @@ class Gcs(Vendor):
         StorageCapability.STALE_UPLOADS,
         StorageCapability.TAGS,
     }
-    limits: ClassVar[Mapping[str, int]] = {"delete": 1, "part": requests.STEP}
+    limits: ClassVar[Mapping[str, int]] = {"delete": 1}
 
     bucket: str = attrs.field(validator=_is_bucket)
     credentials: Secret | None = attrs.field(
@@ -100,6 +107,7 @@ class Gcs(Vendor):
                 attempt_timeout=60.0,
                 needs_credentials=True,
                 classify=answers.classify,
+                redaction=_SESSIONS,
             )
         }
 
@@ -232,8 +240,7 @@ class Gcs(Vendor):
         if session.object is not None:
             raise VendorRejected(
                 "This upload is complete.",
-                status=session.object.status,
-                vendor_code="complete",
+                response=session.object,
                 remedy="Begin another to put the object again.",
             )
         response, size, md5 = await sent(session, pieces)

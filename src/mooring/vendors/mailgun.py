@@ -34,10 +34,10 @@ from mooring.domain.redaction import Redaction
 from mooring.domain.result import Result
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
-from mooring.errors import ConfigurationError, InvalidData, VendorRejected
+from mooring.errors import ConfigurationError, InvalidData, RateLimitExceeded, VendorRejected
 from mooring.vendors._email import in_parts, messages_of, receipt_of, status_of, words_of
 from mooring.vendors._mailgun_forms import bulk_request, fits_one, mail_request
-from mooring.vendors._reading import answer, malformed, read
+from mooring.vendors._reading import answer, as_time, malformed, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,8 @@ _DOMAIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 _ASTRAY: Final = b"Mailgun Magnificent"
 _BARRED: Final = "not allowed to send"
+_AGAIN: Final = "try again after "
+_TOO_MANY: Final = 429
 _EVENTS: Final = {
     "accepted": EmailStatus.QUEUED,
     "delivered": EmailStatus.DELIVERED,
@@ -349,13 +351,18 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         told = read(response.json())
     except InvalidData:
         return None
-    words = _WORDS.words(told.text("message") or "", _LONGEST)
-    if response.status in {400, 403} and _BARRED in words:
-        return VendorRejected(
-            f"Mailgun refused: {words}",
-            status=response.status,
-            vendor_message=words,
-            response=response,
+    said = told.text("message") or ""
+    fields: dict[str, Any] = {
+        "status": response.status,
+        "vendor_message": _WORDS.words(said, _LONGEST),
+        "response": response,
+    }
+    if response.status in {400, 403} and _BARRED in said:
+        return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
+    at = as_time(said.partition(_AGAIN)[2])
+    if response.status == _TOO_MANY and at is not None:
+        return RateLimitExceeded(
+            f"Mailgun refused: {fields['vendor_message']}", by_vendor=True, retry_at=at, **fields
         )
     return None
 

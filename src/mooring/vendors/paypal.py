@@ -1,4 +1,4 @@
-"""PayPal: payments by version 2 of the Orders and Payments APIs, and disputes.
+"""PayPal: payments by version 2 of the Orders and Payments APIs, disputes, and reports.
 
 A payment is an order; what is authorised, captured and given back under it has ids of its own. A
 buyer approves an order at PayPal, and `complete` then authorises or captures it; an order for a
@@ -34,12 +34,14 @@ from mooring.vendors._paypal_answers import (
     amount_body,
     capture_of,
     dispute_of,
+    is_ready,
     order_id,
     read_payment,
     refund_of,
     unconfirmed,
 )
 from mooring.vendors._paypal_news import classify, declined, read_news
+from mooring.vendors._paypal_reports import payment_in, payout_in, reported
 from mooring.vendors._paypal_requests import (
     AUTHORIZE,
     CAPTURE,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
         Payment,
         PaymentEvent,
         PaymentQuery,
+        Payout,
         Refund,
         RefundReason,
     )
@@ -100,7 +103,9 @@ class PayPal(Vendor):
             PaymentsCapability.MULTIPLE_CAPTURES,
             PaymentsCapability.LOOK_UP,
             PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
             PaymentsCapability.DISPUTES,
+            PaymentsCapability.PAYOUTS,
             PaymentsCapability.OFF_SESSION,
             PaymentsCapability.STORE_METHOD,
             PaymentsCapability.STATEMENT_DESCRIPTOR,
@@ -184,7 +189,7 @@ class PayPal(Vendor):
                 remedy="Complete the payment that the parameter token names.",
             )
         payment = await self.get(wire, ref)
-        ready = _is_ready(payment)
+        ready = is_ready(payment)
         decline = unconfirmed(payment) if ready else payment.decline
         if decline is not None:
             raise declined(decline, str(payment.ref))
@@ -261,6 +266,16 @@ class PayPal(Vendor):
         order = ref.other("order") or order_id(answer(response))
         return _refund(wire, response, None if order is None else wire.ref(order))
 
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List what was captured, as the report of transactions has it."""
+        return await reported(wire, query, after, payment_in)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List withdrawals to our bank, as the report of transactions has them."""
+        return await reported(wire, query, after, payout_in)
+
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
@@ -322,12 +337,6 @@ class PayPal(Vendor):
                 remedy="Give back parts of single captures, by the refs that Payment.captures has.",
             )
         return payment.ref.id, chosen.ref.id
-
-
-def _is_ready(payment: Payment) -> bool:
-    """Whether the buyer has approved, or entered a card in PayPal's form."""
-    entered = payment.means is not None and payment.means.last4 is not None
-    return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and entered)
 
 
 def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:

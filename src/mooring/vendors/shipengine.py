@@ -171,6 +171,8 @@ class ShipEngine(Vendor):
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
         """Fetch the labels, in another format if that is asked for and there is one."""
+        if label is LabelFormat.EPL:
+            raise UnsupportedByVendor("ShipEngine has no labels in EPL.")
         bought = _whole(await wire.send(Request.get(_path(ref))))
         return await _labels(wire, bought, label)
 
@@ -226,7 +228,8 @@ def _path(ref: Ref) -> str:
 
 async def _every_carrier(wire: Wire) -> Sequence[str]:
     known = answer(await wire.send(Request.get("/v1/carriers")))
-    every = [own for one in known.objects("carriers") if (own := one.text("carrier_id"))]
+    # In an order of ours, so that a repeat asks the same.
+    every = sorted(own for one in known.objects("carriers") if (own := one.text("carrier_id")))
     if not every:
         raise VendorRejected(
             "No carrier's account is connected to this account at ShipEngine.",
@@ -301,7 +304,10 @@ async def _label(wire: Wire, bought: Answer, part: Answer, wanted: LabelFormat |
     links = part.object("label_download")
     url = links.text(written.value)
     if url is None and wanted is not None:
-        raise UnsupportedByVendor(f"ShipEngine has no label in {wanted} of this shipment.")
+        raise VendorRejected(
+            f"ShipEngine has no label in {wanted} of this shipment.",
+            remedy="Take it as it was bought: not every carrier has every format.",
+        )
     url = url or links.text("href")
     return Label(
         format=written,

@@ -29,24 +29,26 @@ from mooring.errors import (
     VendorRejected,
 )
 from mooring.vendors._shipping import follows, known, mark, on_its_day
-from mooring.vendors._ups import (
-    CARRIER,
-    CHECKED,
+from mooring.vendors._ups_answers import (
     NO_OFFER,
-    address_body,
-    by_mark,
     classify,
     no_rates,
-    rates_body,
     read_address,
     read_cancel,
     read_rates,
     read_shipment,
     read_track,
     recovered,
+    sold,
+)
+from mooring.vendors._ups_requests import (
+    CARRIER,
+    CHECKED,
+    address_body,
+    by_mark,
+    rates_body,
     recovery_body,
     shipment_body,
-    sold,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from mooring.contracts.wire import Wire
 
 _SOURCE: Final = "mooring"
+_NOT_FOUND: Final = 404
 
 
 @attrs.frozen(kw_only=True)
@@ -167,7 +170,7 @@ class Ups(Vendor):
             found = await _tried(wire, request.label, by_mark(marked, self.account_number))
             if found is None:
                 raise unknown from None
-            return sold(wire, *found, offer=rate)
+            return sold(wire, *found, rate)
         bought = read_shipment(wire, response, rate)
         if request.label is not LabelFormat.PDF:
             return bought
@@ -175,14 +178,18 @@ class Ups(Vendor):
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Ask for a shipment; one that was called back has no labels."""
-        tracking = await self.track_shipment(wire, ref)
-        void = tracking.status is TrackingStatus.CANCELED
         written = LabelFormat(ref.other("label") or LabelFormat.PDF)
+        try:
+            tracking = await self.track_shipment(wire, ref)
+        except VendorRejected as error:
+            if error.status != _NOT_FOUND:
+                raise
+            # The tracking learns of a label later than it is sold.
+            return sold(wire, ref.id, await self.get_labels(wire, ref, None))
+        void = tracking.status is TrackingStatus.CANCELED
         found = None if void else await _tried(wire, written, {"TrackingNumber": ref.id})
-        return sold(
-            wire,
-            ref.id,
-            () if found is None else found[1],
+        return attrs.evolve(
+            sold(wire, ref.id, () if found is None else found[1]),
             state=ShipmentState.CANCELED if void else ShipmentState.BOUGHT,
             vendor_status=tracking.vendor_status,
             raw=tracking.raw,

@@ -11,8 +11,10 @@ from urllib.parse import parse_qsl
 import pytest
 
 from mooring import AuthorizationServer, HttpMethod, OAuthCredentials, Request, Secret
+from mooring.domain.oauth.grants import JwtBearer
 from mooring.domain.oauth.question import Question
 from mooring.domain.oauth.token_request import token_request, wanted_scope
+from mooring.domain.signing.jwt import JwtSigning
 from mooring.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, RSA, TOKENS, client
 
@@ -67,6 +69,18 @@ def test_who_asks_is_said_in_one_way(given: dict[str, Any], expected: dict[str, 
 
     assert dict(ASKED) | expected == form_of(request)
     assert request.headers.get("Authorization") is None
+
+
+def test_who_is_vouched_for_is_not_named_again() -> None:
+    """Where an assertion is the grant, and there is no secret, it says all there is to say."""
+    grant = JwtBearer(JwtSigning(algorithm="RS256", issuer="robot@example"), Secret(RSA))
+    alone, _ = token_request(client(grant=grant), ASKED, NOON)
+    both, _ = token_request(
+        client(grant=grant, secret="s", authentication="client_secret_post"), ASKED, NOON
+    )
+
+    assert dict(ASKED) == form_of(alone)
+    assert {"client_id": "erp", "client_secret": "s"}.items() <= form_of(both).items()
 
 
 def test_parameters_come_along() -> None:

@@ -48,6 +48,7 @@ class PayPalBooks(Sandbox):
         self.captures: dict[str, Thing] = {}
         self.refunds: dict[str, Thing] = {}
         self.disputes: dict[str, Thing] = {}
+        self.transactions: list[Thing] = []
         self._order_of: dict[str, str] = {}
 
     @property
@@ -117,6 +118,10 @@ class PayPalBooks(Sandbox):
         found |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
         return self._tell("CUSTOMER.DISPUTE.RESOLVED", "dispute", found)
 
+    def withdraw(self, amount: Money, status: str = "S") -> Thing:
+        """Send money to the merchant's bank."""
+        return self._report("T0400", self._id("7W"), amount * -1, None, status)
+
     # --- what is done under an order -----------------------------------------
 
     def _perform(self, order: Thing) -> None:
@@ -154,6 +159,7 @@ class PayPalBooks(Sandbox):
             self._tell("PAYMENT.CAPTURE.PENDING", "capture", made)
         else:
             made["status"] = "COMPLETED"
+            self._report("T0006", made["id"], read(made["amount"]), made["custom_id"])
             self._tell("PAYMENT.CAPTURE.COMPLETED", "capture", made)
         return made
 
@@ -198,7 +204,25 @@ class PayPalBooks(Sandbox):
         self._order_of[made["id"]] = order["id"]
         whole = self._given(capture) == read(capture["amount"])
         capture["status"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
+        self._report("T1107", made["id"], amount * -1, custom_id)
         self._tell("PAYMENT.CAPTURE.REFUNDED", "refund", made)
+        return made
+
+    def _report(
+        self, code: str, key: str, amount: Money, custom: str | None, status: str = "S"
+    ) -> Thing:
+        """Put a transaction into the report."""
+        made: Thing = {
+            "transaction_id": key,
+            "transaction_event_code": code,
+            "transaction_initiation_date": self._time(),
+            "transaction_updated_date": self._time(),
+            "transaction_amount": written(amount),
+            "transaction_status": status,
+        }
+        if custom is not None:
+            made["custom_field"] = custom
+        self.transactions.append(made)
         return made
 
     def _given(self, capture: Thing) -> Money:

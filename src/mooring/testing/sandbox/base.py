@@ -144,6 +144,14 @@ def reply(value: object, status: int = 200, **headers: str) -> Response:
     return Response(status, {"Content-Type": "application/json", **fields}, encode_json(value))
 
 
+def answered(answer: Callable[[], Response]) -> Response:
+    """An answer, which may be a refusal: some vendors keep either under a key."""
+    try:
+        return answer()
+    except Refusal as refusal:
+        return refusal.response
+
+
 class Sandbox:
     """A vendor on this machine.
 
@@ -374,5 +382,6 @@ __all__ = [
     "Sandbox",
     "SandboxHttpClient",
     "Slow",
+    "answered",
     "reply",
 ]

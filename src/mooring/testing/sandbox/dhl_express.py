@@ -7,12 +7,13 @@ from base64 import b64encode
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from mooring.domain.json_text import is_list, is_object
 from mooring.testing.sandbox._fields import NUMBER, problems
 from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, reply
 from mooring.testing.sandbox.shipments import LABEL_TEXTS, NO_LABEL, NO_RATES, UNKNOWN_CITY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mooring.domain.http import Response
 
@@ -284,7 +285,7 @@ class DhlExpressSandbox(Sandbox):
         self._let_in(asked)
         given: dict[str, Any] = asked.json()
         wrong = [_words(*one) for one in problems(shape, given)]
-        wrong += list(_too_long(given, "#"))
+        wrong += _too_long(given, "#")
         if len(wrong) == 1:
             raise _refusal(422, wrong[0], path)
         if wrong:
@@ -348,17 +349,16 @@ def _words(at: str, name: str, what: str) -> str:
     return f"{at}: expected type: {name}"
 
 
-def _too_long(value: object, at: str) -> list[str]:
-    if isinstance(value, list):
-        return [word for n, one in enumerate(value) for word in _too_long(one, f"{at}/{n}")]
-    if not isinstance(value, dict):
-        return []
-    found = [
-        f"{at}/{name}: expected maxLength: {most}, actual: {len(value[name])}"
-        for name, most in _LONGEST.items()
-        if isinstance(value.get(name), str) and len(value[name]) > most
-    ]
-    return [*found, *(w for name, one in value.items() for w in _too_long(one, f"{at}/{name}"))]
+def _too_long(value: object, at: str) -> Iterator[str]:
+    if is_list(value):
+        for number, one in enumerate(value):
+            yield from _too_long(one, f"{at}/{number}")
+    elif is_object(value):
+        for name, one in value.items():
+            most = _LONGEST.get(name)
+            if isinstance(one, str) and most is not None and len(one) > most:
+                yield f"{at}/{name}: expected maxLength: {most}, actual: {len(one)}"
+            yield from _too_long(one, f"{at}/{name}")
 
 
 def _refusal(status: int, detail: str, path: str, *more: str) -> Refusal:

@@ -29,7 +29,7 @@ from mooring.testing.sandbox._mollie_rules import (
     written,
     wrong,
 )
-from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, reply
+from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, answered, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -176,7 +176,7 @@ class MollieSandbox(Sandbox):
             if key is None:
                 return handle(asked, **names)
             if key not in self._kept:
-                self._kept[key] = same, _said(lambda: handle(asked, **names))
+                self._kept[key] = same, answered(lambda: handle(asked, **names))
                 return self._kept[key][1]
             before, kept = self._kept[key]
             if before != same:
@@ -426,11 +426,3 @@ def _known(asked: Asked, *names: str) -> dict[str, str]:
         if name not in names:
             raise Refusal(error(400, "Bad Request", f"Non-existent query parameter {name}", name))
     return query
-
-
-def _said(handle: Callable[[], Response]) -> Response:
-    """An answer, a refusal too: both are kept under a key."""
-    try:
-        return handle()
-    except Refusal as refusal:
-        return refusal.response

@@ -10,6 +10,7 @@ not know, of which PayPal itself may take no notice.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _KEY: Final = 108
 _PAGE: Final = 50
+_REPORTED: Final = 500
+_REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
 _DONE: Final = {"CAPTURE": "ORDER_ALREADY_CAPTURED", "AUTHORIZE": "ORDER_ALREADY_AUTHORIZED"}
 _DISPUTES: Final = frozenset(
     {
@@ -52,7 +55,7 @@ _DISPUTES: Final = frozenset(
 
 
 class PayPalSandbox(PayPalBooks):
-    """Orders, captures, refunds, disputes, and webhooks of them all.
+    """Orders, captures, refunds, disputes, a report of transactions, and webhooks of them all.
 
     Args:
         client_id, client_secret: who may come in.
@@ -64,6 +67,7 @@ class PayPalSandbox(PayPalBooks):
         desk: where tokens come from.
         vault: the stored means of payment, each with its kind.
         orders, authorizations, captures, refunds, disputes: what there is, by id.
+        transactions: what the report has.
     """
 
     hosts = ("api-m.sandbox.paypal.com", "api.sandbox.paypal.com")
@@ -99,6 +103,7 @@ class PayPalSandbox(PayPalBooks):
             f"POST {payments}/captures/{{id}}/refund": once(self._refund),
             f"GET {payments}/refunds/{{id}}": self._shows(lambda: self.refunds),
             "GET /v1/customer/disputes": self._let_in(self._list),
+            "GET /v1/reporting/transactions": self._let_in(self._search),
         }
 
     def unknown(self, asked: Asked) -> Response:  # noqa: ARG002 - whatever it is
@@ -250,7 +255,7 @@ class PayPalSandbox(PayPalBooks):
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
         return _shown(asked, self._give_back(capture, amount, body.get("custom_id")), 201)
 
-    # --- disputes ----------------------------------------------------------
+    # --- lists ---------------------------------------------------------------
 
     def _list(self, asked: Asked) -> Response:
         query = dict(asked.query)
@@ -267,6 +272,33 @@ class PayPalSandbox(PayPalBooks):
             links.append(link("next", f"/v1/customer/disputes?{told}"))
         items = [_summary(one) for one in found[start : start + size]]
         return reply({"items": items, "links": links})
+
+    def _search(self, asked: Asked) -> Response:
+        query = dict(asked.query)
+        if not {"start_date", "end_date"} <= query.keys() <= _REPORT:
+            raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER"))
+        since, until = (_moment(query[name]) for name in ("start_date", "end_date"))
+        size, page = int(query.get("page_size", "100")), int(query.get("page", "1"))
+        if page < 1 or not 1 <= size <= _REPORTED:
+            raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE"))
+        if until - since > timedelta(days=31):
+            raise Refusal(refusal(400, "INVALID_REQUEST", "DATE_RANGE_TOO_LONG"))
+        found = [
+            {"transaction_info": one}
+            for one in reversed(self.transactions)
+            if since <= _moment(one["transaction_initiation_date"]) <= until
+        ]
+        pages = -(-len(found) // size)
+        some = {"transaction_details": found[(page - 1) * size : page * size]}
+        told = {"page": page, "total_items": len(found), "total_pages": pages}
+        return reply({**(some if found else {}), **told})
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_SYNTAX")) from None
 
 
 def _wants_all(asked: Asked) -> bool:

@@ -32,7 +32,7 @@ from mooring.testing.sandbox._square_rules import (
     needed,
     wrong,
 )
-from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, reply
+from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, answered, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -190,7 +190,7 @@ class SquareSandbox(Sandbox):
             needed(body, "idempotency_key")
             at = asked.path, body["idempotency_key"]
             if at not in self._kept:
-                self._kept[at] = body, _said(lambda: handle(body, **names))
+                self._kept[at] = body, answered(lambda: handle(body, **names))
             before, response = self._kept[at]
             if before != body:
                 detail = "Different request parameters used for the same idempotency_key."
@@ -398,11 +398,3 @@ def _moment_of(query: Mapping[str, str], name: str) -> str | None:
     if text is not None and not (text.endswith("Z") and text[10:11] == "T"):
         raise wrong("INVALID_TIME", "This is no time of RFC 3339.", field=name)
     return None if text is None else text[:19]
-
-
-def _said(handle: Callable[[], Response]) -> Response:
-    """An answer, a refusal too: both are kept under a key."""
-    try:
-        return handle()
-    except Refusal as refusal:
-        return refusal.response
