@@ -113,9 +113,13 @@ def test_every_page_is_found() -> None:
 
 
 def test_names_in_text_exist() -> None:
-    """A class of ours that a page names in passing is one that exists."""
+    """A class of ours that a page names in passing is one that exists.
+
+    Pages of vendors name words of theirs besides, which stand somewhere in the code that knows them.
+    """
     source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
     ours = {*re.findall(r"\bclass (\w+)", source), *mooring.__all__}
+    theirs = set(re.findall(r"\w+", source))
     spoken = {
         (name, _named(page))
         for page in PAGES
@@ -124,4 +128,8 @@ def test_names_in_text_exist() -> None:
     }
     known = {*ours, *dir(builtins), "CancelledError"}
 
-    assert set() == {(name, page) for name, page in spoken if name not in known}
+    assert set() == {
+        (name, page)
+        for name, page in spoken
+        if name not in known and not (page.startswith("docs/vendors/") and name in theirs)
+    }

@@ -178,6 +178,7 @@ PAGES: Final = (
             "Credentials",
             "OAuthCredentials",
             "AwsSigV4",
+            "AzureSharedKey",
             "HmacSigning",
             "JwtSigning",
             "MessageSignature",
