@@ -115,7 +115,7 @@ def test_every_page_is_found() -> None:
 def test_names_in_text_exist() -> None:
     """A class of ours that a page names in passing is one that exists.
 
-    Pages of vendors name words of theirs besides, which stand somewhere in the code that knows them.
+    Pages of vendors name words of theirs besides, which stand somewhere in the code of the vendor.
     """
     source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
     ours = {*re.findall(r"\bclass (\w+)", source), *mooring.__all__}
