@@ -95,10 +95,4 @@ def vonage() -> SmsSubject:
     )
 
 
-SUBJECTS = [
-    bird,
-    plivo,
-    twilio,
-    vonage,
-]
 SUBJECTS = [amazon_sns, bird, plivo, twilio, vonage]

@@ -607,14 +607,15 @@ def test_an_error_that_is_no_json_is_told_by_its_status() -> None:
 
 def test_an_account_is_checked() -> None:
     """A key without a secret, a time that is none and an offset that is none are told at once."""
-    for wrong in (
+    wrongs: tuple[dict[str, Any], ...] = (
         {"username": "key"},
         {"credentials": "secret"},
         {"ready": "five o'clock"},
         {"ready": 17},
         {"utc_offset": "CET"},
         {"utc_offset": 1},
-    ):
+    )
+    for wrong in wrongs:
         with pytest.raises(ConfigurationError):
             DhlExpress(account_number="1", **wrong)
     assert time(9, 30) == DhlExpress(account_number="1", ready=time(9, 30)).ready

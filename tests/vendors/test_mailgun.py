@@ -295,8 +295,9 @@ def test_a_domain_is_in_a_region(region: str, host: str) -> None:
 )
 def test_what_leads_nowhere_is_no_configuration(options: dict[str, Any]) -> None:
     """A slash in a domain would be taken for a path."""
+    whole: dict[str, Any] = {"domain": "mail.example.com", **options}
     with pytest.raises(ConfigurationError):
-        Mailgun(**{"domain": "mail.example.com", **options})
+        Mailgun(**whole)
 
 
 def test_the_greeting_of_mailgun_is_no_success() -> None:

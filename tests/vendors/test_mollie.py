@@ -601,14 +601,16 @@ def test_a_stranger_makes_nothing_true(shop: Shop) -> None:
     shop.sandbox.visit(payment.ref.id, "failed")
     notice = shop.sandbox.sent[-1]
     verifier = shop.hub.webhooks("main")
+    strange: dict[str, Any] = {**notice.given(), "url": "https://shop.example/?token=guess"}
     with pytest.raises(WebhookRejected):
-        verifier.verify(**{**notice.given(), "url": "https://shop.example/?token=guess"})
+        verifier.verify(**strange)
 
-    forged = {**notice.given(), "body": f"id={payment.ref.id}&status=paid".encode()}
+    body = f"id={payment.ref.id}&status=paid".encode()
+    forged: dict[str, Any] = {**notice.given(), "body": body}
     (event,) = shop.hub.events("main", verifier.verify(**forged)[0])
     assert PaymentState.FAILED == shop.payments.follow_up(event).state
 
-    unknown = {**notice.given(), "body": b"id=tr_unknown"}
+    unknown: dict[str, Any] = {**notice.given(), "body": b"id=tr_unknown"}
     (event,) = shop.hub.events("main", verifier.verify(**unknown)[0])
     with pytest.raises(VendorRejected):
         shop.payments.follow_up(event)

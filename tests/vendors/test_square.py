@@ -81,7 +81,8 @@ def ref(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's 
 
 def order(source: str = "cnon:card-nonce-ok", **fields: Any) -> Charge:
     """An invoice to be paid."""
-    return Charge(fields.pop("amount", EUROS), source, **{"reference": "INV-2041", **fields})
+    given: dict[str, Any] = {"amount": EUROS, "reference": "INV-2041", **fields}
+    return Charge(source=source, **given)
 
 
 class Shop:
@@ -563,8 +564,9 @@ def test_a_stranger_is_not_believed(shop: Shop) -> None:
     given = shop.sandbox.sent[0].given()
     verifier = shop.hub.webhooks("main", secrets=shop.sandbox.signature_key)
 
+    strange: dict[str, Any] = {**given, "url": "https://elsewhere.example/webhooks/square"}
     with pytest.raises(WebhookRejected):
-        verifier.verify(**{**given, "url": "https://elsewhere.example/webhooks/square"})
+        verifier.verify(**strange)
     assert verifier.verify(**given)
     with pytest.raises(WebhookRejected):
         verifier.verify(**given)

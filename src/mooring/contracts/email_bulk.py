@@ -16,7 +16,7 @@ from mooring.contracts.email import (
     check_words,
 )
 from mooring.contracts.email_address import EmailAddress, as_addresses
-from mooring.contracts.kinds import are_all, as_table, as_tuple, is_a
+from mooring.contracts.kinds import are_all, as_table, as_tuple, is_a, is_tuple
 from mooring.contracts.vendor import no_options
 from mooring.errors import InvalidData
 
@@ -71,8 +71,8 @@ def as_recipient(value: BulkRecipient | EmailAddress | str) -> BulkRecipient:
 
 
 def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:  # noqa: ANN401 - not yet checked
-    several = as_tuple(value)
-    return tuple(map(as_recipient, several)) if isinstance(several, tuple) else several
+    several: object = as_tuple(value)
+    return tuple(map(as_recipient, several)) if is_tuple(several) else several
 
 
 @attrs.frozen(kw_only=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from mooring.errors import InvalidData
 
@@ -75,15 +75,19 @@ def is_maybe(kind: type) -> Check:
 
 def as_tuple(value: Any) -> Any:  # noqa: ANN401 - not yet checked
     """Several things as a tuple; what is one thing, or a table, is left for `are_all` to refuse."""
-    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
-    return tuple(value) if several else value
+    return tuple(value) if _is_several(value) else value
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    """Whether `as_tuple` made it of several things."""
+    return isinstance(value, tuple)
 
 
 def are_all(kind: type) -> Check:
     """A validator of what `as_tuple` made, that refuses whatever else than this kind is in it."""
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if not isinstance(value, tuple):
+        if not is_tuple(value):
             raise InvalidData(
                 f"a {type(value).__name__} is not several of {kind.__name__}.",
                 field=attribute.name,
@@ -97,7 +101,15 @@ def are_all(kind: type) -> Check:
 
 def as_table(value: Any) -> Any:  # noqa: ANN401 - not yet checked
     """A table that nobody else can change; what is none is left for a validator to refuse."""
-    return dict(value) if isinstance(value, Mapping) else value
+    return dict(value) if _is_table(value) else value
+
+
+def _is_several(value: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
+def _is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def are_texts(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
