@@ -58,11 +58,13 @@ PAYPAL = {
     "PAYMENT.AUTHORIZATION.CREATED": "payment.authorized",
     "PAYMENT.AUTHORIZATION.VOIDED": "payment.voided",
     "PAYMENT.CAPTURE.COMPLETED": "payment.captured",
+    "PAYMENT.CAPTURE.DECLINED": "payment.failed",
     "PAYMENT.CAPTURE.DENIED": "payment.failed",
     "PAYMENT.CAPTURE.PENDING": "payment.processing",
     "PAYMENT.CAPTURE.REFUNDED": "payment.refunded",
     "PAYMENT.CAPTURE.REVERSED": "payment.refunded",
     "CUSTOMER.DISPUTE.CREATED": "dispute.created",
+    "CUSTOMER.DISPUTE.RESOLVED": "dispute.closed",
 }
 TYPES = {"twilio": TWILIO, "twilio-shared-key": TWILIO, "paypal": PAYPAL, "paypal-sandbox": PAYPAL}
 

@@ -1,10 +1,9 @@
-"""What vendors of storage share: how objects and their bytes are told, asked for, and not sent."""
+"""What vendors of storage share: how objects and their bytes are told, and asked for."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -14,7 +13,7 @@ from mooring.contracts.vendor import extra_for
 from mooring.domain.headers import Headers
 from mooring.domain.http import Response
 from mooring.domain.http_date import write_http_date
-from mooring.errors import InvalidData, VendorRejected
+from mooring.errors import InvalidData
 from mooring.vendors._reading import malformed
 from mooring.vendors._xml import NotXmlError, read_xml
 
@@ -159,37 +158,3 @@ def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
         return None
     start, last = int(found[1]), int(found[2])
     return None if last < start else (start, last - start + 1, whole(found[3]))
-
-
-def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
-    """Whether an object is to be read at all, as HTTP decides it.
-
-    Raises:
-        VendorRejected: it is not the one that was meant.
-    """
-    modified = known.last_modified or datetime.min.replace(tzinfo=UTC)
-    modified = modified.replace(microsecond=0)
-    until, since = options.if_unmodified_since, options.if_modified_since
-    other = options.if_match not in {None, "*", known.etag}
-    later = options.if_match is None and until is not None and modified > until
-    if other or later:
-        raise VendorRejected(
-            "The file is not the one that was meant.", status=412, vendor_code="PreconditionFailed"
-        )
-    if options.if_none_match is not None:
-        return options.if_none_match not in {"*", known.etag}
-    return since is None or modified > since
-
-
-class Nothing:
-    """An answer that has come, and has no bytes."""
-
-    status = 304
-    headers = Headers()
-
-    async def read(self) -> bytes:
-        """Its end."""
-        return b""
-
-    def settle(self) -> None:
-        """There is nothing to end."""
