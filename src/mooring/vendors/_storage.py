@@ -10,7 +10,6 @@ import attrs
 
 from mooring.contracts.storage import Opened
 from mooring.contracts.vendor import extra_for
-from mooring.domain.headers import Headers
 from mooring.domain.http import Response
 from mooring.domain.http_date import write_http_date
 from mooring.errors import InvalidData
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from mooring.contracts.storage import GetOptions, ObjectInfo, PutOptions
     from mooring.contracts.wire import Arriving
+    from mooring.domain.headers import Headers
     from mooring.vendors._xml import Element
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
