@@ -46,7 +46,7 @@ def _service() -> Service:
     return Service("ours", limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD))
 
 
-def _tables(cursor: Any) -> None:  # noqa: ANN401 - of either driver
+def _tables(cursor: Any) -> None:
     for table in ("row", "states", "meta"):
         cursor.execute(f"DROP TABLE IF EXISTS {PREFIX}{table}")
     cursor.execute(f"CREATE TABLE {PREFIX}row (id INT PRIMARY KEY, value INT)")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ONCE = RetryPolicy.none()
 
 
-async def never() -> Any:  # noqa: ANN401 - never returns
+async def never() -> Any:
     """Wait for ever."""
     await asyncio.Event().wait()
 

@@ -304,7 +304,7 @@ def generate() -> Generator[int, None, None]:
     yield 1
 
 
-async def generate_later() -> Any:  # noqa: ANN401 - an asynchronous generator
+async def generate_later() -> Any:
     """Give one number, later."""
     yield 1
 
@@ -348,7 +348,7 @@ def under_way() -> Call:
     return Call(Plan(Service("v"), None, None), 0, 1)
 
 
-def stepped(step: Any) -> Any:  # noqa: ANN401 - an ending
+def stepped(step: Any) -> Any:
     """What became of a step."""
     call = under_way()
     ending = run_now(step(call))
@@ -421,7 +421,7 @@ def test_an_error_does_not_hold_itself() -> None:
     def fail() -> None:
         raise Noticed
 
-    def foreign(_: Exception) -> Any:  # noqa: ANN401 - one of ours, as far as this test goes
+    def foreign(_: Exception) -> Any:
         return Noticed()
 
     uses: list[Callable[[], Any]] = [

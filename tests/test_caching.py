@@ -75,7 +75,7 @@ def dated(fields: dict[str, str]) -> dict[str, str]:
     }
 
 
-def versions(*fields: dict[str, str]) -> Any:  # noqa: ANN401 - a handler
+def versions(*fields: dict[str, str]) -> Any:
     """A resource whose version "1" is confirmed to whoever has it."""
     given = iter(fields)
 

@@ -1,7 +1,5 @@
 """A request sent by the face itself ends exactly as one that is sent by the flow."""
 
-# ruff: noqa: ANN401 - a manager of either colour
-
 from __future__ import annotations
 
 import asyncio

@@ -1,7 +1,5 @@
 """A hub from plain tables: what they say, and what they cannot say."""
 
-# ruff: noqa: ANN401 - of either colour, or of any field
-
 from __future__ import annotations
 
 import asyncio

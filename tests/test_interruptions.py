@@ -85,7 +85,7 @@ class Answering:
         """Answer."""
         return Response(200)
 
-    def open(self, *_: object) -> Any:  # noqa: ANN401 - nothing comes
+    def open(self, *_: object) -> Any:
         """Never asked for."""
 
     def close(self) -> None:

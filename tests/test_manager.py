@@ -1,6 +1,6 @@
 """The two faces of a manager, over real threads, tasks and clocks."""
 
-# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+# ruff: noqa: SLF001 - values of any kind, and a look inside
 
 from __future__ import annotations
 

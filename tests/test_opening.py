@@ -67,7 +67,7 @@ def test_options_are_the_stores_own() -> None:
         b"memory:",
     ],
 )
-def test_what_names_no_store_is_refused(url: Any) -> None:  # noqa: ANN401 - of any type
+def test_what_names_no_store_is_refused(url: Any) -> None:
     """The error says what would be one, and never quotes what may hold a password."""
     with pytest.raises(ConfigurationError, match="names no store") as caught:
         open_storage(url)

@@ -1,6 +1,6 @@
 """Which adapter stands behind each port, and which ports are refused."""
 
-# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+# ruff: noqa: SLF001 - values of any kind, and a look inside
 
 from __future__ import annotations
 

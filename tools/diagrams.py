@@ -160,7 +160,7 @@ def pictures() -> dict[str, str]:
     }
 
 
-def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
+def on_files(files: Any, config: Any) -> Any:
     """Add the pictures to the site: the hook that mkdocs calls."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
 

@@ -36,7 +36,7 @@ def page() -> str:
     return f"{_ABOUT}\n{head}\n{rows}\n\n## What is not covered\n\n{weak}\n"
 
 
-def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
+def on_files(files: Any, config: Any) -> Any:
     """Add the page to the site: a hook that mkdocs calls."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
 

@@ -464,7 +464,7 @@ class _Shown(NamedTuple):
         return self.text
 
     @classmethod
-    def of(cls, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - an annotation, or none
+    def of(cls, parameter: inspect.Parameter) -> Any:
         shown = _annotation(parameter.annotation, "")
         return cls(shown) if shown else inspect.Parameter.empty
 
@@ -494,7 +494,7 @@ def text_of(page: Page) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _described(name: str, value: Any, home: str) -> Iterator[str]:  # noqa: ANN401 - any export
+def _described(name: str, value: Any, home: str) -> Iterator[str]:
     yield f"## {name}"
     if inspect.ismodule(value):
         yield _prose(value)
@@ -585,7 +585,7 @@ def _of_attrs(kind: type[Any]) -> str:
     return f"{kind.__name__}(\n    " + "\n    ".join(lines) + "\n)" if lines else ""
 
 
-def _default(field: Any) -> str:  # noqa: ANN401 - an attribute of attrs
+def _default(field: Any) -> str:
     default = field.default
     if not isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class in truth
         return str(default) if isinstance(default, enum.Enum) else repr(default)
@@ -602,7 +602,7 @@ def _annotation(annotation: object, before: str) -> str:
     return before + (shown or str(annotation))
 
 
-def _members(value: Any) -> Iterator[tuple[str, Any, str]]:  # noqa: ANN401 - any export
+def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
     """Public methods and properties, of the class itself and of what it shares with its kind."""
     seen: set[str] = set()
     for kind in value.__mro__ if isinstance(value, type) else ():
@@ -684,7 +684,7 @@ def event_classes() -> list[str]:
     return [name for name, _ in found(f"{events.__name__}:*")]
 
 
-def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
+def on_files(files: Any, config: Any) -> Any:
     """Add the reference to the site: a hook that mkdocs calls."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
 
@@ -693,7 +693,7 @@ def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no ty
     return files
 
 
-def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:  # noqa: ANN401 - as above
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Let the errors speak for themselves: a hook that mkdocs calls."""
     if page.file.src_uri == "troubleshooting.md":
         return with_error_facts(markdown)

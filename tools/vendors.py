@@ -48,7 +48,7 @@ def page() -> str:
     return "\n".join([_ABOUT, *(line for kind in KINDS for line in _table(kind))])
 
 
-def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - mkdocs has no types to import here
+def on_files(files: Any, config: Any) -> Any:
     """Add the page to the site: a hook that mkdocs calls."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
 

@@ -181,7 +181,7 @@ def blocking(
     """
 
     @functools.wraps(flow)
-    def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: ANN401 - any face
+    def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return run_now(flow(self._flows, *args, **kwargs))
 
     return with_signature_of(flow, face)
@@ -193,7 +193,7 @@ def awaited(
     """A flow as a method of an asynchronous face whose `_flows` has it."""
 
     @functools.wraps(flow)
-    async def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: ANN401 - any face
+    async def face(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await flow(self._flows, *args, **kwargs)
 
     return with_signature_of(flow, face)
@@ -259,7 +259,7 @@ async def settle_now(value: R) -> R:
     return refuse_awaitable(value)
 
 
-async def settle_later(value: Any) -> Any:  # noqa: ANN401 - whatever a user's function returned
+async def settle_later(value: Any) -> Any:
     """What a user's function returned, on the asynchronous face: awaited if it can be."""
     return await value if can_be_awaited(value) else value
 
@@ -355,7 +355,7 @@ def not_awaitable(function: object) -> ConfigurationError:
 def gathered_now(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """A verb of the Gather port on the synchronous face: its steps are flows, run in threads."""
 
-    async def gather(steps: Any, /, **options: Any) -> Any:  # noqa: ANN401 - as the port says
+    async def gather(steps: Any, /, **options: Any) -> Any:
         return verb([functools.partial(_run_step, step) for step in steps], **options)
 
     return gather

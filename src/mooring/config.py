@@ -148,7 +148,7 @@ def read_configuration(source: Source) -> Configured:
     )
 
 
-def _loaded(source: Any) -> Any:  # noqa: ANN401 - as a user gives it
+def _loaded(source: Any) -> Any:
     if isinstance(source, Mapping):
         return dict(source)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     path, remedy = source, "Give the path of a file, or a mapping."
@@ -167,7 +167,7 @@ def _loaded(source: Any) -> Any:  # noqa: ANN401 - as a user gives it
     raise ConfigurationError(problem, path="configuration", remedy=remedy)
 
 
-def _resolved(value: Any, path: str) -> Any:  # noqa: ANN401 - of any field
+def _resolved(value: Any, path: str) -> Any:
     """The value with every `secret://env/NAME` in it replaced by the secret."""
     if is_object(value):
         return {name: _resolved(one, _under(path, name)) for name, one in value.items()}
@@ -253,7 +253,7 @@ def _service(name: str, table: Mapping[str, Any], path: str) -> Service:
     return _made(Service, {"name": name, **fields}, path)
 
 
-def _setting(name: str, value: Any, path: str) -> Any:  # noqa: ANN401 - of any field
+def _setting(name: str, value: Any, path: str) -> Any:
     """A field of a service, read from plain tables where it is more than a number or a text."""
     if name == "limits":
         tables = value if is_list(value) else [value]
@@ -345,12 +345,12 @@ def _check_names(table: Mapping[str, Any], known: Iterable[str], path: str) -> N
             )
 
 
-def _tables(value: Any, path: str) -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - of any field
+def _tables(value: Any, path: str) -> list[tuple[str, dict[str, Any]]]:
     table = _table(value, path)
     return [(name, _table(one, f"{path}.{name}")) for name, one in table.items()]
 
 
-def _table(value: Any, path: str) -> dict[str, Any]:  # noqa: ANN401 - of any field
+def _table(value: Any, path: str) -> dict[str, Any]:
     if is_object(value):
         return value
     raise ConfigurationError(

@@ -63,7 +63,7 @@ class _Hub:
         *,
         services: Iterable[Service] = (),
         transports: Mapping[str, Any] | None = None,
-        tokens: Any = None,  # noqa: ANN401 - of either colour
+        tokens: Any = None,
         **ports: Any,
     ) -> None:
         self._directory = Directory(accounts, routes, able)
@@ -124,7 +124,7 @@ class _Hub:
         return found.vendor.events(webhook, partial(_ref, found))
 
 
-def _ref(account: Account, id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
     kept = {name: value for name, value in related.items() if value}
     return Ref(account.vendor.name, account.name, id, kept)
 

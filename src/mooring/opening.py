@@ -31,7 +31,7 @@ _HOMES: Final = {
 
 
 @refusing
-def open_storage(url: str, **options: Any) -> Any:  # noqa: ANN401 - whichever store it names
+def open_storage(url: str, **options: Any) -> Any:
     """The store of shared state that `url` names, for the plain face.
 
     Args:
@@ -46,12 +46,12 @@ def open_storage(url: str, **options: Any) -> Any:  # noqa: ANN401 - whichever s
 
 
 @refusing
-def aopen_storage(url: str, **options: Any) -> Any:  # noqa: ANN401 - whichever store it names
+def aopen_storage(url: str, **options: Any) -> Any:
     """As `open_storage`, for the awaited face. Opening does no input or output, so it is plain."""
     return _opened(url, "Async", options)
 
 
-def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
+def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:
     if not isinstance(url, str):
         raise _unknown(type(url).__name__)
     if url == _MEMORY:
@@ -78,7 +78,7 @@ def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:  # noqa: ANN
         ) from None
 
 
-def _class(adapter: str, kind: str) -> Any:  # noqa: ANN401 - the class of a store
+def _class(adapter: str, kind: str) -> Any:
     return getattr(import_module(f"mooring.adapters.{adapter}"), kind)
 
 

@@ -111,7 +111,7 @@ async def from_asgi(
     }
 
 
-async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:  # noqa: ANN401 - a request of Starlette
+async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     """A webhook out of a request of Starlette or FastAPI, before `request.form()` was awaited.
 
     If somebody awaited `request.body()` before, nothing is lost.
@@ -136,7 +136,7 @@ async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook
     return await from_asgi(request.scope, receive, limit=limit)
 
 
-def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:  # noqa: ANN401 - a request of Django
+def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     """A webhook out of a request of Django, before `request.POST` was looked at.
 
     Raises:
@@ -158,7 +158,7 @@ def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:  # noqa
     }
 
 
-def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:  # noqa: ANN401 - a request of Flask
+def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
     """A webhook out of a request of Flask, before `request.form` was looked at.
 
     Raises:
@@ -183,14 +183,14 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:  # noqa:
     }
 
 
-def _buffer(request: Any, limit: int) -> None:  # noqa: ANN401 - a request of Flask
+def _buffer(request: Any, limit: int) -> None:
     """Read a body of unknown length no further than allowed, and put it back."""
     body = _read(request.stream, limit + 1)
     if body:
         request.stream = BytesIO(_bounded(body, limit))
 
 
-def _taken(take: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it gives
+def _taken(take: Callable[[], Any]) -> Any:
     """What a framework gives, and its refusals as ours."""
     try:
         return take()
@@ -213,7 +213,7 @@ def _failure(error: Exception) -> ConnectorError:
     return _consumed(f"the framework raised {kind}")
 
 
-def _read(source: Any, size: int) -> bytes:  # noqa: ANN401 - a stream
+def _read(source: Any, size: int) -> bytes:
     pieces: list[bytes] = []
     while size > 0:
         try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def in_a_child(ask: Callable[[], object]) -> Any:  # noqa: ANN401 - whatever is asked for
+def in_a_child(ask: Callable[[], object]) -> Any:
     """What `ask` returns in a forked child."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():

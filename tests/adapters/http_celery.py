@@ -17,7 +17,7 @@ from tests.adapters.celery_queue import application
 from tests.adapters.http_forking import BOUND
 
 
-def client() -> Any:  # noqa: ANN401 - whichever it names
+def client() -> Any:
     """The HTTP client that is asked for."""
     module, _, kind = os.environ["MOORING_TEST_CLIENT"].partition(":")
     return getattr(import_module(module), kind)() if kind else None

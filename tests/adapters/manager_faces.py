@@ -40,7 +40,7 @@ class Face:
             self.ask(made.close)
         self.lab.__exit__()
 
-    def provider(self, manager: Any = None, **options: Any) -> Any:  # noqa: ANN401 - of either colour
+    def provider(self, manager: Any = None, **options: Any) -> Any:
         """A provider."""
         kind: Any = AsyncManagedCredentialProvider if self.awaited else ManagedCredentialProvider
         options = {"clock": self.clock, "timeout": PATIENCE, **options}
@@ -48,10 +48,10 @@ class Face:
         self._made.append(made)
         return made
 
-    def ask(self, verb: Any, *given: object) -> Any:  # noqa: ANN401 - of any verb
+    def ask(self, verb: Any, *given: object) -> Any:
         """What a verb of either colour gives."""
         return asyncio.run(verb(*given)) if self.awaited else verb(*given)
 
-    def get(self, provider: Any, tenant: str | None = None) -> Any:  # noqa: ANN401 - of either colour
+    def get(self, provider: Any, tenant: str | None = None) -> Any:
         """The credential of the shop."""
         return self.ask(provider.get, "shop", tenant)

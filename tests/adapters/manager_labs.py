@@ -68,7 +68,7 @@ class Lab:
         """Where it is."""
         return self.server.url
 
-    def manager(self, **options: Any) -> Any:  # noqa: ANN401 - one of four
+    def manager(self, **options: Any) -> Any:
         """What speaks to it."""
         raise NotImplementedError
 

@@ -51,7 +51,7 @@ class Face:
         else:
             self._runner.run(self.store.aclose())
 
-    def _done(self, given: Any) -> Any:  # noqa: ANN401 - an answer, or what gives it
+    def _done(self, given: Any) -> Any:
         return given if self._runner is None else self._runner.run(given)
 
     def __enter__(self) -> Self:

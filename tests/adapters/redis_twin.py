@@ -197,7 +197,7 @@ class Walk:
             draws += [self._confirm, self._give_back, self._give_back] * bool(self.queued)
         return chance.choice(draws)()
 
-    def note(self, command: Command[Any], answer: Any) -> None:  # noqa: ANN401 - as it answers
+    def note(self, command: Command[Any], answer: Any) -> None:
         """Remember what was answered, and think of what would be asked next."""
         if isinstance(command, Admission) and answer[0] is Answer.NEEDS_TOKEN:
             self.follow.append(command.evolve(token=self.chance.choice(_TOKENS)))
@@ -370,7 +370,7 @@ class Walk:
         return Resolve("claim", done=self.chance.random() < 0.5, ttl=self.ttl, answer=None)
 
 
-def pack_slots(slots: Any) -> bytes:  # noqa: ANN401 - tuples of five
+def pack_slots(slots: Any) -> bytes:
     """Slots of a circuit's window, as its record keeps them."""
     from mooring.domain.circuit import _packed  # noqa: PLC0415 - the model's own
 
@@ -410,7 +410,7 @@ def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
     return drawn
 
 
-def _kind(answer: Any) -> object:  # noqa: ANN401 - whatever a command answers
+def _kind(answer: Any) -> object:
     if isinstance(answer, tuple):
         return f"{answer[0]!s} {'waits' if answer[1] else ''}"
     return answer

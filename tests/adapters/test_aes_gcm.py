@@ -171,8 +171,8 @@ def test_a_refusal_has_no_past(changed: bytes) -> None:
     "plain, of", [("sk_live_secret", HERE), (PLAIN, "acme"), (PLAIN + bytes(100), HERE)]
 )
 def test_what_cannot_be_sealed_is_not_shown(
-    plain: Any,  # noqa: ANN401 - what the types forbid is tried too
-    of: Any,  # noqa: ANN401
+    plain: Any,
+    of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A refusal to seal holds nothing of what was to be sealed."""

@@ -35,11 +35,11 @@ class Aws(Face):
         super().__init__(AwsLab(), awaited=awaited)
         self.lab.put(NAME, "old")
 
-    def in_(self, **environment: str) -> Any:  # noqa: ANN401 - of either colour
+    def in_(self, **environment: str) -> Any:
         """A provider that finds its keys in such an environment."""
         return self.provider(self.lab.manager(identity=AwsEnvironment(environment)))
 
-    def instance(self, **environment: str) -> Any:  # noqa: ANN401 - of either colour
+    def instance(self, **environment: str) -> Any:
         """A provider on an instance."""
         return self.in_(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
 
@@ -84,10 +84,10 @@ def test_keys_are_asked_for_nearby_only() -> None:
 class Elsewhere:
     """Notes where requests are to go, and sends them to a lab instead."""
 
-    def __init__(self, http: Any, lab: AwsLab) -> None:  # noqa: ANN401 - a client
+    def __init__(self, http: Any, lab: AwsLab) -> None:
         self._http, self._lab, self.urls = http, lab, list[str]()
 
-    def send(self, request: Any, url: str, timeouts: Any) -> Any:  # noqa: ANN401 - as the port says
+    def send(self, request: Any, url: str, timeouts: Any) -> Any:
         """Send it to the lab."""
         self.urls.append(url)
         path = "/" + url.split("/", 3)[3]

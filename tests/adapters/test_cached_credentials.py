@@ -62,11 +62,11 @@ class Face:
             self.cached = CachedCredentials(self.behind, clock=self.clock, **options)
         self._awaited = awaited
 
-    def ask(self, verb: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 - of any verb
+    def ask(self, verb: Callable[..., Any], *given: object) -> Any:
         """What a verb of either colour gives."""
         return asyncio.run(verb(*given)) if self._awaited else verb(*given)
 
-    def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:  # noqa: ANN401
+    def get(self, service: str = "stripe", tenant: str | None = "acme") -> Any:
         """What the cached one gives."""
         return self.ask(self.cached.get, service, tenant)
 
@@ -163,12 +163,12 @@ def test_the_oldest_goes_first(awaited: bool) -> None:  # noqa: FBT001
 class Away:
     """A provider that can be made to fail, and counts how often it is asked."""
 
-    def __init__(self, behind: Any) -> None:  # noqa: ANN401 - of either colour
+    def __init__(self, behind: Any) -> None:
         self._behind = behind
         self.error: Exception | None = None
         self.asked = 0
 
-    def get(self, *owner: Any) -> Any:  # noqa: ANN401 - as the one behind
+    def get(self, *owner: Any) -> Any:
         """What there is, unless it is away."""
         self.asked += 1
         if self.error is not None:
@@ -176,7 +176,7 @@ class Away:
         return self._behind.get(*owner)
 
 
-def away(face: Face) -> Any:  # noqa: ANN401 - what stands for a provider
+def away(face: Face) -> Any:
     """A provider in the place of the one behind."""
     provider = Away(face.behind)
     face.cached._provider = provider  # noqa: SLF001 - the one behind
@@ -246,7 +246,7 @@ class Overtaken:
             self.cached.rotate(service, tenant, NEW)
         return got
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb of the one behind
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.behind, name)
 
 
@@ -263,7 +263,7 @@ def test_a_change_that_failed_may_have_happened() -> None:
     """When a change fails, the provider is asked what there is."""
 
     class Failing(MemoryCredentialProvider):
-        def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: ANN401 - of either kind
+        def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
             super().rotate(service, tenant, new)
             raise KeyError
 

@@ -35,7 +35,7 @@ class Vault(Face):
         super().__init__(VaultLab(), awaited=awaited)
         self.lab.put(NAME, "old")
 
-    def at(self, login: Any, **options: Any) -> Any:  # noqa: ANN401 - a login, and a provider
+    def at(self, login: Any, **options: Any) -> Any:
         """A provider that logs in so."""
         return self.provider(HashiCorpVault(self.lab.url, login, **options))
 

@@ -64,13 +64,13 @@ class Ring(KeyringBackend):
         self.passwords[service, username] = password
 
 
-def ask(provider: Any, verb: str, *given: object) -> Any:  # noqa: ANN401 - of any verb of either colour
+def ask(provider: Any, verb: str, *given: object) -> Any:
     """What a verb of either colour gives."""
     answer = getattr(provider, verb)(*given)
     return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
 
 
-def provider_of(ring: KeyringBackend | None, *, awaited: bool, **options: Any) -> Any:  # noqa: ANN401 - of either colour
+def provider_of(ring: KeyringBackend | None, *, awaited: bool, **options: Any) -> Any:
     """A provider over a keyring."""
     kind: Any = AsyncKeyringCredentialProvider if awaited else KeyringCredentialProvider
     return kind(backend=ring, **options)

@@ -258,11 +258,11 @@ class _Careless(HTTPAdapter):
 
     def get_connection_with_tls_context(
         self,
-        request: Any,  # noqa: ANN401 - it is passed on
+        request: Any,
         verify: object,
-        proxies: Any = None,  # noqa: ANN401 - the same
-        cert: Any = None,  # noqa: ANN401 - the same
-    ) -> Any:  # noqa: ANN401 - the same
+        proxies: Any = None,
+        cert: Any = None,
+    ) -> Any:
         """Verify nothing."""
         return super().get_connection_with_tls_context(request, False, proxies, cert)
 

@@ -163,8 +163,8 @@ def test_a_renewal_is_written(face: Face) -> None:
         face.lab.put(NAMED[face.lab.kind][1], "other")
         return OLD
 
-    def coloured(function: Any) -> Any:  # noqa: ANN401 - of either colour
-        async def later(*given: object) -> Any:  # noqa: ANN401 - as the function
+    def coloured(function: Any) -> Any:
+        async def later(*given: object) -> Any:
             return function(*given)
 
         return later if face.awaited else function
@@ -187,7 +187,7 @@ def test_a_secret_that_is_no_credential(face: Face) -> None:
 
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
-def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> None:  # noqa: ANN401 - a service and a tenant
+def test_names_that_would_be_confused_have_no_secret(face: Face, owner: Any) -> None:
     """A name that could be another's is looked for nowhere, unless its secret is named."""
     provider = face.provider()
 
@@ -272,7 +272,7 @@ def test_a_renewal_that_fails_leaves_what_holds(face: Face) -> None:
     away = Behaviour(503)
     handled = face.lab.handle
 
-    def handle(asked: Any) -> Behaviour:  # noqa: ANN401 - a request
+    def handle(asked: Any) -> Behaviour:
         logs_in = not asked.headers.get("x-vault-token") and "authorization" not in asked.headers
         return away if logs_in or "renew-self" in asked.path else handled(asked)
 
@@ -297,7 +297,7 @@ def test_who_is_refused_is_told(face: Face) -> None:
     errors: list[ConnectorError] = []
     handled = face.lab.handle
 
-    def handle(asked: Any) -> Behaviour:  # noqa: ANN401 - a request
+    def handle(asked: Any) -> Behaviour:
         answer = handled(asked)
         if "challenge" in repr(answer) or answer.status == 401 or "login" in asked.path:
             return answer

@@ -41,7 +41,7 @@ class Slow:
         self.errors = errors
         self.posts = Posts(self.execute, timeout)
 
-    async def execute(self, command: Any) -> None:  # noqa: ANN401 - a Said
+    async def execute(self, command: Any) -> None:
         """Take a turn of the loop."""
         self.begun.append(command.number)
         await asyncio.sleep(0)

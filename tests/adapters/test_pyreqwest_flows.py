@@ -148,7 +148,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
-def read_frame(file: Any) -> tuple[int, int]:  # noqa: ANN401 - a binary file
+def read_frame(file: Any) -> tuple[int, int]:
     """Read a frame; return its kind and stream."""
     length = int.from_bytes(file.read(3), "big")
     kind, _, stream = struct.unpack(">BBI", file.read(6))

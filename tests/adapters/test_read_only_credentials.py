@@ -68,7 +68,7 @@ class Place:
         new.chmod(mode)
         new.rename(self.path)
 
-    def ask(self, verb: str, *given: object) -> Any:  # noqa: ANN401 - of any verb
+    def ask(self, verb: str, *given: object) -> Any:
         """What a verb gives."""
         answer = getattr(self.provider, verb)
         return asyncio.run(answer(*given)) if "awaited" in self.kind else answer(*given)

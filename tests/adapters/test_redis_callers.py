@@ -257,7 +257,7 @@ def test_what_is_posted_without_a_loop_goes_with_the_next(server: PrivateRedis) 
     store.post(command)
     store.post(count)
 
-    async def look() -> Any:  # noqa: ANN401 - states
+    async def look() -> Any:
         await store.execute(one_token(new_key()))
         await store.housekeep()
         await store.aclose()
@@ -338,7 +338,7 @@ class Overtaken(Count):
         self._url = url
         self._times = times
 
-    def apply(self, states: Any, now: int) -> Any:  # noqa: ANN401 - as Count
+    def apply(self, states: Any, now: int) -> Any:
         """Let another count first."""
         if self._times:
             self._times -= 1

@@ -271,7 +271,7 @@ def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> No
         check(lambda: at_home(store))
 
 
-def at_home(store: Any) -> Any:  # noqa: ANN401 - a store of either colour
+def at_home(store: Any) -> Any:
     """A store for the kit, over keys that belong together."""
     return OneHome(store)
 
@@ -279,7 +279,7 @@ def at_home(store: Any) -> Any:  # noqa: ANN401 - a store of either colour
 class OneHome:
     """A store whose keys all have one home, as those of one service and tenant have."""
 
-    def __init__(self, store: Any) -> None:  # noqa: ANN401 - of either colour
+    def __init__(self, store: Any) -> None:
         self._store = store
         self.post = lambda command: store.post(AtHome(command))
         if isinstance(store, AsyncRedisStorage):
@@ -287,14 +287,14 @@ class OneHome:
         else:
             self.execute = lambda command: store.execute(AtHome(command))
 
-    async def _later(self, command: Any) -> Any:  # noqa: ANN401 - as it answers
+    async def _later(self, command: Any) -> Any:
         return await self._store.execute(AtHome(command))
 
 
 class AtHome:
     """A command, with its keys moved to one home."""
 
-    def __init__(self, command: Any) -> None:  # noqa: ANN401 - any
+    def __init__(self, command: Any) -> None:
         self.keys = tuple(f"{{home}}{key}" for key in command.keys)
         self.once = command.once
         self.apply = command.apply

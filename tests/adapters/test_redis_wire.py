@@ -49,7 +49,7 @@ class Halved:
     def __init__(self) -> None:
         self._rule = TokenBucket(1, 1_000_000, 2)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the bucket's
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._rule, name)
 
 
@@ -66,7 +66,7 @@ def test_an_admission_of_another_kind_decides_itself(store: RedisStorage) -> Non
     class Never(Admission):
         __slots__ = ()
 
-        def apply(self, states: Any, now: int) -> Any:  # noqa: ANN401 - as an admission
+        def apply(self, states: Any, now: int) -> Any:
             return states, (Answer.LIMITED, 1, None, ())
 
     command = ask()
@@ -134,7 +134,7 @@ def test_an_old_server_is_refused() -> None:
 def test_a_post_that_comes_to_nothing_is_kept() -> None:
     """What was posted while Redis was away is sent when it is back, before anything else."""
 
-    async def posting() -> Any:  # noqa: ANN401 - states
+    async def posting() -> Any:
         command, other = ask(), ask()
         with PrivateRedis() as server:
             store = AsyncRedisStorage(server.url, timeout=PATIENT)
@@ -180,7 +180,7 @@ def test_an_interruption_keeps_what_was_posted(monkeypatch: pytest.MonkeyPatch) 
     with RedisStorage(redis_url(), timeout=PATIENT) as store:
         command = ask()
 
-        def interrupted(*_: object) -> Any:  # noqa: ANN401 - never returns
+        def interrupted(*_: object) -> Any:
             raise KeyboardInterrupt
 
         links: Any = vars(store)["_links"]
@@ -196,7 +196,7 @@ def test_two_who_wait_for_each_other_go_on(store: RedisStorage) -> None:
     """A command that asks the store itself while it decides is answered all the same."""
 
     class Nested(Count):
-        def apply(self, states: Any, now: int) -> Any:  # noqa: ANN401 - as Count
+        def apply(self, states: Any, now: int) -> Any:
             asked = threading.Thread(target=inner.execute, args=(Count(new_key()),))
             asked.start()
             asked.join()

@@ -1,7 +1,5 @@
 """Answers kept in stores of shared state: sealed, bound to their key, and the same everywhere."""
 
-# ruff: noqa: ANN401 - stores of any kind
-
 from __future__ import annotations
 
 import asyncio

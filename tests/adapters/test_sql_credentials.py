@@ -61,18 +61,18 @@ class Base:
         """The name of the table."""
         return f"{self.prefix}credentials"
 
-    def provider(self, cipher: Any = CIPHER, url: Any = None, **options: Any) -> Any:  # noqa: ANN401 - of either colour
+    def provider(self, cipher: Any = CIPHER, url: Any = None, **options: Any) -> Any:
         """A provider of the colour that is tested."""
         kind: Any = AsyncSqlCredentialProvider if self.awaited else SqlCredentialProvider
         given = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return kind(url or self.url, cipher, **given)
 
-    def plain(self, cipher: Any = CIPHER, **options: Any) -> SqlCredentialProvider:  # noqa: ANN401 - any cipher
+    def plain(self, cipher: Any = CIPHER, **options: Any) -> SqlCredentialProvider:
         """A provider that is not awaited."""
         given: dict[str, Any] = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return SqlCredentialProvider(self.url, cipher, **given)
 
-    def ask(self, verb: Any, *given: object, **options: Any) -> Any:  # noqa: ANN401 - of any verb
+    def ask(self, verb: Any, *given: object, **options: Any) -> Any:
         """What a verb of either colour gives."""
         return asyncio.run(verb(*given, **options)) if self.awaited else verb(*given, **options)
 
@@ -390,7 +390,7 @@ def test_rows_that_others_hold(face: Base) -> None:
 
 
 @pytest.mark.parametrize("kind", [SqlCredentialProvider, AsyncSqlCredentialProvider])
-def test_a_refused_url_is_not_shown(kind: Any) -> None:  # noqa: ANN401 - of either colour
+def test_a_refused_url_is_not_shown(kind: Any) -> None:
     """A URL that cannot be used may hold a password all the same."""
     url = "postgresql+other://user:sk_live@localhost/x"
     with pytest.raises(ConfigurationError) as caught:
@@ -399,7 +399,7 @@ def test_a_refused_url_is_not_shown(kind: Any) -> None:  # noqa: ANN401 - of eit
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x.db", "postgresql+asyncpg://localhost/x", "no url", 5])
-def test_what_is_no_database_is_refused(url: Any) -> None:  # noqa: ANN401 - forbidden too
+def test_what_is_no_database_is_refused(url: Any) -> None:
     """What cannot be used is refused at once, without being shown."""
     with pytest.raises(ConfigurationError) as caught:
         SqlCredentialProvider(url, CIPHER)

@@ -385,7 +385,7 @@ class Put(Append):
         super().__init__(0, *keys)
         self._value = value
 
-    def apply(self, states: States, now: int) -> Any:  # noqa: ANN401 - nobody looks at it
+    def apply(self, states: States, now: int) -> Any:
         """Write."""
         return tuple((now, DAY, self._value) for _ in states), (now, ())
 
@@ -418,7 +418,7 @@ def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlSto
     ],
     ids=["sqlite", "asyncpg", "mysqldb", "no URL", "a number", "an engine", "another colour"],
 )
-def test_what_is_no_such_database_is_refused(given: Any, words: str) -> None:  # noqa: ANN401 - all sorts
+def test_what_is_no_such_database_is_refused(given: Any, words: str) -> None:
     """What cannot be used is refused where it is given, with what to give instead."""
     with pytest.raises(ConfigurationError, match=words):
         SqlStorage(given)

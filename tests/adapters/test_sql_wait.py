@@ -77,7 +77,7 @@ class Nothing:
 def _link(answers: dict[str, Any]) -> MysqlLink:
     """A link to a server that answers as it is told to the statements that begin so."""
 
-    async def run(statement: str, _: float) -> Any:  # noqa: ANN401 - as the link wants it
+    async def run(statement: str, _: float) -> Any:
         answer = answers.get(statement.split(maxsplit=1)[0], ([], 0))
         if isinstance(answer, Exception):
             raise answer

@@ -96,7 +96,7 @@ class Other:
     def __del__(self) -> None:
         self.connection.close()
 
-    def ask(self, question: str) -> Any:  # noqa: ANN401 - whatever is asked for
+    def ask(self, question: str) -> Any:
         """One value."""
         return self.connection.execute(question).fetchone()[0]
 
@@ -636,14 +636,14 @@ def test_shows_where_it_is_and_promises_to_last(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["", ":memory:", "a\0b", None, 7])
-def test_a_path_is_a_path(path: Any) -> None:  # noqa: ANN401 - anything at all
+def test_a_path_is_a_path(path: Any) -> None:
     """What cannot be a file is refused when the store is made."""
     with pytest.raises(ConfigurationError, match="path of a file"):
         SqliteStorage(path)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "1"])
-def test_a_timeout_is_a_duration(timeout: Any, path: Path) -> None:  # noqa: ANN401 - as above
+def test_a_timeout_is_a_duration(timeout: Any, path: Path) -> None:
     """What is no duration is refused when the store is made."""
     with pytest.raises(ConfigurationError, match="duration"):
         SqliteStorage(path, timeout=timeout)

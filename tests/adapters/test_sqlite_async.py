@@ -56,10 +56,10 @@ class LastWhere(Where, Last):
 
 def run(
     path: Path, body: Callable[[AsyncSqliteStorage], Coroutine[Any, Any, Any]], **options: Any
-) -> Any:  # noqa: ANN401 - whatever it gives
+) -> Any:
     """Run a body in a loop, with a store that has been used before."""
 
-    async def opened() -> Any:  # noqa: ANN401 - whatever it gives
+    async def opened() -> Any:
         async with AsyncSqliteStorage(path, **options) as store:
             await store.execute(Put("old", "a"))
             return await body(store)

@@ -159,7 +159,7 @@ def test_what_cannot_be_opened_does_not_hold_up_the_rest(path: Path) -> None:
 class Slow:
     """A cipher before whose first sealing somebody else writes."""
 
-    def __init__(self, write: Any) -> None:  # noqa: ANN401 - a function
+    def __init__(self, write: Any) -> None:
         self._write = write
 
     def seal(self, plain: bytes, of: bytes, /) -> bytes:
@@ -168,7 +168,7 @@ class Slow:
         write()
         return NEWER.seal(plain, of)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what a cipher has
+    def __getattr__(self, name: str) -> Any:
         return getattr(NEWER, name)
 
 

@@ -1,7 +1,5 @@
 """Both faces of a hub as one: whatever is asked of either is awaited."""
 
-# ruff: noqa: ANN401 - of either colour, or of any field
-
 from __future__ import annotations
 
 import inspect

@@ -81,5 +81,5 @@ class Loft(Sandbox):
             self.letters[self.known[key]] = dict(asked.form)
         return reply({"id": self.known[key]}, 201)
 
-    def _tell(self, _: Asked, id: str) -> Response:  # noqa: A002 - the route's word
+    def _tell(self, _: Asked, id: str) -> Response:
         return reply({"id": id}) if id in self.letters else reply({}, 404)

@@ -1,7 +1,5 @@
 """Accounts that get their tokens by OAuth, from what their vendors say of themselves."""
 
-# ruff: noqa: ANN401 - of either colour
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar

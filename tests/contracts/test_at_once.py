@@ -34,11 +34,11 @@ BATCHES: list[tuple[str, str, Any]] = [
 @pytest.mark.parametrize("at_once", [0, -1, 1.5, "3", None, True])
 @pytest.mark.parametrize("contract, operation, batch", BATCHES)
 def test_a_number_from_one_on(
-    tmp_path: Any,  # noqa: ANN401 - a path
+    tmp_path: Any,
     contract: str,
     operation: str,
-    batch: Any,  # noqa: ANN401 - of any kind
-    at_once: Any,  # noqa: ANN401 - of no use
+    batch: Any,
+    at_once: Any,
 ) -> None:
     """Whatever else is refused by its name before anything is sent."""
     mail, texts, money = SendGridSandbox(), TwilioSandbox(), StripeSandbox()

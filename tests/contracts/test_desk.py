@@ -1,7 +1,5 @@
 """Who does an operation, and who else if they cannot: never two of them."""
 
-# ruff: noqa: ANN401 - of either colour, or of any field
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

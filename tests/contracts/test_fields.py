@@ -71,7 +71,7 @@ def test_what_is_asked_with_is_checked(kind: type[Any], usual: dict[str, Any]) -
                 assert is_of(getattr(made, field.name), hints[field.name])
 
 
-def is_of(value: object, hint: Any) -> bool:  # noqa: ANN401 - a type, as it is written
+def is_of(value: object, hint: Any) -> bool:
     """Whether a value is what a type says, as deep as fields go."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Union or origin is UnionType:

@@ -60,7 +60,7 @@ def test_what_is_of_no_use(
     contract: str,
     operation: str,
     options: dict[str, Any],
-    value: Any,  # noqa: ANN401 - anything
+    value: Any,
 ) -> None:
     """A value of another kind is refused in both colours, and nothing is sent."""
     here = town(towns()[0], tmp_path)
@@ -77,7 +77,7 @@ def test_what_is_of_no_use(
 
 
 @pytest.mark.parametrize("words", WORDS, ids=lambda words: words.__name__)
-def test_words_that_are_no_choice(words: Any) -> None:  # noqa: ANN401 - a class of words
+def test_words_that_are_no_choice(words: Any) -> None:
     """A word that is none of those that there are is refused with all of them."""
     for word in words:
         assert word is words(word.value)

@@ -51,7 +51,7 @@ class Mortal:
         self._left = at
         self._after = after
 
-    def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - the command's
+    def execute(self, command: Command[Any], /) -> Any:
         """Run it, unless the caller is killed."""
         dying = self._dying()
         answer = None if dying and not self._after else self._store.execute(command)

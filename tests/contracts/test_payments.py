@@ -171,7 +171,7 @@ def test_what_is_unsettled_can_be_asked_again() -> None:
 def test_a_reference_knows_its_amount() -> None:
     """The reference of a payment knows what was asked for, if anybody said it."""
 
-    def make(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+    def make(id: str, /, **related: str | None) -> Ref:
         return Ref("stripe", "main", id, {k: v for k, v in related.items() if v})
 
     ref = payment_ref(make, "pi_1", EUROS)

@@ -39,7 +39,7 @@ def test_a_number_is_international(number: str) -> None:
      "+49151\n", "+٤٩١٥١١٢٣", None, 4915187654321],
     ids=ascii,
 )  # fmt: skip
-def test_anything_else_is_no_number(number: Any) -> None:  # noqa: ANN401 - whatever was given
+def test_anything_else_is_no_number(number: Any) -> None:
     """Anything else is refused, and not shown."""
     with pytest.raises(InvalidData) as refused:
         check_number(number, "to")

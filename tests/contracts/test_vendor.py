@@ -27,7 +27,7 @@ def test_a_vendors_own_options() -> None:
     ],
     ids=["a number", "no name", "a float", "bytes", "an object"],
 )
-def test_options_are_plain(own: Any, field: str) -> None:  # noqa: ANN401 - as a user gives it
+def test_options_are_plain(own: Any, field: str) -> None:
     """Anything else is refused, by its place."""
     with pytest.raises(InvalidData) as caught:
         extra_for("twilio", {"twilio": own})

@@ -1,7 +1,5 @@
 """What an operation of a vendor can reach."""
 
-# ruff: noqa: ANN401 - of either colour, or of any field
-
 from __future__ import annotations
 
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Towns with the same trades and other vendors, and an afternoon of business."""
 
-# ruff: noqa: ANN401 - hubs of either colour
-
 from __future__ import annotations
 
 from hashlib import sha256

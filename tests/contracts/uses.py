@@ -1,7 +1,5 @@
 """For every capability of every contract, something that takes it and nothing else."""
 
-# ruff: noqa: ANN401 - faces of either colour, and what they give
-
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta

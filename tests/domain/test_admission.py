@@ -384,7 +384,7 @@ def test_only_what_an_effect_hangs_on_is_durable() -> None:
 
 
 @pytest.mark.parametrize("cost", [0, -1, 4, True, 1.0])
-def test_what_can_never_be_granted_is_never_asked(cost: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+def test_what_can_never_be_granted_is_never_asked(cost: Any) -> None:
     """A cost that a limit can never grant is refused before it would wait for ever."""
     with pytest.raises(InvalidData) as caught:
         Admission(gates(None, EASY, THREE), within=0, lease=0, costs=(1, cost))

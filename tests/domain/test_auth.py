@@ -30,8 +30,6 @@ from mooring.domain.signing.occasion import Occasion
 from mooring.domain.signing.sigv4 import AwsSigV4
 from mooring.errors import InvalidData
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 REQUEST = Request.get("/x", query={"a": "1", "api_key": "old"}, headers={"Authorization": "old"})
 UNSHOWN = ("username", "access_key_id", "key_id", "claims")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

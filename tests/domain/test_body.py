@@ -1,7 +1,5 @@
 """Bodies: what can be sent, and what can be sent twice."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 import io

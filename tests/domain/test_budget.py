@@ -134,7 +134,7 @@ def test_a_budget_is_kept_for_two_periods() -> None:
         *(("period", value) for value in (0, -1, math.inf, True, "3", None)),
     ],
 )
-def test_what_cannot_be_configured(path: str, value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+def test_what_cannot_be_configured(path: str, value: Any) -> None:
     """A value that makes no sense is refused, and the error names the field."""
     with pytest.raises(ConfigurationError) as caught:
         RetryBudget(**{path: value})

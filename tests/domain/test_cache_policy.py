@@ -40,7 +40,7 @@ def test_headers_are_names_in_any_case() -> None:
         ("max_wait", 0),
     ],
 )
-def test_what_makes_no_sense_is_refused(name: str, value: Any) -> None:  # noqa: ANN401 - wrong
+def test_what_makes_no_sense_is_refused(name: str, value: Any) -> None:
     """A wrong value is refused when the policy is made, by its name."""
     for kind in (CachePolicy, anew(cache_policy).CachePolicy):
         with pytest.raises(ConfigurationError) as caught:
@@ -57,7 +57,7 @@ def test_what_is_kept_may_be_as_much_as_it_may() -> None:
 
 
 @pytest.mark.parametrize("names", ["a b", ["a:"], [1]])
-def test_what_is_no_header_is_refused(names: Any) -> None:  # noqa: ANN401 - wrong
+def test_what_is_no_header_is_refused(names: Any) -> None:
     """So is what is no name of a header."""
     with pytest.raises(InvalidData):
         CachePolicy(varies_by=names)

@@ -123,7 +123,7 @@ def test_a_slot_holds_any_number_of_calls() -> None:
         *(("open_growth", value) for value in (0.9, 101, math.nan, math.inf, True, "2", None)),
     ],
 )
-def test_what_cannot_be_configured(path: str, value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+def test_what_cannot_be_configured(path: str, value: Any) -> None:
     """A value that makes no sense is refused, and the error names the field."""
     with pytest.raises(ConfigurationError) as caught:
         CircuitBreakerConfig(**{path: value})

@@ -251,7 +251,7 @@ def test_disabled_lets_everybody_through() -> None:
 
 
 @pytest.mark.parametrize("mode", [OPEN, HALF_OPEN, "closed", None, 0])
-def test_not_every_state_can_be_set(mode: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+def test_not_every_state_can_be_set(mode: Any) -> None:
     """Only what a person can mean may be set by hand."""
     with pytest.raises(ConfigurationError) as caught:
         mode_to_force(mode)

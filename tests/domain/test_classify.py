@@ -20,8 +20,6 @@ from mooring.errors import (
     VendorRejected,
 )
 
-# ruff: noqa: ANN401 - JSON has any shape
-
 
 def answer(body: Any, status: int = 400) -> Response:
     """An answer in JSON."""

@@ -103,7 +103,7 @@ def test_microseconds_are_what_was_meant(value: float, expected: int) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**9 + 1, 1.0, math.nan, *NOT_NUMBERS])
-def test_what_is_no_count(value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+def test_what_is_no_count(value: Any) -> None:
     """A count is an integer within its bounds."""
     with pytest.raises(ConfigurationError) as caught:
         count(value, "max_attempts")
@@ -120,7 +120,7 @@ def test_counts_have_bounds() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.0, -0.5, 1.01, math.nan, math.inf, *NOT_NUMBERS])
-def test_what_is_no_share(value: Any) -> None:  # noqa: ANN401 - what the types forbid is tried too
+def test_what_is_no_share(value: Any) -> None:
     """A share is a number above zero and up to one."""
     with pytest.raises(ConfigurationError) as caught:
         share(value, "failure_rate")

@@ -1,7 +1,5 @@
 """When two requests are the same request."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 import json

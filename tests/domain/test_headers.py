@@ -1,7 +1,5 @@
 """Header fields: any case, every value, nothing that could split a message."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 import copy

@@ -1,7 +1,5 @@
 """Requests: how they are built, changed and shown."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 from typing import Any

@@ -735,7 +735,7 @@ def test_a_key_is_asked_again_of_whom_it_was_sent_to_last() -> None:
     ids=lambda command: type(command).__name__,
 )
 def test_what_changes_nothing_hears_of_the_time(
-    command: Any,  # noqa: ANN401 - any that may be refused
+    command: Any,
     away: int,
 ) -> None:
     """A state that is left as it is goes by the clock all the same, ahead and back."""

@@ -169,7 +169,7 @@ def test_a_query_matches_what_matches_all_of_it(query: dict[str, Any], *, expect
 
 @pytest.mark.parametrize("field", ["since", "until"])
 @pytest.mark.parametrize("time", [NOON.replace(tzinfo=None), "yesterday"])
-def test_times_know_their_zone(field: str, time: Any) -> None:  # noqa: ANN401 - wrong ones
+def test_times_know_their_zone(field: str, time: Any) -> None:
     """A time without a zone is refused where it would be compared with others."""
     with pytest.raises(InvalidData, match=f"{field} must be an aware"):
         LogQuery(**{field: time})

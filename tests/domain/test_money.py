@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from mooring.domain.money import EXPONENTS, Money
 from mooring.errors import InvalidData
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 currencies = st.sampled_from(sorted(EXPONENTS))
 minors = st.integers(-(10**12), 10**12)
 monies = st.builds(Money.from_minor, minors, currencies)

@@ -230,7 +230,7 @@ def test_the_same_form_is_the_same_request() -> None:
 def test_streams_of_other_lengths_are_told_apart() -> None:
     """Of a stream the length counts; and bytes are no stream."""
 
-    def form(content: Any) -> bytes:  # noqa: ANN401 - whatever is a body
+    def form(content: Any) -> bytes:
         request = Request.post("/", files={"n": FormFile("a", content)})
         return fingerprint(request)
 
@@ -244,7 +244,7 @@ def test_streams_of_other_lengths_are_told_apart() -> None:
 def test_the_boundary_is_made_of_every_part() -> None:
     """Another name or content of any part, first or last, known or not, makes another boundary."""
 
-    def boundary(first: str, content: Any) -> str:  # noqa: ANN401 - whatever is a body
+    def boundary(first: str, content: Any) -> str:
         files = {"n": FormFile("a", content)}
         shown = Request.post("/", form={"k": first}, files=files).headers["content-type"]
         found = re.fullmatch(r"multipart/form-data; boundary=(mooring-[0-9a-f]{40})", shown)

@@ -9,8 +9,6 @@ import pytest
 
 from mooring.domain.names import name_of
 
-# ruff: noqa: ANN401 - whatever can be called
-
 
 def pay(_: str) -> None:
     """A function."""

@@ -84,7 +84,7 @@ def test_what_was_granted_in_memory_is_marked() -> None:
     assert (Answer.LIMITED, 7, None, ()) == marked((Answer.LIMITED, 7, None, ()))
 
 
-def about(permit: Any, tickets: Any) -> list[Command[Any]]:  # noqa: ANN401 - marked or not
+def about(permit: Any, tickets: Any) -> list[Command[Any]]:
     """Every command that a permit or tickets are brought back with."""
     return [
         Report(GATES, permit, Outcome.FAILED, "a"),

@@ -52,7 +52,7 @@ EDGES = [
 ]  # fmt: skip
 
 
-def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - of any type
+def same(one: Any, other: Any) -> bool:
     """Equal in every type, however deep."""
     if isinstance(one, list) and isinstance(other, list):
         return alike(tuple(one), tuple(other))

@@ -21,8 +21,6 @@ from mooring.domain.payload import payload_fingerprint
 from mooring.domain.secret import Secret
 from mooring.errors import InvalidData
 
-# ruff: noqa: ANN401 - payloads have any shape
-
 
 class Colour(Enum):
     """An enumeration."""

@@ -19,8 +19,6 @@ from mooring.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Servic
 from mooring.domain.signing.sigv4 import AwsSigV4
 from mooring.errors import ConfigurationError, InvalidData
 
-# ruff: noqa: ANN401 - settings of any kind
-
 AWS = AwsSigV4(access_key_id="AK", region="eu-west-1", service="s3")
 BARE = Service("vat", circuit=None, retry=None)
 

@@ -1,7 +1,5 @@
 """Parameters as pairs of text."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 from enum import StrEnum

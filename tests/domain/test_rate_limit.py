@@ -20,8 +20,6 @@ from mooring.domain.state import EXACT, State
 from mooring.errors import ConfigurationError, InvalidData
 from tests.domain.state_world import NOON, helpful
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 
 def pace(config: RateLimitConfig) -> Fraction:
     """Tokens per microsecond."""

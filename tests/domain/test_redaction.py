@@ -16,8 +16,6 @@ from mooring.domain.headers import Headers
 from mooring.domain.redaction import Personal, Redaction
 from mooring.errors import ConfigurationError
 
-# ruff: noqa: ANN401 - JSON has any shape
-
 HIDDEN = "h1dden"
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"

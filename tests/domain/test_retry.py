@@ -30,8 +30,6 @@ from mooring.errors import (
     VendorFailed,
 )
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 UNSENT = ConnectionFailed("refused", may_have_been_processed=False)
 DRAWS = st.floats(0, 1, exclude_max=True)
 DELAYS = st.floats(0, 1e4)

@@ -127,7 +127,7 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
         ([(1, Secret(RAW[1:]))], "has 31 bytes"),
     ],
 )
-def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:  # noqa: ANN401 - forbidden too
+def test_only_keys_make_a_ring(keys: Any, problem: str) -> None:
     """What the types forbid is refused with words."""
     with pytest.raises(ConfigurationError, match=problem):
         KeyRing(keys)

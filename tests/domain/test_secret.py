@@ -1,7 +1,5 @@
 """A secret shows itself to nobody who did not ask for it."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 import copy

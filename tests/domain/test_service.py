@@ -36,8 +36,6 @@ from tests.support.anew import anew
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 EU = Region("eu", "https://eu.example")
 
 

@@ -1,7 +1,5 @@
 """Timeouts of one attempt."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """How a connection is made, as values: trust, proxies and places."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 import traceback

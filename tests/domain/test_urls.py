@@ -1,7 +1,5 @@
 """From a base URL and a path to the URL that is sent."""
 
-# ruff: noqa: ANN401 - what the types forbid is tried too
-
 from __future__ import annotations
 
 from contextlib import suppress

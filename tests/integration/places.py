@@ -43,7 +43,7 @@ class Place:
     prefix: str = ""
     timeout: float = PATIENCE
 
-    def open(self) -> Any:  # noqa: ANN401 - a store of any kind
+    def open(self) -> Any:
         """Open it for the plain face."""
         # Each process imports what it needs and no more.
         if self.kind == "sqlite":
@@ -58,7 +58,7 @@ class Place:
 
         return SqlStorage(self.where, timeout=self.timeout, prefix=self.prefix)
 
-    def open_awaited(self) -> Any:  # noqa: ANN401 - a store of any kind
+    def open_awaited(self) -> Any:
         """Open it for the awaited face."""
         if self.kind == "sqlite":
             from mooring.adapters.sqlite import AsyncSqliteStorage  # noqa: PLC0415
@@ -76,7 +76,7 @@ class Place:
 class Watched:
     """A store whose trips are written down: when each began and ended, and how long to wait."""
 
-    def __init__(self, store: Any) -> None:  # noqa: ANN401 - a store of any kind
+    def __init__(self, store: Any) -> None:
         self._store = store
         self.durable = store.durable
 
@@ -85,7 +85,7 @@ class Watched:
         with _noted(command, posted=True):
             self._store.post(command)
 
-    def execute(self, command: Command[Any]) -> Any:  # noqa: ANN401 - as the command answers
+    def execute(self, command: Command[Any]) -> Any:
         """Run."""
         with _noted(command) as trip:
             answer = self._store.execute(command)
@@ -96,7 +96,7 @@ class Watched:
 class AsyncWatched(Watched):
     """The same for the awaited face."""
 
-    async def execute(self, command: Command[Any]) -> Any:  # noqa: ANN401 - as the command answers
+    async def execute(self, command: Command[Any]) -> Any:
         """Run."""
         with _noted(command) as trip:
             answer = await self._store.execute(command)
@@ -120,7 +120,7 @@ def _noted(command: Command[Any], *, posted: bool = False) -> Generator[dict[str
             noted.append(trip)
 
 
-def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:  # noqa: ANN401 - as the command answers
+def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
     """What a trip is told of a turn."""
     if isinstance(command, (Admission, Confirm)):
         trip |= {"answer": int(answer[0]), "wait": answer[1] * 1000}
@@ -128,7 +128,7 @@ def _answered(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
         trip["tickets"] = [ticket[:2] for ticket in answer[3]]
 
 
-def until(happened: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - what happened
+def until(happened: Callable[[], Any], what: str) -> Any:
     """Wait until something is so, and return it."""
     end = time.monotonic() + PATIENCE
     while True:

@@ -40,7 +40,7 @@ class PrivateRedis:
         self._process.kill()
         self._process.wait(PATIENCE)
 
-    def ask(self, *command: str) -> Any:  # noqa: ANN401 - as Redis replies
+    def ask(self, *command: str) -> Any:
         """Ask it something beside the store."""
         with redis.Redis(port=self.port) as client:
             return client.execute_command(*command)

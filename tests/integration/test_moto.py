@@ -73,10 +73,10 @@ def asked(
     configuration: dict[str, Any],
     awaited: bool,  # noqa: FBT001 - a parameter of tests
     use: Callable[[Any], Awaitable[Any]],
-) -> Any:  # noqa: ANN401 - whatever comes of it
+) -> Any:
     """What comes of something, with a hub of either colour."""
 
-    async def run() -> Any:  # noqa: ANN401 - whatever comes of it
+    async def run() -> Any:
         hub: Any = mooring.aopen(configuration) if awaited else mooring.open(configuration)
         try:
             return await use(hub)
@@ -95,7 +95,7 @@ def test_a_text_is_published(moto: MotoServer, awaited: bool) -> None:  # noqa: 
         extra={"amazon_sns": {"AWS.SNS.SMS.MaxPrice": "0.50"}},
     )
 
-    async def use(hub: Any) -> list[Any]:  # noqa: ANN401 - of either colour
+    async def use(hub: Any) -> list[Any]:
         return [await given(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
 
     one, again = asked(configuration(moto), awaited, use)
@@ -127,7 +127,7 @@ def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:  # noqa: FBT001 
         attachments=[Attachment(filename="a.txt", content=b"\x00\xff")],
     )
 
-    async def use(hub: Any) -> Any:  # noqa: ANN401 - of either colour
+    async def use(hub: Any) -> Any:
         return await given(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
     receipt = asked(configuration(post), awaited, use)
@@ -168,7 +168,7 @@ def test_s3_does_what_it_says(moto: MotoServer, bucket: str, capability: str) ->
     """Each flag of S3 holds at an emulator of somebody else's, too."""
     trade = Trade(options={}, words={"storage_class": "STANDARD_IA"})
 
-    async def use(hub: Any) -> Any:  # noqa: ANN401 - of either colour
+    async def use(hub: Any) -> Any:
         at = At(face=hub.storage(), trade=trade, vendor="s3", able=True)
         return await USES["storage"][StorageCapability(capability)](at)
 
@@ -181,7 +181,7 @@ def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None: 
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large = bytes(range(256)) * (SIZE // 256)
 
-    async def use(hub: Any) -> dict[str, Any]:  # noqa: ANN401 - of either colour
+    async def use(hub: Any) -> dict[str, Any]:
         files = hub.storage()
         for name in names:
             await given(files.upload(name, name.encode()))

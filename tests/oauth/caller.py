@@ -57,7 +57,7 @@ class Deadly(StdlibHttpClient):
         super().__init__()
         self._when = when
 
-    def send(self, request: Request, url: str, timeouts: Any, /) -> Any:  # noqa: ANN401, D102 - the client's
+    def send(self, request: Request, url: str, timeouts: Any, /) -> Any:  # noqa: D102 - the client's
         if self._when == "before":
             die("before")
         answer = super().send(request, url, timeouts)
@@ -69,10 +69,10 @@ class Deadly(StdlibHttpClient):
 class Storing:
     """A vault whose process dies when it has stored something."""
 
-    def __init__(self, vault: Any) -> None:  # noqa: ANN401 - any vault
+    def __init__(self, vault: Any) -> None:
         self._vault = vault
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any verb
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._vault, name)
 
     def rotate(self, *given: Any) -> None:  # noqa: D102 - the vault's

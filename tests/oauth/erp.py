@@ -1,7 +1,5 @@
 """A host with real sockets, in both colours, before the strict authorisation server."""
 
-# ruff: noqa: ANN401 - ports of either colour
-
 from __future__ import annotations
 
 import asyncio

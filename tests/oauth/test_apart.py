@@ -48,7 +48,7 @@ class Held:
         assert self.let.wait(20)
         return grants(2)
 
-    def open(self, *_: object) -> Any:  # noqa: ANN401 - never called
+    def open(self, *_: object) -> Any:
         """Nothing is streamed."""
         raise AssertionError
 
@@ -120,7 +120,7 @@ def test_who_is_cancelled_cancels_nobody_else() -> None:
                 await let.wait()
                 return grants(2)
 
-            async def open(self, *_: object) -> Any:  # noqa: ANN401 - never called
+            async def open(self, *_: object) -> Any:
                 raise AssertionError
 
             async def close(self) -> None:
@@ -152,7 +152,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
                 await asyncio.Event().wait()
                 raise AssertionError
 
-            async def open(self, *_: object) -> Any:  # noqa: ANN401 - never called
+            async def open(self, *_: object) -> Any:
                 raise AssertionError
 
             async def close(self) -> None:

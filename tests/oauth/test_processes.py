@@ -48,7 +48,7 @@ class Scene:
         )
         server.expire_access_tokens()
 
-    def process(self, *, awaited: bool = False, dies: str = "", callers: int = _CALLERS) -> Any:  # noqa: ANN401 - a process
+    def process(self, *, awaited: bool = False, dies: str = "", callers: int = _CALLERS) -> Any:
         """Start a process that is ready to call."""
         process = self._stack.enter_context(
             subprocess.Popen(
@@ -84,7 +84,7 @@ def _scene(tmp_path: Path) -> Iterator[Scene]:
         yield Scene(tmp_path, server, stack)
 
 
-def begin(process: Any) -> None:  # noqa: ANN401 - a process
+def begin(process: Any) -> None:
     """Let a process call."""
     process.stdin.write("\n")
     process.stdin.flush()

@@ -269,7 +269,7 @@ async def test_who_waited_fails_alike(world: World) -> None:
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
-async def _raised(pending: Any) -> CredentialRefreshFailed:  # noqa: ANN401 - of either colour
+async def _raised(pending: Any) -> CredentialRefreshFailed:
     with pytest.raises(CredentialRefreshFailed) as caught:
         await pending
     return caught.value

@@ -59,7 +59,7 @@ class Other:
         assert self._store.execute(MarkSent(self._key, self._fence, TOKENS))
 
 
-async def refused(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:  # noqa: ANN401 - of either colour
+async def refused(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
     """The error that something ends with."""
     with pytest.raises(kind) as caught:
         await pending
@@ -81,7 +81,7 @@ async def refused(pending: Any, kind: type[Exception] = CredentialRefreshFailed)
     ids=["500", "unavailable", "429", "unreachable"],
 )
 @in_both_colours
-async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:  # noqa: ANN401 - of several kinds
+async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     """The same refresh token is shown until the server works again, at the policy's pace."""
     stage = Stage(world, PAST)
     stage.vendor.answers(trouble, trouble, grants(2))
@@ -100,7 +100,7 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:  # noq
 
 @pytest.mark.parametrize("trouble", [answers({}, 500), UNSENT], ids=["500", "unreachable"])
 @in_both_colours
-async def test_trouble_discards_nothing(world: World, trouble: Any) -> None:  # noqa: ANN401 - the same
+async def test_trouble_discards_nothing(world: World, trouble: Any) -> None:
     """When attempts run out the refresh token is kept, and works later."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
@@ -173,7 +173,7 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
     ids=["cut off", "too late", "too long", "no token", "text"],
 )
 @in_both_colours
-async def test_a_lost_answer_is_asked_for_once_more(world: World, lost: Any) -> None:  # noqa: ANN401 - the same
+async def test_a_lost_answer_is_asked_for_once_more(world: World, lost: Any) -> None:
     """What may have been granted is asked for once more, with the same refresh token."""
     stage = Stage(world, PAST)
     stage.vendor.answers(lost, grants(2))
@@ -446,20 +446,20 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     class Slow:
         """A vault that takes longer than a claim lasts."""
 
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of any verb
+        def __getattr__(self, name: str) -> Any:
             return getattr(stage.vault, name)
 
-        async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+        async def get(self, service: str, tenant: str | None, /) -> Any:
             world.clock.advance(22)
             return await stage.vault.get(service, tenant)
 
         async def has(self, service: str, tenant: str | None, /) -> bool:
             return await stage.vault.has(service, tenant)
 
-        async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401 - the same
+        async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
             return await stage.vault.refresh(service, tenant, stale)
 
-        async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: ANN401 - the same
+        async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
             await stage.vault.rotate(service, tenant, new)
 
     refresher = stage.refresher(vault=world.of_colour(Slow()))

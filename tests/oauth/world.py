@@ -1,6 +1,6 @@
 """A refresher in every colour, its authorisation server, and the vault behind it."""
 
-# ruff: noqa: ANN401, D102 - fakes, as typed as they need to be
+# ruff: noqa: D102 - fakes, as typed as they need to be
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class _Points:
         self._last: dict[FrameType, int] = {}
         self._went_on: set[FrameType] = set()
 
-    def trace(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - itself
+    def trace(self, frame: FrameType, event: str, _: object) -> Any:
         """Follow one step of what runs."""
         if event == "call":
             frame.f_trace_opcodes = True

@@ -57,33 +57,33 @@ class Shop:
         return {"item": item, "amount": amount, "lines": [item] * amount}
 
 
-def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - the function's
+def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Use it as a call."""
     return part.call(key, function, *args)
 
 
-def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - the function's
+def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Use it as a call that is awaited."""
     return run(part.call(key, later(function), *args))
 
 
-def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - the function's
+def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Use it as a decorator."""
     return part(lambda *_: key)(function)(*args)
 
 
-def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - the function's
+def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Use it as a decorator of what is awaited."""
     return run(part(lambda *_: key)(later(function))(*args))
 
 
-def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - the function's
+def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Ask for the answer with all that is known of it."""
     bound = functools.partial(function, *args)
     return part.answer(key, bound, payload=[[*args], {}]).value
 
 
-def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - the function's
+def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Ask for the answer with all that is known of it, awaited."""
     bound = functools.partial(later(function), *args)
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
@@ -115,11 +115,11 @@ def test_acts_once(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 @pytest.mark.parametrize("answer", [None, 0, "", Decimal("1.10"), {"a": {1, 2}}, b"x"], ids=repr)
-def test_any_answer_is_an_answer(use: Callable[..., Any], answer: Any) -> None:  # noqa: ANN401 - of any kind
+def test_any_answer_is_an_answer(use: Callable[..., Any], answer: Any) -> None:
     """Nothing and falsehoods are answers too, and come back as they were."""
     part, calls = keeper(), itertools.count()
 
-    def give() -> Any:  # noqa: ANN401 - of any kind
+    def give() -> Any:
         next(calls)
         return answer
 
@@ -132,7 +132,7 @@ def test_says_whether_it_is_replayed(use: Callable[..., Any]) -> None:
     """A host can tell the first answer from a repeated one."""
     part, shop, seen = keeper(), Shop(), Seen()
 
-    def answer() -> Any:  # noqa: ANN401 - an Answered
+    def answer() -> Any:
         if use is called:
             return part.answer("k", shop.sell, payload=1)
         return run(part.aanswer("k", later(shop.sell), payload=1))
@@ -303,7 +303,7 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
 
 @EVERY_USE
 @pytest.mark.parametrize("key", ["", " k", "k ", "a\nb", "ü", "k" * 256, None, 7, b"k"], ids=repr)
-def test_a_key_is_a_key(use: Callable[..., Any], key: Any) -> None:  # noqa: ANN401 - of any kind
+def test_a_key_is_a_key(use: Callable[..., Any], key: Any) -> None:
     """What cannot be a key is refused by name, never taken for no protection."""
     part, shop = keeper(), Shop()
 
@@ -603,7 +603,7 @@ def test_passes_arguments_on() -> None:
     """Every argument reaches the function, whatever it is called, and is part of the payload."""
     part = keeper()
 
-    def tell(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what it was given
+    def tell(*args: Any, **kwargs: Any) -> Any:
         return [args, kwargs]
 
     given: Any = {"self": 3, "key": 4, "function": 5, "payload": 6}
@@ -720,11 +720,11 @@ def test_a_cipher_seals_what_is_stored() -> None:
     class Watched:
         """Shows what the store is told."""
 
-        def execute(self, command: Any, /) -> Any:  # noqa: ANN401 - any command
+        def execute(self, command: Any, /) -> Any:
             seen.append(repr(getattr(command, "answer", None)))
             return store.execute(command)
 
-        def post(self, command: Any, /) -> None:  # noqa: ANN401 - any command
+        def post(self, command: Any, /) -> None:
             store.post(command)
 
     def part(cipher: AesGcmCipher | None) -> Idempotency:

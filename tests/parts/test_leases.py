@@ -1,6 +1,6 @@
 """A limiter that takes tokens ahead: fewer trips, at a price that is stated."""
 
-# ruff: noqa: ANN401, SLF001 - stores and commands of any kind, and a look inside
+# ruff: noqa: SLF001 - stores and commands of any kind, and a look inside
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Tokens that are given back: at the server, and for every process that had them."""
 
-# ruff: noqa: ANN401 - refreshers of either colour
-
 from __future__ import annotations
 
 import asyncio

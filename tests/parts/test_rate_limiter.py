@@ -461,14 +461,14 @@ def test_a_reservation_that_nobody_gets_is_given_back(face: Face) -> None:
             raise KeyboardInterrupt
 
     class Store(PlainStore):
-        def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - the command's
+        def execute(self, command: Command[Any], /) -> Any:
             answer = super().execute(command)
             if isinstance(command, Admission) and strikes.pop():
                 return (answer[0], Wait(answer[1]), *answer[2:])
             return answer
 
     class AsyncStore(Store):
-        async def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - the command's
+        async def execute(self, command: Command[Any], /) -> Any:
             return super().execute(command)
 
     strikes = [False, True, False]
@@ -504,7 +504,7 @@ def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
 @BOTH
-def test_refuses_what_is_no_key(face: Face, wrong: Any) -> None:  # noqa: ANN401 - of any kind
+def test_refuses_what_is_no_key(face: Face, wrong: Any) -> None:
     """Every use of a limiter refuses what cannot be a key, by the field's name."""
     limiter = face(RateLimiter(RateLimitConfig(10)))
     uses: list[Callable[[], Any]] = [

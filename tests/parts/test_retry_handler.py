@@ -162,7 +162,7 @@ def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Excep
 
 @EVERY_USE
 @pytest.mark.parametrize("rule", [Broken, (OSError, Broken), lambda error: "again" in str(error)])
-def test_the_policy_says_what_is_repeated(use: Callable[..., Any], rule: Any) -> None:  # noqa: ANN401 - of any kind
+def test_the_policy_says_what_is_repeated(use: Callable[..., Any], rule: Any) -> None:
     """Types, or a predicate, say which errors are worth another attempt."""
     retry = handler(Clock(), RetryPolicy(retry_on=rule))
 

@@ -1,6 +1,6 @@
 """What the tests of parts share: time that stands still, and every way of using a part."""
 
-# ruff: noqa: ANN401, D102, D103 - names that say it, and values of any kind
+# ruff: noqa: D102, D103 - names that say it, and values of any kind
 
 import asyncio
 import functools

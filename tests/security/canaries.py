@@ -4,8 +4,6 @@ A canary is a text that is nowhere else. It is looked for as it is, and in the f
 travels: percent-encoded, in base64, in a `repr`.
 """
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import base64

@@ -1,7 +1,5 @@
 """What happens on a host's day: a vendor with every fault, and calls of every kind."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import asyncio

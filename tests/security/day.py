@@ -4,8 +4,6 @@ Written once for both colours. Whatever the host gets to see of it is kept: answ
 records of logs, files.
 """
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import logging

@@ -1,7 +1,5 @@
 """What happens on a host's day with answers that are kept: in memory, and in a file."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -6,6 +6,6 @@ import inspect
 from typing import Any
 
 
-async def settled(value: Any) -> Any:  # noqa: ANN401 - of any kind
+async def settled(value: Any) -> Any:
     """A value of either colour."""
     return await value if inspect.isawaitable(value) else value

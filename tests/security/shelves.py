@@ -1,7 +1,5 @@
 """Stores that a host keeps things in, and all that is in them for who reads them directly."""
 
-# ruff: noqa: ANN401 - stores of any kind and colour
-
 from __future__ import annotations
 
 import contextlib

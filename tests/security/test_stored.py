@@ -1,7 +1,5 @@
 """Who reads a store directly learns no secret: not from keys, not from values."""
 
-# ruff: noqa: ANN401 - stores of any kind and colour
-
 from __future__ import annotations
 
 import asyncio

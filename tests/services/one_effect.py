@@ -1,7 +1,5 @@
 """Charges that are to happen once, and how a caller dies."""
 
-# ruff: noqa: ANN401 - values of any kind, and a look inside
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """Answers that are used again while they are fresh, and what has no part in that."""
 
-# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
-
 from __future__ import annotations
 
 import gc

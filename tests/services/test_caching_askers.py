@@ -1,7 +1,5 @@
 """Answers are given to whom they were given, and to nobody else."""
 
-# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

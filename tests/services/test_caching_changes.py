@@ -1,7 +1,5 @@
 """What a write does to answers that are kept, and to those under way."""
 
-# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """Answers past their lifetime: confirmed, replaced, or standing in."""
 
-# ruff: noqa: ANN401 - fakes, as typed and told of as they need to be
-
 from __future__ import annotations
 
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """What observers are told of a call."""
 
-# ruff: noqa: ANN401 - values of any kind, and a look inside
-
 from __future__ import annotations
 
 import threading

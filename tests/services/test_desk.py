@@ -1,7 +1,5 @@
 """Who is asked to do an operation, and who is asked next."""
 
-# ruff: noqa: ANN401 - of anything
-
 from __future__ import annotations
 
 from types import MappingProxyType, SimpleNamespace

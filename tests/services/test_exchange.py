@@ -1,6 +1,6 @@
 """One HTTP exchange: who we are, what is sent, what the answer means."""
 
-# ruff: noqa: ANN401, SLF001 - values of any kind, and a look inside
+# ruff: noqa: SLF001 - values of any kind, and a look inside
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Errors that are not ours, made ours."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """Hedged reads: ask again when the first answer takes long."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 from typing import Any

@@ -41,7 +41,7 @@ def other_calls_error() -> ConnectionFailed:
 def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
     """A hook that raises."""
 
-    def hook(*_: object) -> Any:  # noqa: ANN401 - never returns
+    def hook(*_: object) -> Any:
         raise make()
 
     return hook

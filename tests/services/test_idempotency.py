@@ -1,7 +1,5 @@
 """One effect per key, through the whole pipeline."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import pickle

@@ -1,7 +1,5 @@
 """One effect per key: holders that die, answers that are lost, and settling by hand."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import threading

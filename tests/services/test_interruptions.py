@@ -4,8 +4,6 @@ Every flow is driven by hand to each place where it may be interrupted, and inte
 asynchronous face by throwing into the coroutine, the plain one by raising inside its port.
 """
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import asyncio

@@ -49,7 +49,7 @@ DEVICE = DeviceConsent(
 PATIENT = RetryPolicy(max_attempts=4, base_delay=1.0, jitter="none", max_retry_after=1_000)
 
 
-async def ask(world: World, verb: str, *given: Any, **options: Any) -> Any:  # noqa: ANN401 - of any verb
+async def ask(world: World, verb: str, *given: Any, **options: Any) -> Any:
     """Use one verb of a consent that asks the world's vendor."""
     ports = {
         "http": world.of_colour(world.vendor),

@@ -1,7 +1,5 @@
 """Tokens that are bound to a key: a proof with every attempt, and nonces that servers ask for."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import base64

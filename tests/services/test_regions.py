@@ -1,7 +1,5 @@
 """A service in several places: where its attempts go, and where they go when one fails."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import copy

@@ -1,7 +1,5 @@
 """No event and no error holds a secret: canaries are planted wherever one may be."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import pickle

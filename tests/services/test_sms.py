@@ -1,7 +1,5 @@
 """What the operations of text messages ask the desk for, and what they ask of a vendor."""
 
-# ruff: noqa: ANN401 - of anything
-
 from __future__ import annotations
 
 from types import SimpleNamespace

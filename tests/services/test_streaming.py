@@ -1,7 +1,5 @@
 """An answer whose body is read piece by piece, under the same protections."""
 
-# ruff: noqa: ANN401 - values of any kind
-
 from __future__ import annotations
 
 import gc

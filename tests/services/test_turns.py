@@ -1,7 +1,5 @@
 """Where one effect is brought about, and who has the turn."""
 
-# ruff: noqa: ANN401 - commands of any kind
-
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

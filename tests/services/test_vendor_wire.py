@@ -1,7 +1,5 @@
 """What a vendor's operation passes on, and what is left of its time."""
 
-# ruff: noqa: ANN401 - of anything
-
 from __future__ import annotations
 
 from datetime import UTC, datetime

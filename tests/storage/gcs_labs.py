@@ -61,7 +61,7 @@ def async_over_gcs(made: GcsSandbox) -> AsyncHub:
     return AsyncHub([gcs_account(made)], http=AsyncSandboxHttpClient(made))
 
 
-def fetch_of_gcs(made: GcsSandbox) -> Any:  # noqa: ANN401 - a function
+def fetch_of_gcs(made: GcsSandbox) -> Any:
     """Does what a signed URL is for."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:

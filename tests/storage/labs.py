@@ -89,7 +89,7 @@ def async_over_s3(made: S3Sandbox, **options: Any) -> AsyncHub:
     return AsyncHub([s3_account(made, **options)], http=AsyncSandboxHttpClient(made))
 
 
-def fetch_of(made: Sandbox) -> Any:  # noqa: ANN401 - a function
+def fetch_of(made: Sandbox) -> Any:
     """Does what a signed URL is for."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
@@ -102,7 +102,7 @@ def fetch_of(made: Sandbox) -> Any:  # noqa: ANN401 - a function
     return fetch
 
 
-def fetch_of_folder(vendor: LocalFiles) -> Any:  # noqa: ANN401 - a function
+def fetch_of_folder(vendor: LocalFiles) -> Any:
     """An application that serves what is signed."""
 
     def fetch(signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
@@ -132,12 +132,12 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
     return iter([data[at : at + size] for at in range(0, len(data), size)])
 
 
-async def with_hub(hub: AsyncHub, check: Any, **told: Any) -> None:  # noqa: ANN401 - a check
+async def with_hub(hub: AsyncHub, check: Any, **told: Any) -> None:
     """Run a check of the kit, and close the hub."""
     async with hub:
         await check(lambda: Subject(hub.storage(), part=PART, **told))
 
 
-def run(flow: Any) -> Any:  # noqa: ANN401 - whatever it returns
+def run(flow: Any) -> Any:
     """Run to the end in an event loop."""
     return asyncio.run(flow)

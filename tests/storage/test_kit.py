@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class _Silent:
     """Says yes to everything, and does nothing."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb
-        def verb(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - nothing in particular
+    def __getattr__(self, name: str) -> Any:
+        def verb(*given: Any, **named: Any) -> Any:
             return None if name == "delete" else _Nothing()
 
         return verb
@@ -34,7 +34,7 @@ class _Silent:
 class _Nothing:
     """What has every attribute, and none that is right."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - nothing in particular
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return _Nothing()
@@ -42,7 +42,7 @@ class _Nothing:
     def read_all(self) -> bytes:
         return b"wrong"
 
-    def __iter__(self) -> Any:  # noqa: ANN401 - nothing in particular
+    def __iter__(self) -> Any:
         return iter(())
 
     def __lt__(self, _: object) -> bool:
@@ -59,8 +59,8 @@ def test_nothing_passes(check: Check) -> None:
 class _Refusing:
     """Refuses everything, for another reason."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb
-        def verb(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - nothing in particular
+    def __getattr__(self, name: str) -> Any:
+        def verb(*given: Any, **named: Any) -> Any:
             raise ConfigurationError("never")
 
         return verb
@@ -88,8 +88,8 @@ def test_sources_that_break_must_matter() -> None:
 
     async def flow() -> None:
         class _Deaf(_Silent):
-            def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a verb
-                async def verb(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - nothing
+            def __getattr__(self, name: str) -> Any:
+                async def verb(*given: Any, **named: Any) -> Any:
                     return False if name == "exists" else _Nothing()
 
                 return verb

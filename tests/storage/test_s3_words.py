@@ -188,7 +188,7 @@ def test_metadata(sent: str, read: str) -> None:
 
 
 class _Named:
-    def ref(self, id: str, /, **_: object) -> str:  # noqa: A002 - as the wire's
+    def ref(self, id: str, /, **_: object) -> str:
         return id
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def anew(module: ModuleType) -> Any:  # noqa: ANN401 - whatever is in it
+def anew(module: ModuleType) -> Any:
     """What a module has in it, made from its source once more."""
     assert module.__file__ is not None
     return SimpleNamespace(**runpy.run_path(module.__file__, run_name=module.__name__))

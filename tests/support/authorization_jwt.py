@@ -114,28 +114,28 @@ def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
         raise Flawed("the signature is not right") from None
 
 
-def _hmac(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+def _hmac(key: Any, signature: bytes, signed: bytes) -> None:
     if not hmac.compare_digest(hmac.digest(key, signed, "sha256"), signature):
         raise InvalidSignature
 
 
-def _ecdsa(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+def _ecdsa(key: Any, signature: bytes, signed: bytes) -> None:
     if len(signature) != 64 or key.curve.name != "secp256r1":
         raise InvalidSignature
     numbers = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
     key.verify(utils.encode_dss_signature(*numbers), signed, ec.ECDSA(hashes.SHA256()))
 
 
-def _pkcs1(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+def _pkcs1(key: Any, signature: bytes, signed: bytes) -> None:
     key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
 
 
-def _pss(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+def _pss(key: Any, signature: bytes, signed: bytes) -> None:
     way = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
     key.verify(signature, signed, way, hashes.SHA256())
 
 
-def _eddsa(key: Any, signature: bytes, signed: bytes) -> None:  # noqa: ANN401 - as the table says
+def _eddsa(key: Any, signature: bytes, signed: bytes) -> None:
     key.verify(signature, signed)
 
 

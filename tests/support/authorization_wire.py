@@ -79,7 +79,7 @@ class Listener(ThreadingHTTPServer):
             sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         return sock, address
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as its base has it
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Give a connection a thread that `hang_up` knows of."""
         thread = Thread(target=self._converse, args=(request, client_address), daemon=True)
         with self._lock:
@@ -87,7 +87,7 @@ class Listener(ThreadingHTTPServer):
             self._open[thread] = request
         thread.start()
 
-    def _converse(self, request: socket.socket, address: Any) -> None:  # noqa: ANN401 - as its base has it
+    def _converse(self, request: socket.socket, address: Any) -> None:
         self.process_request_thread(request, address)
         with self._lock:
             del self._open[current_thread()]

@@ -1,6 +1,6 @@
 """What tests of kept answers are about: a service, its answers, and a cache that may fail."""
 
-# ruff: noqa: ANN401, D102 - fakes, as typed and told of as they need to be
+# ruff: noqa: D102 - fakes, as typed and told of as they need to be
 
 from __future__ import annotations
 

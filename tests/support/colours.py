@@ -6,7 +6,7 @@ over a store that never waits and once over one that does. Fakes are written onc
 made plain where a plain port is wanted. Time is virtual: whoever sleeps moves the clock.
 """
 
-# ruff: noqa: ANN401, D102, SLF001 - fakes, as typed and told of as they need to be
+# ruff: noqa: D102, SLF001 - fakes, as typed and told of as they need to be
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Clients and people for tests of consent, on both faces."""
 
-# ruff: noqa: ANN401 - faces of either colour
-
 from __future__ import annotations
 
 import asyncio

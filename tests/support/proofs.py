@@ -25,7 +25,7 @@ def new_key(curve: ec.EllipticCurve | None = None) -> str:
     return pem(key)
 
 
-def pem(key: Any) -> str:  # noqa: ANN401 - a private key of any kind
+def pem(key: Any) -> str:
     """A private key as PEM."""
     return str(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 

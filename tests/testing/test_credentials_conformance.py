@@ -25,7 +25,7 @@ class _Deaf(AsyncMemoryCredentialProvider):
 class _Silent(AsyncMemoryCredentialProvider):
     """Gets something where there is nothing."""
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         there = await self.has(service, tenant)
         return await super().get(service, tenant) if there else Credentials.none()
 
@@ -33,7 +33,7 @@ class _Silent(AsyncMemoryCredentialProvider):
 class _Communal(AsyncMemoryCredentialProvider):
     """Takes what belongs to no tenant for everybody's."""
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         try:
             return await super().get(service, tenant)
         except CredentialNotFound:
@@ -53,7 +53,7 @@ class _Tenantless(AsyncMemoryCredentialProvider):
 class _Static(AsyncMemoryCredentialProvider):
     """Renews nothing."""
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         return await self.get(service, tenant)
 
 
@@ -64,7 +64,7 @@ class _Eager(AsyncMemoryCredentialProvider):
         super().__init__()
         self._make = renew
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         renewed = await self._make(service, tenant, stale)
         await self.rotate(service, tenant, renewed)
         return renewed
@@ -78,7 +78,7 @@ class _Queueing(_Eager):
         self._one = asyncio.Lock()
         self._error = CredentialRefreshFailed("no")
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         async with self._one:
             try:
                 return await super().refresh(service, tenant, stale)
@@ -91,7 +91,7 @@ class _Sharing(AsyncMemoryCredentialProvider):
 
     _task: asyncio.Task[Any] | None = None
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         if self._task is None:
             renewal = super().refresh(service, tenant, stale)
             self._task = asyncio.ensure_future(renewal)
@@ -101,7 +101,7 @@ class _Sharing(AsyncMemoryCredentialProvider):
 class _Stubborn(AsyncMemoryCredentialProvider):
     """Takes a cancellation for an answer."""
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401 - either kind
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         try:
             return await super().refresh(service, tenant, stale)
         except asyncio.CancelledError:

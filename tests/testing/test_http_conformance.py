@@ -161,7 +161,7 @@ async def nameless(send: Send, request: Request, url: str, timeouts: Timeouts) -
         raise type(error)("It failed") from error
 
 
-async def odd(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any:  # noqa: ANN401 - just that
+async def odd(send: Send, request: Request, url: str, timeouts: Timeouts) -> Any:
     """Return something else."""
     return (await send(request, url, timeouts)).body
 

@@ -28,7 +28,7 @@ BOX = {
 }
 
 
-def send(sandbox: Any, request: Request, headers: dict[str, str], host: int = 0) -> Response:  # noqa: ANN401 - either sandbox
+def send(sandbox: Any, request: Request, headers: dict[str, str], host: int = 0) -> Response:
     """Ask a sandbox for something."""
     sent = request.evolve(headers=[*request.headers.pairs, *headers.items()])
     path, _, query = request.path.partition("?")

@@ -17,7 +17,7 @@ from mooring.testing.sandbox.vonage import VonageSandbox
 TO, FROM = "+4915112345678", "+15005550006"
 
 
-def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:  # noqa: ANN401 - any sandbox
+def ask(sandbox: Any, request: Request, who: tuple[str, str]) -> Response:
     """Ask a sandbox for something."""
     token = b64encode(":".join(who).encode()).decode()
     sent = request.evolve(headers=[*request.headers.pairs, ("Authorization", f"Basic {token}")])
@@ -79,7 +79,7 @@ def test_twilio_lets_nobody_in() -> None:
     }
 
 
-def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) -> Any:  # noqa: ANN401 - JSON
+def vonage(sandbox: VonageSandbox, request: Request, secret: str | None = None) -> Any:
     """Ask Vonage's sandbox."""
     return ask(sandbox, request, (sandbox.api_key, secret or sandbox.api_secret)).json()
 

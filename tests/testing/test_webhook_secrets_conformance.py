@@ -95,7 +95,7 @@ class _Backward(Table):
 class _Bare(Table):
     """Gives texts."""
 
-    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:  # noqa: ANN401 - it is wrong
+    def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Any:
         return [one.reveal_bytes() for one in super().get(name, tenant, key_id)]
 
 

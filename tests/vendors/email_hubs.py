@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mooring.testing.sandbox.base import Sandbox
 
 
-def hub(vendor: Vendor, *sandboxes: Sandbox, colour: str = "", **fields: Any) -> Any:  # noqa: ANN401 - of either colour
+def hub(vendor: Vendor, *sandboxes: Sandbox, colour: str = "", **fields: Any) -> Any:
     """A hub of this colour with one account, at these sandboxes, in virtual time."""
     clock = VirtualClock()
     accounts = [Account("mail", vendor, settings={"circuit": None})]

@@ -275,7 +275,7 @@ def test_a_refusal_without_a_type_is_left_to_its_status(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("region", ["", "eu", "EU1", "eu1.evil.example/", None, 1])
-def test_a_workspace_has_a_region(region: Any) -> None:  # noqa: ANN401 - whatever was given
+def test_a_workspace_has_a_region(region: Any) -> None:
     """What cannot be a region is refused, and where it stands is named."""
     with pytest.raises(ConfigurationError) as refused:
         Bird(region=region)

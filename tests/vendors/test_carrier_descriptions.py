@@ -435,24 +435,24 @@ OUR_UPS: Json = paths(
 
 
 @pytest.mark.parametrize("path, body", DHL)
-def test_dhl_is_told_what_it_describes(path: str, body: Any) -> None:  # noqa: ANN401 - JSON
+def test_dhl_is_told_what_it_describes(path: str, body: Any) -> None:
     """Nothing that DHL does not know is sent, and nothing that it wants is left out."""
     assert [] == problems(OUR_DHL, "POST", path, body)
 
 
 @pytest.mark.parametrize("path, body", DHL)
-def test_dhl_is_told_what_its_whole_description_says(path: str, body: Any) -> None:  # noqa: ANN401
+def test_dhl_is_told_what_its_whole_description_says(path: str, body: Any) -> None:
     """The same holds against the file that DHL publishes, version 3.1.1, as JSON."""
     assert [] == problems(description("mydhl.json"), "POST", path, body)
 
 
 @pytest.mark.parametrize("_, path, body", UPS)
-def test_ups_is_told_what_it_describes(_: str, path: str, body: Any) -> None:  # noqa: ANN401
+def test_ups_is_told_what_it_describes(_: str, path: str, body: Any) -> None:
     """Nothing that UPS does not know is sent, and nothing that it wants is left out."""
     assert [] == problems(OUR_UPS, "POST", path, body)
 
 
 @pytest.mark.parametrize("file, path, body", UPS)
-def test_ups_is_told_what_its_whole_description_says(file: str, path: str, body: Any) -> None:  # noqa: ANN401
+def test_ups_is_told_what_its_whole_description_says(file: str, path: str, body: Any) -> None:
     """The same holds against the files that UPS publishes, as JSON."""
     assert set() == {*problems(description(file), "POST", path, body)} - QUIRKS

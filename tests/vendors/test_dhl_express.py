@@ -116,7 +116,7 @@ class Shop:
         return self.shipping.create_shipment(ShipmentRequest(asked=request), idempotency_key=key)
 
     @property
-    def last(self) -> Any:  # noqa: ANN401 - JSON
+    def last(self) -> Any:
         """The body of the latest request."""
         return self.sandbox.asked[-1].json()
 
@@ -127,7 +127,7 @@ def _shop() -> Shop:
     return Shop()
 
 
-def told(**fields: Any) -> Any:  # noqa: ANN401 - JSON
+def told(**fields: Any) -> Any:
     """What buys a shipment."""
     request = attrs.evolve(REQUEST, **fields)
     return shipment_body(

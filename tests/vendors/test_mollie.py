@@ -69,7 +69,7 @@ CUSTOMER = Customer(id="cst_sandbox")
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
-def ref(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+def ref(id: str, /, **related: str | None) -> Ref:
     """A reference of an account."""
     return Ref("mollie", "main", id, {name: value for name, value in related.items() if value})
 

@@ -54,12 +54,12 @@ def _shop() -> Iterator[Shop]:
         yield shop
 
 
-def ref(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+def ref(id: str, /, **related: str | None) -> Ref:
     """A reference of an account."""
     return Ref("paypal", "main", id, {name: value for name, value in related.items() if value})
 
 
-def news(kind: str, data: Any) -> list[PaymentEvent]:  # noqa: ANN401 - JSON has any shape
+def news(kind: str, data: Any) -> list[PaymentEvent]:
     """What a webhook of this type means."""
     now = datetime(2031, 5, 6, tzinfo=UTC)
     event = WebhookEvent(

@@ -142,7 +142,7 @@ def test_a_message_without_a_name_is_malformed() -> None:
 
 
 @pytest.mark.parametrize("uuids", [[], [1], "u-1", None, {}])
-def test_what_was_queued_has_a_name(uuids: Any) -> None:  # noqa: ANN401 - whatever is answered
+def test_what_was_queued_has_a_name(uuids: Any) -> None:
     """A message that was taken without a name was perhaps not taken, and is not sent again."""
     sandbox = PlivoSandbox()
     sandbox.fail(reply({"message": "message(s) queued", "message_uuid": uuids}, 202))
@@ -248,7 +248,7 @@ def test_a_refusal_without_words_is_left_to_its_status(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("auth_id", ["", "MA1", "AC" + "0" * 18, "MA" + "-" * 18, None, 1])
-def test_an_account_has_an_auth_id(auth_id: Any) -> None:  # noqa: ANN401 - whatever was given
+def test_an_account_has_an_auth_id(auth_id: Any) -> None:
     """What cannot be the auth id of an account is refused, and where it stands is named."""
     with pytest.raises(ConfigurationError) as refused:
         Plivo(auth_id=auth_id)
@@ -329,7 +329,7 @@ def test_the_older_signature_is_believed_if_one_says_so() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 4, "3", True, None])
-def test_a_signature_has_a_version(version: Any) -> None:  # noqa: ANN401 - whatever was given
+def test_a_signature_has_a_version(version: Any) -> None:
     """There are signatures of version 2 and 3, and no others."""
     with pytest.raises(ConfigurationError) as refused:
         attrs.evolve(VENDOR, webhook_version=version)

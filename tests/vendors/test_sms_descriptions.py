@@ -80,7 +80,7 @@ def everything() -> list[tuple[str, str]]:
     return [*message_form(vendor, SmsMessage(**usual)), *message_form(vendor, pooled)]
 
 
-def described(name: str) -> Any:  # noqa: ANN401 - JSON
+def described(name: str) -> Any:
     """An official description."""
     return json.loads((Path(FOLDER) / name).read_text("utf-8"))
 

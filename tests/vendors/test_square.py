@@ -74,7 +74,7 @@ CUSTOMER = Customer(id="CUSTOMER0SANDBOX")
 SETTINGS: dict[str, Any] = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
-def ref(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+def ref(id: str, /, **related: str | None) -> Ref:
     """A reference of an account."""
     return Ref("square", "main", id, {name: value for name, value in related.items() if value})
 

@@ -64,7 +64,7 @@ EUROS = Money("149.90", "EUR")
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
 
-def ref(id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+def ref(id: str, /, **related: str | None) -> Ref:
     """A reference of an account."""
     return Ref("stripe", "main", id, {name: value for name, value in related.items() if value})
 

@@ -205,7 +205,7 @@ def test_a_refusal_is_told_by_its_code(
 @pytest.mark.parametrize(
     "sid", ["", "AC1", "SM" + "0" * 32, "AC" + "-" * 32, "AC" + "g" * 32, None]
 )
-def test_an_account_has_a_sid(sid: Any) -> None:  # noqa: ANN401 - whatever was given
+def test_an_account_has_a_sid(sid: Any) -> None:
     """What cannot be the SID of an account is refused, and where it stands is named."""
     with pytest.raises(ConfigurationError) as refused:
         Twilio(account_sid=sid)

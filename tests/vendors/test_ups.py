@@ -120,7 +120,7 @@ class Shop:
         request = attrs.evolve(REQUEST, **fields)
         return self.shipping.create_shipment(ShipmentRequest(asked=request), idempotency_key=key)
 
-    def asked(self, path: str) -> Any:  # noqa: ANN401 - JSON
+    def asked(self, path: str) -> Any:
         """The body of the latest request to a path that ends so."""
         return [one.json() for one in self.sandbox.asked if one.path.endswith(path)][-1]
 
@@ -131,7 +131,7 @@ def _shop() -> Shop:
     return Shop()
 
 
-def told(**fields: Any) -> Any:  # noqa: ANN401 - JSON
+def told(**fields: Any) -> Any:
     """What buys a shipment."""
     request = attrs.evolve(REQUEST, **fields)
     body = shipment_body(
@@ -395,7 +395,7 @@ def test_a_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     real = shop.sandbox.answer
 
-    def answer(asked: Any) -> Response:  # noqa: ANN401 - as it came
+    def answer(asked: Any) -> Response:
         lost = asked.path.endswith("/recovery")
         return reply({}, 500) if lost else real(asked)
 

@@ -1,7 +1,5 @@
 """Web servers and frameworks as hosts have them, each with one endpoint that receives webhooks."""
 
-# ruff: noqa: ANN401 - requests as frameworks have them
-
 from __future__ import annotations
 
 import http.client

@@ -1,7 +1,5 @@
 """Webhooks through real servers and frameworks: raw bytes stay raw, and answers are understood."""
 
-# ruff: noqa: ANN401 - requests as frameworks have them
-
 from __future__ import annotations
 
 import asyncio

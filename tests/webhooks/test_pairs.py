@@ -48,7 +48,7 @@ def test_it_may_come_in_any_form() -> None:
 
 
 @pytest.mark.parametrize("write", [str.upper, str.lower], ids=["capitals", "small"])
-def test_a_signature_has_one_case_or_the_other(write: Any) -> None:  # noqa: ANN401 - a method of str
+def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
     """A signature may be in capitals or in small letters, and not in both."""
     fields = signed(FIELDS)
     right = fields | {"sig": write(fields["sig"])}
@@ -71,7 +71,7 @@ def test_a_signature_has_one_case_or_the_other(write: Any) -> None:  # noqa: ANN
     ],
     ids=str,
 )
-def test_what_could_be_read_in_two_ways_is_refused(fields: Any) -> None:  # noqa: ANN401 - JSON
+def test_what_could_be_read_in_two_ways_is_refused(fields: Any) -> None:
     """Only a flat table of plain names and values is believed."""
     given = signed(fields) if isinstance(fields, dict) else fields
 

@@ -1,6 +1,6 @@
 """The short way accepts nothing but what the long way does; what it skips is read later."""
 
-# ruff: noqa: ANN401, D102 - what a verifier is given, and its two ways
+# ruff: noqa: D102 - what a verifier is given, and its two ways
 
 from __future__ import annotations
 

@@ -366,7 +366,7 @@ def test_raw_bodies() -> None:
 
 
 @pytest.mark.parametrize("body", ["{}", {"a": 1}, None, 7])
-def test_only_bytes_are_a_body(body: Any) -> None:  # noqa: ANN401 - anything
+def test_only_bytes_are_a_body(body: Any) -> None:
     """A body that was decoded or parsed is refused with what to do instead."""
     kind = type(body).__name__
     with pytest.raises(InvalidData, match=f"of type {kind}, not bytes") as caught:
@@ -377,7 +377,7 @@ def test_only_bytes_are_a_body(body: Any) -> None:  # noqa: ANN401 - anything
 
 
 @pytest.mark.parametrize("wrap", [bytearray, memoryview])
-def test_other_bytes_are_bytes(wrap: Any) -> None:  # noqa: ANN401 - a type
+def test_other_bytes_are_bytes(wrap: Any) -> None:
     """Buffers are taken for the bytes that they hold."""
     given = sent(b'{"a":1}')
     assert Receiver(own(), SECRET).verify({"headers": given.headers, "body": wrap(given.body)})
@@ -527,7 +527,7 @@ def test_what_we_sign_with_our_own_key_is_accepted() -> None:
 @pytest.mark.parametrize(
     "secret", ["", " ", "whsec_", "whsec_!", "whsec_" + b64(b"short"), "whsk_" + b64(b"x" * 31), ()]
 )
-def test_we_sign_with_no_weak_secret(secret: Any) -> None:  # noqa: ANN401 - of any kind
+def test_we_sign_with_no_weak_secret(secret: Any) -> None:
     """A secret that is empty, short or no base64 is refused when the signer is made."""
     with pytest.raises(ConfigurationError, match="missing, too short") as caught:
         WebhookSigner(secret)

@@ -118,7 +118,7 @@ def test_what_is_not_said_is_the_default() -> None:
     ],
     ids=repr,
 )
-def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, said: str) -> None:  # noqa: ANN401 - anything
+def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, said: str) -> None:
     """Whatever is wrong in a table is refused, with its place and the nearest name."""
     with pytest.raises(ConfigurationError) as caught:
         WebhookScheme.from_table(LEAST | wrong, path="webhooks.own")
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_told_with_its_path(wrong: Any, path: str, said: str) -
 
 
 @pytest.mark.parametrize("table", [None, 7, "stripe", [LEAST]], ids=repr)
-def test_only_a_table_is_a_table(table: Any) -> None:  # noqa: ANN401 - anything
+def test_only_a_table_is_a_table(table: Any) -> None:
     """What is no table is refused by what it is."""
     with pytest.raises(ConfigurationError, match="is no table") as caught:
         WebhookScheme.from_table(table)

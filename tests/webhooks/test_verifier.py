@@ -81,7 +81,7 @@ def test_a_weaker_signature_is_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
-def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:  # noqa: ANN401 - anything
+def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
     """Only the scheme's algorithm is used, whatever the header of a token asks for."""
     sent = BY_NAME["plaid"].send(NOW, 1)
     claims = {"iat": int(NOW.timestamp())}
@@ -129,7 +129,7 @@ def json_claims(sent: Sent) -> dict[str, object]:
         (lambda token: token + "A" * 20_000, "malformed"),
     ],
 )
-def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:  # noqa: ANN401 - a function
+def test_a_broken_token_is_refused(spoil: Any, reason: str) -> None:
     """A token that is not exactly a token is refused."""
     sent = BY_NAME["plaid"].send(NOW, 1)
     token = spoil(sent.headers["Plaid-Verification"])
@@ -262,7 +262,7 @@ class Remembering(MemoryStorage):
         super().__init__(clock)
         self.commands: list[Any] = []
 
-    def execute(self, command: Command[Any], /) -> Any:  # noqa: ANN401 - of any command
+    def execute(self, command: Command[Any], /) -> Any:
         """Remember it, and do it."""
         self.commands.append(command)
         return super().execute(command)
@@ -638,7 +638,7 @@ SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("name", ["svix", "adyen", "discord", "plaid", "basic-auth"])
-def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:  # noqa: ANN401 - of any kind
+def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
     """What is no secret is refused at once, and a crash report does not show it."""
     with pytest.raises(ConfigurationError) as caught:
         WebhookVerifier(name, secret)

@@ -1,6 +1,6 @@
 """Verifiers in both colours, in a time that stands where a test put it."""
 
-# ruff: noqa: ANN401, D102 - fakes, as typed as they need to be
+# ruff: noqa: D102 - fakes, as typed as they need to be
 
 from __future__ import annotations
 

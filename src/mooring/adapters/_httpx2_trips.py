@@ -108,7 +108,7 @@ class _Httpx2Trip(Trip):
         )
 
     @abstractmethod
-    def _trace(self, name: str, info: dict[str, Any]) -> Any:  # noqa: ANN401 - None, or that to await
+    def _trace(self, name: str, info: dict[str, Any]) -> Any:
         """Take notice of what httpx2 does."""
 
     def _follow(self, name: str, info: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class _Httpx2Trip(Trip):
             if self._carrier is not None:
                 self._reached(self._carrier._network_stream)  # noqa: SLF001 - it tells nobody else
 
-    def _reached(self, stream: Any) -> None:  # noqa: ANN401 - of either colour
+    def _reached(self, stream: Any) -> None:
         """Take notice of a connection: httpx2 forgets one that is cancelled as it is secured."""
         self._stream = stream
 

@@ -25,7 +25,7 @@ _LATER: Final = (408, 412, 425, 429, 472, 473)
 """Not now: too slow, not yet consistent, too often, or a node that stands by."""
 
 
-def found(response: Response, *path: str) -> Any:  # noqa: ANN401 - JSON has any shape
+def found(response: Response, *path: str) -> Any:
     """What stands at a path of an answer in JSON."""
     try:
         value: Any = response.json()

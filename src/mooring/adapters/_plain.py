@@ -30,7 +30,7 @@ class PlainVault:
     def __init__(self, vault: AsyncVault) -> None:
         self._vault = vault
 
-    def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, owner: Owner) -> Any:
         """What is current."""
         return run_now(self._vault.get(owner))
 
@@ -53,7 +53,7 @@ class ThreadedVault:
     def __init__(self, vault: AsyncVault) -> None:
         self._vault = PlainVault(vault)
 
-    async def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, owner: Owner) -> Any:
         """What is current."""
         return await asyncio.to_thread(self._vault.get, owner)
 

@@ -64,7 +64,7 @@ class Clients:
         if _uses.get("pid") != pid and (inherited(_LIBRARY) or _uses.setdefault("pid", pid) != pid):
             raise Forked
 
-    def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:  # noqa: ANN401 - of either colour
+    def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:
         """Return the client with these bounds.
 
         Raises:
@@ -83,7 +83,7 @@ class Clients:
         """Let go of all; each ends with the last exchange that it carries."""
         self._made = {}
 
-    def _make(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:  # noqa: ANN401 - of either colour
+    def _make(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:
         settings = self._settings
         try:
             builder = self._builder()
@@ -115,7 +115,7 @@ class Clients:
                 " HTTP client, such as StdlibHttpClient.",
             ) from None
 
-    def _secured(self, builder: Any, tls: Tls | None) -> Any:  # noqa: ANN401 - pyreqwest's
+    def _secured(self, builder: Any, tls: Tls | None) -> Any:
         if tls is None:
             return builder.min_tls_version("TLSv1.2")
         builder = builder.min_tls_version(f"TLSv{tls.minimum}")
@@ -142,14 +142,14 @@ def installed() -> None:
         )
 
 
-def blocking() -> Any:  # noqa: ANN401 - pyreqwest's
+def blocking() -> Any:
     """Return a builder of clients that block."""
     from pyreqwest.client import SyncClientBuilder  # noqa: PLC0415 - whoever forks first may use it
 
     return SyncClientBuilder()
 
 
-def suspending() -> Any:  # noqa: ANN401 - pyreqwest's
+def suspending() -> Any:
     """Return a builder of clients that suspend the task."""
     from pyreqwest.client import ClientBuilder  # noqa: PLC0415 - whoever forks first may use it
 
@@ -184,7 +184,7 @@ def _content(given: str | bytes) -> bytes:
     return given if isinstance(given, bytes) else Path(given).read_bytes()
 
 
-def _as_told(proxy: Proxy) -> Any:  # noqa: ANN401 - pyreqwest's
+def _as_told(proxy: Proxy) -> Any:
     from pyreqwest.proxy import ProxyBuilder  # noqa: PLC0415 - whoever forks first may use it
 
     builder = ProxyBuilder.all(proxy.url)

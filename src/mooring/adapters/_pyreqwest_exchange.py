@@ -216,7 +216,7 @@ class Exchange:
             raise TimeIsUp  # which breaks the request off
         self._streaming.bound(self._bounds.read, "read")
 
-    async def _enter(self, sending: Any) -> None:  # noqa: ANN401 - pyreqwest's
+    async def _enter(self, sending: Any) -> None:
         failure: Exception
         try:
             response = await self._face.enter(sending)

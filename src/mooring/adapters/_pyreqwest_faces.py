@@ -31,11 +31,11 @@ class Face(Protocol):
 
     def ask(self, work: Coroutine[Any, Any, _Answer]) -> Awaitable[_Answer]: ...
 
-    def enter(self, sending: Any) -> Awaitable[Any]: ...  # noqa: ANN401 - pyreqwest's
+    def enter(self, sending: Any) -> Awaitable[Any]: ...
 
-    def read(self, reader: Any, seconds: float | None) -> Awaitable[Any]: ...  # noqa: ANN401 - the same
+    def read(self, reader: Any, seconds: float | None) -> Awaitable[Any]: ...
 
-    def leave(self, sending: Any) -> None: ...  # noqa: ANN401 - the same
+    def leave(self, sending: Any) -> None: ...
 
 
 class StreamingFace(Face, Protocol):
@@ -65,11 +65,11 @@ class Blocking:
     def ask(self, work: Coroutine[Any, Any, _Answer]) -> Awaitable[_Answer]:
         return work
 
-    async def enter(self, sending: Any) -> Any:  # noqa: ANN401 - pyreqwest's
+    async def enter(self, sending: Any) -> Any:
         return sending.__enter__()
 
-    async def read(self, reader: Any, seconds: float | None) -> Any:  # noqa: ANN401, ARG002 - the same
+    async def read(self, reader: Any, seconds: float | None) -> Any:  # noqa: ARG002 - the same
         return reader.read_chunk()
 
-    def leave(self, sending: Any) -> None:  # noqa: ANN401 - the same
+    def leave(self, sending: Any) -> None:
         sending.__exit__(None, None, None)

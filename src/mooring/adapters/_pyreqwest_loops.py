@@ -34,13 +34,13 @@ class Suspending:
     def ask(self, work: Coroutine[Any, Any, _Answer]) -> Awaitable[_Answer]:
         return work
 
-    def enter(self, sending: Any) -> Awaitable[Any]:  # noqa: ANN401 - pyreqwest's
+    def enter(self, sending: Any) -> Awaitable[Any]:
         return sending.__aenter__()  # type: ignore[no-any-return]  # it is one
 
-    def read(self, reader: Any, seconds: float | None) -> Awaitable[Any]:  # noqa: ANN401, ARG002 - the same
+    def read(self, reader: Any, seconds: float | None) -> Awaitable[Any]:  # noqa: ARG002 - the same
         return reader.read_chunk()  # type: ignore[no-any-return]  # it is one
 
-    def leave(self, sending: Any) -> None:  # noqa: ANN401 - pyreqwest's
+    def leave(self, sending: Any) -> None:
         # It never waits, though it is awaited.
         with contextlib.suppress(StopIteration):
             sending.__aexit__(None, None, None).send(None)
@@ -56,7 +56,7 @@ class Streaming(Suspending):
         self._hung_up = False
         self._step = ""
 
-    async def enter(self, sending: Any) -> Any:  # noqa: ANN401 - pyreqwest's
+    async def enter(self, sending: Any) -> Any:
         alarm = asyncio.timeout(None)
         try:
             async with alarm:
@@ -75,7 +75,7 @@ class Streaming(Suspending):
             now = asyncio.get_running_loop().time()
             self._alarm.reschedule(None if seconds is None else now + seconds)
 
-    async def read(self, reader: Any, seconds: float | None) -> Any:  # noqa: ANN401 - pyreqwest's
+    async def read(self, reader: Any, seconds: float | None) -> Any:
         task = self._reading = asyncio.current_task()
         alarm = asyncio.timeout(seconds)
         try:

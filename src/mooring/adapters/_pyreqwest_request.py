@@ -80,7 +80,7 @@ def fields_of(request: Request) -> list[tuple[str, str]]:
     return fields
 
 
-def headers_of(response: Any) -> Headers:  # noqa: ANN401 - pyreqwest's
+def headers_of(response: Any) -> Headers:
     """Return the fields of an answer."""
     fields = response.headers
     try:
@@ -89,7 +89,7 @@ def headers_of(response: Any) -> Headers:  # noqa: ANN401 - pyreqwest's
         return Headers(list(_readable(fields)))
 
 
-def _readable(fields: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - pyreqwest's
+def _readable(fields: Any) -> Iterator[tuple[str, str]]:
     for name in dict.fromkeys(fields):
         try:
             values: list[str] = fields.getall(name)

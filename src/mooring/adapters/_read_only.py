@@ -22,7 +22,7 @@ class ReadOnly(ABC):
     def where(self, service: str, tenant: str | None) -> str:
         """Where it is written, or would be."""
 
-    def got(self, service: str, tenant: str | None) -> Any:  # noqa: ANN401 - of either kind
+    def got(self, service: str, tenant: str | None) -> Any:
         """What there is now."""
         kept = self.find(service, tenant)
         if kept is None:
@@ -33,7 +33,7 @@ class ReadOnly(ABC):
             )
         return kept
 
-    def renewed(self, service: str, tenant: str | None, stale: Kept) -> Any:  # noqa: ANN401
+    def renewed(self, service: str, tenant: str | None, stale: Kept) -> Any:
         """What has replaced the stale one."""
         kept = self.got(service, tenant)
         if kept != stale:

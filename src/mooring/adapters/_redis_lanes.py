@@ -102,7 +102,7 @@ class Lane:
         """Whether nobody waits here."""
         return self._asking is None and self._deciding is None
 
-    async def ask(self, question: Question) -> Any:  # noqa: ANN401 - as the script replies
+    async def ask(self, question: Question) -> Any:
         """What the script replies."""
         future: Future[Any] = self.loop.create_future()
         self._asked.append((question, future, None))
@@ -110,7 +110,7 @@ class Lane:
             self._asking = self.loop.create_task(self._ask_all())
         return await future
 
-    async def decide(self, command: Command[Any]) -> Any:  # noqa: ANN401 - as the command answers
+    async def decide(self, command: Command[Any]) -> Any:
         """The answer to a command that is decided here."""
         future: Future[Any] = self.loop.create_future()
         self._undecided.append((command, future))

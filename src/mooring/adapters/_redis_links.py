@@ -176,7 +176,7 @@ class Place:
             self._settings["socket_keepalive"] = True
         self._tls = tls
 
-    def _take_over(self, client: Any) -> None:  # noqa: ANN401 - a client of redis-py's
+    def _take_over(self, client: Any) -> None:
         if isinstance(client, self._driver.clusters.RedisCluster):
             self.clustered = True
             self._nodes = [
@@ -202,7 +202,7 @@ class Place:
         shown = where.get("path") or f"{where.get('host', '')}:{where.get('port', '')}"
         self.shown = f"redis://{getattr(pool, 'service_name', None) or shown}"
 
-    def connection(self) -> Any:  # noqa: ANN401 - of either colour
+    def connection(self) -> Any:
         """A new connection, which has yet to connect."""
         if self._service is None:
             return self._class(**self._settings)
@@ -222,7 +222,7 @@ class Place:
         made.followed = client, watch
         return made
 
-    def cluster(self) -> Any:  # noqa: ANN401 - of either colour
+    def cluster(self) -> Any:
         """A client that knows which node has which key; one of the plain colour connects now."""
         clusters = self._driver.clusters
         settings = {name: value for name, value in self._settings.items() if name not in _OF_ONE}

@@ -307,7 +307,7 @@ _MAKERS: Final[dict[type, Callable[[Questions, Any], Question | None]]] = {
 # --- replies --------------------------------------------------------------------
 
 
-def _admitted(reply: Any) -> Admitted:  # noqa: ANN401 - numbers, nested
+def _admitted(reply: Any) -> Admitted:
     if reply == 0:
         return AT_ONCE
     if len(reply) == 2:
@@ -335,7 +335,7 @@ def _settled(reply: list[Any]) -> Settled:
     return Settled(reply[0] == 1, reply[1] == 1, _answer(reply[2]))
 
 
-def _answer(packed: bytes) -> Any:  # noqa: ANN401 - as it was settled with
+def _answer(packed: bytes) -> Any:
     try:
         (value,) = unpack_values(packed)
     except ValueError:
@@ -343,7 +343,7 @@ def _answer(packed: bytes) -> Any:  # noqa: ANN401 - as it was settled with
     return value
 
 
-def answer_of(question: Question, reply: Any) -> Any:  # noqa: ANN401 - as the command answers
+def answer_of(question: Question, reply: Any) -> Any:
     """The answer to a question.
 
     Raises:
@@ -492,7 +492,7 @@ class Swap:
         once = any(command.once for command in self._commands)
         return Question(tuple(keys), b"".join(parts), int, once=once)
 
-    def answer(self, place: int) -> Any:  # noqa: ANN401 - as the command answers
+    def answer(self, place: int) -> Any:
         """What a command has answered, or its error raised."""
         answer, error = self.outcomes[place]
         if error is not None:

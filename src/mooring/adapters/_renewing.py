@@ -37,7 +37,7 @@ class Vault(Protocol):
     old one has been replaced already.
     """
 
-    def get(self, owner: Owner, /) -> Any: ...  # noqa: ANN401 - of either kind
+    def get(self, owner: Owner, /) -> Any: ...
 
     def has(self, owner: Owner, /) -> bool: ...
 
@@ -49,7 +49,7 @@ class Vault(Protocol):
 class AsyncVault(Protocol):
     """As `Vault`, awaited."""
 
-    async def get(self, owner: Owner, /) -> Any: ...  # noqa: ANN401 - of either kind
+    async def get(self, owner: Owner, /) -> Any: ...
 
     async def has(self, owner: Owner, /) -> bool: ...
 
@@ -101,7 +101,7 @@ class Renewing:
     def _forget_flights(self) -> None:
         self._flights: dict[Owner, _ThreadFlight] = {}
 
-    def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current for this service and tenant."""
         return self._vault.get((service, tenant))
 
@@ -113,7 +113,7 @@ class Renewing:
         """Put a new credential in place of the old, or where there was none."""
         self._vault.put((service, tenant), new)
 
-    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401
+    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """Renew what is stale, or return what somebody else has renewed."""
         vault, owner, settled = self._vault, (service, tenant), False
         while not settled and vault.get(owner) == stale:
@@ -183,7 +183,7 @@ class AsyncRenewing:
     def _forget_flights(self) -> None:
         self._flights: dict[Owner, _TaskFlight] = {}
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current for this service and tenant."""
         return await self._vault.get((service, tenant))
 
@@ -195,7 +195,7 @@ class AsyncRenewing:
         """Put a new credential in place of the old, or where there was none."""
         await self._vault.put((service, tenant), new)
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """Renew what is stale, or return what somebody else has renewed."""
         vault, owner, settled = self._vault, (service, tenant), False
         while not settled and await vault.get(owner) == stale:

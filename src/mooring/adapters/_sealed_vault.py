@@ -67,7 +67,7 @@ class SealedVault:
         self._rows = rows
         self._cipher = cipher
 
-    async def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, owner: Owner) -> Any:
         """What is current."""
         sealed = await self._rows.find(_key(owner))
         if sealed is None:

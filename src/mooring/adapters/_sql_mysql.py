@@ -48,7 +48,7 @@ Ran: TypeAlias = "tuple[Sequence[Sequence[Any]], int]"
 Run: TypeAlias = "Callable[[str, float], Coroutine[Any, Any, Ran]]"
 
 
-def plain_run(connection: Any) -> Run:  # noqa: ANN401 - the driver is not typed
+def plain_run(connection: Any) -> Run:
     """How to run a statement on a connection of PyMySQL: it blocks inside `await`."""
     cursor = connection.cursor()
 
@@ -61,7 +61,7 @@ def plain_run(connection: Any) -> Run:  # noqa: ANN401 - the driver is not typed
     return run
 
 
-def awaited_run(connection: Any) -> Run:  # noqa: ANN401 - the driver is typed in part
+def awaited_run(connection: Any) -> Run:
     """How to run a statement on a connection of asyncmy."""
     cursor = connection.cursor()
 
@@ -85,7 +85,7 @@ class MysqlLink:
 
     def __init__(
         self,
-        connection: Any,  # noqa: ANN401 - PyMySQL is not typed
+        connection: Any,
         run: Run,
         states: str,
         meta: str,

@@ -139,7 +139,7 @@ class PostgresLink:
         wait: how to wait for the socket.
     """
 
-    def __init__(self, connection: Any, statements: Statements, wait: Wait) -> None:  # noqa: ANN401 - psycopg has two classes
+    def __init__(self, connection: Any, statements: Statements, wait: Wait) -> None:
         self._connection = connection
         self._pg: PGconn = connection.pgconn
         self._statements = statements

@@ -126,7 +126,7 @@ class Source:
         """What the tables are called in messages."""
         return Names(self.where, self.quoted(tables.states), tables.stamping(self.engine.dialect))
 
-    def quoted(self, table: Any) -> str:  # noqa: ANN401 - SQLAlchemy's Table
+    def quoted(self, table: Any) -> str:
         """The name of a table, as it stands in a statement."""
         return self.engine.dialect.identifier_preparer.format_table(table)
 
@@ -150,7 +150,7 @@ class Source:
         )
 
 
-def connect(pool: Pool) -> Any:  # noqa: ANN401 - the driver's
+def connect(pool: Pool) -> Any:
     """A connection of the driver's that nobody else has."""
     pooled = pool.connect()
     connection = pooled.driver_connection

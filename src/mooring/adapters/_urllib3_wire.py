@@ -258,6 +258,6 @@ class Urllib3Wire:
         self._pool._put_conn(self.connection)  # noqa: SLF001 - as urllib3 does
 
 
-def _no_end_by_cut(sock: Any, *, strict: bool) -> None:  # noqa: ANN401 - typeshed has forgotten it
+def _no_end_by_cut(sock: Any, *, strict: bool) -> None:
     """Whoever cuts a connection must not make half an answer look whole (RFC 9112, 9.8)."""
     sock.suppress_ragged_eofs = not strict

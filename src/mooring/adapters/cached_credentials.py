@@ -73,7 +73,7 @@ class _Kept:
             fresh = self.nanoseconds() + self._ttl
             entries[owner] = (fresh, got, fresh + self._grace)
 
-    def spare(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:  # noqa: ANN401 - as it was got
+    def spare(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
         """What may still be given though the provider is away; else that is raised."""
         with self._lock:
             entry, now = self.entries.get(owner), self.nanoseconds()
@@ -120,7 +120,7 @@ class CachedCredentials:
         self.hits = 0
         self.misses = 0
 
-    def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current for this service and tenant, or was not long ago."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
@@ -139,14 +139,14 @@ class CachedCredentials:
         """Whether there is anything for this service and tenant."""
         return self._kept.has((service, tenant)) or self._provider.has(service, tenant)
 
-    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
         """Have the provider renew what is stale."""
         try:
             return self._provider.refresh(service, tenant, stale)
         finally:
             self._kept.forget((service, tenant))
 
-    def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: ANN401
+    def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
         """Have the provider put a new credential in place."""
         try:
             self._provider.rotate(service, tenant, new)
@@ -184,7 +184,7 @@ class AsyncCachedCredentials:
         self.hits = 0
         self.misses = 0
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current for this service and tenant, or was not long ago."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
@@ -203,14 +203,14 @@ class AsyncCachedCredentials:
         """Whether there is anything for this service and tenant."""
         return self._kept.has((service, tenant)) or await self._provider.has(service, tenant)
 
-    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
         """Have the provider renew what is stale."""
         try:
             return await self._provider.refresh(service, tenant, stale)
         finally:
             self._kept.forget((service, tenant))
 
-    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: ANN401
+    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
         """Have the provider put a new credential in place."""
         try:
             await self._provider.rotate(service, tenant, new)

@@ -70,7 +70,7 @@ class EnvironmentCredentialProvider:
     ) -> None:
         self._environment = _Environment(variables or {}, prefix)
 
-    def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, service: str, tenant: str | None, /) -> Any:
         """What the variable of this service and tenant holds."""
         return self._environment.got(service, tenant)
 
@@ -78,7 +78,7 @@ class EnvironmentCredentialProvider:
         """Whether the variable of this service and tenant holds anything."""
         return self._environment.find(service, tenant) is not None
 
-    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401
+    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """What has replaced the stale one, if anything has."""
         return self._environment.renewed(service, tenant, stale)
 
@@ -103,7 +103,7 @@ class AsyncEnvironmentCredentialProvider:
     ) -> None:
         self._environment = _Environment(variables or {}, prefix)
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         """What the variable of this service and tenant holds."""
         return self._environment.got(service, tenant)
 
@@ -111,7 +111,7 @@ class AsyncEnvironmentCredentialProvider:
         """Whether the variable of this service and tenant holds anything."""
         return self._environment.find(service, tenant) is not None
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """What has replaced the stale one, if anything has."""
         return self._environment.renewed(service, tenant, stale)
 

@@ -108,7 +108,7 @@ class FileCredentialProvider:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = _File(path)
 
-    def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, service: str, tenant: str | None, /) -> Any:
         """What the file has for this service and tenant."""
         return self._file.got(service, tenant)
 
@@ -116,7 +116,7 @@ class FileCredentialProvider:
         """Whether the file has anything for this service and tenant."""
         return self._file.find(service, tenant) is not None
 
-    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401
+    def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """What has replaced the stale one, if anything has."""
         return self._file.renewed(service, tenant, stale)
 
@@ -135,7 +135,7 @@ class AsyncFileCredentialProvider:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = _File(path)
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         """What the file has for this service and tenant."""
         return await asyncio.to_thread(self._file.got, service, tenant)
 
@@ -143,7 +143,7 @@ class AsyncFileCredentialProvider:
         """Whether the file has anything for this service and tenant."""
         return await asyncio.to_thread(self._file.find, service, tenant) is not None
 
-    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:  # noqa: ANN401
+    async def refresh(self, service: str, tenant: str | None, stale: Kept, /) -> Any:
         """What has replaced the stale one, if anything has."""
         return await asyncio.to_thread(self._file.renewed, service, tenant, stale)
 

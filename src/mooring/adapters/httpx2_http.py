@@ -148,13 +148,13 @@ class AsyncHttpx2HttpClient(AsyncLent):
         super().__init__(async_engine(client, settings, Loops()))
 
 
-def engine(client: Any, settings: Settings, network: Network) -> TripEngine:  # noqa: ANN401 - the host's, what makes one, or None
+def engine(client: Any, settings: Settings, network: Network) -> TripEngine:
     """Return what makes exchanges for threads, and looks names up by this network."""
     way = _Way(httpx2.Client, httpx2.HTTPTransport, client, settings, network)
     return TripEngine(network, settings, partial(_Lender, way), given=way.given)
 
 
-def async_engine(client: Any, settings: Settings, network: Network) -> TripEngine:  # noqa: ANN401 - the same
+def async_engine(client: Any, settings: Settings, network: Network) -> TripEngine:
     """Return what makes exchanges for tasks, and looks names up by this network."""
     way = _Way(httpx2.AsyncClient, httpx2.AsyncHTTPTransport, client, settings, network)
     return TripEngine(network, settings, partial(_AsyncLender, way), given=way.given)
@@ -179,7 +179,7 @@ class _Way:
         self,
         kind: type[httpx2.Client | httpx2.AsyncClient],
         transport: Callable[..., Any],
-        client: Any,  # noqa: ANN401 - of either colour, or None
+        client: Any,
         settings: Settings,
         network: Network,
     ) -> None:
@@ -228,7 +228,7 @@ class _Way:
             (direct, through),
         )
 
-    def _check(self, client: Any) -> None:  # noqa: ANN401 - of either colour
+    def _check(self, client: Any) -> None:
         """Refuse a client that talks to anybody, or could not be stopped."""
         for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - nobody else tells
             pool = getattr(transport, "_pool", None)
@@ -303,7 +303,7 @@ class _AsyncLender(LoopLender):
         return AsyncHttpx2Trip(errand, transport, self.leaving, anybody=self._anybody)
 
 
-def _leading(client: Any, origin: Origin) -> Any:  # noqa: ANN401 - of either colour
+def _leading(client: Any, origin: Origin) -> Any:
     # The client itself would keep cookies.
     return client._transport_for_url(url_of(origin))  # noqa: SLF001 - what it sends by
 

@@ -91,7 +91,7 @@ class _Passwords:
         self._names = dict(names)
         self._backend = backend
 
-    async def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, owner: Owner) -> Any:
         """What is current."""
         user = self._user(owner)
         content = None if user is None else self._read(user)
@@ -138,7 +138,7 @@ class _Passwords:
             return None if content is None else Secret(content)
         raise failure
 
-    def _ring(self) -> Any:  # noqa: ANN401 - the library is typed in part
+    def _ring(self) -> Any:
         return keyring.get_keyring() if self._backend is None else self._backend
 
     def _user(self, owner: Owner) -> str | None:

@@ -42,7 +42,7 @@ Kept: TypeAlias = "Mapping[str, Any]"
 class OpenFile:
     """A file that is being read; whatever takes its name meanwhile, it is the same."""
 
-    def __init__(self, file: Any, entry: FileEntry) -> None:  # noqa: ANN401 - of the system
+    def __init__(self, file: Any, entry: FileEntry) -> None:
         self._file = file
         self.entry = entry
 
@@ -64,7 +64,7 @@ class LocalFolder:
         options: their `root`, which is made if it is not there.
     """
 
-    def __init__(self, options: Any) -> None:  # noqa: ANN401 - a vendor with a root
+    def __init__(self, options: Any) -> None:
         self._root = Path(options.root).resolve()
         own = self._root / OWN_FOLDER
         self._said, self._coming, self._uploads = own / "said", own / "coming", own / "uploads"
@@ -379,13 +379,13 @@ class AsyncLocalFolder:
         options: their `root`, which is made if it is not there.
     """
 
-    def __init__(self, options: Any) -> None:  # noqa: ANN401 - a vendor with a root
+    def __init__(self, options: Any) -> None:
         self._folder = LocalFolder(options)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         verb = getattr(self._folder, name)
 
-        async def later(*given: Any) -> Any:  # noqa: ANN401 - the verb's
+        async def later(*given: Any) -> Any:
             return await asyncio.to_thread(verb, *given)
 
         return later

@@ -174,7 +174,7 @@ class _Secrets:
         self._manager = session.manager
         self._names = dict(names)
 
-    async def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, owner: Owner) -> Any:
         """What is current."""
         name = self._name(owner)
         content = None if name is None else await self._read(owner, name)

@@ -28,7 +28,7 @@ class _Vault:
     def _forget_lock(self) -> None:
         self._lock = Lock()
 
-    def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, owner: Owner) -> Any:
         """What is current."""
         kept = self._kept.get(owner)
         if kept is None:
@@ -59,7 +59,7 @@ class _AsyncVault:
     def __init__(self, credentials: Mapping[Owner, Kept]) -> None:
         self._vault = _Vault(credentials)
 
-    async def get(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, owner: Owner) -> Any:
         """What is current."""
         return self._vault.get(owner)
 

@@ -237,7 +237,7 @@ class RedisStorage(_Store):
             return
         raise failure
 
-    def _swapped(self, command: Command[Any]) -> Any:  # noqa: ANN401 - as the command answers
+    def _swapped(self, command: Command[Any]) -> Any:
         """Decide here, and write if what was decided over is stored still."""
         swap = Swap(self._questions, [command])
         waits = pauses(self._timeout)

@@ -209,7 +209,7 @@ class _Session(BlockingLender):
             return None  # of which nobody sees anything
         return Gateway(Proxy.at(proxy if "://" in proxy else f"http://{proxy}"), _never)
 
-    def _merged(self, url: str) -> Any:  # noqa: ANN401 - it has another type in each release
+    def _merged(self, url: str) -> Any:
         return self._session.merge_environment_settings(
             url, {}, stream=True, verify=None, cert=None
         )

@@ -26,7 +26,7 @@ _CIPHER: Final = ("seal", "open")
 class _Sealing:
     """What both colours do before and after they ask the store."""
 
-    def __init__(self, storage: Any, cipher: Any) -> None:  # noqa: ANN401 - not yet checked
+    def __init__(self, storage: Any, cipher: Any) -> None:
         for given, verbs, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
             if not all(callable(getattr(given, verb, None)) for verb in verbs):
                 raise ConfigurationError(

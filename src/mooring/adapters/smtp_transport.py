@@ -53,7 +53,7 @@ class SmtpTransport:
         context: what certificates are checked by; by default as the system does.
     """
 
-    def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:  # noqa: ANN401 - any with these fields
+    def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:
         self._vendor = vendor
         self._context = ssl.create_default_context() if context is None else context
 
@@ -139,7 +139,7 @@ class AsyncSmtpTransport:
         context: what certificates are checked by; by default as the system does.
     """
 
-    def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:  # noqa: ANN401 - any with these fields
+    def __init__(self, vendor: Any, context: ssl.SSLContext | None = None) -> None:
         self._plain = SmtpTransport(vendor, context)
 
     async def deliver(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SecretsInput: TypeAlias = "Secret | str | bytes | Iterable[Secret | str | bytes]"
 
 
-def read_secrets(given: Any) -> tuple[Secret, ...]:  # noqa: ANN401 - what a user gave
+def read_secrets(given: Any) -> tuple[Secret, ...]:
     """One secret or several, as a tuple; nothing if there is none, or one is empty or no secret.
 
     It never raises: the frame of whoever calls has the secrets as they were given.

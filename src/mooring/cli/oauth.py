@@ -30,7 +30,7 @@ _SQLITE: Final = "sqlite:///"
 _TIMEOUT: Final = 600.0
 
 
-def add_oauth(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+def add_oauth(commands: Any) -> None:
     """Add the commands to those there are."""
     oauth = commands.add_parser(
         "oauth",
@@ -187,7 +187,7 @@ def _secret(name: str | None) -> Secret | None:
     return Secret(os.environ[name])
 
 
-def _vault(url: str) -> Any:  # noqa: ANN401 - whichever provider it names
+def _vault(url: str) -> Any:
     cipher = AesGcmCipher(KeyRing.from_environment(os.environ))
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return SqliteCredentialProvider(url.removeprefix(_SQLITE), cipher)

@@ -13,7 +13,7 @@ from mooring.errors import InvalidData
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
 
-def _capitals(value: Any) -> Any:  # noqa: ANN401 - checked after it
+def _capitals(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 

@@ -80,7 +80,7 @@ def _small(value: str) -> str:
     return value.lower()
 
 
-def _is_hex(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_hex(_: object, __: object, value: Any) -> None:
     if not _HEX.fullmatch(value):
         raise InvalidData(
             "This is not a checksum.",

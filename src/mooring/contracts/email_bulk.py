@@ -70,7 +70,7 @@ def as_recipient(value: BulkRecipient | EmailAddress | str) -> BulkRecipient:
     return value if isinstance(value, BulkRecipient) else BulkRecipient(to=value)
 
 
-def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:  # noqa: ANN401 - not yet checked
+def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:
     several: object = as_tuple(value)
     return tuple(map(as_recipient, several)) if is_tuple(several) else several
 

@@ -208,7 +208,7 @@ class EmailStatistics:
         cls,
         query: StatisticsQuery,
         counted: Iterable[tuple[date, EmailCounts]],
-        raw: Any,  # noqa: ANN401 - the vendor's
+        raw: Any,
     ) -> EmailStatistics:
         """Statistics in the granularity asked for, of counts of days or longer."""
         rows: dict[date, list[EmailCounts]] = {}

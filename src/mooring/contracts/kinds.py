@@ -73,7 +73,7 @@ def is_maybe(kind: type) -> Check:
     return check
 
 
-def as_tuple(value: Any) -> Any:  # noqa: ANN401 - not yet checked
+def as_tuple(value: Any) -> Any:
     """Several things as a tuple; what is one thing, or a table, is left for `are_all` to refuse."""
     return tuple(value) if _is_several(value) else value
 
@@ -99,7 +99,7 @@ def are_all(kind: type) -> Check:
     return check
 
 
-def as_table(value: Any) -> Any:  # noqa: ANN401 - not yet checked
+def as_table(value: Any) -> Any:
     """A table that nobody else can change; what is none is left for a validator to refuse."""
     return dict(value) if _is_table(value) else value
 

@@ -110,7 +110,7 @@ def _is_metadata(_: object, attribute: attrs.Attribute[Any], value: Mapping[str,
             )
 
 
-def _table(value: Mapping[str, str] | None) -> Any:  # noqa: ANN401 - not yet checked
+def _table(value: Mapping[str, str] | None) -> Any:
     return as_table({} if value is None else value)
 
 

@@ -46,7 +46,7 @@ class Wire(Protocol):
         """Whose operation it is."""
         ...
 
-    def ref(self, id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+    def ref(self, id: str, /, **related: str | None) -> Ref:
         """A thing of this account."""
         ...
 
@@ -76,7 +76,7 @@ class Wire(Protocol):
 
     async def act(
         self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
-    ) -> Any:  # noqa: ANN401 - the transport's
+    ) -> Any:
         """Ask the vendor's own transport, where it is not HTTP, to do something."""
         ...
 

@@ -37,7 +37,7 @@ def _refused(source: object) -> InvalidData:
     )
 
 
-def _is_count(_: BodyStream, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_count(_: BodyStream, __: object, value: Any) -> None:
     if value is not None and (type(value) is not int or value < 0):
         raise InvalidData(
             f"A body's length cannot be {value!r}.",

@@ -137,7 +137,7 @@ def unpack_entries(packed: bytes) -> Entries:
     )
 
 
-def _entry(fields: Any) -> CacheEntry:  # noqa: ANN401 - as read
+def _entry(fields: Any) -> CacheEntry:
     response, lifetime, age, varies_by, selected_by = fields
     entry = CacheEntry(response, float(lifetime), float(age), tuple(varies_by), bytes(selected_by))
     if not isinstance(response, Response) or not all(isinstance(n, str) for n in entry.varies_by):

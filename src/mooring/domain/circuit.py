@@ -135,7 +135,7 @@ QUIET_RECORD: Final = Record()
 _UNTIL: Final = Record._fields.index("until")
 
 
-def _recorded(kept: Any) -> Record:  # noqa: ANN401 - a record, or the tuple that a store keeps of it
+def _recorded(kept: Any) -> Record:
     return kept if type(kept) is Record else Record._make(kept)
 
 

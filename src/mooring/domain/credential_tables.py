@@ -166,7 +166,7 @@ def _is_text(secret: Secret) -> bool:
     return True
 
 
-def _written(value: Any) -> Any:  # noqa: ANN401 - the value of any field
+def _written(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, timedelta):

@@ -75,7 +75,7 @@ def as_method(value: HttpMethod | str) -> HttpMethod:
         ) from None
 
 
-def _is_bool(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_bool(_: object, __: object, value: Any) -> None:
     if value is not None and not isinstance(value, bool):
         raise InvalidData(
             f"a {type(value).__name__} does not say whether a request may be repeated.",

@@ -33,7 +33,7 @@ MARGIN: Final = 5.0
 ONCE: Final = RetryPolicy.none()
 
 
-def _setting(service: Service, endpoint: Endpoint | None, name: str) -> Any:  # noqa: ANN401 - as each is
+def _setting(service: Service, endpoint: Endpoint | None, name: str) -> Any:
     own = INHERIT if endpoint is None else getattr(endpoint, name)
     return getattr(service, name) if own is INHERIT else own
 

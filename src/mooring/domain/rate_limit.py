@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class Rule(Protocol):
     """One limit, compiled; what each function does is said at the top of this file."""
 
-    # ruff: noqa: D102, ANN401 - said at the top of this file; a present is the rule's own
+    # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
 
     @property
     def burst(self) -> int: ...

@@ -36,7 +36,7 @@ def unpack_refusal(packed: bytes) -> ConnectorError:
     return error
 
 
-def _is_plain(value: Any) -> bool:  # noqa: ANN401 - of any type
+def _is_plain(value: Any) -> bool:
     try:
         pack_values((value,))
     except InvalidData:

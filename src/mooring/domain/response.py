@@ -13,7 +13,7 @@ from mooring.domain.media_type import decoded
 from mooring.errors import InvalidData
 
 
-def _is_status(_: Response, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_status(_: Response, __: object, value: Any) -> None:
     if not isinstance(value, int) or not 100 <= value <= 999:
         raise InvalidData(
             f"{value!r} is not an HTTP status.",
@@ -22,7 +22,7 @@ def _is_status(_: Response, __: object, value: Any) -> None:  # noqa: ANN401 - n
         )
 
 
-def _is_bytes(_: Response, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_bytes(_: Response, __: object, value: Any) -> None:
     if not isinstance(value, bytes):
         raise InvalidData(
             f"A response's body of type {type(value).__name__} is not bytes.",
@@ -71,7 +71,7 @@ class Response:
         """The body in its declared charset, else UTF-8; undecodable bytes show as U+FFFD."""
         return decoded(self.body, self.header("content-type"))
 
-    def json(self) -> Any:  # noqa: ANN401 - JSON has any shape
+    def json(self) -> Any:
         """Return the value that the body holds as JSON.
 
         Raises:

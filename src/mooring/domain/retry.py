@@ -85,7 +85,7 @@ def _is_growth(_: object, __: object, value: object) -> None:
         )
 
 
-def _tells_errors_apart(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _tells_errors_apart(_: object, __: object, value: Any) -> None:
     if isinstance(value, tuple):
         usable = all(map(_is_error, cast("Any", value)))
     elif isinstance(value, type):
@@ -104,7 +104,7 @@ def _is_error(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Exception)
 
 
-def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:  # noqa: ANN401 - not yet known
+def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
     """One type of exception or several, as a tuple."""
     try:
         kinds = tuple(value)

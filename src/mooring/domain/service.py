@@ -88,7 +88,7 @@ def _is_plain(_: object, attribute: attrs.Attribute[Any], value: object) -> None
     check_plain(value, attribute.name)
 
 
-def _all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one, or several, of anything
+def _all(value: Any) -> tuple[Any, ...]:
     """One value or several, as a tuple."""
     if callable(value):
         return (value,)
@@ -99,7 +99,7 @@ def _all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - one, or several, of a
 
 
 def _each(check: Validator) -> Validator:
-    def validator(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - a tuple of anything
+    def validator(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         for item in value:
             check(instance, attribute, item)
 
@@ -128,7 +128,7 @@ class HedgeConfig:
     max_extra: int = attrs.field(default=1, validator=is_count)
 
 
-def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - not yet known
+def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     _is_one_of(Timeouts)(_, attribute, value)
     if value.total is not None:
         raise ConfigurationError(

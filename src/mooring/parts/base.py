@@ -109,13 +109,13 @@ def decorated(function: Callable[..., Any], call: Callable[..., Any]) -> Callabl
     if is_async(function):
 
         @functools.wraps(function)
-        async def later(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's
+        async def later(*args: Any, **kwargs: Any) -> Any:
             return await call(function, *args, **kwargs)
 
         return later
 
     @functools.wraps(function)
-    def now(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's
+    def now(*args: Any, **kwargs: Any) -> Any:
         return call(function, *args, **kwargs)
 
     return now

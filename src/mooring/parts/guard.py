@@ -72,7 +72,7 @@ class Guard(Part, ABC, Generic[T]):
             raise
         return value
 
-    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what the function returns
+    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         ticket = self._ticket()
         # Twice, as above.
         try:

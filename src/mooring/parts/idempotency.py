@@ -163,7 +163,7 @@ class Idempotency(Part):
             return self._value_later(key, bound, payload)  # type: ignore[return-value]  # it is R
         return self.answer(key, bound, payload=payload).value
 
-    async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:  # noqa: ANN401 - what it returns
+    async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:
         return (await self.aanswer(key, function, payload=payload)).value
 
     def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public

@@ -208,7 +208,7 @@ class OAuthTokenRefresher(_Refresher):
             raise error
         return value  # type: ignore[no-any-return]  # the flow's
 
-    def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current for this service and tenant."""
         known = self._flows.known(service, tenant)
         return run_now(self._flows.get(service, tenant)) if known is None else known
@@ -217,11 +217,11 @@ class OAuthTokenRefresher(_Refresher):
         """Whether there is anything for this service and tenant."""
         return run_now(self._flows.has(service, tenant))
 
-    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
         """What is valid instead of a credential that the service has refused."""
         return run_now(self._flows.refresh(service, tenant, stale))
 
-    def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: ANN401
+    def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
         """Keep a new credential, such as a person's consent has brought."""
         run_now(self._flows.rotate(service, tenant, new))
 
@@ -351,7 +351,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
         if not task.cancelled():
             task.exception()  # which nobody may be left to look at
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current for this service and tenant."""
         return await self._flows.get(service, tenant)
 
@@ -359,11 +359,11 @@ class AsyncOAuthTokenRefresher(_Refresher):
         """Whether there is anything for this service and tenant."""
         return await self._flows.has(service, tenant)
 
-    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
         """What is valid instead of a credential that the service has refused."""
         return await self._flows.refresh(service, tenant, stale)
 
-    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:  # noqa: ANN401
+    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
         """Keep a new credential, such as a person's consent has brought."""
         await self._flows.rotate(service, tenant, new)
 

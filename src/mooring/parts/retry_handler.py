@@ -103,7 +103,7 @@ class RetryHandler(Part):
         ending = run_now(attempt(core, call, step_now(function)))
         return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
 
-    async def _call_later(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
+    async def _call_later(self, function: Callable[[], Any]) -> Any:
         core = self._later
         call = self._begin(core)
         return value_of(_signed(core, call, await attempt(core, call, step_later(function))))

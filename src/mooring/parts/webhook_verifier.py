@@ -267,7 +267,7 @@ class Receipt:
         await settle(self._events)
 
 
-def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:  # noqa: ANN401 - of any kind
+def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
     """What keeps secrets; None if these are secrets themselves."""
     return secrets if callable(getattr(secrets, "get", None)) else None
 

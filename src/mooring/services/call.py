@@ -208,7 +208,7 @@ class Call:
         )
 
 
-def value_of(ending: Ending) -> Any:  # noqa: ANN401 - what a user's function returned
+def value_of(ending: Ending) -> Any:
     """The value of an ending, or its error raised: outside any coroutine, so that all can pass."""
     value, error = ending
     if error is None:

@@ -137,7 +137,7 @@ class Calling(ByHand):
                 remedy="Give one key for each request, or none at all.",
             )
 
-        def step(request: Request, key: Any) -> Callable[[], Any]:  # noqa: ANN401 - not yet checked
+        def step(request: Request, key: Any) -> Callable[[], Any]:
             async def one() -> Result[Response]:
                 try:
                     answer = await self.call(
@@ -287,7 +287,7 @@ class Calling(ByHand):
         """Write on an error which easy call it ended before it began."""
         Call(plan, began, plan.span).sign(self.core, error)
 
-    def _signed(self, call: Call, value: Any, error: Exception | None) -> Ending:  # noqa: ANN401 - a function's
+    def _signed(self, call: Call, value: Any, error: Exception | None) -> Ending:
         if isinstance(error, ConnectorError):
             call.sign(self.core, error)
         return value, error
@@ -300,7 +300,7 @@ class Calling(ByHand):
         *,
         timeout: float | None,
         request_id: str | None,
-        request: Any = _NOTHING,  # noqa: ANN401 - not yet checked
+        request: Any = _NOTHING,
     ) -> Call:
         """Find the plan of a call, and open its deadline."""
         core = self.core
@@ -401,7 +401,7 @@ class Calling(ByHand):
             core.tell(call.finished(core, error, fallback=True))
         return value, None
 
-    def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:  # noqa: ANN401 - the call's
+    def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:
         """Sign the error that a call ended with, if any, and tell of the end."""
         core = self.core
         if isinstance(error, ConnectorError):
@@ -488,7 +488,7 @@ def _replay(value: object) -> Response:
     )
 
 
-def _listed(items: Any, field: str) -> list[Any]:  # noqa: ANN401 - not yet checked
+def _listed(items: Any, field: str) -> list[Any]:
     """The items of a batch; one text is not many."""
     try:
         if not isinstance(items, (str, bytes)):

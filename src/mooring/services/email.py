@@ -66,7 +66,7 @@ class EmailFlows:
         check_kind(message, EmailMessage, "message")
         check_addressed(message)
 
-        async def deed(vendor: Any, wire: Wire) -> EmailReceipt:  # noqa: ANN401 - a vendor of mail
+        async def deed(vendor: Any, wire: Wire) -> EmailReceipt:
             check_fits(message, len(message.everybody), vendor.limits)
             receipt: EmailReceipt = await vendor.send_transactional(
                 wire, message, key=idempotency_key
@@ -156,7 +156,7 @@ class EmailFlows:
     async def _chunk(
         self, asked: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
     ) -> list[Result[EmailReceipt]]:
-        async def deed(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:  # noqa: ANN401 - a vendor of mail
+        async def deed(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
             parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
             for part in parts:
                 most = max(len(one.everybody) for one in part.recipients)
@@ -174,7 +174,7 @@ class EmailFlows:
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return [Result(error=error) for _ in chunk.recipients]
 
-    def _asked(self, operation: str, needs: Any) -> Asked:  # noqa: ANN401 - of capabilities
+    def _asked(self, operation: str, needs: Any) -> Asked:
         return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
 
 

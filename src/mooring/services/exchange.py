@@ -244,7 +244,7 @@ class Exchange:
         asked = self._core.get_credentials(plan.service.name, plan.tenant)
         return _credentials(await self._in_time(call, asked))
 
-    async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:  # noqa: ANN401 - what comes
+    async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
         """What is awaited, if it comes before the deadline; the plain face cannot cut it off."""
         try:
             return await self._core.within(pending, call.remaining(self._core) / 1e9)
@@ -268,7 +268,7 @@ class Exchange:
         call.renewed = call.replayable
         return error
 
-    async def _renewed_by_one(self, call: Call, stale: Any) -> Credentials | OAuthCredentials:  # noqa: ANN401 - of either kind
+    async def _renewed_by_one(self, call: Call, stale: Any) -> Credentials | OAuthCredentials:
         """What is valid instead of `stale`: renewed by one caller at a time, and once only."""
         core, plan = self._core, call.plan
         timeout = max(0.0, call.remaining(core) / 1e9)

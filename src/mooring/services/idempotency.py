@@ -180,7 +180,7 @@ def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
     )
 
 
-def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:  # noqa: ANN401 - as stored
+def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     call.replayed = True
     if core.observers:
         core.tell(IdempotencyReplayed(**call.told(core), idempotency_key=once.key))
@@ -209,7 +209,7 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:  # noq
     )
 
 
-async def _completed(core: Core, call: Call, once: Once, value: Any) -> Ending:  # noqa: ANN401 - the caller's
+async def _completed(core: Core, call: Call, once: Once, value: Any) -> Ending:
     try:
         answer = ("value", once.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied

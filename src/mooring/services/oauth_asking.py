@@ -71,7 +71,7 @@ class Asking:
         self._patience = patience
         self._nonce: str | None = None
 
-    async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:  # noqa: ANN401 - as it is read
+    async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
         """What is answered in the end, or a refusal, or why there is no answer."""
         core, patience, attempts, delay, renewed = self._core, self._patience, 0, 0.0, False
         if until is None:
@@ -100,7 +100,7 @@ class Asking:
             delay = decision.delay
             await core.sleep(delay)
 
-    async def _sent(self, inquiry: Inquiry, until: int) -> Any:  # noqa: ANN401 - or why not
+    async def _sent(self, inquiry: Inquiry, until: int) -> Any:
         """What one request brings."""
         core, client = self._core, self._client
         left = (until - core.nanoseconds()) / _SECOND

@@ -129,7 +129,7 @@ class Renewal:
         self._get = get
         self.unstored: dict[Owner, tuple[OAuthCredentials, OAuthCredentials]] = {}
 
-    async def stored(self, owner: Owner) -> Any:  # noqa: ANN401 - of either kind
+    async def stored(self, owner: Owner) -> Any:
         """What the vault has, once what waits to be stored is."""
         kept = await self._vault.get(*owner)
         waiting = self.unstored.get(owner)
@@ -149,7 +149,7 @@ class Renewal:
         stale: OAuthCredentials | None,
         *,
         patience: float | None,
-    ) -> Any:  # noqa: ANN401 - credentials, or None for who has no patience
+    ) -> Any:
         """Renew when no other process does; or what one has stored meanwhile.
 
         None if another is at it, and there is no patience to wait for it.
@@ -305,7 +305,7 @@ class Renewal:
             delay = decision.delay
             await core.sleep(delay)
 
-    async def _sent(self, question: Question) -> Any:  # noqa: ANN401 - or an error
+    async def _sent(self, question: Question) -> Any:
         """The answer, or why there is none."""
         core = self._core
         occasion = Occasion(core.utc(), core.new_id())
@@ -364,7 +364,7 @@ class Renewal:
             f"A person must authorise {owner[0]!r} again: {reason}.", service=owner[0]
         )
 
-    def _tell(self, kind: Any, owner: Owner, **details: Any) -> None:  # noqa: ANN401 - of events
+    def _tell(self, kind: Any, owner: Owner, **details: Any) -> None:
         core = self._core
         if core.observers:
             core.tell(kind(at=core.utc(), service=owner[0], tenant=owner[1], **details))

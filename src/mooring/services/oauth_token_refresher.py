@@ -105,7 +105,7 @@ class Refreshing:
             return held.credentials
         return None
 
-    async def get(self, service: str, tenant: str | None) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, service: str, tenant: str | None) -> Any:
         """What is current, renewed if it has to be."""
         found = self.known(service, tenant)
         if found is not None:
@@ -129,7 +129,7 @@ class Refreshing:
             return await self._apart(self._renewed_ahead(owner, client, held))
         return await self._apart(self._renewed(owner, client, kept))
 
-    async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:  # noqa: ANN401
+    async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
         """What is valid instead of a credential that the service has refused."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None or not isinstance(stale, OAuthCredentials):
@@ -145,7 +145,7 @@ class Refreshing:
         client = self._clients(service, tenant)
         return (client is not None and client.grant.alone) or await self._vault.has(service, tenant)
 
-    async def rotate(self, service: str, tenant: str | None, new: Any) -> None:  # noqa: ANN401
+    async def rotate(self, service: str, tenant: str | None, new: Any) -> None:
         """Keep what a person's consent brought."""
         owner = (service, tenant)
         self._renewal.unstored.pop(owner, None)
@@ -166,7 +166,7 @@ class Refreshing:
             self._held.pop(owner, None)
             self._failed.pop(owner, None)
 
-    async def _read(self, owner: Owner, client: OAuthClient) -> Any:  # noqa: ANN401 - either kind
+    async def _read(self, owner: Owner, client: OAuthClient) -> Any:
         """What the vault has; None where there is nothing yet, and nobody is needed to get it."""
         try:
             return await self._renewal.stored(owner)
@@ -193,7 +193,7 @@ class Refreshing:
         held = self._held[owner] = Held(kept, span, now, believed)
         return held
 
-    async def _renewed_ahead(self, owner: Owner, client: OAuthClient, held: Held) -> Any:  # noqa: ANN401
+    async def _renewed_ahead(self, owner: Owner, client: OAuthClient, held: Held) -> Any:
         """Renew what still works, unless somebody does already; it is used if that fails."""
         core, holder, stale = self._core, object(), held.credentials
         lock = state_key("oauth", *owner)

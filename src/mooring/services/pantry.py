@@ -67,7 +67,7 @@ class Pantry:
         left: float,
         verb: Callable[..., Flow[Any]],
         *given: Any,
-    ) -> Any:  # noqa: ANN401 - the verb's
+    ) -> Any:
         watch, core = self._watch, self._core
         outage = watch.outage
         if outage is not None and not watch.may_look(outage):

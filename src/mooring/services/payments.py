@@ -347,17 +347,17 @@ class PaymentsFlows:
         after: Ref | str | None,
         account: str | None,
         timeout: float | None,
-    ) -> Any:  # noqa: ANN401 - a page of whatever is asked for
+    ) -> Any:
         query = query or PaymentQuery()
         operation = asked.operation
         if after is None and account is None:
 
-            async def first(vendor: PaymentsVendor, wire: Wire) -> Any:  # noqa: ANN401 - as above
+            async def first(vendor: PaymentsVendor, wire: Wire) -> Any:
                 return await getattr(vendor, operation)(wire, query, None)
 
             return await self._desk.ask(asked, first, timeout=timeout)
 
-        async def deed(vendor: PaymentsVendor, wire: Wire, _: Ref) -> Any:  # noqa: ANN401 - as above
+        async def deed(vendor: PaymentsVendor, wire: Wire, _: Ref) -> Any:
             return await getattr(vendor, operation)(wire, query, start)
 
         start = None if after is None else Ref.parse(after)

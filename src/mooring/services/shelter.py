@@ -34,7 +34,7 @@ class Shelter:
         self._local = local
         self._watch = Watch(core, name)
 
-    async def execute(self, command: Command[Any]) -> Any:  # noqa: ANN401 - the command's answer
+    async def execute(self, command: Command[Any]) -> Any:
         """Run a command where it can be run."""
         if is_local(command):
             return self._local(command)
@@ -46,7 +46,7 @@ class Shelter:
             raise copy(outage.error)
         return self._without(command)
 
-    async def _ask(self, command: Command[Any], outage: Outage | None, *, turn: bool) -> Any:  # noqa: ANN401 - the command's answer
+    async def _ask(self, command: Command[Any], outage: Outage | None, *, turn: bool) -> Any:
         """Ask the store, though it may be away."""
         try:
             answer = await self._core.execute(command)
@@ -79,7 +79,7 @@ class Shelter:
             lease = lease_of(command.token)
             core.post(Report(command.gates, lease, Outcome.NEUTRAL, core.reporter()))
 
-    def _without(self, command: Command[Any]) -> Any:  # noqa: ANN401 - the command's answer
+    def _without(self, command: Command[Any]) -> Any:
         # What the store has granted stands, and how it ended is not known there.
         if isinstance(command, Confirm):
             return GO, 0

@@ -124,7 +124,7 @@ class ShippingFlows:
         """
         checked_key(f"{idempotency_key}/{len(items)}")
 
-        def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:  # noqa: ANN401 - as the items
+        def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:
             return partial(self._told, item, f"{idempotency_key}/{number}", timeout)
 
         steps = [step(number, item) for number, item in enumerate(items, 1)]
@@ -255,7 +255,7 @@ class ShippingFlows:
         check_kind(request, RateRequest, "request")
         return self._asked(operation, request.needs, request.recipient.country)
 
-    def _asked(self, operation: str, needs: Any = (), country: str | None = None) -> Asked:  # noqa: ANN401 - of capabilities
+    def _asked(self, operation: str, needs: Any = (), country: str | None = None) -> Asked:
         return Asked(
             kind=KIND,
             operation=operation,

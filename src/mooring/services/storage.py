@@ -189,7 +189,7 @@ class StorageFlows:
             version=version,
         )
 
-        async def deed(vendor: Any, wire: Wire, key: str) -> Downloading:  # noqa: ANN401 - a vendor of storage
+        async def deed(vendor: Any, wire: Wire, key: str) -> Downloading:
             opened = await vendor.open(wire, key, options)
             resumes = StorageCapability.RANGE in vendor.capabilities
             return Downloading(vendor, wire, options, opened, resumes=resumes)
@@ -242,7 +242,7 @@ class StorageFlows:
         results: list[Result[None]] = [_checked(key) for key in wanted]
         good = [number for number, result in enumerate(results) if result.ok]
 
-        async def deed(vendor: Any, wire: Wire) -> None:  # noqa: ANN401 - a vendor of storage
+        async def deed(vendor: Any, wire: Wire) -> None:
             size = vendor.limits.get("delete", 1)
             chunks = [good[at : at + size] for at in range(0, len(good), size)]
 
@@ -442,13 +442,13 @@ class StorageFlows:
         asked = self._asked(operation, needs)
         if isinstance(key, Ref):
 
-            async def there(vendor: Any, wire: Wire, found: Ref) -> R:  # noqa: ANN401 - of storage
+            async def there(vendor: Any, wire: Wire, found: Ref) -> R:
                 return await deed(vendor, wire, found.id)
 
             return await self._desk.at(key, asked, there, timeout=timeout)
         check_key(key)
 
-        async def here(vendor: Any, wire: Wire) -> R:  # noqa: ANN401 - of storage
+        async def here(vendor: Any, wire: Wire) -> R:
             return await deed(vendor, wire, key)
 
         return await self._desk.ask(asked, here, timeout=timeout)

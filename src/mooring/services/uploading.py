@@ -101,7 +101,7 @@ class Pieces:
         if self._ours and hasattr(self._opened, "close"):
             self._opened.close()
 
-    async def _open(self) -> Any:  # noqa: ANN401 - whatever can be read
+    async def _open(self) -> Any:
         source: Any = self._source
         self._ours = is_opener(source)
         return _read(await self._core.settle(source()) if self._ours else source)
@@ -159,7 +159,7 @@ def is_opener(source: object) -> bool:
     return callable(source) and not isinstance(source, (Readable, Iterator))
 
 
-def _read(opened: Any) -> Any:  # noqa: ANN401 - whatever can be read
+def _read(opened: Any) -> Any:
     """What gives the bytes of something that is open."""
     if _is_bytes(opened):
         return _Sliced(memoryview(opened))
@@ -193,7 +193,7 @@ def _is_bytes(value: object) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
 
 
-def _checked(piece: Any) -> bytes:  # noqa: ANN401 - a user's
+def _checked(piece: Any) -> bytes:
     if _is_bytes(piece):
         return bytes(piece)
     raise InvalidData(

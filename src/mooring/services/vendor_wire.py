@@ -49,7 +49,7 @@ class VendorWire:
         *,
         seconds: float | None,
         step: Callable[[Callable[[], Any]], AttemptStep],
-        transport: Any = None,  # noqa: ANN401 - the host's
+        transport: Any = None,
     ) -> None:
         self._calling = calling
         self._core = calling.core
@@ -64,7 +64,7 @@ class VendorWire:
         self.acted = False
         """Whether a step may have changed something at the vendor."""
 
-    def ref(self, id: str, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+    def ref(self, id: str, /, **related: str | None) -> Ref:
         """A thing of this account."""
         kept = {name: value for name, value in related.items() if value}
         return Ref(self._vendor, self.account, id, kept)
@@ -110,7 +110,7 @@ class VendorWire:
 
     async def act(
         self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
-    ) -> Any:  # noqa: ANN401 - the transport's
+    ) -> Any:
         """Ask the vendor's own transport to do something."""
         if self._transport is None:
             raise ConfigurationError(

@@ -283,7 +283,7 @@ class Receiving:
         name = sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()
         return state_key("webhook", self._endpoint.name, tenant, name)
 
-    def _settled(self, event: WebhookEvent, *, done: bool) -> Any:  # noqa: ANN401 - a command
+    def _settled(self, event: WebhookEvent, *, done: bool) -> Any:
         key, fence = event.claim or ("", 0)
         if done:
             return complete(key, fence, None, ttl=self._endpoint.ttl)

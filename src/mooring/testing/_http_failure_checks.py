@@ -49,7 +49,7 @@ class Failure:
     processed: bool | None
     _scene: Scene = attrs.field(repr=False)
 
-    async def check(self, clients: Any) -> None:  # noqa: ANN401 - as the scene wants them
+    async def check(self, clients: Any) -> None:
         """Have it go wrong, and compare."""
         failed = await failure_of(self._scene(clients), self.raised, because=self.happened)
         kind = type(failed).__name__
@@ -65,7 +65,7 @@ class Failure:
     def named(self) -> Callable[[Any], Coroutine[Any, Any, None]]:
         """The check, as a function with a name of its own."""
 
-        async def check(clients: Any) -> None:  # noqa: ANN401 - as above
+        async def check(clients: Any) -> None:
             await self.check(clients)
 
         check.__name__ = self.happened.replace(" ", "_").replace("'", "").replace(",", "")
@@ -145,7 +145,7 @@ async def _occupied(clients: Clients) -> object:
             incoming.close()
 
 
-async def _led(clients: Any, url: str, word: str, answers: bytes | None = None) -> object:  # noqa: ANN401 - of proxies
+async def _led(clients: Any, url: str, word: str, answers: bytes | None = None) -> object:
     with ProxyServer(leads_to=("127.0.0.1", 9), knows=("us", "word"), answers=answers) as proxy:
         client = clients(Proxy(url=proxy.url, username="us", password=word), Tls())
         try:
@@ -154,7 +154,7 @@ async def _led(clients: Any, url: str, word: str, answers: bytes | None = None) 
             await client.close()
 
 
-async def _misled(clients: Any) -> object:  # noqa: ANN401 - of proxies
+async def _misled(clients: Any) -> object:
     with VendorServer(port="refusing") as nobody:
         client = clients(Proxy(url=nobody.url), Tls())
         try:

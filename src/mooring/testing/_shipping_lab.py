@@ -170,7 +170,7 @@ class Lab:
         self.able = subject.vendor.capabilities
         self.sold = subject.sold
 
-    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - of any operation
+    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
         shipping = self.hub.shipping()
         call = partial(getattr(shipping, operation), *given, **named)
         doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
@@ -194,7 +194,7 @@ class Lab:
 
     async def refused(
         self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], what: str
-    ) -> Any:  # noqa: ANN401 - of this kind
+    ) -> Any:
         """The error that it must raise."""
         try:
             got = await doing

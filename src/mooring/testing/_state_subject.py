@@ -27,7 +27,7 @@ class Subject:
     Its verbs are awaited; those of a plain store never suspend.
     """
 
-    def __init__(self, given: Any, *, awaited: bool) -> None:  # noqa: ANN401 - of either colour
+    def __init__(self, given: Any, *, awaited: bool) -> None:
         store: Any
         self.pass_time: Callable[[float], None]
         store, self.pass_time = given if is_tuple(given) else (given, sleep)  # type: ignore[assignment]  # as the factory promises

@@ -77,7 +77,7 @@ class Walk:
         )
         return self._chance.choice(draws)()
 
-    def note(self, command: Command[Any], answer: Any) -> None:  # noqa: ANN401 - as it answers
+    def note(self, command: Command[Any], answer: Any) -> None:
         """Take notice of what was answered."""
         if isinstance(command, Admission) and answer[0] is Answer.GO:
             _, wait, permit, tickets = answer

@@ -71,7 +71,7 @@ class EmailLab:
     many: int = 10_000
 
     @property
-    def vendor(self) -> Any:  # noqa: ANN401 - any vendor of mail
+    def vendor(self) -> Any:
         """The vendor."""
         return self.hub.account("mail").vendor
 
@@ -87,13 +87,13 @@ LETTER: Final = b"%PDF-1.7\r\n\x00" + bytes(reversed(range(256))) * 41
 class _Awaited:
     """The operations of a plain hub, to be awaited."""
 
-    def __init__(self, plain: Any) -> None:  # noqa: ANN401 - of either face
+    def __init__(self, plain: Any) -> None:
         self._plain = plain
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._plain, name)
 
-        async def awaited(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the method
+        async def awaited(*given: Any, **named: Any) -> Any:
             return method(*given, **named)
 
         return awaited
@@ -102,7 +102,7 @@ class _Awaited:
 class _AwaitedHub:
     """A plain hub whose operations are awaited."""
 
-    def __init__(self, plain: Any) -> None:  # noqa: ANN401 - a hub
+    def __init__(self, plain: Any) -> None:
         self.account = plain.account
         self._plain = plain
 

@@ -81,7 +81,7 @@ class Delivery:
         """The fields of a body that is a form, decoded."""
         return parse_qsl(self.body.decode(), keep_blank_values=True)
 
-    def json(self) -> Any:  # noqa: ANN401 - JSON has any shape
+    def json(self) -> Any:
         """The value that the body holds as JSON."""
         return json.loads(self.body)
 

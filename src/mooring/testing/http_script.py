@@ -149,6 +149,6 @@ class Received:
         """The parameters, decoded, in order."""
         return tuple(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
-    def json(self) -> Any:  # noqa: ANN401 - JSON has any shape
+    def json(self) -> Any:
         """The value that the body holds as JSON."""
         return json_text.loads(self.body)

@@ -132,7 +132,7 @@ class _Lab:
         """Configure other accounts, or another order; what is stored stays."""
         self.hub = self._make(accounts)
 
-    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - of any operation
+    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
         call = partial(getattr(self.hub.payments(), operation), *given, **named)
         doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
         return await soon(doing, _HANGS)
@@ -179,7 +179,7 @@ class _Lab:
             payment = advance(payment, await self("follow_up", event))
         return payment
 
-    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:  # noqa: ANN401 - of this kind
+    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:
         try:
             got = await doing
         except ConnectorError as error:

@@ -108,7 +108,7 @@ class _Lab:
         self.able = subject.vendor.capabilities
         self.hub = hub
 
-    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - of any operation
+    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
         sms = self.hub.sms()
         call = partial(getattr(sms, operation), *given, **named)
         doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
@@ -121,7 +121,7 @@ class _Lab:
         services = self.subject.vendor.services().values()
         return any(one.idempotency_header is not None for one in services)
 
-    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:  # noqa: ANN401 - of this kind
+    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:
         try:
             got = await doing
         except ConnectorError as error:

@@ -63,7 +63,7 @@ class Subject:
 class _LiftedDownload:
     """A plain download, as if it were awaited."""
 
-    def __init__(self, coming: Any) -> None:  # noqa: ANN401 - a Download
+    def __init__(self, coming: Any) -> None:
         self._coming = coming
         self.info, self.modified = coming.info, coming.modified
 
@@ -75,13 +75,13 @@ class _LiftedDownload:
 class _Lifted:
     """The plain face of storage, as if it were awaited."""
 
-    def __init__(self, plain: Any) -> None:  # noqa: ANN401 - a Storage
+    def __init__(self, plain: Any) -> None:
         self._plain = plain
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         verb = getattr(self._plain, name)
 
-        async def lifted(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - the verb's
+        async def lifted(*given: Any, **named: Any) -> Any:
             answer = verb(*given, **named)
             return _LiftedDownload(answer) if name == "download" else answer
 
@@ -102,7 +102,7 @@ def _bytes(size: int) -> bytes:
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
-async def _all(storage: Any, key: str, **how: Any) -> bytes:  # noqa: ANN401 - of either colour
+async def _all(storage: Any, key: str, **how: Any) -> bytes:
     whole: bytes = await (await storage.download(key, **how)).read_all()
     return whole
 

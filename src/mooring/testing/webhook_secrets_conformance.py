@@ -163,7 +163,7 @@ async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
     require(not accepted[1], "A verifier accepted for one tenant what another's secret signed.")
 
 
-async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:  # noqa: ANN401 - as they were signed
+async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:
     try:
         return bool(await verifier.averify(headers=headers, body=body, tenant=tenant))
     except WebhookRejected:

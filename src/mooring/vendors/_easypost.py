@@ -175,7 +175,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     rates: list[Rate] = []
     messages = list(read_messages(body))
     for one in body.objects("rates"):
-        id, carrier = one.text("id"), carrier_word(one.text("carrier"))  # noqa: A001 - the vendor's word
+        id, carrier = one.text("id"), carrier_word(one.text("carrier"))
         total = as_money(one.value("rate"), one.value("currency"))
         if id is None or total is None:
             messages.append(CarrierMessage(carrier=carrier, text="An offer could not be read."))

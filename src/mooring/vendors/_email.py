@@ -121,7 +121,7 @@ def receipt_of(
     id_: str,
     people: Iterable[EmailAddress],
     status: EmailStatus,
-    raw: Any,  # noqa: ANN401 - the vendor's
+    raw: Any,
 ) -> EmailReceipt:
     """A message that was taken for everybody."""
     return EmailReceipt(

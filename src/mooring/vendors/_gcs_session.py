@@ -65,7 +65,7 @@ class Session:
         id: the upload's.
     """
 
-    def __init__(self, wire: Wire, bucket: str, id: str) -> None:  # noqa: A002 - Google's word
+    def __init__(self, wire: Wire, bucket: str, id: str) -> None:
         self._wire = wire
         self._bucket = bucket
         self._id = id

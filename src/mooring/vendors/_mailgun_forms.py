@@ -131,7 +131,7 @@ def _contents(message: EmailMessage) -> dict[str, str]:
     return {"subject": message.subject, **{name: said for name, said in texts.items() if said}}
 
 
-def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - what JSON can have
+def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """A field as forms have it: a list repeats its name, and a table is JSON."""
     if is_list(value):
         for one in value:

@@ -199,7 +199,7 @@ def _means(body: Answer) -> MeansOfPayment | None:
     )
 
 
-def _read_all(ref: MakeRef, embedded: Answer, name: str, read_one: Any) -> tuple[Any, ...]:  # noqa: ANN401 - of captures or refunds
+def _read_all(ref: MakeRef, embedded: Answer, name: str, read_one: Any) -> tuple[Any, ...]:
     found = (read_one(ref, one) for one in embedded.objects(name))
     return tuple(one for one in found if one is not None)
 

@@ -78,7 +78,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     )
 
 
-def _people(several: Any) -> list[Answer]:  # noqa: ANN401 - of JSON
+def _people(several: Any) -> list[Answer]:
     """Recipients, who are named alone or with what became of them."""
     items = several if is_list(several) else []
     return [read({"emailAddress": one} if isinstance(one, str) else one) for one in items]

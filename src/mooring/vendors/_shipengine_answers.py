@@ -109,7 +109,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     file, layout = request.label.value, layout_of(request)
     rates: list[Rate] = []
     for one in body.objects("rate_response.rates"):
-        id, total = one.text("rate_id"), price(one, "shipping_amount", *_PRICE)  # noqa: A001 - the vendor's word
+        id, total = one.text("rate_id"), price(one, "shipping_amount", *_PRICE)
         carrier = carrier_word(one.text("carrier_code"))
         if id is None or total is None:
             text = "An offer could not be read."

@@ -214,7 +214,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     rates: list[Rate] = []
     messages = list(read_messages(body))
     for one in body.objects("rates"):
-        id = one.text("object_id")  # noqa: A001 - the vendor's word
+        id = one.text("object_id")
         carrier, service, total = read_offer(one)
         if id is None or total is None:
             messages.append(CarrierMessage(carrier=carrier, text="An offer could not be read."))

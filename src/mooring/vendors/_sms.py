@@ -41,7 +41,7 @@ def international(sender: str | None) -> str | None:
     return f"+{sender}" if sender is not None and _LONG.fullmatch(sender) else sender
 
 
-def as_field(value: Any) -> str:  # noqa: ANN401 - whatever stands in a form
+def as_field(value: Any) -> str:
     """A plain value as a form has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -60,7 +60,7 @@ _LOOKS: Final = 300
 """How often a copy is looked after that Azure makes in its own time."""
 
 
-def _is_account(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_account(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _ACCOUNT.fullmatch(value) is None:
         raise ConfigurationError(
             "This is not the name of a storage account.",
@@ -69,7 +69,7 @@ def _is_account(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - no
         )
 
 
-def _is_container(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_container(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _CONTAINER.fullmatch(value) is None:
         raise ConfigurationError(
             "This is not the name of a container.",
@@ -78,7 +78,7 @@ def _is_container(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - 
         )
 
 
-def _is_directory(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_directory(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _DIRECTORY.fullmatch(value) is None:
         raise ConfigurationError(
             "This is not the name of a directory.",

@@ -243,7 +243,7 @@ class EasyPost(Vendor):
         )
 
 
-def _path(kind: str, id: str | None) -> str:  # noqa: A002 - the vendor's word
+def _path(kind: str, id: str | None) -> str:
     if id is None:
         raise InvalidData(
             "This reference is none of an offer of EasyPost.",
@@ -255,7 +255,7 @@ def _path(kind: str, id: str | None) -> str:  # noqa: A002 - the vendor's word
 
 async def _with_label(wire: Wire, response: Response) -> Shipment:
     body = answer(response)
-    id = body.text("id")  # noqa: A001 - the vendor's word
+    id = body.text("id")
     if id is None:
         raise malformed(response, "id")
     url = body.text("postage_label.label_url")

@@ -56,7 +56,7 @@ _SESSIONS: Final = Redaction(
 """Whoever has the id of an upload can go on with it."""
 
 
-def _is_bucket(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_bucket(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
         raise ConfigurationError(
             "This is not the name of a bucket.",
@@ -152,7 +152,7 @@ class Gcs(Vendor):
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
         """Delete objects, each by a request of its own."""
 
-        def step(key: str) -> Any:  # noqa: ANN401 - a coroutine function
+        def step(key: str) -> Any:
             return lambda: self.delete(wire, key, version=None)
 
         return await wire.every([step(key) for key in keys])

@@ -276,7 +276,7 @@ class _Reading:
     status = 200
     headers = Headers()
 
-    def __init__(self, wire: Wire, file: Any, start: int, length: int) -> None:  # noqa: ANN401 - the transport's
+    def __init__(self, wire: Wire, file: Any, start: int, length: int) -> None:
         self._wire = wire
         self._file = file
         self._at = start

@@ -102,7 +102,7 @@ _COUNTS: Final = (
 )
 
 
-def _is_domain(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_domain(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _DOMAIN.fullmatch(value) is None:
         raise ConfigurationError(
             "This is not the name of a sending domain.",
@@ -111,7 +111,7 @@ def _is_domain(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not
         )
 
 
-def _is_region(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_region(_: object, __: object, value: Any) -> None:
     if value not in _REGIONS:
         raise ConfigurationError(
             "Mailgun has no such region.", path="region", remedy=f"Use {' or '.join(_REGIONS)}."

@@ -44,7 +44,7 @@ _ALGORITHMS: Final = frozenset(
 )
 
 
-def _is_bucket(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_bucket(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
         raise ConfigurationError(
             "This is not the name of a bucket.",
@@ -53,7 +53,7 @@ def _is_bucket(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not
         )
 
 
-def _is_made_here(_: object, __: object, value: Any) -> None:  # noqa: ANN401 - not yet known
+def _is_made_here(_: object, __: object, value: Any) -> None:
     if value is not None and value not in _ALGORITHMS:
         raise ConfigurationError(
             "Such checksums cannot be made here.",

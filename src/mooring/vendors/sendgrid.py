@@ -351,7 +351,7 @@ def _contents(message: EmailMessage) -> list[dict[str, str]]:
     return [{"type": kind, "value": value} for kind, value in parts.items() if value]
 
 
-def _file(file: Any) -> dict[str, str]:  # noqa: ANN401 - an attachment
+def _file(file: Any) -> dict[str, str]:
     fields = {
         "content": in_base64(file),
         "type": file.content_type,

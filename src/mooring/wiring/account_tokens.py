@@ -31,13 +31,13 @@ class AccountTokens:
         self._services = services
         self._others: Any = NoCredentials() if others is None else others
 
-    def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current."""
         if service in self._services:
             return self._tokens.get(service, None)
         return self._others.get(service, tenant)
 
-    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
         """What is valid instead of a credential that the service has refused."""
         if service in self._services:
             return self._tokens.refresh(service, None, stale)
@@ -57,7 +57,7 @@ class AsyncAccountTokens:
         self._services = services
         self._others: Any = others
 
-    async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: ANN401 - of either kind
+    async def get(self, service: str, tenant: str | None, /) -> Any:
         """What is current."""
         if service in self._services:
             return await self._tokens.get(service, None)
@@ -65,7 +65,7 @@ class AsyncAccountTokens:
             return NoCredentials().get(service, tenant)
         return await self._others.get(service, tenant)
 
-    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:  # noqa: ANN401
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
         """What is valid instead of a credential that the service has refused."""
         if service in self._services:
             return await self._tokens.refresh(service, None, stale)

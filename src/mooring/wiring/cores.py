@@ -44,7 +44,7 @@ class Wired:
     send: Callable[..., Any]
     claims: Any
 
-    def own_http(self) -> Any:  # noqa: ANN401 - the adapter
+    def own_http(self) -> Any:
         """The HTTP client that was made here, if it was ever used; a host's own is its to close."""
         return self.http.made() if isinstance(self.http, defaults.Lazily) else None
 
@@ -119,7 +119,7 @@ def awaited_core(ports: Ports) -> Wired:
     return Wired(core, http, send, claims)
 
 
-def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:  # noqa: ANN401 - as Core says
+def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:
     randomness = ports.randomness
     if randomness is None:
         randomness = defaults.embedded("randomness")
@@ -151,14 +151,14 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     return attrs.evolve(core, cache=Pantry(core, look, keep, forget))
 
 
-def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:  # noqa: ANN401 - any port
+def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:
     if not isinstance(port, defaults.Lazily):
         method = getattr(port, verb, None)
         return _missing(port, verb, name) if method is None else method
 
     bound: Any = None
 
-    def lazy(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the port's
+    def lazy(*args: Any, **kwargs: Any) -> Any:
         nonlocal bound
         if bound is None:
             bound = getattr(port.get(), verb)

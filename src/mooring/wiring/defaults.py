@@ -28,7 +28,7 @@ class Lazily:
     def _unlocked(self) -> None:
         self._lock = threading.Lock()
 
-    def get(self) -> Any:  # noqa: ANN401 - the adapter
+    def get(self) -> Any:
         """The adapter."""
         if self._made is None:
             with self._lock:
@@ -36,7 +36,7 @@ class Lazily:
                     self._made = self._make()
         return self._made
 
-    def made(self) -> Any:  # noqa: ANN401 - the adapter
+    def made(self) -> Any:
         """The adapter if it was ever used, else None."""
         return self._made
 
@@ -60,7 +60,7 @@ class Reporter:
 class NoCredentials:
     """The credential provider of a host that has given none."""
 
-    def get(self, service: str, _: str | None, /) -> Any:  # noqa: ANN401 - never returns
+    def get(self, service: str, _: str | None, /) -> Any:
         """There is none."""
         raise CredentialNotFound(
             f"no credential provider was given, and {service!r} needs credentials.",
@@ -68,14 +68,14 @@ class NoCredentials:
         )
 
 
-def memory_storage(clock: Any = None) -> Any:  # noqa: ANN401 - MemoryStorage, imported late
+def memory_storage(clock: Any = None) -> Any:
     """The embedded store."""
     from mooring.adapters.memory import MemoryStorage
 
     return MemoryStorage(clock)
 
 
-def memory_cache(clock: Any = None) -> Any:  # noqa: ANN401 - MemoryCache, imported late
+def memory_cache(clock: Any = None) -> Any:
     """The embedded cache."""
     from mooring.adapters.memory_cache import MemoryCache
 
@@ -98,7 +98,7 @@ _EMBEDDED: Final = {
 """The module and the class of each embedded adapter."""
 
 
-def embedded(name: str) -> Any:  # noqa: ANN401 - the adapter
+def embedded(name: str) -> Any:
     """What stands behind the port of this name."""
     module, kind = _EMBEDDED[name]
     return getattr(import_module(f"mooring.adapters.{module}"), kind)()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mooring.wiring.ports import Ports
 
 
-def verbs_now(state: Any) -> dict[str, Any]:  # noqa: ANN401 - a store
+def verbs_now(state: Any) -> dict[str, Any]:
     """The verbs of a plain store, which raise nothing foreign."""
     execute, post = state.execute, state.post
     if not _is_memory(state):
@@ -28,7 +28,7 @@ def verbs_now(state: Any) -> dict[str, Any]:  # noqa: ANN401 - a store
     return {"execute": lift_one(execute), "ask": execute, "post": post}
 
 
-def verbs_later(state: Any) -> dict[str, Any]:  # noqa: ANN401 - a store
+def verbs_later(state: Any) -> dict[str, Any]:
     """The verbs of an awaited store, which raise nothing foreign."""
     if _is_memory(state):
         # Memory never makes a task wait.
@@ -44,7 +44,7 @@ def verbs_later(state: Any) -> dict[str, Any]:  # noqa: ANN401 - a store
 def with_stores(
     core: Core,
     ports: Ports,
-    state: Any,  # noqa: ANN401 - a store
+    state: Any,
     verbs: Callable[[Any], dict[str, Any]],
 ) -> tuple[Core, Any]:
     """The core with what stands in for stores that are away, and where its keys live."""
@@ -56,7 +56,7 @@ def with_stores(
     return _apart(core, claims), ports.claims
 
 
-def _sheltered(core: Core, name: str, state: Any, clock: Any) -> Core:  # noqa: ANN401 - ports
+def _sheltered(core: Core, name: str, state: Any, clock: Any) -> Core:
     """The core, going on without its store while that is away."""
     if _is_memory(state):
         return core
@@ -73,17 +73,17 @@ def _sheltered(core: Core, name: str, state: Any, clock: Any) -> Core:  # noqa: 
 def _apart(core: Core, claims: Core) -> Core:
     """A core that asks another store about claims."""
 
-    async def execute(command: Any) -> Any:  # noqa: ANN401 - of any kind
+    async def execute(command: Any) -> Any:
         return await (claims if command.durable else core).execute(command)
 
-    def post(command: Any) -> None:  # noqa: ANN401 - of any kind
+    def post(command: Any) -> None:
         (claims if command.durable else core).post(command)
 
     # Only what guards attempts is asked at once, and that is no claim.
     return attrs.evolve(core, execute=execute, post=post, apart=True)
 
 
-def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:  # noqa: ANN401 - stores
+def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:
     """A store for each colour; None where the one given serves only the other.
 
     Memory never makes a task wait, so the store in memory serves both at once.

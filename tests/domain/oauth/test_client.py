@@ -209,7 +209,7 @@ def test_an_exchange_takes_another_services_token() -> None:
 
 
 @pytest.mark.parametrize("subject", ["", None, 7, Secret("")], ids=repr)
-def test_an_exchange_of_nothing_is_refused(subject: Any) -> None:  # noqa: ANN401 - not what it should be
+def test_an_exchange_of_nothing_is_refused(subject: Any) -> None:
     """A token exchange needs to know whose token it is about."""
     with pytest.raises(InvalidData) as caught:
         TokenExchange(subject=subject)

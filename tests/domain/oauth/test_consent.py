@@ -1,7 +1,5 @@
 """Where a person is sent for consent, and what may come back with them."""
 
-# ruff: noqa: ANN401 - values of any kind, right and wrong
-
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode

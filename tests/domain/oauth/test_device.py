@@ -1,7 +1,5 @@
 """Consent with another device: what is shown, and at what pace news are asked for."""
 
-# ruff: noqa: ANN401 - values of any kind, right and wrong
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """Which id_tokens are for us, and of this consent."""
 
-# ruff: noqa: ANN401 - values of any kind, right and wrong
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """What is remembered of a person who is away, and where it may be kept."""
 
-# ruff: noqa: ANN401 - values of any kind, right and wrong
-
 from __future__ import annotations
 
 import json

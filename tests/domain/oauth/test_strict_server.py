@@ -36,7 +36,7 @@ ODD = "p:ä+s s%2B&=~*'"
 PATIENT = Timeouts(total=30)
 
 
-def public(pem: str) -> Any:  # noqa: ANN401 - a key of one kind or another
+def public(pem: str) -> Any:
     """What the server verifies with."""
     return load_pem_private_key(pem.encode(), None).public_key()
 

@@ -196,7 +196,7 @@ def looks_like_a_card(text: str) -> bool:
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
-def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str | None) -> Ref:  # noqa: A002 - the vendor's word
+def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str | None) -> Ref:
     """The reference of a payment, which knows what was asked for.
 
     Args:

@@ -64,7 +64,7 @@ class MinorUnits:
             )
         return Money.from_minor(exact, currency)
 
-    def read(self, minor: Any, currency: Any) -> Money | None:  # noqa: ANN401 - what a vendor said
+    def read(self, minor: Any, currency: Any) -> Money | None:
         """As `from_minor`, of whatever a vendor said; None if that is no amount."""
         if type(minor) is not int or not isinstance(currency, str):
             return None

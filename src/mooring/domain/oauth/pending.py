@@ -126,7 +126,7 @@ class PendingConsent:
         return cls.from_table(json.loads(cipher.open(sealed, _ABOUT)))
 
 
-def _written(value: Any) -> Any:  # noqa: ANN401 - the value of any field
+def _written(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, datetime):

@@ -58,7 +58,7 @@ class Delivery:
         """The one value of a header; None if it is not there."""
         return _only(self._headers.get(name), name)
 
-    def json(self) -> Any:  # noqa: ANN401 - as typed as the sender made it
+    def json(self) -> Any:
         """The body as JSON."""
         if self._json is _UNREAD:
             self._json = json_of(self.body)
@@ -111,7 +111,7 @@ class Delivery:
 _UNREAD: Final = object()
 
 
-def json_of(body: bytes) -> Any:  # noqa: ANN401 - as typed as the sender made it
+def json_of(body: bytes) -> Any:
     """These bytes as JSON.
 
     Raises:
@@ -158,7 +158,7 @@ def _found(headers: HeaderFields, wanted: frozenset[str | bytes]) -> dict[str, l
     return found
 
 
-def _several(value: Any) -> list[Any]:  # noqa: ANN401 - what a framework gave
+def _several(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]  # of anything
 
 

@@ -97,7 +97,7 @@ _set_later: Final = vars(_ReadLater)["_later"].__set__
 class Reader(Protocol):
     """Reads an event, or only what was said, of headers that were looked at and a body."""
 
-    def payload(self, found: dict[str, str], body: bytes) -> Any:  # noqa: ANN401 - JSON
+    def payload(self, found: dict[str, str], body: bytes) -> Any:
         """What was said."""
         ...
 

@@ -76,7 +76,7 @@ def confirmation(handshake: Handshake | None, payload: object) -> str | None:
     raise rejected(WebhookReason.MALFORMED, "The subscription's link leads elsewhere.")
 
 
-def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:  # noqa: ANN401 - JSON
+def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
     from hmac import digest  # noqa: PLC0415 - loads OpenSSL
 
     token = _word(

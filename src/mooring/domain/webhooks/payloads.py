@@ -22,7 +22,7 @@ _SAID: Final = {
 }
 
 
-def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:  # noqa: ANN401 - JSON
+def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:
     """The body, read as the scheme says."""
     if scheme.body is BodyForm.RAW:
         return None
@@ -39,7 +39,7 @@ def _is_json(delivery: Delivery) -> bool:
     return bool(delivery.body) and not delivery.is_form()
 
 
-def _of_form(delivery: Delivery) -> Any:  # noqa: ANN401 - JSON
+def _of_form(delivery: Delivery) -> Any:
     form = delivery.form()
     if [*form] == ["payload"]:
         enclosed = delivery.field("payload") or ""
@@ -66,7 +66,7 @@ def _enclosed(text: str) -> dict[str, Any]:
     return said
 
 
-def items_of(payload: Any, path: str | None) -> list[Any]:  # noqa: ANN401 - JSON
+def items_of(payload: Any, path: str | None) -> list[Any]:
     """Every item of a batch, or the one payload."""
     if path is None or (path == "." and isinstance(payload, dict)):
         return [payload]
@@ -80,13 +80,13 @@ def items_of(payload: Any, path: str | None) -> list[Any]:  # noqa: ANN401 - JSO
     return level if "*" in steps else [one for item in level for one in _listed(item)]
 
 
-def _listed(item: Any) -> list[Any]:  # noqa: ANN401 - JSON
+def _listed(item: Any) -> list[Any]:
     if isinstance(item, list):
         return item  # pyright: ignore[reportUnknownVariableType]  # of anything
     raise rejected(WebhookReason.MALFORMED, "The webhook has no list of events.")
 
 
-def _member(item: Any, name: str) -> Any:  # noqa: ANN401 - JSON
+def _member(item: Any, name: str) -> Any:
     if isinstance(item, dict) and name in item:
         return cast("dict[str, Any]", item)[name]
     raise rejected(WebhookReason.MALFORMED, f"The webhook has no {name}.")

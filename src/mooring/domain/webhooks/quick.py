@@ -71,7 +71,7 @@ def quick(
     bound = (tolerance or 0.0) - _MARGIN
     unit = 1000 if scheme.timestamp_form is TimeForm.MILLISECONDS else 1
 
-    def accept(headers: Any, body: Any, now: float) -> dict[str, str] | None:  # noqa: ANN401 - whatever was given
+    def accept(headers: Any, body: Any, now: float) -> dict[str, str] | None:
         try:
             found = _looked_at(headers, wanted)
             signatures = pick(found)
@@ -152,7 +152,7 @@ def _split(template: Template) -> tuple[str, str] | None:
 # --- looking at a webhook ---------------------------------------------------------------
 
 
-def _looked_at(headers: Any, wanted: frozenset[str | bytes]) -> dict[str, str]:  # noqa: ANN401 - whatever was given
+def _looked_at(headers: Any, wanted: frozenset[str | bytes]) -> dict[str, str]:
     """The headers of these names, if each is there once and plain."""
     pairs: Any = headers
     if type(headers) is dict:
@@ -247,7 +247,7 @@ def _states(key: bytes, name: str) -> tuple[Any, Any]:
 _URL_SAFE: Final = str.maketrans("+/", "-_", "=")
 
 
-def _base64(state: Any) -> str:  # noqa: ANN401 - a hash
+def _base64(state: Any) -> str:
     return b2a_base64(state.digest(), newline=False).decode()
 
 

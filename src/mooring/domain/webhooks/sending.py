@@ -46,7 +46,7 @@ class WebhookSigner:
                 remedy="Make one with `generate_webhook_secret`.",
             )
 
-    def sign(self, body: bytes, *, id: str, at: datetime) -> Headers:  # noqa: A002 - as the standard calls it
+    def sign(self, body: bytes, *, id: str, at: datetime) -> Headers:
         """The headers to send the body with.
 
         Args:

@@ -26,7 +26,7 @@ _FLAGS: Final = frozenset({"repeats", "each_signed", "hints"})
 _NUMBERS: Final = frozenset({"tolerance"})
 
 
-def made_from(kind: type[Made], table: Any, path: str) -> Made:  # noqa: ANN401 - what a file had
+def made_from(kind: type[Made], table: Any, path: str) -> Made:
     """The scheme that this table describes.
 
     Raises:
@@ -54,7 +54,7 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:  # noqa: ANN401 
     return _converted(lambda given: kind(**given), values, path)
 
 
-def _items(table: Any, path: str) -> list[tuple[str, Any]]:  # noqa: ANN401 - what a file had
+def _items(table: Any, path: str) -> list[tuple[str, Any]]:
     if isinstance(table, Mapping):
         pairs = cast("Mapping[object, Any]", table)
         return [(str(key), value) for key, value in pairs.items()]
@@ -65,7 +65,7 @@ def _items(table: Any, path: str) -> list[tuple[str, Any]]:  # noqa: ANN401 - wh
     )
 
 
-def _read(key: str, value: Any, convert: Any, path: str) -> Any:  # noqa: ANN401 - of any field
+def _read(key: str, value: Any, convert: Any, path: str) -> Any:
     if key in _PAIRS:
         pairs = _items(value, path)
         return tuple(_pair(name, one, convert, _at(path, name)) for name, one in pairs)
@@ -82,11 +82,11 @@ def _read(key: str, value: Any, convert: Any, path: str) -> Any:  # noqa: ANN401
     return text if convert is None else _converted(convert, text, path)
 
 
-def _pair(name: str, value: object, convert: Any, path: str) -> Any:  # noqa: ANN401 - of any field
+def _pair(name: str, value: object, convert: Any, path: str) -> Any:
     return _converted(convert, [(name, _text(value, path))], path)[0]
 
 
-def _one(value: object, convert: Any, path: str) -> Any:  # noqa: ANN401 - of any field
+def _one(value: object, convert: Any, path: str) -> Any:
     return _converted(convert, _text(value, path), path)[0]
 
 
@@ -117,7 +117,7 @@ def _at(path: str, key: str) -> str:
     return f"{path}.{key}" if key.replace("_", "a").isalnum() else f'{path}."{key[:80]}"'
 
 
-def written(scheme: Any) -> dict[str, Any]:  # noqa: ANN401 - a scheme, which imports this
+def written(scheme: Any) -> dict[str, Any]:
     """The table of a scheme: what differs from the defaults, in the order of the fields."""
     kind = cast("Any", type(scheme))
     return {
@@ -127,7 +127,7 @@ def written(scheme: Any) -> dict[str, Any]:  # noqa: ANN401 - a scheme, which im
     }
 
 
-def _plain(key: str, value: Any) -> Any:  # noqa: ANN401 - of any field
+def _plain(key: str, value: Any) -> Any:
     if key in _PAIRS:
         return {_plain("", name): one for name, one in value}
     if isinstance(value, tuple):

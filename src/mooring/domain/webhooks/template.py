@@ -32,7 +32,7 @@ class Scene(NamedTuple):
     marks: list[str]
     """The parts of the signature's text, such as `t=…` and `v1=…`."""
 
-    def of(self, item: Any) -> Scene:  # noqa: ANN401 - JSON
+    def of(self, item: Any) -> Scene:
         """The same, for another item."""
         return Scene(self.delivery, item, self.parameters, self.marks)
 
@@ -311,7 +311,7 @@ def covered(places: tuple[str, ...]) -> set[str]:
     return names
 
 
-def at_path(item: Any, path: str) -> Any:  # noqa: ANN401 - JSON
+def at_path(item: Any, path: str) -> Any:
     """What stands at a dotted path in JSON; None if nothing does."""
     for step in path.split("."):
         if not isinstance(item, dict):

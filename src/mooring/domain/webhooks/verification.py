@@ -289,7 +289,7 @@ class Reader:
         self._parameters = parameters
         self._name = name
 
-    def payload(self, found: dict[str, str], body: bytes) -> Any:  # noqa: ANN401 - JSON
+    def payload(self, found: dict[str, str], body: bytes) -> Any:
         """What was said, and no more is read."""
         try:
             if self._scheme.body is BodyForm.JSON:

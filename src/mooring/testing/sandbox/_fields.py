@@ -23,7 +23,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - a Shape
+def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:
     """What is wrong: where, with which name, and whether it is missing, extraneous or a type."""
     if is_object(shape):
         if not is_object(value):

@@ -86,7 +86,7 @@ def wrong(detail: str, field: str | None = None) -> Refusal:
     return Refusal(error(422, "Unprocessable Entity", detail, field))
 
 
-def check_fields(body: Any, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def check_fields(body: Any, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     """A body that has no other fields than these, each of its type."""
     if not is_object(body):
         raise Refusal(error(400, "Bad Request", "The request body is not an object"))
@@ -98,7 +98,7 @@ def check_fields(body: Any, known: Mapping[str, tuple[type, ...]]) -> dict[str, 
     return body
 
 
-def check_payment(body: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def check_payment(body: Any) -> dict[str, Any]:
     """A payment that Mollie would open."""
     fields = check_fields(body, _KNOWN)
     recurring = fields.get("sequenceType") == "recurring"
@@ -122,7 +122,7 @@ def check_payment(body: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     return fields
 
 
-def amount_of(value: Any, currency: str | None = None) -> Money:  # noqa: ANN401 - JSON
+def amount_of(value: Any, currency: str | None = None) -> Money:
     """An amount above zero, written with exactly the decimals of its currency."""
     if not is_object(value) or set(value) != {"currency", "value"}:
         raise wrong("The amount has no currency or value", "amount")

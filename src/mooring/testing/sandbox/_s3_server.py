@@ -27,7 +27,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = _BACKLOG
     sandbox: SpoolingSandbox
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base has it
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Who hangs up is free to."""
 
 

@@ -84,7 +84,7 @@ def wrong(code: str, detail: str, status: int = 400, **more: Any) -> Refusal:
     return Refusal(error(status, _WRONG, code, detail, **more))
 
 
-def check(body: Any, known: Mapping[str, Any], at: str = "") -> dict[str, Any]:  # noqa: ANN401 - JSON
+def check(body: Any, known: Mapping[str, Any], at: str = "") -> dict[str, Any]:
     """A body that has no other fields than these, each of its type, and no longer than it may be.
 
     Args:
@@ -108,7 +108,7 @@ def check(body: Any, known: Mapping[str, Any], at: str = "") -> dict[str, Any]: 
     return body
 
 
-def _check_text(value: Any, longest: int, path: str) -> None:  # noqa: ANN401 - JSON
+def _check_text(value: Any, longest: int, path: str) -> None:
     if not isinstance(value, str):
         raise wrong("EXPECTED_STRING", "Expected a string value.", field=path)
     if len(value) > longest:
@@ -146,6 +146,6 @@ def magic(source: str) -> str | None:
     return _MAGIC[source]
 
 
-def missing(id: str) -> Refusal:  # noqa: A002 - the vendor's word
+def missing(id: str) -> Refusal:
     """What Square says of what is not there."""
     return wrong("NOT_FOUND", f"Could not find {id}.", 404)

@@ -28,7 +28,7 @@ class StripeBooks(Sandbox):
         self.disputes: dict[str, dict[str, Any]] = {}
         self.payouts: dict[str, dict[str, Any]] = {}
 
-    def authenticate(self, id: str, *, success: bool = True) -> None:  # noqa: A002 - the vendor's word
+    def authenticate(self, id: str, *, success: bool = True) -> None:
         """Let the buyer do, or fail at, what an intent waits for."""
         intent = self.intents[id]
         intent["next_action"] = None
@@ -42,11 +42,11 @@ class StripeBooks(Sandbox):
         }
         self.fails(intent, error)
 
-    def arrive(self, id: str) -> None:  # noqa: A002 - the vendor's word
+    def arrive(self, id: str) -> None:
         """Let what is under way arrive."""
         self.pays(self.intents[id])
 
-    def arrive_refund(self, id: str, *, success: bool = True) -> None:  # noqa: A002 - the vendor's word
+    def arrive_refund(self, id: str, *, success: bool = True) -> None:
         """Let a refund that is under way arrive, or fail."""
         refund = self.refunds[id]
         refund["status"] = "succeeded" if success else "failed"
@@ -57,7 +57,7 @@ class StripeBooks(Sandbox):
             charge["refunded"] = False
         self.tell("refund.updated" if success else "refund.failed", refund)
 
-    def lapse(self, id: str) -> None:  # noqa: A002 - the vendor's word
+    def lapse(self, id: str) -> None:
         """Let an authorisation lapse."""
         intent = self.intents[id]
         intent |= {"status": "canceled", "cancellation_reason": "automatic"}
@@ -65,7 +65,7 @@ class StripeBooks(Sandbox):
         self.tell("payment_intent.canceled", intent)
         self.tell("charge.expired", self.charges[intent["latest_charge"]])
 
-    def dispute(self, id: str, status: str = "needs_response") -> str:  # noqa: A002 - the vendor's word
+    def dispute(self, id: str, status: str = "needs_response") -> str:
         """Let the buyer's bank dispute a payment, and say which dispute it is."""
         charge = self.charges[self.intents[id]["latest_charge"]]
         charge["disputed"] = True
@@ -86,7 +86,7 @@ class StripeBooks(Sandbox):
         self.tell("charge.dispute.created", dispute)
         return key
 
-    def close_dispute(self, id: str, status: str) -> None:  # noqa: A002 - the vendor's word
+    def close_dispute(self, id: str, status: str) -> None:
         """End a dispute: "won", "lost" or "warning_closed"."""
         self.disputes[id]["status"] = status
         self.tell("charge.dispute.closed", self.disputes[id])

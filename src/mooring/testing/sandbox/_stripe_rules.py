@@ -210,7 +210,7 @@ def details_of(means: str, now: float) -> dict[str, Any]:
     return {"type": "card", "card": card}
 
 
-def found_in(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
+def found_in(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
     if id not in things:
         text = f"No such object: '{id}'"
         raise refusal(404, "invalid_request_error", text, code="resource_missing")

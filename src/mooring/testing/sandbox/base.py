@@ -69,7 +69,7 @@ class Asked:
             raise Refusal(Response(415, body=b"This is no form."))
         return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
 
-    def json(self) -> Any:  # noqa: ANN401 - JSON has any shape
+    def json(self) -> Any:
         """The value of a JSON body; it must say that it is one."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if kind not in {"application/json", "application/vnd.api+json"}:

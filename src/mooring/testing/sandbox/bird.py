@@ -232,7 +232,7 @@ def _cut(text: str) -> dict[str, Any]:
     return {"count": segments(text), "encoding": encoding, "characters": len(text)}
 
 
-def _wrong(body: Any) -> dict[str, str]:  # noqa: ANN401 - JSON has any shape
+def _wrong(body: Any) -> dict[str, str]:
     """What is wrong with a message, by field."""
     if not is_object(body):
         return {".": "must be an object"}

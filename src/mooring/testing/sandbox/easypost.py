@@ -116,7 +116,7 @@ class EasyPostSandbox(Sandbox):
         tracker["status_detail"] = detail
         tracker["tracking_details"].append(_detail(status, len(tracker["tracking_details"])))
 
-    def settle_refund(self, id: str, status: str = "refunded") -> None:  # noqa: A002 - the vendor's word
+    def settle_refund(self, id: str, status: str = "refunded") -> None:
         """Let the carrier decide on a refund."""
         self.shipments[id]["refund_status"] = status
 
@@ -153,7 +153,7 @@ class EasyPostSandbox(Sandbox):
         format = given.get("options", {}).get("label_format", "PNG")  # noqa: A001 - the vendor's word
         if format not in _FORMATS:
             raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
-        id = f"shp_{self.number():032x}"  # noqa: A001 - the vendor's word
+        id = f"shp_{self.number():032x}"
         refused = _refused(given["to_address"], too_heavy=pounds > HEAVIEST)
         self.shipments[id] = {
             "id": id,
@@ -180,7 +180,7 @@ class EasyPostSandbox(Sandbox):
         }
         return reply(self.shipments[id], 201)
 
-    def _rate(self, shipment: str, _: str, service: str, __: str, price: Any, days: int) -> Any:  # noqa: ANN401 - JSON
+    def _rate(self, shipment: str, _: str, service: str, __: str, price: Any, days: int) -> Any:
         return {
             "id": f"rate_{self.number():032x}",
             "object": "Rate",
@@ -197,11 +197,11 @@ class EasyPostSandbox(Sandbox):
             "carrier_account_id": "ca_" + "0" * 32,
         }
 
-    def _fetch(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _fetch(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         return reply(self._shipment(id))
 
-    def _buy(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _buy(self, asked: Asked, id: str) -> Response:
         given = self._body(asked)
         shipment = self._shipment(id)
         rates = {one["id"]: one for one in shipment["rates"]}
@@ -235,7 +235,7 @@ class EasyPostSandbox(Sandbox):
         }
         return reply(shipment)
 
-    def _refund(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _refund(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         shipment = self._shipment(id)
         if shipment["postage_label"] is None:
@@ -249,7 +249,7 @@ class EasyPostSandbox(Sandbox):
             shipment["refund_status"] = "submitted"
         return reply(shipment)
 
-    def _convert(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _convert(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         shipment = self._shipment(id)
         kind = _FORMATS.get(dict(asked.query).get("file_format", ""))
@@ -288,7 +288,7 @@ class EasyPostSandbox(Sandbox):
                 }
                 verified = {"success": False, "errors": [error], "details": {}}
             verified = {"delivery": verified}
-        id = f"adr_{self.number():032x}"  # noqa: A001 - the vendor's word
+        id = f"adr_{self.number():032x}"
         return reply({**told, "id": id, "object": "Address", "verifications": verified}, 201)
 
     def _file(self, asked: Asked, path: str) -> Response:
@@ -304,7 +304,7 @@ class EasyPostSandbox(Sandbox):
         self.labels[path] = LABEL_TEXTS[short] + code.encode()
         return f"{self.files}/files/{path}"
 
-    def _shipment(self, id: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
+    def _shipment(self, id: str) -> dict[str, Any]:
         shipment = self.shipments.get(id)
         if shipment is None:
             raise _refusal(404, "NOT_FOUND", "The requested resource could not be found.")

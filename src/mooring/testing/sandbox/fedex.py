@@ -189,7 +189,7 @@ class FedExSandbox(Sandbox):
         [given] = self._body(asked, ADDRESSES)["addressesToValidate"]
         return _told({"resolvedAddresses": [_resolved(given["address"])], "alerts": []})
 
-    def _body(self, asked: Asked, shape: Any) -> Any:  # noqa: ANN401 - JSON
+    def _body(self, asked: Asked, shape: Any) -> Any:
         if not self.desk.allows(asked):
             raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
         body = asked.json()

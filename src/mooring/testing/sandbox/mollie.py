@@ -112,12 +112,12 @@ class MollieSandbox(Sandbox):
             self._ends(payment, status)
         self._tell(payment)
 
-    def arrive(self, id: str) -> None:  # noqa: A002 - the vendor's word
+    def arrive(self, id: str) -> None:
         """Let what is under way arrive."""
         self._pays(self.payments[id])
         self._tell(self.payments[id])
 
-    def arrive_refund(self, id: str, *, success: bool = True) -> None:  # noqa: A002 - the vendor's word
+    def arrive_refund(self, id: str, *, success: bool = True) -> None:
         """Let a refund arrive, or fail."""
         refund = self.refunds[id]
         refund["status"] = "refunded" if success else "failed"
@@ -127,7 +127,7 @@ class MollieSandbox(Sandbox):
             self._add(payment, "amountRefunded", given * -1)
         self._tell(payment)
 
-    def charge_back(self, id: str) -> str:  # noqa: A002 - the vendor's word
+    def charge_back(self, id: str) -> str:
         """Let the buyer's bank take a payment back, and say which chargeback it is."""
         payment, key = self.payments[id], f"chb_{self.number():08d}"
         self.chargebacks[key] = {
@@ -143,7 +143,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return key
 
-    def reverse(self, id: str) -> None:  # noqa: A002 - the vendor's word
+    def reverse(self, id: str) -> None:
         """Let a chargeback be reversed."""
         chargeback = self.chargebacks[id]
         chargeback["reversedAt"] = self._moment()
@@ -266,7 +266,7 @@ class MollieSandbox(Sandbox):
             return
         self._tell(payment)
 
-    def _show(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _show(self, asked: Asked, id: str) -> Response:
         embed = _known(asked, "embed").get("embed", "")
         payment, whole = self._payment(id), {"captures": self.captures, "refunds": self.refunds}
         wanted = [name for name in embed.split(",") if name]
@@ -277,13 +277,13 @@ class MollieSandbox(Sandbox):
         }
         return reply({**payment, "_embedded": embedded} if wanted else payment)
 
-    def _show_refund(self, _: Asked, id: str, refund: str) -> Response:  # noqa: A002 - the vendor's word
+    def _show_refund(self, _: Asked, id: str, refund: str) -> Response:
         found = self.refunds.get(refund)
         if found is None or found["paymentId"] != id:
             raise _missing(refund)
         return reply(found)
 
-    def _cancel(self, _: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _cancel(self, _: Asked, id: str) -> Response:
         payment = self._payment(id)
         if not payment.get("isCancelable"):
             raise wrong("The payment cannot be canceled")
@@ -291,7 +291,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return reply(payment)
 
-    def _release(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _release(self, asked: Asked, id: str) -> Response:
         check_fields(asked.json(), {})
         payment = self._payment(id)
         if payment["status"] != "authorized":
@@ -303,7 +303,7 @@ class MollieSandbox(Sandbox):
         self._tell(payment)
         return reply({}, 202).evolve(body=b"")
 
-    def _capture(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _capture(self, asked: Asked, id: str) -> Response:
         fields, payment = check_fields(asked.json(), CAPTURE), self._payment(id)
         if payment["status"] != "authorized":
             raise wrong("The payment is not authorized")
@@ -329,7 +329,7 @@ class MollieSandbox(Sandbox):
         # Mollie takes note of it first, and captures a little later.
         return reply({**capture, "status": "pending"}, 201)
 
-    def _refund(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _refund(self, asked: Asked, id: str) -> Response:
         fields, payment = check_fields(asked.json(), REFUND), self._payment(id)
         if "amount" not in fields:
             raise wrong("The amount is missing", "amount")
@@ -391,7 +391,7 @@ class MollieSandbox(Sandbox):
             payment.pop(name, None)
         payment["_links"].pop("checkout", None)
 
-    def _payment(self, id: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
+    def _payment(self, id: str) -> dict[str, Any]:
         if id not in self.payments:
             raise _missing(id)
         return self.payments[id]
@@ -416,7 +416,7 @@ class MollieSandbox(Sandbox):
             self.notify(url, body, {"Content-Type": "application/x-www-form-urlencoded"})
 
 
-def _missing(id: str) -> Refusal:  # noqa: A002 - the vendor's word
+def _missing(id: str) -> Refusal:
     return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
 
 

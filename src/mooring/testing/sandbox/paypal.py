@@ -141,7 +141,7 @@ class PayPalSandbox(PayPalBooks):
         return self._let_in(answer)
 
     def _shows(self, things: Callable[[], Mapping[str, Thing]]) -> Callable[..., Response]:
-        def answer(_: Asked, id: str) -> Response:  # noqa: A002 - as routed
+        def answer(_: Asked, id: str) -> Response:
             return reply(self._found(things(), id))
 
         return self._let_in(answer)
@@ -190,7 +190,7 @@ class PayPalSandbox(PayPalBooks):
         return vault_id == "confirms-1" or verification.get("method") == "SCA_ALWAYS"
 
     def _finish(self, intent: str) -> Callable[..., Response]:
-        def answer(asked: Asked, id: str) -> Response:  # noqa: A002 - as routed
+        def answer(asked: Asked, id: str) -> Response:
             order = self._found(self.orders, id)
             checked(asked.json(), NOTHING)
             if order["status"] == "COMPLETED":
@@ -207,7 +207,7 @@ class PayPalSandbox(PayPalBooks):
 
     # --- what was authorised, captured and given back ------------------------
 
-    def _capture(self, asked: Asked, id: str) -> Response:  # noqa: A002 - as routed
+    def _capture(self, asked: Asked, id: str) -> Response:
         authorization = self._found(self.authorizations, id)
         order = self.orders[self._order_of[id]]
         body = checked(asked.json(), CAPTURE)
@@ -228,7 +228,7 @@ class PayPalSandbox(PayPalBooks):
         authorization["status"] = "CAPTURED" if done else "PARTIALLY_CAPTURED"
         return _shown(asked, made, 201)
 
-    def _void(self, asked: Asked, id: str) -> Response:  # noqa: A002 - as routed
+    def _void(self, asked: Asked, id: str) -> Response:
         authorization = self._found(self.authorizations, id)
         if authorization["status"] == "VOIDED":
             raise unprocessable("PREVIOUSLY_VOIDED")
@@ -240,7 +240,7 @@ class PayPalSandbox(PayPalBooks):
             return Response(204)
         return reply(authorization)
 
-    def _refund(self, asked: Asked, id: str) -> Response:  # noqa: A002 - as routed
+    def _refund(self, asked: Asked, id: str) -> Response:
         capture = self._found(self.captures, id)
         body = checked(asked.json(), REFUND)
         left = read(capture["amount"]) - self._given(capture)

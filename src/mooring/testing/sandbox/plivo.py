@@ -219,7 +219,7 @@ class PlivoSandbox(Sandbox):
             raise _error(401, "authentication_failed")
 
 
-def _wrong(body: Any) -> str | None:  # noqa: ANN401 - JSON has any shape
+def _wrong(body: Any) -> str | None:
     """What is wrong with a message; None if nothing is."""
     if not is_object(body):
         return "the body is no object"

@@ -115,14 +115,14 @@ class PostmarkSandbox(Sandbox):
         told = self._taken(self._let_in(asked), check)
         return reply(told, 422 if told["ErrorCode"] else 200)
 
-    def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:  # noqa: ANN401 - of JSON
+    def _several(self, bodies: Any, check: Callable[[Any], None]) -> Response:
         if not is_list(bodies) or not bodies:
             raise _refusal(403, "Invalid request field(s) - Messages")
         if len(bodies) > 500:
             raise _refusal(410, "You may send 500 messages at once.")
         return reply([self._taken(body, check) for body in bodies])
 
-    def _taken(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:  # noqa: ANN401 - of JSON
+    def _taken(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
         """What is said of one message."""
         try:
             check(body)
@@ -154,12 +154,12 @@ class PostmarkSandbox(Sandbox):
             "Message": said,
         }
 
-    def _plain(self, body: Any) -> None:  # noqa: ANN401 - of JSON
+    def _plain(self, body: Any) -> None:
         _check_fields(body, _MESSAGE | _PLAIN)
         if not body.get("TextBody") and not body.get("HtmlBody"):
             raise _Refused(300, "Provide either email TextBody or HtmlBody or both.")
 
-    def _filled(self, body: Any) -> None:  # noqa: ANN401 - of JSON
+    def _filled(self, body: Any) -> None:
         _check_fields(body, _MESSAGE | _FILLED)
         if "TemplateModel" not in body:
             raise _Refused(403, "Invalid request field(s) - TemplateModel")
@@ -189,7 +189,7 @@ class PostmarkSandbox(Sandbox):
         if asked.headers.get("accept") != "application/json":
             raise _refusal(409, "JSON is required.", 415)
 
-    def _let_in(self, asked: Asked) -> Any:  # noqa: ANN401 - JSON has any shape
+    def _let_in(self, asked: Asked) -> Any:
         self._known(asked)
         return asked.json()
 
@@ -207,7 +207,7 @@ def _refusal(code: int, message: str, status: int = 422) -> Refusal:
     return Refusal(reply({"ErrorCode": code, "Message": message}, status))
 
 
-def _check_fields(body: Any, known: dict[str, type]) -> None:  # noqa: ANN401 - of JSON
+def _check_fields(body: Any, known: dict[str, type]) -> None:
     if not is_object(body):
         raise _Refused(403, "Invalid request field(s)")
     for name, value in body.items():

@@ -129,21 +129,21 @@ class ResendSandbox(Sandbox):
         errors = [{"index": number, "message": str(error)} for number, error in wrong.items()]
         return reply({"data": taken} | ({"errors": errors} if mode == "permissive" else {}))
 
-    def _wrong(self, body: Any) -> _Refused | None:  # noqa: ANN401 - of JSON
+    def _wrong(self, body: Any) -> _Refused | None:
         try:
             self._check(body, batch=True)
         except _Refused as refused:
             return refused
         return None
 
-    def _taken(self, body: Any, *, batch: bool) -> dict[str, str]:  # noqa: ANN401 - of JSON
+    def _taken(self, body: Any, *, batch: bool) -> dict[str, str]:
         self._check(body, batch=batch)
         id_ = f"00000000-0000-4000-8000-{self.number():012d}"
         if not any(map(_is_odd, body.get("attachments", []))):
             self.delivered.append(_delivered(body, id_))
         return {"id": id_}
 
-    def _check(self, body: Any, *, batch: bool) -> None:  # noqa: ANN401 - of JSON
+    def _check(self, body: Any, *, batch: bool) -> None:
         _check_fields(body)
         if batch and "attachments" in body:
             raise _Refused(422, "validation_error", "A batch has no attachments.")
@@ -206,7 +206,7 @@ def _refusal(status: int, name: str, message: str, **headers: str) -> Refusal:
     return Refusal(reply(error, status, **headers))
 
 
-def _check_fields(body: Any) -> None:  # noqa: ANN401 - of JSON
+def _check_fields(body: Any) -> None:
     if not is_object(body):
         raise _Refused(422, "validation_error", "An email is an object.")
     for name, value in body.items():

@@ -124,7 +124,7 @@ class ShipEngineSandbox(Sandbox):
         if status == "DE":
             track["actual_delivery_date"] = event["occurred_at"]
 
-    def finish(self, id: str, status: str = "completed") -> None:  # noqa: A002 - the vendor's word
+    def finish(self, id: str, status: str = "completed") -> None:
         """Make a label that was to be made later."""
         self._settle(self.labels[id], status)
 
@@ -167,7 +167,7 @@ class ShipEngineSandbox(Sandbox):
         for carrier in given["rate_options"]["carrier_ids"]:
             if carrier not in self.carriers:
                 raise refusal(400, "invalid_identifier", "validation", f"{carrier} is not known.")
-        id = f"se-{self.number()}"  # noqa: A001 - the vendor's word
+        id = f"se-{self.number()}"
         self.shipments[id] = {"advanced_options": {}, **shipment, "shipment_id": id}
         said = _said(shipment)
         rates = [] if said else [self._rate(id, *one) for one in SERVICES]
@@ -175,8 +175,8 @@ class ShipEngineSandbox(Sandbox):
         answer = {**told, "rates": rates, "invalid_rates": [], "errors": said}
         return reply({**self.shipments[id], "rate_response": answer})
 
-    def _rate(self, shipment: str, word: str, _: str, name: str, price: Any, days: int) -> Any:  # noqa: ANN401 - JSON
-        id = f"se-{self.number()}"  # noqa: A001 - the vendor's word
+    def _rate(self, shipment: str, word: str, _: str, name: str, price: Any, days: int) -> Any:
+        id = f"se-{self.number()}"
         rate: dict[str, Any] = {
             "rate_id": id,
             "rate_type": "shipment",
@@ -198,7 +198,7 @@ class ShipEngineSandbox(Sandbox):
         self.rates[id] = {**rate, "shipment_id": shipment}
         return rate
 
-    def _buy(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _buy(self, asked: Asked, id: str) -> Response:
         given = self._body(asked, LABEL)
         rate = self.rates.get(id)
         if rate is None:
@@ -266,11 +266,11 @@ class ShipEngineSandbox(Sandbox):
         found = [one for one in self.labels.values() if wanted in {None, one["rate_id"]}]
         return reply({"labels": found[::-1], "total": len(found), "page": 1, "pages": 1})
 
-    def _fetch(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _fetch(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         return reply(self._label(id))
 
-    def _void(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _void(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         label = self._label(id)
         message, reason = "Request for refund submitted. This label has been voided.", None
@@ -285,7 +285,7 @@ class ShipEngineSandbox(Sandbox):
         told = {} if reason is None else {"reason_code": reason}
         return reply({"approved": reason is None, "message": message, **told})
 
-    def _track_label(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _track_label(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         label = self._label(id)
         if label["tracking_number"] is None:
@@ -313,12 +313,12 @@ class ShipEngineSandbox(Sandbox):
             raise Refusal(Response(404))
         return Response(200, {"Content-Type": "application/octet-stream"}, content)
 
-    def _label(self, id: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
+    def _label(self, id: str) -> dict[str, Any]:
         if id not in self.labels:
             raise _missing()
         return self.labels[id]
 
-    def _body(self, asked: Asked, rule: Any) -> Any:  # noqa: ANN401 - JSON
+    def _body(self, asked: Asked, rule: Any) -> Any:
         self._let_in(asked)
         body = asked.json()
         for where, name, wrong in problems(rule, body):

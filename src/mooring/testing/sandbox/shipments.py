@@ -30,7 +30,7 @@ LABEL_TEXTS: Final = {
 """How a label of each format begins."""
 
 
-def number(value: Any) -> Decimal:  # noqa: ANN401 - as it was sent
+def number(value: Any) -> Decimal:
     """A number that was sent as text or as a number; NaN if it is none."""
     try:
         return Decimal(str(value))

@@ -126,11 +126,11 @@ class ShippoSandbox(Sandbox):
         track["tracking_history"].append(event)
         track["tracking_status"] = event
 
-    def finish(self, id: str, status: str = "SUCCESS") -> None:  # noqa: A002 - the vendor's word
+    def finish(self, id: str, status: str = "SUCCESS") -> None:
         """Make a label that was to be made later."""
         self._settle(self.transactions[id], status)
 
-    def settle_refund(self, id: str, status: str = "SUCCESS") -> None:  # noqa: A002 - the vendor's word
+    def settle_refund(self, id: str, status: str = "SUCCESS") -> None:
         """Let the carrier decide on the refund of a transaction."""
         states = {"SUCCESS": "REFUNDED", "ERROR": "REFUNDREJECTED"}
         self.refunds[id]["status"] = status
@@ -158,7 +158,7 @@ class ShippoSandbox(Sandbox):
         home, away = given["address_from"].get("country"), given["address_to"].get("country")
         if home != away and not given.get("customs_declaration"):
             raise _wrong("customs_declaration", "International shipments need one.")
-        id = f"{self.number():032x}"  # noqa: A001 - the vendor's word
+        id = f"{self.number():032x}"
         said = _said(given["address_to"], too_heavy=pounds > HEAVIEST * len(given["parcels"]))
         shipment = {
             **given,
@@ -170,8 +170,8 @@ class ShippoSandbox(Sandbox):
         self.shipments[id] = shipment
         return reply(shipment, 201)
 
-    def _offer(self, shipment: str, token: str, _: str, name: str, price: Any, days: int) -> Any:  # noqa: ANN401 - JSON
-        id = f"{self.number():032x}"  # noqa: A001 - the vendor's word
+    def _offer(self, shipment: str, token: str, _: str, name: str, price: Any, days: int) -> Any:
+        id = f"{self.number():032x}"
         self.rates[id] = {
             "object_id": id,
             "shipment": shipment,
@@ -188,7 +188,7 @@ class ShippoSandbox(Sandbox):
         }
         return self.rates[id]
 
-    def _rate(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _rate(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         return reply(_known(self.rates, id))
 
@@ -204,7 +204,7 @@ class ShippoSandbox(Sandbox):
         shipment = self.shipments[rate["shipment"]]
         bought: list[dict[str, Any]] = []
         for _ in shipment["parcels"]:
-            id = f"{self.number():032x}"  # noqa: A001 - the vendor's word
+            id = f"{self.number():032x}"
             self.transactions[id] = {
                 "object_id": id,
                 "object_state": "VALID",
@@ -247,12 +247,12 @@ class ShippoSandbox(Sandbox):
         found = [one for one in self.transactions.values() if rate in {None, one["rate"]}]
         return reply({"next": None, "previous": None, "results": found})
 
-    def _fetch(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _fetch(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)
         return reply(_known(self.transactions, id))
 
     def _refund(self, asked: Asked) -> Response:
-        id = str(self._body(asked).get("transaction"))  # noqa: A001 - the vendor's word
+        id = str(self._body(asked).get("transaction"))
         transaction = self.transactions.get(id)
         if transaction is None or transaction["status"] not in {"SUCCESS", "REFUNDREJECTED"}:
             raise _wrong("transaction", "This transaction cannot be refunded.")
@@ -368,7 +368,7 @@ def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
     }
 
 
-def _known(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
+def _known(things: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:
     found = things.get(id)
     if found is None:
         raise Refusal(reply({"detail": "Not found."}, 404))

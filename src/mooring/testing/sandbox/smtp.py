@@ -281,6 +281,6 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> Delivered:
     )
 
 
-def _emails(read: Any, name: str) -> tuple[str, ...]:  # noqa: ANN401 - the library's message
+def _emails(read: Any, name: str) -> tuple[str, ...]:
     header = read[name]
     return () if header is None else tuple(one.addr_spec for one in header.addresses)

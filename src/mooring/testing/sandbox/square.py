@@ -118,7 +118,7 @@ class SquareSandbox(Sandbox):
                 self._tell("refund.updated", "refund", refund)
                 self._changed(payment)
 
-    def arrive(self, id: str, *, success: bool = True) -> None:  # noqa: A002 - the vendor's word
+    def arrive(self, id: str, *, success: bool = True) -> None:
         """Let a debit that is under way arrive, or come back."""
         payment = self.payments[id]
         payment["status"] = "COMPLETED" if success else "FAILED"
@@ -131,7 +131,7 @@ class SquareSandbox(Sandbox):
             payment["bank_account_details"] = {"errors": [came_back]}
         self._changed(payment)
 
-    def dispute(self, id: str, state: str = "EVIDENCE_REQUIRED") -> str:  # noqa: A002 - the vendor's word
+    def dispute(self, id: str, state: str = "EVIDENCE_REQUIRED") -> str:
         """Let the buyer's bank dispute a payment, and say which dispute it is."""
         key = f"dsp-{self.number():08d}"
         self.disputes[key] = {
@@ -148,7 +148,7 @@ class SquareSandbox(Sandbox):
         self._tell("dispute.created", "dispute", self.disputes[key])
         return key
 
-    def decide(self, id: str, state: str) -> None:  # noqa: A002 - the vendor's word
+    def decide(self, id: str, state: str) -> None:
         """Take a dispute further: "PROCESSING", "WON", "LOST" or "ACCEPTED"."""
         dispute = self.disputes[id]
         dispute |= {"state": state, "updated_at": self._moment()}
@@ -275,15 +275,15 @@ class SquareSandbox(Sandbox):
         self._changed(payment, "payment.created")
         return reply({"errors": [told], "payment": payment}, 402)
 
-    def _show_payment(self, _: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _show_payment(self, _: Asked, id: str) -> Response:
         return reply({"payment": self._payment(id)})
 
-    def _show_refund(self, _: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _show_refund(self, _: Asked, id: str) -> Response:
         if id not in self.refunds:
             raise missing(id)
         return reply({"refund": self.refunds[id]})
 
-    def _update(self, body: dict[str, Any], id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _update(self, body: dict[str, Any], id: str) -> Response:
         payment = self._approved(id)
         money = body.get("payment", {}).get("amount_money")
         if money is None:
@@ -295,14 +295,14 @@ class SquareSandbox(Sandbox):
         self._changed(payment)
         return reply({"payment": payment})
 
-    def _complete(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _complete(self, asked: Asked, id: str) -> Response:
         check(asked.json(), COMPLETE)
         payment = self._approved(id)
         payment["status"] = "COMPLETED"
         self._changed(payment)
         return reply({"payment": payment})
 
-    def _cancel(self, asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _cancel(self, asked: Asked, id: str) -> Response:
         if asked.body:
             raise wrong("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
         payment = self._approved(id)
@@ -341,12 +341,12 @@ class SquareSandbox(Sandbox):
 
     # --- its books ---------------------------------------------------------
 
-    def _payment(self, id: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
+    def _payment(self, id: str) -> dict[str, Any]:
         if id not in self.payments:
             raise missing(id)
         return self.payments[id]
 
-    def _approved(self, id: str) -> dict[str, Any]:  # noqa: A002 - the vendor's word
+    def _approved(self, id: str) -> dict[str, Any]:
         payment = self._payment(id)
         if payment["status"] != "APPROVED":
             detail = f"Payment {id} is in state {payment['status']}, not APPROVED."

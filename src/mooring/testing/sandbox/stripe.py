@@ -126,7 +126,7 @@ class StripeSandbox(StripeBooks):
         return answer
 
     def _shows(self, things: Callable[[], dict[str, dict[str, Any]]]) -> Callable[..., Response]:
-        def answer(asked: Asked, id: str) -> Response:  # noqa: A002 - the vendor's word
+        def answer(asked: Asked, id: str) -> Response:
             self._let_in(asked)
             return self._shown(found_in(things(), id), fields_of(asked.query, SHOW))
 
@@ -227,7 +227,7 @@ class StripeSandbox(StripeBooks):
         self.tell("payment_intent.created", intent)
         return self._confirmed(intent, fields) if confirm else self._shown(intent, fields)
 
-    def _confirm(self, fields: dict[str, str], id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _confirm(self, fields: dict[str, str], id: str) -> Response:
         intent = found_in(self.intents, id)
         self.check_state(intent, "confirm", "requires_payment_method", "requires_confirmation")
         given = means_of(fields)
@@ -266,7 +266,7 @@ class StripeSandbox(StripeBooks):
             self.dispute(intent["id"])
         return self._shown(intent, fields)
 
-    def _capture(self, fields: dict[str, str], id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _capture(self, fields: dict[str, str], id: str) -> Response:
         intent = found_in(self.intents, id)
         self.check_state(intent, "capture", "requires_capture")
         open_ = intent["amount_capturable"]
@@ -278,7 +278,7 @@ class StripeSandbox(StripeBooks):
         self.take(intent, amount, final=final or amount == open_)
         return self._shown(intent, fields)
 
-    def _cancel(self, fields: dict[str, str], id: str) -> Response:  # noqa: A002 - the vendor's word
+    def _cancel(self, fields: dict[str, str], id: str) -> Response:
         intent = found_in(self.intents, id)
         self.check_state(
             intent,

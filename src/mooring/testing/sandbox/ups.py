@@ -421,7 +421,7 @@ def _image(name: str, kind: str, number: str) -> dict[str, Any]:
     return {name: {"Code": kind, "Description": kind}, "GraphicImage": content}
 
 
-def _upper(value: Any) -> Any:  # noqa: ANN401 - a text, or several
+def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else [one.upper() for one in value]
 
 
