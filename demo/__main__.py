@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -205,7 +206,8 @@ def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
 
 def main() -> int:
     """Tell the story; 0 if the figures agree."""
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal, or a file
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     began = time.monotonic()
     vendors = Vendors()
     with TemporaryDirectory() as folder, Street(vendors) as street:
