@@ -166,7 +166,7 @@ def test_a_field_that_misframes_is_refused(
         (b"HTTP/1.1 200 OK\nContent-Length: 1\n\na", b"a", True),
     ],
 )
-def test_the_body_ends_where_the_table_says(answer: bytes, body: bytes, reusable: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_the_body_ends_where_the_table_says(answer: bytes, body: bytes, reusable: bool) -> None:
     """Each row of the module's table, and when the connection can carry another exchange."""
     head, received, done, again = read([answer])
 
@@ -386,7 +386,7 @@ def broken(draw: st.DrawFn) -> bytes:
 @example(OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_022 + b"\r\n", [1_070], False)
 @example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
-def test_no_answer_depends_on_how_it_is_cut(sent: bytes, places: list[int], to_head: bool) -> None:  # noqa: FBT001 - drawn
+def test_no_answer_depends_on_how_it_is_cut(sent: bytes, places: list[int], to_head: bool) -> None:
     """Good or broken, an answer is the same whole, in pieces, and byte by byte."""
     whole = outcome([sent], to_head=to_head)
 

@@ -231,8 +231,9 @@ class _OtherSide(Threads):
         await super().readable(sock, until)
 
     def shake_hands(self) -> None:
-        """Go on with the handshake by what came."""
-        self._incoming.write(self._sock.recv(65_536))
+        """Go on with the handshake by what came, if anything did."""
+        with contextlib.suppress(BlockingIOError):
+            self._incoming.write(self._sock.recv(65_536, socket.MSG_DONTWAIT))
         with contextlib.suppress(ssl.SSLWantReadError):
             self.tls.do_handshake()
 

@@ -67,7 +67,7 @@ def test_the_thread_leaves_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_a_child_has_a_watch_of_its_own(held: bool) -> None:  # noqa: FBT001 - it is a case
+def test_a_child_has_a_watch_of_its_own(held: bool) -> None:
     """A forked child does not wait for a thread, nor for a lock, that stayed with its parent."""
     watch = Watch()
 

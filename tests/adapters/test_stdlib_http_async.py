@@ -106,7 +106,7 @@ async def test_reading_can_be_cancelled() -> None:
 
 @pytest.mark.parametrize("freed_first", [False, True])
 @in_loop
-async def test_waiting_for_a_place_can_be_cancelled(freed_first: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_waiting_for_a_place_can_be_cancelled(freed_first: bool) -> None:
     """A caller that is cancelled in the queue, or just as it is called, holds no place."""
     async with lab(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import signal
 import socket
 import ssl
 from functools import partial
@@ -26,6 +25,7 @@ from mooring.errors import (
 from mooring.testing._http_lab import lab
 from mooring.testing.http_server import Behaviour, VendorServer
 from tests.adapters.http_colours import GET, LONG, POST, SOON, Make, both
+from tests.support.striking import strike_during
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -409,31 +409,11 @@ async def test_errors_say_what_happened(make: Make, behaviour: Behaviour, words:
 # --- only when blocking ------------------------------------------------------
 
 
-class _Interrupted(BaseException):
-    """What a signal's handler raises, as for Ctrl-C."""
-
-
-@pytest.fixture(name="interrupted_soon")
-def _interrupted_soon() -> Iterator[None]:
-    """A signal in a moment."""
-
-    def interrupt(*_: object) -> None:
-        raise _Interrupted
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.usefixtures("interrupted_soon")
 def test_an_interrupt_closes_the_connection() -> None:
     """Ctrl-C goes through, closes the connection and gives its place to the next."""
     with VendorServer() as vendor, StdlibHttpClient(max_connections=1) as client:
         vendor.queue(Behaviour(raw=b""), Behaviour(204))
-        with pytest.raises(_Interrupted):
-            client.send(GET, vendor.url, Timeouts())
+        strike_during(lambda: client.send(GET, vendor.url, Timeouts()), after=0.02)
         vendor.wait_for_closed()
 
         assert 204 == client.send(GET, vendor.url, LONG).status

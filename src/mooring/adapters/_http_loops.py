@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
+from weakref import WeakKeyDictionary
 
 from mooring.adapters._http_resolve import Lookup, numeric
 from mooring.adapters._http_wait import wait
+from mooring.adapters._http_watch import EpollWatch
 from mooring.adapters._http_wire import TimeIsUp
 
 if TYPE_CHECKING:
@@ -34,10 +36,14 @@ class Loops:
         return cast("asyncio.AbstractEventLoop", there).is_closed()
 
     async def readable(self, sock: socket.socket, until: float) -> None:
-        await _ready(sock, until, writing=False)
+        loop = asyncio.get_running_loop()
+        watch = _watches.get(loop) or watch_in(loop)
+        await watch.ready(loop, sock, until, watch.readable)
 
     async def writable(self, sock: socket.socket, until: float) -> None:
-        await _ready(sock, until, writing=True)
+        loop = asyncio.get_running_loop()
+        watch = _watches.get(loop) or watch_in(loop)
+        await watch.ready(loop, sock, until, watch.writable)
 
     async def resolve(self, host: str, port: int, until: float) -> list[Address]:
         if found := numeric(host, port):
@@ -97,18 +103,53 @@ class _Turn:
             self._future.set_result(in_time)
 
 
-async def _ready(sock: socket.socket, until: float, *, writing: bool) -> None:
-    loop, number = asyncio.get_running_loop(), sock.fileno()
-    turn = _Turn(loop)
+class Watch(Protocol):
+    """How tasks of one event loop wait for sockets.
+
+    `ready` raises `TimeIsUp`; what it is to wait for is `readable` or `writable`.
+    """
+
+    readable: ClassVar[int]
+    writable: ClassVar[int]
+
+    async def ready(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float, event: int
+    ) -> None: ...
+
+
+_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDictionary()
+
+
+def watch_in(loop: asyncio.AbstractEventLoop) -> Watch:
+    """Begin to watch sockets in an event loop, for as long as it lives."""
     try:
-        (loop.add_writer if writing else loop.add_reader)(number, turn.settle, True)
-    except NotImplementedError:  # the default loop of Windows
-        await _ready_by_thread(loop, partial(wait, sock, writing=writing), until)
-        return
-    try:
-        await turn.wait(until)
-    finally:
-        (loop.remove_writer if writing else loop.remove_reader)(number)
+        watch: Watch = EpollWatch(loop)
+    except (AttributeError, NotImplementedError):  # not Linux, or not a loop that watches sockets
+        watch = ReaderWatch()
+    _watches[loop] = watch
+    return watch
+
+
+class ReaderWatch:
+    """Waiting by what every event loop has, and by threads in one that has not."""
+
+    readable: ClassVar[int] = 0
+    writable: ClassVar[int] = 1
+
+    async def ready(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, until: float, event: int
+    ) -> None:
+        """Suspend the task until the socket is ready."""
+        turn, number, writing = _Turn(loop), sock.fileno(), event == self.writable
+        try:
+            (loop.add_writer if writing else loop.add_reader)(number, turn.settle, True)
+        except NotImplementedError:  # the default loop of Windows
+            await _ready_by_thread(loop, partial(wait, sock, writing=writing), until)
+            return
+        try:
+            await turn.wait(until)
+        finally:
+            (loop.remove_writer if writing else loop.remove_reader)(number)
 
 
 async def _ready_by_thread(

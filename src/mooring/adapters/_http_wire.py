@@ -105,11 +105,12 @@ class Wire(Protocol):
 class SocketWire:
     """A connection as it is."""
 
-    __slots__ = ("_network", "_sock", "written")
+    __slots__ = ("_asked", "_network", "_sock", "written")
 
     def __init__(self, network: Network, sock: socket.socket) -> None:
         self._network = network
         self._sock = sock
+        self._asked = False  # and so nothing can be there yet
         self.written = 0
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
@@ -121,6 +122,7 @@ class SocketWire:
                 await self._network.writable(self._sock, until)
                 continue
             self.written += sent
+            self._asked = True
             if sent == len(data):
                 return
             data = memoryview(data)[sent:]
@@ -128,10 +130,13 @@ class SocketWire:
     async def receive(self, until: float) -> bytes:
         """Return what comes next."""
         while True:
+            if self._asked:
+                await self._network.readable(self._sock, until)
+                self._asked = False
             try:
                 return self._sock.recv(_MOST)
             except BlockingIOError:
-                await self._network.readable(self._sock, until)
+                self._asked = True
 
     def glance(self) -> bytes | None:
         """Return what is there already, b"" if that is the end, None if nothing is."""

@@ -1,0 +1,210 @@
+"""Waiting for many sockets of one event loop at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import weakref
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters import _http_loops
+from mooring.adapters._http_loops import Loops, ReaderWatch, Watch, watch_in
+from mooring.adapters._http_watch import EpollWatch
+from mooring.adapters._http_wire import TimeIsUp
+from tests.adapters.http_colours import in_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOON = 0.01
+LONG = 30.0
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Two ends of a connection that never blocks."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def watches() -> list[Watch]:
+    """Each way of waiting."""
+    return [EpollWatch(asyncio.get_running_loop()), ReaderWatch()]
+
+
+@in_loop
+async def test_wakes_when_something_comes(pair: Pair) -> None:
+    """Who waits to read is woken by a byte, and again by the next one."""
+    ours, theirs = pair
+    loop = asyncio.get_running_loop()
+    for watch in watches():
+        for _ in range(3):
+            waiting = asyncio.ensure_future(
+                watch.ready(loop, ours, monotonic() + LONG, watch.readable)
+            )
+            await asyncio.sleep(0)
+            theirs.send(b".")
+            await waiting
+            assert b"." == ours.recv(1)
+
+
+@in_loop
+async def test_what_is_ready_already_does_not_wait(pair: Pair) -> None:
+    """A socket with room can be written to at once, without any bound."""
+    ours, _ = pair
+    for watch in watches():
+        await watch.ready(asyncio.get_running_loop(), ours, float("inf"), watch.writable)
+
+
+@in_loop
+async def test_ends_in_time(pair: Pair) -> None:
+    """Who waits in vain is told so at the bound, the earlier one first whoever came first."""
+    ours, theirs = pair
+    loop, order = asyncio.get_running_loop(), list[str]()
+    for watch in watches():
+
+        async def late(
+            name: str, sock: socket.socket, seconds: float, watch: Watch = watch
+        ) -> None:
+            with pytest.raises(TimeIsUp):
+                await watch.ready(loop, sock, monotonic() + seconds, watch.readable)
+            order.append(name)
+
+        await asyncio.gather(late("later", ours, 5 * SOON), late("sooner", theirs, SOON))
+    assert ["sooner", "later"] * 2 == order
+
+
+@in_loop
+async def test_an_old_alarm_wakes_nobody(pair: Pair) -> None:
+    """A bound that was not reached has no say over who waits next, for longer or for ever."""
+    ours, theirs = pair
+    loop = asyncio.get_running_loop()
+    watch = EpollWatch(loop)
+    theirs.send(b".")
+    await watch.ready(loop, ours, monotonic() + SOON, watch.readable)
+    ours.recv(1)
+
+    for until in (float("inf"), monotonic() + LONG):
+        waiting = asyncio.ensure_future(watch.ready(loop, ours, until, watch.readable))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 3 * SOON)
+        theirs.send(b".")
+        await waiting
+        ours.recv(1)
+
+
+@in_loop
+async def test_alarms_do_not_pile_up(pair: Pair) -> None:
+    """However many short waits end beside a long one, no more alarms are set than before."""
+    ours, theirs = pair
+    loop: Any = asyncio.get_running_loop()
+    watch = EpollWatch(loop)
+    lasting = asyncio.ensure_future(watch.ready(loop, ours, monotonic() + LONG, watch.readable))
+    await asyncio.sleep(0)
+    set_before = len(loop._scheduled)  # noqa: SLF001 - no loop says how many alarms are set
+    for _ in range(20):
+        with pytest.raises(TimeIsUp):
+            await watch.ready(loop, theirs, monotonic() + SOON / 10, watch.readable)
+    assert set_before == len(loop._scheduled)  # noqa: SLF001 - the same
+    theirs.send(b".")
+    await lasting
+
+
+@in_loop
+async def test_who_is_cancelled_is_forgotten(pair: Pair) -> None:
+    """After a wait that was cancelled the next one is woken, and nothing is left over."""
+    ours, theirs = pair
+    loop = asyncio.get_running_loop()
+    for watch in watches():
+        waiting = asyncio.ensure_future(watch.ready(loop, ours, monotonic() + LONG, watch.readable))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        theirs.send(b".")
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await watch.ready(loop, ours, monotonic() + LONG, watch.readable)
+        ours.recv(1)
+
+
+@in_loop
+async def test_an_event_for_nobody_is_nothing(pair: Pair) -> None:
+    """What comes for a socket that nobody waits for any more disturbs nobody."""
+    ours, theirs = pair
+    loop = asyncio.get_running_loop()
+    watch = EpollWatch(loop)
+    waiting = asyncio.ensure_future(watch.ready(loop, ours, monotonic() + LONG, watch.readable))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+
+    theirs.send(b".")
+    await asyncio.sleep(SOON)
+
+    assert waiting.cancelled()
+    assert b"." == ours.recv(1)
+
+
+@in_loop
+async def test_a_socket_that_takes_a_closed_ones_number(pair: Pair) -> None:
+    """A new socket under an old number is watched as itself."""
+    ours, _ = pair
+    loop = asyncio.get_running_loop()
+    watch = EpollWatch(loop)
+    with pytest.raises(TimeIsUp):
+        await watch.ready(loop, ours, monotonic() + SOON, watch.readable)
+    number = ours.detach()
+    kept = os.dup(number)  # as in a child that was forked meanwhile
+    mine, other = socket.socketpair()
+    with mine, other:
+        os.dup2(mine.fileno(), number)
+        with socket.socket(fileno=number) as again:
+            waiting = asyncio.ensure_future(
+                watch.ready(loop, again, monotonic() + LONG, watch.readable)
+            )
+            await asyncio.sleep(0)
+            other.send(b".")
+            await waiting
+            assert b"." == again.recv(1)
+    os.close(kept)
+
+
+def test_a_loop_is_not_kept_by_what_watches_in_it() -> None:
+    """Loops that are closed and forgotten leave nothing behind, not even an epoll."""
+    loop = asyncio.new_event_loop()
+    watch = watch_in(loop)
+    assert isinstance(watch, EpollWatch)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    gone = weakref.ref(loop)
+
+    del loop
+    gc.collect()
+
+    assert gone() is None
+
+
+def test_where_there_is_no_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Systems without it wait by what their event loops have."""
+
+    def missing(_: object) -> EpollWatch:
+        raise AttributeError("epoll")
+
+    monkeypatch.setattr(_http_loops, "EpollWatch", missing)
+
+    async def wait() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            await Loops().writable(ours, monotonic() + LONG)
+
+    asyncio.run(wait())
