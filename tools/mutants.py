@@ -1,6 +1,6 @@
 """Break the decisions and flows on purpose, and ask whether a test notices.
 
-mutmut makes and tries the mutants; this script bounds the time and gives the verdict. A mutant
+mutmut makes the mutants, and `mutant_trials` tries them; this script gives the verdict. A mutant
 that its tests do not notice must be explained in `tests/mutants-explained.toml`, by the lines it
 changes (mutmut's own numbers move with every edit). The run fails for a survivor without an
 explanation, for a function that no test calls, for an explanation without a survivor, and when
@@ -8,140 +8,78 @@ time ran out before every mutant was tried.
 
 The wording of sentences is free: a mutant that only garbles a string of several words is left
 out. Strings of one word are headers, keys and names, and count.
+
+All of them take hours. `tests/mutants-noticed.txt` has the functions of which every mutant has been
+noticed or is explained, each with a digest of its source; with `--go-on` these are not tried again
+while they are the same, so that runs of an hour each come to the end, and a change of the code asks
+for its own functions only. That is right as long as tests have only been added; a run without it
+believes nothing.
 """
 
 import argparse
-import re
 import shutil
-import signal
-import subprocess
 import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
 
-from attrs import field, frozen
+from tools.mutant_trials import (
+    KILLED,
+    SURVIVED,
+    TIMEOUT,
+    UNTESTED,
+    UNTRIED,
+    WORK,
+    Change,
+    Function,
+    fates_of,
+)
 
-MUTMUT = Path(sys.executable).with_name("mutmut")
-WORK = Path("mutants")
-LOG = Path("build/mutants.log")
 EXPLAINED = Path("tests/mutants-explained.toml")
-
-LITERAL = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'""")
-PLACEHOLDER = re.compile(r"\{[^{}]*\}")
-
-# What else mutmut says of a mutant means that it has no verdict.
-TRIED = {
-    "caught by type check",
-    "killed",
-    "no tests",
-    "segfault",
-    "skipped",
-    "survived",
-    "suspicious",
-    "timeout",
-}
-
-
-@frozen
-class Change:
-    """What a mutant does to the source, independent of mutmut's numbering."""
-
-    function: str
-    was: str
-    becomes: str
-    name: str = field(default="", eq=False)
-    """mutmut's name for it, for `mutmut show`."""
-
-    def is_wording(self) -> bool:
-        """Whether only the wording of sentences differs."""
-        if LITERAL.sub("''", self.was) != LITERAL.sub("''", self.becomes):
-            return False
-        pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
-        return all(
-            one == other
-            or (is_sentence(one) and one.casefold() == other.replace("XX", "").casefold())
-            for one, other in pairs
-        )
-
-    def as_toml(self) -> str:
-        """Print it the way it would be explained."""
-        return "\n".join(
-            [
-                f"# {self.name}",
-                "[[survivor]]",
-                f"function = {self.function!r}",
-                f"was = '''{self.was}'''",
-                f"becomes = '''{self.becomes}'''",
-                'because = ""',
-            ]
-        )
-
-
-def is_sentence(literal: str) -> bool:
-    """Whether a string has several words of its own."""
-    words = PLACEHOLDER.sub("", literal)
-    return " " in words and any(letter.isalpha() for letter in words)
-
-
-def function_of(name: str) -> str:
-    """Turn mutmut's mangled name into the dotted path of the function."""
-    mangled = name.rpartition("__mutmut_")[0]
-    module, _, function = mangled.rpartition(".")
-    return f"{module}.{function.removeprefix('x_').strip('ǁ').removeprefix('xǁ')}".replace("ǁ", ".")
-
-
-def change_of(name: str) -> Change:
-    """Read the lines that a mutant changes."""
-    shown = subprocess.run([MUTMUT, "show", name], capture_output=True, check=True, text=True)
-    lines = [line for line in shown.stdout.splitlines() if not line.startswith(("---", "+++"))]
-    was = " ".join(line[1:].strip() for line in lines if line.startswith("-"))
-    becomes = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
-    return Change(function_of(name), was, becomes, name)
-
-
-def try_mutants(only: list[str], workers: int, seconds: float) -> None:
-    """Run mutmut until it is done or the time is up; what it found stays on disk."""
-    LOG.parent.mkdir(exist_ok=True)
-    print(f"trying mutants for at most {seconds / 60:.0f} minutes; progress is in {LOG}")
-    with LOG.open("w") as log:
-        child = subprocess.Popen(
-            [MUTMUT, "run", "--max-children", str(workers), *only],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGINT)
-            child.wait()
-    if child.returncode != 0:
-        print("\n".join(LOG.read_text().replace("\r", "\n").splitlines()[-30:]))
-        sys.exit("mutmut could not do its work; its last words are above")
-
-
-def statuses(only: list[str]) -> dict[str, str]:
-    """Each mutant's fate, by name."""
-    shown = subprocess.run(
-        [MUTMUT, "results", "--all", "true"], capture_output=True, check=True, text=True
-    )
-    pairs = (line.strip().rpartition(": ") for line in shown.stdout.splitlines() if ": " in line)
-    return {
-        name: status
-        for name, _, status in pairs
-        if not only or any(Path(name).match(pattern) for pattern in only)
-    }
+NOTICED = Path("tests/mutants-noticed.txt")
 
 
 def explained() -> set[Change]:
     """Read the survivors that somebody has explained."""
-    if not EXPLAINED.exists():
-        return set()
     entries = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
     unreasoned = [entry for entry in entries if not entry.get("because")]
     if unreasoned:
         sys.exit(f"{EXPLAINED}: no reason is given for {unreasoned[0]}")
     return {Change(entry["function"], entry["was"], entry["becomes"]) for entry in entries}
+
+
+def noticed_before() -> set[Function]:
+    """Read the functions that nothing is left to try of."""
+    lines = NOTICED.read_text("utf-8").splitlines() if NOTICED.exists() else []
+    pairs = (line.split() for line in lines)
+    return {Function(name, digest) for digest, name in pairs}
+
+
+def noticed_now(
+    fates: dict[Change, str], known: set[Change], before: set[Function]
+) -> set[Function]:
+    """The functions that nothing is left to try of, by a run and those before it."""
+    fate_of = {one: fate for one, fate in fates.items() if one not in known}
+    missed = {one.whole for one, fate in fate_of.items() if fate in {SURVIVED, UNTESTED}}
+    untried = {one.whole for one, fate in fate_of.items() if fate == UNTRIED}
+    return {one.whole for one in fates} - missed - (untried - before)
+
+
+def as_table(fates: dict[Change, str], known: set[Change]) -> str:
+    """Each module's count, as the documentation has it."""
+    lines = ["| module | mutants | killed | explained | unexplained |", "|---|---:|---:|---:|---:|"]
+    modules: dict[str, Counter[str]] = {}
+    for change, fate in fates.items():
+        module = change.name.rpartition(".")[0].removeprefix("mooring.")
+        seen = "explained" if fate == SURVIVED and change in known else fate
+        modules.setdefault(module, Counter())[seen] += 1
+    for module, counts in sorted(modules.items()):
+        killed = counts[KILLED] + counts[TIMEOUT]
+        rest = counts.total() - killed - counts["explained"]
+        lines.append(
+            f"| `{module}` | {counts.total()} | {killed} | {counts['explained']} | {rest} |"
+        )
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -150,20 +88,31 @@ def main() -> int:
     parser.add_argument("only", nargs="*", help="patterns, such as 'mooring.domain.bucket.*'")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--go-on", action="store_true", help="keep what an earlier run found")
+    parser.add_argument("--go-on", action="store_true")
     options = parser.parse_args()
+    if not hasattr(sys, "monitoring"):
+        sys.exit("To see which lines tests reach takes Python 3.12: make mutants PYTHON=python3.13")
 
-    if not options.go_on and WORK.exists():
-        shutil.rmtree(WORK)
-    try_mutants(options.only, options.workers, options.minutes * 60)
-
-    found = statuses(options.only)
-    survivors = [change_of(name) for name, status in found.items() if status == "survived"]
-    untested = Counter(function_of(name) for name, status in found.items() if status == "no tests")
     known = explained()
-    unexplained = [one for one in survivors if one not in known and not one.is_wording()]
-    untried = sum(status not in TRIED for status in found.values())
-    stale = [] if options.only or untried else sorted(known - set(survivors), key=str)
+    before = noticed_before()
+    if WORK.exists():
+        shutil.rmtree(WORK)
+    fates = fates_of(
+        options.only,
+        known,
+        before if options.go_on else set(),
+        workers=options.workers,
+        seconds=options.minutes * 60,
+    )
+    if not options.only:
+        lines = sorted(f"{one.digest} {one.name}\n" for one in noticed_now(fates, known, before))
+        NOTICED.write_text("".join(lines), "utf-8")
+
+    survivors = {one for one, fate in fates.items() if fate == SURVIVED}
+    unexplained = [one for one in fates if one in survivors - known]
+    untested = Counter(one.function for one, fate in fates.items() if fate == UNTESTED)
+    untried = sum(fate == UNTRIED for fate in fates.values())
+    stale = [] if options.only or untried else sorted(known - survivors, key=str)
 
     for one in unexplained:
         print(f"\n{one.as_toml()}")
@@ -171,13 +120,14 @@ def main() -> int:
         print(f"\nno selected test calls {function} ({count} mutants)")
     for one in stale:
         print(f"\nexplained, but noticed by a test or gone: {one}")
-    counts = ", ".join(f"{count} {status}" for status, count in Counter(found.values()).items())
+    print(f"\n{as_table(fates, known)}")
+    counts = ", ".join(f"{count} {fate}" for fate, count in Counter(fates.values()).items())
     print(
-        f"\n{len(found)} mutants: {counts or 'none'}\n"
+        f"\n{len(fates)} mutants: {counts or 'none'}\n"
         f"{len(unexplained)} unexplained, {len(untested)} functions without a test, "
         f"{len(stale)} stale explanations, {untried} not tried"
     )
-    return int(bool(unexplained or untested or stale or untried or not found))
+    return int(bool(unexplained or untested or stale or untried or not fates))
 
 
 if __name__ == "__main__":

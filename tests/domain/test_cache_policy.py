@@ -50,7 +50,7 @@ def test_what_makes_no_sense_is_refused(name: str, value: Any) -> None:
 
 def test_what_is_kept_may_be_as_much_as_it_may() -> None:
     """The bounds of sizes are within them."""
-    most: dict[str, Any] = {"max_bytes": 32 << 20, "max_variants": 1_000}
+    most: dict[str, Any] = {"heuristic": 1, "max_bytes": 32 << 20, "max_variants": 1_000}
     for kind in (CachePolicy, anew(cache_policy).CachePolicy):
         policy = kind(**most)
         assert most == {name: getattr(policy, name) for name in most}

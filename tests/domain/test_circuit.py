@@ -29,12 +29,14 @@ def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
         line.call()
         line.wait(14.9)
         line.call(Outcome.GOOD)
+    assert line.state.retry_after is None
     assert OPEN is line.call()
     assert (Answer.CIRCUIT_OPEN, 60 * SECOND, None) == line.ask()
     line.wait(59)
     assert 1.0 == line.state.retry_after
     line.wait(1)
     assert Answer.GO is line.ask()[0]
+    assert line.state.retry_after is None
 
 
 @pytest.mark.parametrize("over, expected", [(0, None), (-1, OPEN)])

@@ -75,6 +75,21 @@ def test_a_window_moves_with_its_clock(back: int) -> None:
 
 
 @pytest.mark.parametrize("back", [3 * SECOND, HOUR])
+def test_a_lease_moves_with_its_clock(back: int) -> None:
+    """A probe that is never heard of again holds its place for as long after a step back."""
+    line = Line(failures=1, open_for=10.0)
+    line.call()
+    line.wait(10)
+    line.enter()
+    line.world.now -= back
+    assert (Answer.CIRCUIT_OPEN, LEASE, None) == line.ask()
+    line.world.now += LEASE - 1
+    assert (Answer.CIRCUIT_OPEN, 1, None) == line.ask()
+    line.world.now += 1
+    assert Answer.GO is line.ask()[0]
+
+
+@pytest.mark.parametrize("back", [3 * SECOND, HOUR])
 @pytest.mark.parametrize("wait, expected", [(9, OPEN), (10, None)])
 def test_failures_move_with_their_clock(back: int, wait: int, expected: object) -> None:
     """A failure is remembered for as long after a step back as before."""

@@ -333,7 +333,7 @@ class Machine(RuleBasedStateMachine):
             self.model.forget()
 
     @rule(lease=leases, again=st.booleans())
-    def call(self, lease: int, again: bool) -> None:  # noqa: FBT001 - as Hypothesis draws it
+    def call(self, lease: int, again: bool) -> None:
         """Somebody calls; a probe comes again with a token, and perhaps a third time."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
@@ -396,7 +396,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), told=st.booleans())
-    def die(self, number: int, told: bool) -> None:  # noqa: FBT001 - as Hypothesis draws it
+    def die(self, number: int, told: bool) -> None:
         """An owner vanishes, or gives back what it never heard it was given."""
         call = self.under_way.pop(number % len(self.under_way))
         if told and call.permit[2]:

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.crc32c import crc32c
+from mooring.domain import crc32c as module
+from mooring.domain.crc32c import _folded, crc32c
 from tests.adapters.manager_labs import checksum
+from tests.support.anew import anew
 
 EDGES = (1_023, 1_024, 1_025, 1_694, 1_695, 6_777, 8_191, 13_554, 65_536, 100_003)
 
@@ -25,6 +27,12 @@ def test_long_ones(size: int) -> None:
     assert checksum(data) == crc32c(data)
 
 
+@pytest.mark.parametrize("size", EDGES)
+def test_little_is_left_for_the_table(size: int) -> None:
+    """However long it was, what is folded is shorter than the multiple and a byte."""
+    assert (6_777 + 8) // 8 >= len(_folded(bytes(size), 0xFFFFFFFF))
+
+
 @given(st.binary(max_size=1_500), st.binary(max_size=1_500))
 def test_piece_by_piece(first: bytes, second: bytes) -> None:
     """More bytes go on from the checksum of those before."""
@@ -34,6 +42,14 @@ def test_piece_by_piece(first: bytes, second: bytes) -> None:
 def test_the_usual_text() -> None:
     """The check value that catalogues of checksums give."""
     assert 0xE3069283 == crc32c(b"123456789")
+
+
+def test_the_table() -> None:
+    """Made anew, it has the remainder of every byte."""
+    made = anew(module).crc32c
+    assert [checksum(bytes((byte,))) for byte in range(256)] == [
+        made(bytes((byte,))) for byte in range(256)
+    ]
 
 
 def test_the_multiple_that_folds() -> None:

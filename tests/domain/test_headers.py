@@ -222,3 +222,11 @@ def test_it_is_frozen() -> None:
 def test_what_a_parser_found_keeps_its_letters() -> None:
     """Spaces and tabs around a value are none of it; other white space is."""
     assert "\xa0v\x85" == sound([("a", " \t\xa0v\x85\t ")]).get("a")
+
+
+@pytest.mark.parametrize("value", ["a\nb", 7])
+def test_a_value_that_is_set_and_cannot_be_sent_is_named(value: Any) -> None:
+    """The error says which header has it."""
+    with pytest.raises(InvalidData, match="'X-A'") as caught:
+        Headers().with_header("X-A", value)
+    assert "headers.X-A" == caught.value.field

@@ -75,6 +75,6 @@ def test_only_a_refusal_proves_that_nothing_was_done(name: str) -> None:
 
 @pytest.mark.parametrize("kind", [ConnectionFailed, AttemptTimeout, DeadlineExceeded])
 @pytest.mark.parametrize("processed", [True, False])
-def test_some_errors_know(kind: type[ConnectionFailed], processed: bool) -> None:  # noqa: FBT001 - a case
+def test_some_errors_know(kind: type[ConnectionFailed], processed: bool) -> None:
     """A connection and a deadline say themselves whether something may have happened."""
     assert processed == may_have_acted(kind("x", may_have_been_processed=processed))

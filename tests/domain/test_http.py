@@ -76,8 +76,10 @@ def test_a_given_content_type_stays() -> None:
         ({"body": {"a": 1}}, "body"),
         ({"json": {1, 2}}, "json"),
         ({"form": {"a": 1.5}}, "form.a"),
+        ({"form": {"a": 1.5}, "files": {}}, "form.a"),
         ({"query": {"a": 1.5}}, "query.a"),
         ({"headers": {"A": "b\nc"}}, "headers.A"),
+        ({"files": {}, "headers": {"content-type": "text/csv"}}, "headers.Content-Type"),
     ],
 )
 def test_nonsense_is_refused(content: Any, field: str) -> None:

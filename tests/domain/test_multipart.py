@@ -101,6 +101,7 @@ def test_a_form_takes_files_along(method: Callable[..., Request]) -> None:
         ("raw", "x", "application/octet-stream", b""),
     ] == read(request)
     assert isinstance(request.body, bytes)
+    assert ["Content-Type"] == [name for name, _ in request.headers.pairs]
 
 
 def test_names_may_be_repeated() -> None:

@@ -201,7 +201,7 @@ def test_an_ordinary_host_may_be_looked_up(host: str) -> None:
         ("hooks.example.evil", False),
     ],
 )
-def test_hosts_may_be_named(host: str, fits: bool) -> None:  # noqa: FBT001 - a case
+def test_hosts_may_be_named(host: str, fits: bool) -> None:
     """Only hosts that are named, or are below one that is, may be asked."""
     guard = OutgoingGuard(hosts=["hooks.example", ".partner.example", "Dotted.Example."])
 
@@ -212,7 +212,7 @@ def test_hosts_may_be_named(host: str, fits: bool) -> None:  # noqa: FBT001 - a 
     "port, secure, allowed",
     [(443, True, True), (80, False, True), (22, False, False), (6379, True, False)],
 )
-def test_only_ports_of_the_web_are_asked(port: int, secure: bool, allowed: bool) -> None:  # noqa: FBT001 - a case
+def test_only_ports_of_the_web_are_asked(port: int, secure: bool, allowed: bool) -> None:
     """Others are those of something that may take a request for its own language."""
     assert allowed is (GUARD.objection("vendor.example", port, secure=secure) is None)
 

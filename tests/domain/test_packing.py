@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring import InvalidData, Response
-from mooring.domain.packing import pack_values, unpack_values
+from mooring.domain.packing import _BINARY, _sized, pack_values, unpack_values
 from mooring.testing._state_commands import alike
 
 SCALARS = st.one_of(
@@ -91,6 +91,10 @@ def test_the_edges_of_every_encoding_come_back(value: object) -> None:
         (-129, "d1ff7f"),
         (-32_769, "d2ffff7fff"),
         (-(2**31) - 1, "d3ffffffff7fffffff"),
+        (-(2**63), "d38000000000000000"),
+        (2**64, "c70902010000000000000000"),
+        (-(2**63) - 1, "c70902ff7fffffffffffffff"),
+        (2**71 - 1, "c709027fffffffffffffffff"),
         (1.5, "cb3ff8000000000000"),
         ("a", "a161"),
         ("a" * 32, "d920" + "61" * 32),
@@ -127,6 +131,15 @@ def test_what_is_no_plain_value_is_refused_by_name(value: object) -> None:
     """The type is named, at whatever depth."""
     with pytest.raises(InvalidData, match=r"A (object|set|complex) cannot be stored"):
         pack_values((value,))
+
+
+def test_what_is_longer_than_any_header_says_is_refused() -> None:
+    """A size that no header has room for is an error of ours; here, without the gigabytes."""
+    with pytest.raises(InvalidData, match="A value is too long to be stored") as caught:
+        _sized(_BINARY, 1 << 32)
+    assert "value" == caught.value.field
+    assert "Store a shorter one." == caught.value.remedy
+    assert "c6ffffffff" == _sized(_BINARY, (1 << 32) - 1).hex()
 
 
 def test_what_is_nested_without_end_is_refused() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+import attrs
 import pytest
 
 from mooring.domain.auth import Credentials
 from mooring.domain.budget import RetryBudget
+from mooring.domain.cache_policy import CachePolicy
 from mooring.domain.circuit import CircuitBreakerConfig
 from mooring.domain.durations import FOREVER
 from mooring.domain.http import Request, Timeouts
 from mooring.domain.plan import MARGIN, ONCE, Plan, with_defaults, with_idempotency_key
 from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.region import Region
 from mooring.domain.retry import RetryPolicy
 from mooring.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Service
 from mooring.domain.signing.sigv4 import AwsSigV4
@@ -21,6 +24,7 @@ from mooring.errors import ConfigurationError, InvalidData
 
 AWS = AwsSigV4(access_key_id="AK", region="eu-west-1", service="s3")
 BARE = Service("vat", circuit=None, retry=None)
+WAITS = {"own": 1, "other": 2}
 
 
 def planned(endpoint: Endpoint | None = None, tenant: str | None = None, **given: Any) -> Plan:
@@ -255,7 +259,7 @@ def test_a_requests_own_headers_stay() -> None:
         ({"response_transforms": [lambda response: response]}, False, False),
     ],
 )
-def test_what_a_face_may_send_itself(given: dict[str, Any], plain: bool, dresses: bool) -> None:  # noqa: FBT001 - a case
+def test_what_a_face_may_send_itself(given: dict[str, Any], plain: bool, dresses: bool) -> None:
     """Only a request that needs no port, and an answer that nobody else judges."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | given
     plan = Plan(Service("vat", **options), None, None)
@@ -315,3 +319,27 @@ def test_what_a_service_says_is_what_is_used() -> None:
         dict(plan.headers),
         plan.classify,
     )
+
+
+def test_a_plan_is_for_the_service_as_a_whole() -> None:
+    """Claims have the name of what they are for in them, which other versions read."""
+    assert "vat" == Plan(BARE, None, None).target
+
+
+def test_an_endpoint_waits_for_the_cache_as_it_says() -> None:
+    """Its own policy comes before its service's and before its neighbours'."""
+    own, other = (Endpoint(name, cache=CachePolicy(max_wait=wait)) for name, wait in WAITS.items())
+    service = attrs.evolve(BARE, cache=CachePolicy(max_wait=3), endpoints=(other, own))
+
+    assert [1.0, 2.0, 3.0] == [Plan(service, None, one).cache_wait for one in (own, other, None)]
+    assert 0.0 == Plan(BARE, None, None).cache_wait
+
+
+def test_a_region_is_for_the_same_tenant_and_endpoint() -> None:
+    """What is compiled for a region differs in the region only."""
+    slow = Endpoint("slow", timeout=7.0)
+    regions = [Region(name, f"https://{name}.example") for name in ("eu", "us")]
+    plan = Plan(attrs.evolve(BARE, regions=regions, endpoints=(slow,)), "acme", slow)
+
+    told = {(one.tenant, one.operation, one.span) for one in (plan, *plan.regions.values())}
+    assert (2, {("acme", "slow", plan.span)}) == (len(plan.regions), told)

@@ -345,6 +345,8 @@ PATHS = Redaction(body_paths=["customer.name", "Items.sku", "id"])
         ('{"customer":[],"name":1}}}]', '{"customer":[],"name":1}}}]'),
         ('{"customer":1,"x":{"name":2}}', '{"customer":1,"x":{"name":2}}'),
         ('{"customer":{"name":{"id":1}},"id":2}', '{"customer":{"name":"***"},"id":"***"}'),
+        ('{"items":[{"a":1},{"sku":1}]}', '{"items":[{"a":1},{"sku":"***"}]}'),
+        ('{"a":{"b":1}}\n{"id":"h1dden"}', '{"a":{"b":1}}\n{"id":"***"}'),
     ],
 )
 def test_a_path_masks_one_place(body: str, expected: str) -> None:

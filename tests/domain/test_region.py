@@ -132,6 +132,22 @@ def test_the_second_place_is_as_even_as_the_first() -> None:
     assert all(820 <= count <= 1180 for count in orders.values())
 
 
+@pytest.mark.parametrize("heavy", [0, 2])
+def test_the_second_place_is_as_even_whatever_the_first_weighs(heavy: int) -> None:
+    """After the region that most draws fall to, the others come as often as each other."""
+    names = NAMES[:3]
+    regions = [
+        Region(name, f"https://{name}.example", weight=8 if at == heavy else 1)
+        for at, name in enumerate(names)
+    ]
+    dice = random.Random(28)
+    orders = [[one.name for one in in_order(regions, dice.random())] for _ in range(6_000)]
+    seconds = Counter(order[1] for order in orders if order[0] == names[heavy])
+
+    assert {*names} - {names[heavy]} == {*seconds}
+    assert max(seconds.values()) < 1.15 * min(seconds.values())
+
+
 def test_a_path_may_go_anywhere_and_a_url_only_where_it_points() -> None:
     """An absolute URL belongs to the regions of its origin, and of these to those it is below."""
     inner = Region("inner", "https://eu.example/api/v2")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from mooring.domain.retry import (
     delay,
     error_types,
     is_unsent,
+    wait_of,
 )
 from mooring.errors import (
     AttemptTimeout,
@@ -194,7 +195,7 @@ def test_max_attempts_is_all_attempts() -> None:
         (OSError(), False),
     ],
 )
-def test_tells_what_provably_never_left(error: Exception, unsent: bool) -> None:  # noqa: FBT001 - a case
+def test_tells_what_provably_never_left(error: Exception, unsent: bool) -> None:
     """Only the error of a connection can prove that nothing was sent."""
     assert unsent == is_unsent(error)
 
@@ -352,6 +353,26 @@ def test_decorrelated_decisions_follow_each_other() -> None:
     assert [Again(4.0), Again(8.5)] == [
         asked(policy, VendorFailed("x"), previous=previous) for previous in (0.0, 5.0)
     ]
+
+
+# --- what errors ask for ---
+
+
+@pytest.mark.parametrize(
+    "retry_at, wait",
+    [
+        (None, None),
+        (datetime(2030, 1, 1, 0, 0, 7, tzinfo=UTC), 7.0),
+        (datetime(2029, 1, 1, tzinfo=UTC), 0.0),
+        (datetime.max.replace(tzinfo=UTC), 36_500 * 86_400.0),
+    ],
+)
+def test_how_long_an_error_says_to_stay_away(retry_at: datetime | None, wait: float | None) -> None:
+    """As long as it says: not less than nothing, and no longer than a hundred years."""
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+
+    assert wait == wait_of(VendorFailed("down", retry_at=retry_at), now)
+    assert wait_of(ValueError("down"), now) is None
 
 
 # --- types of errors ---

@@ -346,7 +346,7 @@ def test_everything_may_be_switched_off() -> None:
         (None, "/rates", False),
     ],
 )
-def test_endpoints_fit_paths(path: str | None, given: str, fits: bool) -> None:  # noqa: FBT001 - a case
+def test_endpoints_fit_paths(path: str | None, given: str, fits: bool) -> None:
     """A path fits part by part; a part in braces is any one part, and the query is none."""
     service = Service(
         "vat", base_url="https://vat.example/v1/", endpoints=Endpoint("rates", path=path)

@@ -178,12 +178,15 @@ def test_says_what_is_wrong_with_a_base_url(url: Any, why: str) -> None:
     [
         ("/a b", "is not a str, or has white space or a control character in it"),
         ("https://u:p@h/x", "has a user name or password in it"),
+        ("https://[h/x", "has no host that a URL could have"),
     ],
 )
 def test_says_what_is_wrong_with_a_path(path: str, why: str) -> None:
     """Each refusal of a path names its own reason."""
-    with pytest.raises(InvalidData, match=f"The path {why}."):
+    with pytest.raises(InvalidData) as caught:
         Request.get(path)
+    assert (f"The path {why}.", "path") == (caught.value.message, caught.value.field)
+    assert caught.value.remedy.startswith("Percent-encode what goes into the path")
 
 
 def test_what_has_no_origin() -> None:

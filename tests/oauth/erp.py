@@ -120,7 +120,7 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
             await body(Erp(closing, awaited=awaited), **given)
 
     @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-    def test(awaited: bool, **given: Any) -> None:  # noqa: FBT001 - a parameter of tests
+    def test(awaited: bool, **given: Any) -> None:
         asyncio.run(play(awaited=awaited, **given))
 
     functools.update_wrapper(test, body)

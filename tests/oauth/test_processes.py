@@ -99,7 +99,7 @@ def endings(processes: list[Any]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["threads", "tasks"])
-def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:  # noqa: FBT001 - a case
+def test_one_refresh_serves_all(scene: Scene, awaited: bool) -> None:
     """Eighty callers in four processes with an expired token: one refresh, and eighty answers."""
     processes = [scene.process(awaited=awaited) for _ in range(_PROCESSES)]
     for process in processes:

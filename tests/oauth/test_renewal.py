@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from mooring import (
     AttemptTimeout,
     AuthorizationRequired,
+    Backoff,
     ClientCredentials,
     ConnectionFailed,
     CredentialRefreshFailed,
@@ -16,6 +18,7 @@ from mooring import (
     JwtBearer,
     JwtSigning,
     OAuthCredentials,
+    RetryPolicy,
     Secret,
     StorageUnavailable,
     TokenRenewed,
@@ -24,10 +27,12 @@ from mooring import (
 from mooring.domain.idempotency import Claim, MarkSent
 from mooring.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
-from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, grants, token
+from tests.oauth.world import OWNER, TOKENS, Stage, Vault, answers, client, grants, token
 from tests.support.colours import AWAITED, World, in_both_colours
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.support.colours import Face
 
 PAST = token(1, ago=7200)
@@ -96,6 +101,19 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     slept = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
     assert slept == world.sleeper.slept
     assert sum(slept) == pytest.approx(told.duration, abs=0.01)
+
+
+@in_both_colours
+async def test_trouble_is_waited_out_longer_and_longer(world: World) -> None:
+    """Where each delay follows from the one before, so it does here."""
+    stage = Stage(world, PAST)
+    stage.vendor.answers(503, 503, grants(2))
+    policy = RetryPolicy(3, 0.5, backoff=Backoff.DECORRELATED)
+
+    await stage.refresher(retry=policy).get(*OWNER)
+
+    # With draws of a half: half way from half a second to thrice the delay before.
+    assert [1.0, 1.75] == world.sleeper.slept
 
 
 @pytest.mark.parametrize("trouble", [answers({}, 500), UNSENT], ids=["500", "unreachable"])
@@ -213,15 +231,16 @@ async def test_a_server_that_takes_it_for_stolen_ends_it(world: World) -> None:
     assert ["rt-1", "rt-1"] == stage.shown()
 
 
+@pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @in_both_colours
-async def test_what_does_not_rotate_may_be_lost_again(world: World) -> None:
+async def test_what_does_not_rotate_may_be_lost_again(world: World, life: int) -> None:
     """Where the refresh token stays, one lost answer does not count against the next renewal."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()
     for number in (2, 3):
-        stage.vendor.answers(CUT_OFF, grants(number, refresh_token=None))
+        stage.vendor.answers(CUT_OFF, grants(number, refresh_token=None, expires_in=life))
         assert Secret(f"at-{number}") == (await refresher.get(*OWNER)).access_token
-        world.clock.advance(7200)
+        world.clock.advance(2 * life)
 
     assert ["rt-1"] * 4 == stage.shown()
 
@@ -362,7 +381,8 @@ async def test_who_died_before_it_asked_is_followed(world: World) -> None:
 
     assert Secret("at-2") == found.access_token
     assert ["rt-1"] == stage.shown()
-    assert 21 <= sum(world.sleeper.slept) < 21.3
+    assert 21 <= sum(world.sleeper.slept) < 21.001
+    assert pytest.approx([0.25, 0.2]) == world.sleeper.slept[-2:]
 
 
 @in_both_colours
@@ -414,8 +434,20 @@ async def test_patience_ends(world: World) -> None:
 
     assert "longer than we can wait" in str(error)
     assert error.retryable
+    assert "crm" == error.service
     assert 4.7 < sum(world.sleeper.slept) <= 5
     assert [] == stage.asked()
+
+
+@in_both_colours
+async def test_patience_is_used_up(world: World) -> None:
+    """Who may wait just as long as the next pause takes does."""
+    stage = Stage(world, PAST)
+    Other(world).asks()
+
+    await refused(stage.refresher(patience=0.3).get(*OWNER))
+
+    assert [0.02, 0.04, 0.08, 0.16] == world.sleeper.slept
 
 
 @in_both_colours
@@ -435,6 +467,68 @@ async def test_who_comes_too_late_looks_first(world: World) -> None:
     found = await refresher.get(*OWNER)
 
     assert Secret("at-2") == found.access_token
+
+
+class Failing(Vault):
+    """A vault that is away at every second reading."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """What is there, if it is not away."""
+        found = await super().get(service, tenant)
+        if self.reads % 2 == 0:
+            raise StorageUnavailable("It is away.")
+        return found
+
+
+@in_both_colours
+async def test_who_cannot_ask_lets_others(world: World) -> None:
+    """Who fails under its claim before it has shown anything leaves nobody waiting for it."""
+    stage = Stage(world)
+    stage.vault = Failing(world)
+    stage.vault.kept[OWNER] = PAST
+    await refused(stage.refresher().get(*OWNER), StorageUnavailable)
+    stage.vault = Vault(world)
+    stage.vault.kept[OWNER] = PAST
+    stage.vendor.answers(grants(2))
+
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    assert [] == world.sleeper.slept
+
+
+class Overtaken(Vault):
+    """A vault in which another stores a new token as soon as the old one was read."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """What was there until now."""
+        found = await super().get(service, tenant)
+        self.kept[OWNER] = token(2)
+        return found
+
+
+@in_both_colours
+async def test_who_finds_a_new_token_needs_nothing_to_ask_with(world: World) -> None:
+    """Who looks once more under its claim takes what is there, though it could not ask itself."""
+    stage = Stage(world)
+    stage.vault = Overtaken(world)
+    stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
+
+    assert token(2) == await stage.refresher().get(*OWNER)
+    assert [] == stage.asked()
+
+
+@in_both_colours
+async def test_who_finds_a_new_token_lets_others(world: World) -> None:
+    """Who takes under its claim what is there leaves nobody waiting for it."""
+    stage = Stage(world)
+    stage.vault = Overtaken(world)
+    stage.vault.kept[OWNER] = PAST
+    assert token(2) == await stage.refresher().get(*OWNER)
+    stage.vault = Vault(world)
+    stage.vault.kept[OWNER] = PAST
+    stage.vendor.answers(grants(3))
+
+    assert Secret("at-3") == (await stage.refresher().get(*OWNER)).access_token
+    assert [] == world.sleeper.slept
 
 
 @in_both_colours
@@ -463,7 +557,8 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
             await stage.vault.rotate(service, tenant, new)
 
     refresher = stage.refresher(vault=world.of_colour(Slow()))
-    await refused(refresher.get(*OWNER))
+    error = await refused(refresher.get(*OWNER))
+    assert "crm" == error.service
     assert [] == stage.asked()
 
 
@@ -472,15 +567,16 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
 
 @in_both_colours
 async def test_storing_is_tried_again(world: World) -> None:
-    """A vault that is away for a moment is waited for."""
+    """A vault that is away for a moment is waited for, at first shortly and then longer."""
     stage = Stage(world, PAST)
-    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 3)
+    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
     stage.vendor.answers(grants(2))
 
     found = await stage.refresher().get(*OWNER)
 
     assert found == stage.kept
     assert ["rt-1"] == stage.shown()
+    assert [0.02, 0.04, 0.08, 0.16, 0.25, 0.25] == world.sleeper.slept
 
 
 @in_both_colours
@@ -494,17 +590,82 @@ async def test_what_cannot_be_stored_is_not_used(world: World) -> None:
     error = await refused(refresher.get(*OWNER))
 
     assert "cannot be stored" in str(error)
+    assert error.remedy.startswith("Check the store of credentials")
+    assert ("crm", True) == (error.service, error.retryable)
     assert isinstance(error.__cause__, StorageUnavailable)
     assert PAST == stage.kept
     stage.vault.failures.clear()
+    reads = stage.vault.reads
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
+    assert reads + 1 == stage.vault.reads
     assert Secret("at-2") == stage.kept.access_token
+    assert ["rt-1"] == stage.shown()
+
+
+@in_both_colours
+async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
+    """It is tried up to the moment until which the claim is good, and not beyond."""
+    stage = Stage(world, PAST)
+    stage.vendor.answers(world.after(0.2, grants(2)))
+    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+
+    await refused(stage.refresher(request_timeout=10).get(*OWNER))
+
+    assert 20.0 == world.clock.now
+
+
+@in_both_colours
+async def test_what_was_stored_at_last_is_stored_once(world: World) -> None:
+    """It is not held against what the vault has later, should that be the token before."""
+    stage = Stage(world, PAST)
+    refresher = stage.refresher()
+    stage.vendor.answers(grants(2))
+    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    await refused(refresher.get(*OWNER))
+    stage.vault.failures.clear()
+    await refresher.get(*OWNER)
+    stage.vault.kept[OWNER] = PAST
+    world.clock.advance(100)
+    stage.vendor.answers(grants(3))
+
+    assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
+
+
+class Crowded(Vault):
+    """A vault to which another comes while one is about to write."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.meanwhile: list[Callable[[], Awaitable[object]]] = []
+
+    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
+        """Let the other go first."""
+        if self.meanwhile:
+            await self.meanwhile.pop()()
+        await super().rotate(service, tenant, new)
+
+
+@in_both_colours
+async def test_two_may_store_what_waited(world: World) -> None:
+    """Who comes while another stores what could not be stored finds it all the same."""
+    stage = Stage(world)
+    stage.vault = vault = Crowded(world)
+    vault.kept[OWNER] = PAST
+    refresher = stage.refresher()
+    stage.vendor.answers(grants(2))
+    vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    await refused(refresher.get(*OWNER))
+    vault.failures.clear()
+    vault.meanwhile.append(lambda: refresher.get(*OWNER))
+
+    assert Secret("at-2") == (await refresher.get(*OWNER)).access_token == stage.kept.access_token
+    assert [] == vault.meanwhile
     assert ["rt-1"] == stage.shown()
 
 
 @pytest.mark.parametrize("by_consent", [False, True])
 @in_both_colours
-async def test_what_could_not_be_stored_gives_way(world: World, by_consent: bool) -> None:  # noqa: FBT001 - a case
+async def test_what_could_not_be_stored_gives_way(world: World, by_consent: bool) -> None:
     """If there is something newer by then, that is used; and a person's consent always is."""
     stage = Stage(world, PAST)
     refresher = stage.refresher()

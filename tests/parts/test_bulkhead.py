@@ -248,7 +248,7 @@ def test_bulkheads_of_one_name_share_their_locks() -> None:
 )
 def test_an_interruption_anywhere_gives_the_place_back(
     use: Callable[..., Any],
-    contended: bool,  # noqa: FBT001 - a parameter
+    contended: bool,
 ) -> None:
     """Wherever an interruption strikes a call, its place is free afterwards."""
     places = Places()

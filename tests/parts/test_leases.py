@@ -7,14 +7,17 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mooring import ConfigurationError, InvalidData, RateLimitConfig, RateLimiter, RateLimitExceeded
 from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.parts.leases import Leases
+from mooring.parts.leases import Held, Leases
 from tests.parts.world import AsyncSleeper, Clock, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Counted:
@@ -24,13 +27,18 @@ class Counted:
         self.memory = MemoryStorage(clock)
         self.trips = 0
         self.error: BaseException | None = None
+        self.meanwhile: Callable[[], None] | None = None
 
     def execute(self, command: Any) -> Any:
-        """Count and execute."""
+        """Count and execute; what happens meanwhile happens before the answer is there."""
         self.trips += 1
         if self.error is not None:
             raise self.error
-        return self.memory.execute(command)
+        answer = self.memory.execute(command)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return answer
 
     def post(self, command: Any) -> None:
         """Execute."""
@@ -88,6 +96,13 @@ def clock_of(store: Any) -> Clock:
 
 
 FAST = RateLimitConfig.per_second(10, burst=100)
+
+
+def fetching(leases: Leases, key: str | None = None) -> Held:
+    """Begin to fetch a lease."""
+    held = leases.may_fetch(key, 1, 0)
+    assert held is not None
+    return held
 
 
 def test_a_lease_is_one_trip(store: Any) -> None:
@@ -170,6 +185,20 @@ def test_a_pause_ends_the_lease(store: Any) -> None:
     assert clock.slept == [3.1]
 
 
+@pytest.mark.parametrize("during", [1, 2])
+def test_a_pause_ends_a_lease_that_is_on_its_way(during: int) -> None:
+    """What was granted before a pause and arrives after it is not handed out either."""
+    store = Counted(Clock())
+    clock = clock_of(store)
+    process = Process(clock, store, FAST)
+    for _ in range(5 * (during - 1)):
+        process.acquire()
+    store.meanwhile = lambda: process.pause(3)
+    process.acquire()
+    process.acquire()
+    assert clock.slept == [3.1]
+
+
 def test_keys_have_leases_of_their_own(store: Any) -> None:
     """What was taken for one key is not spent for another."""
     process = Process(clock_of(store), store, FAST)
@@ -195,9 +224,9 @@ def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
 def test_one_caller_fetches_at_a_time() -> None:
     """While a lease is on its way, others are not told to fetch one too."""
     leases = Leases([FAST], 5)
-    assert leases.may_fetch(None, 1, 0)
-    assert not leases.may_fetch(None, 1, 0)
-    leases.fetched(None, 1, 0, granted=True)
+    held = fetching(leases)
+    assert leases.may_fetch(None, 1, 0) is None
+    leases.fetched(held, 1, 0, granted=True)
     assert [leases.spend(None, 1, 1) for _ in range(5)] == [True] * 4 + [False]
     assert leases.may_fetch(None, 1, 1)
 
@@ -206,15 +235,14 @@ def test_many_keys_do_not_pile_up() -> None:
     """Leases of keys that were used once are forgotten."""
     leases = Leases([FAST], 5)
     for number in range(2_500):
-        assert leases.may_fetch(str(number), 1, 0)
-        leases.fetched(str(number), 1, 0, granted=True)
+        leases.fetched(fetching(leases, str(number)), 1, 0, granted=True)
     assert len(leases._held) <= 1_000
 
 
 def test_threads_share_a_lease_exactly() -> None:
     """However many threads take from a lease, it hands out each token once."""
     leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
-    leases.fetched(None, 1, 0, granted=True)
+    leases.fetched(fetching(leases), 1, 0, granted=True)
     spent: list[bool] = []
 
     def spend() -> None:
@@ -233,7 +261,7 @@ def test_threads_share_a_lease_exactly() -> None:
 def test_a_forked_child_has_no_lease() -> None:
     """What a parent has taken is the parent's to spend."""
     leases = Leases([FAST], 5)
-    leases.fetched(None, 1, 0, granted=True)
+    leases.fetched(fetching(leases), 1, 0, granted=True)
     child = os.fork()
     if child == 0:
         os._exit(leases.spend(None, 1, 1))

@@ -242,7 +242,7 @@ def test_everybody_keeps_a_pause(face: Face) -> None:
 
 
 @pytest.mark.parametrize("patient", [True, False])
-def test_a_pause_reaches_those_who_wait(patient: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_pause_reaches_those_who_wait(patient: bool) -> None:
     """Who wakes up in a pause that began meanwhile waits on, or learns that it takes too long."""
 
     class Pausing(Clock):

@@ -223,6 +223,22 @@ async def test_a_post_that_may_have_arrived_is_not_repeated(
     assert 1 == len(world.vendor.requests)
 
 
+@in_both_colours
+async def test_a_known_services_post_is_repeated_as_seldom(world: World) -> None:
+    """On the short way, too, a POST is sent again if it never left, and else its error is told."""
+    manager = world.manager(vat())
+    await manager.call("vat", GET)
+    cut_off = ConnectionFailed("cut off")
+    world.vendor.answers(UNSENT, 200, cut_off)
+
+    assert 200 == (await manager.call("vat", POST)).status
+    with pytest.raises(ConnectionFailed) as caught:
+        await manager.call("vat", POST)
+
+    assert (cut_off, 1) == (caught.value, caught.value.attempts)
+    assert 4 == len(world.vendor.requests)
+
+
 @pytest.mark.parametrize("memory", [0.5, 86_400])
 @in_both_colours
 async def test_a_key_makes_a_post_repeatable(world: World, memory: float) -> None:

@@ -25,6 +25,7 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
+from mooring.domain.admission import Admission
 from tests.support.caching import (
     FRESH,
     GET,
@@ -34,7 +35,7 @@ from tests.support.caching import (
     told,
     vat,
 )
-from tests.support.colours import World, in_both_colours
+from tests.support.colours import PLAIN, Sent, World, in_both_colours
 
 # --- fresh answers ---------------------------------------------------------------
 
@@ -312,6 +313,58 @@ async def test_hedged_reads_are_kept(world: World) -> None:
     answer = world.start(lambda: manager.call("vat", GET))
     assert b"first" == (await answer.result()).body
     assert (await manager.call("vat", GET)).cached
+
+
+@pytest.mark.parametrize("took, cached", [(2.0, True), (120.0, True), (120.5, False)])
+@in_both_colours
+async def test_what_took_too_long_is_not_kept(world: World, took: float, cached: bool) -> None:
+    """Two minutes after somebody began to ask, the trace of what changed meanwhile is gone."""
+
+    async def slowly(_: Sent) -> Response:
+        world.clock.advance(took)
+        return FRESH.evolve(headers={"Cache-Control": "max-age=600"})
+
+    world.vendor.answers(slowly)
+    manager = world.manager(vat(timeout=600.0))
+    await manager.call("vat", GET)
+
+    assert cached is (await manager.call("vat", GET)).cached
+
+
+def test_who_lost_a_race_sends_what_the_call_would_have_sent() -> None:
+    """A thread that is late to begin goes on after its call has ended, with the same transforms."""
+    world = World(PLAIN)
+    winning, losing = world.gate(), world.gate()
+    asked: list[Admission] = []
+
+    async def held(command: object) -> None:
+        if isinstance(command, Admission):
+            asked.append(command)
+            if len(asked) == 2:
+                await losing.stand()
+
+    def signed(request: Request) -> Request:
+        return request.with_header("X-Own", "1")
+
+    async def race() -> None:
+        world.store.meanwhile = held
+        world.vendor.answers(winning.answering(FRESH))
+        hedged = vat(
+            hedge=HedgeConfig(5.0), limits=RateLimitConfig(100), request_transforms=[signed]
+        )
+        manager = world.manager(hedged)
+        call = world.start(lambda: manager.call("vat", GET))
+        await winning.reached()
+        world.gather.too_long.set()
+        await losing.reached()
+        winning.open()
+        assert b"first" == (await call.result()).body
+        losing.open()
+        for one in world.gather.started:
+            await one.over()
+
+    world.drive(race())
+    assert ["1", "1"] == [one.request.headers.get("X-Own") for one in world.vendor.requests]
 
 
 @in_both_colours

@@ -179,6 +179,26 @@ async def test_what_the_old_credential_was_answered_is_not_kept(world: World) ->
 
 
 @in_both_colours
+async def test_an_answer_that_is_kept_and_refused_by_now_did_nothing(world: World) -> None:
+    """A hook may refuse what is kept: nothing was sent, so that nothing may have been done."""
+    refusing: list[bool] = []
+
+    def refused(_: Request, __: Response) -> Any:
+        return AuthenticationFailed("stale.", status=401) if refusing else None
+
+    provider = world.of_colour(Provider(world))
+    manager = world.manager(vat(needs_credentials=True, classify=refused), credentials=provider)
+    world.vendor.answers(FRESH)
+    await manager.call("vat", GET)
+    refusing.append(True)
+    with pytest.raises(AuthenticationFailed) as caught:
+        await manager.call("vat", GET)
+
+    assert 1 == sent(world)
+    assert vars(caught.value)["_acted"] is False
+
+
+@in_both_colours
 async def test_a_provider_is_not_asked_in_vain(world: World) -> None:
     """A service with a credential of its own is not kept from its answers by a provider."""
     provider = Provider(world)

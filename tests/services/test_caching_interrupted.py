@@ -21,7 +21,7 @@ SERVED_STALE = Response(200, {"Cache-Control": "max-age=60, stale-while-revalida
 def test_a_read_leaves_the_cache_to_others(
     colour: str,
     error: type[BaseException],
-    away: bool,  # noqa: FBT001 - a column
+    away: bool,
 ) -> None:
     """Whoever is interrupted holds no place, and no turn of looking for a cache that was away."""
 

@@ -28,7 +28,7 @@ from tests.support.caching import (
     told,
     vat,
 )
-from tests.support.colours import Interruption, World, in_both_colours
+from tests.support.colours import PLAIN, Interruption, World, in_both_colours
 
 if TYPE_CHECKING:
     from mooring.domain.caching import Found
@@ -69,6 +69,27 @@ async def test_calls_go_on_without_the_cache(world: World) -> None:
 
 
 @in_both_colours
+async def test_a_cache_that_stays_away_is_looked_for_less_often(world: World) -> None:
+    """Who looks in vain leaves the next turn to another caller, after a longer pause."""
+    cupboard = Cupboard(world)
+    world.vendor.otherwise = FRESH
+    manager = world.watched(vat(), cache=world.of_colour(cupboard))
+    cupboard.fails = StorageUnavailable("the cache is away.")
+
+    for _ in range(3):
+        await manager.call("vat", GET)
+        world.clock.advance(1)
+    assert ["look"] * 2 == cupboard.asked
+    assert ["cache"] * 2 == [event.service for event in told(world, StorageLost)]
+
+    cupboard.fails = None
+    world.clock.advance(1)
+    await manager.call("vat", GET)
+    assert (await manager.call("vat", GET)).cached
+    assert [4.0] == [event.duration for event in told(world, StorageRecovered)]
+
+
+@in_both_colours
 async def test_what_a_cache_raises_is_not_passed_on(world: World) -> None:
     """Whatever an adapter raises, the call has its answer."""
     cupboard = Cupboard(world)
@@ -104,14 +125,32 @@ async def test_a_slow_cache_is_left_alone(world: World) -> None:
     manager = world.watched(vat(), cache=world.of_colour(cupboard))
     await manager.call("vat", GET)
 
+    cupboard.slow = 0.2
+    assert (await manager.call("vat", GET)).cached
     cupboard.slow = 0.3
     assert (await manager.call("vat", GET)).cached
     assert not (await manager.call("vat", GET)).cached
 
-    assert ["look", "keep", "look"] == cupboard.asked
+    assert ["look", "keep", "look", "look"] == cupboard.asked
     assert ["the cache did not answer within 0.25 s."] == [
         event.error for event in told(world, StorageLost)
     ]
+
+
+def test_a_cache_that_takes_just_as_long_as_it_may_is_in_time() -> None:
+    """It is late a moment later."""
+    world = World(PLAIN)
+    cupboard = Cupboard(world)
+    world.vendor.otherwise = FRESH
+
+    async def day() -> None:
+        manager = world.watched(vat(), cache=world.of_colour(cupboard))
+        await manager.call("vat", GET)
+        cupboard.slow = 0.25
+        assert (await manager.call("vat", GET)).cached
+
+    world.drive(day())
+    assert [] == told(world, StorageLost)
 
 
 @in_both_colours
@@ -180,15 +219,21 @@ async def test_an_interrupted_look_leaves_the_turn(world: World) -> None:
 
 
 class Hanging(Cupboard):
-    """A cache that never answers."""
+    """A cache that does not answer while it hangs."""
+
+    hangs = True
 
     async def look(self, key: str, /) -> Found:
-        self.asked.append("look")
-        await asyncio.Event().wait()
-        raise AssertionError
+        if self.hangs:
+            self.asked.append("look")
+            await asyncio.Event().wait()
+        return await super().look(key)
 
 
-@pytest.mark.parametrize("max_wait, timeout, lost", [(0.01, None, ["cache"]), (30.0, 0.01, [])])
+@pytest.mark.parametrize(
+    "max_wait, timeout, lost",
+    [(0.01, None, ["cache"]), (0.01, 0.01, ["cache"]), (30.0, 0.01, [])],
+)
 def test_a_cache_that_hangs_is_not_waited_for(
     max_wait: float, timeout: float | None, lost: list[str]
 ) -> None:
@@ -203,3 +248,22 @@ def test_a_cache_that_hangs_is_not_waited_for(
     assert lost == [event.service for event in told(world, StorageLost)]
     assert ["look"] * (1 if lost else 2) == cupboard.asked
     assert 2 == sent(world)
+
+
+def test_a_call_in_a_hurry_leaves_the_turn() -> None:
+    """Who has no time to look for a cache that was away leaves that to the next caller."""
+    world = World("awaited")
+    cupboard = Hanging(world)
+    cupboard.hangs = False
+    cupboard.fails = StorageUnavailable("away.")
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat(cache=CachePolicy(max_wait=30.0)), cache=cupboard)
+    asyncio.run(manager.call("vat", GET))
+    world.clock.advance(2)
+
+    cupboard.hangs = True
+    asyncio.run(manager.call("vat", GET, timeout=0.01))
+    cupboard.hangs, cupboard.fails = False, None
+    asyncio.run(manager.call("vat", GET))
+
+    assert asyncio.run(manager.call("vat", GET)).cached

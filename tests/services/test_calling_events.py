@@ -124,7 +124,7 @@ async def test_what_a_replay_tells(world: World) -> None:
 
 @pytest.mark.parametrize("took, slow", [(1.0, False), (1.001, True)])
 @in_both_colours
-async def test_a_slow_attempt_is_told(world: World, took: float, slow: bool) -> None:  # noqa: FBT001 - a case
+async def test_a_slow_attempt_is_told(world: World, took: float, slow: bool) -> None:
     """An attempt that took longer than the circuit calls slow says so."""
     world.vendor.answers(world.after(took, 200))
     manager = world.watched(vat(circuit=CircuitBreakerConfig(slow_call=1)))
@@ -203,7 +203,7 @@ async def test_the_end_is_told_with_what_is_known(world: World) -> None:
 
 @pytest.mark.parametrize("calm", [True, False])
 @in_both_colours
-async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> None:  # noqa: FBT001 - a case
+async def test_a_function_may_turn_out_wrong_late(world: World, calm: bool) -> None:
     """A function that is of the other colour only at its second attempt is refused then."""
     service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
     manager = world.manager(service)

@@ -43,7 +43,7 @@ async def test_a_function_is_bounded_where_that_was_asked_for(
     world: World,
     own: float | None,
     timeout: float | None,
-    bounded: bool,  # noqa: FBT001 - a case
+    bounded: bool,
 ) -> None:
     """A function is cut off at a bound that was asked for, and not at the service's timeout."""
     seen: list[bool] = []
@@ -211,7 +211,7 @@ async def test_many_tenants_do_not_pile_up(world: World) -> None:
 
 @pytest.mark.parametrize("watched", [True, False])
 @in_both_colours
-async def test_a_plan_is_made_once(world: World, watched: bool) -> None:  # noqa: FBT001 - a case
+async def test_a_plan_is_made_once(world: World, watched: bool) -> None:
     """A plan serves every later call, and a face itself where nobody waits and nobody watches."""
     manager = world.watched(vat()) if watched else world.manager(vat())
     plans = manager.manager._flows.plans
@@ -297,7 +297,7 @@ async def test_a_function_that_waited_gives_its_value(world: World) -> None:
 async def test_a_late_function_says_whether_it_may_have_acted(
     world: World,
     error: Exception,
-    processed: bool,  # noqa: FBT001 - a case
+    processed: bool,
 ) -> None:
     """Where a pause overran the deadline, the error says whether something may have happened."""
     manager = world.manager(vat(retry=RetryPolicy(2, 1)))

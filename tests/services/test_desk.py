@@ -122,6 +122,21 @@ def test_only_what_did_nothing_goes_elsewhere() -> None:
     assert not nothing_done(harmless(), SimpleNamespace(acted=True))  # type: ignore[arg-type]  # as above
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+def test_an_error_after_a_step_that_acted(key: str | None) -> None:
+    """However harmless it is by itself, nobody else is asked, and it says so to whoever sees it."""
+    office = Office("one", "two")
+
+    async def order(_: Any, wire: Any) -> None:
+        await wire.send(Request.post("/a"))
+        raise harmless()
+
+    with pytest.raises(ConnectionFailed) as raised:
+        run_plain(office.desk.ask(ASKED, order, key=key))
+    assert vars(raised.value)["_acted"] is True
+    assert ["one"] == [told[1] for told in office.told]
+
+
 @pytest.mark.parametrize("timeout, sent", [(None, None), (7.0, 7.0)])
 def test_the_next_is_asked(timeout: float | None, sent: float | None) -> None:
     """Where one did nothing the next is asked, for as long again; and it is told."""

@@ -19,11 +19,13 @@ from mooring.services.foreign import (
     no_credentials,
     not_refreshed,
     store_broke,
+    tenants_broke,
 )
 
 KINDS: list[tuple[Any, type[ConnectorError], str]] = [
     (http_broke, ConnectionFailed, "HTTP client"),
     (store_broke, StorageUnavailable, "store"),
+    (tenants_broke, StorageUnavailable, "whoever knows the tenants"),
     (cache_broke, StorageUnavailable, "cache"),
     (no_credentials, CredentialNotFound, "credential provider"),
     (not_refreshed, CredentialRefreshFailed, "credential provider"),

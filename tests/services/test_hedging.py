@@ -245,7 +245,7 @@ async def test_a_renewed_credential_is_used(world: World) -> None:
     ],
 )
 @in_both_colours
-async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bool) -> None:  # noqa: FBT001 - a case
+async def test_only_reads_are_hedged(world: World, request_: Request, hedged: bool) -> None:
     """A write is never under way twice at once; what is declared harmless may be."""
     world.vendor.answers(503)
     service = vat(endpoints=Endpoint("search", path="/search", idempotent=True))

@@ -24,6 +24,7 @@ from mooring import (
     RetryPolicy,
     Service,
     VendorFailed,
+    VendorRejected,
 )
 from mooring.domain.headers import Headers
 from mooring.services.nonces import Nonces
@@ -254,6 +255,18 @@ async def test_it_goes_with_a_key(world: World) -> None:
     assert ["k", "k"] == [one.header("Idempotency-Key") for one in world.vendor.requests]
 
 
+@in_both_colours
+async def test_a_refusal_after_it_is_certain(world: World) -> None:
+    """What is refused with the nonce was not done without it either."""
+    world.vendor.answers(asks("n-1"), 422)
+    manager = world.manager(vat())
+
+    with pytest.raises(VendorRejected) as caught:
+        await manager.call("vat", Request.post("/orders", json={}), idempotency_key="k")
+
+    assert (422, 2) == (caught.value.status, caught.value.attempts)
+
+
 def once() -> Iterator[bytes]:
     """A body that can be read once."""
     yield b"all of it"
@@ -271,6 +284,9 @@ async def test_a_single_use_body_is_not_sent_again(world: World) -> None:
 
     assert [None, "n-1"] == nonces(world)
     assert (True, 1, 401) == (caught.value.retryable, caught.value.attempts, caught.value.status)
+    assert "the vendor wants a nonce of its own in the proof of possession (HTTP 401)." in str(
+        caught.value
+    )
     assert "the nonce is known now" in caught.value.remedy
 
 

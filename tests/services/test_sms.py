@@ -52,6 +52,9 @@ class Desk:
         self.asked.append((ref, asked, options))
         return await deed(Vendor(), "wire", "found")
 
+    def refusal(self, operation: str, recipients: Any) -> None:
+        """Nobody must be left out."""
+
     async def every(self, steps: Any, *, at_once: int) -> list[Any]:
         """One after another."""
         self.at_once = at_once

@@ -113,9 +113,11 @@ async def test_a_failure_is_read_and_judged(world: World, status: int) -> None:
     body = b'{"code": "E7", "message": "no export"}'
     world.vendor.answers(Response(status, body=body))
 
+    keyed = shop(credentials=Credentials.api_key("k", query="key"))
     with pytest.raises((VendorRejected, VendorFailed)) as caught:
-        await world.manager(shop()).stream("shop", GET)
+        await world.manager(keyed).stream("shop", GET)
 
+    assert ["https://shop.example/export?key=k"] == [sent.url for sent in world.vendor.requests]
     assert ("E7", "no export") == (caught.value.vendor_code, caught.value.vendor_message)
     assert caught.value.response is not None
     assert "https://shop.example/export" == caught.value.response.url
@@ -517,7 +519,7 @@ async def test_a_stream_is_told_of(world: World) -> None:
     world.vendor.answers(Arriving(200, (), b"a"))
     manager = world.watched(shop())
 
-    stream = await manager.stream("shop", GET)
+    stream = await manager.stream("shop", GET, subject="customer-1")
     world.clock.advance(2)
     assert ["CallStarted", "AttemptFinished"] == world.told()
     await stream.all()
@@ -525,11 +527,12 @@ async def test_a_stream_is_told_of(world: World) -> None:
 
     finished: Any = world.events[-1]
     assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
-    assert (200, None, False, 2.0) == (
+    assert (200, None, False, 2.0, "customer-1") == (
         finished.status,
         finished.error,
         finished.cancelled,
         finished.duration,
+        finished.subject,
     )
 
 
@@ -542,7 +545,7 @@ async def test_how_a_stream_ended_is_told(
     world: World,
     piece: Any,
     error: str | None,
-    cancelled: bool,  # noqa: FBT001 - a case
+    cancelled: bool,
 ) -> None:
     """A body that broke off ends in its error, one that was left as cancelled."""
     world.vendor.answers(Arriving(200, (), piece))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mooring import ConfigurationError, Credentials, DeadlineExceeded, Ref, Request
-from mooring.services.vendor_wire import VendorWire, service_name
+from mooring.domain.names import service_name
+from mooring.services.vendor_wire import VendorWire
 from mooring.testing import VirtualClock
 from tests.support.colours import run_plain
 
@@ -69,12 +70,26 @@ class Calling:
         """An id."""
         return "id-1"
 
-    def wire(self, seconds: float | None = None, transport: object = None) -> VendorWire:
+    def wire(
+        self,
+        seconds: float | None = None,
+        transport: object = None,
+        *,
+        subject: str | None = None,
+    ) -> VendorWire:
         """The wire of one operation."""
         account: Any = SimpleNamespace(name="main", vendor=SimpleNamespace(name="pigeon"))
         calling: Any = self
         step: Any = lambda verb: ("step", verb())  # noqa: E731 - a step of this test's own
-        return VendorWire(calling, account, "acme", seconds=seconds, step=step, transport=transport)
+        return VendorWire(
+            calling,
+            account,
+            "acme",
+            seconds=seconds,
+            step=step,
+            transport=transport,
+            subject=subject,
+        )
 
 
 def test_services_have_names() -> None:
@@ -85,12 +100,12 @@ def test_services_have_names() -> None:
 def test_a_request_is_passed_on() -> None:
     """What an operation says of a request is what is called, with the time that is left."""
     calling = Calling()
-    wire = calling.wire(5.0)
+    wire = calling.wire(5.0, subject="ada")
     calling.clock.advance(1)
 
     assert "answer" == run_plain(wire.send(GET, to="pen", key="k", endpoint="e"))
     assert "stream" == run_plain(wire.open(GET, to="pen", endpoint="e"))
-    common = {"tenant": "acme", "endpoint": "e", "timeout": 4.0}
+    common = {"tenant": "acme", "endpoint": "e", "timeout": 4.0, "subject": "ada"}
     assert [
         ("call", "main.pen", GET, {**common, "idempotency_key": "k"}),
         ("stream", "main.pen", GET, common),
@@ -104,7 +119,7 @@ def test_what_is_not_said_is_not_passed_on() -> None:
     run_plain(wire.send(GET))
     run_plain(wire.open(GET))
 
-    common = {"tenant": "acme", "endpoint": None, "timeout": None}
+    common = {"tenant": "acme", "endpoint": None, "timeout": None, "subject": None}
     assert [
         ("call", "main", GET, {**common, "idempotency_key": None}),
         ("stream", "main", GET, common),
@@ -127,7 +142,7 @@ def test_a_transport_acts() -> None:
     """A verb is a step of a call of its own, and only what succeeded has acted."""
     calling = Calling()
     transport = SimpleNamespace(shout=lambda *words: words)
-    wire = calling.wire(5.0, transport)
+    wire = calling.wire(5.0, transport, subject="ada")
     calling.ending = (None, DeadlineExceeded("late."))
     with pytest.raises(DeadlineExceeded, match="late"):
         run_plain(wire.act("shout", "a", "b", key="k", payload={"p": 1}))
@@ -141,7 +156,7 @@ def test_a_transport_acts() -> None:
     assert wire.acted is True
 
     first, second, _ = calling.told
-    common = {"tenant": "acme", "timeout": 5.0}
+    common = {"tenant": "acme", "timeout": 5.0, "subject": "ada"}
     assert ("run", "main", ("step", ("a", "b"))) == first[:3]
     assert {**common, "idempotency_key": "k", "payload": {"p": 1}} == first[3]
     assert {**common, "idempotency_key": None, "payload": None} == second[3]

@@ -1,17 +1,35 @@
-"""A service that the tests of calls call."""
+"""A service that the tests of calls call, and how it fails."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from mooring import (
+    CircuitBreakerConfig,
     Request,
     Service,
+    VendorFailed,
 )
+
+if TYPE_CHECKING:
+    from tests.support.colours import World
 
 GET = Request.get("/rates")
 POST = Request.post("/orders", json={"number": 1})
+OPENS_AT_ONCE = CircuitBreakerConfig(failures=1, open_for=10)
 
 
 def vat(**options: object) -> Service:
     """A service with nothing but what a test gives it."""
     given = {"base_url": "https://vat.example", "circuit": None, "retry": None} | options
     return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+
+
+async def fail(world: World, manager: object, times: int = 1) -> None:
+    """Let calls of the vendor fail."""
+    for _ in range(times):
+        world.vendor.answers(503)
+        with pytest.raises(VendorFailed):
+            await manager.call("vat", GET)  # type: ignore[attr-defined]  # a face

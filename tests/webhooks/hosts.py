@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import django
 import flask
 import uvicorn
 from django.conf import settings
@@ -35,6 +34,7 @@ from mooring.receiving import (
     from_starlette,
     from_wsgi,
 )
+from tests.support.django_project import configure
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.world import Receiver
 
@@ -152,16 +152,9 @@ starlette_app = Starlette(
 
 
 def configure_django() -> None:
-    """Set Django up for this process, unless it is."""
-    if not settings.configured:
-        settings.configure(
-            SECRET_KEY="of no use",
-            ALLOWED_HOSTS=["*"],
-            ROOT_URLCONF=__name__,
-            LOGGING_CONFIG=None,
-            USE_TZ=True,
-        )
-        django.setup()
+    """Set Django up for this process, with this module to lead requests."""
+    configure()
+    settings.ROOT_URLCONF = __name__
 
 
 # --- servers --------------------------------------------------------------------------

@@ -38,6 +38,8 @@ BUILT = {
     "aws-sns-sha1": messaging,
     "paypal": payments,
     "paypal-sandbox": payments,
+    "plivo": messaging,
+    "plivo-v2": messaging,
     "standard-webhooks": standards,
     "standard-webhooks-ed25519": standards,
     "svix": standards,
@@ -66,7 +68,22 @@ PAYPAL = {
     "CUSTOMER.DISPUTE.CREATED": "dispute.created",
     "CUSTOMER.DISPUTE.RESOLVED": "dispute.closed",
 }
-TYPES = {"twilio": TWILIO, "twilio-shared-key": TWILIO, "paypal": PAYPAL, "paypal-sandbox": PAYPAL}
+PLIVO = {
+    "queued": "message.queued",
+    "sent": "message.sent",
+    "delivered": "message.delivered",
+    "undelivered": "message.failed",
+    "failed": "message.failed",
+    "rejected": "message.failed",
+}
+TYPES = {
+    "paypal": PAYPAL,
+    "paypal-sandbox": PAYPAL,
+    "plivo": PLIVO,
+    "plivo-v2": PLIVO,
+    "twilio": TWILIO,
+    "twilio-shared-key": TWILIO,
+}
 
 
 def built(name: str) -> WebhookScheme:

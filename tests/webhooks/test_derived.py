@@ -55,7 +55,7 @@ TIMED = {"timestamp": "{header:X-Time}", "tolerance": 300, "signs": "{header:X-T
         ({"algorithm": "basic"}, set(), True, False),
     ],
 )
-def test_what_is_covered(fields: dict[str, Any], covers: set[str], weak: bool, early: bool) -> None:  # noqa: FBT001 - a case
+def test_what_is_covered(fields: dict[str, Any], covers: set[str], weak: bool, early: bool) -> None:
     """The first template says what a signature covers; what covers no body is weak."""
     made = scheme(**fields)
 
@@ -80,7 +80,7 @@ def test_what_is_covered(fields: dict[str, Any], covers: set[str], weak: bool, e
         ({"id": "{json:id}", "algorithm": "token"}, False),
     ],
 )
-def test_whether_an_id_can_be_changed(fields: dict[str, Any], vouched: bool) -> None:  # noqa: FBT001 - a case
+def test_whether_an_id_can_be_changed(fields: dict[str, Any], vouched: bool) -> None:
     """What is signed vouches for an id, as does a covered body for what stands in it."""
     assert vouched is scheme(**fields).vouches_for_id
 

@@ -35,6 +35,33 @@ def delivery(body: bytes = b"", url: str | None = None) -> Delivery:
     return Delivery({}, body, wanted=frozenset(), url=url)
 
 
+def test_what_says_nothing_else_is_posted() -> None:
+    """A webhook is posted, unless it is said how it was sent."""
+    assert b"POST" == Template("{method}").fill(Scene(delivery(), None, {}, []))
+
+
+def test_a_place_of_bytes_is_read_as_text() -> None:
+    """What is no UTF-8 in it does no harm."""
+    scene = Scene(delivery(b"\xff\xc3\xbc"), None, {}, [])
+    assert "\ufffd\xfc" == Template("{body}").read(scene)
+    assert "\ufffd\xfc-" == Template("{body}-").read(scene)
+
+
+def test_what_divides_places_is_no_part_of_what_is_read() -> None:
+    """Where the place before or after a divider is missing, the divider goes as well."""
+    scene = Scene(delivery(), {"a": "x", "b": "\ty"}, {}, [])
+    assert "x" == Template("{json:a}.{json:c?}").read(scene)
+    assert "X" == Template("{json:x}.{json:c?}").read(Scene(delivery(), {"x": "X"}, {}, []))
+    assert "\ty" == Template("{json:c?} : {json:b}").read(scene)
+
+
+def test_a_header_that_differs_from_itself_is_named() -> None:
+    """Two values of a header that is wanted are refused with its name."""
+    twice = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", wanted=frozenset({"x-sig"}))
+    with pytest.raises(WebhookRejected, match="x-sig is there more than once"):
+        twice.header("x-sig")
+
+
 def test_a_token_may_be_long() -> None:
     """A token of 16 KiB is read, and a longer one is refused."""
     head, claims = (
@@ -76,8 +103,26 @@ def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
 )
 def test_what_is_no_secret_is_refused(algorithm: WebhookAlgorithm, secret: bytes) -> None:
     """What would let everybody in, or nobody, is no secret of this kind."""
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as caught:
         checker(algorithm, Secret(secret))
+    assert "webhook_secrets" == caught.value.path
+    assert caught.value.remedy.startswith("Give the secret as the vendor shows it")
+
+
+@pytest.mark.parametrize("form", [SecretForm.TEXT, SecretForm.SHA1, SecretForm.NFKD])
+@pytest.mark.parametrize("text", [" key", "key\n"])
+def test_a_text_with_white_space_around_it_is_no_key(form: SecretForm, text: str) -> None:
+    """A stray newline is told instead of making every signature wrong."""
+    assert hmac_key(Secret(text.strip()), form) is not None
+    assert hmac_key(Secret(text), form) is None
+
+
+def test_only_zeros_are_the_same_key_as_none() -> None:
+    """Any one byte is a key, but for the zeros with which an HMAC fills its key up."""
+    for byte in range(256):
+        key = bytes([byte]) * 2
+        known = None if byte == 0 else key
+        assert known == hmac_key(Secret(key.hex()), SecretForm.HEX)
 
 
 def test_one_of_several_is_enough() -> None:

@@ -281,7 +281,7 @@ def test_flask_has_read_it(
     before: Callable[[Any], object],
     kind: str,
     status: int,
-    chunked: bool,  # noqa: FBT001 - a parameter of tests
+    chunked: bool,
     world: Hosts,
 ) -> None:
     """What Flask keeps of a body is used; what it parsed or streamed is missed, chunks or not."""

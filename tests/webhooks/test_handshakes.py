@@ -23,6 +23,13 @@ def asked(name: str, payload: object) -> Sent:
     return versioned(signature, time, lambda _: payload)(NOW, 0)
 
 
+@pytest.mark.parametrize("name", ["slack", "zoom"])
+def test_a_list_asks_for_nothing(name: str) -> None:
+    """What is signed and no object is an event, whatever that is."""
+    (event,) = Receiver.of(BY_NAME[name]).verify(asked(name, [1]))
+    assert (None, [1]) == (event.reply, event.payload)
+
+
 def test_slack_gets_its_challenge_back() -> None:
     """The challenge is echoed as plain text, and the guard against replays is not asked."""
     receiver = Receiver.of(BY_NAME["slack"], replay_guard=True)
@@ -80,7 +87,7 @@ def test_discord_gets_its_ping_back() -> None:
 
 
 @IN_BOTH
-def test_meta_subscribes(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_meta_subscribes(awaited: bool) -> None:
     """A GET with our verify token is answered with its challenge, and no other GET is."""
     secrets = StaticWebhookSecrets({None: "unused", "acme": "unused"})
     receiver = Receiver.of(BY_NAME["meta"], awaited=awaited, secret=secrets)
@@ -140,7 +147,7 @@ CONFIRMATION = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM, "To
 
 
 @IN_BOTH
-def test_a_subscription_is_confirmed(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_a_subscription_is_confirmed(awaited: bool) -> None:
     """The link of a verified confirmation is followed once it is asked to be."""
     links = Links()
     receiver = Receiver.of(BY_NAME["aws-sns"], awaited=awaited, links=links)

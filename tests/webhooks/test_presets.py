@@ -82,7 +82,7 @@ def test_every_preset_is_on_the_page() -> None:
 
 @EACH
 @IN_BOTH
-def test_what_the_vendor_sends_is_accepted(sender: Sender, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_what_the_vendor_sends_is_accepted(sender: Sender, awaited: bool) -> None:
     """A genuine webhook gives events that say who they are."""
     events = Receiver.of(sender, awaited=awaited).verify(sender.send(NOW, 7))
 
@@ -181,7 +181,7 @@ def test_what_is_too_old_or_too_new_is_refused(sender: Sender) -> None:
 
 @TOLD_APART
 @IN_BOTH
-def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:
     """The same webhook again is refused, and another is not."""
     receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
     events = receiver.verify(sender.send(NOW, 7))
@@ -193,7 +193,7 @@ def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:  # noqa: FB
 
 
 @IN_BOTH
-def test_a_hint_is_never_a_replay(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_a_hint_is_never_a_replay(awaited: bool) -> None:
     """What is told in the same words each time is news each time."""
     sender = BY_NAME["mollie-classic"]
     receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)

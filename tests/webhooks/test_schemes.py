@@ -113,12 +113,12 @@ def test_braces_and_literals() -> None:
     """A brace is written as two, and a type may be a constant."""
     scheme = own(signs="{{{body}}}", type="thing.changed", id="{json:a}.{json:b?}")
     receiver = Receiver(scheme, SECRET)
-    body = b'{"a": 1.5, "b": true}'
-    (event,) = receiver.verify(
-        Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
-    )
-
-    assert ("thing.changed", "1.5.true") == (event.type, event.id)
+    for value in (b"true", b"false"):
+        body = b'{"a": 1.5, "b": %s}' % value
+        (event,) = receiver.verify(
+            Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body)
+        )
+        assert ("thing.changed", f"1.5.{value.decode()}") == (event.type, event.id)
     body = b'{"c": {}}'
     (bare,) = receiver.verify(Sent(headers={"X-Sig": mac(SECRET, b"{%s}" % body).hex()}, body=body))
     assert 64 == len(bare.id)
@@ -401,8 +401,34 @@ def test_headers_in_any_form() -> None:
     assert "duplicated" == receiver.refused({"headers": {name: [value, "x"]}, "body": given.body})
     unusable: list[Any] = [7, None, [7], {name: 7}, {7: "x"}, [("a",)]]
     for headers in unusable:
-        with pytest.raises(InvalidData, match="cannot be read"):
+        kind = type(headers).__name__
+        with pytest.raises(InvalidData, match=f"cannot be read from this {kind}") as caught:
             receiver.verify({"headers": headers, "body": given.body})
+        assert "headers" == caught.value.field
+        assert "Give a mapping of names to values, or pairs of them." == caught.value.remedy
+
+
+def test_a_webhook_need_not_say_what_it_is() -> None:
+    """Where a scheme knows no place for the type of an event, its type is empty."""
+    (event,) = Receiver(own(), SECRET).verify(sent(b'{"type": "a"}'))
+    assert ("", "") == (event.type, event.vendor_type)
+
+
+def test_what_may_be_wrong_with_a_signature() -> None:
+    """The remedy names the secret and the body, and the URL where that is signed, too."""
+    address = "https://a.example/in"
+    for signs, named in (("{body}", False), ("{url}{body}", True)):
+        receiver = Receiver(own(signs=signs), "another secret")
+        with pytest.raises(WebhookRejected, match="No secret made") as caught:
+            receiver.verify(sent(b"{}"), url=address)
+        assert "check the secret, give the body as it was received" in caught.value.remedy
+        assert named == ("the URL as the vendor was told it" in caught.value.remedy)
+
+
+def test_a_time_that_is_no_text_is_refused() -> None:
+    """Where all of the body is the time, bytes that are no text are no time either."""
+    scheme = own(timestamp="{body}", tolerance=300)
+    assert "malformed" == Receiver(scheme, SECRET).refused(sent(b"\xff"))
 
 
 def test_too_many_signatures_are_refused() -> None:
@@ -471,6 +497,8 @@ def test_text_that_is_no_unicode_is_refused() -> None:
         ("yesterday", "iso", None),
         ("inf", "seconds", None),
         ("0001-01-01T00:00:00+14:00", "iso", None),
+        ("1700000000".zfill(40), "seconds", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("1700000000".zfill(41), "seconds", None),
         ("9" * 41, "seconds", None),
         (None, "seconds", None),
     ],

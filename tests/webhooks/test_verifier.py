@@ -22,6 +22,7 @@ from mooring import (
     WebhookReceived,
     WebhookRefused,
     WebhookRejected,
+    WebhookScheme,
     WebhookVerifier,
 )
 from mooring.adapters.memory import MemoryStorage
@@ -169,6 +170,20 @@ def test_what_a_token_claims_is_checked(changes: dict[str, Any], reason: str | N
         assert reason == receiver.refused(given)
 
 
+@pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
+def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, reason: str) -> None:
+    """A scheme that tolerates nothing believes no token before or after its time."""
+    scheme = WebhookScheme(name="own", signature="{header:X-Sig}", algorithm="jwt-es256")
+    receiver = Receiver(scheme, keys.jwk(keys.curve()), replay_guard=False)
+
+    def claiming(second: int) -> Sent:
+        token = keys.token({claim: int(NOW.timestamp()) + second})
+        return Sent(headers={"X-Sig": token}, body=b"{}")
+
+    assert receiver.verify(claiming(0))
+    assert reason == receiver.refused(claiming(off))
+
+
 def test_the_key_of_a_token_is_found_by_its_name() -> None:
     """Several keys may hold; one of another name is not tried, and one without a name is."""
     sent = BY_NAME["plaid"].send(NOW, 1)
@@ -215,7 +230,7 @@ def test_every_item_of_a_batch_is_verified() -> None:
 
 
 @IN_BOTH
-def test_of_a_batch_what_was_handled_is_left_out(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_of_a_batch_what_was_handled_is_left_out(awaited: bool) -> None:
     """What was done is not given again; while one item is being handled, nobody gets any."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, awaited=awaited)
     first, second, third = (adyen_item(number) for number in (1, 2, 3))
@@ -233,7 +248,7 @@ def test_of_a_batch_what_was_handled_is_left_out(awaited: bool) -> None:  # noqa
 
 
 @IN_BOTH
-def test_a_claim_is_a_lease(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_a_claim_is_a_lease(awaited: bool) -> None:
     """Who dies while handling lets the vendor's next try in; who is done does not."""
     receiver = Receiver.of(GITHUB, replay_guard=True, handling=60, remembered=600, awaited=awaited)
     sent = GITHUB.send(NOW, 1)
@@ -281,7 +296,7 @@ def test_a_claim_says_what_it_is_for() -> None:
 
 
 @IN_BOTH
-def test_receive_settles_by_how_it_ends(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
     """A body that ends is done; one that raises gives the delivery back."""
     receiver = Receiver.of(GITHUB, replay_guard=True, awaited=awaited)
     sent = GITHUB.send(NOW, 1)
@@ -313,6 +328,7 @@ def test_events_that_were_not_claimed_need_not_be_settled() -> None:
     receiver = Receiver.of(GITHUB)
     events = receiver.verify(GITHUB.send(NOW, 1))
     receiver.done(events)
+    receiver.done(attrs.evolve(events[0], claim=None))
 
     assert receiver.verify(GITHUB.send(NOW, 1))
     assert () == Receiver.of(BY_NAME["xero"], replay_guard=True).verify(
@@ -351,7 +367,7 @@ def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
 
 
 @IN_BOTH
-def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:
     """A certificate is kept for an hour."""
     links = Links()
     receiver = Receiver.of(BY_NAME["paypal"], links=links, awaited=awaited)
@@ -443,6 +459,28 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
         Receiver.of(sender, secret="abc")
 
 
+@pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
+def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
+    """Where every item has its own signature, a client's certificate must hold for each."""
+    ends = keys.certificate(keys.rsa_key(), ends=NOW)
+    scheme = WebhookScheme(
+        name="own",
+        signature="{json:by}",
+        algorithm="client-certificate",
+        items=".",
+        each_signed=True,
+    )
+    receiver = Receiver(scheme, keys.fingerprint(ends), replay_guard=False)
+    receiver.clock.advance(late)
+    text = f":{b64(keys.der(ends))}:"
+    sent = Sent(headers={}, body=as_json([{"by": text, "n": 1}, {"by": text, "n": 2}]))
+
+    if reason is None:
+        assert [1, 2] == [event.data["n"] for event in receiver.verify(sent)]
+    else:
+        assert reason == receiver.refused(sent)
+
+
 # --- what a verifier is told --------------------------------------------------------
 
 
@@ -475,8 +513,10 @@ def test_secrets_may_come_from_a_provider() -> None:
     with pytest.raises(ConfigurationError, match="is empty"):
         receiver.verify(sent, tenant="acme")
     provider.secrets = []
-    with pytest.raises(ConfigurationError, match="has none"):
+    with pytest.raises(ConfigurationError, match="has none") as caught:
         receiver.verify(sent, tenant="other")
+    assert "webhook_secrets" == caught.value.path
+    assert "Give the secret that the vendor shows for this endpoint." == caught.value.remedy
     named = Receiver.of(BY_NAME["plaid"], secret=provider)
     assert "signature" == named.refused(BY_NAME["plaid"].send(NOW, 1))
     assert ("plaid", None, "key-1") == provider.asked[-1]
@@ -545,6 +585,20 @@ def test_the_tolerance_can_be_another() -> None:
     assert "stale" == receiver.refused(STRIPE.send(NOW - timedelta(seconds=12), 1))
     with pytest.raises(ConfigurationError, match="signs no time"):
         WebhookVerifier("github", SECRET, tolerance=5)
+
+
+@pytest.mark.parametrize(
+    "off, reason, remedy", [(-301, "stale", "webhooks sooner"), (301, "future", "it again later")]
+)
+def test_what_to_do_about_a_time(off: int, reason: str, remedy: str) -> None:
+    """Who is refused for its time learns by which endpoint, and what helps the genuine."""
+    receiver = Receiver.of(STRIPE, name="shop")
+    with pytest.raises(WebhookRejected) as caught:
+        receiver.verify(STRIPE.send(NOW + timedelta(seconds=off), 1))
+
+    assert (reason, "shop") == (caught.value.reason, caught.value.service)
+    assert "set this machine's clock" in caught.value.remedy
+    assert caught.value.remedy.endswith(f"or handle {remedy}.")
 
 
 @pytest.mark.parametrize(
@@ -622,15 +676,42 @@ def test_a_form_that_is_signed_alike_is_a_replay() -> None:
 def test_what_happens_is_told() -> None:
     """Observers hear of what was accepted and refused, and no secret or body."""
     observer = RecordingObserver()
-    receiver = Receiver.of(GITHUB, observers=[observer], name="hub")
-    receiver.verify(GITHUB.send(NOW, 1))
-    receiver.refused(attrs.evolve(GITHUB.send(NOW, 1), body=b"{}"))
+    secrets = StaticWebhookSecrets({"acme": SECRET})
+    receiver = Receiver.of(GITHUB, secret=secrets, observers=[observer], name="hub")
+    receiver.verify(GITHUB.send(NOW, 1), tenant="acme")
+    receiver.clock.advance(5)
+    receiver.refused(attrs.evolve(GITHUB.send(NOW, 1), body=b"{}"), tenant="acme")
 
-    accepted, refused = observer.events
-    assert isinstance(accepted, WebhookReceived)
-    assert isinstance(refused, WebhookRefused)
-    assert ("hub", "github", 1) == (accepted.service, accepted.operation, accepted.events)
-    assert "signature" == refused.reason
+    common = {"service": "hub", "operation": "github", "tenant": "acme"}
+    later = NOW + timedelta(seconds=5)
+    assert [
+        WebhookReceived(at=NOW, events=1, **common),
+        WebhookRefused(at=later, reason="signature", **common),
+    ] == observer.events
+
+
+def test_an_event_is_of_the_tenant_that_was_named() -> None:
+    """Also where all tenants share a secret, whoever waits for it."""
+    shared: Any = {None: SECRET, "acme": SECRET}
+    verifier = Receiver.of(GITHUB, secret=StaticWebhookSecrets(shared)).verifier
+    sent = GITHUB.send(NOW, 1).given()
+    (plain,) = verifier.verify(**sent, tenant="acme")
+    (awaited,) = asyncio.run(verifier.averify(**sent, tenant="acme"))
+
+    assert ("acme", "acme") == (plain.tenant, awaited.tenant)
+
+
+def test_whose_it_was_is_told_for_every_scheme() -> None:
+    """Observers hear the tenant, too, of what takes a longer look."""
+    observer, twilio = RecordingObserver(), BY_NAME["twilio"]
+    secrets = StaticWebhookSecrets({"acme": twilio.secret})
+    Receiver.of(twilio, secret=secrets, observers=[observer]).verify(
+        twilio.send(NOW, 1), tenant="acme"
+    )
+
+    (told,) = observer.events
+    assert isinstance(told, WebhookReceived)
+    assert "acme" == told.tenant
 
 
 SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]

@@ -98,6 +98,20 @@ def test_what_could_not_work_is_refused(given: dict[str, Any], path: str) -> Non
 
 
 @pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"authentication": "client_secret_basic"}, "client_secret_basic needs a secret."),
+        ({"secret": "s", "authentication": "none"}, "none takes no secret."),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_said(given: dict[str, Any], said: str) -> None:
+    """Who has a secret too many or too few learns which of the two it is."""
+    with pytest.raises(ConfigurationError) as caught:
+        client(**given)
+    assert f"The authentication {said}" == caught.value.message
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {"authentication": "password"},

@@ -76,6 +76,8 @@ def test_codes_are_short_and_long(code: str) -> None:
         ({"expires_in": None}, (7.0, 600)),
         ({"expires_in": -1}, (7.0, 600)),
         ({"expires_in": 1e300}, (7.0, 86_400)),
+        ({"expires_in": 10**400}, (7.0, 86_400)),
+        ({"interval": 10**400}, (86_400.0, 1800)),
     ],
 )
 def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
@@ -84,6 +86,15 @@ def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, flo
 
     assert isinstance(consent, DeviceConsent)
     assert expected == (consent.interval, (consent.expires_at - NOW).total_seconds())
+
+
+def test_no_pause_is_without_end() -> None:
+    """A number that is too large for Python to hold is not the pause of anybody."""
+    body = json.dumps(TOLD | {"interval": "@"}).replace('"@"', "1e400").encode()
+    consent = read_device(Response(200, body=body), NOW)
+
+    assert isinstance(consent, DeviceConsent)
+    assert 86_400.0 == consent.interval
 
 
 def test_an_older_name_is_known() -> None:

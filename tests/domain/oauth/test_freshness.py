@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -36,6 +37,8 @@ def token(life: float | None, *, issued: bool = True, ago: float = 0.0) -> OAuth
         (3600, 3600, 0.0, -60.0, -10.0),
         (100, 0, 0.0, 75.0, 90.0),
         (1, 0, 0.0, 0.75, 0.9),
+        (0.5, 0, 0.0, 0.375, 0.45),
+        (0, 0, 0.0, 0.0, 0.0),
     ],
 )
 def test_a_token_is_renewed_before_its_end(
@@ -54,6 +57,7 @@ def test_a_token_without_an_end_is_fresh() -> None:
     """What has no known end is used until somebody refuses it."""
     span = Ahead().span(token(None), NOON, 0.5)
 
+    assert Span(math.inf, math.inf) == span
     assert Freshness.FRESH is span.after(1e12)
 
 

@@ -46,6 +46,7 @@ def problem(token: str | None, **changes: Any) -> str | None:
         {"aud": ["erp", "crm"], "azp": "erp"},
         {"azp": "erp"},
         {"exp": NOW.timestamp() - 59.5},
+        {"exp": 10**400},
     ],
 )
 def test_what_is_right(changes: dict[str, Any]) -> None:

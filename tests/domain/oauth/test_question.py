@@ -57,6 +57,18 @@ def test_a_claim_is_of_one_refresh_token() -> None:
     assert not any("r-1" in name for name in names)
 
 
+FIRST = "{@acme:crm}:oauth:4d17daad2d222ca7cb276323a2263a50:first"
+
+
+def test_a_claim_is_called_as_other_versions_call_it() -> None:
+    """Processes of an older version claim the same names: these are kept in stores."""
+    asking = client(grant=Consent())
+
+    first, again = (claim_key(OWNER, asking, HELD, again=again) for again in (False, True))
+    assert FIRST == first
+    assert FIRST.removesuffix("first") + "again" == again
+
+
 def test_a_claim_of_what_needs_nobody_is_the_clients() -> None:
     """Where no refresh token is shown, one client asks at a time."""
     assert claim_key(OWNER, client(), HELD, again=False) == claim_key(
@@ -81,7 +93,7 @@ def test_a_claim_of_what_needs_nobody_is_the_clients() -> None:
     ],
     ids=repr,
 )
-def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> None:  # noqa: FBT001 - a case
+def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> None:
     """Where a token may have been granted that nobody knows, that is known."""
     assert lost is is_lost(answer)
 
@@ -103,7 +115,7 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
         ),
     ],
 )
-def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:  # noqa: FBT001 - a case
+def test_a_refusal_becomes_an_error(why: Refusal, retryable: bool, remedy: str) -> None:
     """The error quotes the server, and says whether it may be over later."""
     error, wait = failure("crm", Refused(why=why, code="c", said="d", wait=4.0))
 

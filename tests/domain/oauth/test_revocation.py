@@ -73,6 +73,8 @@ def test_refusals_are_typed(
     assert (error or f"HTTP {status}") in raised.message
     assert raised.remedy.startswith(remedy)
     assert kind is not VendorFailed or remedy == raised.remedy
+    quoted = None if kind is UnsupportedByVendor else answer.code
+    assert quoted == getattr(raised, "vendor_code", None)
 
 
 def test_the_time_of_a_wait_is_that_of_the_question() -> None:

@@ -11,6 +11,8 @@ from mooring.domain.oauth.server import checked_url, well_known
 from mooring.errors import ConfigurationError, VendorFailed
 
 ISSUER = "https://login.example"
+CLEAR = "is not HTTPS"
+NOWHERE = "is no URL with a host and no user name"
 METADATA: dict[str, Any] = {
     "issuer": ISSUER,
     "token_endpoint": "https://login.example/token",
@@ -98,28 +100,28 @@ def test_tokens_go_by_tls_or_stay_here(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    "url, problem",
     [
-        "http://login.example/token",
-        "http://localhost.example/token",
-        "http://127.0.0.1.example/token",
-        "https://user:hunter2@login.example/token",
-        "ftp://login.example/token",
-        "login.example/token",
-        "https://login.example/to ken",
-        "",
-        None,
-        7,
-        b"https://login.example",
+        ("http://login.example/token", CLEAR),
+        ("http://localhost.example/token", CLEAR),
+        ("http://127.0.0.1.example/token", CLEAR),
+        ("https://user:hunter2@login.example/token", NOWHERE),
+        ("ftp://login.example/token", NOWHERE),
+        ("login.example/token", NOWHERE),
+        ("https://login.example/to ken", NOWHERE),
+        ("", NOWHERE),
+        (None, NOWHERE),
+        (7, NOWHERE),
+        (b"https://login.example", NOWHERE),
     ],
     ids=repr,
 )
-def test_what_is_no_safe_url_is_refused(url: object) -> None:
+def test_what_is_no_safe_url_is_refused(url: object, problem: str) -> None:
     """What would send secrets in the clear, or nowhere, is refused with the path of the setting."""
     with pytest.raises(ConfigurationError) as caught:
         checked_url(url, "token_endpoint")
     assert "token_endpoint" == caught.value.path
-    assert "token_endpoint" in str(caught.value)
+    assert f"The URL given for token_endpoint {problem}." == caught.value.message
     assert "hunter2" not in str(caught.value)
 
 

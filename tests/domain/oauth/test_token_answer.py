@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -243,7 +244,7 @@ def test_a_refusal_is_quoted(told: object, code: str, words: str) -> None:
 
 
 def test_when_to_come_back_is_read() -> None:
-    """A pause that the server asks for is told in seconds, by its own clock."""
+    """A pause that the server asks for is told in seconds, by its own clock if it says it."""
     found = read({}, 503, Retry_After="17")
     dated = read(
         {},
@@ -252,9 +253,12 @@ def test_when_to_come_back_is_read() -> None:
         Date="Sun, 01 Mar 2026 09:00:00 GMT",
     )
 
+    undated = read({}, 429, Retry_After=format_datetime(NOON + timedelta(seconds=30), usegmt=True))
+
     assert isinstance(found, Refused)
     assert isinstance(dated, Refused)
-    assert (17.0, 60.0) == (found.wait, dated.wait)
+    assert isinstance(undated, Refused)
+    assert (17.0, 60.0, 30.0) == (found.wait, dated.wait, undated.wait)
 
 
 def test_a_server_that_repeats_a_secret_is_not_quoted() -> None:

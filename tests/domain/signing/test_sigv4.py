@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import traceback
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -139,6 +141,35 @@ def test_presigns_as_s3_documents() -> None:
         request = Request("GET", "/test.txt", body=body)
         url = S3.presign(request, join_url(S3_BASE, request), S3_KEY, S3_TIME, expires=86400)
         assert url.endswith("aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
+@pytest.mark.parametrize("token", [None, "IQoJb3JpZ2luX2Vj"])
+def test_a_form_is_signed_by_its_policy(token: str | None) -> None:
+    """Conditions come first, who signed until when after them, and the policy is what is signed."""
+    eastern = datetime(2013, 5, 24, 2, tzinfo=timezone(timedelta(hours=2)))
+    signing = attrs.evolve(S3, session_token=token)
+    fields = signing.sign_form([{"bucket": "b"}, ["eq", "$key", "ä"]], S3_KEY, eastern, expires=90)
+
+    own = [
+        ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+        ("x-amz-credential", "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request"),
+        ("x-amz-date", "20130524T000000Z"),
+        *([] if token is None else [("x-amz-security-token", token)]),
+    ]
+    assert [*own, ("policy", fields[-2][1]), ("x-amz-signature", fields[-1][1])] == list(fields)
+    assert {
+        "expiration": "2013-05-24T00:01:30Z",
+        "conditions": [
+            {"bucket": "b"},
+            ["eq", "$key", "ä"],
+            *({name: value} for name, value in own),
+        ],
+    } == json.loads(b64decode(fields[-2][1], validate=True))
+    key = b"AWS4" + S3_KEY.reveal_bytes()
+    for part in ("20130524", "us-east-1", "s3", "aws4_request", fields[-2][1]):
+        key = hmac.digest(key, part.encode(), "sha256")
+    assert key.hex() == fields[-1][1]
 
 
 def test_a_signed_request_is_signed_anew() -> None:

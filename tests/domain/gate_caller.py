@@ -1,0 +1,80 @@
+"""Gates in a test, somebody who asks at them, and short ways to say what becomes of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring.domain.admission import Admission, Answer, Confirm, Gates, Report
+from mooring.domain.budget import BudgetRule, RetryBudget
+from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from mooring.domain.rate_limit import RateLimitConfig
+from tests.domain.circuit_line import LEASE
+from tests.domain.state_world import World
+
+if TYPE_CHECKING:
+    from mooring.domain.admission import Admitted
+    from mooring.domain.circuit import Permit
+    from mooring.domain.state import Ticket
+
+ONE = RateLimitConfig.per_second(1)
+THREE = RateLimitConfig.per_second(3)
+EASY = RateLimitConfig.per_second(1_000, burst=1_000)
+TRIPS = CircuitBreakerConfig(failures=1, open_for=10.0, open_at_most=10.0)
+
+
+def gates(
+    circuit: CircuitBreakerConfig | None = None,
+    *limits: RateLimitConfig,
+    budget: RetryBudget | None = None,
+) -> Gates:
+    """Gates under plain keys."""
+    return Gates(
+        circuit=None if circuit is None else CircuitRule(circuit),
+        circuit_key="circuit",
+        limits=[limit.rule for limit in limits],
+        limit_keys=[f"limit{number}" for number in range(len(limits))],
+        budget=None if budget is None else BudgetRule(budget),
+        budget_key="budget",
+    )
+
+
+class Caller:
+    """Somebody who asks at some gates."""
+
+    def __init__(self, gates: Gates) -> None:
+        self.gates = gates
+        self.world = World()
+        self.tokens = 0
+
+    def ask(self, **details: Any) -> Admitted:
+        """Ask once."""
+        details = {"within": 0, "lease": LEASE} | details
+        return self.world.execute(Admission(self.gates, **details))
+
+    def enter(self, **details: Any) -> tuple[int, Permit, tuple[Ticket, ...]]:
+        """Be let in, with a token if need be."""
+        answer, wait, permit, tickets = self.ask(**details)
+        if answer is Answer.NEEDS_TOKEN:
+            self.tokens += 1
+            answer, wait, permit, tickets = self.ask(**details, token=self.tokens)
+        assert Answer.GO is answer
+        assert permit is not None
+        return wait, permit, tickets
+
+    def fail(self, permit: Permit) -> None:
+        """Report a failure."""
+        self.world.execute(Report(self.gates, permit, Outcome.FAILED, "a"))
+
+    def confirm(self, tickets: tuple[Ticket, ...], permit: Permit | None) -> tuple[Answer, int]:
+        """Ask again after a wait."""
+        return self.world.execute(Confirm(self.gates, tickets, permit))
+
+    def refused(self, **details: Any) -> tuple[Answer, int]:
+        """Be refused; nothing may have changed, once the time is noted."""
+        self.ask(**details)
+        before = dict(self.world.cells)
+        answer, wait, permit, tickets = self.ask(**details)
+        assert (None, ()) == (permit, tickets)
+        assert all(state is self.world.cells[key] for key, state in before.items())
+        assert before.keys() == self.world.cells.keys()
+        return answer, wait

@@ -1,0 +1,54 @@
+"""One key of idempotency in a test, and short ways to say what happens to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring.domain.admission import Admission, Answer, Gates
+from mooring.domain.durations import DAY, HOUR, SECOND
+from mooring.domain.idempotency import Claim, Settle, Verdict
+from tests.domain.state_world import World
+
+if TYPE_CHECKING:
+    from mooring.domain.idempotency import Claimed, Settled
+
+KEY = "k"
+LEASE = 35 * SECOND
+TTL = 2 * DAY
+MEMORY = {"honours": 3 * HOUR, "forgetful": 40 * SECOND, "ignores": 0}
+"""For how long each vendor honours a key that it was sent."""
+
+
+def claim(owner: int, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claim:
+    """A claim as callers make it."""
+    details: dict[str, Any] = {"lease": LEASE, "ttl": TTL, "remembered": MEMORY.get(target, HOUR)}
+    return Claim(KEY, fingerprint=payload, owner=owner, target=target, **(details | changes))
+
+
+class Keyed:
+    """One key, and short ways to say what happens to it."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.owner = 0
+
+    def claim(self, target: str = "honours", payload: bytes = b"one", **changes: Any) -> Claimed:
+        """Claim it."""
+        self.owner += 1
+        return self.world.execute(claim(self.owner, target, payload, **changes))
+
+    def mark(self, fence: int, target: str = "honours") -> bool:
+        """Mark it as sent, if that may be."""
+        question = Admission(Gates(), within=0, lease=0, claim=(KEY, fence, target))
+        return self.world.execute(question)[0] is Answer.GO
+
+    def sent(self, target: str = "honours", **changes: Any) -> int:
+        """Claim it and mark it as sent."""
+        claimed = self.claim(target, **changes)
+        assert Verdict.RUN is claimed.verdict
+        assert self.mark(claimed.fence, target)
+        return claimed.fence
+
+    def settle(self, command: Settle) -> Settled:
+        """Settle it."""
+        return self.world.execute(command)

@@ -1,0 +1,136 @@
+"""The short path of a decision, which answers as the whole rule does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring.domain.admission import Admission, Answer, Gates, Pause, Report, SetCircuit
+from mooring.domain.bucket import TokenBucket
+from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule, CircuitState, Outcome
+from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.state import SMALL_STEP
+from tests.domain.circuit_line import LEASE
+from tests.domain.gate_caller import THREE, TRIPS, Caller, gates
+from tests.domain.state_world import World, long_lists
+
+if TYPE_CHECKING:
+    from mooring.domain.admission import Admitted
+    from mooring.domain.circuit import Permit
+
+LIMITS = [
+    RateLimitConfig.per_second(2, burst=3),
+    RateLimitConfig.per_second(1_000_000, burst=5),
+    RateLimitConfig.per_calendar_day(9),
+    RateLimitConfig.per_calendar_month(40),
+]
+CIRCUITS = [
+    CircuitBreakerConfig(failures=2, window=10.0, open_for=2.0, probes=2),
+    CircuitBreakerConfig(failure_rate=0.5, minimum_calls=3, window_calls=20, open_for=1.0),
+    CircuitBreakerConfig(failures=2, open_for=1.0, shadow=True),
+]
+all_gates = st.builds(
+    lambda circuit, limits: gates(circuit, *limits),
+    st.none() | st.sampled_from(CIRCUITS),
+    st.lists(st.sampled_from(LIMITS), max_size=2),
+)
+spans = st.one_of(
+    st.integers(0, SECOND), st.integers(0, 15 * SECOND), st.integers(0, 2 * DAY), st.just(HOUR)
+)
+asks = st.tuples(st.just("ask"), st.integers(0, 3), st.sampled_from([0, SECOND, FOREVER]))
+acts = [
+    *[asks] * 6,
+    *[st.tuples(st.just("report"), st.integers(0, 40), st.sampled_from(list(Outcome)))] * 3,
+    st.tuples(st.just("report"), st.just(0), st.just(Outcome.FAILED)),
+    *[st.tuples(st.just("advance"), spans, st.none())] * 2,
+    st.tuples(st.just("pause"), st.integers(0, 3 * SECOND), st.none()),
+    st.tuples(st.just("back"), st.integers(0, 2 * SMALL_STEP), st.none()),
+    st.tuples(st.just("set"), st.integers(0, 40), st.none()),
+]
+
+
+def same(admission: Admission, world: World) -> Admitted:
+    """Ask, checking that the short path answers as the whole rule does."""
+    states = tuple(map(world.cells.get, admission.keys))
+    assert admission.decide(states, world.now) == admission.apply(states, world.now)
+    return world.execute(admission)
+
+
+@settings(max_examples=300)
+@given(all_gates, long_lists(acts))
+def test_the_short_path_answers_as_the_whole_rule(
+    gates: Gates, walk: list[tuple[str, int, Any]]
+) -> None:
+    """In every state that can be reached, `apply` stores and answers exactly what `decide` does."""
+    world = World()
+    permits: list[Permit] = []
+    for token, (name, number, detail) in enumerate(walk, start=1):
+        if name == "ask":
+            cost = (max(1, number),) * len(gates.limits)
+            question = Admission(gates, within=detail, lease=LEASE, costs=cost)
+            answer, _, permit, _ = same(question, world)
+            if answer is Answer.NEEDS_TOKEN:
+                answer, _, permit, _ = same(question.evolve(token=token), world)
+            permits += [permit] if permit else []
+        elif name == "report" and permits:
+            permit = permits.pop(-1 - number % len(permits))
+            world.execute(Report(gates, permit, detail, "a"))
+        elif name == "advance":
+            world.now += number
+        elif name == "back":
+            world.now -= number
+        elif name == "pause":
+            world.execute(Pause(gates, number))
+        elif name == "set" and gates.circuit:
+            state = list(CircuitState)[(0, 3, 4)[number % 3]] if number < 6 else CircuitState.CLOSED
+            world.execute(SetCircuit(gates.circuit, "circuit", state))
+
+
+class CalmBucket(TokenBucket):
+    """A bucket that cannot be asked at length."""
+
+    present = earliest = grant = None  # type: ignore[assignment]  # what the test is about
+
+
+class CalmCircuit(CircuitRule):
+    """A circuit that cannot be asked at length."""
+
+    present = admit = None  # type: ignore[assignment]  # what the test is about
+
+
+@pytest.mark.parametrize("mode", [CircuitState.CLOSED, CircuitState.FORCED_OPEN])
+@pytest.mark.parametrize("circuits, limits", [(1, 0), (0, 1), (1, 1)])
+def test_a_calm_case_is_answered_in_one_step(
+    circuits: int, limits: int, mode: CircuitState
+) -> None:
+    """One circuit and one limit let a call go, and an open one holds it back, without a walk."""
+    bucket: Any = CalmBucket(1, SECOND, 3)
+    calm = Gates(
+        circuit=CalmCircuit(CIRCUITS[0]) if circuits else None,
+        circuit_key="circuit",
+        limits=[bucket] * limits,
+        limit_keys=["limit"] * limits,
+    )
+    world = World()
+    usual = gates(CIRCUITS[0])
+    assert usual.circuit is not None
+    world.execute(Admission(usual, within=0, lease=LEASE))
+    world.execute(SetCircuit(usual.circuit, "circuit", mode))
+    world.now += 1
+    held = circuits and mode is not CircuitState.CLOSED
+    answer = world.execute(Admission(calm, within=0, lease=LEASE))[0]
+    assert (Answer.CIRCUIT_OPEN if held else Answer.GO) is answer
+
+
+def test_a_refusal_in_one_step_hears_of_the_time() -> None:
+    """What an open circuit refuses is noted by a limit that has heard of nothing for long."""
+    caller = Caller(gates(TRIPS, THREE))
+    _, permit, _ = caller.enter()
+    caller.world.now += 3 * SECOND
+    caller.fail(permit)
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.ask()[:2]
+    assert caller.world.now == caller.world.cells["limit0"][0]

@@ -1,0 +1,248 @@
+"""Whoever was let in for later: what is told, kept and given back meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.domain.admission import Answer, GiveBack, Pause, ReadCircuit, SetCircuit
+from mooring.domain.budget import RetryBudget
+from mooring.domain.circuit import CircuitBreakerConfig, CircuitState
+from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
+from mooring.domain.rate_limit import RateLimitConfig
+from mooring.domain.state import SMALL_STEP
+from tests.domain.circuit_line import LEASE
+from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
+
+
+def test_a_waiter_is_told_of_a_circuit_that_opened() -> None:
+    """Whoever queued while the circuit closed is held back if it opened meanwhile."""
+    caller = Caller(gates(TRIPS, ONE))
+    _, permit, _ = caller.enter()
+    wait, queued, tickets = caller.enter(within=HOUR)
+    assert SECOND == wait
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued)
+    caller.fail(permit)
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND) == caller.confirm(tickets, queued)
+    caller.world.now += 11 * SECOND
+    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued)
+    caller.enter(within=HOUR)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, queued)
+    caller.world.now += LEASE
+    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, queued)
+
+
+@pytest.mark.parametrize(
+    "state, expected",
+    [
+        (CircuitState.CLOSED, (Answer.GO, 0)),
+        (CircuitState.DISABLED, (Answer.GO, 0)),
+        (CircuitState.FORCED_OPEN, (Answer.CIRCUIT_OPEN, FOREVER)),
+    ],
+)
+def test_a_waiter_is_told_of_a_circuit_that_was_set(
+    state: CircuitState, expected: tuple[Answer, int]
+) -> None:
+    """What a person sets while somebody queues holds for that caller too."""
+    caller = Caller(gates(TRIPS, ONE))
+    caller.enter()
+    _, queued, tickets = caller.enter(within=HOUR)
+    assert caller.gates.circuit is not None
+    caller.world.execute(SetCircuit(caller.gates.circuit, "circuit", state))
+    caller.world.now += SECOND
+    assert expected == caller.confirm(tickets, queued)
+
+
+def test_a_setting_ends_no_lease() -> None:
+    """A probe that is under way stays so, whatever the circuit is set to meanwhile."""
+    caller = Caller(gates(TRIPS))
+    rule = caller.gates.circuit
+    assert rule is not None
+    caller.fail(caller.enter()[1])
+    caller.world.now += 10 * SECOND
+    caller.enter()
+    for state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED, CircuitState.CLOSED):
+        caller.world.execute(SetCircuit(rule, "circuit", state))
+        assert 1 == caller.world.execute(ReadCircuit(rule, "circuit")).probes_under_way
+
+
+def test_a_shadow_holds_no_waiter_back() -> None:
+    """In shadow a circuit that opened meanwhile says nothing."""
+    caller = Caller(gates(CircuitBreakerConfig(failures=1, shadow=True), ONE))
+    _, permit, _ = caller.enter()
+    _, queued, tickets = caller.enter(within=HOUR)
+    caller.fail(permit)
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, queued)
+
+
+def test_a_probe_that_is_paused_keeps_its_place() -> None:
+    """A pause while a probe queues prolongs its lease, so that no other probe joins it."""
+    caller = Caller(gates(TRIPS, ONE))
+    _, permit, _ = caller.enter()
+    caller.fail(permit)
+    caller.world.now += 10 * SECOND
+    caller.world.execute(Pause(caller.gates, SECOND))
+    wait, probe, tickets = caller.enter(within=HOUR)
+    caller.world.now += wait
+    assert (Answer.GO, 0) == caller.confirm(tickets, probe)
+    caller.world.execute(Pause(caller.gates, 20 * SECOND))
+    assert (Answer.GO, 20 * SECOND) == caller.confirm(tickets, probe)
+    caller.world.now += 20 * SECOND
+    assert (Answer.GO, 0) == caller.confirm(tickets, probe)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
+
+
+def test_only_the_paused_probe_keeps_its_place_longer() -> None:
+    """The leases of other probes end when they would have ended."""
+    config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
+    caller = Caller(gates(config, EASY))
+    _, permit, _ = caller.enter()
+    caller.fail(permit)
+    caller.world.now += 10 * SECOND
+    caller.enter()
+    caller.world.execute(Pause(caller.gates, SECOND))
+    wait, probe, tickets = caller.enter(within=HOUR)
+    caller.world.execute(Pause(caller.gates, 20 * SECOND))
+    _, longer = caller.confirm(tickets, probe)
+    assert (SECOND + 1_000, 20 * SECOND + 1_000) == (wait, longer)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.ask(within=HOUR)[:2]
+
+
+def test_a_probe_that_overslept_has_lost_its_place() -> None:
+    """A probe that comes back after its lease does not go: another may have gone in its place."""
+    caller = Caller(gates(TRIPS, ONE))
+    _, permit, _ = caller.enter()
+    caller.fail(permit)
+    caller.world.now += 10 * SECOND
+    caller.world.execute(Pause(caller.gates, SECOND))
+    wait, probe, tickets = caller.enter(within=HOUR)
+    caller.world.now += wait + LEASE
+    assert (Answer.CIRCUIT_OPEN, 1) == caller.confirm(tickets, probe)
+    caller.enter(within=HOUR)
+    assert (Answer.CIRCUIT_OPEN, LEASE) == caller.confirm(tickets, probe)
+
+
+def test_a_waiter_without_a_circuit_only_waits() -> None:
+    """Where no circuit gave a permit, none is asked again."""
+    caller = Caller(gates(None, ONE, EASY))
+    caller.ask()
+    _, _, permit, tickets = caller.ask(within=HOUR)
+    assert permit is None
+    caller.world.now += 400_000
+    assert (Answer.GO, 600_000) == caller.confirm(tickets, None)
+
+
+def test_a_waiter_without_a_permit_only_waits() -> None:
+    """Without a permit the circuit is not asked again, and with a plain one nothing is written."""
+    caller = Caller(gates(TRIPS, ONE, EASY))
+    caller.ask()
+    _, _, permit, tickets = caller.ask(within=HOUR)
+    before = dict(caller.world.cells)
+    assert (Answer.GO, SECOND) == caller.confirm(tickets, None) == caller.confirm(tickets, permit)
+    assert all(state is caller.world.cells[key] for key, state in before.items())
+
+
+def test_a_probe_keeps_its_place_behind_several_limits() -> None:
+    """Only the circuit's state is written for a probe that waits on, whatever guards it besides."""
+    caller = Caller(gates(TRIPS, ONE, EASY))
+    _, permit, _ = caller.enter()
+    caller.fail(permit)
+    caller.world.now += 10 * SECOND
+    caller.world.execute(Pause(caller.gates, SECOND))
+    wait, probe, tickets = caller.enter(within=HOUR)
+    before = dict(caller.world.cells)
+    assert (Answer.GO, wait) == caller.confirm(tickets, probe)
+    assert ["limit0", "limit1"] == [key for key in before if before[key] is caller.world.cells[key]]
+    caller.world.now += wait
+    before = dict(caller.world.cells)
+    assert (Answer.GO, 0) == caller.confirm(tickets, probe)
+    assert before == caller.world.cells
+
+
+def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
+    """A state that is gone has nothing to take back."""
+    caller = Caller(gates(None, ONE))
+    caller.ask()
+    tickets = caller.ask(within=HOUR)[3]
+    caller.world.cells.clear()
+    caller.world.execute(GiveBack(caller.gates, tickets))
+    assert {} == caller.world.cells
+
+
+def test_a_grant_at_once_can_be_given_back_if_its_ticket_is_kept() -> None:
+    """With `ticketed` even a grant without a wait comes with a ticket."""
+    caller = Caller(gates(None, ONE))
+    _, wait, _, tickets = caller.ask(ticketed=True)
+    assert 0 == wait
+    assert Answer.LIMITED is caller.ask()[0]
+    caller.world.execute(GiveBack(caller.gates, tickets))
+    assert Answer.GO is caller.ask()[0]
+
+
+def test_what_goes_at_once_has_no_ticket() -> None:
+    """A grant without a wait has nothing to give back; one with the shortest wait has."""
+    caller = Caller(gates(None, ONE, EASY))
+    assert (Answer.GO, 0, None, ()) == caller.ask()
+    caller.world.now += SECOND - 1
+    answer, wait, _, tickets = caller.ask(within=1)
+    assert (Answer.GO, 1, 2) == (answer, wait, len(tickets))
+
+
+def test_what_is_given_back_is_one_grant() -> None:
+    """Other grants stay taken."""
+    caller = Caller(gates(None, THREE))
+    tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
+    caller.world.execute(GiveBack(caller.gates, tickets[-1]))
+    assert Answer.GO is caller.ask()[0]
+    assert Answer.LIMITED is caller.ask()[0]
+
+
+def test_a_wait_is_told_in_the_callers_time() -> None:
+    """While time stands still after a small step back, that is part of the wait."""
+    caller = Caller(gates(None, ONE, EASY))
+    caller.ask()
+    caller.world.now -= SECOND
+    _, wait, _, tickets = caller.ask(within=HOUR)
+    assert 2 * SECOND == wait
+    assert (Answer.GO, wait) == caller.confirm(tickets, None)
+    caller.world.now += wait
+    assert (Answer.GO, 0) == caller.confirm(tickets, None)
+
+
+@pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR, 40 * DAY])
+def test_a_refusal_hears_of_a_step_back(back: int) -> None:
+    """Whoever is refused after a clock stepped back waits no longer than before, however often."""
+    caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1), budget=RetryBudget(floor=0)))
+    _, permit, _ = caller.enter()
+    for left in (60, 57, 54):
+        caller.world.now -= back
+        assert (Answer.LIMITED, left * SECOND) == caller.ask()[:2]
+        caller.world.now += 3 * SECOND
+        assert (Answer.LIMITED, (left - 3) * SECOND) == caller.ask()[:2]
+    caller.fail(permit)
+    for left in (10, 7, 4):
+        caller.world.now -= back
+        assert (Answer.CIRCUIT_OPEN, left * SECOND) == caller.ask()[:2]
+        caller.world.now += 3 * SECOND
+        caller.ask()
+    caller.world.now += 4 * SECOND
+    assert Answer.NO_BUDGET is caller.ask(retry=True, within=HOUR, token=1)[0]
+    for _ in range(3):
+        caller.world.now -= back
+        assert Answer.NO_BUDGET is caller.ask(retry=True, within=HOUR, token=1)[0]
+        assert {caller.world.now} == {state[0] for state in caller.world.cells.values()}
+
+
+def test_refusals_note_the_time_now_and_then() -> None:
+    """A circuit that refuses for long hears of the time, and writes it down at most that often."""
+    caller = Caller(gates(TRIPS))
+    _, permit, _ = caller.enter()
+    caller.fail(permit)
+    writes = 0
+    for _ in range(99):
+        before = caller.world.cells["circuit"]
+        caller.world.now += SECOND // 10
+        caller.ask()
+        writes += caller.world.cells["circuit"] is not before
+    assert 4 == writes
+    caller.world.now -= HOUR
+    assert (Answer.CIRCUIT_OPEN, 10 * SECOND - 84 * SECOND // 10) == caller.ask()[:2]

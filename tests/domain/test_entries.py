@@ -1,0 +1,164 @@
+"""Work that is written down: what an entry and a question about entries may be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mooring import ConfigurationError, IdempotencyInProgress, InvalidData
+from mooring.domain.entries import (
+    Entry,
+    EntryPage,
+    EntryQuery,
+    EntryState,
+    doubt,
+    drop,
+    finish,
+    give_up,
+    lane_of,
+    postpone,
+    replay,
+    take,
+    told,
+)
+from mooring.domain.inbox import InboxEntry
+from mooring.domain.outbox import OutboxEntry
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+def entry(**changes: Any) -> InboxEntry:
+    """An entry with nothing that it need not have."""
+    usual: dict[str, Any] = {"id": "e1", "target": "stripe", "operation": "x", "added_at": NOW}
+    return InboxEntry(**{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("id", ""),
+        ("target", "x" * 256),
+        ("tenant", 7),
+        ("subject", ""),
+        ("added_at", datetime(2026, 3, 1)),  # noqa: DTZ001 - what is refused
+        ("due", "now"),
+    ],
+)
+def test_what_no_store_could_keep_is_refused(field: str, value: Any) -> None:
+    """Names have a length, and times a zone."""
+    with pytest.raises(InvalidData) as caught:
+        entry(**{field: value})
+    assert field == caught.value.field
+
+
+def test_content_is_not_shown() -> None:
+    """What is kept may be personal, and is in no repr."""
+    assert "INV-1" not in repr(entry(content=b"INV-1"))
+
+
+def test_what_is_kept_of_an_error_a_database_can_keep() -> None:
+    """A vendor's words may hold what no database takes."""
+    assert told(InvalidData("a\0b\ud800")).startswith("InvalidData: a?b?")
+
+
+def test_a_name_that_no_database_keeps_is_a_lane() -> None:
+    """Half a character has a lane of its own, whose name is a digest of all its bytes."""
+    assert b"crm/\xed\xa0\x80".hex() == lane_of("crm", "\ud800", digest=bytes.hex)
+
+
+@pytest.mark.parametrize("after", ["", "x", "-1", "٣", "9" * 19, "9" * 5000])
+def test_a_page_is_one_of_ours(after: str) -> None:
+    """A cursor that no page gave is refused."""
+    with pytest.raises(InvalidData, match="leads to no page"):
+        _ = EntryQuery(after=after).before
+    assert 7 == EntryQuery(after="7").before
+    assert 10**18 - 1 == EntryQuery(after="9" * 18).before
+
+
+def test_a_page_has_an_entry() -> None:
+    """A page without room is refused."""
+    with pytest.raises(ConfigurationError, match="count"):
+        EntryQuery(limit=0)
+
+
+def test_pages_say_what_follows() -> None:
+    """A page of what is there leads on only if there is more."""
+    entries = [entry(number=number) for number in (3, 2, 1)]
+    page = EntryPage.of(entries, 2)
+    assert (entries[:2], "2") == (list(page.items), page.next)
+    assert None is EntryPage.of(entries, 3).next
+
+
+# --- what becomes of an entry -----------------------------------------------------------
+
+
+def _told(entry: Entry) -> tuple[EntryState, bool, str]:
+    return entry.state, entry.holds, entry.error
+
+
+@pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
+def test_every_end_has_its_time(kind: type[Entry]) -> None:
+    """An end says when it was, what it ended with, and whether later work has to wait."""
+    taken = take(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
+    failed = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
+    worn = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
+    ended: list[Entry] = [
+        finish(taken, LATER),
+        doubt(taken, LATER, "Nobody knows."),
+        give_up(taken, LATER, "It broke."),
+        drop(failed, LATER),
+        take(worn, LATER, 60.0, 3),
+    ]
+
+    assert [
+        (EntryState.DONE, False, ""),
+        (EntryState.UNKNOWN, True, "Nobody knows."),
+        (EntryState.DEAD, kind is OutboxEntry, "It broke."),
+        (EntryState.DROPPED, False, "It broke."),
+        (EntryState.DEAD, kind is OutboxEntry, "Each worker that took it died."),
+    ] == [_told(one) for one in ended]
+    assert [(LATER, None, 0)] * 5 == [(one.settled_at, one.due, one.turn) for one in ended]
+
+
+@pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
+def test_every_change_raises_the_fence(kind: type[Entry]) -> None:
+    """So that it can be told from the one before it, by one."""
+    waiting = kind(id="e1", target="x", operation="y", added_at=NOW, fence=6)
+    changed: list[Entry] = [
+        take(waiting, NOW, 60.0, 3),
+        finish(waiting, NOW),
+        postpone(waiting, LATER, "It broke."),
+        doubt(waiting, NOW, "Nobody knows."),
+        give_up(waiting, NOW, "It broke."),
+        drop(waiting, NOW),
+        replay(waiting, NOW),
+    ]
+    assert [7] * 7 == [one.fence for one in changed]
+
+
+def test_a_replay_begins_from_the_start() -> None:
+    """What is to be done again has not ended, and holds later work back as at first."""
+    again = replay(drop(entry(attempts=2, lane="a"), NOW), LATER)
+
+    assert (EntryState.WAITING, True, "") == _told(again)
+    assert (LATER, None, 0, 2) == (again.due, again.settled_at, again.attempts, again.fence)
+
+
+def test_who_is_at_work_is_not_disturbed() -> None:
+    """Until a lease is over nobody decides on an entry, and who asks is told when that is."""
+    taken = take(entry(due=NOW), NOW, 60.0, 3)
+    over = NOW + timedelta(seconds=60)
+    for decide in (drop, replay):
+        with pytest.raises(IdempotencyInProgress) as caught:
+            decide(taken, over - timedelta(microseconds=1))
+        assert over == caught.value.retry_at
+        assert "lease" in caught.value.remedy
+        assert 2 == decide(taken, over).fence
+
+
+def test_what_is_not_due_is_decided_on() -> None:
+    """Nobody is at work on what is for later, so that it can be called off at once."""
+    assert EntryState.DROPPED is drop(entry(due=LATER), NOW).state

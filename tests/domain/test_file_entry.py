@@ -1,0 +1,35 @@
+"""What a key of a file may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring import InvalidData
+from mooring.domain.file_entry import names_of
+
+
+def test_a_key_is_a_path() -> None:
+    """It leads through folders to a name, each of at most 255 bytes."""
+    assert ["a", "b.c", "x" + "ü" * 127] == names_of("a/b.c/x" + "ü" * 127)
+    assert [".moorings", ".mooring"] == names_of(".moorings/.mooring")
+
+
+@pytest.mark.parametrize(
+    "key, why",
+    [
+        ("", "an empty folder"),
+        ("a//b", "an empty folder"),
+        ("./a", "an empty folder"),
+        ("a/../b", "an empty folder"),
+        ("a\\b", "a backslash"),
+        ("a\0b", "a NUL"),
+        ("ü" * 128, "longer than 255 bytes"),
+        (".Mooring/lock", "not for files"),
+    ],
+)
+def test_what_is_no_path_is_refused(key: str, why: str) -> None:
+    """A refusal says what is wrong with a key, and what one looks like."""
+    with pytest.raises(InvalidData, match=why) as caught:
+        names_of(key)
+    assert "key" == caught.value.field
+    assert "such as 'invoices/2041.pdf'" in caught.value.remedy

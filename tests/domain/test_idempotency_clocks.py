@@ -1,0 +1,108 @@
+"""One effect per key: clocks that step, and keys that are forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring.domain.durations import DAY, HOUR, SECOND
+from mooring.domain.idempotency import MarkSent, Resolve, Verdict, Withdraw, complete
+from mooring.domain.state import SMALL_STEP
+from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
+
+
+@pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
+def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
+    """After a step back a holder holds for as long as before, or up to two seconds longer."""
+    key = Keyed()
+    fence = key.claim().fence
+    key.world.now += 30 * SECOND
+    key.claim()
+    key.world.now -= back
+    assert 5 * SECOND == key.claim().wait
+    assert key.mark(fence)
+    key.world.now += 5 * SECOND - 1
+    assert Verdict.BUSY is key.claim().verdict
+    key.world.now += 1 + SMALL_STEP
+    assert Verdict.ASK_AGAIN is key.claim().verdict
+
+
+@pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
+@pytest.mark.parametrize("over, verdict", [(0, Verdict.ASK_AGAIN), (1, Verdict.UNKNOWN)])
+def test_a_step_back_leaves_the_vendors_memory_as_it_is(
+    back: int, over: int, verdict: Verdict
+) -> None:
+    """What is left of a vendor's memory is left after a step, no more and no less."""
+    key = Keyed()
+    key.sent()
+    key.world.now -= back
+    key.claim()
+    key.world.now += 2 * LEASE + over
+    assert verdict is key.claim(remembered=3 * LEASE).verdict
+
+
+def test_a_key_is_forgotten_after_its_time_to_live_and_not_before() -> None:
+    """An answer is replayed for its time to live; then the key is as new, kept or dropped."""
+    key = Keyed()
+    key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
+    key.world.now += TTL - 1
+    key.world.forget()
+    assert Verdict.REPLAY is key.claim().verdict
+    key.world.now += 1
+    kept = key.claim()
+    key.world.cells.clear()
+    assert kept == key.claim()
+    assert Verdict.RUN is kept.verdict
+
+
+@pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
+def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
+    """What is left of an answer's time is left after a step, no more and no less."""
+    key = Keyed()
+    key.settle(complete(KEY, key.sent(), "answer", ttl=TTL))
+    key.world.now += HOUR
+    key.claim()
+    key.world.now -= back
+    key.claim()
+    key.world.now += TTL - HOUR - 1
+    assert Verdict.REPLAY is key.claim().verdict
+    key.world.now += 1
+    assert Verdict.RUN is key.claim().verdict
+
+
+def test_a_fence_of_a_forgotten_life_opens_nothing() -> None:
+    """A holder from before its key was forgotten cannot touch the key's next life."""
+    key = Keyed()
+    old = key.sent()
+    key.world.now += LEASE + TTL
+    assert (False, False, None) == key.settle(complete(KEY, old, "late", ttl=TTL))
+    assert key.claim().fence > old
+    assert (False, False, None) == key.settle(complete(KEY, old, "late", ttl=TTL))
+
+
+@pytest.mark.parametrize("away", [-HOUR, HOUR])
+@pytest.mark.parametrize(
+    "command",
+    [
+        claim(2, "honours", b"another"),
+        complete(KEY, 1, "late", ttl=TTL),
+        Withdraw(KEY, 7, ttl=TTL),
+        Resolve(KEY, done=True, ttl=TTL),
+        MarkSent(KEY, 1, "honours"),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_what_changes_nothing_hears_of_the_time(
+    command: Any,
+    away: int,
+) -> None:
+    """A state that is left as it is goes by the clock all the same, ahead and back."""
+    key = Keyed()
+    key.claim()
+    before = key.world.cells[KEY]
+    key.world.now += away
+    key.world.execute(command)
+    after = key.world.cells[KEY]
+    assert key.world.now == after[0]
+    assert before[2:6] == after[2:6]

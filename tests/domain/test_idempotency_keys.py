@@ -1,0 +1,41 @@
+"""What can be a key of idempotency, and what cannot."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.domain.idempotency import checked_key
+from mooring.errors import InvalidData
+from tests.domain.state_world import helpful
+
+
+@pytest.mark.parametrize("key", ["a", "INV-2041/1", "x" * 255, "with space", "~!"])
+def test_usable_keys(key: str) -> None:
+    """Any printable ASCII without a space at either end, up to 255 characters, is a key."""
+    assert key == checked_key(key)
+
+
+@pytest.mark.parametrize(
+    "key", [None, "", " ", " a", "a ", "x" * 256, "a\n", "a\0b", "é", "\x7f", 7, b"a", True]
+)
+def test_no_key_is_never_taken_for_no_protection(key: object) -> None:
+    """A key that is missing, empty, too long or not plain is a typed error."""
+    with pytest.raises(InvalidData) as caught:
+        checked_key(key)
+    assert "idempotency_key" == caught.value.field
+    assert helpful(caught.value)
+
+
+@given(st.text(max_size=300))
+def test_a_key_fits_into_a_header(text: str) -> None:
+    """What is taken as a key can be sent as a header as it is."""
+    fits = 0 < len(text) <= 255 and text.isascii() and text.isprintable() and text == text.strip()
+    try:
+        taken = checked_key(text)
+    except InvalidData:
+        assert not fits
+    else:
+        assert fits
+        assert text == taken

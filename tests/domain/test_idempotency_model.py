@@ -1,0 +1,331 @@
+"""One effect per key, beside vendors that honour keys for a while or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mooring.domain.admission import Admission, Answer, Gates
+from mooring.domain.durations import DAY, HOUR, SECOND
+from mooring.domain.idempotency import (
+    TABLE,
+    Claim,
+    Resolve,
+    Verdict,
+    Withdraw,
+    abandon,
+    complete,
+    release,
+)
+from mooring.domain.state import SMALL_STEP
+from tests.domain.key_caller import KEY, LEASE, MEMORY, TTL, claim
+from tests.domain.state_world import World
+
+if TYPE_CHECKING:
+    from mooring.domain.idempotency import Claimed, Settled
+
+
+@attrs.define(eq=False)
+class Holder:
+    """Somebody who was told to run, or to ask again."""
+
+    owner: int
+    fence: int
+    verdict: Verdict
+    target: str
+    until: int
+    """When it stops by its own clock, having been paused or not."""
+    marked: bool = False
+    sent: bool = False
+    answer: str | None = None
+
+
+class Machine(RuleBasedStateMachine):
+    """Callers that crash, vendors that forget, clocks that step, people who look things up.
+
+    `real` is time as it passes for callers and vendors. Every vendor remembers keys a little longer
+    than it says: by what the store's clock has lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.real = self.lost = 0
+        self.owners = 0
+        self.holders: list[Holder] = []
+        self.unheard: list[int] = []
+        self.memory: dict[str, tuple[int, str]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """The key is new, or was forgotten after its time to live."""
+        self.stage, self.owner, self.until, self.sent_at = "absent", 0, 0, 0
+        self.payload = b""
+        self.target = ""
+        self.effects: list[str] = []
+        self.answers: set[str] = set()
+        self.holders.clear()
+        self.memory.clear()
+        self.aside = 0
+        self.final: Holder | None = None
+
+    @initialize(vendor=st.sampled_from(list(MEMORY)))
+    def prefer(self, vendor: str) -> None:
+        """Most claims go to one vendor."""
+        self.usual = vendor
+
+    # --- time -------------------------------------------------------------------------------
+
+    def judge(self) -> int:
+        """The time by the store, as it must judge it, counted on over every step."""
+        now = self.world.now
+        seen, quiet = self.world.cells.get(KEY, (now, DAY))[:2]
+        if seen - now > SMALL_STEP:
+            self.aside += seen - now
+            seen = now
+        elif now - seen >= quiet:
+            self.begin()
+        return int(max(now, seen)) + self.aside
+
+    @rule(span=st.one_of(st.integers(0, 40 * SECOND), st.just(LEASE), st.integers(0, HOUR)))
+    def wait(self, span: int) -> None:
+        """Time passes."""
+        self.real += span
+        self.world.now += span
+
+    @rule(span=st.integers(0, 2 * DAY), seldom=st.integers(0, 5))
+    def sleep(self, span: int, seldom: int) -> None:
+        """Much time passes."""
+        self.wait(0 if seldom else span)
+
+    @rule(
+        back=st.one_of(st.integers(1, SMALL_STEP), st.integers(SMALL_STEP + 1, 2 * DAY)),
+        seldom=st.integers(0, 2),
+    )
+    def step(self, back: int, seldom: int) -> None:
+        """The store's clock steps back."""
+        if not seldom:
+            self.world.now -= back
+            self.lost += back
+
+    # --- the key ----------------------------------------------------------------------------
+
+    def named(self, time: int) -> str:
+        """What the table calls the state of the key."""
+        if self.stage == "claimed" and time >= self.until:
+            return "claimed, lapsed"
+        return "unknown" if self.stage == "sent" and time >= self.until else self.stage
+
+    @rule(
+        payload=st.sampled_from([b"one", b"one", b"one", b"two"]),
+        usual=st.sampled_from([True, True, True, False]),
+        vendor=st.sampled_from(list(MEMORY)),
+        again=st.booleans(),
+    )
+    def claim(self, payload: bytes, usual: bool, vendor: str, again: bool) -> None:
+        """Somebody claims the key, and asks again if the answer was lost."""
+        self.owners += 1
+        command = claim(self.owners, self.usual if usual else vendor, payload)
+        for _ in range(2 if again else 1):
+            time = self.judge()
+            self.claimed(command, self.world.execute(command), time)
+
+    def claimed(self, command: Claim, claimed: Claimed, time: int) -> None:
+        """Compare an answer with what it must be."""
+        before = self.named(time)
+        if self.stage != "absent" and command.fingerprint != self.payload:
+            assert Verdict.CONFLICT is claimed.verdict
+            return
+        event = "claim"
+        if before in {"claimed", "sent"}:
+            event += " by its owner" if self.owner == command.owner else " by another"
+        elif before == "unknown":
+            remembers = time + LEASE <= self.sent_at + command.remembered
+            remembers = remembers and self.target == command.target
+            event += ", the vendor remembers the key" if remembers else ", the vendor does not"
+        taken = claimed.verdict in {Verdict.RUN, Verdict.ASK_AGAIN} and "owner" not in event
+        if taken:
+            self.owner, self.until = command.owner, time + LEASE
+            until = self.real + LEASE
+            self.holders.append(
+                Holder(command.owner, claimed.fence, claimed.verdict, command.target, until)
+            )
+        if taken and claimed.verdict is Verdict.RUN:
+            self.stage, self.payload, self.target = "claimed", command.fingerprint, command.target
+            self.sent_at = 0
+        assert (before, event, self.named(time), claimed.verdict) in TABLE
+        if claimed.verdict is Verdict.REPLAY:
+            self.answers.add(claimed.answer)
+        assert (self.until - time if claimed.verdict is Verdict.BUSY else 0) == claimed.wait
+
+    @rule()
+    def claim_unheard(self) -> None:
+        """Somebody claims the key and never hears the answer."""
+        holders = len(self.holders)
+        self.claim(payload=b"one", usual=True, vendor="", again=False)
+        del self.holders[holders:]
+        self.unheard.append(self.owners)
+
+    @precondition(lambda self: self.unheard)
+    @rule(number=st.integers(0, 3))
+    def withdraw(self, number: int) -> None:
+        """Whoever never heard of its claim gives it up, however late."""
+        owner = self.unheard.pop(-1 - number % len(self.unheard))
+        time = self.judge()
+        self.world.execute(Withdraw(KEY, owner, ttl=TTL))
+        if self.owner == owner and self.stage == "claimed":
+            self.stage = "free"
+        elif self.owner == owner and self.stage == "sent":
+            self.until = time
+
+    def pick(self, number: int) -> Holder:
+        """One of the holders, the latest most often."""
+        return self.holders[-1 - number % len(self.holders)]
+
+    def holds(self, holder: Holder) -> bool:
+        """Whether a holder's fence is the key's."""
+        return self.stage in {"claimed", "sent"} and self.owner == holder.owner
+
+    @precondition(lambda self: self.holders)
+    @rule(number=st.integers(0, 3))
+    def mark(self, number: int) -> None:
+        """A holder is about to send."""
+        holder = self.pick(number)
+        time = self.judge()
+        if not self.holders:
+            return
+        question = Admission(Gates(), within=0, lease=0, claim=(KEY, holder.fence, holder.target))
+        answer, _, _, _ = self.world.execute(question)
+        allowed = self.holds(holder) and time < self.until
+        assert (Answer.GO if allowed else Answer.FENCED) is answer
+        if allowed:
+            holder.marked = True
+            self.sent_at = self.sent_at or time
+            self.stage = "sent"
+
+    @precondition(lambda self: any(holder.marked for holder in self.holders))
+    @rule(number=st.integers(0, 3), heard=st.booleans())
+    def send(self, number: int, heard: bool) -> None:
+        """A holder whose lease has not ended sends; the answer may be lost."""
+        holder = self.pick(number)
+        keeps = MEMORY[holder.target]
+        if not holder.marked or self.real > holder.until or (holder.sent and not keeps):
+            return
+        holder.sent = True
+        since, answer = self.memory.get(holder.target, (0, ""))
+        if not answer or not keeps or self.real > since + keeps + self.lost:
+            answer = f"effect {len(self.effects)} at {holder.target}"
+            self.effects.append(answer)
+            self.memory[holder.target] = (self.real, answer)
+        if heard:
+            holder.answer = answer
+
+    @rule(heard=st.booleans(), crash=st.booleans(), later=st.sampled_from([0, LEASE - 1, LEASE]))
+    def attempt(self, heard: bool, crash: bool, later: int) -> None:
+        """A caller does all it can in a row, or crashes after sending."""
+        holders = len(self.holders)
+        self.claim(payload=b"one", usual=True, vendor="", again=False)
+        if len(self.holders) > holders:
+            self.mark(number=0)
+            self.send(number=0, heard=heard)
+            if crash:
+                self.crash(number=0)
+        self.wait(later)
+
+    @precondition(lambda self: any(holder.answer for holder in self.holders))
+    @rule(number=st.integers(0, 3), times=st.integers(1, 2))
+    def complete(self, number: int, times: int) -> None:
+        """A holder that heard the answer says so, twice if it is not sure to have been heard."""
+        holder = self.pick(number)
+        if holder.answer is None:
+            return
+        for _ in range(times):
+            self.judge()
+            if holder not in self.holders:
+                return
+            settled = self.world.execute(complete(KEY, holder.fence, holder.answer, ttl=TTL))
+            if self.holds(holder):
+                self.stage = "done"
+                self.final = holder
+            self.settled(holder, settled)
+            if settled.held:
+                self.answers.add(holder.answer)
+        self.holders.remove(holder)
+
+    def settled(self, holder: Holder, settled: Settled) -> None:
+        """Compare what a holder is told with what it must be."""
+        done = self.stage == "done"
+        assert (done and self.final is holder) is settled.held
+        if not settled.held:
+            assert done is settled.done
+            if done:
+                self.answers.add(settled.answer)
+
+    @precondition(lambda self: self.holders)
+    @rule(number=st.integers(0, 3), times=st.integers(1, 2))
+    def give_up(self, number: int, times: int) -> None:
+        """A holder goes: it has certainly done nothing, or it does not know."""
+        holder = self.pick(number)
+        certain = holder.verdict is Verdict.RUN and not holder.sent
+        command = (release if certain else abandon)(KEY, holder.fence, ttl=TTL)
+        held = None
+        for _ in range(times):
+            time = self.judge()
+            if holder not in self.holders:
+                return
+            settled = self.world.execute(command)
+            if self.holds(holder):
+                if certain or self.stage == "claimed":
+                    self.stage = "free"
+                else:
+                    self.until = time
+            assert held in (None, settled.held)
+            held = settled.held
+        self.holders.remove(holder)
+
+    @precondition(lambda self: self.holders)
+    @rule(number=st.integers(0, 3))
+    def crash(self, number: int) -> None:
+        """A holder is no more."""
+        self.holders.remove(self.pick(number))
+
+    @rule()
+    def resolve(self) -> None:
+        """A person looks the operation up at the vendor and settles the key as it is."""
+        time = self.judge()
+        done = bool(self.effects)
+        answer = self.effects[0] if done else None
+        command = Resolve(KEY, done=done, ttl=TTL, answer=answer)
+        assert (self.named(time) == "unknown") is self.world.execute(command)
+        if self.named(time) == "unknown":
+            self.stage, self.owner = ("done" if done else "free"), 0
+            self.final = None
+            if answer:
+                self.answers.add(answer)
+
+    @rule()
+    def forget(self) -> None:
+        """The store drops what is past its time to live."""
+        self.world.forget()
+        if not self.world.cells:
+            self.begin()
+
+    # --- laws -------------------------------------------------------------------------------
+
+    @invariant()
+    def at_most_one_effect(self) -> None:
+        """Whatever happens, the vendors together have acted at most once."""
+        assert len(self.effects) <= 1
+
+    @invariant()
+    def never_two_answers(self) -> None:
+        """Everybody who is given an answer is given the same."""
+        assert self.answers <= set(self.effects)
+
+
+TestIdempotency = Machine.TestCase
+TestIdempotency.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)

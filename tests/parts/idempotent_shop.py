@@ -1,0 +1,68 @@
+"""Something that is sold once per key, and every way of using the part that sees to it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mooring import Idempotency
+from tests.parts.world import AsyncSleeper, Clock, later, run
+
+
+class Shop:
+    """Something that is done, and counted."""
+
+    def __init__(self) -> None:
+        self.effects: list[Any] = []
+        self.fails: BaseException | None = None
+
+    def sell(self, item: str = "tea", *, amount: int = 1) -> dict[str, Any]:
+        """Sell, and then perhaps fail."""
+        self.effects.append((item, amount))
+        if self.fails is not None:
+            raise self.fails
+        return {"item": item, "amount": amount, "lines": [item] * amount}
+
+
+def called(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Use it as a call."""
+    return part.call(key, function, *args)
+
+
+def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Use it as a call that is awaited."""
+    return run(part.call(key, later(function), *args))
+
+
+def decorated(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Use it as a decorator."""
+    return part(lambda *_: key)(function)(*args)
+
+
+def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Use it as a decorator of what is awaited."""
+    return run(part(lambda *_: key)(later(function))(*args))
+
+
+def answered(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Ask for the answer with all that is known of it."""
+    bound = functools.partial(function, *args)
+    return part.answer(key, bound, payload=[[*args], {}]).value
+
+
+def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Ask for the answer with all that is known of it, awaited."""
+    bound = functools.partial(later(function), *args)
+    return run(part.aanswer(key, bound, payload=[[*args], {}])).value
+
+
+USES = (called, called_later, decorated, decorated_later, answered, answered_later)
+EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+BOTH = pytest.mark.parametrize("use", [called, called_later], ids=["plain", "awaited"])
+
+
+def keeper(clock: Clock | None = None, **options: Any) -> Idempotency:
+    """A part whose waits pass at once."""
+    clock = clock or Clock()
+    return Idempotency(clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options)

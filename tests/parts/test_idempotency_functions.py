@@ -1,0 +1,138 @@
+"""Idempotency on its own: what it may be put around, and what it may be made with."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mooring import ConfigurationError, Idempotency, IdempotencyConflict, OutcomeUnknown
+from tests.parts.idempotent_shop import Shop, keeper
+from tests.parts.world import later, run
+
+
+class Till:
+    """What methods are decorated in."""
+
+    part = keeper()
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.taken = 0
+
+    @part(
+        lambda till, reference, amount: f"{till.number}/{reference}", payload=lambda *call: call[1:]
+    )
+    def take(self, reference: str, amount: int) -> int:
+        """Take that much."""
+        self.taken += amount
+        return self.taken
+
+    @part(lambda till, reference: f"{till.number}/{reference}", payload=lambda *call: call[1:])
+    async def give(self, reference: str) -> str:
+        """Give it back."""
+        self.taken = 0
+        return reference
+
+
+def test_methods_are_decorated() -> None:
+    """A method's payload is what is made of its arguments; it looks as it did."""
+    till, other = Till(1), Till(2)
+
+    assert [5, 5] == [till.take("a", 5), till.take("a", 5)]
+    assert 5 == other.take("a", 5)
+    with pytest.raises(IdempotencyConflict):
+        till.take("a", 6)
+    assert ["b", "b"] == [run(till.give("b")), run(till.give("b"))]
+    assert ("take", "Take that much.") == (Till.take.__name__, Till.take.__doc__)
+    assert ["self", "reference", "amount"] == [*inspect.signature(Till.take).parameters]
+    assert [False, True] == [inspect.iscoroutinefunction(f) for f in (Till.take, Till.give)]
+
+
+def test_passes_arguments_on() -> None:
+    """Every argument reaches the function, whatever it is called, and is part of the payload."""
+    part = keeper()
+
+    def tell(*args: Any, **kwargs: Any) -> Any:
+        return [args, kwargs]
+
+    given: Any = {"self": 3, "key": 4, "function": 5, "payload": 6}
+    expected = [(1, 2), given]
+
+    assert expected == part.call("a", tell, 1, 2, **given)
+    assert expected == part(lambda *_, **__: "b")(tell)(1, 2, **given)
+    assert expected == run(part.call("c", later(tell), 1, 2, **given))
+    assert expected == run(part(lambda *_, **__: "d")(later(tell))(1, 2, **given))
+    with pytest.raises(IdempotencyConflict):
+        part.call("a", tell, 1, 2, **given | {"self": 0})
+
+
+def generate() -> Iterator[int]:
+    """Give one number."""
+    yield 1
+
+
+async def generate_later() -> AsyncIterator[int]:
+    """Give one number, later."""
+    yield 1
+
+
+@pytest.mark.parametrize("function", [generate, generate_later])
+def test_generators_are_refused(function: Callable[..., Any]) -> None:
+    """A generator's body would run unprotected, so it is refused by name."""
+    part = keeper()
+
+    uses: list[Any] = [part(lambda: "k"), lambda function: part.call("k", function)]
+    for use in uses:
+        with pytest.raises(ConfigurationError, match="generate"):
+            use(function)
+
+
+def test_awaitables_are_refused_where_nothing_awaits() -> None:
+    """A plain function that gives something to await is refused, and its coroutine closed."""
+    part = keeper()
+    coroutine = later(int)()
+
+    with pytest.raises(ConfigurationError, match="awaitable"):
+        _ = part.call("k", lambda: coroutine)
+
+    assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)
+
+
+def test_what_ran_on_the_wrong_face_may_have_acted() -> None:
+    """A plain function where all is awaited has run before that is known: the key is unknown."""
+    part, shop = keeper(), Shop()
+    plain: Any = shop.sell
+
+    with pytest.raises(ConfigurationError, match="nothing to await"):
+        run(part.aanswer("k", plain, payload=1))
+    with pytest.raises(OutcomeUnknown):
+        part.answer("k", shop.sell, payload=1)
+
+    assert 1 == len(shop.effects)
+
+
+@pytest.mark.parametrize("wrong", [5, None, "OSError", int, KeyboardInterrupt, (OSError, 5), [int]])
+def test_refuses_what_is_no_exception(wrong: object) -> None:
+    """What `nothing_done` cannot mean is refused when the part is made."""
+    options: Any = {"nothing_done": wrong}
+    with pytest.raises(ConfigurationError) as caught:
+        Idempotency(**options)
+
+    assert "nothing_done" == caught.value.path
+    assert "exception type" in caught.value.remedy
+
+
+async def translate(_: object) -> object:
+    """Never awaited."""
+
+
+@pytest.mark.parametrize("field", ["encode", "decode"])
+@pytest.mark.parametrize("wrong", [5, None, translate])
+def test_refuses_what_cannot_translate_an_answer(field: str, wrong: object) -> None:
+    """What is no plain function is refused when the part is made, by the field's name."""
+    options: Any = {field: wrong}
+    with pytest.raises(ConfigurationError) as caught:
+        Idempotency(**options)
+
+    assert field == caught.value.path

@@ -1,0 +1,100 @@
+"""Idempotency on its own: many with one key at once."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mooring import Idempotency, IdempotencyInProgress, OutcomeUnknown
+from tests.parts.idempotent_shop import BOTH, Shop, keeper
+from tests.parts.world import PATIENCE, Clock, DistantStore, crowd
+
+
+def test_a_holder_that_is_gone_holds_nobody_up_for_long() -> None:
+    """After the time that acting may take, a key whose holder is silent is unknown."""
+    clock, shop = Clock(), Shop()
+    part = keeper(clock, timeout=30)
+
+    def act() -> dict[str, Any]:
+        clock.advance(34)
+        asked = clock.nanoseconds()
+        with pytest.raises(OutcomeUnknown):
+            part.call("k", shop.sell)
+        assert 1 <= (clock.nanoseconds() - asked) / 1e9 < 1.25
+        return {"late": True}
+
+    assert {"late": True} == part.call("k", act)
+    assert {"late": True} == part.call("k", shop.sell)
+    assert [] == shop.effects
+
+
+@BOTH
+def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
+    """While the first acts, a repeat waits for its answer, up to its own deadline."""
+    clock = Clock()
+    part = keeper(clock, timeout=2)
+
+    def act() -> float:
+        with pytest.raises(IdempotencyInProgress) as caught:
+            use(part, "k", int)
+        assert ("idempotency", True) == (caught.value.service, caught.value.retryable)
+        return sum(clock.slept)
+
+    assert 1.5 < use(part, "k", act) < 2
+    assert max(clock.slept) <= 0.25
+
+
+def test_who_was_overtaken_gets_the_answer_that_counts() -> None:
+    """A holder that outlived its lease cannot overwrite what another has done since."""
+    clock = Clock()
+    part = keeper(clock, timeout=30, remembered=600)
+
+    def act() -> str:
+        clock.advance(36)
+        assert "second" == part.call("k", lambda: "second")
+        return "first"
+
+    assert "second" == part.call("k", act)
+
+
+def test_threads_that_race_get_one_effect() -> None:
+    """Of 32 threads with one key one acts, and all get its answer, each its own copy."""
+    part, shop, arrived = Idempotency(), Shop(), threading.Semaphore(0)
+
+    def act() -> dict[str, Any]:
+        for _ in range(32):
+            assert arrived.acquire(timeout=PATIENCE)
+        return shop.sell()
+
+    def visit(_: int) -> dict[str, Any]:
+        arrived.release()
+        return part.call("k", act)
+
+    answers = crowd(32, visit)
+
+    assert [{"item": "tea", "amount": 1, "lines": ["tea"]}] * 32 == answers
+    assert 32 == len({id(answer) for answer in answers})
+    assert 1 == len(shop.effects)
+
+
+@pytest.mark.parametrize("store", [None, DistantStore()], ids=["near", "distant"])
+def test_tasks_that_race_get_one_effect(store: DistantStore | None) -> None:
+    """The same of 32 tasks."""
+    part, shop = Idempotency(storage=store), Shop()
+
+    async def act() -> dict[str, Any]:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return shop.sell()
+
+    async def race() -> list[dict[str, Any]]:
+        asked = (part.call("k", act) for _ in range(32))
+        return await asyncio.wait_for(asyncio.gather(*asked), PATIENCE)
+
+    answers = asyncio.run(race())
+
+    assert [{"item": "tea", "amount": 1, "lines": ["tea"]}] * 32 == answers
+    assert 32 == len({id(answer) for answer in answers})
+    assert 1 == len(shop.effects)

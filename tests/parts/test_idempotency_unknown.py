@@ -1,0 +1,226 @@
+"""Idempotency on its own: errors and interruptions after which nobody knows what was done."""
+
+import asyncio
+import functools
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mooring import BulkheadFull, ConnectionFailed, Idempotency, OutcomeUnknown, VendorFailed
+from tests.parts import interrupted
+from tests.parts.idempotent_shop import (
+    BOTH,
+    EVERY_USE,
+    Shop,
+    answered,
+    called,
+    called_later,
+    decorated,
+    keeper,
+)
+from tests.parts.world import Broken, Clock, DistantStore, run
+
+
+@EVERY_USE
+def test_an_error_proves_nothing(use: Callable[..., Any]) -> None:
+    """After an error of which nobody knows what was done, a repeat is told to look."""
+    part, shop = keeper(), Shop()
+    shop.fails = Broken("the line went dead")
+
+    with pytest.raises(Broken) as first:
+        use(part, "INV-1", shop.sell)
+    with pytest.raises(OutcomeUnknown):
+        use(part, "INV-1", shop.sell)
+    with pytest.raises(OutcomeUnknown) as caught:
+        use(part, "INV-1", shop.sell)
+
+    assert shop.fails is first.value
+    assert 1 == len(shop.effects)
+    assert ("INV-1", "the effect of key 'INV-1'") == (
+        caught.value.idempotency_key,
+        caught.value.lookup,
+    )
+    assert caught.value.request_id
+
+
+@BOTH
+@pytest.mark.parametrize("error", [VendorFailed("?"), ConnectionFailed("?")], ids=repr)
+def test_an_error_of_ours_says_that_it_is_unknown_at_once(
+    use: Callable[..., Any], error: Exception
+) -> None:
+    """Where we know that nobody knows, the first caller is told so."""
+    part, shop = keeper(), Shop()
+    shop.fails = error
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        use(part, "k", shop.sell)
+
+    assert error is caught.value.__cause__
+
+
+@EVERY_USE
+@pytest.mark.parametrize(
+    "error",
+    [BulkheadFull("?"), ConnectionFailed("?", may_have_been_processed=False), KeyError("?")],
+    ids=repr,
+)
+def test_what_proves_that_nothing_was_done_frees_the_key(
+    use: Callable[..., Any], error: Exception
+) -> None:
+    """A key is free again after an error which shows that there was no effect."""
+    part, shop = keeper(nothing_done=(LookupError, ArithmeticError)), Shop()
+    shop.fails = error
+
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            use(part, "k", shop.sell)
+    shop.fails = None
+
+    assert shop.sell() == use(part, "k", shop.sell)
+
+
+def test_one_class_may_prove_it() -> None:
+    """What proves that nothing was done may be given as one class."""
+    part, shop = keeper(nothing_done=Broken), Shop()
+    shop.fails = Broken()
+
+    for _ in range(2):
+        with pytest.raises(Broken):
+            part.call("k", shop.sell)
+
+
+@BOTH
+def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None:
+    """Who has looked it up says what became of it: done, with its answer, or never done."""
+    part, shop = keeper(), Shop()
+    shop.fails = Broken()
+
+    def resolve(key: str, **found: Any) -> bool:
+        settled: bool = (
+            part.resolve(key, **found) if use is called else run(part.aresolve(key, **found))
+        )
+        return settled
+
+    for key in ("done", "never"):
+        assert not resolve(key, done=False)
+        with pytest.raises(Broken):
+            use(part, key, shop.sell)
+    shop.fails = None
+    found = {"lines": ["found"]}
+
+    assert resolve("done", done=True, answer=found)
+    assert resolve("never", done=False)
+    assert not resolve("done", done=False)
+
+    found["lines"].append("changed since")
+    assert {"lines": ["found"]} == use(part, "done", shop.sell)
+    assert shop.sell() == use(part, "never", shop.sell)
+    assert 4 == len(shop.effects)
+
+
+@BOTH
+def test_what_knows_keys_is_asked_again(use: Callable[..., Any]) -> None:
+    """What honours the key itself is called again with it, for as long as it remembers."""
+    clock, shop = Clock(), Shop()
+    part = keeper(clock, remembered=timedelta(minutes=10))
+    shop.fails = ConnectionFailed("the line went dead")
+
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed):
+            use(part, "k", shop.sell)
+    clock.advance(601)
+    shop.fails = None
+    with pytest.raises(OutcomeUnknown):
+        use(part, "k", shop.sell)
+
+    assert 2 == len(shop.effects)
+
+
+@pytest.mark.parametrize("store", [None, DistantStore], ids=["near", "distant"])
+def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
+    store: type[DistantStore] | None,
+) -> None:
+    """Wherever a task is cancelled: nothing was done and the key is free, or it is unknown."""
+
+    async def cancel(steps: int) -> bool:
+        part, shop = Idempotency(storage=store() if store else None), Shop()
+
+        async def act() -> dict[str, Any]:
+            await asyncio.sleep(0)
+            answer = shop.sell()
+            await asyncio.sleep(0)
+            return answer
+
+        task = asyncio.ensure_future(part.call("k", act))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        begun = len(shop.effects)
+        try:
+            assert {"item": "tea", "amount": 1, "lines": ["tea"]} == await part.call("k", act)
+        except OutcomeUnknown:
+            assert task.cancelled()
+        else:
+            assert 1 == len(shop.effects)
+        assert begun <= len(shop.effects) <= 1
+        return task.cancelled()
+
+    steps = 0
+    while asyncio.run(cancel(steps)):
+        steps += 1
+    assert steps >= 3
+
+
+@EVERY_USE
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, SystemExit])
+def test_an_interruption_makes_the_key_unknown(
+    use: Callable[..., Any], error: type[BaseException]
+) -> None:
+    """Who is interrupted while acting may have acted."""
+    part, shop = keeper(), Shop()
+    shop.fails = error()
+
+    with pytest.raises(error) as caught:
+        use(part, "k", shop.sell)
+    with pytest.raises(OutcomeUnknown):
+        use(part, "k", shop.sell)
+
+    assert shop.fails is caught.value
+
+
+@pytest.mark.parametrize("use", [called, decorated, answered], ids=lambda use: use.__name__)
+def test_the_end_of_an_iteration_passes_unharmed(use: Callable[..., Any]) -> None:
+    """What ends an iteration comes out as it is."""
+    shop = Shop()
+    shop.fails = StopIteration()
+
+    with pytest.raises(StopIteration) as caught:
+        use(keeper(), "k", shop.sell)
+
+    assert shop.fails is caught.value
+
+
+@interrupted.UNTIDY
+@pytest.mark.parametrize("use", [called, called_later], ids=lambda use: use.__name__)
+def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> None:
+    """Wherever an interruption strikes, nobody has to wait, and nothing is done twice."""
+    outcomes: list[str] = []
+    for point in itertools.count():
+        part, shop = keeper(), Shop()
+        use(part, "first", int)
+        if not interrupted.at(point, functools.partial(use, part, "k", shop.sell)):
+            break
+        begun = len(shop.effects)
+        try:
+            use(part, "k", shop.sell)
+            outcomes.append("replayed" if begun else "done")
+        except OutcomeUnknown:
+            outcomes.append("unknown")
+        assert begun <= len(shop.effects) <= 1
+
+    assert {"done", "unknown", "replayed"} >= set(outcomes) >= {"done", "unknown"}
+    assert len(outcomes) > 50

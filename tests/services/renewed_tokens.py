@@ -1,0 +1,51 @@
+"""A service below a path, and who keeps its tokens and renews them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mooring import Credentials, Service
+
+if TYPE_CHECKING:
+    from tests.support.colours import World
+
+
+def vat(**options: object) -> Service:
+    """A service with nothing but what a test gives it."""
+    given = {"base_url": "https://vat.example/v1", "circuit": None, "retry": None} | options
+    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+
+
+class Provider:
+    """Renews bearer tokens: `token-1` after `token-0`, and so on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.number = 0
+        self.asked: list[tuple[str, str | None]] = []
+        self.refreshed: list[str] = []
+        self.fails: Exception | None = None
+        self.slow = 0.0
+        self.given: Any = None
+
+    def _current(self) -> Any:
+        return Credentials.bearer(f"token-{self.number}") if self.given is None else self.given
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """Give what is current."""
+        self.asked.append((service, tenant))
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self._current()
+
+    async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Any:
+        """Renew what is current."""
+        assert (service, tenant) in self.asked
+        assert stale.secret is not None
+        self.refreshed.append(stale.secret.reveal())
+        await self._world.breathe()
+        self._world.clock.advance(self.slow)
+        if self.fails is not None:
+            raise self.fails
+        self.number += 1
+        return self._current()

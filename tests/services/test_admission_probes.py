@@ -1,0 +1,261 @@
+"""Being let in: the probes of a circuit that was open, and their places."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    CredentialNotFound,
+    DeadlineExceeded,
+    InvalidData,
+    RateLimitConfig,
+    StorageUnavailable,
+    VendorFailed,
+)
+from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
+from tests.support.colours import START, Interruption, World, in_both_colours
+
+
+@in_both_colours
+async def test_a_probes_lease_is_an_attempts(world: World) -> None:
+    """A probe's place is free when its attempt must have ended, though its call may go on."""
+    gate = world.gate()
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE, attempt_timeout=5))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.vendor.answers(gate.answering(200))
+
+    async def probe() -> None:
+        await manager.call("vat", GET, timeout=100)
+
+    started = world.start(probe)
+    await gate.reached()
+    world.clock.advance(9)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.call("vat", GET)
+    world.clock.advance(1)
+    await manager.call("vat", GET)
+    gate.open()
+    await started.result()
+
+
+@in_both_colours
+async def test_a_probe_closes_it(world: World) -> None:
+    """After the open time one probe goes, and its success closes the circuit."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+
+    await manager.call("vat", GET)
+
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_a_failed_probe_opens_it_longer(world: World) -> None:
+    """A probe's failure opens the circuit again, for twice as long."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+    await fail(world, manager)
+
+    assert 20.0 == (await manager.circuit_state("vat")).retry_after
+
+
+@in_both_colours
+async def test_no_more_probes_than_configured(world: World) -> None:
+    """While as many probes as may are under way, every other call is refused."""
+    gates = [world.gate() for _ in range(2)]
+    service = vat(circuit=CircuitBreakerConfig(failures=1, open_for=10, probes=2, successes=2))
+    manager = world.manager(service)
+    await fail(world, manager)
+    world.clock.advance(10)
+
+    async def probe() -> None:
+        await manager.call("vat", GET)
+
+    for gate in gates:
+        world.vendor.answers(gate.answering(200))
+    probes = [world.start(probe) for _ in gates]
+    for gate in gates:
+        await gate.reached()
+    for _ in range(3):
+        with pytest.raises(CircuitBreakerOpen) as caught:
+            await manager.call("vat", GET)
+        assert START + timedelta(seconds=10 + 35) == caught.value.retry_at
+    assert 2 == (await manager.circuit_state("vat")).probes_under_way
+    for gate in gates:
+        gate.open()
+    for one in probes:
+        await one.result()
+
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_an_interrupted_probe_frees_its_place(world: World) -> None:
+    """A probe whose caller is interrupted judges nothing, and the next call may probe at once."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.vendor.answers(Interruption())
+
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+
+    assert 0 == (await manager.circuit_state("vat")).probes_under_way
+    await manager.call("vat", GET)
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_a_probe_frees_its_place_though_it_never_heard_of_it(world: World) -> None:
+    """Where a probe was granted and the store's answer was lost, its place is free again."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.store.lost_at[len(world.store.commands) + 2] = StorageUnavailable("cut off")
+
+    await manager.call("vat", GET)
+
+    world.clock.advance(1)
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
+
+
+@in_both_colours
+async def test_a_probe_frees_its_place_though_it_cannot_read_of_it(world: World) -> None:
+    """The same holds where an answer came, and the store's adapter could not read it."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.store.lost_at[len(world.store.commands) + 2] = InvalidData("what is this?")
+
+    with pytest.raises(InvalidData):
+        await manager.call("vat", GET)
+
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
+
+
+@in_both_colours
+async def test_a_probe_that_is_interrupted_late_has_judged(world: World) -> None:
+    """What a probe has found out is kept, though its caller is interrupted as it tells of it."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE), state=world.of_colour(world.store))
+    await fail(world, manager)
+    world.clock.advance(10)
+    world.store.fails_at[len(world.store.commands) + 3] = Interruption()
+
+    with pytest.raises(Interruption):
+        await manager.call("vat", GET)
+
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state
+
+
+@in_both_colours
+async def test_a_probe_that_never_left_judges_nothing(world: World) -> None:
+    """A half-open circuit is not closed by a call that found no credential."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+    service = vat(circuit=OPENS_AT_ONCE, needs_credentials=True)
+
+    with pytest.raises(CredentialNotFound):
+        await world.manager(service).call("vat", GET)
+
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
+
+
+@in_both_colours
+async def test_a_refusal_by_who_keeps_credentials_judges_nothing(world: World) -> None:
+    """A half-open circuit is not closed because a secret manager refused us."""
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+    service = vat(circuit=OPENS_AT_ONCE, needs_credentials=True)
+
+    class Refusing:
+        """Knows credentials that it does not give."""
+
+        async def get(self, *_: object) -> object:
+            raise AuthenticationFailed("the vault refused us.", status=403)
+
+        async def refresh(self, *_: object) -> object:
+            raise NotImplementedError
+
+    with pytest.raises(AuthenticationFailed):
+        await world.manager(service, credentials=world.of_colour(Refusing())).call("vat", GET)
+
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.HALF_OPEN, 0) == (state.state, state.probes_under_way)
+
+
+@in_both_colours
+async def test_a_late_answer_changes_nothing(world: World) -> None:
+    """What a call of an earlier life of the circuit ends with is not counted in a later one."""
+    gate = world.gate()
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    world.vendor.answers(gate.answering(503))
+
+    async def early() -> None:
+        with pytest.raises(VendorFailed):
+            await manager.call("vat", GET)
+
+    call = world.start(early)
+    await gate.reached()
+    await fail(world, manager)
+    world.clock.advance(10)
+    await manager.call("vat", GET)
+    gate.open()
+    await call.result()
+
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.CLOSED, 0) == (state.state, state.failures)
+
+
+@in_both_colours
+async def test_a_probe_that_overslept_frees_its_place(world: World) -> None:
+    """A probe that waited for a limit past its deadline goes nowhere, and lets another probe."""
+    service = vat(circuit=OPENS_AT_ONCE, limits=RateLimitConfig(1, per=20), timeout=30)
+    manager = world.manager(service)
+    await fail(world, manager)
+    world.clock.advance(10)
+
+    async def oversleep() -> None:
+        world.clock.advance(30)
+
+    world.sleeper.meanwhile.append(oversleep)
+    with pytest.raises(DeadlineExceeded):
+        await manager.call("vat", GET)
+
+    assert 0 == (await manager.circuit_state("vat")).probes_under_way
+    await manager.call("vat", GET)
+
+
+@in_both_colours
+async def test_a_function_with_more_time_probes_as_long(world: World) -> None:
+    """A function whose call was given more time than its service's holds its probe so long."""
+    gate = world.gate()
+    manager = world.manager(vat(circuit=OPENS_AT_ONCE))
+    await fail(world, manager)
+    world.clock.advance(10)
+
+    async def probe() -> None:
+        await manager.run("vat", gate.stand, timeout=100)
+
+    started = world.start(probe)
+    await gate.reached()
+    world.clock.advance(104)
+    with pytest.raises(CircuitBreakerOpen):
+        await manager.call("vat", GET)
+    gate.open()
+    await started.result()
+
+    assert CircuitState.CLOSED is (await manager.circuit_state("vat")).state

@@ -1,0 +1,213 @@
+"""One HTTP exchange: who we are, and how it is signed."""
+
+from __future__ import annotations
+
+import hmac
+import traceback
+from typing import Any
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    AwsSigV4,
+    CircuitBreakerConfig,
+    CircuitState,
+    CredentialNotFound,
+    Credentials,
+    HmacSigning,
+    InvalidData,
+    JwtSigning,
+    MessageSignature,
+    OAuthCredentials,
+    Request,
+    Response,
+    RetryPolicy,
+    Secret,
+)
+from tests.services.renewed_tokens import Provider, vat
+from tests.services.vat import GET
+from tests.support.colours import Sent, World, in_both_colours
+
+
+@pytest.mark.parametrize(
+    "credentials, headers, query",
+    [
+        (Credentials.basic("me", "pw"), {"Authorization": "Basic bWU6cHc="}, ""),
+        (Credentials.bearer("t"), {"Authorization": "Bearer t"}, ""),
+        (Credentials.api_key("k"), {"X-API-Key": "k"}, ""),
+        (Credentials.api_key("k", query="key"), {}, "?key=k"),
+        (OAuthCredentials(access_token=Secret("a")), {"Authorization": "Bearer a"}, ""),
+        (Credentials.none(), {}, ""),
+    ],
+)
+@in_both_colours
+async def test_credentials_are_put_where_they_belong(
+    world: World, credentials: Credentials, headers: dict[str, str], query: str
+) -> None:
+    """A service's own credentials are sent in the way that they say, and the answer tells none."""
+
+    async def told(sent: Sent) -> Response:
+        return Response(200, url=sent.url)
+
+    world.vendor.answers(told)
+    answer = await world.manager(vat(credentials=credentials)).call("vat", GET)
+
+    (sent,) = world.vendor.requests
+    assert "https://vat.example/v1/rates" == answer.url
+    assert (headers, f"https://vat.example/v1/rates{query}") == (
+        dict(sent.request.headers),
+        sent.url,
+    )
+
+
+@in_both_colours
+async def test_the_provider_is_asked_for_the_tenant(world: World) -> None:
+    """A service that needs credentials gets those of the tenant, once for a call."""
+    provider = Provider(world)
+    world.vendor.answers(503)
+    service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
+    manager = world.manager(service, credentials=world.of_colour(provider))
+
+    await manager.call("vat", GET, tenant="acme")
+
+    assert [("vat", "acme")] == provider.asked
+    assert ["Bearer token-0"] * 2 == [s.header("authorization") for s in world.vendor.requests]
+
+
+@in_both_colours
+async def test_every_attempt_is_signed_anew(world: World) -> None:
+    """Each attempt is signed last, as it leaves: after the transforms, at its own time."""
+    signing = HmacSigning(
+        signs="{method} {url} {header:x-late}",
+        headers={"X-Time": "{timestamp}", "X-Nonce": "{nonce}"},
+        query={"key": "{key_id}", "signature": "{signature}"},
+        key_id="me",
+    )
+    service = vat(
+        credentials=Credentials.signed(signing, "h1dden"),
+        request_transforms=[lambda request: request.with_header("X-Late", "1")],
+        retry=RetryPolicy(2, 5, jitter="none"),
+    )
+    world.vendor.answers(503)
+
+    await world.manager(service).call("vat", GET)
+
+    first, second = world.vendor.requests
+    text = b"GET https://vat.example/v1/rates?key=me 1"
+    signature = hmac.digest(b"h1dden", text, "sha256").hex()
+    for sent in (first, second):
+        assert f"https://vat.example/v1/rates?key=me&signature={signature}" == sent.url
+    times = [int(sent.request.headers["x-time"]) for sent in (first, second)]
+    assert 5 == times[1] - times[0]
+    assert first.request.headers["x-nonce"] != second.request.headers["x-nonce"]
+
+
+@pytest.mark.parametrize(
+    "signing, header, begins",
+    [
+        (
+            AwsSigV4(access_key_id="A", region="r", service="s3"),
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=A/",
+        ),
+        (JwtSigning(algorithm="HS256"), "authorization", "Bearer ey"),
+        (
+            MessageSignature(components=["@path"], key_id="k", algorithm="hmac-sha256"),
+            "signature-input",
+            'sig1=("@path");created=',
+        ),
+    ],
+)
+@in_both_colours
+async def test_every_way_to_sign_reaches_the_vendor(
+    world: World, signing: Any, header: str, begins: str
+) -> None:
+    """What a service's credentials sign arrives signed."""
+    await world.manager(vat(credentials=Credentials.signed(signing, "k"))).call("vat", GET)
+
+    (sent,) = world.vendor.requests
+    assert sent.request.headers[header].startswith(begins)
+
+
+@in_both_colours
+async def test_what_cannot_be_signed_does_not_leave(world: World) -> None:
+    """A request that has not what is to be signed is refused, and shows no key."""
+    signing = HmacSigning(signs="{header:x-a}", headers={"S": "{signature}"})
+    service = vat(credentials=Credentials.signed(signing, "h1dden"))
+
+    with pytest.raises(InvalidData, match="'x-a' is signed") as caught:
+        await world.manager(service).call("vat", GET)
+
+    assert [] == world.vendor.requests
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "h1dden" not in "".join(shown.format())
+
+
+@in_both_colours
+async def test_given_credentials_come_before_the_providers(world: World) -> None:
+    """Credentials of the service's own are never exchanged for others."""
+    provider = Provider(world)
+    world.vendor.otherwise = 401
+    service = vat(needs_credentials=True, credentials=Credentials.bearer("own"))
+
+    with pytest.raises(AuthenticationFailed):
+        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+
+    assert ([], []) == (provider.asked, provider.refreshed)
+
+
+@in_both_colours
+async def test_no_provider_means_no_credentials(world: World) -> None:
+    """A service that needs credentials where nobody has any says so, and sends nothing."""
+    with pytest.raises(CredentialNotFound) as caught:
+        await world.manager(vat(needs_credentials=True)).call("vat", GET)
+
+    assert ("vat", []) == (caught.value.service, world.vendor.requests)
+
+
+@pytest.mark.parametrize("given", [KeyError("vault://hunter2"), "hunter2", None])
+@in_both_colours
+async def test_a_provider_that_errs_is_made_ours(world: World, given: object) -> None:
+    """What a provider should neither raise nor give becomes CredentialNotFound, unquoted."""
+    provider = Provider(world)
+    provider.given = given if given is not None else 0
+    service = vat(needs_credentials=True)
+
+    named = type(given if given is not None else 0).__name__
+    with pytest.raises(CredentialNotFound, match=f"credential provider .* {named}") as caught:
+        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+
+    assert "hunter2" not in repr(caught.value)
+    assert "must" in caught.value.remedy
+    assert [] == world.vendor.requests
+
+
+@in_both_colours
+async def test_what_never_left_may_be_tried_again(world: World) -> None:
+    """A write that found no credential has done nothing, so doing it later repeats nothing."""
+    provider = Provider(world)
+    provider.given = CredentialNotFound("the vault is sealed.", retryable=True)
+    service = vat(needs_credentials=True, retry=RetryPolicy(2, 1))
+    manager = world.manager(service, credentials=world.of_colour(provider))
+
+    async def unseal() -> None:
+        provider.given = None
+
+    world.sleeper.meanwhile.append(unseal)
+
+    assert 200 == (await manager.call("vat", Request.post("/orders", json=1))).status
+
+
+@in_both_colours
+async def test_an_open_circuit_asks_no_provider(world: World) -> None:
+    """What the circuit holds back costs no look at credentials."""
+    provider = Provider(world)
+    service = vat(needs_credentials=True, circuit=CircuitBreakerConfig())
+    manager = world.manager(service, credentials=world.of_colour(provider))
+    await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
+
+    with pytest.raises(Exception, match="by hand"):
+        await manager.call("vat", GET)
+
+    assert [] == provider.asked

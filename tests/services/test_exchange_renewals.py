@@ -1,0 +1,184 @@
+"""One HTTP exchange: a credential that was refused is renewed, once and in time."""
+
+# ruff: noqa: SLF001 - a look inside
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    BodyStream,
+    CredentialRefreshFailed,
+    DeadlineExceeded,
+    Request,
+    Response,
+    RetryPolicy,
+    VendorFailed,
+)
+from tests.services.renewed_tokens import Provider, vat
+from tests.services.vat import GET
+from tests.support.colours import World, in_both_colours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@in_both_colours
+async def test_a_refused_credential_is_renewed_once(world: World) -> None:
+    """After a 401 the credential is renewed and the same attempt made again."""
+    provider = Provider(world)
+    world.vendor.answers(401)
+    manager = world.watched(vat(needs_credentials=True), credentials=world.of_colour(provider))
+
+    assert 200 == (await manager.call("vat", GET, tenant="acme")).status
+
+    assert ["token-0"] == provider.refreshed
+    assert ["Bearer token-0", "Bearer token-1"] == [
+        sent.header("authorization") for sent in world.vendor.requests
+    ]
+    assert 1 == world.told().count("CredentialRefreshed")
+
+
+@in_both_colours
+async def test_a_credential_is_never_renewed_twice(world: World) -> None:
+    """A second 401 is the answer."""
+    provider = Provider(world)
+    world.vendor.otherwise = 401
+    service = vat(needs_credentials=True, retry=RetryPolicy(5, 0))
+
+    with pytest.raises(AuthenticationFailed) as caught:
+        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+
+    assert (["token-0"], 2) == (provider.refreshed, len(world.vendor.requests))
+    assert 2 == caught.value.attempts
+
+
+@in_both_colours
+async def test_renewing_takes_no_attempt(world: World) -> None:
+    """The attempt after a renewal is the same attempt, so `max_attempts` are left to fail."""
+    provider = Provider(world)
+    world.vendor.answers(401)
+    world.vendor.otherwise = 503
+    service = vat(needs_credentials=True, retry=RetryPolicy(3, 0))
+
+    with pytest.raises(VendorFailed):
+        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+
+    assert 1 + 3 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_a_forbidden_call_renews_nothing(world: World) -> None:
+    """A 403 refuses what we may do, not who we are."""
+    provider = Provider(world)
+    world.vendor.otherwise = 403
+    service = vat(needs_credentials=True)
+
+    with pytest.raises(AuthenticationFailed):
+        await world.manager(service, credentials=world.of_colour(provider)).call("vat", GET)
+
+    assert [] == provider.refreshed
+
+
+@in_both_colours
+async def test_many_callers_renew_once(world: World) -> None:
+    """Callers whose credential is refused at the same time renew it once between them."""
+    provider = Provider(world)
+
+    async def by_token(sent: Any) -> int:
+        return 401 if sent.header("authorization") == "Bearer token-0" else 200
+
+    world.vendor.otherwise = by_token
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+    gates = [world.gate(), world.gate()]
+    world.vendor.answers(*(gate.answering(401) for gate in gates))
+
+    async def call() -> int:
+        response: Response = await manager.call("vat", GET)
+        return response.status
+
+    waiting = [world.start(call) for _ in range(2)]
+    for gate in gates:
+        await gate.reached()
+    for gate in gates:
+        gate.open()
+    answers = [await one.result() for one in waiting] + await world.together(*[call] * 8)
+
+    assert [200] * 10 == answers
+    assert ["token-0"] == provider.refreshed
+
+
+@pytest.mark.parametrize("error", [CredentialRefreshFailed("gone"), KeyError("vault")])
+@in_both_colours
+async def test_a_renewal_that_fails_is_the_answer(world: World, error: Exception) -> None:
+    """Where renewing fails the error says that, with the refusal behind it."""
+    provider = Provider(world)
+    provider.fails = error
+    world.vendor.otherwise = 401
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+
+    with pytest.raises(CredentialRefreshFailed) as caught:
+        await manager.call("vat", GET)
+
+    assert AuthenticationFailed is type(caught.value.__cause__)
+
+
+@in_both_colours
+async def test_a_slow_renewal_ends_with_the_deadline(world: World) -> None:
+    """Time spent renewing is the call's, and nothing is sent after its deadline."""
+    provider = Provider(world)
+    provider.slow = 60
+    world.vendor.otherwise = 401
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+
+    with pytest.raises(DeadlineExceeded):
+        await manager.call("vat", GET, timeout=10)
+
+    assert 1 == len(world.vendor.requests)
+
+
+@pytest.mark.parametrize("timeout", [0.5, 10])
+@pytest.mark.parametrize("before", [[], [503]])
+@in_both_colours
+async def test_waiting_for_a_renewal_ends_with_the_deadline(
+    world: World, before: list[int], timeout: float
+) -> None:
+    """Who waits while another caller renews waits no longer than its deadline.
+
+    What was refused has done nothing, but an attempt before it may have.
+    """
+    provider = Provider(world)
+    world.vendor.answers(*before)
+    world.vendor.otherwise = 401
+    service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
+    manager = world.manager(service, credentials=world.of_colour(provider))
+    key = manager.manager._flows.plans.find("vat", None, None).refresh_key
+    await world.locks.acquire(key, object(), places=1, queue=0, timeout=0)
+    world.impatient = True
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        await manager.call("vat", GET, timeout=timeout)
+
+    assert (timeout, []) == (world.clock.now, provider.refreshed)
+    assert bool(before) == caught.value.may_have_been_processed
+
+
+def once() -> Iterator[bytes]:
+    """A body that can be read once."""
+    yield b"all of it"
+
+
+@in_both_colours
+async def test_a_single_use_body_is_not_sent_again_after_a_renewal(world: World) -> None:
+    """A body that is gone cannot be sent with the new credential, which is kept for the next."""
+    provider = Provider(world)
+    world.vendor.answers(401)
+    manager = world.manager(vat(needs_credentials=True), credentials=world.of_colour(provider))
+
+    with pytest.raises(AuthenticationFailed):
+        await manager.call("vat", Request.post("/files", body=BodyStream.of(once())))
+
+    assert (["token-0"], 1) == (provider.refreshed, len(world.vendor.requests))

@@ -1,0 +1,180 @@
+"""One HTTP exchange: what transforms make of requests and responses."""
+
+# ruff: noqa: SLF001 - a look inside
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import (
+    CircuitBreakerConfig,
+    ConfigurationError,
+    Credentials,
+    DeadlineExceeded,
+    Endpoint,
+    Request,
+    RetryPolicy,
+)
+from mooring.services.calling import Calling
+from tests.services.renewed_tokens import vat
+from tests.services.vat import GET
+from tests.support.colours import World, in_both_colours
+
+
+@in_both_colours
+async def test_request_transforms_run_in_order(world: World) -> None:
+    """The service's transforms come before the endpoint's, and both before the credentials."""
+
+    def add(letter: str) -> Any:
+        def transform(request: Request) -> Request:
+            assert "authorization" not in request.headers
+            return request.with_header("X-Order", (request.headers.get("x-order") or "") + letter)
+
+        return transform
+
+    service = vat(
+        credentials=Credentials.bearer("t"),
+        request_transforms=[add("a"), add("b")],
+        endpoints=Endpoint("rates", path="/rates", request_transforms=add("c")),
+    )
+
+    await world.manager(service).call("vat", GET)
+
+    assert "abc" == world.vendor.requests[0].header("x-order")
+
+
+@in_both_colours
+async def test_a_transform_says_where_a_request_goes(world: World) -> None:
+    """The URL is that of the transformed request."""
+    service = vat(request_transforms=lambda request: request.evolve(path="/v2" + request.path))
+
+    await world.manager(service).call("vat", GET)
+
+    assert ["https://vat.example/v1/v2/rates"] == [sent.url for sent in world.vendor.requests]
+
+
+@in_both_colours
+async def test_response_transforms_run_in_reverse(world: World) -> None:
+    """What the service wraps outermost is unwrapped first by the endpoint, then by the service."""
+
+    def add(letter: bytes) -> Any:
+        return lambda response: response.evolve(body=response.body + letter)
+
+    service = vat(
+        response_transforms=add(b"a"),
+        endpoints=Endpoint("rates", path="/rates", response_transforms=[add(b"b"), add(b"c")]),
+    )
+
+    assert b"bca" == (await world.manager(service).call("vat", GET)).body
+
+
+@in_both_colours
+async def test_transforms_may_be_awaited(world: World) -> None:
+    """On the asynchronous face a transform may be asynchronous; the other refuses it by name."""
+
+    async def stamp(message: Any) -> Any:
+        await world.breathe()
+        return message
+
+    service = vat(request_transforms=stamp, response_transforms=stamp)
+
+    if world.is_awaited:
+        assert 200 == (await world.manager(service).call("vat", GET)).status
+    else:
+        with pytest.raises(ConfigurationError, match="stamp is asynchronous") as caught:
+            world.manager(service)
+        assert "services.vat.request_transforms" == caught.value.path
+
+
+@in_both_colours
+async def test_a_disguised_awaitable_is_refused(world: World) -> None:
+    """A plain function that returns an awaitable is only found out when it runs."""
+
+    async def stamp(message: Any) -> Any:
+        return message
+
+    def disguised(request: Request) -> Any:
+        return stamp(request)
+
+    manager = world.manager(vat(request_transforms=disguised))
+
+    if world.is_awaited:
+        assert 200 == (await manager.call("vat", GET)).status
+    else:
+        with pytest.raises(ConfigurationError, match="awaitable"):
+            await manager.call("vat", GET)
+
+
+def _count(_: object) -> int:
+    """Return what goes nowhere."""
+    return 7
+
+
+@pytest.mark.parametrize("kind", ["request_transforms", "response_transforms"])
+@in_both_colours
+async def test_a_transform_returns_what_goes_on(world: World, kind: str) -> None:
+    """A transform that returns something else is named, with where it is configured."""
+    what = kind.partition("_")[0]
+    with pytest.raises(ConfigurationError) as caught:
+        await world.manager(vat(**{kind: _count})).call("vat", GET)
+
+    assert f"_count returned a int, not a {what}." == caught.value.message
+    assert (kind, f"Return the {what} that goes on.") == (caught.value.path, caught.value.remedy)
+
+
+@in_both_colours
+async def test_a_transforms_own_error_passes(world: World) -> None:
+    """What a transform raises is the caller's own: raised as it is, told of, and not retried."""
+
+    def broken(_: object) -> Any:
+        raise KeyError("rates")
+
+    manager = world.watched(
+        vat(response_transforms=broken, retry=RetryPolicy(3, 0), circuit=CircuitBreakerConfig())
+    )
+
+    with pytest.raises(KeyError):
+        await manager.call("vat", GET)
+
+    assert 1 == len(world.vendor.requests)
+    assert 0 == (await manager.circuit_state("vat")).failures
+    assert ("KeyError", False) == (world.events[-1].error, world.events[-1].cancelled)  # type: ignore[attr-defined]
+
+
+@in_both_colours
+async def test_what_is_awaited_has_what_is_left(world: World) -> None:
+    """Transforms and providers are bounded by what is left of the call's deadline."""
+    bounds: list[float] = []
+
+    async def within(pending: Any, seconds: float) -> Any:
+        bounds.append(seconds)
+        return await pending
+
+    def dawdle(message: Any) -> Any:
+        world.clock.advance(4)
+        return message
+
+    service = vat(request_transforms=[dawdle, lambda request: request])
+    core = attrs.evolve(world.manager().manager._flows.core, within=within)
+
+    await Calling(core, [service]).call("vat", GET, timeout=10)
+
+    assert [6.0, 6.0] == bounds
+
+
+@in_both_colours
+async def test_nothing_is_sent_when_the_time_is_over(world: World) -> None:
+    """Where a transform took all the time there was, nothing is sent."""
+
+    def dawdle(request: Request) -> Request:
+        world.clock.advance(30)
+        return request
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        await world.manager(vat(request_transforms=dawdle)).call("vat", GET)
+
+    assert not caught.value.may_have_been_processed
+    assert [] == world.vendor.requests

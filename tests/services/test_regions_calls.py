@@ -1,0 +1,282 @@
+"""A service in several places: what a call may have besides, from credentials to hedges."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring import (
+    CircuitState,
+    ConfigurationError,
+    ConnectionFailed,
+    Credentials,
+    Endpoint,
+    HedgeConfig,
+    InvalidData,
+    RateLimitConfig,
+    Region,
+    Request,
+    Response,
+    VendorFailed,
+)
+from tests.services.two_regions import (
+    CUT_OFF,
+    EU,
+    GET,
+    POST,
+    REFUSED,
+    US,
+    answers,
+    opened,
+    shop,
+    went,
+)
+from tests.services.vat import OPENS_AT_ONCE
+from tests.support.colours import Arriving, World, in_both_colours
+
+
+@in_both_colours
+async def test_a_url_goes_where_it_points(world: World) -> None:
+    """A request with a host in it goes to that region, first and always."""
+    answers(world, us=[503, 503, 503])
+    manager = world.manager(shop())
+
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", Request.get("https://us.example/v1/items?page=2"))
+
+    assert ["https://us.example/v1/items?page=2"] * 3 == [
+        sent.url for sent in world.vendor.requests
+    ]
+    with pytest.raises(InvalidData, match="another origin"):
+        await manager.call("shop", Request.get("https://other.example/v1/items"))
+
+
+@in_both_colours
+async def test_each_region_has_its_credentials(world: World) -> None:
+    """A region's own credentials are sent there, the service's everywhere else."""
+    answers(world, eu=[REFUSED])
+    us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
+    manager = world.manager(shop(EU, us, credentials=Credentials.bearer("for all")))
+
+    await manager.call("shop", GET)
+
+    assert ["Bearer for all", "Bearer for us"] == [
+        sent.header("Authorization") for sent in world.vendor.requests
+    ]
+
+
+@in_both_colours
+async def test_a_credential_that_was_asked_for_goes_where_there_is_no_other(world: World) -> None:
+    """A region's own credentials come before those of the provider."""
+
+    class Provider:
+        async def get(self, *_: object) -> Credentials:
+            return Credentials.bearer("for all")
+
+    answers(world, eu=[REFUSED])
+    us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))
+    service = shop(EU, us, needs_credentials=True)
+    manager = world.manager(service, credentials=world.of_colour(Provider()))
+
+    await manager.call("shop", GET)
+
+    assert ["Bearer for all", "Bearer for us"] == [
+        sent.header("Authorization") for sent in world.vendor.requests
+    ]
+
+
+@in_both_colours
+async def test_anothers_error_is_in_no_region_of_ours(world: World) -> None:
+    """An error that names another service does not get the region of this one."""
+
+    def asks(_: Request) -> Request:
+        raise ConnectionFailed("refused.", service="other")
+
+    manager = world.manager(shop(request_transforms=asks, retry=None))
+
+    with pytest.raises(ConnectionFailed) as caught:
+        await manager.call("shop", POST)
+
+    assert ("other", None) == (caught.value.service, caught.value.region)
+
+
+@in_both_colours
+async def test_a_renewed_credential_goes_where_the_old_one_was_refused(world: World) -> None:
+    """After a 401 the same region is asked again, and it counts as no further attempt."""
+
+    class Provider:
+        async def get(self, *_: object) -> Credentials:
+            return Credentials.bearer("old")
+
+        async def refresh(self, *_: object) -> Credentials:
+            return Credentials.bearer("new")
+
+    answers(world, eu=[401])
+    service = shop(needs_credentials=True, retry=None)
+    manager = world.manager(service, credentials=world.of_colour(Provider()))
+
+    await manager.call("shop", POST)
+
+    assert ["eu", "eu"] == went(world)
+    assert ["Bearer old", "Bearer new"] == [
+        sent.header("Authorization") for sent in world.vendor.requests
+    ]
+
+
+@in_both_colours
+async def test_transforms_see_a_request_of_no_region(world: World) -> None:
+    """What transforms make of a request is joined to the region of each attempt."""
+    answers(world, eu=[REFUSED])
+    manager = world.manager(
+        shop(request_transforms=lambda request: request.evolve(path="/changed"))
+    )
+
+    await manager.call("shop", GET)
+
+    assert ["https://eu.example/v1/changed", "https://us.example/v1/changed"] == [
+        sent.url for sent in world.vendor.requests
+    ]
+
+
+@in_both_colours
+async def test_a_stream_opens_elsewhere(world: World) -> None:
+    """A stream that cannot be opened in one region is opened in the next, and counts there."""
+    answers(world, eu=[REFUSED], us=[Response(200, body=b"all of it")])
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+
+    async with await manager.stream("shop", GET) as stream:
+        assert [b"all of it"] == await stream.all()
+
+    assert ["eu", "us"] == went(world)
+    states = [await manager.circuit_state("shop", region=name) for name in ("eu", "us")]
+    assert [CircuitState.OPEN, CircuitState.CLOSED] == [state.state for state in states]
+
+
+@in_both_colours
+async def test_a_stream_that_breaks_off_tells_of_its_region(world: World) -> None:
+    """What becomes of a body is recorded for the region that it came from."""
+    answers(world, eu=[Arriving(200, (), b"half", CUT_OFF)])
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE))
+
+    with pytest.raises(ConnectionFailed) as caught:
+        async with await manager.stream("shop", GET) as stream:
+            await stream.all()
+
+    assert "eu" == caught.value.region
+    state = await manager.circuit_state("shop", region="eu")
+    assert CircuitState.OPEN is state.state
+
+
+@in_both_colours
+async def test_a_hedge_goes_elsewhere(world: World) -> None:
+    """The second request of a hedged read goes to another region, and its own circuit counts it."""
+    gate = world.gate()
+    answers(world, eu=[gate.answering(200)])
+    manager = world.manager(shop(hedge=HedgeConfig(0.1), retry=None))
+
+    started = world.start(lambda: manager.call("shop", GET))
+    await gate.reached()
+    world.gather.too_long.set()
+    await started.result()
+    gate.open()
+
+    assert ["eu", "us"] == went(world)
+
+
+@in_both_colours
+async def test_an_answer_says_where_it_comes_from(world: World) -> None:
+    """What answers last in one region is not said to come from where the others race."""
+    first, second = world.gate(), world.gate()
+    answers(world, eu=[first.answering(200)], us=[second.answering(503)])
+    hedged = shop(
+        hedge=HedgeConfig(0.1), retry=None, credentials=Credentials.api_key("k3y", query="key")
+    )
+    manager = world.manager(hedged)
+
+    started = world.start(lambda: manager.call("shop", GET))
+    await first.reached()
+    world.gather.too_long.set()
+    await second.reached()
+    first.open()
+    response = await started.result()
+    second.open()
+
+    assert "https://eu.example/v1/items" == response.url
+
+
+@in_both_colours
+async def test_several_hedges_go_to_several_places(world: World) -> None:
+    """Each extra begins with another region; where none lets it in, it goes where the first is."""
+    ap = Region("ap", "https://ap.example", tier=3)
+    answers(world, eu=[503], us=[503, 503], ap=[503])
+    manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 3), retry=None))
+
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+
+    assert ["eu", "us", "ap", "us"] == went(world)
+
+
+@in_both_colours
+async def test_a_hedge_stays_if_it_must(world: World) -> None:
+    """Where the other regions are closed to it, or may not be asked, an extra stays."""
+    answers(world, eu=[503, 200, 503])
+    hedged = shop(
+        hedge=HedgeConfig(0.1),
+        retry=None,
+        endpoints=Endpoint("never", path="/orders", idempotent=False),
+        idempotency_across_regions=True,
+    )
+    manager = world.watched(hedged)
+
+    await manager.call("shop", POST.evolve(idempotent=True))
+    assert ["eu", "eu"] == went(world)
+
+    await opened(manager, "us")
+    await manager.call("shop", GET)
+    assert ["eu"] * 4 == went(world)
+    assert "CallRefused" not in world.told()
+
+
+@in_both_colours
+async def test_hedges_spread(world: World) -> None:
+    """Extras that are under way together are in different regions."""
+    ap = Region("ap", "https://ap.example", tier=3)
+    first, second = world.gate(), world.gate()
+    answers(world, eu=[first.answering(200)], us=[second.answering(200)])
+    manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 2), retry=None))
+
+    started = world.start(lambda: manager.call("shop", GET))
+    for gate in (first, second):
+        await gate.reached()
+        world.gather.too_long.set()
+    await started.result()
+    for gate in (first, second):
+        gate.open()
+
+    assert ["eu", "us", "ap"] == went(world)
+
+
+@in_both_colours
+async def test_a_hedge_does_not_wait(world: World) -> None:
+    """An extra that would have to wait for a limit is not sent, in whatever region."""
+    answers(world, eu=[503])
+    limits = RateLimitConfig(1, per=1)
+    manager = world.manager(shop(hedge=HedgeConfig(0.1), retry=None, limits=limits))
+
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+
+    assert ["eu"] == went(world)
+
+
+@in_both_colours
+async def test_a_function_has_no_region(world: World) -> None:
+    """A service in several regions protects no functions."""
+    manager = world.watched(shop())
+
+    with pytest.raises(ConfigurationError, match="a function is in no region") as caught:
+        await manager.run("shop", world.nothing)
+
+    assert "regions" == caught.value.path
+    assert "Protect the function with a service of its own" in caught.value.remedy
+    assert ["CallStarted", "CallFinished"] == world.told()

@@ -1,0 +1,239 @@
+"""A service in several places: each of them has a circuit, and calls pass over what is open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from mooring import (
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    Service,
+    StorageUnavailable,
+    VendorFailed,
+)
+from tests.services.two_regions import GET, POST, REFUSED, answers, opened, shop, went
+from tests.services.vat import OPENS_AT_ONCE
+from tests.support.colours import START, World, in_both_colours
+
+
+@in_both_colours
+async def test_an_open_circuit_is_passed_over(world: World) -> None:
+    """While the circuit of a region is open its calls go to the next, and nobody was refused."""
+    answers(world, eu=[503])
+    manager = world.watched(shop(circuit=OPENS_AT_ONCE, retry=None))
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    world.events.clear()
+
+    await manager.call("shop", POST)
+
+    assert ["eu", "us"] == went(world)
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] == world.told()
+    states = [await manager.circuit_state("shop", region=name) for name in ("eu", "us")]
+    assert [CircuitState.OPEN, CircuitState.CLOSED] == [state.state for state in states]
+
+
+@in_both_colours
+async def test_a_circuit_that_opens_sends_the_call_on(world: World) -> None:
+    """Where the circuit of a region opens on a failure, the same call goes to the next."""
+    answers(world, eu=[503])
+    manager = world.watched(shop(circuit=OPENS_AT_ONCE))
+
+    await manager.call("shop", GET)
+
+    assert ["eu", "us"] == went(world)
+    changed = [event for event in world.events if type(event).__name__ == "CircuitChanged"]
+    assert ["eu"] == [event.region for event in changed]
+
+
+@in_both_colours
+async def test_a_region_that_recovers_gets_its_probe(world: World) -> None:
+    """When its open time is over, the next call is the region's probe; then all is as before."""
+    answers(world, eu=[503])
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    await manager.call("shop", GET)
+    world.clock.advance(10)
+
+    await manager.call("shop", GET)
+
+    state = await manager.circuit_state("shop", region="eu")
+    assert CircuitState.CLOSED is state.state
+    assert ["eu", "us", "eu"] == went(world)
+
+
+@in_both_colours
+async def test_one_call_is_the_probe(world: World) -> None:
+    """While a region's probe is under way the other calls go to the next region."""
+    gate = world.gate()
+    answers(world, eu=[503, gate.answering(200)])
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    world.clock.advance(10)
+
+    probe = world.start(lambda: manager.call("shop", GET))
+    await gate.reached()
+    await manager.call("shop", GET)
+    gate.open()
+    await probe.result()
+
+    assert ["eu", "eu", "us"] == went(world)
+
+
+@in_both_colours
+async def test_all_open_is_refused(world: World) -> None:
+    """Where every circuit is open the call is refused, until the first of them lets one in."""
+    answers(world, eu=[503], us=[503])
+    manager = world.watched(shop(circuit=OPENS_AT_ONCE, retry=None))
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    world.clock.advance(4)
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    world.events.clear()
+
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        await manager.call("shop", GET)
+
+    assert (None, START + timedelta(seconds=10)) == (caught.value.region, caught.value.retry_at)
+    assert (0, True) == (caught.value.attempts, caught.value.retryable)
+    assert ["CallStarted", "CallRefused", "CallFinished"] == world.told()
+    refused = world.events[1]
+    assert (None, "CircuitBreakerOpen") == (refused.region, refused.error)  # type: ignore[attr-defined]  # CallRefused
+    assert 6.0 == refused.retry_after  # type: ignore[attr-defined]  # CallRefused
+
+
+@in_both_colours
+async def test_all_opened_by_hand_is_refused(world: World) -> None:
+    """Where every region is drained by hand, nobody knows when to come back."""
+    manager = world.watched(shop())
+    await opened(manager, "eu", "us")
+
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        await manager.call("shop", GET)
+
+    assert (None, False) == (caught.value.retry_at, caught.value.retryable)
+    assert world.events[-2].retry_after > 1e9  # type: ignore[attr-defined]  # CallRefused
+
+
+@in_both_colours
+async def test_one_opened_by_hand_does_not_hide_when_another_opens(world: World) -> None:
+    """Where one region is drained and the other is sick, the latter says when to come back."""
+    answers(world, us=[503])
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
+    await opened(manager, "eu")
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        await manager.call("shop", GET)
+
+    assert START + timedelta(seconds=10) == caught.value.retry_at
+
+
+@in_both_colours
+async def test_one_opened_by_hand_is_drained(world: World) -> None:
+    """A region whose circuit is forced open gets no calls until it is closed again."""
+    manager = world.watched(shop())
+    await opened(manager, "eu")
+    await manager.call("shop", GET)
+    await manager.set_circuit("shop", CircuitState.CLOSED, region="eu")
+    await manager.call("shop", GET)
+
+    assert ["us", "eu"] == went(world)
+    assert "eu" == world.events[0].region
+
+
+@in_both_colours
+async def test_nobody_else_lets_it_in(world: World) -> None:
+    """Where no other region is open for calls the retry goes to the same one, after its pause."""
+    answers(world, eu=[503, 503])
+    manager = world.watched(shop())
+    await opened(manager, "us")
+    world.events.clear()
+
+    await manager.call("shop", GET)
+
+    assert ["eu", "eu", "eu"] == went(world)
+    assert [1.0, 2.0] == world.sleeper.slept
+    assert "CallRefused" not in world.told()
+
+
+@in_both_colours
+async def test_who_finds_nobody_pauses_as_it_would_have(world: World) -> None:
+    """What never left, and found no other region, waits out the backoff before it comes back."""
+    answers(world, eu=[REFUSED])
+    manager = world.manager(shop())
+    await opened(manager, "us")
+
+    await manager.call("shop", POST)
+
+    assert (["eu", "eu"], [1.0]) == (went(world), world.sleeper.slept)
+
+
+@in_both_colours
+async def test_who_finds_nobody_is_held_back(world: World) -> None:
+    """Where its own region's circuit opened, and no other lets it in, the call is refused."""
+    answers(world, eu=[503])
+    manager = world.watched(shop(circuit=OPENS_AT_ONCE))
+    await opened(manager, "us")
+
+    with pytest.raises(CircuitBreakerOpen) as caught:
+        await manager.call("shop", GET)
+
+    assert isinstance(caught.value.__cause__, VendorFailed)
+    assert (["eu"], "eu") == (went(world), caught.value.region)
+    assert 1 == world.told().count("CallRefused")
+
+
+@in_both_colours
+async def test_who_stayed_once_may_leave_later(world: World) -> None:
+    """Each attempt looks for another region anew, though no other let the one before in."""
+    answers(world, eu=[503, 503])
+    manager = world.manager(shop())
+    await opened(manager, "us")
+
+    async def closed() -> None:
+        await manager.set_circuit("shop", CircuitState.CLOSED, region="us")
+
+    world.sleeper.meanwhile.extend((world.nothing, closed))
+    await manager.call("shop", GET)
+
+    assert ["eu", "eu", "us"] == went(world)
+
+
+@in_both_colours
+async def test_a_circuit_is_of_one_region(world: World) -> None:
+    """Who asks for a circuit by hand says whose."""
+    manager = world.manager(shop(), Service("vat", "https://vat.example"))
+
+    for service, region, problem, known in (
+        ("shop", None, "each region has a circuit", "Name one of: eu, us."),
+        ("shop", "ap", "there is no region 'ap'", "Name one of: eu, us."),
+        ("vat", "eu", "there is no region 'eu'", "Leave the region out."),
+    ):
+        with pytest.raises(ConfigurationError, match=problem) as caught:
+            await manager.circuit_state(service, region=region)
+        assert (known, "region") == (caught.value.remedy, caught.value.path)
+        with pytest.raises(ConfigurationError):
+            await manager.set_circuit(service, CircuitState.CLOSED, region=region)
+
+
+@in_both_colours
+async def test_regions_go_on_without_their_store(world: World) -> None:
+    """While the store is away each process knows the regions by itself."""
+    answers(world, eu=[503])
+    store = world.of_colour(world.store)
+    manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None), state=store)
+    world.store.is_away = StorageUnavailable("away.")
+
+    with pytest.raises(VendorFailed):
+        await manager.call("shop", GET)
+    await manager.call("shop", GET)
+
+    assert ["eu", "us"] == went(world)

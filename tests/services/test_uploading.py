@@ -1,0 +1,176 @@
+"""How several send the parts of one upload: each part once, and nothing after the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import DeadlineExceeded
+from mooring.contracts.checksum import Checksum
+from mooring.contracts.ref import Ref
+from mooring.contracts.storage import Part, Upload
+from mooring.services.uploading import Pieces as Source
+from mooring.services.uploading import Uploading
+from tests.support.colours import run_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+UPLOAD = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1")
+
+
+def part(number: int, data: bytes) -> Part:
+    """What a vendor has of it."""
+    return Part(number=number, size=len(data), etag=Checksum.of("md5", data).value)
+
+
+class Core:
+    """Lets the next worker begin as soon as another gives its turn to read back."""
+
+    def __init__(self, *, grants: bool = True) -> None:
+        self.turns: list[tuple[str, dict[str, Any]]] = []
+        self.at_once = 0
+        self._grants = grants
+        self._holder: object = None
+        self._waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    def new_id(self) -> str:
+        """An id."""
+        return "id-1"
+
+    async def every(
+        self, steps: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, at_once: int
+    ) -> None:
+        """All of them."""
+        self.at_once = at_once
+        self._waiting = list(steps)
+        while self._waiting:
+            await self._waiting.pop()()
+
+    async def acquire(self, name: str, holder: object, /, **bounds: Any) -> bool:
+        """A turn, if any are granted."""
+        assert self._holder is None
+        self.turns.append((name, bounds))
+        self._holder = holder
+        return self._grants
+
+    def release(self, name: str, holder: object, /) -> None:
+        """The next one's turn."""
+        assert (self.turns[-1][0], self._holder) == (name, holder)
+        assert holder is not None
+        self._holder = None
+        if self._waiting:
+            run_plain(self._waiting.pop()())
+
+
+class Pieces:
+    """Gives these in turn, and b"" at their end; or fails where one is an error."""
+
+    def __init__(self, *pieces: bytes | Exception) -> None:
+        self._pieces = pieces
+        self.asked = 0
+
+    async def next(self) -> bytes:
+        """The next."""
+        self.asked += 1
+        piece = self._pieces[self.asked - 1] if self.asked <= len(self._pieces) else b""
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+
+class Vendor:
+    """Takes parts, and writes them down; or refuses them, as long as there are errors."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Any, ...]] = []
+        self.errors: list[Exception] = []
+
+    async def put_part(self, wire: Any, upload: Upload, number: int, data: bytes) -> Part:
+        """Take one."""
+        if self.errors:
+            raise self.errors.pop(0)
+        self.sent.append((wire, upload, number, data))
+        return part(number, data)
+
+
+def uploading(
+    pieces: Pieces, *known: Part, grants: bool = True
+) -> tuple[Callable[[], list[Part]], Vendor, Core]:
+    """What sends these pieces by three at once."""
+    vendor, core = Vendor(), Core(grants=grants)
+    given: Any = core
+    to: Any = vendor
+    wire: Any = "wire"
+    sending = Uploading(given, to, wire, UPLOAD, pieces, known=known)  # type: ignore[arg-type]  # as pieces are
+    return lambda: run_plain(sending.all(3)), vendor, core
+
+
+def test_every_part_is_sent_once_and_told_in_order() -> None:
+    """Whoever has the turn reads the next part; when the end was read nobody reads any more."""
+    pieces = Pieces(b"aa", b"bb", b"cc", b"d")
+    send, vendor, core = uploading(pieces)
+
+    assert [part(1, b"aa"), part(2, b"bb"), part(3, b"cc"), part(4, b"d")] == send()
+    assert [
+        ("wire", UPLOAD, 1, b"aa"),
+        ("wire", UPLOAD, 2, b"bb"),
+        ("wire", UPLOAD, 3, b"cc"),
+        ("wire", UPLOAD, 4, b"d"),
+    ] == sorted(vendor.sent)
+    assert (5, 3) == (pieces.asked, core.at_once)
+
+
+def test_one_reads_at_a_time() -> None:
+    """The turn to read is one, of this upload alone, and is waited for a day at most."""
+    send, _, core = uploading(Pieces(b"aa"))
+    send()
+
+    bounds = {"places": 1, "queue": 1_000_000, "timeout": 86_400.0}
+    assert [("upload id-1", bounds)] * len(core.turns) == core.turns
+    late, vendor, _ = uploading(Pieces(b"aa"), grants=False)
+    with pytest.raises(DeadlineExceeded, match="no bytes for a day"):
+        late()
+    assert [] == vendor.sent
+
+
+def test_what_is_there_is_not_sent_again() -> None:
+    """A part that certainly has the same bytes is there already; one with others is replaced."""
+    send, vendor, _ = uploading(Pieces(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx"))
+
+    assert [part(1, b"aa"), part(2, b"bb"), part(3, b"c")] == send()
+    assert [(2, b"bb"), (3, b"c")] == sorted(one[2:] for one in vendor.sent)
+
+
+def test_a_source_that_broke_is_not_read_on() -> None:
+    """When reading has failed nobody reads again, and that failure is told."""
+    pieces = Pieces(b"aa", RuntimeError("the source broke"), b"cc")
+    send, _, _ = uploading(pieces)
+
+    with pytest.raises(RuntimeError, match="the source broke"):
+        send()
+    assert 2 == pieces.asked
+
+
+def test_of_several_failures_the_first_is_told() -> None:
+    """When a part was refused no more are read, and its error is the one that is raised."""
+    pieces = Pieces(b"aa", b"bb", b"cc", b"dd", b"ee")
+    send, vendor, _ = uploading(pieces)
+    vendor.errors = [ValueError("first"), ValueError("second"), ValueError("third")]
+
+    with pytest.raises(ValueError, match="first"):
+        send()
+    assert 3 == pieces.asked
+
+
+def test_a_piece_as_long_as_a_part_is_not_copied() -> None:
+    """What comes in pieces of the right size takes no more memory than they do."""
+    core: Any = Core()
+    pieces = [b"aaaa", b"bbbb", b"c", b"d"]
+    source = Source(core, pieces, 4, length=10, checksum=None)
+
+    assert pieces[0] is run_plain(source.next())
+    assert pieces[1] is run_plain(source.next())
+    assert b"cd" == run_plain(source.next())
+    assert b"" == run_plain(source.next())

@@ -1,0 +1,517 @@
+"""Make mutants, and try each in a fork of a process that has collected the tests.
+
+mutmut makes the mutants. Trying them is done here, because collecting tests anew takes longer than
+the few that notice a mutant. One run without a mutant tells what each test costs and which lines it
+reaches. The nearest tests come first: those that reach what is changed, are quick and reach little
+else.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import pickle
+import re
+import signal
+import sys
+import time
+from array import array
+from collections import defaultdict
+from contextlib import suppress
+from difflib import unified_diff
+from fnmatch import fnmatch
+from functools import cache, partial
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import field, frozen
+from mutmut.__main__ import create_mutants
+from mutmut.configuration import config
+from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
+from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.utils.file_utils import (
+    change_cwd,
+    copy_also_copy_files,
+    copy_src_dir,
+    setup_source_paths,
+    walk_mutatable_files,
+)
+from mutmut.utils.format_utils import mangled_name_from_mutant_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+    from types import CodeType
+
+WORK = Path("mutants")
+
+# Its words for what became of a mutant.
+KILLED, SURVIVED, TIMEOUT, UNTESTED, UNTRIED = (
+    "killed",
+    "survived",
+    "timeout",
+    "untested",
+    "untried",
+)
+
+NEAR = 1.0
+"""Seconds of tests that an explained mutant meets; what nobody explains meets all."""
+
+HANGS = 15.0
+"""Seconds that a test may take beyond three times what it takes without a mutant."""
+
+LONGEST = 60.0
+"""Seconds that a test may take before it is known how long it does."""
+
+REPORTED = 20.0
+SEEN = "seen.pickle"
+
+_MAKER = f"mutmut {version('mutmut')}\n"
+
+HUNK = re.compile(r"@@ -(\d+)")
+LITERAL = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'""")
+PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+
+
+@frozen
+class Function:
+    """A function as it was when its mutants were made."""
+
+    name: str
+    digest: str
+    """Of its source, and of what makes the mutants."""
+
+
+@frozen
+class Change:
+    """What a mutant does to the source, independent of mutmut's numbering."""
+
+    function: str
+    was: str
+    becomes: str
+    name: str = field(default="", eq=False)
+    """mutmut's name for it, which `make mutants MUTANTS_ARGS=…` takes."""
+    whole: Function = field(default=Function("", ""), eq=False)
+    """The function that it is a mutant of."""
+    path: str = field(default="", eq=False)
+    span: range = field(default=range(0), eq=False)
+    """The lines of the function as it was, in the file that has all mutants."""
+    lines: tuple[int, ...] = field(default=(), eq=False)
+    """Those of them that are changed."""
+
+    def is_wording(self) -> bool:
+        """Whether only the wording of sentences differs."""
+        if LITERAL.sub("''", self.was) != LITERAL.sub("''", self.becomes):
+            return False
+        pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
+        return all(
+            one == other
+            or (is_sentence(one) and one.casefold() == other.replace("XX", "").casefold())
+            for one, other in pairs
+        )
+
+    def as_toml(self) -> str:
+        """Print it the way it would be explained."""
+        return "\n".join(
+            [
+                f"# {self.name}",
+                "[[survivor]]",
+                f"function = {self.function!r}",
+                f"was = '''{self.was}'''",
+                f"becomes = '''{self.becomes}'''",
+                'because = ""',
+            ]
+        )
+
+
+def is_sentence(literal: str) -> bool:
+    """Whether a string has several words of its own."""
+    words = PLACEHOLDER.sub("", literal)
+    return " " in words and any(letter.isalpha() for letter in words)
+
+
+def function_of(name: str) -> str:
+    """Turn mutmut's mangled name into the dotted path of the function."""
+    module, _, function = mangled_name_from_mutant_name(name).rpartition(".")
+    return f"{module}.{function.removeprefix('x_').strip('ǁ').removeprefix('xǁ')}".replace("ǁ", ".")
+
+
+@cache
+def spans_of(path: Path) -> MutantLineSpans:
+    """Where the functions of a mutated file are."""
+    spans = MutantLineSpans.load(path)
+    assert spans is not None, f"mutmut wrote no index of {path}"
+    return spans
+
+
+def change_of(path: Path, name: str) -> Change:
+    """Read the lines that a mutant changes."""
+    mutant = name.rpartition(".")[2]
+    original = f"{mangled_name_from_mutant_name(mutant)}__mutmut_orig"
+    spans = spans_of(path)
+    one, other = spans.read_function_sources([original, mutant])
+    span = spans.span_by_function_name[original]
+    was: list[str] = []
+    becomes: list[str] = []
+    lines: list[int] = []
+    place = span.start
+    for line in list(
+        unified_diff(one.replace(original, "_").split("\n"), other.replace(mutant, "_").split("\n"))
+    )[2:]:
+        if line.startswith("@@"):
+            hunk = HUNK.match(line)
+            assert hunk is not None
+            place = span.start + int(hunk[1]) - 1
+            continue
+        if line.startswith("+"):
+            becomes.append(line[1:].strip())
+            continue
+        if line.startswith("-"):
+            was.append(line[1:].strip())
+            lines.append(place)
+        place += 1
+    return Change(
+        function_of(name),
+        " ".join(was),
+        " ".join(becomes),
+        name,
+        Function(function_of(name), hashlib.sha256(f"{_MAKER}{one}".encode()).hexdigest()[:16]),
+        str(path),
+        range(span.start, span.end + 1),
+        tuple(lines),
+    )
+
+
+def make_mutants(workers: int) -> list[Change]:
+    """Write all mutants; from now on they are what is imported."""
+    set_mutant_under_test("mutant_generation")
+    WORK.mkdir(exist_ok=True)
+    copy_src_dir()
+    copy_also_copy_files()
+    setup_source_paths()
+    create_mutants(workers)
+    made: list[Change] = []
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        made += [change_of(path, name) for name in data.exit_code_by_key]
+    return made
+
+
+@frozen
+class Seen:
+    """What one run of the tests without a mutant has shown."""
+
+    costs: list[float]
+    """How many seconds each test takes."""
+    reached: dict[tuple[str, int], array[int]]
+    """The tests that reach a line, by file and line."""
+
+
+class Watch:
+    """Notes which lines of the mutated files a test reaches."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.reached: dict[tuple[str, int], array[int]] = defaultdict(partial(array, "H"))
+        self._files = {str(Path.cwd() / path): path for path in paths}
+        self._test = 0
+        # Python 3.12 and later.
+        self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        tool = self._monitoring.COVERAGE_ID
+        self._monitoring.use_tool_id(tool, "mutants")
+        self._monitoring.register_callback(tool, self._monitoring.events.LINE, self._reach)
+        self._monitoring.set_events(tool, self._monitoring.events.LINE)
+
+    def begin(self, test: int) -> None:
+        """What is reached from now on this test reaches."""
+        self._test = test
+        self._monitoring.restart_events()
+
+    def _reach(self, code: CodeType, line: int) -> object:
+        if path := self._files.get(code.co_filename):
+            tests = self.reached[path, line]
+            if not tests or tests[-1] != self._test:
+                tests.append(self._test)
+        return self._monitoring.DISABLE
+
+
+class Tests:
+    """Which tests are nearest to a change.
+
+    Args:
+        items: the tests.
+        seen: what each costs and reaches.
+    """
+
+    def __init__(self, items: list[pytest.Item], seen: Seen) -> None:
+        self.items = items
+        self._costs = seen.costs
+        breadth = [1] * len(items)
+        for tests in seen.reached.values():
+            for test in tests:
+                breadth[test] += 1
+        order = sorted(range(len(items)), key=lambda test: seen.costs[test] * breadth[test])
+        self._rank = {test: rank for rank, test in enumerate(order)}
+        self._reached = seen.reached
+        self._near: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+
+    def _reaching(self, path: str, lines: Iterable[int]) -> list[int]:
+        found: set[int] = set()
+        for line in lines:
+            found.update(self._reached.get((path, line), ()))
+        return sorted(found, key=self._rank.__getitem__)
+
+    def of(self, mutant: Change) -> list[int]:
+        """The tests that reach the function which a mutant changes, the nearest first."""
+        near = self._reaching(mutant.path, mutant.lines)
+        return list(dict.fromkeys([*near, *self._reaching(mutant.path, mutant.span)]))
+
+    def near(self, mutant: Change) -> list[int]:
+        """The first of those that reach what is changed, or else a line above it, or any line.
+
+        They are as many as take so long, and at least one if there is any.
+        """
+        key = mutant.path, mutant.lines
+        if key not in self._near:
+            first = min(mutant.lines, default=mutant.span.stop)
+            above = reversed(range(mutant.span.start, first))
+            places = [mutant.lines, *([line] for line in above), mutant.span]
+            reaching = next(filter(None, (self._reaching(mutant.path, one) for one in places)), [])
+            chosen: list[int] = []
+            left = NEAR
+            for test in reaching:
+                chosen.append(test)
+                left -= self._costs[test]
+                if left < 0:
+                    break
+            self._near[key] = chosen
+        return self._near[key]
+
+    def cost(self, tests: Iterable[int]) -> float:
+        """What some of them cost."""
+        return sum(self._costs[test] for test in tests)
+
+
+def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> list[float]:
+    """What each test costs alone: what comes before and after a module's first and last, too.
+
+    Args:
+        tests: their names.
+        spent: by test and phase, how many seconds.
+    """
+    calls: dict[str, float] = {}
+    around: dict[tuple[str, str], float] = {}
+    for test, phase, seconds in spent:
+        if phase == "call":
+            calls[test] = seconds
+        else:
+            key = test.partition("::")[0], phase
+            around[key] = max(seconds, around.get(key, 0.0))
+    return [
+        calls.get(test, 0.0)  # nothing where it is skipped
+        + sum(around[test.partition("::")[0], phase] for phase in ("setup", "teardown"))
+        for test in tests
+    ]
+
+
+class Trials:
+    """A plugin of pytest that tries mutants instead of running the tests once.
+
+    Attributes:
+        fates: what became of each mutant, by name.
+    """
+
+    def __init__(
+        self,
+        mutants: list[Change],
+        known: set[Change],
+        noticed: AbstractSet[Function],
+        *,
+        workers: int,
+        until: float,
+    ) -> None:
+        self.fates = {
+            mutant.name: KILLED if mutant.whole in noticed and mutant not in known else UNTRIED
+            for mutant in mutants
+        }
+        self._mutants = [mutant for mutant in mutants if self.fates[mutant.name] == UNTRIED]
+        self._known = known
+        self._workers = workers
+        self._until = until
+        self._running: dict[int, tuple[int, Callable[[str], None]]] = {}
+        self._spent: list[tuple[str, str, float]] = []
+        self._reported = 0.0
+        self._homes = Path()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember how long each phase of a test took."""
+        self._spent.append((report.nodeid, report.when or "", report.duration))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try all mutants, with the nearest tests first, and the explained with these only."""
+        items = session.items
+        signal.signal(signal.SIGINT, self._hurry)
+        _read_constants()
+        gc.collect()
+        gc.freeze()  # children share what they do not write to
+        with TemporaryDirectory() as homes:
+            self._homes = Path(homes)
+            self._try_all(Tests(items, self._measured(items)))
+        return True
+
+    def _hurry(self, *_: object) -> None:
+        self._until = 0.0
+
+    def _measured(self, items: list[pytest.Item]) -> Seen:
+        """What the tests cost without a mutant: then they must pass, and fail if all fails."""
+        unknown = Tests(items, Seen([LONGEST] * len(items), {}))
+        self._begin("", range(len(items)), unknown, _must(SURVIVED))
+        self._begin("fail", range(min(100, len(items))), unknown, _must(KILLED))
+        self._end_all()
+        seen: Seen = pickle.loads((self._homes / SEEN).read_bytes())  # noqa: S301 - our child's
+        return seen
+
+    def _try_all(self, tests: Tests) -> None:
+        self._mutants.sort(key=lambda one: tests.cost(tests.near(one)))
+        for count, mutant in enumerate(self._mutants):
+            if time.monotonic() > self._until:
+                break
+            chosen = tests.near(mutant) if mutant in self._known else tests.of(mutant)
+            if chosen:
+                self._begin(mutant.name, chosen, tests, partial(self._note, mutant))
+            else:
+                self.fates[mutant.name] = UNTESTED
+            self._report(count)
+        self._end_all()
+
+    def _note(self, mutant: Change, fate: str) -> None:
+        self.fates[mutant.name] = fate
+        if fate == SURVIVED and mutant not in self._known:
+            print(f"nobody notices {mutant.name}", flush=True)
+
+    def _begin(
+        self, mutant: str, wanted: Sequence[int], tests: Tests, done: Callable[[str], None]
+    ) -> None:
+        if len(self._running) == self._workers:
+            self._end_one()
+        slots = {slot for slot, _ in self._running.values()}
+        slot = next(one for one in range(self._workers) if one not in slots)
+        child = os.fork()
+        if not child:
+            try:
+                self._run(mutant, wanted, tests, self._homes / str(slot))
+            finally:
+                os._exit(1)
+        self._running[child] = (slot, done)
+
+    def _end_one(self) -> None:
+        child, status = os.wait()
+        _, done = self._running.pop(child)
+        # Whatever its tests have left running.
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(status)
+        done({0: SURVIVED, -signal.SIGALRM: TIMEOUT}.get(code, KILLED))
+
+    def _end_all(self) -> None:
+        while self._running:
+            self._end_one()
+
+    def _run(self, mutant: str, wanted: Sequence[int], tests: Tests, home: Path) -> None:
+        """Be a child: end with 0 if no test notices."""
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        home.mkdir(exist_ok=True)
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(home)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        set_mutant_under_test(mutant)
+        watch = None if mutant else Watch({one.path for one in self._mutants})
+        for one, following in pairwise([*wanted, None]):
+            assert one is not None
+            signal.setitimer(signal.ITIMER_REAL, HANGS + 3 * tests.cost([one]))
+            if watch is not None:
+                watch.begin(one)
+            item = tests.items[one]
+            after = None if following is None else tests.items[following]
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            if item.session.testsfailed:
+                os._exit(1)
+        if watch is not None:
+            costs = costs_of((item.nodeid for item in tests.items), self._spent)
+            (self._homes / SEEN).write_bytes(pickle.dumps(Seen(costs, dict(watch.reached))))
+        os._exit(0)
+
+    def _report(self, count: int) -> None:
+        if time.monotonic() - self._reported > REPORTED:
+            self._reported = time.monotonic()
+            survived = sum(fate == SURVIVED for fate in self.fates.values())
+            print(f"{count} of {len(self._mutants)} tried, {survived} survive", flush=True)
+
+
+def _read_constants() -> None:
+    """Have hypothesis parse all modules for constants now, and not once more in each child."""
+    from hypothesis import given, strategies  # noqa: PLC0415 - pytest rewrites it at first
+
+    given(strategies.none())(lambda _: None)()
+
+
+def _must(wanted: str) -> Callable[[str], None]:
+    def check(fate: str) -> None:
+        if fate != wanted:
+            os.write(
+                2, f"without a mutant the tests must pass, and all broken fail: {fate}\n".encode()
+            )
+            os._exit(1)
+
+    return check
+
+
+def fates_of(
+    only: list[str],
+    known: set[Change],
+    noticed: AbstractSet[Function],
+    *,
+    workers: int,
+    seconds: float,
+) -> dict[Change, str]:
+    """Make and try mutants, as many as the time allows, those first whose tests are quick.
+
+    Ctrl-C ends the time.
+
+    Args:
+        only: patterns of names; all mutants if there is none.
+        known: those that may survive.
+        noticed: of these functions every mutant has been noticed before, but those known.
+        workers: how many are tried at once.
+        seconds: how long trying may take.
+    """
+    made = make_mutants(workers)
+    wanted = [
+        one
+        for one in made
+        if not one.is_wording()
+        and (not only or any(fnmatch(one.name, pattern) for pattern in only))
+    ]
+    trials = Trials(wanted, known, noticed, workers=workers, until=time.monotonic() + seconds)
+    set_mutant_under_test("")
+    with change_cwd(WORK):
+        code = pytest.main(
+            [
+                *("-x", "-q", "-s", "-p", "no:cacheprovider", "--rootdir=."),
+                "--tb=native",  # others parse the sources, which are huge with all mutants in them
+                *config().pytest_add_cli_args,
+                *config().pytest_add_cli_args_test_selection,
+            ],
+            plugins=[trials],
+        )
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        sys.exit(f"pytest could not collect the tests: {code}")
+    return {one: trials.fates[one.name] for one in wanted}
