@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mooring.testing.sandbox.base import Asked, Notice
 
 EUROS = Money("149.90", "EUR")
+TEN = Money("10.00", "EUR")
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 BACK = "https://erp.example/back"
 

@@ -127,6 +127,7 @@ def error(status: int, code: str, kind: str, **headers: str) -> Response:
         (error(409, "704", "validation"), IdempotencyConflict),
         (error(422, "704", "validation", transient_error="true"), IdempotencyInProgress),
         (error(429, "", ""), RateLimitExceeded),
+        (error(429, "010", "security"), RateLimitExceeded),
         (error(418, "1", "novel"), VendorRejected),
         (Response(502, body=b"<html>"), VendorFailed),
         (Response(400, body=b"[]"), InvalidRequest),

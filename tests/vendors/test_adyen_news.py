@@ -147,6 +147,7 @@ def test_chargebacks_are_disputes(
     )
     assert news.dispute.respond_by is not None
     assert (psp, 1) == (getattr(news.dispute.payment, "id", None), news.dispute.respond_by.hour)
+    assert news.reference == "INV-2041"
 
 
 def test_a_dispute_may_not_say_what_it_is_about(shop: Shop, psp: str) -> None:

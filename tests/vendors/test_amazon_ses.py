@@ -23,6 +23,7 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
+from mooring.adapters.clock import SystemClock
 from mooring.adapters.memory_credentials import MemoryCredentialProvider
 from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
 from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
@@ -371,6 +372,39 @@ def test_a_bounce_is_told_of_whom_it_bounced_for() -> None:
 
 
 @pytest.mark.parametrize(
+    "word, status",
+    [
+        ("NoEmail", EmailStatus.BOUNCED),
+        ("Suppressed", EmailStatus.REJECTED),
+        ("OnAccountSuppressionList", EmailStatus.REJECTED),
+    ],
+)
+def test_what_was_never_tried_did_not_bounce(word: str, status: EmailStatus) -> None:
+    """Mail to somebody on a list of suppressions is rejected, and the list is named."""
+    people = [{"emailAddress": "bob@example.com"}]
+    bounce = {"bounceType": "Permanent", "bounceSubType": word, "bouncedRecipients": people}
+    (told,) = _events({"eventType": "Bounce", "mail": MAIL, "bounce": bounce})
+
+    assert (status, word, True) == (told.status, told.code, told.permanent)
+
+
+def test_a_delay_says_why() -> None:
+    """Mail that is late says what it waits for."""
+    delay = {"delayType": "MailboxFull", "delayedRecipients": [{"emailAddress": "b@example.com"}]}
+    (told,) = _events({"eventType": "DeliveryDelay", "mail": MAIL, "deliveryDelay": delay})
+
+    assert (EmailStatus.DEFERRED, "MailboxFull") == (told.status, told.code)
+    assert False is told.permanent
+
+
+def test_news_of_nobody_in_particular_are_told() -> None:
+    """An event that names no recipient is news of the message all the same."""
+    (told,) = _events({"eventType": "Send", "mail": {"messageId": "m1"}})
+
+    assert ("n1", EmailStatus.SENT, None) == (told.id, told.status, told.email)
+
+
+@pytest.mark.parametrize(
     "kind, part, status",
     [
         ("Send", {"send": {}}, EmailStatus.SENT),
@@ -407,7 +441,10 @@ def test_notices_are_signed_and_become_events() -> None:
     mail = {**MAIL, "messageId": receipt.ref.id, "destination": ["ada@example.com"]}
     notice = sandbox.notice({"eventType": "Open", "mail": mail, "open": {}}, datetime.now(UTC))
     verifier = opened.webhooks(
-        "mail", http=SandboxHttpClient(sandbox), parameters={"topic_arn": sandbox.topic_arn}
+        "mail",
+        clock=SystemClock(),
+        http=SandboxHttpClient(sandbox),
+        parameters={"topic_arn": sandbox.topic_arn},
     )
     (webhook,) = verifier.verify(headers={}, body=notice)
     (told,) = opened.events("mail", webhook)

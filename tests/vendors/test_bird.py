@@ -250,6 +250,8 @@ def test_a_number_is_looked_up_in_international_form() -> None:
         (425, "too_early_error", "E1", VendorFailed),
         (429, "rate_limit_error", "E1", RateLimitExceeded),
         (400, "rate_limit_error", "E1", RateLimitExceeded),
+        (401, "new_error", "E1", AuthenticationFailed),
+        (429, "new_error", "E1", RateLimitExceeded),
         (499, "new_error", "E1", VendorRejected),
         (202, "auth_error", "E1", None),
         (500, "internal_error", "E1", None),

@@ -11,9 +11,10 @@ import mooring
 from mooring import UnsupportedByVendor
 from mooring.contracts.sms import SmsCapability
 from mooring.testing.sandbox.base import AsyncSandboxHttpClient
+from mooring.testing.trades import trade_of
+from mooring.testing.uses import ABLE
+from mooring.testing.uses.asking import At
 from mooring.wiring.catalog import KINDS, vendor_class, vendor_names
-from tests.contracts.trades import trade_of
-from tests.contracts.uses import USES, At
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ FLAGS = [
     for kind in KINDS
     for vendor in vendor_names()
     if kind in vendor_class(vendor).kinds
-    for capability in USES[kind]
+    for capability in ABLE[kind]
 ]
 
 PART_OF: Final[dict[str, str]] = {SmsCapability.CARRIER: SmsCapability.VALIDATE_NUMBER}
@@ -34,7 +35,7 @@ def test_every_capability_is_used() -> None:
     """There is a use of each capability that any vendor says it has."""
     said = {one for name in vendor_names() for one in vendor_class(name).capabilities}
 
-    assert set() == said - {capability for uses in USES.values() for capability in uses}
+    assert set() == said - {capability for uses in ABLE.values() for capability in uses}
 
 
 @pytest.mark.parametrize("kind, vendor, capability", FLAGS)
@@ -49,7 +50,7 @@ def test_a_flag_is_true(kind: str, vendor: str, capability: str, tmp_path: Path)
         hub = mooring.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
         async with hub:
             face = getattr(hub, kind)()
-            return await USES[kind][capability](
+            return await ABLE[kind][capability](
                 At(face=face, trade=trade, vendor=vendor, able=able)
             )
 

@@ -461,6 +461,29 @@ def test_what_a_tracker_does_not_say_is_not_known(shop: Shop) -> None:
     )
 
 
+def test_what_happened_is_told_from_the_first_to_the_last(shop: Shop) -> None:
+    """However events come, the first is first, and a parcel arrives when it first did."""
+    happened = [
+        {"status": "delivered", "datetime": "2030-01-04T08:00:00Z"},
+        {"status": "delivered"},
+        {"status": "delivered", "datetime": "2030-01-03T08:00:00Z"},
+        {"status": "in_transit", "datetime": "2030-01-02T08:00:00Z"},
+    ]
+    shop.sandbox.fail(reply({"status": "delivered", "tracking_details": happened}))
+    tracking = shop.shipping.track("EZ1000000001", "usps")
+
+    assert [None, 2, 3, 4] == [one.at and one.at.day for one in tracking.events]
+    assert datetime(2030, 1, 3, 8, tzinfo=UTC) == tracking.delivered_at
+
+
+def test_a_third_line_is_no_correction(shop: Shop) -> None:
+    """EasyPost has two lines, and an address that it confirms in them is as it was given."""
+    given = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
+    checked = shop.shipping.validate_address(given)
+
+    assert (AddressVerdict.VALID, ()) == (checked.verdict, checked.changes)
+
+
 def test_a_country_that_is_no_code_is_the_one_that_was_given(shop: Shop) -> None:
     """What a vendor writes for a country is not held against who asked."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))

@@ -123,15 +123,37 @@ def test_a_dispute_and_its_end(shop: Shop) -> None:
     )
     assert payment == shop.payments.get(event.ref)
     ends = {
-        "RESOLVED_BUYER_FAVOUR": DisputeState.LOST,
-        "RESOLVED_SELLER_FAVOUR": DisputeState.WON,
-        "ACCEPTED": DisputeState.ACCEPTED,
-        "NONE": DisputeState.CLOSED,
+        "RESOLVED_BUYER_FAVOUR": (PaymentState.DISPUTED, DisputeState.LOST),
+        "RESOLVED_SELLER_FAVOUR": (None, DisputeState.WON),
+        "ACCEPTED": (PaymentState.DISPUTED, DisputeState.ACCEPTED),
+        "NONE": (None, DisputeState.CLOSED),
     }
-    for outcome, state in ends.items():
+    for outcome, known in ends.items():
         [end] = shop.read(shop.sandbox.resolve(found["dispute_id"], outcome))
         assert end.dispute is not None
-        assert (None, state) == (end.state, end.dispute.state)
+        assert known == (end.state, end.dispute.state)
+
+
+def test_news_of_an_order_say_how_much_has_come(shop: Shop) -> None:
+    """News of a whole payment have its totals, as those of any vendor do."""
+    payment = shop.charged()
+    [event] = news("CHECKOUT.ORDER.COMPLETED", payment.raw)
+
+    assert (EUROS, EUROS, EUROS * 0, None) == (
+        event.authorized,
+        event.captured,
+        event.refunded,
+        event.decline,
+    )
+    declined = {"status": "DECLINED", "processor_response": {"response_code": "5120"}}
+    [taken] = payment.raw["purchase_units"][0]["payments"]["captures"]
+    taken |= declined
+    [event] = news("CHECKOUT.ORDER.COMPLETED", payment.raw)
+    assert event.decline is not None
+    assert (PaymentState.FAILED, DeclineReason.INSUFFICIENT_FUNDS) == (
+        event.state,
+        event.decline.reason,
+    )
 
 
 def test_a_capture_that_was_declined() -> None:
@@ -189,11 +211,20 @@ def test_money_that_paypal_took_back() -> None:
     said = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
     [refund] = news("PAYMENT.CAPTURE.REVERSED", {**said, "custom_id": "order-5O1"})
     capture = {"id": "3C1", "status": "REVERSED", "amount": AMOUNT, "links": [ORDER_UP]}
-    [whole] = news("PAYMENT.CAPTURE.REVERSED", capture)
+    [whole] = news("PAYMENT.CAPTURE.REVERSED", {**capture, "custom_id": "INV-2041"})
 
     assert refund.refund is not None
     assert EUROS == refund.refund.amount
     assert (PaymentState.REFUNDED, EUROS, "5O1") == (whole.state, whole.refunded, whole.ref.id)
+    assert (None, "INV-2041") == (refund.reference, whole.reference)
+
+
+def test_a_word_of_the_hosts_own_is_no_order() -> None:
+    """A payment that the host calls what our refunds are called is not taken for another."""
+    said = {"id": "3C1", "status": "COMPLETED", "amount": AMOUNT, "custom_id": "order-1001"}
+    [event] = news("PAYMENT.CAPTURE.COMPLETED", said)
+
+    assert (ref("3C1", capture="3C1"), "order-1001") == (event.ref, event.reference)
 
 
 def test_news_of_an_authorisation() -> None:

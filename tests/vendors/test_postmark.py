@@ -365,6 +365,7 @@ def test_a_refusal_is_read(
         reply([{"ErrorCode": 406}]),
         Response(403, body=b"<html>"),
         reply({"ErrorCode": 701, "Message": "x"}, 500),
+        reply({"ErrorCode": 701, "Message": "x"}, 429),
         reply({"ErrorCode": None}, 422),
         reply({"ErrorCode": True}, 422),
     ],

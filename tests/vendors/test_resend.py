@@ -26,6 +26,7 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
+from mooring.adapters.clock import SystemClock
 from mooring.adapters.memory_credentials import MemoryCredentialProvider
 from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
 from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
@@ -333,6 +334,8 @@ def test_the_key_comes_from_the_provider() -> None:
         (429, "daily_quota_exceeded", RateLimitExceeded),
         (429, "rate_limit_exceeded", RateLimitExceeded),
         (500, "application_error", VendorFailed),
+        (401, "something_new", AuthenticationFailed),
+        (429, "something_new", RateLimitExceeded),
         (502, "something_new", VendorFailed),
         (418, "something_new", VendorRejected),
     ],
@@ -426,7 +429,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         bounce={"message": "no", "subType": "MailboxFull", "type": "Transient"},
         tags={"invoice": "7", "news": "true"},
     )
-    verifier = opened.webhooks("mail", secrets=sandbox.webhook_secret)
+    verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.webhook_secret)
     notice = sandbox.tell(URL, told, datetime.now(UTC))
     [webhook] = verifier.verify(**notice.given())
     first, second = opened.events("mail", webhook)
@@ -476,6 +479,7 @@ def test_every_kind_of_event_is_known(
     [event] = _opened()[1].events("mail", webhook)
 
     assert (status, code, url, "e1") == (event.status, event.code, event.url, event.id)
+    assert (False if status is EmailStatus.DEFERRED else None) is event.permanent
     assert told == event.raw
 
 

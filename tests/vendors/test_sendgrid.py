@@ -22,6 +22,7 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
+from mooring.adapters.clock import SystemClock
 from mooring.adapters.memory_credentials import MemoryCredentialProvider
 from mooring.contracts.email import EmailMessage, TemplateRef
 from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
@@ -136,6 +137,16 @@ def test_a_bulk_is_written_with_what_is_each_ones_own() -> None:
         },
         {"to": [{"email": "b@example.com"}], "dynamic_template_data": {"a": 1}},
     ] == body["personalizations"]
+
+
+def test_headers_are_written_in_ascii() -> None:
+    """SendGrid writes headers as they come, so that letters beyond ASCII come as encoded words."""
+    written = {"X-Kunde": "=?utf-8?b?w7w=?="}
+    body = _body(_message(headers={"X-Kunde": "ü"}))
+    own = BulkRecipient(to="a@example.com", headers={"X-Kunde": "ü"})
+    bulk = bulk_body(SendGrid(), BulkMessage(base=_message(to=()), recipients=[own]))
+
+    assert written == body["headers"] == bulk["personalizations"][0]["headers"]
 
 
 def test_a_bulk_without_places_has_no_substitutions() -> None:
@@ -328,7 +339,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         ],
         now,
     )
-    verifier = opened.webhooks("mail", secrets=sandbox.public_key)
+    verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.public_key)
     webhooks = verifier.verify(headers=headers, body=body)
     one, two, three, four, five = [
         event for webhook in webhooks for event in opened.events("mail", webhook)
@@ -364,6 +375,17 @@ def test_webhooks_are_signed_and_become_events() -> None:
 def test_the_stations_of_a_message_are_left_out(told: str, id_: str) -> None:
     """What events call a message begins with its id."""
     assert id_ == message_id(told)
+
+
+def test_mail_that_is_late_may_yet_arrive() -> None:
+    """What SendGrid tries again is not in vain."""
+    webhook = WebhookEvent(
+        vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=_event(event="deferred")
+    )
+    sandbox = SendGridSandbox()
+    [event] = hub(sendgrid_vendor(sandbox), sandbox).events("mail", webhook)
+
+    assert (EmailStatus.DEFERRED, False) == (event.status, event.permanent)
 
 
 def test_an_event_is_of_the_message_that_was_sent() -> None:

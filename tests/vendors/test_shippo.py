@@ -505,6 +505,29 @@ def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
         shop.shipping.track("1", "usps")
 
 
+def test_a_shipment_is_followed_by_what_its_news_name(shop: Shop) -> None:
+    """News name the transaction alone, and by that the shipment can be followed as well."""
+    bought = shop.bought()
+    [told] = shop.hub.events("shippo", event("transaction_updated", object_id=bought.ref.id))
+    assert told.ref is not None
+    whole, named = (shop.shipping.track_shipment(ref) for ref in (bought.ref, told.ref))
+
+    assert whole.status is not TrackingStatus.UNKNOWN
+    assert (whole.number, whole.carrier, whole.status) == (
+        named.number,
+        named.carrier,
+        named.status,
+    )
+
+
+def test_an_arrival_without_a_time_is_no_time(shop: Shop) -> None:
+    """A parcel arrived when the first event says that says when."""
+    history = [{"status": "DELIVERED"}, {"status": "DELIVERED", "status_date": "2030-01-02T00:00Z"}]
+    shop.sandbox.fail(reply({"tracking_status": history[1], "tracking_history": history}))
+
+    assert datetime(2030, 1, 2, tzinfo=UTC) == shop.shipping.track("1", "usps").delivered_at
+
+
 def test_a_country_that_is_no_code_is_the_one_that_was_given(shop: Shop) -> None:
     """What a vendor writes for a country is not held against who asked."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))

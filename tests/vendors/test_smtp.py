@@ -353,7 +353,7 @@ def test_the_password_comes_from_the_provider() -> None:
 
 
 @pytest.mark.parametrize("token, arrives", [("smtp-sandbox-password", True), ("old", False)])
-def test_a_token_may_say_who_we_are(token: str, arrives: bool) -> None:  # noqa: FBT001 - a case
+def test_a_token_may_say_who_we_are(token: str, arrives: bool) -> None:
     """A token of OAuth is told as Google and Microsoft take it."""
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, OAuthCredentials(access_token=token))

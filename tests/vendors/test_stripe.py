@@ -137,6 +137,13 @@ def test_forms_nest_in_brackets() -> None:
     )
 
 
+def test_a_charge_is_called_what_its_books_call_it() -> None:
+    """Metadata of the host's never stand where the payment is found by its own reference."""
+    body = intent_body(order("tok_visa", metadata={"reference": "PO-7", "order": "7"}))
+
+    assert {"reference": "INV-2041", "order": "7"} == body["metadata"]
+
+
 def test_an_intent_is_all_that_was_asked_for() -> None:
     """Every field of a charge has its place, and the vendor's own options go in last."""
     charge = order(
@@ -390,7 +397,7 @@ def test_what_is_under_way_is_no_success(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:  # noqa: FBT001 - both
+def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:
     """A refund that is under way is pending, and may fail."""
     payment = shop.payments.charge(order("pm_card_pendingRefund"), idempotency_key=shop.key())
     refund = shop.payments.refund(

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.contracts.payments import Charge, Money, Payment, PaymentState, advance
+from mooring.contracts.payments import (
+    Charge,
+    DeclineReason,
+    Money,
+    Payment,
+    PaymentState,
+    advance,
+)
+from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Account
+from mooring.domain.webhooks.events import WebhookEvent
 from mooring.hub import Hub
 from mooring.parts.webhook_verifier import WebhookVerifier
 from mooring.testing.sandbox.base import SandboxHttpClient
 from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring.vendors._stripe_news import read_news
 from mooring.vendors.stripe import Stripe
 
 if TYPE_CHECKING:
@@ -75,6 +86,54 @@ def story(
             for event in hub.events("main", webhook)
         ]
     return payment, news
+
+
+def ref(id: str, /, **related: str | None) -> Ref:
+    """A reference of an account."""
+    return Ref("stripe", "main", id, {name: value for name, value in related.items() if value})
+
+
+def failed(data: dict[str, Any]) -> WebhookEvent:
+    """What says that a charge failed."""
+    kind, now = "charge.failed", datetime(2031, 5, 6, tzinfo=UTC)
+    return WebhookEvent(
+        vendor="stripe", id="evt_1", type=kind, vendor_type=kind, time=now, data=data
+    )
+
+
+def test_news_say_our_own_word() -> None:
+    """News of a payment whose answer was lost is found by what the host called it."""
+    _, news = story(given_up)
+
+    assert {"INV-1"} == {event.reference for event in news}
+    assert {EUROS} == {event.amount for event in news}
+
+
+def test_a_charge_that_failed_says_why() -> None:
+    """News of a charge that failed say so, and why, as exactly as the bank did."""
+    said = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
+    why = {"failure_code": "card_declined", "outcome": {"reason": "insufficient_funds"}}
+    [event] = read_news(failed({**said, "payment_intent": "pi_1", **why}), ref)
+    [silent] = read_news(failed(said), ref)
+
+    assert event.decline is not None
+    assert silent.decline is not None
+    assert (PaymentState.FAILED, "pi_1") == (event.state, event.ref.id)
+    assert (PaymentState.FAILED, "ch_1") == (silent.state, silent.ref.id)
+    assert [DeclineReason.INSUFFICIENT_FUNDS, DeclineReason.OTHER] == [
+        event.decline.reason,
+        silent.decline.reason,
+    ]
+
+
+def test_a_decline_shows_nothing_that_is_secret() -> None:
+    """What Stripe says of a decline is masked, as that of any vendor is."""
+    said = {"object": "charge", "id": "ch_1", "amount": 100, "currency": "eur", "captured": False}
+    words = "Card 4242 4242 4242 4242 was declined."
+    [event] = read_news(failed({**said, "failure_message": words}), ref)
+
+    assert event.decline is not None
+    assert "4242 4242" not in str(event.decline.vendor_message)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from mooring.contracts.payments import (
 )
 from mooring.domain.classify import is_success, vendor_words
 from mooring.domain.json_text import is_object
-from mooring.domain.redaction import Redaction
 from mooring.errors import (
     AuthenticationFailed,
     IdempotencyConflict,
@@ -31,6 +30,7 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
+from mooring.vendors._payments import in_words
 from mooring.vendors._reading import Answer, answer, malformed
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ _STATES: Final = {
     "PresentToShopper": PaymentState.REQUIRES_ACTION,
 }
 _EXPIRES: Final = re.compile(r"([0-9]{1,2})/([0-9]{2,4})")
-_USUAL: Final = Redaction()
-_LONGEST: Final = 300
 _REFUSED: Final = frozenset({"Refused", "Error", "Cancelled"})
 _ACTIONS: Final = {
     "redirect": NextActionType.REDIRECT,
@@ -120,6 +118,7 @@ for _line in _REASONS.strip().splitlines():
     _BY_CODE[_code] = DeclineReason(_reason)
     _BY_WORDS[_words.lower()] = _code
 
+_TOO_MANY: Final = 429
 _CARDS: Final = frozenset({"101", "103"})
 """Errors that say what is wrong with the card, before anybody was asked to pay."""
 
@@ -129,7 +128,7 @@ def decline_of(code: str | None, words: str | None) -> Decline:
     if code not in _BY_CODE:
         code = _BY_WORDS.get((words or "").lower(), code)
     reason = _BY_CODE.get(code or "", DeclineReason.OTHER)
-    return Decline(reason=reason, vendor_code=code, vendor_message=words)
+    return Decline(reason=reason, vendor_code=code, vendor_message=in_words(words))
 
 
 def read_payment(
@@ -250,6 +249,8 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     }
     if code == "704":
         return _repeated(response)
+    if response.status == _TOO_MANY:
+        return None
     if code in _CARDS:
         return PaymentDeclined(f"Adyen refused the card: {words}", reason=_BY_CODE[code], **fields)
     kind = _KINDS.get(body.text("errorType") or "")
@@ -277,8 +278,8 @@ def _refusal(body: Answer, response: Response) -> PaymentDeclined | None:
     result = body.text("resultCode")
     if result not in _REFUSED:
         return None
-    words = _USUAL.words(body.text("refusalReason") or "", _LONGEST) or None
-    decline = decline_of(body.text("refusalReasonCode"), words)
+    decline = decline_of(body.text("refusalReasonCode"), body.text("refusalReason"))
+    words = decline.vendor_message
     reason = decline.reason
     if result == "Cancelled" and reason is DeclineReason.OTHER:
         reason = DeclineReason.CANCELED_BY_BUYER

@@ -108,7 +108,10 @@ def read_news(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paymen
             vendor_type=code,
             vendor_state=item.text("success"),
             at=event.time,
-            reference=None if original else item.text("merchantReference"),
+            # Of what was done to a payment it may be another, given with that.
+            reference=None
+            if original and code not in _DISPUTES
+            else item.text("merchantReference"),
             raw=item.raw,
             **said,
         ),

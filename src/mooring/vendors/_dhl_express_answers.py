@@ -26,6 +26,7 @@ from mooring.errors import InvalidData
 from mooring.vendors._dhl_express_requests import CARRIER
 from mooring.vendors._reading import Answer, answer, as_money, as_time, malformed, read
 from mooring.vendors._shipping import (
+    arrival,
     changed,
     country_of,
     decoded,
@@ -201,7 +202,6 @@ def read_track(body: Answer, number: str) -> Tracking:
     """Where a shipment is."""
     events = in_order(_event(one) for one in body.objects("events"))
     last = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
-    arrived = [one.at for one in events if one.status is TrackingStatus.DELIVERED]
     signed = [text for one in body.objects("events") if (text := one.text("signedBy"))]
     return Tracking(
         number=number,
@@ -210,7 +210,7 @@ def read_track(body: Answer, number: str) -> Tracking:
         vendor_status=last.vendor_status,
         events=events,
         estimated_delivery=body.time("estimatedDeliveryDate"),
-        delivered_at=arrived[0] if arrived else None,
+        delivered_at=arrival(events),
         signed_by=signed[-1] if signed else None,
         raw=body.raw,
     )

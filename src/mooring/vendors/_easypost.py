@@ -27,7 +27,14 @@ from mooring.contracts.vendor import extra_for, merged
 from mooring.domain.classify import is_success, vendor_words
 from mooring.errors import UnsupportedByVendor, VendorFailed
 from mooring.vendors._reading import Answer, answer, as_money, malformed
-from mooring.vendors._shipping import carrier_word, changed, country_of, service_word
+from mooring.vendors._shipping import (
+    arrival,
+    carrier_word,
+    changed,
+    country_of,
+    in_order,
+    service_word,
+)
 
 if TYPE_CHECKING:
     from mooring.contracts.shipping.parcels import Customs
@@ -94,11 +101,17 @@ FIELDS: Final = {
 
 def address_body(address: Address) -> dict[str, Any]:
     """An address in EasyPost's words."""
-    given = attrs.asdict(address)
-    if address.line3:
-        given["line2"] = ", ".join(line for line in (address.line2, address.line3) if line)
+    given = attrs.asdict(_in_two_lines(address))
     body = {theirs: given[ours] for ours, theirs in FIELDS.items()}
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _in_two_lines(address: Address) -> Address:
+    """An address as EasyPost knows it, which has no third line."""
+    if not address.line3:
+        return address
+    line2 = ", ".join(line for line in (address.line2, address.line3) if line)
+    return attrs.evolve(address, line2=line2, line3=None)
 
 
 def shipment_body(request: RateRequest) -> dict[str, Any]:
@@ -228,8 +241,7 @@ def read_tracker(body: Answer) -> Tracking:
     """What a tracker says."""
     status = body.text("status")
     carrier = body.text("carrier")
-    events = tuple(_event(one) for one in body.objects("tracking_details"))
-    arrived = [one.at for one in events if one.status is TrackingStatus.DELIVERED]
+    events = in_order(_event(one) for one in body.objects("tracking_details"))
     return Tracking(
         number=body.text("tracking_code"),
         carrier=carrier_word(carrier) if carrier else None,
@@ -238,7 +250,7 @@ def read_tracker(body: Answer) -> Tracking:
         code=body.text("status_detail"),
         events=events,
         estimated_delivery=body.time("est_delivery_date"),
-        delivered_at=arrived[-1] if arrived else None,
+        delivered_at=arrival(events),
         signed_by=body.text("signed_by"),
         url=body.text("public_url"),
         raw=body.raw,
@@ -278,7 +290,7 @@ def read_address(response: Response, given: Address) -> AddressResult:
         country=country_of(body.text("country"), given),
         residential=body.flag("residential"),
     )
-    changes = changed(given, told) if valid else ()
+    changes = changed(_in_two_lines(given), told) if valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID
     if not valid:
         verdict = AddressVerdict.UNKNOWN if valid is None else AddressVerdict.INVALID

@@ -25,6 +25,7 @@ from mooring.errors import (
 from mooring.vendors._fedex_requests import CARRIER
 from mooring.vendors._reading import Answer, answer, as_money, malformed, read
 from mooring.vendors._shipping import (
+    arrival,
     changed,
     country_of,
     decoded,
@@ -255,16 +256,17 @@ def read_tracking(track: Answer, number: str) -> Tracking:
     word = latest.text("code") or track.text("error.code")
     times = {one.text("type"): one.time("dateTime") for one in track.objects("dateAndTimes")}
     people = track.object("deliveryDetails")
+    events = in_order(_event(one) for one in track.objects("scanEvents"))
     return Tracking(
         number=_number(track) or number,
         carrier=CARRIER,
         status=_status(word),
         vendor_status=word,
         code=latest.text("ancillaryDetails.0.reason"),
-        events=in_order(_event(one) for one in track.objects("scanEvents")),
+        events=events,
         estimated_delivery=track.time("estimatedDeliveryTimeWindow.window.ends")
         or times.get("ESTIMATED_DELIVERY"),
-        delivered_at=times.get("ACTUAL_DELIVERY"),
+        delivered_at=times.get("ACTUAL_DELIVERY") or arrival(events),
         signed_by=people.text("signedByName") or people.text("receivedByName"),
         raw=track.raw,
     )

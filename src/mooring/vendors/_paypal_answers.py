@@ -156,9 +156,14 @@ def decline_reason(code: str | None) -> DeclineReason | None:
 
 def order_id(body: Answer) -> str | None:
     """The order that a thing belongs to, as far as it says so."""
+    return body.text("supplementary_data.related_ids.order_id") or _above(body, "orders")
+
+
+def refunded_order(body: Answer) -> str | None:
+    """The order that a refund belongs to; the `custom_id` of anything else is the host's own."""
     custom = body.text("custom_id") or ""
     ours = custom.removeprefix(OURS) if custom.startswith(OURS) else None
-    return body.text("supplementary_data.related_ids.order_id") or _above(body, "orders") or ours
+    return order_id(body) or ours
 
 
 def capture_id(body: Answer) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mooring.contracts.payments import MoveState, PaymentEvent, PaymentState
+from mooring.contracts.payments import DisputeState, MoveState, PaymentEvent, PaymentState
 from mooring.domain.classify import is_success
 from mooring.domain.http import HttpMethod
 from mooring.domain.redaction import Redaction
@@ -29,6 +29,7 @@ from mooring.vendors._paypal_answers import (
     order_id,
     payment_of,
     refund_of,
+    refunded_order,
 )
 from mooring.vendors._reading import Answer, read
 
@@ -46,6 +47,7 @@ _USUAL: Final = Redaction()
 _LONGEST: Final = 300
 _BUSY: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
 _REFUSED: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
+_TAKEN_BACK: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 _KINDS: Final[Mapping[int, Callable[..., ConnectorError]]] = {
     400: InvalidRequest,
     401: AuthenticationFailed,
@@ -79,6 +81,10 @@ def _order_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
         vendor_state=payment.vendor_state,
         reference=payment.reference,
         amount=payment.amount,
+        authorized=payment.authorized,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        decline=payment.decline,
         payment=payment,
     )
 
@@ -127,7 +133,7 @@ def _capture_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
 
 
 def _refund_news(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
-    payment = _payment(make, order_id(body)) or _of_capture(make, capture_id(body))
+    payment = _payment(make, refunded_order(body)) or _of_capture(make, capture_id(body))
     refund = refund_of(make, payment, body)
     if payment is None or refund is None:
         return None
@@ -150,6 +156,7 @@ def _reversed_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | Non
         ref=payment,
         state=PaymentState.REFUNDED,
         vendor_state=body.text("status"),
+        reference=body.text("custom_id"),
         refunded=money(body, "amount"),
     )
 
@@ -158,11 +165,11 @@ def _dispute_news(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None
     dispute = dispute_of(make, body)
     if dispute is None or dispute.payment is None:
         return None
-    begun = kind.endswith(".CREATED")
+    taken = kind.endswith(".CREATED") or dispute.state in _TAKEN_BACK
     return PaymentEvent(
         id=None,
         ref=dispute.payment,
-        state=PaymentState.DISPUTED if begun else None,
+        state=PaymentState.DISPUTED if taken else None,
         vendor_state=dispute.vendor_state,
         reference=body.text("disputed_transactions.0.custom"),
         dispute=dispute,

@@ -22,6 +22,7 @@ from mooring.contracts.payments import (
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list
 from mooring.errors import InvalidData
+from mooring.vendors._payments import is_within
 from mooring.vendors._paypal_answers import money
 from mooring.vendors._reading import answer, as_time, malformed
 
@@ -96,7 +97,10 @@ async def reported(
     if not is_list(body.raw.get("transaction_details", [])):
         raise malformed(response, "transaction_details")
     told = (one.object("transaction_info") for one in body.objects("transaction_details"))
-    items = (item for one in told if (item := read_one(wire.ref, one)) is not None)
+    found = (item for one in told if (item := read_one(wire.ref, one)) is not None)
+    # A report has its last second too, which the stretch after this one begins with.
+    edge = query.until if after is None else stretch.until
+    items = (one for one in found if is_within(attrs.evolve(query, until=edge), one.created_at))
     following = stretch.following(query, body.integer("total_pages") or 0)
     return Page(tuple(items), None if following is None else wire.ref(following))
 

@@ -57,7 +57,14 @@ _KINDS: Final[dict[str, type[ConnectorError]]] = {
     "service_unavailable": VendorFailed,
     "resource_locked": VendorFailed,
 }
-_WRONG: Final = frozenset({400, 413, 422})
+_STATUSES: Final[dict[int, type[ConnectorError]]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    413: InvalidRequest,
+    422: InvalidRequest,
+    429: RateLimitExceeded,
+}
+"""What a name that is new means; any other status is a refusal."""
 _EVENTS: Final = {
     "email.scheduled": EmailStatus.SCHEDULED,
     "email.sent": EmailStatus.SENT,
@@ -71,6 +78,7 @@ _EVENTS: Final = {
     "email.complained": EmailStatus.COMPLAINED,
 }
 _INBOUND: Final = "email.received"
+_LATE: Final = "email.delivery_delayed"
 _PERMANENT: Final = {"Permanent": True, "Transient": False, "Temporary": False}
 COUNTS: Final = {
     "requested": "received",
@@ -183,7 +191,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 def _by_status(status: int) -> type[ConnectorError]:
     if status >= 500:
         return VendorFailed
-    return InvalidRequest if status in _WRONG else VendorRejected
+    return _STATUSES.get(status, VendorRejected)
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
@@ -205,7 +213,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             email=email,
             code=bounce.text("subType") or bounce.text("reason"),
             reason=bounce.text("message") or told.text("data.failed.reason"),
-            permanent=_PERMANENT.get(bounce.text("type") or ""),
+            permanent=False if kind == _LATE else _PERMANENT.get(bounce.text("type") or ""),
             url=told.text("data.click.link"),
             tags=tags,
             metadata=metadata,

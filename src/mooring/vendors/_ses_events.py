@@ -27,6 +27,9 @@ _STATUSES: Final = {
     "Click": EmailStatus.CLICKED,
     "Subscription": EmailStatus.UNSUBSCRIBED,
 }
+_SUPPRESSED: Final = frozenset({"OnAccountSuppressionList", "Suppressed"})
+_CODES: Final = ("status", "complaintFeedbackType", "bounceSubType", "delayType")
+"""Why it did not arrive: what is said of one recipient, else of all."""
 _PARTS: Final = {
     "Bounce": ("bounce", "bouncedRecipients"),
     "Complaint": ("complaint", "complainedRecipients"),
@@ -53,7 +56,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         return ()
     part, whose = _PARTS.get(kind, ("", ""))
     own = told.object(part)
-    people = _people(own.value(whose)) or _people(told.value("mail.destination"))
+    people = _people(own.value(whose)) or _people(told.value("mail.destination")) or [read({})]
     words = read(told.value("mail.tags"))
     tags, metadata = tags_and_words(
         {name: words.text(f"{name}.0") for name in words.raw if ":" not in name}
@@ -62,13 +65,15 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         EmailEvent(
             id=event.id if len(people) == 1 else f"{event.id}/{number}",
             ref=ref(id_),
-            status=_STATUSES.get(kind, EmailStatus.UNKNOWN),
+            status=_status(kind, own),
             vendor_status=kind,
             at=own.time("timestamp") or told.time("mail.timestamp"),
             email=one.text("emailAddress"),
-            code=one.text("status") or own.text("complaintFeedbackType"),
+            code=next(
+                (code for name in _CODES if (code := one.text(name) or own.text(name))), None
+            ),
             reason=one.text("diagnosticCode") or own.text("reason") or own.text("errorMessage"),
-            permanent=_permanent(own.text("bounceType")),
+            permanent=False if kind == "DeliveryDelay" else _permanent(own.text("bounceType")),
             url=own.text("link"),
             tags=tags,
             metadata=metadata,
@@ -76,6 +81,13 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         )
         for number, one in enumerate(people, 1)
     )
+
+
+def _status(kind: str, own: Answer) -> EmailStatus:
+    # Nothing was even tried for somebody who is on a list of suppressions.
+    if kind == "Bounce" and own.text("bounceSubType") in _SUPPRESSED:
+        return EmailStatus.REJECTED
+    return _STATUSES.get(kind, EmailStatus.UNKNOWN)
 
 
 def _people(several: Any) -> list[Answer]:

@@ -25,6 +25,7 @@ from mooring.errors import (
 from mooring.vendors._reading import Answer, answer, answers, as_money, malformed, read
 from mooring.vendors._shipengine_requests import FIELDS, layout_of
 from mooring.vendors._shipping import (
+    arrival,
     carrier_word,
     changed,
     country_of,
@@ -173,7 +174,7 @@ def read_format(body: Answer) -> LabelFormat:
 def read_tracking(body: Answer) -> Tracking:
     """What is said of a shipment on its way."""
     known = [(_event(one), one.text("signer")) for one in body.objects("events")]
-    arrived = [(one.at, signer) for one, signer in known if one.status is TrackingStatus.DELIVERED]
+    signers = [signer for one, signer in known if one.status is TrackingStatus.DELIVERED]
     now = _event(body)
     carrier = body.text("carrier_code")
     at = body.time("actual_delivery_date") if now.status is TrackingStatus.DELIVERED else None
@@ -185,8 +186,8 @@ def read_tracking(body: Answer) -> Tracking:
         code=now.code,
         events=in_order(one for one, _ in known),
         estimated_delivery=body.time("estimated_delivery_date"),
-        delivered_at=at or next((one for one, _ in arrived if one), None),
-        signed_by=next((signer for _, signer in arrived if signer), None),
+        delivered_at=at or arrival(one for one, _ in known),
+        signed_by=next((signer for signer in signers if signer), None),
         url=body.text("tracking_url"),
         raw=body.raw,
     )

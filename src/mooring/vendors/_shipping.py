@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from mooring.contracts.shipping.tracking import TrackingEvent, TrackingStatus
 from mooring.contracts.vendor import extra_for
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_object
@@ -32,12 +33,11 @@ from mooring.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from mooring.contracts.address import Address
     from mooring.contracts.shipping.parcels import Customs, CustomsItem, Parcel
     from mooring.contracts.shipping.rates import RateRequest
-    from mooring.contracts.shipping.tracking import TrackingEvent
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
 
@@ -150,6 +150,12 @@ def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
     return tuple(
         sorted(events, key=lambda one: (one.at is not None, (one.at and one.at.timestamp()) or 0))
     )
+
+
+def arrival(events: Iterable[TrackingEvent]) -> datetime | None:
+    """When a shipment arrived first, by events that may not all say when."""
+    times = [one.at for one in events if one.status is TrackingStatus.DELIVERED and one.at]
+    return min(times, default=None)
 
 
 def label_service(name: str, hosts: Sequence[str]) -> Service:

@@ -31,6 +31,7 @@ from mooring.domain.redaction import Redaction
 from mooring.errors import InvalidData, InvalidRequest, VendorRejected
 from mooring.vendors._reading import Answer, answer, as_money, malformed, read
 from mooring.vendors._shipping import (
+    arrival,
     carrier_word,
     changed,
     country_of,
@@ -271,7 +272,6 @@ def read_track(body: Answer) -> Tracking:
     events = in_order(_event(one) for one in body.objects("tracking_history"))
     now = _event(body.object("tracking_status"))
     carrier = body.text("carrier")
-    arrived = [one.at for one in (*events, now) if one.status is TrackingStatus.DELIVERED]
     return Tracking(
         number=body.text("tracking_number"),
         carrier=carrier_word(carrier) if carrier else None,
@@ -280,7 +280,7 @@ def read_track(body: Answer) -> Tracking:
         code=now.code,
         events=events,
         estimated_delivery=body.time("eta"),
-        delivered_at=arrived[0] if arrived else None,
+        delivered_at=arrival((*events, now)),
         raw=body.raw,
     )
 

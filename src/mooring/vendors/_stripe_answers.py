@@ -22,6 +22,7 @@ from mooring.contracts.payments import (
     payment_ref,
     state_of,
 )
+from mooring.vendors._payments import in_words
 from mooring.vendors._reading import Answer, answer, malformed
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def decline_of(error: Answer) -> Decline | None:
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
         vendor_code=code,
-        vendor_message=error.text("message"),
+        vendor_message=in_words(error.text("message")),
     )
 
 

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from mooring.errors import ConnectorError
 
 _TAKEN_BACK: Final = {DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW, DisputeState.LOST}
+_ENDS: Final = {
+    "charge.expired": PaymentState.EXPIRED,
+    "charge.failed": PaymentState.FAILED,
+}
 _OUT_OF_STATE: Final = frozenset(
     {
         "charge_already_captured",
@@ -74,6 +78,7 @@ def _intent_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
         ref=payment.ref,
         state=payment.state,
         vendor_state=payment.vendor_state,
+        reference=payment.reference,
         amount=payment.amount,
         authorized=payment.authorized,
         captured=payment.captured,
@@ -89,15 +94,25 @@ def _charge_news(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
         return None
     amount, captured = money(body, "amount"), money(body, "amount_captured")
     refunded = money(body, "amount_refunded") if body.flag("captured") else None
-    state = PaymentState.EXPIRED if kind == "charge.expired" else None
+    failed = kind == "charge.failed"
     return PaymentEvent(
         id=None,
         ref=payment_ref(ref, key, amount),
-        state=state or state_of(amount, captured, refunded),
+        state=_ENDS.get(kind) or state_of(amount, captured, refunded),
         vendor_state=body.text("status"),
+        reference=body.text("metadata.reference"),
+        amount=amount,
         captured=captured,
         refunded=refunded,
+        decline=_failure(body) if failed else None,
     )
+
+
+def _failure(charge: Answer) -> Decline:
+    """Why a charge failed: what the bank said is more exact than the code of the failure."""
+    why, code = charge.text("outcome.reason"), charge.text("failure_code")
+    said = {"decline_code": why, "code": code, "message": charge.value("failure_message")}
+    return decline_of(read(said)) or Decline(reason=DeclineReason.OTHER)
 
 
 def _refund_news(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:

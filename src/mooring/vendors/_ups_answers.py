@@ -26,6 +26,7 @@ from mooring.domain.classify import is_success
 from mooring.errors import InvalidData
 from mooring.vendors._reading import Answer, answer, as_money, as_time, malformed, read
 from mooring.vendors._shipping import (
+    arrival,
     changed,
     country_of,
     decoded,
@@ -222,7 +223,6 @@ def read_track(response: Response, number: str) -> Tracking:
     newest = [_event(one) for one in package.objects("activity")]
     events = in_order(reversed(newest))
     last = newest[0] if newest else TrackingEvent(status=TrackingStatus.UNKNOWN)
-    arrived = [one.at for one in events if one.status is TrackingStatus.DELIVERED]
     return Tracking(
         number=number,
         carrier=CARRIER,
@@ -231,7 +231,7 @@ def read_track(response: Response, number: str) -> Tracking:
         code=last.code,
         events=events,
         estimated_delivery=_due(package),
-        delivered_at=arrived[0] if arrived else None,
+        delivered_at=arrival(events),
         signed_by=package.text("deliveryInformation.receivedBy"),
         url=f"{_PEOPLE}{number}",
         raw=body.raw,

@@ -28,6 +28,7 @@ from mooring.contracts.vendor import Vendor, extra_for, key_at, merged
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_object
+from mooring.domain.safety import Mode
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import ConfigurationError, InvalidData, UnsupportedByVendor
@@ -128,6 +129,12 @@ class Adyen(Vendor):
     return_url: str | None = None
     multiple_captures: bool = False
     base_url: str | None = None
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        if self.base_url is not None:
+            return None
+        return Mode.TEST if self.live_url_prefix is None else Mode.LIVE
 
     def services(self) -> Mapping[str, Service]:
         """The Checkout API."""

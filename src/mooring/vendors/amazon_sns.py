@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from mooring.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
-from mooring.contracts.vendor import Vendor, extra_for
+from mooring.contracts.vendor import Vendor, choices, extra_for
 from mooring.domain.classify import is_success
 from mooring.domain.http import Request
 from mooring.domain.secret import Secret, as_secret
@@ -88,7 +88,9 @@ class AmazonSns(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     sender: str | None = None
-    message_type: str | None = None
+    message_type: str | None = attrs.field(
+        default=None, metadata=choices("Transactional", "Promotional")
+    )
     base_url: str | None = None
 
     def services(self) -> Mapping[str, Service]:

@@ -153,6 +153,10 @@ class AzureBlob(Vendor):
                 remedy="Leave out credentials, or directory, client_id and client_secret.",
             )
 
+    def ping(self) -> Request:
+        """Ask for the name of one blob."""
+        return requests.listed(self._place.path, "", delimiter=None, cursor=None, limit=1)
+
     def services(self) -> Mapping[str, Service]:
         """The account."""
         own = None

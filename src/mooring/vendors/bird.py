@@ -23,7 +23,7 @@ from mooring.contracts.sms import (
     SmsStatus,
     check_number,
 )
-from mooring.contracts.vendor import Vendor, extra_for, key_at, merged
+from mooring.contracts.vendor import Vendor, choices, extra_for, key_at, merged
 from mooring.domain.auth import Credentials
 from mooring.domain.classify import is_success, vendor_words
 from mooring.domain.http import Request
@@ -95,7 +95,9 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "rate_limit_error": RateLimitExceeded,
     "too_early_error": VendorFailed,
 }
-"""What the type of an error means; any other is a refusal."""
+"""What the type of an error means."""
+_OTHERWISE: Final[Mapping[int, Kind]] = {401: AuthenticationFailed, 429: RateLimitExceeded}
+"""What a type that is new means; any other status is a refusal."""
 _AT_WORK: Final = "E01004"
 _OTHER_REQUEST: Final = "E01005"
 
@@ -137,7 +139,10 @@ class Bird(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     sender: str | None = None
-    category: str = "transactional"
+    category: str = attrs.field(
+        default="transactional",
+        metadata=choices("transactional", "marketing", "authentication", "service"),
+    )
     base_url: str | None = None
 
     def services(self) -> Mapping[str, Service]:
@@ -282,4 +287,5 @@ def _refused(response: Response, error: Answer) -> ConnectorError | None:
     if code == _OTHER_REQUEST:
         return IdempotencyConflict("Bird knows this key from another request.")
     words = vendor_words(response)[1]
-    return refusal(_KINDS.get(kind, VendorRejected), "Bird", response, code or kind, words)
+    found = _KINDS.get(kind, _OTHERWISE.get(response.status, VendorRejected))
+    return refusal(found, "Bird", response, code or kind, words)

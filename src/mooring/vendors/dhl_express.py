@@ -15,7 +15,7 @@ from urllib.parse import quote
 import attrs
 
 from mooring.contracts.shipping.rates import ShippingCapability
-from mooring.contracts.vendor import Vendor
+from mooring.contracts.vendor import Vendor, mode_at
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.secret import Secret, as_secret
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from mooring.contracts.shipping.tracking import Tracking
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
+    from mooring.domain.safety import Mode
 
 _OFFSET: Final = re.compile(r"([+-])(0[0-9]|1[0-4]):([0-5][0-9])")
 _NOT_FOUND: Final = 404
@@ -137,6 +138,14 @@ class DhlExpress(Vendor):
                 remedy="Give the API's key as username and its secret as credentials, or neither.",
             )
 
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self.base_url,
+            live="https://express.api.dhl.com/mydhlapi",
+            test="https://express.api.dhl.com/mydhlapi/test",
+        )
+
     def services(self) -> Mapping[str, Service]:
         """The API."""
         own = None
@@ -203,8 +212,8 @@ class DhlExpress(Vendor):
     async def get_labels(
         self,
         wire: Wire,  # noqa: ARG002 - nothing is sent
-        ref: Ref,  # noqa: ARG002
-        label: LabelFormat | None,  # noqa: ARG002
+        ref: Ref,  # noqa: ARG002 - the same
+        label: LabelFormat | None,  # noqa: ARG002 - the same
         /,
     ) -> tuple[Label, ...]:
         """Refuse: a label is given once."""

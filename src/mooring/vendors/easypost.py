@@ -20,7 +20,7 @@ from mooring.contracts.shipping.shipments import (
     ShipmentState,
 )
 from mooring.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
-from mooring.contracts.vendor import Vendor
+from mooring.contracts.vendor import Vendor, mode_of_key
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.secret import Secret, as_secret
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
 
 _BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
@@ -106,6 +107,14 @@ class EasyPost(Vendor):
         ),
         converter=texts,
     )
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=("EZAK",), test=("EZTK",))
+
+    def ping(self) -> Request:
+        """Ask for one shipment."""
+        return Request.get("/v2/shipments", query={"page_size": 1})
 
     def services(self) -> Mapping[str, Service]:
         """The API, and where labels' files are."""

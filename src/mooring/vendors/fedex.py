@@ -16,7 +16,7 @@ import attrs
 from mooring.contracts.shipping.rates import ShippingCapability
 from mooring.contracts.shipping.shipments import CancelResult, CancelState
 from mooring.contracts.shipping.tracking import TrackingStatus
-from mooring.contracts.vendor import Vendor, key_at
+from mooring.contracts.vendor import Vendor, choices, key_at, mode_at
 from mooring.domain.http import Request
 from mooring.domain.oauth.client import ClientAuthentication, OAuthClient
 from mooring.domain.secret import Secret, as_secret
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from mooring.contracts.shipping.tracking import Tracking
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
+    from mooring.domain.safety import Mode
     from mooring.vendors._reading import Answer
 
 _TRACKING: Final = "tracking"
@@ -123,7 +124,9 @@ class FedEx(Vendor):
     tracking_credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )
-    pickup: str = attrs.field(default=_PICKUPS[0], validator=_is_pickup)
+    pickup: str = attrs.field(
+        default=_PICKUPS[0], validator=_is_pickup, metadata=choices(*_PICKUPS)
+    )
     sandbox: bool = False
     base_url: str | None = None
 
@@ -149,6 +152,12 @@ class FedEx(Vendor):
     @property
     def _tracker(self) -> str:
         return "" if self.tracking_client_id is None else _TRACKING
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self._at, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
+        )
 
     def services(self) -> Mapping[str, Service]:
         """The APIs, and those of tracking apart where another project has them."""
@@ -222,8 +231,8 @@ class FedEx(Vendor):
     async def get_labels(
         self,
         wire: Wire,  # noqa: ARG002 - nothing is sent
-        ref: Ref,  # noqa: ARG002
-        label: LabelFormat | None,  # noqa: ARG002
+        ref: Ref,  # noqa: ARG002 - the same
+        label: LabelFormat | None,  # noqa: ARG002 - the same
         /,
     ) -> tuple[Label, ...]:
         """Refuse: a label is given once."""

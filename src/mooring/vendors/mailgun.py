@@ -12,6 +12,7 @@ from datetime import UTC, datetime, time
 from email.utils import format_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
 
 import attrs
 
@@ -25,13 +26,14 @@ from mooring.contracts.email_outcomes import (
     EmailStatus,
     Verdict,
 )
-from mooring.contracts.vendor import Vendor
+from mooring.contracts.vendor import Vendor, choices
 from mooring.domain.auth import Credentials
 from mooring.domain.classify import is_success
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list
 from mooring.domain.redaction import Redaction
 from mooring.domain.result import Result
+from mooring.domain.safety import Mode
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import ConfigurationError, InvalidData, RateLimitExceeded, VendorRejected
@@ -147,7 +149,7 @@ class Mailgun(Vendor):
     webhook: ClassVar[str | None] = "mailgun"
 
     domain: str = attrs.field(validator=_is_domain)
-    region: str = attrs.field(default="us", validator=_is_region)
+    region: str = attrs.field(default="us", validator=_is_region, metadata=choices(*_REGIONS))
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
     )
@@ -156,6 +158,14 @@ class Mailgun(Vendor):
     )
     test_mode: bool = False
     base_url: str | None = None
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return Mode.TEST if self.test_mode else None
+
+    def ping(self) -> Request:
+        """Ask for the domain."""
+        return Request.get(f"/v4/domains/{quote(self.domain)}")
 
     def services(self) -> Mapping[str, Service]:
         """The API, where the domain is."""

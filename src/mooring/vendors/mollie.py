@@ -23,7 +23,7 @@ from mooring.contracts.payments import (
     Void,
     stated_amount,
 )
-from mooring.contracts.vendor import Vendor, extra_for, key_at, merged
+from mooring.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
     from mooring.domain.money import Money
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
 
 _KEY: Final = 64
@@ -106,6 +107,14 @@ class Mollie(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     base_url: str = "https://api.mollie.com"
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=("live_",), test=("test_",))
+
+    def ping(self) -> Request:
+        """Ask for one payment."""
+        return Request.get("/v2/payments", query={"limit": 1})
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
@@ -268,7 +277,8 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
         "description": (charge.description or charge.reference)[:_LONGEST],
         "redirectUrl": charge.return_url or vendor.return_url,
         "webhookUrl": None if vendor.webhook_url is None else vendor.webhook_url.reveal(),
-        "metadata": {"reference": charge.reference, **charge.metadata},
+        # It is what the payment is found by, also by news of it.
+        "metadata": {**charge.metadata, "reference": charge.reference},
         **_means(charge),
         **_buyer(charge.customer),
         **fields,

@@ -22,7 +22,7 @@ from mooring.contracts.payments import (
     check_currency,
     payment_ref,
 )
-from mooring.contracts.vendor import Vendor, key_at
+from mooring.contracts.vendor import Vendor, key_at, mode_at
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list
 from mooring.domain.oauth.client import OAuthClient
@@ -38,6 +38,7 @@ from mooring.vendors._paypal_answers import (
     order_id,
     read_payment,
     refund_of,
+    refunded_order,
     unconfirmed,
 )
 from mooring.vendors._paypal_news import classify, declined, read_news
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
     from mooring.vendors._reading import Answer
 
@@ -137,6 +139,12 @@ class PayPal(Vendor):
     def _at(self) -> str:
         known = "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
         return self.base_url or known
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self._at, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
+        )
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
@@ -263,7 +271,7 @@ class PayPal(Vendor):
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Look at a refund."""
         response = await wire.send(Request.get(_path(_PAYMENTS, "refunds", ref.id)))
-        order = ref.other("order") or order_id(answer(response))
+        order = ref.other("order") or refunded_order(answer(response))
         return _refund(wire, response, None if order is None else wire.ref(order))
 
     async def payments(

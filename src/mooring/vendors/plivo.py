@@ -24,7 +24,7 @@ from mooring.contracts.sms import (
     SmsStatus,
     check_number,
 )
-from mooring.contracts.vendor import Vendor, extra_for, merged
+from mooring.contracts.vendor import Vendor, choices, extra_for, merged
 from mooring.domain.auth import Credentials
 from mooring.domain.classify import is_success, vendor_words
 from mooring.domain.http import HttpMethod, Request
@@ -135,9 +135,15 @@ class Plivo(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     sender: str | None = None
-    webhook_version: int = attrs.field(default=3, converter=_checked_version)
+    webhook_version: int = attrs.field(
+        default=3, converter=_checked_version, metadata=choices(*_SCHEMES)
+    )
     base_url: str = "https://api.plivo.com"
     lookups_url: str = "https://lookup.plivo.com"
+
+    def ping(self) -> Request:
+        """Ask for the account."""
+        return Request.get(self._path())
 
     def services(self) -> Mapping[str, Service]:
         """The API, and that of look-ups."""

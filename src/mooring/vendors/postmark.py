@@ -21,7 +21,7 @@ from mooring.contracts.email_outcomes import (
     EmailStatus,
     RecipientOutcome,
 )
-from mooring.contracts.vendor import Vendor, extra_for, merged
+from mooring.contracts.vendor import Vendor, extra_for, merged, mode_of_key
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
     from mooring.domain.response import Response
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
     from mooring.vendors._reading import Answer
 
@@ -74,6 +75,7 @@ _MOST_METADATA: Final = 10
 _INACTIVE: Final = "inactive addresses:"
 _IS_INACTIVE: Final = "406"
 _OK: Final = "OK"
+_TOO_MANY: Final = 429
 _WORDS: Final = Redaction()
 _KINDS: Final[dict[int, type[ConnectorError]]] = {
     10: AuthenticationFailed,
@@ -136,6 +138,14 @@ class Postmark(Vendor):
     )
     message_stream: str | None = None
     base_url: str = "https://api.postmarkapp.com"
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=(), test=("POSTMARK_API_TEST",))
+
+    def ping(self) -> Request:
+        """Ask for the server."""
+        return Request.get("/server")
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
@@ -334,7 +344,8 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         told = read(response.json())
     except InvalidData:
         return None
-    otherwise = None if response.status >= 500 else VendorRejected
+    says_itself = response.status >= 500 or response.status == _TOO_MANY
+    otherwise = None if says_itself else VendorRejected
     return _refusal(told, otherwise, status=response.status, response=response)
 
 

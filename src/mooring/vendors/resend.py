@@ -119,6 +119,10 @@ class Resend(Vendor):
     )
     base_url: str = "https://api.resend.com"
 
+    def ping(self) -> Request:
+        """Ask for the domains."""
+        return Request.get("/domains")
+
     def services(self) -> Mapping[str, Service]:
         """The API, which answers nobody who does not say what asks."""
         key = self.credentials

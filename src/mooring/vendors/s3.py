@@ -16,7 +16,7 @@ import attrs
 from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
 from mooring.contracts.signed import SignedPost, SignedUrl
 from mooring.contracts.storage import Part, StorageCapability, Upload
-from mooring.contracts.vendor import Vendor
+from mooring.contracts.vendor import Vendor, choices
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request, join_url
 from mooring.domain.secret import Secret, as_secret
@@ -111,6 +111,7 @@ class S3(Vendor):
         default=ChecksumAlgorithm.SHA256,
         converter=attrs.converters.optional(ChecksumAlgorithm),
         validator=_is_made_here,
+        metadata=choices(*sorted(_ALGORITHMS)),
     )
 
     def __attrs_post_init__(self) -> None:
@@ -131,6 +132,10 @@ class S3(Vendor):
             return f"{whole}/{self.bucket}"
         parts = urlsplit(whole)
         return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
+
+    def ping(self) -> Request:
+        """Ask for the name of one object."""
+        return Request.get("/", query={"list-type": "2", "max-keys": "1"})
 
     def services(self) -> Mapping[str, Service]:
         """The bucket."""

@@ -31,6 +31,7 @@ from mooring.domain.classify import is_success
 from mooring.domain.http import Request
 from mooring.domain.redaction import Redaction
 from mooring.domain.result import Result
+from mooring.domain.safety import Mode
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
 from mooring.errors import (
@@ -40,7 +41,14 @@ from mooring.errors import (
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.vendors._email import in_base64, outcomes, sender_of, status_of, without_nothing
+from mooring.vendors._email import (
+    in_ascii,
+    in_base64,
+    outcomes,
+    sender_of,
+    status_of,
+    without_nothing,
+)
 from mooring.vendors._reading import answer, answers, malformed, read
 
 if TYPE_CHECKING:
@@ -167,6 +175,14 @@ class SendGrid(Vendor):
     sandbox: bool = False
     base_url: str = "https://api.sendgrid.com"
 
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return Mode.TEST if self.sandbox else None
+
+    def ping(self) -> Request:
+        """Ask what the key may do."""
+        return Request.get("/v3/scopes")
+
     def services(self) -> Mapping[str, Service]:
         """The API, and the same with the other key."""
         keys = {"": self.credentials, _VALIDATIONS: self.validation_credentials or self.credentials}
@@ -236,7 +252,7 @@ class SendGrid(Vendor):
                 email=told.text("email"),
                 code=told.text("status"),
                 reason=told.text("reason") or told.text("response"),
-                permanent=not blocked if kind == "bounce" else None,
+                permanent={"bounce": not blocked, "deferred": False}.get(kind or ""),
                 url=told.text("url"),
                 tags=(category,) if isinstance(category, str) else told.texts("category"),
                 metadata={
@@ -263,6 +279,11 @@ def _people(several: tuple[EmailAddress, ...]) -> list[dict[str, str]]:
     return [_person(one) for one in several]
 
 
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    # SendGrid writes them as they come.
+    return {name: in_ascii(value) for name, value in headers.items()}
+
+
 def personalization(recipient: BulkRecipient) -> dict[str, Any]:
     """What is one recipient's own."""
     return without_nothing(
@@ -270,7 +291,7 @@ def personalization(recipient: BulkRecipient) -> dict[str, Any]:
             "to": _people(recipient.to),
             "cc": _people(recipient.cc),
             "bcc": _people(recipient.bcc),
-            "headers": dict(recipient.headers),
+            "headers": _headers(recipient.headers),
             "custom_args": dict(recipient.metadata),
         }
     )
@@ -283,7 +304,7 @@ def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
     for mine, one in zip(own, bulk.recipients, strict=True):
         # What stands here replaces what stands at the message, all of it.
         if one.headers:
-            mine["headers"] = {**base.headers, **one.headers}
+            mine["headers"] = _headers({**base.headers, **one.headers})
         if base.template is not None:
             mine["dynamic_template_data"] = {**base.template.data, **one.data}
         elif bulk.places:
@@ -330,7 +351,7 @@ def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]
         "content": _contents(message),
         "attachments": [_file(file) for file in message.attachments],
         "template_id": None if template is None else template.id,
-        "headers": dict(message.headers),
+        "headers": _headers(message.headers),
         "categories": list(message.tags),
         "custom_args": dict(message.metadata),
         "send_at": None if message.send_at is None else int(message.send_at.timestamp()),

@@ -16,7 +16,7 @@ import attrs
 from mooring.contracts.shipping.rates import LabelFormat, ShippingCapability
 from mooring.contracts.shipping.shipments import CancelResult, CancelState, Label, Shipment
 from mooring.contracts.shipping.tracking import ShippingEvent
-from mooring.contracts.vendor import Vendor, key_at
+from mooring.contracts.vendor import Vendor, choices, key_at, mode_of_key
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.secret import Secret, as_secret
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
 
 _CARRIERS: Final = {"usps": "stamps_com"}
@@ -96,11 +97,21 @@ class ShipEngine(Vendor):
         default=None, converter=attrs.converters.optional(as_secret)
     )
     carriers: tuple[str, ...] = attrs.field(default=(), converter=texts)
-    insurer: str = "carrier"
+    insurer: str = attrs.field(
+        default="carrier", metadata=choices("carrier", "shipsurance", "third_party")
+    )
     base_url: str = "https://api.shipengine.com"
     label_hosts: tuple[str, ...] = attrs.field(
         default=("https://api.shipengine.com",), converter=texts
     )
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=(), test=("TEST_",))
+
+    def ping(self) -> Request:
+        """Ask for the carriers."""
+        return Request.get("/v1/carriers")
 
     def services(self) -> Mapping[str, Service]:
         """The API, and where labels' files are."""

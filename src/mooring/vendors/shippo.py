@@ -21,7 +21,7 @@ from mooring.contracts.shipping.shipments import (
     ShipmentState,
 )
 from mooring.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
-from mooring.contracts.vendor import Vendor
+from mooring.contracts.vendor import Vendor, mode_of_key
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.secret import Secret, as_secret
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
     from mooring.domain.http import Response
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
 
 
@@ -94,6 +95,14 @@ class Shippo(Vendor):
         ),
         converter=texts,
     )
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
+
+    def ping(self) -> Request:
+        """Ask for one transaction."""
+        return Request.get("/transactions", query={"results": 1})
 
     def services(self) -> Mapping[str, Service]:
         """The API, and where labels' files are."""
@@ -155,10 +164,7 @@ class Shippo(Vendor):
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Ask for a label that was bought."""
         bought = await _transaction(wire, ref)
-        offer, rate = bought.object("rate"), bought.text("rate")
-        if rate is not None:
-            offer = answer(await wire.send(Request.get(_path("rates", rate))))
-        return await _shipment(wire, bought, offer, ref.other("parcels"))
+        return await _shipment(wire, bought, await _offer(wire, bought), ref.other("parcels"))
 
     async def get_labels(
         self,
@@ -178,6 +184,9 @@ class Shippo(Vendor):
         """Follow a shipment that was bought here."""
         bought = await _transaction(wire, ref)
         number, carrier = bought.text("tracking_number"), ref.other("carrier")
+        if number is not None and carrier is None:
+            # News of a shipment name its transaction alone.
+            carrier = read_offer(await _offer(wire, bought))[0]
         if number is None or carrier is None:
             return Tracking(
                 number=number, carrier=carrier, status=TrackingStatus.UNKNOWN, raw=bought.raw
@@ -262,6 +271,14 @@ async def _found(wire: Wire, rate: str, marked: str) -> Answer | None:
 
 async def _transaction(wire: Wire, ref: Ref) -> Answer:
     return _whole(await wire.send(Request.get(_path("transactions", ref.id))))
+
+
+async def _offer(wire: Wire, bought: Answer) -> Answer:
+    """The offer that a transaction has taken, which it contains or names."""
+    rate = bought.text("rate")
+    if rate is None:
+        return bought.object("rate")
+    return answer(await wire.send(Request.get(_path("rates", rate))))
 
 
 def _whole(response: Response) -> Answer:

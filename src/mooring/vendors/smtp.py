@@ -17,7 +17,7 @@ import attrs
 from mooring.contracts.email import EmailCapability
 from mooring.contracts.email_address import EmailAddress, as_address
 from mooring.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
-from mooring.contracts.vendor import Vendor
+from mooring.contracts.vendor import Vendor, choices
 from mooring.domain.auth import Credentials
 from mooring.domain.secret import Secret, as_secret
 from mooring.domain.service import Service
@@ -81,7 +81,9 @@ class Smtp(Vendor):
     transport: ClassVar[str | None] = "smtp"
 
     host: str
-    security: str = attrs.field(default="starttls", validator=_is_security)
+    security: str = attrs.field(
+        default="starttls", validator=_is_security, metadata=choices(*_PORTS)
+    )
     port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True))
     username: str | None = attrs.field(default=None, repr=False)
     credentials: Secret | None = attrs.field(

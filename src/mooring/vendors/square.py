@@ -21,7 +21,7 @@ from mooring.contracts.payments import (
     PaymentsCapability,
     Void,
 )
-from mooring.contracts.vendor import Vendor, extra_for, key_at, merged
+from mooring.contracts.vendor import Vendor, extra_for, key_at, merged, mode_at
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
     from mooring.domain.money import Money
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
 
 API_VERSION: Final = "2025-08-20"
@@ -104,6 +105,18 @@ class Square(Vendor):
     )
     location_id: str | None = None
     base_url: str = "https://connect.squareup.com"
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self.base_url,
+            live="https://connect.squareup.com",
+            test="https://connect.squareupsandbox.com",
+        )
+
+    def ping(self) -> Request:
+        """Ask for one payment."""
+        return Request.get(PAYMENTS, query={"limit": 1})
 
     def services(self) -> Mapping[str, Service]:
         """The API."""

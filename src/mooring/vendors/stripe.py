@@ -28,7 +28,7 @@ from mooring.contracts.payments import (
     ThreeDs,
     Void,
 )
-from mooring.contracts.vendor import Vendor, extra_for, key_at, merged
+from mooring.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
 from mooring.domain.auth import Credentials
 from mooring.domain.http import Request
 from mooring.domain.json_text import is_list, is_object
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from mooring.contracts.ref import Ref
     from mooring.contracts.vendor import MakeRef
     from mooring.contracts.wire import Wire
+    from mooring.domain.safety import Mode
     from mooring.domain.webhooks.events import WebhookEvent
 
 _KEY: Final = 255
@@ -92,6 +93,16 @@ class Stripe(Vendor):
     )
     connected: str | None = None
     base_url: str = "https://api.stripe.com"
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(
+            self.credentials, live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_")
+        )
+
+    def ping(self) -> Request:
+        """Ask for one payment."""
+        return Request.get("/v1/payment_intents", query={"limit": 1})
 
     def services(self) -> Mapping[str, Service]:
         """The API."""
@@ -247,7 +258,8 @@ def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
         "customer": None if customer is None else customer.id,
         "description": charge.description,
         "statement_descriptor_suffix": charge.statement_descriptor,
-        "metadata": {"reference": charge.reference, **charge.metadata},
+        # It is what the payment is found by, also by news of it.
+        "metadata": {**charge.metadata, "reference": charge.reference},
         "setup_future_usage": "off_session" if charge.store_method else None,
         "expand": ["latest_charge"],
         **_source(charge),

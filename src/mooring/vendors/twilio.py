@@ -127,6 +127,10 @@ class Twilio(Vendor):
     base_url: str = "https://api.twilio.com"
     lookups_url: str = "https://lookups.twilio.com"
 
+    def ping(self) -> Request:
+        """Ask for the balance."""
+        return Request.get(self._path("Balance"))
+
     def services(self) -> Mapping[str, Service]:
         """The API, and that of look-ups."""
         own = None

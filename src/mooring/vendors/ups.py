@@ -16,7 +16,7 @@ import attrs
 from mooring.contracts.shipping.rates import LabelFormat, ShippingCapability
 from mooring.contracts.shipping.shipments import CancelResult, CancelState, ShipmentState
 from mooring.contracts.shipping.tracking import TrackingStatus
-from mooring.contracts.vendor import Vendor
+from mooring.contracts.vendor import Vendor, mode_at
 from mooring.domain.http import Request
 from mooring.domain.oauth.client import OAuthClient
 from mooring.domain.secret import Secret, as_secret
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from mooring.contracts.shipping.shipments import AddressResult, Label, Shipment
     from mooring.contracts.shipping.tracking import Tracking
     from mooring.contracts.wire import Wire
+    from mooring.domain.safety import Mode
 
 _SOURCE: Final = "mooring"
 _NOT_FOUND: Final = 404
@@ -114,6 +115,12 @@ class Ups(Vendor):
                 path="client_id",
                 remedy="Give both, or neither and a credential provider.",
             )
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
+        )
 
     def services(self) -> Mapping[str, Service]:
         """The API."""

@@ -135,6 +135,10 @@ class Vonage(Vendor):
     base_url: str = "https://rest.nexmo.com"
     insight_url: str = "https://api.nexmo.com"
 
+    def ping(self) -> Request:
+        """Ask for the balance."""
+        return Request.get("/account/get-balance")
+
     def services(self) -> Mapping[str, Service]:
         """The API, and that of look-ups."""
         own = None

@@ -120,6 +120,7 @@ class StripeBooks(Sandbox):
             "created": int(self.now()),
             "currency": intent["currency"],
             "disputed": False,
+            "metadata": dict(intent["metadata"]),
             "payment_intent": intent["id"],
             "payment_method_details": details_of(intent["payment_method"], self.now()),
             "refunded": False,

@@ -177,7 +177,7 @@ class Sandbox:
         self.beside: dict[str, Sandbox] = {}
         self._count = 0
         self._table = [
-            (re.compile(_pattern(route)), handle) for route, handle in self.routes().items()
+            (route, re.compile(_pattern(route)), handle) for route, handle in self.routes().items()
         ]
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
@@ -233,6 +233,12 @@ class Sandbox:
         """Who answers to this path: this one, or one beside it."""
         return self.beside.get(path, self)
 
+    def route(self, method: str, path: str) -> str | None:
+        """The one of `routes` that answers this, if there is one."""
+        line = f"{method} {path}"
+        table = self.at(path)._table  # noqa: SLF001 - one of our own
+        return next((route for route, pattern, _ in table if pattern.fullmatch(line)), None)
+
     def delay(self) -> float:
         """Seconds that the answer to the next request takes."""
         with self._lock:
@@ -241,7 +247,7 @@ class Sandbox:
 
     def _routed(self, asked: Asked) -> Response:
         line = f"{asked.method} {asked.path}"
-        for pattern, handle in self._table:
+        for _, pattern, handle in self._table:
             found = pattern.fullmatch(line)
             if found is not None:
                 try:
@@ -254,10 +260,11 @@ class Sandbox:
     def serving(self) -> Generator[VendorServer]:
         """Listen on a port of this machine; `url` of what is given says where."""
         with VendorServer() as server:
-            server.always(self._received)
+            server.always(self.behave)
             yield server
 
-    def _received(self, received: Received) -> Behaviour:
+    def behave(self, received: Received) -> Behaviour:
+        """What a server of its own does with a request, so that another may stand before it."""
         url = urlsplit(received.target)
         asked = Asked(
             received.method,

@@ -93,6 +93,7 @@ class EasyPostSandbox(Sandbox):
         """What it answers."""
         return {
             "POST /v2/shipments": self._create,
+            "GET /v2/shipments": self._list,
             "GET /v2/shipments/{id}": self._fetch,
             "POST /v2/shipments/{id}/buy": self._buy,
             "POST /v2/shipments/{id}/refund": self._refund,
@@ -196,6 +197,10 @@ class EasyPostSandbox(Sandbox):
             "shipment_id": shipment,
             "carrier_account_id": "ca_" + "0" * 32,
         }
+
+    def _list(self, asked: Asked) -> Response:
+        self._let_in(asked)
+        return reply({"shipments": [], "has_more": False})
 
     def _fetch(self, asked: Asked, id: str) -> Response:
         self._let_in(asked)

@@ -130,6 +130,7 @@ class MailgunSandbox(Sandbox):
         return {
             "POST /v3/{domain}/messages": self._send,
             "GET /v4/address/validate": self._validate,
+            "GET /v4/domains/{domain}": self._show,
             "POST /v1/analytics/metrics": self._metrics,
         }
 
@@ -174,6 +175,10 @@ class MailgunSandbox(Sandbox):
             raise _refusal(400, "Need at least one of 'text', 'html' or 'template' parameters")
         if not template and not form.all("subject"):
             raise _refusal(400, "subject parameter is missing")
+
+    def _show(self, asked: Asked, domain: str) -> Response:
+        self._let_in(asked)
+        return reply({"domain": {"name": domain, "state": "active"}})
 
     def _validate(self, asked: Asked) -> Response:
         self._let_in(asked)

@@ -49,6 +49,7 @@ class MollieSandbox(Sandbox):
 
     Attributes:
         webhook_url: where an account may have its webhooks sent.
+        checkout: where buyers are sent to pay.
         customers: who is known.
         mandates: the customers of the means of payment that are kept.
         payments, captures, refunds, chargebacks: what there is, by id.
@@ -66,6 +67,7 @@ class MollieSandbox(Sandbox):
         self.api_key = api_key
         self.webhook_token = webhook_token
         self.webhook_url = f"https://shop.example/webhooks/mollie?token={webhook_token}"
+        self.checkout = "https://www.mollie.com/checkout"
         self.now = now
         self.customers = {"cst_sandbox"}
         self.mandates = {"mdt_sandbox": "cst_sandbox"}
@@ -261,7 +263,7 @@ class MollieSandbox(Sandbox):
             self._pays(payment)
         else:
             payment["expiresAt"] = self._moment(900)
-            url = f"https://www.mollie.com/checkout/{payment['id']}"
+            url = f"{self.checkout}/{payment['id']}"
             payment["_links"]["checkout"] = {"href": url, "type": "text/html"}
             return
         self._tell(payment)

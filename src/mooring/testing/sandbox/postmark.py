@@ -86,6 +86,7 @@ class PostmarkSandbox(Sandbox):
             "POST /email/batch": self._batch,
             "POST /email/batchWithTemplates": self._batch_templates,
             "GET /stats/outbound/{what}": self._stats,
+            "GET /server": self._server,
         }
 
     def tell(self, url: str, record: Mapping[str, Any]) -> Notice:
@@ -165,6 +166,10 @@ class PostmarkSandbox(Sandbox):
             raise _Refused(403, "Invalid request field(s) - TemplateModel")
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
             raise _Refused(1101, "The template is not there, or is not yours.")
+
+    def _server(self, asked: Asked) -> Response:
+        self._known(asked)
+        return reply({"ID": 1, "Name": "Shop"})
 
     def _stats(self, asked: Asked, what: str) -> Response:
         self._known(asked)

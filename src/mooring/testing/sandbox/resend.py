@@ -77,6 +77,7 @@ class ResendSandbox(Sandbox):
             "POST /emails": partial(self._once, self._send),
             "POST /emails/batch": partial(self._once, self._batch),
             "GET /emails/metrics": self._metrics,
+            "GET /domains": self._domains,
         }
 
     def tell(self, url: str, event: Mapping[str, Any], at: datetime) -> Notice:
@@ -167,6 +168,10 @@ class ResendSandbox(Sandbox):
             raise _Refused(422, "validation_error", "A variable of the template is missing.")
         if any(type(value) not in {str, int, float} for value in variables.values()):
             raise _Refused(422, "validation_error", "A variable is neither text nor number.")
+
+    def _domains(self, asked: Asked) -> Response:
+        self._let_in(asked)
+        return reply({"object": "list", "has_more": False, "data": []})
 
     def _metrics(self, asked: Asked) -> Response:
         self._let_in(asked)

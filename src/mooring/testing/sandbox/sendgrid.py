@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mooring.domain.http import Response
 from mooring.testing.sandbox.base import Asked, Refusal, Sandbox, reply
-from mooring.testing.sandbox.mailbox import Delivered, Item
+from mooring.testing.sandbox.mailbox import Delivered, Item, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,6 +97,7 @@ class SendGridSandbox(Sandbox):
             "POST /v3/mail/send": self._send,
             "POST /v3/validations/email": self._validate,
             "GET /v3/stats": self._stats,
+            "GET /v3/scopes": self._scopes,
         }
 
     def webhook(self, events: list[dict[str, Any]], at: datetime) -> tuple[dict[str, str], bytes]:
@@ -160,6 +161,10 @@ class SendGridSandbox(Sandbox):
         begin = int(query.get("offset", "0"))
         return reply(days[begin : begin + int(query.get("limit", "500"))])
 
+    def _scopes(self, asked: Asked) -> Response:
+        self._let_in(asked)
+        return reply({"scopes": ["mail.send"]})
+
     def _let_in(self, asked: Asked) -> None:
         if asked.bearer() != self.api_key:
             raise _refusal(401, "The provided authorization grant is invalid", None)
@@ -219,6 +224,7 @@ def _delivered(body: dict[str, Any], own: dict[str, Any], id_: str) -> Delivered
         return text
 
     parts = {part["type"]: part["value"] for part in body.get("content", [])}
+    headers = {**body.get("headers", {}), **own.get("headers", {})}
     return Delivered(
         id=id_,
         sender=body["from"]["email"],
@@ -229,7 +235,7 @@ def _delivered(body: dict[str, Any], own: dict[str, Any], id_: str) -> Delivered
         subject=filled(body.get("subject")) or "",
         text=filled(parts.get("text/plain")),
         html=filled(parts.get("text/html")),
-        headers={**body.get("headers", {}), **own.get("headers", {})},
+        headers={name: decoded(value) for name, value in headers.items()},
         items=tuple(
             Item(
                 file["filename"],

@@ -59,6 +59,7 @@ class StripeSandbox(StripeBooks):
         now: tells the time, in seconds since 1970.
 
     Attributes:
+        bank: where buyers are sent to confirm a payment.
         intents, charges, refunds, disputes, payouts: what there is, by id.
     """
 
@@ -75,6 +76,7 @@ class StripeSandbox(StripeBooks):
         super().__init__(webhook_secret, webhook_url, now)
         self.api_key = api_key
         self.restricted_key = restricted_key
+        self.bank = "https://hooks.stripe.com/3d_secure_2"
         self._kept: dict[str, tuple[tuple[str, bytes], Response]] = {}
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
@@ -248,7 +250,7 @@ class StripeSandbox(StripeBooks):
         if kind in ASKS and absent:
             self.declines(intent, "authentication_required", "authentication_required")
         if kind in ASKS or options == "any":
-            url = f"https://hooks.stripe.com/3d_secure_2/{intent['id']}"
+            url = f"{self.bank}/{intent['id']}"
             back = fields.get("return_url")
             if back is None:
                 action: dict[str, Any] = {"type": "use_stripe_sdk", "use_stripe_sdk": {"source": 1}}

@@ -1,0 +1,93 @@
+"""A shop that takes payments by Mollie, and what it sees of Mollie's sandbox."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mooring.contracts.payments import Charge, Customer, Money
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.mollie import MollieSandbox
+from mooring.vendors.mollie import Mollie
+
+if TYPE_CHECKING:
+    from mooring.contracts.payments import Payment, PaymentEvent, Refund
+    from mooring.faces.payments import Payments
+    from tests.support.openapi import Json
+
+EUROS = Money("149.90", "EUR")
+PART = Money("100.00", "EUR")
+BACK = "https://shop.example/back"
+CUSTOMER = Customer(id="cst_sandbox")
+SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+
+
+def ref(id: str, /, **related: str | None) -> Ref:
+    """A reference of an account."""
+    return Ref("mollie", "main", id, {name: value for name, value in related.items() if value})
+
+
+def order(source: str | None = "tkn_visa", **fields: Any) -> Charge:
+    """An invoice to be paid."""
+    return Charge(fields.pop("amount", EUROS), source, reference="INV-2041", **fields)
+
+
+class Shop:
+    """A hub with one account at a sandbox of its own."""
+
+    def __init__(self) -> None:
+        self.time = 1_930_000_000.0
+        self.sandbox = MollieSandbox(now=lambda: self.time)
+        vendor = Mollie(
+            credentials=self.sandbox.api_key,
+            return_url=BACK,
+            webhook_url=self.sandbox.webhook_url,
+        )
+        account = Account(
+            "main", vendor, settings=SETTINGS, webhook_secrets=self.sandbox.webhook_token
+        )
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.number = 0
+
+    @property
+    def payments(self) -> Payments:
+        """The operations."""
+        return self.hub.payments()
+
+    def key(self) -> str:
+        """A key that was not used."""
+        self.number += 1
+        return f"k-{self.number}"
+
+    def pay(self, source: str | None = "tkn_visa", **fields: Any) -> Payment:
+        """A payment that is taken at once."""
+        return self.payments.charge(order(source, **fields), idempotency_key=self.key())
+
+    def hold(self, source: str | None = "tkn_visa", **fields: Any) -> Payment:
+        """A payment that is set aside."""
+        return self.payments.authorize(order(source, **fields), idempotency_key=self.key())
+
+    def refund(self, payment: Payment, amount: Money | None = None, **fields: Any) -> Refund:
+        """Money that goes back."""
+        return self.payments.refund(payment.ref, amount, idempotency_key=self.key(), **fields)
+
+    def sent(self) -> Json:
+        """The body that was sent last."""
+        return json.loads(self.sandbox.asked[-1].body)
+
+    def paths(self) -> list[str]:
+        """What was asked for, in order."""
+        return [f"{one.method} {one.path.rpartition('/')[2]}" for one in self.sandbox.asked]
+
+    def news(self) -> list[PaymentEvent]:
+        """What all webhooks so far mean, by themselves."""
+        verifier = self.hub.webhooks("main")
+        return [
+            event
+            for notice in self.sandbox.sent
+            for webhook in verifier.verify(**notice.given())
+            for event in self.hub.events("main", webhook)
+        ]

@@ -1,0 +1,90 @@
+"""A shop that takes payments by Square, and what it sees of Square's sandbox."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from mooring.contracts.payments import Charge, Customer, Money, advance
+from mooring.contracts.ref import Ref
+from mooring.contracts.routes import Account
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.square import SquareSandbox
+from mooring.vendors.square import Square
+
+if TYPE_CHECKING:
+    from mooring.contracts.payments import Payment, PaymentEvent, Refund
+    from mooring.faces.payments import Payments
+    from tests.support.openapi import Json
+
+EUROS = Money("149.90", "EUR")
+PART = Money("100.00", "EUR")
+CUSTOMER = Customer(id="CUSTOMER0SANDBOX")
+SETTINGS: dict[str, Any] = {"retry": None, "circuit": None, "volatile_keys": True}
+
+
+def ref(id: str, /, **related: str | None) -> Ref:
+    """A reference of an account."""
+    return Ref("square", "main", id, {name: value for name, value in related.items() if value})
+
+
+def order(source: str = "cnon:card-nonce-ok", **fields: Any) -> Charge:
+    """An invoice to be paid."""
+    given: dict[str, Any] = {"amount": EUROS, "reference": "INV-2041", **fields}
+    return Charge(source=source, **given)
+
+
+class Shop:
+    """A hub with one account at a sandbox of its own."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.time = 1_930_000_000.0
+        self.sandbox = SquareSandbox(now=lambda: self.time)
+        vendor = Square(credentials=self.sandbox.access_token, location_id=self.sandbox.location_id)
+        account = Account("main", vendor, settings={**SETTINGS, **settings})
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self._numbers = count(1)
+
+    @property
+    def payments(self) -> Payments:
+        """The operations."""
+        return self.hub.payments()
+
+    def key(self) -> str:
+        """A key that was not used."""
+        return f"k-{next(self._numbers)}"
+
+    def pay(self, source: str = "cnon:card-nonce-ok", **fields: Any) -> Payment:
+        """A payment that is taken at once."""
+        return self.payments.charge(order(source, **fields), idempotency_key=self.key())
+
+    def hold(self) -> Payment:
+        """A payment that is set aside."""
+        return self.payments.authorize(order(), idempotency_key=self.key())
+
+    def refund(self, payment: Payment, amount: Money | None = None, **fields: Any) -> Refund:
+        """Money that goes back."""
+        return self.payments.refund(payment.ref, amount, idempotency_key=self.key(), **fields)
+
+    def sent(self) -> Json:
+        """The body that was sent last."""
+        return json.loads(self.sandbox.asked[-1].body)
+
+    def news(self) -> list[PaymentEvent]:
+        """What all webhooks so far mean."""
+        verifier = self.hub.webhooks("main", secrets=self.sandbox.signature_key)
+        return [
+            event
+            for notice in self.sandbox.sent
+            for webhook in verifier.verify(**notice.given())
+            for event in self.hub.events("main", webhook)
+        ]
+
+    def told(self, payment: Payment) -> Payment:
+        """A payment after all news of it."""
+        for event in self.news():
+            if event.ref.id == payment.ref.id:
+                payment = advance(payment, event)
+        return payment

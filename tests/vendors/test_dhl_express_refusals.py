@@ -1,0 +1,213 @@
+"""Whom DHL Express and its sandbox let in, what is refused, and what its errors mean."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import attrs
+import pytest
+
+from mooring import ConfigurationError
+from mooring.contracts.routes import Account
+from mooring.domain.http import Request, Response, Timeouts
+from mooring.errors import AuthenticationFailed, InvalidRequest, UnsupportedByVendor
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.vendors._dhl_express_answers import classify
+from mooring.vendors._dhl_express_requests import rates_body, shipment_body
+from mooring.vendors.dhl_express import DhlExpress
+from tests.vendors.dhl_express_shop import OFFER, PLANNED, REQUEST, Shop
+
+if TYPE_CHECKING:
+    from mooring.testing.sandbox.dhl_express import DhlExpressSandbox
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_what_dhl_does_not_do_is_refused_by_itself(shop: Shop) -> None:
+    """Whoever asks the vendor past its flags is refused all the same."""
+    vendor = DhlExpress(account_number="1")
+    wire: Any = None
+    for doing in (
+        vendor.cancel(wire, OFFER),
+        vendor.get_labels(wire, OFFER, None),
+        vendor.buy(wire, OFFER, None, key="k-1"),
+    ):
+        with pytest.raises(UnsupportedByVendor):
+            doing.send(None)
+    assert shop.sandbox.asked == []
+
+
+@pytest.mark.parametrize(
+    "body, code, words",
+    [
+        (
+            {"detail": "Multiple problems found", "additionalDetails": ["7: a", "1001: No.", 5]},
+            "1001",
+            "Multiple problems found 7: a 1001: No.",
+        ),
+        ({"title": "Bad request"}, None, "Bad request"),
+        ({"message": "Unprocessable"}, None, "Unprocessable"),
+        ({}, None, None),
+        ([], None, None),
+    ],
+)
+def test_an_error_keeps_its_code(body: object, code: str | None, words: str | None) -> None:
+    """DHL's code begins its own words, wherever they stand."""
+    error: Any = classify(Request.get("/rates"), reply(body, 400))
+
+    assert (InvalidRequest, code, words) == (type(error), error.vendor_code, error.vendor_message)
+
+
+def test_an_error_that_is_no_json_is_told_by_its_status() -> None:
+    """A page instead of an answer says no more than its status."""
+    assert None is classify(Request.get("/rates"), Response(502, body=b"<html>"))
+    assert None is classify(Request.get("/rates"), Response(200, body=b"{}"))
+
+
+def test_an_account_is_checked() -> None:
+    """A key without a secret, a time that is none and an offset that is none are told at once."""
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"username": "key"},
+        {"credentials": "secret"},
+        {"ready": "five o'clock"},
+        {"ready": 17},
+        {"utc_offset": "CET"},
+        {"utc_offset": 1},
+    )
+    for wrong in wrongs:
+        with pytest.raises(ConfigurationError):
+            DhlExpress(account_number="1", **wrong)
+    assert time(9, 30) == DhlExpress(account_number="1", ready=time(9, 30)).ready
+
+
+def test_a_secret_may_come_from_a_provider() -> None:
+    """Without a secret of its own the account asks the credential provider, and shows nothing."""
+    (service,) = DhlExpress(account_number="123456789").services().values()
+    assert (True, None) == (service.needs_credentials, service.credentials)
+    vendor = DhlExpress(account_number="123456789", username="key-of-ours", credentials="hush-hush")
+    for hidden in ("123456789", "key-of-ours", "hush-hush"):
+        assert hidden not in repr(vendor)
+        assert hidden not in repr(vendor.services())
+
+
+def sent(sandbox: DhlExpressSandbox, asked: Request, **headers: str) -> Response:
+    """What the sandbox answers to who comes in."""
+    known = b64encode(f"{sandbox.username}:{sandbox.password}".encode()).decode()
+    fields = {"Authorization": f"Basic {known}", "x-version": "3.1.0", **headers}
+    for name, value in fields.items():
+        asked = asked.with_header(name, value) if value else asked
+    url = f"https://express.api.dhl.com/mydhlapi{asked.path}?{urlencode(asked.query)}"
+    return SandboxHttpClient(sandbox).send(asked, url, Timeouts())
+
+
+GOOD = rates_body(REQUEST, "123456789", PLANNED)
+BOUGHT = shipment_body(
+    REQUEST, OFFER, account="123456789", planned=PLANNED, goods="Goods", marked="k"
+)
+UNDECLARED = {
+    **BOUGHT,
+    "content": {
+        name: value for name, value in BOUGHT["content"].items() if name != "exportDeclaration"
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        (Request.post("/rates", json={**GOOD, "colour": "red"}), "extraneous key [colour]"),
+        (Request.post("/rates", json={**GOOD, "packages": {}}), "expected type: array"),
+        (Request.post("/rates", json={**GOOD, "accounts": [7]}), "expected type: object"),
+        (Request.post("/rates", json={**GOOD, "isCustomsDeclarable": 1}), "expected type: value"),
+        (Request.post("/rates", json={**GOOD, "nextBusinessDay": 1}), "expected type: value"),
+        (Request.post("/rates", json={**GOOD, "plannedShippingDateAndTime": "soon"}), "998"),
+        (
+            Request.post(
+                "/rates", json={**GOOD, "accounts": [{"typeCode": "shipper", "number": "7"}]}
+            ),
+            "account number",
+        ),
+        (
+            Request.post(
+                "/rates",
+                json={
+                    **GOOD,
+                    "customerDetails": {
+                        **GOOD["customerDetails"],
+                        "receiverDetails": {
+                            "postalCode": "1",
+                            "countryCode": "CA",
+                            "cityName": "T" * 46,
+                        },
+                    },
+                },
+            ),
+            "expected maxLength: 45",
+        ),
+        (Request.post("/rates", json={}), "Multiple problems"),
+        (Request.post("/shipments", json={**BOUGHT, "productCode": "7"}), "Multiple problems"),
+        (Request.post("/shipments", json=UNDECLARED), "exportDeclaration"),
+        (
+            Request.post(
+                "/shipments", json={**BOUGHT, "outputImageProperties": {"encodingFormat": "gif"}}
+            ),
+            "encodingFormat",
+        ),
+        (Request.get("/shipments/7/tracking"), "No data"),
+        (Request.get("/tracking"), "Missing mandatory parameters: shipmentReference"),
+        (
+            Request.get(
+                "/tracking",
+                query={
+                    "shipmentReference": "k",
+                    "shipperAccountNumber": "1",
+                    "dateRangeFrom": "2030-01-01",
+                    "dateRangeTo": "2030-12-31",
+                },
+            ),
+            "dateRangeTo",
+        ),
+        (
+            Request.get(
+                "/tracking",
+                query={
+                    "shipmentReference": "k",
+                    "shipperAccountNumber": "1",
+                    "dateRangeFrom": "2030-01-01",
+                    "dateRangeTo": "2030-01-02",
+                },
+            ),
+            "No Shipments Found",
+        ),
+        (Request.get("/address-validate"), "Missing mandatory parameters: type"),
+    ],
+)
+def test_a_sandbox_is_as_strict_as_dhl(shop: Shop, asked: Request, words: str) -> None:
+    """Unknown, missing and mistyped fields are refused, and whatever else DHL refuses."""
+    answer = sent(shop.sandbox, asked)
+
+    assert 400 <= answer.status < 500
+    assert words in answer.text
+
+
+def test_a_sandbox_knows_who_comes_in(shop: Shop) -> None:
+    """A wrong secret is refused, and so is who names no version."""
+    asked = Request.post("/rates", json=GOOD)
+
+    assert 200 == sent(shop.sandbox, asked).status
+    assert 401 == sent(shop.sandbox, asked, Authorization="Bearer x").status
+    assert 400 == sent(shop.sandbox, asked, **{"x-version": ""}).status
+    wrong = attrs.evolve(shop.vendor, credentials="wrong")
+    account = Account("dhl", wrong, settings={"retry": None, "circuit": None})
+    hub = Hub([account], http=SandboxHttpClient(shop.sandbox))
+    with pytest.raises(AuthenticationFailed) as caught:
+        hub.shipping().get_rates(REQUEST)
+    assert "wrong" not in str(caught.value)

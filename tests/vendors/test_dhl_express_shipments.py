@@ -1,0 +1,199 @@
+"""What DHL Express sells: offers, labels, days, and purchases whose answer was lost."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from mooring.contracts.shipping import LabelFormat, ShipmentState, TrackingStatus
+from mooring.domain.money import Money
+from mooring.errors import (
+    ConnectionFailed,
+    IdempotencyConflict,
+    InvalidRequest,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+)
+from mooring.testing.sandbox.base import Lost, reply
+from mooring.vendors._dhl_express_requests import when
+from tests.vendors.dhl_express_shop import MARK, PARCEL, PLANNED, REQUEST, Shop
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_a_price_is_the_one_that_is_billed(shop: Shop) -> None:
+    """Of several currencies the billed one counts, and an offer without it is told apart."""
+    products = [
+        {"productCode": "P", "totalPrice": [{"currencyType": "BASEC", "price": 1}]},
+        {
+            "productCode": "Y",
+            "totalPrice": [
+                {"currencyType": "BASEC", "priceCurrency": "USD", "price": 0.1},
+                {"currencyType": "BILLC", "priceCurrency": "USD", "price": 19.99},
+            ],
+        },
+    ]
+    shop.sandbox.fail(reply({"products": products, "warnings": ["It is late."]}))
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert [(Money("19.99", "USD"), "dhl_express_y")] == [
+        (rate.total, rate.service) for rate in result.rates
+    ]
+    assert ["It is late.", "An offer could not be read."] == [
+        message.text for message in result.messages
+    ]
+
+
+def test_no_product_is_no_error(shop: Shop) -> None:
+    """Where DHL has no product there is no offer; what is refused otherwise is refused."""
+    shop.sandbox.fail(reply({"products": []}))
+    result = shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_rates(REQUEST)
+    assert ((), 1) == (result.rates, len(result.messages))
+
+    shop.sandbox.fail(reply({"detail": "7008: It is not available."}, 400))
+    with pytest.raises(InvalidRequest) as caught:
+        shop.shipping.get_rates(REQUEST)
+    assert "7008" == caught.value.vendor_code
+
+
+def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
+    """DHL keeps no offers, so a reference alone buys nothing."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    asked = len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor) as caught:
+        shop.shipping.create_shipment(rate.ref, idempotency_key="k-1")
+
+    assert ("buy_by_reference",) == caught.value.capabilities
+    assert asked == len(shop.sandbox.asked)
+    assert "Lovelace" not in repr(rate)
+    assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
+
+
+def test_each_parcel_has_its_label(shop: Shop) -> None:
+    """Of several parcels each has a number and a label of its own."""
+    bought = shop.bought(parcels=[PARCEL, PARCEL])
+    numbers = bought.tracking_numbers
+
+    assert 2 == len(set(numbers))
+    assert list(numbers) == [label.tracking_number for label in bought.labels]
+    assert all(
+        number.encode() in (label.content or b"")
+        for number, label in zip(numbers, bought.labels, strict=True)
+    )
+    found = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.BOUGHT, numbers, ()) == (
+        found.state,
+        found.tracking_numbers,
+        found.labels,
+    )
+    shop.bought("order-2")
+    shop.sandbox.move(numbers[1], "WC")
+    shop.sandbox.move([*shop.sandbox.shipments][1], "OK")
+    assert TrackingStatus.OUT_FOR_DELIVERY is shop.shipping.track(numbers[1], "DHL Express").status
+    assert ("pieceTrackingNumber", numbers[1]) in shop.sandbox.asked[-1].query
+
+
+def test_a_lost_purchase_is_found_without_its_label(shop: Shop) -> None:
+    """What was bought is found by its mark, and that its label is lost is said."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(Lost())
+    found = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    (number,) = shop.sandbox.shipments
+    assert ((number,), (), rate.total, rate.service) == (
+        found.tracking_numbers,
+        found.labels,
+        found.cost,
+        found.service,
+    )
+    assert "label" in (found.warnings[0].text or "")
+    query = dict(shop.sandbox.asked[-1].query)
+    assert (MARK, "2029-12-30", "2030-01-02") == (
+        query["shipmentReference"],
+        query["dateRangeFrom"],
+        query["dateRangeTo"],
+    )
+
+
+@pytest.mark.parametrize("odd", [reply({"shipments": [{}, 1]}), reply({}, 500)])
+def test_what_is_not_found_stays_unknown(shop: Shop, odd: Response) -> None:
+    """If nobody can say whether it was bought, nobody says so."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(Lost(), odd)
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+
+def test_a_reference_of_ours_is_no_mark(shop: Shop) -> None:
+    """Another shipment whose reference is the key is not taken for what was lost."""
+    shop.bought("another", reference="k-1")
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(ConnectionFailed("The request was lost."))
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+
+def test_a_day_is_that_of_the_sender() -> None:
+    """Without a day it is the day that it is there where it is handed over."""
+    shop = Shop(ready="08:30", utc_offset="+13:00")
+    shop.shipping.get_rates(REQUEST)
+    assert "2030-01-02T08:30:00 GMT+13:00" == shop.last["plannedShippingDateAndTime"]
+    shop.shipping.get_rates(attrs.evolve(REQUEST, ship_date=date(2030, 2, 3)))
+    assert "2030-02-03T08:30:00 GMT+13:00" == shop.last["plannedShippingDateAndTime"]
+    assert PLANNED == when(date(2030, 1, 2), time(17), "+01:00")
+
+
+def test_a_key_keeps_its_day_over_midnight(shop: Shop) -> None:
+    """Who repeats a purchase on the next day gets what was bought, and buys nothing."""
+    first = shop.bought()
+    shop.clock.advance(13 * 3_600)
+    assert first == shop.bought()
+    assert 1 == len(shop.sandbox.shipments)
+    with pytest.raises(IdempotencyConflict):
+        shop.bought(reference="another order")
+    with pytest.raises(IdempotencyConflict):
+        shop.bought(ship_date=date(2030, 1, 5))
+
+
+def test_a_purchase_without_a_number_is_no_success(shop: Shop) -> None:
+    """An answer that names no shipment is a failure, and what it cost is what was offered."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(reply({"documents": []}, 201))
+    with pytest.raises(VendorFailed):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    shop.sandbox.fail(reply({"shipmentTrackingNumber": "1", "warnings": ["No prices."]}, 201))
+    bought = shop.shipping.create_shipment(rate, idempotency_key="k-2")
+    assert (rate.total, (), "No prices.") == (
+        bought.cost,
+        bought.labels,
+        bought.warnings[0].text,
+    )
+
+
+def test_a_label_that_cannot_be_read_is_kept(shop: Shop) -> None:
+    """A label in a new format is told as unknown, and one that is no Base64 has no content."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    label = {"typeCode": "label", "imageFormat": "LP2", "content": "?", "packageReferenceNumber": 9}
+    shop.sandbox.fail(reply({"shipmentTrackingNumber": "1", "documents": [label]}, 201))
+    (found,) = shop.shipping.create_shipment(rate, idempotency_key="k-1").labels
+
+    assert (LabelFormat.UNKNOWN, "LP2", None, None) == (
+        found.format,
+        found.vendor_format,
+        found.content,
+        found.tracking_number,
+    )

@@ -1,0 +1,192 @@
+"""Whom FedEx and its sandbox let in, and what its errors mean."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mooring.domain.http import Request, Response, Timeouts
+from mooring.domain.secret import Secret
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.testing.sandbox.tokens import TokenDesk
+from mooring.vendors.fedex import FedEx
+from tests.vendors.fedex_shop import RATES, REQUEST, Shop
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    "status, code, kind",
+    [
+        (400, "INVALID.INPUT.EXCEPTION", InvalidRequest),
+        (400, "NOT.AUTHORIZED.ERROR", AuthenticationFailed),
+        (400, "SYSTEM.UNEXPECTED.ERROR", VendorFailed),
+        (200, "SERVICE.UNAVAILABLE.ERROR", VendorFailed),
+        (200, "ACCOUNT.NUMBER.MISMATCH", VendorRejected),
+        (403, "FORBIDDEN.ERROR", AuthenticationFailed),
+        (404, "NOT.FOUND.ERROR", VendorRejected),
+        (429, "TOO.MANY.REQUESTS", RateLimitExceeded),
+        (500, "INTERNAL.SERVER.ERROR", VendorFailed),
+        (500, None, VendorFailed),
+    ],
+)
+def test_an_error_is_told_by_its_own_code(
+    shop: Shop, status: int, code: str | None, kind: type[ConnectorError]
+) -> None:
+    """What kind of failure it is, the body says before the status does."""
+    shop.wire.planned[RATES] = [reply({"errors": [{"code": code, "message": "No."}]}, status)]
+    with pytest.raises(kind, match=r"No\.") as caught:
+        shop.shipping.get_rates(REQUEST)
+
+    assert kind is type(caught.value)
+    assert code == caught.value.vendor_code  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html></html>", b"[]", b'{"errors": "no"}', b'{"errors": []}', b"null", b""]
+)
+def test_an_error_without_words_is_told_by_its_status(shop: Shop, body: bytes) -> None:
+    """What is no error of FedEx's is read as anybody's, and no success without what it is of."""
+    shop.wire.planned[RATES] = [Response(404, body=body), Response(200, body=body)]
+    with pytest.raises(VendorRejected):
+        shop.shipping.get_rates(REQUEST)
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_rates(REQUEST)
+
+
+def test_a_token_is_asked_for_once_and_again_when_it_is_refused(shop: Shop) -> None:
+    """One token serves until FedEx refuses it, and then another is got."""
+    shop.shipping.get_rates(REQUEST)
+    shop.shipping.get_rates(REQUEST)
+    assert 1 == shop.sandbox.desk.granted
+    shop.sandbox.desk.forget()
+    assert shop.shipping.get_rates(REQUEST).rates
+    assert 2 == shop.sandbox.desk.granted
+    headers = shop.sandbox.asked[-1].headers
+    assert "en_US" == headers.get("x-locale")
+
+
+def test_tracking_may_have_a_project_of_its_own() -> None:
+    """The parcels are followed with the token of the project that tracks."""
+    shop = Shop(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
+    shop.bought()
+    desk = TokenDesk("/oauth/token", "l7-tracker", "secret-of-tracking", posted=True)
+    shop.sandbox.beside["/oauth/token"] = shop.sandbox.desk = desk
+    [number] = shop.sandbox.tracks
+
+    assert number == shop.shipping.track(number, "fedex").number
+    assert 1 == desk.granted
+    assert {"", "tracking"} == set(FedEx(**_options("tracking_")).clients())
+
+
+def _options(*prefixes: str) -> dict[str, Any]:
+    pairs: dict[str, Any] = {"account_number": "1", "client_id": "a", "credentials": "b"}
+    for prefix in prefixes:
+        pairs |= {f"{prefix}client_id": "c", f"{prefix}credentials": "d"}
+    return pairs
+
+
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"client_id": "a"}, "client_id"),
+        ({"credentials": "b"}, "client_id"),
+        ({"tracking_client_id": "a"}, "tracking_client_id"),
+        ({"pickup": "BY_DRONE"}, "pickup"),
+    ],
+)
+def test_half_a_key_is_refused(options: dict[str, str], path: str) -> None:
+    """A key without its secret, and a way in which nobody gets a parcel, are refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        FedEx(account_number="1", **options)  # type: ignore[arg-type]  # what a configuration gives
+
+    assert path == caught.value.path
+
+
+def test_an_account_is_where_it_says() -> None:
+    """The test system is another host; tokens may come from a provider; no secret is shown."""
+    usual, test = FedEx(account_number="1"), FedEx(account_number="1", sandbox=True)
+
+    assert "https://apis.fedex.com" == usual.services()[""].base_url
+    assert "https://apis-sandbox.fedex.com" == test.services()[""].base_url
+    assert ({}, True) == (usual.clients(), usual.services()[""].needs_credentials)
+    whole = FedEx(**_options("tracking_"), base_url="https://fedex.example/")
+    assert {"https://fedex.example/oauth/token"} == {
+        one.server.token_endpoint for one in whole.clients().values()
+    }
+    secret = FedEx(account_number="740561073", client_id="key", credentials=Secret("hush-hush"))
+    assert "hush" not in repr(secret)
+    assert "740561073" not in repr(secret)
+
+
+@pytest.mark.parametrize(
+    "path, value, code",
+    [
+        (("requestedShipment", "recipients"), {}, "INVALID.INPUT.EXCEPTION"),
+        (("requestedShipment", "labelspecification"), {}, "INVALID.INPUT.EXCEPTION"),
+        (("requestedShipment", "totalWeight"), "1", "INVALID.INPUT.EXCEPTION"),
+        (("accountNumber", "value"), "1", "ACCOUNT.NUMBER.MISMATCH"),
+        (("requestedShipment", "serviceType"), "BY_DRONE", "SERVICE.TYPE.INVALID"),
+        (
+            ("requestedShipment", "labelSpecification", "imageType"),
+            "SVG",
+            "INVALID.INPUT.EXCEPTION",
+        ),
+        (
+            ("requestedShipment", "labelSpecification", "labelStockType"),
+            "A4",
+            "INVALID.INPUT.EXCEPTION",
+        ),
+    ],
+)
+def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
+    """What FedEx does not know, or takes in another form, the sandbox refuses."""
+    shop.bought()
+    [sent] = [one for one in shop.sandbox.asked if one.path == "/ship/v1/shipments"]
+    body = json.loads(sent.body)
+    inner = body
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    response = answered(shop, Request.post("/ship/v1/shipments", json=body))
+
+    assert (400, code) == (response.status, response.json()["errors"][0]["code"])
+    assert 1 == len(shop.sandbox.shipments)
+
+
+def test_the_sandbox_knows_whom_it_lets_in(shop: Shop) -> None:
+    """Whoever has no token, or asks for nothing, or for weights that are none, is refused."""
+    shop.shipping.get_rates(REQUEST)
+    body = json.loads(shop.sandbox.asked[-1].body)
+    asked = Request.post("/rate/v1/rates/quotes", json=body)
+    assert 200 == answered(shop, asked).status
+    assert 401 == answered(shop, asked, token="another").status
+    assert 404 == answered(shop, Request.get("/nothing")).status
+    body["requestedShipment"]["requestedPackageLineItems"][0]["weight"]["value"] = 0
+    assert 400 == answered(shop, Request.post("/rate/v1/rates/quotes", json=body)).status
+    mine = {"value": "1", "shipDateBegin": "a", "shipDateEndDate": "b"}
+    found = Request.post("/track/v1/referencenumbers", json={"referencesInformation": mine})
+    assert 400 == answered(shop, found).status
+
+
+def answered(shop: Shop, request: Request, token: str | None = None) -> Response:
+    """What the sandbox says to whoever has this token, or a good one."""
+    good = token or f"token-{shop.sandbox.client_id}-{shop.sandbox.desk.granted}"
+    shown = request.with_header("Authorization", f"Bearer {good}")
+    url = f"https://apis.fedex.com{request.path}"
+    return SandboxHttpClient(shop.sandbox).send(shown, url, Timeouts())

@@ -1,0 +1,235 @@
+"""What FedEx sells and takes back: offers, labels, and purchases whose answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, date, datetime
+from hashlib import sha256
+
+import attrs
+import pytest
+
+from mooring.contracts.ref import Ref
+from mooring.contracts.shipping import CancelState, LabelFormat, Parcel, ShipmentState
+from mooring.domain.http import Response
+from mooring.domain.money import Money
+from mooring.errors import (
+    InvalidRequest,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import Lost, reply
+from mooring.vendors.fedex import FedEx
+from tests.vendors.fedex_shop import FIND, PARCEL, RATES, REQUEST, SHIP, THERE, Shop, out
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_an_offer_is_what_the_account_pays(shop: Shop) -> None:
+    """The price of the account is taken, beside the list's; what cannot be read is no offer."""
+    rate = shop.shipping.get_rates(REQUEST).rates[1]
+
+    assert (Money("24.42", "USD"), Money("29.42", "USD"), 2) == (
+        rate.total,
+        rate.list_price,
+        rate.delivery_days,
+    )
+    assert ("fedex_2_day", "FEDEX_2_DAY", "FedEx 2Day®") == (
+        rate.service,
+        rate.vendor_service,
+        rate.service_name,
+    )
+    assert datetime(2030, 1, 5, 17, tzinfo=UTC) == rate.delivery_date
+    account = {
+        "rateType": "ACCOUNT",
+        "totalNetCharge": 7,
+        "shipmentRateDetail": {"currency": "EUR"},
+    }
+    took = {"transitDays": {"minimumTransitTime": "ONE_DAY"}, "dateDetail": {"dayFormat": "x"}}
+    offers = [
+        {"serviceType": "NEW", "ratedShipmentDetails": [account], "commit": took},
+        {"serviceType": "LISTED", "ratedShipmentDetails": [{"rateType": "LIST"}]},
+        {"ratedShipmentDetails": [account]},
+        "odd",
+    ]
+    alert = {"code": "NOTE", "message": "All is well."}
+    shop.wire.planned[RATES] = [out(rateReplyDetails=offers, alerts=[alert]), reply({})]
+    result = shop.shipping.get_rates(REQUEST)
+    assert [(Money("7", "EUR"), 1)] == [(one.total, one.delivery_days) for one in result.rates]
+    assert ["NOTE", None, None] == [one.code for one in result.messages]
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_rates(REQUEST)
+
+
+def test_where_fedex_does_not_carry_nothing_is_offered(shop: Shop) -> None:
+    """What FedEx says of a place or a weight is told; what is wrong otherwise is an error."""
+    nowhere = shop.shipping.get_rates(
+        attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, postal_code="00000"))
+    )
+    heavy = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=99)))
+
+    assert [(), "RATE.LOCATION.NOSERVICE"] == [nowhere.rates, nowhere.messages[0].code]
+    assert [(), "Too heavy."] == [heavy.rates, heavy.messages[0].text]
+    with pytest.raises(InvalidRequest) as caught:
+        shop.shipping.get_rates(attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, country="CA")))
+    assert "CUSTOMSCLEARANCEDETAIL.REQUIRED" == caught.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "wish, image",
+    [("pdf", "PDF"), ("png", "PNG"), ("zpl", "ZPLII"), ("epl", "EPL2")],
+)
+def test_a_label_is_written_as_it_was_wished(shop: Shop, wish: str, image: str) -> None:
+    """Each format has its word, and the label is in the answer."""
+    label = shop.bought(label=wish).labels[0]
+
+    assert (LabelFormat(wish), image) == (label.format, label.vendor_format)
+    assert label.content
+    assert label.url is None
+
+
+def test_several_parcels_have_a_label_each_and_are_cancelled_together(shop: Shop) -> None:
+    """Parcels that go together are known by their first number, also later."""
+    bought = shop.bought(parcels=[PARCEL, PARCEL, PARCEL])
+
+    assert 3 == len(set(bought.tracking_numbers)) == len(bought.labels)
+    assert bought.tracking_numbers == tuple(one.tracking_number for one in bought.labels)
+    assert bought.tracking_numbers == shop.shipping.get_shipment(str(bought.ref)).tracking_numbers
+    back = shop.shipping.cancel(str(bought.ref))
+    assert (CancelState.APPROVED, "Shipment is successfully cancelled") == (
+        back.state,
+        back.vendor_status,
+    )
+    again = shop.shipping.cancel(bought.ref)
+    assert (CancelState.APPROVED, "CA") == (again.state, again.vendor_status)
+    assert {"CA"} == {one["latestStatusDetail"]["code"] for one in shop.sandbox.tracks.values()}
+
+
+def test_a_cancel_that_was_not_done_is_an_error(shop: Shop) -> None:
+    """A success that says no is a refusal, and one that says nothing is a failure."""
+    bought = shop.bought()
+    alert = {"code": "SHIPMENT.CANCEL.FAILED", "message": "Too late."}
+    cancel = "PUT /ship/v1/shipments/cancel"
+    shop.wire.planned[cancel] = [
+        out(cancelledShipment=False, alerts=[alert]),
+        out(cancelledShipment=False),
+        out(),
+        out(cancelledShipment=True),
+    ]
+    with pytest.raises(VendorRejected, match="Too late") as caught:
+        shop.shipping.cancel(bought.ref)
+    assert "SHIPMENT.CANCEL.FAILED" == caught.value.vendor_code
+    with pytest.raises(VendorRejected, match="does not say why"):
+        shop.shipping.cancel(bought.ref)
+    with pytest.raises(VendorFailed):
+        shop.shipping.cancel(bought.ref)
+    assert "cancelledShipment" == shop.shipping.cancel(bought.ref).vendor_status
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.cancel("fedex:fedex:7")
+    assert "TRACKINGNUMBER.NOTFOUND" == caught.value.vendor_code
+
+
+def test_what_was_bought_is_read_as_far_as_it_goes(shop: Shop) -> None:
+    """Papers, warnings and odd labels are kept; a price that is missing is none."""
+    document = {"contentType": "LABEL", "docType": "SVG", "url": "https://fedex.example/l"}
+    other = {"contentType": "AUXILIARY"}
+    sold = {
+        "serviceType": "FEDEX_GROUND",
+        "masterTrackingNumber": "1",
+        "pieceResponses": [{"packageDocuments": [document, other]}, 7],
+        "shipmentDocuments": [{"url": "https://fedex.example/invoice"}, {}],
+        "alerts": [{"code": "A", "message": "B"}],
+    }
+    shop.wire.planned[SHIP] = [
+        out(transactionShipments=[sold]),
+        out(transactionShipments=[{"pieceResponses": [{"trackingNumber": "2"}]}]),
+        out(transactionShipments=[{}]),
+    ]
+    first, second = shop.bought("k-1"), shop.bought("k-2")
+
+    assert (("1",), None, ("https://fedex.example/invoice",)) == (
+        first.tracking_numbers,
+        first.cost,
+        first.documents,
+    )
+    [label] = first.labels
+    assert (LabelFormat.UNKNOWN, None, "https://fedex.example/l") == (
+        label.format,
+        label.content,
+        label.url,
+    )
+    assert ["A"] == [one.code for one in first.warnings]
+    assert (("2",), (), None) == (second.tracking_numbers, second.labels, second.service)
+    with pytest.raises(VendorFailed):
+        shop.bought("k-3")
+
+
+def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+    """What was bought and lost its answer is found by its reference, without its label."""
+    shop.wire.planned[SHIP] = [Lost()]
+    found = shop.bought(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
+
+    asked = json.loads(shop.sandbox.asked[-1].body)["referencesInformation"]
+    assert (sha256(b"\norder-1").hexdigest()[:32], "2130-01-03") == (
+        asked["value"],
+        asked["shipDateEndDate"],
+    )
+    assert [found.ref.id] == [*shop.sandbox.shipments]
+    assert (2, (), ShipmentState.BOUGHT) == (
+        len(found.tracking_numbers),
+        found.labels,
+        found.state,
+    )
+    assert "lost" in str(found.warnings[0].text)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(503),
+        out(completeTrackResults=[]),
+        out(completeTrackResults=[{"trackResults": [{}, 7]}, 7]),
+        reply([]),
+        reply({}),
+    ],
+    ids=["outage", "none", "odd", "list", "empty"],
+)
+def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, answer: Response) -> None:
+    """What FedEx does not find, or cannot be asked for, is unknown; nothing is bought again."""
+    shop.wire.planned[SHIP] = [Response(503)]
+    shop.wire.planned[FIND] = [answer]
+    with pytest.raises(OutcomeUnknown):
+        shop.bought()
+    with pytest.raises(OutcomeUnknown):
+        shop.bought()
+
+    assert {} == shop.sandbox.shipments
+
+
+def test_only_a_whole_offer_can_be_bought(shop: Shop) -> None:
+    """FedEx keeps no offers: the reference of one is refused before anything is sent."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    asked = len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label("fedex:fedex:1")
+
+    assert asked == len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor, match="once"):
+        asyncio.run(FedEx(account_number="1").get_labels(None, rate.ref, None))  # type: ignore[arg-type]  # nothing is sent
+    assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
+
+
+def test_a_reference_is_of_its_account() -> None:
+    """What was bought is known by its number at its account."""
+    bought = Shop().bought()
+
+    assert Ref("fedex", "fedex", bought.tracking_numbers[0]) == bought.ref

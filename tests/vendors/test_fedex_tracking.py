@@ -1,0 +1,171 @@
+"""What FedEx knows of parcels that are under way, and of addresses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
+from mooring.errors import UnsupportedByVendor, VendorFailed, VendorRejected
+from mooring.testing.sandbox.base import reply
+from tests.vendors.fedex_shop import RESOLVE, THERE, TRACK, Shop, out
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def tracked(**track: Any) -> Response:
+    """What FedEx knows of a parcel."""
+    return out(completeTrackResults=[{"trackResults": [track]}])
+
+
+def resolved(**address: Any) -> Response:
+    """What FedEx knows of an address."""
+    return out(resolvedAddresses=[address])
+
+
+@pytest.mark.parametrize(
+    "word, status",
+    [
+        ("OC", TrackingStatus.PRE_TRANSIT),
+        ("PU", TrackingStatus.IN_TRANSIT),
+        ("IT", TrackingStatus.IN_TRANSIT),
+        ("Ow", TrackingStatus.IN_TRANSIT),
+        ("OD", TrackingStatus.OUT_FOR_DELIVERY),
+        ("HL", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("DE", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("CD", TrackingStatus.ON_HOLD),
+        ("DL", TrackingStatus.DELIVERED),
+        ("RS", TrackingStatus.RETURNED),
+        ("CA", TrackingStatus.CANCELED),
+        ("ZZ", TrackingStatus.UNKNOWN),
+    ],
+)
+def test_parcels_are_followed(shop: Shop, word: str, status: TrackingStatus) -> None:
+    """A number is followed as far as FedEx says; its last news is the last event."""
+    [number] = shop.bought().tracking_numbers
+    shop.sandbox.move(number, "PU")
+    shop.sandbox.move(number, word)
+    tracking = shop.shipping.track(number, "fedex")
+
+    assert (status, word) == (tracking.status, tracking.vendor_status)
+    assert ["PU", word] == [one.vendor_status for one in tracking.events]
+    expected = Place(city="MEMPHIS", region="TN", postal_code="38118", country="US")
+    assert expected == tracking.events[0].location
+    assert datetime(2030, 1, 5, 23, tzinfo=UTC) == tracking.estimated_delivery
+
+
+def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
+    """A track without times or places is read as far as it goes; who signed is told."""
+    latest = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
+    events = [{"eventType": "PU", "exceptionDescription": "Late"}, {}]
+    shop.wire.planned[TRACK] = [
+        tracked(
+            latestStatusDetail=latest,
+            scanEvents=events,
+            deliveryDetails={"receivedByName": "Anna"},
+            dateAndTimes=[{"type": "ESTIMATED_DELIVERY", "dateTime": "2030-01-05T00:00:00"}],
+        )
+    ]
+    tracking = shop.shipping.track("7", "FedEx")
+
+    assert ("7", "15", "Anna", None) == (
+        tracking.number,
+        tracking.code,
+        tracking.signed_by,
+        tracking.delivered_at,
+    )
+    assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
+    assert ["Late", None] == [one.text for one in tracking.events]
+    assert [None, None] == [one.location for one in tracking.events]
+
+
+def test_an_arrival_is_told_by_its_event_alone(shop: Shop) -> None:
+    """When a parcel arrived is known though only the event of it says so."""
+    events = [{"eventType": "DL", "derivedStatusCode": "DL", "date": "2030-01-05T09:00:00+00:00"}]
+    shop.wire.planned[TRACK] = [tracked(latestStatusDetail={"code": "DL"}, scanEvents=events)]
+
+    assert datetime(2030, 1, 5, 9, tzinfo=UTC) == shop.shipping.track("7", "FedEx").delivered_at
+
+
+def test_a_number_that_fedex_does_not_know_is_refused_unless_it_is_ours(shop: Shop) -> None:
+    """Of a label that was bought just now there is no news yet; of a stranger's, there is none."""
+    bought = shop.bought()
+    shop.sandbox.tracks.clear()
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.track("7", "fedex")
+    assert "TRACKING.TRACKINGNUMBER.NOTFOUND" == caught.value.vendor_code
+    tracking = shop.shipping.track_shipment(bought.ref)
+    assert (TrackingStatus.UNKNOWN, bought.ref.id) == (tracking.status, tracking.number)
+    assert ShipmentState.UNKNOWN is shop.shipping.get_shipment(bought.ref).state
+    error = {"code": "TRACKING.DATA.DENIED", "message": "No."}
+    shop.wire.planned[TRACK] = [tracked(error=error), out(alerts=[]), reply({})]
+    with pytest.raises(VendorRejected, match=r"No\."):
+        shop.shipping.track_shipment(bought.ref)
+    with pytest.raises(VendorFailed):
+        shop.shipping.track("7", "fedex")
+    with pytest.raises(VendorFailed):
+        shop.shipping.track("7", "fedex")
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.track("7", "ups")
+
+
+@pytest.mark.parametrize(
+    "told_of, verdict",
+    [
+        ({"attributes": {"Resolved": "true", "DPV": "true"}}, AddressVerdict.CORRECTED),
+        ({"attributes": {"Resolved": True}}, AddressVerdict.CORRECTED),
+        ({"attributes": {"Resolved": "true", "DPV": "false"}}, AddressVerdict.INVALID),
+        (
+            {"attributes": {"Resolved": "true", "DPV": "false"}, "countryCode": "DE"},
+            AddressVerdict.CORRECTED,
+        ),
+        ({"attributes": {"Resolved": "false"}}, AddressVerdict.INVALID),
+        ({"city": "X"}, AddressVerdict.UNKNOWN),
+    ],
+)
+def test_an_address_is_judged(shop: Shop, told_of: dict[str, Any], verdict: AddressVerdict) -> None:
+    """What was not resolved, or has no point of delivery, is not valid, and that is said."""
+    shop.wire.planned[RESOLVE] = [resolved(**told_of)]
+    checked = shop.shipping.validate_address(THERE)
+
+    assert verdict is checked.verdict
+    assert (verdict is AddressVerdict.CORRECTED) is (checked.suggested is not None)
+    assert (verdict is AddressVerdict.INVALID) is bool(checked.messages)
+
+
+def test_an_address_is_suggested_as_it_is_resolved(shop: Shop) -> None:
+    """Streets and codes come as FedEx writes them; who is there stays as it was given."""
+    message = {"code": "SUITE.NUMBER.REQUIRED", "message": "Which?"}
+    shop.wire.planned[RESOLVE] = [
+        resolved(
+            streetLinesToken=["179 N HARBOR DR"],
+            city="REDONDO BEACH",
+            stateOrProvinceCode="CA",
+            countryCode="US",
+            parsedPostalCode={"base": "90277", "addOn": "1234"},
+            classification="BUSINESS",
+            customerMessages=[message],
+            attributes={"Resolved": "true"},
+        ),
+        out(),
+    ]
+    checked = shop.shipping.validate_address(THERE)
+
+    assert (("postal_code",), False) == (checked.changes, checked.residential)
+    assert checked.suggested is not None
+    assert ("90277-1234", "Elizabeth Swan") == (
+        checked.suggested.postal_code,
+        checked.suggested.name,
+    )
+    assert ["SUITE.NUMBER.REQUIRED"] == [one.code for one in checked.messages]
+    with pytest.raises(VendorFailed):
+        shop.shipping.validate_address(THERE)

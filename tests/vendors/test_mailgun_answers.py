@@ -1,0 +1,175 @@
+"""What Mailgun's answers mean: refusals, limits, checks of addresses, and numbers by the day."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from mooring import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.contracts.email_outcomes import EmailCounts, StatisticsQuery, Verdict
+from mooring.domain.http import Request, Response
+from mooring.testing.sandbox.base import reply
+from mooring.vendors.mailgun import classify
+from tests.vendors.mailgun_shop import mail, mailgun_hub
+
+
+@pytest.mark.parametrize(
+    "status, words, kind",
+    [
+        (400, "to parameter is not a valid address. please check documentation", InvalidRequest),
+        (400, "Domain a.example is not allowed to send: It is unverified.", VendorRejected),
+        (403, "Domain a.example is not allowed to send large batches yet", VendorRejected),
+        (403, "Forbidden", AuthenticationFailed),
+        (404, "Domain not found: a.example", VendorRejected),
+        (429, "Domain a.example is not allowed to send: limit exceeded", RateLimitExceeded),
+        (500, "Internal Server Error", VendorFailed),
+    ],
+)
+def test_a_refusal_is_read(status: int, words: str, kind: type[Any]) -> None:
+    """A domain that may not send is no wrong request, and no wrong key."""
+    sandbox, opened = mailgun_hub()
+    sandbox.fail(*[reply({"message": words}, status)] * 3)
+    with pytest.raises(kind) as caught:
+        opened.email().send_transactional(mail())
+
+    assert type(caught.value) is kind
+    assert words == caught.value.vendor_message
+
+
+@pytest.mark.parametrize(
+    "when, at",
+    [
+        ("Mon, 22 Dec 2031 20:33:21 UTC", datetime(2031, 12, 22, 20, 33, 21, tzinfo=UTC)),
+        ("120 seconds", None),
+    ],
+)
+def test_a_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
+    """When to come back stands in Mailgun's words, and is told where it is a time."""
+    sandbox, opened = mailgun_hub()
+    words = f"Domain a.example is not allowed to send: limit exceeded, try again after {when}"
+    sandbox.fail(*[reply({"message": words}, 429)] * 3)
+    with pytest.raises(RateLimitExceeded) as caught:
+        opened.email().send_transactional(mail())
+
+    assert caught.value.by_vendor
+    assert words == caught.value.vendor_message
+    assert at in {None, caught.value.retry_at}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(401, body=b"Forbidden"),
+        reply({"message": "x"}, 400),
+        reply([], 400),
+        reply({"id": "<m>", "message": "Queued. Thank you."}),
+    ],
+)
+def test_what_says_nothing_is_left_to_its_status(response: Response) -> None:
+    """Where the words do not matter, the status decides."""
+    assert None is classify(Request.get("/"), response)
+
+
+@pytest.mark.parametrize("answer", [{"message": "Queued."}, {"id": "<>"}, {"id": None}, []])
+def test_a_message_without_an_id_was_not_taken(answer: object) -> None:
+    """An answer that does not name the message is none."""
+    sandbox, opened = mailgun_hub()
+    sandbox.fail(reply(answer))
+    with pytest.raises(VendorFailed):
+        opened.email().send_transactional(mail())
+
+
+@pytest.mark.parametrize(
+    "address, verdict, reasons, meant, mx",
+    [
+        ("ada@example.com", Verdict.DELIVERABLE, (), None, None),
+        ("info@example.com", Verdict.RISKY, ("mailbox_is_role_address",), None, None),
+        ("ada@example.invalid", Verdict.UNDELIVERABLE, ("no_mx",), None, False),
+        ("ada@gmial.com", Verdict.UNKNOWN, (), "ada@gmail.com", None),
+    ],
+)
+def test_an_address_is_checked(
+    *, address: str, verdict: Verdict, reasons: tuple[str, ...], meant: str | None, mx: bool | None
+) -> None:
+    """What Mailgun knows of an address is told in the contract's words."""
+    _, opened = mailgun_hub()
+    told = opened.email().validate_address(address)
+
+    assert (verdict, reasons, meant, mx) == (
+        told.verdict,
+        told.reasons,
+        told.did_you_mean,
+        told.mx,
+    )
+    assert address.startswith("info") == told.role
+    assert not told.disposable
+
+
+def test_a_check_without_a_verdict_is_malformed() -> None:
+    """A check that does not say anything is no check."""
+    sandbox, opened = mailgun_hub()
+    sandbox.fail(reply({"address": "ada@example.com"}))
+    with pytest.raises(VendorFailed, match="result"):
+        opened.email().validate_address("ada@example.com")
+
+
+def test_days_come_in_pages() -> None:
+    """All days are asked for, though Mailgun gives fewer at once, and are this domain's."""
+    sandbox, opened = mailgun_hub()
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    sandbox.days = [
+        (
+            format_datetime(first + timedelta(days=number)),
+            {
+                "accepted_outgoing_count": 2,
+                "delivered_smtp_count": 1,
+                "suppressed_bounces_count": 1,
+                "suppressed_complaints_count": 1,
+            },
+        )
+        for number in range(-1, 252)
+    ]
+    query = StatisticsQuery(start=first.date(), end=first.date() + timedelta(days=249))
+    told = opened.email().get_statistics(query)
+
+    assert [0, 100, 200] == [json.loads(one.body)["pagination"]["skip"] for one in sandbox.asked]
+    assert 250 == len(told.rows)
+    assert EmailCounts(requested=500, delivered=250, dropped=500) == told.totals
+
+
+def test_days_that_were_not_asked_for_do_not_count() -> None:
+    """A vendor that begins a day too early, and does not know pages, is read all the same."""
+    sandbox, opened = mailgun_hub()
+    items = [
+        {
+            "dimensions": [{"dimension": "time", "value": f"{day} Mar 2026 00:00:00 +0000"}],
+            "metrics": {"opened_count": 1},
+        }
+        for day in (1, 2, 3)
+    ]
+    sandbox.fail(reply({"items": items, "pagination": {"limit": 3}}))
+    query = StatisticsQuery(start=date(2026, 3, 2), end=date(2026, 3, 3))
+    told = opened.email().get_statistics(query)
+
+    assert 1 == len(sandbox.asked)
+    assert EmailCounts(opened=2) == told.totals
+
+
+@pytest.mark.parametrize("answer", [{}, {"items": {}}, {"items": [{"metrics": {}}]}, []])
+def test_days_without_dates_are_malformed(answer: object) -> None:
+    """Numbers of no day are no numbers."""
+    sandbox, opened = mailgun_hub()
+    sandbox.fail(reply(answer))
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 1))
+    with pytest.raises(VendorFailed):
+        opened.email().get_statistics(query)

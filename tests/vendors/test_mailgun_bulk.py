@@ -1,0 +1,126 @@
+"""Many messages at once: one request with variables, or one each where that cannot say it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mooring import InvalidRequest
+from mooring.contracts.email import TemplateRef
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.testing.sandbox.mailgun import read_form
+from mooring.vendors._mailgun_forms import bulk_request, fits_one
+from tests.vendors.mailgun_shop import form_of, mail, mailgun_hub
+
+
+def test_a_bulk_is_one_request_with_variables() -> None:
+    """What is each one's own stands in variables: for the text, for the HTML, and as metadata."""
+    base = mail(
+        to=(), subject="For {{name}}", html="<b>{{name}}</b>", metadata={"m": "0", "all": "x"}
+    )
+    bulk = BulkMessage(
+        base=base,
+        recipients=[
+            BulkRecipient(
+                to="Ada <ada@example.com>", data={"name": "<A>"}, metadata={"m": "1", "k": "2"}
+            ),
+            BulkRecipient(to="bob@example.com", data={"name": 7}),
+        ],
+    )
+    form = form_of(bulk_request("d.example", bulk, None))
+
+    assert fits_one(bulk)
+    assert ["Ada <ada@example.com>", "bob@example.com"] == form.all("to")
+    assert ("For %recipient.t_name%", "<b>%recipient.h_name%</b>") == (
+        form.one("subject"),
+        form.one("html"),
+    )
+    assert {"m": "%recipient.m_1%", "k": "%recipient.m_0%", "all": "x"} == form.below("v:")
+    assert {
+        "ada@example.com": {"t_name": "<A>", "h_name": "&lt;A&gt;", "m_0": "2", "m_1": "1"},
+        "bob@example.com": {"t_name": "7", "h_name": "7", "m_0": "", "m_1": "0"},
+    } == json.loads(form.one("recipient-variables"))
+
+
+def test_a_bulk_without_anything_of_their_own_is_one_request_all_the_same() -> None:
+    """Without variables everybody would see who else gets it."""
+    sandbox, opened = mailgun_hub()
+    base = mail(to=(), text=None, html="<p>", template=TemplateRef("welcome", {"a": "b"}))
+    bulk = BulkMessage(base=base, recipients=["a@example.com", "b@example.com"])
+    results = opened.email().send_bulk(bulk)
+
+    assert [True, True] == [one.ok for one in results]
+    assert 1 == len(sandbox.asked)
+    assert [("a@example.com",), ("b@example.com",)] == [one.to for one in sandbox.delivered]
+    assert 1 == len({one.value.ref for one in results})
+
+
+def test_metadata_of_a_bulk_is_each_ones_own() -> None:
+    """It comes back with news of each."""
+    sandbox, opened = mailgun_hub()
+    bulk = BulkMessage(
+        base=mail(to=()),
+        recipients=[
+            BulkRecipient(to=f"person{number}@example.com", metadata={"n": str(number)})
+            for number in range(2)
+        ],
+    )
+    opened.email().send_bulk(bulk)
+
+    assert [{"n": "0"}, {"n": "1"}] == [one.raw["user-variables"] for one in sandbox.delivered]
+
+
+@pytest.mark.parametrize(
+    "base, recipients",
+    [
+        ({}, [BulkRecipient(to=["a@example.com", "b@example.com"])]),
+        ({}, [BulkRecipient(to="a@example.com", cc="b@example.com")]),
+        ({}, [BulkRecipient(to="a@example.com", headers={"X-A": "1"})]),
+        ({}, ["a@example.com", "A@example.com"]),
+        ({"text": "It is %recipient_email%."}, ["a@example.com"]),
+        ({"template": TemplateRef("welcome", {"a": "%recipient.b%"})}, ["a@example.com"]),
+        (
+            {"template": TemplateRef("welcome", {"a": 1})},
+            [BulkRecipient(to="a@example.com", data={"b": [2]})],
+        ),
+        (
+            {"text": "{{name}}"},
+            [BulkRecipient(to="a@example.com", data={"name": "%recipient.t_name%"})],
+        ),
+    ],
+)
+def test_what_one_request_cannot_say_goes_in_one_each(
+    base: dict[str, Any], recipients: list[Any]
+) -> None:
+    """Copies, headers, templates of one's own, and words that could be taken for variables."""
+    sandbox, opened = mailgun_hub()
+    bulk = BulkMessage(base=mail(to=(), **base), recipients=recipients)
+    results = opened.email().send_bulk(bulk, idempotency_key="news")
+
+    assert all(one.ok for one in results)
+    assert len(recipients) == len(sandbox.asked)
+    assert not any(read_form(one).all("recipient-variables") for one in sandbox.asked)
+
+
+def test_each_of_a_bulk_has_their_own_words_in_a_template() -> None:
+    """What fills a template in for all is joined with what does for one."""
+    sandbox, opened = mailgun_hub()
+    base = mail(to=(), template=TemplateRef("welcome", {"a": 1, "b": 1}))
+    own = BulkRecipient(to="a@example.com", data={"b": [2]})
+    opened.email().send_bulk(BulkMessage(base=base, recipients=[own, "b@example.com"]))
+
+    assert {'{"a": 1, "b": [2]}', '{"a": 1, "b": 1}'} == {
+        read_form(one).one("t:variables") for one in sandbox.asked
+    }
+
+
+def test_one_bad_address_is_the_end_of_a_batch() -> None:
+    """Mailgun takes all of a batch or nothing, and so each is told."""
+    sandbox, opened = mailgun_hub()
+    bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "refused@example.com"])
+    results = opened.email().send_bulk(bulk)
+
+    assert [InvalidRequest] * 2 == [type(one.error) for one in results]
+    assert [] == sandbox.delivered

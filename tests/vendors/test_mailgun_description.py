@@ -1,0 +1,150 @@
+"""What is sent to Mailgun is what its own descriptions say."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from mooring import Account, Hub
+from mooring.contracts.email import Attachment, TemplateRef
+from mooring.contracts.email_bulk import BulkMessage
+from mooring.contracts.email_outcomes import StatisticsQuery
+from mooring.testing.sandbox.base import Asked, SandboxHttpClient
+from mooring.testing.sandbox.mailgun import MailgunSandbox, read_form
+from mooring.vendors.mailgun import metrics_body
+from tests.support.openapi import Json, description, problems
+from tests.vendors.mailgun_shop import mail
+from tests.vendors.subjects.mailgun import mailgun_vendor
+
+TEXT: Json = {"type": "string"}
+TEXTS: Json = {"type": "array", "items": TEXT}
+
+
+def _described(schema: Json, kind: str = "application/json") -> Json:
+    return {"post": {"requestBody": {"content": {kind: {"schema": schema}}}}}
+
+
+OURS: Json = {
+    "paths": {
+        "/v3/{domain}/messages": _described(
+            {
+                "type": "object",
+                "required": ["from", "to", "subject"],
+                "properties": {
+                    **dict.fromkeys(("to", "cc", "bcc", "o:tag", "attachment", "inline"), TEXTS),
+                    **dict.fromkeys(
+                        (
+                            "from",
+                            "subject",
+                            "text",
+                            "html",
+                            "template",
+                            "t:variables",
+                            "o:deliverytime",
+                            "o:testmode",
+                            "o:tracking-clicks",
+                            "o:tracking-opens",
+                            "recipient-variables",
+                            "h:X-My-Header",
+                            "v:my-var",
+                        ),
+                        TEXT,
+                    ),
+                },
+            },
+            "multipart/form-data",
+        ),
+        "/v1/analytics/metrics": _described(
+            {
+                "type": "object",
+                "properties": {
+                    "start": TEXT,
+                    "end": TEXT,
+                    "resolution": TEXT,
+                    "dimensions": {"type": "array", "items": {"enum": ["time"]}},
+                    "metrics": TEXTS,
+                    "filter": {"type": "object"},
+                },
+            }
+        ),
+    }
+}
+"""What Mailgun says of messages and numbers, as far as we send them."""
+
+
+def _sent(asked: Asked) -> dict[str, Any]:
+    """The fields of a form as a description has them: what may repeat is a list."""
+    form, several = read_form(asked), {"to", "cc", "bcc", "o:tag"}
+    fields: dict[str, Any] = {name: value for name, value in form.fields if name not in several}
+    fields |= {name: form.all(name) for name in several if form.all(name)}
+    for name, item in form.files:
+        fields.setdefault(name, []).append(item.filename)
+    return fields
+
+
+def _as_json(said: Json) -> Json:
+    """A description in which forms stand as what they hold."""
+    asked = said["paths"][next(path for path in said["paths"] if path.endswith("}/messages"))]
+    content = asked["post"]["requestBody"]["content"]
+    content["application/json"] = content["multipart/form-data"]
+    return said
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+@pytest.mark.parametrize("template", [None, TemplateRef("welcome", {"name": "Ada"})])
+def test_what_is_sent_is_what_mailgun_describes(whose: str, template: TemplateRef | None) -> None:
+    """Each field is known, and of its type."""
+    said = _as_json(OURS if whose == "ours" else description("mailgun.json"))
+    sandbox = MailgunSandbox()
+    vendor = mailgun_vendor(sandbox, sender="shop@acme.example", test_mode=True)
+    opened = Hub([Account("mailgun", vendor)], http=SandboxHttpClient(sandbox))
+    message = mail(
+        from_=None,
+        to=["ada@example.com", "Bob <bob@example.com>"],
+        cc="carol@example.com",
+        bcc="dan@example.com",
+        html='<img src="cid:logo">',
+        # Their description names one header and one word, and any may stand for it.
+        headers={"X-My-Header": "INV-2041"},
+        metadata={"my-var": "7"},
+        attachments=[
+            Attachment(filename="a.txt", content=b"a", content_type="text/plain"),
+            Attachment(
+                filename="logo.png",
+                content=b"a logo",
+                content_type="image/png",
+                disposition="inline",
+                content_id="logo",
+            ),
+        ],
+        tags=["invoice"],
+        track_opens=True,
+        track_clicks=False,
+        send_at=datetime(2031, 5, 6, tzinfo=UTC),
+        template=template,
+    )
+    opened.email().send_transactional(message)
+    base = mail(to=(), template=template)
+    opened.email().send_bulk(BulkMessage(base=base, recipients=["ada@example.com"]))
+
+    assert [[], []] == [
+        problems(said, asked.method, asked.path, _sent(asked)) for asked in sandbox.asked
+    ]
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_numbers_are_asked_for_as_mailgun_describes(whose: str) -> None:
+    """Each metric is known; of pages their description tells in its answer, and clients ask so."""
+    said = OURS if whose == "ours" else description("mailgun.json")
+    query = StatisticsQuery(start=date(2026, 3, 1), end=date(2026, 3, 2))
+    body = metrics_body("mail.example.com", query, 0)
+    pages = body.pop("pagination")
+
+    assert {"skip": 0, "limit": 1_000} == pages
+    assert [] == problems(said, "POST", "/v1/analytics/metrics", body)
+    assert ("Sun, 01 Mar 2026 00:00:00 +0000", "Mon, 02 Mar 2026 23:59:59 +0000") == (
+        body["start"],
+        body["end"],
+    )

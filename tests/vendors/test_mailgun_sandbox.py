@@ -1,0 +1,108 @@
+"""Mailgun's sandbox is as strict as Mailgun."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mooring import Account, FormFile, Hub, InvalidRequest, VendorRejected
+from mooring.domain.headers import Headers
+from mooring.domain.http import Request
+from mooring.testing.sandbox.base import Asked
+from mooring.testing.sandbox.mailgun import MailgunSandbox, read_form
+from tests.vendors.mailgun_shop import mail, mailgun_hub
+from tests.vendors.subjects.mailgun import mailgun_vendor
+
+USUAL = {"from": "shop@example.com", "to": "a@example.com", "subject": "Hi", "text": "x"}
+PATH = "/v3/mail.example.com/messages"
+
+
+def _post(**change: Any) -> Request:
+    return Request.post(PATH, form={**USUAL, **change}, files=[])
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _post(to=None),
+        _post(to="nobody"),
+        _post(to=[f"a{number}@example.com" for number in range(1_001)]),
+        _post(text=""),
+        _post(subject=None),
+        _post(subject=["a", "b"]),
+        _post(html="x", template="welcome"),
+        _post(template="none"),
+        _post(Text="x"),
+        _post(**{"from": None}),
+        _post(**{"o:tracking-opens": "true"}),
+        _post(**{"o:deliverytime": "tomorrow"}),
+        _post(**{"v:a": "x" * 17_000}),
+        _post(**{"recipient-variables": "{"}),
+        _post(**{"t:variables": "[]"}),
+        Request.post(PATH, form=USUAL),
+        Request.post(PATH, form=USUAL, files={"file": FormFile("a", b"")}),
+        Request.post(
+            PATH,
+            body=b"--b\r\nX: y\r\n\r\nz\r\n--b--\r\n",
+            headers={"Content-Type": "multipart/form-data; boundary=b"},
+        ),
+        Request.get("/v4/address/validate"),
+        Request.post("/v1/analytics/metrics", json={"dimensions": ["tag"]}),
+    ],
+)
+def test_the_sandbox_is_strict(request_: Request) -> None:
+    """What Mailgun would refuse, the sandbox refuses."""
+    _, opened = mailgun_hub()
+    send = partial(opened.manager.call, "mail")
+    assert 200 == send(_post()).status
+    with pytest.raises(InvalidRequest):
+        send(request_)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.post("/v3/other.example/messages", form=USUAL, files=[]),
+        Request.post(PATH, form={**USUAL, "text": "x" * 28_000_000}, files=[]),
+    ],
+)
+def test_the_sandbox_has_one_domain_and_bounds(request_: Request) -> None:
+    """Another domain is not found, and what is too large is refused."""
+    _, opened = mailgun_hub()
+    with pytest.raises(VendorRejected):
+        opened.manager.call("mail", request_)
+
+
+def test_nobody_sends_from_where_they_may_not() -> None:
+    """A domain that is not verified may not send."""
+    _, opened = mailgun_hub()
+    with pytest.raises(VendorRejected, match="not allowed to send"):
+        opened.email().send_transactional(mail(from_="a@unverified.example"))
+
+
+def test_a_file_without_a_type_is_anything() -> None:
+    """So a form may leave it out."""
+    body = (
+        b'--b\r\ncontent-disposition: form-data; name="attachment"; filename="a"\r\n\r\nz\r\n--b--'
+    )
+    headers = Headers({"Content-Type": "multipart/form-data; boundary=b"})
+    [(_, item)] = read_form(Asked("POST", "", PATH, (), headers, body)).files
+
+    assert ("application/octet-stream", b"z", None) == (
+        item.content_type,
+        item.content,
+        item.content_id,
+    )
+
+
+def test_the_sandbox_listens_on_a_port() -> None:
+    """The same holds over a real connection."""
+    sandbox = MailgunSandbox()
+    with sandbox.serving() as server:
+        vendor = mailgun_vendor(sandbox, base_url=server.url)
+        with Hub([Account("mail", vendor)]) as opened:
+            opened.email().send_transactional(mail())
+
+    assert ("ada@example.com",) == sandbox.delivered[0].to

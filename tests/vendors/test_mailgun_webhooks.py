@@ -1,0 +1,109 @@
+"""What Mailgun's webhooks tell of messages, and who is believed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mooring import Ref, WebhookRejected
+from mooring.adapters.clock import SystemClock
+from mooring.contracts.email_outcomes import EmailStatus
+from mooring.domain.webhooks.events import WebhookEvent
+from tests.vendors.mailgun_shop import mail, mailgun_hub
+
+URL = "https://erp.example/hooks"
+
+
+def _event(**fields: Any) -> dict[str, Any]:
+    return {
+        "event": "delivered",
+        "id": "day-unique",
+        "timestamp": 1772366400.153125,
+        "recipient": "ada@example.com",
+        "message": {"headers": {"message-id": "m-1@mail.example.com"}},
+        **fields,
+    }
+
+
+def test_webhooks_are_signed_and_become_events() -> None:
+    """News is of the message that was sent, and only who knows the key is believed."""
+    sandbox, opened = mailgun_hub()
+    receipt = opened.email().send_transactional(mail())
+    told = _event(
+        event="failed",
+        severity="permanent",
+        reason="bounce",
+        message={"headers": {"message-id": receipt.ref.id}},
+        tags=["invoice"],
+        **{
+            "user-variables": {"invoice": "7", "n": 8, "odd": []},
+            "delivery-status": {"code": 550, "description": "", "message": "No such user."},
+        },
+    )
+    notice = sandbox.tell(URL, told, datetime.now(UTC))
+    verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.signing_key)
+    [webhook] = verifier.verify(**notice.given())
+    [event] = opened.events("mail", webhook)
+
+    assert Ref("mailgun", "mail", receipt.ref.id) == event.ref
+    assert not receipt.ref.id.startswith("<")
+    assert (EmailStatus.BOUNCED, "failed", "550", "No such user.", True) == (
+        event.status,
+        event.vendor_status,
+        event.code,
+        event.reason,
+        event.permanent,
+    )
+    assert datetime(2026, 3, 1, 12, 0, 0, 153_125, tzinfo=UTC) == event.at
+    assert (("invoice",), {"invoice": "7", "n": "8"}) == (event.tags, event.metadata)
+    assert ("ada@example.com", webhook.id) == (event.email, event.id)
+    with pytest.raises(WebhookRejected):
+        opened.webhooks("mail", clock=SystemClock(), secrets="wrong").verify(**notice.given())
+
+
+@pytest.mark.parametrize(
+    "fields, status, code",
+    [
+        ({"event": "accepted"}, EmailStatus.QUEUED, None),
+        ({"event": "failed", "severity": "temporary"}, EmailStatus.DEFERRED, None),
+        (
+            {"event": "failed", "severity": "permanent", "reason": "suppress-bounce"},
+            EmailStatus.REJECTED,
+            "suppress-bounce",
+        ),
+        ({"event": "failed"}, EmailStatus.FAILED, None),
+        ({"event": "rejected", "reject": {"reason": "virus"}}, EmailStatus.REJECTED, None),
+        ({"event": "clicked", "url": "https://a.example/"}, EmailStatus.CLICKED, None),
+        ({"event": "teleported"}, EmailStatus.UNKNOWN, None),
+    ],
+)
+def test_every_kind_of_event_is_known(
+    fields: dict[str, Any], status: EmailStatus, code: str | None
+) -> None:
+    """What is new is unknown and kept."""
+    payload = {"signature": {}, "event-data": _event(**fields)}
+    webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
+    [event] = mailgun_hub()[1].events("mail", webhook)
+
+    assert (status, code, fields.get("url")) == (event.status, event.code, event.url)
+    assert fields.get("reject", {}).get("reason") == event.reason
+    assert payload["event-data"] == event.raw
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"event-data": _event(event="stored")},
+        {"event-data": _event(message={})},
+        {"event-data": _event(event=None)},
+        {"event-data": []},
+        [],
+    ],
+)
+def test_what_is_of_no_message_is_no_event(payload: object) -> None:
+    """Mail that came in, and news of lists, are no news of a message."""
+    webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
+
+    assert () == mailgun_hub()[1].events("mail", webhook)

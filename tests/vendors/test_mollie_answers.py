@@ -1,0 +1,220 @@
+"""How Mollie's answers are read: payments, errors and lists."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.contracts.payments import DeclineReason, MeansOfPayment, PaymentQuery, PaymentState
+from mooring.domain.http import Request, Response
+from mooring.errors import (
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    PaymentDeclined,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.vendors._mollie_answers import (
+    capture_of,
+    classify,
+    dispute_of,
+    money,
+    payment_of,
+    refund_of,
+)
+from mooring.vendors._reading import read
+from tests.vendors.mollie_shop import EUROS, PART, Shop, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mooring.contracts.payments import Payment
+    from tests.support.openapi import Json
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Mollie."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def payment(**fields: Any) -> Payment:
+    """A payment as Mollie says it."""
+    usual = {"id": "tr_1", "status": "paid", "amount": {"currency": "EUR", "value": "149.90"}}
+    found = payment_of(ref, read({**usual, **fields}))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("reader", [payment_of, capture_of, refund_of, dispute_of])
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"id": "x"}, {"id": "x", "status": "paid"}, {"paymentId": "tr_1"}, {"id": ["x"]}],
+    ids=str,
+)
+def test_what_is_none_is_read_as_none(reader: Callable[..., object], said: Json) -> None:
+    """What lacks an id, a status, an amount or its payment is nothing."""
+    assert reader(ref, read(said)) is None
+
+
+def test_what_is_new_is_unknown() -> None:
+    """A status that nobody knows is kept in Mollie's words, and nothing is made up of it."""
+    found = payment(status="teleported", later={"x": 1})
+
+    assert (PaymentState.UNKNOWN, "teleported") == (found.state, found.vendor_state)
+    assert (None, None) == (found.captured, found.authorized)
+    assert {"x": 1} == found.raw["later"]
+
+
+def test_what_waits_without_a_page_is_pending() -> None:
+    """A payment that is open and leads nowhere is under way."""
+    assert PaymentState.PENDING == payment(status="open").state
+
+
+def test_what_is_paid_is_captured() -> None:
+    """A method that knows no captures says nothing of them; one that does may say less."""
+    less = {"currency": "EUR", "value": "100.00"}
+
+    assert EUROS == payment().captured
+    assert EUROS == payment(amountCaptured={"currency": "EUR", "value": "0.00"}).captured
+    assert (PART, PaymentState.PARTIALLY_CAPTURED) == (
+        payment(amountCaptured=less).captured,
+        payment(amountCaptured=less).state,
+    )
+
+
+@pytest.mark.parametrize("value", ["149.901", None, "NaN", "9" * 40, {"x": 1}, "", []], ids=str)
+def test_an_amount_that_is_none_is_not_made_up(value: object) -> None:
+    """What is no exact amount of the currency is none."""
+    said = {"amount": {"currency": "EUR", "value": value}}
+
+    assert money(read(said), "amount") is None
+
+
+@pytest.mark.parametrize(
+    "fields, reason, code",
+    [
+        ({"details": {"failureReason": "invalid_cvv"}}, DeclineReason.INCORRECT_CVC, "invalid_cvv"),
+        ({"details": {"bankReasonCode": "AM04"}}, DeclineReason.INSUFFICIENT_FUNDS, "AM04"),
+        ({"statusReason": {"code": "odd", "message": "Odd."}}, DeclineReason.OTHER, "odd"),
+        ({}, DeclineReason.OTHER, "failed"),
+    ],
+)
+def test_a_failure_says_why(fields: dict[str, Any], reason: DeclineReason, code: str) -> None:
+    """The reason is Mollie's, the bank's or the terminal's, whoever says one."""
+    decline = payment(status="failed", **fields).decline
+
+    assert decline is not None
+    assert (reason, code) == (decline.reason, decline.vendor_code)
+
+
+def test_words_are_masked() -> None:
+    """What a decline quotes is no card's number, and no longer than it must be."""
+    details = {"failureMessage": f"4111111111111111 {'x' * 999}"}
+    decline = payment(status="failed", details=details).decline
+
+    assert decline is not None
+    assert "4111111111111111" not in (decline.vendor_message or "")
+    assert len(decline.vendor_message or "") <= 301
+
+
+def test_a_means_says_what_it_can() -> None:
+    """A method without details is just a method, and a masked number ends in what is shown."""
+    assert MeansOfPayment(type="ideal") == payment(method="ideal").means
+    details = {"cardNumber": "6703********5678", "cardExpiryDate": "soon", "wallet": "applepay"}
+    means = payment(method="bancontact", details=details).means
+    assert means is not None
+    assert ("5678", None, "applepay") == (means.last4, means.expires, means.wallet)
+
+
+PAY, BACK_AGAIN = Request.post("/v2/payments"), Request.post("/v2/payments/tr_1/refunds")
+
+
+@pytest.mark.parametrize(
+    "request_, answer, kind",
+    [
+        (PAY, reply({"detail": "Idempotency key reused"}, 400), IdempotencyConflict),
+        (PAY, reply({"detail": "Conflict"}, 409), IdempotencyInProgress),
+        (BACK_AGAIN, reply({"detail": "Duplicate refund"}, 409), VendorRejected),
+        (PAY, reply({"id": "tr_1", "status": "failed"}, 201), PaymentDeclined),
+        (PAY, reply({"id": "tr_1", "status": "canceled"}, 201), PaymentDeclined),
+    ],
+)
+def test_an_error_is_what_it_says(
+    request_: Request, answer: Response, kind: type[Exception]
+) -> None:
+    """What an answer says goes before its status: a payment may have ended as it was made."""
+    assert kind is type(classify(request_, answer))
+
+
+@pytest.mark.parametrize(
+    "request_, answer",
+    [
+        (PAY, reply({"detail": "The amount is missing"}, 400)),
+        (PAY, Response(404, body=b"<html></html>")),
+        (PAY, Response(201, body=b"<html></html>")),
+        (PAY, reply([{"status": "failed"}], 201)),
+        (PAY, reply({"status": "open"}, 201)),
+        (Request.get("/v2/payments/tr_1"), reply({"status": "failed"})),
+        (Request.get("/v2/payments"), reply({"status": "failed"})),
+        (BACK_AGAIN, reply({"status": "failed"}, 201)),
+    ],
+)
+def test_the_rest_is_left_to_the_status(request_: Request, answer: Response) -> None:
+    """A look at what failed is no failure, and what says nothing is what its status says."""
+    assert classify(request_, answer) is None
+
+
+def test_payments_are_listed(shop: Shop) -> None:
+    """All payments are found page by page, newest first."""
+    made = [shop.pay().ref for _ in range(3)]
+    query = PaymentQuery(limit=2)
+    first = shop.payments.payments(query)
+    second = shop.payments.payments(query, after=first.next)
+
+    assert made[::-1] == [one.ref for one in (*first.items, *second.items)]
+    assert second.next is None
+
+
+def test_payments_are_listed_by_time(shop: Shop) -> None:
+    """Mollie knows no times to ask by: what is not asked for is left out, and the end found."""
+    made = []
+    for _ in range(5):
+        made.append(shop.pay().ref)
+        shop.time += 3600
+    moment = datetime.fromtimestamp(shop.time, UTC)
+    query = PaymentQuery(
+        limit=2, since=moment - timedelta(hours=3), until=moment - timedelta(hours=1)
+    )
+    pages = [shop.payments.payments(query)]
+    while pages[-1].next is not None:
+        pages.append(shop.payments.payments(query, after=pages[-1].next))
+
+    assert [made[3], made[2]] == [one.ref for page in pages for one in page.items]
+    assert 2 == len(pages)
+
+
+@pytest.mark.parametrize("body", [{}, {"_embedded": []}, {"_embedded": {"payments": {}}}])
+def test_a_list_that_is_none_is_malformed(shop: Shop, body: dict[str, Any]) -> None:
+    """An answer without a list is a failure of the vendor."""
+    shop.sandbox.fail(reply(body))
+
+    with pytest.raises(VendorFailed):
+        shop.payments.payments()
+
+
+def test_a_link_that_leads_nowhere_ends_a_list(shop: Shop) -> None:
+    """What is in a list is read, and a link without an id is no further page."""
+    body = {
+        "_embedded": {"payments": [None, {}, {"id": "tr_1"}]},
+        "_links": {"next": {"href": "http://[elsewhere"}},
+    }
+    shop.sandbox.fail(reply(body))
+    page = shop.payments.payments()
+
+    assert ((), None) == (page.items, page.next)

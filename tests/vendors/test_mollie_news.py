@@ -1,0 +1,134 @@
+"""What Mollie's webhooks mean: that somebody should ask what is true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.contracts.payments import PaymentState, advance
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.errors import InvalidData, VendorRejected, WebhookRejected
+from mooring.vendors.mollie import Mollie
+from tests.vendors.mollie_shop import EUROS, Shop, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Mollie."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+def test_a_webhook_means_ask_again(shop: Shop) -> None:
+    """What a webhook says by itself changes nothing; followed up, it says what is true."""
+    payment = shop.pay("ideal")
+    shop.sandbox.visit(payment.ref.id)
+    (event,) = shop.news()
+
+    assert (True, None, payment.ref.id) == (event.ask, event.state, event.ref.id)
+    assert payment == advance(payment, event)
+    told = shop.payments.follow_up(event)
+    assert (False, PaymentState.CAPTURED, EUROS) == (told.ask, told.state, told.captured)
+    assert (payment.ref, "INV-2041") == (told.ref, told.reference)
+    assert PaymentState.CAPTURED == advance(payment, told).state
+    asked = len(shop.sandbox.asked)
+    assert told == shop.payments.follow_up(told)
+    assert asked == len(shop.sandbox.asked)
+
+
+def test_every_webhook_of_a_payment_is_let_in(shop: Shop) -> None:
+    """A payment changes more than once, and its webhooks are all alike: none is a repeat."""
+    payment = shop.pay("ideal")
+    shop.sandbox.visit(payment.ref.id)
+    shop.refund(payment)
+    first, second = shop.sandbox.sent
+
+    assert first.body == second.body
+    assert [payment.ref.id] * 2 == [event.ref.id for event in shop.news()]
+
+
+def test_a_stranger_makes_nothing_true(shop: Shop) -> None:
+    """Who does not know the token is not heard; who does can only have the truth looked up."""
+    payment = shop.pay("ideal")
+    shop.sandbox.visit(payment.ref.id, "failed")
+    notice = shop.sandbox.sent[-1]
+    verifier = shop.hub.webhooks("main")
+    strange: dict[str, Any] = {**notice.given(), "url": "https://shop.example/?token=guess"}
+    with pytest.raises(WebhookRejected):
+        verifier.verify(**strange)
+
+    body = f"id={payment.ref.id}&status=paid".encode()
+    forged: dict[str, Any] = {**notice.given(), "body": body}
+    (event,) = shop.hub.events("main", verifier.verify(**forged)[0])
+    assert PaymentState.FAILED == shop.payments.follow_up(event).state
+
+    unknown: dict[str, Any] = {**notice.given(), "body": b"id=tr_unknown"}
+    (event,) = shop.hub.events("main", verifier.verify(**unknown)[0])
+    with pytest.raises(VendorRejected):
+        shop.payments.follow_up(event)
+
+
+def test_nothing_but_news_is_followed_up(shop: Shop) -> None:
+    """What is no event is refused by name."""
+    with pytest.raises(InvalidData):
+        shop.payments.follow_up("tr_1")  # type: ignore[arg-type]  # what is refused
+
+
+def webhook(data: object, payload: object = None) -> WebhookEvent:
+    """A webhook with this content."""
+    return WebhookEvent(
+        vendor="mollie", id="event_1", type="x", vendor_type="x", data=data, payload=payload
+    )
+
+
+@pytest.mark.parametrize(
+    "data, payload",
+    [
+        ({"id": "tr_1"}, {"id": "tr_1"}),
+        ({"id": "tr_1"}, {"id": "event_1", "entityId": "tr_1"}),
+        (None, {"id": "event_1", "entityId": "tr_1"}),
+        ({"id": "re_1", "paymentId": "tr_1"}, {"id": "event_1", "entityId": "re_1"}),
+    ],
+    ids=["classic", "payment", "without data", "refund"],
+)
+def test_webhooks_of_either_kind_name_a_payment(data: object, payload: object) -> None:
+    """The newer kind names an entity, which is a payment or belongs to one."""
+    (event,) = Mollie().events(webhook(data, payload), ref)
+
+    assert ("tr_1", True, "event_1") == (event.ref.id, event.ask, event.id)
+
+
+def test_the_id_of_a_payment_is_none_of_its_news() -> None:
+    """What is the same for all news of a payment does not tell them apart."""
+    said = {"id": "tr_1"}
+    told = WebhookEvent(
+        vendor="mollie-classic", id="tr_1", type="x", vendor_type="x", data=said, payload=said
+    )
+    (event,) = Mollie().events(told, ref)
+
+    assert (None, "tr_1") == (event.id, event.ref.id)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"id": "ord_1"},
+        {"id": "pl_1"},
+        {"id": ["tr_1"]},
+        {"id": "tr_"},
+        {"id": f"tr_{'x' * 65}"},
+        {"id": "tr_1/../customers"},
+    ],
+    ids=str,
+)
+def test_news_of_nothing_is_none(data: object) -> None:
+    """Webhooks of other things, and of none, are no news."""
+    assert () == Mollie().events(webhook(data, data), ref)

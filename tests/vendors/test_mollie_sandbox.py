@@ -1,0 +1,130 @@
+"""What Mollie's sandbox refuses, as Mollie would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import Timeouts
+from mooring.domain.http import Request, Response
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.mollie import MollieSandbox
+from tests.vendors.mollie_shop import BACK
+
+
+def opened(**fields: Any) -> dict[str, Any]:
+    """What opens a payment, with something changed."""
+    usual = {
+        "amount": {"currency": "EUR", "value": "1.00"},
+        "description": "Chairs",
+        "redirectUrl": BACK,
+    }
+    whole = {**usual, **fields}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def asked(
+    sandbox: MollieSandbox, method: str, path: str, body: object = None, **headers: str
+) -> Response:
+    """What the sandbox answers."""
+    fields = {"Authorization": f"Bearer {sandbox.api_key}", **headers}
+    http = SandboxHttpClient(sandbox)
+    request = Request(method, path, headers=fields)
+    if body is not None:
+        request = Request.post(path, json=body, headers=fields)
+    return http.send(request, f"https://api.mollie.com{path}", Timeouts())
+
+
+@pytest.mark.parametrize(
+    "body, field",
+    [
+        (opened(amount=None), "amount"),
+        (opened(description=None), "description"),
+        (opened(redirectUrl=None), "redirectUrl"),
+        (opened(description="x" * 256), "description"),
+        (opened(descriptoin="x"), "descriptoin"),
+        (opened(description=7), "description"),
+        (opened(amount={"currency": "EUR", "value": 1}), "amount.value"),
+        (opened(amount={"currency": "EUR", "value": "1.0"}), "amount.value"),
+        (opened(amount={"currency": "JPY", "value": "1.00"}), "amount.value"),
+        (opened(amount={"currency": "EUR", "value": "1,00"}), "amount.value"),
+        (opened(amount={"currency": "EUR", "value": "0.00"}), "amount"),
+        (opened(amount={"currency": "EUR"}), "amount"),
+        (opened(amount={"currency": "XXX", "value": "1.00"}), "amount.currency"),
+        (opened(captureMode="later"), "captureMode"),
+        (opened(sequenceType="first"), "customerId"),
+        (opened(sequenceType="second"), "customerId"),
+        (opened(webhookUrl="shop.example"), "webhookUrl"),
+        (opened(method="creditcrad"), "method"),
+        (opened(method=["ideal", "bitcoins"]), "method"),
+        (opened(cardToken="tkn_gold"), "cardToken"),
+        (opened(customerId="cst_0"), "customerId"),
+        (opened(mandateId="mdt_sandbox"), "mandateId"),
+        (opened(billingAddress={"phone": "+31"}), "billingAddress"),
+        (
+            opened(sequenceType="recurring", customerId="cst_sandbox", cardToken="tkn_visa"),
+            "cardToken",
+        ),
+    ],
+)
+def test_the_sandbox_refuses_what_mollie_would(body: object, field: str) -> None:
+    """What is missing, misspelt or of the wrong shape is refused, and the field named."""
+    response = asked(MollieSandbox(), "POST", "/v2/payments", body)
+
+    assert (422, field) == (response.status, response.json()["field"])
+
+
+def test_the_sandbox_refuses_more() -> None:
+    """What is not there, not allowed or not of this world is refused."""
+    sandbox = MollieSandbox()
+    sandbox.customers.add("cst_new")
+    paid = asked(sandbox, "POST", "/v2/payments", opened(method=["ideal", "creditcard"]))
+    at = f"/v2/payments/{paid.json()['id']}"
+    recurring = opened(sequenceType="recurring", customerId="cst_new")
+
+    assert "https://www.mollie.com/" in str(paid.json()["_links"])
+    for status, method, path, body in (
+        (404, "GET", "/v2/nothing", None),
+        (404, "GET", "/v2/payments/tr_0", None),
+        (404, "GET", f"{at}/refunds/re_0", None),
+        (400, "GET", f"{at}?embed=everything", None),
+        (400, "GET", f"{at}?embde=refunds", None),
+        (400, "GET", "/v2/payments?from=tr_0", None),
+        (400, "GET", "/v2/payments?limit=0", None),
+        (400, "GET", "/v2/payments?limit=all", None),
+        (400, "POST", "/v2/payments", []),
+        (422, "POST", "/v2/payments", recurring),
+        (422, "POST", f"{at}/captures", {}),
+        (422, "POST", f"{at}/release-authorization", {}),
+        (422, "POST", f"{at}/refunds", {}),
+        (422, "POST", f"{at}/refunds", {"amount": {"currency": "EUR", "value": "1.00"}}),
+    ):
+        assert status == asked(sandbox, method, path, body).status
+    assert 401 == asked(sandbox, "GET", at, Authorization="Bearer test_wrong").status
+    assert 200 == asked(sandbox, "DELETE", at).status
+
+
+def test_the_sandbox_keeps_what_it_said() -> None:
+    """A key brings the same answer, a refusal too, and no other request."""
+    sandbox = MollieSandbox()
+    key = {"Idempotency-Key": "k"}
+    first = asked(sandbox, "POST", "/v2/payments", opened(), **key)
+    again = asked(sandbox, "POST", "/v2/payments", opened(), **key)
+    other = asked(sandbox, "POST", "/v2/payments", opened(description="Tables"), **key)
+    wrong = {"Idempotency-Key": "w"}
+    refused = [asked(sandbox, "POST", "/v2/payments", {}, **wrong) for _ in range(2)]
+
+    assert first.json() == again.json()
+    assert "true" == again.headers.get("idempotent-replayed")
+    assert 400 == other.status
+    assert refused[0].json() == refused[1].json()
+    assert 1 == len(sandbox.payments)
+
+
+def test_a_payment_without_a_place_for_webhooks_sends_none() -> None:
+    """Mollie tells only where it was told to."""
+    sandbox = MollieSandbox()
+    asked(sandbox, "POST", "/v2/payments", opened(method="creditcard", cardToken="tkn_visa"))
+
+    assert [] == sandbox.sent

@@ -1,0 +1,252 @@
+"""Money that moves after an order at PayPal: captured, given up, or given back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.contracts.payments import Money, MoveState, PaymentState, RefundReason
+from mooring.contracts.ref import Ref
+from mooring.domain.http import Response
+from mooring.domain.retry import RetryPolicy
+from mooring.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
+from mooring.testing.sandbox.base import Lost, reply
+from tests.vendors.paypal_shop import EUROS, TEN, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by PayPal."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- captures --------------------------------------------------------------
+
+
+def test_parts_are_captured(shop: Shop) -> None:
+    """One part after another is taken, and the last sets the rest free."""
+    payment = shop.authorized()
+    first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    written = {"currency_code": "EUR", "value": "10.00"}
+    assert {"final_capture": False, "amount": written} == shop.sent()
+    assert "c-1" == shop.last().headers.get("PayPal-Request-Id")
+    known = shop.payments.get(payment.ref)
+    assert (PaymentState.PARTIALLY_CAPTURED, EUROS - TEN) == (known.state, known.remaining)
+    assert known.ref.other("capture") is None
+    last = shop.payments.capture(payment.ref, TEN, idempotency_key="c-2")
+    known = shop.payments.get(payment.ref)
+
+    assert (TEN * 2, TEN * 0) == (known.captured, known.remaining)
+    assert [first.ref, last.ref] == [one.ref for one in known.captures]
+    assert (MoveState.SUCCEEDED, payment.ref) == (first.state, first.payment)
+    assert PaymentState.PARTIALLY_CAPTURED is shop.told(payment).state
+    with pytest.raises(VendorRejected) as caught:
+        shop.payments.capture(payment.ref, TEN, idempotency_key="c-3")
+    assert "AUTHORIZATION_ALREADY_CAPTURED" == caught.value.vendor_code
+
+
+def test_all_is_captured_of_what_is_whole(shop: Shop) -> None:
+    """Without an amount all is taken, unless a part was taken before: it would be too much."""
+    payment = shop.authorized()
+    capture = shop.payments.capture(payment.ref, idempotency_key="c-1")
+    assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent())
+    other = shop.authorized()
+    shop.payments.capture(other.ref, TEN, final=False, idempotency_key="c-2")
+    with pytest.raises(InvalidData, match="A part of this payment was captured already"):
+        shop.payments.capture(other.ref, final=False, idempotency_key="c-3")
+
+
+def test_a_capture_whose_answer_was_lost(shop: Shop) -> None:
+    """A capture is taken once, however often it is asked for."""
+    payment = shop.authorized()
+    shop.payments.get(payment.ref)
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.capture(payment.ref, TEN, idempotency_key="c-1")
+    capture = shop.payments.capture(payment.ref, TEN, idempotency_key="c-1")
+
+    assert [capture.ref.id] == list(shop.sandbox.captures)
+
+
+def test_the_authorisation_is_looked_up(shop: Shop) -> None:
+    """A reference that knows only the order is enough, if anything was authorised."""
+    payment = shop.authorized()
+    bare = Ref("paypal", "main", payment.ref.id)
+    assert TEN == shop.payments.capture(bare, TEN, idempotency_key="c-1").amount
+    waiting = shop.authorized("paypal")
+    with pytest.raises(InvalidData, match="Nothing was authorised"):
+        shop.payments.capture(waiting.ref, TEN, idempotency_key="c-2")
+
+
+def test_a_capture_that_is_under_way(shop: Shop) -> None:
+    """What PayPal looks at first is pending until it says that the money is there."""
+    payment = shop.charged("card:pending-1")
+    assert (PaymentState.PENDING, EUROS * 0) == (payment.state, payment.captured)
+    assert "PENDING_REVIEW" == payment.captures[0].reason
+    with pytest.raises(VendorRejected) as caught:
+        shop.payments.refund(payment.ref, idempotency_key="r-1")
+    assert "PENDING_CAPTURE" == caught.value.vendor_code
+    shop.sandbox.arrive(payment.captures[0].ref.id)
+
+    assert PaymentState.CAPTURED is shop.payments.get(payment.ref).state
+    assert PaymentState.CAPTURED is shop.told(payment).state
+
+
+# --- giving up -------------------------------------------------------------
+
+
+def test_a_void_needs_no_key(shop: Shop) -> None:
+    """What is given up twice is given up once: PayPal takes no key, and none is sent."""
+    payment = shop.authorized()
+    first = shop.payments.void(payment.ref, idempotency_key="v-1")
+    assert shop.last().headers.get("PayPal-Request-Id") is None
+    again = shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert (MoveState.SUCCEEDED, "VOIDED") == (first.state, first.vendor_state)
+    assert first == again
+    known = shop.payments.get(payment.ref)
+    assert (PaymentState.VOIDED, EUROS * 0) == (known.state, known.remaining)
+    assert PaymentState.VOIDED is shop.told(payment).state
+
+
+def test_a_void_whose_answer_was_lost() -> None:
+    """It is sent again at once, and what PayPal then refuses is what was wanted."""
+    shop = Shop({"retry": RetryPolicy(2, base_delay=0.001)})
+    with shop.hub:
+        payment = shop.authorized()
+        shop.sandbox.fail(Lost())
+        void = shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert MoveState.SUCCEEDED is void.state
+
+
+def test_a_void_that_comes_too_late(shop: Shop) -> None:
+    """What was captured cannot be given up any more."""
+    payment = shop.authorized()
+    shop.payments.capture(payment.ref, idempotency_key="c-1")
+    with pytest.raises(VendorRejected) as caught:
+        shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert "PREVIOUSLY_CAPTURED" == caught.value.vendor_code
+
+
+def test_the_rest_is_given_up(shop: Shop) -> None:
+    """After a part was captured the rest can be given up."""
+    payment = shop.authorized()
+    shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    shop.payments.void(payment.ref, idempotency_key="v-1")
+    known = shop.payments.get(payment.ref)
+
+    assert (PaymentState.PARTIALLY_CAPTURED, TEN * 0) == (known.state, known.remaining)
+
+
+def test_a_void_of_another_status(shop: Shop) -> None:
+    """A status that is new is unknown, and kept."""
+    payment = shop.authorized()
+    shop.sandbox.fail(reply({"id": "0A1", "status": "VOIDING"}))
+    void = shop.payments.void(payment.ref, idempotency_key="v-1")
+
+    assert (MoveState.UNKNOWN, "VOIDING") == (void.state, void.vendor_state)
+
+
+# --- giving back -----------------------------------------------------------
+
+
+def test_a_refund_knows_its_order(shop: Shop) -> None:
+    """The order's id goes along, so that what PayPal tells of the refund names the payment."""
+    payment = shop.charged()
+    asked = len(shop.sandbox.asked)
+    refund = shop.payments.refund(
+        payment.ref, TEN, idempotency_key="r-1", reason=RefundReason.DUPLICATE
+    )
+    assert asked + 1 == len(shop.sandbox.asked)
+    assert {
+        "amount": {"currency_code": "EUR", "value": "10.00"},
+        "custom_id": f"order-{payment.ref.id}",
+    } == shop.sent()
+    assert (MoveState.SUCCEEDED, payment.ref) == (refund.state, refund.payment)
+    found = shop.payments.get_refund(refund.ref)
+    assert found.payment is not None
+    assert (refund.ref, payment.ref.id) == (found.ref, found.payment.id)
+    bare = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
+    assert bare.payment is not None
+    assert payment.ref.id == bare.payment.id
+    rest = shop.payments.refund(payment.ref, idempotency_key="r-2")
+    assert (EUROS - TEN, {"custom_id"}) == (rest.amount, set(shop.sent()))
+    assert PaymentState.REFUNDED is shop.payments.get(payment.ref).state
+    assert PaymentState.REFUNDED is shop.told(payment).state
+
+
+def test_a_refund_of_nobody_in_particular(shop: Shop) -> None:
+    """A refund that was made elsewhere belongs to a payment that it does not name."""
+    payment = shop.charged()
+    refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
+    shop.sandbox.refunds[refund.ref.id]["custom_id"] = "by hand"
+    found = shop.payments.get_refund(Ref("paypal", "main", refund.ref.id))
+
+    assert found.payment is None
+
+
+def test_refunds_of_several_captures(shop: Shop) -> None:
+    """Each capture is given back by its own reference, or the first that is large enough."""
+    payment = shop.authorized()
+    small = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    large = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")
+    with pytest.raises(InvalidData, match="captured more than once"):
+        shop.payments.refund(payment.ref, idempotency_key="r-1")
+    with pytest.raises(InvalidData, match="No capture of this payment is as large"):
+        shop.payments.refund(payment.ref, TEN * 4, idempotency_key="r-2")
+    shop.payments.refund(payment.ref, TEN * 2, idempotency_key="r-3")
+    assert f"/v2/payments/captures/{large.ref.id}/refund" == shop.last().path
+    refund = shop.payments.refund(small.ref, idempotency_key="r-4")
+
+    assert refund.payment is not None
+    assert (TEN, payment.ref.id) == (refund.amount, refund.payment.id)
+    assert TEN * 3 == shop.payments.get(small.ref).refunded
+
+
+def test_a_capture_of_which_nothing_else_is_known(shop: Shop) -> None:
+    """A payment is found by a capture, as news of disputes have it."""
+    payment = shop.charged()
+    capture = payment.captures[0].ref.id
+    lone = Ref("paypal", "main", capture, {"capture": capture})
+
+    assert payment == shop.payments.get(lone)
+    refund = shop.payments.refund(lone, TEN, idempotency_key="r-1")
+    assert refund.payment is not None
+    assert payment.ref.id == refund.payment.id
+    shop.sandbox.fail(reply({"id": capture, "status": "COMPLETED"}))
+    with pytest.raises(VendorFailed, match="no order"):
+        shop.payments.get(lone)
+
+
+def test_another_currency_is_not_given_back(shop: Shop) -> None:
+    """A reference that knows no currency is looked up first."""
+    payment = shop.charged()
+    bare = Ref("paypal", "main", payment.ref.id)
+    with pytest.raises(InvalidData, match="The payment is in EUR"):
+        shop.payments.refund(bare, Money("1.00", "USD"), idempotency_key="r-1")
+
+
+def test_moves_that_are_none(shop: Shop) -> None:
+    """So is a capture, a refund or a list of disputes that is none."""
+    payment, taken = shop.authorized(), shop.charged()
+    for number, answer in enumerate((reply({"id": "3C1"}), reply([]), Response(200, body=b"<p>"))):
+        shop.sandbox.fail(answer)
+        with pytest.raises(VendorFailed):
+            shop.payments.capture(payment.ref, TEN, idempotency_key=f"c-{number}")
+        shop.sandbox.fail(answer)
+        with pytest.raises(VendorFailed):
+            shop.payments.refund(taken.ref, TEN, idempotency_key=f"r-{number}")
+    shop.sandbox.fail(reply({"items": {}}))
+    with pytest.raises(VendorFailed, match="no items"):
+        shop.payments.disputes()
+    shop.sandbox.fail(reply({"transaction_details": {}}))
+    with pytest.raises(VendorFailed, match="no transaction_details"):
+        shop.payments.payments()

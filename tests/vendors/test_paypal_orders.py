@@ -1,0 +1,248 @@
+"""What becomes of PayPal's orders, and how far they are read to have come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.contracts.payments import Customer, DeclineReason, MoveState, PaymentState
+from mooring.contracts.ref import Ref
+from mooring.errors import InvalidData, PaymentDeclined, VendorFailed
+from mooring.testing.sandbox.base import reply
+from tests.vendors.paypal_shop import EUROS, TEN, Shop, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by PayPal."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- buyers ----------------------------------------------------------------
+
+
+def test_a_buyer_approves(shop: Shop) -> None:
+    """A buyer is sent to PayPal; when they are back the order is captured, and their means kept."""
+    customer = Customer(id="ada-1")
+    payment = shop.charged("paypal", store_method=True, customer=customer)
+    assert payment.next_action is not None
+    assert "PAYER_ACTION_REQUIRED" == payment.vendor_state
+    early = shop.payments.complete(payment.ref, idempotency_key="early")
+    assert PaymentState.REQUIRES_ACTION is early.state
+    returned = shop.sandbox.buyer(str(payment.next_action.url))
+    waiting = shop.payments.get(payment.ref)
+    assert (PaymentState.PENDING, "APPROVED") == (waiting.state, waiting.vendor_state)
+    done = shop.payments.complete(str(payment.ref), returned, idempotency_key="back")
+
+    assert (PaymentState.CAPTURED, EUROS) == (done.state, done.captured)
+    assert done.captures[0].ref.id == done.ref.other("capture")
+    assert done == shop.payments.complete(done.ref, returned, idempotency_key="again")
+    assert done.means is not None
+    assert "paypal" == done.means.type
+    assert PaymentState.CAPTURED is shop.charged(str(done.means.stored)).state
+
+
+def test_a_card_in_paypals_form(shop: Shop) -> None:
+    """A card that was entered is captured, if its holder confirmed what there was to confirm."""
+    for number, shift in enumerate((None, "POSSIBLE")):
+        payment = shop.payments.create_intent(order(None), idempotency_key=f"i-{number}")
+        shop.sandbox.enter_card(payment.ref.id, shift)
+        shop.sandbox.orders[payment.ref.id]["status"] = "CREATED"
+        done = shop.payments.complete(payment.ref, idempotency_key=f"b-{number}")
+        assert PaymentState.CAPTURED is done.state
+        assert done.means is not None
+        assert ("card", "7704") == (done.means.type, done.means.last4)
+    for number, shift in enumerate(("NO", "UNKNOWN")):
+        payment = shop.payments.create_intent(order(None), idempotency_key=f"n-{number}")
+        shop.sandbox.enter_card(payment.ref.id, shift)
+        shop.sandbox.approve(payment.ref.id)
+        with pytest.raises(PaymentDeclined) as caught:
+            shop.payments.complete(payment.ref, idempotency_key=f"c-{number}")
+        assert DeclineReason.AUTHENTICATION_REQUIRED == caught.value.reason
+        assert (shift, str(payment.ref)) == (caught.value.vendor_code, caught.value.payment)
+
+    assert 2 == len(shop.sandbox.taken)
+
+
+def test_an_authorisation_is_completed_as_one(shop: Shop) -> None:
+    """What was asked to be set aside is set aside when the buyer is back."""
+    payment = shop.authorized("paypal")
+    assert payment.next_action is not None
+    returned = shop.sandbox.buyer(str(payment.next_action.url))
+    done = shop.payments.complete(payment.ref, returned, idempotency_key="back")
+
+    assert (PaymentState.AUTHORIZED, EUROS) == (done.state, done.remaining)
+    assert done.authorized_until is not None
+    assert PaymentState.AUTHORIZED is shop.told(payment).state
+
+
+def test_another_buyer_comes_back(shop: Shop) -> None:
+    """Who comes back from another payment does not complete this one."""
+    payment = shop.charged("paypal")
+    with pytest.raises(InvalidData, match="another payment"):
+        shop.payments.complete(payment.ref, {"token": "other"}, idempotency_key="back")
+
+
+def test_a_buyer_whose_means_are_refused(shop: Shop) -> None:
+    """What is declined when the buyer is back names the payment, each time it is asked."""
+    payment = shop.charged("card:confirms-1")
+    returned = shop.sandbox.approve(payment.ref.id)
+    shop.sandbox.orders[payment.ref.id]["payment_source"]["card"]["vault_id"] = "declined-5120"
+    for key in ("back", "again"):
+        with pytest.raises(PaymentDeclined) as caught:
+            shop.payments.complete(payment.ref, returned, idempotency_key=key)
+        assert DeclineReason.INSUFFICIENT_FUNDS == caught.value.reason
+        assert payment.ref.id == Ref.parse(str(caught.value.payment)).id
+        assert "5120" == caught.value.vendor_code
+
+
+def test_a_wallet_that_is_refused(shop: Shop) -> None:
+    """A refusal is a decline, with PayPal's own issue; before there is an order none is named."""
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.charged("paypal:refused-1")
+
+    assert DeclineReason.DO_NOT_HONOR == caught.value.reason
+    assert ("INSTRUMENT_DECLINED", None) == (caught.value.vendor_code, caught.value.payment)
+
+
+def test_a_refusal_after_the_buyer_is_back(shop: Shop) -> None:
+    """A refusal that names no order is of the order that was completed."""
+    payment = shop.charged("card:confirms-1")
+    returned = shop.sandbox.approve(payment.ref.id)
+    shop.sandbox.orders[payment.ref.id]["payment_source"] = {"paypal": {"vault_id": "refused-1"}}
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.payments.complete(payment.ref, returned, idempotency_key="back")
+
+    assert payment.ref.id == Ref.parse(str(caught.value.payment)).id
+
+
+def test_a_decline_that_is_complete(shop: Shop) -> None:
+    """An order that PayPal calls complete though its card was declined is a failed payment."""
+    with pytest.raises(PaymentDeclined) as caught:
+        shop.authorized("card:declined-5400")
+    assert (201, DeclineReason.EXPIRED_CARD) == (caught.value.status, caught.value.reason)
+    known = shop.payments.get(str(caught.value.payment))
+
+    assert PaymentState.FAILED is known.state
+    assert known.decline is not None
+    assert DeclineReason.EXPIRED_CARD is known.decline.reason
+
+
+# --- odd answers -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "5O1", "status": "COMPLETED"},
+        {"id": "5O1", "status": "COMPLETED", "purchase_units": {"0": 1}},
+        {"id": "5O1", "status": "COMPLETED", "purchase_units": [{"amount": "149.90"}]},
+        {"id": {"x": 1}, "status": [], "purchase_units": [{}]},
+        [1, 2],
+        "COMPLETED",
+    ],
+)
+def test_orders_that_are_none(body: object, shop: Shop) -> None:
+    """What holds no order is a failure whose outcome nobody knows."""
+    shop.sandbox.fail(reply(body))
+    with pytest.raises(VendorFailed):
+        shop.charged()
+
+
+def test_what_is_new_is_kept(shop: Shop) -> None:
+    """New words, new fields and fields of another shape break nothing."""
+    body = {
+        "id": "5O1",
+        "status": "TRANSMOGRIFIED",
+        "new": {"field": 1},
+        "links": [{"rel": 7}, "x"],
+        "payment_source": {"cowrie": {"expiry": 7}},
+        "purchase_units": [
+            {
+                "amount": {"currency_code": "EUR", "value": "149.90"},
+                "payments": {
+                    "authorizations": "none",
+                    "captures": [{"id": "3C1"}, 7],
+                    "refunds": [{"id": "1R1", "status": "TELEPORTED", "amount": 7}],
+                },
+            }
+        ],
+    }
+    shop.sandbox.fail(reply(body))
+    payment = shop.charged()
+
+    assert (PaymentState.UNKNOWN, "TRANSMOGRIFIED") == (payment.state, payment.vendor_state)
+    assert (MoveState.UNKNOWN, None) == (payment.refunds[0].state, payment.refunds[0].amount)
+    assert payment.means is not None
+    assert "cowrie" == payment.means.type
+    assert body == payment.raw
+
+
+def test_a_card_that_was_used(shop: Shop) -> None:
+    """What may be known of a card is told."""
+    card = {"brand": "VISA", "last_digits": "7704", "expiry": "2031-05"}
+    body = {
+        "id": "5O1",
+        "status": "PAYER_ACTION_REQUIRED",
+        "payment_source": {"card": card},
+        "purchase_units": [{"amount": {"currency_code": "EUR", "value": "149.90"}}],
+    }
+    shop.sandbox.fail(reply(body))
+    payment = shop.charged()
+
+    assert payment.means is not None
+    assert ("VISA", "7704", (2031, 5)) == (
+        payment.means.brand,
+        payment.means.last4,
+        payment.means.expires,
+    )
+    assert payment.next_action is None
+
+
+def test_an_order_that_names_no_means(shop: Shop) -> None:
+    """An order may not say what is paid with, nor where the buyer is to go."""
+    unit = {"amount": {"currency_code": "EUR", "value": "149.90"}}
+    shop.sandbox.fail(reply({"id": "5O1", "status": "CREATED", "purchase_units": [unit]}))
+    payment = shop.payments.create_intent(order(None), idempotency_key="k")
+
+    assert (None, None, "5O1") == (payment.means, payment.next_action, payment.client_token)
+
+
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("PENDING", PaymentState.PENDING),
+        ("DENIED", PaymentState.FAILED),
+        ("EXPIRED", PaymentState.EXPIRED),
+        ("NEW WORD", PaymentState.UNKNOWN),
+    ],
+)
+def test_how_far_an_authorisation_has_come(status: str, state: PaymentState, shop: Shop) -> None:
+    """An order is as far as what was authorised under it."""
+    payment = shop.authorized()
+    [made] = shop.sandbox.authorizations.values()
+    made["status"] = status
+    known = shop.payments.get(payment.ref)
+
+    assert (state, None) == (known.state, known.authorized)
+
+
+def test_money_that_paypal_took_back(shop: Shop) -> None:
+    """A capture that is given back with no refund to be seen is given back all the same."""
+    payment = shop.charged()
+    [capture] = shop.sandbox.captures.values()
+    capture["status"] = "REFUNDED"
+    known = shop.payments.get(payment.ref)
+
+    assert (PaymentState.REFUNDED, EUROS) == (known.state, known.refunded)
+    capture["amount"] = None
+    assert PaymentState.UNKNOWN is shop.payments.get(payment.ref).state
+    bare = Ref("paypal", "main", payment.ref.id)
+    with pytest.raises(InvalidData, match="No capture"):
+        shop.payments.refund(bare, TEN, idempotency_key="r-1")

@@ -1,0 +1,200 @@
+"""What PayPal lists page by page: disputes, payments and payouts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.contracts.payments import DisputeState, PaymentQuery, PaymentState, PayoutState
+from mooring.contracts.ref import Ref
+from mooring.errors import InvalidData
+from mooring.testing.sandbox.base import reply
+from tests.vendors.paypal_shop import EUROS, TEN, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.contracts.payments import Payment
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by PayPal."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- disputes --------------------------------------------------------------
+
+
+def test_disputes_come_in_pages(shop: Shop) -> None:
+    """One page leads to the next; what began later than is asked for is left out."""
+    assert () == shop.payments.disputes().items
+    payment = shop.charged()
+    capture = payment.captures[0].ref.id
+    keys = [shop.sandbox.dispute(capture)["dispute_id"] for _ in range(3)]
+    now = datetime.now(UTC)
+    query = PaymentQuery(since=now - timedelta(days=1), until=now + timedelta(days=1), limit=2)
+    first = shop.payments.disputes(query)
+    assert "2" == dict(shop.last().query)["page_size"]
+    second = shop.payments.disputes(query, after=first.next)
+    found = [one.ref.id for page in (first, second) for one in page.items]
+    late = shop.payments.disputes(PaymentQuery(until=now - timedelta(hours=1), limit=500))
+
+    assert keys[::-1] == found
+    assert second.next is None
+    assert () == late.items
+    assert "50" == dict(shop.last().query)["page_size"]
+    dispute = first.items[0]
+    assert (DisputeState.NEEDS_RESPONSE, EUROS, None) == (
+        dispute.state,
+        dispute.amount,
+        dispute.payment,
+    )
+    assert dispute.respond_by is not None
+
+
+@pytest.mark.parametrize(
+    "fields, state",
+    [
+        ({"status": "OPEN", "dispute_life_cycle_stage": "INQUIRY"}, DisputeState.INQUIRY),
+        ({"status": "OPEN"}, DisputeState.UNDER_REVIEW),
+        ({"status": "UNDER_REVIEW"}, DisputeState.UNDER_REVIEW),
+        ({"status": "RESOLVED"}, DisputeState.CLOSED),
+        ({"status": "NEW WORD"}, DisputeState.UNKNOWN),
+    ],
+)
+def test_how_far_a_dispute_has_come(
+    fields: dict[str, str], state: DisputeState, shop: Shop
+) -> None:
+    """Every status has a meaning, and one that is new is kept."""
+    items = [{"dispute_id": "PP-1", **fields}, {"dispute_id": "PP-2"}, "garbage"]
+    shop.sandbox.fail(reply({"items": items}))
+    [dispute] = shop.payments.disputes().items
+
+    assert (state, fields["status"]) == (dispute.state, dispute.vendor_state)
+
+
+# --- reports ---------------------------------------------------------------
+
+
+def test_payments_are_reported(shop: Shop) -> None:
+    """What was captured is listed by its capture, from which everything else is found."""
+    first, second = shop.charged(), shop.charged(amount=TEN)
+    shop.payments.refund(first.ref, TEN, idempotency_key="r-1")
+    page = shop.payments.payments()
+    newest, oldest = page.items
+
+    assert (None, [TEN, EUROS]) == (page.next, [one.amount for one in page.items])
+    assert (PaymentState.CAPTURED, "INV-2041") == (newest.state, newest.reference)
+    assert second.captures[0].ref.id == newest.ref.id
+    assert first.ref.id == shop.payments.get(oldest.ref).ref.id
+    refund = shop.payments.refund(newest.ref, idempotency_key="r-2")
+    assert refund.payment is not None
+    assert (TEN, second.ref.id) == (refund.amount, refund.payment.id)
+
+
+def test_a_report_goes_on(shop: Shop) -> None:
+    """Page after page, and then stretch after stretch of 31 days, until the beginning."""
+    for _ in range(3):
+        shop.charged()
+    now = datetime.now(UTC)
+    query = PaymentQuery(since=now - timedelta(days=40), until=now + timedelta(days=1), limit=2)
+    found: list[Payment] = []
+    asked: list[dict[str, str]] = []
+    after = None
+    while True:
+        page = shop.payments.payments(query, after=after)
+        found += page.items
+        asked.append(dict(shop.last().query))
+        if page.next is None:
+            break
+        after = str(page.next)
+
+    assert 3 == len({one.ref.id for one in found}) == len(found)
+    assert ["1", "2", "1"] == [one["page"] for one in asked]
+    assert asked[0]["start_date"] == asked[1]["start_date"] == asked[2]["end_date"]
+    assert query.since is not None
+    assert query.since.strftime("%Y-%m-%dT%H:%M:%SZ") == asked[2]["start_date"]
+    assert {"fields": "transaction_info", "page_size": "2"}.items() <= asked[0].items()
+
+
+def test_what_lies_between_two_stretches_is_told_once(shop: Shop) -> None:
+    """A report has its last second, and so has the next: a payment of it belongs to one."""
+    end = datetime(2031, 5, 6, tzinfo=UTC)
+    between = end - timedelta(days=31)
+
+    def report(*moments: datetime) -> None:
+        infos = [
+            {
+                "transaction_id": f"T{moment:%m%d}",
+                "transaction_event_code": "T0006",
+                "transaction_status": "S",
+                "transaction_amount": {"currency_code": "EUR", "value": "10.00"},
+                "transaction_initiation_date": moment.isoformat(),
+            }
+            for moment in moments
+        ]
+        told = [{"transaction_info": info} for info in infos]
+        shop.sandbox.fail(reply({"transaction_details": told, "total_pages": 1}))
+
+    query = PaymentQuery(since=end - timedelta(days=40), until=end)
+    report(end, between)
+    newer = shop.payments.payments(query)
+    report(between, end - timedelta(days=40))
+    older = shop.payments.payments(query, after=newer.next)
+
+    assert ["T0405", "T0327"] == [one.ref.id for page in (newer, older) for one in page.items]
+
+
+@pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])
+def test_a_report_that_cannot_go_on(text: str, shop: Shop) -> None:
+    """What is no `next` of a page is refused before anything is sent."""
+    with pytest.raises(InvalidData, match="no page"):
+        shop.payments.payments(after=Ref("paypal", "main", text))
+
+    assert [] == shop.sandbox.asked
+
+
+def test_a_report_of_long_ago(shop: Shop) -> None:
+    """Who goes back to before there was PayPal finds nothing, and no end of the calendar."""
+    long_ago = Ref("paypal", "main", "0001-01-01T00:00:00Z,1")
+
+    assert () == shop.payments.payments(after=long_ago).items
+    assert "1999-01-01T00:00:00Z" == dict(shop.last().query)["end_date"]
+
+
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("S", PayoutState.PAID),
+        ("P", PayoutState.PENDING),
+        ("D", PayoutState.FAILED),
+        ("V", PayoutState.CANCELED),
+        ("?", PayoutState.UNKNOWN),
+    ],
+)
+def test_withdrawals_are_payouts(status: str, state: PayoutState, shop: Shop) -> None:
+    """Money that went to the bank is listed as what arrives there, and nothing else is."""
+    shop.charged()
+    made = shop.sandbox.withdraw(TEN, status)
+    [payout] = shop.payments.payouts().items
+
+    assert (state, status, TEN) == (payout.state, payout.vendor_state, payout.amount)
+    assert made["transaction_id"] == payout.ref.id
+    made["transaction_amount"] = None
+    assert shop.payments.payouts().items[0].amount is None
+
+
+def test_a_payment_in_the_report_that_is_under_way(shop: Shop) -> None:
+    """Only what has succeeded was captured; what was paid by us is no payment."""
+    shop.charged()
+    [told] = shop.sandbox.transactions
+    told["transaction_status"] = "P"
+    [payment] = shop.payments.payments().items
+    assert (PaymentState.PENDING, None) == (payment.state, payment.captured)
+    told["transaction_amount"]["value"] = "-149.90"
+    assert () == shop.payments.payments().items

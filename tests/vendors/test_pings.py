@@ -1,0 +1,72 @@
+"""The harmless request of each vendor: it changes nothing, and tells a good key from a bad one."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import pytest
+
+from mooring import AuthenticationFailed, ConnectorManager, Secret
+from mooring.domain.http import Request
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.trades import trade_of
+from mooring.wiring.catalog import vendor_class, vendor_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mooring.contracts.vendor import Vendor
+
+PINGED = (
+    *("stripe", "mollie", "square"),
+    *("twilio", "plivo", "vonage"),
+    *("sendgrid", "postmark", "resend", "mailgun"),
+    *("easypost", "shippo", "shipengine"),
+    *("s3", "azure_blob"),
+)
+
+
+def made(name: str, folder: Path) -> tuple[Vendor, Any]:
+    """A vendor and its sandbox."""
+    trade, kind = trade_of(name, folder), vendor_class(name)
+    fields = {field.name for field in attrs.fields(cast("Any", kind))}
+    return kind(**{key: value for key, value in trade.options.items() if key in fields}), trade
+
+
+def calling(vendor: Vendor, trade: Any) -> ConnectorManager:
+    """A manager of the vendor's main service, at its sandbox."""
+    service = attrs.evolve(vendor.services()[""], name="pinged", volatile_keys=True)
+    return ConnectorManager([service], http=SandboxHttpClient(trade.sandbox))
+
+
+@pytest.mark.parametrize("name", PINGED)
+def test_a_good_key_is_accepted(name: str, tmp_path: Path) -> None:
+    """The vendor answers it, and nothing has an effect."""
+    vendor, trade = made(name, tmp_path)
+    request = vendor.ping()
+    assert isinstance(request, Request)
+    assert request.method.safe
+    with calling(vendor, trade) as manager:
+        assert manager.call("pinged", request).ok
+    trade.close()
+
+
+@pytest.mark.parametrize("name", PINGED)
+def test_a_bad_key_is_refused(name: str, tmp_path: Path) -> None:
+    """Whoever has another key learns that it is refused."""
+    vendor, trade = made(name, tmp_path)
+    wrong = Secret(b64encode(b"another key of the right length!").decode())
+    other = attrs.evolve(cast("Any", vendor), credentials=wrong)
+    with calling(other, trade) as manager, pytest.raises(AuthenticationFailed):
+        manager.call("pinged", other.ping())
+    trade.close()
+
+
+@pytest.mark.parametrize("name", sorted(set(vendor_names()) - {*PINGED}))
+def test_the_others_have_none(name: str, tmp_path: Path) -> None:
+    """Where nothing harmless is known, none is made up."""
+    vendor, trade = made(name, tmp_path)
+    assert vendor.ping() is None
+    trade.close()

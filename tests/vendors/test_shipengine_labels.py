@@ -1,0 +1,259 @@
+"""What ShipEngine sells and takes back: offers, labels, and purchases whose answer was lost."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+
+from mooring.contracts.ref import Ref
+from mooring.contracts.shipping import (
+    CancelState,
+    LabelFormat,
+    LabelSize,
+    Parcel,
+    ShipmentState,
+    TrackingStatus,
+)
+from mooring.domain.http import Response
+from mooring.domain.money import Money
+from mooring.errors import (
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import Lost, reply
+from tests.vendors.shipengine_shop import PARCEL, REQUEST, Shop
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_all_carriers_are_asked_unless_some_are_named() -> None:
+    """The list of carriers is asked for where neither the account nor the shipment names any."""
+    listing, named = Shop(), Shop(carriers=["se-100"])
+    listing.shipping.get_rates(REQUEST)
+    named.shipping.get_rates(REQUEST)
+    with pytest.raises(InvalidRequest, match="se-9 is not known"):
+        listing.shipping.get_rates(attrs.evolve(REQUEST, carrier_accounts=["se-9"]))
+
+    assert ["/v1/carriers", "/v1/rates", "/v1/rates"] == [one.path for one in listing.sandbox.asked]
+    assert ["/v1/rates"] == [one.path for one in named.sandbox.asked]
+
+
+def test_what_is_too_heavy_is_not_offered(shop: Shop) -> None:
+    """Who carries nothing so heavy says so."""
+    result = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=40)))
+
+    assert ((), "The parcel is too heavy.") == (result.rates, result.messages[0].text)
+
+
+def test_nobody_can_be_asked_if_no_carrier_is_connected(shop: Shop) -> None:
+    """An account without a carrier is told so."""
+    shop.sandbox.carriers = []
+    with pytest.raises(VendorRejected, match="No carrier"):
+        shop.shipping.get_rates(REQUEST)
+
+
+def test_a_price_is_all_that_is_paid(shop: Shop) -> None:
+    """What shipping, insurance and the rest cost is one price; what cannot be read is no offer."""
+    usd = {"currency": "usd", "amount": 1.1}
+    rates = [
+        {"rate_id": "se-1", "carrier_code": "ups", "shipping_amount": usd, "other_amount": usd},
+        {"rate_id": "se-2", "carrier_code": "ups", "insurance_amount": usd},
+        {"rate_id": "se-3", "shipping_amount": {"currency": "usd", "amount": "much"}},
+        {
+            "rate_id": "se-4",
+            "carrier_code": "ups",
+            "shipping_amount": usd,
+            "other_amount": {"currency": "eur", "amount": 1},
+        },
+        {"shipping_amount": usd},
+    ]
+    invalid = [{"carrier_code": "fedex", "error_messages": ["Too far.", 7]}]
+    error = {"error_code": "unspecified", "message": "It is closed.", "carrier_code": "ups"}
+    response = {"rates": rates, "invalid_rates": invalid, "errors": [error]}
+    shop.wire.planned["POST /v1/rates"] = [
+        reply({"shipment_id": "se-5", "rate_response": response}),
+        reply({"rate_response": {"rates": rates}}),
+    ]
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert [Money("2.20", "USD")] == [rate.total for rate in result.rates]
+    assert [
+        ("ups", "It is closed."),
+        ("fedex", "Too far."),
+        ("ups", "An offer could not be read."),
+        (None, "An offer could not be read."),
+        ("ups", "An offer could not be read."),
+        (None, "An offer could not be read."),
+    ] == [(one.carrier, one.text) for one in result.messages]
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_rates(REQUEST)
+
+
+def test_a_label_is_asked_for_as_it_was_wished(shop: Shop) -> None:
+    """Format and paper are kept with the offer; addresses stay as they are; the key is a mark."""
+    label = shop.bought(label_size=LabelSize.A6).labels[0]
+    asked = next(one for one in shop.sandbox.asked if "/labels/rates/" in one.path)
+
+    assert {
+        "label_format": "pdf",
+        "label_layout": "A6",
+        "label_download_type": "url",
+        "validate_address": "no_validation",
+        "custom_field1": "order-1",
+    } == json.loads(asked.body)
+    assert (LabelFormat.PDF, "A6", "pdf") == (label.format, label.size, label.vendor_format)
+
+
+def test_several_parcels_have_a_label_each(shop: Shop) -> None:
+    """Parcels that go together have labels and numbers of their own."""
+    bought = shop.bought(parcels=[PARCEL, PARCEL])
+
+    assert 2 == len(set(bought.tracking_numbers)) == len(bought.labels)
+    assert bought.tracking_numbers == tuple(one.tracking_number for one in bought.labels)
+    third = shop.shipping.get_label(str(bought.ref), parcel=2)
+    assert bought.labels[1] == third
+
+
+def test_several_parcels_may_share_a_file(shop: Shop) -> None:
+    """If there is one file for all parcels, it is one label, and each parcel has its number."""
+    bought = shop.bought(parcels=[PARCEL, PARCEL])
+    for package in shop.sandbox.labels[bought.ref.id]["packages"]:
+        package["label_download"] = None
+    found = shop.shipping.get_shipment(bought.ref)
+
+    assert (2, 1) == (len(found.tracking_numbers), len(found.labels))
+
+
+def test_a_label_comes_in_other_formats_if_there_are_any(shop: Shop) -> None:
+    """A label is given in another format that ShipEngine has, and never taken for one."""
+    bought = shop.bought()
+
+    assert LabelFormat.PNG is shop.shipping.get_label(bought.ref, "png").format
+    del shop.sandbox.labels[bought.ref.id]["label_download"]["zpl"]
+    with pytest.raises(VendorRejected, match="no label in zpl"):
+        shop.shipping.get_label(bought.ref, "zpl")
+    asked = len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.get_label(bought.ref, "epl")
+    assert asked == len(shop.sandbox.asked)
+
+
+def test_a_label_of_a_new_kind_is_at_its_link(shop: Shop) -> None:
+    """A format that nobody knows is unknown, and the label is where ShipEngine says."""
+    bought = shop.bought()
+    label = shop.sandbox.labels[bought.ref.id]
+    label |= {"label_format": "svg", "status": "on_ice", "form_download": {"href": "https://f"}}
+    found = shop.shipping.get_shipment(bought.ref)
+
+    assert (ShipmentState.UNKNOWN, "on_ice") == (found.state, found.vendor_status)
+    assert (LabelFormat.UNKNOWN, ("https://f",)) == (found.labels[0].format, found.documents)
+
+
+def test_a_label_that_comes_later_is_pending(shop: Shop) -> None:
+    """What is still being made is pending and has no label; later it is bought, or has failed."""
+    shop.sandbox.slow = True
+    bought, lost = shop.bought(), shop.bought("order-2")
+
+    assert (ShipmentState.PENDING, (), ()) == (
+        bought.state,
+        bought.labels,
+        bought.tracking_numbers,
+    )
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.get_label(bought.ref, "pdf")
+    assert TrackingStatus.UNKNOWN is shop.shipping.track_shipment(bought.ref).status
+    with pytest.raises(VendorRejected, match="no label to void"):
+        shop.shipping.cancel(bought.ref)
+    shop.sandbox.finish(bought.ref.id)
+    shop.sandbox.finish(lost.ref.id, "error")
+    assert ShipmentState.BOUGHT is shop.shipping.get_shipment(bought.ref).state
+    assert ShipmentState.FAILED is shop.shipping.get_shipment(lost.ref).state
+    assert caught.value.vendor_code is None
+
+
+def test_a_lost_purchase_is_found_by_its_mark(shop: Shop) -> None:
+    """What was bought and lost its answer is found among the labels of its offer."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
+    found = shop.shipping.create_shipment(rate, idempotency_key="order-1")
+
+    assert [found.ref.id] == [*shop.sandbox.labels]
+    assert (("rate_id", rate.ref.id), "desc") == (
+        shop.sandbox.asked[-2].query[0],
+        dict(shop.sandbox.asked[-2].query)["sort_dir"],
+    )
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"labels": []},
+        {"labels": [{"label_id": "se-1"}]},
+        {"labels": "none"},
+        [],
+        {
+            "labels": [
+                {
+                    "label_id": "se-1",
+                    "status": "error",
+                    "shipment": {"advanced_options": {"custom_field1": "order-1"}},
+                }
+            ]
+        },
+    ],
+    ids=["none", "unmarked", "odd", "list", "failed"],
+)
+def test_a_lost_purchase_that_is_not_found_is_unknown(shop: Shop, listed: object) -> None:
+    """What no label is marked as is unknown, whatever is listed; nothing is bought again."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.wire.planned[shop.buying(rate.ref.id)] = [Response(503)]
+    shop.wire.planned["GET /v1/labels"] = [reply(listed)]
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="order-1")
+
+    assert {} == shop.sandbox.labels
+
+
+def test_a_long_key_is_told_by_its_digest(shop: Shop) -> None:
+    """A key that is longer than what ShipEngine keeps is told shortly."""
+    shop.bought("k" * 200)
+
+    [label] = shop.sandbox.labels.values()
+
+    assert 64 == len(label["shipment"]["advanced_options"]["custom_field1"])
+
+
+def test_only_an_offer_can_be_bought(shop: Shop) -> None:
+    """What is no offer's reference is refused before anything is sent."""
+    with pytest.raises(InvalidData):
+        shop.shipping.create_shipment("shipengine:shipengine:se-1", idempotency_key="k-1")
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.create_shipment(
+            Ref("shipengine", "shipengine", "se-1", {"file": "pdf"}), idempotency_key="k-2"
+        )
+    assert "invalid_identifier" == caught.value.vendor_code
+
+
+def test_a_void_is_told_as_it_stands(shop: Shop) -> None:
+    """What was voided before is told so, and money that is waited for is not back yet."""
+    bought = shop.bought()
+    first, second = shop.shipping.cancel(bought.ref), shop.shipping.cancel(bought.ref)
+
+    assert (CancelState.APPROVED, "approved") == (first.state, first.vendor_status)
+    assert (CancelState.APPROVED, "label_already_voided") == (second.state, second.vendor_status)
+    assert ShipmentState.CANCELED is shop.shipping.get_shipment(bought.ref).state
+    shop.sandbox.labels[bought.ref.id]["refund_details"] = {"refund_status": "pending"}
+    assert ShipmentState.CANCELING is shop.shipping.get_shipment(bought.ref).state
+    shop.sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed):
+        shop.shipping.cancel(bought.ref)

@@ -1,0 +1,176 @@
+"""Whom ShipEngine and its sandbox let in, and what its errors mean."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from mooring.contracts.shipping import TrackingStatus
+from mooring.domain.http import Request, Response, Timeouts
+from mooring.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.vendors._shipengine_requests import rates_body
+from mooring.vendors.shipengine import ShipEngine
+from tests.vendors.shipengine_shop import REQUEST, Shop
+
+if TYPE_CHECKING:
+    from mooring.testing.sandbox.shipengine import ShipEngineSandbox
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    "status, error, kind",
+    [
+        (400, {"error_code": "field_value_required", "error_type": "validation"}, InvalidRequest),
+        (400, {"error_code": "trial_expired", "error_type": "account_status"}, VendorRejected),
+        (400, {"error_code": "new", "error_type": "system"}, VendorFailed),
+        (400, {"error_code": "new", "error_type": "new"}, InvalidRequest),
+        (400, {"error_code": "new", "error_type": "integrations"}, VendorRejected),
+        (401, {"error_code": "unauthorized", "error_type": "security"}, AuthenticationFailed),
+        (404, {"error_code": "invalid_identifier", "error_type": "validation"}, VendorRejected),
+        (429, {"error_code": "rate_limit_exceeded", "error_type": "security"}, RateLimitExceeded),
+        (429, {}, RateLimitExceeded),
+        (500, {"error_code": "unspecified", "error_type": "validation"}, VendorFailed),
+        (200, {"error_code": "unspecified"}, None),
+    ],
+)
+def test_an_error_is_told_by_its_own_code(
+    shop: Shop, status: int, error: dict[str, str], kind: type[ConnectorError] | None
+) -> None:
+    """What kind of failure it is, the body says before the status does."""
+    shop.sandbox.fail(reply({"errors": [{**error, "message": "No."}]}, status))
+    if kind is None:
+        assert TrackingStatus.UNKNOWN is shop.shipping.track("1", "usps").status
+        return
+    with pytest.raises(kind, match=r"No\.") as caught:
+        shop.shipping.track("1", "usps")
+
+    assert kind is type(caught.value)
+    assert error.get("error_code") == caught.value.vendor_code  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "body, kind",
+    [
+        (b"<html></html>", VendorRejected),
+        (b'{"errors": "no"}', VendorRejected),
+        (b"[]", VendorRejected),
+        (b'{"errors": [7]}', VendorRejected),
+    ],
+)
+def test_an_error_without_words_is_told_by_its_status(
+    shop: Shop, body: bytes, kind: type[ConnectorError]
+) -> None:
+    """What is no error of ShipEngine's is read as anybody's."""
+    shop.sandbox.fail(Response(404, body=body))
+    with pytest.raises(kind):
+        shop.shipping.track("1", "usps")
+
+
+def test_a_secret_in_an_error_is_masked(shop: Shop) -> None:
+    """What ShipEngine says back of a key is not shown."""
+    said = "The API key sk_live_51H8xYzAbCdEfGhIjKlMnOpQr is not valid."
+    error = {"error_code": "unauthorized", "error_type": "security", "message": said}
+    shop.sandbox.fail(reply({"errors": [error]}, 401))
+    with pytest.raises(AuthenticationFailed) as caught:
+        shop.shipping.track("1", "usps")
+
+    assert "sk_live_51H8xYzAbCdEfGhIjKlMnOpQr" not in f"{caught.value}{caught.value!r}"
+
+
+def test_a_key_may_come_from_a_provider() -> None:
+    """Without a key of its own the account asks the credential provider."""
+    services = ShipEngine().services()
+
+    assert (True, None) == (services[""].needs_credentials, services[""].credentials)
+    assert (False, None) == (services["labels"].needs_credentials, services["labels"].credentials)
+    assert "TEST_1" not in repr(ShipEngine(credentials="TEST_1"))
+
+
+GOOD = rates_body(attrs.evolve(REQUEST, saturday=True), ["se-100"], "carrier")
+
+
+@pytest.mark.parametrize(
+    "path, value, code",
+    [
+        (("shipment", "ship_to", "zip"), "90277", "invalid_field_value"),
+        (("shipment", "ship_to", "postal_code"), 90277, "invalid_field_value"),
+        (("shipment", "packages"), [], "invalid_field_value"),
+        (("shipment", "packages"), {}, "invalid_field_value"),
+        (("shipment", "packages"), [{}], "field_value_required"),
+        (("shipment", "packages"), [7], "invalid_field_value"),
+        (
+            ("shipment", "packages"),
+            [{"weight": {"value": True, "unit": "gram"}}],
+            "invalid_field_value",
+        ),
+        (
+            ("shipment", "packages"),
+            [{"weight": {"value": 1, "unit": "stone"}}],
+            "invalid_field_value",
+        ),
+        (
+            ("shipment", "packages"),
+            [
+                {
+                    "weight": {"value": 1, "unit": "gram"},
+                    "insured_value": {"currency": "usd", "amount": 1},
+                }
+            ],
+            "field_value_required",
+        ),
+        (("shipment", "advanced_options", "saturday_delivery"), 1, "invalid_field_value"),
+        (("shipment", "ship_from", "country_code"), "DE", "customs_items_required"),
+        (("shipment", "ship_from"), {"country_code": "US"}, "field_value_required"),
+        (("rate_options", "carrier_ids"), ["se-9"], "invalid_identifier"),
+    ],
+)
+def test_the_sandbox_is_strict(shop: Shop, path: tuple[str, ...], value: object, code: str) -> None:
+    """What ShipEngine does not know, or takes in another form, the sandbox refuses."""
+    body = json.loads(json.dumps(GOOD))
+    inner = body
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    response = answered(shop.sandbox, Request.post("/v1/rates", json=body))
+
+    assert (400, code) == (response.status, response.json()["errors"][0]["error_code"])
+
+
+def test_the_sandbox_lets_nobody_else_in(shop: Shop) -> None:
+    """Whoever has no key, asks for nothing, or shows a key where files are, is refused."""
+    shop.bought()
+    [path, *_] = shop.sandbox.contents
+    long = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
+    file = Request.get(f"/v1/downloads/{path}")
+
+    assert 404 == answered(shop.sandbox, Request.get("/v1/nothing")).status
+    assert 401 == answered(shop.sandbox, Request.get("/v1/labels"), key="another").status
+    assert 404 == answered(shop.sandbox, Request.get("/v1/labels/se-99")).status
+    assert 400 == answered(shop.sandbox, long).status
+    assert 400 == answered(shop.sandbox, file).status
+    assert 404 == answered(shop.sandbox, Request.get("/v1/downloads/none"), key=None).status
+
+
+def answered(
+    sandbox: ShipEngineSandbox, request: Request, key: str | None = "TEST_sandbox_key_of_shipengine"
+) -> Response:
+    """What the sandbox says to whoever has this key."""
+    shown = request if key is None else request.with_header("API-Key", key)
+    url = f"https://api.shipengine.com{request.path}"
+    return SandboxHttpClient(sandbox).send(shown, url, Timeouts())

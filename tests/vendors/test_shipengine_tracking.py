@@ -1,0 +1,143 @@
+"""What ShipEngine knows of parcels that are under way, and of addresses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mooring.contracts.ref import Ref
+from mooring.contracts.shipping import AddressVerdict, Place, TrackingStatus
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.errors import InvalidRequest, VendorFailed, VendorRejected
+from mooring.testing.sandbox.base import reply
+from tests.vendors.shipengine_shop import THERE, Shop
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    "word, closer, status",
+    [
+        ("UN", None, TrackingStatus.UNKNOWN),
+        ("NY", None, TrackingStatus.PRE_TRANSIT),
+        ("AC", None, TrackingStatus.PRE_TRANSIT),
+        ("AC", "PICKED_UP", TrackingStatus.IN_TRANSIT),
+        ("IT", None, TrackingStatus.IN_TRANSIT),
+        ("IT", "A_NEW_WORD", TrackingStatus.IN_TRANSIT),
+        ("IT", "OUT_FOR_DELIVERY", TrackingStatus.OUT_FOR_DELIVERY),
+        ("AT", None, TrackingStatus.DELIVERY_ATTEMPTED),
+        ("SP", None, TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("DE", "DELIVERED", TrackingStatus.DELIVERED),
+        ("EX", None, TrackingStatus.FAILED),
+        ("EX", "HELD_BY_CUSTOMS", TrackingStatus.ON_HOLD),
+        ("EX", "RETURN_TO_SENDER", TrackingStatus.RETURNED),
+        ("EX", "CANCELLED", TrackingStatus.CANCELED),
+    ],
+)
+def test_parcels_are_followed(
+    shop: Shop, word: str, closer: str | None, status: TrackingStatus
+) -> None:
+    """A number is followed as closely as ShipEngine says; its last news is the last event."""
+    [number] = shop.bought().tracking_numbers
+    shop.sandbox.move(number, "NY")
+    shop.sandbox.move(number, word, closer)
+    tracking = shop.shipping.track(number, "usps")
+
+    assert (status, word, closer) == (tracking.status, tracking.vendor_status, tracking.code)
+    assert ["NY", word] == [one.vendor_status for one in tracking.events]
+    expected = Place(city="HOUSTON", region="TX", postal_code="77063", country="US")
+    assert expected == tracking.events[0].location
+    assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
+
+
+def test_what_a_track_does_not_say_is_not_known(shop: Shop) -> None:
+    """A track without times or places is read as far as it goes; who signed is told."""
+    events = [{"status_code": "DE", "signer": "Anna"}, {"status_code": "NEW"}, 7]
+    shop.sandbox.fail(reply({"status_code": "DE", "events": events}))
+    tracking = shop.shipping.track("1", "ups")
+
+    assert (TrackingStatus.DELIVERED, None, None, "Anna") == (
+        tracking.status,
+        tracking.carrier,
+        tracking.delivered_at,
+        tracking.signed_by,
+    )
+    assert [None, None] == [one.location for one in tracking.events]
+    with pytest.raises(InvalidRequest):
+        shop.shipping.track("1", "nobody")
+    with pytest.raises(VendorRejected):
+        shop.shipping.track("1", "usps")
+
+
+@pytest.mark.parametrize(
+    "status, matched, verdict",
+    [
+        ("verified", {"address_line1": "179 N Harbor Dr"}, AddressVerdict.CORRECTED),
+        ("warning", {"address_line1": "179 N Harbor Dr"}, AddressVerdict.CORRECTED),
+        ("verified", None, AddressVerdict.UNKNOWN),
+        ("unverified", None, AddressVerdict.UNKNOWN),
+        ("error", {"address_line1": "179 N Harbor Dr"}, AddressVerdict.INVALID),
+        ("new", {}, AddressVerdict.UNKNOWN),
+    ],
+)
+def test_an_address_is_judged(
+    shop: Shop, status: str, matched: dict[str, str] | None, verdict: AddressVerdict
+) -> None:
+    """What was not matched is not valid, and nothing is suggested for it."""
+    message = {"code": "a1001", "detail_code": "suite_missing", "message": "Which?"}
+    body = {"status": status, "matched_address": matched, "messages": [message, {"code": "a1"}]}
+    shop.sandbox.fail(reply([body]))
+    checked = shop.shipping.validate_address(THERE)
+
+    assert verdict is checked.verdict
+    assert (verdict is AddressVerdict.CORRECTED) is (checked.suggested is not None)
+    assert ["suite_missing", "a1"] == [one.code for one in checked.messages]
+
+
+def test_an_address_is_valid_if_only_its_letters_differ(shop: Shop) -> None:
+    """How the post writes an address is suggested, and whether people live there is told."""
+    checked = shop.shipping.validate_address(THERE)
+
+    assert (AddressVerdict.VALID, True, ()) == (
+        checked.verdict,
+        checked.residential,
+        checked.changes,
+    )
+    assert checked.suggested is not None
+    assert "179 N HARBOR DR" == checked.suggested.line1
+    shop.sandbox.fail(reply([]))
+    with pytest.raises(VendorFailed):
+        shop.shipping.validate_address(THERE)
+
+
+def event(kind: str, **data: Any) -> WebhookEvent:
+    """A webhook that was verified."""
+    return WebhookEvent(vendor="shipengine", id="1", type=kind, vendor_type=kind, data=data)
+
+
+def test_news_is_of_a_label_if_it_names_one(shop: Shop) -> None:
+    """A parcel that was not bought here has news too; what is new means nothing."""
+    home = "https://api.shipengine.com/v1/labels/se-7"
+    (ours,) = shop.hub.events("shipengine", event("API_TRACK", label_url=home, status_code="IT"))
+    (theirs,) = shop.hub.events("shipengine", event("API_TRACK", label_url=None, status_code="DE"))
+
+    assert (Ref("shipengine", "shipengine", "se-7"), "IT") == (ours.ref, ours.vendor_status)
+    assert (None, TrackingStatus.DELIVERED) == (theirs.ref, theirs.tracking.status)
+    assert () == shop.hub.events("shipengine", event("API_BATCH"))
+
+
+def test_news_of_a_strangers_parcel_is_signed_too(shop: Shop) -> None:
+    """A webhook of a parcel that no label is known of has no reference."""
+    number = shop.bought().tracking_numbers[0]
+    shop.sandbox.labels.clear()
+    notice = shop.sandbox.report("https://shop.example", number, at=datetime.now(UTC))
+    verifier = shop.hub.webhooks("shipengine", secrets=shop.sandbox.webhook_key)
+    (told_of,) = shop.hub.events("shipengine", verifier.verify(**notice.given())[0])
+
+    assert (None, number) == (told_of.ref, told_of.tracking.number)

@@ -1,0 +1,293 @@
+"""How Square's answers, lists and webhooks are read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.contracts.payments import (
+    DeclineReason,
+    DisputeState,
+    MeansOfPayment,
+    Money,
+    PaymentQuery,
+    PaymentState,
+    PayoutState,
+)
+from mooring.domain.http import Request, Response
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.errors import (
+    AuthenticationFailed,
+    IdempotencyConflict,
+    InvalidRequest,
+    PaymentDeclined,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from mooring.testing.sandbox.base import reply
+from mooring.vendors._reading import read
+from mooring.vendors._square_answers import (
+    classify,
+    decline_of,
+    dispute_of,
+    payment_of,
+    payout_of,
+    refund_of,
+)
+from mooring.vendors.square import Square
+from tests.vendors.square_shop import EUROS, PART, Shop, ref
+from tests.vendors.subjects.square import says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mooring.contracts.payments import Payment
+    from mooring.contracts.vendor import MakeRef
+    from mooring.vendors._reading import Answer
+    from tests.support.openapi import Json
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Square."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- lists and webhooks ----------------------------------------------------
+
+
+def test_payments_are_listed(shop: Shop) -> None:
+    """All payments are found page by page, newest first."""
+    assert ((), None) == (shop.payments.payments().items, shop.payments.payments().next)
+    made = []
+    for _ in range(5):
+        made.append(shop.pay().ref)
+        shop.time += 3600
+    moment = datetime.fromtimestamp(shop.time, UTC)
+    query = PaymentQuery(
+        limit=2, since=moment - timedelta(hours=4), until=moment - timedelta(hours=1)
+    )
+    first = shop.payments.payments(query)
+    second = shop.payments.payments(query, after=first.next)
+
+    assert [made[3], made[2], made[1]] == [one.ref for one in (*first.items, *second.items)]
+    asked = dict(shop.sandbox.asked[-1].query)
+    assert ("DESC", "2", shop.sandbox.location_id) == (
+        asked["sort_order"],
+        asked["limit"],
+        asked["location_id"],
+    )
+
+
+@pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
+def test_a_list_that_is_none_is_malformed(shop: Shop, operation: str) -> None:
+    """A list that is something else is a failure of the vendor; what is no item is left out."""
+    shop.sandbox.fail(reply({operation: {}}), reply({operation: [None, {}, {"id": "x"}]}))
+    with pytest.raises(VendorFailed):
+        getattr(shop.payments, operation)()
+
+    assert () == getattr(shop.payments, operation)().items
+
+
+def test_a_dispute_is_won(shop: Shop) -> None:
+    """A disputed payment is what it was before once the dispute is won."""
+    payment = shop.pay()
+    shop.time += 60
+    key = shop.sandbox.dispute(payment.ref.id)
+    disputed = shop.told(payment)
+    dispute = shop.payments.disputes().items[0]
+    shop.time += 60
+    shop.sandbox.decide(key, "WON")
+
+    assert (PaymentState.DISPUTED, DisputeState.NEEDS_RESPONSE) == (disputed.state, dispute.state)
+    assert (EUROS, ref(payment.ref.id)) == (dispute.amount, dispute.payment)
+    assert datetime.fromtimestamp(shop.time - 60, UTC) + timedelta(days=10) == dispute.respond_by
+    assert PaymentState.CAPTURED == shop.told(disputed).state
+
+
+def test_an_inquiry_is_no_dispute_yet(shop: Shop) -> None:
+    """A bank that only asks has taken nothing back."""
+    payment = shop.pay()
+    shop.sandbox.dispute(payment.ref.id, "INQUIRY_EVIDENCE_REQUIRED")
+    event = shop.news()[-1]
+
+    assert event.dispute is not None
+    assert (DisputeState.INQUIRY, None) == (event.dispute.state, event.state)
+
+
+def test_payouts_are_told(shop: Shop) -> None:
+    """Money on its way to our bank is listed, and told."""
+    shop.sandbox.pay_out(10_000, "EUR")
+    shop.sandbox.pay_out(500, "JPY", "FAILED")
+    failed, moving = shop.payments.payouts().items
+
+    assert (PayoutState.IN_TRANSIT, PART) == (moving.state, moving.amount)
+    assert (PayoutState.FAILED, Money("500", "JPY")) == (failed.state, failed.amount)
+    assert moving.arrives is not None
+    assert [failed.ref, moving.ref] == [event.ref for event in reversed(shop.news())]
+
+
+def test_a_stranger_is_not_believed(shop: Shop) -> None:
+    """The URL is signed too: what was meant for another place is not for us."""
+    shop.pay()
+    given = shop.sandbox.sent[0].given()
+    verifier = shop.hub.webhooks("main", secrets=shop.sandbox.signature_key)
+
+    strange: dict[str, Any] = {**given, "url": "https://elsewhere.example/webhooks/square"}
+    with pytest.raises(WebhookRejected):
+        verifier.verify(**strange)
+    assert verifier.verify(**given)
+    with pytest.raises(WebhookRejected):
+        verifier.verify(**given)
+
+
+# --- what is said ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("reader", [payment_of, refund_of, dispute_of, payout_of])
+@pytest.mark.parametrize("said", [{}, {"id": "x"}, {"status": "PENDING"}, {"id": ["x"]}], ids=str)
+def test_what_is_none_is_read_as_none(
+    reader: Callable[[MakeRef, Answer], object], said: Json
+) -> None:
+    """What has no id or no state is nothing."""
+    assert reader(ref, read(said)) is None
+
+
+def payment(**fields: Any) -> Payment:
+    """A payment as Square says it."""
+    usual = {"id": "p1", "status": "COMPLETED", "total_money": {"amount": 100, "currency": "EUR"}}
+    found = payment_of(ref, read({**usual, **fields}))
+    assert found is not None
+    return found
+
+
+def test_what_is_new_is_unknown() -> None:
+    """A status that nobody knows is kept in Square's words, and nothing is made up of it."""
+    found = payment(status="TELEPORTED", later={"x": 1})
+
+    assert (PaymentState.UNKNOWN, "TELEPORTED") == (found.state, found.vendor_state)
+    assert (None, None) == (found.captured, found.authorized)
+    assert {"x": 1} == found.raw["later"]
+
+
+def test_a_failure_without_an_error_says_no_reason() -> None:
+    """A payment that failed for no reason that is told failed for another."""
+    decline = payment(status="FAILED").decline
+
+    assert decline is not None
+    assert (DeclineReason.OTHER, None, None) == (
+        decline.reason,
+        decline.vendor_code,
+        decline.vendor_message,
+    )
+
+
+def test_a_tip_is_captured_too() -> None:
+    """What was taken is the whole, and a wallet is named."""
+    found = payment(
+        amount_money={"amount": 90, "currency": "EUR"},
+        approved_money={"amount": 90, "currency": "EUR"},
+        source_type="WALLET",
+        wallet_details={"brand": "PAYPAY"},
+    )
+
+    assert Money("1.00", "EUR") == found.captured == found.amount
+    assert MeansOfPayment(type="wallet", wallet="PAYPAY") == found.means
+    assert payment().means is None
+
+
+def test_a_dispute_may_name_no_payment() -> None:
+    """A dispute and a refund without a payment are read, and are no news of one."""
+    dispute = dispute_of(ref, read({"dispute_id": "d", "state": "NEW"}))
+    assert dispute is not None
+    assert (None, DisputeState.UNKNOWN) == (dispute.payment, dispute.state)
+    for name, thing in (
+        ("dispute", {"id": "d", "state": "LOST"}),
+        ("refund", {"id": "r", "status": "PENDING"}),
+    ):
+        assert () == Square().events(webhook({name: thing}), ref)
+
+
+def webhook(data: object) -> WebhookEvent:
+    """A webhook about this."""
+    return WebhookEvent(vendor="square", id="evt", type="x", vendor_type="x", data=data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], {}, {"payment": None}, {"payment": {"id": "x"}}, {"customer": {"id": "C1"}}],
+    ids=str,
+)
+def test_news_of_nothing_is_none(data: object) -> None:
+    """Webhooks of other things, and of none, are no news."""
+    assert () == Square().events(webhook(data), ref)
+
+
+PAY = Request.post("/v2/payments")
+FAILED = {"id": "p1", "status": "FAILED", "card_details": {"errors": [{"code": "CARD_EXPIRED"}]}}
+
+
+@pytest.mark.parametrize(
+    "answer, kind",
+    [
+        (says(400, "INVALID_REQUEST_ERROR", "IDEMPOTENCY_KEY_REUSED"), IdempotencyConflict),
+        (says(400, "PAYMENT_METHOD_ERROR", "CVV_FAILURE"), PaymentDeclined),
+        (says(503, "RATE_LIMIT_ERROR", "RATE_LIMITED"), RateLimitExceeded),
+        (says(400, "API_ERROR", "TEMPORARY_ERROR"), VendorFailed),
+        (says(400, "EXTERNAL_VENDOR_ERROR", "PLAID_ERROR"), VendorFailed),
+        (says(400, "AUTHENTICATION_ERROR", "UNAUTHORIZED"), AuthenticationFailed),
+        (says(500, "INVALID_REQUEST_ERROR", "VALUE_TOO_LONG"), InvalidRequest),
+        (says(409, "INVALID_REQUEST_ERROR", "CONFLICT"), VendorRejected),
+        (says(400, "REFUND_ERROR", "REFUND_DECLINED"), VendorRejected),
+        (says(403, "MERCHANT_SUBSCRIPTION_ERROR", "NEW"), VendorRejected),
+        (reply({"payment": FAILED}), PaymentDeclined),
+    ],
+)
+def test_an_error_is_what_it_says(answer: Response, kind: type[Exception]) -> None:
+    """Category and code go before the status, and a success may be none."""
+    assert kind is type(classify(PAY, answer))
+
+
+@pytest.mark.parametrize(
+    "request_, answer",
+    [
+        (PAY, says(400, "NEW_ERROR", "NEW")),
+        (PAY, reply({"errors": {}}, 500)),
+        (PAY, reply([], 429)),
+        (PAY, Response(502, body=b"<html></html>")),
+        (PAY, Response(200, body=b"<html></html>")),
+        (PAY, reply({"payment": {"status": "COMPLETED"}})),
+        (Request.get("/v2/payments/p1"), reply({"payment": FAILED})),
+        (Request.post("/v2/payments/p1/cancel"), reply({"payment": FAILED})),
+    ],
+)
+def test_the_rest_is_left_to_the_status(request_: Request, answer: Response) -> None:
+    """What has no known category is what its status says; a look at what failed is no failure."""
+    assert classify(request_, answer) is None
+
+
+def test_a_failure_at_once_is_a_decline() -> None:
+    """A payment that was made and has failed already is a decline that names it."""
+    error = classify(PAY, reply({"payment": FAILED}))
+
+    assert isinstance(error, PaymentDeclined)
+    assert (DeclineReason.EXPIRED_CARD, "CARD_EXPIRED", "p1") == (
+        error.reason,
+        error.vendor_code,
+        error.payment,
+    )
+
+
+def test_words_are_masked() -> None:
+    """What an error quotes is no card's number, and no longer than it must be."""
+    error = {"code": "INVALID_CARD", "detail": f"4111111111111111 {'x' * 999}"}
+    decline = decline_of(read(error))
+
+    assert "4111111111111111" not in (decline.vendor_message or "")
+    assert len(decline.vendor_message or "") <= 301

@@ -1,0 +1,208 @@
+"""Money that moves after a payment by Square: captured, let go, or given back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.contracts.payments import (
+    BuyerOutcome,
+    Money,
+    MoveState,
+    PaymentState,
+    RefundReason,
+    told_buyer,
+)
+from mooring.domain.retry import RetryPolicy
+from mooring.errors import (
+    ConnectionFailed,
+    InvalidData,
+    InvalidRequest,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import Lost, Slow, reply
+from tests.vendors.square_shop import EUROS, PART, Shop, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.openapi import Json
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Iterator[Shop]:
+    """A shop that takes payments by Square."""
+    shop = Shop()
+    with shop.hub:
+        yield shop
+
+
+# --- captures --------------------------------------------------------------
+
+
+def test_all_of_it_is_captured(shop: Shop) -> None:
+    """All that was set aside is taken, whether the amount is said or not."""
+    for amount in (None, EUROS):
+        held = shop.hold()
+        assert held.authorized_until is not None
+        capture = shop.payments.capture(held.ref, amount, idempotency_key=shop.key())
+
+        assert (MoveState.SUCCEEDED, EUROS) == (capture.state, capture.amount)
+        assert {} == shop.sent()
+        assert capture.after is not None
+        assert PaymentState.CAPTURED == capture.after.state
+
+
+def test_a_part_is_set_first(shop: Shop) -> None:
+    """The payment is changed to the part, and then completed."""
+    held = shop.hold()
+    shop.payments.capture(held.ref, PART, idempotency_key=shop.key())
+
+    assert ["POST", "GET", "PUT", "POST"] == [one.method for one in shop.sandbox.asked]
+    assert {"amount_money": {"amount": 10000, "currency": "EUR"}} == (
+        json.loads(shop.sandbox.asked[2].body)["payment"]
+    )
+    known = shop.payments.get(held.ref)
+    assert (EUROS, PART, Money("0", "EUR")) == (known.amount, known.captured, known.remaining)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_capture_whose_answer_was_lost_is_done_once(shop: Shop, lost: int) -> None:
+    """Whichever answer was lost, whoever repeats the key hears that it is done."""
+    held, key = shop.hold(), shop.key()
+    shop.sandbox.fail(*[Slow(0.0)] * (lost - 1), Lost())
+    with pytest.raises(ConnectionFailed) as caught:
+        shop.payments.capture(held.ref, PART, idempotency_key=key)
+    assert BuyerOutcome.NOT_ATTEMPTED != told_buyer(caught.value).outcome
+    for _ in range(2):
+        capture = shop.payments.capture(held.ref, PART, idempotency_key=key)
+
+        assert (MoveState.SUCCEEDED, PART) == (capture.state, capture.amount)
+
+
+def test_a_lost_answer_is_tried_again_by_itself() -> None:
+    """What is harmless to repeat is repeated within the call."""
+    shop = Shop(retry=RetryPolicy(max_attempts=2, base_delay=0))
+    with shop.hub:
+        shop.sandbox.fail(Lost())
+        held = shop.hold()
+        shop.sandbox.fail(Slow(0.0), Lost())
+        capture = shop.payments.capture(held.ref, idempotency_key=shop.key())
+        shop.sandbox.fail(Lost())
+        refund = shop.refund(held, PART)
+
+    assert 1 == len(shop.sandbox.payments)
+    assert MoveState.SUCCEEDED == capture.state
+    assert [refund.ref.id] == list(shop.sandbox.refunds)
+
+
+def test_nothing_is_captured_twice(shop: Shop) -> None:
+    """Another key captures nothing that was captured, and neither does another amount."""
+    held = shop.hold()
+    shop.payments.capture(held.ref, idempotency_key=shop.key())
+
+    for amount in (None, EUROS, PART):
+        with pytest.raises(VendorRejected):
+            shop.payments.capture(held.ref, amount, idempotency_key=shop.key())
+
+
+def test_what_somebody_else_captured_is_refused(shop: Shop) -> None:
+    """A payment that was completed meanwhile with another amount was not captured by this key."""
+    held, key = shop.hold(), shop.key()
+    shop.sandbox.fail(Slow(0.0), ConnectionFailed("Nobody is there."))
+    with pytest.raises(ConnectionFailed):
+        shop.payments.capture(held.ref, idempotency_key=key)
+    shop.payments.capture(held.ref, PART, idempotency_key=shop.key())
+
+    with pytest.raises(VendorRejected):
+        shop.payments.capture(held.ref, idempotency_key=key)
+
+
+# --- giving up -------------------------------------------------------------
+
+
+def test_a_void_lets_go_once(shop: Shop) -> None:
+    """What was given up stays given up, whoever asks again; what was taken is not."""
+    held = shop.hold()
+    void = shop.payments.void(held.ref, idempotency_key=shop.key())
+    again = shop.payments.void(held.ref, idempotency_key=shop.key())
+    assert void.after is not None
+
+    assert (MoveState.SUCCEEDED, PaymentState.VOIDED) == (void.state, void.after.state)
+    assert void == again
+    assert b"" == shop.sandbox.asked[1].body
+    with pytest.raises(InvalidRequest):
+        shop.payments.void(shop.pay().ref, idempotency_key=shop.key())
+
+
+@pytest.mark.parametrize("verb", ["capture", "void"])
+def test_an_answer_that_is_no_end_is_unknown(shop: Shop, verb: str) -> None:
+    """A payment that is neither completed nor cancelled after all is neither."""
+    held = shop.hold()
+    before = [Slow(0.0)] if verb == "capture" else []
+    shop.sandbox.fail(*before, reply({"payment": shop.sandbox.payments[held.ref.id]}))
+    done = getattr(shop.payments, verb)(held.ref, idempotency_key=shop.key())
+
+    assert MoveState.UNKNOWN == done.state
+
+
+# --- giving back -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_a_refund_takes_its_time(shop: Shop, success: bool) -> None:
+    """A refund is under way until it has arrived, and may fail."""
+    payment = shop.pay()
+    refund = shop.refund(payment, PART, reason=RefundReason.REQUESTED_BY_CUSTOMER)
+    assert "requested by customer" == shop.sent()["reason"]
+    shop.time += 60
+    shop.sandbox.settle(success=success)
+    later = shop.payments.get_refund(refund.ref)
+
+    assert (MoveState.PENDING, payment.ref) == (refund.state, refund.payment)
+    assert (MoveState.SUCCEEDED if success else MoveState.FAILED) == later.state
+    known = shop.payments.get(payment.ref)
+    assert (PART if success else Money("0", "EUR")) == known.refunded
+    told = shop.told(payment)
+    assert (known.state, known.refunded) == (told.state, told.refunded)
+
+
+def test_what_is_left_is_given_back(shop: Shop) -> None:
+    """Without an amount all that is left goes back, the same however often it is asked."""
+    payment = shop.pay()
+    shop.refund(payment, PART)
+    shop.sandbox.settle()
+    key = shop.key()
+    rest = [shop.payments.refund(payment.ref, idempotency_key=key) for _ in range(2)]
+    shop.sandbox.settle()
+
+    assert [Money("49.90", "EUR")] * 2 == [one.amount for one in rest]
+    assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
+    with pytest.raises(InvalidData):
+        shop.refund(payment)
+
+
+def test_what_is_not_captured_is_not_given_back(shop: Shop) -> None:
+    """Square's own word for it is kept."""
+    with pytest.raises(VendorRejected) as caught:
+        shop.refund(shop.hold(), PART)
+
+    assert "REFUND_ERROR_PAYMENT_NEEDS_COMPLETION" == caught.value.vendor_code
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"payment": []}, {"payment": {"id": "x"}}], ids=str)
+@pytest.mark.parametrize("verb", ["charge", "void", "refund"])
+def test_what_is_malformed_is_unknown(shop: Shop, verb: str, answer: Json) -> None:
+    """An answer that says success and nothing else is a failure that may have moved money."""
+    given = (order(),) if verb == "charge" else (shop.hold().ref,)
+    if verb == "refund":
+        given = (*given, PART)
+    shop.sandbox.fail(reply(answer))
+
+    with pytest.raises(VendorFailed) as caught:
+        getattr(shop.payments, verb)(*given, idempotency_key=shop.key())
+
+    assert BuyerOutcome.UNKNOWN == told_buyer(caught.value).outcome

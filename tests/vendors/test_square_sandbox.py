@@ -1,0 +1,127 @@
+"""What Square's sandbox refuses, as Square would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import Timeouts
+from mooring.domain.http import Request, Response
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.square import SquareSandbox
+from mooring.vendors.square import API_VERSION
+
+
+def asked(
+    sandbox: SquareSandbox, method: str, path: str, body: object = None, **headers: str
+) -> Response:
+    """What the sandbox answers."""
+    fields = {
+        "Authorization": f"Bearer {sandbox.access_token}",
+        "Square-Version": API_VERSION,
+        **headers,
+    }
+    request = Request(method, path, headers=fields)
+    if body is not None:
+        make = Request.put if method == "PUT" else Request.post
+        request = make(path, json=body, headers=fields)
+    url = f"https://connect.squareup.com{path}"
+    return SandboxHttpClient(sandbox).send(request, url, Timeouts())
+
+
+def paying(**fields: Any) -> dict[str, Any]:
+    """What makes a payment, with something changed."""
+    usual = {
+        "idempotency_key": "k",
+        "source_id": "cnon:card-nonce-ok",
+        "amount_money": {"amount": 100, "currency": "EUR"},
+    }
+    whole = {**usual, **fields}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        ([], "EXPECTED_OBJECT"),
+        (paying(source_id=None), "MISSING_REQUIRED_PARAMETER"),
+        (paying(idempotency_key=None), "MISSING_REQUIRED_PARAMETER"),
+        (paying(amount_money=None), "MISSING_REQUIRED_PARAMETER"),
+        (paying(amount_money={"amount": 100}), "MISSING_REQUIRED_PARAMETER"),
+        (paying(amount_money={"amount": "100", "currency": "EUR"}), "INCORRECT_TYPE"),
+        (paying(amount_money={"amount": True, "currency": "EUR"}), "INCORRECT_TYPE"),
+        (paying(amount_money={"amount": 0, "currency": "EUR"}), "VALUE_TOO_LOW"),
+        (paying(amount_money={"amount": 100, "currency": "EURO"}), "INVALID_ENUM_VALUE"),
+        (paying(amount_money=100), "EXPECTED_OBJECT"),
+        (paying(idempotency_key="k" * 46), "VALUE_TOO_LONG"),
+        (paying(idempotency_key=""), "VALUE_EMPTY"),
+        (paying(reference_id=7), "EXPECTED_STRING"),
+        (paying(refrence_id="x"), "UNKNOWN_BODY_PARAMETER"),
+        (paying(customer_details={"x": 1}), "UNKNOWN_BODY_PARAMETER"),
+        (paying(customer_id="C0"), "CUSTOMER_NOT_FOUND"),
+        (paying(source_id="ccof:customer-card-id-ok"), "MISSING_REQUIRED_PARAMETER"),
+        (paying(location_id="L0"), "INVALID_LOCATION"),
+        (paying(source_id="cnon:gold"), "NOT_FOUND"),
+    ],
+)
+def test_the_sandbox_refuses_what_square_would(body: object, code: str) -> None:
+    """What is missing, misspelt, too long or of the wrong type is refused by Square's code."""
+    response = asked(SquareSandbox(), "POST", "/v2/payments", body)
+
+    assert code == response.json()["errors"][0]["code"]
+    assert response.status in {400, 404}
+
+
+def test_the_sandbox_refuses_more() -> None:
+    """What is not there, not allowed or not in this state is refused."""
+    sandbox = SquareSandbox()
+    held = asked(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()["payment"]
+    at = f"/v2/payments/{held['id']}"
+    tip = paying(idempotency_key="t", tip_money={"amount": 5, "currency": "EUR"})
+    assert (
+        105
+        == asked(sandbox, "POST", "/v2/payments", tip).json()["payment"]["total_money"]["amount"]
+    )
+    euro = {"amount": 101, "currency": "EUR"}
+
+    for code, method, path, body in (
+        ("NOT_FOUND", "GET", "/v2/nothing", None),
+        ("NOT_FOUND", "GET", "/v2/payments/p0", None),
+        ("NOT_FOUND", "GET", "/v2/refunds/r0", None),
+        ("UNKNOWN_QUERY_PARAMETER", "GET", "/v2/payments?since=1", None),
+        ("UNKNOWN_QUERY_PARAMETER", "GET", "/v2/disputes?limit=1", None),
+        ("INVALID_CURSOR", "GET", "/v2/payments?cursor=x", None),
+        ("INVALID_CURSOR", "GET", "/v2/payments?limit=101", None),
+        ("INVALID_TIME", "GET", "/v2/payments?begin_time=yesterday", None),
+        ("UNKNOWN_BODY_PARAMETER", "POST", f"{at}/complete", {"x": 1}),
+        ("UNKNOWN_BODY_PARAMETER", "POST", f"{at}/cancel", {}),
+        ("NO_FIELDS_SET", "PUT", at, {"idempotency_key": "1"}),
+        ("VALUE_TOO_HIGH", "PUT", at, {"idempotency_key": "2", "payment": {"amount_money": euro}}),
+        (
+            "CURRENCY_MISMATCH",
+            "PUT",
+            at,
+            {
+                "idempotency_key": "3",
+                "payment": {"amount_money": {"amount": 1, "currency": "USD"}},
+            },
+        ),
+    ):
+        assert code == asked(sandbox, method, path, body).json()["errors"][0]["code"]
+    assert 401 == asked(sandbox, "GET", at, Authorization="Bearer EAAA-wrong").status
+    assert 400 == asked(sandbox, "GET", at, **{"Square-Version": "latest"}).status
+
+
+def test_the_sandbox_keeps_what_it_said() -> None:
+    """A key brings the same answer, a refusal too, and no other request."""
+    sandbox = SquareSandbox()
+    first, again = (asked(sandbox, "POST", "/v2/payments", paying()) for _ in range(2))
+    other = asked(sandbox, "POST", "/v2/payments", paying(note="x"))
+    wrong = paying(idempotency_key="w", location_id="L0")
+    refused = [asked(sandbox, "POST", "/v2/payments", wrong) for _ in range(2)]
+
+    assert first.json() == again.json()
+    assert "IDEMPOTENCY_KEY_REUSED" == other.json()["errors"][0]["code"]
+    assert refused[0].json() == refused[1].json()
+    assert 1 == len(sandbox.payments)

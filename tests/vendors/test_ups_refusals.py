@@ -1,0 +1,191 @@
+"""Whom UPS and its sandbox let in, and what its errors mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import ConfigurationError
+from mooring.contracts.routes import Account
+from mooring.contracts.shipping import LabelFormat
+from mooring.domain.http import Request, Response, Timeouts
+from mooring.errors import AuthenticationFailed, CredentialRefreshFailed
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient, reply
+from mooring.vendors._ups_answers import classify
+from mooring.vendors._ups_requests import (
+    address_body,
+    by_mark,
+    rates_body,
+    recovery_body,
+    shipment_body,
+)
+from mooring.vendors.ups import Ups
+from tests.vendors.ups_shop import AWAY, DAY, OFFER, REQUEST, THERE, Shop
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        ({"response": {"errors": [{"code": "250003", "message": "No."}]}}, "250003"),
+        ({"errors": [{"code": "TV1002", "message": "No."}]}, "TV1002"),
+    ],
+)
+def test_an_error_keeps_its_code(body: object, code: str) -> None:
+    """UPS writes its errors in two places."""
+    error: Any = classify(Request.get("/"), reply(body, 401))
+
+    assert (AuthenticationFailed, code, "No.") == (
+        type(error),
+        error.vendor_code,
+        error.vendor_message,
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(502, body=b"<html>"),
+        Response(200, body=b"{}"),
+        reply([], 400),
+        reply({"response": {"errors": "none"}}, 400),
+    ],
+)
+def test_an_error_without_a_code_is_told_by_its_status(answer: Response) -> None:
+    """What UPS does not say is not read into its answer."""
+    assert None is classify(Request.get("/"), answer)
+
+
+def test_a_token_is_got_once_and_again_when_it_is_refused(shop: Shop) -> None:
+    """One token serves many requests; who is refused gets another, and a wrong secret gets none."""
+    shop.bought()
+    shop.bought("order-2")
+    assert 1 == shop.sandbox.tokens.granted
+    shop.sandbox.tokens.forget()
+    shop.shipping.get_rates(REQUEST)
+    assert 2 == shop.sandbox.tokens.granted
+
+    wrong = attrs.evolve(shop.vendor, client_secret="hush-hush")
+    account = Account("ups", wrong, settings={"retry": None, "circuit": None})
+    hub = Hub([account], http=SandboxHttpClient(shop.sandbox))
+    with pytest.raises((AuthenticationFailed, CredentialRefreshFailed)) as caught:
+        hub.shipping().get_rates(REQUEST)
+    assert "hush-hush" not in f"{caught.value}{caught.value!r}"
+
+
+def test_an_account_is_checked() -> None:
+    """An id without a secret is told at once; without both a provider is asked for tokens."""
+    with pytest.raises(ConfigurationError):
+        Ups(account_number="A1B2C3", client_id="app")
+    vendor = Ups(account_number="A1B2C3")
+    assert ({}, True) == (vendor.clients(), vendor.services()[""].needs_credentials)
+    vendor = Ups(account_number="A1B2C3", client_id="app-of-ours", client_secret="hush-hush")
+    for hidden in ("A1B2C3", "app-of-ours", "hush-hush"):
+        assert hidden not in repr(vendor)
+
+
+def sent(shop: Shop, asked: Request) -> Response:
+    """What the sandbox answers to who comes in."""
+    shop.shipping.validate_address(THERE)
+    token = shop.sandbox.asked[-1].headers.get("authorization") or ""
+    url = f"https://onlinetools.ups.com{asked.path}"
+    known = asked.with_header("Authorization", token)
+    return SandboxHttpClient(shop.sandbox).send(known, url, Timeouts())
+
+
+RATE = rates_body(REQUEST, "A1B2C3")
+SHIP = shipment_body(REQUEST, OFFER, account="A1B2C3", goods="Goods", marked="k", day=DAY)
+_RATE, _SHIP = RATE["RateRequest"]["Shipment"], SHIP["ShipmentRequest"]["Shipment"]
+_PACKAGE = _RATE["Package"][0]
+ABROAD = {"Name": "Ada", "Address": {"AddressLine": [], "CountryCode": "DE"}}
+
+
+def rate(**fields: Any) -> Request:
+    """A question that differs in this."""
+    body = {"RateRequest": {"Request": {}, "Shipment": {**_RATE, **fields}}}
+    return Request.post("/api/rating/v2409/Shop", json=body)
+
+
+def boxed(length: str) -> Request:
+    """A question for a box of this length."""
+    dimensions = {**_PACKAGE["Dimensions"], "Length": length}
+    return rate(Package=[{**_PACKAGE, "Dimensions": dimensions}])
+
+
+def ship(code: str = "ZPL", **fields: Any) -> Request:
+    """A purchase that differs in this."""
+    label = {
+        "LabelImageFormat": {"Code": code},
+        "LabelStockSize": {"Height": "6", "Width": "4"},
+    }
+    shipment = {**_SHIP, **fields}
+    body = {"ShipmentRequest": {"Request": {}, "Shipment": shipment, "LabelSpecification": label}}
+    return Request.post("/api/shipments/v2409/ship", json=body)
+
+
+def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
+    """A question for labels."""
+    return Request.post("/api/labels/v1/recovery", json=recovery_body(label, which))
+
+
+@pytest.mark.parametrize(
+    "asked, code",
+    [
+        (Request.post("/api/rating/v2409/Shop", json={}), "9120002"),
+        (rate(Colour="red"), "9120002"),
+        (rate(Package={}), "9120002"),
+        (rate(Shipper={**_RATE["Shipper"], "ShipperNumber": "ZZZZZZ"}), "120100"),
+        (
+            rate(ShipFrom={"Name": "A", "Address": {"AddressLine": [], "CountryCode": "DE"}}),
+            "111057",
+        ),
+        (
+            rate(Package=[{**_PACKAGE, "Dimensions": {**_PACKAGE["Dimensions"], "Length": "1.5"}}]),
+            "111055",
+        ),
+        (
+            rate(Package=[{**_PACKAGE, "Dimensions": {**_PACKAGE["Dimensions"], "Length": "1"}}]),
+            "111050",
+        ),
+        (ship("PDF"), "120213"),
+        (ship(Service={"Code": "99"}), "121100"),
+        (ship(ReferenceNumber=[{"Value": "k"}]), "120541"),
+        (recover(), "300068"),
+        (recover(**by_mark("k", "ZZZZZZ")), "300068"),
+        (recover(**by_mark("k", "A1B2C3")), "300070"),
+        (recover(TrackingNumber="1Z"), "TW0001"),
+        (Request.get("/api/track/v1/details/1Z"), "VSS002"),
+        (Request.post("/api/addressvalidation/v2/3", json=address_body(AWAY)), "264002"),
+    ],
+)
+def test_a_sandbox_is_as_strict_as_ups(shop: Shop, asked: Request, code: str) -> None:
+    """Unknown, missing and mistyped fields are refused, and whatever else UPS refuses."""
+    answer = sent(shop, asked)
+
+    assert 400 <= answer.status < 500
+    assert f'"code":"{code}"' in answer.text
+
+
+def test_a_sandbox_recovers_what_it_may(shop: Shop) -> None:
+    """Labels of what is void are gone, and a picture is no format of labels."""
+    bought = shop.bought()
+    body = recovery_body(LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
+    picture = {**body["LabelRecoveryRequest"]}
+    picture["LabelSpecification"] = {"LabelImageFormat": {"Code": "PNG"}}
+    path = "/api/labels/v1/recovery"
+    answer = sent(shop, Request.post(path, json={"LabelRecoveryRequest": picture}))
+    assert "300071" in answer.text
+    shop.shipping.cancel(bought.ref)
+    assert "300069" in sent(shop, Request.post(path, json=body)).text
+    refused = SandboxHttpClient(shop.sandbox).send(
+        Request.post(path, json=body), f"https://onlinetools.ups.com{path}", Timeouts()
+    )
+    assert 401 == refused.status

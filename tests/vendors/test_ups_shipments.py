@@ -1,0 +1,240 @@
+"""What UPS sells and takes back: offers, labels, and purchases whose answer was lost."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring.contracts.shipping import (
+    CancelState,
+    LabelFormat,
+    Parcel,
+    ShipmentRequest,
+    ShipmentState,
+)
+from mooring.domain.money import Money
+from mooring.errors import (
+    InvalidRequest,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.testing.sandbox.base import Lost, reply
+from tests.vendors.ups_shop import MARK, PARCEL, REQUEST, Shop
+
+if TYPE_CHECKING:
+    from mooring.domain.http import Response
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_a_price_is_the_one_that_was_negotiated(shop: Shop) -> None:
+    """What the account pays counts, and what others pay is told beside it."""
+    rates = shop.shipping.get_rates(REQUEST).rates
+
+    assert [
+        ("ups_ground", "03", Money("12.34", "USD"), Money("15.20", "USD"), 3),
+        ("ups_second_day_air", "02", Money("27.50", "USD"), Money("31.05", "USD"), 2),
+        ("ups_next_day_air", "01", Money("62.00", "USD"), Money("62.00", "USD"), 1),
+    ] == [
+        (one.service, one.vendor_service, one.total, one.list_price, one.delivery_days)
+        for one in rates
+    ]
+    assert ("UPS Ground", True) == (rates[0].service_name, rates[0].guaranteed)
+    assert Money("62.00", "USD") == (
+        shop.shipping.create_shipment(rates[2], idempotency_key="k-1").cost
+    )
+
+
+def test_an_offer_without_a_price_is_told_apart(shop: Shop) -> None:
+    """What cannot be read is no offer; a service that is new keeps its code."""
+    rated = [
+        {"Service": {"Code": "03"}, "TotalCharges": {"MonetaryValue": "free"}},
+        {
+            "Service": {"Code": "99"},
+            "TotalCharges": {"MonetaryValue": "1.00", "CurrencyCode": "USD"},
+        },
+    ]
+    alerts = {"Response": {"Alert": [{"Code": "110971", "Description": "It may vary."}]}}
+    shop.sandbox.fail(reply({"RateResponse": {**alerts, "RatedShipment": rated}}))
+    result = shop.shipping.get_rates(REQUEST)
+
+    assert [("ups_99", None, None)] == [
+        (one.service, one.service_name, one.guaranteed) for one in result.rates
+    ]
+    assert ["It may vary.", "An offer could not be read."] == [
+        message.text for message in result.messages
+    ]
+
+
+def test_no_service_is_no_error(shop: Shop) -> None:
+    """Where UPS has no service there is no offer; what is refused otherwise is refused."""
+    shop.sandbox.fail(reply({"RateResponse": {"RatedShipment": []}}))
+    result = shop.shipping.get_rates(REQUEST)
+    assert ((), 1) == (result.rates, len(result.messages))
+    shop.sandbox.fail(reply({"RateResponse": []}))
+    with pytest.raises(VendorFailed):
+        shop.shipping.get_rates(REQUEST)
+
+    with pytest.raises(InvalidRequest) as caught:
+        shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=100)))
+    assert "111035" == caught.value.vendor_code
+
+
+def test_only_a_whole_offer_is_bought(shop: Shop) -> None:
+    """UPS keeps no offers, so a reference alone buys nothing."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    with pytest.raises(UnsupportedByVendor) as caught:
+        shop.shipping.create_shipment(str(rate.ref), idempotency_key="k-1")
+    assert ("buy_by_reference",) == caught.value.capabilities
+    wire: Any = None
+    with pytest.raises(UnsupportedByVendor):
+        shop.vendor.buy(wire, rate.ref, None, key="k-1").send(None)
+
+
+def test_a_label_in_pdf_is_recovered_at_once(shop: Shop) -> None:
+    """It is sold as a picture; if it cannot be recovered, the picture is what there is."""
+    bought = shop.bought()
+    assert (
+        "GIF"
+        == (
+            shop.asked("/ship")["ShipmentRequest"]["LabelSpecification"]["LabelImageFormat"]["Code"]
+        )
+    )
+    assert (LabelFormat.PDF, "pdf") == (bought.labels[0].format, bought.ref.other("label"))
+
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    real = shop.sandbox.answer
+
+    def answer(asked: Any) -> Response:
+        lost = asked.path.endswith("/recovery")
+        return reply({}, 500) if lost else real(asked)
+
+    shop.sandbox.answer = answer  # type: ignore[method-assign]
+    bought = shop.shipping.create_shipment(rate, idempotency_key="k-2")
+    (label,) = bought.labels
+    assert (LabelFormat.UNKNOWN, "GIF", None) == (
+        label.format,
+        label.vendor_format,
+        bought.ref.other("label"),
+    )
+    assert (label.content or b"").startswith(b"GIF")
+    assert () == shop.shipping.get_shipment(bought.ref).labels
+
+
+def test_an_empty_recovery_is_none(shop: Shop) -> None:
+    """An answer without labels takes nothing from what was sold."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    results = {
+        "ShipmentIdentificationNumber": "1Z1",
+        "PackageResults": [{"TrackingNumber": "1Z1"}],
+        "ShipmentCharges": {},
+    }
+    alert = {"Alert": [{"Code": "120900", "Description": "User Id and Shipper Number"}]}
+    sold = reply({"ShipmentResponse": {"Response": alert, "ShipmentResults": results}})
+    shop.sandbox.fail(sold, reply({"LabelRecoveryResponse": {"ShipmentIdentificationNumber": "1"}}))
+    bought = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    assert (("1Z1",), rate.total, "120900", None) == (
+        bought.tracking_numbers,
+        bought.cost,
+        bought.warnings[0].code,
+        bought.labels[0].content,
+    )
+
+
+@pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
+def test_a_lost_purchase_is_found_with_its_label(shop: Shop, form: str) -> None:
+    """What was bought is found by its mark, and its labels are recovered."""
+    rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
+    shop.sandbox.fail(Lost())
+    found = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+    (number,) = shop.sandbox.shipments
+    assert ((number,), rate.total, rate.service, form) == (
+        found.tracking_numbers,
+        found.cost,
+        found.service,
+        found.labels[0].format,
+    )
+    assert {"ReferenceNumber": {"Value": MARK}, "ShipperNumber": "A1B2C3"} == (
+        shop.asked("/recovery")["LabelRecoveryRequest"]["ReferenceValues"]
+    )
+
+
+@pytest.mark.parametrize("odd", [reply({}), reply({}, 500), reply({"LabelRecoveryResponse": 1})])
+def test_what_is_not_found_stays_unknown(shop: Shop, odd: Response) -> None:
+    """If nobody can say whether it was bought, nobody says so."""
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(Lost(), odd)
+    with pytest.raises(OutcomeUnknown):
+        shop.shipping.create_shipment(rate, idempotency_key="k-1")
+
+
+def test_a_tenants_mark_is_its_own(shop: Shop) -> None:
+    """UPS knows the references of all tenants together, so one key of two has two marks."""
+    request = ShipmentRequest(asked=REQUEST)
+    shipping = shop.hub.shipping(tenant="acme")
+    shipping.create_shipment(request, idempotency_key="k-1")
+    (package,) = shop.asked("/ship")["ShipmentRequest"]["Shipment"]["Package"]
+
+    (reference,) = package["ReferenceNumber"]
+    assert sha256(b"acme\nk-1").hexdigest()[:32] == reference["Value"] != MARK
+
+
+def test_each_parcel_has_its_label(shop: Shop) -> None:
+    """Of several parcels each has a number and a label of its own, then and later."""
+    bought = shop.bought(parcels=[PARCEL, PARCEL])
+
+    assert 2 == len(set(bought.tracking_numbers))
+    assert list(bought.tracking_numbers) == [one.tracking_number for one in bought.labels]
+    second = shop.shipping.get_label(bought.ref, "zpl", parcel=2)
+    assert (LabelFormat.ZPL, bought.labels[1].tracking_number) == (
+        second.format,
+        second.tracking_number,
+    )
+    found = shop.shipping.get_shipment(bought.ref)
+    assert bought.tracking_numbers == found.tracking_numbers
+
+
+def test_what_tracking_does_not_know_yet_is_bought(shop: Shop) -> None:
+    """A label that was sold just now is found all the same; what nobody knows is refused."""
+    bought = shop.bought()
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": "TW0001"}]}}, 404))
+    found = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.BOUGHT, bought.labels) == (found.state, found.labels)
+    with pytest.raises(VendorRejected):
+        shop.shipping.get_shipment("ups:ups:1Z")
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": "TV1002"}]}}, 400))
+    with pytest.raises(InvalidRequest):
+        shop.shipping.get_shipment(bought.ref)
+
+
+def test_what_is_void_has_no_labels(shop: Shop) -> None:
+    """A shipment that was called back is told so; asked again, it still is."""
+    bought = shop.bought()
+    back = shop.shipping.cancel(bought.ref)
+    assert (CancelState.APPROVED, "Voided") == (back.state, back.vendor_status)
+    found = shop.shipping.get_shipment(bought.ref)
+    assert (ShipmentState.CANCELED, (), "MV") == (found.state, found.labels, found.vendor_status)
+
+    shop.sandbox.fail(reply({"response": {"errors": [{"code": "190117"}]}}, 400))
+    again = shop.shipping.cancel(bought.ref)
+    assert (CancelState.APPROVED, "MV") == (again.state, again.vendor_status)
+
+
+def test_a_void_of_which_nothing_is_said_is_unknown(shop: Shop) -> None:
+    """An answer that does not say that it is void says nothing."""
+    bought = shop.bought()
+    shop.sandbox.fail(reply({"VoidShipmentResponse": {"SummaryResult": {"Status": {"Code": "0"}}}}))
+    back = shop.shipping.cancel(bought.ref)
+
+    assert (CancelState.UNKNOWN, "0") == (back.state, back.vendor_status)

@@ -1,0 +1,114 @@
+"""What UPS knows of parcels that are under way, and of addresses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mooring.contracts.shipping import AddressVerdict, Place, TrackingStatus
+from mooring.errors import UnsupportedByVendor, VendorFailed, VendorRejected
+from mooring.testing.sandbox.base import reply
+from tests.vendors.ups_shop import AWAY, THERE, Shop
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """A shop of its own for each test."""
+    return Shop()
+
+
+def test_what_happened_is_told_in_order(shop: Shop) -> None:
+    """Events come by the clock of UTC, from the first to the last; who signed is not shown."""
+    bought = shop.bought()
+    for kind in ("I", "O", "D"):
+        shop.sandbox.move(bought.tracking_numbers[0], kind, "SR")
+    tracking = shop.shipping.track_shipment(bought.ref)
+
+    assert ["M", "I", "O", "D"] == [event.vendor_status for event in tracking.events]
+    assert (TrackingStatus.DELIVERED, "SR") == (tracking.status, tracking.code)
+    assert datetime(2030, 1, 4, 16, tzinfo=UTC) == tracking.delivered_at
+    assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
+    assert Place(city="ONTARIO", region="CA", country="US") == tracking.events[0].location
+    assert "TESTER" == tracking.signed_by
+    assert "TESTER" not in repr(tracking)
+
+
+def test_what_an_event_does_not_say_is_not_known(shop: Shop) -> None:
+    """An event without a time or a place is read as far as it goes; a local time is better."""
+    activity = [
+        {"date": "20300102", "time": "71356", "status": {"type": "I "}},
+        {"location": {"address": {"countryCode": "DE"}}},
+    ]
+    package = {"activity": activity, "deliveryDate": [{"type": "RDD", "date": "20300107"}]}
+    shop.sandbox.fail(reply({"trackResponse": {"shipment": [{"package": [package]}]}}))
+    tracking = shop.shipping.track("1Z", "ups")
+
+    assert (TrackingStatus.IN_TRANSIT, datetime(2030, 1, 7, tzinfo=UTC)) == (
+        tracking.status,
+        tracking.estimated_delivery,
+    )
+    assert [None, datetime(2030, 1, 2, 7, 13, 56, tzinfo=UTC)] == [
+        event.at for event in tracking.events
+    ]
+    assert Place(country="DE") == tracking.events[0].location
+    shop.sandbox.fail(reply({"trackResponse": {"shipment": []}}))
+    tracking = shop.shipping.track("1Z", "ups")
+    assert (TrackingStatus.UNKNOWN, (), None) == (
+        tracking.status,
+        tracking.events,
+        tracking.estimated_delivery,
+    )
+
+
+def test_parcels_of_others_are_not_followed(shop: Shop) -> None:
+    """UPS follows what UPS carries, and says so before it is asked; nor does it know any number."""
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.track("1", "usps")
+    assert [] == shop.sandbox.asked
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.track("1Z", "UPS")
+    assert "TW0001" == caught.value.vendor_code
+
+
+def test_an_address_is_compared(shop: Shop) -> None:
+    """What the post writes otherwise is named, and whether people live there is told."""
+    checked = shop.shipping.validate_address(THERE)
+
+    assert (AddressVerdict.CORRECTED, ("postal_code",), True) == (
+        checked.verdict,
+        checked.changes,
+        checked.residential,
+    )
+    assert "90277-2506" == (checked.suggested and checked.suggested.postal_code)
+    form = {
+        "AddressLine": "179 N HARBOR DR",
+        "PoliticalDivision2": "REDONDO BEACH",
+        "PoliticalDivision1": "CA",
+        "PostcodePrimaryLow": "90277",
+        "CountryCode": "US",
+    }
+    answer = {"ValidAddressIndicator": "", "Candidate": [{"AddressKeyFormat": form}]}
+    shop.sandbox.fail(reply({"XAVResponse": answer}))
+    checked = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.VALID, None) == (checked.verdict, checked.residential)
+
+
+def test_an_address_that_is_none_is_told_apart(shop: Shop) -> None:
+    """Several such addresses are unknown, none is invalid, and no answer is a failure."""
+    shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
+    checked = shop.shipping.validate_address(THERE)
+    assert (AddressVerdict.UNKNOWN, None, 1) == (
+        checked.verdict,
+        checked.suggested,
+        len(checked.messages),
+    )
+    shop.sandbox.fail(reply({"XAVResponse": {"ValidAddressIndicator": ""}}))
+    assert AddressVerdict.INVALID is shop.shipping.validate_address(THERE).verdict
+    shop.sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed):
+        shop.shipping.validate_address(THERE)
+    asked = len(shop.sandbox.asked)
+    with pytest.raises(UnsupportedByVendor):
+        shop.shipping.validate_address(AWAY)
+    assert asked == len(shop.sandbox.asked)
