@@ -26,6 +26,10 @@ ConnectorError
 ├── WebhookRejected                 a webhook that must not be believed
 ├── StorageUnavailable              our own shared state cannot be reached
 ├── UnsupportedByVendor             the vendor has no such capability
+├── HeldBack                        nothing of the kind is sent from here
+│   ├── DryRun                      this is a rehearsal
+│   ├── RecipientRefused            somebody must not be written to
+│   └── CopiedStore                 the store belongs to another environment
 └── InvalidData                     a value that cannot be what it claims to be
 
 Every error says what happened, to which service, and what to do about it. Each is a plain class
@@ -35,10 +39,10 @@ answer stays out of pickles, because an answer may echo a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from mooring.domain.http import Response
@@ -121,12 +125,16 @@ class ConnectorError(Exception):
 
     @property
     def retry_at(self) -> datetime | None:
-        """When to come back (aware, UTC), if that is known."""
+        """When to come back (aware; what was given without a zone is in UTC), if that is known."""
         due = self.due
         if isinstance(due, tuple):
             # Few who are refused ask when to come back, and a date takes longer than the refusal.
             moment, number = due
             self.due = due = moment(number)
+        elif due is not None and due.tzinfo is None:
+            from datetime import UTC  # noqa: PLC0415 - hardly anybody leaves the zone out
+
+            self.due = due = due.replace(tzinfo=UTC)
         return due
 
     @retry_at.setter
@@ -186,16 +194,62 @@ class _Answered(ConnectorError):
         self.response = response
 
 
+class Problem(NamedTuple):
+    """One thing that is wrong in a configuration. It never holds what a secret is.
+
+    Attributes:
+        path: where it stands, such as `vendors.stripe.timeout`.
+        found: what stands there, as one sentence.
+        remedy: what is expected there, and what to do about it.
+        nearest: the name that was probably meant, if one is near.
+        origin: where it comes from, if not from the source itself: an environment variable or an
+            overlay.
+    """
+
+    path: str
+    found: str
+    remedy: str
+    nearest: str | None = None
+    origin: str | None = None
+
+    def __str__(self) -> str:
+        sentence = self.found if self.found.endswith((".", "!", "?")) else f"{self.found}."
+        whence = "" if self.origin is None else f" (from {self.origin})"
+        return f"{self.path}{whence}: {sentence} {self.remedy}"
+
+
 class ConfigurationError(ConnectorError):
-    """Wrong before anything was sent; `path` says where in the configuration."""
+    """Wrong before anything was sent; `path` says where in the configuration.
+
+    `problems` are all that are known, of which `path`, the message and the remedy are the first.
+    """
 
     remedy = "Correct the configuration."
 
     def __init__(self, message: str, *, path: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
         self.path = path
+        self._others: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> ConfigurationError:
+        """The error that tells all of these; there is one at least."""
+        first, *others = problems
+        error = cls(first.found, path=first.path, remedy=first.remedy)
+        error._others = tuple(problems) if others or first.nearest or first.origin else ()
+        return error
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong."""
+        return self._others or (Problem(self.path or "", self.message, self.remedy),)
 
     def __str__(self) -> str:
+        if len(self._others) > 1:
+            lines = "\n".join(f"  {one}" for one in self._others)
+            return f"{len(self._others)} things are wrong in the configuration:\n{lines}"
+        if self._others:
+            return str(self._others[0])
         text = super().__str__()
         return f"{self.path}: {text}" if self.path else text
 
@@ -428,6 +482,46 @@ class UnsupportedByVendor(ConnectorError):
         super().__init__(message, **fields)
         self.capabilities = capabilities
         self.able = able
+
+
+class HeldBack(ConnectorError):
+    """Nothing of the kind is sent from here, as the configuration says; nothing was."""
+
+    remedy = "Look at `safety` in the configuration."
+
+
+class DryRun(HeldBack):
+    """This is a rehearsal: everything was done but sending it; `request` says what that was."""
+
+    remedy = "Take it for done, or point the account to a sandbox to get answers."
+
+    def __init__(self, message: str, *, request: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.request = request
+
+
+class RecipientRefused(HeldBack):
+    """Somebody is to be written to who must not be from here; nobody was.
+
+    `refused` are the places of those among the recipients, counted from nought: whom something is
+    to is not shown.
+    """
+
+    remedy = "Write to those that the configuration names in its recipients, or name them there."
+
+    def __init__(self, message: str, *, refused: tuple[int, ...] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.refused = refused
+
+
+class CopiedStore(HeldBack):
+    """The store belongs to another environment, `home`: it may be a copy of production's."""
+
+    remedy = "Run `mooring neutralize` on a copy and then `mooring rearm` to use it here."
+
+    def __init__(self, message: str, *, home: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.home = home
 
 
 class InvalidData(ConnectorError):

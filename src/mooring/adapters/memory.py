@@ -44,6 +44,7 @@ class MemoryStorage:
     """
 
     durable = False
+    reach = "process"
 
     def __init__(self, clock: Clock | None = None, *, max_entries: int = 100_000) -> None:
         clock = SystemClock() if clock is None else clock
@@ -206,6 +207,7 @@ class AsyncMemoryStorage:
     """The same store for the asynchronous face; `shared` lets both faces use one."""
 
     durable = False
+    reach = "process"
 
     def __init__(
         self,

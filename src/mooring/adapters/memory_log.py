@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from itertools import count
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ class MemoryIntegrationLogger:
     Args:
         max_entries: how many; older ones are dropped.
     """
+
+    durable = False
+    reach = "process"
 
     def __init__(self, *, max_entries: int = 10_000) -> None:
         self._numbers = count(1)
@@ -52,6 +56,17 @@ class MemoryIntegrationLogger:
         """What all entries that match come to, whatever page they would be on."""
         return summarise(entry for _, entry in self._newest_first() if query.matches(entry))
 
+    def remove(self, query: LogQuery, /) -> int:
+        """Remove all entries that match; how many those were."""
+        gone = 0
+        for numbered in self._entries.copy():
+            if query.matches(numbered[1]):
+                # Another thread may have dropped or removed it by now.
+                with suppress(ValueError):
+                    self._entries.remove(numbered)
+                    gone += 1
+        return gone
+
     def _newest_first(self) -> list[tuple[int, IntegrationLog]]:
         # Two threads may append in another order than they drew their numbers.
         return sorted(self._entries.copy(), key=itemgetter(0), reverse=True)
@@ -64,6 +79,9 @@ class AsyncMemoryIntegrationLogger:
         shared: the log to keep entries in, if several are to keep one.
         max_entries: how many; older ones are dropped.
     """
+
+    durable = False
+    reach = "process"
 
     def __init__(
         self, shared: MemoryIntegrationLogger | None = None, *, max_entries: int = 10_000
@@ -81,6 +99,10 @@ class AsyncMemoryIntegrationLogger:
     async def summarise(self, query: LogQuery, /) -> LogSummary:
         """What all entries that match come to, whatever page they would be on."""
         return self._log.summarise(query)
+
+    async def remove(self, query: LogQuery, /) -> int:
+        """Remove all entries that match; how many those were."""
+        return self._log.remove(query)
 
 
 def _position(cursor: str | None) -> int | None:

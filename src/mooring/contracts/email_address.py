@@ -12,8 +12,11 @@ from mooring.errors import InvalidData
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _WRITTEN: Final = re.compile(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\uffff\U00010000-\U0010ffff]+"
-_LABEL: Final = r"[A-Za-z0-9\u00a1-\uffff](?:[A-Za-z0-9\-\u00a1-\uffff]*[A-Za-z0-9\u00a1-\uffff])?"
+# Said by what they are not, since ranges of so many letters take long to compile.
+_ATOM: Final = r"[^\x00- \"(),.:;<>@\[\\\]\x7f-\xa0]+"
+_NEVER: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
+_ENDS: Final = rf"[^\x00-\-{_NEVER}]"
+_LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_NEVER}]*{_ENDS})?"
 _ADDRESS: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 _KNOWN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _LONGEST: Final = 254

@@ -30,6 +30,10 @@ def _names(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+def _some(value: str | Iterable[str] | None) -> frozenset[str] | None:
+    return None if value is None else frozenset(_names(value))
+
+
 def _codes(value: str | Iterable[str]) -> frozenset[str]:
     return frozenset(code.upper() for code in _names(value))
 
@@ -68,9 +72,7 @@ class Account:
 
     name: str
     vendor: Vendor = attrs.field(validator=_is_vendor)
-    tenants: frozenset[str] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(frozenset), kw_only=True
-    )
+    tenants: frozenset[str] | None = attrs.field(default=None, converter=_some, kw_only=True)
     cost: Decimal | None = attrs.field(default=None, converter=_price, kw_only=True)
     webhook_secrets: tuple[Secret, ...] = attrs.field(
         default=(), converter=as_secrets, kw_only=True
@@ -141,6 +143,7 @@ class Asked:
         tenant: whose it is.
         needs: the capabilities it takes.
         country, currency: what routes may go by, in capitals.
+        effect: whether it brings something about, where its name alone does not tell.
     """
 
     kind: str
@@ -149,6 +152,7 @@ class Asked:
     needs: frozenset[str] = _ANY
     country: str | None = None
     currency: str | None = None
+    effect: bool | None = None
 
 
 class Directory:
@@ -176,9 +180,15 @@ class Directory:
                 )
             self.accounts[account.name] = account
         self._able = able
-        self._routes = sorted(routes, key=lambda route: route.strictness, reverse=True)
-        for route in self._routes:
+        self.routes = sorted(routes, key=lambda route: route.strictness, reverse=True)
+        for route in self.routes:
             self._check(route)
+
+    def knows(self, tenant: str) -> bool:
+        """Whether an account or a route is this tenant's."""
+        return any(tenant in (one.tenants or ()) for one in self.accounts.values()) or any(
+            route.tenant == tenant for route in self.routes
+        )
 
     def choose(self, asked: Asked) -> tuple[Account, ...]:
         """The accounts to try, in order; each can do it.
@@ -219,7 +229,7 @@ class Directory:
         return account, ref
 
     def _open_to(self, asked: Asked) -> tuple[Account, ...]:
-        route = next((route for route in self._routes if route.fits(asked)), None)
+        route = next((route for route in self.routes if route.fits(asked)), None)
         if route is None:
             names = [one.name for one in self.accounts.values() if asked.kind in one.vendor.kinds]
         else:

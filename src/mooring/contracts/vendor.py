@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from mooring.domain.json_text import is_list, is_object
+from mooring.domain.safety import Mode
 from mooring.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
     from mooring.contracts.ref import Ref
     from mooring.contracts.wire import Wire
+    from mooring.domain.http import Request
     from mooring.domain.oauth.client import OAuthClient
+    from mooring.domain.secret import Secret
     from mooring.domain.service import Service
     from mooring.domain.webhooks.events import WebhookEvent
 
@@ -63,6 +66,17 @@ class Vendor:
         """
         return {}
 
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return None
+
+    def ping(self) -> Request | None:
+        """A request to its main service that changes nothing and costs nothing.
+
+        The vendor answers it well only to whoever has a key that it accepts. None if it has none.
+        """
+        return None
+
     def verifying(self) -> Mapping[str, Any]:
         """What a verifier of its webhooks is given: the scheme, and what that wants to know."""
         return {"scheme": self.webhook}
@@ -77,6 +91,24 @@ class Vendor:
         return ()
 
 
+def mode_of_key(
+    key: Secret | None, *, live: tuple[str, ...] = (), test: tuple[str, ...] = ()
+) -> Mode | None:
+    """Which of a vendor's systems a key is for, told by how it begins."""
+    if key is None:
+        return None
+    if key.begins_with(*live):
+        return Mode.LIVE
+    return Mode.TEST if key.begins_with(*test) else None
+
+
+def mode_at(url: str, *, live: str, test: str) -> Mode | None:
+    """Which of a vendor's systems is at a URL; none of them where it is somewhere else."""
+    if url.startswith(test):
+        return Mode.TEST
+    return Mode.LIVE if url.startswith(live) else None
+
+
 def key_at(wire: Wire, key: str, longest: int) -> str:
     """An idempotency key as a vendor is told it that knows keys of so many characters.
 
@@ -86,6 +118,11 @@ def key_at(wire: Wire, key: str, longest: int) -> str:
     if wire.tenant is None and len(key) <= longest:
         return key
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()
+
+
+def choices(*words: str | int) -> Mapping[str, Any]:
+    """The metadata of an option that is one of these: configurations and their schema know them."""
+    return {"choices": words}
 
 
 def no_options() -> dict[str, Any]:

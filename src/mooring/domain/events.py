@@ -46,7 +46,7 @@ class CallFinished(Event):
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
     `replayed` tells that a repeated key got what is stored, and `cached` that the answer was kept
-    from an earlier call, as `Response` says it.
+    from an earlier call, as `Response` says it. `subject` says whose data the call was about.
     """
 
     started_at: datetime
@@ -60,6 +60,7 @@ class CallFinished(Event):
     cached: bool = False
     fallback: bool = False
     cancelled: bool = False
+    subject: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -216,6 +217,37 @@ class FailedOver(Event):
 
     to: str
     error: str
+
+
+@attrs.frozen(kw_only=True)
+class Rehearsed(Event):
+    """Something would have been sent, were this no rehearsal: `request` says what."""
+
+    request: str
+
+
+@attrs.frozen(kw_only=True)
+class Reloaded(Event):
+    """Calls that begin from now on go by another configuration; `service` is "configuration".
+
+    What is another in it is told by its path, such as "vendors.stripe", and never by what it says.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ReloadFailed(Event):
+    """A configuration that has changed is wrong, so that everything stays as it was.
+
+    `service` is "configuration", `path` leads to what is wrong, and `problem` tells it.
+    """
+
+    error: str
+    path: str | None
+    problem: str
 
 
 @attrs.frozen(kw_only=True)

@@ -78,6 +78,7 @@ class IntegrationLog:
         http_status, vendor_code: the vendor's last words.
         idempotency_key: the key it was made under.
         region: where it ended, if its service is in several.
+        subject: whose data it was about, if the caller said so.
     """
 
     id: str
@@ -93,6 +94,7 @@ class IntegrationLog:
     vendor_code: str | None = None
     idempotency_key: str | None = None
     region: str | None = None
+    subject: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +105,7 @@ class LogQuery:
     operation: str | None = None
     tenant: str | None = None
     region: str | None = None
+    subject: str | None = None
     status: IntegrationStatus | None = None
     id: str | None = None
     since: datetime | None = attrs.field(default=None, validator=_aware)
@@ -120,6 +123,7 @@ class LogQuery:
                     ("operation", self.operation),
                     ("tenant", self.tenant),
                     ("region", self.region),
+                    ("subject", self.subject),
                     ("status", self.status),
                     ("id", self.id),
                 )
@@ -186,6 +190,7 @@ def entry_of(event: Event) -> IntegrationLog | None:
         vendor_code=event.vendor_code,
         idempotency_key=event.idempotency_key,
         region=event.region,
+        subject=event.subject,
     )
 
 

@@ -11,3 +11,8 @@ def name_of(function: object) -> str:
         return name_of(function.func)
     name = getattr(function, "__qualname__", None)
     return name if isinstance(name, str) else type(function).__qualname__
+
+
+def service_name(account: str, to: str) -> str:
+    """What the service `to` of an account is called among all services."""
+    return f"{account}.{to}" if to else account

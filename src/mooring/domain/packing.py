@@ -102,7 +102,7 @@ def _sized(codes: tuple[tuple[int, int], ...], number: int) -> bytes:
     for code, width in codes:
         if number < 1 << 8 * width:
             return bytes((code,)) + number.to_bytes(width, "big")
-    raise InvalidData(  # pragma: no cover - four gigabytes
+    raise InvalidData(
         "A value is too long to be stored.", field="value", remedy="Store a shorter one."
     )
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 
-from mooring.domain.durations import is_count, is_wait, plain
+from mooring.domain.durations import FOREVER, SECOND, is_count, is_wait, plain
 from mooring.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 Predicate: TypeAlias = "Callable[[Exception], bool]"
 E = TypeVar("E", bound=Enum)
@@ -239,6 +240,13 @@ def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) ->
         return least + draw * (most - least)
     full = min(_GROWTH[policy.backoff](policy, attempt), cap)
     return _SPREAD[policy.jitter](full, cap, draw)
+
+
+def wait_of(error: Exception, now: datetime) -> float | None:
+    """Seconds that an error says to stay away, if it does: no more than a hundred years."""
+    if not isinstance(error, ConnectorError) or error.retry_at is None:
+        return None
+    return min(max(0.0, (error.retry_at - now).total_seconds()), FOREVER / SECOND)
 
 
 def is_unsent(error: Exception) -> bool:

@@ -66,6 +66,10 @@ class Secret:
         value = self._value()
         return value.encode() if isinstance(value, str) else value
 
+    def begins_with(self, *beginnings: str) -> bool:
+        """Whether it begins with one of these, which tell nothing of the rest."""
+        return self.reveal_bytes().startswith(tuple(one.encode() for one in beginnings))
+
     def derive(self, label: str, make: Callable[[bytes], bytes]) -> Secret:
         """Return what `make` makes of this secret's bytes, and keep it here under the label.
 

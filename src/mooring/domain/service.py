@@ -108,9 +108,12 @@ def _each(check: Validator) -> Validator:
 
 @attrs.frozen
 class BulkheadConfig:
-    """At most `max_concurrent` calls at once, and `max_waiting` more that wait for a place.
+    """At most so many calls at once, and so many more that wait for a place.
 
-    A caller waits at most `max_wait` seconds (by default as long as its deadline allows).
+    Attributes:
+        max_concurrent: how many calls may be under way at once.
+        max_waiting: how many more may wait for a place.
+        max_wait: seconds that a caller waits at most; by default as long as its deadline allows.
     """
 
     max_concurrent: int = attrs.field(validator=is_count)
@@ -122,7 +125,12 @@ class BulkheadConfig:
 
 @attrs.frozen
 class HedgeConfig:
-    """Send a read again, to up to `max_extra` others, each time `delay` seconds pass unanswered."""
+    """Send a read again, each time it stays unanswered for a while.
+
+    Attributes:
+        delay: seconds without an answer before it is sent again.
+        max_extra: how often it is sent again at most.
+    """
 
     delay: float = attrs.field(converter=plain, validator=is_seconds)
     max_extra: int = attrs.field(default=1, validator=is_count)
@@ -155,6 +163,9 @@ class Endpoint:
     service's; limits are asked besides the service's.
 
     Attributes:
+        name: what calls name it by.
+        method: the method of its requests; any unless given.
+        path: the path of its requests, below the base URL.
         cost: how many tokens of each limit one call takes.
         idempotent: whether repeating is harmless; by default the method says.
     """
@@ -267,7 +278,8 @@ class Service:
         hedge: send slow reads twice; None for never.
         cache: use answers again as far as HTTP allows; None for never.
         fallback: what answers when a call has failed for good: a function of the error.
-        credentials: who we say we are; `needs_credentials` asks the credential provider instead.
+        credentials: who we say we are.
+        needs_credentials: whether the credential provider is asked who we are instead.
         headers: sent with every request that does not set them itself.
         request_transforms, response_transforms: applied in order to each request and answer.
         classify: says which answers are failures, before the status is looked at.
@@ -279,6 +291,7 @@ class Service:
         idempotency_ttl: seconds for which a stored answer is replayed.
         moves_money: its idempotency keys must outlive a crash: a store that may lose them is
             refused, unless `volatile_keys` says that this is understood.
+        volatile_keys: whether it is understood that a crash may lose keys, and money move twice.
         max_limit_wait: a call that would wait longer than these seconds for its turn is refused;
             by default it waits as long as its deadline allows.
         redaction: what to mask in the vendor's words, besides what is always masked.

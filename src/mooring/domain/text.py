@@ -1,4 +1,4 @@
-"""What text can be written as bytes."""
+"""What text can be written as bytes, and kept by any database."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def storable(text: str) -> str:
+    """The text with question marks for what no database need take: half characters, and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "?")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _KEYS: Final = 1_000
 
 
-class _Held:
+class Held:
     """So many tokens until then; the next lease not before `after`, and `fetching` by somebody."""
 
     __slots__ = ("after", "fetching", "tokens", "until")
@@ -52,7 +52,7 @@ class Leases:
                 )
             lasting = max(lasting, size * rule.price * 1_000 // rule.n)
         self._lasting = lasting
-        self._held: dict[str | None, _Held] = {}
+        self._held: dict[str | None, Held] = {}
         self._start_afresh()
         in_child(self, Leases._start_afresh)
 
@@ -72,21 +72,26 @@ class Leases:
                 held.tokens = left
         return left >= 0
 
-    def may_fetch(self, key: str | None, cost: int, now: int) -> bool:
-        """Whether this caller is to fetch a lease; then it says with `fetched` what came of it."""
+    def may_fetch(self, key: str | None, cost: int, now: int) -> Held | None:
+        """What this caller is to fetch a lease for; then it says with `fetched` what came of it.
+
+        None if it is to fetch none.
+        """
         held = self._held.get(key)
         if held is None:
             if len(self._held) >= _KEYS:
                 self._held.clear()
-            held = self._held.setdefault(key, _Held())
+            held = self._held.setdefault(key, Held())
         with self._lock:
             fetches = cost <= self.size and now >= held.after and not held.fetching
             held.fetching = held.fetching or fetches
-        return fetches
+        return held if fetches else None
 
-    def fetched(self, key: str | None, cost: int, now: int, *, granted: bool) -> None:
-        """Keep what is left of a lease, or remember that there was none."""
-        held = self._held.setdefault(key, _Held())
+    def fetched(self, held: Held, cost: int, now: int, *, granted: bool) -> None:
+        """Keep what is left of a lease, or remember that there was none.
+
+        What was dropped or forgotten meanwhile is nobody's any more, and so is what it holds.
+        """
         with self._lock:
             held.fetching = False
             held.tokens = self.size - cost if granted else 0

@@ -181,14 +181,15 @@ class RateLimiter(Guard[None]):
 
     async def _fetch(self, core: Core, leases: Leases, key: str | None, cost: int) -> bool:
         """Take a lease and spend `cost` of it, if it is there and this caller's to take."""
-        if not leases.may_fetch(key, cost, core.nanoseconds()):
+        held = leases.may_fetch(key, cost, core.nanoseconds())
+        if held is None:
             return False
         granted = False
         try:
             whole = self._ask(key, leases.size).evolve(within=0)
             granted = not (await core.execute(whole))[0]
         finally:
-            leases.fetched(key, cost, core.nanoseconds(), granted=granted)
+            leases.fetched(held, cost, core.nanoseconds(), granted=granted)
         return granted
 
     async def _reserve(

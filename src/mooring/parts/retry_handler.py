@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from mooring._bridge import is_async, refuse_awaitable, run_now, step_later, step_now
 from mooring.domain.events import RetryScheduled
 from mooring.domain.functions import not_callable
-from mooring.domain.retry import Again, RetryPolicy, decide
+from mooring.domain.retry import Again, RetryPolicy, decide, wait_of
 from mooring.domain.service import Service
 from mooring.errors import ConnectorError
 from mooring.parts.base import CENTURY, Part, decorated
@@ -147,13 +147,12 @@ class _Loop:
     def judge(self, error: Exception) -> bool:
         """Whether the loop goes on after `error`."""
         call, core = self._call, self._core
-        told = error.retry_at if isinstance(error, ConnectorError) else None
         decision = decide(
             call.plan.retry,
             error,
             attempt=call.attempts,
             repeatable=True,
-            retry_after=None if told is None else max(0.0, (told - core.utc()).total_seconds()),
+            retry_after=wait_of(error, core.utc()),
             remaining=call.remaining(core) / 1e9,
             previous=self._pause,
             draw=core.fraction(),

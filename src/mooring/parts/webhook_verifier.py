@@ -117,6 +117,11 @@ class WebhookVerifier(Part):
         """The secrets of a tenant, if they cannot change."""
         return self._secrets.kept if type(self._secrets) is StaticWebhookSecrets else None
 
+    @property
+    def accepted(self) -> str:
+        """The text that the vendor wants to be answered with; most want none."""
+        return self._endpoint.scheme.accepted
+
     @functools.cached_property
     def _plainly(self) -> Receiving:
         get: Any = self._secrets.get

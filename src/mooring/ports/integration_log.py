@@ -14,7 +14,8 @@ class IntegrationLogger(Protocol):
     `write` is plain in both colours: it never blocks, waits or raises; a logger that must do input
     or output queues the entry, within a bound that it states. `find` returns one page, newest
     first, and `next` of the page leads to the following one even while entries are written.
-    `summarise` aggregates all that match.
+    `summarise` aggregates all that match. `remove` removes all that match, whatever page they would
+    be on, and says how many those were; what is still queued is written first.
     """
 
     def write(self, entry: IntegrationLog, /) -> None: ...
@@ -22,6 +23,8 @@ class IntegrationLogger(Protocol):
     def find(self, query: LogQuery, /) -> LogPage: ...
 
     def summarise(self, query: LogQuery, /) -> LogSummary: ...
+
+    def remove(self, query: LogQuery, /) -> int: ...
 
 
 class AsyncIntegrationLogger(Protocol):
@@ -32,3 +35,5 @@ class AsyncIntegrationLogger(Protocol):
     async def find(self, query: LogQuery, /) -> LogPage: ...
 
     async def summarise(self, query: LogQuery, /) -> LogSummary: ...
+
+    async def remove(self, query: LogQuery, /) -> int: ...

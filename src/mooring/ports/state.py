@@ -30,6 +30,10 @@ class StateStorage(Protocol):
     `post` hands over a command whose answer nobody waits for. It is a plain function in both
     colours: it never awaits, never blocks for long, and never raises; a store that must do
     input or output sends it as soon as it can, at the latest with its next command.
+
+    Any store, of states or of something else, may say of itself whether a crash leaves it as it
+    was, as `durable`, and who shares it, as `reach`: a "process", a "machine" or a "network". One
+    that says neither is taken to be durable, and to be shared by all who are configured alike.
     """
 
     def execute(self, command: Command[Answer], /) -> Answer: ...

@@ -100,7 +100,7 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
 def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
     """Why an attempt may not leave, and when to come back."""
     kind, message = _REFUSALS[answer]
-    if wait >= FOREVER:
+    if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:
         return CircuitBreakerOpen(
             "the circuit was opened by hand.",
             service=plan.service.name,

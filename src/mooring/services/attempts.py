@@ -123,9 +123,7 @@ def _over(core: Core, call: Call, error: Exception, retry_after: float | None) -
 
 def _asked_for(core: Core, call: Call, error: Exception) -> float | None:
     """Seconds that the vendor, or whatever else refused, asked to stay away."""
-    if call.pause is not None or not isinstance(error, ConnectorError) or error.retry_at is None:
-        return call.pause
-    return max(0.0, (error.retry_at - core.utc()).total_seconds())
+    return retry.wait_of(error, core.utc()) if call.pause is None else call.pause
 
 
 async def _rest(

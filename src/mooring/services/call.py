@@ -59,6 +59,7 @@ class Call:
         undecided: another region may let in what one refuses.
         acted: some attempt may have been processed, and no answer says that it was not.
         disproved, unsent: the last attempt certainly did nothing; it certainly never left.
+        subject: whose data it is about.
         pause: seconds that the vendor asked everybody to wait.
         renewed: the credential was renewed after a refusal, so the same attempt is due again.
         refused: an attempt was not let out.
@@ -99,6 +100,7 @@ class Call:
     request_id: str | None = None
     started_at: datetime | None = None
     status: int | None = None
+    subject: str | None = None
     target: str | None = None
     token = 0
     undecided = False
@@ -201,6 +203,7 @@ class Call:
             status=self.status,
             vendor_code=getattr(error, "vendor_code", None),
             idempotency_key=self.key,
+            subject=self.subject,
             replayed=self.replayed,
             cached=self.cached and error is None,
             fallback=fallback,

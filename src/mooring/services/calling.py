@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from mooring.domain.admission import Report
@@ -43,6 +44,7 @@ from mooring.services.call import Call, value_of
 from mooring.services.exchange import Exchange
 from mooring.services.hedging import Hedged
 from mooring.services.idempotency import Once, act_once
+from mooring.services.rehearsal import rehearsed, shown_path
 from mooring.services.streaming import Streaming
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ _NOT_MASKED: Final = (
 class Calling(ByHand):
     """The flows of a manager, over one core."""
 
+    _rehearses = False
+
     async def call(
         self,
         service: str,
@@ -80,6 +84,7 @@ class Calling(ByHand):
         idempotency_key: str | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> Response:
         """Send a request to a service through its protections, and return the answer.
 
@@ -92,14 +97,23 @@ class Calling(ByHand):
                 effect. A repeated answer has `replayed` set.
             timeout: seconds for the whole call instead of the service's.
             request_id: a correlation id instead of a new one.
+            subject: whose data it is about, for whoever looks for it in the log.
 
         Raises:
             ConnectorError: the call did not give its answer; the class says why.
         """
+        await self._let_out(service, endpoint)
         call = self._begin(
-            service, tenant, endpoint, timeout=timeout, request_id=request_id, request=request
+            service,
+            tenant,
+            endpoint,
+            timeout=timeout,
+            request_id=request_id,
+            subject=subject,
+            request=request,
         )
         try:
+            self._check(call, request, idempotency_key)
             once, step = self._exchange(call, request, idempotency_key)
         except ConnectorError as error:
             refused = error
@@ -166,6 +180,7 @@ class Calling(ByHand):
         endpoint: str | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> Stream:
         """Send a request and return as soon as the answer's headers are there.
 
@@ -173,10 +188,18 @@ class Calling(ByHand):
         headers: a body that breaks off is not asked for again. Neither transforms of responses nor
         a fallback apply.
         """
+        await self._let_out(service, endpoint)
         call = self._begin(
-            service, tenant, endpoint, timeout=timeout, request_id=request_id, request=request
+            service,
+            tenant,
+            endpoint,
+            timeout=timeout,
+            request_id=request_id,
+            subject=subject,
+            request=request,
         )
         try:
+            self._check(call, request, None)
             call.repeatable = is_repeatable(call.plan, request)
             streaming = Streaming(self.core, call, request)
             if call.plan.cache_wait and not request.method.safe:
@@ -208,9 +231,13 @@ class Calling(ByHand):
         payload: object = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> Ending:
         """Protect any call: how it ended, as a value."""
-        call = self._begin(service, tenant, endpoint, timeout=timeout, request_id=request_id)
+        await self._let_out(service, endpoint)
+        call = self._begin(
+            service, tenant, endpoint, timeout=timeout, request_id=request_id, subject=subject
+        )
         if call.plan.regions:
             return self._ended(call, None, _nowhere())
         # What nobody can stop may go on until the deadline.
@@ -219,11 +246,40 @@ class Calling(ByHand):
         single = None
         if idempotency_key is not None:
             try:
+                self._check(call, None, idempotency_key)
                 code = payload_fingerprint(payload)
                 single = self._once(call, idempotency_key, code)
             except ConnectorError as error:
                 return self._ended(call, None, error)
         return await self._finish(call, single, step)
+
+    async def _let_out(self, service: str, endpoint: str | None) -> None:
+        """Ask once whether anything may leave from here at all."""
+        fence = self.plans.fence
+        if fence is None or fence.passed:
+            return
+        with self.plans.named(service, endpoint):
+            await fence.check()
+
+    def rehearsing(self) -> Calling:
+        """The same flows, which send nothing that brings something about."""
+        flows = copy(self)
+        flows._rehearses = True  # noqa: SLF001 - of our own kind
+        return flows
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether nothing is sent that brings something about."""
+        return self._rehearses
+
+    def _check(self, call: Call, request: Request | None, key: str | None) -> None:
+        """Stop in a rehearsal before what has a key, or is asked by no safe method."""
+        if not self._rehearses or (key is None and (request is None or request.method.safe)):
+            return
+        told = call.told(self.core)
+        what = "a function" if request is None else f"{request.method} {shown_path(request)}"
+        names = ("service", "operation", "tenant", "request_id")
+        raise rehearsed(self.core, what, **{name: told[name] for name in names})
 
     async def go_on(
         self, plan: Plan, began: int, asked: list[Admitted], step: AttemptStep
@@ -300,6 +356,7 @@ class Calling(ByHand):
         *,
         timeout: float | None,
         request_id: str | None,
+        subject: str | None,
         request: Any = _NOTHING,
     ) -> Call:
         """Find the plan of a call, and open its deadline."""
@@ -314,6 +371,8 @@ class Calling(ByHand):
                 )
             if request_id is not None:
                 checked_name(request_id, "request_id")
+            if subject is not None:
+                checked_name(subject, "subject")
             plan = self.plans.find(service, tenant, endpoint, asked)
             span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
         except ConnectorError as error:
@@ -322,6 +381,7 @@ class Calling(ByHand):
         call = Call(plan, core.nanoseconds(), span)
         call.hurried = timeout is not None
         call.request_id = request_id
+        call.subject = subject
         if core.observers:
             call.started_at = core.utc()
             core.tell(CallStarted(**call.told(core)))

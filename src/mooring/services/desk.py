@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from mooring.contracts.effects import has_effect
 from mooring.domain.events import FailedOver
 from mooring.domain.idempotency import checked_key
+from mooring.domain.safety import Safety
 from mooring.errors import (
     BulkheadFull,
     CircuitBreakerOpen,
@@ -23,11 +25,12 @@ from mooring.services.turns import Turn
 from mooring.services.vendor_wire import VendorWire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from mooring.contracts.ref import Ref
     from mooring.contracts.routes import Account, Asked, Directory
     from mooring.contracts.wire import Wire
+    from mooring.errors import RecipientRefused
     from mooring.services.attempts import AttemptStep
     from mooring.services.calling import Calling
 
@@ -67,12 +70,20 @@ class Desk:
         directory: the accounts and routes.
         step: makes a step of a transport's verb, in the colour of the face.
         transports: the transports of the accounts whose vendors do not speak HTTP.
+        subject: whose data the operations are about, if somebody is to find them by it.
+        safety: how far they reach into the world.
     """
 
     calling: Calling
     directory: Directory
     step: Callable[[Callable[[], Any]], AttemptStep]
     transports: Mapping[str, Any]
+    subject: str | None = None
+    safety: Safety = attrs.field(factory=Safety)
+
+    def about(self, subject: str) -> Desk:
+        """A desk for operations that are about somebody's data."""
+        return attrs.evolve(self, subject=subject)
 
     async def ask(
         self,
@@ -93,7 +104,7 @@ class Desk:
             timeout: seconds for each account that is tried.
         """
         accounts = self.directory.choose(asked)
-        if key is None:
+        if key is None or self._rehearses(asked):
             return await self._by_turns(asked, accounts, deed, timeout)
         return await self._once(asked, accounts, deed, checked_key(key), timeout)
 
@@ -108,13 +119,26 @@ class Desk:
     ) -> R:
         """Have an operation done where the thing is that it is done to."""
         account, found = self.directory.find(ref, asked)
-        wire = self.wire(account, asked.tenant, timeout, keyed=key is not None)
+        wire = self._wire(account, asked, timeout, keyed=key is not None)
         return await self._named(asked, wire, deed(account.vendor, wire, found))
 
+    def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
+        """Why something must not be sent to these people from here, if it must not."""
+        refused = self.safety.refusal(recipients)
+        if refused is not None:
+            refused.operation = operation
+        return refused
+
     def wire(
-        self, account: Account, tenant: str | None, timeout: float | None, *, keyed: bool
+        self,
+        account: Account,
+        tenant: str | None,
+        timeout: float | None,
+        *,
+        keyed: bool,
+        rehearses: str | None = None,
     ) -> VendorWire:
-        """The way out to an account."""
+        """The way out to an account, which is shut where an operation is only rehearsed."""
         return VendorWire(
             self.calling,
             account,
@@ -122,7 +146,19 @@ class Desk:
             seconds=self._seconds(account) if keyed and timeout is None else timeout,
             step=self.step,
             transport=self.transports.get(account.name),
+            subject=self.subject,
+            rehearses=rehearses,
         )
+
+    def _rehearses(self, asked: Asked) -> bool:
+        """Whether nothing of an operation may be sent, as it brings something about."""
+        return self.safety.dry_run and has_effect(asked)
+
+    def _wire(
+        self, account: Account, asked: Asked, timeout: float | None, *, keyed: bool
+    ) -> VendorWire:
+        rehearses = asked.operation if self._rehearses(asked) else None
+        return self.wire(account, asked.tenant, timeout, keyed=keyed, rehearses=rehearses)
 
     def _seconds(self, account: Account) -> float:
         return self.calling.plans.services[account.name].timeout
@@ -136,14 +172,14 @@ class Desk:
     ) -> R:
         *others, last = accounts
         for account, following in zip(others, accounts[1:], strict=True):
-            wire = self.wire(account, asked.tenant, timeout, keyed=False)
+            wire = self._wire(account, asked, timeout, keyed=False)
             try:
                 return await self._named(asked, wire, deed(account.vendor, wire))
             except ConnectorError as error:
                 if not nothing_done(error, wire):
                     raise
                 self._tell(asked, account, following, error)
-        wire = self.wire(last, asked.tenant, timeout, keyed=False)
+        wire = self._wire(last, asked, timeout, keyed=False)
         return await self._named(asked, wire, deed(last.vendor, wire))
 
     async def _once(
@@ -171,7 +207,7 @@ class Desk:
             names = [one.name for one in accounts]
             rest = accounts[names.index(name) + 1 :] if movable and name in names else ()
             for following in rest:
-                wire = self.wire(account, asked.tenant, timeout, keyed=True)
+                wire = self._wire(account, asked, timeout, keyed=True)
                 try:
                     return await self._named(asked, wire, deed(account.vendor, wire))
                 except ConnectorError as error:
@@ -180,7 +216,7 @@ class Desk:
                     await turn.move(following.name)
                     self._tell(asked, account, following, error)
                 account = following
-            wire = self.wire(account, asked.tenant, timeout, keyed=True)
+            wire = self._wire(account, asked, timeout, keyed=True)
             return await self._named(asked, wire, deed(account.vendor, wire))
         finally:
             turn.give_back()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from mooring.contracts.email import (
     KIND,
     EmailCapability,
@@ -22,6 +24,8 @@ from mooring.domain.result import Result
 from mooring.services.turns import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mooring.contracts.email import EmailVendor
     from mooring.contracts.email_address import EmailAddress
     from mooring.contracts.email_outcomes import (
@@ -65,6 +69,9 @@ class EmailFlows:
         """
         check_kind(message, EmailMessage, "message")
         check_addressed(message)
+        refused = self._desk.refusal("send_transactional", _addresses(message.everybody))
+        if refused is not None:
+            raise refused
 
         async def deed(vendor: Any, wire: Wire) -> EmailReceipt:
             check_fits(message, len(message.everybody), vendor.limits)
@@ -99,6 +106,12 @@ class EmailFlows:
         check_kind(bulk, BulkMessage, "bulk")
         if idempotency_key is not None:
             checked_key(f"{idempotency_key}/{len(bulk.recipients)}/{len(bulk.recipients)}")
+        refusals = [
+            self._desk.refusal("send_bulk", _addresses(one.everybody)) for one in bulk.recipients
+        ]
+        if any(refusals):
+            let = [one for one, no in zip(bulk.recipients, refusals, strict=True) if no is None]
+            bulk = attrs.evolve(bulk, recipients=let)
         asked = self._asked("send_bulk", bulk.needs)
         chunks = bulk.chunks(await self._batch(asked, idempotency_key))
         steps = [
@@ -106,7 +119,8 @@ class EmailFlows:
             for number, chunk in enumerate(chunks, 1)
         ]
         told = await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
-        return [result for results in told for result in results]
+        results = (result for results in told for result in results)
+        return [next(results) if no is None else Result(error=no) for no in refusals]
 
     async def validate_address(
         self, address: EmailAddress | str, *, timeout: float | None = None
@@ -185,6 +199,10 @@ async def _told(
         return await vendor.send_bulk(wire, part, key=key)
     except Exception as error:  # noqa: BLE001 - each item has its own result
         return [Result(error=error) for _ in part.recipients]
+
+
+def _addresses(people: Iterable[EmailAddress]) -> list[str]:
+    return [one.email for one in people]
 
 
 def _below(key: str | None, number: int) -> str | None:

@@ -51,13 +51,11 @@ class Exchange:
     __slots__ = (
         "_acted",
         "_arrived",
-        "_at",
         "_challenged",
         "_core",
         "_credentials",
         "_renewed",
         "_request",
-        "_tells",
         "_url",
         "transforms",
     )
@@ -88,9 +86,6 @@ class Exchange:
         self._credentials: Credentials | OAuthCredentials | None = None
         self._renewed = False
         self._challenged = False
-        # Where the answer comes from, and whether the URL that is sent tells more than that.
-        self._at = self._url
-        self._tells = False
         self.transforms = plan.request_transforms
 
     async def __call__(self, call: Call) -> Ending:
@@ -115,9 +110,9 @@ class Exchange:
             if error is not None:
                 call.disprove(error)
                 return None, bare(error)
-            call.status = response.status
             return response, None
-        departure = await self.prepare(call)
+        base = call.plan.base_url or ""
+        departure, plain = await self.prepare(call)
         call.leave()
         try:
             response = await self._core.send(*departure)
@@ -131,8 +126,8 @@ class Exchange:
         unproven = self.heard(call, response.status, response.headers)
         if unproven is not None:
             return None, unproven
-        if self._tells:
-            response = response.evolve(url=self._at)
+        if plain is not None:
+            response = response.evolve(url=join_url(base, plain))
         return response, None
 
     def heard(self, call: Call, status: int, headers: Headers) -> ConnectorError | None:
@@ -166,8 +161,12 @@ class Exchange:
         self._challenged = False
         call.disprove(error)
 
-    async def prepare(self, call: Call) -> tuple[Request, str, Timeouts]:
-        """What leaves: transformed and authorised, and how long it may take."""
+    async def prepare(self, call: Call) -> tuple[tuple[Request, str, Timeouts], Request | None]:
+        """What leaves: transformed and authorised, and how long it may take.
+
+        Besides, the request whose URL its answer comes from, if the one that is sent tells more.
+        None of it is kept here: where reads are hedged, others may be on their way.
+        """
         core, plan, request = self._core, call.plan, self._request
         call.status, self._acted = None, call.acted
         if self.transforms:
@@ -177,21 +176,22 @@ class Exchange:
             self._credentials = credentials = await self._current(call)
         # From here on nothing is awaited: the URL may tell more than a frame ought to show.
         base = plan.base_url or ""
-        self._at = url = self._url or join_url(base, request)
+        url = self._url or join_url(base, request)
+        plain = None
         if credentials is not None:
-            query = request.query
+            before = request
             request = auth.authorise(request, credentials)
             if auth.signs(credentials):
                 occasion = Occasion(core.utc(), core.new_id())
                 nonce = core.nonces.known(base)
                 request = auth.sign(request, url, credentials, occasion, nonce=nonce)
-            if request.query != query:
-                self._tells, url = True, join_url(base, request)
+            if request.query != before.query:
+                plain, url = before, join_url(base, request)
         remaining = call.remaining(core) / 1e9
         if remaining <= 0:
             del request, url
             raise call.out_of_time()
-        return request, url, plan.timeouts.within(remaining)
+        return (request, url, plan.timeouts.within(remaining)), plain
 
     async def shaped(self, call: Call) -> Request:
         """The request as its transforms make it."""

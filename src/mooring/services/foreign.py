@@ -31,6 +31,14 @@ def store_broke(error: Exception) -> StorageUnavailable:
     )
 
 
+def tenants_broke(error: Exception) -> StorageUnavailable:
+    """What whoever knows the tenants raised."""
+    return StorageUnavailable(
+        f"whoever knows the tenants raised {named(error)}.",
+        remedy="Check that it can be reached; its adapter must raise StorageUnavailable only.",
+    )
+
+
 def cache_broke(error: Exception) -> StorageUnavailable:
     """What a cache raised: nothing is known of what it keeps."""
     return StorageUnavailable(

@@ -24,10 +24,10 @@ from mooring.domain.frames import bare
 from mooring.domain.http import Timeouts
 from mooring.domain.idempotency import Claim, MarkSent, Resolve, Verdict, abandon, complete, release
 from mooring.domain.oauth.client import ClientAuthentication
+from mooring.domain.oauth.drawers import tenant_of
 from mooring.domain.oauth.grants import Consent, TokenExchange
 from mooring.domain.oauth.question import (
     GRANT,
-    OVER,
     REMEMBERED,
     Question,
     claim_key,
@@ -239,7 +239,7 @@ class Renewal:
             self._tell(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
-            await core.execute(complete(turn.key, turn.fence, OVER, ttl=REMEMBERED))
+            await core.execute(complete(turn.key, turn.fence, None, ttl=REMEMBERED))
             raise self._over(owner, answer.words)
         if is_lost(answer) and not alone:
             await core.execute(abandon(turn.key, turn.fence, ttl=REMEMBERED))
@@ -367,7 +367,7 @@ class Renewal:
     def _tell(self, kind: Any, owner: Owner, **details: Any) -> None:
         core = self._core
         if core.observers:
-            core.tell(kind(at=core.utc(), service=owner[0], tenant=owner[1], **details))
+            core.tell(kind(at=core.utc(), service=owner[0], tenant=tenant_of(owner[1]), **details))
 
 
 def _wants_nonce(answer: Refused | ConnectorError) -> bool:

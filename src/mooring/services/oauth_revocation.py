@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mooring.domain.auth import OAuthCredentials
 from mooring.domain.idempotency import Claim, Verdict, complete, release
-from mooring.domain.oauth.question import GRANT, OVER, REMEMBERED, claim_key, too_slow
+from mooring.domain.oauth.question import GRANT, REMEMBERED, claim_key, too_slow
 from mooring.domain.oauth.revocation import ended, no_client
 from mooring.errors import ConnectorError
 from mooring.services.oauth_asking import Patience
@@ -79,7 +79,7 @@ class Revocation:
                 # The claim is that of whatever comes next, too.
                 await core.execute(release(claim.key, claim.fence, ttl=_BRIEFLY))
             else:
-                await core.execute(complete(claim.key, claim.fence, OVER, ttl=REMEMBERED))
+                await core.execute(complete(claim.key, claim.fence, None, ttl=REMEMBERED))
         await self._vault.rotate(*owner, ended(kept))
 
     async def _claimed(

@@ -19,6 +19,7 @@ from mooring.domain.auth import OAuthCredentials
 from mooring.domain.events import TokenNotRenewed
 from mooring.domain.frames import bare
 from mooring.domain.keys import state_key
+from mooring.domain.oauth.drawers import tenant_of
 from mooring.domain.oauth.freshness import Freshness
 from mooring.domain.oauth.question import too_slow
 from mooring.domain.oauth.revocation import no_client
@@ -250,7 +251,7 @@ class Refreshing:
                 TokenNotRenewed(
                     at=core.utc(),
                     service=owner[0],
-                    tenant=owner[1],
+                    tenant=tenant_of(owner[1]),
                     error=type(error).__name__,
                     still_works=still_works,
                 )

@@ -22,7 +22,7 @@ from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Asked
 from mooring.domain.durations import count
 from mooring.domain.result import Result
-from mooring.errors import InvalidData
+from mooring.errors import InvalidData, OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -380,10 +380,34 @@ class PaymentsFlows:
             if isinstance(one, Unsettled):
                 again = getattr(self, one.operation)
                 key = one.idempotency_key
-                return Result(await again(one.charge, idempotency_key=key, timeout=timeout))
+                try:
+                    return Result(await again(one.charge, idempotency_key=key, timeout=timeout))
+                except OutcomeUnknown as error:
+                    return Result(await self._found(one, error, timeout))
             return Result(await self.get(one, timeout=timeout))
         except Exception as error:  # noqa: BLE001 - each item has its own result
             return Result(error=error)
+
+    async def _found(
+        self, one: Unsettled, unknown: OutcomeUnknown, timeout: float | None
+    ) -> Payment:
+        """The payment that has the reference of one whose answer was lost.
+
+        That there is none proves nothing: it may not be listed yet.
+        """
+        account = self._desk.directory.accounts.get(unknown.service or "")
+        lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
+        if one.since is None or not lists:
+            raise unknown
+        query, after = PaymentQuery(since=one.since), None
+        while True:
+            page = await self.payments(query, after=after, account=unknown.service, timeout=timeout)
+            for payment in page.items:
+                if payment.reference == one.charge.reference:
+                    return payment
+            after = page.next
+            if after is None:
+                raise unknown
 
     def _asked(self, operation: str, needs: Iterable[str] = ()) -> Asked:
         return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mooring.domain.http import Request
     from mooring.services.core import Core
+    from mooring.services.fence import Fence
 
 _MOST: Final = 10_000
 
@@ -26,6 +27,7 @@ class Plans:
         services: everything that may be called, by name.
         easy: plans of functions that a face may call itself while all is calm, by what names them.
         direct: plans of requests that it may send itself.
+        fence: lets calls out, where the store tells whose it is; before it has, no face sends.
     """
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
@@ -51,6 +53,7 @@ class Plans:
         self._made: dict[tuple[str, str | None, str | None], Plan] = {}
         self.easy: dict[tuple[str, str | None, str | None], Plan] = {}
         self.direct: dict[tuple[str, str | None, str | None], Plan] = {}
+        self.fence: Fence | None = None
 
     def find(
         self,
@@ -70,6 +73,9 @@ class Plans:
         plan = self._made.get(key)
         if plan is None:
             plan = Plan(known, tenant, found)
+            if self.fence is not None and not self.fence.passed:
+                # Whoever only looks at a service needs one, and lets nobody out by it.
+                return plan
             if len(self._made) >= _MOST:
                 self._made.clear()
                 self.easy.clear()

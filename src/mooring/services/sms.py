@@ -49,6 +49,9 @@ class SmsFlows:
             timeout: seconds for the whole of it.
         """
         check_kind(message, SmsMessage, "message")
+        refused = self._desk.refusal("send", [message.to])
+        if refused is not None:
+            raise refused
 
         async def deed(vendor: SmsVendor, wire: Wire) -> SmsReceipt:
             return await vendor.send(wire, message, key=idempotency_key)

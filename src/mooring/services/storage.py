@@ -6,6 +6,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import attrs
+
 from mooring.contracts.ref import Ref
 from mooring.contracts.routes import Asked
 from mooring.contracts.signed import PostOptions, UrlOptions
@@ -252,7 +254,7 @@ class StorageFlows:
             told = await wire.every([step(chunk) for chunk in chunks], at_once=at_once)
             for chunk, ending in zip(chunks, told, strict=True):
                 failed: Result[None] = Result(error=ending.error)
-                of_each = ending.value or [failed] * len(chunk)
+                of_each = [failed] * len(chunk) if ending.value is None else ending.value
                 for number, result in zip(chunk, of_each, strict=True):
                     results[number] = result
 
@@ -340,10 +342,15 @@ class StorageFlows:
             content_disposition=content_disposition,
         )
 
-        async def deed(vendor: StorageVendor, wire: Wire, key: str) -> SignedUrl:
+        lends = not options.method.safe
+
+        async def deed(vendor: StorageVendor, wire: Any, key: str) -> SignedUrl:
+            if lends:
+                wire.rehearse(f"a URL for {options.method}")
             return await vendor.signed_url(wire, key, options)
 
-        return await self._do("signed_url", key, {StorageCapability.SIGNED_URL}, deed, timeout)
+        needs = {StorageCapability.SIGNED_URL}
+        return await self._do("signed_url", key, needs, deed, timeout, effect=lends)
 
     async def signed_post(
         self,
@@ -369,7 +376,8 @@ class StorageFlows:
             expires=expires, smallest=smallest, largest=largest, content_type=content_type
         )
 
-        async def deed(vendor: StorageVendor, wire: Wire, key: str) -> SignedPost:
+        async def deed(vendor: StorageVendor, wire: Any, key: str) -> SignedPost:
+            wire.rehearse("a form for POST")
             return await vendor.signed_post(wire, key, options)
 
         return await self._do("signed_post", key, {StorageCapability.SIGNED_POST}, deed, timeout)
@@ -437,9 +445,11 @@ class StorageFlows:
         needs: Iterable[str],
         deed: Callable[[Any, Wire, str], Awaitable[R]],
         timeout: float | None,
+        *,
+        effect: bool | None = None,
     ) -> R:
         """Have something done to an object: where it is, if that is known."""
-        asked = self._asked(operation, needs)
+        asked = attrs.evolve(self._asked(operation, needs), effect=effect)
         if isinstance(key, Ref):
 
             async def there(vendor: Any, wire: Wire, found: Ref) -> R:

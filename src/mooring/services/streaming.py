@@ -11,7 +11,7 @@ from mooring.domain.circuit import Outcome
 from mooring.domain.classify import is_success
 from mooring.domain.frames import bare
 from mooring.domain.health import health
-from mooring.domain.http import Response
+from mooring.domain.http import Response, join_url
 from mooring.errors import AttemptTimeout, ConnectorError
 from mooring.services.exchange import Exchange
 from mooring.services.foreign import http_broke
@@ -29,11 +29,12 @@ _ERROR_BODY = 65_536
 class Streaming(Exchange):
     """The step that opens an answer and hands its body on."""
 
-    __slots__ = ("_call", "_opened")
+    __slots__ = ("_at", "_call", "_opened")
 
     def __init__(self, core: Core, call: Call, request: Request) -> None:
         super().__init__(core, call, request)
         self._call = call
+        self._at: str | None = None
         self._opened: Stream | None = None
         call.keeps_permit = call.keeps_place = True
         call.hurried = call.open_ended = True
@@ -67,8 +68,9 @@ class Streaming(Exchange):
 
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
         """The answer at its headers, or why there is none."""
-        core = self._core
-        request, url, attempt = await self.prepare(call)
+        core, base = self._core, call.plan.base_url or ""
+        (request, url, attempt), plain = await self.prepare(call)
+        self._at = url if plain is None else join_url(base, plain)
         try:
             # An attempt's bound is for the headers and for each piece; the deadline is for all.
             left = call.remaining(core) / 1e9

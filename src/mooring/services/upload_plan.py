@@ -33,7 +33,7 @@ class UploadPlan:
         wanted: int | None,
         at_once: int,
     ) -> None:
-        self._source: UploadSource | None = source
+        self._sources = [source]
         self._again = is_opener(source)
         self._length = length
         self._wanted = wanted
@@ -51,8 +51,7 @@ class UploadPlan:
 
     def pieces(self, core: Core, size: int) -> Pieces:
         """What is uploaded, from its beginning."""
-        source, self._source = self._source, self._source if self._again else None
-        if source is None:
+        if not self._sources:
             raise InvalidData(
                 "The source has been read, and cannot be read for another account.",
                 field="source",
@@ -60,7 +59,7 @@ class UploadPlan:
             )
         return Pieces(
             core,
-            source,
+            self._sources[0] if self._again else self._sources.pop(),
             size,
             length=self._length,
             checksum=self.options.checksum,

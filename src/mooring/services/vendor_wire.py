@@ -6,9 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from mooring.contracts.ref import Ref
+from mooring.domain.names import service_name
 from mooring.domain.result import Result
 from mooring.errors import ConfigurationError, DeadlineExceeded
 from mooring.services.call import value_of
+from mooring.services.rehearsal import rehearsed, shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,11 +26,6 @@ if TYPE_CHECKING:
 _SECOND: Final = 1e9
 
 
-def service_name(account: str, to: str) -> str:
-    """What the service `to` of an account is called among all services."""
-    return f"{account}.{to}" if to else account
-
-
 class VendorWire:
     """One operation's way out.
 
@@ -39,6 +36,8 @@ class VendorWire:
         seconds: for all of it; None leaves each step the bound of its service.
         step: makes a step of a verb, in the colour of the face.
         transport: the verbs of a vendor that does not speak HTTP.
+        subject: whose data it is about.
+        rehearses: the operation, if this is a rehearsal in which nothing of it is sent.
     """
 
     def __init__(
@@ -50,12 +49,16 @@ class VendorWire:
         seconds: float | None,
         step: Callable[[Callable[[], Any]], AttemptStep],
         transport: Any = None,
+        subject: str | None = None,
+        rehearses: str | None = None,
     ) -> None:
         self._calling = calling
         self._core = calling.core
         self._vendor = account.vendor.name
         self._step = step
         self._transport = transport
+        self._subject = subject
+        self._rehearses = rehearses
         self._deadline = (
             None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
         )
@@ -87,6 +90,7 @@ class VendorWire:
         self, request: Request, *, to: str = "", key: str | None = None, endpoint: str | None = None
     ) -> Response:
         """Send, and return the answer."""
+        self.rehearse(f"{request.method} {shown_path(request)}")
         response = await self._calling.call(
             service_name(self.account, to),
             request,
@@ -94,18 +98,21 @@ class VendorWire:
             endpoint=endpoint,
             idempotency_key=key,
             timeout=self._left(),
+            subject=self._subject,
         )
         self.acted = self.acted or not request.method.safe
         return response
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
         """Send, and return as soon as the headers of the answer are there."""
+        self.rehearse(f"{request.method} {shown_path(request)}")
         return await self._calling.stream(
             service_name(self.account, to),
             request,
             tenant=self.tenant,
             endpoint=endpoint,
             timeout=self._left(),
+            subject=self._subject,
         )
 
     async def act(
@@ -118,6 +125,7 @@ class VendorWire:
                 path=f"vendors.{self.account}",
                 remedy="Give the hub a transport for this account.",
             )
+        self.rehearse(verb)
         ending = await self._calling.run(
             self.account,
             self._step(partial(getattr(self._transport, verb), *given)),
@@ -125,9 +133,25 @@ class VendorWire:
             idempotency_key=key,
             payload=payload,
             timeout=self._left(),
+            subject=self._subject,
         )
         self.acted = self.acted or ending[1] is None
         return value_of(ending)
+
+    def rehearse(self, request: str) -> None:
+        """Stop here in a rehearsal, before anything is sent, and tell what would have been.
+
+        Raises:
+            DryRun: this is one.
+        """
+        if self._rehearses is not None:
+            raise rehearsed(
+                self._core,
+                request,
+                service=self.account,
+                operation=self._rehearses,
+                tenant=self.tenant,
+            )
 
     async def every(
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8

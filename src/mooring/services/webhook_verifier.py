@@ -116,9 +116,9 @@ class Receiving:
         *,
         headers: HeaderFields,
         body: bytes,
-        url: str | None = None,
-        method: str = "POST",
-        tenant: str | None = None,
+        url: str | None,
+        method: str,
+        tenant: str | None,
         tried: bool = False,
     ) -> tuple[WebhookEvent, ...]:
         """The events of a delivery that is genuine, fresh and new."""

@@ -55,6 +55,9 @@ class _Lifted:
     async def summarise(self, query: LogQuery, /) -> LogSummary:
         return self._log.summarise(query)
 
+    async def remove(self, query: LogQuery, /) -> int:
+        return self._log.remove(query)
+
 
 def entry(number: int) -> IntegrationLog:
     """An entry unlike its neighbours; every third has all fields filled."""
@@ -77,6 +80,7 @@ def entry(number: int) -> IntegrationLog:
         vendor_code="card_declined – ünknown",
         idempotency_key=f"INV-{number}/1",
         region=("eu", "us")[number % 2],
+        subject=("customer-1", "customer-ü")[number % 2],
     )
 
 
@@ -87,6 +91,7 @@ QUERIES: Final = (
     LogQuery(operation="charge"),
     LogQuery(tenant="acme"),
     LogQuery(region="eu"),
+    LogQuery(subject="customer-ü"),
     LogQuery(status=IntegrationStatus.SUCCESS),
     LogQuery(id="call-0007"),
     LogQuery(since=_START + timedelta(seconds=12)),
@@ -158,6 +163,29 @@ async def all_that_match_are_summed_up(factory: AsyncFactory) -> None:
         require(found == expected, f"{query!r} is summed up as {found!r}, not {expected!r}.")
 
 
+async def all_that_match_are_removed(factory: AsyncFactory) -> None:
+    """Every entry that matches is gone, on whatever page it was, and nothing else."""
+    for query in QUERIES:
+        log, entries = await _filled(factory)
+        expected = [entry.id for entry in entries if not query.matches(entry)]
+        removed = await log.remove(attrs.evolve(query, limit=1))
+        found = [entry.id for entry in (await log.find(LogQuery())).items]
+        require(found == expected, f"{query!r} was removed, and what is left is {found}.")
+        told = len(entries) - len(expected)
+        require(removed == told, f"{query!r} removed {told}, and says {removed}.")
+
+
+async def what_was_just_written_is_removed(factory: AsyncFactory) -> None:
+    """An entry that was written before is removed, even if nobody could read it yet."""
+    log = factory()
+    for number in range(30):
+        log.write(entry(number))
+    await log.remove(LogQuery(tenant="acme"))
+    await _shows(log, 20)
+    left = (await log.summarise(LogQuery(tenant="acme"))).count
+    require(left == 0, f"{left} entries came after they were removed.")
+
+
 def many_threads_may_write(factory: Factory) -> None:
     """Nothing is lost or doubled when several threads write at once."""
     log = factory()
@@ -202,6 +230,8 @@ _BOTH: Final[tuple[AsyncCheck, ...]] = (
     pages_join_without_seam,
     pages_stay_while_entries_are_written,
     all_that_match_are_summed_up,
+    all_that_match_are_removed,
+    what_was_just_written_is_removed,
 )
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -146,12 +146,15 @@ class Charge:
 class Unsettled:
     """A payment that nobody knows the outcome of, since not even its reference arrived.
 
-    Asked again under its key it is done once, and what became of it comes out.
+    Asked again under its key it is done once, and what became of it comes out. At a vendor that
+    knows no keys it is looked for by its reference instead, among what was made since it began.
 
     Attributes:
         charge: what was asked for.
         idempotency_key: the key that it was asked for with.
         operation: "charge", "authorize" or "create_intent".
+        since: when it was first asked for, by our books; None is not to look for it. Vendors'
+            clocks differ from ours, so take a minute off.
     """
 
     charge: Charge
@@ -159,6 +162,7 @@ class Unsettled:
     operation: str = attrs.field(
         default="charge", validator=attrs.validators.in_({"charge", "authorize", "create_intent"})
     )
+    since: datetime | None = attrs.field(default=None, validator=is_moment)
 
 
 @attrs.frozen(kw_only=True)

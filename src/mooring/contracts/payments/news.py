@@ -97,6 +97,25 @@ class PaymentEvent:
     ask: bool = False
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
+    def expect(self, asked: Money) -> None:
+        """Refuse news of an amount that was not asked, before anything is booked by it.
+
+        In a handler of the inbox the news is kept then, and waits for a person.
+
+        Args:
+            asked: what was to be paid.
+
+        Raises:
+            InvalidData: the amount, or what was captured, is another.
+        """
+        for told in (self.amount, self.captured):
+            if told is not None and told != asked:
+                raise InvalidData(
+                    f"{self.reference or self.ref.id} was to be {asked}, not {told}.",
+                    field="amount",
+                    remedy="Look at the payment at the vendor; book nothing until then.",
+                )
+
 
 def told_by(event: PaymentEvent, payment: Payment) -> PaymentEvent:
     """The news that an event only hinted at, by what the vendor said when it was asked."""

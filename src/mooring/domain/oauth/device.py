@@ -90,7 +90,7 @@ def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
             verification_uri=uri,
             verification_uri_complete=complete,
             device_code=told["device_code"],
-            expires_at=asked_at + timedelta(seconds=min(life, _LONGEST_LIFE)),
+            expires_at=asked_at + timedelta(seconds=life),
             interval=max(_LEAST, _number(told.get("interval"), _USUAL_INTERVAL)),
         )
     except (InvalidData, ConfigurationError, LookupError, TypeError, AttributeError):
@@ -100,7 +100,8 @@ def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
 def _number(value: object, otherwise: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         return otherwise
-    return float(value)
+    # No question comes after the code's life, so no number matters that is larger.
+    return float(min(value, _LONGEST_LIFE))
 
 
 def polling(code: Secret) -> Parameters:

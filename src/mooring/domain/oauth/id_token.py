@@ -52,7 +52,7 @@ def id_token_problem(
     ends = claims.get("exp")
     if isinstance(ends, bool) or not isinstance(ends, (int, float)):
         return "does not say when it ends"
-    if not now.timestamp() < ends + _SKEW:
+    if not now.timestamp() - _SKEW < ends:
         return "has expired"
     if nonce is not None and not _is(nonce, claims.get("nonce")):
         return "is of another consent"

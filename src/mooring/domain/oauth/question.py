@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 GRANT: Final = b"oauth"
 """What every claim of a renewal is for."""
 
-OVER: Final = b"over"
-"""The answer of a claim whose grant is over."""
-
 REMEMBERED: Final = 30 * 86_400 * 10**6
 """Microseconds for which it is remembered what became of a refresh token."""
 

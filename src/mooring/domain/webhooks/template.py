@@ -128,14 +128,19 @@ def _plain_address(scene: Scene, _: str) -> str:
 
 
 def _bare_address(scene: Scene, _: str) -> str:
-    return re.split("[?#]", scene.delivery.address(), maxsplit=1)[0]
+    return _bare(scene.delivery.address())
+
+
+def _bare(address: str) -> str:
+    """A URL without its query."""
+    return re.split("[?#]", address)[0]
 
 
 def _sorted_address(scene: Scene, _: str) -> str:
     """The URL as Plivo writes it before a form: its parameters decoded and sorted, and a dot."""
     query = scene.delivery.query()
     pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
-    return f"{_bare_address(scene, '')}?{'&'.join(pairs)}{'.' if pairs else ''}"
+    return f"{_bare(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
 
 
 _WITHOUT_ARGUMENT: Final[dict[str, Read]] = {

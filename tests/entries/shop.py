@@ -1,0 +1,164 @@
+"""A shop that takes payments by Stripe's sandbox, on either face, by a clock of its own."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mooring
+from mooring import AsyncHub, AsyncOutbox, AsyncWebhookInbox, Hub, Outbox, WebhookInbox
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.adapters.memory_entries import (
+    AsyncMemoryInbox,
+    AsyncMemoryOutbox,
+    MemoryInbox,
+    MemoryOutbox,
+)
+from mooring.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from mooring.contracts.payments import Charge, Money
+from mooring.domain.retry import Jitter, RetryPolicy
+from mooring.testing import SequentialIds, VirtualClock
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, Notice, SandboxHttpClient
+from mooring.testing.sandbox.stripe import StripeSandbox
+from tests.support.colours import run_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mooring import Service
+
+CHARGE = Charge(Money("149.90", "EUR"), "tok_visa", reference="INV-1")
+RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, max_delay=60.0, jitter=Jitter.NONE)
+
+
+class Shop:
+    """One colour's hub, inbox and outbox over memory; all but the colour is shared.
+
+    Args:
+        awaited: whether it is the asynchronous face.
+        clock: what time it is.
+        cipher: seals what is written down.
+        subject: says whose data a webhook holds.
+        of: the tenant whose the account is, if it is one's alone.
+        settings: of the account, over the usual ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        awaited: bool = False,
+        clock: VirtualClock | None = None,
+        cipher: Any = None,
+        subject: Callable[[Any], str | None] | None = None,
+        of: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.clock = clock or VirtualClock()
+        self.stripe = StripeSandbox(now=lambda: self.clock.utc().timestamp())
+        account = {
+            "credentials": self.stripe.api_key,
+            "webhook_secrets": [self.stripe.webhook_secret],
+            "retry": {"max_attempts": 1},
+            "volatile_keys": True,
+            **settings,
+        }
+        toml: dict[str, Any] = {"payments": {"vendor": "stripe"}, "vendors": {"stripe": account}}
+        if of is not None:
+            toml = {"tenants": {of: toml}}
+        self.log = MemoryIntegrationLogger()
+        self.state = MemoryStorage(self.clock)
+        self.received, self.sent = MemoryInbox(), MemoryOutbox()
+        common: dict[str, Any] = {"clock": self.clock}
+        kept: dict[str, Any] = {"retry": RETRY, "lease": 60.0, "cipher": cipher}
+        self._awaited, self._kept = awaited, kept
+        self.hub: Any
+        self.inbox: Any
+        self.outbox: Any
+        if awaited:
+            self.hub = mooring.aopen(
+                toml,
+                http=AsyncSandboxHttpClient(self.stripe),
+                log=AsyncMemoryIntegrationLogger(self.log),
+                state=AsyncMemoryStorage(self.state),
+                **common,
+            )
+            self.outbox = AsyncOutbox(
+                AsyncMemoryOutbox(self.sent), ids=SequentialIds(), **common, **kept
+            )
+        else:
+            self.hub = mooring.open(
+                toml,
+                http=SandboxHttpClient(self.stripe),
+                log=self.log,
+                state=self.state,
+                **common,
+            )
+            self.outbox = Outbox(self.sent, ids=SequentialIds(), **common, **kept)
+        self.inbox = self.inbox_over(self.received, subject=subject)
+
+    def inbox_over(self, store: MemoryInbox, **options: Any) -> Any:
+        """An inbox of the same colour over another store."""
+        given = {**self._kept, **options}
+        if self._awaited:
+            return AsyncWebhookInbox(self.hub, AsyncMemoryInbox(store), **given)
+        return WebhookInbox(self.hub, store, **given)
+
+    def outbox_over(self, store: MemoryOutbox, **options: Any) -> Any:
+        """An outbox of the same colour over another store."""
+        given: dict[str, Any] = {"clock": self.clock, **self._kept, **options}
+        if self._awaited:
+            return AsyncOutbox(AsyncMemoryOutbox(store), **given)
+        return Outbox(store, **given)
+
+    def hub_with(self, *services: Service) -> Any:
+        """A hub of the same colour that has these services besides."""
+        if self._awaited:
+            return AsyncHub([], services=services, http=AsyncSandboxHttpClient(self.stripe))
+        return Hub([], services=services, http=SandboxHttpClient(self.stripe))
+
+    def confirms(self, follow: Callable[[str, Any], bool]) -> None:
+        """Have the links of confirmations followed so."""
+
+        class Following:
+            """A verifier that follows links so, and otherwise is the account's."""
+
+            def __init__(self, account: str, verifier: Any) -> None:
+                self._account = account
+                self.verify, self.averify = verifier.verify, verifier.averify
+
+            def confirm(self, event: Any) -> bool:
+                return follow(self._account, event)
+
+            async def aconfirm(self, event: Any) -> bool:
+                return follow(self._account, event)
+
+        found = self.hub.webhooks
+        self.hub.webhooks = lambda account, **options: Following(account, found(account, **options))
+
+    def do(self, verb: Any, *values: Any, **options: Any) -> Any:
+        """What a verb of either face gives."""
+        answer = verb(*values, **options)
+        return run_plain(answer) if inspect.iscoroutine(answer) else answer
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.advance(seconds)
+
+    def after(self, seconds: float) -> Any:
+        """What time it will be."""
+        return self.clock.utc() + timedelta(seconds=seconds)
+
+    def paid(self, reference: str = "INV-1") -> Notice:
+        """The last webhook about a payment that somebody makes."""
+        charge = Charge(Money("149.90", "EUR"), "tok_visa", reference=reference)
+        self.do(self.hub.payments().charge, charge, idempotency_key=f"{reference}/paid")
+        return self.stripe.sent[-1]
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "awaited"])
+def shop(request: pytest.FixtureRequest) -> Shop:
+    """A shop on each face."""
+    return Shop(awaited=request.param)

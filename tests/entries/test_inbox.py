@@ -1,0 +1,597 @@
+"""Webhooks are written down first, and handled until they are done."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import (
+    Account,
+    ConfigurationError,
+    ConnectionFailed,
+    Hub,
+    IdempotencyInProgress,
+    InvalidData,
+    Money,
+    StorageUnavailable,
+    WebhookInbox,
+    WebhookRejected,
+    WebhookVerifier,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox
+from mooring.contracts.payments import Charge
+from mooring.contracts.payments.news import PaymentEvent
+from mooring.domain.inbox import pack_events
+from mooring.domain.sealing import about
+from mooring.domain.webhooks.events import WebhookEvent
+from mooring.inbox import EntryQuery, EntryState
+from mooring.testing.sandbox.adyen import AdyenSandbox
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.vendors.adyen import Adyen
+from tests.entries.shop import Shop, shop
+
+if TYPE_CHECKING:
+    from mooring.testing.sandbox.base import Notice
+
+__all__ = ["shop"]
+
+
+class Handling:
+    """A handler that fails as often as it is told to."""
+
+    def __init__(self, shop: Shop, kind: type | str = "payments", *, fails: int = 0) -> None:
+        self.fails = fails
+        self.seen: list[str] = []
+        shop.inbox.on(kind)(self)
+
+    def __call__(self, event: Any, entry: Any) -> None:
+        """Handle, or fail."""
+        assert entry.state is EntryState.CLAIMED
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("a secret of the host's")
+        self.seen.append(reference(event) if isinstance(event, PaymentEvent) else event.type)
+
+
+def reference(event: PaymentEvent) -> str:
+    """What our books call the payment of some news."""
+    assert event.payment is not None
+    return event.payment.reference or ""
+
+
+def _receive(shop: Shop, notice: Notice) -> Any:
+    return shop.do(shop.inbox.receive, "stripe", **notice.given())
+
+
+def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
+    """It waits in the store until a handler of its kind has had its events."""
+    seen: list[Any] = []
+    shop.inbox.on("payments")(lambda event, entry: seen.append((event, entry.id)))
+    entry = _receive(shop, shop.paid())
+    assert ("stripe", EntryState.WAITING, 1) == (entry.account, entry.state, entry.number)
+    assert f"stripe/{next(iter(shop.stripe.intents))}" == entry.lane
+    assert [] == seen
+
+    handled = shop.do(shop.inbox.handle)
+    assert (1, 0, 0, 0) == (handled.done, handled.later, handled.dead, handled.unknown)
+    event, id = seen[0]
+    assert isinstance(event, PaymentEvent)
+    assert entry.id == id
+    assert 0 == len(shop.do(shop.inbox.handle))
+
+
+def test_handlers_have_kinds(shop: Shop) -> None:
+    """A handler gets the events of its contract, or the webhook itself, and no others."""
+    kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
+    handlers = [Handling(shop, kind) for kind in kinds]
+    _receive(shop, shop.paid())
+    shop.do(shop.inbox.handle)
+    kind = "payment.captured"
+    assert [["INV-1"], ["INV-1"], [kind], [kind], []] == [one.seen for one in handlers]
+
+
+def test_a_kind_must_be_one(shop: Shop) -> None:
+    """A kind that nothing has is refused, with those that there are."""
+    with pytest.raises(ConfigurationError, match="no events of the kind 'mail'") as caught:
+        shop.inbox.on("mail")
+    assert "payments" in caught.value.remedy
+
+
+def test_without_handlers_nothing_is_handled(shop: Shop) -> None:
+    """A worker that forgot to import its handlers does not lose what came."""
+    _receive(shop, shop.paid())
+    with pytest.raises(ConfigurationError, match="no handlers") as caught:
+        shop.do(shop.inbox.handle)
+    assert "handlers" == caught.value.path
+    assert "Register handlers with `on`" in caught.value.remedy
+    handling = Handling(shop)
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["INV-1"] == handling.seen
+
+
+def test_what_is_verified_is_accepted_whatever_it_is(shop: Shop) -> None:
+    """A type that nobody knows is written down, and done without a handler."""
+    Handling(shop)
+    shop.stripe.tell("planet.discovered", {"id": "p_1", "object": "planet"})
+    given = shop.stripe.sent[-1].given()
+    assert 200 == shop.do(shop.inbox.answer, "stripe", **given).status
+    (entry,) = shop.do(shop.inbox.find, EntryQuery()).items
+    assert ("planet.discovered", None) == (entry.operation, entry.lane)
+    assert 1 == shop.do(shop.inbox.handle).done
+
+
+def test_what_cannot_be_understood_is_accepted_too(shop: Shop) -> None:
+    """A webhook whose meaning raises is written down, and handled once it can be understood."""
+    understood = shop.hub.events
+
+    def events(*_: Any) -> Any:
+        raise KeyError("a field that the vendor has left out")
+
+    shop.hub.events = events
+    shop.inbox = shop.inbox_over(shop.received)
+    Handling(shop)
+    entry = _receive(shop, shop.paid())
+    assert (None, None) == (entry.lane, entry.subject)
+    assert "KeyError" == shop.do(shop.inbox.handle).worked[0].entry.error
+    shop.hub.events = understood
+    shop.inbox = shop.inbox_over(shop.received)
+    handling = Handling(shop)
+    shop.later(10)
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["INV-1"] == handling.seen
+
+
+def test_a_long_name_is_a_lane(shop: Shop) -> None:
+    """A thing whose name is longer than a store takes has a lane of its own nevertheless."""
+    shop.paid()
+    (intent,) = shop.stripe.intents.values()
+    shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
+    lane = _receive(shop, shop.stripe.sent[-1]).lane
+    assert 64 == len(lane)
+
+
+def test_whatever_a_vendor_calls_things_a_database_can_keep(shop: Shop) -> None:
+    """Half a character or NUL in a name keeps nothing out, and is in what was said as it came."""
+    shop.paid()
+    (intent,) = shop.stripe.intents.values()
+    shop.stripe.tell("payment_intent.succeeded", {**intent, "id": "pi_\0"})
+    assert 64 == len(_receive(shop, shop.stripe.sent[-1]).lane)
+    shop.stripe.tell("planet.\0\ud800", {"id": "p_1", "object": "planet"})
+    entry = _receive(shop, shop.stripe.sent[-1])
+    assert "planet.??" == entry.operation
+    assert "planet.\0\ud800" == shop.inbox.webhooks(entry)[0].type
+
+
+def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
+    """What the vendor sends again is told by its id, in any state, and handled once."""
+    handling = Handling(shop)
+    notice = shop.paid()
+    first = _receive(shop, notice)
+    assert first == _receive(shop, notice)
+    shop.do(shop.inbox.handle)
+    assert EntryState.DONE is _receive(shop, notice).state
+    assert 200 == shop.do(shop.inbox.answer, "stripe", **notice.given()).status
+    assert 0 == len(shop.do(shop.inbox.handle))
+    assert ["INV-1"] == handling.seen
+
+
+def test_tenants_are_apart(shop: Shop) -> None:
+    """The same delivery to another tenant is another."""
+    given = shop.paid().given()
+    first = shop.do(shop.inbox.receive, "stripe", **given)
+    second = shop.do(shop.inbox.receive, "stripe", tenant="acme", **given)
+    assert first.id != second.id
+    assert (None, "acme") == (first.tenant, second.tenant)
+    assert "acme" == shop.inbox.webhooks(second)[0].tenant
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_tenants_account_is_the_tenants(*, awaited: bool) -> None:
+    """What comes to an account of one tenant is theirs, and nobody else's."""
+    shop = Shop(awaited=awaited, of="acme")
+    given = Shop().paid().given()
+    assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **given).tenant
+    with pytest.raises(ConfigurationError, match="not open to another"):
+        shop.do(shop.inbox.receive, "acme.stripe", tenant="another", **given)
+
+
+def test_a_forgery_changes_nothing(shop: Shop) -> None:
+    """What is not genuine is refused and not written down."""
+    given = {**shop.paid().given(), "body": b"{}"}
+    with pytest.raises(WebhookRejected):
+        shop.do(shop.inbox.receive, "stripe", **given)
+    assert 401 == shop.do(shop.inbox.answer, "stripe", **given).status
+    assert () == shop.do(shop.inbox.find, EntryQuery()).items
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_without_a_secret_nothing_is_believed(*, awaited: bool) -> None:
+    """An account without a secret refuses webhooks, and answers that the fault is ours."""
+    notice = Shop().paid()
+    shop = Shop(awaited=awaited, webhook_secrets=[])
+    with pytest.raises(ConfigurationError):
+        _receive(shop, notice)
+    assert 500 == shop.do(shop.inbox.answer, "stripe", **notice.given()).status
+    with pytest.raises(ConfigurationError, match="No account is named 'nobody'"):
+        shop.do(shop.inbox.receive, "nobody", **notice.given())
+    assert () == shop.do(shop.inbox.find, EntryQuery()).items
+
+
+def test_a_failed_handler_is_called_again(shop: Shop) -> None:
+    """What failed is not done, is tried later, and keeps later news of the same thing back."""
+    handling = Handling(shop, fails=1)
+    first, second = _receive(shop, shop.paid()), _receive(shop, shop.stripe.sent[-1])
+    assert first == second
+    intent = next(iter(shop.stripe.intents.values()))
+    shop.stripe.tell("payment_intent.succeeded", intent)
+    later = _receive(shop, shop.stripe.sent[-1])
+    assert first.lane == later.lane
+    other = _receive(shop, shop.paid("INV-2"))
+    handled = shop.do(shop.inbox.handle)
+    assert [(first.id, EntryState.WAITING), (other.id, EntryState.DONE)] == [
+        (one.entry.id, one.entry.state) for one in handled.worked
+    ]
+    assert "RuntimeError" == handled.worked[0].entry.error
+    assert isinstance(handled.worked[0].error, RuntimeError)
+    assert 0 == len(shop.do(shop.inbox.handle))
+
+    shop.later(10)
+    assert 2 == shop.do(shop.inbox.handle).done
+    assert ["INV-2", "INV-1", "INV-1"] == handling.seen
+
+
+def test_what_fails_always_is_given_up_and_can_be_replayed(shop: Shop) -> None:
+    """After so many tries it is dead, holds nothing back, and `replay` tries it anew."""
+    handling = Handling(shop, fails=3)
+    entry = _receive(shop, shop.paid())
+    states = []
+    for _ in range(4):
+        states += [one.entry.state.value for one in shop.do(shop.inbox.handle).worked]
+        shop.later(100)
+    assert ["waiting", "waiting", "dead"] == states
+    (dead,) = shop.do(shop.inbox.find, EntryQuery(states=["dead"])).items
+    assert (3, False, "RuntimeError") == (dead.attempts, dead.holds, dead.error)
+
+    replayed = shop.do(shop.inbox.replay, entry.id)
+    assert (EntryState.WAITING, 0) == (replayed.state, replayed.attempts)
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["INV-1"] == handling.seen
+
+
+def test_what_is_done_can_be_replayed(shop: Shop) -> None:
+    """A handler that was wrong can have a webhook again, long after it was done."""
+    handling = Handling(shop)
+    entry = _receive(shop, shop.paid())
+    shop.do(shop.inbox.handle)
+    shop.later(1e6)
+    shop.do(shop.inbox.replay, entry.id)
+    shop.do(shop.inbox.handle)
+    assert ["INV-1", "INV-1"] == handling.seen
+
+
+def test_who_dies_leaves_the_webhook_to_others(shop: Shop) -> None:
+    """A worker that was killed is waited for as long as its lease, and no longer."""
+    dying = [True]
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    def handle(event: Any, entry: Any) -> None:
+        if dying:
+            dying.pop()
+            raise KeyboardInterrupt
+
+    entry = _receive(shop, shop.paid())
+    with pytest.raises(KeyboardInterrupt):
+        shop.do(shop.inbox.handle)
+    assert 0 == len(shop.do(shop.inbox.handle))
+    with pytest.raises(IdempotencyInProgress, match="somebody is at work"):
+        shop.do(shop.inbox.replay, entry.id)
+    shop.later(60)
+    assert 1 == shop.do(shop.inbox.handle).done
+
+
+def test_what_kills_each_worker_is_given_up(shop: Shop) -> None:
+    """A webhook that nobody survives is dead after as many workers as it may have."""
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    def handle(event: Any, entry: Any) -> None:
+        raise KeyboardInterrupt
+
+    _receive(shop, shop.paid())
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            shop.do(shop.inbox.handle)
+        shop.later(60)
+    handled = shop.do(shop.inbox.handle)
+    assert 1 == handled.dead
+    assert "Each worker that took it died." == handled.worked[0].entry.error
+
+
+def test_who_is_late_marks_nothing(shop: Shop) -> None:
+    """A worker whose lease is over does not mark as done what another has by now."""
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    def handle(event: Any, entry: Any) -> None:
+        shop.later(61)
+        stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
+        assert shop.received.swap(attrs.evolve(stored, fence=99, error="mine"), stored.fence)
+
+    entry = _receive(shop, shop.paid())
+    shop.do(shop.inbox.handle, limit=1)
+    stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
+    assert (99, "mine", EntryState.CLAIMED) == (stored.fence, stored.error, stored.state)
+
+
+def test_what_another_has_taken_is_left(shop: Shop) -> None:
+    """An entry that was offered and is taken before it can be claimed is not handled here."""
+
+    class Contested(MemoryInbox):
+        def due(self, *given: Any) -> Any:
+            offered = super().due(*given)
+            for one in offered:
+                self.swap(attrs.evolve(one, fence=one.fence + 1), one.fence)
+            return offered
+
+    contested = Contested()
+    shop.inbox = shop.inbox_over(contested)
+    handling = Handling(shop)
+    _receive(shop, shop.paid())
+    assert 0 == len(shop.do(shop.inbox.handle))
+    assert [] == handling.seen
+    assert 1 == contested.find(EntryQuery()).items[0].fence
+
+
+def test_handlers_may_be_awaited() -> None:
+    """On the asynchronous face a handler may be, and on the plain one it is refused."""
+    seen = []
+
+    async def handle(event: Any, entry: Any) -> None:
+        seen.append(reference(event))
+
+    shop = Shop(awaited=True)
+    shop.inbox.on("payments")(handle)
+    _receive(shop, shop.paid())
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["INV-1"] == seen
+
+    plain = Shop()
+    plain.inbox.on("payments")(handle)
+    _receive(plain, plain.paid())
+    assert isinstance(plain.do(plain.inbox.handle).worked[0].error, ConfigurationError)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_what_is_kept_is_sealed(*, awaited: bool) -> None:
+    """With a cipher the store holds nothing that can be read, and is of no use without it."""
+    cipher = AesGcmCipher(generate_keys())
+    shop = Shop(awaited=awaited, cipher=cipher)
+    handling = Handling(shop)
+    entry = _receive(shop, shop.paid())
+    assert b"INV-1" not in entry.content
+    assert (
+        "INV-1" == shop.inbox.webhooks(entry)[0].payload["data"]["object"]["metadata"]["reference"]
+    )
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["INV-1"] == handling.seen
+    with pytest.raises(ConfigurationError, match="no cipher") as caught:
+        Shop(awaited=awaited).inbox.webhooks(entry)
+    assert "cipher" == caught.value.path
+    assert "Give every process that shares the store the same cipher." == caught.value.remedy
+    assert b"INV-1" in cipher.open(entry.content[1:], about(None, "inbox", entry.id))
+    for another in ({"id": "another"}, {"tenant": "another"}):
+        with pytest.raises(InvalidData):
+            shop.inbox.webhooks(attrs.evolve(entry, **another))
+
+
+def test_what_is_not_sealed_is_read_without_a_cipher(shop: Shop) -> None:
+    """Without a cipher what was kept can be read, and what is broken says so."""
+    entry = _receive(shop, shop.paid())
+    assert b"INV-1" in entry.content
+    (webhook,) = shop.inbox.webhooks(entry)
+    assert shop.stripe.sent[-1].body == webhook.body
+    for content in (b"\0", b"\0\x02\xc4\x00\x90", b"\0\x01\xc4\x00\x91\x90", b"\0\xff"):
+        with pytest.raises(InvalidData, match="cannot be read"):
+            shop.inbox.webhooks(attrs.evolve(entry, content=content))
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_whose_data_it_is(*, awaited: bool) -> None:
+    """The host can say whose data a webhook holds; where it cannot, the webhook is kept anyway."""
+
+    def whose(event: PaymentEvent) -> str | None:
+        return {"INV-1": "customer-1"}[reference(event)]
+
+    shop = Shop(awaited=awaited, subject=whose)
+    assert "customer-1" == _receive(shop, shop.paid()).subject
+    unknown = _receive(shop, shop.paid("INV-2"))
+    assert None is unknown.subject
+    assert None is not unknown.lane
+
+
+@pytest.mark.parametrize("whose", ["", "x" * 256, 42, "customer\0", "\ud800"])
+def test_what_names_nobody_keeps_no_webhook_out(whose: Any) -> None:
+    """A subject that no store has room for is none, and the webhook is kept anyway."""
+    shop = Shop(subject=lambda _: whose)
+    assert 200 == shop.inbox.answer("stripe", **shop.paid().given()).status
+    (entry,) = shop.inbox.find(EntryQuery()).items
+    assert None is entry.subject
+    assert None is not entry.lane
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_whose_data_it_is_of_several(*, awaited: bool) -> None:
+    """What one delivery says of several is nobody's, and in the lane of no one thing."""
+
+    def whose(event: PaymentEvent) -> str | None:
+        return reference(event)
+
+    shop = Shop(awaited=awaited, subject=whose)
+    understood = shop.hub.events
+    notices = [shop.paid("INV-1"), shop.paid("INV-2")]
+    told = [shop.inbox.webhooks(_receive(shop, notice))[0] for notice in notices]
+
+    shop.hub.events = lambda account, _: [news for one in told for news in understood(account, one)]
+    shop.inbox = shop.inbox_over(MemoryInbox(), subject=whose)
+    several = _receive(shop, notices[0])
+    assert (None, None) == (several.subject, several.lane)
+
+
+def test_what_has_come_to_its_end_is_forgotten(shop: Shop) -> None:
+    """`forget` removes what was settled by then, and `remove` and `drop` what a person says."""
+    Handling(shop)
+    done = _receive(shop, shop.paid())
+    shop.do(shop.inbox.handle)
+    waiting = _receive(shop, shop.paid("INV-2"))
+    assert 0 == shop.do(shop.inbox.forget, shop.clock.utc())
+    shop.later(1)
+    assert 1 == shop.do(shop.inbox.forget, shop.clock.utc())
+    with pytest.raises(InvalidData, match="no entry") as caught:
+        shop.do(shop.inbox.replay, done.id)
+    assert "id" == caught.value.field
+    assert "not been forgotten" in caught.value.remedy
+    with pytest.raises(InvalidData, match=r"entry 'x{80}'\."):
+        shop.do(shop.inbox.replay, "x" * 81)
+    assert EntryState.DROPPED is shop.do(shop.inbox.drop, waiting.id).state
+    assert 0 == len(shop.do(shop.inbox.handle))
+    assert 1 == shop.do(shop.inbox.remove, EntryQuery(states=["dropped"]))
+
+
+def test_a_full_store_has_it_sent_again(shop: Shop) -> None:
+    """What cannot be written down is answered so that the vendor sends it again."""
+    shop.inbox = shop.inbox_over(MemoryInbox(max_entries=1))
+    _receive(shop, shop.paid())
+    given = shop.paid("INV-2").given()
+    assert 503 == shop.do(shop.inbox.answer, "stripe", **given).status
+
+
+def test_a_broken_store_is_told_as_ours(shop: Shop) -> None:
+    """Whatever a store raises, who receives gets an error of ours, and quotes nothing."""
+
+    class Broken(MemoryInbox):
+        def add(self, *_: Any) -> Any:
+            raise RuntimeError("password=hunter2")
+
+    shop.inbox = shop.inbox_over(Broken())
+    with pytest.raises(StorageUnavailable, match="raised RuntimeError") as caught:
+        _receive(shop, shop.paid())
+    assert "hunter2" not in str(caught.value)
+    assert "its adapter must raise StorageUnavailable only" in caught.value.remedy
+
+
+def test_stores_have_a_colour(shop: Shop) -> None:
+    """A store of the other colour, or none, is refused at once."""
+    other: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
+    with pytest.raises(ConfigurationError, match="this face needs"):
+        type(shop.inbox)(shop.hub, other)
+    none: Any = object()
+    with pytest.raises(ConfigurationError, match="has no `add`"):
+        type(shop.inbox)(shop.hub, none)
+
+
+def _slack(shop: Shop) -> tuple[Any, dict[str, Any]]:
+    """An inbox whose account's webhooks have Slack's handshake, and such a one."""
+    secret = "a secret of sixteen"
+    verifier = WebhookVerifier("slack", secret, clock=shop.clock, replay_guard=False)
+    body = b'{"type": "url_verification", "challenge": "3eZbrw1aB"}'
+    stamp = str(int(shop.clock.utc().timestamp()))
+    signed = hmac.new(secret.encode(), b":".join((b"v0", stamp.encode(), body)), "sha256")
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={signed.hexdigest()}"}
+    shop.hub.webhooks = lambda *_, **__: verifier
+    return shop.inbox, {"headers": headers, "body": body}
+
+
+def test_handshakes_are_answered_and_not_kept(shop: Shop) -> None:
+    """A question about the endpoint has its reply, and is not written down."""
+    inbox, given = _slack(shop)
+    entry = shop.do(inbox.receive, "stripe", **given)
+    assert b"3eZbrw1aB" == entry.reply.body
+    assert (EntryState.DONE, None) == (entry.state, entry.due)
+    assert b"3eZbrw1aB" == shop.do(inbox.answer, "stripe", **given).body
+    assert () == shop.do(inbox.find, EntryQuery()).items
+
+
+def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
+    """The link of a confirmation is followed by the worker, and again if that fails."""
+    followed: list[str] = []
+
+    def follow(account: str, event: WebhookEvent) -> bool:
+        followed.append(f"{account} {event.confirm}")
+        if len(followed) == 1:
+            raise ConnectionFailed("The link is down.")
+        return True
+
+    Handling(shop)
+    shop.confirms(follow)
+    entry = _receive(shop, shop.paid())
+    (webhook,) = shop.inbox.webhooks(entry)
+    confirming = attrs.evolve(webhook, confirm="https://sns.example/confirm")
+    content = b"\0" + pack_events([confirming])
+    assert shop.received.swap(attrs.evolve(entry, content=content, fence=1), 0)
+    assert 1 == shop.do(shop.inbox.handle).later
+    shop.later(10)
+    assert 1 == shop.do(shop.inbox.handle).done
+    assert ["stripe https://sns.example/confirm"] * 2 == followed
+
+
+class Noting:
+    """A verifier that notes what it was given, and takes everything for genuine."""
+
+    accepted = ""
+
+    def __init__(self) -> None:
+        self.given: list[dict[str, Any]] = []
+
+    def verify(self, **given: Any) -> tuple[WebhookEvent, ...]:
+        """Verify."""
+        self.given.append(given)
+        return (WebhookEvent(vendor="x", id="e1", type="", vendor_type=""),)
+
+    async def averify(self, **given: Any) -> tuple[WebhookEvent, ...]:
+        """Verify, awaited."""
+        return self.verify(**given)
+
+
+@pytest.mark.parametrize("verb", ["receive", "answer"])
+def test_all_of_a_request_is_verified(shop: Shop, verb: str) -> None:
+    """Who verifies is given where a webhook was sent and how, which is by POST if nobody says."""
+    noting = Noting()
+    shop.hub.webhooks = lambda *_, **__: noting
+    given = {"headers": {"A": "b"}, "body": b"{}"}
+    there = {"url": "https://erp.example/hooks", "method": "PUT"}
+
+    shop.do(getattr(shop.inbox, verb), "stripe", **given)
+    shop.do(getattr(shop.inbox, verb), "stripe", **given, **there, tenant="acme")
+
+    assert [{**given, "url": None, "method": "POST"}, {**given, **there}] == noting.given
+    entries = shop.do(shop.inbox.find, EntryQuery()).items
+    assert ["acme", None] == [one.tenant for one in entries]
+
+
+def test_a_round_is_of_a_hundred(shop: Shop) -> None:
+    """Of more webhooks than that the rest is left to the next round, if nobody says otherwise."""
+    Handling(shop)
+    entry = _receive(shop, shop.paid())
+    for number in range(101):
+        shop.received.add(attrs.evolve(entry, id=f"e{number}", lane=None))
+    assert [100, 2] == [len(shop.do(shop.inbox.handle)) for _ in range(2)]
+
+
+def test_text_that_a_vendor_wants(shop: Shop) -> None:
+    """A vendor that wants a certain text for a success is answered with it."""
+    adyen = AdyenSandbox()
+    vendor = Adyen(merchant_account=adyen.merchant_account, credentials=adyen.api_key)
+    main = Account("main", vendor, settings={"volatile_keys": True})
+    with Hub([main], http=SandboxHttpClient(adyen)) as hub:
+        card = '{"type": "scheme", "holderName": "Ada"}'
+        url = "https://erp.example/back"
+        charge = Charge(Money("149.90", "EUR"), card, reference="INV-1", return_url=url)
+        hub.payments().charge(charge, idempotency_key="INV-1")
+    verifier = WebhookVerifier("adyen", adyen.hmac_key, replay_guard=False)
+    shop.hub.webhooks = lambda *_, **__: verifier
+
+    (notice, *_) = adyen.settle()
+    reply = shop.do(shop.inbox.answer, "stripe", **notice.given())
+    assert (200, b"[accepted]") == (reply.status, reply.body)

@@ -1,0 +1,515 @@
+"""Calls are written down with the host's own data, and made once each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import mooring
+from mooring import (
+    ConfigurationError,
+    IdempotencyInProgress,
+    InvalidData,
+    LogQuery,
+    Outbox,
+    OutcomeUnknown,
+    PaymentDeclined,
+    Request,
+    Result,
+    Secret,
+    Service,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory_entries import AsyncMemoryOutbox, MemoryOutbox
+from mooring.contracts.email import EmailMessage
+from mooring.contracts.payments import Charge, Money
+from mooring.contracts.sms import SmsMessage
+from mooring.domain.outbox import fate_of
+from mooring.domain.retry import Backoff, Jitter, RetryPolicy
+from mooring.domain.sealing import about
+from mooring.outbox import VERBS, EntryQuery, EntryState
+from mooring.testing import ScriptedRandomness
+from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from mooring.testing.trades import trade_of
+from tests.entries.shop import CHARGE, Shop, shop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["shop"]
+
+DECLINED = Charge(Money("9.90", "EUR"), "pm_card_chargeDeclined", reference="INV-9")
+MESSAGE = EmailMessage(from_="shop@example.com", to="ada@example.com", subject="Hi", text="Hello.")
+
+
+def _put(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
+    return shop.do(shop.outbox.put, "payments", "charge", charge, **options)
+
+
+def _deliver(shop: Shop, **options: Any) -> Any:
+    return shop.do(shop.outbox.deliver, shop.hub, **options)
+
+
+def _states(delivered: Any) -> list[tuple[str, str]]:
+    return [(one.entry.id, one.entry.state.value) for one in delivered.worked]
+
+
+def _stored(shop: Shop, id: str) -> Any:
+    return shop.do(shop.outbox.find, EntryQuery(id=id)).items[0]
+
+
+# --- putting ----------------------------------------------------------------------------
+
+
+def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
+    """Nothing reaches the vendor before it is delivered, and then once."""
+    entry = _put(shop)
+    assert ("payments", "charge", EntryState.WAITING) == (entry.contract, entry.verb, entry.state)
+    assert {} == shop.stripe.charges
+
+    delivered = _deliver(shop)
+    assert [(entry.id, "done")] == _states(delivered)
+    assert "captured" == delivered.worked[0].answer.state
+    assert 0 == len(_deliver(shop))
+    assert 1 == len(shop.stripe.charges)
+
+
+def test_a_key_makes_one_call(shop: Shop) -> None:
+    """Of several calls under one key the first is made; another tenant's key is another."""
+    first = _put(shop, key="INV-1")
+    assert first == _put(shop, DECLINED, key="INV-1")
+    assert first.id != _put(shop, key="INV-1", tenant="acme").id
+    assert first.id != _put(shop).id
+    assert first.id != _put(shop, key="INV-2").id
+    assert 4 == len(shop.do(shop.outbox.find, EntryQuery()).items)
+
+
+def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
+    """What was written down by one release is found by the next, under the name of its key."""
+    assert "5b2c5fbc65707093e44b4ae36219b367" == _put(shop, key="INV-1", tenant="acme").id
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (("mail", "send"), "no contract 'mail'"),
+        (("payments", "get"), "cannot be put off"),
+        (("payments", "close"), "cannot be put off"),
+        (("payments", "charge"), "takes other values"),
+        (("payments", "charge", CHARGE, 5), "takes other values"),
+        (("payments", "charge", 5), "a int is not a Charge"),
+        (("payments", "refund", "nonsense"), "not a reference"),
+        (("email", "send_transactional", CHARGE), "is not a EmailMessage"),
+        (("sms", "send_bulk", 5), "takes other values"),
+    ],
+)
+def test_what_no_vendor_could_do_is_refused_at_once(
+    shop: Shop, call: tuple[Any, ...], words: str
+) -> None:
+    """A mistake is met by who makes it, and nothing of it is written down."""
+    if call[:2] == ("payments", "refund"):
+        # Where a thing is can only be told with the configuration.
+        _put_and_fail(shop, call)
+        return
+    with pytest.raises(InvalidData, match=words):
+        shop.do(shop.outbox.put, *call)
+    assert () == shop.do(shop.outbox.find, EntryQuery()).items
+
+
+def _put_and_fail(shop: Shop, call: tuple[Any, ...]) -> None:
+    shop.do(shop.outbox.put, *call)
+    assert 1 == _deliver(shop).dead
+
+
+def test_options_are_checked_and_kept(shop: Shop) -> None:
+    """What a verb takes by name comes along, and what it does not take is refused."""
+    entry = _put(shop, timeout=7.0)
+    assert ((CHARGE,), {"timeout": 7.0}) == shop.outbox.made_of(entry)
+    with pytest.raises(InvalidData, match="takes other values"):
+        _put(shop, colour="red")
+
+
+def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
+    """A call's idempotency key is its entry's; `key` is what names an entry."""
+    with pytest.raises(InvalidData, match="names itself") as caught:
+        _put(shop, idempotency_key="mine")
+    assert "key=" in caught.value.remedy
+
+
+def test_secrets_are_not_written_down(shop: Shop) -> None:
+    """Who we say we are is no part of a call, and is refused wherever it stands."""
+    secret = Secret("sk_live_1")
+    with pytest.raises(InvalidData, match="a secret") as caught:
+        shop.do(shop.outbox.put, "sms", "cancel", "twilio:a:1", timeout=secret)
+    assert "sk_live_1" not in repr(caught.value)
+    request = Request.get("/", headers={"Authorization": "Bearer 1"})
+    with pytest.raises(InvalidData, match="may hold a secret") as caught:
+        shop.do(shop.outbox.put_request, "vat", request)
+    assert "request.headers" == caught.value.field
+    assert "give the service its credentials" in caught.value.remedy
+    with pytest.raises(InvalidData, match="a str is not a request") as caught:
+        shop.do(shop.outbox.put_request, "vat", "GET /")
+    assert "request" == caught.value.field
+    assert "Request.post('/path', json={…})" in caught.value.remedy
+
+
+def test_every_verb_that_is_named_exists() -> None:
+    """The table of what can be put off names verbs of the faces."""
+    for face, verbs in VERBS.values():
+        assert set() == {verb for verb in verbs if not callable(getattr(face, verb, None))}
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_calls_are_sealed(*, awaited: bool) -> None:
+    """With a cipher the store holds nothing of a call that can be read."""
+    cipher = AesGcmCipher(generate_keys())
+    shop = Shop(awaited=awaited, cipher=cipher)
+    entry = _put(shop)
+    assert b"INV-1" not in entry.content
+    assert b"INV-1" in cipher.open(entry.content[1:], about(None, "outbox", entry.id))
+    assert 1 == _deliver(shop).done
+    with pytest.raises(ConfigurationError, match="no cipher") as caught:
+        Shop(awaited=awaited).outbox.made_of(entry)
+    assert "cipher" == caught.value.path
+    assert "Give every process that shares the store the same cipher." == caught.value.remedy
+
+
+def test_stores_have_a_colour(shop: Shop) -> None:
+    """A store of the other colour is refused at once."""
+    other: Any = AsyncMemoryOutbox() if isinstance(shop.outbox, Outbox) else MemoryOutbox()
+    with pytest.raises(ConfigurationError, match="this face needs"):
+        type(shop.outbox)(other)
+
+
+# --- making -----------------------------------------------------------------------------
+
+
+def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
+    """`not_before` is kept to, and the lowest numbers go first."""
+    late = _put(shop, not_before=shop.after(60))
+    soon = _put(shop, DECLINED)
+    assert [(soon.id, "dead")] == _states(_deliver(shop))
+    shop.later(60)
+    assert [(late.id, "done")] == _states(_deliver(shop))
+
+
+def test_the_order_is_kept(shop: Shop) -> None:
+    """Of one order each waits until the one before it is done; of another nobody waits."""
+    shop.stripe.fail(reply({}, 500))
+    first, second = _put(shop, order="INV-1"), _put(shop, order="INV-1")
+    other = _put(shop, order="INV-2")
+    tenants = _put(shop, order="INV-1", tenant="acme")
+    assert [(first.id, "waiting"), (other.id, "done"), (tenants.id, "done")] == _states(
+        _deliver(shop)
+    )
+    assert [] == _states(_deliver(shop))
+    shop.later(10)
+    assert [(first.id, "done"), (second.id, "done")] == _states(_deliver(shop))
+
+
+def test_a_long_order_is_an_order(shop: Shop) -> None:
+    """However long its name is, an order holds, and two are two."""
+    names = ["x" * 1000, "x" * 1000, "x" * 1001]
+    lanes = [_put(shop, order=name).lane for name in names]
+    assert lanes[0] == lanes[1] != lanes[2]
+    assert [1, 3] == [one.number for one in shop.sent.due(shop.clock.utc(), 9)]
+
+
+def test_no_more_are_made_than_were_asked_for(shop: Shop) -> None:
+    """`limit` bounds one delivery, and the rest is left for the next."""
+    for _ in range(3):
+        _put(shop)
+    assert [2, 1, 0] == [len(_deliver(shop, limit=2)) for _ in range(3)]
+
+
+def test_what_failed_is_tried_again_under_the_same_key(shop: Shop) -> None:
+    """A call whose answer was lost is made again, and charges nobody twice."""
+    entry = _put(shop)
+    shop.stripe.fail(Lost())
+    (worked,) = _deliver(shop).worked
+    assert (EntryState.WAITING, 1) == (worked.entry.state, worked.entry.attempts)
+    assert worked.entry.error.startswith("ConnectionFailed: stripe.charge: The answer was lost.")
+    assert [] == _states(_deliver(shop))
+    shop.later(10)
+    assert [(entry.id, "done")] == _states(_deliver(shop))
+    assert 1 == len(shop.stripe.charges)
+
+
+@pytest.mark.parametrize(
+    "spread, pause", [({"jitter": Jitter.FULL}, 2.5), ({"backoff": Backoff.DECORRELATED}, 15.0)]
+)
+def test_tries_are_spread(shop: Shop, spread: dict[str, Any], pause: float) -> None:
+    """Chance says when the next try is, in the way that the policy of retries has it."""
+    outbox = shop.outbox_over(
+        MemoryOutbox(),
+        retry=RetryPolicy(max_attempts=3, base_delay=10.0, **spread),
+        randomness=ScriptedRandomness([0.25]),
+    )
+    shop.do(outbox.put, "payments", "charge", CHARGE)
+    shop.stripe.fail(reply({}, 500))
+    (worked,) = shop.do(outbox.deliver, shop.hub).worked
+    assert shop.after(pause) == worked.entry.due
+
+
+def test_a_vendor_that_says_when_is_asked_then(shop: Shop) -> None:
+    """What a vendor asks us to wait is waited, if it is longer than our own pace."""
+    _put(shop)
+    shop.stripe.fail(reply({}, 429, Retry_After="120"))
+    (worked,) = _deliver(shop).worked
+    assert shop.after(120) == worked.entry.due
+
+
+def test_what_fails_always_is_given_up(shop: Shop) -> None:
+    """After so many tries a call is dead, is shown as stuck, and holds its order back."""
+    entry, later = _put(shop, order="a"), _put(shop, order="a")
+    shop.stripe.fail(*[reply({}, 500)] * 3)
+    states = []
+    for _ in range(4):
+        states += _states(_deliver(shop))
+        shop.later(100)
+    assert [(entry.id, state) for state in ("waiting", "waiting", "dead")] == states
+    (stuck,) = shop.do(shop.outbox.stuck).items
+    assert (entry.id, 3, 0) == (stuck.id, stuck.attempts, stuck.turn)
+
+    shop.do(shop.outbox.replay, entry.id)
+    assert [(entry.id, "done"), (later.id, "done")] == _states(_deliver(shop))
+
+
+def test_what_is_stuck_has_pages(shop: Shop) -> None:
+    """A hundred are shown at once if nobody says otherwise, and the rest on the next page."""
+    dead = attrs.evolve(_put(shop), state=EntryState.DEAD, due=None)
+    for number in range(101):
+        shop.sent.add(attrs.evolve(dead, id=f"e{number}"))
+    first = shop.do(shop.outbox.stuck)
+    assert 100 == len(first.items)
+    assert ["e0"] == [one.id for one in shop.do(shop.outbox.stuck, after=first.next).items]
+    assert ["e100"] == [one.id for one in shop.do(shop.outbox.stuck, limit=1).items]
+
+
+def test_a_refusal_is_final(shop: Shop) -> None:
+    """What the vendor declined is dead at once, and a replay asks anew under another key."""
+    entry = _put(shop, DECLINED, order="a")
+    later = _put(shop, order="a")
+    (worked,) = _deliver(shop).worked
+    assert isinstance(worked.error, PaymentDeclined)
+    assert shop.clock.utc() == worked.entry.settled_at
+    assert (EntryState.DEAD, f"{entry.id}/1") == (worked.entry.state, worked.entry.key)
+    asked = len(shop.stripe.asked)
+
+    shop.do(shop.outbox.replay, entry.id)
+    assert [(entry.id, "dead")] == _states(_deliver(shop))
+    assert len(shop.stripe.asked) > asked
+    shop.do(shop.outbox.drop, entry.id)
+    assert [(later.id, "done")] == _states(_deliver(shop))
+    assert EntryState.DROPPED is _stored(shop, entry.id).state
+
+
+def test_a_replay_of_what_was_done_asks_nobody(shop: Shop) -> None:
+    """A call that is done and is replayed gets the same answer, and the vendor hears nothing."""
+    entry = _put(shop)
+    first = _deliver(shop).worked[0].answer
+    asked = len(shop.stripe.asked)
+    shop.do(shop.outbox.replay, entry.id)
+    assert first.ref == _deliver(shop).worked[0].answer.ref
+    assert asked + 1 >= len(shop.stripe.asked)
+    assert 1 == len(shop.stripe.charges)
+
+
+def test_who_dies_leaves_the_call_to_others(shop: Shop) -> None:
+    """A worker that was killed after the vendor had accepted does not make a second charge."""
+    entry = _put(shop)
+
+    class Dying(MemoryOutbox):
+        dying = True
+
+        def swap(self, entry: Any, fence: int, /) -> bool:
+            if self.dying and entry.state is EntryState.DONE:
+                self.dying = False
+                raise KeyboardInterrupt
+            return shop.sent.swap(entry, fence)
+
+        def due(self, *given: Any) -> Any:
+            return shop.sent.due(*given)
+
+    outbox = shop.outbox_over(Dying())
+    with pytest.raises(KeyboardInterrupt):
+        shop.do(outbox.deliver, shop.hub)
+    assert 1 == len(shop.stripe.charges)
+    assert [] == _states(_deliver(shop))
+    with pytest.raises(IdempotencyInProgress):
+        shop.do(shop.outbox.drop, entry.id)
+    shop.later(60)
+    assert [(entry.id, "done")] == _states(_deliver(shop))
+    assert 1 == len(shop.stripe.charges)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_what_may_have_been_done_is_held(*, awaited: bool) -> None:
+    """Where the vendor knows no keys a lost answer is unknown: shown, held, and not repeated."""
+    shop = Shop(awaited=awaited, idempotency_header=None)
+    entry, later = _put(shop, order="a"), _put(shop, order="a")
+    shop.stripe.fail(Lost())
+    (worked,) = _deliver(shop).worked
+    assert isinstance(worked.error, OutcomeUnknown)
+    assert worked.entry.error.startswith("OutcomeUnknown: ")
+    assert shop.clock.utc() == worked.entry.settled_at
+    shop.later(1e5)
+    assert [] == _states(_deliver(shop))
+    assert 0 == shop.do(shop.outbox.forget, shop.clock.utc())
+    assert [entry.id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+    assert 1 == len(shop.stripe.charges)
+    assert EntryState.WAITING is _stored(shop, later.id).state
+
+
+def test_a_decision_is_made_over_what_is_there(shop: Shop) -> None:
+    """Who decides on an entry while somebody changes it decides over the change."""
+    entry = _put(shop)
+
+    class Contested(MemoryOutbox):
+        calm = False
+
+        def find(self, query: Any, /) -> Any:
+            page = shop.sent.find(query)
+            if not self.calm:
+                self.calm = True
+                shop.sent.swap(attrs.evolve(entry, fence=7, error="changed"), 0)
+            return page
+
+        def swap(self, entry: Any, fence: int, /) -> bool:
+            return shop.sent.swap(entry, fence)
+
+    replayed = shop.do(shop.outbox_over(Contested()).replay, entry.id)
+    assert (8, "changed") == (replayed.fence, replayed.error)
+
+
+def test_fates() -> None:
+    """What can only be met again is given up, what may have happened is held, the rest goes on."""
+    fates = [
+        fate_of(error).value
+        for error in (
+            OutcomeUnknown("x"),
+            PaymentDeclined("x"),
+            PaymentDeclined("x", retryable=True),
+            InvalidData("x"),
+            UnsupportedByVendor("x"),
+            ConfigurationError("x"),
+            VendorFailed("x"),
+            RuntimeError("x"),
+        )
+    ]
+    assert ["doubt", "spent", "again", "never", "never", "again", "again", "again"] == fates
+
+
+def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
+    """Of a batch what is unknown counts most, then what can be tried again, then a refusal."""
+    final, again, unknown = InvalidData("x"), VendorFailed("x"), OutcomeUnknown("x")
+    refused, repaired = PaymentDeclined("x"), ConfigurationError("x")
+    cases: list[tuple[list[Exception | None], str, int]] = [
+        ([None, None], "done", 0),
+        ([None, final], "dead", 0),
+        ([final, again, None], "waiting", 0),
+        ([final, RuntimeError("x")], "waiting", 0),
+        ([refused, repaired], "waiting", 0),
+        ([again, unknown, final], "unknown", 0),
+        ([refused, refused], "dead", 1),
+        ([refused, final], "dead", 0),
+        ([None, refused], "dead", 0),
+    ]
+    for errors, state, turn in cases:
+        entry = _put(shop)
+        answer: list[Result[Any]] = [Result(error=error) for error in errors]
+
+        async def call(*_: Any, answer: Any = answer) -> Any:
+            return answer
+
+        flows = shop.outbox._flows  # noqa: SLF001 - what it does with an answer
+        shop.do(flows.deliver, call, limit=1)
+        stored = _stored(shop, entry.id)
+        assert (state, turn) == (stored.state.value, stored.turn)
+        shop.do(shop.outbox.remove, EntryQuery())
+
+
+def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
+    """Of a batch that was refused in part, what was accepted is not done again."""
+    trade = trade_of("twilio", tmp_path)
+    twilio: Any = trade.sandbox
+    account = {**trade.options, "volatile_keys": True}
+    toml = {"sms": {"vendor": "twilio"}, "vendors": {"twilio": account}}
+    hub = mooring.open(toml, http=SandboxHttpClient(twilio))
+    outbox = Outbox(MemoryOutbox())
+    messages = [SmsMessage(to=to, text="Hello") for to in ("+4915112345678", "+15005550001")]
+    entry = outbox.put("sms", "send_bulk", messages)
+    (refused,) = outbox.deliver(hub).worked
+    assert EntryState.DEAD is refused.entry.state
+    assert isinstance(refused.error, VendorRejected)
+
+    outbox.replay(entry.id)
+    assert 1 == outbox.deliver(hub).dead
+    assert ["+4915112345678"] == [one["to"] for one in twilio.messages.values()]
+
+
+def test_what_is_over_is_forgotten(shop: Shop) -> None:
+    """`forget` removes what had come to its end, and neither what waits nor what is unknown."""
+    _put(shop)
+    _put(shop, not_before=shop.after(99))
+    _deliver(shop)
+    shop.later(1)
+    assert 1 == shop.do(shop.outbox.forget, shop.clock.utc())
+    assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
+
+
+def test_a_call_is_the_subjects(shop: Shop) -> None:
+    """Whose data a call is about is kept with it, and told to the log when it is made."""
+    entry = _put(shop, subject="customer-1", tenant=None)
+    assert "customer-1" == entry.subject
+    _deliver(shop)
+    assert {entry.id} == {
+        one.idempotency_key for one in shop.log.find(LogQuery(subject="customer-1")).items
+    } & {entry.id}
+
+
+@pytest.mark.parametrize("field", ["subject", "tenant"])
+def test_names_have_a_length(shop: Shop, field: str) -> None:
+    """A name that a store could not hold is refused at once."""
+    options: dict[str, Any] = {field: "x" * 256}
+    with pytest.raises(InvalidData, match=field):
+        _put(shop, **options)
+
+
+def test_verbs_without_a_key_go_without(shop: Shop) -> None:
+    """What does the same if it is repeated is called without a key."""
+    shop.do(shop.outbox.put, "storage", "delete", "invoices/1.pdf")
+    (worked,) = _deliver(shop).worked
+    assert isinstance(worked.error, ConfigurationError)
+    assert EntryState.WAITING is worked.entry.state
+
+
+def test_requests_are_made_too(shop: Shop) -> None:
+    """A request to a service is written down and made as any call."""
+    vendor = shop.stripe
+    service = Service("vat", base_url="https://api.stripe.com")
+    hub = shop.hub_with(service)
+    request = Request.post("/v1/rates", json={"country": "DE"})
+    entry = shop.do(shop.outbox.put_request, "vat", request, order="vat", subject="customer-1")
+    assert ("vat", "call") == (entry.contract, entry.verb)
+    assert ("/vat", "customer-1") == (entry.lane, entry.subject)
+    assert 1 == shop.do(shop.outbox.deliver, hub).dead
+    assert ("POST", "/v1/rates", b'{"country":"DE"}') == (
+        vendor.asked[-1].method,
+        vendor.asked[-1].path,
+        vendor.asked[-1].body,
+    )
+
+
+def test_a_request_is_put_as_any_call(shop: Shop) -> None:
+    """Whose it is, its key and its time are kept of a request too."""
+    request, when = Request.get("/rates"), shop.after(60)
+    options = {"tenant": "acme", "key": "INV-1", "not_before": when}
+    entry = shop.do(shop.outbox.put_request, "vat", request, **options)
+    assert ("acme", when) == (entry.tenant, entry.due)
+    assert entry == shop.do(shop.outbox.put_request, "vat", Request.get("/other"), **options)

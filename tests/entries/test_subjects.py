@@ -1,0 +1,277 @@
+"""What is kept of somebody is found, handed out and erased, wherever it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    AsyncSubjects,
+    Credentials,
+    InvalidData,
+    LogQuery,
+    Request,
+    Subjects,
+    WebhookInbox,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory_log import AsyncMemoryIntegrationLogger
+from mooring.adapters.sqlite_credentials import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from mooring.contracts.storage import PutOptions
+from mooring.domain.integration_log import IntegrationLog, IntegrationStatus, LogPage
+from mooring.inbox import EntryQuery
+from mooring.services.subjects import Place, SubjectsFlows
+from tests.entries.shop import CHARGE, Shop
+from tests.support.colours import run_plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mooring.contracts.payments.news import PaymentEvent
+
+ADA, BOB = "customer-ada", "customer-bob"
+
+
+def whose(event: PaymentEvent) -> str | None:
+    """Whose payment this is."""
+    assert event.payment is not None
+    return {"INV-1": ADA, "INV-2": BOB}.get(event.payment.reference or "")
+
+
+@pytest.fixture(name="shop", params=[False, True], ids=["plain", "awaited"])
+def _shop(request: pytest.FixtureRequest) -> Shop:
+    """A shop that two have bought something at."""
+    shop = Shop(awaited=request.param, subject=whose)
+    for number, subject in enumerate((ADA, BOB), 1):
+        notice = shop.paid(f"INV-{number}")
+        shop.do(shop.inbox.receive, "stripe", **notice.given())
+        shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=subject, tenant="acme")
+    shop.do(shop.outbox.deliver, shop.hub)
+    return shop
+
+
+def subjects(shop: Shop, *, everything: bool = True) -> Any:
+    """What finds them, over all that the shop keeps, or over the log alone."""
+    plain = isinstance(shop.inbox, WebhookInbox)
+    log: Any = shop.log if plain else AsyncMemoryIntegrationLogger(shop.log)
+    more = {"inbox": shop.inbox, "outbox": shop.outbox} if everything else {}
+    return (Subjects if plain else AsyncSubjects)(log=log, **more)
+
+
+def test_somebody_is_found(shop: Shop) -> None:
+    """All that is kept of one is found, and nothing of another's."""
+    found = shop.do(subjects(shop).find, subject=ADA)
+    assert [1, 1, 1] == [len(found.log), len(found.inbox), len(found.outbox)]
+    assert {ADA} == {one.subject for one in (*found.log, *found.inbox, *found.outbox)}
+    ours = shop.do(subjects(shop).find, tenant="acme")
+    assert (0, 2) == (len(ours.inbox), len(ours.outbox))
+    assert (1, 1) == (
+        len(ours.log) // 2,
+        len(shop.do(subjects(shop).find, tenant="acme", subject=ADA).outbox),
+    )
+
+
+def test_many_pages_are_found(shop: Shop) -> None:
+    """However much there is, all of it is found."""
+    for _ in range(501):
+        shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA)
+    assert 502 == len(shop.do(subjects(shop).find, subject=ADA).outbox)
+
+
+def test_somebody_gets_what_is_kept(shop: Shop) -> None:
+    """What is handed out is JSON, with what webhooks said and calls are made of."""
+    options = PutOptions(metadata={"a": "b"})
+    shop.do(shop.outbox.put, "storage", "upload", "a.txt", b"\xffx", options, subject=ADA)
+    shop.do(shop.outbox.put, "storage", "delete_many", {"b.txt", "a.txt"}, subject=ADA)
+    told = json.loads(shop.do(subjects(shop).export, subject=ADA))
+    assert ["log", "inbox", "outbox"] == list(told)
+    (webhook,) = told["inbox"]
+    assert "INV-1" == webhook["said"][0]["data"]["object"]["metadata"]["reference"]
+    several, upload, charge = told["outbox"]
+    assert [["a.txt", "b.txt"]] == several["values"]
+    assert {"minor": 14990, "currency": "EUR"} == charge["values"][0]["amount"]
+    assert ["a.txt", "\ufffdx"] == upload["values"][:2]
+    assert "done" == charge["state"]
+    assert "2030-01-01T00:00:00+00:00" == charge["added_at"]
+    assert "success" == told["log"][0]["status"]
+    for one in (webhook, charge):
+        assert {"content", "reply"}.isdisjoint(one)
+
+
+def test_a_request_is_shown_as_it_was_made(shop: Shop) -> None:
+    """Of a value all is shown that it was made of, and nothing else that it holds."""
+    request = Request.get("/rates", headers={"Accept": "text/csv"})
+    shop.do(shop.outbox.put_request, "vat", request, subject="eve")
+    (call,) = json.loads(shop.do(subjects(shop).export, subject="eve"))["outbox"]
+    assert {"pairs": [["Accept", "text/csv"]]} == call["values"][1]["headers"]
+
+
+def test_what_is_handed_out_can_be_read() -> None:
+    """It is JSON for people: with lines, with letters as they are, and without Python's words."""
+    asked: list[LogQuery] = []
+
+    async def find(query: LogQuery) -> LogPage:
+        asked.append(query)
+        following = "1" if query.after is None else None
+        return LogPage(items=(of_ada,), next=following)
+
+    async def remove(query: LogQuery) -> int:
+        raise AssertionError(query)
+
+    kept = {"city": "Köln", "price": Decimal("1.50"), "several": {2, None, "1"}}
+    of_ada = IntegrationLog(
+        id="1",
+        service="vat",
+        status=IntegrationStatus.SUCCESS,
+        started_at=datetime(2030, 1, 1, tzinfo=UTC),
+        duration=0.1,
+    )
+    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: kept)
+
+    shown = run_plain(SubjectsFlows({"log": place}, None).export(subject=ADA, tenant="acme"))
+
+    lines = [
+        "{",
+        '  "city": "Köln",',
+        '  "price": "1.50",',
+        '  "several": [',
+        '    "1",',
+        "    2,",
+        "    null",
+        "  ]",
+        "}",
+    ]
+    several = ",\n".join(["\n".join(f"    {line}" for line in lines)] * 2)
+    assert f'{{\n  "log": [\n{several}\n  ]\n}}' == shown
+    assert [(ADA, "acme", 500, None), (ADA, "acme", 500, "1")] == [
+        (one.subject, one.tenant, one.limit, one.after) for one in asked
+    ]
+
+
+def test_somebody_is_erased(shop: Shop) -> None:
+    """What is kept of one is gone, and all else is there."""
+    erased = shop.do(subjects(shop).erase, subject=ADA)
+    assert (1, 1, 1) == (erased.log, erased.inbox, erased.outbox)
+    found = shop.do(subjects(shop).find, subject=ADA)
+    assert ((), (), ()) == (found.log, found.inbox, found.outbox)
+    assert 1 == len(shop.do(subjects(shop).find, subject=BOB).inbox)
+    assert 1 == len(shop.do(shop.outbox.find, EntryQuery()).items)
+
+
+def test_a_tenants_is_the_tenants_alone(shop: Shop) -> None:
+    """What is kept of one tenant is handed out and erased without another's, or nobody's."""
+    shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA, tenant="globex")
+    told = json.loads(shop.do(subjects(shop).export, subject=ADA, tenant="globex"))
+    assert ["globex"] == [one["tenant"] for one in told["outbox"]]
+
+    assert 1 == shop.do(subjects(shop).erase, tenant="globex").outbox
+    assert 2 == len(shop.do(subjects(shop).find, tenant="acme").outbox)
+    assert 0 == shop.do(subjects(shop).erase, subject=ADA, tenant="globex").outbox
+    assert 2 == len(shop.do(shop.inbox.find, EntryQuery()).items)
+
+
+def test_places_may_be_left_out(shop: Shop) -> None:
+    """What was not given is not looked at."""
+    found = shop.do(subjects(shop, everything=False).find, subject=ADA)
+    assert (1, ()) == (len(found.log), found.inbox)
+    assert 1 == shop.do(subjects(shop, everything=False).erase, subject=ADA).log
+    assert {} == json.loads(shop.do(type(subjects(shop))().export, subject=ADA))
+
+
+@pytest.mark.parametrize("verb", ["find", "export", "erase"])
+def test_nobody_is_not_everybody(shop: Shop, verb: str) -> None:
+    """Without a name nothing is done, least of all to everybody."""
+    with pytest.raises(InvalidData, match="everybody") as caught:
+        shop.do(getattr(subjects(shop), verb))
+    assert "subject" == caught.value.field
+    assert "Give a subject, a tenant, or both" in caught.value.remedy
+    assert shop.log.find(LogQuery()).items
+
+
+def test_a_subject_is_told_by_every_verb(shop: Shop) -> None:
+    """Whoever names a subject finds the call by it, and a name must be one."""
+    hub = shop.hub
+    manager = hub.manager
+    for face in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):
+        with pytest.raises(InvalidData) as caught:
+            face(subject="")
+        assert "subject" == caught.value.field
+    with pytest.raises(InvalidData, match="subject"):
+        shop.do(manager.run, "stripe", lambda: 1, subject="")
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+def test_credentials_of_a_tenant_go_with_it(
+    tmp_path: Path,
+    awaited: bool,
+) -> None:
+    """Of a tenant it is told what it has credentials for; a subject has none."""
+    given = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
+    stored = SqliteCredentialProvider(*given)
+    for tenant in ("acme", "globex", None):
+        stored.rotate("vat", tenant, Credentials.bearer("hidden"))
+    kept: Any = AsyncSubjects if awaited else Subjects
+    vault: Any = AsyncSqliteCredentialProvider(*given) if awaited else stored
+    flows = kept(credentials=vault)
+
+    def do(verb: Any, **whose: str) -> Any:
+        return asyncio.run(verb(**whose)) if awaited else verb(**whose)
+
+    assert {"credentials": ["vat"]} == json.loads(do(flows.export, tenant="acme"))
+    assert ("vat",) == do(flows.find, tenant="acme").credentials
+    assert () == do(flows.find, tenant="acme", subject=ADA).credentials
+    assert {"credentials": []} == json.loads(do(flows.export, tenant="acme", subject=ADA))
+    assert 0 == do(flows.erase, tenant="acme", subject=ADA).credentials
+    assert 1 == do(flows.erase, tenant="acme").credentials
+    assert [("vat", None), ("vat", "globex")] == stored.owners()
+
+
+def test_one_that_cannot_be_opened_is_told_of(shop: Shop) -> None:
+    """An entry that nobody can open is there with the reason, and the others as ever."""
+    told = shop.do(subjects(shop).find, subject=ADA)
+    (broken,) = told.outbox
+
+    def open_or_refuse(entry: Any) -> dict[str, Any]:
+        if entry is broken:
+            raise InvalidData("this cannot be opened.", field="content", remedy="Find the key.")
+        return {"fine": entry.id}
+
+    async def find(_: object) -> Any:
+        return LogPage(items=(broken, *told.log), next=None)
+
+    async def remove(_: object) -> int:
+        raise AssertionError
+
+    place = Place(find=find, remove=remove, query=EntryQuery, shown=open_or_refuse)
+    shown = json.loads(run_plain(SubjectsFlows({"outbox": place}, None).export(subject=ADA)))
+
+    first, *others = shown["outbox"]
+    assert (broken.id, broken.operation) == (first["id"], first["operation"])
+    assert first["unreadable"].startswith("InvalidData: this cannot be opened.")
+    assert [{"fine": one.id} for one in told.log] == others
+
+
+def test_keys_of_every_kind_are_written(shop: Shop) -> None:
+    """A mapping whose keys are no texts is handed out with them as texts."""
+    kept = {7: "a", None: "b", (1, "x"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
+
+    async def find(_: object) -> Any:
+        return LogPage(items=tuple(shop.do(subjects(shop).find, subject=ADA).log), next=None)
+
+    async def remove(_: object) -> int:
+        raise AssertionError
+
+    (one, *_) = run_plain(find(None)).items
+    place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": kept})
+    shown = json.loads(run_plain(SubjectsFlows({"log": place}, None).export(subject=one.subject)))
+
+    expected = {"7": "a", "null": "b", '[1, "x"]': "c", "1.5": "d", "success": "e"}
+    assert expected == shown["log"][0]["kept"]

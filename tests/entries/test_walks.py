@@ -1,0 +1,161 @@
+"""Whatever crashes between any two steps: at least once, never after done, and in order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring.adapters.memory_entries import MemoryOutbox
+from mooring.domain.entries import Entry, EntryQuery, EntryState, Fate
+from mooring.domain.inbox import InboxEntry
+from mooring.domain.outbox import OutboxEntry
+from mooring.domain.retry import Jitter, RetryPolicy
+from mooring.services.entries import Keeping, Shelf
+from mooring.testing import VirtualClock
+from mooring.wiring.cores import plain_core
+from mooring.wiring.ports import Ports
+from tests.support.colours import run_plain
+
+LEASE = 30.0
+TRIES = 4
+
+
+class KilledError(BaseException):
+    """A worker was killed."""
+
+
+class Walk:
+    """A store, workers that may be killed at any of its steps, and what they did.
+
+    Args:
+        kind: what is kept.
+    """
+
+    def __init__(self, kind: type[Entry]) -> None:
+        self.kind: Any = kind
+        self.clock = VirtualClock()
+        self.store: Any = MemoryOutbox()
+        self.done: list[str] = []
+        self.finished: set[str] = set()
+        self.lanes: dict[str, list[str]] = defaultdict(list)
+        self.steps = 0
+        core = plain_core(Ports(clock=self.clock)).core
+        verbs = {name: self._verb(name) for name in ("add", "due", "swap", "find", "remove")}
+        self.keeping = Keeping[Any](
+            core,
+            Shelf(**verbs),
+            name="walk",
+            retry=RetryPolicy(max_attempts=TRIES, base_delay=5.0, jitter=Jitter.NONE),
+            lease=LEASE,
+            judge=lambda _: Fate.AGAIN,
+        )
+
+    def _verb(self, name: str) -> Any:
+        verb = getattr(self.store, name)
+
+        async def step(*values: Any) -> Any:
+            self._step()
+            answer = verb(*values)
+            # What was answered to a worker that dies here is done all the same.
+            if name == "swap" and answer and values[0].state is EntryState.DONE:
+                self.finished.add(values[0].id)
+            self._step()
+            return answer
+
+        return step
+
+    def _step(self) -> None:
+        self.steps -= 1
+        if self.steps == 0:
+            raise KilledError
+
+    def add(self, number: int, lane: str | None) -> None:
+        """Write an entry down."""
+        entry = self.kind(
+            id=f"e{number}",
+            target="walk",
+            operation="go",
+            lane=lane,
+            added_at=self.clock.utc(),
+            due=self.clock.utc(),
+        )
+        self.store.add(entry)
+        if lane is not None:
+            self.lanes[lane].append(entry.id)
+
+    def work(self, steps: int, *, fails: bool) -> None:
+        """Work until there is nothing to do, or the worker is killed after so many steps."""
+        self.steps = steps
+
+        async def work(entry: Any) -> None:
+            assert entry.id not in self.finished, "never after done"
+            self._in_order(entry)
+            self._step()
+            if fails:
+                raise RuntimeError
+            self.done.append(entry.id)
+            self._step()
+
+        with suppress(KilledError):
+            run_plain(self.keeping.work_off(work, 5))
+        self.steps = 0
+
+    def _in_order(self, entry: Any) -> None:
+        if entry.lane is None:
+            return
+        lane = self.lanes[entry.lane]
+        for earlier in lane[: lane.index(entry.id)]:
+            (stored,) = self.store.find(EntryQuery(id=earlier)).items
+            over = {EntryState.DONE} if entry.dead_holds else {EntryState.DONE, EntryState.DEAD}
+            assert stored.state in over, "in order"
+
+    def finish(self) -> None:
+        """Let workers that live and succeed take all that can be taken."""
+        for _ in range(4 * (TRIES + 1)):
+            self.clock.advance(LEASE + 60.0)
+            self.work(-1, fails=False)
+
+
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.sampled_from([None, "a", "b"])),
+        st.tuples(st.just("work"), st.integers(1, 30), st.booleans()),
+        st.tuples(st.just("wait"), st.sampled_from([1.0, 10.0, LEASE])),
+    ),
+    max_size=25,
+)
+
+
+@pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
+@settings(max_examples=150, deadline=None)
+@given(moves=MOVES)
+def test_crashes_lose_and_repeat_nothing_that_is_done(
+    kind: type[Entry], moves: list[tuple[Any, ...]]
+) -> None:
+    """Each entry is worked on until it is done or given up, and in the order of its lane."""
+    walk = Walk(kind)
+    count = 0
+    for move, *values in moves:
+        if move == "add":
+            walk.add(count, *values)
+            count += 1
+        elif move == "work":
+            walk.work(values[0], fails=values[1])
+        else:
+            walk.clock.advance(*values)
+    walk.finish()
+
+    entries = walk.store.find(EntryQuery(limit=100)).items
+    assert count == len(entries)
+    given_up = {entry.lane for entry in entries if entry.state is EntryState.DEAD}
+    for entry in entries:
+        held = entry.dead_holds and entry.lane in given_up and entry.lane is not None
+        over = {EntryState.DONE, EntryState.DEAD} | ({EntryState.WAITING} if held else set())
+        assert entry.state in over
+        assert entry.state is not EntryState.DONE or entry.id in walk.done
+        assert entry.attempts <= TRIES

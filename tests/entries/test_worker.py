@@ -1,0 +1,170 @@
+"""A worker: what is due is done until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.errors import ConfigurationError, StorageUnavailable
+from mooring.worker import stopping, work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Waits(Event):
+    """An event that is set at its last wait, the second, and remembers how long those were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+        self.last = 2
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Note the wait, which takes no time."""
+        self.waits.append(timeout)
+        if len(self.waits) == self.last:
+            self.set()
+        return self.is_set()
+
+
+def emptying(*rounds: str) -> Callable[[], str]:
+    """A step that does this, and afterwards nothing."""
+    left = list(rounds)
+    return lambda: left.pop(0) if left else ""
+
+
+def test_it_goes_on_while_there_is_anything() -> None:
+    """It waits only when no step found anything, and tells what was done."""
+    stop, told = Waits(), list[str]()
+
+    work(emptying("a", "b"), emptying("c"), stop=stop, pause=timedelta(seconds=2), tell=told.append)
+
+    assert ["a", "c", "b"] == told
+    assert [2.0, 2.0] == stop.waits
+
+
+def test_it_begins_nothing_more() -> None:
+    """Who is told to stop ends the step it is in, and takes no other."""
+    stop, told = Event(), list[str]()
+
+    def last() -> str:
+        stop.set()
+        return "last"
+
+    work(last, lambda: pytest.fail("begun"), stop=stop, tell=told.append)
+
+    assert ["last"] == told
+
+
+def test_a_pause_is_some_time() -> None:
+    """What is no time is refused before anything is done."""
+    with pytest.raises(ConfigurationError) as caught:
+        work(lambda: pytest.fail("begun"), stop=Event(), pause=-1.0)
+    assert "pause" == caught.value.path
+
+
+def test_only_the_main_thread_is_told() -> None:
+    """Another thread is told to ask there."""
+    found: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            with stopping():
+                pass
+        except ConfigurationError as error:
+            found.append(error)
+
+    asking = Thread(target=ask)
+    asking.start()
+    asking.join()
+    assert "only the main thread" in str(found[0])
+
+
+def test_it_waits_for_a_store() -> None:
+    """While a store is away the worker waits, says so once, and goes on when it is there again."""
+    stop, told, troubles = Waits(), list[str](), list[StorageUnavailable]()
+    away = StorageUnavailable("the store is away.")
+    rounds: list[str | StorageUnavailable] = [away, away, "done"]
+
+    def step() -> str:
+        found = rounds.pop(0)
+        if isinstance(found, StorageUnavailable):
+            raise found
+        stop.set()
+        return found
+
+    stop.last = 3
+    work(step, stop=stop, pause=2.0, tell=told.append, trouble=troubles.append)
+
+    assert (["done"], [away], [2.0, 2.0]) == (told, troubles, stop.waits)
+
+
+def test_a_store_that_is_away_ends_it() -> None:
+    """Whoever does not want to hear of trouble has the worker end with it."""
+
+    def step() -> str:
+        raise StorageUnavailable("the store is away.")
+
+    with pytest.raises(StorageUnavailable):
+        work(step, stop=Event())
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_is_told_by_signals(how: signal.Signals) -> None:
+    """Both ways to end a process set the event, and mean what they meant again afterwards."""
+    before = signal.getsignal(how)
+
+    with stopping() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), how)
+        assert stop.is_set()
+
+    assert before is signal.getsignal(how)
+
+
+def test_what_is_no_python_keeps_its_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a program around Python hears a signal, which cannot be undone, nobody takes it."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as around:
+        around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)
+        with pytest.raises(ConfigurationError, match="no Python") as caught, stopping():
+            raise AssertionError
+    assert "stopping" == caught.value.path
+    assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+
+
+def test_it_is_an_event() -> None:
+    """What signals set is waited for, asked and taken back like any event."""
+    with stopping() as stop:
+        assert not stop.wait(0.0)
+        stop.set()
+        assert stop.wait()
+        assert stop.is_set()
+        stop.clear()
+        assert not stop.is_set()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+def test_signals_at_any_time() -> None:
+    """A signal that comes at any time of a wait is heard, and holds up nobody."""
+    program = (
+        "import random, signal\n"
+        "from mooring.worker import stopping\n"
+        "with stopping() as stop:\n"
+        "    told = signal.getsignal(signal.SIGTERM)\n"
+        "    signal.signal(signal.SIGALRM, told)\n"
+        "    for _ in range(5_000):\n"
+        "        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 3e-4))\n"
+        "        stop.wait(2e-4)\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "        stop.clear()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
