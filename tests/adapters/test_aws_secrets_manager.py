@@ -45,7 +45,7 @@ class Aws(Face):
 
 
 @EITHER
-def test_keys_from_variables(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_keys_from_variables(awaited: bool) -> None:
     """Keys in the environment are used, with their session token, before anything is asked."""
     with Aws(awaited=awaited) as aws:
         aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
@@ -57,7 +57,7 @@ def test_keys_from_variables(awaited: bool) -> None:  # noqa: FBT001 - a paramet
 
 
 @EITHER
-def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
     """A container's keys are asked for with its proof, given as text or in a file."""
     proof = tmp_path / "proof"
     proof.write_text("proof of the pod\n")
@@ -116,7 +116,7 @@ def test_the_usual_places() -> None:
 
 
 @EITHER
-def test_keys_of_an_instance(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_keys_of_an_instance(awaited: bool) -> None:
     """An instance's keys are asked for in two steps, held, and replaced before they end."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
@@ -130,7 +130,7 @@ def test_keys_of_an_instance(awaited: bool) -> None:  # noqa: FBT001 - a paramet
 
 
 @EITHER
-def test_an_instance_without_keys(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_an_instance_without_keys(awaited: bool) -> None:
     """No role, no metadata and no instance are three things that are told apart."""
     with Aws(awaited=awaited) as aws:
         aws.lab.role = None
@@ -151,7 +151,7 @@ def test_an_instance_without_keys(awaited: bool) -> None:  # noqa: FBT001 - a pa
         [Behaviour(200, body=b"t"), Behaviour(200, body=b"our-role"), Behaviour(403)],
     ],
 )
-def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> None:  # noqa: FBT001
+def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> None:
     """An instance that may not ask for its keys is told so at any step."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
@@ -170,7 +170,7 @@ def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> No
         {"AccessKeyId": "a", "SecretAccessKey": "s", "Expiration": "2027-01-01T00:00:00"},
     ],
 )
-def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> None:  # noqa: FBT001
+def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> None:
     """Keys that lack what keys have are not used."""
     with Aws(awaited=awaited) as aws:
         provider = aws.instance()
@@ -182,7 +182,7 @@ def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> Non
 
 
 @EITHER
-def test_a_binary_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_binary_secret(awaited: bool) -> None:
     """What was stored as bytes is read as text; and if it is no text, it is no credential."""
     with Aws(awaited=awaited) as aws:
         aws.lab.secrets[NAME] = b"old"
@@ -209,7 +209,7 @@ def test_what_aws_says(
     fields: dict[str, str],
     status: int,
     kind: type[ConnectorError],
-    awaited: bool,  # noqa: FBT001 - a parameter of pytest
+    awaited: bool,
 ) -> None:
     """AWS answers 400 to most things: its own word tells which it is."""
     with Aws(awaited=awaited) as aws:
@@ -220,7 +220,7 @@ def test_what_aws_says(
 
 
 @EITHER
-def test_the_word_may_stand_in_a_header(awaited: bool) -> None:  # noqa: FBT001
+def test_the_word_may_stand_in_a_header(awaited: bool) -> None:
     """A proxy that eats bodies leaves the header."""
     with Aws(awaited=awaited) as aws:
         gone = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}

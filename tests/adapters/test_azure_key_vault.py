@@ -26,7 +26,7 @@ class Azure(Face):
 
 
 @EITHER
-def test_the_machines_own_identity(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_the_machines_own_identity(awaited: bool) -> None:
     """A machine's metadata gives a token, for the one of its identities that is named."""
     with Azure(awaited=awaited) as azure:
         for client_id in (None, "u"):
@@ -38,7 +38,7 @@ def test_the_machines_own_identity(awaited: bool) -> None:  # noqa: FBT001 - a p
 
 
 @EITHER
-def test_an_application_that_is_refused(awaited: bool) -> None:  # noqa: FBT001
+def test_an_application_that_is_refused(awaited: bool) -> None:
     """A wrong secret is told as that, in our words; and so is another directory."""
     with Azure(awaited=awaited) as azure:
         wrong = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
@@ -57,7 +57,7 @@ def test_an_application_that_is_refused(awaited: bool) -> None:  # noqa: FBT001
     "resource",
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
 )
-def test_a_token_for_something_else(resource: str, awaited: bool) -> None:  # noqa: FBT001
+def test_a_token_for_something_else(resource: str, awaited: bool) -> None:
     """A vault that wants a token for what is not above it gets none, and sees no secret."""
     with Azure(awaited=awaited) as azure:
         azure.lab.resource = resource
@@ -76,7 +76,7 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
 
 
 @EITHER
-def test_a_vault_that_names_no_directory(awaited: bool) -> None:  # noqa: FBT001
+def test_a_vault_that_names_no_directory(awaited: bool) -> None:
     """Without a challenge there is no knowing what it wants; both of its spellings are read."""
     with Azure(awaited=awaited) as azure:
         azure.lab.directory = "https://login.windows.net/"
@@ -94,7 +94,7 @@ def test_a_vault_that_names_no_directory(awaited: bool) -> None:  # noqa: FBT001
 
 
 @EITHER
-def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:  # noqa: FBT001
+def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
     """Where the vault says to log in is not where the secret is sent."""
     with Azure(awaited=awaited) as azure, AzureLab() as other:
         azure.lab.directory = f"{other.url}/our-directory"
@@ -103,7 +103,7 @@ def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:  # noqa: FB
 
 
 @EITHER
-def test_a_disabled_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_disabled_secret(awaited: bool) -> None:
     """A secret that is disabled is refused, with Azure's word for it."""
     with Azure(awaited=awaited) as azure:
         azure.lab.disabled.add(NAME)
@@ -115,7 +115,7 @@ def test_a_disabled_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter
 
 
 @EITHER
-def test_a_token_service_that_is_down(awaited: bool) -> None:  # noqa: FBT001
+def test_a_token_service_that_is_down(awaited: bool) -> None:
     """An outage of the token service is one of the credentials."""
     with Azure(awaited=awaited) as azure:
         azure.lab.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")

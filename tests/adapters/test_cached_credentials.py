@@ -80,7 +80,7 @@ EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaite
 
 
 @EITHER
-def test_is_asked_once_for_a_while(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_is_asked_once_for_a_while(awaited: bool) -> None:
     """Until its time is over, what changed elsewhere is not seen; then it is."""
     face = Face(awaited=awaited, ttl=10)
 
@@ -93,7 +93,7 @@ def test_is_asked_once_for_a_while(awaited: bool) -> None:  # noqa: FBT001 - a p
 
 
 @EITHER
-def test_what_is_changed_here_is_seen_at_once(awaited: bool) -> None:  # noqa: FBT001
+def test_what_is_changed_here_is_seen_at_once(awaited: bool) -> None:
     """A credential that is put in place through the cache is the next that it gives."""
     face = Face(awaited=awaited)
 
@@ -106,7 +106,7 @@ def test_what_is_changed_here_is_seen_at_once(awaited: bool) -> None:  # noqa: F
 
 
 @EITHER
-def test_nothing_is_not_kept(awaited: bool) -> None:  # noqa: FBT001
+def test_nothing_is_not_kept(awaited: bool) -> None:
     """What was not there is found as soon as it is."""
     face = Face(awaited=awaited)
 
@@ -119,7 +119,7 @@ def test_nothing_is_not_kept(awaited: bool) -> None:  # noqa: FBT001
 
 
 @EITHER
-def test_what_is_kept_is_there(awaited: bool) -> None:  # noqa: FBT001
+def test_what_is_kept_is_there(awaited: bool) -> None:
     """The provider is not asked whether it has what is kept; when that is too old, it is."""
     face = Face(awaited=awaited, ttl=10)
     asked: list[object] = []
@@ -141,7 +141,7 @@ def test_what_is_kept_is_there(awaited: bool) -> None:  # noqa: FBT001
 
 
 @EITHER
-def test_the_oldest_goes_first(awaited: bool) -> None:  # noqa: FBT001
+def test_the_oldest_goes_first(awaited: bool) -> None:
     """No more are kept than may be, and what is got again is young again."""
     face = Face(awaited=awaited, most=2, ttl=10)
     for tenant in ("a", "b", "c"):
@@ -184,7 +184,7 @@ def away(face: Face) -> Any:
 
 
 @EITHER
-def test_an_outage_is_bridged(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_an_outage_is_bridged(awaited: bool) -> None:
     """While the provider is away what was kept is given, it is asked at times, and not for ever."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
@@ -210,7 +210,7 @@ def test_an_outage_is_bridged(awaited: bool) -> None:  # noqa: FBT001 - a parame
 
 @EITHER
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
-def test_a_refusal_is_not_bridged(error: Exception, awaited: bool) -> None:  # noqa: FBT001
+def test_a_refusal_is_not_bridged(error: Exception, awaited: bool) -> None:
     """Who is refused, or told that there is nothing, does not get what there was."""
     face = Face(awaited=awaited, ttl=10, grace=60)
     face.get()
@@ -221,7 +221,7 @@ def test_a_refusal_is_not_bridged(error: Exception, awaited: bool) -> None:  # n
 
 
 @EITHER
-def test_without_grace_an_outage_is_one(awaited: bool) -> None:  # noqa: FBT001
+def test_without_grace_an_outage_is_one(awaited: bool) -> None:
     """Unless it is asked for, nothing is given that is too old; nor what never was there."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         face = Face(awaited=awaited, ttl=10, **options)

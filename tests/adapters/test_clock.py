@@ -1,7 +1,6 @@
 """The system's clocks, and waiting by blocking a thread."""
 
 import math
-import signal
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import pytest
 from mooring.adapters.clock import SystemClock, ThreadSleeper, boot_clock
 from mooring.testing import clock_conformance as kit
 from mooring.testing.checks import name_of
+from tests.support.striking import strike_during
 
 if TYPE_CHECKING:
     from mooring.ports.clock import Clock, Sleeper
@@ -44,25 +44,10 @@ def test_a_boot_clock_counts_its_own_way() -> None:
     assert boot_clock(time.CLOCK_MONOTONIC)() <= time.monotonic_ns()
 
 
-class _Interrupted(Exception):
-    pass
-
-
 @pytest.mark.parametrize("seconds", [1e5, 1e10, 1e300, math.inf])
 def test_a_signal_ends_even_the_longest_sleep(seconds: float) -> None:
     """No length of sleep is refused, and an exception of a signal's handler goes through it."""
-
-    def interrupt(*_: object) -> None:
-        raise _Interrupted
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.005)
-        with pytest.raises(_Interrupted):
-            ThreadSleeper().sleep(seconds)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    strike_during(lambda: ThreadSleeper().sleep(seconds))
 
 
 def test_satisfies_its_ports() -> None:

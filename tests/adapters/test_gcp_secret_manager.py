@@ -36,7 +36,7 @@ class Gcp(Face):
 
 
 @EITHER
-def test_the_machines_own_account(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_the_machines_own_account(awaited: bool) -> None:
     """A machine's metadata gives a token; a machine without an account is told so."""
     with Gcp(awaited=awaited) as gcp:
         identity = GcpMetadata(gcp.lab.url)
@@ -47,7 +47,7 @@ def test_the_machines_own_account(awaited: bool) -> None:  # noqa: FBT001 - a pa
 
 
 @EITHER
-def test_an_account_that_is_refused(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_an_account_that_is_refused(awaited: bool) -> None:
     """A key that Google does not know any more, or a clock that is wrong, is told as that."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
@@ -84,7 +84,7 @@ def test_an_account_is_checked() -> None:
 
 
 @EITHER
-def test_a_secret_that_was_damaged(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_secret_that_was_damaged(awaited: bool) -> None:
     """What does not have its checksum is not used; what has none is."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.checksum = "1"
@@ -101,7 +101,7 @@ def test_a_secret_that_was_damaged(awaited: bool) -> None:  # noqa: FBT001 - a p
 
 
 @EITHER
-def test_a_disabled_version(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_disabled_version(awaited: bool) -> None:
     """A newest version that is disabled is no outage, and not nothing."""
     with Gcp(awaited=awaited) as gcp:
         gcp.lab.disabled.add(NAME)
@@ -110,7 +110,7 @@ def test_a_disabled_version(awaited: bool) -> None:  # noqa: FBT001 - a paramete
 
 
 @EITHER
-def test_a_secret_that_somebody_else_is_making(awaited: bool) -> None:  # noqa: FBT001
+def test_a_secret_that_somebody_else_is_making(awaited: bool) -> None:
     """When two make a secret at once, both may write to it."""
     with Gcp(awaited=awaited) as gcp:
         provider = gcp.provider()
@@ -123,7 +123,7 @@ def test_a_secret_that_somebody_else_is_making(awaited: bool) -> None:  # noqa: 
 
 
 @EITHER
-def test_a_secret_that_may_not_be_made(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_secret_that_may_not_be_made(awaited: bool) -> None:
     """Who may add versions but make no secrets is told which permission it takes."""
     with Gcp(awaited=awaited) as gcp:
         provider = gcp.provider()

@@ -122,7 +122,7 @@ def test_a_name_that_changes_its_mind_leads_nowhere(
     network: Callable[..., Any],
     drive: Callable[[Coroutine[Any, Any, list[Response]]], list[Response]],
     make: Callable[[Settings, Any], Engine],
-    secure: bool,  # noqa: FBT001 - a case
+    secure: bool,
 ) -> None:
     """The connection goes to the address that was asked about, and so does each one after it."""
     server, authority = tls_pem("vendor.example")

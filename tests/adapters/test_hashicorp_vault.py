@@ -41,7 +41,7 @@ class Vault(Face):
 
 
 @EITHER
-def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:
     """A service account's token is read from its file at every login, for it is replaced."""
     token = tmp_path / "token"
     token.write_text("a.service.account\n")
@@ -59,7 +59,7 @@ def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:  # noqa: FBT001 -
 @pytest.mark.parametrize("content", [None, "", "x" * 65_537, b"\xff"])
 def test_a_file_without_a_token(
     content: str | bytes | None,
-    awaited: bool,  # noqa: FBT001 - a parameter of pytest
+    awaited: bool,
     tmp_path: Path,
 ) -> None:
     """A file that is not there, is empty or cannot be a token is told by its name only."""
@@ -77,14 +77,14 @@ def test_a_file_without_a_token(
 
 
 @EITHER
-def test_a_role_without_a_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_role_without_a_secret(awaited: bool) -> None:
     """A role that is bound to addresses needs no secret."""
     with Vault(awaited=awaited) as vault:
         assert OLD == vault.get(vault.at(VaultAppRole("open-role")))
 
 
 @EITHER
-def test_a_role_that_is_refused(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_role_that_is_refused(awaited: bool) -> None:
     """A wrong secret is told as that, with where to look."""
     with Vault(awaited=awaited) as vault:
         provider = vault.at(VaultAppRole("our-role", "s3cr3t-of-theirs"))
@@ -97,7 +97,7 @@ def test_a_role_that_is_refused(awaited: bool) -> None:  # noqa: FBT001 - a para
 
 
 @EITHER
-def test_a_token_that_was_given(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_token_that_was_given(awaited: bool) -> None:
     """How long it holds is looked up once; then it is renewed while it still holds."""
     with Vault(awaited=awaited) as vault:
         provider = vault.at(VaultToken(vault.lab.issue("given")))
@@ -112,7 +112,7 @@ def test_a_token_that_was_given(awaited: bool) -> None:  # noqa: FBT001 - a para
 
 
 @EITHER
-def test_a_token_for_ever(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_token_for_ever(awaited: bool) -> None:
     """A token without an end is never renewed; nor is one that may not look at itself."""
     for looked in (True, False):
         with Vault(awaited=awaited) as vault:
@@ -126,7 +126,7 @@ def test_a_token_for_ever(awaited: bool) -> None:  # noqa: FBT001 - a parameter 
 
 
 @EITHER
-def test_a_token_that_somebody_else_renews(awaited: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_a_token_that_somebody_else_renews(awaited: bool, tmp_path: Path) -> None:
     """What an agent has put in place of a token is taken when Vault refuses the old one."""
     token = tmp_path / "token"
     with Vault(awaited=awaited) as vault:
@@ -139,7 +139,7 @@ def test_a_token_that_somebody_else_renews(awaited: bool, tmp_path: Path) -> Non
 
 
 @EITHER
-def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:
     """Where Vault renews no more, or not for longer, a new login takes its place."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
         with Vault(awaited=awaited) as vault:
@@ -155,7 +155,7 @@ def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:  # noqa: FBT001 
 
 
 @EITHER
-def test_a_namespace(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_namespace(awaited: bool) -> None:
     """Login and secrets are in the namespace, and messages name it."""
     with Vault(awaited=awaited) as vault:
         vault.lab.namespace = "ours/shop"
@@ -168,7 +168,7 @@ def test_a_namespace(awaited: bool) -> None:  # noqa: FBT001 - a parameter of py
 
 
 @EITHER
-def test_another_mount_and_prefix(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_another_mount_and_prefix(awaited: bool) -> None:
     """The engine may be enabled anywhere; where none is, that is no missing secret."""
     login = VaultAppRole("our-role", SECRET)
     with Vault(awaited=awaited) as vault:
@@ -180,7 +180,7 @@ def test_another_mount_and_prefix(awaited: bool) -> None:  # noqa: FBT001 - a pa
 
 
 @EITHER
-def test_a_deleted_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_deleted_secret(awaited: bool) -> None:
     """A secret whose newest version is deleted is not there."""
     with Vault(awaited=awaited) as vault:
         vault.lab.secrets[NAME] = None
@@ -189,7 +189,7 @@ def test_a_deleted_secret(awaited: bool) -> None:  # noqa: FBT001 - a parameter 
 
 @EITHER
 @pytest.mark.parametrize("status", [412, 472, 473, 503])
-def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:  # noqa: FBT001
+def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
     """A node that is sealed, stands by or lags behind is an outage, at login too."""
     with Vault(awaited=awaited) as vault:
         provider = vault.provider()

@@ -102,7 +102,7 @@ def _usual() -> Iterator[Ring]:
 
 
 @EITHER
-def test_the_usual_keyring_is_used(usual: Ring, awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_the_usual_keyring_is_used(usual: Ring, awaited: bool) -> None:
     """What `keyring set mooring services/shop` wrote is read; what is put there is a table."""
     keyring.set_password("mooring", "services/shop", "old")
     provider = provider_of(None, awaited=awaited)
@@ -113,7 +113,7 @@ def test_the_usual_keyring_is_used(usual: Ring, awaited: bool) -> None:  # noqa:
 
 
 @EITHER
-def test_a_renewal_that_is_overtaken_yields(awaited: bool) -> None:  # noqa: FBT001
+def test_a_renewal_that_is_overtaken_yields(awaited: bool) -> None:
     """What somebody else has put in place meanwhile stays."""
     ring = Ring()
 
@@ -130,7 +130,7 @@ def test_a_renewal_that_is_overtaken_yields(awaited: bool) -> None:  # noqa: FBT
 
 
 @EITHER
-def test_applications_are_apart(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_applications_are_apart(awaited: bool) -> None:
     """Two applications of one user have passwords of their own."""
     ring = Ring()
     ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
@@ -141,7 +141,7 @@ def test_applications_are_apart(awaited: bool) -> None:  # noqa: FBT001 - a para
 
 
 @EITHER
-def test_names_that_would_be_confused(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_names_that_would_be_confused(awaited: bool) -> None:
     """A name that could be another's is looked for nowhere, unless its user is named."""
     ring = Ring()
     provider = provider_of(ring, awaited=awaited)
@@ -169,7 +169,7 @@ def test_a_keyring_that_fails(
     error: Exception,
     kind: type[ConnectorError],
     said: str,
-    awaited: bool,  # noqa: FBT001 - a parameter of pytest
+    awaited: bool,
 ) -> None:
     """Whatever a keyring raises is one of ours, in our words, and shows no password."""
     ring = Ring()
@@ -182,14 +182,14 @@ def test_a_keyring_that_fails(
 
 
 @EITHER
-def test_a_machine_without_a_keyring(awaited: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_a_machine_without_a_keyring(awaited: bool) -> None:
     """A server has none, and is told to keep credentials elsewhere."""
     with pytest.raises(ConfigurationError, match="keep credentials elsewhere"):
         ask(provider_of(NONE(), awaited=awaited), "get", *OWNER)
 
 
 @EITHER
-def test_a_password_that_is_no_credential(awaited: bool) -> None:  # noqa: FBT001
+def test_a_password_that_is_no_credential(awaited: bool) -> None:
     """The refusal names the user, and shows nothing."""
     ring = Ring()
     ring.passwords["mooring", "services/shop"] = "s3cr3t\n"

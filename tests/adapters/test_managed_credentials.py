@@ -328,7 +328,21 @@ def test_a_manager_that_is_down(face: Face, status: int) -> None:
     hidden(caught.value)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"data": 5, "auth": 5}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"data": 5, "auth": 5}',
+        b"\xff",
+        pytest.param(
+            b'{"access_token": "t", "expires_in": 1%b, "data": {"ttl": 1%b}}'
+            % (b"0" * 400, b"0" * 400),
+            id="large",
+        ),
+    ],
+)
 def test_an_answer_that_is_nonsense(face: Face, body: bytes) -> None:
     """Something else that answers with success is not believed."""
     face.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))

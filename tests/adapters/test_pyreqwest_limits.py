@@ -141,7 +141,7 @@ async def test_a_length_may_be_said(make: Make) -> None:
 
 @pytest.mark.parametrize("coded", [False, True])
 @both
-async def test_a_body_may_be_too_large(make: Make, coded: bool) -> None:  # noqa: FBT001 - a case
+async def test_a_body_may_be_too_large(make: Make, coded: bool) -> None:
     """What `send` would hold, and what would be decompressed, ends at the limit."""
     body = gzip.compress(bytes(9_999)) if coded else bytes(9_999)
     answer = Behaviour(200, {"Content-Encoding": "gzip"} if coded else {}, body)
@@ -507,7 +507,7 @@ async def test_bounds_of_many_kinds_are_kept(make: Make) -> None:
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-def test_a_key_may_stand_by_its_certificate(tmp_path: Path, as_text: bool) -> None:  # noqa: FBT001 - a case
+def test_a_key_may_stand_by_its_certificate(tmp_path: Path, as_text: bool) -> None:
     """A key in its certificate's file is opened with the password, too."""
     certificate, key = certificate_files(tmp_path)
     sealed = serialization.load_pem_private_key(key.read_bytes(), None).private_bytes(

@@ -6,20 +6,22 @@ import asyncio
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
 from mooring import RateLimitConfig, StorageUnavailable
-from mooring.adapters.redis import AsyncRedisStorage
+from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
 from mooring.domain.admission import Admission, Answer, Gates
 from mooring.domain.codec import VERSION, pack
 from mooring.domain.idempotency import Claim, Verdict, Withdraw, complete
 from mooring.errors import ConfigurationError, InvalidData
 from mooring.testing._state_commands import Write, new_key, read
 from tests.adapters.redis_faces import COLOURS, Count, Face
-from tests.support.redis_servers import PrivateRedis, Proxy, wait_until
+from tests.support.redis_servers import PrivateRedis, Proxy
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,7 +172,7 @@ def test_what_may_be_repeated_is_repeated_once(
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_what_is_decided_here_happens_once(colour: str, once: bool, server: PrivateRedis) -> None:  # noqa: FBT001 - a case
+def test_what_is_decided_here_happens_once(colour: str, once: bool, server: PrivateRedis) -> None:
     """A write whose reply was lost is repeated only where the command may be."""
     with Proxy(server.port) as proxy, Face(colour, proxy.url, timeout=PATIENT) as face:
         command = Count(new_key(), once=once)
@@ -214,6 +216,61 @@ def test_what_was_posted_before_a_close_is_sent(colour: str, server: PrivateRedi
             face.execute(command)
     with Face(colour, server.url, timeout=PATIENT) as face:
         assert 1 == tokens_taken(face, command)
+
+
+def test_what_is_posted_after_a_close_is_left(colour: str, server: PrivateRedis) -> None:
+    """Who is done after the store was closed opens no connection that nobody would close."""
+    command = one_token(new_key())
+    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+        face.execute(one_token(new_key()))
+        face.close()
+        connected = [len(client.client_list())]
+        face.post(command)
+        connected.append(len(client.client_list()))
+        face.close()
+        connected.append(len(client.client_list()))
+    assert connected[0] >= max(connected)
+    with Face(colour, server.url, timeout=PATIENT) as face:
+        assert 0 == tokens_taken(face, command)
+
+
+def test_one_that_ended_ends_the_others(server: PrivateRedis) -> None:
+    """When a connection ends while it is waited on, those that nobody uses are closed with it."""
+    store = RedisStorage(server.url, timeout=PATIENT)
+    idle = store._links._idle  # noqa: SLF001 - which of them is taken is to be known
+    store.housekeep()
+    other = idle.pop()
+    store.housekeep()
+    idle.insert(0, other)
+    server.suspend()
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(store.housekeep)
+        wait_until(lambda: [other] == idle, "connection in use")
+        server.kill()
+    assert isinstance(asked.exception(), StorageUnavailable)
+    assert [] == idle
+    store.close()
+    server.start()
+
+
+def test_what_is_in_use_at_a_close_is_closed_later(server: PrivateRedis) -> None:
+    """A connection that another thread has while the store is closed ends when it is done."""
+    store = RedisStorage(f"redis://127.0.0.1:{server.port}/0?client_name=held", timeout=PATIENT)
+    with redis.Redis(port=server.port) as client:
+
+        def held() -> bool:
+            return "held" in [each["name"] for each in client.client_list()]
+
+        store.housekeep()
+        assert held()
+        server.suspend()
+        thread = threading.Thread(target=store.housekeep)
+        thread.start()
+        wait_until(lambda: not store._links._idle, "connection in use")  # noqa: SLF001 - it is taken out first
+        store.close()
+        server.resume()
+        thread.join()
+        wait_until(lambda: not held(), "closed connection")
 
 
 # --- what lies in Redis ------------------------------------------------------------

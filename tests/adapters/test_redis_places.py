@@ -25,7 +25,8 @@ from mooring.testing._state_commands import Write, new_key
 from mooring.testing.checks import name_of
 from mooring.testing.http_tls import certificate_files
 from tests.adapters.redis_faces import COLOURS, Count, Face
-from tests.support.redis_servers import PrivateRedis, free_port, wait_until
+from tests.support.redis_servers import PrivateRedis, free_port
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,8 @@ def works(face: Face) -> None:
         "redis+sentinel://localhost",
         "redis://localhost:port",
         "redis://[::1",
+        "redis://me:12/word@host:1",
+        "redis+cluster://me:12#word@host:1",
     ],
 )
 def test_what_is_no_address_is_refused(colour: str, url: str) -> None:

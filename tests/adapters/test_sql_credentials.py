@@ -412,3 +412,17 @@ def test_options_are_checked(base: Base) -> None:
         base.plain().reseal(batch=0)
     with pytest.raises(ConfigurationError):
         base.plain(timeout=0)
+
+
+def test_owners_are_listed_and_let_go(face: Base) -> None:
+    """Whose credentials there are is told without opening any; who is let go is forgotten."""
+    face.plain().rotate("stripe", "acme", OLD)
+    face.plain().rotate("stripe", None, OTHER)
+    provider = face.provider()
+
+    assert [("stripe", None), ("stripe", "acme")] == face.ask(provider.owners)
+    assert face.ask(provider.delete, "stripe", "acme")
+    assert not face.ask(provider.delete, "stripe", "acme")
+    assert [("stripe", None)] == face.ask(provider.owners)
+    assert 1 == face.ask(provider.clear)
+    assert [] == face.ask(provider.owners)

@@ -15,8 +15,8 @@ from mooring.domain.durations import HOUR, SECOND
 from mooring.errors import InvalidData, StorageUnavailable
 from mooring.testing import VirtualClock
 from tests.adapters.forked import in_a_child
+from tests.adapters.sqlite_lab import Last, Other, claim, values
 from tests.adapters.test_memory import Look, Put
-from tests.adapters.test_sqlite import Last, Other, claim, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

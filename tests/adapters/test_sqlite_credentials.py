@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from itertools import count
 from stat import S_IMODE
@@ -36,6 +39,10 @@ OWNER = ("stripe", "acme")
 RING = generate_keys()
 CIPHER = AesGcmCipher(RING)
 NEWER = AesGcmCipher(generate_keys(RING))
+WRITING = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+"""
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -126,7 +133,7 @@ def resealed(path: Path, *, awaited: bool, **options: Any) -> int:
 
 @EITHER
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
-def test_all_are_sealed_anew(path: Path, batch: int, awaited: bool) -> None:  # noqa: FBT001
+def test_all_are_sealed_anew(path: Path, batch: int, awaited: bool) -> None:
     """Whatever the size of a batch, each is sealed with the new key, once."""
     older, newer = SqliteCredentialProvider(path, CIPHER), SqliteCredentialProvider(path, NEWER)
     assert 0 == resealed(path, awaited=awaited, batch=batch)
@@ -272,6 +279,45 @@ def test_a_file_that_is_locked(path: Path) -> None:
             provider.get(*OWNER)
 
 
+def test_whoever_reads_ends_no_lock_of_a_writer(path: Path) -> None:
+    """While one thread writes, no other process may, whoever of this one comes and goes."""
+    provider = SqliteCredentialProvider(path, CIPHER)
+    provider.rotate(*OWNER, OLD)
+    with closing(sqlite3.connect(path, isolation_level=None)) as link:
+        link.execute("BEGIN IMMEDIATE")
+        assert OLD == provider.get(*OWNER)
+        other = subprocess.run(
+            [sys.executable, "-c", WRITING, path], check=False, capture_output=True, text=True
+        )
+    assert "database is locked" in other.stderr
+
+
+def test_a_file_may_be_elsewhere(path: Path, tmp_path: Path) -> None:
+    """A link that leads to no file yet stays a link, and the file is made where it leads."""
+    path.symlink_to(tmp_path / "elsewhere.db")
+    SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
+
+    assert path.is_symlink()
+    assert OLD == SqliteCredentialProvider(tmp_path / "elsewhere.db", CIPHER).get(*OWNER)
+    assert {path, tmp_path / "elsewhere.db"} == {*tmp_path.iterdir()}
+
+
+def test_two_make_the_file_in_the_same_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has not seen the other's file leaves it as it is, and nothing of his own."""
+    link, calls = os.link, list[Any]()
+
+    def overtaken(made: Any, place: Any) -> None:
+        calls.append(place)
+        if len(calls) == 1:
+            SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
+        link(made, place)
+
+    monkeypatch.setattr(os, "link", overtaken)
+
+    assert OLD == SqliteCredentialProvider(path, CIPHER).get(*OWNER)
+    assert [path] == [*path.parent.iterdir()]
+
+
 @pytest.mark.parametrize(
     "statement", ["CREATE TABLE invoice (number INTEGER)", "PRAGMA application_id = 7"]
 )
@@ -287,7 +333,7 @@ def test_another_programs_database_is_left_alone(path: Path, statement: str) -> 
 
 def test_two_make_the_file_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds the file made just before making it goes on with it."""
-    from mooring.adapters import sqlite_credentials as module  # noqa: PLC0415 - patched
+    from mooring.adapters import _sealed_file as module  # noqa: PLC0415 - patched
 
     look: Any = module._application  # noqa: SLF001 - where the other one is quicker
     looks = list[int]()
@@ -310,3 +356,23 @@ def test_options_are_checked(path: Path) -> None:
         SqliteCredentialProvider(path, CIPHER).reseal(batch=0)
     with pytest.raises(ConfigurationError):
         SqliteCredentialProvider(path, CIPHER, timeout=-1)
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+def test_owners_are_listed_and_let_go(tmp_path: Path, *, awaited: bool) -> None:
+    """Whose credentials there are is told without opening any; who is let go is forgotten."""
+    path = tmp_path / "credentials.db"
+    plain = SqliteCredentialProvider(path, CIPHER)
+    provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if awaited else plain
+    plain.rotate("stripe", "acme", OLD)
+    plain.rotate("stripe", None, OTHER)
+
+    def ask(verb: Any, *given: object) -> Any:
+        return asyncio.run(verb(*given)) if awaited else verb(*given)
+
+    assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
+    assert ask(provider.delete, "stripe", "acme")
+    assert not ask(provider.delete, "stripe", "acme")
+    assert [("stripe", None)] == ask(provider.owners)
+    assert 1 == ask(provider.clear)
+    assert [] == ask(provider.owners)

@@ -15,8 +15,8 @@ import pytest
 from mooring.adapters import _sqlite_file as files
 from mooring.adapters.sqlite import SqliteStorage
 from mooring.errors import ConfigurationError, StorageUnavailable
+from tests.adapters.sqlite_lab import Last, Other, inside, values
 from tests.adapters.test_memory import Look, Put
-from tests.adapters.test_sqlite import Last, Other, inside, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

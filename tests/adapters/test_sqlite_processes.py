@@ -21,9 +21,9 @@ from mooring.domain.plan import Plan
 from mooring.domain.rate_limit import RateLimitConfig
 from mooring.domain.service import Service
 from mooring.testing import VirtualClock
+from tests.adapters.sqlite_lab import Other, inside, values
 from tests.adapters.sqlite_worker import Add
 from tests.adapters.test_memory import Look
-from tests.adapters.test_sqlite import Other, inside, values
 
 if TYPE_CHECKING:
     import sqlite3

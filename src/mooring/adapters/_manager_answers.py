@@ -52,7 +52,7 @@ def seconds_at(response: Response, *path: str) -> float | None:
     """A duration of an answer; some write their numbers as text."""
     try:
         value = float(found(response, *path))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return value if 0 < value < 1e10 else None
 

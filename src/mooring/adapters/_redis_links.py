@@ -138,7 +138,9 @@ class Place:
             if scheme == "unix":
                 plain = url
             known = kind in ("", "cluster") or (kind == "sentinel" and self._service)
-            if not known:
+            # Else a slash in a password would end the host, and the rest of it be shown.
+            stray = scheme != "unix" and "@" in parts.path + parts.fragment
+            if stray or not known:
                 raise ValueError(kind)  # noqa: TRY301 - told of as every other wrong address is
             self._settings = self._driver.connections.parse_url(plain)
         except ValueError:
@@ -449,6 +451,13 @@ class ClusterLink:
             client.close()
 
 
+class _Over(list[Link]):
+    """Where connections are given back that nobody wants any more."""
+
+    def append(self, link: Link, /) -> None:
+        link.close()
+
+
 class Links:
     """The connections of one process, each for one thread at a time; the latest used comes first.
 
@@ -492,6 +501,13 @@ class Links:
             raise
         self._idle.append(link)
         return replies
+
+    def finish(self) -> None:
+        """Disconnect for good: what is in use, when it is given back."""
+        left, self._idle = self._idle, _Over()
+        while left:
+            left.pop().close()
+        self.close()
 
     def close(self) -> None:
         """Disconnect, but for what is in use."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from mooring.adapters._renewing import checked, missing
 from mooring.domain.durations import count
 from mooring.domain.keeping import pack_credentials, unpack_credentials
+from mooring.domain.packing import unpack_values
 from mooring.domain.sealing import about
 from mooring.errors import ConnectorError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mooring.ports.cipher import Cipher
 
 _NAME: Final = "credential"
+_PAGE: Final = 500
 
 
 class Row(NamedTuple):
@@ -47,8 +49,8 @@ class Swap(NamedTuple):
 class Rows(Protocol):
     """A table. What each verb does is one transaction, and durable when it is answered.
 
-    `swap` says how many it put in place. `page` gives so many rows that stand after a place, in
-    order; the empty place is before all.
+    `swap` says how many it put in place, `drop` whether it took anything away. `page` gives so many
+    rows that stand after a place, in order; the empty place is before all.
     """
 
     async def find(self, about: bytes, /) -> bytes | None: ...
@@ -58,6 +60,8 @@ class Rows(Protocol):
     async def swap(self, swaps: Sequence[Swap], /) -> int: ...
 
     async def page(self, after: bytes, size: int, /) -> Sequence[Row]: ...
+
+    async def drop(self, about: bytes, /) -> bool: ...
 
 
 class SealedVault:
@@ -115,6 +119,21 @@ class SealedVault:
         if failure is not None:
             raise failure
         return resealed
+
+    async def owners(self) -> list[Owner]:
+        """Whose credentials there are, in order; nothing is opened."""
+        owners: list[Owner] = []
+        last = b""
+        while rows := await self._rows.page(last, _PAGE):
+            last = rows[-1].place
+            for row in rows:
+                tenant, service, _ = unpack_values(row.about)
+                owners.append((service, tenant))
+        return sorted(owners, key=lambda owner: (owner[0], owner[1] or ""))
+
+    async def forget(self, owner: Owner) -> bool:
+        """Keep nothing of this owner, and say whether there was anything."""
+        return await self._rows.drop(_key(owner))
 
     def _seal(self, owner: Owner, kept: Kept) -> bytes:
         return self._cipher.seal(pack_credentials(kept), _key(owner))

@@ -81,6 +81,24 @@ class AsyncKeyringCredentialProvider(AsyncRenewing):
         super().__init__(ThreadedVault(_Passwords(application, names or {}, backend)), renew)
 
 
+class KeyringSecrets:
+    """Reads single passwords of the keyring of this user, whatever they are for.
+
+    Args:
+        application: what the keyring calls who the passwords are for.
+        backend: a keyring of the library's; the one that it finds by itself if left out.
+    """
+
+    def __init__(
+        self, application: str = _APPLICATION, *, backend: KeyringBackend | None = None
+    ) -> None:
+        self._passwords = _Passwords(application, {}, backend)
+
+    def read(self, name: str) -> Secret | None:
+        """The password of a user; None if there is none."""
+        return self._passwords.read(name)
+
+
 class _Passwords:
     """The passwords of an application; whoever asks for them is blocked."""
 
@@ -94,7 +112,7 @@ class _Passwords:
     async def get(self, owner: Owner) -> Any:
         """What is current."""
         user = self._user(owner)
-        content = None if user is None else self._read(user)
+        content = None if user is None else self.read(user)
         if content is None:
             raise self._missing(owner, user)
         return read_credentials_text(content, f"The password of {user!r} for {self._application!r}")
@@ -102,7 +120,7 @@ class _Passwords:
     async def has(self, owner: Owner) -> bool:
         """Whether there is one."""
         user = self._user(owner)
-        return user is not None and self._read(user) is not None
+        return user is not None and self.read(user) is not None
 
     async def put(self, owner: Owner, new: Kept) -> None:
         """Keep a new one."""
@@ -129,7 +147,8 @@ class _Passwords:
         if await self.get(owner) == old:
             await self.put(owner, new)
 
-    def _read(self, user: str) -> Secret | None:
+    def read(self, user: str) -> Secret | None:
+        """The password of a user, if there is one."""
         try:
             content = self._ring().get_password(self._application, user)
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything

@@ -16,8 +16,8 @@ from mooring.adapters._manager_session import HttpWire, Session, content_of
 from mooring.adapters._plain import PlainVault
 from mooring.adapters._renewing import AsyncRenewing, Renewing, checked
 from mooring.adapters.clock import SystemClock
-from mooring.adapters.locks import ThreadLocks
 from mooring.adapters.locks_async import AsyncioLocks
+from mooring.adapters.managed_secrets import session_now
 from mooring.adapters.stdlib_http import StdlibHttpClient
 from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
 from mooring.domain.credential_tables import read_credentials_text, write_credentials
@@ -73,20 +73,7 @@ class ManagedCredentialProvider(Renewing):
     ) -> None:
         client: HttpClient = StdlibHttpClient() if http is None else http
         self._close = client.close if http is None else None
-        locks = ThreadLocks()
-
-        async def sent(request: Request, url: str, timeouts: Timeouts) -> Response:
-            return client.send(request, url, timeouts)
-
-        async def entered(holder: object, timeout: float) -> bool:
-            return locks.acquire("", holder, places=1, queue=_EVERYBODY, timeout=timeout)
-
-        async def read(path: str) -> Secret | None:
-            return content_of(path)
-
-        bound = seconds(timeout, "timeout")
-        wire = HttpWire(manager.where, sent, read, bound, clock or SystemClock())
-        session = Session(manager, wire, entered, lambda holder: locks.release("", holder))
+        session = session_now(manager, client, timeout, clock)
         super().__init__(PlainVault(_Secrets(session, names or {})), renew)
 
     def close(self) -> None:

@@ -51,6 +51,7 @@ _DEFERRED: Final = 1_000
 class _Store:
     """What the stores of both colours have."""
 
+    reach = "network"
     _awaited: bool
 
     def __init__(
@@ -168,6 +169,8 @@ class RedisStorage(_Store):
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for: now, or with the next if that fails."""
         try:
+            # Else it would open a connection that nobody closes any more.
+            self._require_open()
             self._posted.append(command)
             self._send_posted()
         except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
@@ -185,7 +188,7 @@ class RedisStorage(_Store):
             with suppress(Exception):
                 self._send_posted()
         self._closed = True
-        self._links.close()
+        self._links.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -304,8 +307,9 @@ class AsyncRedisStorage(_Store):
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for: at once where a loop runs."""
-        self._posted.append(command)
         with suppress(Exception):
+            self._require_open()
+            self._posted.append(command)
             asyncio.get_running_loop()
             self._hand_over()
 

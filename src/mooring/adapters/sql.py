@@ -44,6 +44,7 @@ class _Common:
     """What both colours of the store have in common."""
 
     durable: Final = True
+    reach: Final = "network"
     """What a claim wrote survives a crash of the server once it is answered."""
 
     _source: Source

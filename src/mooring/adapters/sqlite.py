@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -53,6 +52,7 @@ class SqliteStorage:
     """
 
     durable = True
+    reach = "machine"
 
     def __init__(
         self,
@@ -137,6 +137,7 @@ class AsyncSqliteStorage:
     """
 
     durable = True
+    reach = "machine"
 
     def __init__(
         self,
@@ -223,12 +224,16 @@ class AsyncSqliteStorage:
             except Slow:
                 return await self._in_thread(partial(engine.insist, command))
             except Busy:
+                from asyncio import sleep  # noqa: PLC0415 - whoever blocks does without
+
                 # No timer of a loop is as short as the lock is usually held.
-                await asyncio.sleep(pause if pause > _TICK else 0)
+                await sleep(pause if pause > _TICK else 0)
         raise engine.file.locked()
 
     async def _in_thread(self, function: Callable[[], Done]) -> Done:
-        return await asyncio.get_running_loop().run_in_executor(self._pool(), function)
+        from asyncio import get_running_loop  # noqa: PLC0415 - whoever blocks does without
+
+        return await get_running_loop().run_in_executor(self._pool(), function)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

@@ -30,6 +30,10 @@ class WholeFile:
         """Add to it."""
         self._file.write(data)
 
+    def allow(self, mode: int) -> None:
+        """Let others do with it what a mode says; until then it is its owner's only."""
+        Path(self._name).chmod(mode)
+
     def keep(self, path: Path | None = None) -> os.stat_result:
         """Give it its name, or another on the same disk, and return what the system says of it."""
         named = self._path if path is None else path

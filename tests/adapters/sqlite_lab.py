@@ -1,0 +1,61 @@
+"""What attacks on a store in a SQLite file are made with."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, Self
+
+from mooring.domain.durations import DAY
+from mooring.domain.idempotency import Claim
+from tests.adapters.test_memory import Look, Put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mooring.adapters._sqlite_engine import Engine
+    from mooring.adapters.sqlite import SqliteStorage
+
+
+class Last(Put):
+    """Writes what must outlive a crash."""
+
+    durable = True
+
+
+def values(store: SqliteStorage, *keys: str) -> list[object]:
+    """What was put where."""
+    return [state and state[2] for state in store.execute(Look(*keys))]
+
+
+def inside(store: SqliteStorage) -> Engine:
+    """What nobody else can see or bring about."""
+    return store._engine  # noqa: SLF001 - as it says
+
+
+def claim(key: str = "claim") -> Claim:
+    """A claim of a key, as a service makes it."""
+    return Claim(key, fingerprint=b"f", owner=7, lease=DAY, ttl=DAY, target="vendor", remembered=0)
+
+
+class Other:
+    """Another program that has the file open."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = sqlite3.connect(
+            path, isolation_level=None, timeout=5, check_same_thread=False
+        )
+
+    def __enter__(self) -> Self:
+        """Hold the lock for writing."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+    def ask(self, question: str) -> Any:
+        """One value."""
+        return self.connection.execute(question).fetchone()[0]

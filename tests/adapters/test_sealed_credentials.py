@@ -1,0 +1,87 @@
+"""Credentials in a table of the host's: the port's contract, whose they are, and what goes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.sealed_credentials import (
+    AsyncSealedCredentialProvider,
+    Row,
+    SealedCredentialProvider,
+)
+from mooring.testing import credentials_conformance as kit
+from mooring.testing.checks import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mooring.adapters.sealed_credentials import Swap
+
+CIPHER = AesGcmCipher(generate_keys())
+
+
+class Dictionary:
+    """The smallest table there is."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, bytes] = {}
+
+    def find(self, about: bytes, /) -> bytes | None:
+        """The text that is about this, if there is one."""
+        return self._kept.get(about)
+
+    def put(self, about: bytes, sealed: bytes, /) -> None:
+        """Put a text in place."""
+        self._kept[about] = sealed
+
+    def swap(self, swaps: Sequence[Swap], /) -> int:
+        """Replace what is still there."""
+        there = [one for one in swaps if self._kept.get(one.about) == one.old]
+        self._kept.update({one.about: one.new for one in there})
+        return len(there)
+
+    def page(self, after: bytes, size: int, /) -> Sequence[Row]:
+        """So many rows, in order."""
+        places = [one for one in sorted(self._kept) if one > after][:size]
+        return [Row(one, one, self._kept[one]) for one in places]
+
+    def drop(self, about: bytes, /) -> bool:
+        """Take a text away."""
+        return self._kept.pop(about, None) is not None
+
+
+@pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
+def test_conforms(check: kit.Check) -> None:
+    """The provider keeps the contract of its port."""
+    check(lambda renew: SealedCredentialProvider(Dictionary(), CIPHER, renew=renew))
+
+
+@pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
+def test_async_conforms(check: kit.AsyncCheck) -> None:
+    """The provider keeps the contract of its port when it is awaited."""
+    asyncio.run(
+        check(lambda renew: AsyncSealedCredentialProvider(Dictionary(), CIPHER, renew=renew))
+    )
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+def test_owners_are_listed_and_let_go(*, awaited: bool) -> None:
+    """Whose credentials there are is told without opening any, and who is let go is forgotten."""
+    rows = Dictionary()
+    plain = SealedCredentialProvider(rows, CIPHER)
+    provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if awaited else plain
+    plain.rotate("stripe", "acme", kit.OLD)
+    plain.rotate("stripe", None, kit.OTHER)
+
+    def ask(verb: Any, *given: object) -> Any:
+        return asyncio.run(verb(*given)) if awaited else verb(*given)
+
+    assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
+    assert 0 == ask(provider.reseal)
+    assert ask(provider.delete, "stripe", "acme")
+    assert not ask(provider.delete, "stripe", "acme")
+    assert [("stripe", None)] == ask(provider.owners)

@@ -1,0 +1,145 @@
+"""Shared state in a SQLite file: what waits for the disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import ConnectorManager, RateLimitConfig, Service
+from mooring.adapters import _sqlite_engine as engine
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.domain.durations import DAY
+from mooring.domain.idempotency import Verdict, complete
+from mooring.errors import StorageUnavailable
+from tests.adapters.sqlite_lab import Last, claim, inside, values
+from tests.adapters.test_memory import Look, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody prunes and moves the journal unless it is time."""
+    monkeypatch.setattr(engine, "randrange", lambda _: 0)
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """Where a file may be made."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture(name="store")
+def _store(path: Path) -> Iterator[SqliteStorage]:
+    """A store that nobody else uses."""
+    with SqliteStorage(path) as store:
+        yield store
+
+
+@pytest.fixture(name="flushed")
+def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Each time that something was flushed, before it was."""
+    from mooring.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is watched
+
+    flushed: list[int] = []
+    flush = _sqlite_flush.flush_data
+
+    def noted(file: int) -> None:
+        flushed.append(file)
+        flush(file)
+
+    monkeypatch.setattr(_sqlite_flush, "flush_data", noted)
+    return flushed
+
+
+def test_only_what_an_effect_hangs_on_waits_for_the_disk(
+    store: SqliteStorage, flushed: list[int]
+) -> None:
+    """A claim is on the disk when it is answered; what a limit counts is not."""
+    service = Service("vat", limits=RateLimitConfig.per_second(9))
+    ConnectorManager([service], state=store).run("vat", lambda: None)
+    without = len(flushed)
+    claimed = store.execute(claim())
+    once = len(flushed)
+    store.execute(claim())
+    again = len(flushed)
+    store.execute(complete("claim", claimed.fence, b"paid", ttl=DAY))
+
+    assert (0, 1, 1, 2) == (without, once, again, len(flushed))
+
+
+def test_what_is_posted_waits_for_no_disk(store: SqliteStorage, flushed: list[int]) -> None:
+    """Nobody was told anything that a crash could make untrue; the next claim flushes it too."""
+    store.post(Last("posted", "a"))
+    posted = len(flushed)
+    store.execute(Look("a"))
+    looked = len(flushed)
+    store.execute(claim())
+
+    assert (0, 0, 1) == (posted, looked, len(flushed))
+
+
+def test_a_disk_that_fails_is_told(
+    store: SqliteStorage, flushed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that may not be on the disk is no claim; asking again flushes again."""
+    from mooring.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
+
+    def broken(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_sqlite_flush, "flush_data", broken)
+        with pytest.raises(StorageUnavailable, match="may not be on the disk"):
+            store.execute(claim())
+
+    assert Verdict.RUN is store.execute(claim()).verdict
+    assert 1 == len(flushed)
+
+
+def test_one_flush_serves_all_who_wait(
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever commits while the disk is busy is served by the next flush, all of them by one."""
+    from mooring.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
+
+    store.execute(Put("old", "a"))
+    flushed, begun, may = [], threading.Event(), threading.Event()
+
+    def slow(file: int) -> None:
+        flushed.append(file)
+        begun.set()
+        assert may.wait(20)
+
+    monkeypatch.setattr(_sqlite_flush, "flush_data", slow)
+    first = threading.Thread(target=store.execute, args=[Last(0, "k0")])
+    first.start()
+    assert begun.wait(20)
+    others = [threading.Thread(target=store.execute, args=[Last(n, f"k{n}")]) for n in range(1, 9)]
+    for thread in others:
+        thread.start()
+    while values(store, *[f"k{n}" for n in range(1, 9)]) != [*range(1, 9)]:
+        time.sleep(0.001)
+    tickets = inside(store).flush.ticket.__self__  # type: ignore[attr-defined]  # of a bound method
+    while "count(11)" != repr(tickets):  # until all of them wait
+        time.sleep(0.001)
+    may.set()
+    for thread in (first, *others):
+        thread.join(20)
+
+    assert 2 == len(flushed)
+
+
+def test_a_journal_that_is_gone_is_in_the_file(path: Path, store: SqliteStorage) -> None:
+    """Whoever closes last moves the journal into the file, and takes it away."""
+    store.execute(Put("old", "a"))
+    store.close()
+
+    inside(store).flush(inside(store).flush.ticket())
+
+    assert not path.with_name("state.db-wal").exists()

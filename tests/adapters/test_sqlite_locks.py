@@ -1,0 +1,168 @@
+"""Shared state in a SQLite file: who else holds the lock, and who is struck while holding it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters import _sqlite_engine as engine
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.errors import InvalidData, StorageUnavailable
+from tests.adapters.sqlite_lab import Other, inside, values
+from tests.adapters.test_memory import Look, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.domain.state import States
+
+
+@pytest.fixture(autouse=True)
+def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody prunes and moves the journal unless it is time."""
+    monkeypatch.setattr(engine, "randrange", lambda _: 0)
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """Where a file may be made."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture(name="store")
+def _store(path: Path) -> Iterator[SqliteStorage]:
+    """A store that nobody else uses."""
+    with SqliteStorage(path) as store:
+        yield store
+
+
+# --- whoever else holds the lock -------------------------------------------------
+
+
+def test_a_lock_that_is_given_back_is_waited_for(path: Path, store: SqliteStorage) -> None:
+    """Who finds the lock taken comes again until it is free."""
+    store.execute(Put("old", "a"))
+    with Other(path) as other:
+        timer = threading.Timer(0.05, other.connection.rollback)
+        timer.start()
+        store.execute(Put("new", "a"))
+        timer.join()
+
+    assert ["new"] == values(store, "a")
+
+
+def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
+    """When the time is over the error says what to look for; later all is well."""
+    with SqliteStorage(path, timeout=0.02) as store:
+        store.execute(Put("old", "a"))
+        with Other(path):
+            for attempt in (partial(store.execute, Put("new", "a")), store.housekeep):
+                with pytest.raises(StorageUnavailable, match="held the lock") as caught:
+                    attempt()
+                assert "fuser" in caught.value.remedy
+                assert StorageUnavailable is type(caught.value)
+                assert caught.value.__cause__ is None
+
+        store.execute(Put("new", "a"))
+        assert ["new"] == values(store, "a")
+
+
+def test_what_is_posted_while_others_hold_the_lock_is_kept(path: Path) -> None:
+    """Whoever posts is not held up; the next command that can executes it first."""
+    with SqliteStorage(path, timeout=0.05) as store:
+        store.execute(Put("old", "a"))
+        with Other(path):
+            store.post(Put("posted", "a"))
+            store.post(Put("x", "b", quiet=-1))
+            with pytest.raises(StorageUnavailable):
+                store.execute(Look("a"))
+
+        assert ["posted", "x"] == values(store, "a", "b")
+
+
+def test_what_was_posted_may_fail(path: Path) -> None:
+    """It fails on its own, and nobody hears of it."""
+
+    class Failing(Put):
+        def apply(self, states: States, now: int) -> tuple[States, States]:
+            raise InvalidData("no")
+
+    with SqliteStorage(path, timeout=0.05) as store:
+        store.execute(Put("old", "a"))
+        with Other(path):
+            store.post(Failing("never", "a"))
+            store.post(Put("posted", "b"))
+
+        assert ["old", "posted"] == values(store, "a", "b")
+
+
+def test_readers_hold_nobody_up(path: Path) -> None:
+    """A backup may read for as long as it likes."""
+    with SqliteStorage(path, timeout=0.001) as store:
+        store.execute(Put("old", "a"))
+        other = Other(path)
+        other.connection.execute("BEGIN")
+        other.ask("SELECT count(*) FROM state")
+
+        for number in range(50):
+            store.execute(Put(number, "a"))
+        inside(store).tend()
+
+        assert [49] == values(store, "a")
+        other.connection.close()
+
+
+# --- interruptions ---------------------------------------------------------------
+
+
+class Struck(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.parametrize("where", ["apply", "commit"])
+def test_an_interruption_leaves_all_of_a_command_or_none(
+    where: str, path: Path, store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not committed is taken back, and the lock with it."""
+
+    class Interrupted(Put):
+        def apply(self, states: States, now: int) -> tuple[States, States]:
+            if where == "apply":
+                raise Struck
+            return super().apply(states, now)
+
+    def struck(*_: object, **__: object) -> str:
+        raise Struck
+
+    store.execute(Put("old", "a"))
+    with monkeypatch.context() as patched:
+        if where == "commit":
+            patched.setattr(engine, "_writing", struck)
+        with pytest.raises(Struck):
+            store.execute(Interrupted("new", "a", "b"))
+
+    with Other(path):
+        pass  # nobody holds the lock
+    assert ["old", None] == values(store, "a", "b")
+
+
+def test_signals_may_strike_anywhere(path: Path) -> None:
+    """Wherever a command is struck, it is whole or not at all, and the lock is given back."""
+    program = subprocess.run(
+        [sys.executable, "-m", "tests.adapters.sqlite_worker", "be_struck", str(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    struck, torn, locked = map(int, program.stdout.split())
+
+    assert struck > 50
+    assert (0, 0) == (torn, locked)

@@ -1,0 +1,129 @@
+"""Shared state in a SQLite file: what is forgotten, and how the file stays small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters import _sqlite_engine as engine
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.domain.durations import DAY, HOUR, SECOND
+from mooring.errors import ConfigurationError
+from mooring.testing import VirtualClock
+from tests.adapters.sqlite_lab import Last, Other, inside, values
+from tests.adapters.test_memory import Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody prunes and moves the journal unless it is time."""
+    monkeypatch.setattr(engine, "randrange", lambda _: 0)
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    """Where a file may be made."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture(name="store")
+def _store(path: Path) -> Iterator[SqliteStorage]:
+    """A store that nobody else uses."""
+    with SqliteStorage(path) as store:
+        yield store
+
+
+def rows(path: Path) -> int:
+    """How many states the file holds."""
+    other = Other(path)
+    try:
+        return other.ask("SELECT count(*) FROM state")  # type: ignore[no-any-return]  # a count
+    finally:
+        other.connection.close()
+
+
+def test_housekeeping_forgets_what_cannot_matter(path: Path) -> None:
+    """It is done in batches, up to a limit, and leaves what still matters."""
+    clock = VirtualClock()
+    with SqliteStorage(path, clock=clock) as store:
+        for number in range(500):
+            store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
+        store.execute(Put("kept", "kept", quiet=DAY))
+        early = store.housekeep()
+        clock.advance(2 * HOUR / SECOND)
+
+        forgotten = [store.housekeep(limit=10), store.housekeep(limit=250), store.housekeep()]
+
+        assert (0, [10, 250, 240], 1) == (early, forgotten, rows(path))
+        assert ["kept"] == values(store, "kept")
+        with pytest.raises(ConfigurationError, match="count"):
+            store.housekeep(limit=0)
+
+
+def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
+    """When a state matters longer, the hour in which it ends moves along."""
+    clock = VirtualClock()
+    with SqliteStorage(path, clock=clock) as store:
+        store.execute(Put(0, "a", quiet=HOUR // 2))
+        for number in range(1, 20):
+            clock.advance(HOUR // 3 / SECOND)
+            store.execute(Put(number, "a", quiet=HOUR // 2))
+            store.housekeep()
+            assert [number] == values(store, "a")
+
+        clock.advance(2 * HOUR / SECOND)
+        assert 1 == store.housekeep()
+
+
+def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
+    """While the hour is the same, only the state itself is written."""
+    noted: list[str] = []
+    store.execute(Put(0, "a"))
+    link = inside(store).idle[-1]
+    link.connection.set_trace_callback(noted.append)
+
+    store.execute(Put(1, "a"))
+    store.execute(Put(2, "b"))
+
+    assert [False, True] == ["until = " in text for text in noted if text.startswith("INSERT")]
+
+
+def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes prunes and moves the journal now and then, without being asked."""
+    monkeypatch.setattr(engine, "TURN", 50)
+    clock = VirtualClock()
+    with SqliteStorage(path, clock=clock) as store:
+        inside(store).writes = 0
+        held = []
+        for number in range(1_000):
+            store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
+            clock.advance(120)
+            held.append(rows(path) if not number % 100 else 0)
+
+        assert max(held) < 150
+        assert path.with_name("state.db-wal").stat().st_size < 1_000_000
+
+
+def test_a_turn_that_fails_harms_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pruning is nobody's command."""
+    with SqliteStorage(path, timeout=0.01) as store:
+        store.execute(Put("old", "a"))
+        with Other(path):
+            inside(store).tend()
+
+        assert ["old"] == values(store, "a")
+
+
+def test_large_answers_fill_the_journal_sooner(store: SqliteStorage) -> None:
+    """What counts is how much was written."""
+    store.execute(Put("old", "a"))
+    inside(store).writes = 0
+
+    store.execute(Last(b"x" * 20_000, "a"))
+
+    assert 10 == inside(store).writes
