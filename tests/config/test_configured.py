@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 SID = "AC" + "0" * 32
 TWILIO: dict[str, Any] = {"account_sid": SID, "credentials": "token", "sender": "+15005550006"}
+STRIPE: dict[str, Any] = {"kind": "stripe", "credentials": "sk"}
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 
 
@@ -150,82 +150,36 @@ def test_the_awaited_face() -> None:
     assert isinstance(mooring.aopen({"state": {"url": "nowhere:"}}, state=store), AsyncHub)
 
 
-def wrong(**vendor: Any) -> dict[str, Any]:
-    """A configuration whose account has these fields."""
-    return {"vendors": {"twilio": {**TWILIO, **vendor}}}
+@pytest.mark.parametrize("given", [False, True], ids=["own", "given"])
+@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+def test_a_hub_closes_the_store_that_was_opened_for_it(
+    tmp_path: Path, *, awaited: bool, given: bool
+) -> None:
+    """With the hub the store goes that a configuration names; one that was given stays open."""
+    url = f"sqlite:///{tmp_path}/mooring.db"
+    configuration = {"state": {"url": url}, "services": {"api": {}}}
+    # SQLite puts its journal away when the last connection is closed.
+    journal = tmp_path / "mooring.db-wal"
 
+    async def opened_and_closed() -> None:
+        store = opening.aopen_storage(url)
+        hub = mooring.aopen(configuration, **({"state": store} if given else {}))
+        await hub.manager.circuit_state("api")
+        assert journal.exists()
+        await hub.close()
+        assert given is journal.exists()
+        await store.aclose()
 
-@pytest.mark.parametrize(
-    "source, path, said",
-    [
-        ({"smz": {}}, "smz", "Did you mean sms?"),
-        ({"version": 2}, "version", "version 2"),
-        ({"state": {"uri": ""}}, "state.uri", "Did you mean url?"),
-        ({"state": "memory:"}, "state", "a str stands where a table belongs"),
-        ({"vendors": {"twilo": {}}}, "vendors.twilo.kind", "Did you mean 'twilio'?"),
-        ({"vendors": {"x9": {}}}, "vendors.x9.kind", "Use one of: "),
-        ({"vendors": {"twilio": 3}}, "vendors.twilio", "a int stands where a table belongs"),
-        (wrong(account_sd="x"), "vendors.twilio.account_sd", "Did you mean account_sid?"),
-        (wrong(account_sid="x"), "vendors.twilio.account_sid", "not the SID"),
-        (wrong(sender=7), "vendors.twilio.sender", "a int stands where a text belongs"),
-        (wrong(api_key="secret://env/PATH"), "vendors.twilio.api_key", "a Secret stands"),
-        (
-            {"vendors": {"adyen": {"merchant_account": "x", "multiple_captures": "false"}}},
-            "vendors.adyen.multiple_captures",
-            "true or false",
-        ),
-        (wrong(cost="much"), "vendors.twilio", "does not describe a Account"),
-        (wrong(credentials="secret://env/NOT_SET_0"), "vendors.twilio.credentials", "NAME"),
-        (wrong(credentials="secret://vault/x"), "vendors.twilio.credentials", "cannot be found"),
-        (wrong(limits={"rate": 1, "per": "year"}), "vendors.twilio.limits[0].per", "no period"),
-        (wrong(limits=[{"rate": -1}]), "vendors.twilio.limits[0].rate", "not a rate"),
-        (wrong(limits=[["x"]]), "vendors.twilio.limits[0]", "a list stands"),
-        (wrong(retry={"preset": "mad"}), "vendors.twilio.retry.preset", "Use one of: default"),
-        (wrong(retry={"preset": "none", "x": 1}), "vendors.twilio.retry.x", "no meaning"),
-        (wrong(retry={"tries": 3}), "vendors.twilio.retry.tries", "no meaning"),
-        (wrong(retry={"preset": []}), "vendors.twilio.retry.preset", "[] is no preset"),
-        (wrong(circuit=7), "vendors.twilio.circuit", "a int stands"),
-        (wrong(kind=7), "vendors.twilio.kind", "No vendor is named 7"),
-        (wrong(cost=math.nan), "vendors.twilio.cost", "no price"),
-        (wrong(api_key=7), "vendors.twilio.api_key", "a int stands where a text belongs"),
-        (wrong(base_url="x"), "vendors.twilio.base_url", "base URL"),
-        (wrong(headers=7), "vendors.twilio.headers", "Headers cannot be made"),
-        ({"sms": {"vendor": 7}}, "sms.vendor", "named by a text"),
-        ({"sms": [{"vendor": [["x"]]}]}, "sms[0].vendor", "named by a text"),
-        ({"sms": {"vendor": ["x"], "countries": [7]}}, "sms", "(AttributeError)"),
-        (None, "configuration", "a NoneType like this is no path"),
-        ("\0", "configuration", "a str like this is no path"),
-        (wrong(timeout="soon"), "vendors.twilio.timeout", "not a duration"),
-        ({"sms": {}}, "sms.vendor", "names no account"),
-        ({"sms": {"vendor": "twilio"}}, "sms.vendor", "none is configured"),
-        ({"sms": [{"vendor": "x", "y": 1}]}, "sms[0].y", "no meaning"),
-        ({"sms": [7]}, "sms[0]", "a int stands"),
-        ({"tenants": {"acme": {"x": {}}}}, "tenants.acme.x", "no meaning"),
-        ({"services": {"vat": {"x": 1}}}, "services.vat.x", "no meaning"),
-        ({"services": {"vat": {"base_url": "ftp:"}}}, "services.vat.base_url", ""),
-        (["vendors"], "configuration", ""),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_is_wrong_has_a_place(source: Any, path: str, said: str) -> None:
-    """Each mistake is refused with the path to it and what to write instead."""
-    if isinstance(source, list):
-        source = "nowhere.toml"
-    with pytest.raises(ConfigurationError) as caught:
-        mooring.open(source)
-
-    assert path == caught.value.path
-    assert said in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["x = ", b"\xff\xfe"], ids=["no TOML", "no text"])
-def test_a_file_that_is_none(tmp_path: Path, text: str | bytes) -> None:
-    """A broken file is named."""
-    path = tmp_path / "mooring.toml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-
-    with pytest.raises(ConfigurationError, match=r"mooring\.toml is no TOML"):
-        mooring.open(path)
+    if awaited:
+        asyncio.run(opened_and_closed())
+        return
+    store = opening.open_storage(url)
+    hub = mooring.open(configuration, **({"state": store} if given else {}))
+    hub.manager.circuit_state("api")
+    assert journal.exists()
+    hub.close()
+    assert given is journal.exists()
+    store.close()
 
 
 def test_a_setting_that_no_service_has() -> None:
@@ -244,3 +198,46 @@ def test_a_setting_that_cannot_be() -> None:
         mooring.Hub([account])
 
     assert "vendors.twilio.timeout" == caught.value.path
+
+
+@pytest.mark.parametrize("opened", [mooring.open, mooring.aopen], ids=["plain", "awaited"])
+@pytest.mark.parametrize(
+    "name, meant",
+    [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
+)
+def test_a_port_that_there_is_not(opened: Any, name: str, meant: str) -> None:
+    """What is given by a name that nobody knows is refused by it, with the nearest."""
+    with pytest.raises(ConfigurationError) as caught:
+        opened({}, **{name: ()})
+
+    assert name == caught.value.path
+    assert caught.value.remedy.startswith(meant)
+
+
+@pytest.mark.parametrize(
+    "tables, path",
+    [
+        ({"vendors": {"stripe": STRIPE}}, "vendors.stripe.moves_money"),
+        ({"vendors": {"a.b": STRIPE}}, 'vendors."a.b".moves_money'),
+        ({"tenants": {"acme": {"vendors": {"b": STRIPE}}}}, "tenants.acme.vendors.b.moves_money"),
+        ({"services": {"bank": {"moves_money": True}}}, "services.bank.moves_money"),
+    ],
+)
+def test_money_is_refused_where_it_stands(tables: dict[str, Any], path: str) -> None:
+    """What moves money without a durable store is told by its place in the file."""
+    with pytest.raises(ConfigurationError) as caught:
+        mooring.open(tables)
+
+    assert path == caught.value.path
+    assert "state.url" in caught.value.remedy
+    assert "claims" not in caught.value.remedy
+
+
+def test_an_account_for_some_tenants_stands_among_all() -> None:
+    """An account that is not named after a tenant stands where everybody's do."""
+    vendor = Twilio(account_sid=SID)
+    account = Account("twilio", vendor, tenants="acme", settings={"tymeout": 3})
+    with pytest.raises(ConfigurationError) as caught:
+        mooring.Hub([account])
+    assert "vendors.twilio.tymeout" == caught.value.path
+    assert frozenset({"acme"}) == account.tenants

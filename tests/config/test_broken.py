@@ -1,0 +1,69 @@
+"""What cannot be, has a place and a remedy."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+import mooring
+from mooring import ConfigurationError
+from mooring.config import read_configuration
+from mooring.errors import Problem
+from tests.config.broken import OTHERS, STRUCTURAL, vendor
+
+BROKEN = [*STRUCTURAL, *OTHERS]
+
+
+@pytest.mark.parametrize(
+    "source, path, remedy", BROKEN, ids=[f"{place}-{row[1]}" for place, row in enumerate(BROKEN)]
+)
+def test_what_is_wrong_has_a_place(source: Any, path: str, remedy: str) -> None:
+    """Each mistake is one problem, with the exact path to it and what to write instead."""
+    with pytest.raises(ConfigurationError) as caught:
+        mooring.open(source)
+
+    (problem,) = caught.value.problems
+    assert path == problem.path == caught.value.path
+    assert remedy in problem.remedy
+    assert problem.found
+    assert str(problem) == str(caught.value)
+
+
+def test_all_at_once() -> None:
+    """Everything that is wrong is told together, a line for each, and travels in pickles."""
+    source = {
+        **vendor(account_sid="x", tymeout=3, limits=[{"rate": 1}, {"rate": 0}]),
+        "sms": {"vendor": "twillio", "prefer": "price"},
+        "state": {"url": "secret://env/NOT_SET_0"},
+        "services": {"a": {"base_url": "ftp:", "timeout": "${NOT_SET_0}"}},
+    }
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(source)
+
+    paths = [one.path for one in caught.value.problems]
+    assert {
+        "state.url",
+        "services.a.timeout",
+        "services.a.base_url",
+        "vendors.twilio.account_sid",
+        "vendors.twilio.tymeout",
+        "vendors.twilio.limits[1].rate",
+        "sms.prefer",
+    } <= set(paths)
+    first, *lines = str(caught.value).splitlines()
+    assert f"{len(paths)} things are wrong in the configuration:" == first
+    assert [f"  {one}" for one in caught.value.problems] == lines
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    assert caught.value.problems == again.problems
+    assert str(caught.value) == str(again)
+
+
+def test_one_problem_of_an_error_made_anywhere() -> None:
+    """An error that was made of a message and a path has one problem."""
+    error = ConfigurationError("this is wrong.", path="a.b", remedy="Correct it.")
+
+    assert (Problem("a.b", "this is wrong.", "Correct it."),) == error.problems
+    assert "a.b: this is wrong. Correct it." == str(error)

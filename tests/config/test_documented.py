@@ -1,0 +1,71 @@
+"""Every configuration that the documentation shows loads, and fits the schema."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+import mooring.config
+from mooring.config import json_schema, read_configuration
+from tests.support.schema import fits
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+MARK = "# mooring.toml\n"
+BLOCKS = [(page.name, block) for page in PAGES for block in BLOCK.findall(page.read_text("utf-8"))]
+SHOWN = [(name, block) for name, block in BLOCKS if block.startswith(MARK)]
+SCHEMA = json_schema()
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment has whatever the pages refer to."""
+    for _, block in SHOWN:
+        for name in re.findall(r"secret://env/(\w+)", block):
+            ring = f"1:{b64encode(bytes(32)).decode()}"
+            monkeypatch.setenv(name, ring if name.endswith("_KEYS") else "a-secret")
+
+
+@pytest.mark.parametrize("name, block", SHOWN, ids=[name for name, _ in SHOWN])
+def test_what_is_shown_loads(name: str, block: str, tmp_path: Path) -> None:
+    """A block that is marked as a configuration is right, without a warning."""
+    # Where nobody is asked for a secret.
+    text = re.sub(r"secret://(ours|cloud)/[^\"]+", "secret://env/STRIPE_KEY", block)
+    path = tmp_path / f"{name}.toml"
+    path.write_text(text)
+
+    found = read_configuration(path)
+
+    assert () == found.warnings
+    for environment in found.environments:
+        assert environment == read_configuration(path, environment).environment
+    if found.migrated is None:
+        assert fits(SCHEMA, SCHEMA, tomllib.loads(block))
+
+
+def test_what_is_shown_is_marked() -> None:
+    """A block that names vendors, services or accounts of ours is marked, and thereby tried."""
+    names = {"vendors", "accounts", "tenants", "environments", "state"}
+    other = [block for _, block in BLOCKS if not block.startswith(MARK)]
+    unmarked = [block for block in other if names & tomllib.loads(block).keys()]
+
+    # A file of credentials has tenants, too.
+    assert [] == [block for block in unmarked if "tenants.acme-fr.shop" not in block]
+    assert len(SHOWN) >= 6
+
+
+def test_the_docstring_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of the package itself is right."""
+    monkeypatch.setenv("TWILIO_TOKEN", "a-token")
+    found = re.search(r"```toml\n(.*?)```", mooring.config.__doc__ or "", re.DOTALL)
+    assert found is not None
+    vonage = {"api_key": "0a1b2c3d"}
+    tables = tomllib.loads(found[1].replace("AC…", "AC" + "0" * 32))
+    tables["vendors"]["vonage"] = vonage
+
+    assert 2 == len(read_configuration(tables).accounts)

@@ -1,0 +1,149 @@
+"""The forms in which a configuration is written."""
+
+from __future__ import annotations
+
+import sys
+from datetime import time, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import ConfigurationError
+from mooring.config import read_configuration
+from tests.config.broken import SID, TWILIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOML = f"""
+version = 1
+[sms]
+vendor = ["twilio"]
+[vendors.twilio]
+account_sid = "{SID}"
+limits = [{{ rate = 5, per = "minute" }}]
+"""
+JSON = f"""{{
+  "$schema": "mooring.schema.json",
+  "version": 1,
+  "sms": {{"vendor": ["twilio"]}},
+  "vendors": {{"twilio": {{"account_sid": "{SID}", "limits": [{{"rate": 5, "per": "minute"}}]}}}}
+}}"""
+YAML = f"""
+version: 1
+sms:
+  vendor: [twilio]
+vendors:
+  twilio:
+    account_sid: "{SID}"
+    limits:
+      - rate: 5
+        per: minute
+"""
+
+
+def written(folder: Path, name: str, text: str | bytes) -> Path:
+    """A file."""
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name, text", [("a.json", JSON), ("a.yaml", YAML), ("a.YML", YAML)])
+def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
+    """TOML, JSON and YAML say the same."""
+    expected = read_configuration(written(tmp_path, "a.conf", TOML))
+    found = read_configuration(str(written(tmp_path, name, text)))
+
+    assert expected.accounts == found.accounts
+    assert expected.routes == found.routes
+
+
+@pytest.mark.parametrize(
+    "name, text, line",
+    [
+        ("a.toml", "x = \ny = 1", "at line 1"),
+        ("a.toml", "[a]\nx = 1\nx = 2\ny = 3\n", "at line 3"),
+        ("a.toml", b"\xff\xfe", "not in UTF-8"),
+        ("a.json", "{", "at line 1"),
+        ("a.json", '{"sms": {}, "sms": {}}', "there is a mistake."),
+        ("a.json", '{"vendors": {"twilio": {"timeout": NaN}}}', "there is a mistake."),
+        ("a.json", "[" * 100_000, "deeper"),
+        ("a.yaml", "a: [", "at line 1"),
+        ("a.yaml", "sms: {}\nsms: {}", "at line 2"),
+        ("a.yaml", "vendors:\n  - a: 1\n    a: 2", "at line 3"),
+        ("a.yaml", "1: {}", "at line 1"),
+        ("a.yaml", "a: &a [x]\nb: *a", "at line 1"),
+        ("a.yaml", "a: !!python/object:os.system x", "at line 1"),
+        ("a.yaml", "a: !!binary x", "at line 1"),
+        ("a.yaml", "a: 1\n---\na: 2", "at line 2"),
+        ("a.yaml", "a: \x00", "at line 1"),
+        ("a.yaml", "[" * 5_000 + "]" * 5_000, "deeper"),
+    ],
+)
+def test_a_file_that_is_none(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:
+    """A broken file is named, with the line, and nothing of its text is shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(written(tmp_path, name, text))
+
+    assert f"{name} is no " in caught.value.message
+    assert line in caught.value.message
+
+
+@pytest.mark.parametrize("name, text", [("a.json", "[]"), ("a.yaml", ""), ("a.yaml", "text")])
+def test_a_file_that_is_no_table(tmp_path: Path, name: str, text: str) -> None:
+    """What is no table is no configuration."""
+    with pytest.raises(ConfigurationError, match="this is no table"):
+        read_configuration(written(tmp_path, name, text))
+
+
+@pytest.mark.parametrize("name, text", [("a.toml", "version = 1"), ("a.json", "{}")])
+def test_a_mark_of_the_byte_order_is_no_mistake(tmp_path: Path, name: str, text: str) -> None:
+    """What some editors put before UTF-8 is passed over."""
+    assert () == read_configuration(written(tmp_path, name, f"\ufeff{text}")).accounts
+
+
+def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PyYAML a file of YAML is refused with what to install."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.delitem(sys.modules, "mooring.config.yaml_text", raising=False)
+
+    with pytest.raises(ConfigurationError, match=r"Install mooring\[yaml\]"):
+        read_configuration(written(tmp_path, "a.yaml", YAML))
+
+
+def test_whatever_is_a_mapping() -> None:
+    """A program may give its own kinds of tables, lists and numbers."""
+    source = MappingProxyType(
+        {
+            "vendors": {
+                "twilio": MappingProxyType(
+                    {
+                        **TWILIO,
+                        "timeout": timedelta(seconds=9),
+                        "cost": Decimal("0.07"),
+                        "webhook_secrets": ("a", "b"),
+                        "retry": None,
+                    }
+                ),
+                "dhl_express": {"account_number": "1", "ready": time(16)},
+            }
+        }
+    )
+
+    twilio, dhl = read_configuration(source).accounts
+    assert {"timeout": 9.0, "retry": None} == twilio.settings
+    assert Decimal("0.07") == twilio.cost
+    vendor: Any = dhl.vendor
+    assert time(16) == vendor.ready
+
+
+def test_a_mapping_without_an_end() -> None:
+    """What has itself in it is refused."""
+    source: dict[str, Any] = {}
+    source["vendors"] = source
+
+    with pytest.raises(ConfigurationError, match="deeper"):
+        read_configuration(source)

@@ -1,0 +1,119 @@
+"""Junk at any place of a configuration."""
+
+from __future__ import annotations
+
+import copy
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mooring
+from mooring import ConfigurationError
+from mooring.config import read_configuration
+from tests.config.broken import SID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OURS = str(Path(mooring.__file__).parent)
+PLANTED = "sk_live_51H8x0tXx"
+WHOLE: dict[str, Any] = {
+    "version": 1,
+    "state": {"url": f"redis://us:{PLANTED}@127.0.0.1/0"},
+    "safety": {"dry_run": True, "recipients": ["example.com"]},
+    "secrets": {"ours": {"kind": "env", "prefix": "OURS_"}},
+    "sms": [{"vendor": ["twilio"], "countries": ["de"], "prefer": "cost"}],
+    "email": {"vendor": "smtp"},
+    "vendors": {
+        "twilio": {
+            "account_sid": SID,
+            "credentials": PLANTED,
+            "webhook_secrets": [PLANTED],
+            "timeout": 5,
+            "limits": [{"rate": 5, "per": "minute"}],
+            "retry": {"preset": "none"},
+            "circuit": {"failures": 3},
+            "headers": {"X-A": PLANTED},
+        },
+        "smtp": {"host": "mail.example.com", "username": "us", "credentials": PLANTED},
+    },
+    "services": {"vat": {"base_url": "https://vat.example", "credentials": PLANTED}},
+    "tenants": {"acme": {"sms": {"vendor": "twilio"}}},
+    "environments": {"production": {"safety": {"live": True}}},
+}
+
+
+def places(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a tree."""
+    yield at
+    if isinstance(tree, dict):
+        for name, one in tree.items():
+            yield from places(one, (*at, name))
+    elif isinstance(tree, list):
+        for number, one in enumerate(tree):
+            yield from places(one, (*at, number))
+
+
+PLACES = list(places(WHOLE))
+JUNK = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(),
+        st.binary(),
+        st.just(PLANTED),
+        st.just(f"secret://{PLANTED}"),
+        st.just(f"https://us:{PLANTED}@a.example"),
+        st.sampled_from(["secret://env/PLANTED", "${PLANTED}", "a ${PLANTED}", "${", "secret://x"]),
+        st.builds(object),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(st.text(max_size=5), st.integers()), inner, max_size=3),
+    ),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(autouse=True)
+def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret in the environment."""
+    monkeypatch.setenv("PLANTED", PLANTED)
+
+
+def with_junk(place: tuple[Any, ...], junk: Any) -> Any:
+    """The configuration with something else at a place."""
+    if not place:
+        return junk
+    whole = copy.deepcopy(WHOLE)
+    home: Any = whole
+    for name in place[:-1]:
+        home = home[name]
+    home[place[-1]] = junk
+    return whole
+
+
+@given(st.sampled_from(PLACES), JUNK, st.sampled_from([None, "production", "nowhere"]))
+def test_junk_is_refused_in_one_way(
+    place: tuple[Any, ...], junk: Any, environment: str | None
+) -> None:
+    """Whatever stands anywhere, it loads or is refused as a configuration, and shows no secret."""
+    assert PLANTED == os.environ["PLANTED"]
+    source = with_junk(place, junk)
+    refused: ConfigurationError | None = None
+    try:
+        found = repr(read_configuration(source, environment).warnings)
+    except ConfigurationError as error:
+        found, refused = f"{error}{error!r}{error.problems}", error
+    assert PLANTED not in found
+    if refused is not None:
+        trace = traceback.TracebackException.from_exception(refused, capture_locals=True)
+        ours = [frame.locals for frame in trace.stack if frame.filename.startswith(OURS)]
+        assert PLANTED not in str(ours)

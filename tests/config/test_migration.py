@@ -1,0 +1,210 @@
+"""Configurations of earlier versions, and tables as TOML."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mooring
+from mooring import ConfigurationError, Secret
+from mooring.config import read_configuration
+from mooring.config.toml_text import masked, write_toml
+from tests.config.broken import SID, TWILIO
+
+OLD: dict[str, Any] = {
+    "version": 0,
+    "state": {"url": "memory:"},
+    "accounts": {
+        "main": {"vendor": "twilio", **TWILIO, "credentials": "hidden"},
+        "twilio": {**TWILIO, "credentials": "secret://env/OURS_TOKEN"},
+    },
+    "routes": [
+        {"kind": "sms", "accounts": ["main", "twilio"], "countries": ["DE"]},
+        {"kind": "sms", "accounts": ["twilio"]},
+        {"kind": "sms", "accounts": ["main"], "tenant": "acme"},
+    ],
+}
+NEW: dict[str, Any] = {
+    "version": 1,
+    "state": {"url": "memory:"},
+    "vendors": {
+        "main": {"kind": "twilio", **TWILIO, "credentials": "hidden"},
+        "twilio": {**TWILIO, "credentials": "secret://env/OURS_TOKEN"},
+    },
+    "sms": [{"vendor": ["main", "twilio"], "countries": ["DE"]}, {"vendor": "twilio"}],
+    "tenants": {"acme": {"sms": {"vendor": "main"}}},
+}
+
+
+def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts and routes become vendors and kinds; the diff shows it, and no secret."""
+    monkeypatch.setenv("OURS_TOKEN", "token")
+    before = copy.deepcopy(OLD)
+    found = read_configuration(OLD)
+    current = read_configuration(NEW)
+
+    assert before == OLD
+    assert (current.accounts, current.routes) == (found.accounts, found.routes)
+    assert current.migrated is None
+    migrated = found.migrated
+    assert migrated is not None
+    assert 0 == migrated.version
+    assert NEW == tomllib.loads(migrated.text.reveal())
+    lines = migrated.diff.splitlines()
+    assert ["--- as it is", "+++ as version 1"] == lines[:2]
+    assert {"-version = 0", "+version = 1", "-[accounts.main]", "+[vendors.main]"} <= set(lines)
+    assert 'credentials = "secret://env/OURS_TOKEN"' in migrated.diff
+    assert "hidden" not in migrated.diff
+    assert "hidden" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "old, path",
+    [
+        ({"accounts": 7}, "accounts"),
+        ({"accounts": {"main": 7}}, "vendors.main"),
+        ({"accounts": {"x9": {}}}, "vendors.x9.kind"),
+        ({"routes": 7}, "routes"),
+        ({"routes": [7]}, "routes"),
+        ({"routes": [{"kind": 7}]}, "routes"),
+        ({"routes": [{"kind": "vendors"}]}, "routes"),
+        ({"routes": [{"kind": "sms", "tenant": 7}]}, "routes"),
+        ({"routes": [{"kind": "smz", "accounts": ["x"]}]}, "smz"),
+        ({"routes": [{"kind": "sms"}]}, "sms.vendor"),
+    ],
+)
+def test_what_cannot_be_migrated(old: dict[str, Any], path: str) -> None:
+    """What an earlier version did not know either is refused where it is found."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration({"version": 0, **old})
+
+    assert path == caught.value.path
+
+
+def test_nothing_in_version_0() -> None:
+    """An old configuration may be empty."""
+    found = read_configuration({"version": 0})
+
+    assert found.migrated is not None
+    assert "version = 1\n" == found.migrated.text.reveal()
+
+
+def test_the_current_version_is_read_without_a_word(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration that refers to its secrets warns of nothing."""
+    monkeypatch.setenv("OURS_TOKEN", "token")
+    path = tmp_path / "mooring.toml"
+    path.write_text(
+        "[state]\n"
+        'url = "memory:"\n'
+        "[vendors.twilio]\n"
+        f'account_sid = "{SID}"\ncredentials = "secret://env/OURS_TOKEN"\n'
+    )
+
+    mooring.open(path).close()
+
+
+NAMES = st.text(max_size=8)
+PLAIN = st.one_of(
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.dates(min_value=date(1, 1, 1)),
+    st.times(),
+    st.datetimes(timezones=st.just(UTC)),
+)
+TREES = st.dictionaries(
+    NAMES,
+    st.recursive(
+        PLAIN,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)
+        ),
+        max_leaves=12,
+    ),
+    max_size=5,
+)
+
+
+@given(TREES)
+def test_what_is_written_is_read_as_what_it_was(tree: dict[str, Any]) -> None:
+    """Tables as TOML are the same tables."""
+    assert tree == tomllib.loads(write_toml(tree))
+
+
+def test_tables_for_people() -> None:
+    """Tables have headings, several of a name have each its own, and null is left out."""
+    tree = {
+        "a": 1,
+        "none": None,
+        "b": {"c": {"d": [1, None, 2]}, "at": time(9)},
+        "e": [{"f": 1, "g": None, "h": {"i": 2}}, {}],
+        "long": ["x" * 40, "y" * 40],
+        "odd name": {"nan": float("nan"), "inf": float("-inf")},
+        "moment": datetime(2026, 11, 21, tzinfo=UTC),
+    }
+
+    assert (
+        "a = 1\n"
+        f'long = [\n    "{"x" * 40}",\n    "{"y" * 40}",\n]\n'
+        "moment = 2026-11-21T00:00:00+00:00\n"
+        "\n[b]\nat = 09:00:00\n"
+        "\n[b.c]\nd = [1, 2]\n"
+        "\n[[e]]\nf = 1\nh = { i = 2 }\n"
+        "\n[[e]]\n"
+        '\n["odd name"]\nnan = nan\ninf = -inf\n' == write_toml(tree)
+    )
+
+
+def test_what_is_masked() -> None:
+    """What is a secret, or may be one, is not shown; what says where one is, is."""
+    tree = {
+        "credentials": "hidden",
+        "webhook_secrets": ["hidden", "secret://env/A", "${B}"],
+        "url": "redis://:hidden@host/0",
+        "at": "redis://:p@hidden@host/0",
+        "slash": "redis://:hidden/hidden@host/0",
+        "both": "redis://:hidden@hidden/hidden@host/0",
+        "query": "postgresql://host/db?user=a&password=hidden&sslpassword=hidden#x",
+        "two": "redis://:hidden@one/0,redis://:hidden@two/0",
+        "other": "redis://:${PASSWORD}@host/0",
+        "user": "redis://user@host/0",
+        "found": Secret("hidden"),
+        "timeout": 5,
+    }
+
+    shown = masked(tree)
+
+    assert "hidden" not in write_toml(shown)
+    assert ["***", "secret://env/A", "${B}"] == shown["webhook_secrets"]
+    assert "redis://***@host/0" == shown["url"]
+    assert "redis://***@host/0" == shown["slash"] == shown["both"]
+    assert "postgresql://host/db?user=a&password=***&sslpassword=***#x" == shown["query"]
+    assert (tree["other"], tree["user"], 5) == (shown["other"], shown["user"], shown["timeout"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host:8080/@scope/x",
+        "https://host:8080?mail=a@b",
+        "https://host/a:b@c",
+        "https://user@host/a:b@c",
+        "https://host/x?a:b@c",
+        "redis://user@host/0",
+        "redis://:${PASSWORD}@host/0",
+        "postgresql://host/db?password=${PASSWORD}&sslmode=require",
+        "who knows: ask a@b.example?password=x",
+    ],
+)
+def test_what_holds_no_password_is_shown(text: str) -> None:
+    """A port, a path, an address and a reference are no passwords."""
+    assert text == masked(text)

@@ -1,0 +1,173 @@
+"""What is laid over a configuration: environments, and environment variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mooring import ConfigurationError
+from mooring.config import read_configuration
+from tests.config.broken import TWILIO, vendor
+
+OVERLAID: dict[str, Any] = {
+    **vendor(timeout=20.0, limits=[{"rate": 1}, {"rate": 2}]),
+    "safety": {"dry_run": True, "recipients": ["example.com"], "live": False},
+    "environments": {
+        "production": {
+            "safety": {"dry_run": False, "live": True},
+            "vendors": {"twilio": {"limits": [{"rate": 50}]}},
+            "services": {"vat": {"base_url": "https://vat.example"}},
+        },
+        "staging": {},
+    },
+}
+
+
+def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of an environment are joined with the rest; anything else in them replaces it."""
+    plain = read_configuration(OVERLAID)
+    found = read_configuration(OVERLAID, "production")
+    monkeypatch.setenv("MOORING_ENVIRONMENT", "production")
+    again = read_configuration(OVERLAID)
+    other = read_configuration(OVERLAID, environment="staging")
+
+    assert (None, "production", "production", "staging") == (
+        plain.environment,
+        found.environment,
+        again.environment,
+        other.environment,
+    )
+    assert ("production", "staging") == plain.environments
+    assert (True, ("example.com",), False) == (
+        plain.safety.dry_run,
+        plain.safety.recipients,
+        plain.safety.live,
+    )
+    assert plain.safety == other.safety
+    assert (False, ("example.com",), True) == (
+        found.safety.dry_run,
+        found.safety.recipients,
+        found.safety.live,
+    )
+    settings = found.accounts[0].settings
+    assert (20.0, [50]) == (settings["timeout"], [one.rate for one in settings["limits"]])
+    assert 1 == len(found.services)
+    assert found == again
+    assert "the environment production" == found.origins["safety.live"]
+    assert {} == plain.origins
+
+
+def test_any_name_where_there_are_none() -> None:
+    """A configuration without environments is the same in all of them."""
+    assert "staging" == read_configuration(vendor(), "staging").environment
+
+
+@pytest.mark.parametrize(
+    "environments, path, remedy",
+    [
+        ({"production": {}}, "environments", "Did you mean production?"),
+        ({"x": {}}, "environments", "Use one of: x; or add [environments.prodution]"),
+        ({}, "environments", "Use one of: none"),
+        ({"prodution": 7}, "environments.prodution", "Write what differs"),
+        ({"prodution": {"version": 1}}, "environments.prodution.version", "Leave it out"),
+        ({"prodution": {"environments": {}}}, "environments.prodution.environments", "Leave it"),
+        ({"prodution": {"services": {"a": {"x": 1}}}}, "services.a.x", "Use attempt_timeout"),
+    ],
+)
+def test_what_is_no_environment(environments: Any, path: str, remedy: str) -> None:
+    """A name that is none is refused with the nearest, and so is what cannot differ."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration({"environments": environments}, "prodution")
+
+    assert path == caught.value.path
+    assert remedy in caught.value.problems[0].remedy
+
+
+def test_a_mistake_says_where_it_comes_from() -> None:
+    """A problem below what an environment or a variable says names these."""
+    with pytest.raises(ConfigurationError, match=r"\(from the environment production\)"):
+        read_configuration(
+            {"environments": {"production": {"services": {"a": {"x": {"y": 1}}}}}}, "production"
+        )
+
+
+def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable leads to a value, in whatever case; what is wanted there says what it is."""
+    for name, value in {
+        "MOORING_STATE__URL": "secret://env/OURS_URL",
+        "OURS_URL": "memory:",
+        "MOORING_VENDORS__TWILIO__TIMEOUT": "5",
+        "MOORING_VENDORS__TWILIO__API_KEY": "0012",
+        "MOORING_VENDORS__TWILIO__SENDER": '"+1500"',
+        "MOORING_VENDORS__TWILIO__LIMITS": '[{ rate = 5, per = "hour" }]',
+        "mooring_vendors__twilio__moves_money": "true",
+        "MOORING_TENANTS__ACME_FR__SMS__VENDOR": '["twilio"]',
+        "MOORING_SMS__VENDOR": "twilio",
+        "MOORING_SERVICES__VAT__RETRY__PRESET": "none",
+        "MOORING_SERVICES__VAT__HEADERS__X_A": "$ ${NOT_A_REFERENCE",
+        "MOORING_SAFETY__RECIPIENTS": "example.com",
+        "MOORING_CREDENTIAL_SHOP__ACME": "no business of ours",
+        "MOORING_NOTHING_OF_OURS__A": "no business of ours",
+        "MOORING_STATE": "no part of a table",
+        "MOORING___A": "no part of a table",
+    }.items():
+        monkeypatch.setenv(name, value)
+    found = read_configuration(
+        {
+            **vendor(timeout=20.0),
+            "services": {"vat": {"base_url": "https://vat.example"}},
+            "tenants": {"acme-fr": {"sms": {"vendor": "twilio", "countries": ["fr"]}}},
+        }
+    )
+
+    (account,) = found.accounts
+    twilio: Any = account.vendor
+    (service,) = found.services
+    assert "memory:" == found.state
+    assert (5, True) == (account.settings["timeout"], account.settings["moves_money"])
+    assert ("0012", "+1500") == (twilio.api_key, twilio.sender)
+    assert [3_600.0] == [limit.per for limit in account.settings["limits"]]
+    assert {("twilio",)} == {route.accounts for route in found.routes}
+    assert {None, "acme-fr"} == {route.tenant for route in found.routes}
+    assert service.retry is not None
+    assert 1 == service.retry.max_attempts
+    assert [("x_a", "$ ${NOT_A_REFERENCE")] == list(service.headers.items())
+    assert ("example.com",) == found.safety.recipients
+    assert (
+        "the environment variable MOORING_VENDORS__TWILIO__TIMEOUT"
+        == found.origins["vendors.twilio.timeout"]
+    )
+
+
+def test_a_variable_makes_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that are missing, or that are none, are made on the way."""
+    monkeypatch.setenv("MOORING_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
+
+    found = read_configuration({"vendors": {"local_files": None}})
+
+    assert ["local_files"] == [one.name for one in found.accounts]
+
+
+@pytest.mark.parametrize(
+    "variable, path, remedy",
+    [
+        ("MOORING_VENDORS__TWILIO__TYMEOUT", "vendors.twilio.tymeout", "Did you mean timeout?"),
+        ("MOORING_VENDORS__TWILIO__TIMEOUT", "vendors.twilio.timeout", "Write a number."),
+        ("MOORING_VENDORS__TWILIO__TIMEOUT__X", "vendors.twilio.timeout", "Write a number."),
+        ("MOORING_VENDOR__TWILIO__X", "MOORING_VENDOR__TWILIO__X", "mean MOORING_VENDORS__TWILIO"),
+        ("MOORING_SMS__0__VENDOR", "sms.0", "Use countries"),
+    ],
+)
+def test_variables_that_are_wrong(
+    monkeypatch: pytest.MonkeyPatch, variable: str, path: str, remedy: str
+) -> None:
+    """What a variable says and cannot be is told with its name."""
+    monkeypatch.setenv(variable, "soon")
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration({"vendors": {"twilio": TWILIO}})
+
+    problem = caught.value.problems[0]
+    assert (path, True) == (problem.path, remedy in problem.remedy)
+    assert variable in str(problem)

@@ -1,0 +1,116 @@
+"""Secrets that stand in a file as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mooring
+from mooring import ConfigurationWarning
+from mooring.config import read_configuration
+from mooring.config.plain_secrets import plain_secrets
+from tests.config.broken import SID, vendor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = f"""
+[state]
+url = "memory:"
+[vendors.twilio]
+account_sid = "{SID}"
+credentials = "hidden"
+webhook_secrets = [
+    "hidden", "$${{hidden", "secret://env/OURS", "${{OURS}}", "",
+    "${{OURS:-hidden}}", "${{OURS:-}}", "${{OURS:-secret://env/OURS}}",
+]
+[vendors.main]
+kind = "twilio"
+account_sid = "{SID}"
+webhook_secrets = "hidden"
+[services.vat]
+base_url = "https://vat.example"
+headers = {{ X-Proxy = "http://us:hidden@proxy.example", X-Api-Key = "hidden", X-Shop = "7" }}
+[[services.vat.endpoints]]
+name = "rates"
+[services.rates.regions]
+name = "eu"
+base_url = "https://rates.example"
+credentials = "hidden"
+[tenants.acme.vendors.twilio]
+account_sid = "{SID}"
+credentials = "hidden"
+[environments.production.vendors.twilio]
+credentials = "hidden"
+[environments.production.state]
+url = "redis://:hidden@redis.example/0"
+[environments.slash.state]
+url = "redis://:hid/den@redis.example/0"
+[environments.query.state]
+url = "postgresql://db.example/shop?sslmode=require&password=hidden"
+"""
+PATHS = [
+    "vendors.twilio.credentials",
+    "vendors.twilio.webhook_secrets[0]",
+    "vendors.twilio.webhook_secrets[1]",
+    "vendors.twilio.webhook_secrets[5]",
+    "vendors.main.webhook_secrets",
+    "services.vat.headers.X-Proxy",
+    "services.vat.headers.X-Api-Key",
+    "services.rates.regions.credentials",
+    "tenants.acme.vendors.twilio.credentials",
+    "environments.production.vendors.twilio.credentials",
+    "environments.production.state.url",
+    "environments.slash.state.url",
+    "environments.query.state.url",
+]
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with secrets in it."""
+    monkeypatch.setenv("OURS", "elsewhere")
+    path = tmp_path / "mooring.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_each_is_told(file: Path) -> None:
+    """Every secret in a file is warned of with its path, and not shown."""
+    found = read_configuration(file)
+
+    assert PATHS == [one.path for one in found.warnings]
+    assert "hidden" not in str(found.warnings)
+    assert () == read_configuration(vendor()).warnings
+
+
+def test_what_belongs_nowhere_is_looked_through() -> None:
+    """A password in a URL is told wherever it stands, also where no table belongs."""
+    url = "https://us:hidden@a.example"
+    found = plain_secrets({"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}})
+
+    assert ["state.url.a", "vendors.nobody.b.c"] == [one.path for one in found]
+
+
+@pytest.mark.parametrize("opened", [mooring.open, mooring.aopen], ids=["plain", "awaited"])
+def test_whoever_opens_it_is_warned(file: Path, opened: Any) -> None:
+    """Opening warns once, at the line that opened; a program's own mapping is no file."""
+    with pytest.warns(ConfigurationWarning, match=r"mooring\.toml: vendors\.twilio\.cred") as told:
+        hub = opened(file)
+
+    (warning,) = told
+    assert __file__ == warning.filename
+    assert "hidden" not in str(warning.message)
+    closed = hub.close()
+    if closed is not None:
+        asyncio.run(closed)
+
+
+def test_a_mapping_is_not_warned_of() -> None:
+    """What a program gives is its own affair."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mooring.open({**vendor(), "state": {"url": "memory:"}}).close()

@@ -1,0 +1,172 @@
+"""Providers of secrets under `[secrets]`: what each is asked, and how it is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import keyring
+import pytest
+
+from mooring import ConfigurationError, Credentials, OAuthCredentials, Secret
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.managed_secrets import ManagedSecrets
+from mooring.adapters.sqlite_credentials import SqliteCredentialProvider
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.config import read_configuration
+from tests.adapters.manager_labs import PEM, SECRET, AwsLab, AzureLab, GcpLab, VaultLab
+from tests.adapters.test_keyring_credentials import Ring
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.adapters.manager_labs import Lab
+
+
+def found(name: str, **table: Any) -> Secret:
+    """The secret of this name that a provider gives."""
+    configured = read_configuration(
+        {"secrets": {"ours": table}, "state": {"url": f"secret://ours/{name}"}}
+    )
+    assert configured.state is not None
+    return Secret(configured.state)
+
+
+def opened(lab: Lab) -> Lab:
+    """A lab whose clock is the real one."""
+    lab.now = lambda: datetime.now(UTC)
+    return lab
+
+
+def test_vault(tmp_path: Path) -> None:
+    """Vault's KV engine is read by a token, a file with one, or a role; a field may be named."""
+    with opened(VaultLab()) as lab:
+        assert isinstance(lab, VaultLab)
+        lab.put("shop", "hidden")
+        address = {"kind": "vault", "address": lab.url}
+        assert Secret("hidden") == found("shop", **address, token=lab.issue())
+        (tmp_path / "token").write_text(lab.issue())
+        file = str(tmp_path / "token")
+        assert Secret("hidden") == found("shop#secret", **address, token_file=file)
+        role = {"role_id": "our-role", "secret_id": SECRET}
+        assert Secret("hidden") == found("shop", **address, **role)
+        for name in ("nothing", "shop#other"):
+            with pytest.raises(ConfigurationError, match="correct its name"):
+                found(name, **address, **role)
+        with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+            found("shop", **address, role_id="our-role", secret_id="another")
+        assert "state.url" == caught.value.path
+        with pytest.raises(ConfigurationError):
+            found("shop", **address, kubernetes_role="pods")
+
+
+def test_with_a_client_of_ones_own() -> None:
+    """What is lent stays open."""
+    with opened(VaultLab()) as lab, StdlibHttpClient() as client:
+        lab.put("shop", "hidden")
+        for _ in range(2):
+            with ManagedSecrets(lab.manager(), http=client) as secrets:
+                content = secrets.read("shop")
+                assert content is not None
+                assert "hidden" in content.reveal()
+
+
+def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS Secrets Manager is read with keys that are given, or that the environment has."""
+    with opened(AwsLab()) as lab:
+        lab.put("shop", "hidden")
+        table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
+        keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
+        assert Secret("hidden") == found("shop", **table, **keys)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDGIVEN")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        assert Secret("hidden") == found("shop", **table)
+
+
+def test_aws_at_its_own_address() -> None:
+    """Where no address is given, it is the region's; a provider that nothing uses asks nobody."""
+    table = {"kind": "aws", "region": "eu-central-1"}
+
+    assert () == read_configuration({"secrets": {"ours": table}}).accounts
+
+
+def test_gcp(tmp_path: Path) -> None:
+    """Google's Secret Manager is read with the key of a service account."""
+    with opened(GcpLab()) as lab:
+        lab.put("shop", "hidden")
+        key = {
+            "client_email": "us@our-project.iam",
+            "private_key": PEM,
+            "private_key_id": "key-1",
+            "token_uri": f"{lab.url}/token",
+        }
+        (tmp_path / "key.json").write_text(json.dumps(key))
+        table = {"kind": "gcp", "project": "our-project", "key_file": str(tmp_path / "key.json")}
+        assert Secret("hidden") == found("shop", **table, endpoint=lab.url)
+    metadata = {"kind": "gcp", "project": "our-project"}
+    assert () == read_configuration({"secrets": {"ours": metadata}}).accounts
+
+
+def test_azure() -> None:
+    """A Key Vault's own words are followed, and who we are is the machine unless given."""
+    with opened(AzureLab()) as lab:
+        table = {"kind": "azure", "address": lab.url}
+        own = {"client_id": "our-app", "client_secret": SECRET, "directory": "ours"}
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            found("shop", **table, **own, timeout=0.001)
+    machine = {"kind": "azure", "address": "https://ours.vault.azure.net"}
+    assert () == read_configuration({"secrets": {"ours": machine}}).accounts
+
+
+def test_a_keyring() -> None:
+    """The passwords of an application are read."""
+    before, ring = keyring.get_keyring(), Ring()
+    ring.passwords["ours", "shop"] = "hidden"
+    keyring.set_keyring(ring)
+    try:
+        assert Secret("hidden") == found("shop", kind="keyring", application="ours")
+        with pytest.raises(ConfigurationError, match="correct its name"):
+            found("other", kind="keyring", application="ours")
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_without_the_library_of_keyrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.delitem(sys.modules, "mooring.adapters.keyring_credentials", raising=False)
+
+    with pytest.raises(ConfigurationError, match=r"Install mooring\[keyring\]"):
+        read_configuration({"secrets": {"ours": {"kind": "keyring"}}})
+
+
+def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret of a service, or of a tenant's, comes out of a sealed store."""
+    keys = generate_keys()
+    monkeypatch.setenv("OURS_KEYS", keys.text().reveal())
+    store = SqliteCredentialProvider(tmp_path / "sealed.db", AesGcmCipher(keys))
+    store.rotate("shop", None, Credentials.bearer("hidden"))
+    store.rotate("shop", "acme", OAuthCredentials(access_token="token"))
+    table = {
+        "kind": "sqlite",
+        "path": str(tmp_path / "sealed.db"),
+        "keys": "secret://env/OURS_KEYS",
+    }
+
+    assert Secret("hidden") == found("shop", **table)
+    assert Secret("token") == found("acme/shop", **table)
+    with pytest.raises(ConfigurationError, match="correct its name"):
+        found("other", **table)
+
+
+def test_other_names_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables may begin alike, and files stand in a folder."""
+    monkeypatch.setenv("SHOP_KEY", "hidden")
+    (tmp_path / "key").write_text("hidden too")
+
+    assert Secret("hidden") == found("KEY", kind="env", prefix="SHOP_")
+    assert Secret("hidden too") == found("key", kind="file", folder=str(tmp_path))
+    with pytest.raises(ConfigurationError, match="correct its name"):
+        found("OTHER", kind="env", prefix="SHOP_")

@@ -1,0 +1,153 @@
+"""What texts refer to: the environment, and secrets kept elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mooring
+from mooring import ConfigurationError, Secret
+from mooring.config import read_configuration
+from tests.config.broken import vendor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def twilio(**fields: Any) -> Any:
+    """The account at Twilio that has these fields."""
+    return read_configuration(vendor(**fields)).accounts[0]
+
+
+def test_texts_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable may stand in a text, with a fallback; and a dollar can be written."""
+    monkeypatch.setenv("OURS_SET", "set")
+    monkeypatch.setenv("OURS_EMPTY", "")
+
+    found = twilio(
+        headers={
+            "X-A": "a ${OURS_SET} b",
+            "X-B": "${OURS_UNSET:-fall:-back}",
+            "X-C": "${OURS_EMPTY:-fallback}",
+            "X-D": "$${OURS_SET} $$ $",
+            "X-E": "${OURS_UNSET:-}",
+            "X-F": "${OURS_EMPTY}",
+        }
+    )
+
+    assert {
+        "x-a": "a set b",
+        "x-b": "fall:-back",
+        "x-c": "fallback",
+        "x-d": "${OURS_SET} $$ $",
+        "x-e": "",
+        "x-f": "",
+    } == {name.lower(): value for name, value in found.settings["headers"].items()}
+
+
+def test_what_is_filled_in_is_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is one variable may be a number, a truth or a table where one belongs."""
+    monkeypatch.setenv("OURS_TIMEOUT", "7.5")
+    monkeypatch.setenv("OURS_SAYS", "007")
+    monkeypatch.setenv("OURS_MONEY", "true")
+    monkeypatch.setenv("OURS_LIMITS", '[{ rate = 5, per = "minute" }]')
+
+    found = twilio(
+        timeout="${OURS_TIMEOUT}",
+        api_key="${OURS_SAYS}",
+        moves_money="${OURS_MONEY}",
+        limits="${OURS_LIMITS}",
+    )
+
+    assert (7.5, True) == (found.settings["timeout"], found.settings["moves_money"])
+    assert "007" == found.vendor.api_key
+    assert 60.0 == found.settings["limits"][0].per
+
+
+@pytest.mark.parametrize("text", ["7 # seconds\ny = 8", "soon", "["])
+def test_what_is_filled_in_and_is_not_wanted(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What is no number is refused where one belongs, whatever else it is."""
+    monkeypatch.setenv("OURS_TIMEOUT", text)
+
+    with pytest.raises(ConfigurationError, match="a text stands where a number belongs"):
+        twilio(timeout="${OURS_TIMEOUT}")
+
+
+def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret comes from the environment or a file, once, and shows itself nowhere."""
+    monkeypatch.setenv("OURS_NAME", "OURS_SECRET")
+    monkeypatch.setenv("OURS_SECRET", "hidden")
+    (tmp_path / "key").write_text("hidden too\n")
+    path = tmp_path / "mooring.toml"
+    path.write_text(
+        "[vendors.adyen]\n"
+        'merchant_account = "x"\n'
+        'credentials = "secret://env/${OURS_NAME}"\n'
+        f'webhook_secrets = ["secret://file/key", "secret://file/{tmp_path}/key"]\n'
+    )
+
+    found = read_configuration(path)
+
+    (account,) = found.accounts
+    adyen: Any = account.vendor
+    assert Secret("hidden") == adyen.credentials
+    assert (Secret("hidden too"),) * 2 == account.webhook_secrets
+    assert () == found.warnings
+    assert "hidden" not in repr(found)
+
+
+def test_each_reference_that_leads_nowhere() -> None:
+    """Who refers to the same secret several times is told of each place, and of nothing else."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(
+            {
+                **vendor(credentials="secret://env/NOT_SET_0", api_key="${NOT_SET_0:-x}"),
+                "services": {"vat": {"credentials": "secret://env/NOT_SET_0"}},
+            }
+        )
+
+    places = ("vendors.twilio.credentials", "services.vat.credentials")
+    assert places == tuple(one.path for one in caught.value.problems)
+
+
+@pytest.mark.parametrize("content", ["", "x" * 65_537])
+def test_a_file_without_a_secret(tmp_path: Path, content: str) -> None:
+    """A file that is empty, or too long for a secret, has none."""
+    (tmp_path / "key").write_text(content)
+
+    with pytest.raises(ConfigurationError, match="cannot be found, or is empty"):
+        twilio(credentials=f"secret://file/{tmp_path}/key")
+
+
+def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service and its regions are asked with a bearer token."""
+    monkeypatch.setenv("OURS_TOKEN", "hidden")
+    (service,) = read_configuration(
+        {
+            "services": {
+                "vat": {
+                    "credentials": "secret://env/OURS_TOKEN",
+                    "regions": [
+                        {"name": "a", "base_url": "https://a.example", "credentials": "other"},
+                        {"name": "b", "base_url": "https://b.example"},
+                    ],
+                }
+            }
+        }
+    ).services
+
+    assert mooring.Credentials.bearer("hidden") == service.credentials
+    assert mooring.Credentials.bearer("other") == service.regions[0].credentials
+    assert service.regions[1].credentials is None
+
+
+def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that no request could carry is refused where it stands."""
+    monkeypatch.setenv("OURS_TOKEN", "a\nb")
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration({"services": {"vat": {"credentials": "secret://env/OURS_TOKEN"}}})
+
+    assert "services.vat.credentials" == caught.value.path
+    assert "a\nb" not in str(caught.value)

@@ -1,0 +1,77 @@
+"""The JSON Schema: what loads is valid, and what is broken in its form is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mooring.config import json_schema
+from mooring.wiring.catalog import vendor_names
+from tests.config.broken import OTHERS, STRUCTURAL
+from tests.config.test_migration import NEW
+from tests.config.test_overlays import OVERLAID
+from tests.support.schema import fits
+
+SCHEMA = json_schema()
+
+
+@pytest.mark.parametrize("place", range(len(STRUCTURAL)))
+def test_what_is_broken_is_not_valid(place: int) -> None:
+    """A configuration whose form is broken does not fit."""
+    assert not fits(SCHEMA, SCHEMA, STRUCTURAL[place][0])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {},
+        NEW,
+        OVERLAID,
+        {"vendors": {"smtp": {"host": "mail.example", "port": "${PORT}", "login": "${LOGIN:-}"}}},
+        {"vendors": {"stripe": {"retry": None}}},
+        {"environments": {"production": {"vendors": {"ours": {"timeout": 5}}}}},
+        {"environments": {"production": {"vendors": {"twilio": {"timeout": 5}}}}},
+    ],
+    ids=str,
+)
+def test_what_loads_is_valid(source: dict[str, Any]) -> None:
+    """A configuration that is right fits, and so does what an environment lays over it."""
+    assert fits(SCHEMA, SCHEMA, source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"environments": {"production": {"version": 1}}},
+        {"environments": {"production": {"vendors": {"twilio": {"tymeout": 5}}}}},
+        {"environments": {"production": {"vendors": {"a": {"kind": "stripe", "x": 5}}}}},
+        {"environments": []},
+    ],
+    ids=str,
+)
+def test_environments_are_checked(source: dict[str, Any]) -> None:
+    """What is broken in an environment does not fit."""
+    assert not fits(SCHEMA, SCHEMA, source)
+
+
+def test_what_only_reading_finds() -> None:
+    """Values that need more than a form to be judged are valid in form."""
+    tables = [row[0] for row in OTHERS if isinstance(row[0], dict)]
+
+    assert sum(fits(SCHEMA, SCHEMA, one) for one in tables) > len(tables) // 2
+
+
+def test_editors_are_told() -> None:
+    """Every vendor has its options, with what they are for and which words they take."""
+    definitions = SCHEMA["$defs"]
+    smtp = definitions["smtp"]["properties"]
+
+    assert set(vendor_names()) <= definitions.keys()
+    assert "https://json-schema.org/draft/2020-12/schema" == SCHEMA["$schema"]
+    assert ["starttls", "tls", "none"] == smtp["security"]["anyOf"][0]["enum"]
+    assert "starttls" == smtp["security"]["default"]
+    assert ["host"] == definitions["smtp"]["required"]
+    assert all(one["description"] for one in smtp.values() if one != smtp["kind"])
+    json.dumps(SCHEMA)

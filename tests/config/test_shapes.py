@@ -1,0 +1,131 @@
+"""Tables of classes that other packages write."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+import pytest
+
+from mooring.config.of_classes import about_fields, table_of
+from mooring.config.problems import WRONG, Report, key, under
+from mooring.config.shapes import Anything, Either, Many, Number, OneOf, Text
+from mooring.config.structure import read
+from mooring.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Colour(Enum):
+    """A colour."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+def _shorter(instance: Any, _: object, value: int) -> None:
+    if value >= instance.most:
+        raise InvalidData("This is too much.", field="least", remedy="Give less.")
+
+
+def _few(_: object, __: object, value: int) -> None:
+    if value > _MOST:
+        raise ValueError(value)
+
+
+_MOST = 99
+
+
+@attrs.frozen(kw_only=True)
+class Odd:
+    """What no class of ours has.
+
+    Attributes:
+        anything: is what it is.
+        These are words that describe no field
+        colour, other: in colours.
+    """
+
+    anything: Mapping[str, int] | None = None
+    colour: Colour = attrs.field(default=Colour.RED, converter=Colour)
+    other: Colour | None = None
+    either: int | str = 1
+    mixed: int | Mapping[str, int] = 1
+    several: tuple[str, ...] = ()
+    made: int = attrs.field(default=0, init=False)
+    least: int = attrs.field(default=0, validator=_shorter)
+    most: int = attrs.field(default=9, validator=_few)
+
+
+def test_a_class_is_a_table() -> None:
+    """Types that are known are checked, and any other value is the class's own affair."""
+    table = table_of(Odd)
+
+    assert {
+        "anything": Anything(),
+        "colour": OneOf(("red", "blue")),
+        "other": OneOf(("red", "blue")),
+        "either": Either((Number(whole=True), Text())),
+        "mixed": Anything(),
+        "several": Many(Text()),
+        "least": Number(whole=True),
+        "most": Number(whole=True),
+    } == {name: field.shape for name, field in table.fields.items()}
+    assert "red" == table.fields["colour"].default
+    assert {
+        "anything": "is what it is.",
+        "colour": "in colours.",
+        "other": "in colours.",
+    } == about_fields(Odd)
+
+
+def test_what_a_class_is_made_of() -> None:
+    """What is given is what the class gets."""
+    report = Report()
+    made = read(table_of(Odd), {"anything": {"a": 1}, "colour": "blue"}, "", report)
+
+    assert Odd(anything={"a": 1}, colour=Colour.BLUE) == made
+    assert [] == report.problems
+
+
+def test_fields_that_look_at_others() -> None:
+    """A field that is judged by others is judged when all of them are there."""
+    report = Report()
+
+    assert read(table_of(Odd), {"least": 9}, "odd", report) is WRONG
+    assert [("odd.least", "Give less.")] == [(one.path, one.remedy) for one in report.problems]
+
+
+def test_validators_of_others() -> None:
+    """A field whose own check breaks down at a value has a problem there."""
+    report = Report()
+
+    assert read(table_of(Odd), {"most": 100}, "odd", report) is WRONG
+    assert ["odd.most"] == [one.path for one in report.problems]
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, LookupError, ZeroDivisionError])
+def test_errors_of_others(error: type[Exception]) -> None:
+    """Whatever a class raises that cannot be made is a problem where it stands."""
+    report = Report()
+
+    def make() -> NoReturn:
+        raise error("sk_live_51H8x0tXx")
+
+    assert report.made(make, "a.b") is WRONG
+    (problem,) = report.problems
+    assert "a.b" == problem.path
+    assert "sk_live" not in str(problem)
+
+
+def test_paths() -> None:
+    """A path is written as TOML would write its keys."""
+    assert ("a.b", "a[0]", "a", "a") == (
+        under("a", "b"),
+        under("a", "[0]"),
+        under("", "a"),
+        under("a", ""),
+    )
+    assert ("a-b_1", '"a b"', '"a?b"', '""') == (key("a-b_1"), key("a b"), key('a"b'), key(""))

@@ -1,0 +1,46 @@
+"""Another vendor is another line."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from difflib import ndiff
+from typing import TYPE_CHECKING, Any
+
+import mooring
+from mooring.config.toml_text import write_toml
+from mooring.testing.sandbox.base import SandboxHttpClient
+from tests.contracts.towns import afternoon, town
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 100_000
+OTHERS = {
+    "email": "sendgrid",
+    "sms": "twilio",
+    "storage": "s3",
+    "shipping": "easypost",
+}
+
+
+def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
+    """The same script of a business has the same afternoon when one line names another vendor."""
+    stripe = town({**OTHERS, "payments": "stripe"}, tmp_path / "stripe")
+    adyen = town({**OTHERS, "payments": "adyen"}, tmp_path / "adyen")
+    both = {**adyen.configuration["vendors"], **stripe.configuration["vendors"]}
+    routes = {kind: {"vendor": vendor} for kind, vendor in stripe.vendors.items()}
+    before = write_toml({**routes, "vendors": both})
+    after = before.replace('vendor = "stripe"', 'vendor = "adyen"')
+
+    def had(text: str, here: Any) -> dict[str, Any]:
+        hub = mooring.open(tomllib.loads(text), http=SandboxHttpClient(*here.sandboxes))
+        try:
+            return asyncio.run(afternoon(hub, here, SIZE))
+        finally:
+            hub.close()
+            here.close()
+
+    changed = [one for one in ndiff(before.splitlines(), after.splitlines()) if one[0] in "+-"]
+    assert ['- vendor = "stripe"', '+ vendor = "adyen"'] == changed
+    assert had(before, stripe) == had(after, adyen)

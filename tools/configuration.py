@@ -1,0 +1,127 @@
+"""Write the reference of configurations from the tables themselves, as a hook of mkdocs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mooring.config.shapes import Kinded, Many, Named, OneOf, Table
+from mooring.config.structure import wanted
+from mooring.config.tables import CONFIGURATION
+from mooring.wiring.catalog import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.config.shapes import Field, Shape
+
+_ABOUT: Final = """# Configuration
+
+Every table and what may stand in it. Names in angle brackets are of your own choice. Where
+something may be given several times, one alone needs no list. [How to write a
+configuration](../how-to/configuration.md) explains references, environments and the rest.
+"""
+
+_SETTINGS: Final = (
+    "Besides, every setting of `[services.<name>]` but `regions` and `needs_credentials`."
+)
+_TENANTS: Final = (
+    "What a tenant has of its own: `vendors`, and a route for each kind, as at the top. A route may"
+    " name the tenant's accounts and those of everybody."
+)
+
+
+def page() -> str:
+    """The page, as markdown."""
+    inside: dict[str, Table] = {}
+    parts = [_ABOUT]
+    plain = {name: one for name, one in CONFIGURATION.fields.items() if _inner(one.shape) is None}
+    parts.append(_section("At the top", Table("", CONFIGURATION.about, plain), inside))
+    for name, field in CONFIGURATION.fields.items():
+        parts += _sections(name, field, inside)
+    done: list[str] = []
+    while left := [name for name in inside if name not in done]:
+        parts += [_section(name, inside[name], inside) for name in left]
+        done += left
+    return "\n".join(parts)
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the page to the site: a hook that mkdocs calls."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
+
+    files.append(File.generated(config, "reference/configuration.md", content=page()))
+    return files
+
+
+def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:
+    """The sections of a name at the top."""
+    inner = _inner(field.shape)
+    path = f"{name}.<name>" if isinstance(_bare(field.shape), Named) else name
+    if isinstance(inner, Kinded):
+        for kind in inner.names():
+            yield _kind(path, kind, inner, inside)
+    elif name == "tenants":
+        yield f"## `[{path}]`\n\n{_TENANTS}\n"
+    elif name == KINDS[0]:
+        title = ", ".join(f"`[{kind}]`" for kind in KINDS)
+        yield _section(title, _table(inner), inside)
+    elif isinstance(inner, Table) and name not in KINDS:
+        yield _section(f"`[{path}]`", inner, inside)
+
+
+def _kind(path: str, kind: str, shape: Kinded, inside: dict[str, Table]) -> str:
+    table = shape.table(kind)
+    common = _settings() if shape.named else {}
+    own = {name: one for name, one in table.fields.items() if common.get(name) != one}
+    text = _section(f"`[{path}]`, {kind}", Table("", table.about, own), inside)
+    return f"{text}\n{_SETTINGS}\n" if common else text
+
+
+def _settings() -> dict[str, Field]:
+    return dict(_table(_inner(CONFIGURATION.fields["services"].shape)).fields)
+
+
+def _inner(shape: Shape) -> Table | Kinded | None:
+    """What stands in a table of its own, alone or by names."""
+    bare = _bare(shape)
+    inner = bare.of if isinstance(bare, Named) else bare
+    return inner if isinstance(inner, (Table, Kinded)) else None
+
+
+def _table(shape: Table | Kinded | None) -> Table:
+    assert isinstance(shape, Table)
+    return shape
+
+
+def _bare(shape: Shape) -> Shape:
+    return shape.of if isinstance(shape, Many) else shape
+
+
+def _section(title: str, table: Table, inside: dict[str, Table]) -> str:
+    rows = "\n".join(_row(name, field, inside) for name, field in table.fields.items())
+    head = "| name | what | for what | unless given |\n|---|---|---|---|"
+    return f"## {title}\n\n{table.about}\n\n{head}\n{rows}\n"
+
+
+def _row(name: str, field: Field, inside: dict[str, Table]) -> str:
+    inner = _bare(field.shape)
+    if isinstance(inner, Table):
+        inside.setdefault(inner.name, inner)
+        several = "" if inner is field.shape else ", or a list of such"
+        what = f"a table, [{inner.name}](#{inner.name.lower()}){several}"
+    elif isinstance(inner, OneOf):
+        what = ", ".join(f"`{one}`" for one in inner.choices)
+    else:
+        what = wanted(field.shape)
+    default = "required" if field.required else ""
+    if field.default not in {None, ""}:
+        default = f"`{_written(field.default)}`"
+    return f"| `{name}` | {_cell(what)} | {_cell(field.about)} | {default} |"
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
