@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mooring.config import ConfigurationWarning as ConfigurationWarning
     from mooring.config import aopen as aopen
     from mooring.config import open as open  # noqa: A004 - read as mooring.open
+    from mooring.contracts.offer import Offer as Offer
     from mooring.contracts.ref import Ref as Ref
     from mooring.contracts.routes import Account as Account
     from mooring.contracts.routes import Route as Route
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from mooring.domain.events import IdempotencyReplayed as IdempotencyReplayed
     from mooring.domain.events import ObserverFailed as ObserverFailed
     from mooring.domain.events import RateLimitWaited as RateLimitWaited
+    from mooring.domain.events import Rehearsed as Rehearsed
+    from mooring.domain.events import Reloaded as Reloaded
+    from mooring.domain.events import ReloadFailed as ReloadFailed
     from mooring.domain.events import RetryScheduled as RetryScheduled
     from mooring.domain.events import StorageLost as StorageLost
     from mooring.domain.events import StorageRecovered as StorageRecovered
@@ -79,6 +84,7 @@ if TYPE_CHECKING:
     from mooring.domain.retry import Backoff as Backoff
     from mooring.domain.retry import Jitter as Jitter
     from mooring.domain.retry import RetryPolicy as RetryPolicy
+    from mooring.domain.safety import Safety as Safety
     from mooring.domain.secret import Secret as Secret
     from mooring.domain.service import BulkheadConfig as BulkheadConfig
     from mooring.domain.service import Endpoint as Endpoint
@@ -107,11 +113,14 @@ if TYPE_CHECKING:
     from mooring.errors import ConfigurationError as ConfigurationError
     from mooring.errors import ConnectionFailed as ConnectionFailed
     from mooring.errors import ConnectorError as ConnectorError
+    from mooring.errors import CopiedStore as CopiedStore
     from mooring.errors import CredentialNotFound as CredentialNotFound
     from mooring.errors import CredentialRefreshFailed as CredentialRefreshFailed
     from mooring.errors import DeadlineExceeded as DeadlineExceeded
     from mooring.errors import DestinationRefused as DestinationRefused
+    from mooring.errors import DryRun as DryRun
     from mooring.errors import FileNotFound as FileNotFound
+    from mooring.errors import HeldBack as HeldBack
     from mooring.errors import IdempotencyConflict as IdempotencyConflict
     from mooring.errors import IdempotencyInProgress as IdempotencyInProgress
     from mooring.errors import InvalidData as InvalidData
@@ -120,6 +129,7 @@ if TYPE_CHECKING:
     from mooring.errors import OutcomeUnknown as OutcomeUnknown
     from mooring.errors import PaymentDeclined as PaymentDeclined
     from mooring.errors import RateLimitExceeded as RateLimitExceeded
+    from mooring.errors import RecipientRefused as RecipientRefused
     from mooring.errors import RetryBudgetExhausted as RetryBudgetExhausted
     from mooring.errors import StorageUnavailable as StorageUnavailable
     from mooring.errors import UnsupportedByVendor as UnsupportedByVendor
@@ -128,8 +138,12 @@ if TYPE_CHECKING:
     from mooring.errors import WebhookRejected as WebhookRejected
     from mooring.hub import AsyncHub as AsyncHub
     from mooring.hub import Hub as Hub
+    from mooring.inbox import AsyncWebhookInbox as AsyncWebhookInbox
+    from mooring.inbox import WebhookInbox as WebhookInbox
     from mooring.manager import AsyncConnectorManager as AsyncConnectorManager
     from mooring.manager import ConnectorManager as ConnectorManager
+    from mooring.outbox import AsyncOutbox as AsyncOutbox
+    from mooring.outbox import Outbox as Outbox
     from mooring.parts.bulkhead import Bulkhead as Bulkhead
     from mooring.parts.circuit_breaker import CircuitBreaker as CircuitBreaker
     from mooring.parts.idempotency import Idempotency as Idempotency
@@ -141,6 +155,8 @@ if TYPE_CHECKING:
     from mooring.parts.rate_limiter import RateLimiter as RateLimiter
     from mooring.parts.retry_handler import RetryHandler as RetryHandler
     from mooring.parts.webhook_verifier import WebhookVerifier as WebhookVerifier
+    from mooring.subjects import AsyncSubjects as AsyncSubjects
+    from mooring.subjects import Subjects as Subjects
 
 _HOME = {
     # calling services
@@ -148,10 +164,13 @@ _HOME = {
     "AsyncConnectorManager": "manager",
     "open": "config",
     "aopen": "config",
+    "ConfigurationWarning": "config",
     "Hub": "hub",
     "AsyncHub": "hub",
     "Account": "contracts.routes",
     "Route": "contracts.routes",
+    "Offer": "contracts.offer",
+    "Safety": "domain.safety",
     "Ref": "contracts.ref",
     "Service": "domain.service",
     "Endpoint": "domain.service",
@@ -191,6 +210,13 @@ _HOME = {
     "WebhookReason": "domain.webhooks.rejection",
     "WebhookScheme": "domain.webhooks.scheme",
     "WebhookSigner": "domain.webhooks.sending",
+    # work that is written down first
+    "WebhookInbox": "inbox",
+    "AsyncWebhookInbox": "inbox",
+    "Outbox": "outbox",
+    "AsyncOutbox": "outbox",
+    "Subjects": "subjects",
+    "AsyncSubjects": "subjects",
     # how calls are protected
     "RetryPolicy": "domain.retry",
     "Backoff": "domain.retry",
@@ -238,6 +264,9 @@ _HOME = {
     "TokenNotRenewed": "domain.events",
     "ConsentNeeded": "domain.events",
     "FailedOver": "domain.events",
+    "Rehearsed": "domain.events",
+    "Reloaded": "domain.events",
+    "ReloadFailed": "domain.events",
     "IdempotencyReplayed": "domain.events",
     "AnswerNotStored": "domain.events",
     "CacheHit": "domain.events",
@@ -286,6 +315,10 @@ _HOME = {
             "WebhookRejected",
             "StorageUnavailable",
             "UnsupportedByVendor",
+            "HeldBack",
+            "DryRun",
+            "RecipientRefused",
+            "CopiedStore",
             "InvalidData",
         ),
         "errors",

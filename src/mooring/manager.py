@@ -29,7 +29,7 @@ from mooring.wiring.suitable import check_money, check_steps, refuse_awaited
 from mooring.wiring.trust import tell_unverified
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
 
     from mooring.domain.http import Response
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from mooring.ports.locks import AsyncLocks, Locks
     from mooring.ports.observer import Observer
     from mooring.ports.state import AsyncStateStorage, StateStorage
+    from mooring.services.fence import Fence
+    from mooring.wiring.cores import Wired
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +57,76 @@ def _check_step(function: Callable[..., Any]) -> None:
     refuse_generator(function)
 
 
-class ConnectorManager:
+class _Manager:
+    """What both colours share: the services that are called now."""
+
+    _wired: Wired
+    _flows: Calling
+    _fence: Fence | None = None
+
+    def use_fence(self, fence: Fence) -> None:
+        """Have it let out the calls of flows that are prepared from now on.
+
+        Args:
+            fence: knows whether they may leave.
+        """
+        self._fence = fence
+
+    def reload(self, services: Iterable[Service]) -> None:
+        """Call these services from now on, in place of those before.
+
+        What is under way ends as it began. Circuits, limits, budgets, keys, caches and connections
+        go on: a service keeps what it knows as long as it keeps its name.
+
+        Raises:
+            ConfigurationError: one of them is wrong, and nothing has changed.
+        """
+        self.use(self.prepared(services), dry_run=self._flows.rehearses)
+
+    def prepared(
+        self,
+        services: Iterable[Service],
+        *,
+        credentials: Any = None,
+        places: Mapping[str, str] | None = None,
+    ) -> Calling:
+        """Flows over other services, checked and not in use yet, for whoever builds faces.
+
+        Args:
+            services: everything that may be called.
+            credentials: knows their credentials; whoever the manager was given, by default.
+            places: where they stand in a configuration, by name, if they do.
+        """
+        wired, places = self._wired, places or {}
+        core = wired.core if credentials is None else wired.asking(credentials)
+        flows = Calling(core, services)
+        flows.plans.fence = self._fence
+        known = flows.plans.services.values()
+        if not wired.waits:
+            refuse_awaited(known, places)
+        check_steps(known, wired.http, places)
+        check_money(known, wired.claims, places)
+        return flows
+
+    def use(self, flows: Calling, *, dry_run: bool = False) -> None:
+        """Have every call from now on made by these flows, which were prepared here.
+
+        Args:
+            flows: they.
+            dry_run: whether they send nothing that brings something about.
+        """
+        flows = flows.rehearsing() if dry_run else flows
+        self._easy = flows.plans.easy
+        self._direct = {} if dry_run else flows.plans.direct
+        self._flows = flows
+
+    @property
+    def flows(self) -> Calling:
+        """What the verbs run now, for whoever builds further faces over this manager."""
+        return self._flows
+
+
+class ConnectorManager(_Manager):
     """Calls services through their protections.
 
     Safe to share between threads. Every port that is not given has an embedded default; `state`
@@ -72,6 +143,8 @@ class ConnectorManager:
         log: keeps an entry for every call.
         observers: are handed every event.
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
+        dry_run: whether nothing is sent that brings something about: no request whose method is
+            not safe, and nothing under an idempotency key. `DryRun` says what it would have been.
     """
 
     def __init__(
@@ -92,6 +165,7 @@ class ConnectorManager:
         randomness: Randomness | None = None,
         locks: Locks | None = None,
         gather: Gather | None = None,
+        dry_run: bool = False,
     ) -> None:
         self._ports = Ports(
             http=http,
@@ -110,13 +184,8 @@ class ConnectorManager:
             gather=gather,
         )
         self._wired = plain_core(self._ports)
-        self._flows = Calling(self._wired.core, services)
-        self._easy = self._flows.plans.easy
-        self._direct = self._flows.plans.direct
         self._send = self._wired.send
-        refuse_awaited(self._flows.plans.services.values())
-        check_steps(self._flows.plans.services.values(), self._wired.http)
-        check_money(self._flows.plans.services.values(), self._wired.claims)
+        self.use(self.prepared(services), dry_run=dry_run)
         tell_unverified(self._wired)
 
     call_many = blocking(Calling.call_many)
@@ -135,6 +204,7 @@ class ConnectorManager:
         idempotency_key: str | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> Response:
         if (
             idempotency_key is None
@@ -157,6 +227,7 @@ class ConnectorManager:
             idempotency_key=idempotency_key,
             timeout=timeout,
             request_id=request_id,
+            subject=subject,
         )
         return run_now(flow)
 
@@ -169,6 +240,7 @@ class ConnectorManager:
         endpoint: str | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> StreamedAnswer:
         """Send a request and return as soon as the answer's headers are there.
 
@@ -184,6 +256,7 @@ class ConnectorManager:
                     endpoint=endpoint,
                     timeout=timeout,
                     request_id=request_id,
+                    subject=subject,
                 )
             )
         )
@@ -199,6 +272,7 @@ class ConnectorManager:
         payload: object = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> R:
         """Call `function` under the protections of a service.
 
@@ -212,6 +286,7 @@ class ConnectorManager:
             timeout: seconds for the whole call instead of the service's. A plain function that
                 overruns cannot be stopped; no attempt begins after the deadline.
             request_id: a correlation id instead of a new one.
+            subject: whose data it is about, for whoever looks for it in the log.
 
         Raises:
             ConnectorError: what kept the function from being called or its answer from counting.
@@ -236,6 +311,7 @@ class ConnectorManager:
                     payload=payload,
                     timeout=timeout,
                     request_id=request_id,
+                    subject=subject,
                 )
             )
         )
@@ -263,11 +339,6 @@ class ConnectorManager:
 
         return decorate
 
-    @property
-    def flows(self) -> Calling:
-        """What the verbs run, for whoever builds further faces over this manager."""
-        return self._flows
-
     def close(self) -> None:
         """Give back the connections that this manager opened itself."""
         made = self._wired.own_http()
@@ -286,7 +357,7 @@ class ConnectorManager:
         self.close()
 
 
-class AsyncConnectorManager:
+class AsyncConnectorManager(_Manager):
     """Calls services through their protections; awaited, and otherwise as `ConnectorManager`.
 
     Safe to share between tasks. Its ports are the asynchronous ones.
@@ -302,6 +373,8 @@ class AsyncConnectorManager:
         log: keeps an entry for every call.
         observers: are handed every event.
         clock, sleeper, ids, randomness, locks, gather: the remaining ports.
+        dry_run: whether nothing is sent that brings something about: no request whose method is
+            not safe, and nothing under an idempotency key. `DryRun` says what it would have been.
     """
 
     def __init__(
@@ -322,6 +395,7 @@ class AsyncConnectorManager:
         randomness: Randomness | None = None,
         locks: AsyncLocks | None = None,
         gather: AsyncGather | None = None,
+        dry_run: bool = False,
     ) -> None:
         self._ports = Ports(
             http=http,
@@ -340,13 +414,9 @@ class AsyncConnectorManager:
             gather=gather,
         )
         self._wired = awaited_core(self._ports)
-        self._flows = Calling(self._wired.core, services)
-        check_steps(self._flows.plans.services.values(), self._wired.http)
-        check_money(self._flows.plans.services.values(), self._wired.claims)
-        tell_unverified(self._wired)
-        self._easy = self._flows.plans.easy
-        self._direct = self._flows.plans.direct
         self._send = self._wired.send
+        self.use(self.prepared(services), dry_run=dry_run)
+        tell_unverified(self._wired)
 
     call_many = awaited(Calling.call_many)
     circuit_state = awaited(Calling.circuit_state)
@@ -364,6 +434,7 @@ class AsyncConnectorManager:
         idempotency_key: str | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> Response:
         if (
             idempotency_key is None
@@ -386,6 +457,7 @@ class AsyncConnectorManager:
             idempotency_key=idempotency_key,
             timeout=timeout,
             request_id=request_id,
+            subject=subject,
         )
         return await flow
 
@@ -398,6 +470,7 @@ class AsyncConnectorManager:
         endpoint: str | None = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> AsyncStreamedAnswer:
         """Send a request and return as soon as the answer's headers are there.
 
@@ -412,6 +485,7 @@ class AsyncConnectorManager:
                 endpoint=endpoint,
                 timeout=timeout,
                 request_id=request_id,
+                subject=subject,
             )
         )
 
@@ -426,6 +500,7 @@ class AsyncConnectorManager:
         payload: object = None,
         timeout: float | None = None,
         request_id: str | None = None,
+        subject: str | None = None,
     ) -> R:
         """Call `function` under the protections of a service.
 
@@ -439,6 +514,7 @@ class AsyncConnectorManager:
             timeout: seconds for the whole call instead of the service's. A plain function that
                 overruns cannot be stopped; no attempt begins after the deadline.
             request_id: a correlation id instead of a new one.
+            subject: whose data it is about, for whoever looks for it in the log.
 
         Raises:
             ConnectorError: what kept the function from being called or its answer from counting.
@@ -462,6 +538,7 @@ class AsyncConnectorManager:
                 payload=payload,
                 timeout=timeout,
                 request_id=request_id,
+                subject=subject,
             )
         )
 
@@ -481,11 +558,6 @@ class AsyncConnectorManager:
             return protected
 
         return decorate
-
-    @property
-    def flows(self) -> Calling:
-        """What the verbs run, for whoever builds further faces over this manager."""
-        return self._flows
 
     async def close(self) -> None:
         """Give back the connections that this manager opened itself."""

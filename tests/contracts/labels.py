@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import mooring
 from mooring.contracts.shipping import Parcel, RateRequest, ShipmentRequest
-from tests.contracts.towns import ADA, SHOP
+from mooring.testing.uses.shipping import ADA, SHOP
 
 
 def main(url: str, database: str, timeout: str) -> None:

@@ -13,9 +13,11 @@ from mooring.contracts.vendor import Vendor, extra_for
 from mooring.domain.http import Request
 from mooring.domain.service import Service
 from mooring.testing.sandbox.base import Asked, Sandbox, reply
+from mooring.testing.trades import Trade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from mooring.contracts.ref import Ref
     from mooring.contracts.vendor import MakeRef
@@ -83,3 +85,8 @@ class Loft(Sandbox):
 
     def _tell(self, _: Asked, id: str) -> Response:
         return reply({"id": id}) if id in self.letters else reply({}, 404)
+
+
+def trade(_: Path) -> Trade:
+    """An account at a loft."""
+    return Trade(sandbox=Loft(), options={})

@@ -9,11 +9,14 @@ import pytest
 
 from mooring import (
     AuthenticationFailed,
+    ConfigurationError,
     CredentialNotFound,
     CredentialRefreshFailed,
     Credentials,
+    Offer,
     Request,
     Service,
+    TokenRenewed,
 )
 from mooring.adapters.memory import MemoryStorage
 from mooring.adapters.memory_credentials import (
@@ -281,3 +284,30 @@ async def test_over_a_socket_awaited() -> None:
             await here.sms().send(MESSAGE)
 
     assert 1 == hall.desk.granted
+
+
+@COLOURS
+async def test_another_client_gets_another_token(hub_class: type[Any]) -> None:
+    """When a configuration names another client, its tokens are its own, also where they are kept.
+
+    A configuration that is refused takes nothing from the clients in use.
+    """
+    hall, kept = Hall(), provider(hub_class)
+    told: list[Any] = []
+    here = hub(hub_class, hall, tokens=kept, observers=[told.append])
+    await given(here.sms().send(MESSAGE))
+    other = Account("main", Herald(scope="cries", secret="other"))
+    wrong = Offer(accounts=[other], routes=[Route("sms", "nobody")])
+    with pytest.raises(ConfigurationError):
+        await given(here.reload(wrong))
+    hall.desk.forget()
+    await given(here.sms().send(MESSAGE))
+    before = hall.desk.granted
+
+    await given(here.reload(Offer(accounts=[other], routes=[Route("sms", "main")])))
+
+    with pytest.raises(CredentialRefreshFailed):
+        await given(here.sms().send(MESSAGE))
+    assert 2 == before == hall.desk.granted
+    renewed = [one for one in told if isinstance(one, TokenRenewed)]
+    assert [("main", None)] * 2 == [(one.service, one.tenant) for one in renewed]

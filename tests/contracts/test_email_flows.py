@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import attrs
 import pytest
 
 from mooring import (
@@ -19,14 +20,22 @@ from mooring import (
 from mooring.adapters.memory import MemoryStorage
 from mooring.contracts.email import EmailMessage, TemplateRef
 from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.email_outcomes import StatisticsQuery
+from mooring.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
+from mooring.contracts.vendor import Vendor
 from mooring.domain.http import Response
+from mooring.domain.result import Result
+from mooring.domain.service import Service
 from mooring.testing import VirtualClock, VirtualSleeper
 from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
 from mooring.testing.sandbox.base import SandboxHttpClient
 from mooring.testing.sandbox.sendgrid import SendGridSandbox
 from mooring.vendors.sendgrid import SendGrid
 from tests.vendors.email_labs import sendgrid_vendor, ses_vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mooring.contracts.wire import Wire
 
 
 class Post:
@@ -115,6 +124,73 @@ def test_a_larger_chunk_is_parted_by_who_takes_less(key: str | None) -> None:
     again = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key, at_once=1)
     assert (missing if key else [True] * 120) == [result.ok for result in again]
     assert (70 if key else 190) == len(post.ses.delivered)
+
+
+@attrs.frozen(kw_only=True)
+class Bag(Vendor):
+    """Takes as many letters as there are, and writes down how many came under which key."""
+
+    name: ClassVar[str] = "bag"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+
+    given: list[tuple[int, str | None]] = attrs.field(factory=list)
+
+    def services(self) -> Mapping[str, Service]:
+        """One that is never asked."""
+        return {"": Service("bag", "https://bag.example", retry=None)}
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Take all at once."""
+        self.given.append((len(bulk.recipients), key))
+        return [Result(EmailReceipt(ref=wire.ref("1"), status=EmailStatus.SENT))] * len(
+            bulk.recipients
+        )
+
+
+class SmallBag(Bag):
+    """Takes two at once."""
+
+    limits: ClassVar[Mapping[str, int]] = {"batch": 2}
+
+
+class LargeBag(Bag):
+    """Takes five at once."""
+
+    limits: ClassVar[Mapping[str, int]] = {"batch": 5}
+
+
+def test_who_says_no_size_gets_a_hundred() -> None:
+    """Chunks are of a hundred for a vendor that says nothing of how many it takes."""
+    bag = Bag()
+    results = Hub([Account("bag", bag)]).email().send_bulk(_bulk(120), at_once=1)
+
+    assert [(100, None), (20, None)] == bag.given
+    assert [True] * 120 == [one.ok for one in results]
+
+
+def test_parts_of_a_chunk_have_keys_under_its_own() -> None:
+    """Chunks and their parts are counted from one, so that a repeat finds those of before."""
+    small, state = SmallBag(), MemoryStorage()
+    Hub([Account("bag", LargeBag())], state=state).email().send_bulk(_bulk(0), idempotency_key="k")
+    hub = Hub([Account("bag", small)], state=state)
+    results = hub.email().send_bulk(_bulk(6), idempotency_key="k", at_once=1)
+
+    assert [True] * 6 == [one.ok for one in results]
+    assert [(2, "k/1/1"), (2, "k/1/2"), (1, "k/1/3"), (1, "k/2")] == small.given
+
+
+def test_tenants_have_chunks_of_their_own() -> None:
+    """How large a chunk of a tenant's key is says nothing of another tenant's key of that name."""
+    large, state = LargeBag(), MemoryStorage()
+    Hub([Account("bag", SmallBag())], state=state).email("a").send_bulk(
+        _bulk(5), idempotency_key="k"
+    )
+    hub = Hub([Account("bag", large)], state=state)
+    hub.email("b").send_bulk(_bulk(5), idempotency_key="k")
+
+    assert [(5, "k/1")] == large.given
 
 
 def test_a_bulk_that_nobody_can_send_is_refused_whole() -> None:

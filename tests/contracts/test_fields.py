@@ -21,7 +21,7 @@ from mooring.contracts.payments import Charge, Customer, Money, PaymentQuery
 from mooring.contracts.shipping import Customs, CustomsItem, Parcel, RateRequest, ShipmentRequest
 from mooring.contracts.sms import SmsMessage
 from mooring.contracts.storage import ByteRange, GetOptions, PutOptions
-from tests.contracts.towns import ADA, SHOP
+from mooring.testing.uses.shipping import ADA, SHOP
 
 # What the annotations of contracts name, and only type checkers import.
 NAMES = {"Decimal": Decimal, "date": date, "datetime": datetime, "timedelta": timedelta}

@@ -41,36 +41,40 @@ WORDS = [
     WeightUnit,
 ]
 OPERATIONS = [
-    ("sms", "send", {}),
-    ("email", "send_transactional", {}),
-    ("email", "send_bulk", {}),
-    ("payments", "create_intent", {"idempotency_key": "k"}),
-    ("payments", "authorize", {"idempotency_key": "k"}),
-    ("payments", "charge", {"idempotency_key": "k"}),
-    ("shipping", "get_rates", {}),
-    ("shipping", "create_shipment", {"idempotency_key": "k"}),
-    ("storage", "upload", {"source": b"x"}),
+    ("sms", "send", "message", {}),
+    ("email", "send_transactional", "message", {}),
+    ("email", "send_bulk", "bulk", {}),
+    ("payments", "create_intent", "charge", {"idempotency_key": "k"}),
+    ("payments", "authorize", "charge", {"idempotency_key": "k"}),
+    ("payments", "charge", "charge", {"idempotency_key": "k"}),
+    ("shipping", "get_rates", "request", {}),
+    ("shipping", "create_shipment", "ref", {"idempotency_key": "k"}),
+    ("storage", "upload", "key", {"source": b"x"}),
 ]
 
 
-@pytest.mark.parametrize("contract, operation, options", OPERATIONS)
+@pytest.mark.parametrize("contract, operation, field, options", OPERATIONS)
 @pytest.mark.parametrize("value", [None, 7, {"to": "x"}], ids=["nothing", "a number", "a dict"])
 def test_what_is_of_no_use(
     tmp_path: Path,
     contract: str,
     operation: str,
+    field: str,
     options: dict[str, Any],
+    *,
     value: Any,
 ) -> None:
-    """A value of another kind is refused in both colours, and nothing is sent."""
+    """A value of another kind is refused by its name in both colours, and nothing is sent."""
     here = town(towns()[0], tmp_path)
     plain = mooring.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
     awaited = mooring.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
 
-    with pytest.raises(InvalidData):
+    with pytest.raises(InvalidData) as caught:
         getattr(getattr(plain, contract)(), operation)(value, **options)
-    with pytest.raises(InvalidData):
+    assert field == caught.value.field
+    with pytest.raises(InvalidData) as caught:
         asyncio.run(getattr(getattr(awaited, contract)(), operation)(value, **options))
+    assert field == caught.value.field
 
     here.close()
     assert [] == [asked for sandbox in here.sandboxes for asked in sandbox.asked]

@@ -106,7 +106,7 @@ MOVED = Try(ROUTES[2], [DOWN], [], None, after=False, pause=0.0)
 @example(
     tries=[MOVED, Try(ROUTES[0], [], [], None, after=False, pause=70.0)], keys=False, attempts=1
 )
-def test_one_letter_for_each_key(tries: list[Try], keys: bool, attempts: int) -> None:  # noqa: FBT001 - drawn
+def test_one_letter_for_each_key(tries: list[Try], keys: bool, attempts: int) -> None:
     """However callers fail and die, a key never has a letter at two accounts, nor two at one."""
     lofts = Lofts(keys=keys)
     store = MemoryStorage(lofts.clock)

@@ -338,6 +338,19 @@ def test_a_payment_gets_its_name() -> None:
     assert (REF, PaymentState.AUTHORIZED) == (known.ref, known.state)
 
 
+@pytest.mark.parametrize("field", ["amount", "captured"])
+def test_another_amount_is_not_expected(field: str) -> None:
+    """News of what was not asked is refused, named by whatever names the payment."""
+    for reference, named in (("INV-1", "INV-1"), (None, "pi_1")):
+        with pytest.raises(InvalidData) as caught:
+            news(reference=reference, **{field: PART}).expect(EUROS)
+        assert ("amount", True) == (caught.value.field, caught.value.remedy is not None)
+        assert f"{named} was to be 149.90 EUR, not 50.00 EUR." in str(caught.value)
+
+    news(**{field: EUROS}).expect(EUROS)
+    news().expect(EUROS)
+
+
 def test_a_hint_changes_nothing_until_it_is_followed_up() -> None:
     """News that only say that there are some leave all as it was; what they meant is all told."""
     before = paid()

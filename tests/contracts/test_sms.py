@@ -170,6 +170,6 @@ def test_parts(text: str, count: int) -> None:
     "text, gsm", [("", True), ("Grüße [€]", True), ("ж", False), ("a😀", False), ("`", False)],
     ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
 )  # fmt: skip
-def test_letters(text: str, gsm: bool) -> None:  # noqa: FBT001 - a case
+def test_letters(text: str, gsm: bool) -> None:
     """Which texts can be sent in the letters of GSM."""
     assert gsm == is_gsm(text)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.contracts.address import Address
 from mooring.contracts.email import Attachment, Disposition, EmailMessage
 from mooring.contracts.payments import Charge, Customer, Money, PaymentState
 from mooring.contracts.shipping import Parcel, RateRequest, ShipmentRequest
 from mooring.contracts.sms import SmsMessage
+from mooring.testing.trades import Trade, trade_of
+from mooring.testing.uses.shipping import ADA, SHOP
 from mooring.wiring.catalog import KINDS, vendor_class, vendor_names
 from tests.contracts.caller import given
-from tests.contracts.trades import Trade, trade_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -152,25 +152,3 @@ async def afternoon(hub: Any, town: Town, bundle: int) -> dict[str, Any]:
     tracking = await given(hub.shipping().track_shipment(shipment.ref))
     got["tracked"] = tracking.number == shipment.tracking_numbers[0], tracking.status
     return got
-
-
-SHOP = Address(
-    name="ACME",
-    line1="417 Montgomery Street",
-    city="San Francisco",
-    region="CA",
-    postal_code="94104",
-    country="US",
-    phone="+14153334445",
-    email="shop@acme.example",
-)
-ADA = Address(
-    name="Ada Lovelace",
-    line1="179 N Harbor Dr",
-    city="Redondo Beach",
-    region="CA",
-    postal_code="90277",
-    country="US",
-    phone="+14155559999",
-    email="ada@example.com",
-)

@@ -5,51 +5,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mooring._bridge import awaited, blocking
+from mooring.services.counter import Counter, current
 from mooring.services.payments import PaymentsFlows
 
 if TYPE_CHECKING:
-    from mooring.services.desk import Desk
+    from mooring.services.counter import FindDesk
 
 
 class Payments:
     """Takes payments through whichever vendor the configuration names."""
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._flows = PaymentsFlows(desk, tenant)
+    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
+        self._flows = Counter(PaymentsFlows, desk, tenant)
 
-    create_intent = blocking(PaymentsFlows.create_intent)
-    authorize = blocking(PaymentsFlows.authorize)
-    charge = blocking(PaymentsFlows.charge)
-    complete = blocking(PaymentsFlows.complete)
-    capture = blocking(PaymentsFlows.capture)
-    void = blocking(PaymentsFlows.void)
-    refund = blocking(PaymentsFlows.refund)
-    get = blocking(PaymentsFlows.get)
-    get_refund = blocking(PaymentsFlows.get_refund)
-    follow_up = blocking(PaymentsFlows.follow_up)
-    settle = blocking(PaymentsFlows.settle)
-    payments = blocking(PaymentsFlows.payments)
-    disputes = blocking(PaymentsFlows.disputes)
-    payouts = blocking(PaymentsFlows.payouts)
+    create_intent = blocking(current(PaymentsFlows.create_intent))
+    authorize = blocking(current(PaymentsFlows.authorize))
+    charge = blocking(current(PaymentsFlows.charge))
+    complete = blocking(current(PaymentsFlows.complete))
+    capture = blocking(current(PaymentsFlows.capture))
+    void = blocking(current(PaymentsFlows.void))
+    refund = blocking(current(PaymentsFlows.refund))
+    get = blocking(current(PaymentsFlows.get))
+    get_refund = blocking(current(PaymentsFlows.get_refund))
+    follow_up = blocking(current(PaymentsFlows.follow_up))
+    settle = blocking(current(PaymentsFlows.settle))
+    payments = blocking(current(PaymentsFlows.payments))
+    disputes = blocking(current(PaymentsFlows.disputes))
+    payouts = blocking(current(PaymentsFlows.payouts))
 
 
 class AsyncPayments:
     """As `Payments`, awaited."""
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._flows = PaymentsFlows(desk, tenant)
+    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
+        self._flows = Counter(PaymentsFlows, desk, tenant)
 
-    create_intent = awaited(PaymentsFlows.create_intent)
-    authorize = awaited(PaymentsFlows.authorize)
-    charge = awaited(PaymentsFlows.charge)
-    complete = awaited(PaymentsFlows.complete)
-    capture = awaited(PaymentsFlows.capture)
-    void = awaited(PaymentsFlows.void)
-    refund = awaited(PaymentsFlows.refund)
-    get = awaited(PaymentsFlows.get)
-    get_refund = awaited(PaymentsFlows.get_refund)
-    follow_up = awaited(PaymentsFlows.follow_up)
-    settle = awaited(PaymentsFlows.settle)
-    payments = awaited(PaymentsFlows.payments)
-    disputes = awaited(PaymentsFlows.disputes)
-    payouts = awaited(PaymentsFlows.payouts)
+    create_intent = awaited(current(PaymentsFlows.create_intent))
+    authorize = awaited(current(PaymentsFlows.authorize))
+    charge = awaited(current(PaymentsFlows.charge))
+    complete = awaited(current(PaymentsFlows.complete))
+    capture = awaited(current(PaymentsFlows.capture))
+    void = awaited(current(PaymentsFlows.void))
+    refund = awaited(current(PaymentsFlows.refund))
+    get = awaited(current(PaymentsFlows.get))
+    get_refund = awaited(current(PaymentsFlows.get_refund))
+    follow_up = awaited(current(PaymentsFlows.follow_up))
+    settle = awaited(current(PaymentsFlows.settle))
+    payments = awaited(current(PaymentsFlows.payments))
+    disputes = awaited(current(PaymentsFlows.disputes))
+    payouts = awaited(current(PaymentsFlows.payouts))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from mooring._bridge import awaited, blocking, documented_by, run_now, with_signature_of
 from mooring.adapters.whole_files import WholeFile
+from mooring.services.counter import Counter, current
 from mooring.services.storage import StorageFlows
 
 if TYPE_CHECKING:
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mooring.contracts.storage import ObjectInfo
-    from mooring.services.desk import Desk
+    from mooring.services.counter import FindDesk
     from mooring.services.downloading import Downloading
+
+_download: Final = current(StorageFlows.download)
 
 
 class _Coming:
@@ -119,27 +122,27 @@ class AsyncDownload(_Coming):
 class Storage:
     """Keeps files at whichever vendor the configuration names."""
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._flows = StorageFlows(desk, tenant)
+    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
+        self._flows = Counter(StorageFlows, desk, tenant)
 
-    upload = blocking(StorageFlows.upload)
-    start_upload = blocking(StorageFlows.start_upload)
-    abort_upload = blocking(StorageFlows.abort_upload)
-    list_stale_uploads = blocking(StorageFlows.list_stale_uploads)
-    head = blocking(StorageFlows.head)
-    exists = blocking(StorageFlows.exists)
-    delete = blocking(StorageFlows.delete)
-    delete_many = blocking(StorageFlows.delete_many)
-    list = blocking(StorageFlows.list)
-    copy = blocking(StorageFlows.copy)
-    signed_url = blocking(StorageFlows.signed_url)
-    signed_post = blocking(StorageFlows.signed_post)
+    upload = blocking(current(StorageFlows.upload))
+    start_upload = blocking(current(StorageFlows.start_upload))
+    abort_upload = blocking(current(StorageFlows.abort_upload))
+    list_stale_uploads = blocking(current(StorageFlows.list_stale_uploads))
+    head = blocking(current(StorageFlows.head))
+    exists = blocking(current(StorageFlows.exists))
+    delete = blocking(current(StorageFlows.delete))
+    delete_many = blocking(current(StorageFlows.delete_many))
+    list = blocking(current(StorageFlows.list))
+    copy = blocking(current(StorageFlows.copy))
+    signed_url = blocking(current(StorageFlows.signed_url))
+    signed_post = blocking(current(StorageFlows.signed_post))
 
     @documented_by(StorageFlows.download)
     def download(  # noqa: D102 - documented by its flow
         self, *given: Any, **named: Any
     ) -> Download:
-        return Download(run_now(self._flows.download(*given, **named)))
+        return Download(run_now(_download(self._flows, *given, **named)))
 
     def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
         """Get an object into a file, which is there when all of it has come, or as it was.
@@ -159,27 +162,27 @@ class Storage:
 class AsyncStorage:
     """As `Storage`, awaited."""
 
-    def __init__(self, desk: Desk, tenant: str | None) -> None:
-        self._flows = StorageFlows(desk, tenant)
+    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
+        self._flows = Counter(StorageFlows, desk, tenant)
 
-    upload = awaited(StorageFlows.upload)
-    start_upload = awaited(StorageFlows.start_upload)
-    abort_upload = awaited(StorageFlows.abort_upload)
-    list_stale_uploads = awaited(StorageFlows.list_stale_uploads)
-    head = awaited(StorageFlows.head)
-    exists = awaited(StorageFlows.exists)
-    delete = awaited(StorageFlows.delete)
-    delete_many = awaited(StorageFlows.delete_many)
-    list = awaited(StorageFlows.list)
-    copy = awaited(StorageFlows.copy)
-    signed_url = awaited(StorageFlows.signed_url)
-    signed_post = awaited(StorageFlows.signed_post)
+    upload = awaited(current(StorageFlows.upload))
+    start_upload = awaited(current(StorageFlows.start_upload))
+    abort_upload = awaited(current(StorageFlows.abort_upload))
+    list_stale_uploads = awaited(current(StorageFlows.list_stale_uploads))
+    head = awaited(current(StorageFlows.head))
+    exists = awaited(current(StorageFlows.exists))
+    delete = awaited(current(StorageFlows.delete))
+    delete_many = awaited(current(StorageFlows.delete_many))
+    list = awaited(current(StorageFlows.list))
+    copy = awaited(current(StorageFlows.copy))
+    signed_url = awaited(current(StorageFlows.signed_url))
+    signed_post = awaited(current(StorageFlows.signed_post))
 
     @documented_by(StorageFlows.download)
     async def download(  # noqa: D102 - documented by its flow
         self, *given: Any, **named: Any
     ) -> AsyncDownload:
-        return AsyncDownload(await self._flows.download(*given, **named))
+        return AsyncDownload(await _download(self._flows, *given, **named))
 
     async def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
         """Get an object into a file, which is there when all of it has come, or as it was.

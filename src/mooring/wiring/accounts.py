@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from mooring.domain.names import service_name
 from mooring.domain.service import Service
 from mooring.errors import ConfigurationError
-from mooring.services.vendor_wire import service_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +23,32 @@ TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "smtp": ("smtp_transport", "SmtpTransport"),
 }
 """The module and the class of each transport; the class of the other colour begins with Async."""
+
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def place_of(account: Account) -> str:
+    """Where an account stands in a configuration."""
+    for tenant in account.tenants or ():
+        own = account.name.removeprefix(f"{tenant}.")
+        if own != account.name:
+            return f"tenants.{_key(tenant)}.vendors.{_key(own)}"
+    return f"vendors.{_key(account.name)}"
+
+
+def places_of(accounts: Iterable[Account], services: Iterable[Service]) -> dict[str, str]:
+    """Where each service of a hub stands in a configuration, by its name."""
+    own = {
+        service_name(account.name, to): place_of(account)
+        for account in accounts
+        for to in account.vendor.services()
+    }
+    return {service.name: f"services.{_key(service.name)}" for service in services} | own
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else f'"{name}"'
 
 
 def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
@@ -39,13 +66,13 @@ def _set(service: Service, account: Account, name: str) -> Service:
         if setting not in known or setting == "name":
             raise ConfigurationError(
                 f"a service has no setting {setting!r}.",
-                path=f"vendors.{account.name}.{setting}",
+                path=f"{place_of(account)}.{setting}",
                 remedy=f"Use one of: {', '.join(sorted(known - {'name'}))}.",
             )
     try:
         return attrs.evolve(service, name=name, **account.settings)
     except ConfigurationError as error:
-        error.path = f"vendors.{account.name}.{error.path}"
+        error.path = f"{place_of(account)}.{error.path}"
         raise
 
 

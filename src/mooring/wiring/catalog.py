@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -14,6 +15,12 @@ KINDS: Final = ("email", "sms", "payments", "storage", "shipping")
 
 
 def _installed() -> dict[str, EntryPoint]:
+    return _found(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _found(_: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """What these places hold; to look through all packages takes milliseconds."""
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
@@ -31,6 +38,8 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
     """
     point = _installed().get(name) if isinstance(name, str) else None
     if point is None:
+        from difflib import get_close_matches
+
         near = get_close_matches(str(name), vendor_names(), n=1)
         known = f"Did you mean {near[0]!r}?" if near else f"Use one of: {_listed()}."
         raise ConfigurationError(f"No vendor is named {name!r}.", path=path, remedy=known)

@@ -37,12 +37,21 @@ _CACHE: Final = ("look", "keep", "forget")
 
 @attrs.frozen
 class Wired:
-    """A core, the HTTP client behind it and its own `send`, and where idempotency keys live."""
+    """A core, the HTTP client behind it and its own `send`, and where idempotency keys live.
+
+    `ask` makes the verbs of a core of a provider of credentials; `waits` if it is awaited.
+    """
 
     core: Core
     http: Any
     send: Callable[..., Any]
     claims: Any
+    ask: Callable[[Any], dict[str, Any]]
+    waits: bool
+
+    def asking(self, credentials: Any) -> Core:
+        """The same core, which asks another provider of credentials."""
+        return attrs.evolve(self.core, **self.ask(credentials))
 
     def own_http(self) -> Any:
         """The HTTP client that was made here, if it was ever used; a host's own is its to close."""
@@ -55,7 +64,6 @@ def plain_core(ports: Ports) -> Wired:
     clock = defaults.embedded("clock") if ports.clock is None else ports.clock
     http = defaults.later("http") if ports.http is None else ports.http
     state = defaults.memory_storage(ports.clock) if ports.state is None else ports.state
-    credentials = defaults.NoCredentials() if ports.credentials is None else ports.credentials
     sleeper = defaults.embedded("sleeper") if ports.sleeper is None else ports.sleeper
     locks = defaults.later("locks") if ports.locks is None else ports.locks
     gather = defaults.later("gather") if ports.gather is None else ports.gather
@@ -71,16 +79,13 @@ def plain_core(ports: Ports) -> Wired:
         release=_verb(locks, "release", "locks"),
         every=gathered_now(_verb(gather, "every", "gather")),
         first=gathered_now(_verb(gather, "first", "gather")),
-        get_credentials=lift(guarded(credentials.get, no_credentials)),
-        refresh_credentials=lift(
-            guarded(_verb(credentials, "refresh", "credentials"), not_refreshed)
-        ),
+        **_asked_now(ports.credentials),
         settle=settle_now,
         within=within_now,
     )
     core = _with_cache(core, ports, lambda verb: lift(guarded(verb, cache_broke)))
     core, claims = with_stores(core, ports, state, verbs_now)
-    return Wired(core, http, send, claims)
+    return Wired(core, http, send, claims, _asked_now, waits=False)
 
 
 def awaited_core(ports: Ports) -> Wired:
@@ -89,11 +94,6 @@ def awaited_core(ports: Ports) -> Wired:
     clock = defaults.embedded("clock") if ports.clock is None else ports.clock
     http = defaults.later("async http") if ports.http is None else ports.http
     state = defaults.memory_storage(ports.clock) if ports.state is None else ports.state
-    credentials = ports.credentials
-    get = lift(defaults.NoCredentials().get)
-    if credentials is not None:
-        get = guarded_later(credentials.get, no_credentials)
-    refresh = guarded_later(_verb(credentials, "refresh", "credentials"), not_refreshed)
     sleeper = defaults.later("async sleeper") if ports.sleeper is None else ports.sleeper
     locks = defaults.later("async locks") if ports.locks is None else ports.locks
     gather = defaults.later("async gather") if ports.gather is None else ports.gather
@@ -109,14 +109,35 @@ def awaited_core(ports: Ports) -> Wired:
         release=_verb(locks, "release", "locks"),
         every=_verb(gather, "every", "gather"),
         first=_verb(gather, "first", "gather"),
-        get_credentials=get,
-        refresh_credentials=refresh,
+        **_asked_later(ports.credentials),
         settle=settle_later,
         within=within_later,
     )
     core = _with_cache(core, ports, lambda verb: guarded_later(verb, cache_broke))
     core, claims = with_stores(core, ports, state, verbs_later)
-    return Wired(core, http, send, claims)
+    return Wired(core, http, send, claims, _asked_later, waits=True)
+
+
+def _asked_now(credentials: Any) -> dict[str, Any]:
+    """The verbs of a plain provider of credentials, which raise nothing foreign."""
+    known = defaults.NoCredentials() if credentials is None else credentials
+    return {
+        "get_credentials": lift(guarded(known.get, no_credentials)),
+        "refresh_credentials": lift(guarded(_verb(known, "refresh", "credentials"), not_refreshed)),
+    }
+
+
+def _asked_later(credentials: Any) -> dict[str, Any]:
+    """The verbs of an awaited provider of credentials, which raise nothing foreign."""
+    get = lift(defaults.NoCredentials().get)
+    if credentials is not None:
+        get = guarded_later(credentials.get, no_credentials)
+    return {
+        "get_credentials": get,
+        "refresh_credentials": guarded_later(
+            _verb(credentials, "refresh", "credentials"), not_refreshed
+        ),
+    }
 
 
 def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:

@@ -104,6 +104,11 @@ def embedded(name: str) -> Any:
     return getattr(import_module(f"mooring.adapters.{module}"), kind)()
 
 
+def standing_for(name: str) -> str:
+    """What the adapter is called that stands behind the port of this name."""
+    return _EMBEDDED[name][1]
+
+
 def later(name: str) -> Lazily:
     """The same, made when it is first used."""
     return Lazily(partial(embedded, name))

@@ -12,7 +12,7 @@ from mooring.domain.service import INHERIT
 from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mooring.domain.service import Endpoint, Service
 
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 _EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient bound every step"
 
 
-def check_steps(services: Iterable[Service], http: object) -> None:
+_NOWHERE: Final[Mapping[str, str]] = {}
+_OF_MANAGERS: Final = "Give `claims=` a durable store, such as SqliteStorage"
+_OF_HUBS: Final = "Name a durable store, such as state.url = 'sqlite:///mooring.db'"
+
+
+def check_steps(
+    services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
+) -> None:
     """Refuse a bound for a step of an attempt that the HTTP client cannot keep."""
     lacking: frozenset[str] = getattr(http, "lacks", frozenset())
     if not lacking:
@@ -33,13 +40,15 @@ def check_steps(services: Iterable[Service], http: object) -> None:
                 if given.get(step) is not None:
                     raise ConfigurationError(
                         f"{type(http).__name__} cannot bound how long {step!r} takes.",
-                        path=f"services.{service.name}.timeouts.{step}",
+                        path=f"{_place(service, places)}.timeouts.{step}",
                         remedy=f"Leave it out, since the whole attempt is bounded; or give another"
                         f" client: {_EVERY_STEP}.",
                     )
 
 
-def check_money(services: Iterable[Service], claims: object) -> None:
+def check_money(
+    services: Iterable[Service], claims: object, places: Mapping[str, str] = _NOWHERE
+) -> None:
     """Refuse to keep the keys of a service that moves money where a crash loses them."""
     if getattr(claims, "durable", True):
         return
@@ -48,14 +57,13 @@ def check_money(services: Iterable[Service], claims: object) -> None:
             raise ConfigurationError(
                 f"it moves money, and a crash of {type(claims).__name__} loses which keys were"
                 " used: a repeat could act twice.",
-                path=f"services.{service.name}.moves_money",
-                remedy="Give `claims=` a durable store, such as SqliteStorage, or in a"
-                " configuration state.url = 'sqlite:///mooring.db'; or set volatile_keys to take"
-                " that risk.",
+                path=f"{_place(service, places)}.moves_money",
+                remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS};"
+                " or set volatile_keys to take that risk.",
             )
 
 
-def refuse_awaited(services: Iterable[Service]) -> None:
+def refuse_awaited(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:
     """A transform or a fallback that must be awaited cannot run on the synchronous face."""
     for service in services:
         owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
@@ -70,6 +78,10 @@ def refuse_awaited(services: Iterable[Service]) -> None:
                     if inspect.iscoroutinefunction(function):
                         raise ConfigurationError(
                             f"{name_of(function)} is asynchronous, and this manager is not.",
-                            path=f"services.{service.name}.{kind}",
+                            path=f"{_place(service, places)}.{kind}",
                             remedy="Give a plain function, or use AsyncConnectorManager.",
                         )
+
+
+def _place(service: Service, places: Mapping[str, str]) -> str:
+    return places.get(service.name, f"services.{service.name}")

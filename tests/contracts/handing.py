@@ -1,0 +1,158 @@
+"""A desk that writes down what a flow hands in, and a vendor that only writes down, too."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import Ref
+from mooring._bridge import run_now
+from mooring.contracts.address import Address
+from mooring.contracts.payments import Charge, Money, PaymentQuery
+from mooring.contracts.shipping.parcels import Parcel
+from mooring.contracts.shipping.rates import RateRequest
+from mooring.contracts.storage import PutOptions, Upload
+
+TIME = 7.5
+REF = Ref("some", "main", "thing", {})
+MONEY = Money("10", "EUR")
+CHARGE = Charge(amount=MONEY, source="tok", reference="INV-1")
+HOME = Address(name="Ada", line1="1 Road", city="Ulm", postal_code="89073", country="DE")
+RATES = RateRequest(sender=HOME, recipient=HOME, parcels=[Parcel(weight="1")])
+BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+SINCE = PaymentQuery(since=BEGUN)
+TAGGED = PutOptions(tags={"a": "b"})
+COMING = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1")
+
+Use = Callable[[Any], Awaitable[Any]]
+
+
+class Reached(Exception):
+    """The vendor was asked."""
+
+
+async def _settled(value: Any) -> Any:
+    return value
+
+
+@attrs.define
+class Desk:
+    """Writes down what is handed in, and does it with a vendor that only writes down, too."""
+
+    operation: str = ""
+    tenant: str | None = None
+    needs: frozenset[str] = frozenset()
+    effect: bool | None = None
+    country: str | None = None
+    key: str | None = None
+    timeout: float | None = None
+    ref: Any = None
+    at_once: int | None = None
+    told: tuple[Any, ...] = ()
+    rehearsed: list[str] = attrs.field(factory=list)
+    wire: Any = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """The way out tells what it would send."""
+        self.wire = SimpleNamespace(rehearse=self.rehearsed.append)
+
+    @property
+    def directory(self) -> Any:
+        """Has one account."""
+        account = SimpleNamespace(vendor=self._vendor)
+        return SimpleNamespace(accounts={"main": account}, choose=lambda _: [account])
+
+    @property
+    def calling(self) -> Any:
+        """Does many steps one after another."""
+        return SimpleNamespace(core=SimpleNamespace(every=self._every, settle=_settled))
+
+    async def _every(self, steps: list[Callable[[], Awaitable[Any]]], *, at_once: int) -> list[Any]:
+        self.at_once = at_once
+        return [await step() for step in steps]
+
+    def refusal(self, operation: str, recipients: Any) -> None:
+        """Nobody is out of reach."""
+
+    async def ask(self, asked: Any, deed: Any, *, key: Any = None, timeout: Any = None) -> Any:
+        """To whoever the routes name."""
+        self._write(asked, key, timeout)
+        return await deed(self._vendor, self.wire)
+
+    async def at(
+        self, ref: Any, asked: Any, deed: Any, *, key: Any = None, timeout: Any = None
+    ) -> Any:
+        """To where the thing is."""
+        self._write(asked, key, timeout)
+        self.ref = ref
+        return await deed(self._vendor, self.wire, Ref.parse(ref))
+
+    def _write(self, asked: Any, key: Any, timeout: Any) -> None:
+        self.operation, self.tenant, self.needs = asked.operation, asked.tenant, asked.needs
+        self.effect, self.country, self.key, self.timeout = (
+            asked.effect,
+            asked.country,
+            key,
+            timeout,
+        )
+
+    @property
+    def _vendor(self) -> Any:
+        desk = self
+
+        class Vendor:
+            name = "some"
+
+            def __getattr__(self, name: str) -> Any:
+                if name in {"limits", "capabilities"}:
+                    return {}
+
+                async def verb(wire: Any, *args: Any, **named: Any) -> Any:
+                    assert desk.wire is wire
+                    desk.told = (name, *args, named)
+                    raise Reached
+
+                return verb
+
+        return Vendor()
+
+
+def handed(flows: Any, use: Use) -> Desk:
+    """What one use hands in."""
+    desk = Desk()
+
+    async def using() -> None:
+        done = await use(flows(desk, "acme"))
+        if isinstance(done, list):  # of many, each has its own ending
+            (one,) = done
+            raise one.error
+
+    with pytest.raises(Reached):
+        run_now(using())
+    assert ("acme", TIME) == (desk.tenant, desk.timeout)
+    return desk
+
+
+@attrs.define
+class Answered(Desk):
+    """Has a vendor that answers."""
+
+    vendor: Any = None
+
+    @property
+    def _vendor(self) -> Any:
+        return self.vendor
+
+
+def answering(verb: str, answer: Any) -> Any:
+    """A desk whose vendor has one answer."""
+
+    async def answered(*_: Any, **__: Any) -> Any:
+        return answer
+
+    return Answered(vendor=SimpleNamespace(**{verb: answered}))

@@ -1,0 +1,386 @@
+"""What each operation hands in at the desk: its name, what it needs, its key and its time."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from mooring.contracts.email import EmailMessage
+from mooring.contracts.email_address import EmailAddress
+from mooring.contracts.email_bulk import BulkMessage
+from mooring.contracts.email_outcomes import StatisticsQuery
+from mooring.contracts.payments import PaymentQuery, RefundReason, Unsettled
+from mooring.contracts.signed import PostOptions, UrlOptions
+from mooring.contracts.sms import SmsMessage
+from mooring.contracts.storage import ByteRange, GetOptions
+from mooring.errors import ConfigurationError, InvalidData
+from mooring.services.email import EmailFlows
+from mooring.services.payments import PaymentsFlows
+from mooring.services.shipping import ShippingFlows
+from mooring.services.sms import SmsFlows
+from mooring.services.storage import StorageFlows
+from tests.contracts.handing import (
+    BEGUN,
+    CHARGE,
+    COMING,
+    HOME,
+    RATES,
+    REF,
+    TAGGED,
+    TIME,
+    Use,
+    handed,
+)
+
+TEXT = SmsMessage(to="+4915112345678", text="Hello")
+MAIL = EmailMessage(to="b@example.com", text="t")
+BULK = BulkMessage(base=EmailMessage(text="t"), recipients=["b@example.com"])
+COUNTED = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 2))
+
+WANTED: dict[str, Any] = {
+    "range": ByteRange(1, 2),
+    "if_match": "e1",
+    "if_none_match": "e2",
+    "if_modified_since": BEGUN,
+    "if_unmodified_since": BEGUN + timedelta(days=1),
+    "version": "v1",
+}
+FORM = PostOptions(expires=3600, smallest=0, largest=5, content_type="a/b")
+
+KEYED: dict[str, tuple[Any, Use, tuple[Any, ...]]] = {
+    "create_intent": (
+        PaymentsFlows,
+        lambda flows: flows.create_intent(CHARGE, idempotency_key="k", timeout=TIME),
+        (CHARGE, {"key": "k"}),
+    ),
+    "authorize": (
+        PaymentsFlows,
+        lambda flows: flows.authorize(CHARGE, idempotency_key="k", timeout=TIME),
+        (CHARGE, {"key": "k"}),
+    ),
+    "charge": (
+        PaymentsFlows,
+        lambda flows: flows.charge(CHARGE, idempotency_key="k", timeout=TIME),
+        (CHARGE, {"key": "k"}),
+    ),
+    "complete": (
+        PaymentsFlows,
+        lambda flows: flows.complete(REF, {"a": "b"}, idempotency_key="k", timeout=TIME),
+        (REF, {"a": "b"}, {"key": "k"}),
+    ),
+    "capture": (
+        PaymentsFlows,
+        lambda flows: flows.capture(REF, idempotency_key="k", final=False, timeout=TIME),
+        (REF, None, {"final": False, "key": "k"}),
+    ),
+    "void": (
+        PaymentsFlows,
+        lambda flows: flows.void(REF, idempotency_key="k", timeout=TIME),
+        (REF, {"key": "k"}),
+    ),
+    "refund": (
+        PaymentsFlows,
+        lambda flows: flows.refund(
+            REF, idempotency_key="k", reason=RefundReason.FRAUD, timeout=TIME
+        ),
+        (REF, None, {"reason": RefundReason.FRAUD, "key": "k"}),
+    ),
+    "send": (
+        SmsFlows,
+        lambda flows: flows.send(TEXT, idempotency_key="k", timeout=TIME),
+        (TEXT, {"key": "k"}),
+    ),
+    "send_transactional": (
+        EmailFlows,
+        lambda flows: flows.send_transactional(MAIL, idempotency_key="k", timeout=TIME),
+        (MAIL, {"key": "k"}),
+    ),
+    "get_rates": (
+        ShippingFlows,
+        lambda flows: flows.get_rates(RATES, idempotency_key="k", timeout=TIME),
+        (RATES, {"key": "k"}),
+    ),
+}
+"""Verbs that take a key: whose they are, a use, and what the vendor is then told."""
+
+NEEDED = {"create_intent": "intent", "complete": "complete", "capture": "multiple_captures"}
+"""What those verbs with a key need that not every vendor has, as they are used above."""
+
+
+@pytest.mark.parametrize("operation", KEYED)
+def test_a_key_goes_with_its_operation(operation: str) -> None:
+    """The desk learns what is done, under which key and how long; the vendor learns the key."""
+    flows, use, told = KEYED[operation]
+    desk = handed(flows, use)
+
+    assert (operation, "k") == (desk.operation, desk.key)
+    assert ({NEEDED[operation]} if operation in NEEDED else set()) == desk.needs
+    assert (operation, *told) == desk.told
+
+
+def test_a_shipment_that_was_offered_is_bought_under_its_key() -> None:
+    """An offer's reference is enough, where the vendor keeps its offers."""
+    desk = handed(
+        ShippingFlows, lambda flows: flows.create_shipment(REF, idempotency_key="k", timeout=TIME)
+    )
+
+    assert ("create_shipment", "k", REF) == (desk.operation, desk.key, desk.ref)
+    assert frozenset({"buy_by_reference"}) == desk.needs
+    assert ("buy", REF, None, {"key": "k"}) == desk.told
+
+
+PLAIN: dict[tuple[Any, str], tuple[Use, set[str], tuple[Any, ...]]] = {
+    (PaymentsFlows, "get"): (
+        lambda flows: flows.get(REF, timeout=TIME),
+        {"look_up"},
+        ("get", REF, {}),
+    ),
+    (PaymentsFlows, "get_refund"): (
+        lambda flows: flows.get_refund(REF, timeout=TIME),
+        {"look_up_refund"},
+        ("get_refund", REF, {}),
+    ),
+    (PaymentsFlows, "payments"): (
+        lambda flows: flows.payments(timeout=TIME),
+        {"list"},
+        ("payments", PaymentQuery(), None, {}),
+    ),
+    (PaymentsFlows, "disputes"): (
+        lambda flows: flows.disputes(timeout=TIME),
+        {"disputes"},
+        ("disputes", PaymentQuery(), None, {}),
+    ),
+    (PaymentsFlows, "payouts"): (
+        lambda flows: flows.payouts(after=REF, timeout=TIME),
+        {"payouts"},
+        ("payouts", PaymentQuery(), REF, {}),
+    ),
+    (SmsFlows, "get"): (
+        lambda flows: flows.get(REF, timeout=TIME),
+        {"look_up"},
+        ("get", REF, {}),
+    ),
+    (SmsFlows, "cancel"): (
+        lambda flows: flows.cancel(REF, timeout=TIME),
+        {"cancel"},
+        ("cancel", REF, {}),
+    ),
+    (SmsFlows, "validate_number"): (
+        lambda flows: flows.validate_number("0151 1", country="de", timeout=TIME),
+        {"validate_number"},
+        ("validate_number", "0151 1", {"country": "de"}),
+    ),
+    (SmsFlows, "check_balance"): (
+        lambda flows: flows.check_balance(timeout=TIME),
+        {"balance"},
+        ("check_balance", {}),
+    ),
+    (EmailFlows, "validate_address"): (
+        lambda flows: flows.validate_address("a@example.com", timeout=TIME),
+        {"validate_address"},
+        ("validate_address", EmailAddress("a@example.com"), {}),
+    ),
+    (EmailFlows, "get_statistics"): (
+        lambda flows: flows.get_statistics(COUNTED, timeout=TIME),
+        {"statistics"},
+        ("get_statistics", COUNTED, {}),
+    ),
+    (ShippingFlows, "get_shipment"): (
+        lambda flows: flows.get_shipment(REF, timeout=TIME),
+        set(),
+        ("get", REF, {}),
+    ),
+    (ShippingFlows, "get_label"): (
+        lambda flows: flows.get_label(REF, timeout=TIME),
+        {"label_again"},
+        ("get_labels", REF, None, {}),
+    ),
+    (ShippingFlows, "track"): (
+        lambda flows: flows.track("1Z", "ups", timeout=TIME),
+        {"track"},
+        ("track", "1Z", "ups", {}),
+    ),
+    (ShippingFlows, "track_shipment"): (
+        lambda flows: flows.track_shipment(REF, timeout=TIME),
+        {"track"},
+        ("track_shipment", REF, {}),
+    ),
+    (ShippingFlows, "cancel"): (
+        lambda flows: flows.cancel(REF, timeout=TIME),
+        {"cancel"},
+        ("cancel", REF, {}),
+    ),
+    (ShippingFlows, "validate_address"): (
+        lambda flows: flows.validate_address(HOME, timeout=TIME),
+        {"validate_address"},
+        ("validate_address", HOME, {}),
+    ),
+    (StorageFlows, "upload"): (
+        lambda flows: flows.upload("a", b"x", TAGGED, timeout=TIME),
+        {"multipart", "tags"},
+        ("put", "a", b"x", TAGGED, {}),
+    ),
+    (StorageFlows, "start_upload"): (
+        lambda flows: flows.start_upload("a", TAGGED, timeout=TIME),
+        {"multipart", "tags"},
+        ("start_upload", "a", TAGGED, {}),
+    ),
+    (StorageFlows, "abort_upload"): (
+        lambda flows: flows.abort_upload(str(COMING.ref), timeout=TIME),
+        {"multipart"},
+        ("abort", COMING, {}),
+    ),
+    (StorageFlows, "download"): (
+        lambda flows: flows.download("a", **WANTED, timeout=TIME),
+        {"range", "conditional_get", "versions"},
+        ("open", "a", GetOptions(**WANTED), {}),
+    ),
+    (StorageFlows, "head"): (
+        lambda flows: flows.head("a", version="1", timeout=TIME),
+        {"versions"},
+        ("head", "a", {"version": "1"}),
+    ),
+    (StorageFlows, "delete"): (
+        lambda flows: flows.delete(REF, version="1", timeout=TIME),
+        {"versions"},
+        ("delete", "thing", {"version": "1"}),
+    ),
+    (StorageFlows, "list"): (
+        lambda flows: flows.list("a/", delimiter="/", cursor="c", limit=5, timeout=TIME),
+        set(),
+        ("list", "a/", {"delimiter": "/", "cursor": "c", "limit": 5}),
+    ),
+    (StorageFlows, "copy"): (
+        lambda flows: flows.copy("a", "b", timeout=TIME),
+        {"copy"},
+        ("copy", "a", "b", None, {}),
+    ),
+    (StorageFlows, "signed_url"): (
+        lambda flows: flows.signed_url(
+            "a", content_type="a/b", content_disposition="inline", timeout=TIME
+        ),
+        {"signed_url"},
+        (
+            "signed_url",
+            "a",
+            UrlOptions(expires=3600, content_type="a/b", content_disposition="inline"),
+            {},
+        ),
+    ),
+    (StorageFlows, "list_stale_uploads"): (
+        lambda flows: flows.list_stale_uploads("a/", timeout=TIME),
+        {"stale_uploads"},
+        ("list_uploads", "a/", {}),
+    ),
+    (StorageFlows, "signed_post"): (
+        lambda flows: flows.signed_post("a", largest=5, content_type="a/b", timeout=TIME),
+        {"signed_post"},
+        ("signed_post", "a", FORM, {}),
+    ),
+}
+"""Verbs without a key: a use, what it needs, and what the vendor is then told."""
+
+
+@pytest.mark.parametrize("flows, operation", PLAIN)
+def test_an_operation_says_what_it_is(flows: Any, operation: str) -> None:
+    """The desk learns what is done and what it needs; the vendor learns all that was said."""
+    use, needs, told = PLAIN[flows, operation]
+    desk = handed(flows, use)
+
+    assert (operation, frozenset(needs), None) == (desk.operation, desk.needs, desk.key)
+    assert told == desk.told
+
+
+def test_routes_learn_the_country() -> None:
+    """Where a route may go by the country, it is told in capitals."""
+    found = {
+        name: handed(flows, use).country
+        for (flows, name), (use, _, _) in PLAIN.items()
+        if name in {"validate_number", "validate_address"} and flows is not EmailFlows
+    }
+    assert {"validate_number": "DE", "validate_address": "DE"} == found
+
+
+MANY: dict[str, tuple[Any, Use, int, str, str | None]] = {
+    "settle": (PaymentsFlows, lambda flows: flows.settle([REF], timeout=TIME), 8, "get", None),
+    "settle again": (
+        PaymentsFlows,
+        lambda flows: flows.settle([Unsettled(charge=CHARGE, idempotency_key="k")], timeout=TIME),
+        8,
+        "charge",
+        "k",
+    ),
+    "send_bulk": (
+        SmsFlows,
+        lambda flows: flows.send_bulk([TEXT], idempotency_key="k", timeout=TIME),
+        8,
+        "send",
+        "k/1",
+    ),
+    "send_bulk of mail": (
+        EmailFlows,
+        lambda flows: flows.send_bulk(BULK, timeout=TIME),
+        4,
+        "send_bulk",
+        None,
+    ),
+    "create_many": (
+        ShippingFlows,
+        lambda flows: flows.create_many([REF], idempotency_key="k", timeout=TIME),
+        4,
+        "create_shipment",
+        "k/1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_of_many_each_has_its_own_key_and_time(name: str) -> None:
+    """A batch's items are counted from one, and so many are under way as its signature says."""
+    flows, use, at_once, operation, key = MANY[name]
+    desk = handed(flows, use)
+
+    assert (at_once, operation, key) == (desk.at_once, desk.operation, desk.key)
+
+
+WRONG: dict[str, tuple[Any, Use, str]] = {
+    "create_intent": (PaymentsFlows, lambda it: it.create_intent(7, idempotency_key="k"), "charge"),
+    "authorize": (PaymentsFlows, lambda it: it.authorize(7, idempotency_key="k"), "charge"),
+    "charge": (PaymentsFlows, lambda it: it.charge(7, idempotency_key="k"), "charge"),
+    "send": (SmsFlows, lambda it: it.send(7), "message"),
+    "send_transactional": (EmailFlows, lambda it: it.send_transactional(7), "message"),
+    "send_bulk": (EmailFlows, lambda it: it.send_bulk(7), "bulk"),
+    "get_rates": (ShippingFlows, lambda it: it.get_rates(7), "request"),
+}
+
+
+@pytest.mark.parametrize("operation", WRONG)
+def test_what_is_of_another_kind_is_refused(operation: str) -> None:
+    """What an operation cannot be done with is refused by the name of its argument."""
+    flows, use, field = WRONG[operation]
+    with pytest.raises(InvalidData) as caught:
+        handed(flows, use)
+
+    assert field == caught.value.field
+
+
+COUNTS: list[tuple[Any, Use, str]] = [
+    (PaymentsFlows, lambda flows: flows.settle([], at_once=0), "at_once"),
+    (SmsFlows, lambda flows: flows.send_bulk([], at_once=0), "at_once"),
+    (EmailFlows, lambda flows: flows.send_bulk(BULK, at_once=0), "at_once"),
+    (ShippingFlows, lambda it: it.create_many([], idempotency_key="k", at_once=0), "at_once"),
+    (StorageFlows, lambda flows: flows.upload("a", b"x", at_once=0), "at_once"),
+    (StorageFlows, lambda flows: flows.delete_many(["a"], at_once=0), "at_once"),
+    (StorageFlows, lambda flows: flows.list(limit=0), "limit"),
+]
+
+
+@pytest.mark.parametrize("flows, use, path", COUNTS)
+def test_what_is_counted_begins_with_one(flows: Any, use: Use, path: str) -> None:
+    """None at once would be never, and a page of nothing no page: both are refused by name."""
+    with pytest.raises(ConfigurationError) as caught:
+        handed(flows, use)
+
+    assert path == caught.value.path

@@ -1,0 +1,103 @@
+"""Payments whose answer was lost at a vendor without keys: looked for, and never made again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from mooring.contracts.payments import Charge, Money, PaymentsCapability, Unsettled, told_buyer
+from mooring.contracts.routes import Account
+from mooring.errors import ConfigurationError, OutcomeUnknown
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import Lost, SandboxHttpClient
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring.vendors.stripe import Stripe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mooring.domain.service import Service
+
+BEGUN = datetime.now(UTC) - timedelta(minutes=1)
+ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
+
+
+@attrs.frozen(kw_only=True)
+class Forgetful(Stripe):
+    """As Stripe, but without keys."""
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, which is shown no keys."""
+        services = super().services()
+        return {name: attrs.evolve(one, idempotency_header=None) for name, one in services.items()}
+
+
+class Blind(Forgetful):
+    """One that lists nothing besides."""
+
+    capabilities = frozenset(PaymentsCapability) - {PaymentsCapability.LIST}
+
+
+def hub_at(sandbox: StripeSandbox, kind: type[Stripe] = Forgetful) -> Hub:
+    """A hub with one account at a vendor of this kind."""
+    vendor = kind(credentials=sandbox.api_key)
+    account = Account("till", vendor, settings={"volatile_keys": True, "circuit": None})
+    return Hub([account], http=SandboxHttpClient(sandbox))
+
+
+def lose(hub: Hub, sandbox: StripeSandbox, *faults: Lost) -> OutcomeUnknown:
+    """Charge once, and lose the answer."""
+    sandbox.fail(*faults or (Lost(),))
+    with pytest.raises(OutcomeUnknown) as caught:
+        hub.payments().charge(ORDER, idempotency_key="INV-7/1")
+    return caught.value
+
+
+def test_a_lost_payment_is_found_by_its_reference() -> None:
+    """What was taken is found among what the vendor has, on whatever page, and taken once."""
+    sandbox = StripeSandbox()
+    with hub_at(sandbox) as hub:
+        assert "unknown" == told_buyer(lose(hub, sandbox)).outcome
+        for number in range(60):
+            other = attrs.evolve(ORDER, reference=f"INV-1{number}")
+            hub.payments().charge(other, idempotency_key=f"INV-1{number}/1")
+
+        lost = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=BEGUN)
+        [result] = hub.payments().settle([lost])
+
+        assert "captured" == result.unwrap().state
+        assert "INV-7" == result.unwrap().reference
+        assert 61 == len(sandbox.charges)
+
+
+@pytest.mark.parametrize(
+    "kind, since, taken",
+    [(Forgetful, None, True), (Blind, BEGUN, True), (Forgetful, BEGUN, False)],
+)
+def test_what_cannot_be_found_stays_unknown(
+    kind: type[Stripe], since: datetime | None, *, taken: bool
+) -> None:
+    """That nothing was found proves nothing: it is not told as not charged."""
+    sandbox = StripeSandbox()
+    with hub_at(sandbox, kind) as hub:
+        lose(hub, sandbox)
+        if not taken:
+            sandbox.intents.clear()
+
+        lost = Unsettled(charge=ORDER, idempotency_key="INV-7/1", since=since)
+        [result] = hub.payments().settle([lost])
+
+        assert isinstance(result.error, OutcomeUnknown)
+        assert 1 == len(sandbox.charges)
+
+
+def test_a_hub_says_who_would_be_asked() -> None:
+    """A page can be made for the vendor that takes the payments of a tenant just now."""
+    sandbox = StripeSandbox()
+    with hub_at(sandbox) as hub:
+        assert ["till"] == [one.name for one in hub.chosen("payments", "acme", currency="EUR")]
+        with pytest.raises(ConfigurationError, match="email"):
+            hub.chosen("email")

@@ -1,0 +1,216 @@
+"""Values of the contracts as bytes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring import InvalidData, Ref, Request, Secret, contracts
+from mooring.contracts import packed
+from mooring.contracts.address import Address
+from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.packed import kinds, pack, unpack
+from mooring.contracts.payments import Charge, Money
+from mooring.contracts.payments.states import RefundReason
+from mooring.contracts.shipping.parcels import Parcel
+from mooring.contracts.shipping.rates import RateRequest
+from mooring.contracts.sms import SmsMessage
+from mooring.contracts.storage import PutOptions
+from mooring.domain.body import BodyStream
+from mooring.domain.packing import pack_values
+from mooring.packing import pack as public
+
+NOW = datetime(2026, 3, 1, 12, 30, 1, 5, tzinfo=timezone(timedelta(hours=2)))
+HOME = Address(name="Ada", line1="1 Street", city="Berlin", postal_code="10115", country="DE")
+REF = Ref("stripe", "main", "pi_1", {"amount": "1.00"})
+
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -(2**70),
+    1.5,
+    "ü",
+    b"\0\xff",
+    Decimal("1.50"),
+    NOW,
+    date(2026, 3, 1),
+    timedelta(days=-1, microseconds=1),
+    (),
+    (0, "x", (1, (2,))),
+    [1, [2], (3,)],
+    {"a": (1,), 2: {"b": [None]}},
+    frozenset({"a", "b"}),
+    Money("149.90", "EUR"),
+    REF,
+    RefundReason.DUPLICATE,
+    Request.post("/rates?x=1", json={"a": 1}, headers={"X-A": "1"}, query={"q": ["1", "2"]}),
+    EmailMessage(
+        from_="Shop <shop@example.com>",
+        to=["ada@example.com", "Bob <bob@example.com>"],
+        subject="Hi",
+        html="<p>",
+        attachments=[Attachment(filename="a.pdf", content=b"%PDF")],
+        template=TemplateRef("t1", {"name": "Ada", "sums": [1, 2]}),
+        send_at=NOW,
+        extra={"sendgrid": {"x": {"y": [True, None]}}},
+    ),
+    BulkMessage(
+        base=EmailMessage(from_="a@example.com", subject="Hi", text="x"),
+        recipients=[BulkRecipient(to="ada@example.com", data={"n": "1"})],
+    ),
+    Charge(Money("9.90", "EUR"), "tok_1", reference="INV-1", metadata={"a": "b"}),
+    SmsMessage(to="+4915112345678", text="Hello", sender="+4915112345679"),
+    PutOptions(content_type="text/plain", metadata={"a": "b"}),
+    RateRequest(sender=HOME, recipient=HOME, parcels=[Parcel(weight="1.5")]),
+)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_values_come_back(value: Any) -> None:
+    """What is packed comes back equal and of the same type, alone and inside of something."""
+    assert value == unpack(pack(value))
+    assert type(value) is type(unpack(pack(value)))
+    assert ([value], {"x": value}) == unpack(pack(([value], {"x": value})))
+
+
+PLAIN = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False),
+        st.text(),
+        st.binary(),
+        st.decimals(allow_nan=False),
+        st.datetimes(timezones=st.just(UTC)),
+        st.timedeltas(),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.lists(inner, max_size=4).map(tuple),
+        st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    ),
+    max_leaves=15,
+)
+
+
+@given(PLAIN)
+def test_plain_values_come_back(value: Any) -> None:
+    """So does whatever plain values are put together."""
+    assert value == unpack(pack(value))
+
+
+@given(st.binary())
+def test_reading_is_total(content: bytes) -> None:
+    """Bytes that are no value are refused, whatever they are, and nothing else is raised."""
+    with suppress(InvalidData):
+        unpack(content)
+
+
+@pytest.mark.parametrize(
+    "lowered",
+    [(99,), (7, "Nobody", "x"), (8, "Charge", "colour", "red"), (8, "Charge", "amount"), ([],), ()],
+)
+def test_what_is_not_known_is_refused(lowered: Any) -> None:
+    """A kind, a name or a field that this release does not know is no value."""
+    with pytest.raises(InvalidData, match="no packed value"):
+        unpack(pack_values((lowered,)))
+
+
+def test_a_field_that_came_later_has_its_default() -> None:
+    """What an earlier release packed is read, with defaults for what it did not know."""
+    lowered = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
+    assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((lowered,)))
+
+
+class Marked(str):
+    """A text that a framework holds for safe."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (Marked("<p>"), "<p>"),
+        (bytearray(b"x"), b"x"),
+        (memoryview(b"x"), b"x"),
+        (MappingProxyType({"a": 1}), {"a": 1}),
+        ({1, 2}, frozenset({1, 2})),
+    ],
+)
+def test_likenesses_come_back_as_the_plain_thing(value: Any, expected: Any) -> None:
+    """What is a text, bytes or a table of somebody's own comes back as the usual one."""
+    found = unpack(pack(value))
+    assert (expected, type(expected)) == (found, type(found))
+
+
+@attrs.frozen
+class Own:
+    """A value that is no contract's."""
+
+
+class Charge2(Enum):
+    """Words that are no contract's."""
+
+    A = 1
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (Secret("sk_live_1"), "a secret"),
+        ({"a": [Secret("sk_live_1")]}, "a secret"),
+        (Own(), "a Own"),
+        (Charge2.A, "a Charge2"),
+        (object(), "a object"),
+        (Request.post("/", body=BodyStream.of(lambda: iter([b"x"]))), "a BodyStream"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(value: Any, words: str) -> None:
+    """A secret, a stream or a stranger is refused by the place where it stands, unseen."""
+    with pytest.raises(InvalidData, match=words) as caught:
+        public(value)
+    assert "sk_live_1" not in repr(caught.value)
+    assert (caught.value.field or "").startswith("value")
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    """A value without end is refused rather than packed."""
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(InvalidData, match="nested too deeply"):
+        pack(value)
+
+
+def test_every_contracts_value_is_known() -> None:
+    """Each value that a contract has can be packed, under a name that no other has."""
+    left_out = {"Account", "Asked", "MinorUnits", "Offer", "OneOf", "Prefer", "Route"}
+    names: list[str] = []
+    for found in pkgutil.walk_packages(contracts.__path__, "mooring.contracts."):
+        module = importlib.import_module(found.name)
+        names += [
+            name
+            for name, kind in vars(module).items()
+            if isinstance(kind, type)
+            and kind.__module__ == found.name
+            and (attrs.has(kind) or issubclass(kind, Enum))
+            and not name.startswith("_")
+            and not name.endswith("Capability")
+            and found.name != packed.__name__
+        ]
+    known = kinds()
+    assert [] == sorted(name for name in names if name not in known and name not in left_out)
+    assert len(set(names)) == len(names)

@@ -1,0 +1,378 @@
+"""Hubs that send nothing, write to nobody else, and refuse what is for another system."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    Account,
+    ConfigurationError,
+    ConnectorManager,
+    DryRun,
+    HeldBack,
+    Hub,
+    Offer,
+    RecipientRefused,
+    Rehearsed,
+    Request,
+    Route,
+    Safety,
+    Service,
+)
+from mooring.contracts.effects import ASKING
+from mooring.contracts.email import EmailMessage
+from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
+from mooring.contracts.sms import SmsMessage
+from mooring.manager import AsyncConnectorManager
+from mooring.services.email import EmailFlows
+from mooring.services.payments import PaymentsFlows
+from mooring.services.shipping import ShippingFlows
+from mooring.services.sms import SmsFlows
+from mooring.services.storage import StorageFlows
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.vendors.adyen import Adyen
+from mooring.vendors.dhl_express import DhlExpress
+from mooring.vendors.easypost import EasyPost
+from mooring.vendors.fedex import FedEx
+from mooring.vendors.local_files import LocalFiles
+from mooring.vendors.mailgun import Mailgun
+from mooring.vendors.mollie import Mollie
+from mooring.vendors.paypal import PayPal
+from mooring.vendors.postmark import Postmark
+from mooring.vendors.sendgrid import SendGrid
+from mooring.vendors.shipengine import ShipEngine
+from mooring.vendors.shippo import Shippo
+from mooring.vendors.square import Square
+from mooring.vendors.stripe import Stripe
+from mooring.vendors.ups import Ups
+from tests.contracts.caller import COLOURS, Lofts, given
+from tests.reload.world import Town
+from tests.storage.labs import s3_account, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
+DRY = Safety(dry_run=True)
+ACME: Any = ["acme"]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop of the standard library."""
+    return "asyncio"
+
+
+def test_every_operation_asks_or_acts() -> None:
+    """Each operation of the contracts is known to ask, or else brings something about.
+
+    A new one is added here or there, so that somebody has thought about it.
+    """
+    acting = {
+        "email": {"send_transactional", "send_bulk"},
+        "sms": {"send", "send_bulk", "cancel"},
+        "payments": {
+            "create_intent",
+            "authorize",
+            "charge",
+            "complete",
+            "capture",
+            "void",
+            "refund",
+            "follow_up",  # asks by `get`
+            "settle",  # asks by `get`, or does again what it did
+        },
+        "shipping": {"create_shipment", "create_many", "cancel"},
+        "storage": {
+            "upload",
+            "start_upload",
+            "abort_upload",
+            "delete",
+            "delete_many",
+            "copy",
+            "signed_url",  # of what reads it is known from its method
+            "signed_post",
+        },
+    }
+    flows: dict[str, Any] = {
+        "email": EmailFlows,
+        "sms": SmsFlows,
+        "payments": PaymentsFlows,
+        "shipping": ShippingFlows,
+        "storage": StorageFlows,
+    }
+    for kind, of in flows.items():
+        verbs = {
+            name
+            for name, _ in inspect.getmembers(of, inspect.iscoroutinefunction)
+            if not name.startswith("_")
+        }
+        assert verbs == acting[kind] | ASKING[kind]
+        assert not acting[kind] & ASKING[kind]
+
+
+@COLOURS
+async def test_nothing_is_sent(hub_class: type[Any]) -> None:
+    """What brings something about stops before its first request; what asks goes through."""
+    lofts = Lofts()
+    hub = lofts.hub(hub_class)
+    ref = (await given(hub.sms().send(MESSAGE))).ref
+    accounts = tuple(lofts.accounts)
+    await given(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")], safety=DRY)))
+
+    for key in (None, "k-1"):
+        with pytest.raises(DryRun) as caught:
+            await given(hub.sms("acme").send(MESSAGE, idempotency_key=key))
+        assert ("one", "send") == (caught.value.service, caught.value.operation)
+        assert "POST /letters" == caught.value.request
+        assert isinstance(caught.value, HeldBack)
+    (result,) = await given(hub.sms().send_bulk([MESSAGE]))
+    assert isinstance(result.error, DryRun)
+    assert ref == (await given(hub.sms().get(ref))).ref
+
+    assert 1 == len(lofts.one.letters)
+    rehearsed = [one for one in lofts.told.events if isinstance(one, Rehearsed)]
+    assert ("one", "send", "acme", "POST /letters") == (
+        rehearsed[0].service,
+        rehearsed[0].operation,
+        rehearsed[0].tenant,
+        rehearsed[0].request,
+    )
+    assert 3 == len(rehearsed)
+    assert MESSAGE.to not in repr(rehearsed)
+
+    await given(hub.reload(Offer(accounts=accounts, routes=[Route("sms", "one")])))
+    await given(hub.sms("acme").send(MESSAGE, idempotency_key="k-1"))
+    assert 2 == len(lofts.one.letters)
+
+
+@COLOURS
+async def test_a_rehearsal_tells_nobody_where_nobody_listens(hub_class: type[Any]) -> None:
+    """Without observers it is held back all the same."""
+    lofts = Lofts()
+    client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
+    hub = hub_class(lofts.accounts[:1], http=client(lofts.one), safety=DRY)
+
+    with pytest.raises(DryRun):
+        await given(hub.sms().send(MESSAGE))
+
+
+@COLOURS
+async def test_files_stay_where_they_are(hub_class: type[Any], tmp_path: Path) -> None:
+    """Neither transports nor URLs that let somebody else write get past a rehearsal."""
+    client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
+    with sandbox() as bucket:
+        accounts = [Account("folder", LocalFiles(root=str(tmp_path))), s3_account(bucket)]
+        routes = [Route("storage", "folder"), Route("storage", "s3", tenant="acme")]
+        hub = hub_class(accounts, routes, http=client(bucket), safety=DRY)
+
+        with pytest.raises(DryRun) as caught:
+            await given(hub.storage().upload("a.txt", b"a"))
+        assert [] == os.listdir(tmp_path)  # noqa: PTH208 - nothing waits for it
+        assert "folder" == caught.value.service
+        there = hub.storage("acme")
+        assert (await given(there.signed_url("a.txt"))).url
+        held_back: list[Callable[[], Any]] = [
+            lambda: there.signed_url("a.txt", "PUT"),
+            lambda: there.signed_post("a.txt", largest=5),
+            lambda: there.delete("a.txt"),
+        ]
+        for held in held_back:
+            with pytest.raises(DryRun):
+                await given(held())
+        (deleted,) = await given(there.delete_many(["a.txt"]))
+        assert isinstance(deleted.error, DryRun)
+        assert [] == bucket.asked
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+async def test_services_that_change_nothing(awaited: bool) -> None:
+    """A manager sends what is safe; not what has no safe method, a key, or a stream of such."""
+    town = Town()
+    told: list[Any] = []
+    make: Any = AsyncConnectorManager if awaited else ConnectorManager
+    manager = make(
+        [Service("a", "https://a.example")],
+        http=town.client(awaited=awaited),
+        dry_run=True,
+        observers=[told.append],
+    )
+    await given(manager.call("a", Request.get("/a")))
+    await given(manager.run("a", _later if awaited else _now))
+    manager.reload([Service("a", "https://b.example")])
+    get, post = Request.get("/g"), Request.post("/p?secret=1", json={})
+
+    held_back: list[Callable[[], Any]] = [
+        lambda: manager.call("a", post),
+        lambda: manager.call("a", get, idempotency_key="k"),
+        lambda: manager.stream("a", post),
+        lambda: manager.run("a", _later if awaited else _now, idempotency_key="k"),
+    ]
+    for held in held_back:
+        with pytest.raises(DryRun) as caught:
+            await given(held())
+        assert "a" == caught.value.service
+    (result,) = await given(manager.call_many("a", [post]))
+
+    assert isinstance(result.error, DryRun)
+    assert ["https://a.example/a"] == town.sent
+    requests = [one.request for one in told if isinstance(one, Rehearsed)]
+    assert ["POST /p", "GET /g", "POST /p", "a function", "POST /p"] == requests
+
+
+def _now() -> int:
+    return 1
+
+
+async def _later() -> int:
+    return 1
+
+
+@COLOURS
+async def test_a_hub_rehearses_what_its_manager_does(hub_class: type[Any]) -> None:
+    """Services beside the accounts send nothing either, until they may."""
+    town = Town()
+    hub = hub_class(
+        [],
+        services=[Service("a", "https://a.example", retry=None)],
+        http=town.client(awaited=hub_class is not Hub),
+        safety=DRY,
+    )
+    post = Request.post("/p", json={})
+    with pytest.raises(DryRun):
+        await given(hub.manager.call("a", post))
+
+    await given(hub.reload(Offer(services=[Service("a", "https://a.example", retry=None)])))
+
+    await given(hub.manager.call("a", post))
+    assert ["https://a.example/p"] == town.sent
+
+
+@COLOURS
+async def test_only_who_is_named_gets_a_text(hub_class: type[Any]) -> None:
+    """A message to any other number is refused before it is sent, one of many by itself."""
+    lofts = Lofts()
+    hub = lofts.hub(hub_class, safety=Safety(recipients=["+4930*"]))
+    berlin = SmsMessage(to="+493012345678", text="Hello")
+
+    with pytest.raises(RecipientRefused) as caught:
+        await given(hub.sms().send(MESSAGE))
+    refused, sent = await given(hub.sms().send_bulk([MESSAGE, berlin]))
+
+    assert ("send", (0,)) == (caught.value.operation, caught.value.refused)
+    assert isinstance(refused.error, RecipientRefused)
+    assert sent.value is not None
+    assert [berlin.to] == [letter["to"] for letter in lofts.one.letters.values()]
+
+
+@COLOURS
+async def test_only_who_is_named_gets_mail(hub_class: type[Any]) -> None:
+    """Copies count as well, also blind ones; of a bulk the others get theirs, in their order."""
+    sendgrid = SendGridSandbox()
+    client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
+    vendor = SendGrid(credentials=sendgrid.api_key, sender="erp@example.com")
+    hub = hub_class(
+        [Account("sendgrid", vendor)],
+        http=client(sendgrid),
+        safety=Safety(recipients=["example.com"]),
+    )
+    base: dict[str, Any] = {"subject": "Hello", "text": "Hello"}
+    copied: list[dict[str, Any]] = [{"cc": "b@else.example"}, {"bcc": "b@else.example"}]
+    for copies in copied:
+        with pytest.raises(RecipientRefused) as caught:
+            await given(
+                hub.email().send_transactional(EmailMessage(to="a@example.com", **copies, **base))
+            )
+        assert ("send_transactional", (1,)) == (caught.value.operation, caught.value.refused)
+    bulk = BulkMessage(
+        base=EmailMessage(**base),
+        recipients=[
+            "x@else.example",
+            "a@example.com",
+            BulkRecipient(to="b@example.com", bcc="c@else.example"),
+            "d@example.com",
+        ],
+    )
+    results = await given(hub.email().send_bulk(bulk))
+
+    assert [False, True, False, True] == [one.ok for one in results]
+    assert isinstance(results[0].error, RecipientRefused)
+    assert "send_bulk" == results[0].error.operation
+    assert [("a@example.com",), ("d@example.com",)] == [one.to for one in sendgrid.delivered]
+    assert not any(b"else.example" in one.body for one in sendgrid.asked)
+
+
+SECRET = "x" * 20
+MODES: list[tuple[Any, str | None]] = [
+    (Stripe(credentials="sk_live_" + SECRET), "live"),
+    (Stripe(credentials="rk_live_" + SECRET), "live"),
+    (Stripe(credentials="sk_test_" + SECRET), "test"),
+    (Stripe(credentials="rk_test_" + SECRET), "test"),
+    (Stripe(credentials=SECRET), None),
+    (Stripe(), None),
+    (Mollie(credentials="live_" + SECRET), "live"),
+    (Mollie(credentials="test_" + SECRET), "test"),
+    (PayPal(), "live"),
+    (PayPal(sandbox=True), "test"),
+    (PayPal(base_url="https://proxy.example"), None),
+    (Square(), "live"),
+    (Square(base_url="https://connect.squareupsandbox.com"), "test"),
+    (Adyen(merchant_account="A"), "test"),
+    (Adyen(merchant_account="A", live_url_prefix="abc-Company"), "live"),
+    (Adyen(merchant_account="A", base_url="https://proxy.example"), None),
+    (EasyPost(credentials="EZAK" + SECRET), "live"),
+    (EasyPost(credentials="EZTK" + SECRET), "test"),
+    (Shippo(credentials="shippo_live_" + SECRET), "live"),
+    (Shippo(credentials="shippo_test_" + SECRET), "test"),
+    (ShipEngine(credentials="TEST_" + SECRET), "test"),
+    (ShipEngine(credentials=SECRET), None),
+    (DhlExpress(account_number="1"), "live"),
+    (
+        DhlExpress(account_number="1", base_url="https://express.api.dhl.com/mydhlapi/test"),
+        "test",
+    ),
+    (Ups(account_number="A1B2C3"), "live"),
+    (Ups(account_number="A1B2C3", base_url="https://wwwcie.ups.com"), "test"),
+    (FedEx(account_number="1"), "live"),
+    (FedEx(account_number="1", sandbox=True), "test"),
+    (Postmark(credentials="POSTMARK_API_TEST"), "test"),
+    (Postmark(credentials=SECRET), None),
+    (SendGrid(sandbox=True), "test"),
+    (SendGrid(), None),
+    (Mailgun(domain="mg.example", test_mode=True), "test"),
+    (Mailgun(domain="mg.example"), None),
+    (LocalFiles(root="/tmp"), None),  # noqa: S108 - nothing is written
+]
+
+
+@pytest.mark.parametrize("vendor, mode", MODES, ids=str)
+def test_which_system_a_vendor_is_for(vendor: Any, mode: str | None) -> None:
+    """A vendor says which of its systems its options are for, where they tell."""
+    assert mode == vendor.mode()
+
+
+def test_a_real_key_is_no_test() -> None:
+    """What is for a vendor's real system is refused in a test, with its path, and vice versa."""
+    real = Stripe(credentials="sk_live_" + SECRET)
+    tried = Stripe(credentials="sk_test_" + SECRET)
+    own = Account("acme.stripe", real, tenants=ACME)
+    with pytest.raises(ConfigurationError) as caught:
+        Hub([Account("stripe", real)], safety=Safety(live=False))
+    with pytest.raises(ConfigurationError) as of_tenant:
+        Hub([Account("stripe", tried), own], safety=Safety(live=False))
+    with pytest.raises(ConfigurationError) as other:
+        Hub([Account("stripe", tried)], safety=Safety(live=True))
+
+    assert "vendors.stripe" == caught.value.path
+    assert "tenants.acme.vendors.stripe" == of_tenant.value.path
+    assert "production" in other.value.message
+    assert SECRET not in str(caught.value)
+    safe = Account("stripe", real, settings={"volatile_keys": True})
+    assert "stripe" == Hub([safe], safety=Safety(live=True)).account("stripe").name

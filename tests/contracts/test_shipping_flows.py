@@ -1,0 +1,140 @@
+"""What becomes of shipments on their way to a vendor, and of its offers and labels back."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mooring._bridge import run_now
+from mooring.contracts.shipping.rates import CarrierMessage, LabelFormat, Rate, RateResult
+from mooring.contracts.shipping.shipments import Label, ShipmentRequest
+from mooring.errors import InvalidData, VendorRejected
+from mooring.services.shipping import ShippingFlows
+from tests.contracts.handing import MONEY, RATES, REF, TIME, Answered, Desk, answering, handed
+
+
+@pytest.mark.parametrize("number, carrier, field", [("", "ups", "number"), ("1", "a\n", "carrier")])
+def test_what_cannot_be_tracked(number: str, carrier: str, field: str) -> None:
+    """A number or carrier that is none is refused by name."""
+    with pytest.raises(InvalidData, match=f"no {field}") as caught:
+        handed(ShippingFlows, lambda flows: flows.track(number, carrier))
+
+    assert field == caught.value.field
+    assert "Give the tracking number, and the carrier's name." == caught.value.remedy
+
+
+def test_why_no_offer_fits() -> None:
+    """Where nothing can be bought, the first carrier that said something is quoted."""
+    silent, told = CarrierMessage(code="1"), CarrierMessage(code="2", text="Too heavy.")
+    offers = [
+        ([silent, told], ("2", "Too heavy.")),
+        ([silent], (None, None)),
+    ]
+    for messages, quoted in offers:
+
+        class Poor(Desk):
+            @property
+            def _vendor(self) -> Any:
+                async def offered(*_: Any, key: str) -> RateResult:
+                    assert "k/rates" == key
+                    return RateResult(rates=(), messages=tuple(messages))  # noqa: B023 - used now
+
+                return SimpleNamespace(get_rates=offered)
+
+        desk: Any = Poor()
+        buy = ShippingFlows(desk, None).create_shipment(
+            ShipmentRequest(asked=RATES), idempotency_key="k"
+        )
+        with pytest.raises(VendorRejected, match="None of 0 offers fits") as caught:
+            run_now(buy)
+        assert quoted == (caught.value.vendor_code, caught.value.vendor_message)
+        assert "take another key" in caught.value.remedy
+
+
+def test_offers_know_what_they_are_for() -> None:
+    """Every offer carries the shipment that it is for, whatever the vendor kept of it."""
+    offered = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
+    desk = answering("get_rates", RateResult(rates=(offered, offered)))
+    rates = run_now(ShippingFlows(desk, None).get_rates(RATES)).rates
+
+    assert [RATES, RATES] == [rate.asked for rate in rates]
+
+
+@pytest.mark.parametrize(
+    "label, need, wanted",
+    [
+        (None, "label_again", None),
+        ("pdf", "label_again", None),
+        ("zpl", "convert_label", LabelFormat.ZPL),
+    ],
+)
+def test_a_label_is_converted_if_it_must_be(
+    label: str | None, need: str, wanted: LabelFormat | None
+) -> None:
+    """Only a label that was bought in another format has to be converted."""
+    bought = REF.with_related(label="pdf")
+    desk = handed(ShippingFlows, lambda flows: flows.get_label(bought, label, timeout=TIME))
+
+    assert (frozenset({need}), ("get_labels", bought, wanted, {})) == (desk.needs, desk.told)
+
+
+def test_whose_label_it_is() -> None:
+    """Parcels are counted from one; where there is no label at all, it may come yet."""
+    labels = [Label(format=LabelFormat.PDF, tracking_number=number) for number in ("1Z1", "1Z2")]
+    flows = ShippingFlows(answering("get_labels", labels), None)
+    unbought = ShippingFlows(answering("get_labels", []), None)
+
+    assert labels[0] == run_now(flows.get_label(REF))
+    assert labels[1] == run_now(flows.get_label(REF, parcel=2))
+    for asked, parcel, later in ((flows, 0, False), (flows, 3, False), (unbought, 1, True)):
+        with pytest.raises(VendorRejected, match=f"no label {parcel}") as caught:
+            run_now(asked.get_label(REF, parcel=parcel))
+        assert later is caught.value.retryable
+        assert "Ask again once the shipment is bought." == caught.value.remedy
+
+
+def test_the_best_offer_is_bought_with_all_that_was_asked() -> None:
+    """Offers are asked for and one is bought at one vendor, under one key and in time."""
+    asked: list[tuple[Any, ...]] = []
+    best = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
+
+    async def get_rates(*given: Any, **named: Any) -> RateResult:
+        asked.append((*given, named))
+        return RateResult(rates=(best,))
+
+    async def buy(*given: Any, **named: Any) -> str:
+        asked.append((*given, named))
+        return "bought"
+
+    desk: Any = Answered(vendor=SimpleNamespace(get_rates=get_rates, buy=buy))
+    bought: Any = run_now(
+        ShippingFlows(desk, "acme").create_shipment(
+            ShipmentRequest(asked=RATES), idempotency_key="k", timeout=TIME
+        )
+    )
+
+    assert "bought" == bought
+    assert [
+        (desk.wire, RATES, {"key": "k/rates"}),
+        (desk.wire, REF, RATES, {"key": "k"}),
+    ] == asked
+    assert ("create_shipment", "acme", "k", TIME, "DE") == (
+        desk.operation,
+        desk.tenant,
+        desk.key,
+        desk.timeout,
+        desk.country,
+    )
+
+
+def test_an_offer_is_bought_with_what_it_is_for() -> None:
+    """An offer that knows its shipment needs what that needs, and takes it to the vendor."""
+    offer = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY, asked=RATES)
+    desk = handed(
+        ShippingFlows, lambda flows: flows.create_shipment(offer, idempotency_key="k", timeout=TIME)
+    )
+
+    assert (REF, RATES.needs) == (desk.ref, desk.needs)
+    assert ("buy", REF, RATES, {"key": "k"}) == desk.told

@@ -1,0 +1,271 @@
+"""What becomes of files on their way to a vendor: uploads that go on, deletions, signatures."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring._bridge import run_now
+from mooring.contracts.signed import PostOptions, UrlOptions
+from mooring.contracts.storage import ByteRange, GetOptions, ObjectInfo, Opened, StorageCapability
+from mooring.domain.result import Result
+from mooring.errors import ConnectionFailed, InvalidData
+from mooring.services.storage import StorageFlows
+from tests.contracts.handing import (
+    BEGUN,
+    COMING,
+    REF,
+    TAGGED,
+    TIME,
+    Answered,
+    Reached,
+    answering,
+    handed,
+)
+
+if TYPE_CHECKING:
+    from mooring.contracts.storage import PutOptions, Upload
+
+
+def test_a_form_for_somebody_else() -> None:
+    """What lets somebody else write is told in a rehearsal, and is made with all that was said."""
+    desk = handed(
+        StorageFlows,
+        lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
+    )
+
+    assert ["a form for POST"] == desk.rehearsed
+    form = PostOptions(expires=60, smallest=2, largest=5)
+    assert ("signed_post", "a", form, {}) == desk.told
+
+
+def test_a_url_for_somebody_else() -> None:
+    """A URL that lets somebody write is told in a rehearsal, one that lets them read is not."""
+    put = handed(StorageFlows, lambda flows: flows.signed_url("a", "PUT", expires=60, timeout=TIME))
+    get = handed(StorageFlows, lambda flows: flows.signed_url("a", timeout=TIME))
+
+    assert (["a URL for PUT"], []) == (put.rehearsed, get.rehearsed)
+    assert (True, False) == (put.effect, get.effect)
+    assert ("signed_url", "a", UrlOptions(method="PUT", expires=60), {}) == put.told
+
+
+def test_an_upload_that_is_begun_needs_what_it_is_kept_with() -> None:
+    """It goes to a vendor that takes it in parts, and keeps it in the way that is asked for."""
+    desk = handed(StorageFlows, lambda flows: flows.start_upload("a", TAGGED, timeout=TIME))
+
+    assert ("start_upload", frozenset({"multipart", "tags"})) == (desk.operation, desk.needs)
+    assert ("start_upload", "a", TAGGED, {}) == desk.told
+
+
+def test_a_copy_needs_what_it_is_kept_with() -> None:
+    """A copy that is kept in another way needs a vendor that can."""
+    desk = handed(StorageFlows, lambda flows: flows.copy(REF, "b", TAGGED, timeout=TIME))
+
+    assert frozenset({"copy", "tags"}) == desk.needs
+    assert (REF, ("copy", "thing", "b", TAGGED, {})) == (desk.ref, desk.told)
+
+
+def test_an_upload_goes_on_where_it_was_begun() -> None:
+    """What is there already is asked for there, and for its own key only."""
+    asked: list[Upload] = []
+
+    async def list_parts(_: Any, upload: Upload) -> None:
+        asked.append(upload)
+        raise Reached
+
+    desk: Any = Answered(vendor=SimpleNamespace(list_parts=list_parts))
+    with pytest.raises(Reached):
+        run_now(StorageFlows(desk, "acme").upload("a", b"x", resume=str(COMING.ref), timeout=TIME))
+    assert ("upload", "acme", frozenset({"multipart"}), TIME) == (
+        desk.operation,
+        desk.tenant,
+        desk.needs,
+        desk.timeout,
+    )
+    assert (COMING.ref, [COMING]) == (desk.ref, asked)
+
+    with pytest.raises(InvalidData, match="another key") as caught:
+        handed(StorageFlows, lambda flows: flows.upload("b", b"x", resume=COMING.ref))
+    assert ("resume", "Give the key that it was begun for.") == (
+        caught.value.field,
+        caught.value.remedy,
+    )
+    with pytest.raises(InvalidData, match="no reference of an upload") as caught:
+        handed(StorageFlows, lambda flows: flows.abort_upload(REF))
+    assert "ref" == caught.value.field
+    assert "start_upload" in caught.value.remedy
+
+
+class Counting(Answered):
+    """Is asked how many parts may be under way, and sends none."""
+
+    @property
+    def calling(self) -> Any:
+        """Does nothing."""
+        return SimpleNamespace(core=SimpleNamespace(every=self._count, new_id=lambda: "id-1"))
+
+    async def _count(self, _: Any, *, at_once: int) -> None:
+        self.at_once = at_once
+        raise Reached
+
+
+@pytest.mark.parametrize("said, at_once", [({}, 3), ({"at_once": 2}, 2)])
+def test_so_many_parts_are_under_way(said: Any, at_once: int) -> None:
+    """Unless it is said, three parts of an upload are in memory at once."""
+
+    async def list_parts(*_: Any) -> tuple[()]:
+        return ()
+
+    desk: Any = Counting(vendor=SimpleNamespace(list_parts=list_parts))
+    with pytest.raises(Reached):
+        run_now(StorageFlows(desk, None).upload("a", b"xyz", resume=COMING.ref, **said))
+    assert at_once == desk.at_once
+
+
+class InOrder:
+    """Takes an upload from its first byte to its last, and writes down what it is given."""
+
+    capabilities = frozenset[str]()
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Any, ...]] = []
+
+    async def start_upload(self, wire: Any, key: str, options: PutOptions) -> Upload:
+        """Begin."""
+        self.sent.append((wire, key, options))
+        return COMING
+
+    async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
+        """Take all."""
+        whole = b""
+        while piece := await pieces.next():
+            whole += piece
+        self.sent.append((wire, upload, whole, resumed))
+        return "done"
+
+
+def test_a_vendor_that_takes_all_in_order() -> None:
+    """Such a vendor is never asked for parts: it is given the pieces, and told to go on or not."""
+    vendor = InOrder()
+    desk: Any = Answered(vendor=vendor)
+    flows = StorageFlows(desk, None)
+    answers = [
+        run_now(flows.upload("a", b"xyz", TAGGED, part_size=2)),
+        run_now(flows.upload("a", b"xyz", part_size=2, resume=COMING.ref)),
+    ]
+
+    assert ["done", "done"] == [str(answer) for answer in answers]
+    wire = desk.wire
+    assert [
+        (wire, "a", TAGGED),
+        (wire, COMING, b"xyz", False),
+        (wire, COMING, b"xyz", True),
+    ] == vendor.sent
+
+
+def test_uploads_that_are_old_enough() -> None:
+    """Those are told that were begun so long ago, to the second, or nobody knows when."""
+    day = timedelta(days=1)
+    uploads = [
+        attrs.evolve(COMING, started_at=at)
+        for at in (BEGUN - day, BEGUN, BEGUN + timedelta(seconds=1), None)
+    ]
+    desk = answering("list_uploads", uploads)
+    desk.wire.now = lambda: BEGUN + day
+    flows = StorageFlows(desk, None)
+
+    assert [uploads[0], uploads[1], uploads[3]] == run_now(flows.list_stale_uploads(older_than=day))
+    assert uploads == run_now(flows.list_stale_uploads())
+
+
+def deleting(told: int | None = None) -> tuple[StorageFlows, Any, list[list[str]]]:
+    """A vendor that is given one key at a time, and tells of so many; and what it is given."""
+    given: list[list[str]] = []
+
+    async def delete_many(_: Any, keys: list[str]) -> list[Result[None]]:
+        given.append(keys)
+        return [Result() for _ in range(len(keys) if told is None else told)]
+
+    desk: Any = Answered(vendor=SimpleNamespace(limits={}, delete_many=delete_many))
+
+    async def every(steps: Any, *, at_once: int) -> list[Result[Any]]:
+        desk.at_once = at_once
+        return [Result(await step()) for step in steps]
+
+    desk.wire.every = every
+    return StorageFlows(desk, "acme"), desk, given
+
+
+def test_many_are_deleted_one_by_one() -> None:
+    """A vendor that says nothing of how many it takes gets one key at a time, four at once."""
+    flows, desk, given = deleting()
+    results = run_now(flows.delete_many(["a", "../b", "c"], timeout=TIME))
+
+    assert [["a"], ["c"]] == given
+    assert [True, False, True] == [one.ok for one in results]
+    assert ("delete_many", "acme", frozenset(), TIME, 4) == (
+        desk.operation,
+        desk.tenant,
+        desk.needs,
+        desk.timeout,
+        desk.at_once,
+    )
+
+
+@pytest.mark.parametrize("told", [0, 2])
+def test_a_vendor_tells_of_every_key(told: int) -> None:
+    """What tells of more or fewer keys than it was given is not believed of any."""
+    flows, _, _ = deleting(told)
+    with pytest.raises(ValueError, match=r"longer|shorter"):
+        run_now(flows.delete_many(["a"]))
+
+
+def test_what_is_not_said_of_a_list() -> None:
+    """Without more a list is of all objects, a thousand to a page."""
+    desk = handed(StorageFlows, lambda flows: flows.list(timeout=TIME))
+
+    assert ("list", "", {"delimiter": None, "cursor": None, "limit": 1000}) == desk.told
+
+
+def test_whether_it_exists_is_asked_in_time() -> None:
+    """Whether there is an object is asked within the seconds given."""
+    desk = handed(StorageFlows, lambda flows: flows.exists(REF, timeout=TIME))
+
+    assert ("head", REF) == (desk.operation, desk.ref)
+    assert ("head", "thing", {"version": None}) == desk.told
+
+
+class Breaking:
+    """Opens what ends before its only byte has come, and writes down how often it was asked."""
+
+    def __init__(self, *capabilities: StorageCapability) -> None:
+        self.capabilities = frozenset(capabilities)
+        self.asked: list[tuple[Any, GetOptions]] = []
+
+    async def open(self, wire: Any, _: str, options: GetOptions) -> Opened:
+        """Nothing comes."""
+
+        async def read() -> bytes:
+            return b""
+
+        self.asked.append((wire, options))
+        arriving: Any = SimpleNamespace(read=read, settle=lambda: None)
+        return Opened(info=ObjectInfo(ref=REF, key="a", etag="e"), length=1, arriving=arriving)
+
+
+@pytest.mark.parametrize("can", [(StorageCapability.RANGE,), ()], ids=["ranges", "none"])
+def test_a_download_goes_on_where_its_vendor_can(can: tuple[StorageCapability, ...]) -> None:
+    """The rest is only asked of a vendor that gives a part of an object."""
+    vendor = Breaking(*can)
+    desk: Any = Answered(vendor=vendor)
+    coming = run_now(StorageFlows(desk, None).download("a"))
+    with pytest.raises(ConnectionFailed):
+        run_now(coming.read())
+
+    rest = GetOptions(range=ByteRange(0, 1), if_match="e")
+    again = [(desk.wire, rest)] * 3 if can else []
+    assert [(desk.wire, GetOptions()), *again] == vendor.asked

@@ -1,0 +1,383 @@
+"""Copies of a database send nothing until somebody says that they may."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy
+
+import mooring
+from mooring import (
+    ConfigurationError,
+    CopiedStore,
+    Credentials,
+    HeldBack,
+    Hub,
+    InvalidData,
+    Request,
+    Service,
+)
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from mooring.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
+from mooring.adapters.sqlite_credentials import (
+    AsyncSqliteCredentialProvider,
+    SqliteCredentialProvider,
+)
+from mooring.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
+from mooring.domain.entries import EntryQuery
+from mooring.domain.fingerprint import digest
+from mooring.domain.idempotency import Claim
+from mooring.errors import StorageUnavailable
+from mooring.fence import ahome, aneutralize, arearm, home, neutralize, rearm
+from mooring.hub import AsyncHub
+from mooring.opening import aopen_storage, open_storage
+from mooring.services.fence import Fence
+from mooring.testing import VirtualClock
+from tests.reload.world import Town, given
+from tests.support.servers import mariadb_url, postgres_url, redis_url
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+GET = Request.get("/a")
+CIPHER = AesGcmCipher(generate_keys())
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop of the standard library."""
+    return "asyncio"
+
+
+def hub(town: Town, storage: Any, environment: str | None, *, awaited: bool) -> Any:
+    """A hub of an environment, with one service."""
+    make: Any = AsyncHub if awaited else Hub
+    return make(
+        [],
+        services=[Service("vat", "https://vat.example")],
+        http=town.client(awaited=awaited),
+        state=storage,
+        environment_id=environment,
+    )
+
+
+@EITHER
+async def test_a_copy_sends_nothing(awaited: bool) -> None:
+    """Under another name, or none, nothing leaves; the first name owns the store for ever."""
+    town, memory = Town(), MemoryStorage()
+    storage = AsyncMemoryStorage(memory) if awaited else memory
+    await given(hub(town, storage, "", awaited=awaited).manager.call("vat", GET))
+    await given(hub(town, storage, "production", awaited=awaited).manager.call("vat", GET))
+    await given(hub(town, storage, "production", awaited=awaited).manager.call("vat", GET))
+    for name, told in (("staging", "this is 'staging'."), ("", "this is none that has a name.")):
+        copied = hub(town, storage, name, awaited=awaited)
+        for call in (copied.manager.call, copied.manager.stream):
+            with pytest.raises(CopiedStore, match=f"'production', and {told}") as caught:
+                await given(call("vat", GET, endpoint="read"))
+            assert ("production", "vat") == (caught.value.home, caught.value.service)
+            assert "read" == caught.value.operation
+            assert isinstance(caught.value, HeldBack)
+        with pytest.raises(CopiedStore) as caught:
+            await given(copied.manager.run("vat", _later if awaited else _now, endpoint="read"))
+        assert ("production", "vat") == (caught.value.home, caught.value.service)
+        assert "read" == caught.value.operation
+
+    assert 3 == len(town.sent)
+
+
+def _now() -> int:
+    return 1
+
+
+async def _later() -> int:
+    return 1
+
+
+@EITHER
+async def test_somebody_says_that_it_may(awaited: bool) -> None:
+    """After `rearm` the environment sends, the first one still does, and no third."""
+    town, memory = Town(), MemoryStorage()
+    storage: Any = AsyncMemoryStorage(memory) if awaited else memory
+    first = hub(town, storage, "production", awaited=awaited)
+    await given(first.manager.call("vat", GET))
+    copied = hub(town, storage, "staging", awaited=awaited)
+    with pytest.raises(CopiedStore):
+        await given(copied.manager.call("vat", GET))
+
+    whose = await given((arearm if awaited else rearm)(storage, "staging"))
+
+    await given(copied.manager.call("vat", GET))
+    await given(first.manager.call("vat", GET))
+    with pytest.raises(CopiedStore):
+        await given(hub(town, storage, "third", awaited=awaited).manager.call("vat", GET))
+    assert "production" == whose == await given((ahome if awaited else home)(storage))
+    assert 3 == len(town.sent)
+
+
+@EITHER
+async def test_it_is_asked_once(awaited: bool) -> None:
+    """A process asks before its first call, and never again; without a name nobody asks."""
+    town, memory = Town(), MemoryStorage()
+    claims: list[Any] = []
+
+    class Watched(MemoryStorage):
+        def execute(self, command: Any) -> Any:
+            claims.extend([command] * isinstance(command, Claim))
+            return memory.execute(command)
+
+    plain = Watched()
+    storage: Any = AsyncMemoryStorage(plain) if awaited else plain
+    for name, asked in ((None, 0), ("production", 1), ("", 1)):
+        claims.clear()
+        if name == "":
+            memory = MemoryStorage()
+        here = hub(town, storage, name, awaited=awaited)
+        for _ in range(3):
+            await given(here.manager.call("vat", GET))
+        assert asked == len(claims)
+
+
+@EITHER
+async def test_looking_lets_nothing_out(awaited: bool) -> None:
+    """A copy that was only looked at, such as by a page of health, sends as little as before."""
+    town, memory = Town(), MemoryStorage()
+    storage: Any = AsyncMemoryStorage(memory) if awaited else memory
+    await given((arearm if awaited else rearm)(storage, "production"))
+    manager = hub(town, storage, "staging", awaited=awaited).manager
+
+    await given(manager.circuit_state("vat"))
+
+    for _ in range(2):
+        with pytest.raises(CopiedStore):
+            await given(manager.call("vat", GET))
+        with pytest.raises(CopiedStore):
+            await given(manager.run("vat", _later if awaited else _now))
+    assert [] == town.sent
+
+
+@EITHER
+async def test_it_is_asked_until_it_is_known(awaited: bool) -> None:
+    """Calls go on while nobody can say whose the store is, and stop as soon as somebody can."""
+    town, memory = Town(), MemoryStorage()
+
+    class Silent(MemoryStorage):
+        away = True
+
+        def execute(self, command: Any) -> Any:
+            if self.away and isinstance(command, Claim):
+                raise StorageUnavailable("the store is away.")
+            return memory.execute(command)
+
+    silent = Silent()
+    storage: Any = AsyncMemoryStorage(silent) if awaited else silent
+    rearm(memory, "production")
+    manager = hub(town, storage, "staging", awaited=awaited).manager
+    for _ in range(2):
+        await given(manager.call("vat", GET))
+    assert 2 == len(town.sent)
+
+    silent.away = False
+
+    with pytest.raises(CopiedStore):
+        await given(manager.call("vat", GET))
+    assert 2 == len(town.sent)
+
+
+class _Core:
+    """A core whose store is busy, or away."""
+
+    def __init__(self, memory: Any) -> None:
+        self.memory = memory
+        self.waits: list[float] = []
+
+    async def execute(self, command: Any) -> Any:
+        """Ask the store."""
+        if self.memory is None:
+            raise StorageUnavailable("the store is away.")
+        return self.memory.execute(command)
+
+    def token(self) -> int:
+        """One that nobody has."""
+        return uuid4().int % 2**40
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for nobody."""
+        self.waits.append(seconds)
+
+
+async def test_a_store_that_is_away_holds_nobody_back() -> None:
+    """What cannot be known stops no call, and is asked again."""
+    fence = Fence(_Core(None), "production")  # type: ignore[arg-type]  # what it needs of one
+
+    await fence.check()
+
+    assert fence.passed is False
+
+
+async def test_somebody_else_is_asking() -> None:
+    """Whoever asks while another does waits, and gives up in the end without having passed."""
+    memory = MemoryStorage(VirtualClock())
+    core: Any = _Core(memory)
+    fence = Fence(core, "production")
+    claim = fence._claimed  # noqa: SLF001 - holds what the other one waits for
+    from mooring.services.fence import _HOME  # noqa: PLC0415 - of this test alone
+
+    await claim(_HOME)
+    await Fence(core, "production").check()
+
+    assert [0.02] * 500 == core.waits
+    with pytest.raises(StorageUnavailable, match="somebody else is asking") as caught:
+        await fence.rearm()
+    assert caught.value.retryable
+    assert "Try again." == caught.value.remedy
+
+
+@EITHER
+async def test_a_configuration_names_the_environment(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    awaited: bool,
+) -> None:
+    """A dump of production's database is noticed elsewhere, by the name of the environment."""
+    monkeypatch.delenv("MOORING_ENVIRONMENT", raising=False)
+    services = {"vat": {"base_url": "https://vat.example"}}
+
+    def source(path: str, **more: Any) -> dict[str, Any]:
+        there = f"sqlite:///{tmp_path}/{path}"
+        known: dict[str, Any] = {"production": {}, "staging": {}}
+        return {"state": {"url": there, **more}, "services": services, "environments": known}
+
+    town = Town()
+    live = town.open(source("live.db"), awaited=awaited, environment="production")
+    await given(live.manager.call("vat", GET))
+    shutil.copy(tmp_path / "live.db", tmp_path / "copy.db")
+    for suffix in ("-wal", "-shm"):
+        if (tmp_path / f"live.db{suffix}").exists():
+            shutil.copy(tmp_path / f"live.db{suffix}", tmp_path / f"copy.db{suffix}")
+
+    for environment, more in (("staging", {}), (None, {}), (None, {"environment_id": "x"})):
+        here = town.open(source("copy.db", **more), awaited=awaited, environment=environment)
+        with pytest.raises(CopiedStore):
+            await given(here.manager.call("vat", GET))
+    own = town.open(source("copy.db", environment_id="production"), awaited=awaited)
+    await given(own.manager.call("vat", GET))
+    memory = {"state": {"url": "memory:"}, "services": services}
+    await given(town.open(memory, awaited=awaited).manager.call("vat", GET))
+
+
+@EITHER
+async def test_what_was_said_holds_in_every_release(awaited: bool) -> None:
+    """Whose a store is, and who may use it too, is written where each release looks for it."""
+    memory = MemoryStorage()
+    asked: list[str] = []
+
+    class Watched(MemoryStorage):
+        def execute(self, command: Any) -> Any:
+            asked.extend(command.keys)
+            if isinstance(command, Claim):
+                assert digest([]) == command.fingerprint
+            return memory.execute(command)
+
+    storage: Any = AsyncMemoryStorage(Watched()) if awaited else Watched()
+    arm: Any = arearm if awaited else rearm
+    await given(arm(storage, "production"))
+    await given(arm(storage, "staging"))
+
+    names = ("home", "armed:production", "armed:staging")
+    assert {f"{{:mooring}}:fence:{name}" for name in names} == set(asked)
+    with pytest.raises(InvalidData) as caught:
+        await given(arm(storage, ""))
+    assert "environment" == caught.value.field
+
+
+@contextmanager
+def _shared(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
+    make: Any = aopen_storage if awaited else open_storage
+    prefix = f"fence{uuid4().hex[:8]}"
+    if kind == "sqlite":
+        yield make(f"sqlite:///{tmp_path}/state.db")
+        return
+    if kind == "redis":
+        yield make(redis_url(), prefix=f"{prefix}:")
+        return
+    url = postgres_url() if kind == "postgresql" else mariadb_url()
+    plain = open_storage(url, prefix=f"{prefix}_")
+    plain.migrate()
+    plain.close()
+    yield make(url, prefix=f"{prefix}_")
+    driver = "psycopg" if kind == "postgresql" else "pymysql"
+    engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername=f"{kind}+{driver}"))
+    found = sqlalchemy.MetaData()
+    found.reflect(engine, only=lambda name, _: name.startswith(prefix))
+    found.drop_all(engine)
+    engine.dispose()
+
+
+@EITHER
+@pytest.mark.parametrize("kind", ["sqlite", "redis", "postgresql", "mariadb"])
+async def test_every_store(kind: str, tmp_path: Path, awaited: bool) -> None:
+    """Every store remembers whose it is."""
+    with _shared(kind, tmp_path, awaited=awaited) as storage:
+        ask, arm = (ahome, arearm) if awaited else (home, rearm)
+        assert await given(ask(storage)) is None
+        assert "production" == await given(arm(storage, "production"))
+        assert "production" == await given(arm(storage, "staging"))
+        assert "production" == await given(ask(storage))
+        await given(storage.aclose() if awaited else storage.close())
+
+
+@EITHER
+async def test_a_copy_is_made_harmless(tmp_path: Path, awaited: bool) -> None:
+    """Credentials, tenants and what waits to be sent are taken away, and counted."""
+    plain: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+    plain.rotate("stripe", None, Credentials.bearer("token"))
+    plain.rotate("stripe", "acme", Credentials.bearer("token"))
+    tenants: Any = SqliteTenants(tmp_path / "t.db", CIPHER)
+    tenants.put("acme", {})
+    memory: Any = MemoryTenants({"a": {}, "b": {}})
+    if awaited:
+        plain = AsyncSqliteCredentialProvider(tmp_path / "c.db", CIPHER)
+        tenants = AsyncSqliteTenants(tmp_path / "t.db", CIPHER)
+        memory = AsyncMemoryTenants({"a": {}, "b": {}})
+
+    class Outbox:
+        def remove(self, query: EntryQuery) -> int:
+            return 3 if query == EntryQuery() else 0
+
+    class AsyncOutbox:
+        async def remove(self, query: EntryQuery) -> int:
+            return 3 if query == EntryQuery() else 0
+
+    box = AsyncOutbox() if awaited else Outbox()
+    make = aneutralize if awaited else neutralize
+
+    assert 8 == await given(make(plain, tenants, memory, box))
+    assert 3 == await given(make(plain, tenants, memory, box))
+    assert not await given(plain.has("stripe", None))
+    assert await given(tenants.version("acme")) is None
+    with pytest.raises(ConfigurationError, match="cannot be emptied"):
+        await given(make(object()))
+
+
+@EITHER
+async def test_a_hosts_own_store_has_a_fence(*, awaited: bool) -> None:
+    """A name that a configuration says holds for the store that a host gives, too."""
+    town = Town()
+    state: Any = AsyncMemoryStorage() if awaited else MemoryStorage()
+    told = {"services": {"vat": {"base_url": "https://vat.example"}}}
+    make: Any = mooring.aopen if awaited else mooring.open
+    for environment in ("production", None):
+        opened = make(told, environment=environment, state=state, http=town.client(awaited=awaited))
+        await given(opened.manager.call("vat", GET))
+
+    copy = make(told, environment="staging", state=state, http=town.client(awaited=awaited))
+    with pytest.raises(CopiedStore, match="production"):
+        await given(copy.manager.call("vat", GET))

@@ -1,0 +1,421 @@
+"""A configuration that is read anew while the hub is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    Account,
+    CircuitBreakerOpen,
+    CircuitState,
+    ConfigurationError,
+    ConnectorManager,
+    Hub,
+    Offer,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Reloaded,
+    Request,
+    Route,
+    Safety,
+    Service,
+)
+from mooring.adapters.aes_gcm import generate_keys
+from mooring.contracts.sms import SmsMessage
+from mooring.vendors.local_files import LocalFiles
+from mooring.vendors.twilio import Twilio
+from tests.adapters.forked import in_a_child
+from tests.contracts.caller import COLOURS, Lofts
+from tests.contracts.pigeon import Pigeon
+from tests.reload.world import Town, given, services
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+GET = Request.get("/a")
+ACME: Any = {"acme"}
+MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop of the standard library."""
+    return "asyncio"
+
+
+@EITHER
+async def test_calls_go_by_the_configuration_that_is_read_anew(
+    tmp_path: Path,
+    awaited: bool,
+) -> None:
+    """The next call goes where the file says by then, through the same manager."""
+    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    hub = town.open(path, awaited=awaited)
+    manager = hub.manager
+    await given(manager.call("vat", GET))
+    services(path, vat="https://two.example", new="https://new.example")
+
+    told = await given(hub.reload())
+
+    await given(manager.call("vat", GET))
+    await given(manager.call("new", GET))
+    assert ["https://one.example/a", "https://two.example/a", "https://new.example/a"] == town.sent
+    assert (("services.new",), (), ("services.vat",)) == (told.added, told.removed, told.changed)
+    assert [told] == town.kinds(Reloaded)
+    assert hub.manager is manager
+    await given(hub.close())
+
+
+@EITHER
+async def test_what_is_wrong_changes_nothing(
+    tmp_path: Path,
+    awaited: bool,
+) -> None:
+    """A file that cannot be right is refused with its path, and calls go on as before."""
+    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    hub = town.open(path, awaited=awaited)
+    path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
+
+    with pytest.raises(ConfigurationError) as caught:
+        await given(hub.reload())
+    path.write_text('[sms]\nvendor = "nobody"\n[services.vat]\nbase_url = "https://x.example"')
+    with pytest.raises(ConfigurationError):
+        await given(hub.reload())
+
+    await given(hub.manager.call("vat", GET))
+    assert caught.value.path == "services.vat.speed"
+    assert ["https://one.example/a"] == town.sent
+    assert [] == town.kinds(Reloaded)
+
+
+@EITHER
+async def test_another_source(tmp_path: Path, awaited: bool) -> None:
+    """Another file or mapping is read, and read again from then on."""
+    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    hub = town.open(path, awaited=awaited)
+    other = services(tmp_path / "other.toml", vat="https://two.example")
+
+    await given(hub.reload(other))
+    services(other, vat="https://three.example")
+    told = await given(hub.reload())
+    nothing = await given(hub.reload({"services": {"vat": {"base_url": "https://three.example"}}}))
+
+    assert ("services.vat",) == told.changed
+    assert () == nothing.changed
+
+
+@COLOURS
+async def test_values_are_taken_too(hub_class: type[Any]) -> None:
+    """A hub that was made of values takes others; it has nothing that it could read again."""
+    lofts = Lofts()
+    hub = lofts.hub(hub_class)
+    face = hub.sms()
+    await given(face.send(MESSAGE))
+    offer = Offer(accounts=lofts.accounts, routes=[Route("sms", "two", tenant="acme")])
+    offer = Offer(accounts=offer.accounts, routes=[*offer.routes, Route("sms", "two")])
+
+    told = await given(hub.reload(offer))
+
+    receipt = await given(face.send(MESSAGE))
+    assert "two" == receipt.ref.account
+    assert (("tenants.acme.sms",), ("sms",)) == (told.added, told.changed)
+    with pytest.raises(ConfigurationError, match="made of values"):
+        await given(hub.reload())
+    with pytest.raises(ConfigurationError, match="not opened from a file"):
+        hub.watch()
+
+
+@EITHER
+async def test_the_store_stays(tmp_path: Path, awaited: bool) -> None:
+    """Another store is refused, since the keys that were used are in the one there is."""
+    town = Town()
+    first = {"state": {"url": f"sqlite:///{tmp_path}/one.db"}}
+    other = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
+    hub = town.open(first, awaited=awaited)
+
+    with pytest.raises(ConfigurationError) as caught:
+        await given(hub.reload(other))
+
+    assert "state.url" == caught.value.path
+    await given(hub.reload(first))
+
+
+TENANTS: dict[str, Any] = {"url": "sqlite:///tenants.db", "keys": generate_keys().text().reveal()}
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "first, other, path",
+    [
+        ({"environment_id": "one"}, {"environment_id": "two"}, "state.environment_id"),
+        ({}, {"environment_id": "two"}, "state.environment_id"),
+    ],
+)
+async def test_the_environment_stays(
+    tmp_path: Path,
+    awaited: bool,
+    first: dict[str, str],
+    other: dict[str, str],
+    path: str,
+) -> None:
+    """Another environment is refused, since it is another that the store was asked for."""
+    url = {"url": f"sqlite:///{tmp_path}/one.db"}
+    hub = Town().open({"state": {**url, **first}}, awaited=awaited)
+
+    with pytest.raises(ConfigurationError) as caught:
+        await given(hub.reload({"state": {**url, **other}}))
+
+    assert path == caught.value.path
+    assert path in caught.value.remedy
+    await given(hub.reload({"state": {**url, **first}}))
+    mine = Town().open({"state": {**url, **first}}, awaited=awaited, environment_id="mine")
+    await given(mine.reload({"state": {**url, **other}}))
+    memory = Town().open({"state": {"url": "memory:", **first}}, awaited=awaited)
+    await given(memory.reload({"state": {"url": "memory:", **other}}))
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "other, paths",
+    [
+        ({**TENANTS, "url": "sqlite:///other.db"}, ["url"]),
+        ({**TENANTS, "keys": generate_keys().text().reveal()}, ["keys"]),
+        ({**TENANTS, "every": 7.0}, ["every"]),
+        (None, ["url", "keys", "every"]),
+    ],
+    ids=["url", "keys", "every", "none"],
+)
+async def test_where_tenants_are_stays(
+    awaited: bool,
+    other: dict[str, Any] | None,
+    paths: list[str],
+) -> None:
+    """Another place to look tenants up is refused, and so is one where there was none."""
+    first, then = {"tenants_from": TENANTS}, {} if other is None else {"tenants_from": other}
+    for one, two in ((first, then), (then, first)):
+        hub = Town().open(one, awaited=awaited)
+        with pytest.raises(ConfigurationError) as caught:
+            await given(hub.reload(two))
+        assert paths == [one.path.removeprefix("tenants_from.") for one in caught.value.problems]
+        await given(hub.reload(one))
+    mine = Town().open(first, awaited=awaited, tenants=None, tenants_every=None)
+    await given(mine.reload(then))
+
+
+@EITHER
+async def test_how_long_tenants_are_believed_may_be_the_hosts(awaited: bool) -> None:
+    """Where the host has said it, what the file says of it does not matter."""
+    hub = Town().open({"tenants_from": TENANTS}, awaited=awaited, tenants_every=10.0)
+
+    assert () == (await given(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
+
+
+def test_a_store_of_the_hosts_own_is_none_of_the_configurations() -> None:
+    """Where the host has given a store, nothing that the file says of one matters."""
+    from mooring.adapters.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
+
+    hub = Town().open({"state": {"url": "memory:"}}, awaited=False, state=MemoryStorage())
+
+    assert () == hub.reload({"state": {"url": "redis://elsewhere"}}).changed
+
+
+@EITHER
+async def test_what_is_known_of_a_service_stays(awaited: bool) -> None:
+    """Circuits, limits and keys go on through a change of configuration."""
+    town = Town()
+
+    def source(timeout: float) -> dict[str, Any]:
+        limits = [{"rate": 2, "per": "day", "burst": 2}]
+        common = {"base_url": "https://a.example", "timeout": timeout}
+        return {
+            "services": {
+                "limited": {**common, "limits": limits, "max_limit_wait": 0.0},
+                "broken": {**common, "circuit": {}},
+                "keyed": common,
+            }
+        }
+
+    hub = town.open(source(5.0), awaited=awaited)
+    manager = hub.manager
+    await given(manager.call("limited", GET))
+    await given(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
+    post = Request.post("/p", json={})
+    await given(manager.call("keyed", post, idempotency_key="k"))
+
+    told = await given(hub.reload(source(6.0)))
+
+    assert ("services.broken", "services.keyed", "services.limited") == told.changed
+    await given(manager.call("limited", GET))
+    with pytest.raises(RateLimitExceeded):
+        await given(manager.call("limited", GET))
+    with pytest.raises(CircuitBreakerOpen):
+        await given(manager.call("broken", GET))
+    assert (await given(manager.call("keyed", post, idempotency_key="k"))).replayed
+    assert 3 == len(town.sent)
+
+
+def test_a_thousand_calls_under_way() -> None:
+    """Threads lose no call, and double none, while the configuration changes all the time."""
+    town = Town()
+    hub = town.open(_at("https://v0.example"), awaited=False)
+    stop, loads = threading.Event(), 0
+
+    def change() -> int:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            hub.reload(_at(f"https://v{number}.example"))
+        return number
+
+    def call(number: int) -> str:
+        answer: bytes = hub.manager.call("vat", Request.get(f"/{number}")).body
+        return answer.decode()
+
+    with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(16) as pool:
+        changing = beside.submit(change)
+        answers = list(pool.map(call, range(1_000)))
+        stop.set()
+        loads = changing.result()
+
+    assert 1 <= loads
+    assert sorted(answers) == sorted(town.sent)
+    assert [str(number) for number in range(1_000)] == [one.rsplit("/", 1)[1] for one in answers]
+
+
+def test_a_thousand_calls_wait_for_their_answers() -> None:
+    """Tasks whose calls are under way as everything is taken away from them get their answers."""
+
+    async def main() -> list[str]:
+        town = Town()
+        town.gate.clear()
+        hub = town.open(_at("https://old.example"), awaited=True)
+        calls = [
+            asyncio.ensure_future(hub.manager.call("vat", Request.post(f"/{number}", json={})))
+            for number in range(1_000)
+        ]
+        while len(town.sent) < 1_000:  # noqa: ASYNC110 - a list says when
+            await asyncio.sleep(0)
+        for number in range(5):
+            await hub.reload({"services": {f"other{number}": {"base_url": "https://o.example"}}})
+        town.gate.set()
+        answers = await asyncio.gather(*calls)
+        with pytest.raises(ConfigurationError):
+            await hub.manager.call("vat", GET)
+        assert 1_000 == len(town.sent)
+        return [one.body.decode() for one in answers]
+
+    assert [f"https://old.example/{number}" for number in range(1_000)] == asyncio.run(main())
+
+
+@COLOURS
+async def test_an_operation_ends_where_it_began(hub_class: type[Any]) -> None:
+    """A step of an operation goes by the configuration that its first step went by."""
+    lofts = Lofts()
+    hub = lofts.hub(hub_class)
+    before = hub._desks.now  # noqa: SLF001 - an operation under way holds it
+    await given(hub.reload(Offer(accounts=[Account("three", Pigeon(loft="one.example"))])))
+    wire = before.wire(before.directory.accounts["one"], None, None, keyed=False)
+
+    answer = wire.send(Request.post("/letters", form={"to": "x", "text": "y"}))
+
+    status = (await answer).status if hub_class is not Hub else _now(answer).status
+    assert 201 == status
+    assert "three" == (await given(hub.sms().send(MESSAGE))).ref.account
+
+
+def test_transports_of_accounts_that_stay_stay(tmp_path: Path) -> None:
+    """An account at the same vendor keeps its transport; another vendor gets another."""
+    one, two = LocalFiles(root=str(tmp_path / "one")), LocalFiles(root=str(tmp_path / "two"))
+    hub = Hub([Account("a", one), Account("b", one)])
+    before = hub._desks.now.transports  # noqa: SLF001 - nothing else tells
+
+    hub.reload(Offer(accounts=[Account("a", one, cost="1"), Account("b", two)]))
+
+    after = hub._desks.now.transports  # noqa: SLF001 - what is in use now
+    assert after["a"] is before["a"]
+    assert after["b"] is not before["b"]
+
+
+def test_changes_are_told_by_their_paths() -> None:
+    """Accounts, routes, services and safety are told by where they stand, also those of tenants."""
+    sid, token = "AC" + "0" * 32, "hidden"
+    twilio = Twilio(account_sid=sid, credentials=token)
+    own = Account("acme.twilio", twilio, tenants=ACME)
+    first = Offer(accounts=[Account("twilio", twilio), own], services=[Service("a")])
+    second = Offer(
+        accounts=[Account("twilio", Twilio(account_sid=sid, credentials="other"))],
+        routes=[Route("sms", "twilio", tenant="acme")],
+        services=[Service("b")],
+        safety=Safety(dry_run=True),
+    )
+
+    changes = first.changes(second)
+
+    assert ("services.b", "tenants.acme.sms") == changes.added
+    assert ("services.a", "tenants.acme.vendors.twilio") == changes.removed
+    assert ("safety", "vendors.twilio") == changes.changed
+    assert "hidden" not in repr((first, changes))
+
+
+def test_a_manager_takes_other_services() -> None:
+    """A manager by itself calls other services from now on, and keeps those if they are wrong."""
+    town = Town()
+    manager = ConnectorManager([Service("a", "https://a.example")], http=town.client(awaited=False))
+    manager.call("a", GET)
+    manager.reload([Service("b", "https://b.example", limits=RateLimitConfig(5))])
+
+    with pytest.raises(ConfigurationError):
+        manager.reload([Service("c"), Service("c")])
+
+    manager.call("b", GET)
+    assert ["https://a.example/a", "https://b.example/a"] == town.sent
+    with pytest.raises(ConfigurationError):
+        manager.call("a", GET)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_reads_anew(tmp_path: Path) -> None:
+    """A child that was forked while its parent was reading reads for itself."""
+    path = services(tmp_path / "mooring.toml", vat="https://one.example")
+    town = Town()
+    hub = town.open(path, awaited=False)
+    services(path, vat="https://two.example")
+
+    def ask() -> list[str]:
+        hub.reload()
+        hub.manager.call("vat", GET)
+        return town.sent
+
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with hub._reloading:  # noqa: SLF001 - as one that reads has it
+            held.set()
+            done.wait()
+
+    reading = threading.Thread(target=hold)
+    reading.start()
+    held.wait()
+    assert ["https://two.example/a"] == in_a_child(ask)
+    done.set()
+    reading.join()
+    hub.manager.call("vat", GET)
+    assert ["https://one.example/a"] == town.sent
+
+
+def _at(url: str) -> dict[str, Any]:
+    return {"services": {"vat": {"base_url": url}}}
+
+
+def _now(flow: Any) -> Any:
+    from mooring._bridge import run_now  # noqa: PLC0415 - of this test alone
+
+    return run_now(flow)

@@ -1,0 +1,528 @@
+"""Tenants whose accounts are looked up, and change while the hub is in use."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from threading import Barrier, BrokenBarrierError, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mooring
+from mooring import ConfigurationError, InvalidData, Offer, StorageUnavailable
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
+from mooring.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
+from mooring.contracts.sms import SmsMessage
+from mooring.office import Office
+from mooring.opening import aopen_tenants, open_tenants
+from mooring.parts.oauth_token_refresher import OAuthTokenRefresher
+from mooring.testing import VirtualClock, tenants_conformance
+from mooring.testing.checks import name_of
+from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from mooring.testing.sandbox.twilio import TwilioSandbox
+from mooring.testing.sandbox.vonage import VonageSandbox
+from mooring.testing.trades import trade_of
+from tests.reload.world import given
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
+RING = generate_keys()
+CIPHER = AesGcmCipher(RING)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop of the standard library."""
+    return "asyncio"
+
+
+class Landlord:
+    """A hub that looks its tenants up, and the vendors that it reaches.
+
+    Attributes:
+        tenants: what is known of them; asked in the hub's colour.
+        broken: what is raised in place of an answer, if anything is.
+        asked: how often something was asked.
+    """
+
+    def __init__(self, *, awaited: bool, source: Any = None) -> None:
+        self.twilio, self.vonage = TwilioSandbox(), VonageSandbox()
+        self.clock = VirtualClock()
+        self.tenants = MemoryTenants()
+        self.broken: Exception | None = None
+        self.asked = 0
+        client = AsyncSandboxHttpClient if awaited else SandboxHttpClient
+        make: Any = mooring.aopen if awaited else mooring.open
+        self.hub = make(
+            {"vendors": {"twilio": self.a_twilio()}, **(source or {})},
+            http=client(self.twilio, self.vonage),
+            clock=self.clock,
+            tenants=_Later(self) if awaited else _Now(self),
+            tenants_every=10.0,
+        )
+
+    def a_twilio(self) -> dict[str, Any]:
+        """An account at Twilio."""
+        return {
+            "account_sid": self.twilio.account_sid,
+            "credentials": self.twilio.auth_token,
+            "sender": "+15005550006",
+        }
+
+    def a_vonage(self) -> dict[str, Any]:
+        """An account at Vonage."""
+        return {
+            "api_key": self.vonage.api_key,
+            "credentials": self.vonage.api_secret,
+            "sender": "ACME",
+        }
+
+    async def send(self, tenant: str | None) -> Any:
+        """Send something for a tenant."""
+        return await given(self.hub.sms(tenant).send(MESSAGE))
+
+    def ask(self) -> None:
+        """Somebody asks for a tenant."""
+        self.asked += 1
+        if self.broken is not None:
+            raise self.broken
+
+
+class _Now:
+    def __init__(self, landlord: Landlord) -> None:
+        self.landlord = landlord
+
+    def version(self, tenant: str, /) -> Any:
+        """As it is known."""
+        self.landlord.ask()
+        return self.landlord.tenants.version(tenant)
+
+    def tables(self, tenant: str, /) -> Any:
+        """As they are known."""
+        return self.landlord.tenants.tables(tenant)
+
+
+class _Later:
+    def __init__(self, landlord: Landlord) -> None:
+        self.landlord = landlord
+
+    async def version(self, tenant: str, /) -> Any:
+        """As it is known."""
+        self.landlord.ask()
+        return self.landlord.tenants.version(tenant)
+
+    async def tables(self, tenant: str, /) -> Any:
+        """As they are known."""
+        return self.landlord.tenants.tables(tenant)
+
+
+@EITHER
+async def test_a_changed_account_is_used_without_a_restart(awaited: bool) -> None:
+    """A tenant's vendor is swapped within seconds, and what the old one has stays reachable."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("acme", {"vendors": {"twilio": here.a_twilio()}, "sms": {"vendor": "twilio"}})
+    first = await here.send("acme")
+    here.tenants.put(
+        "acme",
+        {
+            "vendors": {"twilio": here.a_twilio(), "vonage": here.a_vonage()},
+            "sms": {"vendor": "vonage"},
+        },
+    )
+
+    assert "acme.twilio" == (await here.send("acme")).ref.account
+    here.clock.advance(10.0)
+    assert "acme.vonage" == (await here.send("acme")).ref.account
+    assert first.ref == (await given(here.hub.sms("acme").get(first.ref))).ref
+
+    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
+    here.clock.advance(10.0)
+    with pytest.raises(InvalidData, match="Keep an account configured"):
+        await given(here.hub.sms("acme").get(first.ref))
+
+
+@EITHER
+async def test_what_is_looked_up_is_believed_for_a_while(awaited: bool) -> None:
+    """Nobody is asked again before the time, nor for what belongs to nobody; then once."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("acme", {})
+    for _ in range(3):
+        assert "twilio" == (await here.send("acme")).ref.account
+    await here.send(None)
+    assert 1 == here.asked
+
+    here.clock.advance(10.0)
+    await here.send("acme")
+    await here.send("acme")
+    assert 2 == here.asked
+
+
+@EITHER
+async def test_what_is_wrong_is_one_tenants(awaited: bool) -> None:
+    """A tenant that nobody knows, or whose tables are broken, has an error with its path."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("fine", {})
+    here.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
+    here.tenants.put("none", {"sms": {"vendor": "nobody"}})
+    for tenant, path in (
+        ("stranger", "tenants.stranger"),
+        ("acme", "tenants.acme.vendors.twilio"),
+        ("none", "tenants.none.sms.vendor"),
+    ):
+        for _ in range(2):
+            with pytest.raises(ConfigurationError) as caught:
+                await here.send(tenant)
+            assert str(caught.value.path).startswith(path)
+    assert "nobody knows this tenant." == (await _refused(here, "stranger")).message
+    assert "keep tables for it" in (await _refused(here, "stranger")).remedy
+    with pytest.raises(InvalidData) as unnamed:
+        await here.send("\n")
+    assert "tenant" == unnamed.value.field
+
+    assert "twilio" == (await here.send("fine")).ref.account
+    assert "twilio" == (await here.send(None)).ref.account
+    here.tenants.put("acme", {})
+    here.clock.advance(10.0)
+    assert "twilio" == (await here.send("acme")).ref.account
+    here.tenants.remove("acme")
+    here.clock.advance(10.0)
+    with pytest.raises(ConfigurationError):
+        await here.send("acme")
+
+
+async def _refused(here: Landlord, tenant: str) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        await here.send(tenant)
+    return caught.value
+
+
+@EITHER
+async def test_somebodys_data_at_a_tenants_account(awaited: bool) -> None:
+    """An operation about somebody's data is done at the tenant's account as any other."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
+
+    receipt = await given(here.hub.sms("acme", subject="customer-ada").send(MESSAGE))
+
+    assert "acme.vonage" == receipt.ref.account
+    with pytest.raises(InvalidData) as caught:
+        here.hub.sms("acme", subject="")
+    assert "subject" == caught.value.field
+
+
+@EITHER
+async def test_tables_that_are_none(awaited: bool) -> None:
+    """What a port gives is looked at before it is read."""
+    here = Landlord(awaited=awaited)
+
+    class Odd(MemoryTenants):
+        def version(self, tenant: str, /) -> int | None:
+            return 1
+
+        def tables(self, tenant: str, /) -> Any:
+            return ["none"]
+
+    here.tenants = Odd()
+    with pytest.raises(ConfigurationError, match="a list stands where a table belongs"):
+        await here.send("acme")
+
+
+@EITHER
+async def test_whoever_knows_them_is_away(awaited: bool) -> None:
+    """Tenants that were looked up have what they had; others get an error that says why."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
+    await here.send("acme")
+    here.broken = OSError("the database of password hunter2")
+    here.clock.advance(10.0)
+
+    assert "acme.vonage" == (await here.send("acme")).ref.account
+    with pytest.raises(StorageUnavailable) as caught:
+        await here.send("other")
+    assert "hunter2" not in str(caught.value)
+
+
+@EITHER
+async def test_tenants_of_the_configuration(awaited: bool) -> None:
+    """A tenant may stand in the configuration; what is looked up comes before it, by contract."""
+    here = Landlord(awaited=awaited)
+    own = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
+    source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": own}}
+    await given(here.hub.reload(source))
+
+    assert "acme.vonage" == (await here.send("acme")).ref.account
+    here.tenants.put("acme", {"sms": {"vendor": "twilio"}})
+    here.clock.advance(10.0)
+    assert "twilio" == (await here.send("acme")).ref.account
+    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
+    here.clock.advance(10.0)
+    assert "acme.vonage" == (await here.send("acme")).ref.account
+
+
+@EITHER
+async def test_everybodys_configuration_changes(awaited: bool) -> None:
+    """A tenant that was looked up goes by what everybody has now; nobody is asked for that."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("acme", {})
+    await here.send("acme")
+    await given(here.hub.reload({"vendors": {"other": {"kind": "twilio", **here.a_twilio()}}}))
+
+    assert "other" == (await here.send("acme")).ref.account
+    assert 1 == here.asked
+
+
+@EITHER
+async def test_accounts_of_tenants_are_found(awaited: bool) -> None:
+    """After it was looked up, a tenant's account is found by its name, for its webhooks too."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
+    with pytest.raises(ConfigurationError):
+        here.hub.account("acme.vonage")
+
+    await given(here.hub.look_up("acme"))
+
+    assert "vonage" == here.hub.account("acme.vonage").vendor.name
+    with pytest.raises(ConfigurationError):
+        await given(here.hub.look_up("stranger"))
+
+
+async def test_accounts_are_found_while_tables_are_read_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A webhook that comes meanwhile, in another thread, finds its account as it was."""
+    here = Landlord(awaited=False)
+    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
+    here.hub.look_up("acme")
+    before = here.hub.account("acme.vonage")
+    found: list[Any] = []
+    make: Any = Office.desk_of
+
+    def desk_of(*given: Any) -> Any:
+        found.append(here.hub.account("acme.vonage"))
+        return make(*given)
+
+    monkeypatch.setattr(Office, "desk_of", desk_of)
+    here.tenants.put("acme", {"vendors": {"vonage": {**here.a_vonage(), "sender": "OTHER"}}})
+    here.clock.advance(10.0)
+    here.hub.look_up("acme")
+
+    assert [before] == found
+    assert "OTHER" == here.hub.account("acme.vonage").vendor.sender
+
+
+@EITHER
+async def test_no_account_is_called_as_anothers(awaited: bool) -> None:
+    """What a tenant calls its account cannot make it that of a tenant with a longer name."""
+    here = Landlord(awaited=awaited)
+    here.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **here.a_vonage()}}})
+    here.tenants.put("acme.fr", {"vendors": {"vonage": here.a_vonage()}})
+    with pytest.raises(ConfigurationError, match="dot in its name") as caught:
+        await given(here.hub.look_up("acme"))
+    assert 'tenants.acme.vendors."fr.vonage"' == caught.value.path
+    await given(here.hub.look_up("acme.fr"))
+    assert {"acme.fr"} == here.hub.account("acme.fr.vonage").tenants
+
+
+async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
+    """However many threads look tenants up at once, one gets the tokens of all, and is closed."""
+    trade = trade_of("ups", tmp_path)
+    tables = {"vendors": {"ups": trade.options}, "shipping": {"vendor": "ups"}}
+    sandbox: Any = trade.sandbox
+    hub = mooring.open(
+        {}, http=SandboxHttpClient(sandbox), tenants=MemoryTenants({"acme": tables, "ajax": tables})
+    )
+    office: Any = hub._office  # noqa: SLF001 - two threads that meet in it
+    made: list[Any] = []
+    both = Barrier(2)
+
+    def refresher(*given: Any, **more: Any) -> Any:
+        made.append(given)
+        with suppress(BrokenBarrierError):
+            both.wait(0.1)
+        return OAuthTokenRefresher(*given, **more)
+
+    office._colour = office._colour._replace(refresher=refresher)  # noqa: SLF001 - as above
+    looking = [Thread(target=hub.look_up, args=(name,)) for name in ("acme", "ajax")]
+    for one in looking:
+        one.start()
+    for one in looking:
+        one.join()
+
+    assert {"acme.ups", "ajax.ups"} == {hub.account(f"{one}.ups").name for one in ("acme", "ajax")}
+    assert 1 == len(made)
+
+
+@EITHER
+async def test_many_tenants(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a bound to how many tenants are remembered at once."""
+    monkeypatch.setattr("mooring.services.tenants._MOST", 2)
+    here = Landlord(awaited=awaited)
+    for number in range(5):
+        here.tenants.put(f"t{number}", {})
+        await here.send(f"t{number}")
+        assert 2 >= len(here.hub._desks.all()) - 1  # noqa: SLF001 - nothing else tells
+
+
+def test_the_colour_of_tenants() -> None:
+    """A port of the other colour, or none at all, is refused as the hub is opened."""
+    with pytest.raises(ConfigurationError, match="other colour"):
+        mooring.open({}, tenants=AsyncMemoryTenants())
+    with pytest.raises(ConfigurationError, match="other colour"):
+        mooring.aopen({}, tenants=MemoryTenants())
+    with pytest.raises(ConfigurationError, match="has no `version`"):
+        mooring.open({}, tenants=object())
+
+
+@EITHER
+async def test_tenants_by_configuration(tmp_path: Path, awaited: bool) -> None:
+    """A configuration names where tenants are kept, and what opens them."""
+    twilio = TwilioSandbox()
+    url = f"sqlite:///{tmp_path}/tenants.db"
+    own = {"account_sid": twilio.account_sid, "credentials": twilio.auth_token, "sender": "ACME"}
+    keys = RING.text()
+    SqliteTenants(tmp_path / "tenants.db", CIPHER).put("acme", {"vendors": {"twilio": own}})
+    make: Any = mooring.aopen if awaited else mooring.open
+    client: Any = AsyncSandboxHttpClient if awaited else SandboxHttpClient
+    hub = make(
+        {"tenants_from": {"url": url, "keys": keys.reveal(), "every": 2.0}}, http=client(twilio)
+    )
+
+    receipt = await given(hub.sms("acme").send(MESSAGE))
+
+    assert "acme.twilio" == receipt.ref.account
+    assert twilio.auth_token.encode() not in (tmp_path / "tenants.db").read_bytes()
+
+
+@pytest.mark.parametrize("make", [open_tenants, aopen_tenants])
+def test_urls_that_keep_no_tenants(make: Callable[..., Any]) -> None:
+    """What keeps no tenants is refused with the path to its URL."""
+    for url in ("redis://here", "memory:", "sqlite:///", "nothing"):
+        with pytest.raises(ConfigurationError) as caught:
+            make(url, RING.text())
+        assert "tenants_from.url" == caught.value.path
+    assert "Tenants" in type(make("postgresql://here/db", RING.text())).__name__
+
+
+def test_what_is_no_table_is_not_kept(tmp_path: Path) -> None:
+    """Only a table is kept, and only under a name."""
+    tenants: Any = SqliteTenants(tmp_path / "tenants.db", CIPHER)
+    with pytest.raises(InvalidData):
+        tenants.put("acme", ["none"])
+    with pytest.raises(InvalidData):
+        tenants.put("", {})
+    with closing(sqlite3.connect(tmp_path / "other.db")) as link:
+        link.execute("CREATE TABLE t (a)")
+    with pytest.raises(ConfigurationError, match="not one of tenants"):
+        SqliteTenants(tmp_path / "other.db", CIPHER).version("acme")
+
+
+Kept = tuple[Any, "Callable[[str, Mapping[str, Any] | None], None]"]
+
+
+def _putting(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
+    def put(name: str, tables: Mapping[str, Any] | None) -> None:
+        if tables is None:
+            plain.remove(name)
+        else:
+            plain.put(name, tables)
+
+    return put
+
+
+def _running(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
+    """Puts through the awaited verbs, beside the loop that asks."""
+    import asyncio  # noqa: PLC0415 - of this test alone
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - of this test alone
+
+    def put(name: str, tables: Mapping[str, Any] | None) -> None:
+        flow = awaited.remove(name) if tables is None else awaited.put(name, tables)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, flow).result()
+
+    return put
+
+
+@pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
+def test_plain_adapters(check: Any, kind: str, tmp_path: Path) -> None:
+    """Every plain adapter does what the port says."""
+    with _made(kind, tmp_path, awaited=False) as tenants:
+        check(lambda: (tenants, _putting(tenants)))
+
+
+@pytest.mark.parametrize("check", tenants_conformance.ASYNC_CHECKS, ids=name_of)
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
+async def test_awaited_adapters(check: Any, kind: str, tmp_path: Path) -> None:
+    """Every awaited adapter does what the port says."""
+    with _made(kind, tmp_path, awaited=True) as tenants:
+        await check(lambda: (tenants, _running(tenants)))
+
+
+class _Made:
+    def __init__(self, kind: str, folder: Path, *, awaited: bool) -> None:
+        self.tenants: Any
+        self.drop: Callable[[], None] = lambda: None
+        if kind == "memory":
+            self.tenants = AsyncMemoryTenants() if awaited else MemoryTenants()
+        elif kind == "sqlite":
+            make: Any = AsyncSqliteTenants if awaited else SqliteTenants
+            self.tenants = make(folder / "tenants.db", CIPHER)
+        else:
+            self._in_database(kind, awaited=awaited)
+
+    def _in_database(self, kind: str, *, awaited: bool) -> None:
+        from uuid import uuid4  # noqa: PLC0415 - of databases alone
+
+        import sqlalchemy  # noqa: PLC0415 - of this test alone
+
+        from mooring.adapters.sql_tenants import AsyncSqlTenants, SqlTenants  # noqa: PLC0415 - of this test alone
+
+        url = postgres_url() if kind == "postgresql" else mariadb_url()
+        prefix = f"ten{uuid4().hex[:8]}_"
+        plain = SqlTenants(url, CIPHER, prefix=prefix)
+        plain.migrate()
+        assert f"{prefix}tenants" in SqlTenants.ddl(kind, prefix=prefix)
+        assert kind in repr(plain)
+        self.tenants = AsyncSqlTenants(url, CIPHER, prefix=prefix) if awaited else plain
+        driver = "psycopg" if kind == "postgresql" else "pymysql"
+
+        def drop() -> None:
+            engine = sqlalchemy.create_engine(
+                sqlalchemy.make_url(url).set(drivername=f"{kind}+{driver}")
+            )
+            with engine.begin() as link:
+                link.execute(sqlalchemy.text(f"DROP TABLE {prefix}tenants"))
+            engine.dispose()
+
+        self.drop = drop
+
+    def __enter__(self) -> Any:
+        return self.tenants
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
+
+
+_made = _Made
+
+
+def test_what_is_shared_and_removed() -> None:
+    """An account that only other tenants have is not open to this one."""
+    here = Landlord(awaited=False)
+    others = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
+    here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": others}})
+    here.tenants.put("acme", {})
+    here.hub.look_up("acme")
+
+    (desk,) = here.hub._desks.tenants.held()  # noqa: SLF001 - nothing else tells
+
+    assert ["twilio"] == list(desk.directory.accounts)
+    assert Offer().changes(Offer()).changed == ()

@@ -1,0 +1,95 @@
+"""A hub of either colour that is opened from a file, and whose HTTP client answers from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from typing import TYPE_CHECKING, Any
+
+import mooring
+from mooring import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mooring import Event
+
+
+class Town:
+    """Answers every request with where it went, once the gate is open; plain and awaited.
+
+    Attributes:
+        sent: the URLs, as they were sent.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.told: list[Event] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self._counted = threading.Condition()
+        self.hook: Callable[[], None] = lambda: None
+
+    def _answer(self, url: str) -> Response:
+        with self._counted:
+            self.sent.append(url)
+            self._counted.notify_all()
+        self.hook()
+        return Response(200, {}, url.encode())
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests were sent."""
+        with self._counted:
+            assert self._counted.wait_for(lambda: len(self.sent) >= count, 30)
+
+    def client(self, *, awaited: bool) -> Any:
+        """The HTTP client of a colour."""
+        return _Awaited(self) if awaited else _Plain(self)
+
+    def open(self, source: Any, *, awaited: bool, **ports: Any) -> Any:
+        """The hub of a configuration."""
+        make = mooring.aopen if awaited else mooring.open
+        ports.setdefault("http", self.client(awaited=awaited))
+        return make(source, observers=[self.told.append], **ports)
+
+    def kinds(self, *kinds: type[Event]) -> list[Event]:
+        """What was told of these kinds."""
+        return [one for one in self.told if isinstance(one, kinds)]
+
+
+class _Plain:
+    def __init__(self, town: Town) -> None:
+        self._town = town
+
+    def send(self, request: Request, url: str, timeouts: Any) -> Response:
+        """Answer when the gate is open."""
+        answer = self._town._answer(url)  # noqa: SLF001 - its other half
+        assert self._town.gate.wait(30)
+        return answer
+
+
+class _Awaited:
+    def __init__(self, town: Town) -> None:
+        self._town = town
+
+    async def send(self, request: Request, url: str, timeouts: Any) -> Response:
+        """Answer when the gate is open."""
+        answer = self._town._answer(url)  # noqa: SLF001 - its other half
+        while not self._town.gate.is_set():  # noqa: ASYNC110 - a gate of both colours
+            await asyncio.sleep(0)
+        return answer
+
+
+async def given(value: Any) -> Any:
+    """What a face gave, awaited if it is of that colour."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def services(path: Path, **urls: str) -> Path:
+    """A file with these services, in place of what was there."""
+    lines = [f'[services.{name}]\nbase_url = "{url}"' for name, url in urls.items()]
+    new = path.with_suffix(".new")
+    new.write_text("\n".join(lines), encoding="utf-8")
+    return new.replace(path)
