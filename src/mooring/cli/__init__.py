@@ -1,44 +1,41 @@
 """The command line: what an operator or a timer does with mooring, without a program.
 
-Each command is a function of its parsed arguments that returns an exit code: 0 if all is well, 1 if
-something is not, 2 if it was called in a way that makes no sense. What is meant to be read goes to
-the standard output, and what went wrong to the standard error, as one sentence and its remedy.
+A command is a function of plain, typed parameters in a module of its own, which returns an
+`Answer`: what it found, and how people read that. It stands in `mooring.cli.table`, by its import
+path, so that it is imported when it is asked for; the sentence there is the first of its docstring.
+A parameter that is annotated as `Desk` is what all commands share. What goes wrong is raised, and
+`mooring.cli.frame` tells it as one sentence, with an exit code of `mooring.cli.ends`.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING, Final
-
-from mooring.cli.housekeep import housekeep
-from mooring.cli.oauth import add_oauth
-from mooring.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WRONG: Final = 1
-_SENSELESS: Final = 2
+    from mooring.cli.host import Host
+
+_NEEDED: Final = frozenset({"cyclopts", "rich"})
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit code."""
-    parser = argparse.ArgumentParser(prog="mooring", description="Look after what mooring shares.")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    keeping = commands.add_parser(
-        "housekeep",
-        help="forget states that cannot matter any more; for a timer",
-        description="Forget states that cannot matter any more. Meant for a timer, once a day.",
-    )
-    keeping.add_argument("url", help="of the store, such as sqlite:///var/mooring.db")
-    keeping.add_argument("--migrate", action="store_true", help="bring its schema up to date first")
-    keeping.set_defaults(run=housekeep)
-    add_oauth(commands)
-    given = parser.parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) -> int:
+    """Run one command, and return its exit code.
+
+    Args:
+        arguments: the command's words; by default those that this program was called with.
+        host: a program whose configuration and stores are used, where none are named.
+    """
     try:
-        code: int = given.run(given)
-    except ConnectorError as error:
-        print(f"mooring: {error}", file=sys.stderr)
-        return _SENSELESS if isinstance(error, ConfigurationError) else _WRONG
-    return code
+        from mooring.cli.frame import run  # noqa: PLC0415 - needs an extra
+    except ImportError as error:
+        if error.name not in _NEEDED:
+            raise
+        print(
+            f"mooring: the command line needs {error.name}, which is not installed."
+            " Install mooring[cli].",
+            file=sys.stderr,
+        )
+        return 2
+    return run(sys.argv[1:] if arguments is None else arguments, host=host)

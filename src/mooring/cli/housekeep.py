@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
+from mooring.cli.answer import Answer
+from mooring.cli.desk import Desk
+from mooring.cli.places import opened_store
 from mooring.errors import ConfigurationError
-from mooring.opening import open_storage
-
-if TYPE_CHECKING:
-    import argparse
 
 _BATCH: Final = 1_000
 
 
-def housekeep(given: argparse.Namespace) -> int:
-    """Migrate if that is asked for, then forget in small batches, so that nobody waits long."""
-    store = open_storage(given.url)
-    if not hasattr(store, "housekeep"):
-        raise ConfigurationError(
-            "the memory of a process is its own.",
-            path="url",
-            remedy="Name the store that your processes share.",
-        )
-    with store:
-        if given.migrate and hasattr(store, "migrate"):
+def housekeep(url: str | None = None, /, *, migrate: bool = False, desk: Desk) -> Answer:
+    """Forget states that cannot matter any more; for a timer, once a day.
+
+    It goes on in small batches, so that nobody waits long.
+
+    Args:
+        url: of the store, such as sqlite:///var/mooring.db; by default the configured one.
+        migrate: bring the store's schema up to date first.
+        desk: what all commands share.
+    """
+    forgotten = 0
+    with (
+        opened_store(desk.state() if url is None else url) as store,
+        desk.progress("forgotten") as step,
+    ):
+        if not hasattr(store, "housekeep"):
+            raise ConfigurationError(
+                "the memory of a process is its own.",
+                path="url",
+                remedy="Name the store that your processes share.",
+            )
+        if migrate and hasattr(store, "migrate"):
             store.migrate()
-        forgotten = 0
         while batch := store.housekeep(limit=_BATCH):
             forgotten += batch
-    print(f"{forgotten} states forgotten")
-    return 0
+            step(batch)
+    found: dict[str, Any] = {"forgotten": forgotten}
+    return Answer(found, [f"{forgotten} states forgotten"])

@@ -11,13 +11,14 @@ import sys
 import threading
 import webbrowser
 from http.client import HTTPConnection
+from itertools import chain
 from queue import Queue
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
-from mooring import OAuthCredentials, Secret
+from mooring import OAuthCredentials
 from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
 from mooring.adapters.sqlite_credentials import SqliteCredentialProvider
 from mooring.cli import main
@@ -97,11 +98,15 @@ class Desk:
         os.environ["ERP_SECRET"] = "s3cr3t"
 
     def options(self, server: AuthorizationServer, *more: str) -> list[str]:
-        """Who we are, at which server, and where tokens are kept."""
-        return [
-            *("--issuer", server.issuer, "--client-id", "erp", "--service", "crm"),
-            *("--credentials", f"sqlite:///{self.path}", *more),
-        ]
+        """Who we are, at which server, and where tokens are kept, unless more says otherwise."""
+        usual = {
+            "--issuer": server.issuer,
+            "--client-id": "erp",
+            "--service": "crm",
+            "--credentials": f"sqlite:///{self.path}",
+        }
+        ours = ((name, value) for name, value in usual.items() if name not in more)
+        return [*chain.from_iterable(ours), *more]
 
     def kept(self, tenant: str | None = None) -> OAuthCredentials:
         """What is stored."""
@@ -238,7 +243,7 @@ class Browser(webbrowser.BaseBrowser):
         self._server = server
         self.opened: list[str] = []
 
-    def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:  # noqa: FBT001, FBT002 - as its base has it
+    def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:  # noqa: FBT002 - as its base has it
         """Go there."""
         self.opened.append(url)
         if "user_code" in url:
@@ -281,7 +286,7 @@ def test_what_makes_no_sense_says_so(
 ) -> None:
     """A call that can never work has an exit code of its own, and says which option is wrong."""
     with AuthorizationServer(PUBLIC) as server:
-        assert 2 == main(["oauth", "login", *desk.options(server), *change])
+        assert 2 == main(["oauth", "login", *desk.options(server, *change)])
 
     assert words in capsys.readouterr().err
 
@@ -300,7 +305,7 @@ def test_a_database_that_is_away_bothers_nobody(
     """Where tokens cannot be stored nobody is asked for any."""
     with AuthorizationServer(PUBLIC) as server:
         away = "postgresql://mooring:hunter2@127.0.0.1:1/none"
-        assert 1 == main(["oauth", "login", *desk.options(server), "--credentials", away])
+        assert 1 == main(["oauth", "login", *desk.options(server, "--credentials", away)])
         assert 0 == server.connections
 
     told = capsys.readouterr()
@@ -312,7 +317,8 @@ def test_what_is_not_installed_says_so(
     desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database without its extra says which one to install."""
-    monkeypatch.delitem(sys.modules, "mooring.adapters.sql_credentials", raising=False)
+    for name in ("sql_credentials", "_sealed_table", "_sealed_rows"):
+        monkeypatch.delitem(sys.modules, f"mooring.adapters.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with AuthorizationServer(PUBLIC) as server:
         options = desk.options(server, "--credentials", "postgresql://host/name")
@@ -321,8 +327,11 @@ def test_what_is_not_installed_says_so(
     assert "mooring[postgresql]" in capsys.readouterr().err
 
 
-def test_secrets_stay_in_the_environment(desk: Desk) -> None:
+def test_secrets_stay_in_the_environment(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """There is no option that takes a secret."""
-    with pytest.raises(SystemExit):
-        main(["oauth", "login", "--secret", "s3cr3t"])
-    assert Secret("s3cr3t") == Secret(os.environ["ERP_SECRET"])
+    with AuthorizationServer(PUBLIC) as server:
+        assert 2 == main(["oauth", "login", *desk.options(server), "--secret", "s3cr3t"])
+
+    told = capsys.readouterr().err
+    assert "--secret" in told
+    assert "s3cr3t" not in told

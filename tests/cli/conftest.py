@@ -1,0 +1,25 @@
+"""A folder and an environment of a test's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path) -> Iterator[None]:
+    """A folder and an environment without a configuration."""
+    before, here = dict(os.environ), Path.cwd()
+    for name in ("MOORING_CONFIG", "MOORING_CREDENTIALS", "MOORING_KEYS"):
+        os.environ.pop(name, None)
+    os.chdir(tmp_path)
+    yield
+    os.chdir(here)
+    os.environ.clear()
+    os.environ.update(before)

@@ -1,0 +1,235 @@
+"""`mooring call` and `mooring ping`: what is sent, and what is shown of the answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.adapters.aes_gcm import generate_keys
+from mooring.testing import VendorServer
+from mooring.testing.sandbox.paypal import PayPalSandbox
+from mooring.testing.sandbox.stripe import StripeSandbox
+from tests.support.command import command, typed
+from tests.support.configured import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOORING = [sys.executable, "-m", "mooring"]
+
+
+@pytest.fixture(name="vat")
+def _vat() -> Iterator[VendorServer]:
+    """A service that is called vat."""
+    with VendorServer() as vendor:
+        configure(
+            f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{vendor.url}"\n'
+            f'retry = {{ preset = "none" }}\n[services.asking]\nbase_url = "{vendor.url}"\n'
+            "needs_credentials = true\n"
+        )
+        yield vendor
+
+
+def test_an_answer_is_shown(vat: VendorServer) -> None:
+    """Status, headers and JSON are shown, and what must not be is masked."""
+    vat.respond_json({"country": "DE", "password": "hunter2"})
+    vat.respond_json({"country": "DE", "password": "hunter2"})
+    people = command("call", "vat", "get", "/rates", "--query", "country=DE")
+    found = command("call", "vat", "GET", "/rates", "--json", "--header", "X-One=1")
+
+    assert (0, 0) == (people.code, found.code)
+    assert people.out.startswith("HTTP 200")
+    assert '"country": "DE"' in people.out
+    assert (200, "DE") == (found.result["status"], found.result["body"]["country"])
+    assert "hunter2" not in people.out + found.out
+    first, second = vat.requests
+    assert ("GET", "/rates?country=DE") == (first.method, first.target)
+    assert "1" == second.headers.get("x-one")
+
+
+@pytest.mark.parametrize("given", ["--body", "--json-body"])
+def test_a_body_is_sent(vat: VendorServer, given: str, tmp_path: Path) -> None:
+    """Text, a file and the standard input are bodies, under a key that names the effect."""
+    (tmp_path / "body.json").write_text('{"a": 1}')
+    vat.respond(204)
+    text = '{"a": 1}' if given == "--json-body" else "@body.json"
+    ended = command("call", "vat", "POST", "/things", given, text, "--key", "k1")
+
+    assert 0 == ended.code
+    assert b'{"a": 1}' == vat.requests[0].body
+    again = command("call", "vat", "POST", "/things", given, text, "--key", "k1", "--json")
+    assert (True, 1) == (again.result["replayed"], len(vat.requests))
+
+
+def test_the_standard_input_is_a_body(vat: VendorServer) -> None:
+    """What is piped in is sent as it is."""
+    vat.respond(200, {"Content-Type": "text/html"}, b"<p>no json</p>")
+    shown = subprocess.run(
+        [*MOORING, "call", "vat", "PUT", "/x", "--body", "@-"],
+        input=b"piped",
+        capture_output=True,
+        check=False,
+    )
+
+    assert (0, b"piped") == (shown.returncode, vat.requests[0].body)
+    assert b"<p>no json</p>" in shown.stdout
+
+
+def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
+    """The vendor's answer is shown beside the sentence, and the exit code is of what went wrong."""
+    vat.respond_json({"error": "no such rate"}, status=404)
+    vat.respond(500, {"Content-Type": "application/json"}, b"{broken")
+    people = command("call", "vat", "GET", "/rates/XX")
+    found = command("call", "vat", "GET", "/rates/XX", "--json")
+
+    assert (1, 1) == (people.code, found.code)
+    assert "HTTP 404" in people.out
+    assert "no such rate" in people.out
+    assert "mooring: " in people.out
+    assert (False, "VendorFailed", 500) == (
+        found.document["ok"],
+        found.result["error"]["kind"],
+        found.result["status"],
+    )
+
+
+def test_nobody_there_is_an_error() -> None:
+    """What has no answer is an error, and a lost answer has a code of its own."""
+    with VendorServer(port="refusing") as nobody:
+        configure(f'[services.vat]\nbase_url = "{nobody.url}"\nretry = {{ preset = "none" }}\n')
+        ended = command("call", "vat", "GET", "/")
+
+    assert (1, "") == (ended.code, ended.out)
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["--query", "x"], "--query"),
+        (["--header", "=x"], "--header"),
+        (["--json-body", "{"], "--json-body"),
+        (["--json-body", '"\udcff"'], "--json-body"),
+        (["--json-body", "{}", "--body", "x"], "--body"),
+        (["--header", "X-One=a\nb"], "X-One"),
+        (["--body", "@nowhere"], "--body"),
+        (["--body", "@a\0b"], "--body"),
+        (["--credentials", "nowhere"], "--credentials"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(vat: VendorServer, more: list[str], words: str) -> None:
+    """What is no request is refused before anybody is asked."""
+    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+    ended = command("call", "vat", "POST", "/", *more)
+
+    assert (2, True, ()) == (ended.code, words in ended.err, vat.requests)
+
+
+def test_an_unknown_service_is_refused() -> None:
+    """The known ones are named."""
+    configure("")
+
+    assert 2 == command("call", "nobody", "GET", "/").code
+
+
+def test_credentials_come_from_a_store(vat: VendorServer) -> None:
+    """A service that asks for credentials gets those of the store that is named."""
+    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+    store = "sqlite:///credentials.db"
+    subprocess.run(
+        [*MOORING, "credentials", "set", "asking", "--credentials", store],
+        input=b"hunter2\n",
+        check=True,
+    )
+    vat.respond_json({})
+    assert 1 == command("call", "asking", "GET", "/").code
+    ended = command("call", "asking", "GET", "/", "--credentials", store)
+
+    assert 0 == ended.code
+    assert "Bearer hunter2" == vat.requests[-1].headers.get("authorization")
+    assert "hunter2" not in ended.out
+
+
+def test_everybody_is_pinged() -> None:
+    """A key that is accepted, one that brings a token and one not tried are told apart."""
+    stripe, paypal = StripeSandbox(), PayPalSandbox()
+    with stripe.serving() as cards, paypal.serving() as wallet, VendorServer() as vat:
+        configure(
+            f"""
+            [state]
+            url = "sqlite:///state.db"
+            [vendors.stripe]
+            credentials = "{stripe.api_key}"
+            base_url = "{cards.url}"
+            [vendors.paypal]
+            client_id = "{paypal.client_id}"
+            client_secret = "{paypal.client_secret}"
+            base_url = "{wallet.url}"
+            return_url = "https://shop.example/back"
+            [vendors.local_files]
+            root = "files"
+            [services.vat]
+            base_url = "{vat.url}"
+            """
+        )
+        people, found = command("ping"), command("ping", "--json")
+        one = command("ping", "vat", "--json")
+        nobody = command("ping", "nobody")
+        assert () == vat.requests
+
+    told = {one["service"]: one["answer"] for one in found.result["pings"]}
+    assert {
+        "stripe": "accepted",
+        "paypal": "token",
+        "vat": "reachable",
+        "local_files": "untried",
+    } == told
+    assert (0, 0) == (people.code, found.code)
+    assert "the key is accepted" in people.out
+    assert ["vat"] == [each["service"] for each in one.result["pings"]]
+    assert (2, True) == (nobody.code, "vat" in nobody.err)
+    assert [] == list(stripe.charges)
+
+
+def test_who_does_not_answer_well_is_told() -> None:
+    """A refused key and a closed door are told apart, and make the exit code."""
+    stripe = StripeSandbox()
+    with stripe.serving() as cards, VendorServer(port="refusing") as nobody:
+        configure(
+            f"""
+            [state]
+            url = "sqlite:///state.db"
+            [vendors.stripe]
+            credentials = "sk_test_hunter2"
+            base_url = "{cards.url}"
+            [services.vat]
+            base_url = "{nobody.url}"
+            [services.secure]
+            base_url = "https{cards.url.removeprefix("http")}"
+            """
+        )
+        ended = command("ping", "--json")
+        people = command("ping")
+
+    told = {one["service"]: (one["ok"], one["answer"]) for one in ended.result["pings"]}
+    assert (1, 1) == (ended.code, people.code)
+    assert {
+        "stripe": (False, "refused"),
+        "vat": (False, "failed"),
+        "secure": (False, "failed"),
+    } == told
+    assert "hunter2" not in ended.out + people.out
+    assert json.loads(ended.out)["ok"] is False
+
+
+def test_what_is_typed_is_a_body(vat: VendorServer) -> None:
+    """The standard input is sent as it is."""
+    vat.respond(204)
+    ended = typed("some text", "call", "vat", "PUT", "/x", "--body", "@-")
+
+    assert (0, b"some text") == (ended.code, vat.requests[0].body)

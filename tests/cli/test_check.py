@@ -1,0 +1,143 @@
+"""`mooring check` and `mooring vendors`: what is said without anything being sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.testing import VendorServer
+from mooring.wiring.catalog import vendor_class, vendor_names
+from tests.support.command import command
+from tests.support.configured import STORES, configure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WHOLE = """
+[state]
+url = "{state}"
+[payments]
+vendor = ["stripe", "adyen"]
+currencies = ["EUR"]
+[vendors.stripe]
+credentials = "sk_test_hunter2"
+volatile_keys = true
+[vendors.adyen]
+credentials = "hunter2"
+merchant_account = "ACME"
+volatile_keys = true
+[tenants.acme-fr.email]
+vendor = "resend"
+[tenants.acme-fr.vendors.resend]
+credentials = "hunter2"
+sender = "a@example.com"
+[services.vat]
+base_url = "{url}"
+limits = {{ rate = 5 }}
+"""
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_all_is_told(kind: str) -> None:
+    """Accounts, routes, services, the client and the store are told, and nobody is asked."""
+    command("housekeep", STORES[kind](), "--migrate")
+    with VendorServer() as vendor:
+        configure(WHOLE.format(state=STORES[kind](), url=vendor.url))
+        people = command("check")
+        found = command("check", "--json")
+        assert () == vendor.requests
+
+    assert (0, 0, "") == (people.code, found.code, people.err)
+    assert {"kind": kind, "reachable": True, "problem": None} == found.result["store"]
+    assert {"stripe", "adyen", "acme-fr.resend"} == {
+        one["account"] for one in found.result["accounts"]
+    }
+    assert [["acme-fr"]] == [one["tenants"] for one in found.result["accounts"] if one["tenants"]]
+    assert [["EUR"], []] == [one["only for"] for one in found.result["routes"]]
+    (vat,) = (one for one in found.result["services"] if one["service"] == "vat")
+    assert (None, ["retry", "circuit", "limits"]) == (vat["credentials"], vat["protected by"])
+    for word in ("StdlibHttpClient", "reachable", "stripe", "acme-fr.resend", "EUR", "vat"):
+        assert word in people.out
+    assert "hunter2" not in people.out + found.out
+
+
+def test_a_store_that_is_away_is_told() -> None:
+    """The exit code says that something is wrong, the text what, and no password."""
+    configure('[state]\nurl = "redis://:hunter2@127.0.0.1:1/0"\n')
+    people, found = command("check"), command("check", "--json")
+
+    assert (1, 1, False) == (people.code, found.code, found.result["store"]["reachable"])
+    assert "not reachable" in people.out
+    assert "hunter2" not in people.out + found.out
+
+
+def test_nothing_is_little_and_right() -> None:
+    """An empty configuration is one, whose circuits are each process's own."""
+    configure("")
+
+    assert "the memory of each process" in command("check").out
+
+
+def test_what_is_wrong_is_refused_with_its_path() -> None:
+    """The path, what is wrong and the remedy are said, to people and to programs."""
+    configure('[vendors.stripe]\ntimeuot = 5\n[email]\nvendor = "nobody"\n')
+    people, found = command("check"), command("check", "--json")
+
+    assert (2, 2) == (people.code, found.code)
+    assert "vendors.stripe.timeuot" in people.err
+    assert "vendors.stripe.timeuot" in [one["path"] for one in found.document["error"]["problems"]]
+    assert "timeout" in people.err
+
+
+@pytest.mark.parametrize(
+    "text, path",
+    [
+        ('[state]\nurl = "memory:"\n[vendors.stripe]\ncredentials = "sk"\n', "vendors.stripe.mo"),
+        ('[vendors.stripe]\ncredentials = "sk"\n', "vendors.stripe.moves_money"),
+        ('[email]\nvendor = "nobody"\n', "email"),
+    ],
+)
+def test_what_no_hub_would_take_is_refused(text: str, path: str) -> None:
+    """What only shows when everything is put together is found, too."""
+    configure(text)
+
+    assert (2, True) == (command("check").code, path in command("check").err)
+
+
+def test_vendors_are_listed() -> None:
+    """Every installed vendor has a line."""
+    people, found = command("vendors"), command("vendors", "--json")
+
+    assert list(vendor_names()) == [one["name"] for one in found.result["vendors"]]
+    for name in vendor_names():
+        assert f"{name} " in people.out
+
+
+@pytest.mark.parametrize("name", ["stripe", "smtp", "paypal"])
+def test_a_vendor_tells_of_itself(name: str) -> None:
+    """Its contracts, its capabilities and its options are those of its class."""
+    kind = vendor_class(name)
+    people, found = command("vendors", name), command("vendors", name, "--json")
+
+    assert sorted(kind.capabilities) == found.result["capabilities"]
+    assert list(kind.kinds) == found.result["kinds"]
+    for option in found.result["options"]:
+        assert option["name"] in people.out
+
+
+@pytest.mark.parametrize("make", STORES.values(), ids=STORES)
+def test_the_configured_store_is_kept_tidy(make: Callable[[], str]) -> None:
+    """Without a URL, the configuration's store is meant."""
+    configure(f'[state]\nurl = "{make()}"\n')
+    ended = command("housekeep", "--migrate", "--json")
+
+    assert 0 == ended.code
+    assert ended.result["forgotten"] >= 0
+
+
+def test_no_store_is_nothing_to_keep_tidy() -> None:
+    """Who configured none is told to."""
+    configure("")
+
+    assert (2, True) == (command("housekeep").code, "state.url" in command("housekeep").err)

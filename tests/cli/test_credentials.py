@@ -1,0 +1,114 @@
+"""`mooring credentials`: what a store holds, without a secret on any command line or screen."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import CredentialNotFound, Credentials, Secret
+from mooring.adapters.aes_gcm import generate_keys
+from mooring.cli.vaults import open_vault
+from mooring.domain.sealing import KeyRing
+from tests.support.command import command, typed
+from tests.support.configured import VAULTS, unique
+from tests.support.terminal import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAKES = pytest.mark.parametrize("make", VAULTS.values(), ids=VAULTS)
+
+
+@pytest.fixture(autouse=True)
+def _keys() -> None:
+    """Keys of the test's own."""
+    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+
+
+@MAKES
+def test_a_secret_is_kept_and_deleted(make: Callable[[], str]) -> None:
+    """It is read from the standard input, found by whoever asks, listed, and deleted."""
+    store, service = make(), unique("crm")
+    more = ["--credentials", store]
+    ended = typed(
+        "hunter2\n", "credentials", "set", service, "--tenant", "acme", "--migrate", *more
+    )
+    listed = command("credentials", "list", *more, "--json")
+
+    assert (0, f"stored for {service} of acme\n") == (ended.code, ended.out)
+    assert Credentials.bearer("hunter2") == open_vault(store).get(service, "acme")
+    assert {"service": service, "tenant": "acme"} in listed.result["credentials"]
+    assert service in command("credentials", "list", *more).out
+    assert "hunter2" not in listed.out
+
+    os.environ["MOORING_CREDENTIALS"] = store
+    assert 0 == command("credentials", "delete", service, "--tenant", "acme").code
+    assert 1 == command("credentials", "delete", service, "--tenant", "acme").code
+    with pytest.raises(CredentialNotFound):
+        open_vault(store).get(service, "acme")
+
+
+@pytest.mark.parametrize(
+    "options, made",
+    [
+        ([], Credentials.bearer("hunter2")),
+        (["--username", "me"], Credentials.basic("me", "hunter2")),
+        (["--header", "X-Key"], Credentials.api_key("hunter2", header="X-Key")),
+        (["--query", "key"], Credentials.api_key("hunter2", query="key")),
+    ],
+)
+def test_a_secret_is_sent_as_it_is_said(options: list[str], made: Credentials) -> None:
+    """A token, a password and a key are told apart."""
+    store = "sqlite:///credentials.db"
+    assert 0 == typed("hunter2", "credentials", "set", "crm", "--credentials", store, *options).code
+    assert made == open_vault(store).get("crm", None)
+
+
+@pytest.mark.parametrize(
+    "options", [["--username", "me", "--query", "key"], ["--header", "a", "--query", "b"]]
+)
+def test_one_way_is_enough(options: list[str]) -> None:
+    """Two ways to send it are refused."""
+    store = "sqlite:///credentials.db"
+    assert typed("x", "credentials", "set", "crm", "--credentials", store, *options).code in {1, 2}
+
+
+def test_nothing_is_no_secret() -> None:
+    """An empty line is refused."""
+    ended = typed("\n", "credentials", "set", "crm", "--credentials", "sqlite:///credentials.db")
+
+    assert (2, True) == (ended.code, "no secret" in ended.err)
+
+
+def test_a_secret_is_no_argument() -> None:
+    """There is no way to give it on the command line, and what was given is not repeated."""
+    ended = command("credentials", "set", "crm", "hunter2", "--credentials", "sqlite:///c.db")
+
+    assert 2 == ended.code
+    assert "hunter2" not in ended.out + ended.err
+
+
+def test_keys_are_replaced() -> None:
+    """What an older key has sealed is sealed with the first, and still opens."""
+    store = "sqlite:///credentials.db"
+    typed("hunter2", "credentials", "set", "crm", "--credentials", store)
+    ring = KeyRing.from_environment(os.environ)
+    os.environ["MOORING_KEYS"] = generate_keys(ring).text().reveal()
+    ended = command("credentials", "rotate", "--credentials", store)
+
+    assert (0, "1 sealed anew\n") == (ended.code, ended.out)
+    assert Secret("hunter2") == open_vault(store).get("crm", None).secret
+
+
+def test_nobody_sees_it_being_typed() -> None:
+    """On a terminal it is asked for, and not shown."""
+    store = "sqlite:///credentials.db"
+    with terminal("credentials", "set", "crm", "--credentials", store) as shown:
+        shown.until("secret for crm: ")
+        shown.type("hunter2\n")
+        shown.until("stored for crm")
+        assert 0 == shown.ended()
+        assert "hunter2" not in shown.seen
+    assert Secret("hunter2") == open_vault(store).get("crm", None).secret

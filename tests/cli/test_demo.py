@@ -1,0 +1,47 @@
+"""`mooring demo`, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from mooring.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_the_story_is_told_and_its_page_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells the story, leaves the page where it was wanted, and shows it if asked to."""
+    monkeypatch.setenv("BROWSER", "true")
+    page = tmp_path / "day.html"
+    assert 0 == main(["demo", "--report", str(page), "--open"])
+    assert "1. An order" in capsys.readouterr().out
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_program_gets_the_figures_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --json the output is one document, and the story goes to the standard error."""
+    page = tmp_path / "day.html"
+    assert 0 == main(["demo", "--json", "--report", str(page)])
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)["result"]
+    assert [] == result["wrong"]
+    assert str(page) == result["report"]
+    assert 20 == result["scenes"]["Mail is down"]["effects"]
+    assert "1. An order" in printed.err
+
+
+def test_a_page_that_cannot_be_left_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A place where no file can be is named in one sentence."""
+    (tmp_path / "file").write_text("in the way")
+    assert 2 == main(["demo", "--report", str(tmp_path / "file" / "day.html")])
+    assert "cannot be written" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+"""`mooring export`, as whoever wants to see what will be sent runs it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(name="configured")
+def _configured(tmp_path: Path) -> str:
+    """A configuration with a vendor and a service."""
+    path = tmp_path / "mooring.toml"
+    path.write_text(
+        '[vendors.resend]\ncredentials = "re_planted"\n'
+        '[services.vat]\nbase_url = "https://vat.example"\n'
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "form, field", [("postman", "item"), ("openapi", "paths"), ("schema", "properties")]
+)
+def test_it_is_printed_or_written(
+    form: str, field: str, configured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The document is the output, or in the file that was named, and holds no secret."""
+    assert 0 == main(["export", form, "--config", configured])
+    printed = capsys.readouterr().out
+    file = tmp_path / "out.json"
+    assert 0 == main(["export", form, "--config", configured, "--output", str(file)])
+
+    assert json.loads(printed)[field]
+    assert [*json.loads(printed)] == [*json.loads(file.read_text("utf-8"))]
+    assert "re_planted" not in printed
+    assert str(file) in capsys.readouterr().out
+
+
+def test_a_program_gets_the_document(configured: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json the document is the result."""
+    assert 0 == main(["export", "openapi", "--json", "--config", configured])
+    assert "3.1.0" == json.loads(capsys.readouterr().out)["result"]["openapi"]
+
+
+def test_a_file_that_cannot_be_written_is_an_error(
+    configured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder is no file, which is said in one sentence."""
+    output = ["--output", str(tmp_path)]
+    assert 2 == main(["export", "postman", "--config", configured, *output])
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_schema_needs_no_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What configurations may say is told before there is one."""
+    monkeypatch.chdir(tmp_path)
+    assert 0 == main(["export", "schema"])
+    assert "vendors" in json.loads(capsys.readouterr().out)["properties"]

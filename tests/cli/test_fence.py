@@ -1,0 +1,127 @@
+"""`mooring rearm` and `mooring neutralize`: what is done about a copied database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mooring import CopiedStore, CredentialNotFound, Credentials, Request
+from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from mooring.adapters.memory_entries import MemoryOutbox
+from mooring.adapters.sqlite import SqliteStorage
+from mooring.adapters.sqlite_tenants import SqliteTenants
+from mooring.cli.desk import Desk
+from mooring.cli.host import Host
+from mooring.cli.places import opened_hub
+from mooring.cli.vaults import open_vault
+from mooring.contracts.email import EmailMessage
+from mooring.domain.sealing import KeyRing
+from mooring.fence import rearm
+from mooring.outbox import EntryQuery, Outbox
+from mooring.testing import VendorServer
+from tests.support.command import command
+from tests.support.configured import configure
+
+STAGING = ("--environment", "staging")
+MORE = ("--credentials", "sqlite:///credentials.db")
+
+
+@pytest.fixture(autouse=True)
+def _copy() -> None:
+    """A copy of what production had: a store, a credential and a tenant."""
+    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+    configure(
+        '[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "https://vat.example"\n'
+        '[tenants_from]\nurl = "sqlite:///tenants.db"\nkeys = "secret://env/MOORING_KEYS"\n'
+    )
+    with SqliteStorage("state.db") as storage:
+        rearm(storage, "production")
+    open_vault(MORE[1]).rotate("vat", None, Credentials.bearer("t"))
+    tenants().put("acme", {})
+
+
+def tenants() -> SqliteTenants:
+    """The tenants of the copy."""
+    return SqliteTenants("tenants.db", AesGcmCipher(KeyRing.from_environment(os.environ)))
+
+
+def test_a_copy_is_made_harmless() -> None:
+    """What it could act with goes; whose it was is told."""
+    ended = command(*STAGING, "neutralize", *MORE, "--yes", "--json")
+
+    assert {
+        "environment": "staging",
+        "home": "production",
+        "deleted": {"credentials": 1, "tenants": 1},
+    } == ended.result
+    assert {} == tenants().tables("acme")
+    with pytest.raises(CredentialNotFound):
+        open_vault(MORE[1]).get("vat", None)
+    assert "0 tenants deleted" in command(*STAGING, "neutralize", *MORE, "--yes").out
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ((*STAGING, "neutralize", *MORE), "say --yes"),
+        (("--environment", "production", "neutralize", *MORE, "--yes"), "this very environment"),
+        (("neutralize", *MORE, "--yes"), "no name"),
+        (("rearm",), "no name"),
+    ],
+)
+def test_what_might_be_a_mistake_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    """Nothing goes without a word, and nothing of what is no copy."""
+    ended = command(*arguments)
+
+    assert 2 == ended.code
+    assert said in ended.err
+    assert Credentials.bearer("t") == open_vault(MORE[1]).get("vat", None)
+
+
+def test_nothing_to_act_with() -> None:
+    """Where neither tenants nor credentials are named, there is nothing to delete."""
+    configure('[state]\nurl = "sqlite:///state.db"\n')
+    ended = command(*STAGING, "neutralize", "--yes")
+
+    assert 2 == ended.code
+    assert "nothing is configured" in ended.err
+
+
+def test_a_store_of_nobody_is_no_copy() -> None:
+    """A store that no environment has used yet is not emptied."""
+    configure('[state]\nurl = "sqlite:///new.db"\n')
+
+    assert "nobody" in command(*STAGING, "neutralize", *MORE, "--yes").err
+
+
+def test_a_copy_sends_when_it_may() -> None:
+    """It sends nothing until it is armed; then it does."""
+    with VendorServer() as vendor:
+        vendor.respond(200)
+        configure(
+            f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{vendor.url}"\n'
+        )
+        desk = Desk(environment="staging")
+        with opened_hub(desk) as hub, pytest.raises(CopiedStore):
+            hub.manager.call("vat", Request.get("/"))
+        ended = command(*STAGING, "rearm")
+        with opened_hub(desk) as hub:
+            assert 200 == hub.manager.call("vat", Request.get("/")).status
+
+    assert (0, "staging may send with the store, which was production's\n") == (
+        ended.code,
+        ended.out,
+    )
+
+
+def test_what_a_host_keeps_goes_as_well() -> None:
+    """Of a program that has the command line in it, its own tables are emptied, too."""
+    outbox = Outbox(MemoryOutbox())
+    outbox.put("email", "send_transactional", EmailMessage(to="ada@example.com", text="Hi"))
+    host = Host(source=Path("mooring.toml"), kept=lambda: {"calls": outbox})
+    ended = command(*STAGING, "neutralize", "--yes", "--json", host=host)
+
+    assert {"calls": 1, "tenants": 1} == ended.result["deleted"]
+    assert () == outbox.find(EntryQuery()).items

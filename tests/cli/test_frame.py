@@ -1,0 +1,346 @@
+"""The command line around its commands: arguments, output, and every way to end."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring import cli
+from mooring.cli import ends
+from mooring.cli.answer import Answer, Table
+from mooring.cli.frame import run
+from mooring.cli.streams import as_json
+from mooring.cli.table import COMMANDS, GROUPS
+from mooring.errors import ConnectionFailed, OutcomeUnknown
+from tests.support.command import ENDINGS, command
+
+HELP = {"--help", "-h", "--version"}
+NOT_AT_RANDOM = {"listen", "demo"}
+"""What waits for others, and what takes seconds."""
+MOORING = [sys.executable, "-m", "mooring"]
+EVERYWHERE = ["--json", "--config", "--environment", "--no-color", "--debug", "--help", "-h"]
+OPTIONS = ["--version", "--migrate", "--tenant", "--write", "--timeout", "--issuer", "--", "-"]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_command_says_what_the_table_says(words: str) -> None:
+    """What a command says of itself begins with the sentence that the table has of it."""
+    place, about = COMMANDS[words]
+    module, _, name = place.partition(":")
+    told = getattr(import_module(module), name).__doc__
+
+    assert about == " ".join(told.partition("\n\n")[0].split())
+    assert {word for one in COMMANDS for word in one.split()[:-1]} == set(GROUPS)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_helps(words: str) -> None:
+    """The help of each command tells everything of its docstring, and what stands anywhere."""
+    ended = command(*words.split(), "--help")
+
+    assert 0 == ended.code
+    assert f"mooring {words}" in ended.out
+    for option in EVERYWHERE[:5]:
+        assert option in ended.out
+    assert "desk" not in ended.out
+
+
+def test_the_whole_says_what_there_is() -> None:
+    """The help names every command and the exit codes, and imports none of them."""
+    ended = command("--help")
+
+    assert 0 == ended.code
+    for words in COMMANDS:
+        assert words.split()[0] in ended.out
+    assert "Exit codes" in ended.out
+    assert (0, f"{version('mooring')}\n") == (command("--version").code, command("--version").out)
+
+
+@pytest.mark.parametrize("words", [[], ["oauth"]])
+def test_no_command_is_a_wrong_call(words: list[str]) -> None:
+    """Who names no command gets the help, and the exit code of a wrong call."""
+    ended = command(*words)
+
+    assert 2 == ended.code
+    assert "Usage: mooring" in ended.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["chekc"],
+        ["oauth", "enter"],
+        ["vendors", "--nope"],
+        ["vendors", "stripe", "hunter2"],
+        ["vendors", "--config"],
+        ["oauth", "login", "--port", "x"],
+    ],
+)
+def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
+    """Arguments that make no sense are refused in one line, with the code of wrong calls."""
+    ended = command(*arguments)
+    told = command(*arguments, "--json").document
+
+    assert (2, "") == (ended.code, ended.out)
+    assert ended.err.startswith("mooring: ")
+    assert 1 == ended.err.count("\n")
+    assert "hunter2" not in ended.err
+    assert (False, "WrongCall", 2) == (told["ok"], told["error"]["kind"], told["error"]["code"])
+
+
+def test_what_stands_anywhere_stands_anywhere() -> None:
+    """Before the command or after it, an option is the same."""
+    assert command("--json", "vendors").document == command("vendors", "--json").document
+
+
+def test_the_configuration_is_found(tmp_path: Path) -> None:
+    """It is the named one, or that of MOORING_CONFIG, or the nearest here or further up."""
+    deep = tmp_path / "deep" / "deeper"
+    deep.mkdir(parents=True)
+    os.chdir(deep)
+    assert "--config" in command("check").err
+    (tmp_path / "mooring.toml").write_text("")
+    assert str(tmp_path / "mooring.toml") == command("check", "--json").result["configuration"]
+    named = tmp_path / "other.toml"
+    named.write_text("")
+    os.environ["MOORING_CONFIG"] = str(named)
+    assert str(named) == command("check", "--json").result["configuration"]
+    third = str(tmp_path / "third.toml")
+    assert third in command("check", "--config", third).err
+
+
+@pytest.mark.parametrize(
+    "words, code, sentence",
+    [
+        ("crash", 70, "that mooring does not know (ZeroDivisionError in crash, line"),
+        ("refuse", 1, "the vendor is away. Check the network"),
+        ("lose", 3, "the answer was lost."),
+        ("interrupt", 130, "interrupted."),
+    ],
+)
+def test_every_end_is_a_sentence(words: str, code: int, sentence: str) -> None:
+    """Whatever a command raises ends it with its code and a sentence, and no traceback."""
+    ended = command(words, commands=ENDINGS)
+    told = command(words, "--json", commands=ENDINGS)
+
+    assert (code, "") == (ended.code, ended.out)
+    assert ended.err.startswith("mooring: ")
+    assert sentence in ended.err
+    assert (code, code, False) == (
+        told.code,
+        told.document["error"]["code"],
+        told.document["ok"],
+    )
+    assert "hunter2" not in ended.err + told.out + told.err
+    assert "Traceback" not in ended.err
+
+
+def test_more_can_be_seen() -> None:
+    """With --debug the place shows where it happened, and still nothing that was said there."""
+    ended = command("crash", "--debug", commands=ENDINGS)
+
+    assert "endings.py" in ended.err
+    assert "hunter2" not in ended.err
+
+
+def test_codes_and_errors() -> None:
+    """What is wrong with the configuration, lost or refused are three different ends."""
+    assert 3 == ends.code_of(OutcomeUnknown("lost"))
+    assert 1 == ends.code_of(ConnectionFailed("away"))
+
+
+def test_a_command_may_leave() -> None:
+    """What exits by itself has the code it gave, or that of something being wrong."""
+    assert 1 == command("leave", commands=ENDINGS).code
+
+
+def test_tables_are_aligned() -> None:
+    """Where there is no terminal, columns stand under each other and no line ends in blanks."""
+    table = Table(("name", "of"), [("a", None), ("long one", 7)])
+
+    assert ["name      of", "a", "long one  7"] == table.lines()
+    assert Answer({}).code == 0
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the libraries of the command line it says which extra brings them."""
+    for name in [one for one in sys.modules if one.startswith("mooring.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(cli, "frame")
+    monkeypatch.setitem(sys.modules, "cyclopts", None)
+    ended = command("vendors")
+
+    assert (2, "") == (ended.code, ended.out)
+    assert "Install mooring[cli]." in ended.err
+
+
+def test_what_is_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the extra brings is told to install."""
+    for name in [one for one in sys.modules if one.startswith("mooring.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(cli, "frame")
+    monkeypatch.setitem(sys.modules, "mooring.errors", None)
+    with pytest.raises(ImportError, match=re.escape("mooring.errors")):
+        cli.main(["vendors"])
+
+
+def test_nothing_is_imported_early() -> None:
+    """Help and version import no command, no vendor, no store and no server."""
+    code = (
+        "import sys, json; from mooring.cli import main; main(['--help']);"
+        " print(json.dumps([one for one in sys.modules if one.startswith('mooring.')]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(shown.stdout.splitlines()[-1]))
+
+    assert set() == {place.partition(":")[0] for place, _ in COMMANDS.values()} & loaded
+    assert not any(one.startswith(("mooring.adapters", "mooring.vendors")) for one in loaded)
+    assert "mooring.config" not in loaded
+
+
+def test_a_reader_may_leave() -> None:
+    """Whoever reads only the beginning leaves a quiet end behind, with a code of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "from tests.support.command import talking; talking()"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.read(1)
+        running.stdout.close()
+        assert b"" == running.stderr.read()
+    assert 141 == running.returncode
+
+
+def test_it_can_be_interrupted() -> None:
+    """Ctrl-C ends a command that waits, with its own code and one line."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "from tests.support.command import waiting; waiting()"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert b"waiting\n" == running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        assert b"mooring: interrupted.\n" == running.stderr.read()
+    assert 130 == running.returncode
+
+
+def test_letters_that_cannot_be_shown_stop_nobody() -> None:
+    """Where the output knows only ASCII, and an argument is no text, it still ends in order."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run([*MOORING, "--help"], capture_output=True, env=environment, check=False)
+    odd = subprocess.run(
+        [*MOORING, "vendors", b"\xff\xfe", "--json"], capture_output=True, check=False
+    )
+
+    assert (0, b"") == (shown.returncode, shown.stderr)
+    assert (2, b"") == (odd.returncode, odd.stderr)
+    assert json.loads(odd.stdout)["error"]["kind"] == "ConfigurationError"
+
+
+@pytest.mark.parametrize("coding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize("words", [["check", "--json"], ["export", "openapi"]])
+def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: list[str]) -> None:
+    """Letters that the output does not have are escaped as JSON escapes them."""
+    written = tmp_path / "mooring.toml"
+    written.write_text('[services."\U0001f600\u00fc"]\nbase_url = "https://a.example"\n', "utf-8")
+    shown = subprocess.run(
+        [*MOORING, *words, "--config", written],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": coding},
+        check=True,
+    )
+
+    assert "\U0001f600\u00fc" in str(json.loads(shown.stdout.decode(coding)))
+
+
+def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the home takes no file, completion is refused with what to do."""
+    home = tmp_path / "home"
+    home.write_text("")
+    for name, value in (("HOME", home), ("XDG_DATA_HOME", home), ("SHELL", "/bin/bash")):
+        monkeypatch.setenv(name, str(value))
+    ended = command("--install-completion", "--shell", "bash")
+
+    assert (2, True) == (ended.code, "give --output" in ended.err)
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["--help"], ["vendors", "--json"]])
+def test_closed_streams_stop_nobody(arguments: list[str]) -> None:
+    """Whoever was started without streams ends as ever, and says what is wrong to nobody."""
+    with_streams = subprocess.run([*MOORING, *arguments], capture_output=True, check=False)
+    closed = subprocess.run(
+        ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *MOORING, *arguments],
+        capture_output=True,
+        check=False,
+    )
+
+    assert (with_streams.returncode, b"", b"") == (
+        closed.returncode,
+        closed.stdout,
+        closed.stderr,
+    )
+
+
+def test_letters_that_are_missing_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document has its letters where the output has them."""
+    for coding, written in (("ascii", '"\\u00fc"'), ("utf-8", '"\u00fc"')):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), coding))
+        assert written == as_json("\u00fc")
+
+
+def test_missing_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that is not there takes everything, and has nothing to be read."""
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert 0 == cli.main(["vendors"])
+    assert "" == sys.stdin.read()
+    for one in (sys.stdin, sys.stdout, sys.stderr):
+        one.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+@pytest.mark.parametrize("words", ["talk", "refuse", "leave", "mumble"])
+def test_a_full_disk_is_told(words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Output that fits nowhere, much or little, ends with a sentence and a code of its own."""
+    with Path("/dev/full").open("w") as full, redirect_stdout(full):
+        assert 1 == run([words], ENDINGS)
+    told = capfd.readouterr().err
+    assert ("No space left" in told) == (words in {"talk", "mumble"})
+    assert "Traceback" not in told
+
+
+WORDS = st.sampled_from(sorted({word for one in COMMANDS for word in one.split()} - NOT_AT_RANDOM))
+ARGUMENTS = st.lists(
+    WORDS | st.sampled_from([*EVERYWHERE, *OPTIONS]) | st.text(max_size=8), max_size=8
+)
+
+
+@settings(deadline=None)
+@given(ARGUMENTS)
+def test_arguments_never_give_a_traceback(arguments: list[str]) -> None:
+    """Whatever the arguments are, the end is in the table, and with --json it is a document."""
+    ended = command(*arguments)
+
+    assert ended.code in set(ends.CODES) - {ends.MISTAKEN}
+    assert "Traceback" not in ended.out + ended.err
+    if ended.out and "--json" in arguments and "--" not in arguments and not HELP & {*arguments}:
+        assert ended.document["ok"] == (ended.code == 0)

@@ -1,0 +1,62 @@
+"""The command line as a part of another program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.cli.host import Host
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANARY = "canary-4711"
+GIVEN: dict[str, Any] = {
+    "services": {"vat": {"base_url": "https://vat.example"}},
+    "vendors": {"sendgrid": {"credentials": CANARY}},
+}
+
+
+def test_configuration_of_the_host(tmp_path: Path) -> None:
+    """Commands use the host's configuration and store, and never print what it says."""
+    host = Host(source=GIVEN, state=f"sqlite:///{tmp_path / 'state.db'}")
+    ended = command("check", "--json", host=host)
+
+    assert 0 == ended.code
+    assert "the configuration" == ended.result["configuration"]
+    assert {"kind": "sqlite", "reachable": True, "problem": None} == ended.result["store"]
+    assert CANARY not in ended.out
+    assert CANARY not in command("check", host=host).out
+
+
+def test_store_of_the_configuration(tmp_path: Path) -> None:
+    """A host that names no store leaves that to its configuration."""
+    state = {"url": f"sqlite:///{tmp_path / 'state.db'}"}
+    host = Host(source={**GIVEN, "state": state})
+
+    assert "sqlite" == command("check", "--json", host=host).result["store"]["kind"]
+
+
+def test_configuration_that_is_named(tmp_path: Path) -> None:
+    """A configuration that is named on the command line is used instead, all of it."""
+    file = tmp_path / "other.toml"
+    file.write_text("version = 1\n")
+    host = Host(source=GIVEN, environment="production", state="sqlite:///nowhere.db")
+    ended = command("check", "--json", f"--config={file}", host=host)
+
+    assert str(file) == ended.result["configuration"]
+    assert None is ended.result["environment"]
+    assert "the memory of each process" == ended.result["store"]["kind"]
+
+
+@pytest.mark.parametrize(
+    "words, expected", [((), "staging"), (("--environment=production",), "production")]
+)
+def test_environment(words: tuple[str, ...], expected: str) -> None:
+    """The host's environment applies where none is named."""
+    several = {**GIVEN, "environments": {"staging": {}, "production": {}}}
+    host = Host(source=several, environment="staging")
+
+    assert expected == command("check", "--json", *words, host=host).result["environment"]

@@ -1,0 +1,260 @@
+"""`mooring status` and `mooring circuit`: what all processes share, seen and set by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import redirect_stdout
+from queue import Queue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring import CircuitBreakerOpen, CircuitState, Hub, Region, Request, RetryBudget, Service
+from mooring.cli import main
+from mooring.cli.desk import Desk
+from mooring.cli.ends import UNREAD
+from mooring.cli.places import opened_hub
+from mooring.cli.standing import standing
+from mooring.cli.status import table
+from mooring.testing import VendorServer
+from tests.support.command import command
+from tests.support.configured import STORES, configure, unique
+from tests.support.terminal import seated, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAKES = pytest.mark.parametrize("make", STORES.values(), ids=STORES)
+
+
+def configured(state: str, url: str = "http://127.0.0.1:9") -> str:
+    """A configuration with one service, whose name is given."""
+    command("housekeep", state, "--migrate")
+    name = unique("vat")
+    configure(
+        f'[state]\nurl = "{state}"\n[services.{name}]\nbase_url = "{url}"\n'
+        'limits = { rate = 1, per = "day", burst = 1 }\n'
+        f"[services.{name}.bulkhead]\nmax_concurrent = 5\n"
+    )
+    return name
+
+
+@MAKES
+def test_a_circuit_is_set_for_everybody(make: Callable[[], str]) -> None:
+    """What is set by hand holds in every process, is shown, and ends with a reset."""
+    name = configured(make())
+    assert 0 == command("status").code
+    opened = command("circuit", "open", name, "--json")
+    shown = command("status", "--json")
+
+    assert ("closed", "forced_open") == (opened.result["before"], opened.result["state"])
+    assert 1 == shown.code
+    assert "forced_open" in command("status").out
+    (standing,) = shown.result["services"]
+    assert (name, "forced_open") == (standing["service"], standing["circuit"])
+    with opened_hub(Desk()) as hub, pytest.raises(CircuitBreakerOpen):
+        hub.manager.call(name, Request.get("/"))
+
+    assert "disabled" in command("circuit", "close", name).out
+    assert 0 == command("status").code
+    assert (
+        f"the circuit of {name} was disabled and is closed" in command("circuit", "reset", name).out
+    )
+
+
+@MAKES
+def test_a_limit_that_is_used_up_is_shown(make: Callable[[], str]) -> None:
+    """For how long a call would wait is told, and looking takes nothing."""
+    with VendorServer() as vendor:
+        name = configured(make(), vendor.url)
+        assert [0.0] == command("status", "--json").result["services"][0]["limits"]
+        assert "free" in command("status").out
+        vendor.respond(204)
+        assert 0 == command("call", name, "GET", "/").code
+        (standing,) = command("status", "--json").result["services"]
+        people = command("status")
+
+    assert 80_000 < standing["limits"][0] <= 86_400
+    assert "wait 86" in people.out
+    assert standing["retries"] is True
+
+
+def test_regions_stand_for_themselves() -> None:
+    """Each region has a line and a circuit, and a budget that is used up shows."""
+    regions = [Region("eu", "http://127.0.0.1:9"), Region("us", "http://127.0.0.1:9")]
+    budget = RetryBudget(floor=0, ratio=0.01)
+    services = [
+        Service("vat", regions=regions),
+        Service("bare", "http://127.0.0.1:9", circuit=None, retry=None),
+        Service("thrifty", "http://127.0.0.1:9", retry_budget=budget),
+    ]
+    with Hub([], services=services) as hub:
+        hub.manager.set_circuit("vat", CircuitState.FORCED_OPEN, region="eu")
+        found = standing(hub, None)
+
+    told = {(one["service"], one["region"]): one["circuit"] for one in found}
+    assert {
+        ("vat", "eu"): "forced_open",
+        ("vat", "us"): "closed",
+        ("bare", None): None,
+        ("thrifty", None): "closed",
+    } == told
+    assert [True, True, True, False] == [one["retries"] for one in found]
+    lines = table(found).lines()
+    assert lines[1].startswith("vat (eu)")
+    assert "used up" in lines[-1]
+
+
+def test_an_open_circuit_says_when_to_come_back() -> None:
+    """A circuit that opened by itself is shown with its failures and the time that is left."""
+    with VendorServer(port="refusing") as nobody:
+        configure(
+            f'[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "{nobody.url}"\n'
+            'retry = { preset = "none" }\ncircuit = { failures = 1 }\n'
+            f'[services.bare]\nbase_url = "{nobody.url}"\n'
+        )
+        command("call", "vat", "GET", "/")
+    standing = command("status", "--json").result["services"][0]
+
+    assert ("open", True) == (standing["circuit"], 0 < standing["retry_after"] <= 60)
+    assert "again in" in command("status").out
+
+
+@pytest.mark.parametrize("words", [["status"], ["circuit", "open", "vat"]])
+def test_what_is_not_shared_is_not_shown(words: list[str]) -> None:
+    """Without a store every process has its own circuits, and nobody could see them."""
+    configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n')
+
+    assert (2, True) == (command(*words).code, "state.url" in command(*words).err)
+
+
+def test_an_unknown_service_is_refused() -> None:
+    """The error names those there are."""
+    configured("sqlite:///state.db")
+
+    assert 2 == command("circuit", "open", "nobody").code
+
+
+def test_a_page_stays_on_a_terminal() -> None:
+    """It is shown anew, takes another size of the window, and ends with q, with nothing left."""
+    name = configured("sqlite:///state.db")
+    with terminal("status", "--watch", "--every", "0.1") as shown:
+        shown.until("closed")
+        shown.until("q leaves")
+        command("circuit", "open", name)
+        shown.until("forced_open")
+        shown.resize(10, 60)
+        shown.until("q leaves")
+        shown.type("x")
+        shown.until("q leaves")
+        shown.type("q")
+        assert 0 == shown.ended()
+        assert "Traceback" not in shown.seen
+
+
+def test_a_page_ends_with_control_c() -> None:
+    """Ctrl-C leaves it with the code of an interruption, and the terminal as it was."""
+    configured("sqlite:///state.db")
+    with terminal("status", "--watch", "--no-color") as shown:
+        shown.until("q leaves")
+        shown.type("\x03")
+        shown.until("interrupted")
+        assert 130 == shown.ended()
+
+
+def test_a_page_needs_a_terminal() -> None:
+    """Where there is none it says what to do instead."""
+    configured("sqlite:///state.db")
+
+    assert (2, True) == (
+        command("status", "--watch").code,
+        "--json" in command("status", "--watch").err,
+    )
+
+
+def test_a_program_gets_a_line_each_time() -> None:
+    """With --json each look is one line of JSON."""
+    name = configured("sqlite:///state.db")
+    with subprocess.Popen(
+        [sys.executable, "-m", "mooring", "status", "--watch", "--every", "0.05", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        lines = [json.loads(running.stdout.readline()) for _ in range(2)]
+        os.kill(running.pid, signal.SIGINT)
+        assert b"" == running.stderr.read() if running.stderr else True
+
+    assert [name, name] == [line["services"][0]["service"] for line in lines]
+    assert 130 == running.returncode
+
+
+def test_tables_fit_the_terminal() -> None:
+    """On a terminal a table is drawn, and what takes long says how far it is."""
+    configured("sqlite:///state.db")
+    with terminal("status") as shown:
+        shown.until("circuit")
+        shown.until("closed")
+        assert 0 == shown.ended()
+    with terminal("housekeep") as shown:
+        shown.until("states forgotten")
+        assert 0 == shown.ended()
+
+
+def test_keys_are_read_one_by_one() -> None:
+    """A key that means nothing shows the page anew, and the next one counts, however fast."""
+    name = configured("sqlite:///state.db")
+    with seated("status", "--watch", "--every", "30") as shown:
+        shown.until(name[:8])
+        shown.until("q leaves")
+        shown.type("xq")
+        shown.until("q leaves")
+        assert 0 == shown.ended()
+
+
+def test_a_page_looks_again_by_itself() -> None:
+    """Without a key it is shown anew after the seconds that were given."""
+    configured("sqlite:///state.db")
+    with seated("status", "--watch", "--every", "0.05", "--no-color") as shown:
+        shown.until("q leaves")
+        shown.until("q leaves")
+        shown.type("Q")
+        assert 0 == shown.ended()
+
+
+def test_a_table_is_drawn_and_work_counted() -> None:
+    """At a terminal a table has a frame, and what takes long says how far it is."""
+    configured("sqlite:///state.db")
+    with seated("status") as shown:
+        shown.until("circuit")
+        shown.until("──")
+        shown.until("closed")
+        assert 0 == shown.ended()
+    with seated("housekeep") as shown:
+        shown.until("states forgotten")
+        assert 0 == shown.ended()
+
+
+def test_whoever_reads_no_more_ends_it() -> None:
+    """Lines go on until their reader has left, which is no error that anybody is told of."""
+    name = configured("sqlite:///state.db")
+    ours, theirs = os.pipe()
+    codes: Queue[int] = Queue()
+
+    def run() -> None:
+        with os.fdopen(theirs, "w") as said, redirect_stdout(said):
+            codes.put(main(["status", "--watch", "--every", "0.01", "--json"]))
+
+    running = threading.Thread(target=run, daemon=True)
+    with os.fdopen(ours) as lines:
+        running.start()
+        told = [json.loads(lines.readline()) for _ in range(2)]
+    running.join(20)
+
+    assert [name, name] == [line["services"][0]["service"] for line in told]
+    assert UNREAD == codes.get(timeout=20)

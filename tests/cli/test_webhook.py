@@ -1,0 +1,276 @@
+"""`mooring webhook`: what is signed is what is verified, saved or as it arrives."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import redirect_stderr, redirect_stdout
+from http.client import HTTPConnection
+from queue import Queue
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from mooring.cli import main
+from mooring.cli.ends import UNREAD
+from mooring.domain.webhooks.presets import PRESETS
+from mooring.errors import ConnectionFailed
+from mooring.parts.webhook_verifier import WebhookVerifier
+from tests.support.command import command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+LISTEN = [sys.executable, "-m", "mooring", "webhook", "listen", "stripe", "--secret-env", "HOOK"]
+OURS = ["--secret-env", "HOOK"]
+
+
+@pytest.fixture(autouse=True)
+def _secret() -> None:
+    """A secret in the environment."""
+    os.environ["HOOK"] = SECRET
+
+
+BODY = '{"object": "page", "entry": [{"id": "1", "time": 1, "changes": []}]}'
+
+
+def signed(scheme: str, *more: str) -> tuple[dict[str, str], str]:
+    """The headers and the body that a command has signed."""
+    found = command("webhook", "sign", scheme, *OURS, *more, "--json").result
+    return found["headers"], found["body"]
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        *("stripe", "github", "slack", "shopify", "square", "standard-webhooks", "svix"),
+        *("razorpay", "paystack", "zoom", "hubspot", "docusign", "paddle"),
+    ],
+)
+def test_what_is_signed_is_genuine(scheme: str, tmp_path: Path) -> None:
+    """A saved body with its headers is verified; one changed byte makes it a forgery."""
+    headers, body = signed(scheme)
+    fields = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
+    (tmp_path / "body").write_text(body)
+    ended = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
+    told = command("webhook", "verify", scheme, *OURS, *fields, "--body", body, "--json")
+    (tmp_path / "body").write_text(body + " ")
+    forged = command("webhook", "verify", scheme, *OURS, *fields, "--body", "@body")
+
+    assert (0, True) == (ended.code, ended.out.startswith("It is genuine."))
+    assert 1 == len(told.result["events"])
+    assert 1 == forged.code
+    assert SECRET not in ended.out + told.out + forged.err
+
+
+def test_people_can_read_what_is_signed() -> None:
+    """Headers stand one to a line, and the body after them."""
+    ended = command("webhook", "sign", "github", *OURS, "--body", "{}", "--id", "d-1")
+
+    assert ended.out.splitlines()[-1] == "{}"
+    assert "x-hub-signature-256: sha256=" in ended.out
+
+
+@pytest.mark.parametrize("scheme", sorted(PRESETS))
+def test_whoever_cannot_sign_says_so(scheme: str) -> None:
+    """Every scheme is either signed in a way that its verifier takes, or refused with a reason."""
+    ended = command("webhook", "sign", scheme, *OURS)
+
+    assert ended.code in {0, 2}
+    assert ended.code == 0 or "mooring: " in ended.err
+    assert SECRET not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["sign", "github", "--secret-env", "NO_SUCH"], "NO_SUCH"),
+        (["sign", "nobody", *OURS], "nobody"),
+        (["sign", "meta", *OURS, "--parameter", "x"], "--parameter"),
+        (["verify", "github", *OURS, "--header", "x", "--body", ""], "--header"),
+        (["listen", "github", *OURS, "--port", "99999"], "--port"),
+    ],
+)
+def test_what_makes_no_sense_says_so(arguments: list[str], words: str) -> None:
+    """A call that can never work names what is wrong."""
+    ended = command("webhook", *arguments)
+
+    assert (2, True) == (ended.code, words in ended.err)
+
+
+def test_parameters_are_given() -> None:
+    """What a scheme wants to know besides is an option."""
+    headers, _ = signed("meta", "--parameter", "verify_token=t", "--body", BODY)
+
+    assert "x-hub-signature-256" in headers
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> int:
+    """The status of the answer."""
+    link = HTTPConnection(urlsplit(url).netloc, timeout=20)
+    try:
+        link.request("POST", "/", body, headers)
+        return link.getresponse().status
+    finally:
+        link.close()
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_what_arrives_is_shown(more: list[str]) -> None:
+    """A genuine one is accepted and shown, a forged one refused, a repeat too, a flood unread."""
+    headers, body = signed("stripe")
+    with subprocess.Popen(
+        [*LISTEN, "--port", "0", "--count", "3", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        said = running.stderr if more else running.stdout
+        url = said.readline().split()[-1]
+        large = {"Content-Length": "99999999"}
+        statuses = [
+            post(url, body.encode(), headers),
+            post(url, b"{}", headers),
+            post(url, b"", large),
+            post(url, body.encode(), headers),
+        ]
+        lines = running.stdout.read()
+
+    assert [200, 400, 413, 400] == statuses
+    assert 0 == running.returncode
+    if more:
+        first, *rest = lines.splitlines()
+        assert json.loads(first)["genuine"] is True
+        assert '"genuine": false' in rest[0]
+        assert {"seen": 3, "genuine": 1} == json.loads("\n".join(rest[2:]))["result"]
+    else:
+        assert "evt_1" in lines
+        assert "refused: " in lines
+        assert "1 of 3 were genuine" in lines
+
+
+class Said:
+    """What a command says, line by line, while it runs."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self._lines: Queue[str] = Queue()
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Take note."""
+        *whole, self._begun = (self._begun + text).split("\n")
+        for line in whole:
+            self._lines.put(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Everything is there at once."""
+
+    def line(self) -> str:
+        """Wait for the next one."""
+        return self._lines.get(timeout=20)
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_each_is_judged_by_itself(more: list[str]) -> None:
+    """One after the other is accepted or refused and told, and who hangs up disturbs nobody."""
+    headers, body = signed("stripe")
+    out, err = Said(), Said()
+    codes: Queue[int] = Queue()
+
+    def run() -> None:
+        with redirect_stdout(out), redirect_stderr(err):
+            listen = ["webhook", "listen", "stripe", *OURS, "--port", "0", "--count", "2"]
+            codes.put(main([*listen, *more]))
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    url = (err if more else out).line().split()[-1]
+    flood = post(url, b"", {"Content-Length": "99999999"})
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as gone:
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        gone.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n")
+    statuses = [flood, post(url, body.encode(), headers), post(url, b"{}", headers)]
+    running.join(20)
+    lines = [out.line(), out.line()]
+
+    assert [413, 200, 400] == statuses
+    assert 0 == codes.get(timeout=20)
+    if more:
+        assert [True, False] == [json.loads(line)["genuine"] for line in lines]
+    else:
+        assert [True, True] == [lines[0].startswith("evt_1"), lines[1].startswith("refused: ")]
+
+
+class Left(Said):
+    """Hears where it listens, and has left when there is more."""
+
+    def __init__(self, nowhere: int) -> None:
+        super().__init__()
+        self._nowhere = nowhere
+
+    def fileno(self) -> int:
+        """What may be led elsewhere."""
+        return self._nowhere
+
+    def write(self, text: str) -> int:
+        """Take the first line."""
+        if "listening" in text or not text.strip():
+            return super().write(text)
+        raise BrokenPipeError
+
+
+def test_it_ends_when_its_reader_has_gone(tmp_path: Path) -> None:
+    """At a webhook that nobody reads of any more it serves no longer."""
+    codes: Queue[int] = Queue()
+    with (tmp_path / "nowhere").open("w") as nowhere:
+        out = Left(nowhere.fileno())
+
+        def run() -> None:
+            with redirect_stdout(out):
+                codes.put(main(["webhook", "listen", "stripe", *OURS, "--port", "0"]))
+
+        running = threading.Thread(target=run, daemon=True)
+        running.start()
+        with pytest.raises(ConnectionError):
+            post(out.line().split()[-1], b"{}", {})
+        running.join(20)
+
+    assert UNREAD == codes.get(timeout=20)
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_what_cannot_be_judged_is_told(more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook whose certificate is out of reach is neither genuine nor not, and may come back."""
+
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionFailed("nobody answers", may_have_been_processed=False)
+
+    monkeypatch.setattr(WebhookVerifier, "verify", away)
+    out, err = Said(), Said()
+
+    def run() -> None:
+        with redirect_stdout(out), redirect_stderr(err):
+            main(["webhook", "listen", "stripe", *OURS, "--port", "0", "--count", "1", *more])
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    status = post((err if more else out).line().split()[-1], b"{}", {})
+    running.join(20)
+    line = out.line()
+
+    assert 503 == status
+    if more:
+        assert (None, True) == (json.loads(line)["genuine"], "nobody answers" in line)
+    else:
+        assert line.startswith("not decided: nobody answers")

@@ -1,0 +1,88 @@
+"""Write what every command is, out of the command line itself, as a hook of mkdocs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from mooring.cli.ends import CODES
+from mooring.cli.frame import PLAIN, build
+from mooring.cli.table import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cyclopts import App
+    from cyclopts.argument import Argument
+
+PATH: Final = "reference/commands.md"
+
+_ABOUT: Final = """# Commands
+
+This page is made of the commands themselves. [The command line](../how-to/command-line.md) shows
+them at work.
+"""
+
+
+def page() -> str:
+    """The page, as markdown."""
+    app = build([], None)
+    parts = [_ABOUT, *_everywhere(app), *_codes()]
+    for words in COMMANDS:
+        parts += _command(app, words)
+    return "\n".join(parts)
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the page to the site: a hook that mkdocs calls."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - only the docs build has mkdocs
+
+    files.append(File.generated(config, PATH, content=page()))
+    return files
+
+
+def _everywhere(app: App) -> Iterator[str]:
+    yield "## Anywhere\n"
+    yield "These stand before a command or after it.\n"
+    yield from _table(app.meta)
+
+
+def _codes() -> Iterator[str]:
+    yield "## Exit codes\n"
+    yield "| code | |"
+    yield "|---|---|"
+    for code, meaning in CODES.items():
+        yield f"| {code} | {meaning} |"
+    yield ""
+
+
+def _command(app: App, words: str) -> Iterator[str]:
+    *group, name = words.split()
+    own = app[group[0]][name] if group else app[name]
+    yield f"## mooring {words}\n"
+    yield from _said(words)
+    yield from _table(own)
+
+
+def _said(words: str) -> Iterator[str]:
+    place, _, name = COMMANDS[words][0].partition(":")
+    docstring = getattr(import_module(place), name).__doc__ or ""
+    for paragraph in docstring.partition("Args:")[0].strip().split("\n\n"):
+        yield f"{' '.join(paragraph.split())}\n"
+
+
+def _table(app: App) -> Iterator[str]:
+    arguments = app.assemble_argument_collection(default_parameter=PLAIN, parse_docstring=True)
+    rows = [_row(one) for one in arguments if one.parse and one.show]
+    if rows:
+        yield "| | | |"
+        yield "|---|---|---|"
+        yield from rows
+        yield ""
+
+
+def _row(argument: Argument) -> str:
+    names = ", ".join(f"`{name}`" for name in argument.names)
+    needed = "needed" if argument.required else ""
+    about = " ".join((argument.parameter.help or "").split())
+    return f"| {names} | {needed} | {about} |".replace("…|", "… |")
