@@ -24,9 +24,9 @@ from mooring.domain.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from demo.street import Street, Vendors
+    from mooring.demo.street import Street, Vendors
 
 FOLDER: Final = "local_files"
 """Who is asked without a network, and so is not counted where requests arrive."""
@@ -49,6 +49,7 @@ class Scene:
     title: str
     about: str = ""
     lines: list[str] = attrs.field(factory=list)
+    events: list[Event] = attrs.field(factory=list)
     calls: int = 0
     answered: int = 0
     attempts: int = 0
@@ -74,12 +75,11 @@ class Narrator:
     vendors: Vendors
     street: Street
     scenes: list[Scene] = attrs.field(factory=list)
-    events: list[Event] = attrs.field(factory=list)
     quiet: bool = False
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     @contextmanager
-    def scene(self, title: str, about: str) -> Iterator[Scene]:
+    def scene(self, title: str, about: str) -> Generator[Scene]:
         """One scene: what happens in it is counted in its row."""
         scene = Scene(title, about)
         self.scenes.append(scene)
@@ -99,11 +99,16 @@ class Narrator:
     def __call__(self, event: Event) -> None:
         """Count, and tell."""
         with self._lock:
-            self.events.append(event)
+            self.scenes[-1].events.append(event)
             self._count(event)
             line = _line(event)
             if line and not self.quiet:
                 self.say(line)
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that happened, in order."""
+        return [event for scene in self.scenes for event in scene.events]
 
     def _count(self, event: Event) -> None:
         scene = self.scenes[-1]

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from demo.telling import HEADINGS
 from mooring import CircuitState
+from mooring.demo.telling import FOLDER, HEADINGS
 from mooring.domain.events import AttemptFinished, CircuitChanged
+from mooring.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from demo.telling import Narrator, Scene
+    from mooring.demo.telling import Narrator, Scene
+    from mooring.domain.events import Event
 
 _WIDE: Final = 940
 _LANE: Final = 34
+_BAR: Final = 26
 _LEFT: Final = 110
+_KINDS: Final = {"good": "answered", "bad": "refused or failed", "none": "without an answer"}
 _LEGEND: Final = (
-    "A dot is an attempt: green was answered, red was refused or failed, amber got no answer."
-    " While a bar is red, the circuit is open and nobody asks."
+    "A dot is an attempt: a green one was answered, a red one refused or failed, and a ring got no"
+    " answer. While a bar is red, the circuit is open and nobody asks."
+)
+_BARS: Final = (
+    "How many attempts each scene took at vendors, tokens aside, and how they ended: green"
+    " was answered, red was refused or failed, and what is only framed got no answer."
 )
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2733; --faint: #6b7a89; --line: #d9e0e6;
@@ -39,15 +48,28 @@ p, li { color: var(--ink); } .faint { color: var(--faint); } ul { padding-left: 
 .verdict { border-left: 4px solid var(--good); padding-left: .8rem; }
 .verdict.wrong { border-color: var(--bad); }
 text { fill: var(--ink); font-size: 13px; } text.faint { fill: var(--faint); font-size: 11px; }
-.good { fill: var(--good); } .bad { fill: var(--bad); } .none { fill: var(--none); }
-.lane { stroke: var(--line); } .open { fill: var(--open); } .bar { fill: var(--good); }
+td:first-child { white-space: nowrap; } li { overflow-wrap: anywhere; }
+.good { fill: var(--good); } .bad { fill: var(--bad); }
+.none { fill: var(--paper); stroke: var(--none); stroke-width: 2; }
+.lane { stroke: var(--line); } .open { fill: var(--open); }
+@media (max-width: 600px) { th, td { padding: .3rem; font-size: 13px; } }
 """
 
 
 def write_report(path: Path, narrator: Narrator, wrong: Sequence[str]) -> None:
-    """Write the page, and the folder that it is in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(narrator, wrong), "utf-8")
+    """Write the page, and the folder that it is in.
+
+    Raises:
+        ConfigurationError: it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page(narrator, wrong), "utf-8")
+    except OSError as error:
+        problem = f"The page cannot be written to {path} ({error.strerror})."
+    else:
+        return
+    raise ConfigurationError(problem, path="report", remedy="Name a file that can be written.")
 
 
 def page(narrator: Narrator, wrong: Sequence[str]) -> str:
@@ -64,6 +86,9 @@ def page(narrator: Narrator, wrong: Sequence[str]) -> str:
         "<h2>Who was asked, and when</h2>",
         f"<p class=faint>{_LEGEND}</p>",
         f"<div class=scroll>{_timeline(narrator)}</div>",
+        "<h2>How it went</h2>",
+        f"<p class=faint>{_BARS}</p>",
+        f"<div class=scroll>{_bars(narrator.scenes)}</div>",
         "<h2>The story</h2>",
         *(_told(number, scene) for number, scene in enumerate(narrator.scenes, 1)),
         "</html>",
@@ -87,7 +112,7 @@ def _told(number: int, scene: Scene) -> str:
 
 
 def _timeline(narrator: Narrator) -> str:
-    attempts = [one for one in narrator.events if isinstance(one, AttemptFinished)]
+    attempts = _attempts(narrator.events)
     services = list(dict.fromkeys(one.service for one in attempts))
     began, ended = attempts[0].at, attempts[-1].at
     span = max((ended - began).total_seconds(), 0.001)
@@ -109,12 +134,40 @@ def _timeline(narrator: Narrator) -> str:
         drawn.extend(
             f"<circle class={_kind(one)} cx={across(one.at):.1f} cy={y} r=4>"
             f"<title>{escape(one.error or str(one.status))}</title></circle>"
-            for one in attempts
+            for one in sorted(attempts, key=lambda one: one.error is not None)
             if one.service == service
         )
     drawn.append(f"<text class=faint x={_LEFT} y={high - 4}>0 s</text>")
     drawn.append(f"<text class=faint x={_WIDE - 50} y={high - 4}>{span:.1f} s</text></svg>")
     return "".join(drawn)
+
+
+def _bars(scenes: Sequence[Scene]) -> str:
+    counted = [
+        Counter(_kind(one) for one in _attempts(scene.events) if one.service != FOLDER)
+        for scene in scenes
+    ]
+    most = max((sum(one.values()) for one in counted), default=0) or 1
+    high = len(scenes) * _BAR
+    drawn = [f"<svg viewBox='0 0 {_WIDE} {high}' role=img aria-label='Attempts by their end'>"]
+    for number, (scene, kinds) in enumerate(zip(scenes, counted, strict=True)):
+        y, x = number * _BAR, float(_LEFT)
+        drawn.append(f"<text x=0 y={y + 15}>{escape(scene.title)}</text>")
+        for kind, meaning in _KINDS.items():
+            wide = kinds[kind] / most * (_WIDE - _LEFT - 40)
+            if wide:
+                drawn.append(
+                    f"<rect class={kind} x={x + 1:.1f} y={y + 3} width={wide - 2:.1f} height=15>"
+                    f"<title>{kinds[kind]} {meaning}</title></rect>"
+                )
+            x += wide
+        total = sum(kinds.values())
+        drawn.append(f"<text class=faint x={x + 6:.1f} y={y + 15}>{total}</text>")
+    return "".join((*drawn, "</svg>"))
+
+
+def _attempts(events: Iterable[Event]) -> list[AttemptFinished]:
+    return [one for one in events if isinstance(one, AttemptFinished)]
 
 
 def _kind(attempt: AttemptFinished) -> str:

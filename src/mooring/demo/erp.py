@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mooring import Hub, Ref, Result
     from mooring.contracts.email_outcomes import EmailReceipt
-    from mooring.contracts.payments import BuyerNotice, Capture, Payment
+    from mooring.contracts.payments import Capture, Payment
     from mooring.contracts.shipping import Shipment
     from mooring.contracts.sms import SmsReceipt
 
@@ -69,18 +69,22 @@ class Erp:
         )
         return self.hub.email().send_transactional(message, idempotency_key=f"{key}/mail")
 
-    def pay(
-        self, number: str, source: str, tenant: str | None = None
-    ) -> tuple[Payment | None, BuyerNotice | None]:
-        """Have an order paid once; without a payment, what the buyer is told."""
+    def pay(self, number: str, source: str, tenant: str | None = None) -> Payment:
+        """Have an order paid, once."""
         order = Charge(
             Money("149.90", "EUR"), source, reference=number, customer=Customer(id="ada-1")
         )
+        key = f"{number}/pay/{source}"
+        return self.hub.payments(tenant).authorize(order, idempotency_key=key)
+
+    def checkout(self, number: str, source: str) -> str:
+        """What the buyer is told who pays like this."""
         try:
-            payments = self.hub.payments(tenant)
-            return payments.authorize(order, idempotency_key=f"{number}/pay"), None
+            payment = self.pay(number, source)
         except PaymentDeclined as declined:
-            return None, told_buyer(declined)
+            notice = told_buyer(declined)
+            return f"{notice.code}: “{notice.text}”"
+        return f"thank you for your {payment.amount}"
 
     def take(self, number: str, payment: Ref) -> Capture:
         """Take what was set aside, once the goods are on their way."""

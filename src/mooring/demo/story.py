@@ -1,40 +1,29 @@
-"""A day of a business system, on vendors that fail in every way.
-
-Seven vendors run on this machine as real HTTP servers, in sandboxes that behave as they do. The
-business names none of them: `configuration` says who does what. At the end a table sets what
-mooring counted beside what the vendors counted, which must agree, and a page with charts is left.
-"""
+"""The scenes of the day, in order."""
 
 from __future__ import annotations
 
-import sys
-import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from io import TextIOWrapper
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import mooring
-from demo.erp import Erp
-from demo.report import write_report
-from demo.street import Street, Vendors, configuration
-from demo.telling import Narrator
 from mooring import CircuitState, WebhookRejected
 from mooring.contracts.payments import advance
+from mooring.demo.erp import Erp
+from mooring.demo.street import Street, Vendors, configuration
+from mooring.demo.telling import Narrator
 from mooring.testing.sandbox.base import Lost, reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from demo.telling import Scene
+    from mooring.demo.telling import Scene
 
-REPORT = Path("build") / "demo.html"
-SENDGRID = "api.sendgrid.com"
+_SENDGRID: Final = "api.sendgrid.com"
 
 
 class Story:
-    """The scenes, in order."""
+    """What happens to the business, told to a narrator."""
 
     def __init__(self, vendors: Vendors, street: Street, folder: str) -> None:
         self.vendors = vendors
@@ -68,9 +57,7 @@ class Story:
         with self.narrator.scene("An order", about):
             receipt, link = self.erp.invoice("INV-1")
             self.say(f"mailed as {receipt.ref}; to be read at {link.partition('?')[0]}")
-            payment, _ = self.erp.pay("INV-1", "pm_card_visa")
-            if payment is None:
-                raise AssertionError("nothing was paid")
+            payment = self.erp.pay("INV-1", "pm_card_visa")
             self.say(f"{payment.amount} are set aside: {payment.ref}")
             self.shipment = self.erp.ship("INV-1")
             self.say(f"a label of {self.shipment.carrier} for {self.shipment.cost}")
@@ -79,23 +66,19 @@ class Story:
 
     def a_declined_card(self) -> None:
         """A decline is an answer, not a failure."""
-        about = "The bank says no. The buyer is told so, in words that can be translated."
+        about = "The bank says no. The buyer is told so, and takes another card."
         with self.narrator.scene("A declined card", about):
-            card = "pm_card_chargeDeclinedInsufficientFunds"
-            _, notice = self.erp.pay("INV-2", card)
-            if notice is None:
-                raise AssertionError("a payment was taken that was declined")
-            self.say(f"{notice.code}: “{notice.text}”")
+            for card in ("pm_card_chargeDeclinedInsufficientFunds", "pm_card_visa"):
+                self.say(self.erp.checkout("INV-2", card))
 
     def a_double_click(self) -> None:
         """One key, one charge, whoever asks and however often."""
         about = "The buyer clicks twice at once, and the page is sent again a moment later."
         with self.narrator.scene("A double click", about), ThreadPoolExecutor() as buyers:
             clicks = [buyers.submit(self.erp.pay, "INV-3", "pm_card_visa") for _ in range(2)]
-            paid = [click.result()[0] for click in clicks]
-            paid.append(self.erp.pay("INV-3", "pm_card_visa")[0])
-            charges = {one.ref for one in paid if one is not None}
-            self.say(f"three clicks, charges made: {len(charges)}")
+            paid = [click.result() for click in clicks]
+            paid.append(self.erp.pay("INV-3", "pm_card_visa"))
+            self.say(f"three clicks, charges made: {len({one.ref for one in paid})}")
 
     def a_lost_answer(self) -> None:
         """The vendor knows keys, so the same request is asked again under the same key."""
@@ -110,20 +93,20 @@ class Story:
         """The circuit opens, and another vendor takes over: only where nothing can be doubled."""
         about = "Nobody can reach SendGrid. Twenty reminders have to go out all the same."
         with self.narrator.scene("Mail is down", about):
-            self.street.shut(SENDGRID)
+            self.street.shut(_SENDGRID)
+            mailed: Counter[str] = Counter()
             for number in range(20):
                 self.narrator.quiet = number > 2
                 receipt = self.erp.mail(f"R-{number}", f"Reminder {number}")
-                if receipt.ref is None or receipt.ref.vendor != "postmark":
-                    raise AssertionError("somebody else mailed it")
+                mailed[str(receipt.ref).partition(":")[0]] += 1
             self.narrator.quiet = False
-            self.say("the other 17 went straight to Postmark")
+            self.say("the others as the last: " + _counted(mailed))
 
     def mail_is_back(self) -> None:
         """A circuit closes by itself after a while; who knows more closes it sooner."""
         about = "SendGrid says that it is back. Somebody closes its circuit by hand."
         with self.narrator.scene("Mail is back", about):
-            self.street.reopen(SENDGRID)
+            self.street.reopen(_SENDGRID)
             self.hub.manager.set_circuit("sendgrid", CircuitState.CLOSED)
             for number in range(2):
                 receipt = self.erp.mail(f"T-{number}", f"Thank you {number}")
@@ -149,10 +132,9 @@ class Story:
         with self.narrator.scene("A token expires", about):
             self.erp.pay("NL-0", "card:visa-1", "acme-nl")
             self.vendors.paypal.desk.forget()
-            paid = [
-                self.erp.pay(f"NL-{number}", "card:visa-1", "acme-nl")[0] for number in range(1, 5)
-            ]
-            self.say(f"paid: {sum(one is not None for one in paid)} more orders")
+            numbers = [f"NL-{number}" for number in range(1, 5)]
+            paid = [self.erp.pay(number, "card:visa-1", "acme-nl") for number in numbers]
+            self.say(f"paid: {len({one.ref for one in paid})} more orders")
 
     def news(self) -> None:
         """What is signed is believed, once."""
@@ -188,6 +170,10 @@ class Story:
             self.say(f"{self.shipment.ref.vendor} says of the first parcel: {tracking.status}")
 
 
+def _counted(mailed: Counter[str]) -> str:
+    return ", ".join(f"{count} mails by {vendor}" for vendor, count in mailed.items())
+
+
 def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
     """What is wrong with the figures."""
     wrong = [
@@ -202,26 +188,3 @@ def verdict(scenes: Iterable[Scene], effects: Iterable[str]) -> list[str]:
         if done.count(effect) > 1
     ]
     return wrong
-
-
-def main() -> int:
-    """Tell the story; 0 if the figures agree."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    began = time.monotonic()
-    vendors = Vendors()
-    with TemporaryDirectory() as folder, Street(vendors) as street:
-        story = Story(vendors, street, folder)
-        story.tell()
-    narrator = story.narrator
-    print(f"\n{narrator.table()}\n")
-    wrong = verdict(narrator.scenes, vendors.effects)
-    print("\n".join(wrong) or "Attempts and arrivals agree, and nothing was done twice.")
-    write_report(REPORT, narrator, wrong)
-    print(f"Told in {time.monotonic() - began:.0f} s, over real connections.")
-    print(f"With charts: {REPORT}")
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
