@@ -1,0 +1,304 @@
+"""What is exported is what is sent, is in the format that it says, and holds no secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from mooring import Credentials, Endpoint, Service
+from mooring.config import read_configuration
+from mooring.exporting import described, openapi, postman
+from mooring.exporting.shapes import shape_of
+from mooring.testing.trades import trade_of
+from mooring.wiring.catalog import vendor_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mooring.exporting import Description
+
+METHODS = {"get", "put", "post", "delete", "head", "patch", "options", "trace"}
+PLANTED = "planted-secret"
+USED = re.compile(r"\{\{(\w+)\}\}")
+
+
+def at_sandbox(vendor: str, folder: Path) -> dict[str, Any]:
+    """An account as a configuration has it."""
+    trade = trade_of(vendor, folder)
+    trade.close()
+    return {"vendors": {vendor: trade.options}}
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a value, names among them."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from (str(name), *texts(one))
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts(one)
+    elif isinstance(value, str):
+        yield value
+
+
+def check_collection(collection: dict[str, Any]) -> None:
+    """What the schema of Postman's collections asks, version 2.1.0."""
+    assert {"info", "item", "variable"} == collection.keys()
+    assert collection["info"]["name"]
+    assert collection["info"]["schema"].endswith("/v2.1.0/collection.json")
+    for folder in collection["item"]:
+        assert folder["name"]
+        for item in folder["item"]:
+            request = item["request"]
+            assert item["name"]
+            assert request["method"].isupper()
+            assert isinstance(request["url"], str)
+            lists = [request["header"], request.get("body", {}).get("urlencoded", [])]
+            for pair in (one for pairs in lists for one in pairs):
+                assert [str, str] == [type(pair["key"]), type(pair["value"])]
+            assert request.get("body", {"mode": "raw"})["mode"] in {"raw", "urlencoded"}
+    known = {one["key"] for one in collection["variable"]}
+    assert (
+        set() == {name for text in texts(collection["item"]) for name in USED.findall(text)} - known
+    )
+
+
+def check_description(document: dict[str, Any]) -> None:
+    """What OpenAPI 3.1 asks of a document."""
+    assert "3.1.0" == document["openapi"]
+    assert {"title", "version"} <= document["info"].keys()
+    seen: list[str] = []
+    for path, item in document["paths"].items():
+        assert path.startswith("/")
+        assert all(one["url"].startswith("https://") for one in item["servers"])
+        for method in item.keys() - {"servers"}:
+            assert method in METHODS
+            operation = item[method]
+            seen.append(operation["operationId"])
+            assert operation["responses"]
+            named = [(one["name"], one["in"]) for one in operation["parameters"]]
+            assert len(set(named)) == len(named)
+            slots = re.findall(r"\{(\w+)\}", path.partition("#")[0])
+            assert len(set(slots)) == len(slots)
+            assert set(slots) == {name for name, where in named if where == "path"}
+            for content in operation.get("requestBody", {"content": {}})["content"].values():
+                assert content["examples"]
+            for scheme in operation.get("security", []):
+                assert scheme.keys() <= document["components"]["securitySchemes"].keys()
+    assert len(set(seen)) == len(seen)
+
+
+@pytest.mark.parametrize(
+    "vendor", [one for one in vendor_names() if one not in {"smtp", "local_files"}]
+)
+def test_each_vendor_is_told_of(vendor: str, tmp_path: Path) -> None:
+    """Both formats tell something of each vendor, and are what they say they are."""
+    description = described(read_configuration(at_sandbox(vendor, tmp_path)))
+
+    assert description.sent
+    check_collection(postman(description))
+    check_description(openapi(description))
+
+
+@pytest.fixture(scope="module", name="told")
+def _told(tmp_path_factory: pytest.TempPathFactory) -> Description:
+    """What a configuration that is full of secrets sends."""
+    folder = tmp_path_factory.mktemp("folder")
+    settings = {"headers": {"X-Partner": f"{PLANTED}-header"}, "webhook_secrets": [PLANTED * 2]}
+    told = {
+        "state": {"url": f"sqlite:///{PLANTED}.db"},
+        "vendors": {
+            "texts": {
+                "kind": "twilio",
+                "account_sid": f"AC{'5ec2e7' * 5}00",
+                "credentials": f"{PLANTED}-token",
+                "sender": "+4930123456",
+                **settings,
+            },
+            "mail": {
+                "kind": "resend",
+                "credentials": f"re_{PLANTED}",
+                "base_url": "https://mail.proxy.example/resend",
+            },
+            "money": {
+                "kind": "paypal",
+                "client_id": "shop",
+                "client_secret": PLANTED,
+                "return_url": "https://shop.example/back",
+            },
+            "local_files": at_sandbox("local_files", folder)["vendors"]["local_files"],
+        },
+        "services": {
+            "vat": {"base_url": "https://vat.example/v1", "headers": {"X-Key": PLANTED}},
+        },
+        "tenants": {
+            "acme": {"vendors": {"vonage": {"api_key": PLANTED, "credentials": PLANTED}}},
+        },
+    }
+    return described(read_configuration(told))
+
+
+def test_no_secret_is_exported(told: Description) -> None:
+    """Whatever is secret in a configuration is in neither format, encoded or not."""
+    for document in (postman(told), openapi(told)):
+        text = json.dumps(document)
+        assert PLANTED not in text
+        assert "5ec2e7" not in text
+        assert "sandbox-key" not in text
+        assert "cGxhbnRlZC1zZWNyZXQ" not in text
+
+
+def test_the_environment_lends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment puts into configurations is not in the accounts that try things out."""
+    configured = read_configuration({"vendors": {"resend": {}}})
+    monkeypatch.setenv("MOORING_ENVIRONMENT", "production")
+    monkeypatch.setenv("MOORING_VENDORS__RESEND__SENDER", f"{PLANTED}@shop.example")
+    description = described(configured)
+
+    assert {} == description.silent
+    assert PLANTED not in json.dumps([postman(description), openapi(description)])
+
+
+def test_what_is_no_secret_is_a_value(told: Description) -> None:
+    """Where an account is and what else is no secret stands in the variables."""
+    assert "+4930123456" == told.variables["texts_sender"]
+    assert "https://mail.proxy.example/resend" == told.variables["mail_url"]
+    assert "" == told.variables["mail_credentials"]
+    assert "" == told.variables["texts_account_sid"]
+    assert "" == told.variables["texts_x_partner"]
+    assert "https://vat.example/v1" == told.variables["vat_url"]
+
+
+def test_every_owner_is_told_of(told: Description) -> None:
+    """Accounts, those of tenants too, and services have a folder each; others say why not."""
+    collection = postman(told)
+    folders = {one["name"]: one["item"] for one in collection["item"]}
+
+    assert {"texts", "mail", "money", "acme.vonage", "vat"} == folders.keys()
+    assert {"local_files": "Its vendor does not speak HTTP."} == told.silent
+    assert "local_files is not here" in collection["info"]["description"]
+    assert "local_files is not here" in openapi(told)["info"]["description"]
+    check_collection(collection)
+    check_description(openapi(told))
+
+
+def test_it_is_what_is_sent(told: Description) -> None:
+    """A verb's request has the vendor's own path and fields, and variables where secrets go."""
+    folders = {one["name"]: one["item"] for one in postman(told)["item"]}
+    request = next(one["request"] for one in folders["texts"] if one["name"].startswith("send:"))
+    form = {one["key"]: one["value"] for one in request["body"]["urlencoded"]}
+    headers = {one["key"]: one["value"] for one in request["header"]}
+
+    path = "/2010-04-01/Accounts/{{texts_account_sid}}/Messages.json"
+    assert f"{{{{texts_url}}}}{path}" == request["url"]
+    assert {"To": "+4915112345678", "Body": "Hello.", "From": "{{texts_sender}}"} == form
+    assert "Basic {{texts_authorization}}" == headers["Authorization"]
+    assert "{{texts_x_partner}}" == headers["X-Partner"]
+
+
+def test_a_vendor_without_a_sandbox_account_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be tried out is told not to be there, with what to do about it."""
+    install(tmp_path, monkeypatch, "[mooring.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n")
+    description = described(read_configuration({"vendors": {"pigeon": {}}}))
+
+    assert () == description.sent
+    assert "mooring.trades" in description.silent["pigeon"]
+
+
+def test_a_vendor_of_another_package_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that names an account at its sandbox has its vendor exported as ours are."""
+    points = (
+        "[mooring.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n"
+        "[mooring.trades]\npigeon = tests.contracts.pigeon:trade\n"
+    )
+    install(tmp_path, monkeypatch, points)
+    description = described(read_configuration({"vendors": {"pigeon": {}}}))
+
+    assert {"/letters", "/letters/{id}"} == {one.template for one in description.sent}
+    check_description(openapi(description))
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, points: str) -> None:
+    """Have a package installed that has these entry points."""
+    home = folder / "loft-1.0.dist-info"
+    home.mkdir()
+    (home / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
+    (home / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def test_services_say_how_they_are_asked() -> None:
+    """A service's endpoints and its way to say who asks are told, without what it says."""
+    url = "https://api.example"
+    ends = (Endpoint("rates", "GET", "/rates/{country}"), Endpoint("any"))
+    services = [
+        Service("open", url),
+        Service("bearer", url, endpoints=ends, credentials=Credentials.bearer(PLANTED)),
+        Service("basic", url, credentials=Credentials.basic("me", PLANTED)),
+        Service("header", url, credentials=Credentials.api_key(PLANTED)),
+        Service("query", url, credentials=Credentials.api_key(PLANTED, query="key")),
+        Service("later", url, needs_credentials=True),
+        Service("functions"),
+    ]
+    configured = read_configuration({})
+    description = described(attrs.evolve(configured, services=tuple(services)))
+    asked = {
+        one.owner: (*dict(one.headers).items(), *dict(one.query).items())
+        for one in description.sent
+    }
+
+    assert {
+        "open": (),
+        "bearer": (("Authorization", "Bearer {{bearer_credentials}}"),),
+        "basic": (("Authorization", "Basic {{basic_credentials}}"),),
+        "header": (("X-API-Key", "{{header_credentials}}"),),
+        "query": (("key", "{{query_credentials}}"),),
+        "later": (("Authorization", "Bearer {{later_credentials}}"),),
+    } == asked
+    assert ["/rates/{country}", "/"] == [
+        one.template for one in description.sent if one.owner == "bearer"
+    ]
+    check_collection(postman(description))
+    check_description(openapi(description))
+    assert PLANTED not in json.dumps([postman(description), openapi(description)])
+
+
+@pytest.mark.parametrize(
+    "values, shape",
+    [
+        ([], {}),
+        ([1, 2], {"type": "integer"}),
+        ([1, None], {"type": ["integer", "null"]}),
+        ([True], {"type": "boolean"}),
+        ([0.5], {"type": "number"}),
+        ([[]], {"type": "array"}),
+        ([["a"]], {"type": "array", "items": {"type": "string"}}),
+        (
+            [{"a": 1}, {"a": 2, "b": "c"}],
+            {
+                "type": "object",
+                "properties": {"a": {"type": "integer"}, "b": {"type": "string"}},
+                "required": ["a"],
+            },
+        ),
+        ([{}, {"a": 1}], {"type": "object", "properties": {"a": {"type": "integer"}}}),
+    ],
+)
+def test_shapes(values: list[Any], shape: dict[str, Any]) -> None:
+    """A schema allows what was seen, and nothing that was never seen."""
+    assert shape == shape_of(values)
+
+
+def test_a_buyer_is_asked_only_where_there_is_one(tmp_path: Path) -> None:
+    """An account whose vendor sends no buyer anywhere has nobody to come back."""
+    with pytest.raises(AssertionError, match="Nothing was to be asked"):
+        trade_of("twilio", tmp_path).buyer(object())  # type: ignore[arg-type]  # never looked at
