@@ -1,0 +1,57 @@
+"""Acme keeps what every vendor of text messages owes, and is found by its name alone."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+from acme_vendor.sandbox import AcmeSandbox
+from acme_vendor.vendor import Acme
+
+from mooring.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded
+from mooring.testing import sms_conformance
+from mooring.testing.checks import name_of
+from mooring.testing.sandbox.base import reply
+
+if TYPE_CHECKING:
+    from mooring import Response
+
+
+def says(status: int, code: str) -> Response:
+    """A refusal by Acme."""
+    return reply({"error": {"code": code, "message": "Acme refuses."}}, status)
+
+
+def subject() -> sms_conformance.SmsSubject:
+    """Acme, with a sandbox of its own."""
+    sandbox = AcmeSandbox()
+    return sms_conformance.SmsSubject(
+        vendor=Acme(credentials=sandbox.api_key, sender="+15005550006"),
+        sandbox=sandbox,
+        sent=lambda: len(sandbox.messages),
+        refusals=(
+            (says(429, "too_many"), RateLimitExceeded),
+            (says(401, "unauthorized"), AuthenticationFailed),
+            (says(422, "unknown_field"), InvalidRequest),
+        ),
+        option=("route", "premium"),
+        secret=sandbox.api_key,
+        webhook_secret=sandbox.webhook_secret,
+        strange_secret=f"whsec_{b64encode(b'a key of somebody else').decode()}",
+        report=sandbox.report,
+        unknown=reply({"id": "M1", "status": "teleported"}, 201),
+    )
+
+
+@pytest.mark.parametrize("check", sms_conformance.CHECKS, ids=name_of)
+def test_it_conforms(check: sms_conformance.Check) -> None:
+    """It does what every vendor of text messages must do."""
+    check(subject)
+
+
+@pytest.mark.parametrize("check", sms_conformance.ASYNC_CHECKS, ids=name_of)
+def test_it_conforms_awaited(check: sms_conformance.AsyncCheck) -> None:
+    """It does so in asynchronous code, too."""
+    asyncio.run(check(subject))

@@ -1,0 +1,110 @@
+"""A vendor in somebody else's package: installed by pip, it is found, and nothing here changes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+import mooring
+
+PACKAGE = Path(__file__).parent / "packages" / "acme-vendor"
+SOURCE = Path(mooring.__file__).parent.parent
+
+USE = """
+import json
+
+import mooring
+from acme_vendor.sandbox import AcmeSandbox
+from mooring.contracts.sms import SmsCapability, SmsMessage
+from mooring.errors import UnsupportedByVendor
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.wiring.catalog import able, vendor_names
+
+sandbox = AcmeSandbox()
+told = {
+    "sms": {"vendor": "acme"},
+    "vendors": {"acme": {"credentials": sandbox.api_key, "sender": "+15005550006"}},
+}
+with mooring.open(told, http=SandboxHttpClient(sandbox)) as hub:
+    message = SmsMessage(to="+4915112345678", text="Hello.")
+    receipts = [hub.sms().send(message, idempotency_key="k") for _ in range(2)]
+    try:
+        hub.sms().check_balance()
+    except UnsupportedByVendor as refused:
+        missing = list(refused.capabilities)
+print(json.dumps({
+    "receipts": [str(one.ref) for one in receipts],
+    "sent": len(sandbox.messages),
+    "missing": missing,
+    "listed": "acme" in vendor_names(),
+    "able": "acme" in able("sms", frozenset({SmsCapability.LOOK_UP})),
+}))
+"""
+
+
+@pytest.fixture(scope="module", name="python")
+def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter of its own, with the package installed from a wheel of it."""
+    folder = tmp_path_factory.mktemp("somebody")
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    # What is installed here is installed there; the package itself comes by pip alone.
+    run = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    theirs = Path(subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip())
+    (theirs / "ours.pth").write_text(f"{SOURCE}\n{sysconfig.get_path('purelib')}\n", "utf-8")
+    copy = shutil.copytree(PACKAGE, folder / "acme-vendor")
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    install = [str(python), "-m", "pip", "install", "-q", *offline, str(copy)]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return python
+
+
+def run(python: Path, *arguments: str, cwd: Path | None = None) -> str:
+    """What a command of that interpreter prints."""
+    command = [str(python), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_is_found_and_used(python: Path) -> None:
+    """Its name in a configuration is enough: it sends, once per key, and lacks what it says."""
+    expected = {
+        "receipts": ["acme:acme:M000001"] * 2,
+        "sent": 1,
+        "missing": ["balance"],
+        "listed": True,
+        "able": True,
+    }
+    assert expected == json.loads(run(python, "-c", USE))
+
+
+def test_the_command_line_knows_it(python: Path, tmp_path: Path) -> None:
+    """It is among the vendors that are installed, and what it will be sent can be exported."""
+    listed = json.loads(run(python, "-m", "mooring", "vendors", "acme", "--json", cwd=tmp_path))
+    assert ["look_up"] == listed["result"]["capabilities"]
+
+    (tmp_path / "mooring.toml").write_text("[vendors.acme]\n", "utf-8")
+    exported = json.loads(run(python, "-m", "mooring", "export", "openapi", cwd=tmp_path))
+    assert {"/v1/messages", "/v1/messages/{id}"} == exported["paths"].keys()
+
+
+def test_its_own_tests_pass(python: Path, tmp_path: Path) -> None:
+    """It keeps what the conformance kit of its contract asks, in both colours."""
+    copy = shutil.copytree(PACKAGE / "tests", tmp_path / "tests")
+    told = run(python, "-m", "pytest", "-q", "-p", "no:randomly", str(copy), cwd=tmp_path)
+    assert "passed" in told
+
+
+def test_it_is_no_part_of_this_package() -> None:
+    """Where it is not installed nobody knows it."""
+    with pytest.raises(mooring.ConfigurationError, match="acme"):
+        mooring.open({"vendors": {"acme": {}}})
