@@ -1,0 +1,52 @@
+"""Columns that mean the same in every database, whatever the host has set."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.db import models
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class WordField(models.CharField):
+    """A text that is compared byte by byte: to MySQL and MariaDB, "acme" is "ACME" otherwise."""
+
+    description = "text, compared byte by byte"
+
+    def db_type(self, connection: Any) -> str | None:
+        """Its type."""
+        kind: str | None = super().db_type(connection)
+        return f"{kind} CHARACTER SET utf8mb4" if connection.vendor == "mysql" else kind
+
+    def db_parameters(self, connection: Any) -> dict[str, str | None]:
+        """Its type and collation."""
+        parameters: dict[str, str | None] = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            # Those that do not let spaces at the end go unseen.
+            kind = "nopad" if connection.mysql_is_mariadb else "0900"
+            parameters["collation"] = f"utf8mb4_{kind}_bin"
+        return parameters
+
+
+class MomentField(models.BigIntegerField):
+    """An aware time, exact to the microsecond, also where the host has set USE_TZ = False."""
+
+    description = "microseconds since 1970"
+
+    def from_db_value(self, value: int | None, *_: object) -> datetime | None:
+        """A time in UTC."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+    def to_python(self, value: Any) -> Any:
+        """What was given, if it is a time."""
+        return value if isinstance(value, datetime) else super().to_python(value)
+
+    def get_prep_value(self, value: Any) -> int | None:
+        """What is stored."""
+        if isinstance(value, datetime):
+            return (value - _EPOCH) // _MICROSECOND
+        prepared: int | None = super().get_prep_value(value)
+        return prepared

@@ -1,0 +1,35 @@
+"""Django's database in an event loop: it blocks, so threads wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from django.db import connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+
+async def in_thread(
+    alias: str, function: Callable[P, Answer], *given: P.args, **named: P.kwargs
+) -> Answer:
+    """What a function gives that uses the database of an alias."""
+    return await asyncio.to_thread(brief(alias, function), *given, **named)
+
+
+def brief(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
+    """A function after which its thread's connection is closed: no end of a request does that."""
+
+    @wraps(function)
+    def closed(*given: P.args, **named: P.kwargs) -> Answer:
+        try:
+            return function(*given, **named)
+        finally:
+            connections[alias].close()
+
+    return closed

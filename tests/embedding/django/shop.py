@@ -1,0 +1,99 @@
+"""A shop that takes payments at a sandbox of Stripe's, in the project of the tests."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from django.test import Client
+from django.test.utils import override_settings
+
+from mooring import Money
+from mooring.contracts.payments import Charge
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring_django import webhooks
+from mooring_django.models import Call, Credential, Deferred, State, Webhook
+from tests.support.django_project import SQLITE, migrated
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from mooring.contracts.payments import PaymentEvent
+    from mooring.inbox import InboxEntry
+
+KEYS: Final = "1:" + "A" * 43 + "="
+"""A key for tests."""
+
+
+class Shop:
+    """A shop, its vendor, and what its handler was told."""
+
+    def __init__(self) -> None:
+        self.sandbox = StripeSandbox(
+            webhook_url="http://testserver/mooring/webhooks/stripe/",
+        )
+        self.news: list[PaymentEvent] = []
+        self.failing = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `MOORING` is set to."""
+        return {
+            "CONFIGURATION": {
+                "vendors": {
+                    "stripe": {
+                        "credentials": self.sandbox.api_key,
+                        "webhook_secrets": [self.sandbox.webhook_secret],
+                    }
+                }
+            },
+            "PORTS": {"http": SandboxHttpClient(self.sandbox)},
+            "KEYS": KEYS,
+        }
+
+    @property
+    def charges(self) -> int:
+        """How often the vendor took money."""
+        return sum(b'"payment_intent.succeeded"' in one.body for one in self.sandbox.sent)
+
+    def deliver(self, number: int = -1, **changes: Any) -> int:
+        """Send a webhook of the sandbox's, and tell the status of the answer."""
+        given = {**self.sandbox.sent[number].given(), **changes}
+        headers = {
+            f"HTTP_{name.upper().replace('-', '_')}": value
+            for name, value in dict(given["headers"]).items()
+        }
+        answer = Client().generic(
+            given["method"],
+            given["url"].removeprefix("http://testserver"),
+            given["body"],
+            "application/json",
+            **headers,
+        )
+        return int(answer.status_code)
+
+    def told(self, event: PaymentEvent, entry: InboxEntry) -> None:
+        """Handle a webhook."""
+        if self.failing:
+            raise RuntimeError("the handler is broken")
+        self.news.append(event)
+
+
+def order(reference: str = "INV-1") -> Charge:
+    """What is to be paid."""
+    return Charge(Money("149.90", "EUR"), "pm_card_visa", reference=reference)
+
+
+@contextmanager
+def opened(shop: Shop, **changes: Any) -> Generator[Shop]:
+    """The project, set to this shop."""
+    for alias in (migrated("default"), migrated(SQLITE)):
+        for table in (Webhook, Deferred) if alias == "default" else (State, Call, Credential):
+            table.objects.using(alias).all().delete()
+    registered: Any = webhooks._registered  # noqa: SLF001 - handlers register for good elsewhere
+    before, registered[:] = registered[:], [("payments", shop.told)]
+    urls = "tests.embedding.django.urls"
+    with override_settings(MOORING={**shop.settings, **changes}, ROOT_URLCONF=urls):
+        yield shop
+    registered[:] = before

@@ -1,0 +1,113 @@
+"""`manage.py mooring …`."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from mooring import CopiedStore, Credentials, LogQuery
+from mooring.fence import rearm
+from mooring_django import after_commit, hub
+from mooring_django.management.commands.mooring import Command
+from mooring_django.models import Credential
+from mooring_django.runtime import process
+from tests.embedding.django.shop import Shop, opened, order
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+@pytest.fixture
+def shop() -> Generator[Shop]:
+    """A shop that has a worker."""
+    with opened(Shop(), WORKER=True) as made:
+        yield made
+
+
+def run(*words: str) -> str:
+    """What a command prints."""
+    out = StringIO()
+    call_command("mooring", *words, stdout=out)
+    return out.getvalue()
+
+
+def test_deliver(shop: Shop) -> None:
+    """A worker handles webhooks and makes calls that were put off."""
+    after_commit("payments", "charge", order())
+    assert "1 done, 0 not.\n" == run("deliver", "--once")
+    shop.deliver()
+
+    assert "1 done, 0 not.\n" == run("deliver", "--once")
+    assert (1, 1) == (shop.charges, len(shop.news))
+
+
+def test_export_and_erase(shop: Shop) -> None:
+    """All that is kept of a subject is handed out, and erased."""
+    hub().payments(subject="zoe").charge(order(), idempotency_key="INV-1/1")
+    hub().payments(subject="ann").charge(order(), idempotency_key="INV-2/1")
+    after_commit("payments", "charge", order(), subject="zoe")
+
+    told: dict[str, Any] = json.loads(run("export", "--subject", "zoe"))
+    assert (1, 1) == (len(told["log"]), len(told["outbox"]))
+    gone = json.loads(run("erase", "--subject", "zoe"))
+    assert {"log": 1, "inbox": 0, "outbox": 1, "credentials": 0} == gone
+    assert ["ann"] == [one.subject for one in process.log().find(LogQuery()).items]
+
+
+def test_credentials_of_a_tenant(shop: Shop) -> None:
+    """Of a tenant it is told that there are credentials, and they can be erased."""
+    ports = process.ports()
+    ports["credentials"].rotate("stripe", "acme", Credentials.bearer("sk_secret"))
+
+    told = run("export", "--tenant", "acme")
+    assert ["stripe of acme"] == json.loads(told)["credentials"]
+    assert "sk_secret" not in told
+    assert 1 == json.loads(run("erase", "--tenant", "acme"))["credentials"]
+    assert not Credential.objects.using("mooring").exists()
+
+
+def test_nobody(shop: Shop) -> None:
+    """Who is to be erased must be said."""
+    with pytest.raises(CommandError, match="Nobody was named"):
+        run("erase")
+
+
+def test_housekeep() -> None:
+    """What is older than the settings say is forgotten."""
+    with opened(Shop(), KEEP=0.0):
+        hub().payments().charge(order(), idempotency_key="INV-1/1")
+
+        assert "1 forgotten.\n" == run("housekeep")
+
+
+def test_commands_of_moorings_own(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every other command is mooring's own, over the configuration of the project."""
+    file = tmp_path / "mooring.toml"
+    file.write_text('[email]\nvendor = "smtp"\n[vendors.smtp]\nhost = "mail.example"\n')
+    with opened(Shop(), CONFIGURATION=file), pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "mooring", "check"])
+
+    assert 0 == ended.value.code
+    assert f"{file} is right." in capsys.readouterr().out
+
+
+def test_a_copy_is_made_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a copy of production nothing is sent, and what could be is deleted by one command."""
+    with opened(Shop(), ENVIRONMENT="staging", WORKER=True):
+        rearm(process.ports()["state"], "production")
+        after_commit("payments", "charge", order())
+        with pytest.raises(CopiedStore, match="production"):
+            hub().payments().charge(order(), idempotency_key="INV-1/1")
+        with pytest.raises(SystemExit) as ended:
+            Command().run_from_argv(["manage.py", "mooring", "neutralize", "--yes"])
+
+        assert 0 == ended.value.code
+        assert "1 calls deleted" in capsys.readouterr().out
+        assert "0 done, 0 not.\n" == run("deliver", "--once")

@@ -1,0 +1,71 @@
+"""Calls that are made after the commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import transaction
+
+from mooring.outbox import EntryQuery, EntryState
+from mooring_django import after_commit, hub, outbox
+from tests.embedding.django.shop import Shop, opened, order
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture
+def shop() -> Generator[Shop]:
+    """A shop whose process makes calls itself."""
+    with opened(Shop()) as made:
+        yield made
+
+
+def test_made_after_the_commit(shop: Shop) -> None:
+    """A call that is put off is made when the transaction is committed, and not before."""
+    with transaction.atomic():
+        after_commit("payments", "charge", order())
+        assert 0 == shop.charges
+
+    assert 1 == shop.charges
+    assert [EntryState.DONE] == [one.state for one in outbox().find(EntryQuery()).items]
+
+
+def test_not_made_after_a_rollback(shop: Shop) -> None:
+    """A call that is put off is forgotten with the transaction that is rolled back."""
+    with transaction.atomic():
+        after_commit("payments", "charge", order())
+        transaction.set_rollback(True)
+
+    assert 0 == shop.charges
+    assert () == outbox().find(EntryQuery()).items
+
+
+def test_made_by_a_worker() -> None:
+    """Where there is a worker, the call waits for it."""
+    with opened(Shop(), WORKER=True) as shop:
+        after_commit("payments", "charge", order())
+        assert 0 == shop.charges
+
+        outbox().deliver(hub())
+        assert 1 == shop.charges
+
+
+def test_named_once(shop: Shop) -> None:
+    """A call with a key is made once, however often it is asked for."""
+    for _ in range(2):
+        after_commit("payments", "charge", order(), key="INV-1")
+
+    assert 1 == shop.charges
+
+
+def test_a_rollback_takes_no_charge_back(shop: Shop) -> None:
+    """What was charged in a transaction that is rolled back stays charged, and replays."""
+    with transaction.atomic():
+        first = hub().payments().charge(order(), idempotency_key="INV-1/1")
+        transaction.set_rollback(True)
+    again = hub().payments().charge(order(), idempotency_key="INV-1/1")
+
+    assert 1 == shop.charges
+    assert first.ref == again.ref

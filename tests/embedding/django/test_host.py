@@ -1,0 +1,119 @@
+"""What a host on SQLite, its transactions and its error pages meet."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client, RequestFactory
+from django.test.utils import override_settings
+from django.views.debug import ExceptionReporter
+
+from mooring import AuthenticationFailed, ConfigurationError, LogQuery
+from mooring_django import ahub, hub
+from mooring_django.runtime import process
+from tests.embedding.django.shop import Shop, opened, order
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+MOST = 0.05
+"""Seconds that a call may add inside of a host's transaction."""
+
+
+@pytest.fixture
+def shop() -> Generator[Shop]:
+    """A shop whose host is on SQLite."""
+    with opened(Shop()) as made:
+        yield made
+
+
+def test_inside_a_write_transaction(shop: Shop) -> None:
+    """A call inside of the host's open write transaction waits for no lock, and is as quick."""
+
+    def quickest(name: str) -> float:
+        """Of many, for a machine that is busy makes any other one slow."""
+        took: list[float] = []
+        for number in range(20):
+            began = perf_counter()
+            hub().payments().charge(order(), idempotency_key=f"{name}/{number}")
+            took.append(perf_counter() - began)
+        return min(took)
+
+    before = quickest("INV-1")
+    with transaction.atomic():
+        User.objects.all().delete()  # the host has the lock of its file now
+        inside = quickest("INV-2")
+
+    assert 40 == shop.charges
+    assert inside - before < MOST
+
+
+def test_the_log_survives_a_rollback(shop: Shop) -> None:
+    """What was called stays in the log, whatever the host rolls back."""
+    with transaction.atomic():
+        hub().payments().charge(order(), idempotency_key="INV-1/1")
+        process.flush()
+        transaction.set_rollback(True)
+
+    assert 1 == process.log().summarise(LogQuery()).count
+
+
+def test_the_log_is_written_after_the_response(shop: Shop) -> None:
+    """Entries that wait are written when a response is sent, at the latest a second later."""
+    hub().payments().charge(order(), idempotency_key="INV-1/1")
+    log = process.log()
+    log._since = -1e9  # noqa: SLF001 - a second passes
+
+    Client().get("/nothing/")
+    assert not log._waiting  # noqa: SLF001 - asking the log would write them
+
+
+def test_in_an_event_loop(shop: Shop) -> None:
+    """The plain hub is refused in an event loop, saying which one to use."""
+
+    async def calls() -> None:
+        hub().payments().charge(order(), idempotency_key="INV-1/1")
+
+    with pytest.raises(ConfigurationError, match="ahub"):
+        asyncio.run(calls())
+
+
+def test_no_secret_on_an_error_page(shop: Shop) -> None:
+    """Django's page with all local variables shows no secret when a call fails in a view."""
+    configuration = {"vendors": {"stripe": {"credentials": "sk_test_" + "wrong" * 5}}}
+    with override_settings(MOORING={**shop.settings, "CONFIGURATION": configuration}, DEBUG=True):
+        hub()
+        # What the test itself knows is not what is looked for.
+        configuration.clear()
+        page = _page_of(_charge_in_a_view)
+
+    assert "AuthenticationFailed" in page
+    assert "wrong" * 5 not in page
+
+
+def _charge_in_a_view() -> None:
+    hub().payments().charge(order(), idempotency_key="INV-1/1")
+
+
+def _page_of(view: Any) -> str:
+    try:
+        view()
+    except AuthenticationFailed:
+        reporter = ExceptionReporter(RequestFactory().get("/"), *sys.exc_info())
+        return f"{reporter.get_traceback_html()}{reporter.get_traceback_text()}"
+    raise AssertionError("nothing failed")
+
+
+def test_one_hub_of_each_colour(shop: Shop) -> None:
+    """A process has one hub of each colour, and another one when its settings change."""
+    first = hub(), ahub()
+    assert first == (hub(), ahub())
+
+    with override_settings(MOORING=shop.settings):
+        assert hub() is not first[0]

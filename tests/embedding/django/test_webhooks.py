@@ -1,0 +1,119 @@
+"""Webhooks that reach a project of Django's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client
+
+from mooring import ConfigurationError
+from mooring.inbox import EntryQuery, EntryState
+from mooring_django import hub, inbox
+from tests.embedding.django.shop import Shop, opened, order
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture
+def shop() -> Generator[Shop]:
+    """A shop whose process handles webhooks itself."""
+    with opened(Shop()) as made:
+        yield made
+
+
+def charge(key: str = "INV-1/1") -> str:
+    """Take money, and tell the id of the payment."""
+    return hub().payments().charge(order(), idempotency_key=key).ref.id
+
+
+def test_handled_after_the_response(shop: Shop) -> None:
+    """A webhook is answered 2xx, and handled when the response is sent."""
+    payment = charge()
+
+    assert 200 == shop.deliver()
+    assert [payment] == [event.ref.id for event in shop.news]
+
+
+def test_handled_by_a_worker() -> None:
+    """Where there is a worker, the response only has the webhook written down."""
+    with opened(Shop(), WORKER=True) as shop:
+        charge()
+
+        assert 200 == shop.deliver()
+        assert [] == shop.news
+        inbox().handle()
+        assert 1 == len(shop.news)
+
+
+def test_repeated_webhook(shop: Shop) -> None:
+    """A webhook that comes again is answered as before, and handled once."""
+    charge()
+
+    assert [200, 200] == [shop.deliver(), shop.deliver()]
+    assert 1 == len(shop.news)
+
+
+def test_forged_webhook(shop: Shop) -> None:
+    """A forged webhook is refused without a word, and leaves nothing behind."""
+    charge()
+    body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
+
+    assert 401 == shop.deliver(body=body)
+    assert () == inbox().find(EntryQuery()).items
+
+
+def test_unknown_account(shop: Shop) -> None:
+    """Nobody is there under the name of an account that there is not."""
+    assert 404 == Client().post("/mooring/webhooks/adyen/").status_code
+
+
+def test_wrong_configuration() -> None:
+    """Where nothing can be opened, that is said, and no vendor is told that nobody is there."""
+    configuration = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}
+    with (
+        opened(Shop(), CONFIGURATION=configuration),
+        pytest.raises(ConfigurationError, match="NO_SUCH_KEY"),
+    ):
+        Client().post("/mooring/webhooks/stripe/")
+
+
+def test_too_large(shop: Shop) -> None:
+    """A body beyond the limit is refused before it is read."""
+    url, body = "/mooring/webhooks/stripe/", b"x" * (1 << 20 | 1)
+
+    assert 413 == Client().post(url, body, content_type="text/plain").status_code
+
+
+def test_no_token_is_asked_for(shop: Shop) -> None:
+    """A vendor has no CSRF token, and is let in all the same."""
+    answer = Client(enforce_csrf_checks=True).post("/mooring/webhooks/stripe/", b"{}", "text/plain")
+
+    assert 403 != answer.status_code
+
+
+def test_failing_handler(shop: Shop) -> None:
+    """A handler that fails is rolled back, and called again when the webhook is replayed."""
+    charge()
+    shop.failing = True
+    assert 200 == shop.deliver()
+    shop.failing = False
+    (entry,) = inbox().find(EntryQuery()).items
+
+    assert EntryState.WAITING == entry.state
+    inbox().replay(entry.id)
+    inbox().handle()
+    assert 1 == len(shop.news)
+
+
+def test_no_secret() -> None:
+    """Without a secret nothing is taken, whoever sends it."""
+    shop = Shop()
+    settings = shop.settings["CONFIGURATION"]
+    del settings["vendors"]["stripe"]["webhook_secrets"]
+    with opened(shop, CONFIGURATION=settings):
+        charge()
+
+        assert 500 == shop.deliver()
+        assert () == inbox().find(EntryQuery()).items

@@ -1,0 +1,11 @@
+"""Where the project of the tests leads."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("mooring/", include("mooring_django.urls")),
+    path("admin/", admin.site.urls),
+]
