@@ -1,0 +1,72 @@
+"""What tests of the extension for Flask share."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+import sqlalchemy
+
+from tests.embedding.flask.shop import Shop
+from tests.support.servers import mariadb_url, postgres_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A database of a host, in a file."""
+    return f"sqlite:///{tmp_path / 'erp.db'}"
+
+
+@pytest.fixture
+def postgresql_url() -> Iterator[str]:
+    """A database of a host, in PostgreSQL: a schema that nobody else uses."""
+    name = f"flask_{uuid4().hex[:12]}"
+    url = sqlalchemy.make_url(postgres_url()).set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+    own = url.update_query_dict({"options": f"-csearch_path={name}"})
+    yield own.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+
+
+@pytest.fixture
+def mariadb_database_url() -> Iterator[str]:
+    """A database of a host, in MariaDB, that nobody else uses."""
+    name = f"flask_{uuid4().hex[:12]}"
+    url = sqlalchemy.make_url(mariadb_url()).set(drivername="mariadb+pymysql")
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    yield url.set(database=name).render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A database of a host, of the kinds that hosts have most."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb_database"])
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """A database of a host, of each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def shop(database_url: str) -> Iterator[Shop]:
+    """An application with a database of either kind, ready for use."""
+    with closing(Shop(database_url)) as made:
+        made.moored.migrate()
+        yield made

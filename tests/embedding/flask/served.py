@@ -1,0 +1,77 @@
+"""A shop that gunicorn serves: its hub was used before the server forked its workers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from flask import Flask, request
+from sqlalchemy import create_engine
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from mooring import Money
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.contracts.payments import Charge
+from mooring_flask import Mooring
+
+if TYPE_CHECKING:
+    from mooring import Request, Response, Timeouts
+    from mooring.ports.http import Incoming
+
+VENDOR: Final = os.environ["MOORING_TEST_VENDOR"]
+
+
+class Door:
+    """An HTTP client that finds every vendor at one door of this machine."""
+
+    def __init__(self) -> None:
+        self._client = StdlibHttpClient()
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send it to the door."""
+        return self._client.send(request, _led(url), timeouts).evolve(url=url)
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
+        """Send it to the door, and read the answer piece by piece."""
+        return self._client.open(request, _led(url), timeouts)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+
+def _led(url: str) -> str:
+    return f"{VENDOR}/{url.split('/', 3)[3]}"
+
+
+engine = create_engine(os.environ["MOORING_TEST_DATABASE"])
+sessions = scoped_session(sessionmaker(engine))
+mooring = Mooring()
+app = Flask("served")
+app.config["MOORING"] = {
+    "CONFIGURATION": {
+        "vendors": {
+            "stripe": {
+                "credentials": "secret://env/MOORING_TEST_KEY",
+                "webhook_secrets": ["secret://env/MOORING_TEST_SECRET"],
+            }
+        }
+    },
+    "DATABASE": sessions,
+    "PORTS": {"http": Door()},
+}
+mooring.init_app(app)
+
+
+@app.post("/pay/<order>")
+def pay(order: str) -> dict[str, str]:
+    """Take the money for an order, and tell who did."""
+    amount = Money(request.form["amount"], "EUR")
+    charge = Charge(amount, "pm_card_visa", reference=order)
+    payment = mooring.hub.payments().charge(charge, idempotency_key=order)
+    return {"payment": payment.ref.id, "worker": str(os.getpid())}
+
+
+with app.app_context():
+    pay_first = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="first")
+    mooring.hub.payments().charge(pay_first, idempotency_key="first")

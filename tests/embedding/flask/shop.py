@@ -1,0 +1,90 @@
+"""A small application of somebody else's that embeds the extension."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy
+from flask import Flask
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.testing.sandbox.stripe import StripeSandbox
+from mooring_flask import Mooring
+from mooring_flask.current import moored_in
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from mooring.contracts.payments import PaymentEvent
+    from mooring.inbox import InboxEntry
+    from mooring_flask.moored import Moored
+
+KEYS: Final = "1:" + "A" * 43 + "="
+"""A key for tests."""
+
+
+class Shop:
+    """An application with payments at a sandbox of Stripe's.
+
+    Args:
+        database: the URL of its database.
+        volatile: whether it takes money though a crash loses its keys.
+        settings: what `app.config["MOORING"]` has besides.
+    """
+
+    def __init__(
+        self, database: str | None = None, *, volatile: bool = False, **settings: Any
+    ) -> None:
+        self.sandbox = StripeSandbox(webhook_url="http://localhost/mooring/webhooks/stripe")
+        self.news: list[PaymentEvent] = []
+        self.failing = False
+        self.engine = None if database is None else sqlalchemy.create_engine(database)
+        self.sessions = scoped_session(sessionmaker(self.engine))
+        self.app = Flask("shop")
+        self.app.config["MOORING"] = {
+            "CONFIGURATION": {
+                "vendors": {
+                    "stripe": {
+                        "credentials": self.sandbox.api_key,
+                        "webhook_secrets": [self.sandbox.webhook_secret],
+                        "volatile_keys": volatile,
+                    }
+                }
+            },
+            "DATABASE": None if database is None else self.sessions,
+            "PORTS": {"http": SandboxHttpClient(self.sandbox)},
+            **settings,
+        }
+        self.mooring = Mooring()
+        self.mooring.on("payments")(self._told)
+        self.mooring.init_app(self.app)
+
+    @property
+    def moored(self) -> Moored:
+        """What belongs to the application."""
+        return moored_in(self.app)
+
+    def client(self) -> FlaskClient:
+        """A browser."""
+        return self.app.test_client()
+
+    def deliver(self, number: int = -1, **changes: Any) -> int:
+        """Send a webhook of the sandbox's, and tell the status of the answer."""
+        given = {**self.sandbox.sent[number].given(), **changes}
+        answer = self.client().open(
+            given["url"], method=given["method"], data=given["body"], headers=given["headers"]
+        )
+        return answer.status_code
+
+    def close(self) -> None:
+        """Close everything."""
+        self.moored.close()
+        self.sessions.remove()
+        if self.engine is not None:
+            self.engine.dispose()
+
+    def _told(self, event: PaymentEvent, entry: InboxEntry) -> None:
+        if self.failing:
+            raise RuntimeError("the handler is broken")
+        self.news.append(event)

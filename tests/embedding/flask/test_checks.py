@@ -1,0 +1,124 @@
+"""What is amiss with an application's settings is named before it matters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring_flask.checks import findings
+from mooring_flask.places import Places, places
+from tests.embedding.flask.shop import KEYS, Shop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def named(shop: Shop, **environment: str) -> dict[str, bool]:
+    """The names of what is amiss, with how severe each is."""
+    try:
+        return {one.name: one.severe for one in findings(shop.moored, environment)}
+    finally:
+        shop.close()
+
+
+def test_nothing_amiss(database_url: str) -> None:
+    """Of an application that has everything nothing is said."""
+    assert {} == named(Shop(database_url, KEYS=KEYS), WEB_CONCURRENCY="4")
+
+
+def test_no_keys(sqlite_url: str) -> None:
+    """Without keys nothing that is stored is sealed, and that is said."""
+    assert {"no-keys": False} == named(Shop(sqlite_url))
+
+
+@pytest.mark.parametrize(
+    "environment, severe",
+    [
+        ({}, False),
+        ({"WEB_CONCURRENCY": "1"}, False),
+        ({"WEB_CONCURRENCY": "2"}, True),
+        ({"GUNICORN_CMD_ARGS": "--bind=:80 --workers=2"}, True),
+        ({"GUNICORN_CMD_ARGS": "-w 4"}, True),
+        ({"GUNICORN_CMD_ARGS": "--workers 1"}, False),
+    ],
+)
+def test_no_shared_store(environment: dict[str, str], severe: bool) -> None:
+    """Several workers that share no store must not start; one may, and is told."""
+    assert {"store-not-shared": severe} == named(Shop(KEYS=KEYS), **environment)
+
+
+@pytest.mark.parametrize("setting", ["STATE", "ASIDE"])
+def test_in_the_file_of_the_host(setting: str, tmp_path: Path) -> None:
+    """Nothing of ours that a call waits for is in the host's SQLite file."""
+    file = f"{tmp_path / 'erp.db'}"
+    given = f"sqlite:///{file}" if setting == "STATE" else file
+    settings: dict[str, Any] = {"KEYS": KEYS, setting: given}
+    shop = Shop(f"sqlite:///{file}", **settings)
+
+    assert {"store-in-the-host's-file": True} == named(shop)
+
+
+def test_webhooks_without_secret(sqlite_url: str) -> None:
+    """An account whose webhooks nobody could verify is named."""
+    configuration: dict[str, Any] = {"vendors": {"stripe": {"credentials": "sk"}}}
+    shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION=configuration)
+
+    assert {"webhook-without-secret": False} == named(shop)
+
+
+def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that is not there is named by the path in the configuration."""
+    monkeypatch.delenv("STRIPE_KEY", raising=False)
+    vendors = {"stripe": {"credentials": "secret://env/STRIPE_KEY"}}
+    shop = Shop(sqlite_url, CONFIGURATION={"vendors": vendors})
+    (found,) = findings(shop.moored)
+    shop.close()
+
+    assert found.severe
+    assert "vendors.stripe.credentials" in found.problem
+
+
+@pytest.mark.parametrize(
+    "wrong, path",
+    [
+        ({"KEYS": "1:short"}, "keys"),
+        ({"STATE": "nowhere://host"}, "state.url"),
+        ({"TENANTS": True, "KEYS": None}, "MOORING.KEYS"),
+        ({"DATABASE": 5}, "MOORING.DATABASE"),
+    ],
+)
+def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) -> None:
+    """What no store can be made of is named, and not only met by the first call."""
+    settings: dict[str, Any] = {"KEYS": KEYS, **wrong}
+    shop = Shop(sqlite_url, **settings)
+    (found,) = findings(shop.moored)
+    shop.close()
+
+    assert (True, "settings") == (found.severe, found.name)
+    assert path in found.problem
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({"kind": None, "file": None}, Places(state="memory:", memory=True)),
+        ({"kind": "sqlite", "file": None}, Places(state="memory:", memory=True)),
+        ({"kind": "postgresql", "file": None}, Places()),
+        (
+            {"kind": "postgresql", "file": None, "state": "redis://a/0"},
+            Places(state="redis://a/0"),
+        ),
+        (
+            {"kind": "sqlite", "file": "/var/erp.db"},
+            Places(state="sqlite:////var/erp.mooring-state.db", aside="/var/erp.mooring.db"),
+        ),
+        (
+            {"kind": "sqlite", "file": "/var/erp.db", "state": "redis://a/0", "aside": "/x.db"},
+            Places(state="redis://a/0", aside="/x.db"),
+        ),
+    ],
+)
+def test_places(given: dict[str, Any], expected: Places) -> None:
+    """Where things are kept follows from the host's database and the settings."""
+    assert expected == places(**given)

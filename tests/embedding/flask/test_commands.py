@@ -1,0 +1,156 @@
+"""`flask mooring …`, as an operator calls it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import Credentials, LogQuery, Money
+from mooring.contracts.payments import Charge
+from mooring.fence import rearm
+from mooring.inbox import EntryQuery
+from mooring.opening import open_storage
+from tests.embedding.flask.shop import KEYS, Shop
+from tests.embedding.flask.test_webhooks import charge
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+
+def run(shop: Shop, *words: str) -> Result:
+    """Run a command."""
+    return shop.app.test_cli_runner().invoke(args=["mooring", *words])
+
+
+def test_migrate(database_url: str) -> None:
+    """Tables are made where they are missing, and left alone where they are not."""
+    shop = Shop(database_url, KEYS=KEYS)
+    told = [run(shop, "migrate") for _ in range(2)]
+    shop.close()
+
+    assert [0, 0] == [one.exit_code for one in told]
+    assert "The tables are there.\n" == told[0].output
+
+
+def test_tables_are_missing(database_url: str) -> None:
+    """Where tables are missing, it is said how to make them."""
+    shop = Shop(database_url)
+    told = run(shop, "deliver", "--once")
+    shop.close()
+
+    assert 1 == told.exit_code
+    assert "flask mooring migrate" in told.output
+
+
+def test_check(database_url: str) -> None:
+    """Nothing amiss ends well, what is severe does not, and no traceback is shown."""
+    good, bad = Shop(database_url, KEYS=KEYS), Shop(CONFIGURATION={"paymets": {}})
+    told = [run(good, "check"), run(bad, "check")]
+    good.close()
+    bad.close()
+
+    assert [0, 1] == [one.exit_code for one in told]
+    assert "Nothing is amiss.\n" == told[0].output
+    assert told[1].output.startswith("configuration: paymets: ")
+
+
+def test_deliver_once(shop: Shop) -> None:
+    """What is due is done once."""
+    charge(shop)
+    shop.deliver()
+    order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
+    shop.mooring.outbox.put("payments", "charge", order)
+    shop.sessions.commit()
+
+    assert "2 done, 0 not.\n" == run(shop, "deliver", "--once").output
+    assert "0 done, 0 not.\n" == run(shop, "deliver", "--once").output
+
+
+def test_subject(shop: Shop) -> None:
+    """What is kept of somebody is handed out, and erased."""
+    order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
+    shop.mooring.hub.payments(subject="ada").charge(order, idempotency_key="INV-2")
+    shop.mooring.outbox.put("payments", "charge", order, subject="ada")
+    shop.sessions.commit()
+    told = json.loads(run(shop, "subject", "export", "ada").output)
+    gone = run(shop, "subject", "erase", "ada", "--yes").output
+    left = json.loads(run(shop, "subject", "export", "ada").output)
+
+    assert {"log": 1, "inbox": 0, "outbox": 1} == {name: len(kept) for name, kept in told.items()}
+    assert "erased: 1 calls, 0 webhooks, 1 not yet made, 0 credentials.\n" == gone
+    assert {"log": [], "inbox": [], "outbox": []} == left
+
+
+def test_credentials_of_a_tenant(database_url: str) -> None:
+    """A tenant's credentials are told of, not shown, and erased with the rest."""
+    shop = Shop(database_url, KEYS=KEYS)
+    shop.moored.migrate()
+    kept: Any = shop.moored.stores.credentials
+    kept.rotate("stripe", "acme", Credentials.bearer("hidden"))
+    told = run(shop, "subject", "export", "acme", "--tenant").output
+    gone = run(shop, "subject", "erase", "acme", "--tenant", "--yes").output
+    left = kept.owners()
+    shop.close()
+
+    assert ["stripe"] == json.loads(told)["credentials"]
+    assert "hidden" not in told
+    assert "1 credentials." in gone
+    assert [] == left
+
+
+def test_commands_of_mooring(database_url: str) -> None:
+    """Every other command is mooring's own, with the application's configuration and store."""
+    shop = Shop(database_url)
+    shop.moored.migrate()
+    told = run(shop, "vendors", "--json"), run(shop, "housekeep", "--json")
+    shop.close()
+
+    assert [0, 0] == [one.exit_code for one in told]
+    assert "vendors" == json.loads(told[0].output)["command"]
+    assert json.loads(told[1].output)["ok"]
+
+
+def test_commands_that_are_none(sqlite_url: str) -> None:
+    """What is no command is refused, and ends badly."""
+    shop = Shop(sqlite_url)
+    told = run(shop, "fly")
+    shop.close()
+
+    assert 2 == told.exit_code
+
+
+@pytest.mark.parametrize("keep, left", [(90, 1), (0, 0)])
+def test_tidy(keep: float, left: int, database_url: str) -> None:
+    """What is older than the settings say is forgotten, and nothing else."""
+    shop = Shop(database_url, KEEP=keep)
+    shop.moored.migrate()
+    charge(shop)
+    shop.deliver()
+    run(shop, "deliver", "--once")
+    told = run(shop, "tidy").output
+    found = shop.mooring.log.summarise(LogQuery()).count, shop.mooring.inbox.find(EntryQuery())
+    shop.close()
+
+    assert f"{2 - 2 * left} forgotten.\n" == told
+    assert (left, left) == (found[0], len(found[1].items))
+
+
+def test_a_copy_is_made_harmless(database_url: str) -> None:
+    """On a copy of production, calls that are not made yet are deleted by one command."""
+    shop = Shop(database_url, KEYS=KEYS, ENVIRONMENT="staging")
+    shop.moored.migrate()
+    with shop.app.app_context():
+        store = open_storage(shop.moored.stores.state_url or "")
+        rearm(store, "production")
+        store.close()
+        shop.mooring.outbox.put(
+            "payments", "charge", Charge(Money("1", "EUR"), "pm_card_visa", reference="INV-1")
+        )
+        shop.sessions.commit()
+    told = run(shop, "neutralize", "--yes")
+    shop.close()
+
+    assert 0 == told.exit_code, told.output
+    assert "1 calls deleted" in told.output

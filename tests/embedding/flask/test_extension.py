@@ -1,0 +1,211 @@
+"""The extension: its settings, several applications, and several processes."""
+
+from __future__ import annotations
+
+import os
+import re
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy
+from flask import Flask
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from mooring import ConfigurationError, InvalidData, LogQuery, StorageUnavailable
+from mooring_flask import Mooring, current_mooring, tables
+from mooring_flask.current import moored_in
+from mooring_flask.database import Database
+from mooring_flask.host import host_of
+from mooring_flask.settings import Settings
+from tests.embedding.flask.test_webhooks import charge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.embedding.flask.shop import Shop
+
+
+def made(settings: object) -> Flask:
+    """An application with these settings."""
+    app = Flask("made")
+    app.config["MOORING"] = settings
+    Mooring(app)
+    return app
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        (None, "MOORING"),
+        ("mooring.toml", "MOORING"),
+        ({}, "MOORING.CONFIGURATION"),
+        ({"CONFIGURATION": {}, "DATBASE": "sqlite://"}, "MOORING.DATBASE"),
+        ({"CONFIGURATION": {}, "SESSION": "session"}, "MOORING.SESSION"),
+        ({"CONFIGURATION": {}, "GUARD": True}, "MOORING.GUARD"),
+        ({"CONFIGURATION": {}, "ENVIRONMENT": 5}, "MOORING.ENVIRONMENT"),
+        ({"CONFIGURATION": {}, "ASIDE": 5}, "MOORING.ASIDE"),
+        ({"CONFIGURATION": {}, "KEYS": 5}, "MOORING.KEYS"),
+        ({"CONFIGURATION": {}, "KEEP": "a while"}, "MOORING.KEEP"),
+        ({"CONFIGURATION": {}, "KEEP": -1}, "MOORING.KEEP"),
+        ({"CONFIGURATION": {}, "KEEP": None}, "MOORING.KEEP"),
+        ({"CONFIGURATION": {}, "TENANTS": "no"}, "MOORING.TENANTS"),
+        ({"CONFIGURATION": {}, "PORTS": [1]}, "MOORING.PORTS"),
+        ({"CONFIGURATION": {}, "PORTS": {"observer": ()}}, "MOORING.PORTS.observer"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: object, path: str) -> None:
+    """Settings that make no sense are refused when the extension meets the application."""
+    with pytest.raises(ConfigurationError) as raised:
+        made(settings)
+
+    assert path == raised.value.path
+
+
+def test_no_secret_is_shown(sqlite_url: str) -> None:
+    """What the settings show of themselves has no secret of the configuration in it."""
+    configuration = {"vendors": {"stripe": {"credentials": "sk_test_of_acme"}}}
+    app = made({"CONFIGURATION": configuration, "DATABASE": sqlite_url, "KEYS": "1:sealing"})
+
+    shown = repr(moored_in(app).settings)
+    assert not {"sk_test_of_acme", "sealing"} & set(re.findall(r"\w+", shown))
+
+
+def test_nearest_setting() -> None:
+    """A misspelt setting is answered with what was probably meant."""
+    with pytest.raises(ConfigurationError, match="Did you mean DATABASE"):
+        made({"CONFIGURATION": {}, "DATBASE": "sqlite://"})
+
+
+def engine_of(url: str) -> sqlalchemy.Engine:
+    """An engine of a host's."""
+    return sqlalchemy.create_engine(url)
+
+
+def session_of(url: str) -> scoped_session[Any]:
+    """Sessions of a host's."""
+    return scoped_session(sessionmaker(engine_of(url)))
+
+
+@pytest.mark.parametrize(
+    "give, has_session",
+    [
+        (str, False),
+        (sqlalchemy.make_url, False),
+        (engine_of, False),
+        (session_of, True),
+        (lambda url: SimpleNamespace(engine=engine_of(url), session=session_of(url)), True),
+    ],
+    ids=["a URL as text", "a URL", "an engine", "sessions", "an extension"],
+)
+def test_databases(give: Callable[[str], object], has_session: bool, sqlite_url: str) -> None:
+    """A host's database is known by whatever it is given as."""
+    host = host_of(Settings(configuration={}, database=give(sqlite_url)))
+
+    assert host.database is not None
+    assert sqlite_url == f"sqlite:///{host.database.file}"
+    assert has_session is (host.session is not None)
+
+
+def test_session_that_is_given(sqlite_url: str) -> None:
+    """What gives the session may be named by itself."""
+    session = session_of(sqlite_url)
+
+    assert session is host_of(Settings(configuration={}, session=session)).session
+
+
+@pytest.mark.parametrize("given", [42, "mysql+nothing://host/name", "no url"])
+def test_no_database(given: object) -> None:
+    """What is no database is refused by the setting's name."""
+    with pytest.raises(ConfigurationError) as raised:
+        host_of(Settings(configuration={}, database=given))
+
+    assert "MOORING.DATABASE" == raised.value.path
+
+
+def test_passwords_are_not_shown() -> None:
+    """A database is named without its password."""
+    database = Database("postgresql://shop:canary@db.example/shop?sslpassword=canary")
+
+    assert "<Database postgresql+psycopg://shop:***@db.example/shop>" == repr(database)
+
+
+def test_database_that_is_away() -> None:
+    """A server that does not answer is unavailable, and its error holds no driver's."""
+    database = Database("postgresql://shop:canary@127.0.0.1:1/shop")
+    with pytest.raises(StorageUnavailable) as raised, database.begin():
+        pass  # pragma: no cover - never got so far
+
+    assert None is raised.value.__cause__
+    assert "canary" not in str(raised.value)
+
+
+def test_several_applications(sqlite_url: str) -> None:
+    """One extension serves several applications, each with what is its own."""
+    extension = Mooring()
+    apps = [Flask("first"), Flask("second")]
+    for app in apps:
+        app.config["MOORING"] = {"CONFIGURATION": {}}
+        extension.init_app(app)
+    with apps[0].app_context():
+        first = extension.hub
+        assert first is current_mooring.hub
+    with apps[1].app_context():
+        assert first is not extension.hub
+    with pytest.raises(ConfigurationError, match="app_context"):
+        _ = extension.hub
+    for app in apps:
+        moored_in(app).close()
+
+
+def test_application_without() -> None:
+    """An application that the extension does not know is told so."""
+    with Flask("bare").app_context(), pytest.raises(ConfigurationError, match="init_app"):
+        _ = current_mooring.hub
+
+
+def test_opened_anew(shop: Shop) -> None:
+    """What was closed is opened anew when it is used again."""
+    before = charge(shop)
+    shop.moored.close()
+
+    assert before == charge(shop)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked(shop: Shop) -> None:
+    """A forked child works on connections of its own, and leaves its parent's alone."""
+    charge(shop)
+    child = os.fork()
+    if not child:  # pragma: no cover - the child's side
+        try:
+            charge(shop, "INV-2")
+            shop.moored.close()
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - the exit code says so
+            os._exit(1)
+
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    charge(shop, "INV-3")
+    assert 3 == shop.mooring.log.summarise(LogQuery()).count
+
+
+def test_pages_that_are_none(shop: Shop) -> None:
+    """What is no page's `next` leads to no page."""
+    with pytest.raises(InvalidData) as raised:
+        shop.mooring.log.find(LogQuery(after="yesterday"))
+
+    assert "after" == raised.value.field
+
+
+def test_tables_are_declared_once() -> None:
+    """Declaring the tables again gives those that are there."""
+    metadata = sqlalchemy.MetaData()
+
+    assert tables(metadata) == tables(metadata)
+    assert ["erp.mooring_log", "mooring_log"] == sorted(
+        name
+        for name in (tables(metadata, schema="erp").log.metadata.tables)
+        if name.endswith("mooring_log")
+    )

@@ -1,0 +1,125 @@
+"""Workers of gunicorn's that share what the extension keeps."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+
+from mooring import Request, Timeouts
+from mooring.adapters.stdlib_http import StdlibHttpClient
+from mooring.testing.sandbox.stripe import StripeSandbox
+from tests.embedding.flask.shop import Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+ROOT: Final = Path(__file__).parents[3]
+PATIENT: Final = Timeouts(total=30.0)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run on Linux")
+
+
+@contextmanager
+def gunicorn(environment: dict[str, str]) -> Generator[str]:
+    """The URL of two workers with four threads each, forked from a process that has paid."""
+    command = (sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--threads=4")
+    where = ("--bind=127.0.0.1:0", "--graceful-timeout=5", "tests.embedding.flask.served:app")
+    with started([*command, *where], environment) as server:
+        yield said(server, r"Listening at: (http://\S+)")
+
+
+@contextmanager
+def started(
+    command: Sequence[str], environment: dict[str, str]
+) -> Generator[subprocess.Popen[str]]:
+    """A program that runs meanwhile, and is ended kindly."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": paths} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.terminate()
+            program.communicate(timeout=20)
+
+
+def said(program: subprocess.Popen[str], pattern: str) -> str:
+    """Wait until the program says something, and give what is of interest in it."""
+    heard = ""
+    for line in program.stdout or ():
+        heard += line
+        if found := re.search(pattern, line):
+            return found[1]
+    raise AssertionError(heard)
+
+
+@pytest.fixture
+def environment(database_url: str) -> dict[str, str]:
+    """The environment of a shop whose tables are there."""
+    shop = Shop(database_url)
+    shop.moored.migrate()
+    shop.close()
+    return {
+        "MOORING_TEST_DATABASE": database_url,
+        "MOORING_TEST_KEY": shop.sandbox.api_key,
+        "MOORING_TEST_SECRET": shop.sandbox.webhook_secret,
+    }
+
+
+def test_one_order_at_once(environment: dict[str, str]) -> None:
+    """Eight submits of one order at once are eight good pages and one charge."""
+    pytest.importorskip("gunicorn")
+    sandbox = StripeSandbox()
+    with (
+        sandbox.serving() as vendor,
+        gunicorn(environment | {"MOORING_TEST_VENDOR": vendor.url}) as url,
+        StdlibHttpClient(keep_alive=0) as browser,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        form = {"amount": "149.90"}
+
+        def pay(order: str) -> tuple[int, Any]:
+            answer = browser.send(Request.post("/", form=form), f"{url}/pay/{order}", PATIENT)
+            return answer.status, answer.json()["payment"]
+
+        answers = list(threads.map(pay, ["INV-1"] * 8))
+        others = list(threads.map(pay, [f"INV-{number}" for number in range(2, 10)]))
+        notice = attrs.evolve(sandbox.sent[-1], url=f"{url}/mooring/webhooks/stripe")
+        received = notice.deliver()
+
+    assert [answers[0]] * 8 == answers
+    assert 200 == answers[0][0]
+    assert 8 == len({payment for _, payment in others})
+    assert 10 == len(sandbox.charges)
+    assert 200 == received
+
+
+def test_worker_ends_when_told(environment: dict[str, str]) -> None:
+    """A worker that is told to end does so at once, and well."""
+    command = (sys.executable, "-m", "flask", "--app=tests.embedding.flask.served", "mooring")
+    with (
+        StripeSandbox().serving() as vendor,
+        started(
+            [*command, "deliver", "--pause=60"],
+            environment | {"MOORING_TEST_VENDOR": vendor.url, "PYTHONUNBUFFERED": "1"},
+        ) as worker,
+    ):
+        said(worker, "(Working)")
+        worker.terminate()
+
+        assert 0 == worker.wait(20)

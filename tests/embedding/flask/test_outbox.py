@@ -1,0 +1,118 @@
+"""Calls that an application writes down in its own transaction."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from mooring import ConfigurationError, Money
+from mooring.contracts.payments import Charge
+from mooring.inbox import EntryQuery, Handled
+from mooring.outbox import Delivered
+from mooring.worker import work
+from mooring_flask import worker
+from tests.embedding.flask.shop import Shop
+
+if TYPE_CHECKING:
+    from mooring.outbox import OutboxEntry
+
+ORDER = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
+
+
+def put(shop: Shop, key: str = "INV-1") -> OutboxEntry:
+    """Write a charge down."""
+    return shop.mooring.outbox.put("payments", "charge", ORDER, key=key)
+
+
+def delivered(shop: Shop) -> int:
+    """How many calls, all of them well, the worker makes."""
+    rounds = worker.deliver(shop.moored)
+    assert all(len(one) == one.done for one in rounds)
+    return sum(map(len, rounds))
+
+
+def test_committed(shop: Shop) -> None:
+    """A call is made once the host has committed, and once only."""
+    put(shop)
+    shop.sessions.commit()
+
+    assert 0 == len(shop.sandbox.charges)
+    assert 1 == delivered(shop)
+    assert 0 == delivered(shop)
+    assert 1 == len(shop.sandbox.charges)
+
+
+def test_rolled_back(shop: Shop) -> None:
+    """A call is not made if the host rolls back."""
+    put(shop)
+    shop.sessions.rollback()
+
+    assert 0 == delivered(shop)
+    assert {} == shop.sandbox.charges
+
+
+def test_written_down_twice(shop: Shop) -> None:
+    """Of two calls with one key the first is made, in the same transaction and in another."""
+    first = put(shop)
+    again = put(shop)
+    shop.sessions.commit()
+    later = put(shop)
+    shop.sessions.commit()
+
+    assert [first.id] * 2 == [again.id, later.id]
+    assert 1 == delivered(shop)
+
+
+def test_whatever_the_host_does(shop: Shop) -> None:
+    """What the host wrote in its transaction, and a call, come and go together."""
+    shop.sessions.execute(text("CREATE TABLE invoice (id INTEGER)"))
+    shop.sessions.commit()
+    shop.sessions.execute(text("INSERT INTO invoice VALUES (1)"))
+    put(shop)
+    shop.sessions.rollback()
+
+    assert 0 == shop.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
+    assert () == shop.mooring.outbox.find(EntryQuery()).items
+
+
+def test_no_database() -> None:
+    """Without a database there is nowhere to write a call down."""
+    shop = Shop()
+    with pytest.raises(ConfigurationError) as raised:
+        put(shop)
+
+    assert "MOORING.DATABASE" == raised.value.path
+    shop.close()
+
+
+def test_no_session(sqlite_url: str) -> None:
+    """Where it is not known whose transaction to write in, nothing is written."""
+    shop = Shop(DATABASE=sqlite_url)
+    shop.moored.migrate()
+    with pytest.raises(ConfigurationError) as raised:
+        put(shop)
+
+    assert "MOORING.SESSION" == raised.value.path
+    shop.close()
+
+
+def test_worker(shop: Shop) -> None:
+    """A worker makes calls and handles webhooks until it is told to stop."""
+    put(shop)
+    shop.sessions.commit()
+    stop, rounds = Event(), []
+
+    def tell(round_: Handled | Delivered) -> None:
+        rounds.append((type(round_), round_.done))
+        if shop.news:
+            stop.set()
+        else:
+            shop.deliver()
+
+    work(*worker.steps(shop.moored, 1), stop=stop, pause=0.01, tell=tell)
+
+    assert [(Delivered, 1), (Handled, 1)] == rounds
+    assert 1 == len(shop.news)
