@@ -1,0 +1,15 @@
+"""The app of the books."""
+
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class BooksConfig(AppConfig):
+    """Has the desk listen to webhooks."""
+
+    name = "books"
+
+    def ready(self) -> None:
+        """Register what handles webhooks."""
+        import_module("books.desk")

@@ -1,0 +1,142 @@
+"""Where the ERP speaks to vendors. It names none: `mooring.toml` says who does what for whom."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from books.models import Attempt, Invoice, Means, Parcel, state_of
+from mooring.contracts.email import EmailMessage
+from mooring.contracts.payments import (
+    BuyerOutcome,
+    Charge,
+    Money,
+    PaymentEvent,
+    Unsettled,
+    told_buyer,
+)
+from mooring.contracts.shipping import Parcel as Box
+from mooring.contracts.shipping import RateRequest
+from mooring.errors import ConnectorError, PaymentDeclined, VendorRejected
+from mooring_django import hub, on, outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mooring.contracts.payments import Payment
+    from mooring.contracts.shipping import Rate
+
+
+def means(invoice: Invoice) -> Iterable[Means]:
+    """What the invoice can be paid with where its payments go now."""
+    company = invoice.company
+    accounts = hub().chosen("payments", company.slug, currency=company.currency)
+    return Means.objects.filter(account=accounts[0].name)
+
+
+def pay(attempt: Attempt) -> None:
+    """Have an attempt paid, once however often this is asked."""
+    payments = hub().payments(attempt.invoice.company.slug)
+    _note(attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference))
+
+
+def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
+    """Go on with an attempt whose buyer is back from the bank."""
+    payments = hub().payments(attempt.invoice.company.slug)
+    key = f"{attempt.reference}/back"
+    _note(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))
+
+
+def look_up(attempt: Attempt) -> None:
+    """Find out what became of an attempt."""
+    since = attempt.begun_at - timedelta(minutes=1)
+    lost = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
+    [result] = hub().payments(attempt.invoice.company.slug).settle([attempt.ref or lost])
+    _note(attempt, result.unwrap)
+
+
+def offers(invoice: Invoice) -> tuple[Rate, ...]:
+    """What carriers would take for it."""
+    box = Box(weight="1.5", length="30", width="20", height="10")
+    asked = RateRequest(
+        sender=invoice.company.address,
+        recipient=invoice.customer.address,
+        parcels=[box],
+        reference=invoice.number,
+    )
+    return hub().shipping(invoice.company.slug).get_rates(asked).rates
+
+
+def ship(invoice: Invoice, offer: str) -> None:
+    """Buy the label of an offer, once."""
+    shipping = hub().shipping(invoice.company.slug)
+    bought = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
+    known = {
+        "ref": str(bought.ref),
+        "service": bought.service or "",
+        "tracking_number": ", ".join(bought.tracking_numbers),
+        "cost": str(bought.cost),
+        "label": (bought.labels[0].content if bought.labels else None) or b"",
+    }
+    Parcel.objects.get_or_create(invoice=invoice, defaults=known)
+
+
+def track(parcel: Parcel) -> None:
+    """Find out where a parcel is."""
+    tracking = hub().shipping(parcel.invoice.company.slug).track_shipment(parcel.ref)
+    Parcel.objects.filter(pk=parcel.pk).update(status=tracking.status)
+
+
+def mail(invoice: Invoice, about: str, text: str) -> None:
+    """Have a mail go out when what was done just now is committed, and not if it is undone."""
+    message = EmailMessage(to=invoice.customer.email, subject=about, text=text)
+    tenant, key = invoice.company.slug, f"{invoice.number}/{about}"[:64]
+    outbox().put("email", "send_transactional", message, tenant=tenant, key=key)
+
+
+@on("payments")
+def hear(news: PaymentEvent, entry: object) -> None:
+    """Take news of a payment down; what belongs to nobody here is let be."""
+    news = hub().payments().follow_up(news)
+    known = Attempt.of(news.ref.account, news.ref.id, news.reference)
+    if known is not None and news.state is not None:
+        state = state_of(news.state)
+        if state == "paid":
+            news.expect(_charge(known).amount)
+        _advance(known, state, payment_id=news.ref.id)
+
+
+def _charge(attempt: Attempt) -> Charge:
+    invoice = attempt.invoice
+    amount = Money(str(invoice.amount), invoice.company.currency)
+    reference, back = attempt.reference, attempt.back_url
+    return Charge(
+        amount, attempt.token, reference=reference, return_url=back, description=invoice.title
+    )
+
+
+def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
+    """Write down what became of an attempt, in the words that its buyer may be told."""
+    try:
+        payment = ask()
+    except ConnectorError as error:
+        told = told_buyer(error)
+        # Once the vendor has a payment of it, only a decline says that nothing comes of it.
+        final = PaymentDeclined if attempt.ref else VendorRejected
+        ended = "declined" if isinstance(error, final) and not error.retryable else "failed"
+        unknown = told.outcome is BuyerOutcome.UNKNOWN
+        attempt.advance("unknown" if unknown else ended, told=told.text)
+    else:
+        state, ref = state_of(payment.state), payment.ref
+        url = (payment.next_action and payment.next_action.url) or ""
+        named = {"ref": str(ref), "account": ref.account, "payment_id": ref.id}
+        _advance(attempt, state, next_url=url, **named)
+
+
+def _advance(attempt: Attempt, state: str, **known: str) -> None:
+    with transaction.atomic():
+        if attempt.advance(state, **known) and state == "paid":
+            number = attempt.invoice.number
+            mail(attempt.invoice, f"Receipt {number}", f"Invoice {number} is paid. Thank you.")

@@ -1,0 +1,59 @@
+"""What is done later: webhooks are handled, mails sent, payments looked up."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.management.base import BaseCommand
+from django.db import OperationalError
+from django.utils import timezone
+
+from books import desk
+from books.models import HELD, Attempt
+from mooring.errors import StorageUnavailable
+from mooring.worker import stopping
+from mooring_django.worker import deliver
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+_QUIET: Final = timedelta(seconds=30)
+"""How long an attempt is left to whoever makes it, and the time between two looks."""
+_PAUSE: Final = 0.5
+
+
+class Command(BaseCommand):
+    """Work until somebody ends it."""
+
+    help = "Handle webhooks, send what is due, and look up payments whose end is not known."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Offer to do it once."""
+        parser.add_argument("--once", action="store_true", help="do what is due, and end")
+
+    def handle(self, *, once: bool, **_: Any) -> None:
+        """Do it."""
+        due = 0.0
+        with stopping() as stop:
+            while not stop.is_set():
+                delivered: list[Any] = []
+                try:
+                    delivered = deliver()
+                    if time.monotonic() >= due:
+                        self._look_up()
+                        due = time.monotonic() + _QUIET.total_seconds()
+                except (StorageUnavailable, OperationalError) as error:
+                    if once:
+                        raise
+                    self.stderr.write(f"Waiting for the database ({type(error).__name__}).")
+                if once:
+                    return
+                if not delivered:
+                    stop.wait(_PAUSE)
+
+    def _look_up(self) -> None:
+        begun = timezone.now() - _QUIET
+        for attempt in Attempt.objects.filter(state__in=HELD, begun_at__lt=begun):
+            desk.look_up(attempt)

@@ -1,0 +1,225 @@
+"""What the ERP keeps. A payment's state only goes forward, whoever brings the news."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Final
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from mooring.contracts.address import Address
+from mooring.contracts.payments import PaymentState
+
+STATES: Final = ("open", "failed", "unknown", "waiting", "pending", "declined", "paid")
+"""What may become of an attempt to pay, each only of those before it."""
+HELD: Final = ("open", "unknown", "waiting", "pending")
+"""Where nobody knows the end yet, so that nothing else is tried."""
+
+_OF_PAYMENTS: Final = {
+    PaymentState.REQUIRES_ACTION: "waiting",
+    **dict.fromkeys((PaymentState.UNKNOWN, PaymentState.PENDING), "pending"),
+    PaymentState.AUTHORIZED: "pending",
+    **dict.fromkeys((PaymentState.REQUIRES_PAYMENT_METHOD, PaymentState.FAILED), "declined"),
+    **dict.fromkeys((PaymentState.VOIDED, PaymentState.EXPIRED), "declined"),
+}
+_TEXTS: Final = {
+    "open": "A payment is under way, and we do not know yet whether you were charged. "
+    "Please do not pay again: we look it up.",
+    "waiting": "Your bank wants you to confirm the payment.",
+    "pending": "The payment is under way. We tell you when it has arrived.",
+    "paid": "It is paid. Thank you.",
+    "declined": "The payment was declined. Please use another means of payment.",
+}
+
+
+_NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
+
+
+def whole(text: str | None) -> int:
+    """The number that a text is; 0, which nothing has, for any other text."""
+    return int(text) if text and _NUMBER.fullmatch(text) else 0
+
+
+def in_words(text: str | None) -> str:
+    """A word of carriers, for people."""
+    first, _, rest = (text or "").partition("_")
+    return f"{first.upper()} {rest.replace('_', ' ')}".strip()
+
+
+def state_of(payment: PaymentState) -> str:
+    """How far an attempt has come whose payment is in this state."""
+    return _OF_PAYMENTS.get(payment, "paid")
+
+
+class Place(models.Model):
+    """Somebody with an address."""
+
+    name = models.CharField(max_length=100)
+    email = models.EmailField(unique=True)
+    phone = models.CharField(max_length=30)
+    line1 = models.CharField(max_length=100)
+    city = models.CharField(max_length=100)
+    region = models.CharField(max_length=10)
+    postal_code = models.CharField(max_length=20)
+    country = models.CharField(max_length=2)
+
+    class Meta:
+        """The tables are those of the kinds."""
+
+        abstract = True
+
+    @property
+    def address(self) -> Address:
+        """The same as carriers are told it."""
+        names = ("name", "email", "phone", "line1", "city", "region", "postal_code", "country")
+        return Address(**{name: getattr(self, name) for name in names})
+
+
+class Company(Place):
+    """One of the businesses that the ERP is for: a tenant."""
+
+    slug = models.SlugField(primary_key=True)
+    currency = models.CharField(max_length=3)
+
+
+class Means(models.Model):
+    """A token that a vendor's form in the browser has made, kept at an account there."""
+
+    account = models.CharField(max_length=50)
+    token = models.CharField(max_length=100)
+    label = models.CharField(max_length=100)
+
+
+class Customer(Place):
+    """Who buys."""
+
+    company = models.ForeignKey(Company, models.PROTECT)
+
+
+class Invoice(models.Model):
+    """What somebody is to pay."""
+
+    company = models.ForeignKey(Company, models.PROTECT)
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    number = models.CharField(max_length=30, unique=True)
+    title = models.CharField(max_length=100)
+    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    state = models.CharField(max_length=10, default="due")
+    mailed = models.BooleanField(default=False)
+
+    @property
+    def price(self) -> str:
+        """The amount, for people."""
+        return f"{self.amount} {self.company.currency}"
+
+    @property
+    def last(self) -> Attempt | None:
+        """The last attempt to pay it."""
+        return self.attempts.order_by("number").last()
+
+    @property
+    def following(self) -> int | None:
+        """The number of the attempt that may be made now: a failed one is made again."""
+        last = self.last
+        if last is None:
+            return 1
+        if last.held or last.state == "paid":
+            return None
+        return last.number + (last.state == "declined")
+
+    def begin(self, means: Means, home: str) -> Attempt:
+        """The attempt that may be made now, under way from here on, for whoever holds the invoice.
+
+        Who chose the same means again makes the failed attempt again, with its key.
+        """
+        last, number = self.last, self.following or 1
+        if last is not None and last.state == "failed":
+            if (last.account, last.token) == (means.account, means.token):
+                last.state, last.told = "open", ""
+                last.save(update_fields=["state", "told"])
+                return last
+            # Its key belongs to what it was to be paid with.
+            last.advance("declined", told=last.told)
+            number += 1
+        chosen = {"account": means.account, "token": means.token}
+        return self.attempts.create(number=number, back_url=f"{home}back/{number}/", **chosen)
+
+
+class Attempt(models.Model):
+    """An attempt to pay. It is written down before any vendor is asked, with its key."""
+
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="attempts")
+    number = models.PositiveIntegerField()
+    account = models.CharField(max_length=50, default="")
+    token = models.CharField(max_length=100)
+    back_url = models.CharField(max_length=300)
+    state = models.CharField(max_length=10, default="open")
+    told = models.TextField(default="")
+    ref = models.TextField(default="")
+    payment_id = models.CharField(max_length=100, default="", db_index=True)
+    next_url = models.TextField(default="")
+    begun_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        """One key names one attempt."""
+
+        constraints: ClassVar = [models.UniqueConstraint("invoice", "number", name="one_attempt")]
+
+    @classmethod
+    def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
+        """Whose payment at an account this is, if it is any attempt's."""
+        made = cls.objects.filter(account=account)
+        invoice, _, number = (reference or "").rpartition("-")
+        named = made.filter(invoice__number=invoice, number=whole(number))
+        unnamed = named.filter(payment_id__in=["", reference or ""])
+        return made.filter(payment_id=payment_id).first() or unnamed.first()
+
+    @property
+    def reference(self) -> str:
+        """What names it, here and at the vendor."""
+        return f"{self.invoice.number}-{self.number}"
+
+    @property
+    def held(self) -> bool:
+        """Whether its end is not known yet."""
+        return self.state in HELD
+
+    @property
+    def text(self) -> str:
+        """What the buyer is told."""
+        return self.told or _TEXTS.get(self.state, "")
+
+    def advance(self, state: str, **known: Any) -> bool:
+        """Take it forward; whether it was this that did."""
+        with transaction.atomic():
+            Invoice.objects.select_for_update().get(pk=self.invoice.pk)
+            before = STATES[: STATES.index(state)]
+            same = Attempt.objects.filter(pk=self.pk, state__in=before)
+            moved = bool(same.update(state=state, **({"told": "", "next_url": ""} | known)))
+            if moved:
+                Invoice.objects.filter(pk=self.invoice.pk).update(state=state)
+        self.refresh_from_db()
+        return moved
+
+
+class Parcel(models.Model):
+    """What was sent."""
+
+    invoice = models.OneToOneField(Invoice, models.PROTECT)
+    ref = models.TextField()
+    service = models.CharField(max_length=100)
+    tracking_number = models.CharField(max_length=100)
+    cost = models.CharField(max_length=30)
+    label = models.BinaryField()
+    status = models.CharField(max_length=30, default="bought")
+
+    @property
+    def sent_with(self) -> str:
+        """How it was sent, for people."""
+        return in_words(self.service)
+
+    @property
+    def where(self) -> str:
+        """Where it is, for people."""
+        return self.status.replace("_", " ")

@@ -1,0 +1,300 @@
+"""The pages. What they ask of vendors goes through the desk, outside of any transaction."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import get_token
+from django.shortcuts import get_object_or_404, render
+from django.utils.html import format_html
+from django.views.decorators.http import require_GET, require_POST
+
+from books import desk
+from books.models import Attempt, Company, Customer, Invoice, Parcel, in_words, whole
+from mooring import LogQuery
+from mooring.errors import ConnectorError
+from mooring_django import integration_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+
+_logger: Final = logging.getLogger(__name__)
+
+ERP: Final = "The Django ERP"
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+_BROKEN: Final = (
+    "Something went wrong on our side. If you were paying, we do not know yet whether you were"
+    " charged. Please do not pay again: look at the invoice, where we tell you what became of it."
+)
+
+
+def only_our_own(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., Any]:
+    """Let pages load nothing from anywhere else, nor any script."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+
+    return middleware
+
+
+def everywhere(request: HttpRequest) -> dict[str, Any]:
+    """What every page is given."""
+    token = format_html(
+        '<input type="hidden" name="csrfmiddlewaretoken" value="{}">', get_token(request)
+    )
+    return {"erp": ERP, "csrf": token}
+
+
+# --- reading -----------------------------------------------------------------
+
+
+@require_GET
+def companies(request: HttpRequest) -> HttpResponse:
+    """All companies."""
+    return render(request, "companies.html", {"companies": Company.objects.order_by("slug")})
+
+
+@require_GET
+def invoices(request: HttpRequest, slug: str) -> HttpResponse:
+    """The invoices of a company."""
+    company = get_object_or_404(Company, slug=slug)
+    context = {"company": company, "invoices": _invoices(company=company), "here": "invoices"}
+    return render(request, "invoices.html", context)
+
+
+@require_GET
+def customers(request: HttpRequest, slug: str) -> HttpResponse:
+    """The customers of a company."""
+    company = get_object_or_404(Company, slug=slug)
+    known = Customer.objects.filter(company=company).order_by("name")
+    context = {"company": company, "customers": known, "here": "customers"}
+    return render(request, "customers.html", context)
+
+
+@require_GET
+def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
+    """A customer, and what they owe."""
+    found = get_object_or_404(Customer, company=slug, pk=key)
+    context = {
+        "company": found.company,
+        "customer": found,
+        "invoices": _invoices(customer=found),
+        "here": "customers",
+    }
+    return render(request, "customer.html", context)
+
+
+@require_GET
+def log(request: HttpRequest, slug: str) -> HttpResponse:
+    """The calls to vendors that were made for a company."""
+    company = get_object_or_404(Company, slug=slug)
+    page = integration_log().find(LogQuery(tenant=slug, limit=50))
+    entries = [
+        {
+            "when": f"{one.started_at:%H:%M:%S}",
+            "service": one.service,
+            "answer": one.vendor_code or one.error or one.http_status or "",
+            "status": one.status.value,
+            "attempts": one.attempts,
+            "key": (one.idempotency_key or "")[:24],
+        }
+        for one in page.items
+    ]
+    context = {"company": company, "entries": entries, "here": "log"}
+    return render(request, "log.html", context)
+
+
+@require_GET
+@transaction.non_atomic_requests
+def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """An invoice, and all that can be done with it."""
+    found = _invoice(slug, number)
+    following = found.following
+    context = {
+        "company": found.company,
+        "invoice": found,
+        "attempt": found.last,
+        "number": following,
+        "means": desk.means(found) if following else (),
+        "parcel": Parcel.objects.filter(invoice=found).first(),
+        "here": "invoices",
+    }
+    return render(request, "invoice.html", context)
+
+
+# --- paying ------------------------------------------------------------------
+
+
+@require_POST
+@transaction.non_atomic_requests
+def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Pay once, however often the form is sent: its attempt has one key."""
+    found = _invoice(slug, number)
+    attempt = _begun(request, found)
+    if attempt is not None and attempt.state in {"open", "unknown"}:
+        desk.pay(attempt)
+    if attempt is not None and attempt.state == "waiting":
+        return _see(attempt.next_url)
+    return _see(_home(found))
+
+
+def _begun(request: HttpRequest, found: Invoice) -> Attempt | None:
+    """The attempt that a form is for, written down before anything else is done."""
+    wanted, chosen = (whole(request.POST.get(name)) for name in ("attempt", "means"))
+    means = next((one for one in desk.means(found) if one.pk == chosen), None)
+    with transaction.atomic():
+        Invoice.objects.select_for_update().get(pk=found.pk)
+        if means is not None and wanted == found.following:
+            return found.begin(means, request.build_absolute_uri(_home(found)))
+    return Attempt.objects.filter(invoice=found, number=wanted).first()
+
+
+@require_GET
+@transaction.non_atomic_requests
+def back(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResponse:
+    """The buyer is back from the bank."""
+    found = _invoice(slug, number)
+    known = get_object_or_404(Attempt, invoice=found, number=attempt)
+    if known.held and known.ref:
+        desk.come_back(known, request.GET.dict())
+    return _see(_home(found))
+
+
+@require_POST
+@transaction.non_atomic_requests
+def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Find out what became of the last attempt."""
+    found = _invoice(slug, number)
+    last = found.last
+    if last is not None and last.held:
+        desk.look_up(last)
+    return _see(_home(found))
+
+
+# --- shipping and mail ---------------------------------------------------------
+
+
+@require_GET
+@transaction.non_atomic_requests
+def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """What carriers offer."""
+    found = _invoice(slug, number)
+    context = {"company": found.company, "invoice": found, "here": "invoices"}
+    return render(request, "shipping.html", {**context, "offers": _offers(found)})
+
+
+@require_POST
+@transaction.non_atomic_requests
+def ship(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Buy a label."""
+    found = _invoice(slug, number)
+    if not Parcel.objects.filter(invoice=found).exists():
+        desk.ship(found, request.POST.get("offer", ""))
+    return _see(_home(found))
+
+
+@require_POST
+@transaction.non_atomic_requests
+def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Find out where the parcel is."""
+    found = _invoice(slug, number)
+    desk.track(get_object_or_404(Parcel, invoice=found))
+    return _see(_home(found))
+
+
+@require_GET
+def label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """The label, to be printed."""
+    parcel = get_object_or_404(Parcel, invoice=_invoice(slug, number))
+    return HttpResponse(bytes(parcel.label), content_type="application/pdf")
+
+
+@require_POST
+def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Mail the invoice, once this request is committed."""
+    found = _invoice(slug, number)
+    if Invoice.objects.filter(pk=found.pk, mailed=False).update(mailed=True):
+        desk.mail(found, f"Invoice {number}", f"{found.title}: {found.price}.")
+    return _see(_home(found))
+
+
+# --- what went wrong -----------------------------------------------------------
+
+
+def trouble(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
+    """Tell in plain words what a vendor's failure means."""
+
+    class Middleware:
+        def __call__(self, request: HttpRequest) -> HttpResponse:
+            return get_response(request)
+
+        def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+            if not isinstance(error, ConnectorError) or is_paying(request.path):
+                return None
+            _logger.warning("A vendor could not do it: %s", error)
+            name = type(error).__name__
+            text = f"A vendor could not do it just now ({name}). Please try again later."
+            context = {"title": "Not now", "mood": "unknown", "text": text}
+            return render(request, "trouble.html", context, status=HTTPStatus.BAD_GATEWAY)
+
+    return Middleware()
+
+
+def is_paying(path: str) -> bool:
+    """Whether what fails at this address may have to do with money."""
+    return path.endswith(("/pay", "/look-up")) or "/back/" in path
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """There is no such page."""
+    text = "There is nothing at this address."
+    context = {"title": "Nothing here", "mood": "failed", "text": text}
+    return render(request, "trouble.html", context, status=HTTPStatus.NOT_FOUND)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """Something is wrong with the ERP itself, and nobody is told more than is known."""
+    back = request.path.rpartition("/")[0] + "/"
+    context = {"title": "Something went wrong", "mood": "unknown", "text": _BROKEN, "back": back}
+    return render(request, "trouble.html", context, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _invoice(slug: str, number: str) -> Invoice:
+    return get_object_or_404(
+        Invoice.objects.select_related("company", "customer"), company=slug, number=number
+    )
+
+
+def _invoices(**about: Any) -> Any:
+    return Invoice.objects.filter(**about).select_related("company", "customer").order_by("number")
+
+
+def _offers(found: Invoice) -> list[dict[str, Any]]:
+    return [
+        {
+            "ref": str(one.ref),
+            "service": in_words(one.service),
+            "days": one.delivery_days,
+            "total": one.total,
+        }
+        for one in desk.offers(found)
+    ]
+
+
+def _home(one: Invoice) -> str:
+    return f"/{one.company.slug}/invoices/{one.number}/"
+
+
+def _see(url: str) -> HttpResponse:
+    return HttpResponseRedirect(url, status=HTTPStatus.SEE_OTHER)

@@ -1,0 +1,73 @@
+"""Settings of the ERP: a file of SQLite, or the PostgreSQL that `ERP_DATABASE` names."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mooring_django import beside
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+PAGES = BASE_DIR.parent / "erp_pages"
+
+
+def _database(url: str) -> dict[str, object]:
+    place = urlsplit(url)
+    if place.scheme == "sqlite":
+        # A transaction that will write says so at once, and waits for its turn.
+        options = {"transaction_mode": "IMMEDIATE", "timeout": 20}
+        name = unquote(url.removeprefix("sqlite:///"))
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": options}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": place.path.strip("/"),
+        "HOST": place.hostname,
+        "PORT": place.port or "",
+        "USER": place.username or "",
+        "PASSWORD": unquote(place.password or ""),
+    }
+
+
+_HOST = _database(os.environ.get("ERP_DATABASE", f"sqlite:///{BASE_DIR / 'var' / 'erp.sqlite3'}"))
+
+SECRET_KEY = os.environ.get("ERP_SECRET_KEY", "an example has no secrets")
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
+ROOT_URLCONF = "erp.urls"
+WSGI_APPLICATION = "erp.wsgi.application"
+USE_TZ = True
+
+INSTALLED_APPS = ["django.contrib.staticfiles", "mooring_django", "books"]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "books.views.only_our_own",
+    "books.views.trouble",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [PAGES / "templates"],
+        "OPTIONS": {"context_processors": ["books.views.everywhere"]},
+    },
+]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [PAGES / "static"]
+
+# What a call to a vendor leaves behind has a connection of its own, which no rollback takes along.
+DATABASES = {"default": {**_HOST, "ATOMIC_REQUESTS": True}, "mooring": beside(_HOST)}
+DATABASE_ROUTERS = ["mooring_django.Router"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+MOORING = {
+    "CONFIGURATION": os.environ.get("ERP_MOORING", BASE_DIR / "mooring.toml"),
+    "WORKER": True,  # the post office
+}
+SEED = os.environ.get("ERP_SEED", PAGES / "seed.json")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}

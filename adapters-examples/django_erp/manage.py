@@ -1,0 +1,11 @@
+#!/usr/bin/env python
+"""Django's own commands, and the ERP's: `set_up` and `post_office`."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erp.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)

@@ -1,0 +1,36 @@
+"""The books of the ERP: `models` keeps them, `desk` speaks to vendors, `views` shows pages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flask import Flask
+
+from ledger.commands import post_office, set_up
+from ledger.desk import mooring
+from ledger.models import open_books, session
+from ledger.views import PAGES, pages
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+def create_app() -> Flask:
+    """The ERP: with a file of SQLite, or the PostgreSQL that `ERP_DATABASE` names."""
+    app = Flask("ledger", template_folder=str(PAGES / "templates"), static_folder=None)
+    app.config["SECRET_KEY"] = os.environ.get("ERP_SECRET_KEY", "an example has no secrets")
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    url = os.environ.get("ERP_DATABASE", f"sqlite:///{HERE / 'var' / 'erp.sqlite3'}")
+    app.extensions["books"] = open_books(url)
+    configuration = os.environ.get("ERP_MOORING", HERE / "mooring.toml")
+    app.config["MOORING"] = {"CONFIGURATION": configuration, "DATABASE": session}
+    mooring.init_app(app)
+    app.register_blueprint(pages)
+    app.cli.add_command(set_up)
+    app.cli.add_command(post_office)
+
+    @app.teardown_appcontext
+    def put_away(_: object) -> None:
+        session.remove()
+
+    return app

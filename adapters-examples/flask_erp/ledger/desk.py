@@ -1,0 +1,148 @@
+"""Where the ERP speaks to vendors. It names none: `mooring.toml` says who does what for whom.
+
+No transaction is open while a vendor is asked; what came of it is written in one of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import select
+
+from ledger.models import Attempt, Invoice, Means, Parcel, session, state_of
+from mooring.contracts.email import EmailMessage
+from mooring.contracts.payments import (
+    BuyerOutcome,
+    Charge,
+    Money,
+    PaymentEvent,
+    Unsettled,
+    told_buyer,
+)
+from mooring.contracts.shipping import Parcel as Box
+from mooring.contracts.shipping import RateRequest
+from mooring.errors import ConnectorError, PaymentDeclined, VendorRejected
+from mooring_flask import Mooring, current_mooring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mooring.contracts.payments import Payment
+    from mooring.contracts.shipping import Rate
+
+mooring: Final = Mooring()
+
+
+def means(invoice: Invoice) -> list[Means]:
+    """What the invoice can be paid with where its payments go now."""
+    company = invoice.company
+    accounts = mooring.hub.chosen("payments", company.slug, currency=company.currency)
+    return session.query(Means).filter_by(account=accounts[0].name).all()
+
+
+def pay(attempt: Attempt) -> None:
+    """Have an attempt paid, once however often this is asked."""
+    payments = mooring.hub.payments(attempt.invoice.company.slug)
+    _note(attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference))
+
+
+def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
+    """Go on with an attempt whose buyer is back from the bank."""
+    payments = mooring.hub.payments(attempt.invoice.company.slug)
+    key = f"{attempt.reference}/back"
+    _note(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))
+
+
+def look_up(attempt: Attempt) -> None:
+    """Find out what became of an attempt."""
+    since = attempt.begun_at - timedelta(minutes=1)
+    lost = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
+    payments = mooring.hub.payments(attempt.invoice.company.slug)
+    wanted = [attempt.ref or lost]
+    session.commit()
+    [result] = payments.settle(wanted)
+    _note(attempt, result.unwrap)
+
+
+def offers(invoice: Invoice) -> tuple[Rate, ...]:
+    """What carriers would take for it."""
+    box = Box(weight="1.5", length="30", width="20", height="10")
+    sender, recipient = invoice.company.address, invoice.customer.address
+    asked = RateRequest(sender=sender, recipient=recipient, parcels=[box], reference=invoice.number)
+    session.commit()
+    return mooring.hub.shipping(invoice.company.slug).get_rates(asked).rates
+
+
+def ship(invoice: Invoice, offer: str) -> None:
+    """Buy the label of an offer, once."""
+    session.commit()
+    shipping = mooring.hub.shipping(invoice.company.slug)
+    bought = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
+    session.scalar(select(Invoice.id).filter_by(id=invoice.id).with_for_update())
+    if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
+        label = (bought.labels[0].content if bought.labels else None) or b""
+        numbers = ", ".join(bought.tracking_numbers)
+        known = {"ref": str(bought.ref), "tracking_number": numbers, "label": label}
+        service, cost = bought.service or "", str(bought.cost)
+        session.add(Parcel(invoice_id=invoice.id, service=service, cost=cost, **known))
+
+
+def track(parcel: Parcel) -> None:
+    """Find out where a parcel is."""
+    session.commit()
+    shipping = mooring.hub.shipping(parcel.invoice.company.slug)
+    parcel.status = shipping.track_shipment(parcel.ref).status
+
+
+def mail(invoice: Invoice, about: str, text: str) -> None:
+    """Have a mail go out when what was done just now is committed, and not if it is undone."""
+    message = EmailMessage(to=invoice.customer.email, subject=about, text=text)
+    tenant, key = invoice.company.slug, f"{invoice.number}/{about}"[:64]
+    current_mooring.outbox.put("email", "send_transactional", message, tenant=tenant, key=key)
+
+
+@mooring.on("payments")
+def hear(news: PaymentEvent, entry: object) -> None:
+    """Take news of a payment down; what belongs to nobody here is let be."""
+    news = mooring.hub.payments().follow_up(news)
+    known = Attempt.of(news.ref.account, news.ref.id, news.reference)
+    if known is not None and news.state is not None:
+        state = state_of(news.state)
+        if state == "paid":
+            news.expect(_charge(known).amount)
+        _advance(known, state, payment_id=news.ref.id)
+    session.commit()
+
+
+def _charge(attempt: Attempt) -> Charge:
+    invoice = attempt.invoice
+    amount = Money(str(invoice.amount), invoice.company.currency)
+    known = {"reference": attempt.reference, "return_url": attempt.back_url}
+    return Charge(amount, attempt.token, description=invoice.title, **known)
+
+
+def _note(attempt: Attempt, ask: Callable[[], Payment]) -> None:
+    """Write down what became of an attempt, in the words that its buyer may be told."""
+    session.commit()
+    try:
+        payment = ask()
+    except ConnectorError as error:
+        told = told_buyer(error)
+        # Once the vendor has a payment of it, only a decline says that nothing comes of it.
+        final = PaymentDeclined if attempt.ref else VendorRejected
+        ended = "declined" if isinstance(error, final) and not error.retryable else "failed"
+        unknown = told.outcome is BuyerOutcome.UNKNOWN
+        attempt.advance("unknown" if unknown else ended, told=told.text)
+    else:
+        state, ref = state_of(payment.state), payment.ref
+        url = (payment.next_action and payment.next_action.url) or ""
+        named = {"ref": str(ref), "account": ref.account, "payment_id": ref.id}
+        _advance(attempt, state, next_url=url, **named)
+    session.commit()
+
+
+def _advance(attempt: Attempt, state: str, **known: str) -> None:
+    if attempt.advance(state, **known) and state == "paid":
+        number = attempt.invoice.number
+        mail(attempt.invoice, f"Receipt {number}", f"Invoice {number} is paid. Thank you.")

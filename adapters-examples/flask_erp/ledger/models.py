@@ -1,0 +1,284 @@
+"""What the ERP keeps. A payment's state only goes forward, whoever brings the news."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import (
+    ForeignKey,
+    Numeric,
+    String,
+    UniqueConstraint,
+    create_engine,
+    event,
+    select,
+    update,
+)
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    mapped_column,
+    relationship,
+    scoped_session,
+    sessionmaker,
+)
+
+from mooring.contracts.address import Address
+from mooring.contracts.payments import PaymentState
+
+STATES: Final = ("open", "failed", "unknown", "waiting", "pending", "declined", "paid")
+"""What may become of an attempt to pay, each only of those before it."""
+HELD: Final = ("open", "unknown", "waiting", "pending")
+"""Where nobody knows the end yet, so that nothing else is tried."""
+
+_OF_PAYMENTS: Final = {
+    PaymentState.REQUIRES_ACTION: "waiting",
+    **dict.fromkeys((PaymentState.UNKNOWN, PaymentState.PENDING), "pending"),
+    PaymentState.AUTHORIZED: "pending",
+    **dict.fromkeys((PaymentState.REQUIRES_PAYMENT_METHOD, PaymentState.FAILED), "declined"),
+    **dict.fromkeys((PaymentState.VOIDED, PaymentState.EXPIRED), "declined"),
+}
+_TEXTS: Final = {
+    "open": "A payment is under way, and we do not know yet whether you were charged. "
+    "Please do not pay again: we look it up.",
+    "waiting": "Your bank wants you to confirm the payment.",
+    "pending": "The payment is under way. We tell you when it has arrived.",
+    "paid": "It is paid. Thank you.",
+    "declined": "The payment was declined. Please use another means of payment.",
+}
+
+session: Final = scoped_session(sessionmaker(expire_on_commit=False))
+"""The session of each request."""
+
+
+def open_books(url: str) -> Any:
+    """An engine for the books; a transaction in SQLite waits for its turn when it begins."""
+    scheme, _, rest = url.partition("://")
+    engine = create_engine(f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{rest}")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _ready)
+        event.listen(engine, "begin", lambda one: one.exec_driver_sql("BEGIN IMMEDIATE"))
+    session.remove()
+    session.configure(bind=engine)
+    return engine
+
+
+def _ready(connection: Any, _: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA busy_timeout = 20000")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+_NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
+
+
+def whole(text: str | None) -> int:
+    """The number that a text is; 0, which nothing has, for any other text."""
+    return int(text) if text and _NUMBER.fullmatch(text) else 0
+
+
+def in_words(text: str | None) -> str:
+    """A word of carriers, for people."""
+    first, _, rest = (text or "").partition("_")
+    return f"{first.upper()} {rest.replace('_', ' ')}".strip()
+
+
+def state_of(payment: PaymentState) -> str:
+    """How far an attempt has come whose payment is in this state."""
+    return _OF_PAYMENTS.get(payment, "paid")
+
+
+class Base(DeclarativeBase):
+    """What all tables have in common."""
+
+
+class Place:
+    """Somebody with an address."""
+
+    name: Mapped[str]
+    email: Mapped[str] = mapped_column(String(200), unique=True)
+    phone: Mapped[str]
+    line1: Mapped[str]
+    city: Mapped[str]
+    region: Mapped[str]
+    postal_code: Mapped[str]
+    country: Mapped[str]
+
+    @property
+    def address(self) -> Address:
+        """The same as carriers are told it."""
+        names = ("name", "email", "phone", "line1", "city", "region", "postal_code", "country")
+        return Address(**{name: getattr(self, name) for name in names})
+
+
+class Company(Place, Base):
+    """One of the businesses that the ERP is for: a tenant."""
+
+    __tablename__ = "company"
+    slug: Mapped[str] = mapped_column(String(50), primary_key=True)
+    currency: Mapped[str]
+
+
+class Means(Base):
+    """A token that a vendor's form in the browser has made, kept at an account there."""
+
+    __tablename__ = "means"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account: Mapped[str]
+    token: Mapped[str]
+    label: Mapped[str]
+
+
+class Customer(Place, Base):
+    """Who buys."""
+
+    __tablename__ = "customer"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    company_slug: Mapped[str] = mapped_column(ForeignKey("company.slug"))
+    company: Mapped[Company] = relationship(lazy="joined")
+
+
+class Invoice(Base):
+    """What somebody is to pay."""
+
+    __tablename__ = "invoice"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    company_slug: Mapped[str] = mapped_column(ForeignKey("company.slug"))
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"))
+    number: Mapped[str] = mapped_column(String(30), unique=True)
+    title: Mapped[str]
+    amount: Mapped[Decimal] = mapped_column(Numeric(12, 2))
+    state: Mapped[str] = mapped_column(default="due")
+    mailed: Mapped[bool] = mapped_column(default=False)
+    company: Mapped[Company] = relationship(lazy="joined")
+    customer: Mapped[Customer] = relationship(lazy="joined")
+
+    @property
+    def price(self) -> str:
+        """The amount, for people."""
+        return f"{self.amount} {self.company.currency}"
+
+    @property
+    def last(self) -> Attempt | None:
+        """The last attempt to pay it."""
+        made = session.query(Attempt).filter_by(invoice_id=self.id)
+        return made.order_by(Attempt.number.desc()).first()
+
+    @property
+    def following(self) -> int | None:
+        """The number of the attempt that may be made now: a failed one is made again."""
+        last = self.last
+        if last is None:
+            return 1
+        if last.held or last.state == "paid":
+            return None
+        return last.number + (last.state == "declined")
+
+    def begin(self, means: Means, home: str) -> Attempt:
+        """The attempt that may be made now, under way from here on, for whoever holds the invoice.
+
+        Who chose the same means again makes the failed attempt again, with its key.
+        """
+        last, number = self.last, self.following or 1
+        if last is not None and last.state == "failed":
+            if (last.account, last.token) == (means.account, means.token):
+                last.state, last.told = "open", ""
+                return last
+            # Its key belongs to what it was to be paid with.
+            last.advance("declined", told=last.told)
+            number += 1
+        chosen = {"account": means.account, "token": means.token}
+        back = f"{home}back/{number}/"
+        begun = Attempt(invoice_id=self.id, number=number, back_url=back, **chosen)
+        session.add(begun)
+        return begun
+
+
+class Attempt(Base):
+    """An attempt to pay. It is written down before any vendor is asked, with its key."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (UniqueConstraint("invoice_id", "number", name="one_attempt"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"))
+    number: Mapped[int]
+    account: Mapped[str] = mapped_column(default="")
+    token: Mapped[str]
+    back_url: Mapped[str]
+    state: Mapped[str] = mapped_column(default="open")
+    told: Mapped[str] = mapped_column(default="")
+    ref: Mapped[str] = mapped_column(default="")
+    payment_id: Mapped[str] = mapped_column(default="", index=True)
+    next_url: Mapped[str] = mapped_column(default="")
+    begun: Mapped[float] = mapped_column(default=lambda: datetime.now(UTC).timestamp())
+    invoice: Mapped[Invoice] = relationship(lazy="joined")
+
+    @classmethod
+    def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
+        """Whose payment at an account this is, if it is any attempt's."""
+        made = session.query(cls).filter_by(account=account)
+        invoice, _, number = (reference or "").rpartition("-")
+        named = made.join(Invoice).filter(Invoice.number == invoice, cls.number == whole(number))
+        unnamed = named.filter(cls.payment_id.in_(["", reference or ""]))
+        return made.filter_by(payment_id=payment_id).first() or unnamed.first()
+
+    @property
+    def begun_at(self) -> datetime:
+        """When it was first made."""
+        return datetime.fromtimestamp(self.begun, UTC)
+
+    @property
+    def reference(self) -> str:
+        """What names it, here and at the vendor."""
+        return f"{self.invoice.number}-{self.number}"
+
+    @property
+    def held(self) -> bool:
+        """Whether its end is not known yet."""
+        return self.state in HELD
+
+    @property
+    def text(self) -> str:
+        """What the buyer is told."""
+        return self.told or _TEXTS.get(self.state, "")
+
+    def advance(self, state: str, **known: str) -> bool:
+        """Take it forward in the transaction that is open; whether it was this that did."""
+        session.execute(select(Invoice.id).filter_by(id=self.invoice_id).with_for_update())
+        before = STATES[: STATES.index(state)]
+        same = update(Attempt).where(Attempt.id == self.id, Attempt.state.in_(before))
+        fields = {"told": "", "next_url": "", "state": state} | known
+        moved = bool(session.execute(same.values(**fields)).rowcount)
+        if moved:
+            invoice = update(Invoice).where(Invoice.id == self.invoice_id)
+            session.execute(invoice.values(state=state))
+        session.refresh(self)
+        return moved
+
+
+class Parcel(Base):
+    """What was sent."""
+
+    __tablename__ = "parcel"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"), unique=True)
+    ref: Mapped[str]
+    service: Mapped[str]
+    tracking_number: Mapped[str]
+    cost: Mapped[str]
+    label: Mapped[bytes]
+    status: Mapped[str] = mapped_column(default="bought")
+    invoice: Mapped[Invoice] = relationship(lazy="joined")
+
+    @property
+    def sent_with(self) -> str:
+        """How it was sent, for people."""
+        return in_words(self.service)
+
+    @property
+    def where(self) -> str:
+        """Where it is, for people."""
+        return self.status.replace("_", " ")

@@ -1,0 +1,9 @@
+"""Vendors on this machine for the ERPs beside this folder: each a real server at a door of its own.
+
+`Street` opens the doors, tells what the vendors have to tell, and can lose answers, be slow or be
+down; `office` is the page to trouble them from, where buyers also meet their bank.
+"""
+
+from vendor_street.street import Street
+
+__all__ = ["Street"]

@@ -1,0 +1,176 @@
+"""The vendors, the doors they are behind, and the webhooks they send."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from mooring.adapters.aes_gcm import generate_keys
+from mooring.domain.headers import Headers
+from mooring.testing import Behaviour
+from mooring.testing.sandbox.base import Lost, Slow
+from mooring.testing.sandbox.easypost import EasyPostSandbox
+from mooring.testing.sandbox.mollie import MollieSandbox
+from mooring.testing.sandbox.postmark import PostmarkSandbox
+from mooring.testing.sandbox.sendgrid import SendGridSandbox
+from mooring.testing.sandbox.shippo import ShippoSandbox
+from mooring.testing.sandbox.stripe import StripeSandbox
+from vendor_street.office import Office
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from mooring.testing.http_script import Received
+    from mooring.testing.sandbox.base import Notice, Sandbox
+
+_KEY: Final = "idempotency-key"
+_TRIES: Final = 20
+_PAUSE: Final = 0.25
+
+
+class Door:
+    """How a vendor answers just now.
+
+    Attributes:
+        sandbox: the vendor.
+        mood: "well"; "busy", which says 429 and does nothing; or "down", which says 503.
+        forgetful: whether it takes no notice of idempotency keys.
+        losing, slow: for how many answers more it loses or delays what it says; what it does, it
+            does.
+        delay: seconds that a slow answer takes.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.mood = "well"
+        self.forgetful = False
+        self.delay = 8.0
+
+    def trouble(self, how: str) -> None:
+        """Lose the next answer, be slow with it, be busy, down, or well again."""
+        if how == "lose":
+            self.sandbox.fail(Lost())
+        elif how == "slow":
+            self.sandbox.fail(Slow(self.delay))
+        elif how in {"well", "busy", "down"}:
+            self.mood = how
+            if how == "well":
+                self.sandbox.forget_faults()
+
+    def answer(self, received: Received) -> Behaviour:
+        """Answer a request as its mood is."""
+        if self.mood != "well":
+            status = {"busy": 429, "down": 503}[self.mood]
+            return Behaviour.of_json({"error": {"message": self.mood}}, status=status)
+        if self.forgetful:
+            kept = [pair for pair in received.headers.pairs if pair[0].lower() != _KEY]
+            received = type(received)(
+                received.method, received.target, Headers(kept), received.body, received.connection
+            )
+        return self.sandbox.behave(received)
+
+
+class Street:
+    """All vendors of the ERPs.
+
+    Args:
+        webhooks: where the ERP takes webhooks; `{account}` in it stands for an account's name.
+
+    Attributes:
+        stripe, mollie, easypost, shippo, postmark, sendgrid: the vendors.
+        doors: what is in front of each, by the vendor's name.
+        office: the page to trouble them from.
+        environment: what the ERP's configuration refers to: where each vendor is, its secrets, and
+            the keys that seal what is stored.
+    """
+
+    def __init__(self, webhooks: str) -> None:
+        self.stripe = StripeSandbox(webhook_url=webhooks.format(account="stripe"))
+        self.mollie = MollieSandbox()
+        self.mollie.webhook_url = (
+            f"{webhooks.format(account='mollie')}?token={self.mollie.webhook_token}"
+        )
+        self.easypost = EasyPostSandbox()
+        self.shippo = ShippoSandbox()
+        self.postmark = PostmarkSandbox()
+        self.sendgrid = SendGridSandbox()
+        self.doors: dict[str, Door] = {
+            name: Door(getattr(self, name))
+            for name in ("stripe", "mollie", "easypost", "shippo", "postmark", "sendgrid")
+        }
+        self.office = Office(self)
+        self.environment: dict[str, str] = {}
+        self._open = ExitStack()
+        self._leaving = threading.Event()
+        self._postman = threading.Thread(target=self._carry, name="webhooks", daemon=True)
+
+    def confirm(self, vendor: str, payment: str, *, success: bool) -> str:
+        """Confirm a payment as its buyer, or refuse to; the URL that the buyer goes back to."""
+        if vendor == "stripe":
+            intent = self.stripe.intents[payment]
+            back: str = intent["next_action"]["redirect_to_url"]["return_url"]
+            self.stripe.authenticate(payment, success=success)
+            return f"{back}?payment_intent={payment}"
+        self.mollie.visit(payment, "paid" if success else "failed")
+        where: str = self.mollie.payments[payment]["redirectUrl"]
+        return where
+
+    def __enter__(self) -> Self:
+        for name, door in self.doors.items():
+            server = self._open.enter_context(door.sandbox.serving())
+            server.always(door.answer)
+            self.environment[f"{name.upper()}_URL"] = server.url
+        self.easypost.files = self.environment["EASYPOST_URL"]
+        self.shippo.files = self.environment["SHIPPO_URL"]
+        bank = self._open.enter_context(self.office).url
+        self.stripe.bank, self.mollie.checkout = f"{bank}/bank/stripe", f"{bank}/bank/mollie"
+        self.environment |= {
+            "MOORING_KEYS": generate_keys().text().reveal(),
+            "STRIPE_KEY": self.stripe.api_key,
+            "STRIPE_WEBHOOK_SECRET": self.stripe.webhook_secret,
+            "MOLLIE_KEY": self.mollie.api_key,
+            "MOLLIE_WEBHOOK": self.mollie.webhook_url,
+            "MOLLIE_WEBHOOK_TOKEN": self.mollie.webhook_token,
+            "EASYPOST_KEY": self.easypost.api_key,
+            "SHIPPO_KEY": self.shippo.token,
+            "POSTMARK_TOKEN": self.postmark.token,
+            "SENDGRID_KEY": self.sendgrid.api_key,
+        }
+        self._postman.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leaving.set()
+        self._postman.join()
+        self._open.close()
+
+    def _carry(self) -> None:
+        """Deliver what the vendors send, and try again later what is not taken."""
+        seen: dict[str, int] = dict.fromkeys(self.doors, 0)
+        waiting: list[tuple[float, int, Notice]] = []
+        while not self._leaving.wait(0.05):
+            now = time.monotonic()
+            for name, door in self.doors.items():
+                sent = door.sandbox.sent[seen[name] :]
+                seen[name] += len(sent)
+                waiting += [(now, 1, notice) for notice in sent]
+            due = [one for one in waiting if one[0] <= now]
+            waiting = [one for one in waiting if one[0] > now]
+            for _, tries, notice in due:
+                if not _taken(notice) and tries < _TRIES:
+                    waiting.append((now + _PAUSE * tries, tries + 1, notice))
+
+
+def _taken(notice: Notice) -> bool:
+    try:
+        return notice.deliver(5.0) < 300
+    except OSError:
+        return False

@@ -1,0 +1,158 @@
+"""Somebody with a browser that knows links, forms and cookies, and remembers all it was shown."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@attrs.define
+class Form:
+    """A form of a page.
+
+    Attributes:
+        action: where it is sent.
+        fields: what it sends as it stands, hidden fields and the like.
+        choices: by field, what may be chosen: the text beside each choice, and its value.
+    """
+
+    action: str
+    fields: dict[str, str] = attrs.field(factory=dict)
+    choices: dict[str, dict[str, str]] = attrs.field(factory=dict)
+
+    def filled(self, **chosen: str) -> dict[str, str]:
+        """What it sends with these chosen, each by a part of the text beside it."""
+        values = {
+            name: next(value for text, value in self.choices[name].items() if word in text)
+            for name, word in chosen.items()
+        }
+        return {**self.fields, **values}
+
+
+@attrs.define
+class Page:
+    """What a server has shown.
+
+    Attributes:
+        status, url, source: as they came.
+        text: what people read.
+        forms: its forms, by where they lead.
+        refers: everything that the page itself loads.
+    """
+
+    status: int
+    url: str
+    source: str
+    text: str = ""
+    forms: dict[str, Form] = attrs.field(factory=dict)
+    refers: list[str] = attrs.field(factory=list)
+
+    def form(self, ending: str) -> Form:
+        """The form that leads to a path with this ending."""
+        return next(form for action, form in self.forms.items() if action.endswith(ending))
+
+
+class _Reader(HTMLParser):
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self.page = page
+        self.form: Form | None = None
+        self.choice: tuple[str, str] | None = None
+        self.words: list[str] = []
+        self.beside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if tag in {"link", "script", "img", "iframe"}:
+            self.page.refers.append(told.get("href") or told.get("src") or "")
+        if tag == "form":
+            action = urljoin(self.page.url, told.get("action", ""))
+            self.form = self.page.forms[action] = Form(action)
+        if self.form is None:
+            return
+        if tag == "input" and told.get("type") == "radio":
+            self.choice = told["name"], told["value"]
+            self.beside = []
+        elif tag == "input":
+            self.form.fields[told["name"]] = told.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "label" and self.form is not None and self.choice is not None:
+            name, value = self.choice
+            self.form.choices.setdefault(name, {})[" ".join("".join(self.beside).split())] = value
+            self.choice = None
+        elif tag == "form":
+            self.form = None
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+        self.beside.append(data)
+
+
+class Buyer:
+    """One browser, without JavaScript. May be used by many threads, as many tabs would.
+
+    Attributes:
+        seen: every page that it was shown.
+    """
+
+    def __init__(self, url: str, cookies: Mapping[str, str] | None = None) -> None:
+        self.url = url
+        self.cookies = dict(cookies or {})
+        self.seen: list[Page] = []
+
+    def get(self, path: str) -> Page:
+        """Follow a link."""
+        return self._ask("GET", urljoin(self.url, path), None)
+
+    def post(self, form: Form, values: Mapping[str, str] | None = None) -> Page:
+        """Send a form, and follow where it leads."""
+        return self._ask("POST", form.action, urlencode(values or form.fields))
+
+    def pay(self, invoice: str, means: str) -> Page:
+        """Open an invoice, and pay it."""
+        form = self.get(invoice).form("/pay")
+        return self.post(form, form.filled(means=means))
+
+    def _ask(self, method: str, url: str, body: str | None) -> Page:
+        while True:
+            status, headers, source = self._exchange(method, url, body)
+            where = headers.get("Location")
+            if where is None:
+                break
+            method, url, body = "GET", urljoin(url, where), None
+        page = Page(status, url, source)
+        reader = _Reader(page)
+        reader.feed(source)
+        page.text = " ".join(" ".join(reader.words).split())
+        self.seen.append(page)
+        return page
+
+    def _exchange(
+        self, method: str, url: str, body: str | None
+    ) -> tuple[int, Mapping[str, str], str]:
+        place = urlsplit(url)
+        connection = HTTPConnection(place.netloc, timeout=60)
+        headers = {"Connection": "close"}
+        own = place.netloc == urlsplit(self.url).netloc
+        if own and self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        path = f"{place.path or '/'}{'?' if place.query else ''}{place.query}"
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            for cookie in answer.headers.get_all("Set-Cookie", []) if own else []:
+                name, _, text = cookie.partition(";")[0].partition("=")
+                self.cookies[name] = text
+            return answer.status, dict(answer.headers), answer.read().decode(errors="replace")
+        finally:
+            connection.close()

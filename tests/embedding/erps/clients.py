@@ -1,0 +1,78 @@
+"""Pays invoices in an ERP with the test client of its framework, and asserts what is shown.
+
+Before, it makes a payment inside a transaction of the host's that is rolled back afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Any, Final
+
+INVOICE: Final = "/acme/invoices/A-1004/"
+
+
+def django_client() -> Any:
+    """Django's, after a charge inside `atomic` was undone."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "erp.settings"
+    import django  # noqa: PLC0415 - one framework of the two
+
+    django.setup()
+    from books import (  # type: ignore[import-not-found]  # noqa: PLC0415 - found where it runs
+        desk,
+        models,
+    )
+    from django.db import transaction  # noqa: PLC0415 - the same
+    from django.test import Client  # noqa: PLC0415 - the same
+
+    invoice = models.Invoice.objects.get(number="A-1002")
+    begun = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
+    atomic: Any = transaction.atomic
+    with atomic():
+        desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **begun))
+        transaction.set_rollback(True)
+    assert not models.Attempt.objects.exists()
+    # What the same form sends again.
+    desk.pay(models.Attempt.objects.create(invoice=invoice, number=1, **begun))
+    return Client(enforce_csrf_checks=True)
+
+
+def flask_client() -> Any:
+    """Flask's, after a session in which something was charged was rolled back."""
+    from ledger import create_app, desk  # type: ignore[import-not-found]  # noqa: PLC0415 - as above
+    from ledger.models import Attempt, Invoice, session  # type: ignore[import-not-found]  # noqa: PLC0415 - of this framework only
+
+    from mooring_flask import current_mooring  # noqa: PLC0415 - of this framework only
+
+    app = create_app()
+    with app.app_context():
+        invoice = session.query(Invoice).filter_by(number="A-1002").one()
+        begun = {"token": "pm_card_visa", "back_url": "http://127.0.0.1/back/"}
+        attempt = Attempt(invoice_id=invoice.id, number=1, **begun)
+        session.add(attempt)
+        session.commit()
+        charge = desk._charge(attempt)  # noqa: SLF001 - what the desk is about to ask for
+        payments = current_mooring.hub.payments("acme")
+        payments.charge(charge, idempotency_key=attempt.reference)
+        desk.mail(invoice, "Receipt of nothing", "Nothing.")
+        session.rollback()
+        desk.pay(attempt)
+    return app.test_client()
+
+
+def source(client: Any, path: str) -> str:
+    """A page, as it was sent."""
+    answer = client.get(path)
+    body: bytes = answer.content if sys.argv[1] == "django" else answer.data
+    return body.decode()
+
+
+client = django_client() if sys.argv[1] == "django" else flask_client()
+page = source(client, INVOICE)
+values = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+values["means"] = re.findall(r'name="means" value="(\d+)"', page)[0]
+assert client.post(f"{INVOICE}pay", data={"attempt": "1"}).status_code == 403
+assert client.post(f"{INVOICE}pay", data=values).status_code == 303
+assert "It is paid" in source(client, INVOICE)
+assert "It is paid" in source(client, "/acme/invoices/A-1002/")

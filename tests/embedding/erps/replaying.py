@@ -1,0 +1,38 @@
+"""Has all webhooks of an ERP handled anew that wait for another try, and prints how many."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+from mooring.inbox import EntryQuery
+
+
+def opened(name: str) -> tuple[Any, Any]:
+    """The inbox of an ERP, and the context that it is used in."""
+    if name == "django":
+        os.environ["DJANGO_SETTINGS_MODULE"] = "erp.settings"
+        import django  # noqa: PLC0415 - one framework of the two
+
+        django.setup()
+        from mooring_django import inbox  # noqa: PLC0415 - models need what was set up
+
+        return inbox(), nullcontext()
+    from ledger import create_app  # type: ignore[import-not-found]  # noqa: PLC0415 - the other
+
+    from mooring_flask import current_mooring  # noqa: PLC0415 - of this framework only
+
+    app = create_app()
+    with app.app_context():
+        return current_mooring.inbox, app.app_context()
+
+
+inbox, context = opened(sys.argv[1])
+with context:
+    waiting = inbox.find(EntryQuery(states=["waiting"])).items
+    for entry in waiting:
+        inbox.replay(entry.id)
+    inbox.handle()
+sys.stdout.write(str(len(waiting)))

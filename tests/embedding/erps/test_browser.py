@@ -1,0 +1,111 @@
+"""Both ERPs in a real browser: by mouse, by keyboard alone, on a phone, in light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from mooring.testing.sandbox.base import Slow
+from tests.embedding.erps.house import House, house
+from tests.support.browser import ENTER, SPACE, TAB, Browser, browsing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PICTURES: Final = Path(__file__).parents[3] / "build" / "erps"
+
+
+def by_mouse(shop: House, window: Browser, keep: Callable[[str], None]) -> None:
+    """An invoice is paid, shipped and mailed, and the log tells of it."""
+    window.open(shop.erp.url)
+    keep("companies")
+    window.click("a", "ACME")
+    assert window.reads("A-1001")
+    keep("invoices")
+    window.click("a", "A-1001")
+    assert window.reads("Pay with")
+    keep("due")
+    window.click("label", "which is empty")
+    window.click("button", "Pay")
+    assert window.reads("lack of funds")
+    keep("declined")
+
+    window.click("label", "the bank asks")
+    window.click("button", "Pay")
+    assert window.reads("Confirm the payment")
+    keep("bank")
+    window.click("button", "Confirm")
+    assert window.reads("It is paid")
+
+    window.click("a", "Choose how to ship it")
+    assert window.reads("Carriers offer")
+    keep("shipping")
+    window.click("label", "USPS ground")
+    window.click("button", "Buy the label")
+    assert window.reads("Print the label")
+    window.click("button", "Where is it now?")
+    assert window.reads("transit")
+    window.click("button", "Mail it")
+    assert window.reads("on its way")
+    keep("paid")
+    window.click("a", "Integration log")
+    assert window.reads("stripe")
+    keep("log")
+
+
+def by_keyboard(shop: House, window: Browser, keep: Callable[[str], None]) -> None:
+    """All of it can be done without a mouse, and what has the focus shows."""
+    window.open(f"{shop.erp.url}/globex/")
+    window.press(TAB)
+    assert "Skip to the content" == window.focused
+    window.press(ENTER)
+    window.tab_to("G-2002")
+    window.press(ENTER)
+    assert window.reads("Pay with")
+    window.tab_to("Visa ending in 1111")
+    window.press(SPACE)
+    keep("keyboard")
+    window.tab_to("Pay 49.00 EUR")
+    window.press(ENTER)
+    assert window.reads("It is paid")
+
+
+def on_a_phone(shop: House, window: Browser, keep: Callable[[str], None]) -> None:
+    """Nothing is wider than a phone, and what is not known is not told as known."""
+    window.look(width=360, height=740, dark=True)
+    shop.street.stripe.fail(Slow(3.0))
+    window.open(f"{shop.erp.url}/hasty/invoices/hasty-3/")
+    window.click("label", "Visa")
+    window.click("button", "Pay")
+    assert window.reads("do not know yet")
+    assert "not been charged" not in window.text
+    keep("phone-unknown")
+    window.click("button", "Look it up now")
+    assert window.reads("It is paid")
+    keep("phone-paid")
+    pages = ("", "acme/", "acme/invoices/A-1001/", "acme/invoices/A-1002/", "acme/log/")
+    for width in (360, 320):
+        window.look(width=width, height=740)
+        for page in (*pages, "acme/customers/1/", "acme/invoices/A-1002/shipping/", "nowhere/"):
+            window.open(f"{shop.erp.url}/{page}")
+            assert not window.overflows, f"/{page} is wider than {width} pixels"
+    keep("phone-nowhere")
+    window.open(f"{shop.erp.url}/acme/log/")
+    keep("phone-log")
+    window.open(f"{shop.erp.url}/acme/invoices/A-1002/")
+    keep("phone-due")
+
+
+@pytest.mark.parametrize("name", ["django", "flask"])
+def test_people_can_use_it(name: str, tmp_path: Path) -> None:
+    """By mouse, by keyboard alone and on a phone an invoice is paid, and pages tell the truth."""
+    with browsing() as window, house(name, tmp_path) as shop:
+        window.look()
+
+        def keep(what: str) -> None:
+            window.keep(PICTURES / f"{name}-{what}.png")
+
+        for way in (by_mouse, by_keyboard, on_a_phone):
+            way(shop, window, keep)
