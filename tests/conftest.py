@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 
 from hypothesis import Phase, settings
 
@@ -19,6 +20,11 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
 )
 
+# What a shell starts in the background ignores Ctrl-C, and so does all that it starts: some tests
+# interrupt what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Loaded here, not from its entry point (pyproject.toml disables that), because
 # coverage is running by now and sees the plugin's import-time lines.
 pytest_plugins = (
@@ -28,3 +34,6 @@ pytest_plugins = (
     and importlib.util.find_spec("mooring.testing.pytest_plugin")
     else []
 )
+
+# Packages of others, which bring their own tests.
+collect_ignore_glob = ["packages/*"]

@@ -20,10 +20,11 @@ from mooring import AuthenticationFailed, InvalidRequest, VendorRejected
 from mooring.contracts.email import Attachment, EmailMessage
 from mooring.contracts.sms import SmsMessage, SmsStatus
 from mooring.contracts.storage import StorageCapability
+from mooring.testing.trades import Trade
+from mooring.testing.uses import ABLE
+from mooring.testing.uses.asking import At
 from mooring.vendors.s3 import S3
 from tests.contracts.caller import given
-from tests.contracts.trades import Trade
-from tests.contracts.uses import USES, At
 from tests.support.moto_server import REGION, MotoServer
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dic
 
 def asked(
     configuration: dict[str, Any],
-    awaited: bool,  # noqa: FBT001 - a parameter of tests
+    awaited: bool,
     use: Callable[[Any], Awaitable[Any]],
 ) -> Any:
     """What comes of something, with a hub of either colour."""
@@ -87,7 +88,7 @@ def asked(
 
 
 @IN_BOTH
-def test_a_text_is_published(moto: MotoServer, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_a_text_is_published(moto: MotoServer, awaited: bool) -> None:
     """SNS takes a message whatever letters are in it, with attributes, and once for its key."""
     text = SmsMessage(
         to=TO,
@@ -116,7 +117,7 @@ def test_a_text_is_refused(moto: MotoServer) -> None:
 
 
 @IN_BOTH
-def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:
     """SES takes a message, with what it says in its letters, to everybody it is for."""
     mail = EmailMessage(
         to="ada@example.com",
@@ -170,13 +171,13 @@ def test_s3_does_what_it_says(moto: MotoServer, bucket: str, capability: str) ->
 
     async def use(hub: Any) -> Any:
         at = At(face=hub.storage(), trade=trade, vendor="s3", able=True)
-        return await USES["storage"][StorageCapability(capability)](at)
+        return await ABLE["storage"][StorageCapability(capability)](at)
 
     assert asked(configuration(moto, bucket), True, use)
 
 
 @IN_BOTH
-def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None:  # noqa: FBT001 - a parameter of tests
+def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None:
     """A large file goes in parts and comes back, odd names are listed, and all can be deleted."""
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large = bytes(range(256)) * (SIZE // 256)

@@ -1,19 +1,23 @@
-"""Azure to test with: hubs over its sandbox, in both colours."""
+"""Azure to test with: hubs over its sandbox, in both colours, and what it is told to answer."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from mooring.contracts.routes import Account
+from mooring.domain.http import Response
 from mooring.hub import AsyncHub, Hub
-from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+from mooring.testing.sandbox.azure_blob import AzureBlobSandbox, azure_error
 from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
 from mooring.vendors.azure_blob import AzureBlob
-from tests.storage.labs import QUICK
+from tests.storage.labs import PART, QUICK, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+DATA = bytes_of(3 * PART + 100)
 
 
 def container(made: AzureBlobSandbox, **options: Any) -> AzureBlob:
@@ -69,3 +73,18 @@ def over_azure_socket(made: AzureBlobSandbox, **options: Any) -> Generator[Hub]:
 def async_over_azure(made: AzureBlobSandbox, **options: Any) -> AsyncHub:
     """As `over_azure`, to be awaited."""
     return AsyncHub([account(made, **options)], http=AsyncSandboxHttpClient(made))
+
+
+def fine(count: int) -> list[Any]:
+    """So many requests are answered as usual."""
+    return [None] * count
+
+
+def no(code: str, status: int, message: str = "") -> Response:
+    """A refusal."""
+    return Response(status, body=azure_error(code, message))
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The parameters of a URL."""
+    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))

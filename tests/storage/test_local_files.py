@@ -310,7 +310,7 @@ def test_urls_that_nobody_signs(root: Path) -> None:
     ],
     ids=["missing", "denied", "folder", "full", "broken", "odd"],
 )
-def test_errors_of_the_system(error: OSError, kind: type[ConnectorError], retryable: bool) -> None:  # noqa: FBT001 - a column
+def test_errors_of_the_system(error: OSError, kind: type[ConnectorError], retryable: bool) -> None:
     """What the system says is told in words of ours, and no path with it."""
 
     @mapped

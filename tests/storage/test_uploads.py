@@ -90,23 +90,32 @@ def test_sources(files: Storage, source: Callable[[], Any]) -> None:
     assert DATA == files.download("a").read_all()
 
 
+_CANNOT = "A {} cannot be uploaded.", "Give bytes, a binary file"
+_GIVES = "What is uploaded gives {}, not bytes.", "Open the file in binary mode"
+
+
 @pytest.mark.parametrize(
-    "source",
+    "source, kind, words",
     [
-        lambda: 7,
-        lambda: "text",
-        lambda: lambda: "text",
-        lambda: StringIO("text"),
-        lambda: iter(["text"]),
-        lambda: iter([b"a", None, b"b"]),
-        lambda: None,
+        (lambda: 7, "int", _CANNOT),
+        (lambda: "text", "str", _CANNOT),
+        (lambda: lambda: "text", "str", _CANNOT),
+        (lambda: StringIO("text"), "str", _GIVES),
+        (lambda: iter(["text"]), "str", _GIVES),
+        (lambda: iter([b"a", None, b"b"]), "NoneType", _GIVES),
+        (lambda: None, "NoneType", _CANNOT),
     ],
     ids=["number", "text", "opened-text", "text-file", "texts", "gap", "nothing"],
 )
-def test_bad_sources(files: Storage, source: Callable[[], Any]) -> None:
-    """What gives no bytes cannot."""
-    with pytest.raises(InvalidData):
+def test_bad_sources(
+    files: Storage, source: Callable[[], Any], kind: str, words: tuple[str, str]
+) -> None:
+    """What gives no bytes cannot, and the refusal names what there is instead."""
+    told, remedy = words
+    with pytest.raises(InvalidData) as caught:
         files.upload("a", source())
+    assert (told.format(kind), "source") == (caught.value.message, caught.value.field)
+    assert caught.value.remedy.startswith(remedy)
     assert not files.exists("a")
 
 
@@ -258,8 +267,22 @@ def test_parts_that_hold() -> None:
 )
 def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:
     """A checksum that nobody looks at is refused."""
-    with pytest.raises(InvalidData, match="cannot be checked"):
+    with pytest.raises(InvalidData, match="cannot be checked") as caught:
         files.upload("a", b"", PutOptions(checksum=checksum))
+    assert "checksum" == caught.value.field
+    assert caught.value.remedy.startswith("Give one of all bytes")
+
+
+def test_sources_that_are_not_what_was_said(files: Storage) -> None:
+    """A source of another length, or with other bytes, is refused by the name of what was said."""
+    assert 3 == files.upload("a", iter([b"ab", b"c"]), length=3).size
+    with pytest.raises(InvalidData, match=r"(^|\s)3 bytes were read, not 4") as caught:
+        files.upload("a", iter([b"ab", b"c"]), length=4)
+    assert ("length", True) == (caught.value.field, "the source has" in caught.value.remedy)
+    other = PutOptions(checksum=Checksum.of("sha256", b"other"))
+    with pytest.raises(InvalidData, match="does not have the checksum") as caught:
+        files.upload("a", b"abc", other)
+    assert ("checksum", True) == (caught.value.field, "Find out" in caught.value.remedy)
 
 
 def test_other_uploads(files: Storage) -> None:
@@ -302,8 +325,9 @@ def test_other_accounts(tmp_path: Path) -> None:
         files = hub.storage()
         assert "files" == files.upload("a", lambda: BytesIO(DATA)).ref.account
         assert "files" == files.upload("b", DATA).ref.account
-        with pytest.raises(InvalidData, match="read"):
+        with pytest.raises(InvalidData, match="read") as caught:
             files.upload("c", BytesIO(DATA))
+        assert ("source", True) == (caught.value.field, "opens it" in caught.value.remedy)
         assert not files.exists(Ref("local_files", "files", "c"))
 
 

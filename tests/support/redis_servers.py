@@ -9,17 +9,14 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from tests.support.servers import redis_server
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-_PATIENCE = 30.0
 
 
 def free_port() -> int:
@@ -34,14 +31,6 @@ def free_port() -> int:
             for each in (port, port + 10_000):
                 socket.create_server(("127.0.0.1", each)).close()
             return port
-
-
-def wait_until(true: Callable[[], object], what: str) -> None:
-    """Wait for a server to get somewhere, which no virtual clock makes it."""
-    until = time.monotonic() + _PATIENCE
-    while not true():
-        assert time.monotonic() < until, f"{what} did not happen"
-        time.sleep(0.01)
 
 
 class PrivateRedis:

@@ -63,6 +63,18 @@ def azurite() -> list[str]:
     return [node, str(_AZURITE), "--inMemoryPersistence", "--silent", "--disableTelemetry"]
 
 
+def chromium() -> tuple[str, str]:
+    """The programs of a browser and of what drives it."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        _missing(
+            "Chromium and its driver are not installed: run `apt-get install chromium"
+            " chromium-driver`, or what your system calls them"
+        )
+    return browser, driver
+
+
 def _found(variable: str, usual: str, remedy: str) -> str:
     """The URL of a server that takes connections."""
     url = os.environ.get(variable, usual)

@@ -17,6 +17,8 @@ NOT_EXPORTED = {
     "http_script",  # its names come with http_server
     "pytest_plugin",  # pytest finds it
     "sandbox",  # a folder, of a module for each vendor
+    "trades",  # another
+    "uses",  # what every vendor can be asked, for whoever drives all
 }
 
 

@@ -1,0 +1,218 @@
+"""What Azure's answers mean: why it refuses, and what is odd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring.contracts.storage import ByteRange, PutOptions
+from mooring.domain.http import Response
+from mooring.errors import (
+    AuthenticationFailed,
+    FileNotFound,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from tests.storage.azure_lab import DATA, azure, fine, no, over_azure
+from tests.storage.labs import PART
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.faces.storage import Storage
+    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+
+
+@pytest.fixture
+def made() -> Iterator[AzureBlobSandbox]:
+    """A container."""
+    with azure() as one:
+        yield one
+
+
+@pytest.fixture
+def files(made: AzureBlobSandbox) -> Iterator[Storage]:
+    """Its storage."""
+    with over_azure(made) as hub:
+        yield hub.storage()
+
+
+# --- why it refuses ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer, kind, code",
+    [
+        (no("ServerBusy", 503), RateLimitExceeded, "ServerBusy"),
+        (no("InternalError", 500), VendorFailed, "InternalError"),
+        (no("OperationTimedOut", 500), VendorFailed, "OperationTimedOut"),
+        (no("NewFailure", 500), VendorFailed, "NewFailure"),
+        (no("AuthenticationFailed", 403), AuthenticationFailed, "AuthenticationFailed"),
+        (no("AccountIsDisabled", 403), AuthenticationFailed, "AccountIsDisabled"),
+        (no("BlobNotFound", 404), FileNotFound, "BlobNotFound"),
+        (no("CannotVerifyCopySource", 404), FileNotFound, "CannotVerifyCopySource"),
+        (no("CannotVerifyCopySource", 500), VendorFailed, "CannotVerifyCopySource"),
+        (no("ContainerNotFound", 404), VendorRejected, "ContainerNotFound"),
+        (no("LeaseIdMissing", 412), VendorRejected, "LeaseIdMissing"),
+        (no("NewRefusal", 409), VendorRejected, "NewRefusal"),
+        (no("InvalidHeaderValue", 400), InvalidRequest, "InvalidHeaderValue"),
+        (Response(409, {"x-ms-error-code": "BlobArchived"}), VendorRejected, "BlobArchived"),
+        (Response(403, {"x-ms-error-code": "New"}, b"<html/>"), VendorRejected, "New"),
+        (Response(503, {"x-ms-error-code": "ServerBusy"}, b"<x"), RateLimitExceeded, "ServerBusy"),
+        (Response(503, {}, b"<html>busy</html>"), VendorFailed, None),
+        (Response(404, {}, b"<Error/>"), VendorRejected, None),
+        (Response(403, {}, b"\xff" * 100), AuthenticationFailed, None),
+    ],
+)
+def test_refusals(
+    made: AzureBlobSandbox, files: Storage, answer: Response, kind: type[Any], code: str | None
+) -> None:
+    """A refusal is told by Azure's own code, wherever it stands, and else by the status."""
+    made.fail(*[answer] * 3)
+    with pytest.raises(kind) as caught:
+        files.download("a")
+
+    assert kind is type(caught.value)
+    assert code == caught.value.vendor_code
+    assert answer.status == caught.value.status
+
+
+def test_words_of_refusals(made: AzureBlobSandbox, files: Storage) -> None:
+    """Of the words only the first line is told; ids and times stand in the headers."""
+    made.fail(no("ContainerNotFound", 404, "There is no container."))
+    with pytest.raises(VendorRejected) as caught:
+        files.download("a")
+
+    assert "There is no container." == caught.value.vendor_message
+    assert "Correct the name of the container" in str(caught.value)
+    made.fail(Response(404))
+    with pytest.raises(FileNotFound):
+        files.head("a")
+
+
+@pytest.mark.parametrize(
+    "key, kind",
+    [
+        ("magic/server-busy", RateLimitExceeded),
+        ("magic/denied", AuthenticationFailed),
+        ("magic/internal-error", VendorFailed),
+        ("magic/archived", VendorRejected),
+        ("magic/snapshots", VendorRejected),
+    ],
+)
+def test_magic_keys(files: Storage, key: str, kind: type[Any]) -> None:
+    """Some keys fail, whatever is asked of them."""
+    for doing in (files.download, files.head, files.delete):
+        with pytest.raises(kind):
+            doing(key)
+
+
+def test_deleting_many(files: Storage) -> None:
+    """Each of many has its own result."""
+    files.upload("a", b"x")
+    results = files.delete_many(["a", "magic/snapshots", "gone", "bad."])
+
+    assert [True, False, True, False] == [result.ok for result in results]
+    assert "SnapshotsPresent" == getattr(results[1].error, "vendor_code", None)
+    assert isinstance(results[3].error, InvalidData)
+
+
+# --- odd answers -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<x", b"{}", b"<Other/>", b"<html><body>OK</body></html>", b"\x00" * 1_000]
+)
+def test_lists_that_are_none(made: AzureBlobSandbox, files: Storage, body: bytes) -> None:
+    """A success that holds no list is a failure."""
+    begun = files.start_upload("a")
+    made.fail(*[Response(200, body=body)] * 2)
+    with pytest.raises(VendorFailed):
+        files.list()
+    with pytest.raises(VendorFailed):
+        files.upload("a", DATA, resume=begun.ref, part_size=PART)
+
+
+def test_odd_lists(made: AzureBlobSandbox, files: Storage) -> None:
+    """What is missing in a list is None, and what has no name is not told."""
+    inside = (
+        "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
+        '<Blob><Name Encoded="true">b%EF%BF%BE</Name><VersionId>v1</VersionId>'
+        "<Properties><Content-Length>many</Content-Length><Content-MD5>!</Content-MD5>"
+        "<Etag>0x8D</Etag><AccessTier>New</AccessTier></Properties></Blob>"
+        "<BlobPrefix/><BlobPrefix><Name>c/</Name></BlobPrefix><New/>"
+    )
+    body = f"<EnumerationResults><Blobs>{inside}</Blobs><NextMarker/></EnumerationResults>"
+    made.fail(Response(200, body=body.encode()), Response(200, body=b"<EnumerationResults/>"))
+    page, empty = files.list(), files.list()
+
+    assert ["a", "b\ufffe"] == [one.key for one in page.objects]
+    assert (None, None, None, ()) == (
+        page.objects[0].size,
+        page.objects[0].etag,
+        page.objects[0].last_modified,
+        page.objects[1].checksums,
+    )
+    assert ("0x8D", "v1", "New") == (
+        page.objects[1].etag,
+        page.objects[1].version,
+        page.objects[1].storage_class,
+    )
+    assert (("c/",), None) == (page.prefixes, page.next_cursor)
+    assert ((), ()) == (empty.objects, empty.prefixes)
+
+
+def test_lists_tell_what_is_said(files: Storage) -> None:
+    """A list tells of each blob what there is to tell."""
+    put = files.upload("a", b"x", PutOptions(content_type="a/b", cache_control="no-store"))
+    [found] = files.list().objects
+
+    assert (put.etag, put.checksums, 1) == (found.etag, found.checksums, found.size)
+    assert ("a/b", "no-store", "Hot") == (
+        found.content_type,
+        found.cache_control,
+        found.storage_class,
+    )
+    assert found.last_modified is not None
+
+
+def test_a_range_that_is_none(made: AzureBlobSandbox, files: Storage) -> None:
+    """Who answers with other bytes than were asked for is not believed."""
+    files.upload("a", DATA)
+    for headers in ({}, {"Content-Range": "bytes 1000-999/1000"}):
+        made.fail(Response(206, headers, b"other"))
+        with pytest.raises(VendorFailed):
+            files.download("a", range=ByteRange(1_000))
+
+
+def test_a_commit_without_an_etag(made: AzureBlobSandbox, files: Storage) -> None:
+    """A success that does not say what it must is a failure."""
+    made.fail(*fine(4), Response(201))
+    with pytest.raises(VendorFailed):
+        files.upload("a", DATA, part_size=PART, at_once=1)
+
+
+def test_other_people_s_metadata(made: AzureBlobSandbox, files: Storage) -> None:
+    """What others have put is told too, in small letters and with dashes."""
+    made.fail(
+        Response(200, {"x-ms-meta-Foo_Bar": "=?UTF-8?B?!!?=", "X-Ms-Meta-_2": "=?UTF-8?B?/w==?="})
+    )
+    found = files.head("a")
+
+    assert {"foo-bar": "=?UTF-8?B?!!?=", "2": "=?UTF-8?B?/w==?="} == found.metadata
+
+
+def test_packed_blobs(files: Storage) -> None:
+    """What is packed is told to be, and comes with another length."""
+    put = files.upload("a", b"x", PutOptions(content_encoding="gzip"))
+
+    assert "gzip" == put.content_encoding == files.head("a").content_encoding
+
+
+def test_a_reference(files: Storage) -> None:
+    """A reference leads to the account that has the file."""
+    assert "azure_blob:azure:a" == str(files.upload("a", b"x").ref)

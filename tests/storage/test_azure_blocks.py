@@ -1,0 +1,196 @@
+"""Uploads to Azure block by block: gone on with, begun anew, and lost on the way."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mooring.contracts.checksum import Checksum
+from mooring.contracts.ref import Ref
+from mooring.contracts.storage import PutOptions
+from mooring.domain.http import Response
+from mooring.errors import ConnectionFailed, InvalidData, InvalidRequest, VendorRejected
+from mooring.testing.sandbox.base import Lost
+from tests.storage.azure_lab import DATA, azure, fine, no, over_azure, over_azure_socket
+from tests.storage.labs import PART
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.faces.storage import Storage
+    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+
+
+@pytest.fixture
+def made() -> Iterator[AzureBlobSandbox]:
+    """A container."""
+    with azure() as one:
+        yield one
+
+
+@pytest.fixture
+def files(made: AzureBlobSandbox) -> Iterator[Storage]:
+    """Its storage."""
+    with over_azure(made) as hub:
+        yield hub.storage()
+
+
+# --- blocks ------------------------------------------------------------------
+
+
+def test_every_block_has_its_checksum(made: AzureBlobSandbox, files: Storage) -> None:
+    """Each block goes with its MD5 and is named by it; so does the list of blocks."""
+    options = PutOptions(checksum=Checksum.of("md5", DATA), encryption="acme-scope")
+    info = files.upload("a", DATA, options, part_size=PART, at_once=1)
+
+    *blocks, commit = made.asked
+    assert 4 == len(blocks)
+    assert all("content-md5" in asked.headers for asked in made.asked)
+    assert {"acme-scope"} == {asked.headers["x-ms-encryption-scope"] for asked in made.asked}
+    assert options.checksum is not None
+    assert options.checksum.base64 == commit.headers["x-ms-blob-content-md5"]
+    assert (options.checksum,) == files.head("a").checksums
+    assert len(DATA) == info.size
+    files.upload("a", DATA, PutOptions(checksum=Checksum.of("sha256", DATA)), part_size=PART)
+    assert () == files.head("a").checksums
+
+
+def test_a_block_that_was_changed_goes_again(made: AzureBlobSandbox, files: Storage) -> None:
+    """A body that arrives as another is sent once more."""
+    made.fail(no("Md5Mismatch", 400))
+    files.upload("a", DATA, part_size=PART, at_once=1)
+
+    assert DATA == files.download("a").read_all()
+
+
+def test_cut_parts(made: AzureBlobSandbox) -> None:
+    """A part or a download whose connection is cut goes on."""
+    with over_azure_socket(made) as hub:
+        made.cut("PUT", 1_000)
+        hub.storage().upload("a", DATA, part_size=PART)
+        made.cut("GET", 5_000)
+        assert DATA == hub.storage().download("a").read_all()
+
+
+def test_what_is_there_is_not_sent_again(made: AzureBlobSandbox, files: Storage) -> None:
+    """Resumed, an upload sends what is missing, and what has other bytes now."""
+    begun = files.start_upload("a", PutOptions(content_type="x/y", metadata={"a": "Zoë"}))
+    assert [] == made.asked
+    made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
+    with pytest.raises(ConnectionFailed):
+        files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
+    other = b"!" + DATA[1:]
+    made.asked.clear()
+    info = files.upload("a", lambda: BytesIO(other), resume=str(begun.ref), part_size=PART)
+
+    assert ["GET", "PUT", "PUT", "PUT", "PUT"] == [asked.method for asked in made.asked]
+    assert other == files.download("a").read_all()
+    assert ("x/y", {"a": "Zoë"}) == (info.content_type, info.metadata)
+    assert ("x/y", {"a": "Zoë"}) == (files.head("a").content_type, files.head("a").metadata)
+    with pytest.raises(VendorRejected, match="complete"):
+        files.upload("a", other, resume=begun.ref, part_size=PART)
+
+
+def test_a_week_later(made: AzureBlobSandbox, files: Storage) -> None:
+    """An upload whose blocks have lapsed begins anew, whatever stands there now."""
+    begun = files.start_upload("a")
+    made.fail(*fine(3), *[ConnectionFailed("down")] * 3)
+    with pytest.raises(ConnectionFailed):
+        files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
+    made.lapse()
+    files.upload("a", b"another's")
+    files.upload("a", DATA, resume=begun.ref, part_size=PART)
+
+    assert DATA == files.download("a").read_all()
+
+
+def test_uploads_apart(made: AzureBlobSandbox, files: Storage) -> None:
+    """Two uploads of one key have blocks of their own, and the later one is told that it lost."""
+    one, two = files.start_upload("a"), files.start_upload("a")
+    made.fail(*fine(5), *[ConnectionFailed("down")] * 3)
+    with pytest.raises(ConnectionFailed):
+        files.upload("a", DATA, resume=one.ref, part_size=PART, at_once=1)
+    files.upload("a", DATA[:PART] + b"two", resume=two.ref, part_size=PART)
+
+    assert DATA[:PART] + b"two" == files.download("a").read_all()
+    made.fail(*fine(5), no("InvalidBlockList", 400))
+    with pytest.raises(InvalidRequest, match="Begin the upload anew"):
+        files.upload("a", DATA, resume=one.ref, part_size=PART, at_once=1)
+
+
+@pytest.mark.parametrize(
+    "upload",
+    ["evil", "0" * 20 + ".e30x", "0" * 20 + ".W10=", "0" * 20 + ".eyJhIjoxfQ==", "0" * 20 + ".Ww"],
+)
+def test_references_that_are_none(made: AzureBlobSandbox, files: Storage, upload: str) -> None:
+    """What is no reference of an upload is refused before anything is sent."""
+    ref = Ref("azure_blob", "azure", "a", {"upload": upload})
+    with pytest.raises(InvalidData, match="no reference of an upload"):
+        files.upload("a", DATA, resume=ref)
+    assert [] == made.asked
+
+
+def test_strange_blocks(made: AzureBlobSandbox, files: Storage) -> None:
+    """Blocks of others, and what names none, are not taken for parts."""
+    begun = files.start_upload("a")
+    block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
+    names = ["AAAA", "%%%", "w7w=", b64encode(b"0" * 32 + b".00001." + b"f" * 20).decode()]
+    inside = "".join(block.format(name) for name in names)
+    body = f"<BlockList><UncommittedBlocks>{inside}<Block/></UncommittedBlocks></BlockList>"
+    made.fail(Response(200, body=body.encode()))
+    files.upload("a", DATA, resume=begun.ref, part_size=PART, at_once=1)
+
+    assert ["GET", *["PUT"] * 5] == [asked.method for asked in made.asked]
+
+
+# --- lost answers ------------------------------------------------------------
+
+
+def test_lost_completion(made: AzureBlobSandbox, files: Storage) -> None:
+    """An upload whose last answer was lost is complete, and is told so."""
+    made.fail(*fine(4), Lost())
+    info = files.upload("a", DATA, PutOptions(if_none_match="*"), part_size=PART, at_once=1)
+
+    assert len(DATA) == info.size
+    assert DATA == files.download("a").read_all()
+    made.fail(*fine(4), Lost())
+    assert len(DATA) == files.upload("a", DATA, part_size=PART, at_once=1).size
+
+
+def test_a_condition_that_others_broke(made: AzureBlobSandbox, files: Storage) -> None:
+    """What somebody else has put is not taken for ours."""
+    files.upload("a", b"another's")
+    kept = PutOptions(if_none_match="*")
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", DATA, kept, part_size=PART)
+    assert ("BlobAlreadyExists", 412) == (caught.value.vendor_code, caught.value.status)
+    made.fail(*fine(4), no("ConditionNotMet", 412), no("BlobNotFound", 404))
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("b", DATA, PutOptions(if_match="0x8D0"), part_size=PART, at_once=1)
+    assert 412 == caught.value.status
+
+
+def test_lost_condition(made: AzureBlobSandbox, files: Storage) -> None:
+    """A put whose answer was lost does not stand in its own way."""
+    made.fail(Lost())
+    assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
+    made.fail(Lost(), None, Response(404))  # type: ignore[arg-type]  # None is as usual
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("b", b"mine", PutOptions(if_none_match="*"))
+    assert 412 == caught.value.status
+    made.fail(no("InternalError", 500))
+    with pytest.raises(VendorRejected) as caught:
+        files.upload("a", b"other", PutOptions(if_none_match="*"))
+    assert 412 == caught.value.status
+
+
+def test_lost_deletion(made: AzureBlobSandbox, files: Storage) -> None:
+    """What is gone when it is deleted again is deleted."""
+    files.upload("a", b"x")
+    made.fail(Lost())
+    files.delete("a")
+
+    assert {} == made.blobs

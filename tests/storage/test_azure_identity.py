@@ -1,0 +1,217 @@
+"""Who we are to Azure: keys, tokens, and URLs that are signed for others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import Credentials, OAuthCredentials
+from mooring.adapters.memory_credentials import MemoryCredentialProvider
+from mooring.domain.http import Response
+from mooring.domain.signing.azure import AzureSharedKey
+from mooring.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    CredentialRefreshFailed,
+    VendorFailed,
+)
+from mooring.hub import Hub
+from mooring.testing.sandbox.base import SandboxHttpClient
+from mooring.vendors.azure_blob import AzureBlob
+from tests.storage.azure_lab import account, azure, container, entra, over_azure, query_of
+from tests.storage.labs import fetch_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mooring.faces.storage import Storage
+    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+
+
+@pytest.fixture
+def made() -> Iterator[AzureBlobSandbox]:
+    """A container."""
+    with azure() as one:
+        yield one
+
+
+@pytest.fixture
+def files(made: AzureBlobSandbox) -> Iterator[Storage]:
+    """Its storage."""
+    with over_azure(made) as hub:
+        yield hub.storage()
+
+
+# --- for others --------------------------------------------------------------
+
+
+def test_signed_urls(files: Storage) -> None:
+    """A signed URL says what it allows, for how long, and what must be sent along."""
+    put = files.signed_url("a b", "PUT", expires=60, content_type="a/b")
+    get = files.signed_url("a b", content_type="text/plain", content_disposition="attachment")
+    told = query_of(get.url)
+
+    assert {"x-ms-blob-type": "BlockBlob", "Content-Type": "a/b"} == put.headers
+    assert {"x-ms-blob-type": "BlockBlob"} == files.signed_url("a", "PUT").headers
+    assert {} == get.headers
+    assert (
+        "https://sandboxaccount.blob.core.windows.net/sandbox-container/a%20b"
+        == (get.url.partition("?")[0])
+    )
+    assert ("r", "b", "https", "2025-01-05") == tuple(
+        told[name] for name in ("sp", "sr", "spr", "sv")
+    )
+    assert ("text/plain", "attachment") == (told["rsct"], told["rscd"])
+    assert ("w", "d") == (
+        query_of(put.url)["sp"],
+        query_of(files.signed_url("a", "DELETE").url)["sp"],
+    )
+    assert f"{put.expires_at:%Y-%m-%dT%H:%M:%SZ}" == query_of(put.url)["se"]
+
+
+def test_answers_to_signed_urls(made: AzureBlobSandbox, files: Storage) -> None:
+    """Answers say what the URL says that they say, and a URL deletes where it is for that."""
+    files.upload("a", b"x")
+    fetch = fetch_of(made)
+    get = files.signed_url("a", content_type="text/plain", content_disposition="attachment")
+
+    assert (200, b"x") == fetch(get, b"")
+    assert 200 == fetch(files.signed_url("a", "HEAD"), b"")[0]
+    assert 202 == fetch(files.signed_url("a", "DELETE"), b"")[0]
+    assert not files.exists("a")
+
+
+def test_lent_keys(made: AzureBlobSandbox) -> None:
+    """With tokens, URLs are signed with a key that Azure lends for just so long."""
+    with over_azure(made, **entra(made)) as hub:
+        files = hub.storage()
+        files.upload("a", b"x")
+        signed = files.signed_url("a", expires=600)
+        week = files.signed_url("a", expires=timedelta(days=7))
+        told = query_of(signed.url)
+
+        assert {"skoid", "sktid", "skt", "ske", "sks", "skv"} <= told.keys()
+        assert told["se"] == told["ske"]
+        assert told["skt"] < told["se"]
+        assert (200, b"x") == fetch_of(made)(signed, b"")
+        assert (200, b"x") == fetch_of(made)(week, b"")
+        assert 1 == made.desk.granted
+
+
+@pytest.mark.parametrize("value", ["", "not base64!", "&lt;"])
+def test_lent_keys_that_are_none(made: AzureBlobSandbox, value: str) -> None:
+    """What is no key signs nothing, and is not shown."""
+    names = ("Oid", "Tid", "Start", "Expiry", "Service", "Version")
+    inside = "".join(f"<Signed{name}>s</Signed{name}>" for name in names)
+    key = f"<UserDelegationKey>{inside}<Value>{value}</Value></UserDelegationKey>"
+    with over_azure(made, **entra(made)) as hub:
+        made.fail(Response(200, body=key.encode()))
+        with pytest.raises(VendorFailed) as caught:
+            hub.storage().signed_url("a")
+        assert caught.value.response is not None
+        assert b"" == caught.value.response.body
+        made.fail(Response(200, body=b"<UserDelegationKey><Value>a2V5</Value></UserDelegationKey>"))
+        with pytest.raises(VendorFailed):
+            hub.storage().signed_url("a")
+
+
+def test_plain_http_is_signed_for(made: AzureBlobSandbox) -> None:
+    """Where the account is reached without TLS, so is what is signed."""
+    with over_azure(made, endpoint="http://127.0.0.1:10000/sandboxaccount/") as hub:
+        signed = hub.storage().signed_url("a")
+
+    assert "https,http" == query_of(signed.url)["spr"]
+    assert signed.url.startswith("http://127.0.0.1:10000/sandboxaccount/sandbox-container/a?")
+
+
+# --- who we are --------------------------------------------------------------
+
+
+def test_a_token_that_is_refused_is_renewed(made: AzureBlobSandbox) -> None:
+    """After a 401 one other token is asked for, and the call goes on."""
+    with over_azure(made, **entra(made)) as hub:
+        hub.storage().upload("a", b"x")
+        made.desk.forget()
+        assert 1 == hub.storage().head("a").size
+
+    assert 2 == made.desk.granted
+    assert f"/{made.directory}/oauth2/v2.0/token" == made.desk.asked[0].path
+
+
+def test_a_wrong_client(made: AzureBlobSandbox) -> None:
+    """A client that Entra ID does not know gets nothing, and its secret stays hidden."""
+    options = {**entra(made), "client_secret": "wrong-hush"}
+    with over_azure(made, **options) as hub:
+        with pytest.raises(CredentialRefreshFailed) as caught:
+            hub.storage().head("a")
+        assert "hush" not in f"{caught.value!r} {hub.account('azure')!r}"
+    assert [] == made.asked
+
+
+def test_a_wrong_key(made: AzureBlobSandbox) -> None:
+    """A key of another account is refused, and not shown."""
+    with over_azure(made, credentials="d3JvbmctaHVzaA==") as hub:
+        with pytest.raises(AuthenticationFailed) as caught:
+            hub.storage().upload("a", b"x")
+        assert "d3Jvbmct" not in f"{caught.value!r} {hub.account('azure')!r}"
+    assert "AuthenticationFailed" == caught.value.vendor_code
+
+
+def test_provided_credentials(made: AzureBlobSandbox) -> None:
+    """Without a key of its own, an account asks the credential provider, for its tenant."""
+    signing = AzureSharedKey(account=made.account.name)
+    known: dict[Any, Any] = {
+        ("azure", None): Credentials.signed(signing, made.account.key),
+        ("azure", "basic"): Credentials.basic("u", "p"),
+        ("azure", "late"): OAuthCredentials(access_token="old"),
+    }
+    with Hub(
+        [account(made, credentials=None)],
+        http=SandboxHttpClient(made),
+        credentials=MemoryCredentialProvider(known),
+    ) as hub:
+        assert 1 == hub.storage().upload("a", b"x").size
+        assert "sig" in query_of(hub.storage().signed_url("a").url)
+        with pytest.raises(ConfigurationError, match="AzureSharedKey"):
+            hub.storage("basic").signed_url("a")
+        with pytest.raises(CredentialRefreshFailed):
+            hub.storage("late").head("a")
+
+
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"account": "Acme"}, "account"),
+        ({"account": 7}, "account"),
+        ({"container": "A"}, "container"),
+        ({"container": "a--b"}, "container"),
+        ({"container": "ab"}, "container"),
+        ({"container": 7}, "container"),
+        ({"directory": "acme"}, "client_id"),
+        ({"client_id": "a", "client_secret": "b"}, "client_id"),
+        ({"directory": "a/b", "client_id": "a", "client_secret": "b"}, "directory"),
+        ({"directory": 7, "client_id": "a", "client_secret": "b"}, "directory"),
+        (
+            {"directory": "a", "client_id": "a", "client_secret": "b", "credentials": "a2V5"},
+            "credentials",
+        ),
+    ],
+)
+def test_bad_options(options: dict[str, Any], path: str) -> None:
+    """What is no account is refused at once."""
+    with pytest.raises(ConfigurationError) as caught:
+        AzureBlob(**{"account": "acmefiles", "container": "files", **options})
+    assert path == caught.value.path
+
+
+def test_good_options(made: AzureBlobSandbox) -> None:
+    """The root container has a name of its own, and secrets are not shown."""
+    vendor = AzureBlob(account="acmefiles", container="$root", credentials="a2V5LWh1c2g=")
+
+    assert "https://acmefiles.blob.core.windows.net" == vendor.endpoint
+    assert {} == vendor.clients()
+    assert "a2V5" not in repr(vendor)
+    client = container(made, **entra(made)).clients()[""]
+    assert "sandbox-client-secret" not in repr(client)

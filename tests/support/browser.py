@@ -1,0 +1,196 @@
+"""A real browser, driven by the W3C's WebDriver protocol: Chromium without a window."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from base64 import b64decode
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.support.servers import chromium
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+TAB: Final = "\ue004"
+ENTER: Final = "\ue007"
+SPACE: Final = " "
+DOWN: Final = "\ue015"
+
+_ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"
+_PATIENCE: Final = 15.0
+_ARGUMENTS: Final = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--force-prefers-reduced-motion",
+)
+
+
+class Browser:
+    """One window.
+
+    Args:
+        port: where the driver listens.
+        session: the window's name there.
+    """
+
+    def __init__(self, port: int, session: str) -> None:
+        self._port = port
+        self._at = f"/session/{session}"
+
+    def open(self, url: str) -> None:
+        """Go to a page, and wait until it is there."""
+        self._do("POST", "/url", {"url": url})
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return str(self._do("GET", "/url"))
+
+    @property
+    def title(self) -> str:
+        """The title of the page."""
+        return str(self._do("GET", "/title"))
+
+    @property
+    def text(self) -> str:
+        """All that can be read on the page."""
+        return str(self.ask("return document.body ? document.body.innerText : ''"))
+
+    def reads(self, text: str) -> bool:
+        """Whether this can be read on the page, or soon on the one that is on its way."""
+        until = time.monotonic() + _PATIENCE
+        while text not in self.text:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def click(self, css: str, text: str = "") -> None:
+        """Click the first thing that matches and has this text in it, as a mouse does."""
+        elements = self._do("POST", "/elements", {"using": "css selector", "value": css})
+        for one in elements:
+            place = f"/element/{one[_ELEMENT]}"
+            if text in self._do("GET", f"{place}/text"):
+                self._do("POST", f"{place}/click", {})
+                return
+        raise AssertionError(f"There is no {css} with {text!r} at {self.url}.")
+
+    def press(self, *keys: str) -> None:
+        """Press and release keys, one after another."""
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        source = {"type": "key", "id": "keyboard", "actions": actions}
+        self._do("POST", "/actions", {"actions": [source]})
+
+    @property
+    def focused(self) -> str:
+        """What the thing with the focus says: its label, or its text."""
+        return str(
+            self.ask(
+                "const one = document.activeElement;"
+                "return (one.labels && one.labels.length ? one.labels[0] : one).innerText.trim()"
+            )
+        )
+
+    @property
+    def outline(self) -> str:
+        """How the focus shows on the thing that has it."""
+        return str(self.ask("return getComputedStyle(document.activeElement).outlineStyle"))
+
+    def tab_to(self, text: str) -> None:
+        """Press Tab until the thing with this text has the focus, which must show on each."""
+        for _ in range(40):
+            self.press(TAB)
+            if text in self.focused:
+                assert self.outline not in {"none", ""}, f"the focus on {text!r} does not show"
+                return
+        raise AssertionError(f"No Tab leads to {text!r} at {self.url}.")
+
+    def ask(self, script: str) -> Any:
+        """What a script finds out about the page."""
+        return self._do("POST", "/execute/sync", {"script": script, "args": []})
+
+    def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Take another size and scheme of colours."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._tell("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._tell("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    @property
+    def overflows(self) -> bool:
+        """Whether the page is wider than the window."""
+        return bool(self.ask("return document.documentElement.scrollWidth > innerWidth"))
+
+    def keep(self, path: Path) -> None:
+        """Keep a picture of the whole page."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shot = self._tell("Page.captureScreenshot", {"captureBeyondViewport": True})
+        path.write_bytes(b64decode(shot["data"]))
+
+    def _tell(self, command: str, parameters: dict[str, Any]) -> Any:
+        return self._do("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def _do(self, method: str, path: str, value: object = None) -> Any:
+        return ask_driver(self._port, method, f"{self._at}{path}", value)
+
+
+def ask_driver(port: int, method: str, path: str, value: object = None) -> Any:
+    """Ask the driver something, and return its answer."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    try:
+        body = None if value is None else json.dumps(value)
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())["value"]
+    finally:
+        connection.close()
+    if isinstance(answer, dict) and "error" in answer:
+        raise AssertionError(f"{path}: {answer['error']}: {answer['message']}")
+    return answer
+
+
+@contextmanager
+def browsing() -> Generator[Browser]:
+    """A window that nobody has used."""
+    program, driver = chromium()
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port: int = door.getsockname()[1]
+    process = subprocess.Popen(
+        [driver, f"--port={port}", "--log-level=OFF"], stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port)
+        options = {"binary": program, "args": [*_ARGUMENTS]}
+        wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        session = ask_driver(port, "POST", "/session", {"capabilities": wanted})["sessionId"]
+        try:
+            yield Browser(port, session)
+        finally:
+            ask_driver(port, "DELETE", f"/session/{session}")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            ask_driver(port, "GET", "/status")
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -1,0 +1,77 @@
+"""The command line in this process, with what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mooring.cli import main
+from mooring.cli.frame import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mooring.cli.host import Host
+
+ENDINGS = {
+    name: (f"tests.support.endings:{name}", f"Does {name}.")
+    for name in ("crash", "refuse", "lose", "interrupt", "leave", "talk", "mumble", "wait")
+}
+"""Commands that end in every way."""
+
+
+@attrs.frozen
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one document of JSON that it printed."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What it found."""
+        found: dict[str, Any] = self.document["result"]
+        return found
+
+
+def command(
+    *arguments: str,
+    commands: Mapping[str, tuple[str, str]] | None = None,
+    host: Host | None = None,
+) -> Ended:
+    """Run a command; one of these, if they are given."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments, host=host) if commands is None else run(arguments, commands)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def typed(text: str, *arguments: str) -> Ended:
+    """Run a command with this on its standard input."""
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")
+    try:
+        return command(*arguments)
+    finally:
+        sys.stdin = before
+
+
+def talking() -> None:
+    """Run a command in this process that says more than anybody reads."""
+    sys.exit(run(["talk"], ENDINGS))
+
+
+def waiting() -> None:
+    """Run a command in this process that waits."""
+    sys.exit(run(["wait"], ENDINGS))

@@ -1,0 +1,7 @@
+"""Where the project of the tests leads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+urlpatterns: list[Any] = []

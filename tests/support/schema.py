@@ -1,0 +1,95 @@
+"""Whether a value is what a JSON Schema says, as far as ours goes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Json: TypeAlias = Any
+"""Whatever JSON can be."""
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "array": list,
+    "boolean": bool,
+    "integer": int,
+    "null": type(None),
+    "number": (int, float),
+    "object": dict,
+    "string": str,
+}
+_SILENT = {"$schema", "$defs", "title", "description", "default", "if", "then", "else"}
+
+
+def fits(root: Json, schema: Json, value: Json) -> bool:
+    """Whether a value fits a schema of `root`; every word of it has to be known here."""
+    known = _WORDS.keys() | _SILENT
+    assert schema.keys() <= known, schema.keys() - known
+    if "if" in schema:
+        branch = "then" if fits(root, schema["if"], value) else "else"
+        if not fits(root, schema.get(branch, {}), value):
+            return False
+    return all(_WORDS[word](root, schema, value) for word in schema if word in _WORDS)
+
+
+def _is(kind: str, value: Json) -> bool:
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _ref(root: Json, schema: Json, value: Json) -> bool:
+    found = root
+    for part in schema["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return fits(root, found, value)
+
+
+def _properties(root: Json, schema: Json, value: Json) -> bool:
+    if not isinstance(value, dict):
+        return True
+    own = schema["properties"]
+    return all(fits(root, own[name], one) for name, one in value.items() if name in own)
+
+
+def _additional(root: Json, schema: Json, value: Json) -> bool:
+    if not isinstance(value, dict):
+        return True
+    more = schema["additionalProperties"]
+    others = [one for name, one in value.items() if name not in schema.get("properties", {})]
+    return not others if more is False else all(fits(root, more, one) for one in others)
+
+
+def _items(root: Json, schema: Json, value: Json) -> bool:
+    return not isinstance(value, list) or all(fits(root, schema["items"], one) for one in value)
+
+
+def _const(_: Json, schema: Json, value: Json) -> bool:
+    return bool(schema["const"] == value)
+
+
+def _enum(_: Json, schema: Json, value: Json) -> bool:
+    return any(type(one) is type(value) and one == value for one in schema["enum"])
+
+
+def _pattern(_: Json, schema: Json, value: Json) -> bool:
+    return not isinstance(value, str) or re.search(schema["pattern"], value) is not None
+
+
+def _required(_: Json, schema: Json, value: Json) -> bool:
+    return not isinstance(value, dict) or set(schema["required"]) <= value.keys()
+
+
+_WORDS: Mapping[str, Callable[[Json, Json, Json], bool]] = {
+    "$ref": _ref,
+    "additionalProperties": _additional,
+    "allOf": lambda root, schema, value: all(fits(root, one, value) for one in schema["allOf"]),
+    "anyOf": lambda root, schema, value: any(fits(root, one, value) for one in schema["anyOf"]),
+    "const": _const,
+    "enum": _enum,
+    "items": _items,
+    "pattern": _pattern,
+    "properties": _properties,
+    "required": _required,
+    "type": lambda _, schema, value: _is(schema["type"], value),
+}

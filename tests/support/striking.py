@@ -1,0 +1,37 @@
+"""A signal whose handler raises while the package blocks, and nowhere else.
+
+Raised in a tool that runs us, such as one that measures coverage, it would break that tool.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+
+class Struck(BaseException):
+    """What the signal's handler raises, as for Ctrl-C."""
+
+
+def strike_during(act: Callable[[], object], *, after: float = 0.005) -> None:
+    """Strike after some seconds, once the package's own code is what waits; it must go through."""
+
+    def strike(_: int, frame: FrameType | None) -> None:
+        if frame is not None and str(frame.f_globals.get("__name__")).startswith("mooring."):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise Struck
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, after, 0.005)
+        with pytest.raises(Struck):
+            act()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,123 @@
+"""A command on a terminal of its own, as a person has one; in a process of its own, or in this."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from queue import Queue
+from typing import TYPE_CHECKING
+
+from mooring.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+_PATIENCE = 30.0
+
+
+class Terminal:
+    """What a person sees of a command, and types."""
+
+    def __init__(self, line: int, wait: Callable[[], int]) -> None:
+        self._line = line
+        self._wait = wait
+        self.seen = ""
+
+    def until(self, pattern: str) -> str:
+        """Wait until it is on the screen."""
+        until = time.monotonic() + _PATIENCE
+        while (found := re.search(pattern, self.seen)) is None:
+            assert time.monotonic() < until, f"{pattern!r} did not come: {self.seen!r}"
+            if not self._read():
+                raise AssertionError(f"{pattern!r} did not come before the end: {self.seen!r}")
+        self.seen = self.seen[found.end() :]
+        return found[0]
+
+    def type(self, text: str) -> None:
+        """Type."""
+        os.write(self._line, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the window another size."""
+        fcntl.ioctl(self._line, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def ended(self) -> int:
+        """Wait for the end, and tell the exit code."""
+        while self._read():
+            pass
+        return self._wait()
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._line], [], [], _PATIENCE)
+        assert ready, f"it says no more: {self.seen!r}"
+        try:
+            said = os.read(self._line, 65_536)
+        except OSError:  # as Linux says that the other side has hung up
+            return False
+        self.seen += said.decode(errors="replace")
+        return bool(said)
+
+
+@contextlib.contextmanager
+def terminal(*arguments: str) -> Generator[Terminal]:
+    """Run a command on a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mooring", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no other way
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    try:
+        shown = Terminal(ours, lambda: process.wait(_PATIENCE))
+        shown.resize(24, 80)
+        yield shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@contextlib.contextmanager
+def seated(*arguments: str) -> Generator[Terminal]:
+    """Run a command of this process on a terminal, whose end has to be awaited.
+
+    The terminal controls nobody: Ctrl-C does nothing there.
+    """
+    os.environ["TERM"] = "xterm-256color"
+    ours, theirs = pty.openpty()
+    codes: Queue[int] = Queue()
+
+    def run() -> None:
+        before = sys.stdin
+        with os.fdopen(os.dup(theirs)) as keyboard, os.fdopen(theirs, "w") as screen:
+            sys.stdin = keyboard
+            try:
+                with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+                    codes.put(main(arguments))
+            finally:
+                sys.stdin = before
+
+    running = threading.Thread(target=run, daemon=True)
+    try:
+        shown = Terminal(ours, lambda: codes.get(timeout=_PATIENCE))
+        shown.resize(24, 80)
+        running.start()
+        yield shown
+        running.join(_PATIENCE)
+    finally:
+        os.close(ours)

@@ -1,0 +1,19 @@
+"""Waiting for other processes, which no virtual clock moves."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATIENCE: Final = 30.0
+
+
+def wait_until(true: Callable[[], object], what: str) -> None:
+    """Wait for another process to get somewhere."""
+    until = time.monotonic() + _PATIENCE
+    while not true():
+        assert time.monotonic() < until, f"{what} did not happen"
+        time.sleep(0.01)

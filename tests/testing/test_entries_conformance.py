@@ -1,0 +1,128 @@
+"""The kits for stores of entries find what is wrong with one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox, MemoryOutbox
+from mooring.domain.entries import EntryPage
+from mooring.testing import inbox_conformance, name_of, outbox_conformance
+
+
+class Forgetful(MemoryInbox):
+    """Keeps no error."""
+
+    def add(self, entry: Any, /) -> Any:
+        """Add."""
+        return super().add(attrs.evolve(entry, error=""))
+
+
+class Overwriting(MemoryInbox):
+    """Writes over what is there."""
+
+    def add(self, entry: Any, /) -> Any:
+        """Add."""
+        there = self._entries.pop(entry.id, None)
+        return super().add(entry if there is None else attrs.evolve(entry, number=0))
+
+
+class Early(MemoryInbox):
+    """Offers what is not due."""
+
+    def due(self, now: Any, limit: int, /) -> Any:
+        """Offer."""
+        entries = self._entries.values()
+        return tuple(entry for entry in entries if entry.due is not None)[:limit]
+
+
+class Disorderly(MemoryInbox):
+    """Knows no lanes."""
+
+    def due(self, now: Any, limit: int, /) -> Any:
+        """Offer."""
+        entries = self._entries.values()
+        return tuple(entry for entry in entries if entry.due and entry.due <= now)[:limit]
+
+
+class Unfenced(MemoryInbox):
+    """Lets everybody write."""
+
+    def swap(self, entry: Any, fence: int, /) -> bool:
+        """Write."""
+        there = self._entries.get(entry.id)
+        return there is not None and super().swap(entry, there.fence)
+
+
+class Endless(MemoryInbox):
+    """Leads on after the last page."""
+
+    def find(self, query: Any, /) -> Any:
+        """Find."""
+        page = super().find(query)
+        return EntryPage(items=page.items, next=page.next or "0")
+
+
+class Sparing(MemoryInbox):
+    """Removes one page only."""
+
+    def remove(self, query: Any, /) -> int:
+        """Remove."""
+        page = self.find(query)
+        for entry in page.items:
+            del self._entries[entry.id]
+        return len(page.items)
+
+
+class Alone(MemoryOutbox):
+    """Is no store for several threads."""
+
+    def swap(self, entry: Any, fence: int, /) -> bool:
+        """Write, whoever else has."""
+        self._entries[entry.id] = entry
+        return True
+
+
+@pytest.mark.parametrize(
+    "broken, check",
+    [
+        (Forgetful, "entries_are_kept_as_they_are"),
+        (Overwriting, "an_id_is_added_once"),
+        (Overwriting, "many_threads_add_one"),
+        (Overwriting, "a_walk_ends_as_in_memory"),
+        (Early, "what_is_due_is_offered"),
+        (Disorderly, "a_lane_goes_in_order"),
+        (Disorderly, "a_walk_ends_as_in_memory"),
+        (Unfenced, "a_fence_keeps_late_writers_out"),
+        (Unfenced, "many_threads_write_over_one"),
+        (Endless, "what_matches_is_found"),
+        (Sparing, "what_matches_is_removed"),
+    ],
+)
+def test_a_broken_store_is_found_out(broken: Any, check: str) -> None:
+    """Each mistake is found by the check that is there for it."""
+    (found,) = [one for one in inbox_conformance.CHECKS if name_of(one) == check]
+    with pytest.raises(AssertionError):
+        found(broken)
+
+
+def test_calls_are_checked_alike() -> None:
+    """The kit for calls finds mistakes as that for webhooks does."""
+    names = [name_of(check) for check in inbox_conformance.CHECKS]
+    assert names == [name_of(check) for check in outbox_conformance.CHECKS]
+    late = outbox_conformance.CHECKS[names.index("many_threads_write_over_one")]
+    with pytest.raises(AssertionError):
+        late(Alone)
+
+
+def test_tasks_are_checked_too() -> None:
+    """A store that is awaited is checked with tasks at once."""
+    names = {name_of(check) for check in inbox_conformance.ASYNC_CHECKS}
+    assert {"many_tasks_add_one", "many_tasks_write_over_one"} <= names
+    for check in inbox_conformance.ASYNC_CHECKS:
+        if name_of(check) == "many_tasks_write_over_one":
+            with pytest.raises(AssertionError):
+                asyncio.run(check(lambda: AsyncMemoryInbox(Unfenced())))
