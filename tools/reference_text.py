@@ -1,0 +1,215 @@
+"""What a page of the reference says of a name: its signature, its docstring and its members."""
+
+import enum
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+import mooring
+from mooring import testing
+from tools.reference_pages import Page, found
+
+_SECTIONS: Final = {"Args": "Parameters", "Attributes": "Attributes", "Raises": "Raises"}
+_ITEM: Final = re.compile(r"([*\w][\w*., ]*): (.*)", re.DOTALL)
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
+
+# What mooring makes and a user only holds: how it is built is nobody's business.
+_HELD: Final = frozenset(
+    {
+        "AsyncDownload",
+        "AsyncStreamedAnswer",
+        "Attempt",
+        "Download",
+        "Entry",
+        "Receipt",
+        "Reservation",
+        "StreamedAnswer",
+    }
+)
+
+
+class _Shown(NamedTuple):
+    """An annotation that is written as it was, without quotes."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    @classmethod
+    def of(cls, parameter: inspect.Parameter) -> Any:
+        shown = _annotation(parameter.annotation, "")
+        return cls(shown) if shown else inspect.Parameter.empty
+
+
+def text_of(page: Page) -> str:
+    """A page as markdown."""
+    parts = [f"# {page.title}", page.about]
+    for entry in page.names:
+        for name, value in found(entry):
+            homes = (mooring, testing)
+            exported = [home.__name__ for home in homes if name in home.__all__]
+            home = exported[0] if exported else getattr(value, "__module__", "")
+            parts.extend(_described(name, value, home))
+    return "\n\n".join(parts) + "\n"
+
+
+def _described(name: str, value: Any, home: str) -> Iterator[str]:
+    yield f"## {name}"
+    if inspect.ismodule(value):
+        yield _prose(value)
+        return
+    yield f"```text\nfrom {home} import {name}\n```"
+    if isinstance(value, type) and issubclass(value, enum.Enum):
+        yield _prose(value)
+        yield "\n".join(f"- `{name}.{member.name}`" for member in value)
+    elif isinstance(value, type):
+        shown = _shape(name, value)
+        if shown and name not in _HELD:
+            yield f"```text\n{shown}\n```"
+        yield _prose(value)
+    for member, thing, kind in _members(value):
+        about = _prose(thing)
+        if not about and _is_protocol(value):
+            continue  # Its signature stands above, and the port's docstring speaks for all.
+        yield f"### {name}.{member}"
+        if kind != "property":
+            yield f"```text\n{kind}{_of_call(member, thing)}\n```"
+        if about:
+            yield about
+
+
+def _is_protocol(value: object) -> bool:
+    return bool(getattr(value, "_is_protocol", False))
+
+
+def _shape(name: str, kind: type[Any]) -> str:
+    """How a class is called, or what a port asks for."""
+    if _is_protocol(kind):
+        lines = [
+            f"{member}{_annotation(inspect.signature(thing.fget).return_annotation, ': ')}"
+            if how == "property"
+            else f"{how}{_of_call(member, thing)}"
+            for member, thing, how in _members(kind)
+        ]
+        return "\n".join(lines)
+    return _of_attrs(kind) if attrs.has(kind) else _of_call(name, kind)
+
+
+def _of_call(name: str, value: Callable[..., Any]) -> str:
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        return ""
+    given = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.name not in {"self", "cls"}
+    ]
+    if not given and isinstance(value, type):
+        return ""
+    returns = "" if isinstance(value, type) else _annotation(signature.return_annotation, " -> ")
+    given = [parameter.replace(annotation=_Shown.of(parameter)) for parameter in given]
+    # Laid out by `Signature` itself, so that `/` and `*` stand where they belong.
+    line = str(signature.replace(parameters=given, return_annotation=inspect.Signature.empty))
+    line = _ADDRESS.sub("", f"{name}{line}{returns}")
+    if len(line) <= 90 or not given:
+        return line
+    shown = line[len(name) + 1 : line.rindex(")")]
+    return f"{name}(\n    " + ",\n    ".join(_split(shown)) + f"\n){returns}"
+
+
+def _split(parameters: str) -> Iterator[str]:
+    depth, begin = 0, 0
+    for place, letter in enumerate(parameters):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth:
+            yield parameters[begin:place].strip()
+            begin = place + 1
+    yield parameters[begin:].strip()
+
+
+def _of_attrs(kind: type[Any]) -> str:
+    lines: list[str] = []
+    keywords = False
+    for field in attrs.fields(kind):
+        if not field.init:
+            continue
+        if field.kw_only and not keywords:
+            lines.append("*,")
+            keywords = True
+        shown = f"{(field.alias or field.name).lstrip('_')}: {_annotation(field.type, '')}"
+        if field.default is not attrs.NOTHING:
+            shown += f" = {_default(field)}"
+        lines.append(shown + ",")
+    text = f"{kind.__name__}(\n    " + "\n    ".join(lines) + "\n)" if lines else ""
+    return _ADDRESS.sub("", text)
+
+
+def _default(field: Any) -> str:
+    default = field.default
+    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class in truth
+        return str(default) if isinstance(default, enum.Enum) else repr(default)
+    if default.takes_self:
+        return "…"
+    made = default.factory()
+    return f"{type(made).__name__}()"
+
+
+def _annotation(annotation: object, before: str) -> str:
+    if annotation is inspect.Signature.empty or annotation is None:
+        return ""
+    shown = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", None)
+    return before + (shown or str(annotation))
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
+    """Public methods and properties, of the class itself and of what it shares with its kind."""
+    seen: set[str] = set()
+    for kind in value.__mro__ if isinstance(value, type) else ():
+        if not kind.__module__.startswith("mooring") or issubclass(kind, enum.Enum) is not (
+            issubclass(value, enum.Enum)
+        ):
+            continue
+        for name, thing in vars(kind).items():
+            if name.startswith("_") or name in seen:
+                continue
+            seen.add(name)
+            if isinstance(thing, property):
+                yield name, thing, "property"
+            elif isinstance(thing, (classmethod, staticmethod)):
+                yield name, thing.__func__, ""
+            elif inspect.isfunction(thing):
+                yield name, thing, "async " if inspect.iscoroutinefunction(thing) else ""
+
+
+def _prose(value: object) -> str:
+    """A docstring as markdown: its sections become lists."""
+    own = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
+    lines = inspect.cleandoc(own or "").split("\n")
+    parts: list[str] = []
+    place = 0
+    while place < len(lines):
+        section = _SECTIONS.get(lines[place].rstrip().removesuffix(":"))
+        if section is None or not lines[place].endswith(":"):
+            parts.append(lines[place])
+            place += 1
+            continue
+        place += 1
+        block: list[str] = []
+        while place < len(lines) and (lines[place].startswith("    ") or not lines[place]):
+            block.append(lines[place][4:])
+            place += 1
+        parts.extend(("", f"{section}:", "", *_items(block), ""))
+    return "\n".join(parts).strip()
+
+
+def _items(block: list[str]) -> Iterator[str]:
+    for item in re.split(r"\n(?=\S)", "\n".join(block).strip()):
+        known = _ITEM.fullmatch(item)
+        text = re.sub(r"\s*\n\s*", " ", known[2] if known else item)
+        names = ", ".join(f"`{name}`" for name in known[1].split(", ")) if known else ""
+        yield f"- {names}: {text}" if names else f"- {text}"
