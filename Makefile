@@ -39,7 +39,15 @@ help:  ## Print this list
 
 .PHONY: demo
 demo: $(VENV)/.stamp  ## Tell the story: a day of a business on vendors that fail in every way
-	@$(VENV)/bin/python -m demo
+	@$(VENV)/bin/python -m mooring.demo
+
+.PHONY: erp-django
+erp-django: $(VENV)/.stamp  ## Start a small ERP in Django with local vendors, and print its URL
+	@cd adapters-examples && ../$(VENV)/bin/python -m vendor_street django $(PORT)
+
+.PHONY: erp-flask
+erp-flask: $(VENV)/.stamp  ## Start a small ERP in Flask with local vendors, and print its URL
+	@cd adapters-examples && ../$(VENV)/bin/python -m vendor_street flask $(PORT)
 
 .PHONY: test
 test: $(VENV)/.stamp  ## Run the whole test-suite; what needs a missing server is skipped
@@ -49,7 +57,7 @@ test: $(VENV)/.stamp  ## Run the whole test-suite; what needs a missing server i
 check: lint types architecture changelog coverage  ## Everything a commit must pass: lint, types, layers, changelog, coverage
 
 # The steps of `check`, for when one of them is red.
-SCRIPTS = $(wildcard demo tools)
+SCRIPTS = $(wildcard tools)
 
 .PHONY: lint
 lint: $(VENV)/.stamp
@@ -107,7 +115,7 @@ fuzz: $(VENV)/.stamp  ## Send INPUTS=100000 damaged webhooks to each family of s
 
 .PHONY: docs
 docs: $(VENV)/.stamp  ## Build the documentation into build/docs
-	@$(VENV)/bin/mkdocs build --strict --quiet
+	@$(VENV)/bin/python -m mkdocs build --strict --quiet
 	@echo "build/docs/index.html"
 
 .PHONY: azurite
@@ -142,8 +150,11 @@ define environment
 		touch $(1)/.stamp'
 endef
 
-$(VENV)/.stamp: pyproject.toml constraints.txt
-	$(call environment,$(VENV),constraints.txt,--group $(GROUP))
+# What connects with the frameworks is there too: what is scaffolded for them imports it.
+EMBEDDINGS := $(addprefix adapters-examples/mooring-,django flask)
+
+$(VENV)/.stamp: pyproject.toml constraints.txt $(EMBEDDINGS:=/pyproject.toml)
+	$(call environment,$(VENV),constraints.txt,--group $(GROUP) $(EMBEDDINGS:%=-e %))
 
 # The test tools of today around the core dependencies of old.
 $(VENV_OLDEST)/.stamp: pyproject.toml constraints.txt constraints-oldest.txt

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
+import commands
 import in_process
 import over_clients
 import over_http
@@ -80,6 +81,8 @@ def main() -> int:
         for name, told in latencies.items():
             figures = ", ".join(f"{figure} {value:,.0f}" for figure, value in told.items())
             print(f"SQLite, {name}, µs: {figures}")
+        report["commands_ms"] = started = commands.start_up()
+        print(commands.shown(started))
         report["import_ms"] = imported = import_time()
         print("bytes per idle key, key included:")
         for name, size in sizes.items():
