@@ -47,6 +47,15 @@ def _blocks(text: str) -> Iterator[Block]:
             yield Block(found[1], text.count("\n", 0, found.start(1)))
 
 
+def shown(page: Path, *, until: str) -> dict[str, Any]:
+    """What the examples of a page define, up to a sentence of it."""
+    text = page.read_text("utf-8")
+    names: dict[str, Any] = {"__name__": "documentation"}
+    for found in _BLOCK.finditer(text, 0, text.index(until)):
+        exec(compile(found[1], str(page), "exec"), names)  # noqa: S102 - as below
+    return names
+
+
 def _named(page: Path) -> str:
     return str(page.relative_to(ROOT))
 

@@ -170,6 +170,15 @@ def test_says_where_when_and_how_often() -> None:
     ) == str(error)
 
 
+def test_a_time_without_a_zone_is_in_utc() -> None:
+    """A time to come back can always be compared with others, however it was given."""
+    error = errors.RateLimitExceeded("too fast!", retry_at=SOON.replace(tzinfo=None))
+    assert SOON == error.retry_at
+
+    error.retry_at = datetime(2031, 5, 6)  # noqa: DTZ001 - on purpose
+    assert datetime(2031, 5, 6, tzinfo=UTC) == error.retry_at == copy.copy(error).retry_at
+
+
 def test_says_where_in_the_configuration() -> None:
     """A mistake in the configuration is named by its path, if it has one."""
     error = errors.ConfigurationError("no such vendor.", path="payments.vendor")

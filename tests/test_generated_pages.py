@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
+import attrs
 import pytest
 
+from mooring.cli.table import COMMANDS
 from mooring.domain.webhooks.presets import PRESETS
 from mooring.wiring.catalog import vendor_class, vendor_names
-from tools import presets, vendors
+from tools import commands, configuration, presets, vendors
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,13 +28,27 @@ def test_every_scheme_has_a_row() -> None:
     assert list(PRESETS) == named[2:]
 
 
-@pytest.mark.parametrize("page", [presets.page, vendors.page])
+PAGES = [presets.page, vendors.page, configuration.page, commands.page]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_tables_are_whole(page: Callable[[], str]) -> None:
     """A table begins on a line of its own, and all of its rows have as many cells."""
     for part in page().split("\n\n"):
         table = rows(part)
         assert {len(row) for row in table} == ({len(table[0])} if table else set())
         assert not table or len(table) == len(part.strip().splitlines())
+
+
+@pytest.mark.parametrize("name", vendor_names())
+def test_every_option_has_a_row(name: str) -> None:
+    """The reference of configurations has a table for each vendor, with each of its options."""
+    part = configuration.page().partition(f"## `[vendors.<name>]`, {name}\n")[2]
+    told = {row[0].strip("`") for row in rows(part.partition("\n## ")[0])[2:]}
+    options = {field.name for field in attrs.fields(cast("Any", vendor_class(name)))}
+
+    assert options <= told
+    assert {"kind", "cost", "webhook_secrets"} <= told
 
 
 @pytest.mark.parametrize("name", vendor_names())
@@ -53,3 +70,15 @@ def test_a_vendors_page_is_its_own() -> None:
 
     assert set() == set(pages) - set(vendor_names())
     assert [] == [page for page in pages if f"vendors/{page}.md" not in navigation]
+
+
+def test_every_command_has_a_part() -> None:
+    """The page of commands has each of them, with a sentence about every option."""
+    text = commands.page()
+    named = [
+        line.removeprefix("## mooring ") for line in text.splitlines() if "## mooring " in line
+    ]
+
+    assert list(COMMANDS) == named
+    for option, _, about in (row for row in rows(text) if len(row) == 3 and row[0].startswith("`")):
+        assert about, option

@@ -94,7 +94,7 @@ class Answering:
 
 @interrupted.UNTIDY
 @pytest.mark.parametrize("waits", [False, True])
-def test_a_request_that_is_sent_as_it_is_gives_back_what_it_was_granted(waits: bool) -> None:  # noqa: FBT001 - a case
+def test_a_request_that_is_sent_as_it_is_gives_back_what_it_was_granted(waits: bool) -> None:
     """Wherever an interruption strikes a request, others wait no longer than for its own token."""
     struck = 0
     for point in itertools.count():

@@ -12,7 +12,7 @@ from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
 from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
 from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.opening import aopen_storage, open_storage
+from mooring.opening import aopen_storage, open_storage, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +97,13 @@ def test_what_is_not_installed_is_named(
         open_storage(url)
     assert caught.value.remedy == f"Install mooring[{extra}]."
     assert "secret" not in str(caught.value)
+
+
+def test_a_scheme_of_the_hosts() -> None:
+    """A host's own scheme leads to its store in both colours, and never replaces a known one."""
+    serve("own", lambda url, *, awaited: (url, awaited))
+    serve("redis", lambda url, *, awaited: (url, awaited))
+
+    assert ("own://place", False) == open_storage("own://place")
+    assert ("own://place", True) == aopen_storage("own://place")
+    assert type(open_storage("redis://host")) is RedisStorage

@@ -13,8 +13,14 @@ import mooring
 from mooring import (
     AsyncConnectorManager,
     AsyncOAuthTokenRefresher,
+    AsyncOutbox,
+    AsyncSubjects,
+    AsyncWebhookInbox,
     ConnectorManager,
     OAuthTokenRefresher,
+    Outbox,
+    Subjects,
+    WebhookInbox,
     adapters,
     ports,
 )
@@ -60,6 +66,9 @@ PAIRS = [
     MANAGERS,
     (StreamedAnswer, AsyncStreamedAnswer),
     (Attempts, AsyncAttempts),
+    (WebhookInbox, AsyncWebhookInbox),
+    (Outbox, AsyncOutbox),
+    (Subjects, AsyncSubjects),
 ]
 IN_PAIRS = pytest.mark.parametrize("plain, twin", PAIRS, ids=lambda kind: kind.__name__)
 PARTS = [
@@ -224,7 +233,7 @@ def test_parts_have_twins(part: type) -> None:
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
     """No method of a part serves one colour only."""
-    in_both = {"begin", "call", "guard", "receive"}
+    in_both = {"accepted", "begin", "call", "guard", "receive"}
     alone = {
         f"{part.__name__}.{name}"
         for part in PARTS

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from mooring.testing import email_conformance as email_conformance
     from mooring.testing import gather_conformance as gather_conformance
     from mooring.testing import http_conformance as http_conformance
+    from mooring.testing import inbox_conformance as inbox_conformance
     from mooring.testing import integration_log_conformance as integration_log_conformance
     from mooring.testing import locks_conformance as locks_conformance
+    from mooring.testing import outbox_conformance as outbox_conformance
     from mooring.testing import payments_conformance as payments_conformance
     from mooring.testing import shipping_conformance as shipping_conformance
     from mooring.testing import sms_conformance as sms_conformance
     from mooring.testing import state_conformance as state_conformance
     from mooring.testing import storage_conformance as storage_conformance
+    from mooring.testing import tenants_conformance as tenants_conformance
     from mooring.testing import webhook_secrets_conformance as webhook_secrets_conformance
     from mooring.testing.cassette import Cassette as Cassette
     from mooring.testing.cassette import NotOnTape as NotOnTape
@@ -110,14 +113,17 @@ _HOME: Final = {
     "email_conformance": "",
     "gather_conformance": "",
     "http_conformance": "",
+    "inbox_conformance": "",
     "integration_log_conformance": "",
     "locks_conformance": "",
+    "outbox_conformance": "",
     "payments_conformance": "",
     "shipping_conformance": "",
     "sms_conformance": "",
     "state_conformance": "",
     "storage_conformance": "",
     "webhook_secrets_conformance": "",
+    "tenants_conformance": "",
 }
 __all__ = tuple(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]  # as imported above
 

@@ -1,0 +1,89 @@
+"""What seldom happens: names that are none, and ways that lead nowhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import mooring.config
+from mooring import Account, ConfigurationError, CopiedStore, UnsupportedByVendor
+from mooring._bridge import run_now
+from mooring.adapters.memory import MemoryStorage
+from mooring.contracts.offer import path_of
+from mooring.contracts.routes import Route
+from mooring.office import _led
+from mooring.services.fence import Fence
+from mooring.testing.uses import storage as uses
+from mooring.vendors.sendgrid import SendGrid
+from mooring.wiring.catalog import vendor_class
+from mooring.wiring.cores import plain_core
+from mooring.wiring.ports import Ports
+from tests.support.command import command
+
+MAIL = SendGrid(credentials="k")
+ACME: Any = ["acme"]
+
+
+def test_no_command_for_a_program() -> None:
+    """A program that names no command is told so in JSON."""
+    ended = command("--json")
+
+    assert 2 == ended.code
+    assert "No command is named" in ended.out + ended.err
+
+
+def test_a_module_has_no_other_names() -> None:
+    """What is imported late hides no misspelt name."""
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = mooring.config.nonsense
+
+
+def test_an_account_that_is_shared_by_one() -> None:
+    """An account with a tenant that it is not named after stands among all accounts."""
+    assert "vendors.main" == path_of(Account("main", MAIL, tenants=ACME))
+    assert "tenants.acme.vendors.main" == path_of(Account("acme.main", MAIL, tenants=ACME))
+
+
+def test_a_route_that_leads_nowhere_is_none() -> None:
+    """Of the routes of others only what leads to these accounts is left."""
+    routes = [Route("email", ["a", "b"]), Route("email", ["c"])]
+
+    assert [Route("email", ["a"])] == list(_led(routes, {"a": Account("a", MAIL)}))
+
+
+def test_an_environment_without_a_name() -> None:
+    """Whoever has no name arms nobody, and is told whose the store is."""
+    core = plain_core(Ports(state=MemoryStorage())).core
+    run_now(Fence(core, "production").check())
+    fence = Fence(core, None)
+
+    assert "production" == run_now(fence.rearm())
+    with pytest.raises(CopiedStore):
+        run_now(fence.check())
+
+
+@pytest.mark.parametrize("name, said", [("sendgird", "Did you mean 'sendgrid'"), ("x", "Use one")])
+def test_a_vendor_that_is_none(name: str, said: str) -> None:
+    """A name without a vendor is refused, with what it may have meant."""
+    with pytest.raises(ConfigurationError, match=said):
+        vendor_class(name)
+
+
+@pytest.mark.parametrize("use", [uses.part, uses.copied])
+def test_what_a_vendor_cannot_do_is_not_prepared(use: Any) -> None:
+    """Where a vendor is not able, nothing is done before it is asked."""
+    asked = []
+
+    class At:
+        able = False
+
+        async def __call__(self, verb: str, *_: Any, **__: Any) -> Any:
+            asked.append(verb)
+            raise UnsupportedByVendor("not here.")
+
+    at: Any = At()
+    with pytest.raises(UnsupportedByVendor):
+        run_now(use(at))
+    assert asked != ["upload"]
+    assert 1 == len(asked)
