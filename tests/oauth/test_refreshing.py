@@ -291,6 +291,7 @@ async def test_who_waited_fails_alike(world: World) -> None:
         stage.vendor.answers(gate.answering(answers({"error": "invalid_client"}, 401)))
         first = world.start(lambda: refresher.get(*OWNER))
         await gate.reached()
+        world.locks.arrived.clear()
         second = world.start(lambda: refresher.get(*OWNER))
         await world.wait(world.locks.arrived)
         gate.open()
