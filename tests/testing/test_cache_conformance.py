@@ -186,7 +186,7 @@ def test_notices_a_wrong_cache(
     check: kit.AsyncCheck, wrong: Callable[[], AsyncMemoryCache], sentence: str
 ) -> None:
     """A cache that is wrong in one way does not pass the check for that."""
-    with waiting_at_most(0.2), pytest.raises(AssertionError, match=sentence):
+    with waiting_at_most(1.0), pytest.raises(AssertionError, match=sentence):
         asyncio.run(check(wrong))
 
 

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from mooring.testing.checks import Flag, blocking, in_thread, name_of, patience, require, soon
+from mooring.testing.checks import (
+    Flag,
+    TooLate,
+    blocking,
+    in_thread,
+    name_of,
+    patience,
+    require,
+    soon,
+    timely,
+)
 from mooring.testing.checks import waiting_at_most as at_most
 
 
@@ -31,6 +41,38 @@ def test_patience_ends() -> None:
         asyncio.run(soon(asyncio.sleep(60), "Never came"))
 
     assert time.monotonic() - start < patience() == 20.0
+
+
+@pytest.mark.parametrize("late, tries", [(0, 1), (1, 2), (2, 3), (9, 3)])
+def test_what_is_late_by_accident_is_tried_again(late: int, tries: int) -> None:
+    """A check may come too late twice, not always; what fails otherwise fails at once."""
+    seen: list[str] = []
+
+    async def a_check(word: str) -> None:
+        seen.append(word)
+        if len(seen) <= late:
+            raise TooLate("It took 9 s.")
+
+    if late < 3:
+        asyncio.run(timely(a_check)("once"))
+    else:
+        with pytest.raises(TooLate, match="9 s"):
+            asyncio.run(timely(a_check)("once"))
+    assert ["once"] * tries == seen
+    assert "a_check" == name_of(timely(a_check))
+
+
+def test_what_is_wrong_is_not_tried_again() -> None:
+    """A rule that is broken is broken the first time."""
+    seen: list[int] = []
+
+    async def a_check() -> None:
+        seen.append(1)
+        require([], "Said once")
+
+    with pytest.raises(AssertionError, match="Said once"):
+        asyncio.run(timely(a_check)())
+    assert [1] == seen
 
 
 def test_a_call_in_a_thread_answers_or_raises() -> None:

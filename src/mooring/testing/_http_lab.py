@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from mooring.domain.http import Timeouts
 from mooring.errors import ConnectorError
 from mooring.ports.http import AsyncHttpClient, AsyncIncoming, HttpClient, Incoming
-from mooring.testing.checks import in_thread, require
+from mooring.testing.checks import TooLate, in_thread
 from mooring.testing.http_server import VendorServer
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ async def failure_of(
         answer = await asyncio.wait_for(call, PATIENCE)
     except kind as error:
         took = time.monotonic() - start
-        require(took <= within, f"It took {took:.2f} s to notice: {because}")
+        if took > within:
+            raise TooLate(f"It took {took:.2f} s to notice: {because}") from error
         return error
     except ConnectorError as error:
         raise AssertionError(f"{error!r} is no {kind.__name__}: {because}") from error

@@ -30,6 +30,28 @@ def require(holds: object, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
+class TooLate(AssertionError):
+    """What had to happen did, but after its time."""
+
+
+def timely(
+    check: Callable[..., Coroutine[Any, Any, None]],
+) -> Callable[..., Coroutine[Any, Any, None]]:
+    """A check that comes too late only if it does so three times.
+
+    A busy machine lets one wait now and then. An adapter that is late is so each time.
+    """
+
+    @wraps(check)
+    async def patiently(*given: Any) -> None:
+        for _ in range(2):
+            with suppress(TooLate):
+                return await check(*given)
+        return await check(*given)
+
+    return patiently
+
+
 def patience() -> float:
     """After so many seconds whatever should have happened never will."""
     return _patience.get()

@@ -38,7 +38,7 @@ from mooring.testing import _http_proxy_checks as proxies
 from mooring.testing import _http_stream_checks as streams
 from mooring.testing import _http_trust_checks as trust
 from mooring.testing._http_lab import PATIENT, Clients, Threaded, failure_of, lab
-from mooring.testing.checks import require
+from mooring.testing.checks import require, timely
 from mooring.testing.http_server import Behaviour
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from mooring.domain.outgoing import OutgoingGuard
     from mooring.domain.transport import Proxy, Tls
-    from mooring.testing._http_failure_checks import Failure
 
 Factory: TypeAlias = Callable[[], HttpClient]
 AsyncFactory: TypeAlias = Callable[[], AsyncHttpClient]
@@ -97,11 +96,13 @@ async def async_bodies_are_refused(clients: Clients) -> None:
     require(vendor.requests == (), "Something was sent.")
 
 
-def _named(rows: tuple[Failure, ...]) -> tuple[Callable[[Any], Coroutine[Any, Any, None]], ...]:
-    return tuple(row.named() for row in rows)
+def _timely(
+    *checks: Callable[[Any], Coroutine[Any, Any, None]],
+) -> tuple[Callable[[Any], Coroutine[Any, Any, None]], ...]:
+    return tuple(map(timely, checks))
 
 
-_BOTH: Final = (
+_BOTH: Final = _timely(
     checks.an_answer_comes_back_whole,
     checks.a_request_arrives_as_given,
     checks.fields_beyond_ascii_are_kept,
@@ -139,7 +140,7 @@ _BOTH: Final = (
     streams.a_flood_ends_with_the_total_timeout,
     streams.closing_ends_a_read,
     *attacks.CHECKS,
-    *_named(failures.FAILURES),
+    *(row.named() for row in failures.FAILURES),
 )
 
 
@@ -158,30 +159,29 @@ def _plain(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any],
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     *_BOTH,
-    async_bodies_are_sent,
-    faults.cancelling_closes_the_connection,
+    *_timely(async_bodies_are_sent, faults.cancelling_closes_the_connection),
 )
 CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, (*_BOTH, async_bodies_are_refused)))
 
-ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = (
+ASYNC_ONE_CONNECTION_CHECKS: Final[tuple[AsyncCheck, ...]] = _timely(
     streams.a_place_is_waited_for,
-    *_named(failures.ONE_CONNECTION_FAILURES),
+    *(row.named() for row in failures.ONE_CONNECTION_FAILURES),
 )
 ONE_CONNECTION_CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, ASYNC_ONE_CONNECTION_CHECKS))
 
-ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = (streams.tls_is_verified,)
+ASYNC_TLS_CHECKS: Final[tuple[AsyncTlsCheck, ...]] = _timely(streams.tls_is_verified)
 TLS_CHECKS: Final[tuple[TlsCheck, ...]] = tuple(map(_plain, ASYNC_TLS_CHECKS))
 
-ASYNC_TRUST_CHECKS: Final[tuple[AsyncTrustCheck, ...]] = trust.CHECKS
+ASYNC_TRUST_CHECKS: Final[tuple[AsyncTrustCheck, ...]] = _timely(*trust.CHECKS)
 TRUST_CHECKS: Final[tuple[TrustCheck, ...]] = tuple(map(_plain, ASYNC_TRUST_CHECKS))
 
-ASYNC_PROXY_CHECKS: Final[tuple[AsyncProxyCheck, ...]] = (
+ASYNC_PROXY_CHECKS: Final[tuple[AsyncProxyCheck, ...]] = _timely(
     *proxies.CHECKS,
-    *_named(failures.PROXY_FAILURES),
+    *(row.named() for row in failures.PROXY_FAILURES),
 )
 PROXY_CHECKS: Final[tuple[ProxyCheck, ...]] = tuple(map(_plain, ASYNC_PROXY_CHECKS))
 
-ASYNC_GUARD_CHECKS: Final[tuple[AsyncGuardCheck, ...]] = guards.CHECKS
+ASYNC_GUARD_CHECKS: Final[tuple[AsyncGuardCheck, ...]] = _timely(*guards.CHECKS)
 GUARD_CHECKS: Final[tuple[GuardCheck, ...]] = tuple(map(_plain, ASYNC_GUARD_CHECKS))
 
 FAILURES: Final = (
