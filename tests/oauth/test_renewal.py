@@ -24,7 +24,7 @@ from mooring import (
     TokenRenewed,
     VendorFailed,
 )
-from mooring.domain.idempotency import Claim, MarkSent
+from mooring.domain.idempotency import Claim, MarkSent, Resolve
 from mooring.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.world import OWNER, TOKENS, Stage, Vault, answers, client, grants, token
@@ -243,6 +243,26 @@ async def test_what_does_not_rotate_may_be_lost_again(world: World, life: int) -
         world.clock.advance(2 * life)
 
     assert ["rt-1"] * 4 == stage.shown()
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost once"])
+@pytest.mark.parametrize("stays", [False, True], ids=["rotates", "stays"])
+@in_both_colours
+async def test_a_first_showing_is_settled_where_it_was_lost_and_nothing_changed(
+    world: World, stays: bool, lost: bool
+) -> None:
+    """What became of the first request matters unless the same refresh token was shown again."""
+    stage = Stage(world, PAST)
+    refresh_token = None if stays else "rt-2"
+    stage.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))
+
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+
+    first = claim_key(OWNER, client(), PAST, again=False)
+    seen = world.colour != AWAITED  # where nothing happens on the way to the store
+    assert (seen and stays and lost) == any(
+        isinstance(one, Resolve) and one.keys == (first,) for one in world.store.commands
+    )
 
 
 @in_both_colours

@@ -405,6 +405,16 @@ def test_a_pattern_with_an_alternative_is_https_all_the_same() -> None:
     assert [] == links.asked
 
 
+def test_an_address_that_is_no_text_is_no_address() -> None:
+    """A certificate's address that is read from a body of any bytes is refused like any other."""
+    scheme = attrs.evolve(preset("paypal"), certificate="{body}")
+    links = Links()
+    receiver = Receiver(scheme, parameters={"webhook_id": "WEBHOOK"}, links=links)
+
+    assert "certificate" == receiver.refused(attrs.evolve(paypal(NOW, 1), body=b"\xff"))
+    assert [] == links.asked
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 204])
 def test_a_certificate_that_is_elsewhere_is_not_looked_for(status: int) -> None:
     """A redirect is not followed, and what came with it is no certificate."""
