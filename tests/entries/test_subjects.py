@@ -261,7 +261,7 @@ def test_one_that_cannot_be_opened_is_told_of(shop: Shop) -> None:
 
 def test_keys_of_every_kind_are_written(shop: Shop) -> None:
     """A mapping whose keys are no texts is handed out with them as texts."""
-    kept = {7: "a", None: "b", (1, "x"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
+    kept = {7: "a", None: "b", (1, "ö"): "c", Decimal("1.5"): "d", IntegrationStatus.SUCCESS: "e"}
 
     async def find(_: object) -> Any:
         return LogPage(items=tuple(shop.do(subjects(shop).find, subject=ADA).log), next=None)
@@ -273,5 +273,5 @@ def test_keys_of_every_kind_are_written(shop: Shop) -> None:
     place = Place(find=find, remove=remove, query=LogQuery, shown=lambda _: {"kept": kept})
     shown = json.loads(run_plain(SubjectsFlows({"log": place}, None).export(subject=one.subject)))
 
-    expected = {"7": "a", "null": "b", '[1, "x"]': "c", "1.5": "d", "success": "e"}
+    expected = {"7": "a", "null": "b", '[1, "ö"]': "c", "1.5": "d", "success": "e"}
     assert expected == shown["log"][0]["kept"]

@@ -45,6 +45,8 @@ from tests.support.colours import World, in_both_colours
         ({"timeout": "3"}, ("path", "timeout")),
         ({"request_id": "a\nb"}, ("field", "request_id")),
         ({"request_id": 7}, ("field", "request_id")),
+        ({"subject": "a\nb"}, ("field", "subject")),
+        ({"subject": 7}, ("field", "subject")),
     ],
 )
 @pytest.mark.parametrize("way", ["call", "stream", "run"])

@@ -39,6 +39,10 @@ class Core:
         """An id."""
         return "id-1"
 
+    async def settle(self, value: Any) -> Any:
+        """It, as it is."""
+        return value
+
     async def every(
         self, steps: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, at_once: int
     ) -> None:
@@ -174,3 +178,19 @@ def test_a_piece_as_long_as_a_part_is_not_copied() -> None:
     assert pieces[1] is run_plain(source.next())
     assert b"cd" == run_plain(source.next())
     assert b"" == run_plain(source.next())
+
+
+def test_after_its_end_a_source_is_not_read() -> None:
+    """A source that would go on after its end, as a terminal does, has ended all the same."""
+    core: Any = Core()
+    pieces = iter([b"aa", b"b", b"", b"cc"])
+
+    class Terminal:
+        def read(self, _: int) -> bytes:
+            return next(pieces)
+
+    source = Source(core, Terminal(), 4, length=3, checksum=None)
+
+    assert b"aab" == run_plain(source.next())
+    assert b"" == run_plain(source.next())
+    assert b"cc" == next(pieces)

@@ -487,6 +487,14 @@ def test_text_that_is_no_unicode_is_refused() -> None:
     assert "https://api.example/tr_%3F" == event.fetch
 
 
+def test_an_id_leads_nowhere_else() -> None:
+    """What a webhook names is one part of the address that is asked about it, whatever it says."""
+    fetched = own(algorithm="token", id="{json:id}", fetch="https://api.example/v1/{id}")
+    given = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
+    (event,) = Receiver(fetched, SECRET).verify(given)
+    assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
+
+
 @pytest.mark.parametrize(
     "text, form, expected",
     [
