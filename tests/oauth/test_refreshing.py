@@ -333,6 +333,20 @@ async def test_nobody_comes_before_the_time(world: World) -> None:
 
 
 @in_both_colours
+async def test_a_failure_that_was_made_good_does_not_come_back(world: World) -> None:
+    """After a renewal the moment that was named before means nothing, should clocks go back."""
+    stage = Stage(world, token(1, ago=7200))
+    refresher = stage.refresher()
+    stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
+    await _raised(refresher.get(*OWNER))
+    world.clock.advance(120)
+    second = await refresher.get(*OWNER)
+    world.clock.advance(-60)
+
+    assert Secret("at-3") == (await refresher.refresh(*OWNER, second)).access_token
+
+
+@in_both_colours
 async def test_a_short_life_is_lived(world: World) -> None:
     """A token of half a minute is not renewed at every call."""
     stage = Stage(world, token(1, ago=7200))
