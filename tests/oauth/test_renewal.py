@@ -176,6 +176,30 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
     assert 2 == len(stage.asked())
 
 
+@in_both_colours
+async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
+    """Half of the claim's time is enough for the request that shows it."""
+    stage = Stage(world, PAST)
+    refresher = stage.refresher(request_timeout=9)
+    wanted = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
+    stage.vendor.answers(world.after(9, wanted), grants(2))
+
+    assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
+
+
+@in_both_colours
+async def test_a_claim_tells_where_its_request_goes(world: World) -> None:
+    """Whoever looks into the store sees which server was asked."""
+    stage = Stage(world, PAST)
+    stage.vendor.answers(grants(2))
+
+    await stage.refresher().get(*OWNER)
+
+    marks = [one.target for one in world.store.commands if isinstance(one, MarkSent)]
+    seen = world.colour != AWAITED  # where nothing happens on the way to the store
+    assert [TOKENS] * seen == marks
+
+
 # --- answers that are lost ---------------------------------------------------------------------
 
 

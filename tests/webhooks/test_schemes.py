@@ -495,6 +495,19 @@ def test_an_id_leads_nowhere_else() -> None:
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
 
 
+def test_an_empty_id_is_none() -> None:
+    """Of two webhooks that name nothing the second is not taken for the first, sent again."""
+    scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
+    receiver = Receiver(scheme, SECRET, replay_guard=True)
+    given = [
+        Sent(headers={"X-Sig": SECRET}, body=b'{"id":"","n":%d}' % number) for number in (1, 2)
+    ]
+    (first,), (second,) = map(receiver.verify, given)
+
+    assert (None, True) == (first.fetch, first.id != second.id)
+    assert "replayed" == receiver.refused(given[0])
+
+
 @pytest.mark.parametrize(
     "text, form, expected",
     [

@@ -338,6 +338,18 @@ def test_events_that_were_not_claimed_need_not_be_settled() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["github", "adyen"])
+def test_who_claims_nothing_needs_no_store(name: str) -> None:
+    """Without the guard the store is not asked, neither when a webhook comes nor afterwards."""
+    sender = BY_NAME[name]
+    store = Remembering(VirtualClock(NOW))
+    receiver = Receiver.of(sender, storage=store)
+
+    receiver.done(receiver.verify(sender.send(NOW, 1)))
+
+    assert [] == store.commands
+
+
 # --- certificates -------------------------------------------------------------------
 
 

@@ -332,15 +332,14 @@ def _event(
     named = None if scheme.id is None else scheme.id.read(scene)
     vendor_type = ("" if scheme.type is None else scheme.type.read(scene)) or ""
     fetch = None
-    if named is not None and scheme.fetch is not None:
+    if named and scheme.fetch is not None:
         fetch = scheme.fetch.replace("{id}", quote(named, safe="", errors="replace"))
-    mark = named
-    if named is None or not (scheme.algorithm in PLAIN or scheme.vouches_for_id):
-        mark = mark_of()
+    vouched = scheme.algorithm in PLAIN or scheme.vouches_for_id
+    mark = named if named and vouched else mark_of()
     payload = scene.item
     return WebhookEvent(
         vendor=scheme.name,
-        id=named or mark or "",
+        id=named or mark,
         type=scheme.known_types.get(vendor_type, vendor_type),
         vendor_type=vendor_type,
         time=None if scheme.time is None else read_time(scheme.time.read(scene), scheme.time_form),
@@ -353,5 +352,5 @@ def _event(
         confirm=confirmation(scheme.handshake, payload),
         reply=reply,
         body=scene.delivery.body,
-        claim=(mark or "", 0),
+        claim=(mark, 0),
     )
