@@ -49,6 +49,7 @@ class Desk:
     needs: frozenset[str] = frozenset()
     effect: bool | None = None
     country: str | None = None
+    currency: str | None = None
     key: str | None = None
     timeout: float | None = None
     ref: Any = None
@@ -94,12 +95,8 @@ class Desk:
 
     def _write(self, asked: Any, key: Any, timeout: Any) -> None:
         self.operation, self.tenant, self.needs = asked.operation, asked.tenant, asked.needs
-        self.effect, self.country, self.key, self.timeout = (
-            asked.effect,
-            asked.country,
-            key,
-            timeout,
-        )
+        self.effect, self.key, self.timeout = asked.effect, key, timeout
+        self.country, self.currency = asked.country, asked.currency
 
     @property
     def _vendor(self) -> Any:

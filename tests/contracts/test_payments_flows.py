@@ -11,6 +11,7 @@ import pytest
 from mooring import Ref
 from mooring._bridge import run_now
 from mooring.contracts.payments import (
+    Customer,
     Money,
     Page,
     Payment,
@@ -220,3 +221,13 @@ def test_nothing_that_moves_money_goes_without_a_key(use: Use) -> None:
 
     assert "idempotency_key" == caught.value.field
     assert caught.value.remedy.startswith("Name the effect")
+
+
+def test_where_a_charge_goes_may_depend_on_it() -> None:
+    """Routes by country and by currency see those of the charge."""
+    home = attrs.evolve(CHARGE, customer=Customer(country="DE"))
+    desk = handed(
+        PaymentsFlows, lambda flows: flows.charge(home, idempotency_key="k", timeout=TIME)
+    )
+
+    assert ("DE", MONEY.currency) == (desk.country, desk.currency)

@@ -54,6 +54,11 @@ def test_what_no_store_could_keep_is_refused(field: str, value: Any) -> None:
     assert field == caught.value.field
 
 
+def test_a_name_may_be_long() -> None:
+    """What a column has room for is kept."""
+    assert "x" * 255 == entry(target="x" * 255).target
+
+
 def test_content_is_not_shown() -> None:
     """What is kept may be personal, and is in no repr."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))

@@ -195,9 +195,12 @@ async def test_a_claim_tells_where_its_request_goes(world: World) -> None:
 
     await stage.refresher().get(*OWNER)
 
-    marks = [one.target for one in world.store.commands if isinstance(one, MarkSent)]
     seen = world.colour != AWAITED  # where nothing happens on the way to the store
-    assert [TOKENS] * seen == marks
+    asked = world.store.commands
+    assert [TOKENS] * seen == [one.target for one in asked if isinstance(one, MarkSent)]
+    assert [(TOKENS, 0)] * seen == [
+        (one.target, one.remembered) for one in asked if isinstance(one, Claim)
+    ]
 
 
 # --- answers that are lost ---------------------------------------------------------------------

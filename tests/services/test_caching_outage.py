@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from mooring import (
     CachePolicy,
     CacheSkipped,
+    DeadlineExceeded,
     InvalidData,
     RateLimitConfig,
     RateLimitExceeded,
@@ -171,6 +173,36 @@ async def test_looking_takes_of_the_calls_time(world: World) -> None:
 
 
 @in_both_colours
+async def test_who_has_looked_for_all_of_its_time_asks_for_nothing(world: World) -> None:
+    """A deadline that passes while the cache is asked ends the call, which has taken no token."""
+    cupboard = Cupboard(world)
+    cupboard.slow = 1.0
+    service = vat(
+        cache=CachePolicy(max_wait=9), limits=RateLimitConfig(1, per=60, burst=1), timeout=1.0
+    )
+    manager = world.manager(service, cache=world.of_colour(cupboard))
+    with pytest.raises(DeadlineExceeded) as caught:
+        await manager.call("vat", GET)
+
+    assert (0, False) == (sent(world), caught.value.may_have_been_processed)
+    cupboard.slow = 0.0
+    assert 200 == (await manager.call("vat", GET)).status
+
+
+@in_both_colours
+async def test_who_keeps_nothing_asks_no_cache(world: World) -> None:
+    """Writing to a service of which no answers are kept makes nobody forget anything."""
+    cupboard = Cupboard(world)
+    manager = world.manager(
+        vat(), attrs.evolve(vat(cache=None), name="crm"), cache=world.of_colour(cupboard)
+    )
+
+    await manager.call("crm", Request.post("/rates"))
+
+    assert [] == cupboard.asked
+
+
+@in_both_colours
 async def test_what_cannot_be_forgotten_is_told(world: World) -> None:
     """A write goes through though the cache is away, and observers hear of it."""
     cupboard = Cupboard(world)
@@ -247,6 +279,31 @@ def test_a_cache_that_hangs_is_not_waited_for(
 
     assert lost == [event.service for event in told(world, StorageLost)]
     assert ["look"] * (1 if lost else 2) == cupboard.asked
+    assert 2 == sent(world)
+
+
+class Late(Cupboard):
+    """A cache that answers half a second later once it is late."""
+
+    late = False
+
+    async def look(self, key: str, /) -> Found:
+        if self.late:
+            await asyncio.sleep(0.5)
+        return await super().look(key)
+
+
+def test_a_cache_has_no_more_time_than_its_call() -> None:
+    """What a cache answers after the deadline is not waited for, however patient the service is."""
+    world = World("awaited")
+    cupboard = Late(world)
+    world.vendor.otherwise = FRESH
+    manager = world.manager(vat(cache=CachePolicy(max_wait=30)), cache=cupboard)
+
+    asyncio.run(manager.call("vat", GET))
+    cupboard.late = True
+    asyncio.run(manager.call("vat", GET, timeout=0.01))
+
     assert 2 == sent(world)
 
 

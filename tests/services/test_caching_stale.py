@@ -14,6 +14,7 @@ from mooring import (
     CacheRevalidated,
     CallFinished,
     ConnectionFailed,
+    DestinationRefused,
     HedgeConfig,
     RateLimitConfig,
     RateLimitExceeded,
@@ -254,6 +255,7 @@ async def test_a_stale_answer_stands_in(world: World) -> None:
         (429, False),
         (ConnectionFailed("away"), True),
         (VendorFailed("nonsense"), True),
+        (DestinationRefused("inside"), True),
     ],
 )
 @in_both_colours

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,13 +11,15 @@ import pytest
 from mooring import DeadlineExceeded
 from mooring.contracts.checksum import Checksum
 from mooring.contracts.ref import Ref
-from mooring.contracts.storage import Part, Upload
+from mooring.contracts.storage import PART_SIZE, Part, Upload
+from mooring.services.upload_plan import UploadPlan
 from mooring.services.uploading import Pieces as Source
 from mooring.services.uploading import Uploading
 from tests.support.colours import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from pathlib import Path
 
 UPLOAD = Upload(ref=Ref("some", "main", "a", {"upload": "u1"}), key="a", id="u1")
 
@@ -185,8 +189,11 @@ def test_after_its_end_a_source_is_not_read() -> None:
     core: Any = Core()
     pieces = iter([b"aa", b"b", b"", b"cc"])
 
+    wanted: list[int] = []
+
     class Terminal:
-        def read(self, _: int) -> bytes:
+        def read(self, size: int) -> bytes:
+            wanted.append(size)
             return next(pieces)
 
     source = Source(core, Terminal(), 4, length=3, checksum=None)
@@ -194,3 +201,26 @@ def test_after_its_end_a_source_is_not_read() -> None:
     assert b"aab" == run_plain(source.next())
     assert b"" == run_plain(source.next())
     assert b"cc" == next(pieces)
+    assert [4, 2, 1] == wanted
+
+
+def test_the_parts_of_what_is_large_are_larger() -> None:
+    """A length that is given makes parts few enough; a size that is given is that of each part."""
+    options: Any = SimpleNamespace(checksum=None)
+    large = UploadPlan(list, options, 100 * 1024**3, None, 1)
+    wanted = UploadPlan(list, options, 100 * 1024**3, 5, 1)
+
+    assert [2 * PART_SIZE, 3 * PART_SIZE] == [large.size(7), large.size(3 * PART_SIZE)]
+    assert 5 == wanted.size(7)
+
+
+def test_the_parts_of_a_large_view_are_larger(tmp_path: Path) -> None:
+    """What is in memory has a known size, so that its parts are few enough."""
+    options: Any = SimpleNamespace(checksum=None)
+    with (tmp_path / "sparse").open("w+b") as file:
+        file.truncate(100 * 1024**3)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as large:
+            view = memoryview(large)
+            plans = [UploadPlan(one, options, None, None, 1) for one in (b"a", view)]
+            view.release()
+            assert [PART_SIZE, 2 * PART_SIZE] == [one.size() for one in plans]

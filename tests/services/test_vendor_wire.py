@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mooring import ConfigurationError, Credentials, DeadlineExceeded, Ref, Request
+from mooring import ConfigurationError, Credentials, DeadlineExceeded, DryRun, Ref, Request
 from mooring.domain.names import service_name
 from mooring.services.vendor_wire import VendorWire
 from mooring.testing import VirtualClock
@@ -29,6 +29,7 @@ class Calling:
         self.core: Any = self
         self.nanoseconds = self.clock.nanoseconds
         self.utc = self.clock.utc
+        self.observers = ()
 
     @property
     def plans(self) -> Any:
@@ -76,6 +77,7 @@ class Calling:
         transport: object = None,
         *,
         subject: str | None = None,
+        rehearses: str | None = None,
     ) -> VendorWire:
         """The wire of one operation."""
         account: Any = SimpleNamespace(name="main", vendor=SimpleNamespace(name="pigeon"))
@@ -89,6 +91,7 @@ class Calling:
             step=step,
             transport=transport,
             subject=subject,
+            rehearses=rehearses,
         )
 
 
@@ -222,3 +225,18 @@ def test_what_a_wire_knows() -> None:
 
     assert ("main", "acme", START, "id-1") == (wire.account, wire.tenant, wire.now(), wire.new_id())
     assert Ref("pigeon", "main", "1", {"a": "2"}) == wire.ref("1", a="2", b=None)
+
+
+@pytest.mark.parametrize("way", ["send", "open"])
+def test_a_rehearsal_says_what_would_be_sent(way: str) -> None:
+    """Neither way out lets anything out, and each names the request."""
+    calling = Calling()
+    with pytest.raises(DryRun) as caught:
+        run_plain(getattr(calling.wire(rehearses="fetch"), way)(POST))
+
+    assert ("main", "fetch", f"POST {POST.path}") == (
+        caught.value.service,
+        caught.value.operation,
+        caught.value.request,
+    )
+    assert [] == calling.told

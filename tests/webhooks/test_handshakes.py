@@ -9,6 +9,8 @@ import pytest
 
 from mooring import WebhookRejected, WebhookReply
 from mooring.adapters.webhook_secrets import StaticWebhookSecrets
+from mooring.domain.webhooks.choices import Handshake
+from mooring.domain.webhooks.handshakes import confirmation
 from tests.webhooks.senders import ARN, BY_NAME, SECRET, Sent, as_json, mac, sns, versioned
 from tests.webhooks.test_verifier import Changing
 from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver
@@ -28,6 +30,15 @@ def test_a_list_asks_for_nothing(name: str) -> None:
     """What is signed and no object is an event, whatever that is."""
     (event,) = Receiver.of(BY_NAME[name]).verify(asked(name, [1]))
     assert (None, [1]) == (event.reply, event.payload)
+
+
+def test_only_sns_has_subscriptions_that_are_confirmed() -> None:
+    """The same words of somebody else are an event, and so is a list of Amazon's."""
+    words = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM}
+
+    assert CONFIRM == confirmation(Handshake.SNS, words)
+    assert confirmation(Handshake.SLACK, words) is None
+    assert confirmation(Handshake.SNS, [words]) is None
 
 
 def test_slack_gets_its_challenge_back() -> None:

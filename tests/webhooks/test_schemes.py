@@ -183,6 +183,9 @@ def test_every_public_key() -> None:
         assert receiver.verify(good)
         assert "signature" == receiver.refused(short)
         assert "signature" == receiver.refused(attrs.evolve(good, headers={"X-Sig": "é"}))
+        capitals = attrs.evolve(good, headers={"X-Sig": signature.hex().upper()})
+        either = own(algorithm=algorithm, encoding="hex-any-case")
+        assert Receiver(either, key, replay_guard=False).verify(capitals)
         for other in signed:
             if other[:3] != algorithm[:3]:
                 with pytest.raises(ConfigurationError, match=f"no key for {other}"):
@@ -321,7 +324,9 @@ def test_forms() -> None:
         Sent(headers={}, body=b"sig=a&sig=b&said=c")
     )
     signed = mac(SECRET, "é").hex().encode()
-    assert Receiver(form, SECRET).verify(Sent(headers={}, body=b"said=%C3%A9&sig=" + signed))
+    for times in (1, 2):
+        body = b"said=%C3%A9" + times * (b"&sig=" + signed)
+        assert Receiver(form, SECRET).verify(Sent(headers={}, body=body))
 
 
 @pytest.mark.parametrize("kind", [FORM, "text/plain", "application/json", ""])
@@ -433,13 +438,14 @@ def test_a_time_that_is_no_text_is_refused() -> None:
 
 def test_too_many_signatures_are_refused() -> None:
     """A header that would have us try and try is refused."""
-    scheme = own(separator=",", prefix="v1=")
     body = b'{"a":1}'
     good = f"v1={mac(SECRET, body).hex()}"
-    receiver = Receiver(scheme, SECRET)
-    many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good])}, body=body)
-    assert "malformed" == receiver.refused(many)
-    assert receiver.verify(Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good])}, body=body))
+    for lines in (False, True):
+        scheme = own(separator=",", prefix="v1=", repeats=lines)
+        receiver = Receiver(scheme, SECRET)
+        many = Sent(headers={"X-Sig": ",".join(["v1=0"] * 32 + [good])}, body=body)
+        assert "malformed" == receiver.refused(many)
+        assert receiver.verify(Sent(headers={"X-Sig": ",".join(["v1=0"] * 31 + [good])}, body=body))
 
 
 def test_two_times_are_refused_in_either_order() -> None:
@@ -493,6 +499,13 @@ def test_an_id_leads_nowhere_else() -> None:
     given = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
     (event,) = Receiver(fetched, SECRET).verify(given)
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
+
+
+def test_a_claim_of_what_is_no_token_is_missing() -> None:
+    """Only tokens claim anything: what is read from a claim elsewhere is not there."""
+    scheme = own(algorithm="token", id="{claim:jti}", type="{claim:kind}")
+    (event,) = Receiver(scheme, SECRET).verify(Sent(headers={"X-Sig": SECRET}, body=b"{}"))
+    assert ("", True) == (event.type, len(event.id) == 64)
 
 
 def test_an_empty_id_is_none() -> None:

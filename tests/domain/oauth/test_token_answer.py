@@ -141,11 +141,12 @@ def test_a_bound_token_has_its_key(kind: str) -> None:
         assert expected == found.credentials.dpop_key
 
 
-def test_a_form_is_an_answer_too() -> None:
+@pytest.mark.parametrize("options", ["", "; charset=utf-8", "; charset=utf-8; profile=x"])
+def test_a_form_is_an_answer_too(options: str) -> None:
     """Some servers answer in the notation in which they were asked."""
     body = urlencode({"access_token": "a+b", "expires_in": "60", "scope": "x"}).encode()
     found = read_token(
-        Response(200, {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}, body),
+        Response(200, {"Content-Type": f"application/x-www-form-urlencoded{options}"}, body),
         CLIENT,
         NOON,
     )

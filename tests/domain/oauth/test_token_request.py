@@ -42,7 +42,7 @@ def test_basic_is_form_encoded_first() -> None:
     request, url = token_request(client(client_id="a:b é", secret="c:d+e %"), ASKED, NOON)
 
     assert TOKENS == url
-    assert HttpMethod.POST is request.method
+    assert (HttpMethod.POST, "/") == (request.method, request.path)
     kind, _, value = (request.headers.get("Authorization") or "").partition(" ")
     assert "Basic" == kind
     assert b"a%3Ab+%C3%A9:c%3Ad%2Be+%25" == b64decode(value)

@@ -40,7 +40,6 @@ class Examined(NamedTuple):
     """What a delivery claims, believed by nobody yet."""
 
     scene: Scene
-    payload: Any
     parts: list[tuple[Any, list[str]]]
     """Each item with the signatures it came with; one for all, if the whole body is signed."""
     token: Token | None
@@ -89,7 +88,7 @@ def examine(
     certificate = None
     if scheme.certificate is not None:
         certificate = scheme.certificate.fill(whole).decode("utf-8", "replace")
-    return Examined(whole, whole.item, parts, token, key_id, certificate)
+    return Examined(whole, parts, token, key_id, certificate)
 
 
 def _require(place: Template, wanted: str, scene: Scene) -> None:
@@ -200,7 +199,7 @@ def decide(
     Raises:
         WebhookRejected: none did, or what they signed cannot be read.
     """
-    delivery, scene = examined.scene.delivery, examined.scene
+    scene = examined.scene
     contents: list[bytes] = []
     secret: Secret | None = None
     for item, signatures in examined.parts:
@@ -208,7 +207,7 @@ def decide(
         contents.append(content)
     if scheme.digest is not None:
         _check_digest(scheme.digest, scene)
-    payload = examined.payload if examined.payload is not None else payload_of(scheme, delivery)
+    payload = scene.item if scene.item is not None else payload_of(scheme, scene.delivery)
     reply = asked(scheme.handshake, payload, () if secret is None else (secret,))
     items = [payload] if reply is not None else items_of(payload, scheme.items)
     marks = _Marks(contents)
