@@ -501,6 +501,17 @@ def test_an_id_leads_nowhere_else() -> None:
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
 
 
+def test_a_question_is_none_of_the_items() -> None:
+    """Who sends events by the list asks without one, and is answered."""
+    scheme = own(handshake="slack", items="events")
+    receiver = Receiver(scheme, SECRET)
+    (question,) = receiver.verify(sent(b'{"type":"url_verification","challenge":"abc"}'))
+    events = receiver.verify(sent(b'{"events":[1,2]}'))
+
+    assert WebhookReply.text("abc") == question.reply
+    assert [1, 2] == [one.payload for one in events]
+
+
 def test_a_claim_of_what_is_no_token_is_missing() -> None:
     """Only tokens claim anything: what is read from a claim elsewhere is not there."""
     scheme = own(algorithm="token", id="{claim:jti}", type="{claim:kind}")
