@@ -74,6 +74,13 @@ def test_a_name_that_no_database_keeps_is_a_lane() -> None:
     assert b"crm/\xed\xa0\x80".hex() == lane_of("crm", "\ud800", digest=bytes.hex)
 
 
+@pytest.mark.parametrize("length, kept", [(251, True), (252, False)])
+def test_a_long_name_is_a_lane(length: int, kept: bool) -> None:
+    """A lane is named as long as a store has room for that, and after that by a digest."""
+    name = "crm/" + "x" * length
+    assert (name if kept else name.encode().hex()) == lane_of("crm", "x" * length, digest=bytes.hex)
+
+
 @pytest.mark.parametrize("after", ["", "x", "-1", "٣", "9" * 19, "9" * 5000])
 def test_a_page_is_one_of_ours(after: str) -> None:
     """A cursor that no page gave is refused."""

@@ -103,6 +103,11 @@ async def later(_: Exception) -> bool:
     return True
 
 
+def test_growth_may_be_a_million() -> None:
+    """A million is the most."""
+    assert 1e6 == RetryPolicy(multiplier=1e6).multiplier
+
+
 @pytest.mark.parametrize(
     "field, value",
     [

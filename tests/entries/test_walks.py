@@ -6,6 +6,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,3 +160,32 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
         assert entry.state in over
         assert entry.state is not EntryState.DONE or entry.id in walk.done
         assert entry.attempts <= TRIES
+
+
+def test_no_more_is_taken_than_was_asked_for() -> None:
+    """When somebody else was quicker more is offered, but only as much as is still wanted."""
+    walk = Walk(OutboxEntry)
+    for number in range(4):
+        walk.add(number, None)
+    offers: list[int] = []
+    lost = ["e0"]
+    due, swap = walk.keeping.shelf.due, walk.keeping.shelf.swap
+
+    async def offered(now: Any, limit: int) -> Any:
+        offers.append(limit)
+        return await due(now, limit)
+
+    async def swapped(entry: Any, fence: int) -> bool:
+        if entry.id in lost:
+            lost.remove(entry.id)
+            return False
+        return await swap(entry, fence)
+
+    walk.keeping.shelf = attrs.evolve(walk.keeping.shelf, due=offered, swap=swapped)
+
+    async def work(_: Any) -> None:
+        """Nothing."""
+
+    worked = run_plain(walk.keeping.work_off(work, 2))
+
+    assert (2, [2, 1]) == (len(worked), offers)

@@ -98,6 +98,7 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     (told,) = world.events
     assert isinstance(told, TokenRenewed)
     assert (3, ["crm", "acme"]) == (told.attempts, [told.service, told.tenant])
+    assert world.clock.utc() == told.at
     slept = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
     assert slept == world.sleeper.slept
     assert sum(slept) == pytest.approx(told.duration, abs=0.01)

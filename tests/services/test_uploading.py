@@ -187,7 +187,7 @@ def test_a_piece_as_long_as_a_part_is_not_copied() -> None:
 def test_after_its_end_a_source_is_not_read() -> None:
     """A source that would go on after its end, as a terminal does, has ended all the same."""
     core: Any = Core()
-    pieces = iter([b"aa", b"b", b"", b"cc"])
+    pieces = iter([b"aa", b"b", b"c", b"d", b"", b"ee"])
 
     wanted: list[int] = []
 
@@ -196,12 +196,11 @@ def test_after_its_end_a_source_is_not_read() -> None:
             wanted.append(size)
             return next(pieces)
 
-    source = Source(core, Terminal(), 4, length=3, checksum=None)
+    source = Source(core, Terminal(), 4, length=5, checksum=None)
 
-    assert b"aab" == run_plain(source.next())
-    assert b"" == run_plain(source.next())
-    assert b"cc" == next(pieces)
-    assert [4, 2, 1] == wanted
+    assert [b"aabc", b"d", b""] == [run_plain(source.next()) for _ in range(3)]
+    assert b"ee" == next(pieces)
+    assert [4, 2, 1, 4, 3] == wanted
 
 
 def test_the_parts_of_what_is_large_are_larger() -> None:

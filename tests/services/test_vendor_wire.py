@@ -227,14 +227,18 @@ def test_what_a_wire_knows() -> None:
     assert Ref("pigeon", "main", "1", {"a": "2"}) == wire.ref("1", a="2", b=None)
 
 
-@pytest.mark.parametrize("way", ["send", "open"])
-def test_a_rehearsal_says_what_would_be_sent(way: str) -> None:
-    """Neither way out lets anything out, and each names the request."""
+@pytest.mark.parametrize(
+    "way, what, named",
+    [("send", POST, "POST /a"), ("open", POST, "POST /a"), ("act", "shout", "shout")],
+)
+def test_a_rehearsal_says_what_would_be_sent(way: str, what: object, named: str) -> None:
+    """No way out lets anything out, and each names the request."""
     calling = Calling()
+    wire = calling.wire(transport=SimpleNamespace(shout=str), rehearses="fetch")
     with pytest.raises(DryRun) as caught:
-        run_plain(getattr(calling.wire(rehearses="fetch"), way)(POST))
+        run_plain(getattr(wire, way)(what))
 
-    assert ("main", "fetch", f"POST {POST.path}") == (
+    assert ("main", "fetch", named) == (
         caught.value.service,
         caught.value.operation,
         caught.value.request,

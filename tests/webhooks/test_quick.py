@@ -437,3 +437,16 @@ def test_parameters_stand_in_a_prefix() -> None:
     event = ways.short(sent)
     assert event is not None
     assert same(ways.long(sent), event)
+
+
+@pytest.mark.parametrize("tolerance, late", [(60.0, 59.9995), (60.0, 60.0005), (0.0, 0.5)])
+def test_what_is_nearly_too_old_goes_the_long_way(tolerance: float, late: float) -> None:
+    """Whether a moment more is too much is decided where all is looked at, with exact times."""
+    scheme, headers = OWN["millis"]
+    accept = quick(scheme, [Secret(SECRET)], {}, tolerance)
+
+    assert accept is not None
+    for off in (late, -late):
+        assert accept(headers, BODY, NOW.timestamp() + off) is None
+    if tolerance:
+        assert accept(headers, BODY, NOW.timestamp() + tolerance - 0.01)

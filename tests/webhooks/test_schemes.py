@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -499,6 +500,40 @@ def test_an_id_leads_nowhere_else() -> None:
     given = Sent(headers={"X-Sig": SECRET}, body=b'{"id":"../v2/refunds?all#"}')
     (event,) = Receiver(fetched, SECRET).verify(given)
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever this machine is: a time without a zone is in UTC, and each is shown there."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        read = [read_time(f"2023-11-14T22:13:20{end}", TimeForm.ISO) for end in ("", "+01:00")]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert ["2023-11-14T22:13:20+00:00", "2023-11-14T21:13:20+00:00"] == [
+        one and one.isoformat() for one in read
+    ]
+
+
+@pytest.mark.parametrize("off, reason", [(60, None), (-60, None), (61, "future"), (-61, "stale")])
+def test_just_in_time_is_in_time(off: int, reason: str | None) -> None:
+    """A signed time may be off by the tolerance, either way, and by no more."""
+    scheme = own(
+        signs="{header:X-At}{body}",
+        timestamp="{header:X-At}",
+        timestamp_form="iso",
+        tolerance=60,
+    )
+    text = (NOW + timedelta(seconds=off)).isoformat()
+    given = sent(b"{}", lambda body: hexed(text.encode() + body), **{"X-At": text})
+    receiver = Receiver(scheme, SECRET)
+
+    if reason is None:
+        assert receiver.verify(given)
+    else:
+        assert reason == receiver.refused(given)
 
 
 def test_a_question_is_none_of_the_items() -> None:

@@ -225,7 +225,7 @@ class Renewal:
             # Nothing was shown, so nobody need wait until this turn lapses.
             await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY))
             raise
-        if newer is not None or question is None:
+        if question is None:
             await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY))
             return newer  # type: ignore[return-value]  # one of the two is there
         if not alone and not await core.execute(

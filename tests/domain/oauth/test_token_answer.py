@@ -79,7 +79,7 @@ def test_an_answer_may_say_little() -> None:
     assert found.expires_at is None
     assert NOON == found.issued_at
     assert Secret("keep") == found.refresh_token
-    assert ("read",) == found.scope
+    assert ("read",) == found.scope == granted(scope="").scope
     first = read_token(answer({"access_token": "new"}), CLIENT, NOON)
     assert isinstance(first, Granted)
     assert first.credentials.refresh_token is None
