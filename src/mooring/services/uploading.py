@@ -163,7 +163,7 @@ def _read(opened: Any) -> Any:
     """What gives the bytes of something that is open."""
     if _is_bytes(opened):
         return _Sliced(memoryview(opened))
-    if isinstance(opened, Readable) or hasattr(opened, "__anext__"):
+    if isinstance(opened, Readable):
         return opened
     if hasattr(opened, "__aiter__"):
         return aiter(opened)

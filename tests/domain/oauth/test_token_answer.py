@@ -230,6 +230,11 @@ def test_a_nonce_is_asked_for() -> None:
             "invalid_scope",
             "invalid_scope: no such scope",
         ),
+        (
+            {"error": "invalid_scope", "error_description": "half a \ud800"},
+            "invalid_scope",
+            "invalid_scope: half a ?",
+        ),
         ({"error": "not a code!"}, "HTTP 400", "HTTP 400"),
         ({"error": "x" * 65}, "HTTP 400", "HTTP 400"),
         ({"error": 7}, "HTTP 400", "HTTP 400"),
