@@ -502,6 +502,13 @@ def test_an_id_leads_nowhere_else() -> None:
     assert "https://api.example/v1/..%2Fv2%2Frefunds%3Fall%23" == event.fetch
 
 
+def test_where_a_signature_should_be_is_said() -> None:
+    """Who misses one learns which header to look for."""
+    with pytest.raises(WebhookRejected, match="has no signature") as caught:
+        Receiver(own(), SECRET).verify(Sent(headers={}, body=b"{}"))
+    assert caught.value.remedy.startswith("Look for {header:X-Sig}: ")
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
 def test_times_of_events_are_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever this machine is: a time without a zone is in UTC, and each is shown there."""
