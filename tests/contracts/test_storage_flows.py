@@ -167,6 +167,29 @@ def test_a_vendor_that_takes_all_in_order() -> None:
     ] == vendor.sent
 
 
+class Leaving(InOrder):
+    """Goes away while it is sent to, and is away when that is given up."""
+
+    async def send(self, wire: Any, upload: Upload, pieces: Any, *, resumed: bool) -> str:
+        """Nothing."""
+        raise ConnectionFailed("cut off while it was sent.")
+
+    async def abort(self, wire: Any, upload: Upload) -> None:
+        """Nothing either."""
+        self.sent.append(("abort", upload))
+        raise ConnectionFailed("still away.")
+
+
+def test_an_upload_that_cannot_be_given_up_either() -> None:
+    """Who hears of it hears why it failed, not what tidying up after it met."""
+    vendor = Leaving()
+    desk: Any = Answered(vendor=vendor)
+
+    with pytest.raises(ConnectionFailed, match="cut off while it was sent"):
+        run_now(StorageFlows(desk, None).upload("a", b"xyz", part_size=2))
+    assert ("abort", COMING) == vendor.sent[-1]
+
+
 def test_uploads_that_are_old_enough() -> None:
     """Those are told that were begun so long ago, to the second, or nobody knows when."""
     day = timedelta(days=1)

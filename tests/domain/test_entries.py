@@ -59,6 +59,25 @@ def test_a_name_may_be_long() -> None:
     assert "x" * 255 == entry(target="x" * 255).target
 
 
+@pytest.mark.parametrize(
+    "asked, found",
+    [
+        ({}, True),
+        ({"target": "stripe"}, True),
+        ({"target": "adyen"}, False),
+        ({"operation": "x"}, True),
+        ({"operation": "y"}, False),
+        ({"since": NOW}, True),
+        ({"since": LATER}, False),
+        ({"until": NOW}, False),
+        ({"until": LATER}, True),
+    ],
+)
+def test_what_is_asked_for(asked: dict[str, Any], found: bool) -> None:
+    """What was added at the beginning of a time is of it, what at its end is not."""
+    assert found is EntryQuery(**asked).matches(entry())
+
+
 def test_content_is_not_shown() -> None:
     """What is kept may be personal, and is in no repr."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import DeadlineExceeded
+from mooring import DeadlineExceeded, InvalidData
 from mooring.contracts.checksum import Checksum
 from mooring.contracts.ref import Ref
 from mooring.contracts.storage import PART_SIZE, Part, Upload
@@ -201,6 +201,19 @@ def test_after_its_end_a_source_is_not_read() -> None:
     assert [b"aabc", b"d", b""] == [run_plain(source.next()) for _ in range(3)]
     assert b"ee" == next(pieces)
     assert [4, 2, 1, 4, 3] == wanted
+
+
+def test_a_checksum_is_of_all_parts() -> None:
+    """What has the checksum that was given is taken whole; anything else fails at its end."""
+    core: Any = Core()
+    for value, good in ((b"abc", True), (b"abd", False)):
+        source = Source(core, value, 2, length=3, checksum=Checksum.of("md5", b"abc"))
+        assert value[:2] == run_plain(source.next())
+        if good:
+            assert b"c" == run_plain(source.next())
+        else:
+            with pytest.raises(InvalidData, match="does not have the checksum"):
+                run_plain(source.next())
 
 
 def test_the_parts_of_what_is_large_are_larger() -> None:

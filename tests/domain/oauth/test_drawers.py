@@ -34,4 +34,6 @@ def test_whose_a_drawer_is() -> None:
     """A drawer is a tenant's, or a client's and then no tenant's."""
     drawer = drawer_of(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
 
+    assert drawer is not None
+    assert len("client 0123456789abcdef") == len(drawer)
     assert ["acme", None, None] == [tenant_of(one) for one in ("acme", None, drawer)]

@@ -137,6 +137,14 @@ def test_resources() -> None:
     assert expected(text) == got.headers["authorization"]
 
 
+def test_a_parameter_without_a_value() -> None:
+    """It is signed as the others are, with nothing behind its name."""
+    request = Request.get("/c", query=[("marker", ""), ("comp", "list")])
+    text = lines("GET", {}, DATE, "/myaccount/c", "comp:list", "marker:")
+
+    assert expected(text) == signed(request).headers["authorization"]
+
+
 def test_signed_anew() -> None:
     """A request that is signed again has the signature of that time, and no date of its own."""
     once = signed(Request.get("/c", headers={"Date": "long ago"}))

@@ -66,7 +66,7 @@ class AzureSharedKey:
 
     def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
         """Return the request with the signature in its headers, instead of any it had there."""
-        headers = request.headers.without("authorization", "x-ms-date", "date").with_header(
+        headers = request.headers.without("date").with_header(
             "x-ms-date", write_http_date(occasion.now)
         )
         target = Target.of(url)
