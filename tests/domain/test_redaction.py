@@ -347,6 +347,7 @@ PATHS = Redaction(body_paths=["customer.name", "Items.sku", "id"])
         ('{"customer":{"name":{"id":1}},"id":2}', '{"customer":{"name":"***"},"id":"***"}'),
         ('{"items":[{"a":1},{"sku":1}]}', '{"items":[{"a":1},{"sku":"***"}]}'),
         ('{"a":{"b":1}}\n{"id":"h1dden"}', '{"a":{"b":1}}\n{"id":"***"}'),
+        ('{"a":1,{"id":"x"}}', '{"a":1,{"id":"***"}}'),
     ],
 )
 def test_a_path_masks_one_place(body: str, expected: str) -> None:

@@ -99,6 +99,11 @@ def test_nothing_is_held_against_going_elsewhere() -> None:
     assert (US,) == elsewhere((EU, US), "eu", acted=True, draw=0.0)
 
 
+def test_each_share_begins_where_the_one_before_ends() -> None:
+    """A draw at the end of a share is the first of the next."""
+    assert [EU, US, US] == [in_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
+
+
 @given(weights=st.lists(st.integers(1, 20), min_size=2, max_size=5), seed=st.integers(0, 2**32))
 def test_each_comes_first_by_its_weight(weights: list[int], seed: int) -> None:
     """Over many draws each region comes first as often as its share of the weights."""
