@@ -87,6 +87,15 @@ def test_an_answer_may_say_little() -> None:
     assert first.id_token is None
 
 
+@pytest.mark.parametrize("access", ["", "a\nb", None, 7, []], ids=repr)
+def test_an_answer_without_a_token_is_lost(access: object) -> None:
+    """Nobody knows what a server meant that says that all is well, and gives nothing."""
+    found = read({"access_token": access})
+
+    assert isinstance(found, Refused)
+    assert (Refusal.LOST, "unreadable answer") == (found.why, found.code)
+
+
 @pytest.mark.parametrize("empty", ["", " ", None, 7, [], False], ids=repr)
 def test_no_refresh_token_keeps_the_old(empty: object) -> None:
     """A refresh token that is empty, or none at all, is no new one."""
