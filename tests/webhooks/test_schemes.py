@@ -561,6 +561,25 @@ def test_a_claim_of_what_is_no_token_is_missing() -> None:
     assert ("", True) == (event.type, len(event.id) == 64)
 
 
+def test_what_a_delivery_is_known_by() -> None:
+    """Its id tells it apart where that is signed, or nothing is; else what is signed does."""
+    named = own(id="{header:X-Id}", signs="{header:X-Id}.{body}")
+    unsigned = own(id="{header:X-Id}")
+    plain = own(algorithm="token", id="{header:X-Id}")
+    for scheme, write in (
+        (named, lambda body: hexed(b"e1." + body)),
+        (unsigned, hexed),
+        (plain, lambda _: SECRET),
+    ):
+        receiver = Receiver(scheme, SECRET, replay_guard=True)
+        assert receiver.verify(sent(b'{"n":1}', write, **{"X-Id": "e1"}))
+        again = sent(b'{"n":2}', write, **{"X-Id": "e1"})
+        if scheme is unsigned:
+            assert receiver.verify(again)
+        else:
+            assert "replayed" == receiver.refused(again)
+
+
 def test_an_empty_id_is_none() -> None:
     """Of two webhooks that name nothing the second is not taken for the first, sent again."""
     scheme = own(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
