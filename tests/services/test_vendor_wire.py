@@ -29,7 +29,7 @@ class Calling:
         self.core: Any = self
         self.nanoseconds = self.clock.nanoseconds
         self.utc = self.clock.utc
-        self.observers = ()
+        self.observers: tuple[Any, ...] = ()
 
     @property
     def plans(self) -> Any:
