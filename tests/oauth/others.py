@@ -1,0 +1,55 @@
+"""What renewals meet: a token of the past, answers that are lost, and another process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mooring import (
+    ConnectionFailed,
+    CredentialRefreshFailed,
+    OAuthCredentials,
+)
+from mooring.domain.idempotency import Claim, MarkSent
+from mooring.domain.oauth.question import claim_key
+from tests.oauth.world import OWNER, TOKENS, client, token
+
+if TYPE_CHECKING:
+    from tests.support.colours import World
+
+PAST = token(1, ago=7200)
+CUT_OFF = ConnectionFailed("It was cut off.", may_have_been_processed=True)
+UNSENT = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+
+
+class Other:
+    """Another process, which dies wherever a test wants it to."""
+
+    def __init__(
+        self, world: World, stale: OAuthCredentials = PAST, *, again: bool = False
+    ) -> None:
+        self._store = world.store.memory
+        self._key = claim_key(OWNER, client(), stale, again=again)
+        claim = Claim(
+            self._key,
+            fingerprint=b"oauth",
+            owner=777,
+            lease=21_000_000,
+            ttl=10**12,
+            target=TOKENS,
+            remembered=0,
+        )
+        self._fence = self._store.execute(claim).fence
+
+    def asks(self) -> None:
+        """It is about to send its request."""
+        assert self._store.execute(MarkSent(self._key, self._fence, TOKENS))
+
+
+async def refused(pending: Any, kind: type[Exception] = CredentialRefreshFailed) -> Any:
+    """The error that something ends with."""
+    with pytest.raises(kind) as caught:
+        await pending
+    assert type(caught.value) is kind
+    return caught.value

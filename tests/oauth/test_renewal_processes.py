@@ -1,0 +1,278 @@
+"""One renewal among several processes: who may ask, who waits, and who died."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from mooring import (
+    AuthorizationRequired,
+    Credentials,
+    Secret,
+    StorageUnavailable,
+)
+from mooring.domain.idempotency import Claim
+from tests.oauth.others import PAST, Other, refused
+from tests.oauth.world import OWNER, Stage, Vault, grants, token
+from tests.support.colours import AWAITED, World, in_both_colours
+
+
+@in_both_colours
+async def test_another_process_is_waited_for(world: World) -> None:
+    """Who finds another at it waits, and takes what that has stored."""
+    stage = Stage(world, PAST)
+    Other(world).asks()
+
+    async def stores() -> None:
+        stage.vault.kept[OWNER] = token(2)
+
+    async def nothing() -> None:
+        """Not yet."""
+
+    world.sleeper.meanwhile.extend([nothing, nothing, stores])
+    assert token(2) == await stage.refresher().get(*OWNER)
+    assert [] == stage.asked()
+    assert [0.02, 0.04, 0.08] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_what_another_stored_may_be_of_another_kind(world: World) -> None:
+    """Who finds a credential there that is no OAuth's asks all the same."""
+    stage = Stage(world, PAST)
+    Other(world)
+
+    async def stores() -> None:
+        stage.vault.kept[OWNER] = Credentials.bearer("plain")
+
+    world.sleeper.meanwhile.append(stores)
+    stage.vendor.answers(grants(2))
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+
+
+@in_both_colours
+async def test_two_processes_ask_once(world: World) -> None:
+    """Two refreshers that share vault and storage renew once between them."""
+    stage = Stage(world, PAST)
+    gate = world.gate()
+    stage.vendor.answers(gate.answering(grants(2)))
+    first = stage.refresher()
+    second = stage.refresher(locks=world.of_colour(type(world.locks)(world)))
+
+    asking = world.start(lambda: first.get(*OWNER))
+    await gate.reached()
+
+    async def opens() -> None:
+        gate.open()
+        await asking.over()
+
+    world.sleeper.meanwhile.append(opens)
+    found = await second.get(*OWNER)
+
+    assert found == await asking.result() == stage.kept
+    assert ["rt-1"] == stage.shown()
+
+
+@in_both_colours
+async def test_what_works_is_used_while_another_process_renews(world: World) -> None:
+    """A token that is due is used as it is while another process renews it."""
+    kept = token(1, ago=3560)
+    stage = Stage(world, kept)
+    Other(world, kept).asks()
+
+    assert kept == await stage.refresher().get(*OWNER)
+    assert [] == stage.asked()
+    assert [] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_who_died_before_it_asked_is_followed(world: World) -> None:
+    """When its claim has lapsed another asks, as if nobody had been there."""
+    stage = Stage(world, PAST)
+    Other(world)
+    stage.vendor.answers(grants(2))
+
+    found = await stage.refresher().get(*OWNER)
+
+    assert Secret("at-2") == found.access_token
+    assert ["rt-1"] == stage.shown()
+    assert 21 <= sum(world.sleeper.slept) < 21.001
+    assert pytest.approx([0.25, 0.2]) == world.sleeper.slept[-2:]
+
+
+@in_both_colours
+async def test_who_died_after_it_asked_is_followed_once(world: World) -> None:
+    """The refresh token that it may have shown is shown once more."""
+    stage = Stage(world, PAST)
+    Other(world).asks()
+    stage.vendor.answers(grants(2))
+
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    assert ["rt-1"] == stage.shown()
+
+
+@in_both_colours
+async def test_who_died_asking_again_is_the_last(world: World) -> None:
+    """What two holders may have shown is shown by nobody else."""
+    stage = Stage(world, PAST)
+    Other(world).asks()
+    Other(world, again=True).asks()
+    world.clock.advance(30)
+
+    await refused(stage.refresher().get(*OWNER), AuthorizationRequired)
+    assert [] == stage.asked()
+
+
+@in_both_colours
+async def test_who_died_after_it_stored_is_not_missed(world: World) -> None:
+    """What it has stored is taken, though it never let go of its claim."""
+    stage = Stage(world, PAST)
+    refresher = stage.refresher()
+    await stage.refresher({}).get(*OWNER)
+    Other(world).asks()
+
+    async def stored() -> None:
+        stage.vault.kept[OWNER] = token(2)
+
+    world.sleeper.meanwhile.append(stored)
+    assert token(2) == await refresher.get(*OWNER)
+    assert [] == stage.asked()
+
+
+@in_both_colours
+async def test_patience_ends(world: World) -> None:
+    """Who cannot wait until another's claim lapses says so in time."""
+    stage = Stage(world, PAST)
+    Other(world).asks()
+
+    error = await refused(stage.refresher(patience=5).get(*OWNER))
+
+    assert "longer than we can wait" in str(error)
+    assert error.retryable
+    assert "crm" == error.service
+    assert 4.7 < sum(world.sleeper.slept) <= 5
+    assert [] == stage.asked()
+
+
+@in_both_colours
+async def test_patience_is_used_up(world: World) -> None:
+    """Who may wait just as long as the next pause takes does."""
+    stage = Stage(world, PAST)
+    Other(world).asks()
+
+    await refused(stage.refresher(patience=0.3).get(*OWNER))
+
+    assert [0.02, 0.04, 0.08, 0.16] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_who_comes_too_late_looks_first(world: World) -> None:
+    """Who gets a claim after another has stored a new token takes that one."""
+    stage = Stage(world, PAST)
+    refresher = stage.refresher()
+    Other(world)
+
+    async def stores_late(command: object) -> None:
+        if isinstance(command, Claim) and world.clock.now > 20.99:
+            stage.vault.kept[OWNER] = token(2)
+
+    world.store.meanwhile = stores_late
+    if world.colour == AWAITED:  # where nothing happens on the way to the store
+        stage.vendor.answers(grants(2))
+    found = await refresher.get(*OWNER)
+
+    assert Secret("at-2") == found.access_token
+
+
+class Failing(Vault):
+    """A vault that is away at every second reading."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """What is there, if it is not away."""
+        found = await super().get(service, tenant)
+        if self.reads % 2 == 0:
+            raise StorageUnavailable("It is away.")
+        return found
+
+
+@in_both_colours
+async def test_who_cannot_ask_lets_others(world: World) -> None:
+    """Who fails under its claim before it has shown anything leaves nobody waiting for it."""
+    stage = Stage(world)
+    stage.vault = Failing(world)
+    stage.vault.kept[OWNER] = PAST
+    await refused(stage.refresher().get(*OWNER), StorageUnavailable)
+    stage.vault = Vault(world)
+    stage.vault.kept[OWNER] = PAST
+    stage.vendor.answers(grants(2))
+
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    assert [] == world.sleeper.slept
+
+
+class Overtaken(Vault):
+    """A vault in which another stores a new token as soon as the old one was read."""
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """What was there until now."""
+        found = await super().get(service, tenant)
+        self.kept[OWNER] = token(2)
+        return found
+
+
+@in_both_colours
+async def test_who_finds_a_new_token_needs_nothing_to_ask_with(world: World) -> None:
+    """Who looks once more under its claim takes what is there, though it could not ask itself."""
+    stage = Stage(world)
+    stage.vault = Overtaken(world)
+    stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
+
+    assert token(2) == await stage.refresher().get(*OWNER)
+    assert [] == stage.asked()
+
+
+@in_both_colours
+async def test_who_finds_a_new_token_lets_others(world: World) -> None:
+    """Who takes under its claim what is there leaves nobody waiting for it."""
+    stage = Stage(world)
+    stage.vault = Overtaken(world)
+    stage.vault.kept[OWNER] = PAST
+    assert token(2) == await stage.refresher().get(*OWNER)
+    stage.vault = Vault(world)
+    stage.vault.kept[OWNER] = PAST
+    stage.vendor.answers(grants(3))
+
+    assert Secret("at-3") == (await stage.refresher().get(*OWNER)).access_token
+    assert [] == world.sleeper.slept
+
+
+@in_both_colours
+async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
+    """Who finds its claim gone before it asks does not ask."""
+    stage = Stage(world, PAST)
+    refresher = stage.refresher()
+
+    class Slow:
+        """A vault that takes longer than a claim lasts."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(stage.vault, name)
+
+        async def get(self, service: str, tenant: str | None, /) -> Any:
+            world.clock.advance(22)
+            return await stage.vault.get(service, tenant)
+
+        async def has(self, service: str, tenant: str | None, /) -> bool:
+            return await stage.vault.has(service, tenant)
+
+        async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+            return await stage.vault.refresh(service, tenant, stale)
+
+        async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
+            await stage.vault.rotate(service, tenant, new)
+
+    refresher = stage.refresher(vault=world.of_colour(Slow()))
+    error = await refused(refresher.get(*OWNER))
+    assert "crm" == error.service
+    assert [] == stage.asked()

@@ -1,0 +1,171 @@
+"""Verifying with certificates: those that a webhook names, and those of a client."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from mooring import (
+    ConfigurationError,
+    Request,
+    Timeouts,
+    VendorFailed,
+    WebhookScheme,
+)
+from tests.webhooks import keys
+from tests.webhooks.senders import (
+    BY_NAME,
+    CERT_PAYPAL,
+    CERT_SNS,
+    Sent,
+    as_json,
+    b64,
+    paypal,
+    sns,
+)
+from tests.webhooks.world import IN_BOTH, NOW, Links, Receiver
+
+GITHUB = BY_NAME["github"]
+STRIPE = BY_NAME["stripe"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        CERT_SNS.replace("https", "http"),
+        CERT_SNS.replace("amazonaws.com", "amazonaws.com.evil.example"),
+        CERT_SNS.replace("https://", "https://evil.example/"),
+        CERT_SNS.replace("https://", "https://user@"),
+        CERT_SNS.replace("amazonaws.com", "amazonaws.com:444"),
+        CERT_SNS.replace("/Simple", "/../Simple"),
+        CERT_SNS + "?x=.pem",
+        CERT_SNS + "\n",
+        CERT_SNS.replace("eu-west-1", "eu.west"),
+        CERT_SNS.replace("sns.", "bucket.s3."),
+        "",
+    ],
+)
+def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
+    """A URL that is not the vendor's is refused before anything is sent there."""
+    links = Links()
+    receiver = Receiver.of(BY_NAME["aws-sns"], links=links)
+
+    assert "certificate" == receiver.refused(sns("2", SigningCertURL=address)(NOW, 1))
+    assert [] == links.asked
+
+
+@IN_BOTH
+def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:
+    """A certificate is kept for an hour."""
+    links = Links()
+    receiver = Receiver.of(BY_NAME["paypal"], links=links, awaited=awaited)
+    for number in range(3):
+        receiver.verify(paypal(NOW, number))
+    assert [CERT_PAYPAL] == links.asked
+    receiver.clock.advance(3_600)
+    receiver.verify(paypal(NOW, 4))
+    assert [CERT_PAYPAL] * 2 == links.asked
+    receiver.clock.advance(3_599)
+    receiver.verify(paypal(NOW, 5))
+    assert [CERT_PAYPAL] * 2 == links.asked
+    assert [(Request.get(CERT_PAYPAL), Timeouts(connect=5.0, total=10.0))] * 2 == links.sent
+
+
+def test_a_certificate_may_be_long() -> None:
+    """What is fetched may have 64 KiB, and no more."""
+    long = keys.usual_certificate().ljust(65_536, b"\n")
+    assert Receiver.of(BY_NAME["paypal"], links=Links(long)).verify(paypal(NOW, 1))
+    with pytest.raises(VendorFailed):
+        Receiver.of(BY_NAME["paypal"], links=Links(long + b"\n")).verify(paypal(NOW, 1))
+
+
+@pytest.mark.parametrize("status", [400, 499])
+def test_what_is_not_there_is_no_certificate(status: int) -> None:
+    """A vendor that knows nothing of a link does not vouch for it."""
+    receiver = Receiver.of(BY_NAME["paypal"], links=Links(status=status))
+
+    assert "certificate" == receiver.refused(paypal(NOW, 1))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no certificate",
+        keys.certificate(keys.curve()),
+        keys.certificate(keys.rsa_key(), ends=NOW - timedelta(hours=1)),
+        keys.certificate(keys.rsa_key(), begins=NOW + timedelta(hours=1)),
+    ],
+    ids=["nothing", "text", "another kind", "expired", "not yet"],
+)
+def test_a_certificate_that_does_not_hold_is_refused(body: bytes) -> None:
+    """What is at the vendor's address must be a certificate that is valid now."""
+    receiver = Receiver.of(BY_NAME["paypal"], links=Links(body))
+
+    assert "certificate" == receiver.refused(paypal(NOW, 1))
+
+
+def test_a_vendor_that_fails_is_no_forgery() -> None:
+    """While the certificate is out of reach nothing is decided: the vendor may try again."""
+    for links in (Links(status=500), Links(b"x" * 100_000)):
+        with pytest.raises(VendorFailed) as caught:
+            Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
+        assert caught.value.retryable
+        assert (links.status, "paypal") == (caught.value.status, caught.value.service)
+        assert f"the vendor answered {links.status}" in caught.value.message
+    unknown = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
+    given = attrs.evolve(paypal(NOW, 1), headers=unknown)
+    assert "certificate" == Receiver.of(BY_NAME["paypal"]).refused(given)
+
+
+# --- the client's certificate -------------------------------------------------------
+
+
+def test_a_pinned_client_is_known_by_its_certificate() -> None:
+    """In the forms that proxies pass it on in, while it is valid, and no other client."""
+    sender = BY_NAME["client-certificate"]
+    sent = sender.send(NOW, 1)
+    pem = keys.usual_certificate().decode()
+    from urllib.parse import quote  # noqa: PLC0415 - used here only
+
+    colons = ":".join(sender.secret[at : at + 2] for at in range(0, 64, 2)).upper()
+    receiver = Receiver.of(sender, secret=colons)
+    for text in (sent.headers["Client-Cert"], quote(pem)):
+        assert receiver.verify(attrs.evolve(sent, headers={"Client-Cert": text}))
+    other = keys.certificate(keys.rsa_key())
+    expired = keys.certificate(keys.rsa_key(), ends=NOW - timedelta(hours=1))
+    assert "certificate" == receiver.refused(
+        attrs.evolve(sent, headers={"Client-Cert": quote(expired.decode())})
+    )
+    changed = keys.certificate(keys.rsa_key(), ends=NOW + timedelta(days=7))
+    assert other
+    assert "signature" == receiver.refused(
+        attrs.evolve(sent, headers={"Client-Cert": quote(changed.decode())})
+    )
+    assert "certificate" == receiver.refused(attrs.evolve(sent, headers={"Client-Cert": "::"}))
+    with pytest.raises(ConfigurationError, match="no key for client-certificate"):
+        Receiver.of(sender, secret="abc")
+
+
+@pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
+def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
+    """Where every item has its own signature, a client's certificate must hold for each."""
+    ends = keys.certificate(keys.rsa_key(), ends=NOW)
+    scheme = WebhookScheme(
+        name="own",
+        signature="{json:by}",
+        algorithm="client-certificate",
+        items=".",
+        each_signed=True,
+    )
+    receiver = Receiver(scheme, keys.fingerprint(ends), replay_guard=False)
+    receiver.clock.advance(late)
+    text = f":{b64(keys.der(ends))}:"
+    sent = Sent(headers={}, body=as_json([{"by": text, "n": 1}, {"by": text, "n": 2}]))
+
+    if reason is None:
+        assert [1, 2] == [event.data["n"] for event in receiver.verify(sent)]
+    else:
+        assert reason == receiver.refused(sent)
