@@ -30,7 +30,7 @@ PYTEST_ARGS ?=
 # The last one that runs on Node.js 20.
 AZURITE := 3.35.0
 
-# For instance: make mutants MUTANTS_ARGS="--minutes 5 'mooring.domain.bucket.*'"
+# For instance: make mutants MUTANTS_ARGS="--minutes 5 'moorage.domain.bucket.*'"
 MUTANTS_ARGS ?=
 
 .PHONY: help
@@ -39,7 +39,7 @@ help:  ## Print this list
 
 .PHONY: demo
 demo: $(VENV)/.stamp  ## Tell the story: a day of a business on vendors that fail in every way
-	@$(VENV)/bin/python -m mooring.demo
+	@$(VENV)/bin/python -m moorage.demo
 
 .PHONY: erp-django
 erp-django: $(VENV)/.stamp  ## Start a small ERP in Django with local vendors, and print its URL
@@ -98,7 +98,7 @@ mutants: $(VENV)/.stamp  ## Break domain and services on purpose; every survivor
 	@HYPOTHESIS_PROFILE=mutants $(VENV)/bin/python -m tools.mutants $(MUTANTS_ARGS)
 
 .PHONY: bench
-bench: $(VENV_BENCH)/.stamp  ## Measure mooring beside its peers, in an environment of its own
+bench: $(VENV_BENCH)/.stamp  ## Measure moorage beside its peers, in an environment of its own
 	@$(VENV_BENCH)/bin/python benchmarks/run.py
 
 SCHEDULES ?= 10000
@@ -140,7 +140,7 @@ clean:  ## Remove the environments and everything built
 
 # $(call environment,folder,constraints,arguments of pip install)
 define environment
-	@test -n "$(PYTHON)" || { echo >&2 "mooring needs Python 3.11 or newer with venv and pip, and\
+	@test -n "$(PYTHON)" || { echo >&2 "moorage needs Python 3.11 or newer with venv and pip, and\
 	 none of $(CANDIDATES) is that. Install one, or name it: make PYTHON=/path/to/python"; exit 1; }
 	@echo "building $(1) with $$($(PYTHON) --version)"
 	@$(LOCK) $(SHELL) $(.SHELLFLAGS) ' \
@@ -151,7 +151,7 @@ define environment
 endef
 
 # What connects with the frameworks is there too: what is scaffolded for them imports it.
-EMBEDDINGS := $(addprefix adapters-examples/mooring-,django flask)
+EMBEDDINGS := $(addprefix adapters-examples/moorage-,django flask)
 
 $(VENV)/.stamp: pyproject.toml constraints.txt $(EMBEDDINGS:=/pyproject.toml)
 	$(call environment,$(VENV),constraints.txt,--group $(GROUP) $(EMBEDDINGS:%=-e %))

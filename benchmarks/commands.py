@@ -13,7 +13,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from mooring.cli.table import COMMANDS
+from moorage.cli.table import COMMANDS
 
 MOST: Final = 250.0
 """Milliseconds that help, version and check may take."""
@@ -36,7 +36,7 @@ base_url = "https://vat.example"
 def start_up() -> dict[str, float]:
     """Milliseconds of the best of a few starts, by command."""
     with TemporaryDirectory() as folder:
-        Path(folder, "mooring.toml").write_text(_CONFIGURATION)
+        Path(folder, "moorage.toml").write_text(_CONFIGURATION)
         told = {words: _started(folder, words) for words in _BOUND}
         return told | {f"{words} --help": _started(folder, f"{words} --help") for words in COMMANDS}
 
@@ -44,12 +44,12 @@ def start_up() -> dict[str, float]:
 def shown(told: dict[str, float]) -> str:
     """The same as text."""
     lines = [f"starting a command (help, version and check must be ≤ {MOST:.0f} ms)"]
-    lines += [f"  mooring {words:<36}{taken:8.0f} ms" for words, taken in told.items()]
+    lines += [f"  moorage {words:<36}{taken:8.0f} ms" for words, taken in told.items()]
     return "\n".join(lines)
 
 
 def _started(folder: str, words: str) -> float:
-    command = [sys.executable, "-m", "mooring", *words.split()]
+    command = [sys.executable, "-m", "moorage", *words.split()]
     given = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder, "cache"))}
     given.pop("PYTHONDONTWRITEBYTECODE", None)
     best = float("inf")

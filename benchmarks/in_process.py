@@ -23,7 +23,7 @@ from limits.storage import MemoryStorage as LimitsStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 from measure import Contender, Row, awaited, compare, plain
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -34,7 +34,7 @@ from mooring import (
     RetryHandler,
     Service,
 )
-from mooring.adapters.memory import MemoryStorage
+from moorage.adapters.memory import MemoryStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +126,7 @@ def full_stack(rounds: int) -> Comparison:
             [
                 Contender("redress + purgatory + limits", plain(lambda: policy.call(limited))),
                 Contender("stamina + pybreaker + limits", plain(usual)),
-                Contender("mooring", plain(lambda: manager.run("ours", nothing))),
+                Contender("moorage", plain(lambda: manager.run("ours", nothing))),
             ],
             rounds=rounds,
         ),
@@ -175,7 +175,7 @@ def full_stack_async(rounds: int) -> Comparison:
                     "redress + purgatory + limits", awaited(lambda: policy.call(limited), loop)
                 ),
                 Contender("stamina + aiobreaker + limits", awaited(usual, loop)),
-                Contender("mooring", awaited(lambda: manager.run("ours", nothing_later), loop)),
+                Contender("moorage", awaited(lambda: manager.run("ours", nothing_later), loop)),
             ],
             rounds=rounds,
         )
@@ -203,7 +203,7 @@ def breaker_alone(rounds: int) -> Comparison:
                 Contender("redress (windowed)", plain(lambda: windowed.call(nothing))),
                 Contender("purgatory (consecutive only)", plain(counted)),
                 Contender("pybreaker (consecutive only)", plain(lambda: counting.call(nothing))),
-                Contender("mooring", plain(lambda: ours.call(nothing))),
+                Contender("moorage", plain(lambda: ours.call(nothing))),
             ],
             rounds=rounds,
         ),
@@ -230,7 +230,7 @@ def limiter_alone(rounds: int) -> Comparison:
                 Contender("throttled (GCRA)", plain(gcra.limit)),
                 Contender("limits (fixed window)", plain(_limits())),
                 Contender("limits (moving window)", plain(lambda: moving.hit(item, "key"))),
-                Contender("mooring", plain(ours.acquire)),
+                Contender("moorage", plain(ours.acquire)),
             ],
             rounds=rounds,
         ),
@@ -250,7 +250,7 @@ def retry_alone(rounds: int) -> Comparison:
             [
                 Contender("redress", plain(lambda: policy.call(nothing))),
                 Contender("stamina", plain(stamped)),
-                Contender("mooring", plain(lambda: ours.call(nothing))),
+                Contender("moorage", plain(lambda: ours.call(nothing))),
             ],
             rounds=rounds,
         ),
@@ -301,7 +301,7 @@ def rejection(rounds: int) -> Comparison:
                 Contender(
                     "pybreaker", plain(refused(counting.call, pybreaker.CircuitBreakerError))
                 ),
-                Contender("mooring", plain(refused(ours.call, CircuitBreakerOpen))),
+                Contender("moorage", plain(refused(ours.call, CircuitBreakerOpen))),
             ],
             rounds=rounds,
         ),
@@ -316,8 +316,8 @@ def contention(rounds: int) -> Comparison:
     manager = ConnectorManager([Service("ours", limits=_wide())])
     calls: dict[str, Callable[[], object]] = {
         "limits": hit,
-        "mooring limiter": ours.try_acquire,
-        "mooring full stack": lambda: manager.run("ours", nothing),
+        "moorage limiter": ours.try_acquire,
+        "moorage full stack": lambda: manager.run("ours", nothing),
     }
     rows = []
     for name, call in calls.items():
@@ -358,8 +358,8 @@ def memory() -> dict[str, float]:
     """Bytes that one idle key takes, the key itself and its share of the table included."""
     keys = 20_000
     return {
-        "mooring limiter": _bytes(lambda: _limiter_keys(keys)) / keys,
-        "mooring circuit": _bytes(lambda: _circuit_keys(keys)) / keys,
+        "moorage limiter": _bytes(lambda: _limiter_keys(keys)) / keys,
+        "moorage circuit": _bytes(lambda: _circuit_keys(keys)) / keys,
         "limits": _bytes(lambda: _limits_keys(keys)) / keys,
         "purgatory circuit": _bytes(lambda: _purgatory_keys(keys)) / keys,
     }

@@ -24,19 +24,19 @@ from measure import Contender, compare, plain
 from over_http import Vendor
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
-from mooring import Request, Timeouts, Tls
-from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
-from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.testing.http_tls import certificate_files
+from moorage import Request, Timeouts, Tls
+from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
+from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.testing.http_tls import certificate_files
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from measure import Block
 
-    from mooring.ports.http import AsyncHttpClient, HttpClient
+    from moorage.ports.http import AsyncHttpClient, HttpClient
 
 SECONDS = 30.0
 AT_ONCE = 50

@@ -10,10 +10,10 @@ from pathlib import Path
 from in_process import AHEAD, PLENTY, Comparison, Target
 from measure import Contender, awaited, compare, plain
 
-from mooring import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Request, Service
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.http import Timeouts
+from moorage import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Request, Service
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.http import Timeouts
 
 
 class Vendor:

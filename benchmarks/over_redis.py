@@ -1,6 +1,6 @@
 """Shared state in Redis: what a call costs over one round trip of redis-py's own client.
 
-Needs a Redis (MOORING_TEST_REDIS_URL, or the local one), and leaves keys there that expire.
+Needs a Redis (MOORAGE_TEST_REDIS_URL, or the local one), and leaves keys there that expire.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from limits.storage import RedisStorage as LimitsStorage
 from limits.strategies import FixedWindowRateLimiter
 from measure import Block, Contender, awaited, compare, plain
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     ConnectorManager,
     RateLimitConfig,
@@ -31,12 +31,12 @@ from mooring import (
     RetryBudget,
     Service,
 )
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-URL = os.environ.get("MOORING_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+URL = os.environ.get("MOORAGE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 PATIENT = 10.0
 TOGETHER = 50
 
@@ -44,13 +44,13 @@ TOGETHER = 50
 def _limits() -> Callable[[], bool]:
     strategy = FixedWindowRateLimiter(LimitsStorage(URL))
     item = limits.RateLimitItemPerSecond(AHEAD)
-    return lambda: strategy.hit(item, "mooring-bench")
+    return lambda: strategy.hit(item, "moorage-bench")
 
 
 def _usual() -> Callable[[], None]:
     hit = _limits()
     client = redis.Redis.from_url(URL)
-    state = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, client, namespace="mooring-bench")
+    state = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, client, namespace="moorage-bench")
     breaker = pybreaker.CircuitBreaker(fail_max=5, state_storage=state)
 
     @stamina.retry(on=OSError, attempts=3, timeout=30.0)
@@ -77,11 +77,11 @@ def redis_full_stack(rounds: int) -> Comparison:
             None,
             [
                 Contender(
-                    "one INCRBY of redis-py", plain(lambda: client.incrby("mooring-bench", 1))
+                    "one INCRBY of redis-py", plain(lambda: client.incrby("moorage-bench", 1))
                 ),
                 Contender("pybreaker + limits + stamina", plain(_usual())),
-                Contender("mooring with a budget", plain(lambda: manager.run("budgeted", nothing))),
-                Contender("mooring", plain(lambda: manager.run("ours", nothing))),
+                Contender("moorage with a budget", plain(lambda: manager.run("budgeted", nothing))),
+                Contender("moorage", plain(lambda: manager.run("ours", nothing))),
             ],
             rounds=rounds,
             block_seconds=0.03,
@@ -95,7 +95,7 @@ def redis_limiter(rounds: int) -> Comparison:
     """A token that is there."""
     client = redis.Redis.from_url(URL)
     gcra = throttled.Throttled(
-        key="mooring-bench",
+        key="moorage-bench",
         using=throttled.RateLimiterType.GCRA.value,
         quota=throttled.per_sec(PLENTY, burst=PLENTY),
         store=throttled.RedisStore(server=URL),
@@ -106,11 +106,11 @@ def redis_limiter(rounds: int) -> Comparison:
             None,
             [
                 Contender(
-                    "one INCRBY of redis-py", plain(lambda: client.incrby("mooring-bench", 1))
+                    "one INCRBY of redis-py", plain(lambda: client.incrby("moorage-bench", 1))
                 ),
                 Contender("throttled (GCRA)", plain(gcra.limit)),
                 Contender("limits (fixed window)", plain(_limits())),
-                Contender("mooring", plain(ours.acquire)),
+                Contender("moorage", plain(ours.acquire)),
             ],
             rounds=rounds,
             block_seconds=0.03,
@@ -129,9 +129,9 @@ def redis_lease(rounds: int) -> Comparison:
             None,
             [
                 Contender(
-                    "one INCRBY of redis-py", plain(lambda: client.incrby("mooring-bench", 1))
+                    "one INCRBY of redis-py", plain(lambda: client.incrby("moorage-bench", 1))
                 ),
-                Contender("mooring, lease=20", plain(ours.acquire)),
+                Contender("moorage, lease=20", plain(ours.acquire)),
             ],
             rounds=rounds,
             block_seconds=0.03,
@@ -148,7 +148,7 @@ def redis_together(rounds: int) -> Comparison:
     manager = AsyncConnectorManager([_service("together")], state=state)
 
     async def increment() -> object:
-        return await client.incrby("mooring-bench", 1)
+        return await client.incrby("moorage-bench", 1)
 
     async def protect() -> object:
         return await manager.run("together", nothing_later)
@@ -158,8 +158,8 @@ def redis_together(rounds: int) -> Comparison:
         [
             Contender("one INCRBY of redis-py, alone", awaited(increment, loop)),
             Contender("one INCRBY, 50 at once", _at_once(increment, loop)),
-            Contender("mooring full stack, alone", awaited(protect, loop)),
-            Contender("mooring full stack, 50 at once", _at_once(protect, loop)),
+            Contender("moorage full stack, alone", awaited(protect, loop)),
+            Contender("moorage full stack, 50 at once", _at_once(protect, loop)),
         ],
         rounds=rounds,
         block_seconds=0.05,

@@ -19,15 +19,15 @@ import sqlalchemy
 from in_process import Comparison, Target
 from measure import Contender, awaited, compare, plain
 
-from mooring import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Service
-from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage import AsyncConnectorManager, ConnectorManager, RateLimitConfig, Service
+from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-POSTGRES = os.environ.get("MOORING_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
-MARIADB = os.environ.get("MOORING_TEST_MARIADB_URL", "mariadb://root@127.0.0.1:3306/test")
-PREFIX = "mooring_bench_"
+POSTGRES = os.environ.get("MOORAGE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+MARIADB = os.environ.get("MOORAGE_TEST_MARIADB_URL", "mariadb://root@127.0.0.1:3306/test")
+PREFIX = "moorage_bench_"
 PLENTY = 1_000_000
 AHEAD = 1_000_000_000
 UPDATE = f"UPDATE {PREFIX}row SET value = value + 1 WHERE id = 7"
@@ -85,14 +85,14 @@ def over_postgresql(rounds: int) -> Comparison:
                         plain(_update(other.cursor(), durable=False)),
                     ),
                     Contender(
-                        "mooring, with an idempotency key",
+                        "moorage, with an idempotency key",
                         plain(
                             lambda: manager.run(
                                 "ours", _nothing, idempotency_key=f"k{os.getpid()}-{next(keys)}"
                             )
                         ),
                     ),
-                    Contender("mooring", plain(lambda: manager.run("ours", _nothing))),
+                    Contender("moorage", plain(lambda: manager.run("ours", _nothing))),
                 ],
                 rounds=min(rounds, 20),
                 block_seconds=0.05,
@@ -132,7 +132,7 @@ def over_postgresql_async(rounds: int) -> Comparison:
                     "an update that does not wait for the disk",
                     awaited(loop.run_until_complete(connected(durable=False)), loop),
                 ),
-                Contender("mooring", awaited(lambda: manager.run("ours", _nothing_later), loop)),
+                Contender("moorage", awaited(lambda: manager.run("ours", _nothing_later), loop)),
             ],
             rounds=min(rounds, 20),
             block_seconds=0.05,
@@ -162,7 +162,7 @@ def over_mariadb(rounds: int) -> Comparison:
             None,
             [
                 Contender("an update, committed", plain(lambda: cursor.execute(UPDATE))),
-                Contender("mooring", plain(lambda: manager.run("ours", _nothing))),
+                Contender("moorage", plain(lambda: manager.run("ours", _nothing))),
             ],
             rounds=min(rounds, 20),
             block_seconds=0.05,

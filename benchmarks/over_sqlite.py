@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from measure import Contender, compare, plain
 from pyrate_limiter import Duration, Limiter, Rate, SQLiteBucket
 
-from mooring import ConnectorManager, RateLimitConfig, RateLimiter, RetryBudget, Service
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.domain.durations import DAY
-from mooring.domain.idempotency import Claim, complete
+from moorage import ConnectorManager, RateLimitConfig, RateLimiter, RetryBudget, Service
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.domain.durations import DAY
+from moorage.domain.idempotency import Claim, complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def limiter_in_a_file(rounds: int) -> Comparison:
                 [
                     Contender("pyrate-limiter", plain(lambda: peer.try_acquire("key"))),
                     Contender("a bare transaction", plain(_transaction(home / "bare.db"))),
-                    Contender("mooring", plain(ours.acquire)),
+                    Contender("moorage", plain(ours.acquire)),
                 ],
                 rounds=min(rounds, 20),
                 block_seconds=0.05,

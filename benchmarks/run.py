@@ -1,4 +1,4 @@
-"""Measure mooring beside its peers and print tables; the same as JSON goes to build/."""
+"""Measure moorage beside its peers and print tables; the same as JSON goes to build/."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def main() -> int:
         for name, size in sizes.items():
             print(f"  {name:<34}{size:8.0f}")
         print(
-            f"\nimport mooring: {imported['mooring']:.1f} ms, with every export "
+            f"\nimport moorage: {imported['moorage']:.1f} ms, with every export "
             f"{imported['everything']:.1f} ms, over a bare interpreter"
         )
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -137,8 +137,8 @@ def import_time() -> dict[str, float]:
     """Milliseconds that importing takes, in a fresh interpreter, over importing nothing."""
     bare = _started("pass")
     return {
-        "mooring": _started("import mooring") - bare,
-        "everything": _started("from mooring import *") - bare,
+        "moorage": _started("import moorage") - bare,
+        "everything": _started("from moorage import *") - bare,
     }
 
 

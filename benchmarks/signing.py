@@ -11,12 +11,12 @@ from botocore.credentials import Credentials as BotoCredentials
 from in_process import Comparison, Target
 from measure import Contender, compare, plain
 
-from mooring import Credentials, Request
-from mooring.adapters.cached_credentials import CachedCredentials
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.domain import auth
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.signing.sigv4 import AwsSigV4
+from moorage import Credentials, Request
+from moorage.adapters.cached_credentials import CachedCredentials
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.domain import auth
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.sigv4 import AwsSigV4
 
 _URL = "https://dynamodb.eu-central-1.amazonaws.com/"
 _KEY = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")  # Amazon's own example
@@ -37,7 +37,7 @@ def aws_signature(rounds: int) -> Comparison:
         AwsSigV4(access_key_id=_KEY[0], region="eu-central-1", service="dynamodb"), _KEY[1]
     )
 
-    def mooring() -> None:
+    def moorage() -> None:
         auth.sign(our_request, _URL, ours, Occasion(datetime.now(UTC), "an id"))
 
     return Comparison(
@@ -46,7 +46,7 @@ def aws_signature(rounds: int) -> Comparison:
             None,
             [
                 Contender("botocore", plain(lambda: theirs.add_auth(their_request))),
-                Contender("mooring", plain(mooring)),
+                Contender("moorage", plain(moorage)),
             ],
             rounds=rounds,
         ),
@@ -64,7 +64,7 @@ def kept_credential(rounds: int) -> Comparison:
             None,
             [
                 Contender("the provider's memory", plain(lambda: provider.get("erp", None))),
-                Contender("mooring, kept", plain(lambda: kept.get("erp", None))),
+                Contender("moorage, kept", plain(lambda: kept.get("erp", None))),
             ],
             rounds=rounds,
         ),

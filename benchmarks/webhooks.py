@@ -1,4 +1,4 @@
-"""Verifying webhooks: mooring beside the vendors' own libraries, on the same bytes."""
+"""Verifying webhooks: moorage beside the vendors' own libraries, on the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from in_process import Comparison, Target
 from measure import Contender, compare, plain
 from standardwebhooks.webhooks import Webhook
 
-from mooring import WebhookVerifier
+from moorage import WebhookVerifier
 
 _SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _DAY: Final = 86_400
@@ -163,7 +163,7 @@ def _ours(
         return verifier.verify(headers=given, body=body)[0].payload
 
     return Contender(
-        "mooring, among eleven other headers" if among else "mooring",
+        "moorage, among eleven other headers" if among else "moorage",
         plain(known if read else verified),
     )
 
@@ -178,7 +178,7 @@ def _guarded(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
         verifier.release(events)
         return events
 
-    return Contender("mooring, claimed and released", plain(claimed))
+    return Contender("moorage, claimed and released", plain(claimed))
 
 
 def _compared(title: str, peers: list[Contender], ours: list[Contender], rounds: int) -> Comparison:

@@ -28,10 +28,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Loaded here, not from its entry point (pyproject.toml disables that), because
 # coverage is running by now and sees the plugin's import-time lines.
 pytest_plugins = (
-    ["mooring.testing.pytest_plugin"]
-    if importlib.util.find_spec("mooring")
-    and importlib.util.find_spec("mooring.testing")
-    and importlib.util.find_spec("mooring.testing.pytest_plugin")
+    ["moorage.testing.pytest_plugin"]
+    if importlib.util.find_spec("moorage")
+    and importlib.util.find_spec("moorage.testing")
+    and importlib.util.find_spec("moorage.testing.pytest_plugin")
     else []
 )
 

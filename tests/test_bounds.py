@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     AttemptTimeout,
     Credentials,
@@ -16,8 +16,8 @@ from mooring import (
     RetryPolicy,
     Service,
 )
-from mooring._bridge import run_now, within_later
-from mooring.services.call import OutOfTimeError
+from moorage._bridge import run_now, within_later
+from moorage.services.call import OutOfTimeError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     ConfigurationError,
     ConnectorManager,
     Service,
     VendorFailed,
 )
-from mooring._bridge import (
+from moorage._bridge import (
     SuspendedError,
     awaited,
     blocking,
@@ -39,10 +39,10 @@ from mooring._bridge import (
     step_now,
     with_signature_of,
 )
-from mooring.domain.idempotency import Withdraw
-from mooring.domain.plan import Plan
-from mooring.services.call import Call, value_of
-from mooring.services.calling import Calling
+from moorage.domain.idempotency import Withdraw
+from moorage.domain.plan import Plan
+from moorage.services.call import Call, value_of
+from moorage.services.calling import Calling
 
 
 class Flows:

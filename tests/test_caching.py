@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     CachePolicy,
     ConnectorManager,
@@ -21,11 +21,11 @@ from mooring import (
     Response,
     Service,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory_cache import AsyncMemoryCache, MemoryCache
-from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.testing import Behaviour, Received, VendorServer
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory_cache import AsyncMemoryCache, MemoryCache
+from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.testing import Behaviour, Received, VendorServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

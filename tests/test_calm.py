@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     AttemptTimeout,
     CircuitBreakerConfig,

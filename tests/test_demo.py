@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import CircuitState, Request, Timeouts
-from mooring.demo import tell
-from mooring.demo.report import page, write_report
-from mooring.demo.story import verdict
-from mooring.demo.street import Street, Vendors
-from mooring.demo.telling import Narrator, Scene
-from mooring.domain.events import AttemptFinished, CircuitChanged
-from mooring.errors import ConfigurationError
+from moorage import CircuitState, Request, Timeouts
+from moorage.demo import tell
+from moorage.demo.report import page, write_report
+from moorage.demo.story import verdict
+from moorage.demo.street import Street, Vendors
+from moorage.demo.telling import Narrator, Scene
+from moorage.domain.events import AttemptFinished, CircuitChanged
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,10 +135,10 @@ def test_a_second_effect_is_wrong() -> None:
 
 
 def test_it_is_a_module(whole: Told, tmp_path: Path) -> None:
-    """`python -m mooring.demo` tells the same, but for the seconds that it took."""
-    importlib.import_module("mooring.demo.__main__")
+    """`python -m moorage.demo` tells the same, but for the seconds that it took."""
+    importlib.import_module("moorage.demo.__main__")
     story = subprocess.run(
-        [sys.executable, "-m", "mooring.demo"],
+        [sys.executable, "-m", "moorage.demo"],
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
-from mooring.discovery import adiscover, discover
-from mooring.domain.oauth.discovery import LARGEST
-from mooring.testing import (
+from moorage import AttemptTimeout, ConfigurationError, ConnectionFailed, VendorFailed
+from moorage.discovery import adiscover, discover
+from moorage.domain.oauth.discovery import LARGEST
+from moorage.testing import (
     AsyncScriptedHttpClient,
     FakeVendor,
     ScriptedHttpClient,
@@ -22,7 +22,7 @@ from tests.test_parity import asked, hued
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring import AuthorizationServer as Found
+    from moorage import AuthorizationServer as Found
 
 OAUTH = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import mooring
-from mooring import ConnectorManager, errors
+import moorage
+from moorage import ConnectorManager, errors
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -127,13 +127,13 @@ def test_names_in_text_exist() -> None:
     Pages of vendors name words of theirs besides, which stand somewhere in the code of the vendor.
     """
     source = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
-    ours = {*re.findall(r"\bclass (\w+)", source), *mooring.__all__}
+    ours = {*re.findall(r"\bclass (\w+)", source), *moorage.__all__}
     theirs = set(re.findall(r"\w+", source))
     spoken = {
         (name, _named(page))
         for page in PAGES
         if page.name != "coming-from.md"
-        for name in re.findall(r"`(?:mooring\.)?([A-Z][a-z]+[A-Z]\w+)`", page.read_text("utf-8"))
+        for name in re.findall(r"`(?:moorage\.)?([A-Z][a-z]+[A-Z]\w+)`", page.read_text("utf-8"))
     }
     known = {*ours, *dir(builtins), "CancelledError"}
 

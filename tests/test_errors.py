@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mooring import errors
-from mooring.domain.http import Headers, Response
-from mooring.errors import ConnectorError
+from moorage import errors
+from moorage.domain.http import Headers, Response
+from moorage.errors import ConnectorError
 
 BRANCH = re.compile(r"^([│├└─ ]*)(\w+)(?: {2,}\S.*)?$")
 SOON = datetime(2031, 5, 6, 7, 8, 9, 10_000, tzinfo=UTC)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import mooring
-from mooring import errors
+import moorage
+from moorage import errors
 
-assert mooring.__file__
-SOURCE = Path(mooring.__file__).read_text(encoding="utf-8")
+assert moorage.__file__
+SOURCE = Path(moorage.__file__).read_text(encoding="utf-8")
 
 
 def typed() -> dict[str, str]:
@@ -33,54 +33,54 @@ def typed() -> dict[str, str]:
 
 def test_types_and_names_agree() -> None:
     """What type checkers see is what there is."""
-    assert set(typed()) == set(mooring.__all__)
+    assert set(typed()) == set(moorage.__all__)
 
 
 def test_everything_is_where_type_checkers_look() -> None:
     """Each export is the very object that type checkers are told of."""
     for name, home in typed().items():
-        assert getattr(importlib.import_module(home), name) is getattr(mooring, name)
+        assert getattr(importlib.import_module(home), name) is getattr(moorage, name)
 
 
 def test_import_star() -> None:
-    """`from mooring import *` gives every export and nothing else."""
+    """`from moorage import *` gives every export and nothing else."""
     given: dict[str, object] = {}
-    exec("from mooring import *", given)  # noqa: S102 - there is no other way to ask for a star
+    exec("from moorage import *", given)  # noqa: S102 - there is no other way to ask for a star
     del given["__builtins__"]
 
-    assert set(mooring.__all__) == set(given)
+    assert set(moorage.__all__) == set(given)
 
 
 def test_exports_are_kept() -> None:
     """An export is looked up once."""
-    mooring.__dict__.pop("Money", None)
-    first = mooring.Money
+    moorage.__dict__.pop("Money", None)
+    first = moorage.Money
 
-    assert first is mooring.__dict__["Money"]
-    assert "Money" in dir(mooring)
+    assert first is moorage.__dict__["Money"]
+    assert "Money" in dir(moorage)
 
 
 def test_unknown_names_are_named() -> None:
     """A misspelt export fails as in any other module."""
-    with pytest.raises(AttributeError, match="'mooring' has no attribute 'Monkey'"):
-        _ = mooring.Monkey  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="'moorage' has no attribute 'Monkey'"):
+        _ = moorage.Monkey  # type: ignore[attr-defined]
 
 
 def test_every_error_is_exported() -> None:
-    """Whatever may be raised may be caught by a name of `mooring`."""
+    """Whatever may be raised may be caught by a name of `moorage`."""
     public = {
         name
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, Exception) and not name.startswith("_")
     }
 
-    assert set() == public - set(mooring.__all__)
+    assert set() == public - set(moorage.__all__)
 
 
-@pytest.mark.parametrize("name", mooring.__all__)
+@pytest.mark.parametrize("name", moorage.__all__)
 def test_is_documented(name: str) -> None:
     """Every export says what it is, in words of its own."""
-    export = getattr(mooring, name)
+    export = getattr(moorage, name)
     assert inspect.isfunction(export) or "__doc__" in vars(export)
     words = inspect.getdoc(export)
 
@@ -90,14 +90,14 @@ def test_is_documented(name: str) -> None:
     assert words != Enum.__doc__
 
 
-@pytest.mark.parametrize("name", mooring.__all__)
+@pytest.mark.parametrize("name", moorage.__all__)
 def test_its_methods_are_documented(name: str) -> None:
     """So does every public method of an export."""
-    export = getattr(mooring, name)
+    export = getattr(moorage, name)
     silent = [
         member
         for kind in (inspect.getmro(export) if isinstance(export, type) else ())
-        if kind.__module__.startswith("mooring")
+        if kind.__module__.startswith("moorage")
         for member, value in vars(kind).items()
         if not member.startswith("_")
         and (callable(value) or isinstance(value, (property, classmethod, staticmethod)))
@@ -110,8 +110,8 @@ def test_its_methods_are_documented(name: str) -> None:
 def test_one_export_loads_only_its_own_needs() -> None:
     """Catching an error costs the errors, not the managers."""
     code = (
-        "import sys; sys.path[:] = sys.argv[1:]; from mooring import ConnectorError; "
-        "print([name for name in sys.modules if name.startswith('mooring.')])"
+        "import sys; sys.path[:] = sys.argv[1:]; from moorage import ConnectorError; "
+        "print([name for name in sys.modules if name.startswith('moorage.')])"
     )
     told = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, *filter(None, sys.path)],
@@ -120,4 +120,4 @@ def test_one_export_loads_only_its_own_needs() -> None:
         text=True,
     ).stdout
 
-    assert "['mooring.errors']" == told.strip()
+    assert "['moorage.errors']" == told.strip()

@@ -7,9 +7,9 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from mooring.cli.table import COMMANDS
-from mooring.domain.webhooks.presets import PRESETS
-from mooring.wiring.catalog import vendor_class, vendor_names
+from moorage.cli.table import COMMANDS
+from moorage.domain.webhooks.presets import PRESETS
+from moorage.wiring.catalog import vendor_class, vendor_names
 from tools import commands, configuration, presets, vendors
 
 ROOT = Path(__file__).parent.parent
@@ -76,7 +76,7 @@ def test_every_command_has_a_part() -> None:
     """The page of commands has each of them, with a sentence about every option."""
     text = commands.page()
     named = [
-        line.removeprefix("## mooring ") for line in text.splitlines() if "## mooring " in line
+        line.removeprefix("## moorage ") for line in text.splitlines() if "## moorage " in line
     ]
 
     assert list(COMMANDS) == named

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     BulkheadConfig,
     CircuitBreakerConfig,
@@ -26,7 +26,7 @@ from mooring import (
     RetryPolicy,
     Service,
 )
-from mooring.adapters.memory import MemoryStorage
+from moorage.adapters.memory import MemoryStorage
 from tests.support.colours import AWAITED, PLAIN, Plainly, World, in_both_colours
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def test_threads_and_tasks_share_a_store() -> None:
     in_threads(lambda: answers.append(plain.run("vat", act, idempotency_key="k")), 16)
 
     async def play() -> None:
-        from mooring.adapters.memory import AsyncMemoryStorage  # noqa: PLC0415 - only here
+        from moorage.adapters.memory import AsyncMemoryStorage  # noqa: PLC0415 - only here
 
         later = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage(store))
 

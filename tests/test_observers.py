@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mooring import ConnectorManager, Event, Service
+from moorage import ConnectorManager, Event, Service
 
 
 def test_an_observer_may_call_what_it_observes() -> None:

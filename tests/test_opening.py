@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import ConfigurationError
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.opening import aopen_storage, open_storage, serve
+from moorage import ConfigurationError
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.opening import aopen_storage, open_storage, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 URLS: dict[str, tuple[type, type]] = {
     "memory:": (MemoryStorage, AsyncMemoryStorage),
-    "sqlite:///var/mooring.db": (SqliteStorage, AsyncSqliteStorage),
+    "sqlite:///var/moorage.db": (SqliteStorage, AsyncSqliteStorage),
     "redis://127.0.0.1:6379/0": (RedisStorage, AsyncRedisStorage),
     "rediss://host/0": (RedisStorage, AsyncRedisStorage),
     "unix:///run/redis.sock": (RedisStorage, AsyncRedisStorage),
@@ -89,13 +89,13 @@ def test_what_is_not_installed_is_named(
     """Who lacks a library is told which extra brings it."""
     for name in [*sys.modules]:
         if name.startswith(
-            ("mooring.adapters.redis", "mooring.adapters.sql", "mooring.adapters._")
+            ("moorage.adapters.redis", "moorage.adapters.sql", "moorage.adapters._")
         ):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigurationError, match=f"needs {library}") as caught:
         open_storage(url)
-    assert caught.value.remedy == f"Install mooring[{extra}]."
+    assert caught.value.remedy == f"Install moorage[{extra}]."
     assert "secret" not in str(caught.value)
 
 

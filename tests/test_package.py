@@ -7,7 +7,7 @@ from importlib import metadata, resources
 
 import pytest
 
-import mooring
+import moorage
 
 # Clients, drivers, loops and thread pools: what a process that only imports us
 # must not pay for.
@@ -46,7 +46,7 @@ sys.path[:] = sys.argv[1:]
 import _thread
 import json
 before = set(sys.modules)
-import mooring
+import moorage
 loaded = sorted(set(sys.modules) - before)
 print(json.dumps({"loaded": loaded, "threads": _thread._count()}))
 """
@@ -54,7 +54,7 @@ print(json.dumps({"loaded": loaded, "threads": _thread._count()}))
 
 @pytest.fixture(scope="module", name="fresh")
 def _fresh() -> dict[str, object]:
-    """What a fresh interpreter reports after `import mooring` and nothing else."""
+    """What a fresh interpreter reports after `import moorage` and nothing else."""
     answer = subprocess.run(
         [sys.executable, "-I", "-S", "-c", PROBE, *filter(None, sys.path)],
         capture_output=True,
@@ -67,49 +67,49 @@ def _fresh() -> dict[str, object]:
 
 def test_ships_its_types() -> None:
     """The marker is there that lets type checkers read our annotations."""
-    assert resources.files(mooring).joinpath("py.typed").is_file()
+    assert resources.files(moorage).joinpath("py.typed").is_file()
 
 
 def test_has_metadata() -> None:
-    """An installed mooring names itself, its version and the Python it needs."""
-    found = metadata.metadata("mooring")
+    """An installed moorage names itself, its version and the Python it needs."""
+    found = metadata.metadata("moorage")
 
-    assert "mooring" == found["Name"]
-    assert metadata.version("mooring") == found["Version"]
+    assert "moorage" == found["Name"]
+    assert metadata.version("moorage") == found["Version"]
     assert ">=3.11" == found["Requires-Python"]
 
 
 def test_core_dependencies_have_no_caps() -> None:
     """Exactly three packages come along, each with a lower bound and nothing else."""
-    core = [line for line in metadata.requires("mooring") or () if "extra" not in line]
+    core = [line for line in metadata.requires("moorage") or () if "extra" not in line]
 
     assert ["attrs>=23.1", "cryptography>=41", "python-ulid>=1.0"] == sorted(core)
 
 
 def test_import_is_light(fresh: dict[str, object]) -> None:
-    """Importing mooring loads no client, driver, event loop, thread pool or cipher."""
+    """Importing moorage loads no client, driver, event loop, thread pool or cipher."""
     loaded = fresh["loaded"]
     assert isinstance(loaded, list)
 
     assert set() == HEAVY & set(loaded)
-    assert "mooring" in loaded
+    assert "moorage" in loaded
 
 
 def test_import_starts_no_thread(fresh: dict[str, object]) -> None:
-    """Importing mooring leaves the process with the thread it had."""
+    """Importing moorage leaves the process with the thread it had."""
     assert 0 == fresh["threads"]
 
 
-@pytest.mark.parametrize("name", sorted(mooring.__all__))
+@pytest.mark.parametrize("name", sorted(moorage.__all__))
 def test_every_export_resolves(name: str) -> None:
     """Each advertised name exists, and `dir` shows it."""
-    assert getattr(mooring, name) is not None
-    assert name in dir(mooring)
+    assert getattr(moorage, name) is not None
+    assert name in dir(moorage)
 
 
 def test_exports_are_listed_once() -> None:
     """No name is advertised twice."""
-    assert len(set(mooring.__all__)) == len(mooring.__all__)
+    assert len(set(moorage.__all__)) == len(moorage.__all__)
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
@@ -117,4 +117,4 @@ def test_unknown_name_is_an_attribute_error() -> None:
     name = "no_such_name"
 
     with pytest.raises(AttributeError, match=name):
-        getattr(mooring, name)
+        getattr(moorage, name)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import mooring
-from mooring import (
+import moorage
+from moorage import (
     AsyncConnectorManager,
     AsyncOAuthTokenRefresher,
     AsyncOutbox,
@@ -24,9 +24,9 @@ from mooring import (
     adapters,
     ports,
 )
-from mooring.parts.guard import Entry
-from mooring.parts.retry_handler import AsyncAttempts, Attempts
-from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
+from moorage.parts.guard import Entry
+from moorage.parts.retry_handler import AsyncAttempts, Attempts
+from moorage.streams import AsyncStreamedAnswer, StreamedAnswer
 
 COLOURED = {
     "__iter__": "__aiter__",
@@ -72,10 +72,10 @@ PAIRS = [
 ]
 IN_PAIRS = pytest.mark.parametrize("plain, twin", PAIRS, ids=lambda kind: kind.__name__)
 PARTS = [
-    getattr(mooring, name)
-    for name in mooring.__all__
-    if getattr(mooring, name).__module__.startswith("mooring.parts.")
-    and getattr(mooring, name) not in REFRESHERS
+    getattr(moorage, name)
+    for name in moorage.__all__
+    if getattr(moorage, name).__module__.startswith("moorage.parts.")
+    and getattr(moorage, name) not in REFRESHERS
 ]
 EACH_PART = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 

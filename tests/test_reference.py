@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-import mooring
+import moorage
 from tools import reference
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +32,7 @@ def test_every_export_is_described_once(written: dict[str, str]) -> None:
     """Each public name has one place in the reference."""
     counted = _headings(written)
 
-    assert dict.fromkeys(mooring.__all__, 1) == {name: counted[name] for name in mooring.__all__}
+    assert dict.fromkeys(moorage.__all__, 1) == {name: counted[name] for name in moorage.__all__}
 
 
 def test_nothing_is_described_twice(written: dict[str, str]) -> None:
@@ -51,7 +51,7 @@ def test_every_attribute_is_described(written: dict[str, str]) -> None:
     """What can be configured is listed, with its default."""
     text = written["reference/protections.md"]
 
-    for kind in (mooring.RetryPolicy, mooring.CircuitBreakerConfig, mooring.RetryBudget):
+    for kind in (moorage.RetryPolicy, moorage.CircuitBreakerConfig, moorage.RetryBudget):
         for field in attrs.fields(kind):
             assert f"    {field.name}: " in text
             assert f"`{field.name}`" in text
@@ -72,7 +72,7 @@ def test_errors_speak_for_themselves() -> None:
     """The page on troubleshooting gets docstring and remedy under the heading of each error."""
     text = reference.with_error_facts("# Page\n\n## BulkheadFull\n\nAdvice.\n\n## Other\n")
 
-    assert mooring.BulkheadFull.remedy in text
+    assert moorage.BulkheadFull.remedy in text
     assert text.index("What happened") < text.index("Advice.") < text.index("## Other")
     assert "What happened" not in text[text.index("## Other") :]
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-import mooring.config
-from mooring import Account, ConfigurationError, CopiedStore, UnsupportedByVendor
-from mooring._bridge import run_now
-from mooring.adapters.memory import MemoryStorage
-from mooring.contracts.offer import path_of
-from mooring.contracts.routes import Route
-from mooring.office import _led
-from mooring.services.fence import Fence
-from mooring.testing.uses import storage as uses
-from mooring.vendors.sendgrid import SendGrid
-from mooring.wiring.catalog import vendor_class
-from mooring.wiring.cores import plain_core
-from mooring.wiring.ports import Ports
+import moorage.config
+from moorage import Account, ConfigurationError, CopiedStore, UnsupportedByVendor
+from moorage._bridge import run_now
+from moorage.adapters.memory import MemoryStorage
+from moorage.contracts.offer import path_of
+from moorage.contracts.routes import Route
+from moorage.office import _led
+from moorage.services.fence import Fence
+from moorage.testing.uses import storage as uses
+from moorage.vendors.sendgrid import SendGrid
+from moorage.wiring.catalog import vendor_class
+from moorage.wiring.cores import plain_core
+from moorage.wiring.ports import Ports
 from tests.support.command import command
 
 MAIL = SendGrid(credentials="k")
@@ -36,7 +36,7 @@ def test_no_command_for_a_program() -> None:
 def test_a_module_has_no_other_names() -> None:
     """What is imported late hides no misspelt name."""
     with pytest.raises(AttributeError, match="nonsense"):
-        _ = mooring.config.nonsense
+        _ = moorage.config.nonsense
 
 
 def test_an_account_that_is_shared_by_one() -> None:

@@ -12,27 +12,27 @@ from pathlib import Path
 
 import pytest
 
-import mooring
+import moorage
 
 PACKAGE = Path(__file__).parent / "packages" / "acme-vendor"
-SOURCE = Path(mooring.__file__).parent.parent
+SOURCE = Path(moorage.__file__).parent.parent
 
 USE = """
 import json
 
-import mooring
+import moorage
 from acme_vendor.sandbox import AcmeSandbox
-from mooring.contracts.sms import SmsCapability, SmsMessage
-from mooring.errors import UnsupportedByVendor
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.wiring.catalog import able, vendor_names
+from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.errors import UnsupportedByVendor
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.wiring.catalog import able, vendor_names
 
 sandbox = AcmeSandbox()
 told = {
     "sms": {"vendor": "acme"},
     "vendors": {"acme": {"credentials": sandbox.api_key, "sender": "+15005550006"}},
 }
-with mooring.open(told, http=SandboxHttpClient(sandbox)) as hub:
+with moorage.open(told, http=SandboxHttpClient(sandbox)) as hub:
     message = SmsMessage(to="+4915112345678", text="Hello.")
     receipts = [hub.sms().send(message, idempotency_key="k") for _ in range(2)]
     try:
@@ -89,11 +89,11 @@ def test_it_is_found_and_used(python: Path) -> None:
 
 def test_the_command_line_knows_it(python: Path, tmp_path: Path) -> None:
     """It is among the vendors that are installed, and what it will be sent can be exported."""
-    listed = json.loads(run(python, "-m", "mooring", "vendors", "acme", "--json", cwd=tmp_path))
+    listed = json.loads(run(python, "-m", "moorage", "vendors", "acme", "--json", cwd=tmp_path))
     assert ["look_up"] == listed["result"]["capabilities"]
 
-    (tmp_path / "mooring.toml").write_text("[vendors.acme]\n", "utf-8")
-    exported = json.loads(run(python, "-m", "mooring", "export", "openapi", cwd=tmp_path))
+    (tmp_path / "moorage.toml").write_text("[vendors.acme]\n", "utf-8")
+    exported = json.loads(run(python, "-m", "moorage", "export", "openapi", cwd=tmp_path))
     assert {"/v1/messages", "/v1/messages/{id}"} == exported["paths"].keys()
 
 
@@ -106,5 +106,5 @@ def test_its_own_tests_pass(python: Path, tmp_path: Path) -> None:
 
 def test_it_is_no_part_of_this_package() -> None:
     """Where it is not installed nobody knows it."""
-    with pytest.raises(mooring.ConfigurationError, match="acme"):
-        mooring.open({"vendors": {"acme": {}}})
+    with pytest.raises(moorage.ConfigurationError, match="acme"):
+        moorage.open({"vendors": {"acme": {}}})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     ConfigurationError,
     ConnectorManager,
@@ -23,18 +23,18 @@ from mooring import (
     Timeouts,
     TlsUnverified,
 )
-from mooring.adapters.forking import start_afresh
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.wiring.cores import awaited_core, plain_core
-from mooring.wiring.defaults import Lazily
-from mooring.wiring.ports import Ports
-from mooring.wiring.stores import both_colours
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.wiring.cores import awaited_core, plain_core
+from moorage.wiring.defaults import Lazily
+from moorage.wiring.ports import Ports
+from moorage.wiring.stores import both_colours
 from tests.adapters.forked import in_a_child
 from tests.support.caching import Cupboard
 from tests.support.colours import AWAITED, PLAIN, START, Plainly, World, in_both_colours
 
 if TYPE_CHECKING:
-    from mooring.domain.events import Event
+    from moorage.domain.events import Event
 
 SERVICE = Service("vat", base_url="https://vat.example", retry=None)
 GET = Request.get("/rates")
@@ -167,7 +167,7 @@ class OnlyGets:
 
     async def get(self, *_: object) -> Any:
         """Give a credential."""
-        from mooring import Credentials  # noqa: PLC0415 - only here
+        from moorage import Credentials  # noqa: PLC0415 - only here
 
         return Credentials.bearer("t")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from mooring.cli.ends import CODES
-from mooring.cli.frame import PLAIN, build
-from mooring.cli.table import COMMANDS
+from moorage.cli.ends import CODES
+from moorage.cli.frame import PLAIN, build
+from moorage.cli.table import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def _codes() -> Iterator[str]:
 def _command(app: App, words: str) -> Iterator[str]:
     *group, name = words.split()
     own = app[group[0]][name] if group else app[name]
-    yield f"## mooring {words}\n"
+    yield f"## moorage {words}\n"
     yield from _said(words)
     yield from _table(own)
 

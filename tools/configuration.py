@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mooring.config.shapes import Kinded, Many, Named, OneOf, Table
-from mooring.config.structure import wanted
-from mooring.config.tables import CONFIGURATION
-from mooring.wiring.catalog import KINDS
+from moorage.config.shapes import Kinded, Many, Named, OneOf, Table
+from moorage.config.structure import wanted
+from moorage.config.tables import CONFIGURATION
+from moorage.wiring.catalog import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.config.shapes import Field, Shape
+    from moorage.config.shapes import Field, Shape
 
 _ABOUT: Final = """# Configuration
 

@@ -15,8 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from mooring.domain.circuit import TRANSITIONS
-from mooring.domain.idempotency import TABLE
+from moorage.domain.circuit import TRANSITIONS
+from moorage.domain.idempotency import TABLE
 
 HEAD: Final = 46
 LINE: Final = 15

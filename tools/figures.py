@@ -15,7 +15,7 @@ MEASURED: Final = Path("build/benchmarks.json")
 OPENING: Final = """\
 # What it costs
 
-`make bench` measures mooring beside its peers, in one run and in an environment of its own,
+`make bench` measures moorage beside its peers, in one run and in an environment of its own,
 and prints these tables. In every round each contender runs one block of calls, in an order
 that is drawn anew, so that the machine's moods fall on all alike. What is given is the median
 over the rounds, and in brackets the interval that 95 of 100 resamplings of the rounds fall in.
@@ -35,7 +35,7 @@ Bytes for an idle key, the key itself included:
 |---|---|
 {sizes}
 
-`import mooring` takes {imported:.0f} ms more than starting the interpreter, and with every
+`import moorage` takes {imported:.0f} ms more than starting the interpreter, and with every
 export {everything:.0f} ms.
 """
 
@@ -69,7 +69,7 @@ def page(report: dict[str, Any]) -> str:
         imported = report["import_ms"]
         parts.append(
             MEMORY.format(
-                sizes=sizes, imported=imported["mooring"], everything=imported["everything"]
+                sizes=sizes, imported=imported["moorage"], everything=imported["everything"]
             )
         )
     return "\n".join(parts)
@@ -93,7 +93,7 @@ def _table(comparison: dict[str, Any]) -> str:
             if more
             else _figure(row["ratio"], 1, "{:.2f}", " ×")
         )
-        name = f"**{row['name']}**" if "mooring" in row["name"] else row["name"]
+        name = f"**{row['name']}**" if "moorage" in row["name"] else row["name"]
         lines.append(f"| {name} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {beside} |")
     return "\n".join([*lines, ""])
 

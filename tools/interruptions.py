@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from mooring import (
+from moorage import (
     Bulkhead,
     BulkheadFull,
     CircuitBreaker,

@@ -70,7 +70,7 @@ def as_table(fates: dict[Change, str], known: set[Change]) -> str:
     lines = ["| module | mutants | killed | explained | unexplained |", "|---|---:|---:|---:|---:|"]
     modules: dict[str, Counter[str]] = {}
     for change, fate in fates.items():
-        module = change.name.rpartition(".")[0].removeprefix("mooring.")
+        module = change.name.rpartition(".")[0].removeprefix("moorage.")
         seen = "explained" if fate == SURVIVED and change in known else fate
         modules.setdefault(module, Counter())[seen] += 1
     for module, counts in sorted(modules.items()):
@@ -85,7 +85,7 @@ def as_table(fates: dict[Change, str], known: set[Change]) -> str:
 def main() -> int:
     """Try the mutants and say what the tests are worth."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    parser.add_argument("only", nargs="*", help="patterns, such as 'mooring.domain.bucket.*'")
+    parser.add_argument("only", nargs="*", help="patterns, such as 'moorage.domain.bucket.*'")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--go-on", action="store_true")

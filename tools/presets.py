@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mooring.domain.webhooks.algorithms import LEGACY, PLAIN
-from mooring.domain.webhooks.presets import PRESETS
+from moorage.domain.webhooks.algorithms import LEGACY, PLAIN
+from moorage.domain.webhooks.presets import PRESETS
 
 if TYPE_CHECKING:
-    from mooring.domain.webhooks.scheme import WebhookScheme
+    from moorage.domain.webhooks.scheme import WebhookScheme
 
 _ABOUT: Final = """# Webhook schemes
 

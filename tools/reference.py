@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from mooring import errors
+from moorage import errors
 from tools.reference_pages import PAGES
 from tools.reference_text import text_of
 

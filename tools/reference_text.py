@@ -8,15 +8,15 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-import mooring
-from mooring import testing
+import moorage
+from moorage import testing
 from tools.reference_pages import Page, found
 
 _SECTIONS: Final = {"Args": "Parameters", "Attributes": "Attributes", "Raises": "Raises"}
 _ITEM: Final = re.compile(r"([*\w][\w*., ]*): (.*)", re.DOTALL)
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
-# What mooring makes and a user only holds: how it is built is nobody's business.
+# What moorage makes and a user only holds: how it is built is nobody's business.
 _HELD: Final = frozenset(
     {
         "AsyncDownload",
@@ -50,7 +50,7 @@ def text_of(page: Page) -> str:
     parts = [f"# {page.title}", page.about]
     for entry in page.names:
         for name, value in found(entry):
-            homes = (mooring, testing)
+            homes = (moorage, testing)
             exported = [home.__name__ for home in homes if name in home.__all__]
             home = exported[0] if exported else getattr(value, "__module__", "")
             parts.extend(_described(name, value, home))
@@ -170,7 +170,7 @@ def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
     """Public methods and properties, of the class itself and of what it shares with its kind."""
     seen: set[str] = set()
     for kind in value.__mro__ if isinstance(value, type) else ():
-        if not kind.__module__.startswith("mooring") or issubclass(kind, enum.Enum) is not (
+        if not kind.__module__.startswith("moorage") or issubclass(kind, enum.Enum) is not (
             issubclass(value, enum.Enum)
         ):
             continue

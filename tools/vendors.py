@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mooring.contracts.email import EmailCapability
-from mooring.contracts.payments import PaymentsCapability
-from mooring.contracts.shipping import ShippingCapability
-from mooring.contracts.sms import SmsCapability
-from mooring.contracts.storage import StorageCapability
-from mooring.wiring.catalog import KINDS, vendor_class, vendor_names
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.payments import PaymentsCapability
+from moorage.contracts.shipping import ShippingCapability
+from moorage.contracts.sms import SmsCapability
+from moorage.contracts.storage import StorageCapability
+from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.contracts.vendor import Vendor
+    from moorage.contracts.vendor import Vendor
 
 PATH: Final = "vendors/index.md"
 PAGES: Final = Path(__file__).parent.parent / "docs" / "vendors"

@@ -25,7 +25,7 @@ def main(name: str, port: str | None = None) -> None:
             erp.serve(street, working=True)
             print(f"the ERP          {erp.url}/")
             print(f"its vendors      {street.office.url}/   (trouble them here)")
-            print(f"who does what    {erp.home / 'mooring.toml'}")
+            print(f"who does what    {erp.home / 'moorage.toml'}")
             print("Ctrl-C ends all of it.", flush=True)
             erp.wait()
         except KeyboardInterrupt:

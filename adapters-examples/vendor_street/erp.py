@@ -63,7 +63,7 @@ FRAMEWORKS: Final = {
     ),
     "flask": Framework(
         "flask_erp",
-        "/mooring/webhooks/{account}",
+        "/moorage/webhooks/{account}",
         ("-m", "flask", "--app", "ledger", "set-up"),
         {"wsgi": (*_GUNICORN, "--bind", "{bind}", "ledger:create_app()")},
         ("-m", "flask", "--app", "ledger", "post-office"),
@@ -87,7 +87,7 @@ class Erp:
         folder: where its files go.
         port: where it listens; any that is free unless given.
         database: the URL of its database; a file in the folder unless given.
-        configuration: mooring's, if it is not the ERP's own.
+        configuration: moorage's, if it is not the ERP's own.
         seed: the data it begins with, if it is not the ERPs' own.
 
     Attributes:
@@ -113,14 +113,14 @@ class Erp:
         self.database = database or f"sqlite:///{folder / 'erp.sqlite3'}"
         self._own = {
             "ERP_DATABASE": self.database,
-            "ERP_MOORING": str(configuration or self.home / "mooring.toml"),
+            "ERP_MOORAGE": str(configuration or self.home / "moorage.toml"),
             "ERP_SEED": str(seed or EXAMPLES / "erp_pages" / "seed.json"),
             "PYTHONPATH": os.pathsep.join(
                 str(one)
                 for one in (
                     self.home,
-                    EXAMPLES / "mooring-django" / "src",
-                    EXAMPLES / "mooring-flask" / "src",
+                    EXAMPLES / "moorage-django" / "src",
+                    EXAMPLES / "moorage-flask" / "src",
                     *filter(None, [os.environ.get("PYTHONPATH")]),
                 )
             ),

@@ -7,24 +7,24 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from mooring.adapters.aes_gcm import generate_keys
-from mooring.domain.headers import Headers
-from mooring.testing import Behaviour
-from mooring.testing.sandbox.base import Lost, Slow
-from mooring.testing.sandbox.easypost import EasyPostSandbox
-from mooring.testing.sandbox.mollie import MollieSandbox
-from mooring.testing.sandbox.postmark import PostmarkSandbox
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.testing.sandbox.shippo import ShippoSandbox
-from mooring.testing.sandbox.stripe import StripeSandbox
+from moorage.adapters.aes_gcm import generate_keys
+from moorage.domain.headers import Headers
+from moorage.testing import Behaviour
+from moorage.testing.sandbox.base import Lost, Slow
+from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.testing.sandbox.mollie import MollieSandbox
+from moorage.testing.sandbox.postmark import PostmarkSandbox
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.testing.sandbox.shippo import ShippoSandbox
+from moorage.testing.sandbox.stripe import StripeSandbox
 from vendor_street.office import Office
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from mooring.testing.http_script import Received
-    from mooring.testing.sandbox.base import Notice, Sandbox
+    from moorage.testing.http_script import Received
+    from moorage.testing.sandbox.base import Notice, Sandbox
 
 _KEY: Final = "idempotency-key"
 _TRIES: Final = 20
@@ -128,7 +128,7 @@ class Street:
         bank = self._open.enter_context(self.office).url
         self.stripe.bank, self.mollie.checkout = f"{bank}/bank/stripe", f"{bank}/bank/mollie"
         self.environment |= {
-            "MOORING_KEYS": generate_keys().text().reveal(),
+            "MOORAGE_KEYS": generate_keys().text().reveal(),
             "STRIPE_KEY": self.stripe.api_key,
             "STRIPE_WEBHOOK_SECRET": self.stripe.webhook_secret,
             "MOLLIE_KEY": self.mollie.api_key,

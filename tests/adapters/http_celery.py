@@ -1,6 +1,6 @@
 """Celery's workers whose manager was made and used before they were forked.
 
-`MOORING_TEST_HOME` is the folder of their queue, and `MOORING_TEST_CLIENT` names the HTTP client of
+`MOORAGE_TEST_HOME` is the folder of their queue, and `MOORAGE_TEST_CLIENT` names the HTTP client of
 the manager, or none for the default.
 """
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from mooring import ConnectorError, ConnectorManager, Request, Service
+from moorage import ConnectorError, ConnectorManager, Request, Service
 from tests.adapters.celery_queue import application
 from tests.adapters.http_forking import BOUND
 
 
 def client() -> Any:
     """The HTTP client that is asked for."""
-    module, _, kind = os.environ["MOORING_TEST_CLIENT"].partition(":")
+    module, _, kind = os.environ["MOORAGE_TEST_CLIENT"].partition(":")
     return getattr(import_module(module), kind)() if kind else None
 
 
@@ -34,9 +34,9 @@ def call(path: str) -> dict[str, Any]:
     return {"path": path, "outcome": outcome, "took": monotonic() - began, "pid": os.getpid()}
 
 
-app = application(Path(os.environ["MOORING_TEST_HOME"]))
+app = application(Path(os.environ["MOORAGE_TEST_HOME"]))
 manager = ConnectorManager(
-    [Service("vendor", os.environ["MOORING_TEST_VENDOR"], circuit=None)], http=client()
+    [Service("vendor", os.environ["MOORAGE_TEST_VENDOR"], circuit=None)], http=client()
 )
 call("/preloaded")
 ask = app.task(name="ask")(call)

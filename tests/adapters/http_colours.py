@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.http import Request, Timeouts
-from mooring.testing._http_lab import Threaded
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.http import Request, Timeouts
+from moorage.testing._http_lab import Threaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from mooring.ports.http import AsyncHttpClient
+    from moorage.ports.http import AsyncHttpClient
 
 Make: TypeAlias = "Callable[..., AsyncHttpClient]"
 

@@ -16,8 +16,8 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any, Final
 
-from mooring.domain.http import Request, Timeouts
-from mooring.errors import ConnectorError
+from moorage.domain.http import Request, Timeouts
+from moorage.errors import ConnectorError
 from tests.support.http_clients import Driven
 
 BOUND: Final = 0.3

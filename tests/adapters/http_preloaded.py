@@ -6,15 +6,15 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from mooring.domain.http import Timeouts
+from moorage.domain.http import Timeouts
 from tests.adapters.http_forking import BOUND, PATIENT, told
 from tests.support.http_clients import Driven
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-URL = os.environ["MOORING_TEST_VENDOR"]
-driven = Driven(os.environ["MOORING_TEST_CLIENT"])
+URL = os.environ["MOORAGE_TEST_VENDOR"]
+driven = Driven(os.environ["MOORAGE_TEST_CLIENT"])
 told(driven, URL, "/preloaded", PATIENT)
 
 

@@ -13,8 +13,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mooring.adapters.locks import ThreadLocks
-from mooring.adapters.places import Places
+from moorage.adapters.locks import ThreadLocks
+from moorage.adapters.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,9 +11,9 @@ import httpx2
 import requests
 from requests.adapters import HTTPAdapter
 
-from mooring.adapters.aiohttp_http import AsyncAiohttpHttpClient
-from mooring.adapters.httpx2_http import AsyncHttpx2HttpClient, Httpx2HttpClient
-from mooring.adapters.requests_http import RequestsHttpClient
+from moorage.adapters.aiohttp_http import AsyncAiohttpHttpClient
+from moorage.adapters.httpx2_http import AsyncHttpx2HttpClient, Httpx2HttpClient
+from moorage.adapters.requests_http import RequestsHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

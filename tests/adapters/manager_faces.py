@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from mooring.adapters.managed_credentials import (
+from moorage.adapters.managed_credentials import (
     AsyncManagedCredentialProvider,
     ManagedCredentialProvider,
 )
-from mooring.testing import VirtualClock
+from moorage.testing import VirtualClock
 
 if TYPE_CHECKING:
     from tests.adapters.manager_labs import Lab

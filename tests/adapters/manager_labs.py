@@ -18,18 +18,18 @@ from urllib.parse import parse_qsl
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from mooring.adapters.aws_identity import AwsKeys
-from mooring.adapters.aws_secrets_manager import AwsSecretsManager
-from mooring.adapters.azure_key_vault import AzureClient, AzureKeyVault
-from mooring.adapters.gcp_secret_manager import GcpSecretManager, GcpServiceAccount
-from mooring.adapters.hashicorp_vault import HashiCorpVault, VaultAppRole
-from mooring.testing import Behaviour, VendorServer
+from moorage.adapters.aws_identity import AwsKeys
+from moorage.adapters.aws_secrets_manager import AwsSecretsManager
+from moorage.adapters.azure_key_vault import AzureClient, AzureKeyVault
+from moorage.adapters.gcp_secret_manager import GcpSecretManager, GcpServiceAccount
+from moorage.adapters.hashicorp_vault import HashiCorpVault, VaultAppRole
+from moorage.testing import Behaviour, VendorServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from mooring.testing.http_server import Received
+    from moorage.testing.http_server import Received
 
 SECRET = "s3cr3t-of-ours"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
-from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from mooring.testing._http_lab import Threaded
+from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
+from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.testing._http_lab import Threaded
 from tests.adapters.http_colours import in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from mooring.ports.http import AsyncHttpClient
+    from moorage.ports.http import AsyncHttpClient
 
 
 def plainly(**settings: Any) -> AsyncHttpClient:

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import redis
 
-from mooring.adapters._redis_wire import DIGEST, SCRIPT, Questions, answer_of, arguments
-from mooring.domain.admission import (
+from moorage.adapters._redis_wire import DIGEST, SCRIPT, Questions, answer_of, arguments
+from moorage.domain.admission import (
     Admission,
     Answer,
     Confirm,
@@ -24,8 +24,8 @@ from mooring.domain.admission import (
     Report,
     SetCircuit,
 )
-from mooring.domain.budget import BudgetRule, RetryBudget
-from mooring.domain.circuit import (
+from moorage.domain.budget import BudgetRule, RetryBudget
+from moorage.domain.circuit import (
     CLOSED,
     HALF_OPEN,
     OPEN,
@@ -34,18 +34,18 @@ from mooring.domain.circuit import (
     CircuitState,
     Outcome,
 )
-from mooring.domain.codec import pack, unpack
-from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
-from mooring.domain.idempotency import Claim, Resolve, Settle, Withdraw
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.state import EXACT, SMALL_STEP
-from mooring.testing._state_commands import alike, plain_value
+from moorage.domain.codec import pack, unpack
+from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.domain.idempotency import Claim, Resolve, Settle, Withdraw
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.state import EXACT, SMALL_STEP
+from moorage.testing._state_commands import alike, plain_value
 from tests.support.servers import redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.domain.state import Command, State
+    from moorage.domain.state import Command, State
 
 NOON: Final = 1_772_366_400_000_000
 _LATEST: Final = 100 * 365 * DAY
@@ -372,7 +372,7 @@ class Walk:
 
 def pack_slots(slots: Any) -> bytes:
     """Slots of a circuit's window, as its record keeps them."""
-    from mooring.domain.circuit import _packed  # noqa: PLC0415 - the model's own
+    from moorage.domain.circuit import _packed  # noqa: PLC0415 - the model's own
 
     return _packed(slots)
 

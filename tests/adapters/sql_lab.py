@@ -13,9 +13,9 @@ import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
-from mooring.domain.durations import DAY
-from mooring.domain.idempotency import Claim
+from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage.domain.durations import DAY
+from moorage.domain.idempotency import Claim
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from mooring.domain.state import States
+    from moorage.domain.state import States
 
 PATIENCE = 30.0
 KINDS = ("postgresql", "mariadb")
@@ -286,7 +286,7 @@ def once(word: bytes, what: str) -> Callable[[bytes], str | None]:
 
 def commits(kind: str) -> bytes:
     """What a client sends when it commits, and not before."""
-    return b"mooring_commit\0" if kind == "postgresql" else b"\x03COMMIT"
+    return b"moorage_commit\0" if kind == "postgresql" else b"\x03COMMIT"
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ import threading
 import time
 from random import Random
 
-from mooring.adapters.sql import SqlStorage
-from mooring.errors import StorageUnavailable
+from moorage.adapters.sql import SqlStorage
+from moorage.errors import StorageUnavailable
 from tests.adapters.sql_lab import PATIENCE, Append, Meddled
 
 THREADS = 4

@@ -12,13 +12,13 @@ from random import Random
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from mooring.adapters.clock import SystemClock
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.domain.durations import DAY
-from mooring.errors import StorageUnavailable
+from moorage.adapters.clock import SystemClock
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.domain.durations import DAY
+from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from mooring.domain.state import States
+    from moorage.domain.state import States
 
 
 class Add:

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.adapters import aes_gcm
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.domain.sealing import KeyRing, about, sealed_with
-from mooring.domain.secret import Secret
-from mooring.errors import ConfigurationError, InvalidData
+from moorage.adapters import aes_gcm
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.sealing import KeyRing, about, sealed_with
+from moorage.domain.secret import Secret
+from moorage.errors import ConfigurationError, InvalidData
 
 KEY = bytes(range(32))
 RING = KeyRing([(7, Secret(KEY))])
@@ -181,7 +181,7 @@ def test_what_cannot_be_sealed_is_not_shown(
         CIPHER.seal(plain, of)
 
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/mooring/adapters/" in frame.filename]
+    ours = [frame.locals for frame in report.stack if "/moorage/adapters/" in frame.filename]
     assert 1 == len(ours)
     assert "sk_live" not in repr(ours)
 

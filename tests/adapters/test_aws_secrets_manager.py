@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.aws_identity import AwsEnvironment, AwsKeys
-from mooring.adapters.aws_secrets_manager import AwsSecretsManager
-from mooring.domain.auth import Credentials
-from mooring.errors import (
+from moorage.adapters.aws_identity import AwsEnvironment, AwsKeys
+from moorage.adapters.aws_secrets_manager import AwsSecretsManager
+from moorage.domain.auth import Credentials
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
     StorageUnavailable,
 )
-from mooring.testing import Behaviour
+from moorage.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face
 from tests.adapters.manager_labs import SECRET, AwsLab
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLD = Credentials.bearer("old")
-NAME = "mooring/services/shop"
+NAME = "moorage/services/shop"
 
 
 class Aws(Face):
@@ -98,7 +98,7 @@ class Elsewhere:
 
 def test_the_usual_places() -> None:
     """Containers and instances are asked where AWS says they are."""
-    from mooring.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - here only
+    from moorage.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - here only
 
     with Aws(awaited=False) as aws, StdlibHttpClient() as http:
         elsewhere: Any = Elsewhere(http, aws.lab)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.adapters.azure_key_vault import AzureClient, AzureKeyVault, AzureManagedIdentity
-from mooring.domain.auth import Credentials
-from mooring.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
-from mooring.testing import Behaviour
+from moorage.adapters.azure_key_vault import AzureClient, AzureKeyVault, AzureManagedIdentity
+from moorage.domain.auth import Credentials
+from moorage.errors import AuthenticationFailed, ConfigurationError, StorageUnavailable
+from moorage.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face
 from tests.adapters.manager_labs import SECRET, AzureLab
 
 OLD = Credentials.bearer("old")
-NAME = "mooring-shop"
+NAME = "moorage-shop"
 
 
 class Azure(Face):
@@ -108,7 +108,7 @@ def test_a_disabled_secret(awaited: bool) -> None:
     with Azure(awaited=awaited) as azure:
         azure.lab.disabled.add(NAME)
         with pytest.raises(
-            AuthenticationFailed, match="enable mooring-shop if it is not"
+            AuthenticationFailed, match="enable moorage-shop if it is not"
         ) as caught:
             azure.get(azure.provider())
         assert "SecretDisabled" == caught.value.vendor_code

@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
-from mooring.adapters.forking import start_afresh
-from mooring.adapters.memory_credentials import (
+from moorage.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.memory_credentials import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     CredentialNotFound,
     StorageUnavailable,
 )
-from mooring.testing import VirtualClock
-from mooring.testing import credentials_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.testing import VirtualClock
+from moorage.testing import credentials_conformance as kit
+from moorage.testing.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.domain.auth import Credentials
+    from moorage.domain.auth import Credentials
 
 OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
 OWNER = ("stripe", "acme")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from mooring.testing.http_server import Behaviour, Received, VendorServer
+from moorage.testing.http_server import Behaviour, Received, VendorServer
 from tests.adapters.http_forking import BOUND
 from tests.adapters.test_http_forks import LATE
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 DEFAULT: Final = ""
-PYREQWEST: Final = "mooring.adapters.pyreqwest_http:PyreqwestHttpClient"
+PYREQWEST: Final = "moorage.adapters.pyreqwest_http:PyreqwestHttpClient"
 HANGING: Final = ("/silent", "/dripping")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on Linux")
@@ -41,9 +41,9 @@ def answered(received: Received) -> Behaviour:
 def celery(client: str, vendor: VendorServer, home: Path) -> Generator[None]:
     """Two workers, forked from a process that has used the manager."""
     queue = {
-        "MOORING_TEST_CLIENT": client,
-        "MOORING_TEST_HOME": str(home),
-        "MOORING_TEST_VENDOR": vendor.url,
+        "MOORAGE_TEST_CLIENT": client,
+        "MOORAGE_TEST_HOME": str(home),
+        "MOORAGE_TEST_VENDOR": vendor.url,
     }
     with subprocess.Popen(
         [

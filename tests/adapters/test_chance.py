@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import ulid
 
-from mooring.adapters.chance import SystemRandomness, UlidIds
-from mooring.adapters.forking import start_afresh
+from moorage.adapters.chance import SystemRandomness, UlidIds
+from moorage.adapters.forking import start_afresh
 from tests.adapters.forked import in_a_child
 
 if TYPE_CHECKING:
-    from mooring.ports.chance import Ids, Randomness
+    from moorage.ports.chance import Ids, Randomness
 
 
 def test_fractions_fill_their_interval() -> None:

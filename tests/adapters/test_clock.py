@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters.clock import SystemClock, ThreadSleeper, boot_clock
-from mooring.testing import clock_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.clock import SystemClock, ThreadSleeper, boot_clock
+from moorage.testing import clock_conformance as kit
+from moorage.testing.checks import name_of
 from tests.support.striking import strike_during
 
 if TYPE_CHECKING:
-    from mooring.ports.clock import Clock, Sleeper
+    from moorage.ports.clock import Clock, Sleeper
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

@@ -8,10 +8,10 @@ from typing import TypeVarTuple, Unpack
 
 import pytest
 
-from mooring.adapters.clock import SystemClock
-from mooring.adapters.clock_async import AsyncioSleeper
-from mooring.testing import clock_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.clock import SystemClock
+from moorage.adapters.clock_async import AsyncioSleeper
+from moorage.testing import clock_conformance as kit
+from moorage.testing.checks import name_of
 
 Arguments = TypeVarTuple("Arguments")
 

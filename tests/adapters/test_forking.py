@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from mooring.adapters.forking import (
+from moorage.adapters.forking import (
     around_fork,
     go_on,
     in_child,

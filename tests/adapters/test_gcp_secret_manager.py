@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters.gcp_secret_manager import (
+from moorage.adapters.gcp_secret_manager import (
     GcpMetadata,
     GcpSecretManager,
     GcpServiceAccount,
 )
-from mooring.domain.auth import Credentials
-from mooring.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
-from mooring.testing import Behaviour
+from moorage.domain.auth import Credentials
+from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
+from moorage.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face
 from tests.adapters.manager_labs import PEM, SECRET, GcpLab
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLD = Credentials.bearer("old")
-NAME = "mooring-shop"
+NAME = "moorage-shop"
 
 
 class Gcp(Face):

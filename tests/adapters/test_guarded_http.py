@@ -14,36 +14,36 @@ import httpx2
 import pytest
 import requests
 
-from mooring import CircuitBreakerConfig, ConnectorManager, Service
-from mooring.adapters import aiohttp_http, httpx2_http, requests_http
-from mooring.adapters._aiohttp_guided import guided
-from mooring.adapters._http_engine import Engine, Settings
-from mooring.adapters._http_loops import Loops
-from mooring.adapters._http_threads import Threads, run
-from mooring.adapters._http_wire import TimeIsUp
-from mooring.adapters._lent_engine import LentEngine
-from mooring.adapters._lent_guide import Guide
-from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
-from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.domain.circuit import CircuitState
-from mooring.domain.outgoing import OutgoingGuard
-from mooring.domain.transport import Tls
-from mooring.errors import (
+from moorage import CircuitBreakerConfig, ConnectorManager, Service
+from moorage.adapters import aiohttp_http, httpx2_http, requests_http
+from moorage.adapters._aiohttp_guided import guided
+from moorage.adapters._http_engine import Engine, Settings
+from moorage.adapters._http_loops import Loops
+from moorage.adapters._http_threads import Threads, run
+from moorage.adapters._http_wire import TimeIsUp
+from moorage.adapters._lent_engine import LentEngine
+from moorage.adapters._lent_guide import Guide
+from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
+from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.domain.circuit import CircuitState
+from moorage.domain.outgoing import OutgoingGuard
+from moorage.domain.transport import Tls
+from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,
     DestinationRefused,
 )
-from mooring.testing._http_lab import lab
-from mooring.testing.http_server import Behaviour, VendorServer
-from mooring.testing.http_tls import tls_pem
+from moorage.testing._http_lab import lab
+from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_tls import tls_pem
 from tests.adapters.http_colours import GET, LONG, POST, Make, both
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 ALLOWED = "127.0.0.1"
 INSIDE = "127.0.0.2"
@@ -235,7 +235,7 @@ def test_who_cannot_keep_a_guard_is_not_made(refuse: Callable[[OutgoingGuard], o
         refuse(OutgoingGuard())
 
     assert "guard" == caught.value.path
-    assert re.search("StdlibHttpClient|mooring's own", str(caught.value.remedy))
+    assert re.search("StdlibHttpClient|moorage's own", str(caught.value.remedy))
 
 
 @pytest.mark.parametrize(

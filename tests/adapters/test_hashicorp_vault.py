@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.hashicorp_vault import (
+from moorage.adapters.hashicorp_vault import (
     HashiCorpVault,
     VaultAppRole,
     VaultKubernetes,
     VaultToken,
     VaultTokenFile,
 )
-from mooring.domain.auth import Credentials
-from mooring.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
-from mooring.testing import Behaviour
+from moorage.domain.auth import Credentials
+from moorage.errors import AuthenticationFailed, ConfigurationError, InvalidData, StorageUnavailable
+from moorage.testing import Behaviour
 from tests.adapters.manager_faces import EITHER, Face
 from tests.adapters.manager_labs import SECRET, VaultLab
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLD = Credentials.bearer("old")
-NAME = "mooring/services/shop"
+NAME = "moorage/services/shop"
 
 
 class Vault(Face):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mooring.adapters._http1 import (
+from moorage.adapters._http1 import (
     AnswerReader,
     CutOff,
     Head,
@@ -18,8 +18,8 @@ from mooring.adapters._http1 import (
     TooLarge,
     encode_head,
 )
-from mooring.domain.http import BodyStream, Headers, Request
-from mooring.errors import InvalidData
+from moorage.domain.http import BodyStream, Headers, Request
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
 def test_a_get_has_no_framing() -> None:
     """A request without a body says who it is for, who sends it and what it understands."""
     expected = (
-        b"GET /a?b=c HTTP/1.1\r\nHost: vat.example:8080\r\nUser-Agent: mooring\r\n"
+        b"GET /a?b=c HTTP/1.1\r\nHost: vat.example:8080\r\nUser-Agent: moorage\r\n"
         b"Accept-Encoding: gzip, deflate\r\n\r\n"
     )
     assert expected == encode_head(Request.get("/a"), "/a?b=c", "vat.example:8080")

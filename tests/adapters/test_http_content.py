@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.adapters._http1 import NotHttp
-from mooring.adapters._http_content import inflater_for
-from mooring.domain.http import Headers
+from moorage.adapters._http1 import NotHttp
+from moorage.adapters._http_content import inflater_for
+from moorage.domain.http import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.domain.http import Request
-from mooring.testing.http_server import Behaviour, Received, VendorServer
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.domain.http import Request
+from moorage.testing.http_server import Behaviour, Received, VendorServer
 from tests.adapters.http_forking import BOUND, CALLS, CHILDREN, PATIENT
 from tests.support.http_clients import CLIENTS
 
@@ -83,7 +83,7 @@ def gunicorn(client: str, vendor: VendorServer, home: Path) -> Generator[str]:
         ],
         cwd=ROOT,
         env=os.environ
-        | {"MOORING_TEST_CLIENT": client, "MOORING_TEST_VENDOR": vendor.url, "HOME": str(home)},
+        | {"MOORAGE_TEST_CLIENT": client, "MOORAGE_TEST_VENDOR": vendor.url, "HOME": str(home)},
         stderr=subprocess.PIPE,
         text=True,
     ) as server:

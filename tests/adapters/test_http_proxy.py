@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from mooring.adapters.environment_proxy import environment_proxy
-from mooring.domain.http import Request, Timeouts
-from mooring.domain.secret import Secret
-from mooring.domain.transport import Proxy, Tls
-from mooring.errors import AttemptTimeout, ConfigurationError, ConnectionFailed
-from mooring.testing.http_proxy import ProxyServer
-from mooring.testing.http_server import Behaviour, VendorServer
-from mooring.testing.http_tls import certificate_files, tls_pem
+from moorage.adapters.environment_proxy import environment_proxy
+from moorage.domain.http import Request, Timeouts
+from moorage.domain.secret import Secret
+from moorage.domain.transport import Proxy, Tls
+from moorage.errors import AttemptTimeout, ConfigurationError, ConnectionFailed
+from moorage.testing.http_proxy import ProxyServer
+from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_tls import certificate_files, tls_pem
 from tests.adapters.http_colours import GET, LONG, POST, Make, both
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ async def test_no_frame_shows_who_we_are(
     error: BaseException | None = caught.value
     while error is not None:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-        told += [frame.f_locals for frame in frames if "mooring" in frame.f_code.co_filename]
+        told += [frame.f_locals for frame in frames if "moorage" in frame.f_code.co_filename]
         error = error.__context__
     shown = f"{told} {caught.value!r}"
     assert "first" in shown or port == "refusing"
@@ -282,7 +282,7 @@ def test_the_environment_is_not_asked_unasked(monkeypatch: pytest.MonkeyPatch) -
     """A client goes directly, whatever the environment says."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
-    from mooring.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - only here
+    from moorage.adapters.stdlib_http import StdlibHttpClient  # noqa: PLC0415 - only here
 
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))

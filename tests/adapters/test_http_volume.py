@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 _MEBIBYTE: Final = 1_048_576
-SIZE: Final = (1024 if os.environ.get("MOORING_LONG") else 96) * _MEBIBYTE
+SIZE: Final = (1024 if os.environ.get("MOORAGE_LONG") else 96) * _MEBIBYTE
 GROWN: Final = 8 * _MEBIBYTE
 _PIECE: Final = bytes(65_536)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters import _http_loops
-from mooring.adapters._http_loops import Loops, ReaderWatch, Watch, watch_in
-from mooring.adapters._http_watch import EpollWatch
-from mooring.adapters._http_wire import TimeIsUp
+from moorage.adapters import _http_loops
+from moorage.adapters._http_loops import Loops, ReaderWatch, Watch, watch_in
+from moorage.adapters._http_watch import EpollWatch
+from moorage.adapters._http_wire import TimeIsUp
 from tests.adapters.http_colours import in_loop
 
 if TYPE_CHECKING:

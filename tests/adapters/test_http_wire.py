@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters import _http_wait
-from mooring.adapters._http_threads import Threads, run
-from mooring.adapters._http_tls import TlsWire, http_context, secured
-from mooring.adapters._http_wire import SocketWire, TimeIsUp
-from mooring.adapters.forking import start_afresh
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.transport import Tls
-from mooring.errors import ConfigurationError, ConnectionFailed
-from mooring.testing._http_lab import lab
-from mooring.testing.http_server import Behaviour, VendorServer
-from mooring.testing.http_tls import tls_pair
+from moorage.adapters import _http_wait
+from moorage.adapters._http_threads import Threads, run
+from moorage.adapters._http_tls import TlsWire, http_context, secured
+from moorage.adapters._http_wire import SocketWire, TimeIsUp
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.transport import Tls
+from moorage.errors import ConfigurationError, ConnectionFailed
+from moorage.testing._http_lab import lab
+from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_tls import tls_pair
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_colours import GET, LONG, POST, Make, both
 

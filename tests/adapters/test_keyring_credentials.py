@@ -11,20 +11,20 @@ from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import InitError, KeyringLocked, PasswordSetError
 
-from mooring.adapters.keyring_credentials import (
+from moorage.adapters.keyring_credentials import (
     AsyncKeyringCredentialProvider,
     KeyringCredentialProvider,
 )
-from mooring.domain.auth import Credentials
-from mooring.errors import (
+from moorage.domain.auth import Credentials
+from moorage.errors import (
     ConfigurationError,
     ConnectorError,
     CredentialNotFound,
     InvalidData,
     StorageUnavailable,
 )
-from mooring.testing import credentials_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.testing import credentials_conformance as kit
+from moorage.testing.checks import name_of
 from tests.security.canaries import shown
 
 if TYPE_CHECKING:
@@ -103,13 +103,13 @@ def _usual() -> Iterator[Ring]:
 
 @EITHER
 def test_the_usual_keyring_is_used(usual: Ring, awaited: bool) -> None:
-    """What `keyring set mooring services/shop` wrote is read; what is put there is a table."""
-    keyring.set_password("mooring", "services/shop", "old")
+    """What `keyring set moorage services/shop` wrote is read; what is put there is a table."""
+    keyring.set_password("moorage", "services/shop", "old")
     provider = provider_of(None, awaited=awaited)
     assert OLD == ask(provider, "get", "shop", None)
     ask(provider, "rotate", *OWNER, Credentials.basic("u", "p"))
     assert Credentials.basic("u", "p") == ask(provider, "get", *OWNER)
-    assert {("mooring", "services/shop"), ("mooring", "tenants/acme-fr/shop")} == {*usual.passwords}
+    assert {("moorage", "services/shop"), ("moorage", "tenants/acme-fr/shop")} == {*usual.passwords}
 
 
 @EITHER
@@ -118,7 +118,7 @@ def test_a_renewal_that_is_overtaken_yields(awaited: bool) -> None:
     ring = Ring()
 
     def renewed(*_: object) -> Credentials:
-        ring.passwords["mooring", "tenants/acme-fr/shop"] = "other"
+        ring.passwords["moorage", "tenants/acme-fr/shop"] = "other"
         return kit.NEW
 
     async def later(*_: object) -> Credentials:
@@ -136,7 +136,7 @@ def test_applications_are_apart(awaited: bool) -> None:
     ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
     other = provider_of(ring, awaited=awaited)
     assert not ask(other, "has", *OWNER)
-    with pytest.raises(CredentialNotFound, match="keyring set mooring tenants/acme-fr/shop"):
+    with pytest.raises(CredentialNotFound, match="keyring set moorage tenants/acme-fr/shop"):
         ask(other, "get", *OWNER)
 
 
@@ -192,7 +192,7 @@ def test_a_machine_without_a_keyring(awaited: bool) -> None:
 def test_a_password_that_is_no_credential(awaited: bool) -> None:
     """The refusal names the user, and shows nothing."""
     ring = Ring()
-    ring.passwords["mooring", "services/shop"] = "s3cr3t\n"
+    ring.passwords["moorage", "services/shop"] = "s3cr3t\n"
     with pytest.raises(InvalidData, match="The password of 'services/shop'") as caught:
         ask(provider_of(ring, awaited=awaited), "get", "shop", None)
     assert "s3cr3t" not in str(caught.value)

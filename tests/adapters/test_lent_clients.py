@@ -14,23 +14,23 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from mooring.adapters.aiohttp_http import AsyncAiohttpHttpClient
-from mooring.adapters.forking import start_afresh
-from mooring.adapters.httpx2_http import AsyncHttpx2HttpClient, Httpx2HttpClient
-from mooring.adapters.requests_http import RequestsHttpClient
-from mooring.domain.http import Request, Timeouts
-from mooring.domain.transport import DangerouslyUnverified, Tls
-from mooring.errors import (
+from moorage.adapters.aiohttp_http import AsyncAiohttpHttpClient
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.httpx2_http import AsyncHttpx2HttpClient, Httpx2HttpClient
+from moorage.adapters.requests_http import RequestsHttpClient
+from moorage.domain.http import Request, Timeouts
+from moorage.domain.transport import DangerouslyUnverified, Tls
+from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,
     InvalidData,
     VendorFailed,
 )
-from mooring.testing._http_lab import Threaded, lab
-from mooring.testing.http_proxy import ProxyServer
-from mooring.testing.http_server import Behaviour, VendorServer
-from mooring.testing.http_tls import tls_pair
+from moorage.testing._http_lab import Threaded, lab
+from moorage.testing.http_proxy import ProxyServer
+from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_tls import tls_pair
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_colours import GET, LONG, POST, in_loop
 from tests.adapters.lent_clients import (
@@ -48,7 +48,7 @@ from tests.adapters.lent_clients import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.ports.http import AsyncHttpClient
+    from moorage.ports.http import AsyncHttpClient
 
 UNVERIFIED = Tls(unverified=DangerouslyUnverified(because="it is on this machine"))
 
@@ -169,7 +169,7 @@ def test_a_closed_client_of_httpx2_is_refused() -> None:
     ours = Httpx2HttpClient(client=given)
     given.close()
 
-    with pytest.raises(ConnectionFailed, match="given to mooring is closed") as caught:
+    with pytest.raises(ConnectionFailed, match="given to moorage is closed") as caught:
         ours.send(GET, "http://127.0.0.1:1/", LONG)
     assert not caught.value.may_have_been_processed
     assert not caught.value.retryable
@@ -184,7 +184,7 @@ async def test_a_closed_client_is_refused_in_loops() -> None:
     await other.close()
 
     for each_one in ours:
-        with pytest.raises(ConnectionFailed, match="given to mooring is closed"):
+        with pytest.raises(ConnectionFailed, match="given to moorage is closed"):
             await each_one.send(GET, "http://127.0.0.1:1/", LONG)
         await each_one.close()
 
@@ -457,7 +457,7 @@ async def test_nothing_foreign_hangs_on_an_error(make: Callable[..., AsyncHttpCl
                     await ours.send(request, f"{url}/?token=sk-live-42", Timeouts(total=0.3))
                 error: BaseException | None = caught.value
                 while error is not None:
-                    assert type(error).__module__.partition(".")[0] in {"mooring", "builtins"}
+                    assert type(error).__module__.partition(".")[0] in {"moorage", "builtins"}
                     assert "sk-live-42" not in f"{error!r} {error}"
                     error = error.__cause__ or error.__context__
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.testing import http_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.testing import http_conformance as kit
+from moorage.testing.checks import name_of
 from tests.adapters.lent_clients import AWAITED, AWAITED_GIVEN, LACKS, PLAIN, PLAIN_GIVEN
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from mooring.adapters.locks_async import AsyncioLocks
-from mooring.adapters.places import Places
-from mooring.testing import locks_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.locks_async import AsyncioLocks
+from moorage.adapters.places import Places
+from moorage.testing import locks_conformance as kit
+from moorage.testing.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)

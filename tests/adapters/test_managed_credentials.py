@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.managed_credentials import (
+from moorage.adapters.managed_credentials import (
     AsyncManagedCredentialProvider,
     ManagedCredentialProvider,
 )
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.auth import Credentials, OAuthCredentials
-from mooring.domain.signing.hmac_signing import HmacSigning
-from mooring.errors import (
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.signing.hmac_signing import HmacSigning
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
@@ -27,9 +27,9 @@ from mooring.errors import (
     InvalidData,
     StorageUnavailable,
 )
-from mooring.testing import Behaviour, VirtualClock
-from mooring.testing import credentials_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.testing import Behaviour, VirtualClock
+from moorage.testing import credentials_conformance as kit
+from moorage.testing.checks import name_of
 from tests.adapters.manager_faces import OWNER, PATIENCE, Face
 from tests.adapters.manager_labs import LABS, SECRET, Lab
 from tests.security.canaries import shown
@@ -108,10 +108,10 @@ def hidden(error: BaseException) -> None:
 
 
 NAMED = {
-    "vault": ("mooring/services/shop", "mooring/tenants/acme-fr/shop"),
-    "aws": ("mooring/services/shop", "mooring/tenants/acme-fr/shop"),
-    "gcp": ("mooring-shop", "mooring-shop--acme-fr"),
-    "azure": ("mooring-shop", "mooring-shop--acme-fr"),
+    "vault": ("moorage/services/shop", "moorage/tenants/acme-fr/shop"),
+    "aws": ("moorage/services/shop", "moorage/tenants/acme-fr/shop"),
+    "gcp": ("moorage-shop", "moorage-shop--acme-fr"),
+    "azure": ("moorage-shop", "moorage-shop--acme-fr"),
 }
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.aws_identity import AwsKeys
-from mooring.adapters.azure_key_vault import AzureClient
-from mooring.adapters.gcp_secret_manager import GcpServiceAccount
-from mooring.adapters.hashicorp_vault import VaultAppRole, VaultToken
-from mooring.errors import InvalidData
+from moorage.adapters.aws_identity import AwsKeys
+from moorage.adapters.azure_key_vault import AzureClient
+from moorage.adapters.gcp_secret_manager import GcpServiceAccount
+from moorage.adapters.hashicorp_vault import VaultAppRole, VaultToken
+from moorage.errors import InvalidData
 from tests.security.canaries import shown
 
 if TYPE_CHECKING:

@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.forking import start_afresh
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.domain.admission import Admission, Answer, Gates, SetCircuit
-from mooring.domain.circuit import CircuitBreakerConfig, CircuitState
-from mooring.domain.durations import DAY, SECOND
-from mooring.domain.idempotency import Claim
-from mooring.domain.keys import state_key
-from mooring.domain.plan import Plan
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.service import Service
-from mooring.errors import ConfigurationError, StorageUnavailable
-from mooring.testing import state_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.admission import Admission, Answer, Gates, SetCircuit
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitState
+from moorage.domain.durations import DAY, SECOND
+from moorage.domain.idempotency import Claim
+from moorage.domain.keys import state_key
+from moorage.domain.plan import Plan
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.service import Service
+from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.testing import state_conformance as kit
+from moorage.testing.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.domain.state import Command, States
+    from moorage.domain.state import Command, States
 
 
 class Clock:

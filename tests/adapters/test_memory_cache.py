@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring import ConfigurationError
-from mooring.adapters.forking import start_afresh
-from mooring.adapters.memory_cache import AsyncMemoryCache, MemoryCache
-from mooring.testing import VirtualClock, cache_conformance, name_of
-from mooring.testing.cache_conformance import entry
+from moorage import ConfigurationError
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.memory_cache import AsyncMemoryCache, MemoryCache
+from moorage.testing import VirtualClock, cache_conformance, name_of
+from moorage.testing.cache_conformance import entry
 
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)

@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from mooring.adapters.forking import start_afresh
-from mooring.adapters.memory_credentials import (
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.memory_credentials import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from mooring.domain.auth import Credentials, OAuthCredentials
-from mooring.errors import ConnectionFailed, CredentialRefreshFailed, InvalidData, VendorFailed
-from mooring.testing import credentials_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.errors import ConnectionFailed, CredentialRefreshFailed, InvalidData, VendorFailed
+from moorage.testing import credentials_conformance as kit
+from moorage.testing.checks import name_of
 
 OLD, NEW, OTHER = kit.OLD, kit.NEW, kit.OTHER
 OWNER = ("stripe", "acme")

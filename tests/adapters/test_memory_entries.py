@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from mooring.adapters.memory_entries import (
+from moorage.adapters.memory_entries import (
     AsyncMemoryInbox,
     AsyncMemoryOutbox,
     MemoryInbox,
     MemoryOutbox,
 )
-from mooring.testing import inbox_conformance, name_of, outbox_conformance
+from moorage.testing import inbox_conformance, name_of, outbox_conformance
 
 
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters._posts import MOST, Posts
-from mooring.adapters.forking import start_afresh
-from mooring.errors import InvalidData, StorageUnavailable
+from moorage.adapters._posts import MOST, Posts
+from moorage.adapters.forking import start_afresh
+from moorage.errors import InvalidData, StorageUnavailable
 
 if TYPE_CHECKING:
-    from mooring.domain.state import States
+    from moorage.domain.state import States
 
 
 class Said:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.domain.http import BodyStream, Request, Timeouts
-from mooring.domain.transport import Tls
-from mooring.testing.http_tls import tls_pem
+from moorage.domain.http import BodyStream, Request, Timeouts
+from moorage.domain.transport import Tls
+from moorage.testing.http_tls import tls_pem
 from tests.adapters.http_colours import GET, LONG, Make
 from tests.adapters.pyreqwest_colours import both
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEBIBYTE = 1_048_576
-MUCH = int(os.environ.get("MOORING_TEST_MEBIBYTES", "256"))
+MUCH = int(os.environ.get("MOORAGE_TEST_MEBIBYTES", "256"))
 PATIENT = Timeouts(total=600)
 
 

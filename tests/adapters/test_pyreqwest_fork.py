@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters._http_engine import Settings
-from mooring.adapters._pyreqwest_clients import Clients, Forked, _uses, blocking, suspending
-from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
-from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from mooring.domain.http import BodyStream, Request
-from mooring.errors import ConfigurationError, VendorFailed
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage.adapters._http_engine import Settings
+from moorage.adapters._pyreqwest_clients import Clients, Forked, _uses, blocking, suspending
+from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
+from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.domain.http import BodyStream, Request
+from moorage.errors import ConfigurationError, VendorFailed
+from moorage.testing.http_server import Behaviour, VendorServer
 from tests.adapters.forked import in_a_child
 from tests.adapters.http_colours import GET, LONG, Make
 from tests.adapters.pyreqwest_colours import both
@@ -119,16 +119,16 @@ def test_who_lacks_it_is_told_so(colour: str, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigurationError, match="needs pyreqwest") as caught:
         kind()
 
-    assert "Install mooring[pyreqwest]." == caught.value.remedy
+    assert "Install moorage[pyreqwest]." == caught.value.remedy
 
 
 def test_making_a_client_does_not_load_it() -> None:
     """A process that has made clients and called nobody may fork as it likes."""
     code = (
         "import sys\n"
-        "from mooring import Proxy, Tls\n"
-        "from mooring.adapters.pyreqwest_http import PyreqwestHttpClient\n"
-        "from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient\n"
+        "from moorage import Proxy, Tls\n"
+        "from moorage.adapters.pyreqwest_http import PyreqwestHttpClient\n"
+        "from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient\n"
         "for kind in (PyreqwestHttpClient, AsyncPyreqwestHttpClient):\n"
         "    kind(tls=Tls(), proxy='http://127.0.0.1:3128').statistics()\n"
         "print('pyreqwest' in sys.modules)\n"
@@ -239,13 +239,13 @@ def test_who_has_not_used_it_may_fork(vendor: VendorServer, before: str, expecte
     code = (
         "import os, sys, warnings\n"
         "warnings.simplefilter('ignore')\n"
-        "from mooring.adapters.pyreqwest_http import PyreqwestHttpClient\n"
-        "from mooring.domain.http import Request, Timeouts\n"
+        "from moorage.adapters.pyreqwest_http import PyreqwestHttpClient\n"
+        "from moorage.domain.http import Request, Timeouts\n"
         "client = PyreqwestHttpClient()\n"
         f"{before}"
         "if not os.fork():\n"
         "    client.send(Request.get('/'), sys.argv[1], Timeouts(total=20))\n"
-        "    print('mooring.adapters.stdlib_http' in sys.modules, flush=True)\n"
+        "    print('moorage.adapters.stdlib_http' in sys.modules, flush=True)\n"
         "    os._exit(0)\n"
         "os.wait()\n"
     )

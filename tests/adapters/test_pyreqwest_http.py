@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
-from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from mooring.testing import http_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
+from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.testing import http_conformance as kit
+from moorage.testing.checks import name_of
 
 BEYOND_IT = {
     "fields_beyond_ascii_are_kept": "pyreqwest has no such fields",

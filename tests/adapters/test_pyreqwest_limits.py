@@ -16,22 +16,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 
-from mooring.adapters._pyreqwest_clients import Clients
-from mooring.adapters._pyreqwest_errors import meaning_of
-from mooring.adapters.pyreqwest_http import PyreqwestHttpClient
-from mooring.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
-from mooring.domain.http import BodyStream, Request, Timeouts
-from mooring.domain.transport import Tls
-from mooring.errors import (
+from moorage.adapters._pyreqwest_clients import Clients
+from moorage.adapters._pyreqwest_errors import meaning_of
+from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
+from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.domain.http import BodyStream, Request, Timeouts
+from moorage.domain.transport import Tls
+from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,
     InvalidData,
     VendorFailed,
 )
-from mooring.testing._http_lab import lab
-from mooring.testing.http_server import Behaviour, VendorServer
-from mooring.testing.http_tls import certificate_files
+from moorage.testing._http_lab import lab
+from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_tls import certificate_files
 from tests.adapters.http_colours import GET, LONG, Make, in_loop
 from tests.adapters.pyreqwest_colours import both
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.environment_credentials import (
+from moorage.adapters.environment_credentials import (
     AsyncEnvironmentCredentialProvider,
     EnvironmentCredentialProvider,
 )
-from mooring.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
-from mooring.domain.auth import Credentials, OAuthCredentials
-from mooring.errors import (
+from moorage.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
+from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.errors import (
     ConfigurationError,
     ConnectorError,
     CredentialNotFound,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLD, NEW = Credentials.bearer("old"), Credentials.bearer("new")
-PREFIX = "MOORING_CREDENTIAL_"
+PREFIX = "MOORAGE_CREDENTIAL_"
 OWNERS = [("shop", None), ("shop", "acme-fr"), ("shop-acme", "fr"), ("shop-acme-fr", None)]
 
 
@@ -128,7 +128,7 @@ def test_a_mistake_is_not_shown(place: Place) -> None:
 def hidden(error: ConnectorError) -> None:
     """No secret is in an error, or in a frame of ours that it came through."""
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
+    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
     assert ours
     assert "sk_live" not in repr((ours, str(error), error.__cause__))
 
@@ -144,7 +144,7 @@ def test_a_variable_may_hold_json(
     text: str, expected: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A variable holds a token, or a table in JSON."""
-    monkeypatch.setenv("MOORING_CREDENTIAL_SHOP", text)
+    monkeypatch.setenv("MOORAGE_CREDENTIAL_SHOP", text)
 
     assert expected == EnvironmentCredentialProvider().get("shop", None)
 
@@ -152,11 +152,11 @@ def test_a_variable_may_hold_json(
 @pytest.mark.parametrize("text", ['{"secret": "sk_live"', "", "[" * 9, "{" + '"a":[' * 99_999])
 def test_a_variable_that_holds_nothing_readable(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken table is refused, naming the variable; so is a variable without a token."""
-    monkeypatch.setenv("MOORING_CREDENTIAL_SHOP", text)
+    monkeypatch.setenv("MOORAGE_CREDENTIAL_SHOP", text)
     if text.startswith("["):
         assert EnvironmentCredentialProvider().has("shop", None)
         return
-    with pytest.raises(InvalidData, match="MOORING_CREDENTIAL_SHOP") as caught:
+    with pytest.raises(InvalidData, match="MOORAGE_CREDENTIAL_SHOP") as caught:
         EnvironmentCredentialProvider().get("shop", None)
     hidden(caught.value)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.testing import state_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.testing import state_conformance as kit
+from moorage.testing.checks import name_of
 from tests.adapters.redis_twin import Redis, compare
 from tests.support.servers import redis_url
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PATIENT = 10.0
 """Seconds that a busy machine may take."""
-CASES = int(os.environ.get("MOORING_TEST_REDIS_CASES", "3000"))
+CASES = int(os.environ.get("MOORAGE_TEST_REDIS_CASES", "3000"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     CircuitState,
     ConnectorManager,
@@ -22,17 +22,17 @@ from mooring import (
     Service,
     StorageUnavailable,
 )
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.domain.admission import Admission, Answer, Gates, SetCircuit
-from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule
-from mooring.testing._state_commands import new_key, read
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.admission import Admission, Answer, Gates, SetCircuit
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule
+from moorage.testing._state_commands import new_key, read
 from tests.adapters.redis_faces import COLOURS, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 PATIENT = 30.0
 MANY = 10_000

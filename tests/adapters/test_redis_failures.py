@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from mooring import RateLimitConfig, StorageUnavailable
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.domain.admission import Admission, Answer, Gates
-from mooring.domain.codec import VERSION, pack
-from mooring.domain.idempotency import Claim, Verdict, Withdraw, complete
-from mooring.errors import ConfigurationError, InvalidData
-from mooring.testing._state_commands import Write, new_key, read
+from moorage import RateLimitConfig, StorageUnavailable
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.admission import Admission, Answer, Gates
+from moorage.domain.codec import VERSION, pack
+from moorage.domain.idempotency import Claim, Verdict, Withdraw, complete
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.testing._state_commands import Write, new_key, read
 from tests.adapters.redis_faces import COLOURS, Count, Face
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
@@ -26,7 +26,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 PATIENT = 5.0
 SHORT = 0.2
@@ -295,23 +295,23 @@ def test_what_is_no_state_is_refused(
     """Whatever lies under a key, it is never taken for a state, and stays as it is."""
     with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
-        client.set("mooring:" + command.keys[0], stored)
+        client.set("moorage:" + command.keys[0], stored)
         with pytest.raises(StorageUnavailable, match=message):
             face.execute(command)
-        assert stored == client.get("mooring:" + command.keys[0])
+        assert stored == client.get("moorage:" + command.keys[0])
 
 
 def test_another_kind_of_value_is_refused(colour: str, server: PrivateRedis) -> None:
     """A list under a key is nobody's state, and is left alone; others are not affected."""
     with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
         command, key = one_token(new_key()), new_key()
-        client.lpush("mooring:" + command.keys[0], "theirs")
-        client.lpush("mooring:" + key, "theirs")
+        client.lpush("moorage:" + command.keys[0], "theirs")
+        client.lpush("moorage:" + key, "theirs")
         for refused in (command, Count(key), Count(key, once=False)):
             with pytest.raises(StorageUnavailable, match="is no state of its kind"):
                 face.execute(refused)
         assert 1 == face.execute(Count(new_key()))
-        assert [b"theirs"] == client.lrange("mooring:" + key, 0, -1)
+        assert [b"theirs"] == client.lrange("moorage:" + key, 0, -1)
 
 
 def test_one_bad_state_takes_nobody_along(server: PrivateRedis) -> None:
@@ -321,8 +321,8 @@ def test_one_bad_state_takes_nobody_along(server: PrivateRedis) -> None:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)
         good, bad, key, spoilt = new_key(), new_key(), new_key(), new_key()
         with redis.Redis(port=server.port) as client:
-            client.set(f"mooring:{bad}", b"garbage")
-            client.lpush(f"mooring:{spoilt}", "theirs")
+            client.set(f"moorage:{bad}", b"garbage")
+            client.lpush(f"moorage:{spoilt}", "theirs")
         asked: list[Command[Any]] = [one_token(good), one_token(bad), Count(key), Count(spoilt)]
         asked.append(asked[0])
         results = await asyncio.gather(*map(store.execute, asked), return_exceptions=True)
@@ -439,7 +439,7 @@ def test_a_wrong_password_is_unavailable(colour: str) -> None:
 
 def test_a_user_who_may_little_may_use_the_store(colour: str, server: PrivateRedis) -> None:
     """EVALSHA, EVAL, GET, SET and TIME on our own keys are all that is needed."""
-    allowed = "on >word ~mooring:* +evalsha +eval +get +set +time +auth"
+    allowed = "on >word ~moorage:* +evalsha +eval +get +set +time +auth"
     with redis.Redis(port=server.port) as client:
         client.execute_command("ACL", "SETUSER", "few", *allowed.split())
         client.execute_command("ACL", "SETUSER", "none", "on", ">word", "~other:*", "+@all")

@@ -15,15 +15,15 @@ import redis.asyncio.cluster
 import redis.cluster
 import redis.crc
 
-from mooring import RateLimitConfig, StorageUnavailable
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.domain.admission import Admission, Answer, Gates
-from mooring.domain.idempotency import Claim, Verdict
-from mooring.errors import ConfigurationError
-from mooring.testing import state_conformance as kit
-from mooring.testing._state_commands import Write, new_key
-from mooring.testing.checks import name_of
-from mooring.testing.http_tls import certificate_files
+from moorage import RateLimitConfig, StorageUnavailable
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.admission import Admission, Answer, Gates
+from moorage.domain.idempotency import Claim, Verdict
+from moorage.errors import ConfigurationError
+from moorage.testing import state_conformance as kit
+from moorage.testing._state_commands import Write, new_key
+from moorage.testing.checks import name_of
+from moorage.testing.http_tls import certificate_files
 from tests.adapters.redis_faces import COLOURS, Count, Face
 from tests.support.redis_servers import PrivateRedis, free_port
 from tests.support.waiting import wait_until
@@ -409,7 +409,7 @@ def test_slots_that_move_are_followed(colour: str, cluster: list[PrivateRedis]) 
     with Face(colour, url_of(cluster), timeout=PATIENT) as face:
         count = Count("{moving}:key")
         first = face.execute(count)
-        _move(redis.crc.key_slot(b"mooring:{moving}:key"), cluster)
+        _move(redis.crc.key_slot(b"moorage:{moving}:key"), cluster)
         assert first + 1 == face.execute(count)
 
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from mooring import RateLimitConfig, StorageUnavailable
-from mooring.adapters import _redis_wire as wire
-from mooring.adapters._redis_links import Place
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.domain.admission import Admission, Answer, Gates, GiveBack, Report
-from mooring.domain.bucket import TokenBucket
-from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
-from mooring.domain.codec import pack
-from mooring.domain.idempotency import Claim, Withdraw, complete
-from mooring.errors import ConfigurationError
-from mooring.testing._state_commands import new_key, read
+from moorage import RateLimitConfig, StorageUnavailable
+from moorage.adapters import _redis_wire as wire
+from moorage.adapters._redis_links import Place
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.domain.admission import Admission, Answer, Gates, GiveBack, Report
+from moorage.domain.bucket import TokenBucket
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from moorage.domain.codec import pack
+from moorage.domain.idempotency import Claim, Withdraw, complete
+from moorage.errors import ConfigurationError
+from moorage.testing._state_commands import new_key, read
 from tests.adapters.redis_faces import Count
 from tests.support.redis_servers import PrivateRedis
 from tests.support.servers import redis_url
@@ -104,8 +104,8 @@ def test_an_answer_that_cannot_be_read_is_said_so(store: RedisStorage) -> None:
     claim = Claim(key, fingerprint=b"", owner=1, lease=10**7, ttl=10**9, target="", remembered=0)
     store.execute(complete(key, store.execute(claim).fence, "answer", ttl=10**9))
     with redis.Redis.from_url(redis_url()) as client:
-        stored: Any = client.get(f"mooring:{key}")
-        client.set(f"mooring:{key}", stored[:-3])
+        stored: Any = client.get(f"moorage:{key}")
+        client.set(f"moorage:{key}", stored[:-3])
     with pytest.raises(StorageUnavailable, match="is no state"):
         store.execute(claim)
 
@@ -115,7 +115,7 @@ def test_a_record_of_another_shape_is_no_state(store: RedisStorage) -> None:
     gates = Gates(circuit=CircuitRule(CircuitBreakerConfig()), circuit_key=new_key())
     with redis.Redis.from_url(redis_url()) as client:
         client.set(
-            f"mooring:{gates.circuit_key}", pack((1, 2**52, 0, 3, 4, 5, 6, ("odd",))), px=9999
+            f"moorage:{gates.circuit_key}", pack((1, 2**52, 0, 3, 4, 5, 6, ("odd",))), px=9999
         )
     with pytest.raises(StorageUnavailable, match="is no state"):
         store.execute(Report(gates, (3, 1, 0), Outcome.FAILED, "one"))

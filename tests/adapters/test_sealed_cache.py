@@ -9,16 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from mooring import ConfigurationError, StorageUnavailable
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.domain.cache_state import Forget, Keep, Look, Looked
-from mooring.testing import VirtualClock, cache_conformance, name_of
-from mooring.testing.cache_conformance import entry
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.cache_state import Forget, Keep, Look, Looked
+from moorage.testing import VirtualClock, cache_conformance, name_of
+from moorage.testing.cache_conformance import entry
 from tests.adapters.sql_lab import labs
 from tests.support.servers import redis_url
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 PATIENT = 30.0
 """Seconds that a busy machine may take."""

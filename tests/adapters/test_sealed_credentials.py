@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sealed_credentials import (
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sealed_credentials import (
     AsyncSealedCredentialProvider,
     Row,
     SealedCredentialProvider,
 )
-from mooring.testing import credentials_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.testing import credentials_conformance as kit
+from moorage.testing.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mooring.adapters.sealed_credentials import Swap
+    from moorage.adapters.sealed_credentials import Swap
 
 CIPHER = AesGcmCipher(generate_keys())
 

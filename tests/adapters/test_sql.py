@@ -12,11 +12,11 @@ import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from mooring import ConnectorManager, RateLimitConfig, Service
-from mooring.domain.idempotency import Verdict
-from mooring.errors import StorageUnavailable
-from mooring.testing import state_conformance as kit
-from mooring.testing.checks import name_of
+from moorage import ConnectorManager, RateLimitConfig, Service
+from moorage.domain.idempotency import Verdict
+from moorage.errors import StorageUnavailable
+from moorage.testing import state_conformance as kit
+from moorage.testing.checks import name_of
 from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-    from mooring.adapters.sql import SqlStorage
+    from moorage.adapters.sql import SqlStorage
 
 
 # --- the contract ----------------------------------------------------------------

@@ -14,13 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sql_credentials import AsyncSqlCredentialProvider, SqlCredentialProvider
-from mooring.domain.auth import Credentials
-from mooring.domain.sealing import about, sealed_with
-from mooring.errors import ConfigurationError, InvalidData, StorageUnavailable
-from mooring.testing import credentials_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sql_credentials import AsyncSqlCredentialProvider, SqlCredentialProvider
+from moorage.domain.auth import Credentials
+from moorage.domain.sealing import about, sealed_with
+from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
+from moorage.testing import credentials_conformance as kit
+from moorage.testing.checks import name_of
 from tests.adapters.sql_lab import PATIENCE, Proxy
 from tests.security.canaries import shown
 from tests.support.servers import mariadb_url, postgres_url
@@ -315,7 +315,7 @@ def test_a_host_may_make_the_table(base: Base) -> None:
     base.run(f"DROP TABLE {prefix}credentials")
     base.run(SqlCredentialProvider.ddl(base.kind, prefix=prefix).rstrip(";\n"))
     SqlCredentialProvider(base.url, CIPHER, prefix=prefix).rotate(*OWNER, OLD)
-    assert "in_a_schema.mooring_credentials" in SqlCredentialProvider.ddl(
+    assert "in_a_schema.moorage_credentials" in SqlCredentialProvider.ddl(
         base.kind, schema="in_a_schema"
     )
 

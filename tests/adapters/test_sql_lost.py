@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
-from mooring.domain.idempotency import Verdict
-from mooring.errors import InvalidData, StorageUnavailable
+from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage.domain.idempotency import Verdict
+from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.forked import in_a_child
 from tests.adapters.sql_lab import (
     PATIENCE,
@@ -55,7 +55,7 @@ def test_a_stale_connection_is_replaced(lab: Lab) -> None:
 def test_what_was_not_committed_is_tried_again(lab: Lab, *, sent_once: bool) -> None:
     """A connection that is lost before the commit costs nothing: nothing was executed."""
     key = a_key()
-    word = b"mooring_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
+    word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
     lab.plain().execute(Append(1, key))
     with Proxy(lab.url, once(word, "after")) as proxy:
         store = lab.plain(proxy.url)
@@ -69,7 +69,7 @@ def test_what_was_not_committed_is_tried_again(lab: Lab, *, sent_once: bool) -> 
 def test_what_was_not_committed_is_tried_again_awaited(lab: Lab) -> None:
     """A connection that is lost before the commit costs nothing: nothing was executed."""
     key = a_key()
-    word = b"mooring_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
+    word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
     async def tried(url: sqlalchemy.URL) -> None:
         async with lab.awaited(url) as store:

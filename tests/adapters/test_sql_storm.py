@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.errors import StorageUnavailable
-from mooring.testing._state_commands import Appended, require_one_order
+from moorage.errors import StorageUnavailable
+from moorage.testing._state_commands import Appended, require_one_order
 from tests.adapters.sql_lab import PATIENCE, Append, Lab, a_key, values
 from tests.adapters.sql_storm import EACH, THREADS
 
 if TYPE_CHECKING:
-    from mooring.adapters.sql import SqlStorage
+    from moorage.adapters.sql import SqlStorage
 
 PROCESSES = 4
 

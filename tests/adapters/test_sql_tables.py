@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from mooring.adapters.sql import AsyncSqlStorage, SqlStorage
-from mooring.domain.durations import DAY, HOUR
-from mooring.errors import ConfigurationError, StorageUnavailable
+from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
+from moorage.domain.durations import DAY, HOUR
+from moorage.errors import ConfigurationError, StorageUnavailable
 from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
@@ -27,7 +27,7 @@ from tests.adapters.sql_lab import (
 )
 
 if TYPE_CHECKING:
-    from mooring.domain.state import States
+    from moorage.domain.state import States
 
 # --- forgetting ------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ def test_what_is_counted_waits_for_no_disk(*, durable: bool) -> None:
 
         store.execute(Append(2, key, durable=durable))
 
-    assert durable is (b"mooring_flush\0" in b"".join(sent))
+    assert durable is (b"moorage_flush\0" in b"".join(sent))
 
 
 def test_what_is_told_of_a_claim_is_on_the_disk() -> None:
@@ -448,7 +448,7 @@ def test_a_driver_that_is_not_installed_is_named(
     """Who has no driver is told which extra brings one."""
     monkeypatch.setitem(sys.modules, driver, None)
 
-    with pytest.raises(ConfigurationError, match=rf"{driver}.*mooring\[(postgresql|mysql)\]"):
+    with pytest.raises(ConfigurationError, match=rf"{driver}.*moorage\[(postgresql|mysql)\]"):
         SqlStorage(url)
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from mooring.adapters._plain import run_now
-from mooring.adapters._sql_engine import Engine
-from mooring.adapters._sql_link import FateUnknown, Misfit, NotDone, Row
-from mooring.adapters._sql_mysql import MysqlLink
-from mooring.adapters._sql_source import Names
-from mooring.adapters._sql_wait import by_loop, by_poll, by_select
-from mooring.errors import ConfigurationError
+from moorage.adapters._plain import run_now
+from moorage.adapters._sql_engine import Engine
+from moorage.adapters._sql_link import FateUnknown, Misfit, NotDone, Row
+from moorage.adapters._sql_mysql import MysqlLink
+from moorage.adapters._sql_source import Names
+from moorage.adapters._sql_wait import by_loop, by_poll, by_select
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import ConnectorManager, RateLimitConfig, Service
-from mooring.adapters import _sqlite_engine as engine
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.domain.idempotency import Claim, Verdict
-from mooring.errors import ConfigurationError, StorageUnavailable
-from mooring.testing import VirtualClock
-from mooring.testing import state_conformance as kit
-from mooring.testing.checks import name_of
+from moorage import ConnectorManager, RateLimitConfig, Service
+from moorage.adapters import _sqlite_engine as engine
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.idempotency import Claim, Verdict
+from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.testing import VirtualClock
+from moorage.testing import state_conformance as kit
+from moorage.testing.checks import name_of
 from tests.adapters.sqlite_lab import Last, Other, claim, inside, values
 from tests.adapters.test_memory import Look, Put
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mooring.domain.state import States
+    from moorage.domain.state import States
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters import _sqlite_engine as engine
-from mooring.adapters import _sqlite_flush
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.domain.durations import HOUR, SECOND
-from mooring.errors import InvalidData, StorageUnavailable
-from mooring.testing import VirtualClock
+from moorage.adapters import _sqlite_engine as engine
+from moorage.adapters import _sqlite_flush
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.durations import HOUR, SECOND
+from moorage.errors import InvalidData, StorageUnavailable
+from moorage.testing import VirtualClock
 from tests.adapters.forked import in_a_child
 from tests.adapters.sqlite_lab import Last, Other, claim, values
 from tests.adapters.test_memory import Look, Put
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from mooring.domain.state import States
+    from moorage.domain.state import States
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +85,9 @@ def test_what_takes_long_is_done_in_a_thread(path: Path) -> None:
 
     asyncio.run(use())
 
-    assert ["mooring-sqlite"] == first.threads
+    assert ["moorage-sqlite"] == first.threads
     assert (["MainThread"], ["MainThread"]) == (short.threads, small.threads)
-    assert ["MainThread", "mooring-sqlite"] == large.threads
+    assert ["MainThread", "moorage-sqlite"] == large.threads
     assert [b"x" * 100_000] == left(path, "a")
 
 
@@ -118,7 +118,7 @@ def test_a_loop_goes_on_while_a_claim_goes_to_the_disk(
     waiting = run(path, use)
 
     assert not any(waiting)
-    assert (2, {"mooring-sqlite"}) == (len(flushed), set(flushed))
+    assert (2, {"moorage-sqlite"}) == (len(flushed), set(flushed))
 
 
 def test_a_loop_goes_on_while_others_hold_the_lock(path: Path) -> None:

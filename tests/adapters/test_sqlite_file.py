@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters import _sqlite_file as files
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.errors import ConfigurationError, StorageUnavailable
+from moorage.adapters import _sqlite_file as files
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.errors import ConfigurationError, StorageUnavailable
 from tests.adapters.sqlite_lab import Last, Other, inside, values
 from tests.adapters.test_memory import Look, Put
 
@@ -274,7 +274,7 @@ def test_a_file_that_is_no_database_is_told(path: Path, store: SqliteStorage) ->
     """It is left as it is; moved away, it makes room for a new one."""
     path.write_bytes(b"Dear Sir or Madam, " * 1_000)
 
-    with pytest.raises(StorageUnavailable, match="no file of mooring's") as caught:
+    with pytest.raises(StorageUnavailable, match="no file of moorage's") as caught:
         store.execute(Put(1, "a"))
     assert str(path) in str(caught.value)
     assert caught.value.__cause__ is None
@@ -330,8 +330,8 @@ def test_a_full_disk_is_told(path: Path, store: SqliteStorage) -> None:
 
 FULL = """
 import resource, sys
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.errors import StorageUnavailable
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.errors import StorageUnavailable
 from tests.adapters.test_memory import Look, Put
 store = SqliteStorage(sys.argv[1])
 store.execute(Put("old", "a"))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import ConnectorManager, RateLimitConfig, Service
-from mooring.adapters import _sqlite_engine as engine
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.domain.durations import DAY
-from mooring.domain.idempotency import Verdict, complete
-from mooring.errors import StorageUnavailable
+from moorage import ConnectorManager, RateLimitConfig, Service
+from moorage.adapters import _sqlite_engine as engine
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.domain.durations import DAY
+from moorage.domain.idempotency import Verdict, complete
+from moorage.errors import StorageUnavailable
 from tests.adapters.sqlite_lab import Last, claim, inside, values
 from tests.adapters.test_memory import Look, Put
 
@@ -44,7 +44,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
 @pytest.fixture(name="flushed")
 def _flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Each time that something was flushed, before it was."""
-    from mooring.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is watched
+    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is watched
 
     flushed: list[int] = []
     flush = _sqlite_flush.flush_data
@@ -88,7 +88,7 @@ def test_a_disk_that_fails_is_told(
     store: SqliteStorage, flushed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A claim that may not be on the disk is no claim; asking again flushes again."""
-    from mooring.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
+    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     def broken(file: int) -> None:
         raise OSError(5, "Input/output error")
@@ -106,7 +106,7 @@ def test_one_flush_serves_all_who_wait(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever commits while the disk is busy is served by the next flush, all of them by one."""
-    from mooring.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
+    from moorage.adapters import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     store.execute(Put("old", "a"))
     flushed, begun, may = [], threading.Event(), threading.Event()

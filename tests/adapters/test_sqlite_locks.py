@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters import _sqlite_engine as engine
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.errors import InvalidData, StorageUnavailable
+from moorage.adapters import _sqlite_engine as engine
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.sqlite_lab import Other, inside, values
 from tests.adapters.test_memory import Look, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.domain.state import States
+    from moorage.domain.state import States
 
 
 @pytest.fixture(autouse=True)

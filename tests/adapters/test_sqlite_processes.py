@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters import _sqlite_time
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.domain.admission import Answer
-from mooring.domain.circuit import CircuitBreakerConfig
-from mooring.domain.durations import HOUR, SECOND
-from mooring.domain.plan import Plan
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.service import Service
-from mooring.testing import VirtualClock
+from moorage.adapters import _sqlite_time
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.domain.admission import Answer
+from moorage.domain.circuit import CircuitBreakerConfig
+from moorage.domain.durations import HOUR, SECOND
+from moorage.domain.plan import Plan
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.service import Service
+from moorage.testing import VirtualClock
 from tests.adapters.sqlite_lab import Other, inside, values
 from tests.adapters.sqlite_worker import Add
 from tests.adapters.test_memory import Look

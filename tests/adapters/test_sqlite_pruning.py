@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters import _sqlite_engine as engine
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.domain.durations import DAY, HOUR, SECOND
-from mooring.errors import ConfigurationError
-from mooring.testing import VirtualClock
+from moorage.adapters import _sqlite_engine as engine
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.domain.durations import DAY, HOUR, SECOND
+from moorage.errors import ConfigurationError
+from moorage.testing import VirtualClock
 from tests.adapters.sqlite_lab import Last, Other, inside, values
 from tests.adapters.test_memory import Put
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters import _http_loops
-from mooring.adapters._http_loops import Loops
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.http import BodyStream, Request, Timeouts
-from mooring.errors import AttemptTimeout, ConnectionFailed
-from mooring.testing import http_conformance as kit
-from mooring.testing._http_lab import lab
-from mooring.testing.checks import name_of
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage.adapters import _http_loops
+from moorage.adapters._http_loops import Loops
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.http import BodyStream, Request, Timeouts
+from moorage.errors import AttemptTimeout, ConnectionFailed
+from moorage.testing import http_conformance as kit
+from moorage.testing._http_lab import lab
+from moorage.testing.checks import name_of
+from moorage.testing.http_server import Behaviour, VendorServer
 from tests.adapters.http_colours import GET, LONG, in_loop
 
 if TYPE_CHECKING:

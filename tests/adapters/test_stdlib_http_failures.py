@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.http import BodyStream, Request, Timeouts
-from mooring.domain.transport import DangerouslyUnverified, Tls
-from mooring.errors import (
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.http import BodyStream, Request, Timeouts
+from moorage.domain.transport import DangerouslyUnverified, Tls
+from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,
     InvalidData,
     VendorFailed,
 )
-from mooring.testing._http_lab import lab
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage.testing._http_lab import lab
+from moorage.testing.http_server import Behaviour, VendorServer
 from tests.adapters.http_colours import GET, LONG, POST, SOON, Make, both
 from tests.support.striking import strike_during
 

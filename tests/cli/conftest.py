@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _alone(tmp_path: Path) -> Iterator[None]:
     """A folder and an environment without a configuration."""
     before, here = dict(os.environ), Path.cwd()
-    for name in ("MOORING_CONFIG", "MOORING_CREDENTIALS", "MOORING_KEYS"):
+    for name in ("MOORAGE_CONFIG", "MOORAGE_CREDENTIALS", "MOORAGE_KEYS"):
         os.environ.pop(name, None)
     os.chdir(tmp_path)
     yield

@@ -1,4 +1,4 @@
-"""`mooring call` and `mooring ping`: what is sent, and what is shown of the answer."""
+"""`moorage call` and `moorage ping`: what is sent, and what is shown of the answer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters.aes_gcm import generate_keys
-from mooring.testing import VendorServer
-from mooring.testing.sandbox.paypal import PayPalSandbox
-from mooring.testing.sandbox.stripe import StripeSandbox
+from moorage.adapters.aes_gcm import generate_keys
+from moorage.testing import VendorServer
+from moorage.testing.sandbox.paypal import PayPalSandbox
+from moorage.testing.sandbox.stripe import StripeSandbox
 from tests.support.command import command, typed
 from tests.support.configured import configure
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MOORING = [sys.executable, "-m", "mooring"]
+MOORAGE = [sys.executable, "-m", "moorage"]
 
 
 @pytest.fixture(name="vat")
@@ -71,7 +71,7 @@ def test_the_standard_input_is_a_body(vat: VendorServer) -> None:
     """What is piped in is sent as it is."""
     vat.respond(200, {"Content-Type": "text/html"}, b"<p>no json</p>")
     shown = subprocess.run(
-        [*MOORING, "call", "vat", "PUT", "/x", "--body", "@-"],
+        [*MOORAGE, "call", "vat", "PUT", "/x", "--body", "@-"],
         input=b"piped",
         capture_output=True,
         check=False,
@@ -91,7 +91,7 @@ def test_a_refusal_is_shown_with_its_answer(vat: VendorServer) -> None:
     assert (1, 1) == (people.code, found.code)
     assert "HTTP 404" in people.out
     assert "no such rate" in people.out
-    assert "mooring: " in people.out
+    assert "moorage: " in people.out
     assert (False, "VendorFailed", 500) == (
         found.document["ok"],
         found.result["error"]["kind"],
@@ -124,7 +124,7 @@ def test_nobody_there_is_an_error() -> None:
 )
 def test_what_cannot_be_sent_is_refused(vat: VendorServer, more: list[str], words: str) -> None:
     """What is no request is refused before anybody is asked."""
-    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     ended = command("call", "vat", "POST", "/", *more)
 
     assert (2, True, ()) == (ended.code, words in ended.err, vat.requests)
@@ -139,10 +139,10 @@ def test_an_unknown_service_is_refused() -> None:
 
 def test_credentials_come_from_a_store(vat: VendorServer) -> None:
     """A service that asks for credentials gets those of the store that is named."""
-    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     store = "sqlite:///credentials.db"
     subprocess.run(
-        [*MOORING, "credentials", "set", "asking", "--credentials", store],
+        [*MOORAGE, "credentials", "set", "asking", "--credentials", store],
         input=b"hunter2\n",
         check=True,
     )

@@ -1,4 +1,4 @@
-"""`mooring check` and `mooring vendors`: what is said without anything being sent."""
+"""`moorage check` and `moorage vendors`: what is said without anything being sent."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.testing import VendorServer
-from mooring.wiring.catalog import vendor_class, vendor_names
+from moorage.testing import VendorServer
+from moorage.wiring.catalog import vendor_class, vendor_names
 from tests.support.command import command
 from tests.support.configured import STORES, configure
 

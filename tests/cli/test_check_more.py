@@ -1,4 +1,4 @@
-"""`mooring check` of what is overridden, overlaid, written in an earlier version or unwise."""
+"""`moorage check` of what is overridden, overlaid, written in an earlier version or unwise."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_what_is_overridden_is_told() -> None:
         '[services.vat]\nbase_url = "https://vat.example"\n'
         '[environments.test.services.vat]\nbase_url = "https://test.vat.example"\n'
     )
-    os.environ["MOORING_SERVICES__VAT__TIMEOUT"] = "5"
+    os.environ["MOORAGE_SERVICES__VAT__TIMEOUT"] = "5"
     people = command("check", "--environment", "test")
     found = command("check", "--environment", "test", "--json").result
 
@@ -52,13 +52,13 @@ def test_an_earlier_version_is_shown_and_written() -> None:
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
     shown = command("check")
-    assert (0, EARLIER) == (shown.code, Path("mooring.toml").read_text())
+    assert (0, EARLIER) == (shown.code, Path("moorage.toml").read_text())
     assert "--write" in shown.out
     written = command("check", "--write")
 
     assert 0 == written.code
-    assert "version = 1" in Path("mooring.toml").read_text()
-    assert EARLIER == Path("mooring.toml.old").read_text()
+    assert "version = 1" in Path("moorage.toml").read_text()
+    assert EARLIER == Path("moorage.toml.old").read_text()
     assert command("check", "--json").result["migrated"] is None
     assert "hunter2" not in shown.out + written.out
 
@@ -67,12 +67,12 @@ def test_what_is_written_anew_is_nobody_elses() -> None:
     """Of what is written anew nobody may read more than before, whatever lay in its place."""
     os.environ["STRIPE"] = "sk"
     configure(EARLIER)
-    Path("mooring.toml").chmod(0o600)
-    Path("mooring.toml.new").symlink_to("elsewhere")
+    Path("moorage.toml").chmod(0o600)
+    Path("moorage.toml.new").symlink_to("elsewhere")
 
     assert 0 == command("check", "--write").code
-    assert (False, False) == (Path("mooring.toml").is_symlink(), Path("elsewhere").exists())
-    assert 0o600 == Path("mooring.toml").stat().st_mode & 0o777
+    assert (False, False) == (Path("moorage.toml").is_symlink(), Path("elsewhere").exists())
+    assert 0o600 == Path("moorage.toml").stat().st_mode & 0o777
 
 
 def test_tenants_that_cannot_be_looked_up_are_told() -> None:
@@ -81,36 +81,36 @@ def test_tenants_that_cannot_be_looked_up_are_told() -> None:
     configure('[tenants_from]\nurl = "redis://:hunter2@host"\nkeys = "secret://env/RING"\n')
     ended = command("check")
 
-    assert (2, True) == (ended.code, ended.err.startswith("mooring: tenants_from.url: "))
+    assert (2, True) == (ended.code, ended.err.startswith("moorage: tenants_from.url: "))
     assert "hunter2" not in ended.err
 
 
 def test_what_cannot_be_written_is_refused() -> None:
     """Another format, or a folder that takes no file, is named."""
-    Path("mooring.json").write_text(
+    Path("moorage.json").write_text(
         '{"version": 0, "services": {"vat": {"base_url": "https://a.b"}}}'
     )
-    ended = command("check", "--write", "--config", "mooring.json")
+    ended = command("check", "--write", "--config", "moorage.json")
     assert (2, True) == (ended.code, "--write" in ended.err)
 
     configure(EARLIER)
     os.environ["STRIPE"] = "sk"
-    Path("mooring.toml.old").mkdir()
+    Path("moorage.toml.old").mkdir()
     ended = command("check", "--write")
     assert (2, True) == (ended.code, "cannot be written" in ended.err)
-    assert EARLIER == Path("mooring.toml").read_text()
+    assert EARLIER == Path("moorage.toml").read_text()
 
 
 def test_what_is_written_anew_is_there_at_every_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever step is the last one, a whole configuration is there, its owner's only still."""
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
-    Path("mooring.toml").chmod(0o600)
+    Path("moorage.toml").chmod(0o600)
     replace = Path.replace
     contents, modes = list[str](), set[int]()
 
     def step(path: Path, target: Path) -> Path:
-        contents.append(Path("mooring.toml").read_text())
+        contents.append(Path("moorage.toml").read_text())
         modes.update(S_IMODE(one.stat().st_mode) for one in Path().iterdir())
         return replace(path, target)
 
@@ -119,17 +119,17 @@ def test_what_is_written_anew_is_there_at_every_moment(monkeypatch: pytest.Monke
 
     assert [EARLIER, EARLIER] == contents
     assert {0o600} == modes
-    assert {"mooring.toml", "mooring.toml.old"} == {one.name for one in Path().iterdir()}
-    Path("mooring.toml").write_text(EARLIER)
-    Path("mooring.toml").chmod(0o644)
+    assert {"moorage.toml", "moorage.toml.old"} == {one.name for one in Path().iterdir()}
+    Path("moorage.toml").write_text(EARLIER)
+    Path("moorage.toml").chmod(0o644)
     assert 0 == command("check", "--write").code
-    assert 0o644 == S_IMODE(Path("mooring.toml").stat().st_mode)
+    assert 0o644 == S_IMODE(Path("moorage.toml").stat().st_mode)
 
 
 @pytest.mark.parametrize("name", ["no", "tomorrow"])
 def test_an_environment_may_be_named_by_a_variable(name: str) -> None:
-    """MOORING_ENVIRONMENT is what --environment is."""
+    """MOORAGE_ENVIRONMENT is what --environment is."""
     configure(f"[environments.{name}]\n")
-    os.environ["MOORING_ENVIRONMENT"] = name
+    os.environ["MOORAGE_ENVIRONMENT"] = name
 
     assert name == command("check", "--json").result["environment"]

@@ -1,4 +1,4 @@
-"""`mooring credentials`: what a store holds, without a secret on any command line or screen."""
+"""`moorage credentials`: what a store holds, without a secret on any command line or screen."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import CredentialNotFound, Credentials, Secret
-from mooring.adapters.aes_gcm import generate_keys
-from mooring.cli.vaults import open_vault
-from mooring.domain.sealing import KeyRing
+from moorage import CredentialNotFound, Credentials, Secret
+from moorage.adapters.aes_gcm import generate_keys
+from moorage.cli.vaults import open_vault
+from moorage.domain.sealing import KeyRing
 from tests.support.command import command, typed
 from tests.support.configured import VAULTS, unique
 from tests.support.terminal import terminal
@@ -24,7 +24,7 @@ MAKES = pytest.mark.parametrize("make", VAULTS.values(), ids=VAULTS)
 @pytest.fixture(autouse=True)
 def _keys() -> None:
     """Keys of the test's own."""
-    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
 
 
 @MAKES
@@ -43,7 +43,7 @@ def test_a_secret_is_kept_and_deleted(make: Callable[[], str]) -> None:
     assert service in command("credentials", "list", *more).out
     assert "hunter2" not in listed.out
 
-    os.environ["MOORING_CREDENTIALS"] = store
+    os.environ["MOORAGE_CREDENTIALS"] = store
     assert 0 == command("credentials", "delete", service, "--tenant", "acme").code
     assert 1 == command("credentials", "delete", service, "--tenant", "acme").code
     with pytest.raises(CredentialNotFound):
@@ -95,7 +95,7 @@ def test_keys_are_replaced() -> None:
     store = "sqlite:///credentials.db"
     typed("hunter2", "credentials", "set", "crm", "--credentials", store)
     ring = KeyRing.from_environment(os.environ)
-    os.environ["MOORING_KEYS"] = generate_keys(ring).text().reveal()
+    os.environ["MOORAGE_KEYS"] = generate_keys(ring).text().reveal()
     ended = command("credentials", "rotate", "--credentials", store)
 
     assert (0, "1 sealed anew\n") == (ended.code, ended.out)

@@ -1,11 +1,11 @@
-"""`mooring demo`, as a newcomer runs it."""
+"""`moorage demo`, as a newcomer runs it."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from mooring.cli import main
+from moorage.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""`mooring export`, as whoever wants to see what will be sent runs it."""
+"""`moorage export`, as whoever wants to see what will be sent runs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.cli import main
+from moorage.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(name="configured")
 def _configured(tmp_path: Path) -> str:
     """A configuration with a vendor and a service."""
-    path = tmp_path / "mooring.toml"
+    path = tmp_path / "moorage.toml"
     path.write_text(
         '[vendors.resend]\ncredentials = "re_planted"\n'
         '[services.vat]\nbase_url = "https://vat.example"\n'

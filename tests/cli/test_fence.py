@@ -1,4 +1,4 @@
-"""`mooring rearm` and `mooring neutralize`: what is done about a copied database."""
+"""`moorage rearm` and `moorage neutralize`: what is done about a copied database."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from mooring import CopiedStore, CredentialNotFound, Credentials, Request
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory_entries import MemoryOutbox
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.adapters.sqlite_tenants import SqliteTenants
-from mooring.cli.desk import Desk
-from mooring.cli.host import Host
-from mooring.cli.places import opened_hub
-from mooring.cli.vaults import open_vault
-from mooring.contracts.email import EmailMessage
-from mooring.domain.sealing import KeyRing
-from mooring.fence import rearm
-from mooring.outbox import EntryQuery, Outbox
-from mooring.testing import VendorServer
+from moorage import CopiedStore, CredentialNotFound, Credentials, Request
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory_entries import MemoryOutbox
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.adapters.sqlite_tenants import SqliteTenants
+from moorage.cli.desk import Desk
+from moorage.cli.host import Host
+from moorage.cli.places import opened_hub
+from moorage.cli.vaults import open_vault
+from moorage.contracts.email import EmailMessage
+from moorage.domain.sealing import KeyRing
+from moorage.fence import rearm
+from moorage.outbox import EntryQuery, Outbox
+from moorage.testing import VendorServer
 from tests.support.command import command
 from tests.support.configured import configure
 
@@ -31,10 +31,10 @@ MORE = ("--credentials", "sqlite:///credentials.db")
 @pytest.fixture(autouse=True)
 def _copy() -> None:
     """A copy of what production had: a store, a credential and a tenant."""
-    os.environ["MOORING_KEYS"] = generate_keys().text().reveal()
+    os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     configure(
         '[state]\nurl = "sqlite:///state.db"\n[services.vat]\nbase_url = "https://vat.example"\n'
-        '[tenants_from]\nurl = "sqlite:///tenants.db"\nkeys = "secret://env/MOORING_KEYS"\n'
+        '[tenants_from]\nurl = "sqlite:///tenants.db"\nkeys = "secret://env/MOORAGE_KEYS"\n'
     )
     with SqliteStorage("state.db") as storage:
         rearm(storage, "production")
@@ -120,7 +120,7 @@ def test_what_a_host_keeps_goes_as_well() -> None:
     """Of a program that has the command line in it, its own tables are emptied, too."""
     outbox = Outbox(MemoryOutbox())
     outbox.put("email", "send_transactional", EmailMessage(to="ada@example.com", text="Hi"))
-    host = Host(source=Path("mooring.toml"), kept=lambda: {"calls": outbox})
+    host = Host(source=Path("moorage.toml"), kept=lambda: {"calls": outbox})
     ended = command(*STAGING, "neutralize", "--yes", "--json", host=host)
 
     assert {"calls": 1, "tenants": 1} == ended.result["deleted"]

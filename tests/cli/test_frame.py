@@ -18,19 +18,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring import cli
-from mooring.cli import ends
-from mooring.cli.answer import Answer, Table
-from mooring.cli.frame import run
-from mooring.cli.streams import as_json
-from mooring.cli.table import COMMANDS, GROUPS
-from mooring.errors import ConnectionFailed, OutcomeUnknown
+from moorage import cli
+from moorage.cli import ends
+from moorage.cli.answer import Answer, Table
+from moorage.cli.frame import run
+from moorage.cli.streams import as_json
+from moorage.cli.table import COMMANDS, GROUPS
+from moorage.errors import ConnectionFailed, OutcomeUnknown
 from tests.support.command import ENDINGS, command
 
 HELP = {"--help", "-h", "--version"}
 NOT_AT_RANDOM = {"listen", "demo"}
 """What waits for others, and what takes seconds."""
-MOORING = [sys.executable, "-m", "mooring"]
+MOORAGE = [sys.executable, "-m", "moorage"]
 EVERYWHERE = ["--json", "--config", "--environment", "--no-color", "--debug", "--help", "-h"]
 OPTIONS = ["--version", "--migrate", "--tenant", "--write", "--timeout", "--issuer", "--", "-"]
 
@@ -52,7 +52,7 @@ def test_every_command_helps(words: str) -> None:
     ended = command(*words.split(), "--help")
 
     assert 0 == ended.code
-    assert f"mooring {words}" in ended.out
+    assert f"moorage {words}" in ended.out
     for option in EVERYWHERE[:5]:
         assert option in ended.out
     assert "desk" not in ended.out
@@ -66,7 +66,7 @@ def test_the_whole_says_what_there_is() -> None:
     for words in COMMANDS:
         assert words.split()[0] in ended.out
     assert "Exit codes" in ended.out
-    assert (0, f"{version('mooring')}\n") == (command("--version").code, command("--version").out)
+    assert (0, f"{version('moorage')}\n") == (command("--version").code, command("--version").out)
 
 
 @pytest.mark.parametrize("words", [[], ["oauth"]])
@@ -75,7 +75,7 @@ def test_no_command_is_a_wrong_call(words: list[str]) -> None:
     ended = command(*words)
 
     assert 2 == ended.code
-    assert "Usage: mooring" in ended.out
+    assert "Usage: moorage" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
     told = command(*arguments, "--json").document
 
     assert (2, "") == (ended.code, ended.out)
-    assert ended.err.startswith("mooring: ")
+    assert ended.err.startswith("moorage: ")
     assert 1 == ended.err.count("\n")
     assert "hunter2" not in ended.err
     assert (False, "WrongCall", 2) == (told["ok"], told["error"]["kind"], told["error"]["code"])
@@ -107,16 +107,16 @@ def test_what_stands_anywhere_stands_anywhere() -> None:
 
 
 def test_the_configuration_is_found(tmp_path: Path) -> None:
-    """It is the named one, or that of MOORING_CONFIG, or the nearest here or further up."""
+    """It is the named one, or that of MOORAGE_CONFIG, or the nearest here or further up."""
     deep = tmp_path / "deep" / "deeper"
     deep.mkdir(parents=True)
     os.chdir(deep)
     assert "--config" in command("check").err
-    (tmp_path / "mooring.toml").write_text("")
-    assert str(tmp_path / "mooring.toml") == command("check", "--json").result["configuration"]
+    (tmp_path / "moorage.toml").write_text("")
+    assert str(tmp_path / "moorage.toml") == command("check", "--json").result["configuration"]
     named = tmp_path / "other.toml"
     named.write_text("")
-    os.environ["MOORING_CONFIG"] = str(named)
+    os.environ["MOORAGE_CONFIG"] = str(named)
     assert str(named) == command("check", "--json").result["configuration"]
     third = str(tmp_path / "third.toml")
     assert third in command("check", "--config", third).err
@@ -125,7 +125,7 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words, code, sentence",
     [
-        ("crash", 70, "that mooring does not know (ZeroDivisionError in crash, line"),
+        ("crash", 70, "that moorage does not know (ZeroDivisionError in crash, line"),
         ("refuse", 1, "the vendor is away. Check the network"),
         ("lose", 3, "the answer was lost."),
         ("interrupt", 130, "interrupted."),
@@ -137,7 +137,7 @@ def test_every_end_is_a_sentence(words: str, code: int, sentence: str) -> None:
     told = command(words, "--json", commands=ENDINGS)
 
     assert (code, "") == (ended.code, ended.out)
-    assert ended.err.startswith("mooring: ")
+    assert ended.err.startswith("moorage: ")
     assert sentence in ended.err
     assert (code, code, False) == (
         told.code,
@@ -177,38 +177,38 @@ def test_tables_are_aligned() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the libraries of the command line it says which extra brings them."""
-    for name in [one for one in sys.modules if one.startswith("mooring.cli.")]:
+    for name in [one for one in sys.modules if one.startswith("moorage.cli.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(cli, "frame")
     monkeypatch.setitem(sys.modules, "cyclopts", None)
     ended = command("vendors")
 
     assert (2, "") == (ended.code, ended.out)
-    assert "Install mooring[cli]." in ended.err
+    assert "Install moorage[cli]." in ended.err
 
 
 def test_what_is_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the extra brings is told to install."""
-    for name in [one for one in sys.modules if one.startswith("mooring.cli.")]:
+    for name in [one for one in sys.modules if one.startswith("moorage.cli.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(cli, "frame")
-    monkeypatch.setitem(sys.modules, "mooring.errors", None)
-    with pytest.raises(ImportError, match=re.escape("mooring.errors")):
+    monkeypatch.setitem(sys.modules, "moorage.errors", None)
+    with pytest.raises(ImportError, match=re.escape("moorage.errors")):
         cli.main(["vendors"])
 
 
 def test_nothing_is_imported_early() -> None:
     """Help and version import no command, no vendor, no store and no server."""
     code = (
-        "import sys, json; from mooring.cli import main; main(['--help']);"
-        " print(json.dumps([one for one in sys.modules if one.startswith('mooring.')]))"
+        "import sys, json; from moorage.cli import main; main(['--help']);"
+        " print(json.dumps([one for one in sys.modules if one.startswith('moorage.')]))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(shown.stdout.splitlines()[-1]))
 
     assert set() == {place.partition(":")[0] for place, _ in COMMANDS.values()} & loaded
-    assert not any(one.startswith(("mooring.adapters", "mooring.vendors")) for one in loaded)
-    assert "mooring.config" not in loaded
+    assert not any(one.startswith(("moorage.adapters", "moorage.vendors")) for one in loaded)
+    assert "moorage.config" not in loaded
 
 
 def test_a_reader_may_leave() -> None:
@@ -239,16 +239,16 @@ def test_it_can_be_interrupted() -> None:
         assert running.stderr is not None
         assert b"waiting\n" == running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        assert b"mooring: interrupted.\n" == running.stderr.read()
+        assert b"moorage: interrupted.\n" == running.stderr.read()
     assert 130 == running.returncode
 
 
 def test_letters_that_cannot_be_shown_stop_nobody() -> None:
     """Where the output knows only ASCII, and an argument is no text, it still ends in order."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    shown = subprocess.run([*MOORING, "--help"], capture_output=True, env=environment, check=False)
+    shown = subprocess.run([*MOORAGE, "--help"], capture_output=True, env=environment, check=False)
     odd = subprocess.run(
-        [*MOORING, "vendors", b"\xff\xfe", "--json"], capture_output=True, check=False
+        [*MOORAGE, "vendors", b"\xff\xfe", "--json"], capture_output=True, check=False
     )
 
     assert (0, b"") == (shown.returncode, shown.stderr)
@@ -260,10 +260,10 @@ def test_letters_that_cannot_be_shown_stop_nobody() -> None:
 @pytest.mark.parametrize("words", [["check", "--json"], ["export", "openapi"]])
 def test_a_document_is_one_in_any_coding(tmp_path: Path, coding: str, words: list[str]) -> None:
     """Letters that the output does not have are escaped as JSON escapes them."""
-    written = tmp_path / "mooring.toml"
+    written = tmp_path / "moorage.toml"
     written.write_text('[services."\U0001f600\u00fc"]\nbase_url = "https://a.example"\n', "utf-8")
     shown = subprocess.run(
-        [*MOORING, *words, "--config", written],
+        [*MOORAGE, *words, "--config", written],
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": coding},
         check=True,
@@ -286,9 +286,9 @@ def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("arguments", [["check"], ["--help"], ["vendors", "--json"]])
 def test_closed_streams_stop_nobody(arguments: list[str]) -> None:
     """Whoever was started without streams ends as ever, and says what is wrong to nobody."""
-    with_streams = subprocess.run([*MOORING, *arguments], capture_output=True, check=False)
+    with_streams = subprocess.run([*MOORAGE, *arguments], capture_output=True, check=False)
     closed = subprocess.run(
-        ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *MOORING, *arguments],
+        ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *MOORAGE, *arguments],
         capture_output=True,
         check=False,
     )

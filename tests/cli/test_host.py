@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.cli.host import Host
+from moorage.cli.host import Host
 from tests.support.command import command
 
 if TYPE_CHECKING:

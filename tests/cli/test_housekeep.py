@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.cli import main
-from mooring.testing._state_commands import Write, new_key, read
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.cli import main
+from moorage.testing._state_commands import Write, new_key, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) ->
     """The exit code says that something is wrong, the error what, and no password."""
     assert main(["housekeep", "redis://:hunter2@127.0.0.1:1/0"]) == 1
     told = capsys.readouterr().err
-    assert told.startswith("mooring: ")
+    assert told.startswith("moorage: ")
     assert "127.0.0.1:1" in told
     assert "hunter2" not in told
 
@@ -45,20 +45,20 @@ def test_a_store_that_is_away_is_an_error(capsys: pytest.CaptureFixture[str]) ->
 def test_what_makes_no_sense_says_so(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A call that can never work has an exit code of its own."""
     assert main(["housekeep", url]) == 2
-    assert capsys.readouterr().err.startswith("mooring: ")
+    assert capsys.readouterr().err.startswith("moorage: ")
 
 
 def test_it_is_a_module_and_helps_itself() -> None:
-    """`python -m mooring` is the command, and says what it can do."""
+    """`python -m moorage` is the command, and says what it can do."""
     shown = subprocess.run(
-        [sys.executable, "-m", "mooring", "--help"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "moorage", "--help"], capture_output=True, text=True, check=False
     )
     assert shown.returncode == 0
     assert "housekeep" in shown.stdout
-    refused = subprocess.run([sys.executable, "-m", "mooring"], capture_output=True, check=False)
+    refused = subprocess.run([sys.executable, "-m", "moorage"], capture_output=True, check=False)
     assert refused.returncode == 2
 
 
 def test_importing_the_module_runs_nothing() -> None:
     """What reads modules to document or to check them starts no command."""
-    assert importlib.import_module("mooring.__main__").main is main
+    assert importlib.import_module("moorage.__main__").main is main

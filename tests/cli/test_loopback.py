@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mooring import DeadlineExceeded
-from mooring.cli.loopback import Loopback
-from mooring.errors import ConfigurationError
+from moorage import DeadlineExceeded
+from moorage.cli.loopback import Loopback
+from moorage.errors import ConfigurationError
 
 
 def brought(listener: Loopback, *heads: bytes) -> tuple[str, list[bytes]]:

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mooring import OAuthCredentials
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sqlite_credentials import SqliteCredentialProvider
-from mooring.cli import main
+from moorage import OAuthCredentials
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.cli import main
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.oauth_people import query_of, visit
 
@@ -94,7 +94,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.keys = generate_keys()
         self.path = folder / "tokens.db"
-        os.environ["MOORING_KEYS"] = self.keys.text().reveal()
+        os.environ["MOORAGE_KEYS"] = self.keys.text().reveal()
         os.environ["ERP_SECRET"] = "s3cr3t"
 
     def options(self, server: AuthorizationServer, *more: str) -> list[str]:
@@ -127,7 +127,7 @@ def _desk(tmp_path: Path) -> Iterator[Desk]:
 
 def test_a_process_gets_and_gives_back(desk: Desk) -> None:
     """The real command prints a URL, stores what the person brings, and gives it back; no more."""
-    command = [sys.executable, "-m", "mooring", "oauth"]
+    command = [sys.executable, "-m", "moorage", "oauth"]
     with AuthorizationServer(HERE) as server:
         options = desk.options(server, "--secret-env", "ERP_SECRET", "--tenant", "acme-fr")
         with subprocess.Popen(
@@ -160,7 +160,7 @@ def test_a_process_shows_a_code(desk: Desk) -> None:
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         with subprocess.Popen(
-            [sys.executable, "-m", "mooring", "oauth", "login", "--device", *desk.options(server)],
+            [sys.executable, "-m", "moorage", "oauth", "login", "--device", *desk.options(server)],
             stdout=subprocess.PIPE,
             text=True,
         ) as running:
@@ -259,11 +259,11 @@ def test_a_browser_is_opened_if_asked(desk: Desk, more: list[str]) -> None:
     with AuthorizationServer(PUBLIC) as server:
         server.people.interval = 1
         browser = Browser(server)
-        webbrowser.register("mooring-test", None, browser, preferred=True)
+        webbrowser.register("moorage-test", None, browser, preferred=True)
         try:
             assert 0 == main(["oauth", "login", "--open", *more, *desk.options(server)])
         finally:
-            webbrowser._tryorder.remove("mooring-test")  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else takes it back
+            webbrowser._tryorder.remove("moorage-test")  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else takes it back
 
         assert 1 == len(browser.opened)
 
@@ -304,7 +304,7 @@ def test_a_database_that_is_away_bothers_nobody(
 ) -> None:
     """Where tokens cannot be stored nobody is asked for any."""
     with AuthorizationServer(PUBLIC) as server:
-        away = "postgresql://mooring:hunter2@127.0.0.1:1/none"
+        away = "postgresql://moorage:hunter2@127.0.0.1:1/none"
         assert 1 == main(["oauth", "login", *desk.options(server, "--credentials", away)])
         assert 0 == server.connections
 
@@ -318,13 +318,13 @@ def test_what_is_not_installed_says_so(
 ) -> None:
     """A database without its extra says which one to install."""
     for name in ("sql_credentials", "_sealed_table", "_sealed_rows"):
-        monkeypatch.delitem(sys.modules, f"mooring.adapters.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"moorage.adapters.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with AuthorizationServer(PUBLIC) as server:
         options = desk.options(server, "--credentials", "postgresql://host/name")
         assert 2 == main(["oauth", "login", *options])
 
-    assert "mooring[postgresql]" in capsys.readouterr().err
+    assert "moorage[postgresql]" in capsys.readouterr().err
 
 
 def test_secrets_stay_in_the_environment(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

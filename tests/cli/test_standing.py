@@ -1,4 +1,4 @@
-"""`mooring status` and `mooring circuit`: what all processes share, seen and set by hand."""
+"""`moorage status` and `moorage circuit`: what all processes share, seen and set by hand."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import CircuitBreakerOpen, CircuitState, Hub, Region, Request, RetryBudget, Service
-from mooring.cli import main
-from mooring.cli.desk import Desk
-from mooring.cli.ends import UNREAD
-from mooring.cli.places import opened_hub
-from mooring.cli.standing import standing
-from mooring.cli.status import table
-from mooring.testing import VendorServer
+from moorage import CircuitBreakerOpen, CircuitState, Hub, Region, Request, RetryBudget, Service
+from moorage.cli import main
+from moorage.cli.desk import Desk
+from moorage.cli.ends import UNREAD
+from moorage.cli.places import opened_hub
+from moorage.cli.standing import standing
+from moorage.cli.status import table
+from moorage.testing import VendorServer
 from tests.support.command import command
 from tests.support.configured import STORES, configure, unique
 from tests.support.terminal import seated, terminal
@@ -181,7 +181,7 @@ def test_a_program_gets_a_line_each_time() -> None:
     """With --json each look is one line of JSON."""
     name = configured("sqlite:///state.db")
     with subprocess.Popen(
-        [sys.executable, "-m", "mooring", "status", "--watch", "--every", "0.05", "--json"],
+        [sys.executable, "-m", "moorage", "status", "--watch", "--every", "0.05", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as running:

@@ -1,4 +1,4 @@
-"""`mooring webhook`: what is signed is what is verified, saved or as it arrives."""
+"""`moorage webhook`: what is signed is what is verified, saved or as it arrives."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mooring.cli import main
-from mooring.cli.ends import UNREAD
-from mooring.domain.webhooks.presets import PRESETS
-from mooring.errors import ConnectionFailed
-from mooring.parts.webhook_verifier import WebhookVerifier
+from moorage.cli import main
+from moorage.cli.ends import UNREAD
+from moorage.domain.webhooks.presets import PRESETS
+from moorage.errors import ConnectionFailed
+from moorage.parts.webhook_verifier import WebhookVerifier
 from tests.support.command import command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-LISTEN = [sys.executable, "-m", "mooring", "webhook", "listen", "stripe", "--secret-env", "HOOK"]
+LISTEN = [sys.executable, "-m", "moorage", "webhook", "listen", "stripe", "--secret-env", "HOOK"]
 OURS = ["--secret-env", "HOOK"]
 
 
@@ -83,7 +83,7 @@ def test_whoever_cannot_sign_says_so(scheme: str) -> None:
     ended = command("webhook", "sign", scheme, *OURS)
 
     assert ended.code in {0, 2}
-    assert ended.code == 0 or "mooring: " in ended.err
+    assert ended.code == 0 or "moorage: " in ended.err
     assert SECRET not in ended.out + ended.err
 
 

@@ -153,7 +153,7 @@ STRUCTURAL: list[tuple[dict[str, Any], str, str]] = [
 """What the schema finds, too."""
 
 OTHERS: list[tuple[Any, str, str]] = [
-    ({"version": 2}, "version", "Install a newer mooring"),
+    ({"version": 2}, "version", "Install a newer moorage"),
     ({"version": "1"}, "version", "the current version is 1"),
     ({"version": True}, "version", "the current version is 1"),
     (vendor(account_sid="x"), "vendors.twilio.account_sid", "Give AC"),

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-import mooring
-from mooring import ConfigurationError
-from mooring.config import read_configuration
-from mooring.errors import Problem
+import moorage
+from moorage import ConfigurationError
+from moorage.config import read_configuration
+from moorage.errors import Problem
 from tests.config.broken import OTHERS, STRUCTURAL, vendor
 
 BROKEN = [*STRUCTURAL, *OTHERS]
@@ -22,7 +22,7 @@ BROKEN = [*STRUCTURAL, *OTHERS]
 def test_what_is_wrong_has_a_place(source: Any, path: str, remedy: str) -> None:
     """Each mistake is one problem, with the exact path to it and what to write instead."""
     with pytest.raises(ConfigurationError) as caught:
-        mooring.open(source)
+        moorage.open(source)
 
     (problem,) = caught.value.problems
     assert path == problem.path == caught.value.path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring import (
+import moorage
+from moorage import (
     Account,
     AsyncHub,
     CircuitBreakerConfig,
@@ -20,12 +20,12 @@ from mooring import (
     Service,
     opening,
 )
-from mooring.config import read_configuration
-from mooring.contracts.sms import SmsMessage
-from mooring.domain.service import BulkheadConfig
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.twilio import TwilioSandbox
-from mooring.vendors.twilio import Twilio
+from moorage.config import read_configuration
+from moorage.contracts.sms import SmsMessage
+from moorage.domain.service import BulkheadConfig
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.vendors.twilio import Twilio
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 
 def test_the_least(tmp_path: Path) -> None:
     """A file that names a vendor is enough."""
-    path = tmp_path / "mooring.toml"
+    path = tmp_path / "moorage.toml"
     path.write_text(f'[vendors.twilio]\naccount_sid = "{SID}"\n')
 
     found = read_configuration(path)
@@ -115,7 +115,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_hub_that_works() -> None:
     """What is configured is called, with the tenant's own account where it has one."""
     sandbox = TwilioSandbox(auth_token="token")
-    hub = mooring.open(
+    hub = moorage.open(
         {
             "state": {"url": "memory:"},
             "vendors": {"twilio": TWILIO},
@@ -125,10 +125,10 @@ def test_a_hub_that_works() -> None:
     )
 
     assert "twilio" == hub.sms().send(MESSAGE).ref.account
-    with pytest.raises(mooring.VendorRejected):
+    with pytest.raises(moorage.VendorRejected):
         hub.manager.call("api", Request.get("/nowhere"))
     # What is given goes before what is named.
-    mooring.open({"state": {"url": "nowhere:"}}, state=opening.open_storage("memory:"))
+    moorage.open({"state": {"url": "nowhere:"}}, state=opening.open_storage("memory:"))
 
 
 def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,12 +142,12 @@ def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_awaited_face() -> None:
     """The same configuration makes a hub to be awaited."""
-    hub = mooring.aopen({"state": {"url": "memory:"}, "vendors": {"twilio": TWILIO}})
+    hub = moorage.aopen({"state": {"url": "memory:"}, "vendors": {"twilio": TWILIO}})
 
     assert isinstance(hub, AsyncHub)
     asyncio.run(hub.close())
     store = opening.aopen_storage("memory:")
-    assert isinstance(mooring.aopen({"state": {"url": "nowhere:"}}, state=store), AsyncHub)
+    assert isinstance(moorage.aopen({"state": {"url": "nowhere:"}}, state=store), AsyncHub)
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["own", "given"])
@@ -156,14 +156,14 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
     tmp_path: Path, *, awaited: bool, given: bool
 ) -> None:
     """With the hub the store goes that a configuration names; one that was given stays open."""
-    url = f"sqlite:///{tmp_path}/mooring.db"
+    url = f"sqlite:///{tmp_path}/moorage.db"
     configuration = {"state": {"url": url}, "services": {"api": {}}}
     # SQLite puts its journal away when the last connection is closed.
-    journal = tmp_path / "mooring.db-wal"
+    journal = tmp_path / "moorage.db-wal"
 
     async def opened_and_closed() -> None:
         store = opening.aopen_storage(url)
-        hub = mooring.aopen(configuration, **({"state": store} if given else {}))
+        hub = moorage.aopen(configuration, **({"state": store} if given else {}))
         await hub.manager.circuit_state("api")
         assert journal.exists()
         await hub.close()
@@ -174,7 +174,7 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
         asyncio.run(opened_and_closed())
         return
     store = opening.open_storage(url)
-    hub = mooring.open(configuration, **({"state": store} if given else {}))
+    hub = moorage.open(configuration, **({"state": store} if given else {}))
     hub.manager.circuit_state("api")
     assert journal.exists()
     hub.close()
@@ -187,7 +187,7 @@ def test_a_setting_that_no_service_has() -> None:
     for name in ("tymeout", "name"):
         account = Account("twilio", Twilio(account_sid=SID), settings={name: 3})
         with pytest.raises(ConfigurationError) as caught:
-            mooring.Hub([account])
+            moorage.Hub([account])
         assert f"vendors.twilio.{name}" == caught.value.path
 
 
@@ -195,12 +195,12 @@ def test_a_setting_that_cannot_be() -> None:
     """What a service refuses of an account's settings has its place, too."""
     account = Account("twilio", Twilio(account_sid=SID), settings={"timeout": "soon"})
     with pytest.raises(ConfigurationError) as caught:
-        mooring.Hub([account])
+        moorage.Hub([account])
 
     assert "vendors.twilio.timeout" == caught.value.path
 
 
-@pytest.mark.parametrize("opened", [mooring.open, mooring.aopen], ids=["plain", "awaited"])
+@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
 @pytest.mark.parametrize(
     "name, meant",
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],
@@ -226,7 +226,7 @@ def test_a_port_that_there_is_not(opened: Any, name: str, meant: str) -> None:
 def test_money_is_refused_where_it_stands(tables: dict[str, Any], path: str) -> None:
     """What moves money without a durable store is told by its place in the file."""
     with pytest.raises(ConfigurationError) as caught:
-        mooring.open(tables)
+        moorage.open(tables)
 
     assert path == caught.value.path
     assert "state.url" in caught.value.remedy
@@ -238,6 +238,6 @@ def test_an_account_for_some_tenants_stands_among_all() -> None:
     vendor = Twilio(account_sid=SID)
     account = Account("twilio", vendor, tenants="acme", settings={"tymeout": 3})
     with pytest.raises(ConfigurationError) as caught:
-        mooring.Hub([account])
+        moorage.Hub([account])
     assert "vendors.twilio.tymeout" == caught.value.path
     assert frozenset({"acme"}) == account.tenants

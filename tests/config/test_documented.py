@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-import mooring.config
-from mooring.config import json_schema, read_configuration
+import moorage.config
+from moorage.config import json_schema, read_configuration
 from tests.support.schema import fits
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-MARK = "# mooring.toml\n"
+MARK = "# moorage.toml\n"
 BLOCKS = [(page.name, block) for page in PAGES for block in BLOCK.findall(page.read_text("utf-8"))]
 SHOWN = [(name, block) for name, block in BLOCKS if block.startswith(MARK)]
 SCHEMA = json_schema()
@@ -62,7 +62,7 @@ def test_what_is_shown_is_marked() -> None:
 def test_the_docstring_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The example of the package itself is right."""
     monkeypatch.setenv("TWILIO_TOKEN", "a-token")
-    found = re.search(r"```toml\n(.*?)```", mooring.config.__doc__ or "", re.DOTALL)
+    found = re.search(r"```toml\n(.*?)```", moorage.config.__doc__ or "", re.DOTALL)
     assert found is not None
     vonage = {"api_key": "0a1b2c3d"}
     tables = tomllib.loads(found[1].replace("AC…", "AC" + "0" * 32))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import ConfigurationError
-from mooring.config import read_configuration
+from moorage import ConfigurationError
+from moorage.config import read_configuration
 from tests.config.broken import SID, TWILIO
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ account_sid = "{SID}"
 limits = [{{ rate = 5, per = "minute" }}]
 """
 JSON = f"""{{
-  "$schema": "mooring.schema.json",
+  "$schema": "moorage.schema.json",
   "version": 1,
   "sms": {{"vendor": ["twilio"]}},
   "vendors": {{"twilio": {{"account_sid": "{SID}", "limits": [{{"rate": 5, "per": "minute"}}]}}}}
@@ -108,9 +108,9 @@ def test_a_mark_of_the_byte_order_is_no_mistake(tmp_path: Path, name: str, text:
 def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without PyYAML a file of YAML is refused with what to install."""
     monkeypatch.setitem(sys.modules, "yaml", None)
-    monkeypatch.delitem(sys.modules, "mooring.config.yaml_text", raising=False)
+    monkeypatch.delitem(sys.modules, "moorage.config.yaml_text", raising=False)
 
-    with pytest.raises(ConfigurationError, match=r"Install mooring\[yaml\]"):
+    with pytest.raises(ConfigurationError, match=r"Install moorage\[yaml\]"):
         read_configuration(written(tmp_path, "a.yaml", YAML))
 
 

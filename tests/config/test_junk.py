@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import mooring
-from mooring import ConfigurationError
-from mooring.config import read_configuration
+import moorage
+from moorage import ConfigurationError
+from moorage.config import read_configuration
 from tests.config.broken import SID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OURS = str(Path(mooring.__file__).parent)
+OURS = str(Path(moorage.__file__).parent)
 PLANTED = "sk_live_51H8x0tXx"
 WHOLE: dict[str, Any] = {
     "version": 1,

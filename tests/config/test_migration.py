@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import mooring
-from mooring import ConfigurationError, Secret
-from mooring.config import read_configuration
-from mooring.config.toml_text import masked, write_toml
+import moorage
+from moorage import ConfigurationError, Secret
+from moorage.config import read_configuration
+from moorage.config.toml_text import masked, write_toml
 from tests.config.broken import SID, TWILIO
 
 OLD: dict[str, Any] = {
@@ -100,7 +100,7 @@ def test_the_current_version_is_read_without_a_word(
 ) -> None:
     """A configuration that refers to its secrets warns of nothing."""
     monkeypatch.setenv("OURS_TOKEN", "token")
-    path = tmp_path / "mooring.toml"
+    path = tmp_path / "moorage.toml"
     path.write_text(
         "[state]\n"
         'url = "memory:"\n'
@@ -108,7 +108,7 @@ def test_the_current_version_is_read_without_a_word(
         f'account_sid = "{SID}"\ncredentials = "secret://env/OURS_TOKEN"\n'
     )
 
-    mooring.open(path).close()
+    moorage.open(path).close()
 
 
 NAMES = st.text(max_size=8)

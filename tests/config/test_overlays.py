@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mooring import ConfigurationError
-from mooring.config import read_configuration
+from moorage import ConfigurationError
+from moorage.config import read_configuration
 from tests.config.broken import TWILIO, vendor
 
 OVERLAID: dict[str, Any] = {
@@ -28,7 +28,7 @@ def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables of an environment are joined with the rest; anything else in them replaces it."""
     plain = read_configuration(OVERLAID)
     found = read_configuration(OVERLAID, "production")
-    monkeypatch.setenv("MOORING_ENVIRONMENT", "production")
+    monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
     again = read_configuration(OVERLAID)
     other = read_configuration(OVERLAID, environment="staging")
 
@@ -95,22 +95,22 @@ def test_a_mistake_says_where_it_comes_from() -> None:
 def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable leads to a value, in whatever case; what is wanted there says what it is."""
     for name, value in {
-        "MOORING_STATE__URL": "secret://env/OURS_URL",
+        "MOORAGE_STATE__URL": "secret://env/OURS_URL",
         "OURS_URL": "memory:",
-        "MOORING_VENDORS__TWILIO__TIMEOUT": "5",
-        "MOORING_VENDORS__TWILIO__API_KEY": "0012",
-        "MOORING_VENDORS__TWILIO__SENDER": '"+1500"',
-        "MOORING_VENDORS__TWILIO__LIMITS": '[{ rate = 5, per = "hour" }]',
-        "mooring_vendors__twilio__moves_money": "true",
-        "MOORING_TENANTS__ACME_FR__SMS__VENDOR": '["twilio"]',
-        "MOORING_SMS__VENDOR": "twilio",
-        "MOORING_SERVICES__VAT__RETRY__PRESET": "none",
-        "MOORING_SERVICES__VAT__HEADERS__X_A": "$ ${NOT_A_REFERENCE",
-        "MOORING_SAFETY__RECIPIENTS": "example.com",
-        "MOORING_CREDENTIAL_SHOP__ACME": "no business of ours",
-        "MOORING_NOTHING_OF_OURS__A": "no business of ours",
-        "MOORING_STATE": "no part of a table",
-        "MOORING___A": "no part of a table",
+        "MOORAGE_VENDORS__TWILIO__TIMEOUT": "5",
+        "MOORAGE_VENDORS__TWILIO__API_KEY": "0012",
+        "MOORAGE_VENDORS__TWILIO__SENDER": '"+1500"',
+        "MOORAGE_VENDORS__TWILIO__LIMITS": '[{ rate = 5, per = "hour" }]',
+        "moorage_vendors__twilio__moves_money": "true",
+        "MOORAGE_TENANTS__ACME_FR__SMS__VENDOR": '["twilio"]',
+        "MOORAGE_SMS__VENDOR": "twilio",
+        "MOORAGE_SERVICES__VAT__RETRY__PRESET": "none",
+        "MOORAGE_SERVICES__VAT__HEADERS__X_A": "$ ${NOT_A_REFERENCE",
+        "MOORAGE_SAFETY__RECIPIENTS": "example.com",
+        "MOORAGE_CREDENTIAL_SHOP__ACME": "no business of ours",
+        "MOORAGE_NOTHING_OF_OURS__A": "no business of ours",
+        "MOORAGE_STATE": "no part of a table",
+        "MOORAGE___A": "no part of a table",
     }.items():
         monkeypatch.setenv(name, value)
     found = read_configuration(
@@ -135,14 +135,14 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [("x_a", "$ ${NOT_A_REFERENCE")] == list(service.headers.items())
     assert ("example.com",) == found.safety.recipients
     assert (
-        "the environment variable MOORING_VENDORS__TWILIO__TIMEOUT"
+        "the environment variable MOORAGE_VENDORS__TWILIO__TIMEOUT"
         == found.origins["vendors.twilio.timeout"]
     )
 
 
 def test_a_variable_makes_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that are missing, or that are none, are made on the way."""
-    monkeypatch.setenv("MOORING_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
+    monkeypatch.setenv("MOORAGE_VENDORS__LOCAL_FILES__ROOT", "/srv/files")
 
     found = read_configuration({"vendors": {"local_files": None}})
 
@@ -152,11 +152,11 @@ def test_a_variable_makes_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     "variable, path, remedy",
     [
-        ("MOORING_VENDORS__TWILIO__TYMEOUT", "vendors.twilio.tymeout", "Did you mean timeout?"),
-        ("MOORING_VENDORS__TWILIO__TIMEOUT", "vendors.twilio.timeout", "Write a number."),
-        ("MOORING_VENDORS__TWILIO__TIMEOUT__X", "vendors.twilio.timeout", "Write a number."),
-        ("MOORING_VENDOR__TWILIO__X", "MOORING_VENDOR__TWILIO__X", "mean MOORING_VENDORS__TWILIO"),
-        ("MOORING_SMS__0__VENDOR", "sms.0", "Use countries"),
+        ("MOORAGE_VENDORS__TWILIO__TYMEOUT", "vendors.twilio.tymeout", "Did you mean timeout?"),
+        ("MOORAGE_VENDORS__TWILIO__TIMEOUT", "vendors.twilio.timeout", "Write a number."),
+        ("MOORAGE_VENDORS__TWILIO__TIMEOUT__X", "vendors.twilio.timeout", "Write a number."),
+        ("MOORAGE_VENDOR__TWILIO__X", "MOORAGE_VENDOR__TWILIO__X", "mean MOORAGE_VENDORS__TWILIO"),
+        ("MOORAGE_SMS__0__VENDOR", "sms.0", "Use countries"),
     ],
 )
 def test_variables_that_are_wrong(

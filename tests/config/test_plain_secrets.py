@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring import ConfigurationWarning
-from mooring.config import read_configuration
-from mooring.config.plain_secrets import plain_secrets
+import moorage
+from moorage import ConfigurationWarning
+from moorage.config import read_configuration
+from moorage.config.plain_secrets import plain_secrets
 from tests.config.broken import SID, vendor
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ PATHS = [
 def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with secrets in it."""
     monkeypatch.setenv("OURS", "elsewhere")
-    path = tmp_path / "mooring.toml"
+    path = tmp_path / "moorage.toml"
     path.write_text(TEXT)
     return path
 
@@ -95,10 +95,10 @@ def test_what_belongs_nowhere_is_looked_through() -> None:
     assert ["state.url.a", "vendors.nobody.b.c"] == [one.path for one in found]
 
 
-@pytest.mark.parametrize("opened", [mooring.open, mooring.aopen], ids=["plain", "awaited"])
+@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
 def test_whoever_opens_it_is_warned(file: Path, opened: Any) -> None:
     """Opening warns once, at the line that opened; a program's own mapping is no file."""
-    with pytest.warns(ConfigurationWarning, match=r"mooring\.toml: vendors\.twilio\.cred") as told:
+    with pytest.warns(ConfigurationWarning, match=r"moorage\.toml: vendors\.twilio\.cred") as told:
         hub = opened(file)
 
     (warning,) = told
@@ -113,4 +113,4 @@ def test_a_mapping_is_not_warned_of() -> None:
     """What a program gives is its own affair."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        mooring.open({**vendor(), "state": {"url": "memory:"}}).close()
+        moorage.open({**vendor(), "state": {"url": "memory:"}}).close()

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import keyring
 import pytest
 
-from mooring import ConfigurationError, Credentials, OAuthCredentials, Secret
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.managed_secrets import ManagedSecrets
-from mooring.adapters.sqlite_credentials import SqliteCredentialProvider
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.config import read_configuration
+from moorage import ConfigurationError, Credentials, OAuthCredentials, Secret
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.managed_secrets import ManagedSecrets
+from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.config import read_configuration
 from tests.adapters.manager_labs import PEM, SECRET, AwsLab, AzureLab, GcpLab, VaultLab
 from tests.adapters.test_keyring_credentials import Ring
 
@@ -136,9 +136,9 @@ def test_a_keyring() -> None:
 def test_without_the_library_of_keyrings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What to install is said."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    monkeypatch.delitem(sys.modules, "mooring.adapters.keyring_credentials", raising=False)
+    monkeypatch.delitem(sys.modules, "moorage.adapters.keyring_credentials", raising=False)
 
-    with pytest.raises(ConfigurationError, match=r"Install mooring\[keyring\]"):
+    with pytest.raises(ConfigurationError, match=r"Install moorage\[keyring\]"):
         read_configuration({"secrets": {"ours": {"kind": "keyring"}}})
 
 

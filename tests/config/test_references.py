@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring import ConfigurationError, Secret
-from mooring.config import read_configuration
+import moorage
+from moorage import ConfigurationError, Secret
+from moorage.config import read_configuration
 from tests.config.broken import vendor
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OURS_NAME", "OURS_SECRET")
     monkeypatch.setenv("OURS_SECRET", "hidden")
     (tmp_path / "key").write_text("hidden too\n")
-    path = tmp_path / "mooring.toml"
+    path = tmp_path / "moorage.toml"
     path.write_text(
         "[vendors.adyen]\n"
         'merchant_account = "x"\n'
@@ -137,8 +137,8 @@ def test_credentials_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     ).services
 
-    assert mooring.Credentials.bearer("hidden") == service.credentials
-    assert mooring.Credentials.bearer("other") == service.regions[0].credentials
+    assert moorage.Credentials.bearer("hidden") == service.credentials
+    assert moorage.Credentials.bearer("other") == service.regions[0].credentials
     assert service.regions[1].credentials is None
 
 

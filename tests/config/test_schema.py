@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mooring.config import json_schema
-from mooring.wiring.catalog import vendor_names
+from moorage.config import json_schema
+from moorage.wiring.catalog import vendor_names
 from tests.config.broken import OTHERS, STRUCTURAL
 from tests.config.test_migration import NEW
 from tests.config.test_overlays import OVERLAID

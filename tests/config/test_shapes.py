@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import pytest
 
-from mooring.config.of_classes import about_fields, table_of
-from mooring.config.problems import WRONG, Report, key, under
-from mooring.config.shapes import Anything, Either, Many, Number, OneOf, Text
-from mooring.config.structure import read
-from mooring.errors import InvalidData
+from moorage.config.of_classes import about_fields, table_of
+from moorage.config.problems import WRONG, Report, key, under
+from moorage.config.shapes import Anything, Either, Many, Number, OneOf, Text
+from moorage.config.structure import read
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,9 +7,9 @@ import tomllib
 from difflib import ndiff
 from typing import TYPE_CHECKING, Any
 
-import mooring
-from mooring.config.toml_text import write_toml
-from mooring.testing.sandbox.base import SandboxHttpClient
+import moorage
+from moorage.config.toml_text import write_toml
+from moorage.testing.sandbox.base import SandboxHttpClient
 from tests.contracts.towns import afternoon, town
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
     after = before.replace('vendor = "stripe"', 'vendor = "adyen"')
 
     def had(text: str, here: Any) -> dict[str, Any]:
-        hub = mooring.open(tomllib.loads(text), http=SandboxHttpClient(*here.sandboxes))
+        hub = moorage.open(tomllib.loads(text), http=SandboxHttpClient(*here.sandboxes))
         try:
             return asyncio.run(afternoon(hub, here, SIZE))
         finally:

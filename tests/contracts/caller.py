@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import Account, AsyncHub, Hub, Route
-from mooring.testing import AsyncVirtualSleeper, RecordingObserver, VirtualClock, VirtualSleeper
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage import Account, AsyncHub, Hub, Route
+from moorage.testing import AsyncVirtualSleeper, RecordingObserver, VirtualClock, VirtualSleeper
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.pigeon import Loft, Pigeon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mooring.ports.state import StateStorage
+    from moorage.ports.state import StateStorage
 
 COLOURS = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awaited"])
 

@@ -10,13 +10,13 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import Ref
-from mooring._bridge import run_now
-from mooring.contracts.address import Address
-from mooring.contracts.payments import Charge, Money, PaymentQuery
-from mooring.contracts.shipping.parcels import Parcel
-from mooring.contracts.shipping.rates import RateRequest
-from mooring.contracts.storage import PutOptions, Upload
+from moorage import Ref
+from moorage._bridge import run_now
+from moorage.contracts.address import Address
+from moorage.contracts.payments import Charge, Money, PaymentQuery
+from moorage.contracts.shipping.parcels import Parcel
+from moorage.contracts.shipping.rates import RateRequest
+from moorage.contracts.storage import PutOptions, Upload
 
 TIME = 7.5
 REF = Ref("some", "main", "thing", {})

@@ -9,14 +9,14 @@ import json
 import sys
 from decimal import Decimal
 
-import mooring
-from mooring.contracts.shipping import Parcel, RateRequest, ShipmentRequest
-from mooring.testing.uses.shipping import ADA, SHOP
+import moorage
+from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
+from moorage.testing.uses.shipping import ADA, SHOP
 
 
 def main(url: str, database: str, timeout: str) -> None:
     """Buy what is missing."""
-    hub = mooring.open(
+    hub = moorage.open(
         {
             "state": {"url": f"sqlite:///{database}"},
             "vendors": {

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from mooring.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
-from mooring.contracts.vendor import Vendor, extra_for
-from mooring.domain.http import Request
-from mooring.domain.service import Service
-from mooring.testing.sandbox.base import Asked, Sandbox, reply
-from mooring.testing.trades import Trade
+from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
+from moorage.contracts.vendor import Vendor, extra_for
+from moorage.domain.http import Request
+from moorage.domain.service import Service
+from moorage.testing.sandbox.base import Asked, Sandbox, reply
+from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mooring.contracts.ref import Ref
-    from mooring.contracts.vendor import MakeRef
-    from mooring.contracts.wire import Wire
-    from mooring.domain.http import Response
-    from mooring.domain.webhooks.events import WebhookEvent
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
+    from moorage.domain.webhooks.events import WebhookEvent
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConfigurationError,
     CredentialNotFound,
@@ -18,18 +18,18 @@ from mooring import (
     Service,
     TokenRenewed,
 )
-from mooring.adapters.memory import MemoryStorage
-from mooring.adapters.memory_credentials import (
+from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.memory_credentials import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from mooring.contracts.routes import Account, Route
-from mooring.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
-from mooring.contracts.vendor import Vendor
-from mooring.domain.oauth.client import ClientAuthentication, OAuthClient
-from mooring.hub import AsyncHub, Hub
-from mooring.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from mooring.testing.sandbox.base import (
+from moorage.contracts.routes import Account, Route
+from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
+from moorage.contracts.vendor import Vendor
+from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
+from moorage.hub import AsyncHub, Hub
+from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.sandbox.base import (
     Asked,
     AsyncSandboxHttpClient,
     Refusal,
@@ -37,14 +37,14 @@ from mooring.testing.sandbox.base import (
     SandboxHttpClient,
     reply,
 )
-from mooring.testing.sandbox.tokens import TokenDesk
+from moorage.testing.sandbox.tokens import TokenDesk
 from tests.contracts.caller import COLOURS, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mooring.contracts.wire import Wire
-    from mooring.domain.http import Response
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
 
 pytestmark = pytest.mark.anyio
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")

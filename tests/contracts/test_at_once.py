@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from mooring import Account, ConfigurationError, Hub
-from mooring.contracts.email import EmailMessage
-from mooring.contracts.email_bulk import BulkMessage
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.easypost import EasyPostSandbox
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring.testing.sandbox.twilio import TwilioSandbox
-from mooring.vendors.easypost import EasyPost
-from mooring.vendors.local_files import LocalFiles
-from mooring.vendors.sendgrid import SendGrid
-from mooring.vendors.stripe import Stripe
-from mooring.vendors.twilio import Twilio
+from moorage import Account, ConfigurationError, Hub
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.vendors.easypost import EasyPost
+from moorage.vendors.local_files import LocalFiles
+from moorage.vendors.sendgrid import SendGrid
+from moorage.vendors.stripe import Stripe
+from moorage.vendors.twilio import Twilio
 
 BULK = BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"])
 KEYS = {"shipping": {"idempotency_key": "k"}}

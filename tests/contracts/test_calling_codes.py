@@ -2,10 +2,10 @@
 
 import pytest
 
-from mooring import Account, Hub, Route
-from mooring.contracts.calling_codes import country_of
-from mooring.contracts.sms import SmsMessage
-from mooring.testing.sandbox.base import SandboxHttpClient
+from moorage import Account, Hub, Route
+from moorage.contracts.calling_codes import country_of
+from moorage.contracts.sms import SmsMessage
+from moorage.testing.sandbox.base import SandboxHttpClient
 from tests.contracts.pigeon import Loft, Pigeon
 
 

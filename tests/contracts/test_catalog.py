@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import mooring
-from mooring import ConfigurationError, UnsupportedByVendor
-from mooring.contracts.sms import SmsMessage
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.wiring.catalog import able, vendor_class, vendor_names
+import moorage
+from moorage import ConfigurationError, UnsupportedByVendor
+from moorage.contracts.sms import SmsMessage
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.wiring.catalog import able, vendor_class, vendor_names
 from tests.contracts.pigeon import Loft, Pigeon
 
 
@@ -19,7 +19,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     (home / "METADATA").write_text("Metadata-Version: 2.1\nName: loft\nVersion: 1.0\n")
     (home / "entry_points.txt").write_text(
-        "[mooring.vendors]\npigeon = tests.contracts.pigeon:Pigeon\nowl = os:path\n"
+        "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\nowl = os:path\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -28,7 +28,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_vendor_of_another_package() -> None:
     """It is configured by its name, as one of ours is."""
     loft = Loft()
-    hub = mooring.open({"vendors": {"pigeon": {"keys": False}}}, http=SandboxHttpClient(loft))
+    hub = moorage.open({"vendors": {"pigeon": {"keys": False}}}, http=SandboxHttpClient(loft))
 
     assert Pigeon is vendor_class("pigeon")
     assert "pigeon" in vendor_names()
@@ -41,7 +41,7 @@ def test_a_vendor_of_another_package() -> None:
 def test_an_entry_point_to_something_else() -> None:
     """What is no vendor is refused where it is named."""
     with pytest.raises(ConfigurationError, match="leads to os:path, which is no vendor") as caught:
-        mooring.open({"vendors": {"owl": {}}})
+        moorage.open({"vendors": {"owl": {}}})
 
     assert "vendors.owl.kind" == caught.value.path
 
@@ -55,7 +55,7 @@ def test_who_is_able() -> None:
 
 def test_who_could_is_named() -> None:
     """A hub's refusal names the vendors that could be configured instead."""
-    hub = mooring.Hub([mooring.Account("pigeon", Pigeon())])
+    hub = moorage.Hub([moorage.Account("pigeon", Pigeon())])
 
     with pytest.raises(UnsupportedByVendor) as caught:
         hub.sms().check_balance()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerOpen,
     CircuitState,
     ConfigurationError,
@@ -24,17 +24,17 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.contracts.sms import SmsMessage
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.contracts.sms import SmsMessage
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient
 from tests.contracts.caller import COLOURS, Lofts, given
 from tests.contracts.pigeon import Loft
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.testing.sandbox.base import Asked
+    from moorage.testing.sandbox.base import Asked
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mooring import InvalidData, Ref
-from mooring.contracts.email import (
+from moorage import InvalidData, Ref
+from moorage.contracts.email import (
     Attachment,
     EmailCapability,
     EmailMessage,
@@ -16,9 +16,9 @@ from mooring.contracts.email import (
     check_addressed,
     check_fits,
 )
-from mooring.contracts.email_address import EmailAddress, as_addresses
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient, as_recipient, filled
-from mooring.contracts.email_outcomes import (
+from moorage.contracts.email_address import EmailAddress, as_addresses
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient, as_recipient, filled
+from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailEvent,
     EmailStatistics,

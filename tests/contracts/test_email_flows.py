@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     ConfigurationError,
     ConnectionFailed,
@@ -17,25 +17,25 @@ from mooring import (
     Route,
     UnsupportedByVendor,
 )
-from mooring.adapters.memory import MemoryStorage
-from mooring.contracts.email import EmailMessage, TemplateRef
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
-from mooring.contracts.vendor import Vendor
-from mooring.domain.http import Response
-from mooring.domain.result import Result
-from mooring.domain.service import Service
-from mooring.testing import VirtualClock, VirtualSleeper
-from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.vendors.sendgrid import SendGrid
+from moorage.adapters.memory import MemoryStorage
+from moorage.contracts.email import EmailMessage, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, StatisticsQuery
+from moorage.contracts.vendor import Vendor
+from moorage.domain.http import Response
+from moorage.domain.result import Result
+from moorage.domain.service import Service
+from moorage.testing import VirtualClock, VirtualSleeper
+from moorage.testing.sandbox.amazon_ses import AmazonSesSandbox
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.vendors.sendgrid import SendGrid
 from tests.vendors.email_labs import sendgrid_vendor, ses_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mooring.contracts.wire import Wire
+    from moorage.contracts.wire import Wire
 
 
 class Post:

@@ -12,16 +12,16 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import attrs
 import pytest
 
-from mooring import InvalidData
-from mooring.contracts.address import Address
-from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
-from mooring.contracts.email_address import EmailAddress
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.payments import Charge, Customer, Money, PaymentQuery
-from mooring.contracts.shipping import Customs, CustomsItem, Parcel, RateRequest, ShipmentRequest
-from mooring.contracts.sms import SmsMessage
-from mooring.contracts.storage import ByteRange, GetOptions, PutOptions
-from mooring.testing.uses.shipping import ADA, SHOP
+from moorage import InvalidData
+from moorage.contracts.address import Address
+from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
+from moorage.contracts.email_address import EmailAddress
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.payments import Charge, Customer, Money, PaymentQuery
+from moorage.contracts.shipping import Customs, CustomsItem, Parcel, RateRequest, ShipmentRequest
+from moorage.contracts.sms import SmsMessage
+from moorage.contracts.storage import ByteRange, GetOptions, PutOptions
+from moorage.testing.uses.shipping import ADA, SHOP
 
 # What the annotations of contracts name, and only type checkers import.
 NAMES = {"Decimal": Decimal, "date": date, "datetime": datetime, "timedelta": timedelta}

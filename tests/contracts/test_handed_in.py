@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from mooring.contracts.email import EmailMessage
-from mooring.contracts.email_address import EmailAddress
-from mooring.contracts.email_bulk import BulkMessage
-from mooring.contracts.email_outcomes import StatisticsQuery
-from mooring.contracts.payments import PaymentQuery, RefundReason, Unsettled
-from mooring.contracts.signed import PostOptions, UrlOptions
-from mooring.contracts.sms import SmsMessage
-from mooring.contracts.storage import ByteRange, GetOptions
-from mooring.errors import ConfigurationError, InvalidData
-from mooring.services.email import EmailFlows
-from mooring.services.payments import PaymentsFlows
-from mooring.services.shipping import ShippingFlows
-from mooring.services.sms import SmsFlows
-from mooring.services.storage import StorageFlows
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.email_address import EmailAddress
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.contracts.payments import PaymentQuery, RefundReason, Unsettled
+from moorage.contracts.signed import PostOptions, UrlOptions
+from moorage.contracts.sms import SmsMessage
+from moorage.contracts.storage import ByteRange, GetOptions
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.services.email import EmailFlows
+from moorage.services.payments import PaymentsFlows
+from moorage.services.shipping import ShippingFlows
+from moorage.services.sms import SmsFlows
+from moorage.services.storage import StorageFlows
 from tests.contracts.handing import (
     BEGUN,
     CHARGE,

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring import InvalidData
-from mooring.contracts.checksum import ChecksumAlgorithm
-from mooring.contracts.email import Disposition
-from mooring.contracts.email_outcomes import Granularity
-from mooring.contracts.payments import ThreeDs
-from mooring.contracts.routes import Prefer
-from mooring.contracts.shipping.parcels import Contents, NonDelivery
-from mooring.contracts.shipping.rates import LabelFormat, LabelSize, Prize, Signature
-from mooring.contracts.shipping.units import LengthUnit, WeightUnit
-from mooring.contracts.storage import Visibility
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+import moorage
+from moorage import InvalidData
+from moorage.contracts.checksum import ChecksumAlgorithm
+from moorage.contracts.email import Disposition
+from moorage.contracts.email_outcomes import Granularity
+from moorage.contracts.payments import ThreeDs
+from moorage.contracts.routes import Prefer
+from moorage.contracts.shipping.parcels import Contents, NonDelivery
+from moorage.contracts.shipping.rates import LabelFormat, LabelSize, Prize, Signature
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit
+from moorage.contracts.storage import Visibility
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.towns import town, towns
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def test_what_is_of_no_use(
 ) -> None:
     """A value of another kind is refused by its name in both colours, and nothing is sent."""
     here = town(towns()[0], tmp_path)
-    plain = mooring.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
-    awaited = mooring.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
+    plain = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
+    awaited = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
 
     with pytest.raises(InvalidData) as caught:
         getattr(getattr(plain, contract)(), operation)(value, **options)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from mooring.contracts.payments import Charge, Money, PaymentsCapability, Unsettled, told_buyer
-from mooring.contracts.routes import Account
-from mooring.errors import ConfigurationError, OutcomeUnknown
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring.vendors.stripe import Stripe
+from moorage.contracts.payments import Charge, Money, PaymentsCapability, Unsettled, told_buyer
+from moorage.contracts.routes import Account
+from moorage.errors import ConfigurationError, OutcomeUnknown
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.vendors.stripe import Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mooring.domain.service import Service
+    from moorage.domain.service import Service
 
 BEGUN = datetime.now(UTC) - timedelta(minutes=1)
 ORDER = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")

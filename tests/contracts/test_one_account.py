@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mooring import ConnectionFailed, ConnectorError, Hub, Response, RetryPolicy
-from mooring.adapters.memory import MemoryStorage
-from mooring.contracts.routes import Account
-from mooring.contracts.sms import SmsMessage
-from mooring.testing.sandbox.base import Lost
+from moorage import ConnectionFailed, ConnectorError, Hub, Response, RetryPolicy
+from moorage.adapters.memory import MemoryStorage
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import SmsMessage
+from moorage.testing.sandbox.base import Lost
 from tests.contracts.caller import Lofts
 from tests.contracts.pigeon import Pigeon
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 MESSAGE = SmsMessage(to="+4915112345678", text="Your parcel is on its way.")
 DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)

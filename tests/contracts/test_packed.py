@@ -16,21 +16,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import InvalidData, Ref, Request, Secret, contracts
-from mooring.contracts import packed
-from mooring.contracts.address import Address
-from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.packed import kinds, pack, unpack
-from mooring.contracts.payments import Charge, Money
-from mooring.contracts.payments.states import RefundReason
-from mooring.contracts.shipping.parcels import Parcel
-from mooring.contracts.shipping.rates import RateRequest
-from mooring.contracts.sms import SmsMessage
-from mooring.contracts.storage import PutOptions
-from mooring.domain.body import BodyStream
-from mooring.domain.packing import pack_values
-from mooring.packing import pack as public
+from moorage import InvalidData, Ref, Request, Secret, contracts
+from moorage.contracts import packed
+from moorage.contracts.address import Address
+from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.packed import kinds, pack, unpack
+from moorage.contracts.payments import Charge, Money
+from moorage.contracts.payments.states import RefundReason
+from moorage.contracts.shipping.parcels import Parcel
+from moorage.contracts.shipping.rates import RateRequest
+from moorage.contracts.sms import SmsMessage
+from moorage.contracts.storage import PutOptions
+from moorage.domain.body import BodyStream
+from moorage.domain.packing import pack_values
+from moorage.packing import pack as public
 
 NOW = datetime(2026, 3, 1, 12, 30, 1, 5, tzinfo=timezone(timedelta(hours=2)))
 HOME = Address(name="Ada", line1="1 Street", city="Berlin", postal_code="10115", country="DE")
@@ -199,7 +199,7 @@ def test_every_contracts_value_is_known() -> None:
     """Each value that a contract has can be packed, under a name that no other has."""
     left_out = {"Account", "Asked", "MinorUnits", "Offer", "OneOf", "Prefer", "Route"}
     names: list[str] = []
-    for found in pkgutil.walk_packages(contracts.__path__, "mooring.contracts."):
+    for found in pkgutil.walk_packages(contracts.__path__, "moorage.contracts."):
         module = importlib.import_module(found.name)
         names += [
             name

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     BuyerOutcome,
     Capture,
     Charge,
@@ -34,9 +34,9 @@ from mooring.contracts.payments import (
     stated_amount,
     told_buyer,
 )
-from mooring.contracts.payments.news import told_by
-from mooring.contracts.ref import Ref
-from mooring.errors import (
+from moorage.contracts.payments.news import told_by
+from moorage.contracts.ref import Ref
+from moorage.errors import (
     AuthenticationFailed,
     CircuitBreakerOpen,
     ConfigurationError,

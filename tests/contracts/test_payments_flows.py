@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import Ref
-from mooring._bridge import run_now
-from mooring.contracts.payments import (
+from moorage import Ref
+from moorage._bridge import run_now
+from moorage.contracts.payments import (
     Customer,
     Money,
     Page,
@@ -21,9 +21,9 @@ from mooring.contracts.payments import (
     PaymentState,
     Unsettled,
 )
-from mooring.contracts.payments.news import told_by
-from mooring.errors import InvalidData, OutcomeUnknown
-from mooring.services.payments import PaymentsFlows
+from moorage.contracts.payments.news import told_by
+from moorage.errors import InvalidData, OutcomeUnknown
+from moorage.services.payments import PaymentsFlows
 from tests.contracts.handing import (
     BEGUN,
     CHARGE,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     ConfigurationError,
     ConnectorManager,
@@ -23,33 +23,33 @@ from mooring import (
     Safety,
     Service,
 )
-from mooring.contracts.effects import ASKING
-from mooring.contracts.email import EmailMessage
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.sms import SmsMessage
-from mooring.manager import AsyncConnectorManager
-from mooring.services.email import EmailFlows
-from mooring.services.payments import PaymentsFlows
-from mooring.services.shipping import ShippingFlows
-from mooring.services.sms import SmsFlows
-from mooring.services.storage import StorageFlows
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.vendors.adyen import Adyen
-from mooring.vendors.dhl_express import DhlExpress
-from mooring.vendors.easypost import EasyPost
-from mooring.vendors.fedex import FedEx
-from mooring.vendors.local_files import LocalFiles
-from mooring.vendors.mailgun import Mailgun
-from mooring.vendors.mollie import Mollie
-from mooring.vendors.paypal import PayPal
-from mooring.vendors.postmark import Postmark
-from mooring.vendors.sendgrid import SendGrid
-from mooring.vendors.shipengine import ShipEngine
-from mooring.vendors.shippo import Shippo
-from mooring.vendors.square import Square
-from mooring.vendors.stripe import Stripe
-from mooring.vendors.ups import Ups
+from moorage.contracts.effects import ASKING
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.sms import SmsMessage
+from moorage.manager import AsyncConnectorManager
+from moorage.services.email import EmailFlows
+from moorage.services.payments import PaymentsFlows
+from moorage.services.shipping import ShippingFlows
+from moorage.services.sms import SmsFlows
+from moorage.services.storage import StorageFlows
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.vendors.adyen import Adyen
+from moorage.vendors.dhl_express import DhlExpress
+from moorage.vendors.easypost import EasyPost
+from moorage.vendors.fedex import FedEx
+from moorage.vendors.local_files import LocalFiles
+from moorage.vendors.mailgun import Mailgun
+from moorage.vendors.mollie import Mollie
+from moorage.vendors.paypal import PayPal
+from moorage.vendors.postmark import Postmark
+from moorage.vendors.sendgrid import SendGrid
+from moorage.vendors.shipengine import ShipEngine
+from moorage.vendors.shippo import Shippo
+from moorage.vendors.square import Square
+from moorage.vendors.stripe import Stripe
+from moorage.vendors.ups import Ups
 from tests.contracts.caller import COLOURS, Lofts, given
 from tests.reload.world import Town
 from tests.storage.labs import s3_account, sandbox

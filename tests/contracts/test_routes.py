@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mooring import Account, ConfigurationError, InvalidData, Ref, Route, UnsupportedByVendor
-from mooring.contracts.routes import Asked, Directory, Prefer
-from mooring.contracts.sms import SmsCapability
-from mooring.vendors.twilio import Twilio
+from moorage import Account, ConfigurationError, InvalidData, Ref, Route, UnsupportedByVendor
+from moorage.contracts.routes import Asked, Directory, Prefer
+from moorage.contracts.sms import SmsCapability
+from moorage.vendors.twilio import Twilio
 from tests.contracts.pigeon import Pigeon
 
 TWILIO = Twilio(account_sid="AC" + "0" * 32)

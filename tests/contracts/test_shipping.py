@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.contracts.address import Address
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account, Route
-from mooring.contracts.shipping import (
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.contracts.address import Address
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account, Route
+from moorage.contracts.shipping import (
     Choice,
     Customs,
     CustomsItem,
@@ -35,22 +35,22 @@ from mooring.contracts.shipping import (
     WeightUnit,
     converted,
 )
-from mooring.contracts.shipping.units import plain
-from mooring.domain.money import Money
-from mooring.errors import ConfigurationError, InvalidData, UnsupportedByVendor
-from mooring.hub import AsyncHub, Hub
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from mooring.testing.sandbox.easypost import EasyPostSandbox
-from mooring.testing.sandbox.shippo import ShippoSandbox
-from mooring.vendors.easypost import EasyPost
-from mooring.vendors.shippo import Shippo
+from moorage.contracts.shipping.units import plain
+from moorage.domain.money import Money
+from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
+from moorage.hub import AsyncHub, Hub
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.testing.sandbox.shippo import ShippoSandbox
+from moorage.vendors.easypost import EasyPost
+from moorage.vendors.shippo import Shippo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mooring.domain.http import Request, Response, Timeouts
-    from mooring.testing.sandbox.base import Sandbox
+    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.testing.sandbox.base import Sandbox
 
 HOME = Address(name="Jack Sparrow", line1="388 Townsend St", postal_code="94107", country="US")
 AWAY = Address(name="Elizabeth Swan", line1="179 N Harbor Dr", postal_code="90277", country="US")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mooring import InvalidData
-from mooring.contracts.ref import Ref
-from mooring.contracts.sms import (
+from moorage import InvalidData
+from moorage.contracts.ref import Ref
+from moorage.contracts.sms import (
     NumberCheck,
     Price,
     SmsCapability,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring._bridge import run_now
-from mooring.contracts.signed import PostOptions, UrlOptions
-from mooring.contracts.storage import ByteRange, GetOptions, ObjectInfo, Opened, StorageCapability
-from mooring.domain.result import Result
-from mooring.errors import ConnectionFailed, InvalidData
-from mooring.services.storage import StorageFlows
+from moorage._bridge import run_now
+from moorage.contracts.signed import PostOptions, UrlOptions
+from moorage.contracts.storage import ByteRange, GetOptions, ObjectInfo, Opened, StorageCapability
+from moorage.domain.result import Result
+from moorage.errors import ConnectionFailed, InvalidData
+from moorage.services.storage import StorageFlows
 from tests.contracts.handing import (
     BEGUN,
     COMING,
@@ -28,7 +28,7 @@ from tests.contracts.handing import (
 )
 
 if TYPE_CHECKING:
-    from mooring.contracts.storage import PutOptions, Upload
+    from moorage.contracts.storage import PutOptions, Upload
 
 
 def test_a_form_for_somebody_else() -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring.contracts.payments import Money, PaymentState
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+import moorage
+from moorage.contracts.payments import Money, PaymentState
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.towns import afternoon, town, towns
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ FIRST, *OTHERS = towns()
 def plain(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
     """What an afternoon comes to with these vendors."""
     here = town(vendors, folder)
-    hub = mooring.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
+    hub = moorage.open(here.configuration, http=SandboxHttpClient(*here.sandboxes))
     try:
         return asyncio.run(afternoon(hub, here, SIZE))
     finally:
@@ -32,7 +32,7 @@ def plain(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
 def awaited(vendors: dict[str, str], folder: Path) -> dict[str, Any]:
     """What an afternoon comes to with these vendors and a hub that is awaited."""
     here = town(vendors, folder)
-    hub = mooring.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
+    hub = moorage.aopen(here.configuration, http=AsyncSandboxHttpClient(*here.sandboxes))
     try:
         return asyncio.run(afternoon(hub, here, SIZE))
     finally:

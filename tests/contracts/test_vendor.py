@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mooring import InvalidData, WebhookEvent
-from mooring.contracts.vendor import Vendor, extra_for, merged
+from moorage import InvalidData, WebhookEvent
+from moorage.contracts.vendor import Vendor, extra_for, merged
 
 
 def test_a_vendors_own_options() -> None:

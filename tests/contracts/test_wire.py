@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     CredentialNotFound,
     Credentials,
@@ -19,12 +19,12 @@ from mooring import (
     WebhookRejected,
     WebhookSigner,
 )
-from mooring._bridge import run_now
-from mooring.adapters.memory import MemoryStorage
-from mooring.contracts.routes import Account
-from mooring.contracts.vendor import Vendor
-from mooring.hub import AsyncHub, Hub
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage._bridge import run_now
+from moorage.adapters.memory import MemoryStorage
+from moorage.contracts.routes import Account
+from moorage.contracts.vendor import Vendor
+from moorage.hub import AsyncHub, Hub
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
 from tests.contracts.caller import COLOURS, Lofts, given
 from tests.contracts.pigeon import Loft, Pigeon
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.contracts.email import Attachment, Disposition, EmailMessage
-from mooring.contracts.payments import Charge, Customer, Money, PaymentState
-from mooring.contracts.shipping import Parcel, RateRequest, ShipmentRequest
-from mooring.contracts.sms import SmsMessage
-from mooring.testing.trades import Trade, trade_of
-from mooring.testing.uses.shipping import ADA, SHOP
-from mooring.wiring.catalog import KINDS, vendor_class, vendor_names
+from moorage.contracts.email import Attachment, Disposition, EmailMessage
+from moorage.contracts.payments import Charge, Customer, Money, PaymentState
+from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
+from moorage.contracts.sms import SmsMessage
+from moorage.testing.trades import Trade, trade_of
+from moorage.testing.uses.shipping import ADA, SHOP
+from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
 from tests.contracts.caller import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from mooring.testing.sandbox.base import Sandbox
+    from moorage.testing.sandbox.base import Sandbox
 
 LOGO = b"\x89PNG\r\n\x1a\n a logo"
 INVOICE = b"%PDF-1.7 an invoice"

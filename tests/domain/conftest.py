@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring.errors import ConfigurationError, InvalidData
+from moorage.errors import ConfigurationError, InvalidData
 
 PLACE = re.compile(r"[a-z][a-z_]*(\..*)?", re.DOTALL)
 
@@ -34,7 +34,7 @@ def every_refusal_helps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         def watched(error: ConfigurationError | InvalidData, *given: Any, **fields: Any) -> None:
             build(error, *given, **fields)
             raiser: str = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001 - who asked for it
-            if raiser.startswith("mooring.domain.") and not helps(error):
+            if raiser.startswith("moorage.domain.") and not helps(error):
                 helpless.append(f"{raiser}: {error!r}")
 
         monkeypatch.setattr(kind, "__init__", watched)

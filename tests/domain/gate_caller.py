@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mooring.domain.admission import Admission, Answer, Confirm, Gates, Report
-from mooring.domain.budget import BudgetRule, RetryBudget
-from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
-from mooring.domain.rate_limit import RateLimitConfig
+from moorage.domain.admission import Admission, Answer, Confirm, Gates, Report
+from moorage.domain.budget import BudgetRule, RetryBudget
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule, Outcome
+from moorage.domain.rate_limit import RateLimitConfig
 from tests.domain.circuit_line import LEASE
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from mooring.domain.admission import Admitted
-    from mooring.domain.circuit import Permit
-    from mooring.domain.state import Ticket
+    from moorage.domain.admission import Admitted
+    from moorage.domain.circuit import Permit
+    from moorage.domain.state import Ticket
 
 ONE = RateLimitConfig.per_second(1)
 THREE = RateLimitConfig.per_second(3)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mooring.domain.admission import Admission, Answer, Gates
-from mooring.domain.durations import DAY, HOUR, SECOND
-from mooring.domain.idempotency import Claim, Settle, Verdict
+from moorage.domain.admission import Admission, Answer, Gates
+from moorage.domain.durations import DAY, HOUR, SECOND
+from moorage.domain.idempotency import Claim, Settle, Verdict
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from mooring.domain.idempotency import Claimed, Settled
+    from moorage.domain.idempotency import Claimed, Settled
 
 KEY = "k"
 LEASE = 35 * SECOND

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import strategies as st
 
-from mooring.domain.state import EXACT
+from moorage.domain.state import EXACT
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command, State
-    from mooring.errors import ConnectorError
+    from moorage.domain.state import Command, State
+    from moorage.errors import ConnectorError
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.domain.admission import (
+from moorage.domain.admission import (
     Admission,
     Answer,
     Confirm,
@@ -16,17 +16,17 @@ from mooring.domain.admission import (
     Report,
     SetCircuit,
 )
-from mooring.domain.budget import RetryBudget
-from mooring.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
-from mooring.domain.durations import DAY, HOUR, SECOND
-from mooring.domain.idempotency import Claim, Resolve, Withdraw, complete
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.errors import InvalidData
+from moorage.domain.budget import RetryBudget
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.durations import DAY, HOUR, SECOND
+from moorage.domain.idempotency import Claim, Resolve, Withdraw, complete
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.errors import InvalidData
 from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 KEY = "claim"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.domain.admission import Answer, GiveBack, Pause, ReadCircuit, SetCircuit
-from mooring.domain.budget import RetryBudget
-from mooring.domain.circuit import CircuitBreakerConfig, CircuitState
-from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.state import SMALL_STEP
+from moorage.domain.admission import Answer, GiveBack, Pause, ReadCircuit, SetCircuit
+from moorage.domain.budget import RetryBudget
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitState
+from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.state import SMALL_STEP
 from tests.domain.circuit_line import LEASE
 from tests.domain.gate_caller import EASY, ONE, THREE, TRIPS, Caller, gates
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.auth import (
+from moorage.domain.auth import (
     AuthMethod,
     Credentials,
     OAuthCredentials,
@@ -21,14 +21,14 @@ from mooring.domain.auth import (
     sign,
     signs,
 )
-from mooring.domain.http import Request
-from mooring.domain.secret import Secret
-from mooring.domain.signing.hmac_signing import HmacSigning
-from mooring.domain.signing.jwt import JwtSigning
-from mooring.domain.signing.message import MessageSignature
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.errors import InvalidData
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret
+from moorage.domain.signing.hmac_signing import HmacSigning
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.message import MessageSignature
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import InvalidData
 
 REQUEST = Request.get("/x", query={"a": "1", "api_key": "old"}, headers={"Authorization": "old"})
 UNSHOWN = ("username", "access_key_id", "key_id", "claims")

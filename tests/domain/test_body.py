@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.body import BodyStream, as_body
-from mooring.errors import InvalidData
+from moorage.domain.body import BodyStream, as_body
+from moorage.errors import InvalidData
 
 CONTENT = b"0123456789" * 10_000
 

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
-from mooring.domain.bucket import PEAKS, TokenBucket
-from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.state import SMALL_STEP
+from moorage.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
+from moorage.domain.bucket import PEAKS, TokenBucket
+from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.state import SMALL_STEP
 from tests.domain.state_world import NOON, World, long_lists
 
 if TYPE_CHECKING:
-    from mooring.domain.bucket import Bucket
-    from mooring.domain.state import State, Ticket
+    from moorage.domain.bucket import Bucket
+    from moorage.domain.state import State, Ticket
 
 RATES = [
     (1_000_000, 1.0, 1),

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.domain.budget import Budget, BudgetRule, RetryBudget
-from mooring.domain.durations import DAY, SECOND
-from mooring.domain.state import SMALL_STEP
-from mooring.errors import ConfigurationError
+from moorage.domain.budget import Budget, BudgetRule, RetryBudget
+from moorage.domain.durations import DAY, SECOND
+from moorage.domain.state import SMALL_STEP
+from moorage.errors import ConfigurationError
 from tests.domain.state_world import NOON, helpful, long_lists
 
 budgets = st.builds(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mooring import CachePolicy, ConfigurationError, InvalidData
-from mooring.domain import cache_policy
+from moorage import CachePolicy, ConfigurationError, InvalidData
+from moorage.domain import cache_policy
 from tests.support.anew import anew
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import InvalidData, Response
-from mooring.domain.cache_state import (
+from moorage import InvalidData, Response
+from moorage.domain.cache_state import (
     LONGEST_FLIGHT,
     Forget,
     Keep,
@@ -17,8 +17,8 @@ from mooring.domain.cache_state import (
     pack_entries,
     unpack_entries,
 )
-from mooring.domain.caching import CacheEntry
-from mooring.domain.packing import pack_values
+from moorage.domain.caching import CacheEntry
+from moorage.domain.packing import pack_values
 from tests.domain.state_world import NOON, World
 
 SECOND = 1_000_000

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import CachePolicy, InvalidData, Region, Service
-from mooring.domain import caching
-from mooring.domain.caching import (
+from moorage import CachePolicy, InvalidData, Region, Service
+from moorage.domain import caching
+from moorage.domain.caching import (
     CacheEntry,
     Decision,
     Fresh,
@@ -32,8 +32,8 @@ from mooring.domain.caching import (
     useful_for,
     varies_by,
 )
-from mooring.domain.headers import Headers
-from mooring.domain.http import Request, Response
+from moorage.domain.headers import Headers
+from moorage.domain.http import Request, Response
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GET = Request.get("/x")

@@ -7,17 +7,17 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.domain.admission import (
+from moorage.domain.admission import (
     Answer,
 )
-from mooring.domain.circuit import (
+from moorage.domain.circuit import (
     CircuitBreakerConfig,
     CircuitRule,
     CircuitState,
     Outcome,
 )
-from mooring.domain.durations import FOREVER, HOUR, SECOND
-from mooring.domain.state import SMALL_STEP
+from moorage.domain.durations import FOREVER, HOUR, SECOND
+from moorage.domain.state import SMALL_STEP
 from tests.domain.circuit_line import FORCED_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import NOON
 

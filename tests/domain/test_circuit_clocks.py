@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.admission import (
+from moorage.domain.admission import (
     Answer,
     Confirm,
 )
-from mooring.domain.circuit import (
+from moorage.domain.circuit import (
     QUIET_RECORD,
     CircuitBreakerConfig,
     CircuitRule,
     Outcome,
 )
-from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
-from mooring.domain.state import SMALL_STEP
-from mooring.errors import ConfigurationError
+from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.domain.state import SMALL_STEP
+from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, FORCED_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import helpful
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.admission import (
+from moorage.domain.admission import (
     Admission,
     Answer,
 )
-from mooring.domain.circuit import (
+from moorage.domain.circuit import (
     Outcome,
     mode_to_force,
 )
-from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
-from mooring.errors import ConfigurationError
+from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.errors import ConfigurationError
 from tests.domain.circuit_line import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, LEASE, OPEN, Line
 from tests.domain.state_world import NOON, helpful
 

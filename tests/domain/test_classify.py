@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.classify import classify, is_success, vendor_words
-from mooring.domain.response import Response
-from mooring.errors import (
+from moorage.domain.classify import classify, is_success, vendor_words
+from moorage.domain.response import Response
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import CircuitBreakerConfig, InvalidData, RateLimitConfig, StorageUnavailable
-from mooring.domain import codec
-from mooring.domain.admission import Gates
-from mooring.domain.circuit import CircuitRule, Outcome
-from mooring.domain.codec import VERSION, pack, unpack
-from mooring.testing._state_commands import alike, plain_value
-from mooring.testing._state_walk import Walk
+from moorage import CircuitBreakerConfig, InvalidData, RateLimitConfig, StorageUnavailable
+from moorage.domain import codec
+from moorage.domain.admission import Gates
+from moorage.domain.circuit import CircuitRule, Outcome
+from moorage.domain.codec import VERSION, pack, unpack
+from moorage.testing._state_commands import alike, plain_value
+from moorage.testing._state_walk import Walk
 
 T0 = 1_800_000_000_000_000
 

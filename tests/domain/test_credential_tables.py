@@ -10,24 +10,24 @@ import attrs
 import pytest
 from hypothesis import given
 
-from mooring.domain.auth import AuthMethod, Credentials, OAuthCredentials
-from mooring.domain.credential_tables import (
+from moorage.domain.auth import AuthMethod, Credentials, OAuthCredentials
+from moorage.domain.credential_tables import (
     read_credentials,
     read_credentials_text,
     write_credentials,
 )
-from mooring.domain.secret import Secret
-from mooring.domain.signing.azure import AzureSharedKey
-from mooring.domain.signing.hmac_signing import HmacSigning
-from mooring.domain.signing.jwt import JwtSigning
-from mooring.domain.signing.message import MessageSignature
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.errors import InvalidData
+from moorage.domain.secret import Secret
+from moorage.domain.signing.azure import AzureSharedKey
+from moorage.domain.signing.hmac_signing import HmacSigning
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.message import MessageSignature
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import InvalidData
 from tests.domain.test_keeping import KEPT
 from tests.support.proofs import proof_key
 
 if TYPE_CHECKING:
-    from mooring.domain.keeping import Kept
+    from moorage.domain.keeping import Kept
 
 GRANTED = OAuthCredentials(access_token="a")
 MESSAGE = MessageSignature(
@@ -176,7 +176,7 @@ def test_a_mistake_is_told_and_not_shown(written: object, problem: str) -> None:
         read_credentials(written, "here")
 
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/mooring/domain/" in frame.filename]
+    ours = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
     assert str(caught.value).startswith("here: ")
     assert 1 == len(ours)
     assert "sk_live" not in repr((ours, str(caught.value)))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mooring.domain.durations import (
+from moorage.domain.durations import (
     DAY,
     FOREVER,
     SECOND,
@@ -27,8 +27,8 @@ from mooring.domain.durations import (
     seconds,
     share,
 )
-from mooring.domain.state import EXACT
-from mooring.errors import ConfigurationError
+from moorage.domain.state import EXACT
+from moorage.errors import ConfigurationError
 from tests.domain.state_world import helpful
 
 NOT_NUMBERS: list[Any] = [None, "1", True, False, b"1", Decimal(1), Fraction(1), 1j, [1]]

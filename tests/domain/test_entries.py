@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mooring import ConfigurationError, IdempotencyInProgress, InvalidData
-from mooring.domain.entries import (
+from moorage import ConfigurationError, IdempotencyInProgress, InvalidData
+from moorage.domain.entries import (
     Entry,
     EntryPage,
     EntryQuery,
@@ -23,8 +23,8 @@ from mooring.domain.entries import (
     take,
     told,
 )
-from mooring.domain.inbox import InboxEntry
-from mooring.domain.outbox import OutboxEntry
+from moorage.domain.inbox import InboxEntry
+from moorage.domain.outbox import OutboxEntry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

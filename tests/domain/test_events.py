@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.domain import events
-from mooring.domain.circuit import CircuitState
-from mooring.domain.events import Event
+from moorage.domain import events
+from moorage.domain.circuit import CircuitState
+from moorage.domain.events import Event
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = [

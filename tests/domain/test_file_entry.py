@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mooring import InvalidData
-from mooring.domain.file_entry import names_of
+from moorage import InvalidData
+from moorage.domain.file_entry import names_of
 
 
 def test_a_key_is_a_path() -> None:
     """It leads through folders to a name, each of at most 255 bytes."""
     assert ["a", "b.c", "x" + "ü" * 127] == names_of("a/b.c/x" + "ü" * 127)
-    assert [".moorings", ".mooring"] == names_of(".moorings/.mooring")
+    assert [".moorages", ".moorage"] == names_of(".moorages/.moorage")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_a_key_is_a_path() -> None:
         ("a\\b", "a backslash"),
         ("a\0b", "a NUL"),
         ("ü" * 128, "longer than 255 bytes"),
-        (".Mooring/lock", "not for files"),
+        (".Moorage/lock", "not for files"),
     ],
 )
 def test_what_is_no_path_is_refused(key: str, why: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mooring.domain.fingerprint import fingerprint
-from mooring.domain.http import BodyStream, Request
-from mooring.errors import InvalidData
+from moorage.domain.fingerprint import fingerprint
+from moorage.domain.http import BodyStream, Request
+from moorage.errors import InvalidData
 
 keys = st.text(st.characters(codec="utf-8"))
 values = st.recursive(

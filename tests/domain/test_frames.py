@@ -9,8 +9,8 @@ from typing import TypeVar
 import attrs
 import pytest
 
-from mooring.domain.frames import bare, careful
-from mooring.errors import InvalidData
+from moorage.domain.frames import bare, careful
+from moorage.errors import InvalidData
 
 HIDDEN = "h1dden"
 E = TypeVar("E", bound=BaseException)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.domain.functions import check_callable, check_plain, not_callable
-from mooring.errors import ConfigurationError
+from moorage.domain.functions import check_callable, check_plain, not_callable
+from moorage.errors import ConfigurationError
 
 
 async def later() -> None:

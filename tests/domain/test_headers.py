@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.headers import Headers, as_headers, sound
-from mooring.errors import InvalidData
+from moorage.domain.headers import Headers, as_headers, sound
+from moorage.errors import InvalidData
 
 names = st.from_regex(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", fullmatch=True)
 values = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])).map(

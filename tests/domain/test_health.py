@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mooring import errors
-from mooring.domain.circuit import Outcome
-from mooring.domain.health import health, may_have_acted
-from mooring.errors import (
+from moorage import errors
+from moorage.domain.circuit import Outcome
+from moorage.domain.health import health, may_have_acted
+from moorage.errors import (
     AttemptTimeout,
     ConnectionFailed,
     ConnectorError,

@@ -7,9 +7,9 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.domain import http
-from mooring.domain.http import Headers, HttpMethod, Request
-from mooring.errors import InvalidData
+from moorage.domain import http
+from moorage.domain.http import Headers, HttpMethod, Request
+from moorage.errors import InvalidData
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.domain.durations import HOUR, SECOND
-from mooring.domain.idempotency import (
+from moorage.domain.durations import HOUR, SECOND
+from moorage.domain.idempotency import (
     TABLE,
     MarkSent,
     Resolve,
@@ -19,7 +19,7 @@ from mooring.domain.idempotency import (
     present,
     release,
 )
-from mooring.domain.state import SMALL_STEP
+from moorage.domain.state import SMALL_STEP
 from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
 
 if TYPE_CHECKING:

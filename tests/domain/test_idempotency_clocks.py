@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.durations import DAY, HOUR, SECOND
-from mooring.domain.idempotency import MarkSent, Resolve, Verdict, Withdraw, complete
-from mooring.domain.state import SMALL_STEP
+from moorage.domain.durations import DAY, HOUR, SECOND
+from moorage.domain.idempotency import MarkSent, Resolve, Verdict, Withdraw, complete
+from moorage.domain.state import SMALL_STEP
 from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
 
 

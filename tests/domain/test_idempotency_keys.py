@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.idempotency import checked_key
-from mooring.errors import InvalidData
+from moorage.domain.idempotency import checked_key
+from moorage.errors import InvalidData
 from tests.domain.state_world import helpful
 
 

@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mooring.domain.admission import Admission, Answer, Gates
-from mooring.domain.durations import DAY, HOUR, SECOND
-from mooring.domain.idempotency import (
+from moorage.domain.admission import Admission, Answer, Gates
+from moorage.domain.durations import DAY, HOUR, SECOND
+from moorage.domain.idempotency import (
     TABLE,
     Claim,
     Resolve,
@@ -21,12 +21,12 @@ from mooring.domain.idempotency import (
     complete,
     release,
 )
-from mooring.domain.state import SMALL_STEP
+from moorage.domain.state import SMALL_STEP
 from tests.domain.key_caller import KEY, LEASE, MEMORY, TTL, claim
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
-    from mooring.domain.idempotency import Claimed, Settled
+    from moorage.domain.idempotency import Claimed, Settled
 
 
 @attrs.define(eq=False)

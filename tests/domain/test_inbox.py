@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import InvalidData
-from mooring.domain.inbox import InboxEntry, entry_of, pack_events, unpack_events
-from mooring.domain.webhooks.events import WebhookEvent
+from moorage import InvalidData
+from moorage.domain.inbox import InboxEntry, entry_of, pack_events, unpack_events
+from moorage.domain.webhooks.events import WebhookEvent
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

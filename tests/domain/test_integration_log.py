@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import errors
-from mooring.domain.events import CallFinished, CallStarted
-from mooring.domain.integration_log import (
+from moorage import errors
+from moorage.domain.events import CallFinished, CallStarted
+from moorage.domain.integration_log import (
     IntegrationLog,
     IntegrationStatus,
     LogQuery,
     entry_of,
     summarise,
 )
-from mooring.errors import ConfigurationError, ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.json_text import encode_json, refuse_constant
-from mooring.domain.secret import Secret
-from mooring.errors import InvalidData
+from moorage.domain.json_text import encode_json, refuse_constant
+from moorage.domain.secret import Secret
+from moorage.errors import InvalidData
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.auth import AuthMethod, Credentials, OAuthCredentials
-from mooring.domain.keeping import Kept, fingerprint_of, pack_credentials, unpack_credentials
-from mooring.domain.packing import pack_values
-from mooring.domain.secret import Secret
-from mooring.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
-from mooring.domain.signing.jwt import JwtSigning
-from mooring.domain.signing.message import MessageSignature
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.errors import InvalidData
+from moorage.domain.auth import AuthMethod, Credentials, OAuthCredentials
+from moorage.domain.keeping import Kept, fingerprint_of, pack_credentials, unpack_credentials
+from moorage.domain.packing import pack_values
+from moorage.domain.secret import Secret
+from moorage.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.message import MessageSignature
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import InvalidData
 from tests.support.proofs import proof_key
 
 TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
@@ -155,7 +155,7 @@ def test_what_is_refused_is_not_shown(values: tuple[object, ...]) -> None:
         unpack_credentials(pack_values(values))
 
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/mooring/domain/" in frame.filename]
+    ours = [frame.locals for frame in report.stack if "/moorage/domain/" in frame.filename]
     assert 1 == len(ours)
     assert "sk_live" not in repr((ours, str(caught.value)))
     assert caught.value.__context__ is None

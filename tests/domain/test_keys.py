@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.keys import LONGEST, checked_name, state_key
-from mooring.errors import InvalidData
+from moorage.domain.keys import LONGEST, checked_name, state_key
+from moorage.errors import InvalidData
 from tests.domain.state_world import helpful
 
 names = st.one_of(

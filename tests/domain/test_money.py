@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.money import EXPONENTS, Money
-from mooring.errors import InvalidData
+from moorage.domain.money import EXPONENTS, Money
+from moorage.errors import InvalidData
 
 currencies = st.sampled_from(sorted(EXPONENTS))
 minors = st.integers(-(10**12), 10**12)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.body import BodyStream
-from mooring.domain.fingerprint import fingerprint
-from mooring.domain.http import Request
-from mooring.domain.multipart import FormFile
-from mooring.errors import InvalidData
+from moorage.domain.body import BodyStream
+from moorage.domain.fingerprint import fingerprint
+from moorage.domain.http import Request
+from moorage.domain.multipart import FormFile
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -248,7 +248,7 @@ def test_the_boundary_is_made_of_every_part() -> None:
     def boundary(first: str, content: Any) -> str:
         files = {"n": FormFile("a", content)}
         shown = Request.post("/", form={"k": first}, files=files).headers["content-type"]
-        found = re.fullmatch(r"multipart/form-data; boundary=(mooring-[0-9a-f]{40})", shown)
+        found = re.fullmatch(r"multipart/form-data; boundary=(moorage-[0-9a-f]{40})", shown)
         assert found is not None
         return found[1]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.names import name_of
+from moorage.domain.names import name_of
 
 
 def pay(_: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.domain.admission import (
+from moorage.domain.admission import (
     Admission,
     Answer,
     Confirm,
@@ -17,15 +17,15 @@ from mooring.domain.admission import (
     Report,
     SetCircuit,
 )
-from mooring.domain.circuit import CircuitBreakerConfig, CircuitRule, CircuitState, Outcome
-from mooring.domain.durations import SECOND
-from mooring.domain.idempotency import MarkSent, release
-from mooring.domain.outage import Local, Outage, goes_on, is_local, marked, noticed
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.errors import StorageUnavailable
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitRule, CircuitState, Outcome
+from moorage.domain.durations import SECOND
+from moorage.domain.idempotency import MarkSent, release
+from moorage.domain.outage import Local, Outage, goes_on, is_local, marked, noticed
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 NANOS = 1_000_000_000
 GONE = StorageUnavailable("gone.")

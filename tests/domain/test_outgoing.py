@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.outgoing import OutgoingGuard
-from mooring.errors import ConfigurationError
+from moorage.domain.outgoing import OutgoingGuard
+from moorage.errors import ConfigurationError
 
 GUARD = OutgoingGuard()
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import InvalidData, Response
-from mooring.domain.packing import _BINARY, _sized, pack_values, unpack_values
-from mooring.testing._state_commands import alike
+from moorage import InvalidData, Response
+from moorage.domain.packing import _BINARY, _sized, pack_values, unpack_values
+from moorage.testing._state_commands import alike
 
 SCALARS = st.one_of(
     st.none(),

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.money import Money
-from mooring.domain.payload import payload_fingerprint
-from mooring.domain.secret import Secret
-from mooring.errors import InvalidData
+from moorage.domain.money import Money
+from moorage.domain.payload import payload_fingerprint
+from moorage.domain.secret import Secret
+from moorage.errors import InvalidData
 
 
 class Colour(Enum):

@@ -8,19 +8,19 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.domain.auth import Credentials
-from mooring.domain.budget import RetryBudget
-from mooring.domain.cache_policy import CachePolicy
-from mooring.domain.circuit import CircuitBreakerConfig
-from mooring.domain.durations import FOREVER
-from mooring.domain.http import Request, Timeouts
-from mooring.domain.plan import MARGIN, ONCE, Plan, with_defaults, with_idempotency_key
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.region import Region
-from mooring.domain.retry import RetryPolicy
-from mooring.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Service
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.errors import ConfigurationError, InvalidData
+from moorage.domain.auth import Credentials
+from moorage.domain.budget import RetryBudget
+from moorage.domain.cache_policy import CachePolicy
+from moorage.domain.circuit import CircuitBreakerConfig
+from moorage.domain.durations import FOREVER
+from moorage.domain.http import Request, Timeouts
+from moorage.domain.plan import MARGIN, ONCE, Plan, with_defaults, with_idempotency_key
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.region import Region
+from moorage.domain.retry import RetryPolicy
+from moorage.domain.service import BulkheadConfig, Endpoint, HedgeConfig, Service
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import ConfigurationError, InvalidData
 
 AWS = AwsSigV4(access_key_id="AK", region="eu-west-1", service="s3")
 BARE = Service("vat", circuit=None, retry=None)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.query import as_pairs, encode_pairs
-from mooring.errors import InvalidData
+from moorage.domain.query import as_pairs, encode_pairs
+from moorage.errors import InvalidData
 
 texts = st.text(st.characters(codec="utf-8"))
 

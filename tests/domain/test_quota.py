@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
-from mooring.domain.durations import DAY, FOREVER, HOUR, SECOND
-from mooring.domain.quota import CalendarQuota, civil_month, first_day
-from mooring.domain.rate_limit import RateLimitConfig
+from moorage.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
+from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
+from moorage.domain.quota import CalendarQuota, civil_month, first_day
+from moorage.domain.rate_limit import RateLimitConfig
 from tests.domain.state_world import NOON, World, long_lists
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Ticket
+    from moorage.domain.state import Ticket
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

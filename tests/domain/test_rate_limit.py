@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mooring.domain.bucket import TokenBucket
-from mooring.domain.durations import DAY, FOREVER, SECOND
-from mooring.domain.quota import CalendarQuota
-from mooring.domain.rate_limit import Calendar, RateLimitConfig, Rule, checked_cost, joint_wait
-from mooring.domain.state import EXACT, State
-from mooring.errors import ConfigurationError, InvalidData
+from moorage.domain.bucket import TokenBucket
+from moorage.domain.durations import DAY, FOREVER, SECOND
+from moorage.domain.quota import CalendarQuota
+from moorage.domain.rate_limit import Calendar, RateLimitConfig, Rule, checked_cost, joint_wait
+from moorage.domain.state import EXACT, State
+from moorage.errors import ConfigurationError, InvalidData
 from tests.domain.state_world import NOON, helpful
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.headers import Headers
-from mooring.domain.redaction import Personal, Redaction
-from mooring.errors import ConfigurationError
+from moorage.domain.headers import Headers
+from moorage.domain.redaction import Personal, Redaction
+from moorage.errors import ConfigurationError
 
 HIDDEN = "h1dden"
 JSON = "application/json"

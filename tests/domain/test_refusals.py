@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from mooring import PaymentDeclined, Response, VendorRejected
-from mooring.domain.packing import pack_values, unpack_values
-from mooring.domain.refusals import pack_refusal, unpack_refusal
+from moorage import PaymentDeclined, Response, VendorRejected
+from moorage.domain.packing import pack_values, unpack_values
+from moorage.domain.refusals import pack_refusal, unpack_refusal
 
 
 class CardLost(PaymentDeclined):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     Credentials,
     Endpoint,
@@ -21,7 +21,7 @@ from mooring import (
     Request,
     Service,
 )
-from mooring.domain.region import belonging, elsewhere, in_order
+from moorage.domain.region import belonging, elsewhere, in_order
 
 EU = Region("eu", "https://eu.example/api")
 US = Region("us", "https://us.example/api")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.http import Headers, Response
-from mooring.errors import InvalidData
+from moorage.domain.http import Headers, Response
+from moorage.errors import InvalidData
 
 
 @given(st.integers(100, 999))

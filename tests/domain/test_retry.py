@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.retry import (
+from moorage.domain.retry import (
     Again,
     Backoff,
     Jitter,
@@ -22,7 +22,7 @@ from mooring.domain.retry import (
     is_unsent,
     wait_of,
 )
-from mooring.errors import (
+from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,

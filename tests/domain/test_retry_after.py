@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.headers import Headers
-from mooring.domain.retry_after import RateHint, parse_retry_after, rate_hint, retry_after
+from moorage.domain.headers import Headers
+from moorage.domain.retry_after import RateHint, parse_retry_after, rate_hint, retry_after
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=90)

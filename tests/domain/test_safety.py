@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import ConfigurationError, Safety
-from mooring.domain.safety import Mode
+from moorage import ConfigurationError, Safety
+from moorage.domain.safety import Mode
 
 
 @pytest.mark.parametrize(

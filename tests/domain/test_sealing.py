@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.sealing import KeyRing, about, header, no_key_for, sealed_with
-from mooring.domain.secret import Secret
-from mooring.errors import ConfigurationError, InvalidData
+from moorage.domain.sealing import KeyRing, about, header, no_key_for, sealed_with
+from moorage.domain.secret import Secret
+from moorage.errors import ConfigurationError, InvalidData
 
 RAW = bytes(range(32))
 OTHER = bytes(range(32, 64))
@@ -73,7 +73,7 @@ def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
         KeyRing.parse(text)
 
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
+    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
     assert problem in str(caught.value)
     assert ours
     assert TEXT[:8] not in repr((ours, str(caught.value)))
@@ -82,22 +82,22 @@ def test_a_ring_that_cannot_be_used_is_refused(text: str, problem: str) -> None:
 
 
 def test_a_ring_is_read_from_a_variable() -> None:
-    """The variable is MOORING_KEYS unless another is named, and nothing else is looked at."""
+    """The variable is MOORAGE_KEYS unless another is named, and nothing else is looked at."""
     ring = KeyRing.parse(f"2:{SECOND},1:{TEXT}")
 
-    assert ring == KeyRing.from_environment({"MOORING_KEYS": f"2:{SECOND},1:{TEXT}\n"})
+    assert ring == KeyRing.from_environment({"MOORAGE_KEYS": f"2:{SECOND},1:{TEXT}\n"})
     assert ring == KeyRing.from_environment({"ERP_KEYS": ring.text().reveal()}, "ERP_KEYS")
 
 
 @pytest.mark.parametrize(
     "environment, problem",
     [
-        ({}, "The environment variable MOORING_KEYS is not set"),
-        ({"MOORING_KEYS": " "}, "The environment variable MOORING_KEYS is empty"),
-        ({"MOORING_KEYS": f"1:{TEXT}\udc80"}, "The environment variable MOORING_KEYS is not valid"),
-        ({"MOORING_KEYS": f"5,1:{TEXT}"}, "Key 1 of the ring does not begin with a version"),
-        ({"MOORING_KEYS": f"3:{TEXT[:24]}"}, "The key of version 3 has 18 bytes, and needs 32"),
-        ({"MOORING_KEYS": f"1:{TEXT},1:{SECOND}"}, "Two keys of the ring have the version 1"),
+        ({}, "The environment variable MOORAGE_KEYS is not set"),
+        ({"MOORAGE_KEYS": " "}, "The environment variable MOORAGE_KEYS is empty"),
+        ({"MOORAGE_KEYS": f"1:{TEXT}\udc80"}, "The environment variable MOORAGE_KEYS is not valid"),
+        ({"MOORAGE_KEYS": f"5,1:{TEXT}"}, "Key 1 of the ring does not begin with a version"),
+        ({"MOORAGE_KEYS": f"3:{TEXT[:24]}"}, "The key of version 3 has 18 bytes, and needs 32"),
+        ({"MOORAGE_KEYS": f"1:{TEXT},1:{SECOND}"}, "Two keys of the ring have the version 1"),
     ],
 )
 def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], problem: str) -> None:
@@ -107,8 +107,8 @@ def test_a_variable_that_holds_no_ring_is_named(environment: dict[str, str], pro
         KeyRing.from_environment(environment)
 
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
-    assert caught.value.message.startswith("The environment variable MOORING_KEYS")
+    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
+    assert caught.value.message.startswith("The environment variable MOORAGE_KEYS")
     assert "keys" == caught.value.path
     assert problem in str(caught.value)
     assert "sk_live" not in repr((ours, str(caught.value)))
@@ -179,10 +179,10 @@ def test_what_is_sealed_tells_its_key() -> None:
 @pytest.mark.parametrize(
     "sealed, problem",
     [
-        (b"", "not sealed by mooring"),
-        (b"mr", "not sealed by mooring"),
-        (b"mrG" + WHOLE[3:], "not sealed by mooring"),
-        (b"mrg\x02" + WHOLE[4:], "this release of mooring does not know"),
+        (b"", "not sealed by moorage"),
+        (b"mr", "not sealed by moorage"),
+        (b"mrG" + WHOLE[3:], "not sealed by moorage"),
+        (b"mrg\x02" + WHOLE[4:], "this release of moorage does not know"),
         (b"mrg", "it has 3 bytes"),
         (WHOLE[:-1], "it has 39 bytes, and no sealed text has fewer than 40"),
     ],

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.secret import Secret
-from mooring.errors import InvalidData
+from moorage.domain.secret import Secret
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.domain.sensitive import is_sensitive
+from moorage.domain.sensitive import is_sensitive
 
 
 @pytest.mark.parametrize(

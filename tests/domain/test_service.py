@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.domain import service as service_module
-from mooring.domain.auth import Credentials, OAuthCredentials
-from mooring.domain.budget import RetryBudget
-from mooring.domain.circuit import CircuitBreakerConfig
-from mooring.domain.http import HttpMethod, Request
-from mooring.domain.plan import Plan
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.region import Region
-from mooring.domain.retry import RetryPolicy
-from mooring.domain.secret import Secret
-from mooring.domain.service import (
+from moorage.domain import service as service_module
+from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.budget import RetryBudget
+from moorage.domain.circuit import CircuitBreakerConfig
+from moorage.domain.http import HttpMethod, Request
+from moorage.domain.plan import Plan
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.region import Region
+from moorage.domain.retry import RetryPolicy
+from moorage.domain.secret import Secret
+from moorage.domain.service import (
     INHERIT,
     BulkheadConfig,
     Endpoint,
@@ -30,7 +30,7 @@ from mooring.domain.service import (
     by_name,
     unless_inherited,
 )
-from mooring.errors import ConfigurationError, ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from tests.support.anew import anew
 
 if TYPE_CHECKING:

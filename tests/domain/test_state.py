@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.durations import DAY, HOUR, SECOND
-from mooring.domain.state import SMALL_STEP, State, steady, unchanged
+from moorage.domain.durations import DAY, HOUR, SECOND
+from moorage.domain.state import SMALL_STEP, State, steady, unchanged
 from tests.domain.state_world import NOON
 
 times = st.one_of(

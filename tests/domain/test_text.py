@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.text import is_encodable, storable
+from moorage.domain.text import is_encodable, storable
 
 
 @given(st.text(st.characters(codec="utf-8")), st.characters(categories=["Cs"]))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.timeouts import Timeouts
-from mooring.errors import ConfigurationError
+from moorage.domain.timeouts import Timeouts
+from moorage.errors import ConfigurationError
 
 bounds = st.none() | st.floats(min_value=0, exclude_min=True, max_value=1e9)
 timeouts = st.builds(Timeouts, connect=bounds, read=bounds, write=bounds, pool=bounds, total=bounds)

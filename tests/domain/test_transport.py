@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.secret import Secret
-from mooring.domain.transport import (
+from moorage.domain.secret import Secret
+from moorage.domain.transport import (
     DangerouslyUnverified,
     PoolStatistics,
     Proxy,
@@ -21,7 +21,7 @@ from mooring.domain.transport import (
     TlsVersion,
     as_proxy,
 )
-from mooring.errors import ConfigurationError
+from moorage.errors import ConfigurationError
 
 HIDDEN = "h1dden"
 PEM = f"-----BEGIN PRIVATE KEY-----\n{HIDDEN}\n-----END PRIVATE KEY-----\n"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.http import Request
-from mooring.domain.urls import join_url, origin_of, validate_base_url
-from mooring.errors import InvalidData
+from moorage.domain.http import Request
+from moorage.domain.urls import join_url, origin_of, validate_base_url
+from moorage.errors import InvalidData
 
 texts = st.text(st.characters(codec="utf-8"))
 segments = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)

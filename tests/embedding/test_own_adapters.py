@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from mooring.testing import http_conformance, name_of, state_conformance
+from moorage.testing import http_conformance, name_of, state_conformance
 from tests.test_documentation import shown
 
 if TYPE_CHECKING:

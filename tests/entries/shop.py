@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring import AsyncHub, AsyncOutbox, AsyncWebhookInbox, Hub, Outbox, WebhookInbox
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.adapters.memory_entries import (
+import moorage
+from moorage import AsyncHub, AsyncOutbox, AsyncWebhookInbox, Hub, Outbox, WebhookInbox
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.memory_entries import (
     AsyncMemoryInbox,
     AsyncMemoryOutbox,
     MemoryInbox,
     MemoryOutbox,
 )
-from mooring.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
-from mooring.contracts.payments import Charge, Money
-from mooring.domain.retry import Jitter, RetryPolicy
-from mooring.testing import SequentialIds, VirtualClock
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, Notice, SandboxHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
+from moorage.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.contracts.payments import Charge, Money
+from moorage.domain.retry import Jitter, RetryPolicy
+from moorage.testing import SequentialIds, VirtualClock
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Notice, SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
 from tests.support.colours import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring import Service
+    from moorage import Service
 
 CHARGE = Charge(Money("149.90", "EUR"), "tok_visa", reference="INV-1")
 RETRY = RetryPolicy(max_attempts=3, base_delay=10.0, max_delay=60.0, jitter=Jitter.NONE)
@@ -78,7 +78,7 @@ class Shop:
         self.inbox: Any
         self.outbox: Any
         if awaited:
-            self.hub = mooring.aopen(
+            self.hub = moorage.aopen(
                 toml,
                 http=AsyncSandboxHttpClient(self.stripe),
                 log=AsyncMemoryIntegrationLogger(self.log),
@@ -89,7 +89,7 @@ class Shop:
                 AsyncMemoryOutbox(self.sent), ids=SequentialIds(), **common, **kept
             )
         else:
-            self.hub = mooring.open(
+            self.hub = moorage.open(
                 toml,
                 http=SandboxHttpClient(self.stripe),
                 log=self.log,

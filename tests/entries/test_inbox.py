@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     ConfigurationError,
     ConnectionFailed,
@@ -21,21 +21,21 @@ from mooring import (
     WebhookRejected,
     WebhookVerifier,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox
-from mooring.contracts.payments import Charge
-from mooring.contracts.payments.news import PaymentEvent
-from mooring.domain.inbox import pack_events
-from mooring.domain.sealing import about
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.inbox import EntryQuery, EntryState
-from mooring.testing.sandbox.adyen import AdyenSandbox
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.vendors.adyen import Adyen
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox
+from moorage.contracts.payments import Charge
+from moorage.contracts.payments.news import PaymentEvent
+from moorage.domain.inbox import pack_events
+from moorage.domain.sealing import about
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.inbox import EntryQuery, EntryState
+from moorage.testing.sandbox.adyen import AdyenSandbox
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.vendors.adyen import Adyen
 from tests.entries.shop import Shop, shop
 
 if TYPE_CHECKING:
-    from mooring.testing.sandbox.base import Notice
+    from moorage.testing.sandbox.base import Notice
 
 __all__ = ["shop"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-import mooring
-from mooring import (
+import moorage
+from moorage import (
     ConfigurationError,
     IdempotencyInProgress,
     InvalidData,
@@ -24,18 +24,18 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory_entries import AsyncMemoryOutbox, MemoryOutbox
-from mooring.contracts.email import EmailMessage
-from mooring.contracts.payments import Charge, Money
-from mooring.contracts.sms import SmsMessage
-from mooring.domain.outbox import fate_of
-from mooring.domain.retry import Backoff, Jitter, RetryPolicy
-from mooring.domain.sealing import about
-from mooring.outbox import VERBS, EntryQuery, EntryState
-from mooring.testing import ScriptedRandomness
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from mooring.testing.trades import trade_of
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory_entries import AsyncMemoryOutbox, MemoryOutbox
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.payments import Charge, Money
+from moorage.contracts.sms import SmsMessage
+from moorage.domain.outbox import fate_of
+from moorage.domain.retry import Backoff, Jitter, RetryPolicy
+from moorage.domain.sealing import about
+from moorage.outbox import VERBS, EntryQuery, EntryState
+from moorage.testing import ScriptedRandomness
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from moorage.testing.trades import trade_of
 from tests.entries.shop import CHARGE, Shop, shop
 
 if TYPE_CHECKING:
@@ -440,7 +440,7 @@ def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
     twilio: Any = trade.sandbox
     account = {**trade.options, "volatile_keys": True}
     toml = {"sms": {"vendor": "twilio"}, "vendors": {"twilio": account}}
-    hub = mooring.open(toml, http=SandboxHttpClient(twilio))
+    hub = moorage.open(toml, http=SandboxHttpClient(twilio))
     outbox = Outbox(MemoryOutbox())
     messages = [SmsMessage(to=to, text="Hello") for to in ("+4915112345678", "+15005550001")]
     entry = outbox.put("sms", "send_bulk", messages)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncSubjects,
     Credentials,
     InvalidData,
@@ -19,23 +19,23 @@ from mooring import (
     Subjects,
     WebhookInbox,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory_log import AsyncMemoryIntegrationLogger
-from mooring.adapters.sqlite_credentials import (
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory_log import AsyncMemoryIntegrationLogger
+from moorage.adapters.sqlite_credentials import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from mooring.contracts.storage import PutOptions
-from mooring.domain.integration_log import IntegrationLog, IntegrationStatus, LogPage
-from mooring.inbox import EntryQuery
-from mooring.services.subjects import Place, SubjectsFlows
+from moorage.contracts.storage import PutOptions
+from moorage.domain.integration_log import IntegrationLog, IntegrationStatus, LogPage
+from moorage.inbox import EntryQuery
+from moorage.services.subjects import Place, SubjectsFlows
 from tests.entries.shop import CHARGE, Shop
 from tests.support.colours import run_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mooring.contracts.payments.news import PaymentEvent
+    from moorage.contracts.payments.news import PaymentEvent
 
 ADA, BOB = "customer-ada", "customer-bob"
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.adapters.memory_entries import MemoryOutbox
-from mooring.domain.entries import Entry, EntryQuery, EntryState, Fate
-from mooring.domain.inbox import InboxEntry
-from mooring.domain.outbox import OutboxEntry
-from mooring.domain.retry import Jitter, RetryPolicy
-from mooring.services.entries import Keeping, Shelf
-from mooring.testing import VirtualClock
-from mooring.wiring.cores import plain_core
-from mooring.wiring.ports import Ports
+from moorage.adapters.memory_entries import MemoryOutbox
+from moorage.domain.entries import Entry, EntryQuery, EntryState, Fate
+from moorage.domain.inbox import InboxEntry
+from moorage.domain.outbox import OutboxEntry
+from moorage.domain.retry import Jitter, RetryPolicy
+from moorage.services.entries import Keeping, Shelf
+from moorage.testing import VirtualClock
+from moorage.wiring.cores import plain_core
+from moorage.wiring.ports import Ports
 from tests.support.colours import run_plain
 
 LEASE = 30.0

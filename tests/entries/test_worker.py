@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.errors import ConfigurationError, StorageUnavailable
-from mooring.worker import stopping, work
+from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.worker import stopping, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +157,7 @@ def test_signals_at_any_time() -> None:
     """A signal that comes at any time of a wait is heard, and holds up nobody."""
     program = (
         "import random, signal\n"
-        "from mooring.worker import stopping\n"
+        "from moorage.worker import stopping\n"
         "with stopping() as stop:\n"
         "    told = signal.getsignal(signal.SIGTERM)\n"
         "    signal.signal(signal.SIGALRM, told)\n"

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import Credentials, Endpoint, Service
-from mooring.config import read_configuration
-from mooring.exporting import described, openapi, postman
-from mooring.exporting.shapes import shape_of
-from mooring.testing.trades import trade_of
-from mooring.wiring.catalog import vendor_names
+from moorage import Credentials, Endpoint, Service
+from moorage.config import read_configuration
+from moorage.exporting import described, openapi, postman
+from moorage.exporting.shapes import shape_of
+from moorage.testing.trades import trade_of
+from moorage.wiring.catalog import vendor_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mooring.exporting import Description
+    from moorage.exporting import Description
 
 METHODS = {"get", "put", "post", "delete", "head", "patch", "options", "trace"}
 PLANTED = "planted-secret"
@@ -156,8 +156,8 @@ def test_no_secret_is_exported(told: Description) -> None:
 def test_the_environment_lends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the environment puts into configurations is not in the accounts that try things out."""
     configured = read_configuration({"vendors": {"resend": {}}})
-    monkeypatch.setenv("MOORING_ENVIRONMENT", "production")
-    monkeypatch.setenv("MOORING_VENDORS__RESEND__SENDER", f"{PLANTED}@shop.example")
+    monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")
+    monkeypatch.setenv("MOORAGE_VENDORS__RESEND__SENDER", f"{PLANTED}@shop.example")
     description = described(configured)
 
     assert {} == description.silent
@@ -205,11 +205,11 @@ def test_a_vendor_without_a_sandbox_account_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be tried out is told not to be there, with what to do about it."""
-    install(tmp_path, monkeypatch, "[mooring.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n")
+    install(tmp_path, monkeypatch, "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n")
     description = described(read_configuration({"vendors": {"pigeon": {}}}))
 
     assert () == description.sent
-    assert "mooring.trades" in description.silent["pigeon"]
+    assert "moorage.trades" in description.silent["pigeon"]
 
 
 def test_a_vendor_of_another_package_is_told_of(
@@ -217,8 +217,8 @@ def test_a_vendor_of_another_package_is_told_of(
 ) -> None:
     """A package that names an account at its sandbox has its vendor exported as ours are."""
     points = (
-        "[mooring.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n"
-        "[mooring.trades]\npigeon = tests.contracts.pigeon:trade\n"
+        "[moorage.vendors]\npigeon = tests.contracts.pigeon:Pigeon\n"
+        "[moorage.trades]\npigeon = tests.contracts.pigeon:trade\n"
     )
     install(tmp_path, monkeypatch, points)
     description = described(read_configuration({"vendors": {"pigeon": {}}}))

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from mooring.testing import VendorServer
+from moorage.testing import VendorServer
 from tests.adapters.sql_lab import labs
 from tests.integration.crew import Crew
 from tests.integration.places import Place, forgotten

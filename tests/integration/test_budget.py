@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring import RetryBudget, RetryPolicy, Service
+from moorage import RetryBudget, RetryPolicy, Service
 from tests.integration.crew import calls
 from tests.integration.workers import Job
 

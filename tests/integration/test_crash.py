@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from mooring import ConnectorManager, RateLimitConfig, Service
+from moorage import ConnectorManager, RateLimitConfig, Service
 from tests.integration.places import Place
 from tests.integration.workers import Job
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.integration.crew import Crew
 
-ROUNDS = 20 if os.environ.get("MOORING_LONG") else 1
+ROUNDS = 20 if os.environ.get("MOORAGE_LONG") else 1
 
 
 def test_what_was_answered_outlives_its_writers(crew: Crew, tmp_path: Path, name: str) -> None:

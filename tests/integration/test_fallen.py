@@ -13,7 +13,7 @@ from uuid import uuid4
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     ConnectorManager,
@@ -22,8 +22,8 @@ from mooring import (
     Service,
     VendorFailed,
 )
-from mooring.domain.plan import MARGIN
-from mooring.testing import Behaviour, VendorServer
+from moorage.domain.plan import MARGIN
+from moorage.testing import Behaviour, VendorServer
 from tests.integration.conftest import KINDS
 from tests.integration.places import Place, now, until
 from tests.integration.workers import Job
@@ -31,7 +31,7 @@ from tests.integration.workers import Job
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from mooring.testing.http_server import Received
+    from moorage.testing.http_server import Received
     from tests.integration.crew import Crew, Hand
 
 TIMEOUT = 2.0

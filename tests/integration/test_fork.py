@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import RateLimitConfig, Service
+from moorage import RateLimitConfig, Service
 from tests.integration.crew import calls
 from tests.integration.workers import Job
 

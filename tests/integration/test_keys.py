@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import RateLimitConfig, Service
-from mooring.testing import Behaviour
+from moorage import RateLimitConfig, Service
+from moorage.testing import Behaviour
 from tests.integration.conftest import KINDS
 from tests.integration.crew import calls
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
-    from mooring.testing import VendorServer
-    from mooring.testing.http_server import Received
+    from moorage.testing import VendorServer
+    from moorage.testing.http_server import Received
     from tests.integration.crew import Crew
 
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import RateLimitConfig, Service
-from mooring.testing import Behaviour
+from moorage import RateLimitConfig, Service
+from moorage.testing import Behaviour
 from tests.integration.crew import calls
 from tests.integration.laws import SECOND, burst_of
 from tests.integration.places import now
 from tests.integration.workers import Job
 
 if TYPE_CHECKING:
-    from mooring.testing import VendorServer
-    from mooring.testing.http_server import Received
+    from moorage.testing import VendorServer
+    from moorage.testing.http_server import Received
     from tests.integration.crew import Crew, Told
 from tests.integration.places import Place
 

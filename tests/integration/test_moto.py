@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import mooring
-from mooring import AuthenticationFailed, InvalidRequest, VendorRejected
-from mooring.contracts.email import Attachment, EmailMessage
-from mooring.contracts.sms import SmsMessage, SmsStatus
-from mooring.contracts.storage import StorageCapability
-from mooring.testing.trades import Trade
-from mooring.testing.uses import ABLE
-from mooring.testing.uses.asking import At
-from mooring.vendors.s3 import S3
+import moorage
+from moorage import AuthenticationFailed, InvalidRequest, VendorRejected
+from moorage.contracts.email import Attachment, EmailMessage
+from moorage.contracts.sms import SmsMessage, SmsStatus
+from moorage.contracts.storage import StorageCapability
+from moorage.testing.trades import Trade
+from moorage.testing.uses import ABLE
+from moorage.testing.uses.asking import At
+from moorage.vendors.s3 import S3
 from tests.contracts.caller import given
 from tests.support.moto_server import REGION, MotoServer
 
@@ -78,7 +78,7 @@ def asked(
     """What comes of something, with a hub of either colour."""
 
     async def run() -> Any:
-        hub: Any = mooring.aopen(configuration) if awaited else mooring.open(configuration)
+        hub: Any = moorage.aopen(configuration) if awaited else moorage.open(configuration)
         try:
             return await use(hub)
         finally:
@@ -108,7 +108,7 @@ def test_a_text_is_refused(moto: MotoServer) -> None:
     """What SNS finds wrong is an error of its own, with the code that SNS gave."""
     text = SmsMessage(to=TO, text="Hi", extra={"amazon_sns": {"PhoneNumber": "nobody"}})
     with (
-        mooring.open(configuration(moto)) as hub,
+        moorage.open(configuration(moto)) as hub,
         pytest.raises(InvalidRequest, match="E164") as wrong,
     ):
         hub.sms().send(text)
@@ -143,7 +143,7 @@ def test_mail_is_sent(post: MotoServer, awaited: bool) -> None:
 def test_mail_is_refused(post: MotoServer) -> None:
     """Mail from whom SES does not know is refused, with the name that SES gave."""
     mail = EmailMessage(from_="shop@other.example", to="ada@example.com", subject="Hi", text="Hi")
-    with mooring.open(configuration(post)) as hub, pytest.raises(VendorRejected) as refused:
+    with moorage.open(configuration(post)) as hub, pytest.raises(VendorRejected) as refused:
         hub.email().send_transactional(mail)
 
     assert "MessageRejected" == refused.value.vendor_code
@@ -154,7 +154,7 @@ def test_mail_is_refused(post: MotoServer) -> None:
 def test_a_stranger_is_kept_out(moto: MotoServer, kind: str, changed: dict[str, str]) -> None:
     """What is signed with another key is refused: what is taken was signed as Amazon does."""
     mail = EmailMessage(to="ada@example.com", subject="Hi", text="Hi")
-    hub = mooring.open(configuration(moto, **changed))
+    hub = moorage.open(configuration(moto, **changed))
     asks: dict[str, Callable[[], object]] = {
         "sms": lambda: hub.sms().send(SmsMessage(to=TO, text="Hi")),
         "email": lambda: hub.email().send_transactional(mail),
@@ -209,7 +209,7 @@ def test_files_come_back(moto: MotoServer, bucket: str, awaited: bool) -> None:
 
 def test_a_signed_url_is_followed(moto: MotoServer, bucket: str) -> None:
     """Whoever has a URL that was signed gets the file."""
-    with mooring.open(configuration(moto, bucket)) as hub:
+    with moorage.open(configuration(moto, bucket)) as hub:
         hub.storage().upload("a b.txt", b"Hello.")
         where = urlsplit(hub.storage().signed_url("a b.txt", expires=60).url)
     with moto.unguarded(), closing(HTTPConnection(where.netloc, timeout=10)) as browser:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     CircuitBreakerConfig,
     CircuitBreakerOpen,
@@ -38,7 +38,7 @@ from tests.support.servers import redis_server
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from mooring.ports.state import StateStorage
+    from moorage.ports.state import StateStorage
     from tests.integration.crew import Crew
 
 TIMEOUT = 0.5
@@ -181,7 +181,7 @@ def test_redis_behind_a_bad_network(redis_place: Place, fault: str, name: str) -
             _survives(shop, lambda: FAULTS[fault](proxy), proxy.heal, keeps=True)
 
 
-@pytest.mark.parametrize("fault", FAULTS if os.environ.get("MOORING_LONG") else ["cut"])
+@pytest.mark.parametrize("fault", FAULTS if os.environ.get("MOORAGE_LONG") else ["cut"])
 def test_postgresql_behind_a_bad_network(postgresql_place: Place, fault: str, name: str) -> None:
     """The same of a database."""
     with _proxy_of(postgresql_place) as (proxy, place):

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import AsyncConnectorManager, RateLimitConfig, Service
+from moorage import AsyncConnectorManager, RateLimitConfig, Service
 from tests.integration.laws import burst_of
 from tests.integration.places import AsyncWatched, now, trips
 
 if TYPE_CHECKING:
     from tests.integration.places import Place
 
-TASKS = 10_000 if os.environ.get("MOORING_LONG") else 2_000
+TASKS = 10_000 if os.environ.get("MOORAGE_LONG") else 2_000
 RATE = 2_000
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     AttemptTimeout,
     CircuitBreakerConfig,
@@ -22,7 +22,7 @@ from mooring import (
     RetryPolicy,
     Service,
 )
-from mooring.testing import Behaviour, VendorServer
+from moorage.testing import Behaviour, VendorServer
 from tests.integration.crew import calls
 from tests.integration.workers import Job
 

@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
-from mooring import ConnectorManager, RateLimitConfig, RetryBudget, Service
+from moorage import ConnectorManager, RateLimitConfig, RetryBudget, Service
 from tests.integration.places import Place, Watched, trips, until
 from tests.integration.private_redis import PrivateRedis
 from tests.integration.proxy import Proxy
 from tests.support.servers import redis_server
 
 if TYPE_CHECKING:
-    from mooring.ports.state import StateStorage
+    from moorage.ports.state import StateStorage
 
 SOME, MANY = 5, 25
 TRIPS: Final = {

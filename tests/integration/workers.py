@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     ConnectorManager,
     HttpMethod,
@@ -31,13 +31,13 @@ from mooring import (
     Service,
     VendorFailed,
 )
-from mooring.adapters.clock import SystemClock
+from moorage.adapters.clock import SystemClock
 from tests.integration.places import AsyncWatched, Place, Watched, now, trips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from mooring import Event as Happening
+    from moorage import Event as Happening
 
     Face = ConnectorManager | AsyncConnectorManager
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     AsyncOAuthTokenRefresher,
     ConnectorError,
@@ -28,14 +28,14 @@ from mooring import (
     Request,
     Service,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.adapters.sqlite_credentials import (
+from moorage.adapters.aes_gcm import AesGcmCipher
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.adapters.sqlite_credentials import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.domain.sealing import KeyRing
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.domain.sealing import KeyRing
 
 
 def say(line: str) -> None:

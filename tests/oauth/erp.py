@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     AsyncOAuthTokenRefresher,
     ClientCredentials,
@@ -21,13 +21,13 @@ from mooring import (
     RetryPolicy,
     Service,
 )
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from mooring import OAuthCredentials, Response, Tls
+    from moorage import OAuthCredentials, Response, Tls
     from tests.support.authorization_server import AuthorizationServer
 
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     ConnectionFailed,
     CredentialRefreshFailed,
     OAuthCredentials,
 )
-from mooring.domain.idempotency import Claim, MarkSent
-from mooring.domain.oauth.question import claim_key
+from moorage.domain.idempotency import Claim, MarkSent
+from moorage.domain.oauth.question import claim_key
 from tests.oauth.world import OWNER, TOKENS, client, token
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     AsyncOAuthTokenRefresher,
     ConnectorManager,
@@ -20,11 +20,11 @@ from mooring import (
     Secret,
     Service,
 )
-from mooring.adapters.memory_credentials import (
+from moorage.adapters.memory_credentials import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from mooring.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
+from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
 from tests.adapters.forked import in_a_child
 from tests.oauth.world import OWNER, client, grants, token
 
@@ -72,7 +72,7 @@ def test_a_call_ends_in_time_and_the_renewal_later() -> None:
         manager.call("crm", Request.get("/"), tenant="acme", timeout=0.2)
     held.let.set()
     for thread in threading.enumerate():
-        if thread.name == "mooring-oauth":
+        if thread.name == "moorage-oauth":
             thread.join(20)
 
     assert Secret("at-2") == vault.get(*OWNER).access_token

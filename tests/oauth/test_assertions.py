@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from mooring import ClientCredentials, Consent, CredentialRefreshFailed, JwtBearer, OAuthCredentials
-from mooring.domain.oauth.server import AuthorizationServer as Place
-from mooring.domain.signing.jwt import JwtAlgorithm, JwtSigning
+from moorage import ClientCredentials, Consent, CredentialRefreshFailed, JwtBearer, OAuthCredentials
+from moorage.domain.oauth.server import AuthorizationServer as Place
+from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning
 from tests.oauth.erp import Erp, in_both, known
 from tests.support import authorization_faults as faults
 from tests.support import authorization_jwt as jose

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     BodyStream,
     Consent,
@@ -17,8 +17,8 @@ from mooring import (
     Tls,
     VendorRejected,
 )
-from mooring.domain.oauth.server import AuthorizationServer as Place
-from mooring.testing.http_server import VendorServer
+from moorage.domain.oauth.server import AuthorizationServer as Place
+from moorage.testing.http_server import VendorServer
 from tests.oauth.erp import Erp, in_both, known
 from tests.support.authorization_papers import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client

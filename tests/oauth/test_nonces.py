@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from mooring import ClientCredentials, CredentialRefreshFailed, Response
+from moorage import ClientCredentials, CredentialRefreshFailed, Response
 from tests.oauth.world import OWNER, Stage, answers, client, grants, token
 from tests.support.colours import World, in_both_colours
 from tests.support.proofs import checked, new_key, proof_key
 
 if TYPE_CHECKING:
-    from mooring import OAuthCredentials
+    from moorage import OAuthCredentials
 
 BOUND = {"crm": client(grant=ClientCredentials(), dpop_key=proof_key())}
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import OAuthCredentials
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage import OAuthCredentials
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
 from tests.support import authorization_faults as faults
 from tests.support.authorization_server import AuthorizationServer
 

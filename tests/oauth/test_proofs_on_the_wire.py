@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConnectorError,
     OAuthCredentials,
     Request,
 )
-from mooring.testing.http_server import Behaviour, Received, VendorServer
+from moorage.testing.http_server import Behaviour, Received, VendorServer
 from tests.oauth.erp import Erp, in_both
 from tests.support.proofs import checked, proof_key
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthorizationRequired,
     AuthorizationServer,
     ClientCredentials,
@@ -26,8 +26,8 @@ from mooring import (
     TokenNotRenewed,
     VendorFailed,
 )
-from mooring.domain.oauth.freshness import Freshness, Span
-from mooring.services.oauth_token_refresher import Held
+from moorage.domain.oauth.freshness import Freshness, Span
+from moorage.services.oauth_token_refresher import Held
 from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, form, grants, token
 from tests.support.colours import World, in_both_colours
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AttemptTimeout,
     AuthorizationRequired,
     Backoff,
@@ -19,8 +19,8 @@ from mooring import (
     TokenRenewed,
     VendorFailed,
 )
-from mooring.domain.idempotency import Claim, MarkSent, Resolve
-from mooring.domain.oauth.question import claim_key
+from moorage.domain.idempotency import Claim, MarkSent, Resolve
+from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.others import CUT_OFF, PAST, UNSENT, refused
 from tests.oauth.world import OWNER, TOKENS, Stage, answers, client, grants, token

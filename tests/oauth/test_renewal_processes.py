@@ -7,13 +7,13 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthorizationRequired,
     Credentials,
     Secret,
     StorageUnavailable,
 )
-from mooring.domain.idempotency import Claim
+from moorage.domain.idempotency import Claim
 from tests.oauth.others import PAST, Other, refused
 from tests.oauth.world import OWNER, Stage, Vault, grants, token
 from tests.support.colours import AWAITED, World, in_both_colours

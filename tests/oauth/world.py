@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from mooring import (
+from moorage import (
     AsyncOAuthTokenRefresher,
     Consent,
     CredentialNotFound,
@@ -23,7 +23,7 @@ from mooring import (
 from tests.support.colours import START, Face, World
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Body
+    from moorage.domain.http import Body
 
 TOKENS = "https://login.example/token"
 OWNER = ("crm", "acme")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mooring import Idempotency
+from moorage import Idempotency
 from tests.parts.world import AsyncSleeper, Clock, later, run
 
 

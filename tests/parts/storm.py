@@ -17,7 +17,7 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from mooring import (
+from moorage import (
     Bulkhead,
     BulkheadFull,
     CircuitBreaker,
@@ -27,8 +27,8 @@ from mooring import (
     RetryHandler,
     RetryPolicy,
 )
-from mooring.adapters.locks import ThreadLocks
-from mooring.adapters.places import Places
+from moorage.adapters.locks import ThreadLocks
+from moorage.adapters.places import Places
 from tests.parts.world import Broken, Clock
 
 if TYPE_CHECKING:

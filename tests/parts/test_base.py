@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Bulkhead,
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -18,8 +18,8 @@ from mooring import (
     RateLimitExceeded,
     RetryHandler,
 )
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.domain.events import Event
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.events import Event
 from tests.parts.world import AsyncSleeper, Broken, Clock, DistantStore, PlainStore, later
 
 ONCE = CircuitBreakerConfig(failures=1)

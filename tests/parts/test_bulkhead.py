@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mooring import Bulkhead, BulkheadFull, ConfigurationError
-from mooring.adapters.locks import ThreadLocks
-from mooring.adapters.places import Places
+from moorage import Bulkhead, BulkheadFull, ConfigurationError
+from moorage.adapters.locks import ThreadLocks
+from moorage.adapters.places import Places
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,

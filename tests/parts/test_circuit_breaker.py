@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreaker,
     CircuitBreakerConfig,
     CircuitBreakerOpen,
@@ -20,7 +20,7 @@ from mooring import (
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.adapters.memory import MemoryStorage
+from moorage.adapters.memory import MemoryStorage
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Bulkhead,
     CircuitBreaker,
     ConfigurationError,

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     Idempotency,
     IdempotencyConflict,
     InvalidData,
     PaymentDeclined,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory import MemoryStorage
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory import MemoryStorage
 from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, called, keeper
 from tests.parts.world import Broken, Clock, PlainStore, Seen, later, run
 

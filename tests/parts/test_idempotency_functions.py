@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mooring import ConfigurationError, Idempotency, IdempotencyConflict, OutcomeUnknown
+from moorage import ConfigurationError, Idempotency, IdempotencyConflict, OutcomeUnknown
 from tests.parts.idempotent_shop import Shop, keeper
 from tests.parts.world import later, run
 

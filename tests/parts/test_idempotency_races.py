@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring import Idempotency, IdempotencyInProgress, OutcomeUnknown
+from moorage import Idempotency, IdempotencyInProgress, OutcomeUnknown
 from tests.parts.idempotent_shop import BOTH, Shop, keeper
 from tests.parts.world import PATIENCE, Clock, DistantStore, crowd
 

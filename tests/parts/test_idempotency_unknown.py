@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mooring import BulkheadFull, ConnectionFailed, Idempotency, OutcomeUnknown, VendorFailed
+from moorage import BulkheadFull, ConnectionFailed, Idempotency, OutcomeUnknown, VendorFailed
 from tests.parts import interrupted
 from tests.parts.idempotent_shop import (
     BOTH,

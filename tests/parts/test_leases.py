@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import ConfigurationError, InvalidData, RateLimitConfig, RateLimiter, RateLimitExceeded
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.parts.leases import Held, Leases
+from moorage import ConfigurationError, InvalidData, RateLimitConfig, RateLimiter, RateLimitExceeded
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.parts.leases import Held, Leases
 from tests.parts.world import AsyncSleeper, Clock, run
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthorizationRequired,
     ConfigurationError,
     CredentialRefreshFailed,
@@ -18,10 +18,10 @@ from mooring import (
     Secret,
     VendorFailed,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.domain.oauth.dpop import thumbprint
-from mooring.domain.oauth.pending import PendingConsent
-from mooring.services.oauth_asking import LARGEST
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.oauth.dpop import thumbprint
+from moorage.domain.oauth.pending import PendingConsent
+from moorage.services.oauth_asking import LARGEST
 from tests.domain.oauth.test_id_token import id_token
 from tests.parts.world import Clock
 from tests.support.authorization_faults import (
@@ -331,7 +331,7 @@ def test_no_frame_shows_a_code() -> None:
         found: list[str] = []
         trace = error.__traceback__
         while trace is not None:
-            if "/mooring/" in trace.tb_frame.f_code.co_filename:
+            if "/moorage/" in trace.tb_frame.f_code.co_filename:
                 shown = repr(trace.tb_frame.f_locals)
                 found += [one for one in secrets if one in shown]
             trace = trace.tb_next

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthorizationRequired,
     ConnectionFailed,
     CredentialRefreshFailed,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncOAuthTokenRefresher,
     AuthorizationRequired,
     ConfigurationError,
@@ -24,15 +24,15 @@ from mooring import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.adapters.memory_credentials import (
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.memory_credentials import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.idempotency import Claim, MarkSent, abandon
-from mooring.domain.oauth.question import GRANT, claim_key
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.idempotency import Claim, MarkSent, abandon
+from moorage.domain.oauth.question import GRANT, claim_key
 from tests.parts.world import AsyncSleeper, Clock
 from tests.support.authorization_faults import failing, lost, succeeding_with_error
 from tests.support.authorization_server import AuthorizationServer
@@ -41,8 +41,8 @@ from tests.support.oauth_people import IN_BOTH, client_of, endpoints
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring import OAuthClient
-    from mooring.domain.state import Command
+    from moorage import OAuthClient
+    from moorage.domain.state import Command
 
 CRM = "crm"
 

@@ -10,18 +10,18 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     InvalidData,
     RateLimitConfig,
     RateLimiter,
     RateLimitExceeded,
 )
-from mooring.adapters.memory import MemoryStorage
-from mooring.domain.admission import Admission
-from mooring.domain.state import Command
-from mooring.parts.rate_limiter import Reservation
-from mooring.testing.clock import AsyncVirtualSleeper
+from moorage.adapters.memory import MemoryStorage
+from moorage.domain.admission import Admission
+from moorage.domain.state import Command
+from moorage.parts.rate_limiter import Reservation
+from moorage.testing.clock import AsyncVirtualSleeper
 from tests.adapters.fragile import Fragile, Interrupted
 from tests.parts import interrupted
 from tests.parts.world import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Backoff,
     CircuitBreaker,
     CircuitBreakerConfig,

@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from mooring.adapters.memory import MemoryStorage
-from mooring.domain.events import Event
-from mooring.domain.state import Command
-from mooring.errors import StorageUnavailable
-from mooring.testing.clock import VirtualClock, nanoseconds
+from moorage.adapters.memory import MemoryStorage
+from moorage.domain.events import Event
+from moorage.domain.state import Command
+from moorage.errors import StorageUnavailable
+from moorage.testing.clock import VirtualClock, nanoseconds
 
 PATIENCE = 10.0
 START = datetime(2031, 5, 6, tzinfo=UTC)

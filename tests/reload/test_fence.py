@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy
 
-import mooring
-from mooring import (
+import moorage
+from moorage import (
     ConfigurationError,
     CopiedStore,
     Credentials,
@@ -21,23 +21,23 @@ from mooring import (
     Request,
     Service,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
-from mooring.adapters.sqlite_credentials import (
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
+from moorage.adapters.sqlite_credentials import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from mooring.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
-from mooring.domain.entries import EntryQuery
-from mooring.domain.fingerprint import digest
-from mooring.domain.idempotency import Claim
-from mooring.errors import StorageUnavailable
-from mooring.fence import ahome, aneutralize, arearm, home, neutralize, rearm
-from mooring.hub import AsyncHub
-from mooring.opening import aopen_storage, open_storage
-from mooring.services.fence import Fence
-from mooring.testing import VirtualClock
+from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
+from moorage.domain.entries import EntryQuery
+from moorage.domain.fingerprint import digest
+from moorage.domain.idempotency import Claim
+from moorage.errors import StorageUnavailable
+from moorage.fence import ahome, aneutralize, arearm, home, neutralize, rearm
+from moorage.hub import AsyncHub
+from moorage.opening import aopen_storage, open_storage
+from moorage.services.fence import Fence
+from moorage.testing import VirtualClock
 from tests.reload.world import Town, given
 from tests.support.servers import mariadb_url, postgres_url, redis_url
 
@@ -228,7 +228,7 @@ async def test_somebody_else_is_asking() -> None:
     core: Any = _Core(memory)
     fence = Fence(core, "production")
     claim = fence._claimed  # noqa: SLF001 - holds what the other one waits for
-    from mooring.services.fence import _HOME  # noqa: PLC0415 - of this test alone
+    from moorage.services.fence import _HOME  # noqa: PLC0415 - of this test alone
 
     await claim(_HOME)
     await Fence(core, "production").check()
@@ -247,7 +247,7 @@ async def test_a_configuration_names_the_environment(
     awaited: bool,
 ) -> None:
     """A dump of production's database is noticed elsewhere, by the name of the environment."""
-    monkeypatch.delenv("MOORING_ENVIRONMENT", raising=False)
+    monkeypatch.delenv("MOORAGE_ENVIRONMENT", raising=False)
     services = {"vat": {"base_url": "https://vat.example"}}
 
     def source(path: str, **more: Any) -> dict[str, Any]:
@@ -292,7 +292,7 @@ async def test_what_was_said_holds_in_every_release(awaited: bool) -> None:
     await given(arm(storage, "staging"))
 
     names = ("home", "armed:production", "armed:staging")
-    assert {f"{{:mooring}}:fence:{name}" for name in names} == set(asked)
+    assert {f"{{:moorage}}:fence:{name}" for name in names} == set(asked)
     with pytest.raises(InvalidData) as caught:
         await given(arm(storage, ""))
     assert "environment" == caught.value.field
@@ -373,7 +373,7 @@ async def test_a_hosts_own_store_has_a_fence(*, awaited: bool) -> None:
     town = Town()
     state: Any = AsyncMemoryStorage() if awaited else MemoryStorage()
     told = {"services": {"vat": {"base_url": "https://vat.example"}}}
-    make: Any = mooring.aopen if awaited else mooring.open
+    make: Any = moorage.aopen if awaited else moorage.open
     for environment in ("production", None):
         opened = make(told, environment=environment, state=state, http=town.client(awaited=awaited))
         await given(opened.manager.call("vat", GET))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     CircuitBreakerOpen,
     CircuitState,
@@ -26,10 +26,10 @@ from mooring import (
     Safety,
     Service,
 )
-from mooring.adapters.aes_gcm import generate_keys
-from mooring.contracts.sms import SmsMessage
-from mooring.vendors.local_files import LocalFiles
-from mooring.vendors.twilio import Twilio
+from moorage.adapters.aes_gcm import generate_keys
+from moorage.contracts.sms import SmsMessage
+from moorage.vendors.local_files import LocalFiles
+from moorage.vendors.twilio import Twilio
 from tests.adapters.forked import in_a_child
 from tests.contracts.caller import COLOURS, Lofts
 from tests.contracts.pigeon import Pigeon
@@ -57,7 +57,7 @@ async def test_calls_go_by_the_configuration_that_is_read_anew(
     awaited: bool,
 ) -> None:
     """The next call goes where the file says by then, through the same manager."""
-    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     manager = hub.manager
     await given(manager.call("vat", GET))
@@ -80,7 +80,7 @@ async def test_what_is_wrong_changes_nothing(
     awaited: bool,
 ) -> None:
     """A file that cannot be right is refused with its path, and calls go on as before."""
-    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
 
@@ -99,7 +99,7 @@ async def test_what_is_wrong_changes_nothing(
 @EITHER
 async def test_another_source(tmp_path: Path, awaited: bool) -> None:
     """Another file or mapping is read, and read again from then on."""
-    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     other = services(tmp_path / "other.toml", vat="https://two.example")
 
@@ -220,7 +220,7 @@ async def test_how_long_tenants_are_believed_may_be_the_hosts(awaited: bool) -> 
 
 def test_a_store_of_the_hosts_own_is_none_of_the_configurations() -> None:
     """Where the host has given a store, nothing that the file says of one matters."""
-    from mooring.adapters.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
+    from moorage.adapters.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
 
     hub = Town().open({"state": {"url": "memory:"}}, awaited=False, state=MemoryStorage())
 
@@ -384,7 +384,7 @@ def test_a_manager_takes_other_services() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_child_reads_anew(tmp_path: Path) -> None:
     """A child that was forked while its parent was reading reads for itself."""
-    path = services(tmp_path / "mooring.toml", vat="https://one.example")
+    path = services(tmp_path / "moorage.toml", vat="https://one.example")
     town = Town()
     hub = town.open(path, awaited=False)
     services(path, vat="https://two.example")
@@ -416,6 +416,6 @@ def _at(url: str) -> dict[str, Any]:
 
 
 def _now(flow: Any) -> Any:
-    from mooring._bridge import run_now  # noqa: PLC0415 - of this test alone
+    from moorage._bridge import run_now  # noqa: PLC0415 - of this test alone
 
     return run_now(flow)

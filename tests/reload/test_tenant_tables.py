@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
-from mooring import ConfigurationError, StorageUnavailable
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sql_tenants import AsyncSqlTenants, SqlTenants
-from mooring.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
-from mooring.opening import aopen_tenants, open_tenants
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sql_tenants import AsyncSqlTenants, SqlTenants
+from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
+from moorage.opening import aopen_tenants, open_tenants
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_a_host_makes_the_table_itself(kind: type[SqlTenants | AsyncSqlTenants])
 
     assert ["vault.erp_tenants"] == list(own.tables)
     assert table is kind.tables_of(own, prefix="erp_", schema="vault")
-    assert "CREATE TABLE mooring_tenants" in kind.ddl("mariadb")
+    assert "CREATE TABLE moorage_tenants" in kind.ddl("mariadb")
 
 
 @pytest.mark.parametrize("make", [open_tenants, aopen_tenants])
@@ -107,12 +107,12 @@ def test_what_is_not_installed_is_named(
 ) -> None:
     """Who lacks the library of a database is told which extra brings it."""
     for name in ("sql_tenants", "_sealed_table", "_sealed_rows"):
-        monkeypatch.delitem(sys.modules, f"mooring.adapters.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"moorage.adapters.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
 
     with pytest.raises(ConfigurationError, match="sqlalchemy, which is not") as caught:
         make("mariadb://me:hunter2@host/name", RING.text())
-    assert ("tenants_from.url", "Install mooring[mysql].") == (
+    assert ("tenants_from.url", "Install moorage[mysql].") == (
         caught.value.path,
         caught.value.remedy,
     )

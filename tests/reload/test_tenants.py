@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring import ConfigurationError, InvalidData, Offer, StorageUnavailable
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
-from mooring.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
-from mooring.contracts.sms import SmsMessage
-from mooring.office import Office
-from mooring.opening import aopen_tenants, open_tenants
-from mooring.parts.oauth_token_refresher import OAuthTokenRefresher
-from mooring.testing import VirtualClock, tenants_conformance
-from mooring.testing.checks import name_of
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from mooring.testing.sandbox.twilio import TwilioSandbox
-from mooring.testing.sandbox.vonage import VonageSandbox
-from mooring.testing.trades import trade_of
+import moorage
+from moorage import ConfigurationError, InvalidData, Offer, StorageUnavailable
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.memory_tenants import AsyncMemoryTenants, MemoryTenants
+from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
+from moorage.contracts.sms import SmsMessage
+from moorage.office import Office
+from moorage.opening import aopen_tenants, open_tenants
+from moorage.parts.oauth_token_refresher import OAuthTokenRefresher
+from moorage.testing import VirtualClock, tenants_conformance
+from moorage.testing.checks import name_of
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.testing.sandbox.vonage import VonageSandbox
+from moorage.testing.trades import trade_of
 from tests.reload.world import given
 from tests.support.servers import mariadb_url, postgres_url
 
@@ -60,7 +60,7 @@ class Landlord:
         self.broken: Exception | None = None
         self.asked = 0
         client = AsyncSandboxHttpClient if awaited else SandboxHttpClient
-        make: Any = mooring.aopen if awaited else mooring.open
+        make: Any = moorage.aopen if awaited else moorage.open
         self.hub = make(
             {"vendors": {"twilio": self.a_twilio()}, **(source or {})},
             http=client(self.twilio, self.vonage),
@@ -336,7 +336,7 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
     trade = trade_of("ups", tmp_path)
     tables = {"vendors": {"ups": trade.options}, "shipping": {"vendor": "ups"}}
     sandbox: Any = trade.sandbox
-    hub = mooring.open(
+    hub = moorage.open(
         {}, http=SandboxHttpClient(sandbox), tenants=MemoryTenants({"acme": tables, "ajax": tables})
     )
     office: Any = hub._office  # noqa: SLF001 - two threads that meet in it
@@ -363,7 +363,7 @@ async def test_tenants_share_who_gets_tokens(tmp_path: Path) -> None:
 @EITHER
 async def test_many_tenants(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a bound to how many tenants are remembered at once."""
-    monkeypatch.setattr("mooring.services.tenants._MOST", 2)
+    monkeypatch.setattr("moorage.services.tenants._MOST", 2)
     here = Landlord(awaited=awaited)
     for number in range(5):
         here.tenants.put(f"t{number}", {})
@@ -374,11 +374,11 @@ async def test_many_tenants(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_colour_of_tenants() -> None:
     """A port of the other colour, or none at all, is refused as the hub is opened."""
     with pytest.raises(ConfigurationError, match="other colour"):
-        mooring.open({}, tenants=AsyncMemoryTenants())
+        moorage.open({}, tenants=AsyncMemoryTenants())
     with pytest.raises(ConfigurationError, match="other colour"):
-        mooring.aopen({}, tenants=MemoryTenants())
+        moorage.aopen({}, tenants=MemoryTenants())
     with pytest.raises(ConfigurationError, match="has no `version`"):
-        mooring.open({}, tenants=object())
+        moorage.open({}, tenants=object())
 
 
 @EITHER
@@ -389,7 +389,7 @@ async def test_tenants_by_configuration(tmp_path: Path, awaited: bool) -> None:
     own = {"account_sid": twilio.account_sid, "credentials": twilio.auth_token, "sender": "ACME"}
     keys = RING.text()
     SqliteTenants(tmp_path / "tenants.db", CIPHER).put("acme", {"vendors": {"twilio": own}})
-    make: Any = mooring.aopen if awaited else mooring.open
+    make: Any = moorage.aopen if awaited else moorage.open
     client: Any = AsyncSandboxHttpClient if awaited else SandboxHttpClient
     hub = make(
         {"tenants_from": {"url": url, "keys": keys.reveal(), "every": 2.0}}, http=client(twilio)
@@ -483,7 +483,7 @@ class _Made:
 
         import sqlalchemy  # noqa: PLC0415 - of this test alone
 
-        from mooring.adapters.sql_tenants import AsyncSqlTenants, SqlTenants  # noqa: PLC0415 - of this test alone
+        from moorage.adapters.sql_tenants import AsyncSqlTenants, SqlTenants  # noqa: PLC0415 - of this test alone
 
         url = postgres_url() if kind == "postgresql" else mariadb_url()
         prefix = f"ten{uuid4().hex[:8]}_"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring import ConfigurationError, Event, Reloaded, ReloadFailed, Request
+import moorage
+from moorage import ConfigurationError, Event, Reloaded, ReloadFailed, Request
 from tests.adapters.forked import in_a_child
 from tests.reload.world import Town, given, services
 
@@ -61,7 +61,7 @@ class Heard:
 @EITHER
 async def test_looking_by_hand(tmp_path: Path, awaited: bool) -> None:
     """Nothing is read where the file is as it was; what is wrong is told once, and left out."""
-    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = town.open(path, awaited=awaited)
     watch = hub.watch()
 
@@ -91,8 +91,8 @@ def vars_of(event: Any) -> dict[str, Any]:
 
 def test_a_thread_looks(tmp_path: Path) -> None:
     """While it is entered a thread reads what changes, goes on after what is wrong, and ends."""
-    path, heard = services(tmp_path / "mooring.toml", vat="https://one.example"), Heard()
-    hub = mooring.open(path, observers=[heard])
+    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    hub = moorage.open(path, observers=[heard])
     with hub.watch(every=SOON):
         services(path, vat="https://two.example")
         assert ("services.vat",) == heard.wait_for(Reloaded).changed
@@ -100,13 +100,13 @@ def test_a_thread_looks(tmp_path: Path) -> None:
         heard.wait_for(ReloadFailed)
         services(path, other="https://three.example")
         assert ("services.other",) == heard.wait_for(Reloaded, 2).added
-    assert [] == [one for one in threading.enumerate() if one.name == "mooring-watch"]
+    assert [] == [one for one in threading.enumerate() if one.name == "moorage-watch"]
 
 
 async def test_a_task_looks(tmp_path: Path) -> None:
     """While it is entered a task reads what changes, goes on after what is wrong, and ends."""
-    path, heard = services(tmp_path / "mooring.toml", vat="https://one.example"), Heard()
-    hub = mooring.aopen(path, observers=[heard])
+    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    hub = moorage.aopen(path, observers=[heard])
     before = asyncio.all_tasks()
     async with hub.watch(every=SOON):
         services(path, vat="https://two.example")
@@ -121,9 +121,9 @@ async def test_a_task_looks(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 def test_a_signal_has_it_read(tmp_path: Path) -> None:
     """A signal has the file read at once, as it is; afterwards it means what it meant before."""
-    path, heard = services(tmp_path / "mooring.toml", vat="https://one.example"), Heard()
+    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
     before = signal.getsignal(signal.SIGHUP)
-    hub = mooring.open(path, observers=[heard])
+    hub = moorage.open(path, observers=[heard])
     with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
         assert () == heard.wait_for(Reloaded).changed
@@ -133,9 +133,9 @@ def test_a_signal_has_it_read(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 async def test_a_signal_has_it_read_by_a_task(tmp_path: Path) -> None:
     """A signal has the file read at once, as it is; afterwards it means what it meant before."""
-    path, heard = services(tmp_path / "mooring.toml", vat="https://one.example"), Heard()
+    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
     before = signal.getsignal(signal.SIGHUP)
-    hub = mooring.aopen(path, observers=[heard])
+    hub = moorage.aopen(path, observers=[heard])
     async with hub.watch(every=None, signals=[signal.SIGHUP]):
         os.kill(os.getpid(), signal.SIGHUP)
         assert () == (await heard.later(Reloaded)).changed
@@ -146,7 +146,7 @@ async def test_a_signal_has_it_read_by_a_task(tmp_path: Path) -> None:
 @EITHER
 async def test_a_signal_that_nobody_hears(tmp_path: Path, awaited: bool) -> None:
     """What cannot be listened for is refused, and what could be means what it meant before."""
-    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = town.open(path, awaited=awaited).watch(signals=[signal.SIGHUP, signal.SIGKILL])
     before = signal.getsignal(signal.SIGHUP)
 
@@ -164,7 +164,7 @@ async def test_a_signal_of_the_program_around_python(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What uWSGI and its like hear cannot be given back, and so it is not taken."""
-    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = town.open(path, awaited=awaited).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
     before = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
 
@@ -180,7 +180,7 @@ async def test_a_signal_of_the_program_around_python(
 
 async def test_whoever_is_cancelled_while_leaving_is_cancelled(tmp_path: Path) -> None:
     """The end of the task that looks is not taken for that of the one that waits for it."""
-    town, path = Town(), services(tmp_path / "mooring.toml", vat="https://one.example")
+    town, path = Town(), services(tmp_path / "moorage.toml", vat="https://one.example")
     watch = town.open(path, awaited=True).watch()
     await watch.__aenter__()
     leaving = asyncio.ensure_future(watch.__aexit__(None, None, None))
@@ -192,8 +192,8 @@ async def test_whoever_is_cancelled_while_leaving_is_cancelled(tmp_path: Path) -
 
 def test_a_forked_child_looks_too(tmp_path: Path) -> None:
     """A child that was forked within looks by a thread of its own; outside nobody does."""
-    path, heard = services(tmp_path / "mooring.toml", vat="https://one.example"), Heard()
-    hub = mooring.open(path, observers=[heard])
+    path, heard = services(tmp_path / "moorage.toml", vat="https://one.example"), Heard()
+    hub = moorage.open(path, observers=[heard])
     watch = hub.watch(every=SOON)
 
     def ask() -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def test_a_forked_child_looks_too(tmp_path: Path) -> None:
 
 def test_a_mapping_has_no_file() -> None:
     """Only a file can be looked at, and how often must be a time."""
-    hub = mooring.open({})
+    hub = moorage.open({})
     refused: Callable[..., Any] = hub.watch
     with pytest.raises(ConfigurationError, match="not opened from a file"):
         refused()
@@ -216,8 +216,8 @@ def test_a_mapping_has_no_file() -> None:
 
 async def test_beside_another_librarys_loop(tmp_path: Path) -> None:
     """Where no loop of asyncio runs, the file is read in place."""
-    path = services(tmp_path / "mooring.toml", vat="https://one.example")
-    hub = mooring.aopen(path)
+    path = services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = moorage.aopen(path)
     flow = hub.reload()
     told: list[Any] = []
 

@@ -7,14 +7,14 @@ import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
-import mooring
-from mooring import Request, Response
+import moorage
+from moorage import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mooring import Event
+    from moorage import Event
 
 
 class Town:
@@ -50,7 +50,7 @@ class Town:
 
     def open(self, source: Any, *, awaited: bool, **ports: Any) -> Any:
         """The hub of a configuration."""
-        make = mooring.aopen if awaited else mooring.open
+        make = moorage.aopen if awaited else moorage.open
         ports.setdefault("http", self.client(awaited=awaited))
         return make(source, observers=[self.told.append], **ports)
 

@@ -20,20 +20,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring import Account, AsyncHub, ConfigurationError
-from mooring.cli import main
-from mooring.scaffold import CONTRACTS, KINDS, scaffold, write
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient
-from mooring.testing.uses import ABLE, BASIC
-from mooring.testing.uses.asking import At
+from moorage import Account, AsyncHub, ConfigurationError
+from moorage.cli import main
+from moorage.scaffold import CONTRACTS, KINDS, scaffold, write
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient
+from moorage.testing.uses import ABLE, BASIC
+from moorage.testing.uses.asking import At
 
 if TYPE_CHECKING:
-    from mooring.testing.trades import Trade
-    from mooring.testing.uses.asking import Use
+    from moorage.testing.trades import Trade
+    from moorage.testing.uses.asking import Use
 
 ROOT = Path(__file__).parent.parent.parent
 EXTENSIONS = [
-    str(ROOT / "adapters-examples" / f"mooring-{one}" / "src") for one in ("django", "flask")
+    str(ROOT / "adapters-examples" / f"moorage-{one}" / "src") for one in ("django", "flask")
 ]
 MADE = [(kind, choice) for kind, choices in KINDS.items() for choice in choices or (None,)]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from mooring import OAuthCredentials, Request, RetryPolicy, Service
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.testing.cassette import Cassette
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage import OAuthCredentials, Request, RetryPolicy, Service
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.testing.cassette import Cassette
+from moorage.testing.http_server import Behaviour, VendorServer
 from tests.support.proofs import new_key
 
 if TYPE_CHECKING:
-    from mooring.testing.http_server import Received
+    from moorage.testing.http_server import Received
     from tests.security.day import Day
 
 

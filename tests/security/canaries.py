@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import attrs
 
-from mooring import ConnectorError
+from moorage import ConnectorError
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mooring import (
+from moorage import (
     BulkheadConfig,
     CircuitBreakerConfig,
     ConnectorError,
@@ -25,28 +25,28 @@ from mooring import (
     VendorRejected,
     WebhookVerifier,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
-from mooring.adapters.environment_credentials import EnvironmentCredentialProvider
-from mooring.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.adapters.sqlite_credentials import (
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.cached_credentials import AsyncCachedCredentials, CachedCredentials
+from moorage.adapters.environment_credentials import EnvironmentCredentialProvider
+from moorage.adapters.file_credentials import AsyncFileCredentialProvider, FileCredentialProvider
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.adapters.sqlite_credentials import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.signing.azure import AzureSharedKey
-from mooring.domain.signing.hmac_signing import HmacSigning
-from mooring.domain.signing.jwt import JwtAlgorithm, JwtSigning
-from mooring.domain.signing.keys import SignatureAlgorithm
-from mooring.domain.signing.message import MessageSignature
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.domain.transport import Proxy
-from mooring.opening import aopen_storage, open_storage
-from mooring.testing.cassette import Cassette
-from mooring.testing.http_server import Behaviour, VendorServer
-from mooring.testing.http_tls import tls_pair
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.signing.azure import AzureSharedKey
+from moorage.domain.signing.hmac_signing import HmacSigning
+from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning
+from moorage.domain.signing.keys import SignatureAlgorithm
+from moorage.domain.signing.message import MessageSignature
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.domain.transport import Proxy
+from moorage.opening import aopen_storage, open_storage
+from moorage.testing.cassette import Cassette
+from moorage.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_tls import tls_pair
 from tests.security.bound_tokens import bound_tokens
 from tests.security.kept_answers import kept_answers
 from tests.security.renewed_tokens import renewed_tokens
@@ -55,7 +55,7 @@ from tests.security.shared import settled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.testing.http_server import Received
+    from moorage.testing.http_server import Received
     from tests.security.day import Day
 
 
@@ -414,11 +414,11 @@ async def _renewals(day: Day, vendor: VendorServer) -> None:
         provider = day.pick(FileCredentialProvider, AsyncFileCredentialProvider)(secrets)
         manager = day.manager(service, credentials=provider)
         await day.call(f"file {number}", manager, "shop", charge(day, f"file-{number}", "/401"))
-    os.environ["MOORING_CREDENTIAL_SHOP"] = plant("environment") + "\n"
+    os.environ["MOORAGE_CREDENTIAL_SHOP"] = plant("environment") + "\n"
     try:
         await day.attempt("environment", EnvironmentCredentialProvider().get, "shop", None)
     finally:
-        del os.environ["MOORING_CREDENTIAL_SHOP"]
+        del os.environ["MOORAGE_CREDENTIAL_SHOP"]
 
 
 async def _keys(day: Day, vendor: VendorServer) -> None:
@@ -484,7 +484,7 @@ async def _stores(day: Day, vendor: VendorServer) -> None:
 
 
 def _command() -> Any:
-    from mooring.domain.idempotency import Claim  # noqa: PLC0415 - only here
+    from moorage.domain.idempotency import Claim  # noqa: PLC0415 - only here
 
     return Claim("k", fingerprint=b"f", owner=1, lease=1, ttl=1, target="t", remembered=0)
 

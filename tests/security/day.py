@@ -10,14 +10,14 @@ import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     ConnectorManager,
     Service,
 )
-from mooring.adapters.memory_log import MemoryIntegrationLogger
-from mooring.domain.integration_log import LogQuery
-from mooring.testing.http_server import VendorServer
+from moorage.adapters.memory_log import MemoryIntegrationLogger
+from moorage.domain.integration_log import LogQuery
+from moorage.testing.http_server import VendorServer
 from tests.security.chapters import CARD, CHAPTERS, IBAN, script
 from tests.security.shared import settled
 

@@ -26,7 +26,7 @@ from django.urls import path
 from django.utils.log import AdminEmailHandler
 from sentry_sdk.transport import Transport
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     CircuitState,
     ConnectorManager,
@@ -35,7 +35,7 @@ from mooring import (
     RetryPolicy,
     Service,
 )
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_server import Behaviour, VendorServer
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

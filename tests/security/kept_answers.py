@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mooring import CachePolicy, Credentials, Request, Service
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage import CachePolicy, Credentials, Request, Service
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.testing.http_server import Behaviour, VendorServer
 
 if TYPE_CHECKING:
-    from mooring.testing.http_server import Received
+    from moorage.testing.http_server import Received
     from tests.security.day import Day
 
 

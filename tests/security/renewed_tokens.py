@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mooring import (
+from moorage import (
     AsyncOAuthTokenRefresher,
     Consent,
     JwtBearer,
@@ -18,17 +18,17 @@ from mooring import (
     Service,
     TokenExchange,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.adapters.sqlite_credentials import (
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.adapters.sqlite_credentials import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage.testing.http_server import Behaviour, VendorServer
 from tests.security.shared import settled
 
 if TYPE_CHECKING:
-    from mooring.testing.http_server import Received
+    from moorage.testing.http_server import Received
     from tests.security.day import Day
 
 _ENDINGS = ("granted", "grant", "client", "odd", "reset", "late", "busy", "nonce")

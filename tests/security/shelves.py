@@ -10,10 +10,10 @@ from uuid import uuid4
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from mooring.adapters.redis import AsyncRedisStorage, RedisStorage
-from mooring.adapters.sql_credentials import AsyncSqlCredentialProvider, SqlCredentialProvider
-from mooring.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
-from mooring.adapters.sqlite_credentials import (
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.sql_credentials import AsyncSqlCredentialProvider, SqlCredentialProvider
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.adapters.sqlite_credentials import (
     AsyncSqliteCredentialProvider,
     SqliteCredentialProvider,
 )
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mooring.ports.cipher import Cipher
+    from moorage.ports.cipher import Cipher
 
 Held = tuple[str, object]
 

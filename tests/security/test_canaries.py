@@ -12,9 +12,9 @@ from urllib.parse import quote
 import attrs
 import pytest
 
-from mooring import ConnectorError, Service, VendorFailed
-from mooring.domain.frames import bare
-from mooring.domain.headers import Headers
+from moorage import ConnectorError, Service, VendorFailed
+from moorage.domain.frames import bare
+from moorage.domain.headers import Headers
 from tests.security.canaries import Canaries, dumped
 from tests.security.chapters import ForeignError
 from tests.security.day import COLOURS, lived

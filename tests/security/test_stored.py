@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     BulkheadConfig,
     CachePolicy,
     CircuitBreakerConfig,
@@ -16,9 +16,9 @@ from mooring import (
     RateLimitConfig,
     Request,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sealed_cache import AsyncSealedCache, SealedCache
-from mooring.testing.http_server import Behaviour, VendorServer
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sealed_cache import AsyncSealedCache, SealedCache
+from moorage.testing.http_server import Behaviour, VendorServer
 from tests.security.canaries import Canaries
 from tests.security.chapters import CARD, IBAN, charge, script, service_of
 from tests.security.day import COLOURS, Day
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mooring.ports.cipher import Cipher
+    from moorage.ports.cipher import Cipher
 
 
 @pytest.fixture(params=SHELVES, ids=lambda kind: kind.__name__.lower())

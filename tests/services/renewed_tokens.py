@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mooring import Credentials, Service
+from moorage import Credentials, Service
 
 if TYPE_CHECKING:
     from tests.support.colours import World

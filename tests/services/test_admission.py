@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerOpen,
     CircuitState,
     DeadlineExceeded,
@@ -21,10 +21,10 @@ from mooring import (
     RetryPolicy,
     VendorFailed,
 )
-from mooring.domain.admission import Answer
-from mooring.domain.durations import FOREVER
-from mooring.domain.events import RateLimitWaited
-from mooring.services.admission import why_not
+from moorage.domain.admission import Answer
+from moorage.domain.durations import FOREVER
+from moorage.domain.events import RateLimitWaited
+from moorage.services.admission import why_not
 from tests.services.vat import GET, OPENS_AT_ONCE, vat
 from tests.support.colours import START, World, in_both_colours
 

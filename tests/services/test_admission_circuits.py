@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     CircuitState,
@@ -20,7 +20,7 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.domain.events import CircuitChanged
+from moorage.domain.events import CircuitChanged
 from tests.services.vat import GET, OPENS_AT_ONCE, fail, vat
 from tests.support.colours import START, Interruption, World, in_both_colours
 

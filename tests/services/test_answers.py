@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mooring import ConfigurationError, InvalidData, Request, Response, Service, VendorRejected
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.domain.plan import Plan
-from mooring.services.answers import opened, sealed
+from moorage import ConfigurationError, InvalidData, Request, Response, Service, VendorRejected
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.plan import Plan
+from moorage.services.answers import opened, sealed
 from tests.support.colours import World, in_both_colours
 
 CIPHER = AesGcmCipher(generate_keys())

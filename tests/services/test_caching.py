@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     BulkheadConfig,
     CacheHit,
     CacheMissed,
@@ -25,7 +25,7 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.domain.admission import Admission
+from moorage.domain.admission import Admission
 from tests.support.caching import (
     FRESH,
     GET,
@@ -388,7 +388,7 @@ async def test_calls_leave_no_cycles(world: World) -> None:
         left = [
             thing
             for thing in gc.garbage
-            if type(thing).__module__.startswith("mooring") and id(thing) not in others
+            if type(thing).__module__.startswith("moorage") and id(thing) not in others
         ]
     finally:
         gc.set_debug(0)

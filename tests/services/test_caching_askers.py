@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     CachePolicy,
     ConfigurationError,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import CachePolicy, Request, Response, StorageUnavailable
+from moorage import CachePolicy, Request, Response, StorageUnavailable
 from tests.services.test_interruptions import every_place, everywhere, nothing_held
 from tests.support.caching import GET, NEWER, Cupboard, vat
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     CachePolicy,
     CacheSkipped,
     DeadlineExceeded,
@@ -33,7 +33,7 @@ from tests.support.caching import (
 from tests.support.colours import PLAIN, Interruption, World, in_both_colours
 
 if TYPE_CHECKING:
-    from mooring.domain.caching import Found
+    from moorage.domain.caching import Found
 
 
 @in_both_colours

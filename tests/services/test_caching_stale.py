@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     CacheHit,
     CacheMissed,
     CachePolicy,

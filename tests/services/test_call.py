@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from mooring import AttemptTimeout, Service
-from mooring.services.call import Call
+from moorage import AttemptTimeout, Service
+from moorage.services.call import Call
 from tests.support.colours import START, World, in_both_colours
 
 

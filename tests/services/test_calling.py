@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     BulkheadConfig,
     BulkheadFull,
     CircuitBreakerConfig,
@@ -28,7 +28,7 @@ from mooring import (
     Service,
     VendorFailed,
 )
-from mooring.domain.events import CallRefused
+from moorage.domain.events import CallRefused
 from tests.services.vat import GET, POST, vat
 from tests.support.colours import Interruption, World, in_both_colours
 

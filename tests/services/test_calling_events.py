@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     ConfigurationError,
     Endpoint,
@@ -20,7 +20,7 @@ from mooring import (
     RetryPolicy,
     VendorFailed,
 )
-from mooring.domain.events import CallFinished, Event, ObserverFailed
+from moorage.domain.events import CallFinished, Event, ObserverFailed
 from tests.services.vat import GET, POST, vat
 from tests.support.colours import START, Interruption, World, in_both_colours
 

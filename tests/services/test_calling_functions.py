@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     BulkheadConfig,
     BulkheadFull,
     CircuitBreakerConfig,
@@ -24,12 +24,12 @@ from mooring import (
     StorageUnavailable,
     VendorFailed,
 )
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from tests.services.vat import vat
 from tests.support.colours import DISTANT, World, in_both_colours
 
 if TYPE_CHECKING:
-    from mooring.services.call import Call
+    from moorage.services.call import Call
 
 # --- functions ---
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     CircuitState,
@@ -20,7 +20,7 @@ from mooring import (
     Service,
     VendorFailed,
 )
-from mooring.services.plans import Plans
+from moorage.services.plans import Plans
 from tests.services.vat import GET, vat
 from tests.support.colours import World, in_both_colours
 

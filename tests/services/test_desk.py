@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import ConfigurationError, ConnectionFailed, ConnectorError, FailedOver, Request
-from mooring.adapters.memory import MemoryStorage
-from mooring.domain.idempotency import Claim
-from mooring.services.desk import Desk, nothing_done
+from moorage import ConfigurationError, ConnectionFailed, ConnectorError, FailedOver, Request
+from moorage.adapters.memory import MemoryStorage
+from moorage.domain.idempotency import Claim
+from moorage.services.desk import Desk, nothing_done
 from tests.services.test_vendor_wire import START, Calling
 from tests.support.colours import run_plain
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import ConnectionFailed, Ref, VendorFailed, VendorRejected
-from mooring.contracts.storage import ByteRange, Checksum, GetOptions, ObjectInfo, Opened
-from mooring.domain.http import Headers
-from mooring.services.downloading import Downloading
+from moorage import ConnectionFailed, Ref, VendorFailed, VendorRejected
+from moorage.contracts.storage import ByteRange, Checksum, GetOptions, ObjectInfo, Opened
+from moorage.domain.http import Headers
+from moorage.services.downloading import Downloading
 from tests.support.colours import run_plain
 
 if TYPE_CHECKING:

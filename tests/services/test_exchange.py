@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
@@ -152,7 +152,7 @@ async def test_a_classifier_returns_our_errors(world: World) -> None:
         await world.manager(vat(classify=agree)).call("vat", GET)
 
     assert "classify" == caught.value.path
-    assert "Return one of mooring's errors" in caught.value.remedy
+    assert "Return one of moorage's errors" in caught.value.remedy
 
 
 @in_both_colours

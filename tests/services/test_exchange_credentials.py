@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     AwsSigV4,
     CircuitBreakerConfig,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     BodyStream,
     CredentialRefreshFailed,

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     ConfigurationError,
     Credentials,
@@ -18,7 +18,7 @@ from mooring import (
     Request,
     RetryPolicy,
 )
-from mooring.services.calling import Calling
+from moorage.services.calling import Calling
 from tests.services.renewed_tokens import vat
 from tests.services.vat import GET
 from tests.support.colours import World, in_both_colours

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     ConnectionFailed,
     ConnectorError,
     CredentialNotFound,
     CredentialRefreshFailed,
     StorageUnavailable,
 )
-from mooring.services.foreign import (
+from moorage.services.foreign import (
     cache_broke,
     http_broke,
     no_credentials,

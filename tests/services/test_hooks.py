@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerOpen,
     ConfigurationError,
     ConnectionFailed,

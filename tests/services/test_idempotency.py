@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AttemptTimeout,
     AuthenticationFailed,
     ConnectionFailed,

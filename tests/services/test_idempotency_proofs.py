@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     OutcomeUnknown,
     RetryPolicy,
 )
-from mooring.services.attempts import attempt
-from mooring.services.call import Call
-from mooring.services.idempotency import Once, act_once
+from moorage.services.attempts import attempt
+from moorage.services.call import Call
+from moorage.services.idempotency import Once, act_once
 from tests.services.one_effect import (
     bank,
     over_one_store,

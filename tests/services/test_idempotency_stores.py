@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     CircuitBreakerConfig,
     ConnectorError,
@@ -18,8 +18,8 @@ from mooring import (
     OutcomeUnknown,
     StorageUnavailable,
 )
-from mooring.domain.events import AnswerNotStored
-from mooring.domain.idempotency import Claim
+from moorage.domain.events import AnswerNotStored
+from moorage.domain.idempotency import Claim
 from tests.services.one_effect import (
     LEASE,
     bank,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AttemptTimeout,
     BulkheadConfig,
     ConnectionFailed,
@@ -23,7 +23,7 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.adapters.memory import MemoryStorage
+from moorage.adapters.memory import MemoryStorage
 from tests.services.one_effect import (
     LEASE,
     OTHER,

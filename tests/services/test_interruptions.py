@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     BulkheadConfig,
     CircuitBreakerConfig,
     CircuitState,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthorizationServer,
     CredentialRefreshFailed,
     DeviceConsent,
@@ -18,7 +18,7 @@ from mooring import (
     Response,
     RetryPolicy,
 )
-from mooring.services.oauth_asking import LARGEST
+from moorage.services.oauth_asking import LARGEST
 from tests.support import authorization_jwt as jose
 from tests.support.colours import START, Arriving, World, in_both_colours
 from tests.support.proofs import proof_key

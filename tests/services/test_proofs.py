@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     BodyStream,
     CircuitBreakerConfig,
@@ -26,8 +26,8 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.domain.headers import Headers
-from mooring.services.nonces import Nonces
+from moorage.domain.headers import Headers
+from moorage.services.nonces import Nonces
 from tests.support.colours import START, Arriving, World, in_both_colours
 from tests.support.proofs import checked, proof_key
 

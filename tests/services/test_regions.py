@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     ConnectionFailed,
     Endpoint,
     Jitter,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitState,
     ConfigurationError,
     ConnectionFailed,

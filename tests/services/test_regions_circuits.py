@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerOpen,
     CircuitState,
     ConfigurationError,

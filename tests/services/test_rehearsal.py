@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mooring import Rehearsed, Request
-from mooring.services.rehearsal import rehearsed, shown_path
-from mooring.testing import VirtualClock
-from mooring.wiring.cores import plain_core
-from mooring.wiring.ports import Ports
+from moorage import Rehearsed, Request
+from moorage.services.rehearsal import rehearsed, shown_path
+from moorage.testing import VirtualClock
+from moorage.wiring.cores import plain_core
+from moorage.wiring.ports import Ports
 
 WHAT: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AttemptTimeout,
     BulkheadConfig,
     CircuitBreakerConfig,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     CircuitBreakerOpen,
     CircuitState,
@@ -23,8 +23,8 @@ from mooring import (
     StorageUnavailable,
     VendorFailed,
 )
-from mooring.domain.admission import Admission, GiveBack, Report
-from mooring.domain.idempotency import MarkSent, Settle
+from moorage.domain.admission import Admission, GiveBack, Report
+from moorage.domain.idempotency import MarkSent, Settle
 from tests.support.colours import START, Interruption, in_both_colours
 
 if TYPE_CHECKING:

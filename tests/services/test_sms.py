@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import InvalidData
-from mooring.contracts.routes import Asked
-from mooring.contracts.sms import SmsCapability, SmsMessage
-from mooring.domain.idempotency import checked_key
-from mooring.services.sms import SmsFlows
+from moorage import InvalidData
+from moorage.contracts.routes import Asked
+from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.domain.idempotency import checked_key
+from moorage.services.sms import SmsFlows
 from tests.support.colours import run_plain
 
 if TYPE_CHECKING:

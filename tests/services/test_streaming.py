@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AttemptTimeout,
     AuthenticationFailed,
     BulkheadConfig,
@@ -31,11 +31,11 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.domain.events import AttemptFinished
+from moorage.domain.events import AttemptFinished
 from tests.support.colours import Arriving, Interruption, World, in_both_colours
 
 if TYPE_CHECKING:
-    from mooring.domain.events import Event
+    from moorage.domain.events import Event
     from tests.support.colours import Face
 
 GET = Request.get("/export")

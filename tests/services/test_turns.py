@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import IdempotencyInProgress
-from mooring.adapters.memory import MemoryStorage
-from mooring.domain.fingerprint import digest
-from mooring.domain.idempotency import Claim
-from mooring.services.turns import Turn
-from mooring.testing import VirtualClock
+from moorage import IdempotencyInProgress
+from moorage.adapters.memory import MemoryStorage
+from moorage.domain.fingerprint import digest
+from moorage.domain.idempotency import Claim
+from moorage.services.turns import Turn
+from moorage.testing import VirtualClock
 from tests.support.colours import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 KEEP = 3600.0

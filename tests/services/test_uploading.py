@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import DeadlineExceeded, InvalidData
-from mooring.contracts.checksum import Checksum
-from mooring.contracts.ref import Ref
-from mooring.contracts.storage import PART_SIZE, Part, Upload
-from mooring.services.upload_plan import UploadPlan
-from mooring.services.uploading import Pieces as Source
-from mooring.services.uploading import Uploading
+from moorage import DeadlineExceeded, InvalidData
+from moorage.contracts.checksum import Checksum
+from moorage.contracts.ref import Ref
+from moorage.contracts.storage import PART_SIZE, Part, Upload
+from moorage.services.upload_plan import UploadPlan
+from moorage.services.uploading import Pieces as Source
+from moorage.services.uploading import Uploading
 from tests.support.colours import run_plain
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mooring import ConfigurationError, Credentials, DeadlineExceeded, DryRun, Ref, Request
-from mooring.domain.names import service_name
-from mooring.services.vendor_wire import VendorWire
-from mooring.testing import VirtualClock
+from moorage import ConfigurationError, Credentials, DeadlineExceeded, DryRun, Ref, Request
+from moorage.domain.names import service_name
+from moorage.services.vendor_wire import VendorWire
+from moorage.testing import VirtualClock
 from tests.support.colours import run_plain
 
 START = datetime(2030, 1, 1, tzinfo=UTC)

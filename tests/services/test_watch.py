@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from mooring import Service, StorageLost, StorageRecovered, StorageUnavailable
-from mooring.services.watch import Watch
+from moorage import Service, StorageLost, StorageRecovered, StorageUnavailable
+from moorage.services.watch import Watch
 from tests.support.colours import World, in_both_colours
 
 AWAY = StorageUnavailable("it does not answer.")

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     CircuitState,
     ConnectionFailed,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import (
+from moorage import (
     CircuitBreakerConfig,
     Request,
     Service,

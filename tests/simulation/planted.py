@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.domain import idempotency, region, retry
-from mooring.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
-from mooring.domain.bucket import TokenBucket
-from mooring.domain.circuit import CircuitRule, Outcome
-from mooring.domain.idempotency import Claim, Claimed, Settle, Settled, Verdict
-from mooring.domain.plan import Plan
-from mooring.services import attempts, shelter
-from mooring.services import idempotency as flows
-from mooring.services.call import Call
+from moorage.domain import idempotency, region, retry
+from moorage.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from moorage.domain.bucket import TokenBucket
+from moorage.domain.circuit import CircuitRule, Outcome
+from moorage.domain.idempotency import Claim, Claimed, Settle, Settled, Verdict
+from moorage.domain.plan import Plan
+from moorage.services import attempts, shelter
+from moorage.services import idempotency as flows
+from moorage.services.call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from mooring.domain.retry import RetryPolicy
+    from moorage.domain.retry import RetryPolicy
 
 
 @attrs.frozen

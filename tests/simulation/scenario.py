@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
-from mooring.domain.budget import RetryBudget
-from mooring.domain.circuit import CircuitBreakerConfig, Outcome
-from mooring.domain.http import Request
-from mooring.domain.rate_limit import RateLimitConfig
-from mooring.domain.region import Region
-from mooring.domain.retry import RetryPolicy
-from mooring.domain.service import Service
-from mooring.errors import ConnectorError
-from mooring.services.calling import Calling
+from moorage.domain.admission import Admission, Answer, Confirm, GiveBack, Pause, Report
+from moorage.domain.budget import RetryBudget
+from moorage.domain.circuit import CircuitBreakerConfig, Outcome
+from moorage.domain.http import Request
+from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.region import Region
+from moorage.domain.retry import RetryPolicy
+from moorage.domain.service import Service
+from moorage.errors import ConnectorError
+from moorage.services.calling import Calling
 from tests.simulation.world import START, Faults, Vendor, World
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command
-    from mooring.services.core import Core
+    from moorage.domain.state import Command
+    from moorage.services.core import Core
 
 QUIET = 1_000
 """Seconds after which nothing of a storm is under way any more."""

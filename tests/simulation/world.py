@@ -22,21 +22,21 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from mooring.adapters.memory import MemoryStorage
-from mooring.domain.http import Request, Response, Timeouts
-from mooring.errors import (
+from moorage.adapters.memory import MemoryStorage
+from moorage.domain.http import Request, Response, Timeouts
+from moorage.errors import (
     AttemptTimeout,
     ConnectionFailed,
     ConnectorError,
     StorageUnavailable,
 )
-from mooring.services.core import Core
-from mooring.services.shelter import Shelter
+from moorage.services.core import Core
+from moorage.services.shelter import Shelter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    from mooring.domain.state import Command, State
+    from moorage.domain.state import Command, State
 
 START = 1_750_000_000_000_000
 

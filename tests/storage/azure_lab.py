@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from mooring.contracts.routes import Account
-from mooring.domain.http import Response
-from mooring.hub import AsyncHub, Hub
-from mooring.testing.sandbox.azure_blob import AzureBlobSandbox, azure_error
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
-from mooring.vendors.azure_blob import AzureBlob
+from moorage.contracts.routes import Account
+from moorage.domain.http import Response
+from moorage.hub import AsyncHub, Hub
+from moorage.testing.sandbox.azure_blob import AzureBlobSandbox, azure_error
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.vendors.azure_blob import AzureBlob
 from tests.storage.labs import PART, QUICK, bytes_of
 
 if TYPE_CHECKING:

@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from mooring.contracts.routes import Account
-from mooring.domain.headers import Headers
-from mooring.hub import AsyncHub, Hub
-from mooring.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
-from mooring.testing.sandbox.gcs import GcsSandbox
-from mooring.vendors.gcs import Gcs
+from moorage.contracts.routes import Account
+from moorage.domain.headers import Headers
+from moorage.hub import AsyncHub, Hub
+from moorage.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandbox.gcs import GcsSandbox
+from moorage.vendors.gcs import Gcs
 from tests.storage.labs import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from mooring.contracts.storage import SignedUrl
+    from moorage.contracts.storage import SignedUrl
 
 
 def gcs(made: GcsSandbox, **options: Any) -> Gcs:

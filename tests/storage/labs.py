@@ -8,23 +8,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from mooring.contracts.routes import Account
-from mooring.contracts.storage import SignedUrl, StorageCapability
-from mooring.domain.headers import Headers
-from mooring.domain.retry import RetryPolicy
-from mooring.errors import AuthenticationFailed, FileNotFound
-from mooring.hub import AsyncHub, Hub
-from mooring.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
-from mooring.testing.sandbox.s3 import S3Sandbox
-from mooring.testing.storage_conformance import Subject
-from mooring.vendors.local_files import LocalFiles
-from mooring.vendors.s3 import S3
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import SignedUrl, StorageCapability
+from moorage.domain.headers import Headers
+from moorage.domain.retry import RetryPolicy
+from moorage.errors import AuthenticationFailed, FileNotFound
+from moorage.hub import AsyncHub, Hub
+from moorage.testing.sandbox.base import Asked, AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandbox.s3 import S3Sandbox
+from moorage.testing.storage_conformance import Subject
+from moorage.vendors.local_files import LocalFiles
+from moorage.vendors.s3 import S3
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from mooring.testing.sandbox.base import Sandbox
+    from moorage.testing.sandbox.base import Sandbox
 
 PART = 4_096
 QUICK = RetryPolicy(max_attempts=3, base_delay=0.001)

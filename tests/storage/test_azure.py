@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.storage import ByteRange, PutOptions
-from mooring.domain.http import Response
-from mooring.errors import (
+from moorage.contracts.storage import ByteRange, PutOptions
+from moorage.domain.http import Response
+from moorage.errors import (
     FileNotFound,
     InvalidData,
     InvalidRequest,
@@ -19,17 +19,17 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.testing.clock import VirtualClock, VirtualSleeper
-from mooring.testing.sandbox.base import SandboxHttpClient
+from moorage.hub import Hub
+from moorage.testing.clock import VirtualClock, VirtualSleeper
+from moorage.testing.sandbox.base import SandboxHttpClient
 from tests.storage.azure_lab import DATA, account, azure, over_azure
 from tests.storage.labs import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.faces.storage import Storage
-    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.faces.storage import Storage
+    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.storage import ByteRange, PutOptions
-from mooring.domain.http import Response
-from mooring.errors import (
+from moorage.contracts.storage import ByteRange, PutOptions
+from moorage.domain.http import Response
+from moorage.errors import (
     AuthenticationFailed,
     FileNotFound,
     InvalidData,
@@ -23,8 +23,8 @@ from tests.storage.labs import PART
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.faces.storage import Storage
-    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.faces.storage import Storage
+    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.contracts.checksum import Checksum
-from mooring.contracts.ref import Ref
-from mooring.contracts.storage import PutOptions
-from mooring.domain.http import Response
-from mooring.errors import ConnectionFailed, InvalidData, InvalidRequest, VendorRejected
-from mooring.testing.sandbox.base import Lost
+from moorage.contracts.checksum import Checksum
+from moorage.contracts.ref import Ref
+from moorage.contracts.storage import PutOptions
+from moorage.domain.http import Response
+from moorage.errors import ConnectionFailed, InvalidData, InvalidRequest, VendorRejected
+from moorage.testing.sandbox.base import Lost
 from tests.storage.azure_lab import DATA, azure, fine, no, over_azure, over_azure_socket
 from tests.storage.labs import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.faces.storage import Storage
-    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.faces.storage import Storage
+    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from mooring.contracts.storage import ByteRange, Checksum, PutOptions
+from moorage.contracts.storage import ByteRange, Checksum, PutOptions
 from tests.storage.azure_lab import azure, entra, over_azure
 from tests.storage.labs import PART, bytes_of
 from tests.support.openapi import description
 
 if TYPE_CHECKING:
-    from mooring.testing.sandbox.base import Asked
+    from moorage.testing.sandbox.base import Asked
 
     Json = Any
 

@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import Credentials, OAuthCredentials
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.domain.http import Response
-from mooring.domain.signing.azure import AzureSharedKey
-from mooring.errors import (
+from moorage import Credentials, OAuthCredentials
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.domain.http import Response
+from moorage.domain.signing.azure import AzureSharedKey
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     CredentialRefreshFailed,
     VendorFailed,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.vendors.azure_blob import AzureBlob
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.vendors.azure_blob import AzureBlob
 from tests.storage.azure_lab import account, azure, container, entra, over_azure, query_of
 from tests.storage.labs import fetch_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.faces.storage import Storage
-    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.faces.storage import Storage
+    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
 
 
 @pytest.fixture

@@ -18,17 +18,17 @@ from urllib.request import urlopen
 import attrs
 import pytest
 
-from mooring import ConnectorManager, OAuthCredentials, Request, Tls
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.contracts.routes import Account
-from mooring.contracts.storage import ByteRange, PutOptions
-from mooring.errors import AuthenticationFailed, FileNotFound
-from mooring.hub import Hub
-from mooring.testing import storage_conformance as kit
-from mooring.testing.checks import name_of
-from mooring.testing.http_tls import certificate_files
-from mooring.vendors.azure_blob import AzureBlob
+from moorage import ConnectorManager, OAuthCredentials, Request, Tls
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import ByteRange, PutOptions
+from moorage.errors import AuthenticationFailed, FileNotFound
+from moorage.hub import Hub
+from moorage.testing import storage_conformance as kit
+from moorage.testing.checks import name_of
+from moorage.testing.http_tls import certificate_files
+from moorage.vendors.azure_blob import AzureBlob
 from tests.storage.labs import PART, QUICK, bytes_of
 from tests.support.servers import azurite
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from mooring.contracts.storage import SignedUrl
+    from moorage.contracts.storage import SignedUrl
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

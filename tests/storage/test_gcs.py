@@ -11,13 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import pytest
 
-from mooring import Credentials
-from mooring.contracts.routes import Account
-from mooring.contracts.storage import ByteRange, PutOptions, SignedPost
-from mooring.domain.headers import Headers
-from mooring.domain.http import Response
-from mooring.domain.signing.jwt import JwtSigning
-from mooring.errors import (
+from moorage import Credentials
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import ByteRange, PutOptions, SignedPost
+from moorage.domain.headers import Headers
+from moorage.domain.http import Response
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
@@ -30,19 +30,19 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox._gcs_words import said
-from mooring.testing.sandbox.base import Asked, Lost, SandboxHttpClient
-from mooring.testing.sandbox.gcs import GcsSandbox
+from moorage.hub import Hub
+from moorage.testing.sandbox._gcs_words import said
+from moorage.testing.sandbox.base import Asked, Lost, SandboxHttpClient
+from moorage.testing.sandbox.gcs import GcsSandbox
 from tests.storage.gcs_labs import bucket, gcs, gcs_account, over_gcs, over_socket
 from tests.storage.labs import QUICK, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.faces.storage import Storage
-    from mooring.testing.sandbox._s3_store import Spool
-    from mooring.testing.sandbox._s3_words import Reply
+    from moorage.faces.storage import Storage
+    from moorage.testing.sandbox._s3_store import Spool
+    from moorage.testing.sandbox._s3_words import Reply
 
 STEP = 262_144
 KMS = "projects/p/locations/l/keyRings/r/cryptoKeys/k"

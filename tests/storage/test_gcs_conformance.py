@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.testing import storage_conformance as kit
-from mooring.testing.checks import name_of
-from mooring.vendors.gcs import Gcs
+from moorage.testing import storage_conformance as kit
+from moorage.testing.checks import name_of
+from moorage.vendors.gcs import Gcs
 from tests.storage.gcs_labs import (
     async_over_gcs,
     bucket,
@@ -19,7 +19,7 @@ from tests.storage.gcs_labs import (
 from tests.storage.labs import run, with_hub
 
 if TYPE_CHECKING:
-    from mooring.testing.storage_conformance import AsyncCheck, Check
+    from moorage.testing.storage_conformance import AsyncCheck, Check
 
 PART = 262_144
 CAN = Gcs.capabilities

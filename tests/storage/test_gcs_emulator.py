@@ -12,20 +12,20 @@ from urllib.parse import quote
 
 import pytest
 
-from mooring import Credentials
-from mooring.contracts.routes import Account
-from mooring.contracts.storage import ByteRange, PutOptions
-from mooring.hub import Hub
-from mooring.testing import storage_conformance as kit
-from mooring.testing.checks import name_of
-from mooring.vendors.gcs import Gcs
+from moorage import Credentials
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import ByteRange, PutOptions
+from moorage.hub import Hub
+from moorage.testing import storage_conformance as kit
+from moorage.testing.checks import name_of
+from moorage.vendors.gcs import Gcs
 from tests.storage.labs import QUICK, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.faces.storage import Storage
-    from mooring.testing.storage_conformance import Check
+    from moorage.faces.storage import Storage
+    from moorage.testing.storage_conformance import Check
 
 PART = 262_144
 KNOWN = {

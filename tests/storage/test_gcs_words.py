@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from mooring.contracts.signed import UrlOptions
-from mooring.contracts.storage import PutOptions
-from mooring.domain.http import Request, Response
-from mooring.domain.secret import Secret
-from mooring.errors import (
+from moorage.contracts.signed import UrlOptions
+from moorage.contracts.storage import PutOptions
+from moorage.domain.http import Request, Response
+from moorage.domain.secret import Secret
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     FileNotFound,
@@ -26,16 +26,16 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox._gcs_keys import key_file, pair
-from mooring.testing.sandbox._gcs_words import said
-from mooring.vendors import _gcs_answers as answers
-from mooring.vendors import _gcs_requests as requests
-from mooring.vendors._gcs_session import Chunks
-from mooring.vendors._gcs_signing import account_of
+from moorage.testing.sandbox._gcs_keys import key_file, pair
+from moorage.testing.sandbox._gcs_words import said
+from moorage.vendors import _gcs_answers as answers
+from moorage.vendors import _gcs_requests as requests
+from moorage.vendors._gcs_session import Chunks
+from moorage.vendors._gcs_signing import account_of
 from tests.storage.labs import run
 
 if TYPE_CHECKING:
-    from mooring.vendors._gcs_signing import ServiceAccount
+    from moorage.vendors._gcs_signing import ServiceAccount
 
 OBJECT = Request.get("/storage/v1/b/x/o/a")
 LIST = Request.get("/storage/v1/b/x/o")

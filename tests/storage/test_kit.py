@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.routes import Account
-from mooring.contracts.storage import StorageCapability
-from mooring.errors import ConfigurationError, InvalidData
-from mooring.hub import Hub
-from mooring.testing import storage_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import StorageCapability
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.hub import Hub
+from moorage.testing import storage_conformance as kit
+from moorage.testing.checks import name_of
 from tests.storage.labs import PART, folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mooring.testing.storage_conformance import Check
+    from moorage.testing.storage_conformance import Check
 
 
 class _Silent:

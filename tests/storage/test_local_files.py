@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters._file_errors import mapped
-from mooring.adapters.local_files import LocalFolder
-from mooring.adapters.whole_files import WholeFile
-from mooring.contracts.routes import Account
-from mooring.contracts.storage import PutOptions
-from mooring.errors import (
+from moorage.adapters._file_errors import mapped
+from moorage.adapters.local_files import LocalFolder
+from moorage.adapters.whole_files import WholeFile
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import PutOptions
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
@@ -27,15 +27,15 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.vendors.local_files import LocalFiles
+from moorage.hub import Hub
+from moorage.vendors.local_files import LocalFiles
 from tests.storage.labs import PART, bytes_of, folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mooring.faces.storage import Storage
+    from moorage.faces.storage import Storage
 
 DATA = bytes_of(2 * PART + 100)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -56,7 +56,7 @@ def files(root: Path) -> Iterator[Storage]:
 
 @pytest.mark.parametrize(
     "key",
-    ["\ud800", "a//b", "a/", "a\\b", ".mooring/lock", ".Mooring/x", "x" * 256, "a/" + "ü" * 128],
+    ["\ud800", "a//b", "a/", "a\\b", ".moorage/lock", ".Moorage/x", "x" * 256, "a/" + "ü" * 128],
     ids=["surrogate", "empty", "folder", "backslash", "own", "own-large", "long", "long-bytes"],
 )
 def test_keys(files: Storage, root: Path, key: str) -> None:
@@ -93,10 +93,10 @@ def test_where_it_is(files: Storage, root: Path) -> None:
     """A file is where its key says, and nothing else is left anywhere."""
     files.upload("in/a.txt", b"bytes")
     assert b"bytes" == (root / "in" / "a.txt").read_bytes()
-    assert [] == list((root / ".mooring" / "coming").iterdir())
+    assert [] == list((root / ".moorage" / "coming").iterdir())
     files.delete("in/a.txt")
     assert not (root / "in").exists()
-    assert [] == [path for path in (root / ".mooring" / "said").rglob("*") if path.is_file()]
+    assert [] == [path for path in (root / ".moorage" / "said").rglob("*") if path.is_file()]
 
 
 def test_files_of_others(files: Storage, root: Path) -> None:
@@ -115,7 +115,7 @@ def test_files_of_others(files: Storage, root: Path) -> None:
 def test_broken_words(files: Storage, root: Path) -> None:
     """What is said of a file and cannot be read is not there."""
     files.upload("a", b"ours", PutOptions(content_type="text/plain"))
-    (said,) = (path for path in (root / ".mooring" / "said").rglob("*.json"))
+    (said,) = (path for path in (root / ".moorage" / "said").rglob("*.json"))
     said.write_text("{")
     assert files.head("a").content_type is None
 
@@ -171,7 +171,7 @@ def test_other_parts(files: Storage, root: Path) -> None:
         files.upload("a", _breaking(DATA[::-1]), part_size=PART, resume=begun.ref)
     with pytest.raises(RuntimeError, match="broke"):
         files.upload("a", _breaking(DATA), part_size=PART, resume=begun.ref)
-    home = root / ".mooring" / "uploads" / begun.id
+    home = root / ".moorage" / "uploads" / begun.id
     names = sorted(path.name for path in home.iterdir())
     assert ["00001", "00002", "said"] == [name.partition(".")[0] for name in names]
     (home / names[0]).write_bytes(b"x" * PART)
@@ -195,7 +195,7 @@ def test_other_uploads(files: Storage, root: Path) -> None:
         with pytest.raises(FileNotFound):
             files.upload(key, b"", resume=ref)
         files.abort_upload(ref)
-    (root / ".mooring" / "uploads" / ("1" * 32)).mkdir()
+    (root / ".moorage" / "uploads" / ("1" * 32)).mkdir()
     assert [begun.ref] == [one.ref for one in files.list_stale_uploads()]
 
 
@@ -232,7 +232,7 @@ def test_names_of_no_text(files: Storage, root: Path) -> None:
         files.list(cursor="?")
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9", b"a\\b", b".MOORING/a"])
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\\b", b".MOORAGE/a"])
 def test_names_that_are_no_keys(files: Storage, root: Path, name: bytes) -> None:
     """What somebody else has put under a name that is no key hides nothing else."""
     files.upload("b", b"")
@@ -245,7 +245,7 @@ def test_names_that_are_no_keys(files: Storage, root: Path, name: bytes) -> None
 def test_full_disk(tmp_path: Path) -> None:
     """Where the disk is full, nothing is left of what did not fit."""
     code = (
-        "import resource, sys; from mooring.adapters.whole_files import WholeFile;"
+        "import resource, sys; from moorage.adapters.whole_files import WholeFile;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "file = WholeFile(sys.argv[1]).__enter__(); file.write(b'a' * 1200);"
         "file.__exit__(None, None, None)"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import Credentials
-from mooring.contracts.checksum import Checksum
-from mooring.contracts.routes import Account
-from mooring.contracts.storage import ByteRange, PutOptions, SignedPost
-from mooring.domain.headers import Headers
-from mooring.domain.http import Request, Response
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.errors import (
+from moorage import Credentials
+from moorage.contracts.checksum import Checksum
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import ByteRange, PutOptions, SignedPost
+from moorage.domain.headers import Headers
+from moorage.domain.http import Request, Response
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
@@ -25,15 +25,15 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Asked, Lost, SandboxHttpClient
-from mooring.testing.sandbox.s3 import S3Sandbox, error_xml
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Asked, Lost, SandboxHttpClient
+from moorage.testing.sandbox.s3 import S3Sandbox, error_xml
 from tests.storage.labs import PART, QUICK, bytes_of, over_s3, over_socket, s3, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.faces.storage import Storage
+    from moorage.faces.storage import Storage
 
 DATA = bytes_of(3 * PART + 100)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.checksum import Checksum, ChecksumAlgorithm
-from mooring.contracts.storage import PutOptions
-from mooring.domain.http import Headers, Request, Response
-from mooring.errors import (
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.storage import PutOptions
+from moorage.domain.http import Headers, Request, Response
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
@@ -21,12 +21,12 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.s3 import error_xml
-from mooring.vendors import _s3_answers as answers
-from mooring.vendors import _s3_requests as requests
-from mooring.vendors import _storage as storage
-from mooring.vendors._xml import NotXmlError, read_xml
-from mooring.vendors.s3 import S3
+from moorage.testing.sandbox.s3 import error_xml
+from moorage.vendors import _s3_answers as answers
+from moorage.vendors import _s3_requests as requests
+from moorage.vendors import _storage as storage
+from moorage.vendors._xml import NotXmlError, read_xml
+from moorage.vendors.s3 import S3
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,22 +9,22 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from mooring.contracts.signed import UrlOptions
-from mooring.domain.http import Request, Response, join_url
-from mooring.domain.secret import Secret
-from mooring.domain.signing.azure import AzureSharedKey
-from mooring.domain.signing.occasion import Occasion
-from mooring.errors import ConnectionFailed
-from mooring.testing.sandbox.base import Asked, Lost
-from mooring.vendors._azure_blob_requests import Place, delegation
-from mooring.vendors._azure_blob_sas import Grant
-from mooring.vendors._xml import read_xml
+from moorage.contracts.signed import UrlOptions
+from moorage.domain.http import Request, Response, join_url
+from moorage.domain.secret import Secret
+from moorage.domain.signing.azure import AzureSharedKey
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import ConnectionFailed
+from moorage.testing.sandbox.base import Asked, Lost
+from moorage.vendors._azure_blob_requests import Place, delegation
+from moorage.vendors._azure_blob_sas import Grant
+from moorage.vendors._xml import read_xml
 from tests.storage.azure_lab import azure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
+    from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 VERSION = {"x-ms-version": "2025-01-05"}

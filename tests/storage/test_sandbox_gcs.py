@@ -10,19 +10,19 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from mooring.contracts.signed import UrlOptions
-from mooring.domain.http import Request, Response
-from mooring.domain.secret import Secret
-from mooring.domain.signing.jwt import JwtSigning
-from mooring.domain.signing.occasion import Occasion
-from mooring.testing.sandbox.base import Asked
-from mooring.vendors._gcs_signing import account_of
+from moorage.contracts.signed import UrlOptions
+from moorage.domain.http import Request, Response
+from moorage.domain.secret import Secret
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.occasion import Occasion
+from moorage.testing.sandbox.base import Asked
+from moorage.vendors._gcs_signing import account_of
 from tests.storage.gcs_labs import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.testing.sandbox.gcs import GcsSandbox
+    from moorage.testing.sandbox.gcs import GcsSandbox
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -10,14 +10,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from mooring.domain.http import Request, Response, join_url
-from mooring.domain.secret import Secret
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.errors import ConnectionFailed
-from mooring.testing.sandbox.base import Asked, Lost
-from mooring.testing.sandbox.s3 import S3Sandbox
-from mooring.vendors._xml import read_xml
+from moorage.domain.http import Request, Response, join_url
+from moorage.domain.secret import Secret
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.errors import ConnectionFailed
+from moorage.testing.sandbox.base import Asked, Lost
+from moorage.testing.sandbox.s3 import S3Sandbox
+from moorage.vendors._xml import read_xml
 from tests.storage.labs import over_socket, sandbox
 
 if TYPE_CHECKING:

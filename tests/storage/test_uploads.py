@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account, Route
-from mooring.contracts.signed import PostOptions, check_expiry
-from mooring.contracts.storage import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account, Route
+from moorage.contracts.signed import PostOptions, check_expiry
+from moorage.contracts.storage import (
     ByteRange,
     Checksum,
     ChecksumAlgorithm,
@@ -24,17 +24,17 @@ from mooring.contracts.storage import (
     check_prefix,
     part_size,
 )
-from mooring.domain.http import Response
-from mooring.errors import (
+from moorage.domain.http import Response
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     DeadlineExceeded,
     InvalidData,
     UnsupportedByVendor,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.s3 import S3Sandbox, error_xml
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.s3 import S3Sandbox, error_xml
 from tests.storage.labs import (
     PART,
     async_over_s3,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from mooring.faces.storage import Storage
+    from moorage.faces.storage import Storage
 
 DATA = bytes_of(3 * PART + 100)
 

@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mooring.contracts.routes import Account
-from mooring.hub import Hub
-from mooring.testing.sandbox.azure_blob import AzureBlobSandbox
-from mooring.testing.sandbox.gcs import GcsSandbox
-from mooring.testing.sandbox.s3 import S3Sandbox
-from mooring.wiring.catalog import vendor_class
+from moorage.contracts.routes import Account
+from moorage.hub import Hub
+from moorage.testing.sandbox.azure_blob import AzureBlobSandbox
+from moorage.testing.sandbox.gcs import GcsSandbox
+from moorage.testing.sandbox.s3 import S3Sandbox
+from moorage.wiring.catalog import vendor_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

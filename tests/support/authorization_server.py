@@ -66,7 +66,7 @@ class AuthorizationServer:
         grace: and how often a used one may come again before its family is revoked.
         access_lifetime: seconds that access tokens live,
         refresh_lifetime: and refresh tokens, if they do not live for ever.
-        clock: says what time it is, as `mooring.ports.clock.Clock` does; else the system does.
+        clock: says what time it is, as `moorage.ports.clock.Clock` does; else the system does.
         tls: speaks TLS with this context; one that asks for certificates binds tokens to them.
         nonces: whether proofs of possession need a nonce.
         window: how many seconds a proof's time may be off.

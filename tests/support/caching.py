@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     CachePolicy,
     CredentialNotFound,
@@ -18,13 +18,13 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.adapters.memory_cache import MemoryCache
-from mooring.domain.caching import Found
+from moorage.adapters.memory_cache import MemoryCache
+from moorage.domain.caching import Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.domain.caching import Entries
+    from moorage.domain.caching import Entries
     from tests.support.colours import Sent, World
 
 GET = Request.get("/rates")

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import AsyncConnectorManager, AttemptTimeout, ConnectorManager
-from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-from mooring.domain.admission import Pause
-from mooring.domain.http import Headers, Request, Response, Timeouts
+from moorage import AsyncConnectorManager, AttemptTimeout, ConnectorManager
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.domain.admission import Pause
+from moorage.domain.http import Headers, Request, Response, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from mooring.domain.events import Event
-    from mooring.domain.state import Command
+    from moorage.domain.events import Event
+    from moorage.domain.state import Command
 
 PLAIN, AWAITED, DISTANT = "plain", "awaited", "awaited, distant store"
 COLOURS = (PLAIN, AWAITED, DISTANT)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.cli import main
-from mooring.cli.frame import run
+from moorage.cli import main
+from moorage.cli.frame import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mooring.cli.host import Host
+    from moorage.cli.host import Host
 
 ENDINGS = {
     name: (f"tests.support.endings:{name}", f"Does {name}.")

@@ -34,4 +34,4 @@ def unique(name: str) -> str:
 
 def configure(text: str) -> None:
     """Write the configuration that commands find here."""
-    Path("mooring.toml").write_text(text)
+    Path("moorage.toml").write_text(text)

@@ -19,13 +19,13 @@ from django.db import connections
 from django.test.utils import override_settings
 from psycopg import sql
 
-import mooring_django
+import moorage_django
 from tests.support.servers import mariadb_url, postgres_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SQLITE = "mooring"
+SQLITE = "moorage"
 POSTGRES = "postgres"
 MARIADB = "mariadb"
 BARE = "bare"
@@ -40,7 +40,7 @@ SMTP_ALONE: Mapping[str, Any] = {
 def configure() -> None:
     """Set Django up for this process."""
     pymysql.install_as_MySQLdb()
-    folder = Path(mkdtemp(prefix="mooring-django-"))
+    folder = Path(mkdtemp(prefix="moorage-django-"))
     atexit.register(_remove, folder)
     host = {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "erp.sqlite3"}
     settings.configure(
@@ -55,7 +55,7 @@ def configure() -> None:
             "django.contrib.sessions",
             "django.contrib.messages",
             "django.contrib.admin",
-            "mooring_django",
+            "moorage_django",
         ],
         MIDDLEWARE=[
             "django.contrib.sessions.middleware.SessionMiddleware",
@@ -77,13 +77,13 @@ def configure() -> None:
         ],
         DATABASES={
             "default": host,
-            SQLITE: mooring_django.beside(host),
+            SQLITE: moorage_django.beside(host),
             POSTGRES: {"ENGINE": "django.db.backends.postgresql", "NAME": ""},
             MARIADB: {"ENGINE": "django.db.backends.mysql", "NAME": ""},
             BARE: {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
         },
-        DATABASE_ROUTERS=["mooring_django.Router"],
-        MOORING={"CONFIGURATION": SMTP_ALONE},
+        DATABASE_ROUTERS=["moorage_django.Router"],
+        MOORAGE={"CONFIGURATION": SMTP_ALONE},
     )
     django.setup()
 
@@ -143,7 +143,7 @@ def _tell_mariadb(statement: str) -> None:
 
 
 def _name() -> str:
-    return f"mooring_django_{uuid4().hex[:12]}"
+    return f"moorage_django_{uuid4().hex[:12]}"
 
 
 def _place(url: str, name: str) -> dict[str, Any]:

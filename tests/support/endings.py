@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 
-from mooring.cli.answer import Answer
-from mooring.cli.desk import Desk
-from mooring.errors import ConnectionFailed, OutcomeUnknown
+from moorage.cli.answer import Answer
+from moorage.cli.desk import Desk
+from moorage.errors import ConnectionFailed, OutcomeUnknown
 
 
 def crash(*, desk: Desk) -> Answer:

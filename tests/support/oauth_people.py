@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mooring import AuthorizationServer, OAuthClient, OAuthConsent, RetryPolicy
+from moorage import AuthorizationServer, OAuthClient, OAuthConsent, RetryPolicy
 
 if TYPE_CHECKING:
     from tests.support.authorization_server import AuthorizationServer as Strict

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = Any
 """Whatever JSON can be."""
 
-FOLDER = "MOORING_VENDOR_DESCRIPTIONS"
+FOLDER = "MOORAGE_VENDOR_DESCRIPTIONS"
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "array": list,

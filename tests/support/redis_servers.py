@@ -40,7 +40,7 @@ class PrivateRedis:
         self.port = free_port()
         self._options = options
         self._config = () if config is None else (str(config),)
-        self._folder = TemporaryDirectory(prefix="mooring-redis-")
+        self._folder = TemporaryDirectory(prefix="moorage-redis-")
         self.process = self._started()
 
     @property

@@ -21,7 +21,7 @@ _AZURITE = Path(__file__).parents[2] / "build/azurite/node_modules/azurite/dist/
 def redis_url() -> str:
     """Where Redis answers."""
     return _found(
-        "MOORING_TEST_REDIS_URL",
+        "MOORAGE_TEST_REDIS_URL",
         "redis://127.0.0.1:6379/0",
         "start one with `redis-server` or `docker run -p 6379:6379 redis`",
     )
@@ -38,7 +38,7 @@ def redis_server() -> str:
 def postgres_url() -> str:
     """Where PostgreSQL answers, to a user who may do anything."""
     return _found(
-        "MOORING_TEST_POSTGRES_URL",
+        "MOORAGE_TEST_POSTGRES_URL",
         "postgresql://postgres@127.0.0.1:5432/test",
         "start one with `docker run -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust "
         "-e POSTGRES_DB=test postgres`",
@@ -48,7 +48,7 @@ def postgres_url() -> str:
 def mariadb_url() -> str:
     """Where MariaDB answers, to a user who may do anything."""
     return _found(
-        "MOORING_TEST_MARIADB_URL",
+        "MOORAGE_TEST_MARIADB_URL",
         "mariadb://root@127.0.0.1:3306/test",
         "start one with `docker run -p 3306:3306 -e MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1 "
         "-e MARIADB_DATABASE=test mariadb`",

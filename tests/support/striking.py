@@ -23,7 +23,7 @@ def strike_during(act: Callable[[], object], *, after: float = 0.005) -> None:
     """Strike after some seconds, once the package's own code is what waits; it must go through."""
 
     def strike(_: int, frame: FrameType | None) -> None:
-        if frame is not None and str(frame.f_globals.get("__name__")).startswith("mooring."):
+        if frame is not None and str(frame.f_globals.get("__name__")).startswith("moorage."):
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise Struck
 

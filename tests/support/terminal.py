@@ -17,7 +17,7 @@ import time
 from queue import Queue
 from typing import TYPE_CHECKING
 
-from mooring.cli import main
+from moorage.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -73,7 +73,7 @@ def terminal(*arguments: str) -> Generator[Terminal]:
     """Run a command on a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "mooring", *arguments],
+        [sys.executable, "-m", "moorage", *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

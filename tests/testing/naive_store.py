@@ -7,10 +7,10 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mooring.errors import StorageUnavailable
+from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command, State
+    from moorage.domain.state import Command, State
 
 Answer = TypeVar("Answer")
 

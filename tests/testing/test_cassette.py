@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.domain.http import Request, Response, Timeouts
-from mooring.domain.oauth.dpop import ProofRefusal, nonce_of, refusal_of
-from mooring.domain.redaction import Redaction
-from mooring.domain.secret import Secret
-from mooring.errors import ConfigurationError, ConnectionFailed
-from mooring.testing.cassette import Cassette, Mode, NotOnTape
-from mooring.testing.http import (
+from moorage.domain.http import Request, Response, Timeouts
+from moorage.domain.oauth.dpop import ProofRefusal, nonce_of, refusal_of
+from moorage.domain.redaction import Redaction
+from moorage.domain.secret import Secret
+from moorage.errors import ConfigurationError, ConnectionFailed
+from moorage.testing.cassette import Cassette, Mode, NotOnTape
+from moorage.testing.http import (
     AsyncScriptedHttpClient,
     FakeVendor,
     ScriptedHttpClient,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.errors import InvalidData
-from mooring.testing.chance import ScriptedRandomness, SequentialIds
+from moorage.errors import InvalidData
+from moorage.testing.chance import ScriptedRandomness, SequentialIds
 
 if TYPE_CHECKING:
-    from mooring.ports.chance import Ids, Randomness
+    from moorage.ports.chance import Ids, Randomness
 
 
 def test_fractions_follow_their_script() -> None:

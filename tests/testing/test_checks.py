@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mooring.testing.checks import (
+from moorage.testing.checks import (
     Flag,
     TooLate,
     blocking,
@@ -18,7 +18,7 @@ from mooring.testing.checks import (
     soon,
     timely,
 )
-from mooring.testing.checks import waiting_at_most as at_most
+from moorage.testing.checks import waiting_at_most as at_most
 
 
 def test_a_check_is_named_by_its_function() -> None:

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from mooring.errors import ConfigurationError, InvalidData
-from mooring.testing import clock_conformance as kit
-from mooring.testing.checks import name_of
-from mooring.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.testing import clock_conformance as kit
+from moorage.testing.checks import name_of
+from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 
 
 def plain() -> tuple[VirtualClock, VirtualSleeper]:

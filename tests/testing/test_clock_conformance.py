@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mooring.adapters.clock import SystemClock
-from mooring.testing import clock_conformance as kit
+from moorage.adapters.clock import SystemClock
+from moorage.testing import clock_conformance as kit
 
 
 class _Odd:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters.memory_credentials import AsyncMemoryCredentialProvider
-from mooring.domain.auth import Credentials
-from mooring.domain.keeping import Kept
-from mooring.errors import CredentialNotFound, CredentialRefreshFailed
-from mooring.testing import credentials_conformance as kit
-from mooring.testing.checks import waiting_at_most
+from moorage.adapters.memory_credentials import AsyncMemoryCredentialProvider
+from moorage.domain.auth import Credentials
+from moorage.domain.keeping import Kept
+from moorage.errors import CredentialNotFound, CredentialRefreshFailed
+from moorage.testing import credentials_conformance as kit
+from moorage.testing.checks import waiting_at_most
 
 
 class _Deaf(AsyncMemoryCredentialProvider):

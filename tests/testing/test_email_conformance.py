@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import Result
-from mooring.contracts.email_outcomes import EmailReceipt, EmailStatus
-from mooring.testing import email_conformance as kit
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.vendors.sendgrid import SendGrid
+from moorage import Result
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
+from moorage.testing import email_conformance as kit
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.vendors.sendgrid import SendGrid
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import sendgrid_labs
 
 if TYPE_CHECKING:
-    from mooring.contracts.email import EmailMessage
-    from mooring.contracts.email_bulk import BulkMessage
-    from mooring.contracts.wire import Wire
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.wire import Wire
 
 
 class _Forgetful(SendGrid):

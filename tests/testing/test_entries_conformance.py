@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox, MemoryOutbox
-from mooring.domain.entries import EntryPage
-from mooring.testing import inbox_conformance, name_of, outbox_conformance
+from moorage.adapters.memory_entries import AsyncMemoryInbox, MemoryInbox, MemoryOutbox
+from moorage.domain.entries import EntryPage
+from moorage.testing import inbox_conformance, name_of, outbox_conformance
 
 
 class Forgetful(MemoryInbox):

@@ -1,4 +1,4 @@
-"""What `mooring.testing` says it has."""
+"""What `moorage.testing` says it has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from mooring import testing
+from moorage import testing
 
 NOT_EXPORTED = {
     "http_script",  # its names come with http_server
@@ -51,7 +51,7 @@ def test_nothing_public_is_forgotten() -> None:
 
 def test_a_kit_is_a_module() -> None:
     """The kits are reached as attributes too."""
-    assert importlib.import_module("mooring.testing.state_conformance") is testing.state_conformance
+    assert importlib.import_module("moorage.testing.state_conformance") is testing.state_conformance
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -72,11 +72,11 @@ def test_types_and_names_agree() -> None:
 def test_nothing_is_loaded_before_it_is_used() -> None:
     """Importing the package loads the package."""
     probe = (
-        "import sys; before = set(sys.modules); import mooring.testing;"
-        "print(sorted(name for name in set(sys.modules) - before if 'mooring' in name))"
+        "import sys; before = set(sys.modules); import moorage.testing;"
+        "print(sorted(name for name in set(sys.modules) - before if 'moorage' in name))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, check=True, text=True
     )
 
-    assert "['mooring', 'mooring.testing']" == answer.stdout.strip()
+    assert "['moorage', 'moorage.testing']" == answer.stdout.strip()

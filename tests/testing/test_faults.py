@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from mooring import AsyncConnectorManager, ConnectorManager, Service
-from mooring.domain.http import Request, Response, Timeouts
-from mooring.errors import (
+from moorage import AsyncConnectorManager, ConnectorManager, Service
+from moorage.domain.http import Request, Response, Timeouts
+from moorage.errors import (
     AttemptTimeout,
     ConfigurationError,
     ConnectionFailed,
     ConnectorError,
     VendorFailed,
 )
-from mooring.testing.chance import ScriptedRandomness
-from mooring.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from mooring.testing.faults import (
+from moorage.testing.chance import ScriptedRandomness
+from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.faults import (
     AsyncFaultNetwork,
     CutMidBody,
     Delay,
@@ -32,7 +32,7 @@ from mooring.testing.faults import (
     Refused,
     ServerError,
 )
-from mooring.testing.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
+from moorage.testing.http import AsyncScriptedHttpClient, FakeVendor, ScriptedHttpClient
 from tests.testing.colours import Either, now
 
 URL = "https://vat.example/rates"

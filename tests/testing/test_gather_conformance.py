@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import pytest
 
-from mooring.adapters.gather_async import AsyncioGather
-from mooring.testing import gather_conformance as kit
-from mooring.testing.checks import waiting_at_most
+from moorage.adapters.gather_async import AsyncioGather
+from moorage.testing import gather_conformance as kit
+from moorage.testing.checks import waiting_at_most
 
 Item = TypeVar("Item")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.http import BodyStream, Request, Response, Timeouts
-from mooring.errors import ConfigurationError, ConnectionFailed, InvalidData
-from mooring.testing.http import (
+from moorage.domain.http import BodyStream, Request, Response, Timeouts
+from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData
+from moorage.testing.http import (
     AsyncScriptedHttpClient,
     FakeVendor,
     ScriptedHttpClient,

@@ -10,26 +10,26 @@ from urllib.parse import quote
 
 import pytest
 
-from mooring.adapters.stdlib_http_async import AsyncStdlibHttpClient
-from mooring.domain.http import Response, Timeouts
-from mooring.domain.outgoing import OutgoingGuard
-from mooring.domain.transport import DangerouslyUnverified, Proxy, Tls
-from mooring.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
-from mooring.testing import _http_attack_checks as attacks
-from mooring.testing import _http_checks as checks
-from mooring.testing import _http_failure_checks as failures
-from mooring.testing import _http_fault_checks as faults
-from mooring.testing import _http_guard_checks as guards
-from mooring.testing import _http_proxy_checks as proxies
-from mooring.testing import _http_stream_checks as streams
-from mooring.testing import http_conformance as kit
-from mooring.testing.checks import name_of
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.http import Response, Timeouts
+from moorage.domain.outgoing import OutgoingGuard
+from moorage.domain.transport import DangerouslyUnverified, Proxy, Tls
+from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from moorage.testing import _http_attack_checks as attacks
+from moorage.testing import _http_checks as checks
+from moorage.testing import _http_failure_checks as failures
+from moorage.testing import _http_fault_checks as faults
+from moorage.testing import _http_guard_checks as guards
+from moorage.testing import _http_proxy_checks as proxies
+from moorage.testing import _http_stream_checks as streams
+from moorage.testing import http_conformance as kit
+from moorage.testing.checks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mooring.domain.http import Request
-    from mooring.ports.http import AsyncHttpClient, AsyncIncoming
+    from moorage.domain.http import Request
+    from moorage.ports.http import AsyncHttpClient, AsyncIncoming
 
     Send = Callable[[Request, str, Timeouts], Awaitable[Response]]
     Spoil = Callable[[Send, Request, str, Timeouts], Awaitable[Any]]

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from mooring.testing import ProxyServer
+from moorage.testing import ProxyServer
 
 
 def test_who_asks_nothing_is_let_go() -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.domain.http import Headers
-from mooring.testing.http_server import Behaviour, Received, VendorServer
-from mooring.testing.http_tls import tls_pair
+from moorage.domain.http import Headers
+from moorage.testing.http_server import Behaviour, Received, VendorServer
+from moorage.testing.http_tls import tls_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -326,7 +326,7 @@ def test_it_leaves_at_once_whatever_it_does(behaviour: Behaviour) -> None:
     with sock:
         everything(sock)
     assert time.monotonic() - start < 5
-    assert not [t for t in threading.enumerate() if t.name == "mooring vendor server"]
+    assert not [t for t in threading.enumerate() if t.name == "moorage vendor server"]
 
 
 # --- TLS ---------------------------------------------------------------------

@@ -6,16 +6,16 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from mooring.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
-from mooring.domain.integration_log import (
+from moorage.adapters.memory_log import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
+from moorage.domain.integration_log import (
     IntegrationLog,
     LogPage,
     LogQuery,
     LogSummary,
     summarise,
 )
-from mooring.testing import integration_log_conformance as kit
-from mooring.testing.checks import waiting_at_most
+from moorage.testing import integration_log_conformance as kit
+from moorage.testing.checks import waiting_at_most
 
 
 class _Forgetful(AsyncMemoryIntegrationLogger):

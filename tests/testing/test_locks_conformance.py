@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mooring.adapters.locks import ThreadLocks
-from mooring.adapters.locks_async import AsyncioLocks
-from mooring.testing import locks_conformance as kit
-from mooring.testing.checks import waiting_at_most
+from moorage.adapters.locks import ThreadLocks
+from moorage.adapters.locks_async import AsyncioLocks
+from moorage.testing import locks_conformance as kit
+from moorage.testing.checks import waiting_at_most
 
 
 class _AllIn(AsyncioLocks):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     Capture,
     Charge,
     MoveState,
@@ -16,17 +16,17 @@ from mooring.contracts.payments import (
     PaymentState,
     Refund,
 )
-from mooring.errors import VendorRejected
-from mooring.testing import name_of, payments_conformance
-from mooring.testing.payments_conformance import CHECKS
-from mooring.vendors.stripe import Stripe
+from moorage.errors import VendorRejected
+from moorage.testing import name_of, payments_conformance
+from moorage.testing.payments_conformance import CHECKS
+from moorage.vendors.stripe import Stripe
 from tests.vendors.payments_subjects import stripe
 
 if TYPE_CHECKING:
-    from mooring.contracts.payments import Money, RefundReason
-    from mooring.contracts.ref import Ref
-    from mooring.contracts.wire import Wire
-    from mooring.testing.payments_conformance import PaymentsSubject
+    from moorage.contracts.payments import Money, RefundReason
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.testing.payments_conformance import PaymentsSubject
 
 
 @attrs.frozen(kw_only=True)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import CircuitBreakerConfig, Request, RetryPolicy, Service
-from mooring.domain.events import CallFinished
-from mooring.errors import CircuitBreakerOpen, VendorFailed
-from mooring.testing import SequentialIds
+from moorage import CircuitBreakerConfig, Request, RetryPolicy, Service
+from moorage.domain.events import CallFinished
+from moorage.errors import CircuitBreakerOpen, VendorFailed
+from moorage.testing import SequentialIds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring import AsyncConnectorManager, ConnectorManager
-    from mooring.testing import (
+    from moorage import AsyncConnectorManager, ConnectorManager
+    from moorage.testing import (
         AsyncVirtualSleeper,
         Cassette,
         FakeVendor,
@@ -41,77 +41,77 @@ VAT = Service(
 
 
 def test_a_manager_reaches_the_fake_vendor_only(
-    mooring_manager: Callable[..., ConnectorManager],
-    mooring_vendor: FakeVendor,
-    mooring_clock: VirtualClock,
-    mooring_sleeper: VirtualSleeper,
-    mooring_observer: RecordingObserver,
+    moorage_manager: Callable[..., ConnectorManager],
+    moorage_vendor: FakeVendor,
+    moorage_clock: VirtualClock,
+    moorage_sleeper: VirtualSleeper,
+    moorage_observer: RecordingObserver,
 ) -> None:
     """A made manager retries on virtual time, tells the observer, and draws what is known."""
-    mooring_vendor.respond(503)
-    mooring_vendor.respond(503)
-    mooring_vendor.respond_json({"rate": "0.19"})
+    moorage_vendor.respond(503)
+    moorage_vendor.respond(503)
+    moorage_vendor.respond_json({"rate": "0.19"})
 
-    answer = mooring_manager([VAT]).call("vat", Request.get("/rates"))
+    answer = moorage_manager([VAT]).call("vat", Request.get("/rates"))
 
     assert {"rate": "0.19"} == answer.json()
-    assert [5.0, 10.0] == mooring_sleeper.sleeps
-    assert 15_000_000_000 == mooring_clock.nanoseconds()
-    assert [3] == [event.attempts for event in mooring_observer.of(CallFinished)]
+    assert [5.0, 10.0] == moorage_sleeper.sleeps
+    assert 15_000_000_000 == moorage_clock.nanoseconds()
+    assert [3] == [event.attempts for event in moorage_observer.of(CallFinished)]
 
 
 def test_an_async_manager_reaches_the_fake_vendor_only(
-    mooring_async_manager: Callable[..., AsyncConnectorManager],
-    mooring_vendor: FakeVendor,
-    mooring_clock: VirtualClock,
-    mooring_async_sleeper: AsyncVirtualSleeper,
-    mooring_observer: RecordingObserver,
+    moorage_async_manager: Callable[..., AsyncConnectorManager],
+    moorage_vendor: FakeVendor,
+    moorage_clock: VirtualClock,
+    moorage_async_sleeper: AsyncVirtualSleeper,
+    moorage_observer: RecordingObserver,
 ) -> None:
     """A made manager retries on virtual time, tells the observer, and draws what is known."""
-    mooring_vendor.respond(503)
-    mooring_vendor.respond(503)
-    mooring_vendor.respond_json({"rate": "0.19"})
+    moorage_vendor.respond(503)
+    moorage_vendor.respond(503)
+    moorage_vendor.respond_json({"rate": "0.19"})
 
-    answer = asyncio.run(mooring_async_manager([VAT]).call("vat", Request.get("/rates")))
+    answer = asyncio.run(moorage_async_manager([VAT]).call("vat", Request.get("/rates")))
 
     assert {"rate": "0.19"} == answer.json()
-    assert [5.0, 10.0] == mooring_async_sleeper.sleeps
-    assert 15_000_000_000 == mooring_clock.nanoseconds()
-    assert [3] == [event.attempts for event in mooring_observer.of(CallFinished)]
+    assert [5.0, 10.0] == moorage_async_sleeper.sleeps
+    assert 15_000_000_000 == moorage_clock.nanoseconds()
+    assert [3] == [event.attempts for event in moorage_observer.of(CallFinished)]
 
 
 def test_circuits_go_by_the_virtual_clock(
-    mooring_manager: Callable[..., ConnectorManager],
-    mooring_vendor: FakeVendor,
-    mooring_clock: VirtualClock,
+    moorage_manager: Callable[..., ConnectorManager],
+    moorage_vendor: FakeVendor,
+    moorage_clock: VirtualClock,
 ) -> None:
     """A circuit that opened lets a probe through once the clock was advanced."""
-    manager = mooring_manager([VAT])
-    mooring_vendor.respond(500)
-    mooring_vendor.respond(500)
-    mooring_vendor.respond(500)
-    mooring_vendor.respond(500)
+    manager = moorage_manager([VAT])
+    moorage_vendor.respond(500)
+    moorage_vendor.respond(500)
+    moorage_vendor.respond(500)
+    moorage_vendor.respond(500)
     for refusal in (VendorFailed, CircuitBreakerOpen):
         with pytest.raises(refusal):
             manager.call("vat", Request.get("/rates"))
-    mooring_vendor.respond(200)
+    moorage_vendor.respond(200)
 
-    mooring_clock.advance(3_600)
+    moorage_clock.advance(3_600)
 
     assert 200 == manager.call("vat", Request.get("/rates")).status
 
 
 def test_a_port_may_be_another(
-    mooring_manager: Callable[..., ConnectorManager],
-    mooring_vendor: FakeVendor,
-    mooring_observer: RecordingObserver,
+    moorage_manager: Callable[..., ConnectorManager],
+    moorage_vendor: FakeVendor,
+    moorage_observer: RecordingObserver,
 ) -> None:
     """What a test gives takes the place of the fixture's."""
-    mooring_vendor.respond(200)
+    moorage_vendor.respond(200)
 
-    mooring_manager([VAT], ids=SequentialIds("mine-")).call("vat", Request.get("/"))
+    moorage_manager([VAT], ids=SequentialIds("mine-")).call("vat", Request.get("/"))
 
-    assert ["mine-000001"] == [event.request_id for event in mooring_observer.of(CallFinished)]
+    assert ["mine-000001"] == [event.request_id for event in moorage_observer.of(CallFinished)]
 
 
 def test_a_vendor_on_a_real_port(vendor_server: VendorServer) -> None:
@@ -121,28 +121,28 @@ def test_a_vendor_on_a_real_port(vendor_server: VendorServer) -> None:
     assert vendor_server.url.startswith("http://127.0.0.1:")
 
 
-def test_a_cassette_is_not_recorded_unless_it_is_asked_for(mooring_cassette: Cassette) -> None:
+def test_a_cassette_is_not_recorded_unless_it_is_asked_for(moorage_cassette: Cassette) -> None:
     """By default a cassette is only replayed, from a file beside the test."""
-    assert not mooring_cassette.recording
+    assert not moorage_cassette.recording
     name = "test_a_cassette_is_not_recorded_unless_it_is_asked_for.json"
     assert (
-        Path(__file__).parent / "cassettes" / "test_pytest_plugin" / name == mooring_cassette.path
+        Path(__file__).parent / "cassettes" / "test_pytest_plugin" / name == moorage_cassette.path
     )
 
 
 CASSETTE_TESTS = """
     import pytest
-    from mooring import Request, Secret
-    from mooring.domain.http import Response, Timeouts
-    from mooring.domain.redaction import Redaction
-    from mooring.testing import FakeVendor, ScriptedHttpClient
+    from moorage import Request, Secret
+    from moorage.domain.http import Response, Timeouts
+    from moorage.domain.redaction import Redaction
+    from moorage.testing import FakeVendor, ScriptedHttpClient
 
     @pytest.fixture(scope="session")
-    def mooring_secrets():
+    def moorage_secrets():
         return [Secret("swordfish")]
 
     @pytest.fixture(scope="session")
-    def mooring_redaction():
+    def moorage_redaction():
         return Redaction(header_names={"X-Ours"})
 
     def ask(cassette, path="/rates"):
@@ -151,15 +151,15 @@ CASSETTE_TESTS = """
         url = f"https://vat.example{path}"
         return client.send(Request.get(path), url, Timeouts()), len(vendor.requests)
 
-    def test_one(mooring_cassette):
-        answer, asked = ask(mooring_cassette)
+    def test_one(moorage_cassette):
+        answer, asked = ask(moorage_cassette)
         assert 200 == answer.status
         print("asked", asked, answer.text)
 
     class TestMany:
         @pytest.mark.parametrize("path", ["/a/b", "/a b", "/" + "x" * 200])
-        def test_two(self, mooring_cassette, path):
-            ask(mooring_cassette, path.replace(" ", "_"))
+        def test_two(self, moorage_cassette, path):
+            ask(moorage_cassette, path.replace(" ", "_"))
 """
 
 
@@ -172,14 +172,14 @@ def test_cassettes_are_recorded_when_it_is_asked_for(pytester: pytest.Pytester) 
 
     refused = run()
     refused.assert_outcomes(failed=4)
-    refused.stdout.fnmatch_lines(["*GET /rates is not on test_one.json*--mooring-record*"])
+    refused.stdout.fnmatch_lines(["*GET /rates is not on test_one.json*--moorage-record*"])
 
     for options, asked in (
-        (["--mooring-record=once"], "asked 1 a swordfish"),
-        (["--mooring-record=once"], "asked 0 a [*][*][*]"),
+        (["--moorage-record=once"], "asked 1 a swordfish"),
+        (["--moorage-record=once"], "asked 0 a [*][*][*]"),
         ([], "asked 0 a [*][*][*]"),
-        (["--mooring-record=none"], "asked 0 a [*][*][*]"),
-        (["--mooring-record=all"], "asked 1 a swordfish"),
+        (["--moorage-record=none"], "asked 0 a [*][*][*]"),
+        (["--moorage-record=all"], "asked 1 a swordfish"),
     ):
         result = run(*options)
         result.assert_outcomes(passed=4)
@@ -190,7 +190,7 @@ def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None
     """A cassette stands beside its test, under a name that can be read, without secrets."""
     pytester.makepyfile(test_rates=CASSETTE_TESTS)
 
-    pytester.runpytest_inprocess("--mooring-record=once").assert_outcomes(passed=4)
+    pytester.runpytest_inprocess("--moorage-record=once").assert_outcomes(passed=4)
 
     folder = pytester.path / "cassettes" / "test_rates"
     written = {each.name: each.read_text("utf-8") for each in folder.iterdir()}
@@ -205,7 +205,7 @@ def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None
 
 def test_an_unknown_way_of_recording_is_refused(pytester: pytest.Pytester) -> None:
     """The option takes three words only."""
-    result = pytester.runpytest_inprocess("--mooring-record=always")
+    result = pytester.runpytest_inprocess("--moorage-record=always")
 
     assert pytest.ExitCode.USAGE_ERROR == result.ret
 
@@ -216,16 +216,16 @@ def test_the_fixtures_are_shown(pytester: pytest.Pytester) -> None:
 
     shown = result.stdout.str()
     for name in (
-        "mooring_clock",
-        "mooring_sleeper",
-        "mooring_async_sleeper",
-        "mooring_vendor",
-        "mooring_observer",
-        "mooring_manager",
-        "mooring_async_manager",
-        "mooring_redaction",
-        "mooring_secrets",
-        "mooring_cassette",
+        "moorage_clock",
+        "moorage_sleeper",
+        "moorage_async_sleeper",
+        "moorage_vendor",
+        "moorage_observer",
+        "moorage_manager",
+        "moorage_async_manager",
+        "moorage_redaction",
+        "moorage_secrets",
+        "moorage_cassette",
         "vendor_server",
     ):
         assert name in shown
@@ -235,11 +235,11 @@ def test_a_manager_is_closed_after_its_test(pytester: pytest.Pytester) -> None:
     """What a manager opened by itself is closed when the test is over."""
     pytester.makepyfile(
         """
-        from mooring import Request, Service
+        from moorage import Request, Service
 
-        def test_real(mooring_manager, vendor_server):
+        def test_real(moorage_manager, vendor_server):
             vendor_server.respond(200)
-            manager = mooring_manager([Service("vat", base_url=vendor_server.url)], http=None)
+            manager = moorage_manager([Service("vat", base_url=vendor_server.url)], http=None)
             assert 200 == manager.call("vat", Request.get("/")).status
         """
     )
@@ -251,7 +251,7 @@ PROBE = """
 import json, sys
 import pytest, _pytest.pytester
 before = set(sys.modules)
-import mooring.testing.pytest_plugin
+import moorage.testing.pytest_plugin
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
@@ -263,4 +263,4 @@ def test_the_plugin_loads_nothing_before_it_is_used() -> None:
     )
 
     loaded = json.loads(answer.stdout)
-    assert ["mooring", "mooring.testing", "mooring.testing.pytest_plugin"] == loaded
+    assert ["moorage", "moorage.testing", "moorage.testing.pytest_plugin"] == loaded

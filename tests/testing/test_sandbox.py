@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import (
+from moorage import (
     AsyncConnectorManager,
     AttemptTimeout,
     ConnectionFailed,
@@ -21,8 +21,8 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing import Behaviour, VendorServer
-from mooring.testing.sandbox.base import (
+from moorage.testing import Behaviour, VendorServer
+from moorage.testing.sandbox.base import (
     Asked,
     AsyncSandboxHttpClient,
     Lost,

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mooring.domain.headers import Headers
-from mooring.testing.sandbox.adyen import AdyenSandbox
-from mooring.testing.sandbox.base import Asked
+from moorage.domain.headers import Headers
+from moorage.testing.sandbox.adyen import AdyenSandbox
+from moorage.testing.sandbox.base import Asked
 
 Json: TypeAlias = Any
 """Whatever JSON can be."""

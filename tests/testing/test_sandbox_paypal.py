@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mooring.contracts.payments import PaymentState
-from mooring.contracts.routes import Account
-from mooring.domain.headers import Headers
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Asked
-from mooring.testing.sandbox.paypal import PayPalSandbox
-from mooring.vendors.paypal import PayPal
+from moorage.contracts.payments import PaymentState
+from moorage.contracts.routes import Account
+from moorage.domain.headers import Headers
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Asked
+from moorage.testing.sandbox.paypal import PayPalSandbox
+from moorage.vendors.paypal import PayPal
 from tests.vendors.paypal_shop import SETTINGS, order
 
 Json: TypeAlias = Any

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from mooring import Request, Response
-from mooring.domain.http import Timeouts
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.easypost import EasyPostSandbox
-from mooring.testing.sandbox.shipments import number
-from mooring.testing.sandbox.shippo import ShippoSandbox
+from moorage import Request, Response
+from moorage.domain.http import Timeouts
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.testing.sandbox.shipments import number
+from moorage.testing.sandbox.shippo import ShippoSandbox
 
 HOME = {"street1": "388 Townsend St", "zip": "94107", "country": "US"}
 AWAY = {"street1": "179 N Harbor Dr", "zip": "90277", "country": "US"}

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from mooring import Request, Response
-from mooring.domain.http import Timeouts
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.twilio import TwilioSandbox
-from mooring.testing.sandbox.vonage import VonageSandbox
+from moorage import Request, Response
+from moorage.domain.http import Timeouts
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.testing.sandbox.vonage import VonageSandbox
 
 TO, FROM = "+4915112345678", "+15005550006"
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import ConnectorManager, Headers, Request, Service, Timeouts
-from mooring.contracts.payments import Charge, Money, PaymentState
-from mooring.contracts.routes import Account
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring.vendors.stripe import API_VERSION, Stripe
+from moorage import ConnectorManager, Headers, Request, Service, Timeouts
+from moorage.contracts.payments import Charge, Money, PaymentState
+from moorage.contracts.routes import Account
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.vendors.stripe import API_VERSION, Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 AT = "/v1/payment_intents"
 USUAL = {"amount": "14990", "currency": "eur"}

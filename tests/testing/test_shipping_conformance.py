@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.shipping import (
+from moorage.contracts.shipping import (
     AddressVerdict,
     CancelState,
     LabelFormat,
     ShipmentState,
     TrackingStatus,
 )
-from mooring.errors import VendorFailed
-from mooring.testing import name_of
-from mooring.testing import shipping_conformance as kit
-from mooring.vendors.easypost import EasyPost
-from mooring.vendors.shippo import Shippo
+from moorage.errors import VendorFailed
+from moorage.testing import name_of
+from moorage.testing import shipping_conformance as kit
+from moorage.vendors.easypost import EasyPost
+from moorage.vendors.shippo import Shippo
 from tests.vendors import shipping_subjects
 
 if TYPE_CHECKING:
-    from mooring.contracts.address import Address
-    from mooring.contracts.ref import Ref
-    from mooring.contracts.shipping import (
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping import (
         AddressResult,
         CancelResult,
         Label,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         Shipment,
         Tracking,
     )
-    from mooring.contracts.wire import Wire
+    from moorage.contracts.wire import Wire
 
 
 def as_easypost(kind: type[EasyPost]) -> kit.Factory:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.sms import (
+from moorage.contracts.sms import (
     Balance,
     NumberCheck,
     Price,
@@ -17,24 +17,24 @@ from mooring.contracts.sms import (
     SmsReceipt,
     SmsStatus,
 )
-from mooring.errors import VendorFailed, VendorRejected
-from mooring.testing import name_of
-from mooring.testing import sms_conformance as kit
-from mooring.testing.sandbox.vonage import VonageSandbox
-from mooring.vendors.twilio import Twilio
-from mooring.vendors.vonage import Vonage, classify
+from moorage.errors import VendorFailed, VendorRejected
+from moorage.testing import name_of
+from moorage.testing import sms_conformance as kit
+from moorage.testing.sandbox.vonage import VonageSandbox
+from moorage.vendors.twilio import Twilio
+from moorage.vendors.vonage import Vonage, classify
 from tests.vendors import sms_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mooring.contracts.ref import Ref
-    from mooring.contracts.vendor import MakeRef
-    from mooring.contracts.wire import Wire
-    from mooring.domain.http import Request, Response
-    from mooring.domain.service import Service
-    from mooring.domain.webhooks.events import WebhookEvent
-    from mooring.errors import ConnectorError
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Request, Response
+    from moorage.domain.service import Service
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
 
 
 @attrs.frozen(kw_only=True)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
-from mooring.errors import CredentialNotFound
-from mooring.testing import webhook_secrets_conformance as kit
-from mooring.testing.checks import name_of, waiting_at_most
+from moorage.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
+from moorage.errors import CredentialNotFound
+from moorage.testing import webhook_secrets_conformance as kit
+from moorage.testing.checks import name_of, waiting_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mooring.domain.secret import Secret
+    from moorage.domain.secret import Secret
 
 
 class Table:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, assert_type
 
-import mooring
-from mooring import (
+import moorage
+from moorage import (
     AsyncConnectorManager,
     Bulkhead,
     CircuitBreaker,
@@ -34,16 +34,16 @@ from mooring import (
     Service,
     VendorRejected,
 )
-from mooring.parts.idempotency import Answered
-from mooring.parts.rate_limiter import Reservation
-from mooring.streams import AsyncStreamedAnswer, StreamedAnswer
+from moorage.parts.idempotency import Answered
+from moorage.parts.rate_limiter import Reservation
+from moorage.streams import AsyncStreamedAnswer, StreamedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from mooring.adapters.memory import AsyncMemoryStorage, MemoryStorage
-    from mooring.domain.events import Event
-    from mooring.ports.clock import AsyncSleeper, Sleeper
+    from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+    from moorage.domain.events import Event
+    from moorage.ports.clock import AsyncSleeper, Sleeper
 
 
 def price(item: str, *, amount: int = 1) -> float:
@@ -280,10 +280,10 @@ def errors(error: ConnectorError, declined: PaymentDeclined) -> None:
 
 def exports() -> None:
     """A name that is not exported is an error."""
-    assert_type(mooring.Secret("x").reveal(), str)
+    assert_type(moorage.Secret("x").reveal(), str)
     assert_type(Secret("x").reveal_bytes(), bytes)
 
-    _ = mooring.Monkey  # type: ignore[attr-defined]
+    _ = moorage.Monkey  # type: ignore[attr-defined]
 
 
 def shapes(breaker: CircuitBreaker, retry: RetryHandler) -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any, TypeAlias
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     Charge,
     Customer,
     Money,
     PaymentEvent,
 )
-from mooring.contracts.routes import Account
-from mooring.domain.retry import RetryPolicy
-from mooring.hub import Hub
-from mooring.testing.sandbox.adyen import AdyenSandbox
-from mooring.testing.sandbox.base import (
+from moorage.contracts.routes import Account
+from moorage.domain.retry import RetryPolicy
+from moorage.hub import Hub
+from moorage.testing.sandbox.adyen import AdyenSandbox
+from moorage.testing.sandbox.base import (
     Notice,
     SandboxHttpClient,
 )
-from mooring.vendors.adyen import Adyen
+from moorage.vendors.adyen import Adyen
 
 Json: TypeAlias = Any
 """Whatever JSON can be."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.contracts.shipping import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import (
     Address,
     Customs,
     CustomsItem,
@@ -18,16 +18,16 @@ from mooring.contracts.shipping import (
     RateRequest,
     ShipmentRequest,
 )
-from mooring.domain.money import Money
-from mooring.hub import Hub
-from mooring.testing.clock import VirtualClock
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.dhl_express import DhlExpressSandbox
-from mooring.vendors.dhl_express import DhlExpress
+from moorage.domain.money import Money
+from moorage.hub import Hub
+from moorage.testing.clock import VirtualClock
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.dhl_express import DhlExpressSandbox
+from moorage.vendors.dhl_express import DhlExpress
 
 if TYPE_CHECKING:
-    from mooring.contracts.shipping import Shipment
-    from mooring.faces.shipping import Shipping
+    from moorage.contracts.shipping import Shipment
+    from moorage.faces.shipping import Shipping
 
 HERE = Address(
     name="Jack Sparrow",

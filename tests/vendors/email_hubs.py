@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mooring.contracts.routes import Account
-from mooring.hub import AsyncHub, Hub
-from mooring.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.contracts.routes import Account
+from moorage.hub import AsyncHub, Hub
+from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 
 if TYPE_CHECKING:
-    from mooring.contracts.vendor import Vendor
-    from mooring.testing.sandbox.base import Sandbox
+    from moorage.contracts.vendor import Vendor
+    from moorage.testing.sandbox.base import Sandbox
 
 
 def hub(vendor: Vendor, *sandboxes: Sandbox, colour: str = "", **fields: Any) -> Any:

@@ -8,15 +8,15 @@ from typing import Any
 
 import attrs
 
-from mooring.domain.http import Response
-from mooring.testing.email_conformance import EmailLab
-from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.testing.sandbox.smtp import SmtpSandbox
-from mooring.vendors.amazon_ses import AmazonSes
-from mooring.vendors.sendgrid import SendGrid
-from mooring.vendors.smtp import Smtp
+from moorage.domain.http import Response
+from moorage.testing.email_conformance import EmailLab
+from moorage.testing.sandbox.amazon_ses import AmazonSesSandbox
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.testing.sandbox.smtp import SmtpSandbox
+from moorage.vendors.amazon_ses import AmazonSes
+from moorage.vendors.sendgrid import SendGrid
+from moorage.vendors.smtp import Smtp
 from tests.vendors.email_hubs import hub, lost
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.postmark import postmark_labs

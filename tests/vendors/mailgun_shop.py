@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mooring.contracts.email import EmailMessage
-from mooring.testing.sandbox.base import Asked
-from mooring.testing.sandbox.mailgun import Form, MailgunSandbox, read_form
+from moorage.contracts.email import EmailMessage
+from moorage.testing.sandbox.base import Asked
+from moorage.testing.sandbox.mailgun import Form, MailgunSandbox, read_form
 from tests.vendors.email_hubs import hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Request
+    from moorage.domain.http import Request
 
 
 def mail(**changes: Any) -> EmailMessage:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mooring.contracts.payments import Charge, Customer, Money
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.mollie import MollieSandbox
-from mooring.vendors.mollie import Mollie
+from moorage.contracts.payments import Charge, Customer, Money
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.mollie import MollieSandbox
+from moorage.vendors.mollie import Mollie
 
 if TYPE_CHECKING:
-    from mooring.contracts.payments import Payment, PaymentEvent, Refund
-    from mooring.faces.payments import Payments
+    from moorage.contracts.payments import Payment, PaymentEvent, Refund
+    from moorage.faces.payments import Payments
     from tests.support.openapi import Json
 
 EUROS = Money("149.90", "EUR")

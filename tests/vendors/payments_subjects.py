@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.payments_conformance import PaymentsSubject
-from mooring.testing.sandbox.adyen import AdyenSandbox
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring.vendors.adyen import Adyen
-from mooring.vendors.stripe import Stripe
+from moorage.testing.payments_conformance import PaymentsSubject
+from moorage.testing.sandbox.adyen import AdyenSandbox
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.vendors.adyen import Adyen
+from moorage.vendors.stripe import Stripe
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
 from tests.vendors.subjects.square import square
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def stripe_says(status: int, kind: str, code: str, words: str = "No.") -> Response:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mooring.contracts.payments import Charge, Money, advance
-from mooring.contracts.routes import Account
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.paypal import PayPalSandbox
-from mooring.vendors.paypal import PayPal
+from moorage.contracts.payments import Charge, Money, advance
+from moorage.contracts.routes import Account
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.paypal import PayPalSandbox
+from moorage.vendors.paypal import PayPal
 
 if TYPE_CHECKING:
-    from mooring.contracts.payments import Payment, PaymentEvent
-    from mooring.faces.payments import Payments
-    from mooring.testing.sandbox.base import Asked, Notice
+    from moorage.contracts.payments import Payment, PaymentEvent
+    from moorage.faces.payments import Payments
+    from moorage.testing.sandbox.base import Asked, Notice
 
 EUROS = Money("149.90", "EUR")
 TEN = Money("10.00", "EUR")

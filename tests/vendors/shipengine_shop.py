@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.contracts.routes import Account
-from mooring.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient
-from mooring.testing.sandbox.shipengine import ShipEngineSandbox
-from mooring.vendors.shipengine import ShipEngine
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient
+from moorage.testing.sandbox.shipengine import ShipEngineSandbox
+from moorage.vendors.shipengine import ShipEngine
 
 if TYPE_CHECKING:
-    from mooring.contracts.shipping import Shipment
-    from mooring.domain.http import Request, Response, Timeouts
-    from mooring.errors import ConnectorError
-    from mooring.faces.shipping import Shipping
+    from moorage.contracts.shipping import Shipment
+    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.errors import ConnectorError
+    from moorage.faces.shipping import Shipping
 
 HERE = Address(
     name="Jack Sparrow",

@@ -5,25 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.easypost import EasyPostSandbox
-from mooring.testing.sandbox.shippo import ShippoSandbox
-from mooring.testing.shipping_conformance import ShippingSubject
-from mooring.vendors.easypost import EasyPost
-from mooring.vendors.shippo import Shippo
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.testing.sandbox.shippo import ShippoSandbox
+from moorage.testing.shipping_conformance import ShippingSubject
+from moorage.vendors.easypost import EasyPost
+from moorage.vendors.shippo import Shippo
 from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.shipengine import shipengine
 from tests.vendors.subjects.ups import ups
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def easypost_says(status: int, code: str) -> Response:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.contracts.ref import Ref
-from mooring.errors import (
+from moorage.contracts.ref import Ref
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.twilio import TwilioSandbox
-from mooring.testing.sandbox.vonage import VonageSandbox
-from mooring.testing.sms_conformance import SmsSubject
-from mooring.vendors.twilio import Twilio
-from mooring.vendors.vonage import Vonage
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.testing.sandbox.vonage import VonageSandbox
+from moorage.testing.sms_conformance import SmsSubject
+from moorage.vendors.twilio import Twilio
+from moorage.vendors.vonage import Vonage
 from tests.vendors.subjects.amazon_sns import amazon_sns
 from tests.vendors.subjects.bird import bird
 from tests.vendors.subjects.plivo import plivo
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 class Refs:

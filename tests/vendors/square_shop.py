@@ -6,17 +6,17 @@ import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mooring.contracts.payments import Charge, Customer, Money, advance
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.square import SquareSandbox
-from mooring.vendors.square import Square
+from moorage.contracts.payments import Charge, Customer, Money, advance
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.square import SquareSandbox
+from moorage.vendors.square import Square
 
 if TYPE_CHECKING:
-    from mooring.contracts.payments import Payment, PaymentEvent, Refund
-    from mooring.faces.payments import Payments
+    from moorage.contracts.payments import Payment, PaymentEvent, Refund
+    from moorage.faces.payments import Payments
     from tests.support.openapi import Json
 
 EUROS = Money("149.90", "EUR")

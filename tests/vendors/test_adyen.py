@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     DeclineReason,
     MeansOfPayment,
     Money,
@@ -15,18 +15,18 @@ from mooring.contracts.payments import (
     ThreeDs,
     advance,
 )
-from mooring.contracts.ref import Ref
-from mooring.domain.http import Request
-from mooring.errors import (
+from moorage.contracts.ref import Ref
+from moorage.domain.http import Request
+from moorage.errors import (
     InvalidData,
     PaymentDeclined,
     UnsupportedByVendor,
 )
-from mooring.testing.sandbox.base import (
+from moorage.testing.sandbox.base import (
     reply,
 )
-from mooring.vendors._adyen_answers import classify, decline_of
-from mooring.vendors.adyen import details_body
+from moorage.vendors._adyen_answers import classify, decline_of
+from moorage.vendors.adyen import details_body
 from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge
 
 

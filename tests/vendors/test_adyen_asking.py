@@ -7,24 +7,24 @@ import json
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     Charge,
     Customer,
     Money,
     PaymentState,
 )
-from mooring.contracts.routes import Account
-from mooring.errors import (
+from moorage.contracts.routes import Account
+from moorage.errors import (
     ConfigurationError,
     InvalidData,
 )
-from mooring.hub import AsyncHub, Hub
-from mooring.testing.sandbox.adyen import AdyenSandbox
-from mooring.testing.sandbox.base import (
+from moorage.hub import AsyncHub, Hub
+from moorage.testing.sandbox.adyen import AdyenSandbox
+from moorage.testing.sandbox.base import (
     AsyncSandboxHttpClient,
 )
-from mooring.vendors._adyen_answers import UNITS
-from mooring.vendors.adyen import Adyen, payment_body
+from moorage.vendors._adyen_answers import UNITS
+from moorage.vendors.adyen import Adyen, payment_body
 from tests.vendors.adyen_shop import EUR_149, IDEAL, Json, Shop, charge, vendor
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mooring.contracts.payments import Customer, Money, RefundReason, ThreeDs
+from moorage.contracts.payments import Customer, Money, RefundReason, ThreeDs
 from tests.support.openapi import Json, description, problems
 from tests.vendors.adyen_shop import IDEAL, Shop, charge
 

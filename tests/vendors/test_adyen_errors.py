@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     Money,
     MoveState,
     PaymentState,
 )
-from mooring.contracts.ref import Ref
-from mooring.domain.http import Request, Response
-from mooring.errors import (
+from moorage.contracts.ref import Ref
+from moorage.domain.http import Request, Response
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     IdempotencyConflict,
@@ -21,11 +21,11 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import (
+from moorage.testing.sandbox.base import (
     Lost,
     reply,
 )
-from mooring.vendors._adyen_answers import classify
+from moorage.vendors._adyen_answers import classify
 from tests.vendors.adyen_shop import EUR_149, Json, Shop, charge
 
 

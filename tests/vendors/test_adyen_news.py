@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     DisputeState,
     Money,
     MoveState,
     PaymentState,
     advance,
 )
-from mooring.errors import (
+from moorage.errors import (
     ConnectorError,
     InvalidData,
 )

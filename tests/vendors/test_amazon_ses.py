@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     AuthenticationFailed,
     AwsSigV4,
@@ -23,24 +23,24 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
-from mooring.adapters.clock import SystemClock
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.email_outcomes import (
+from moorage.adapters.clock import SystemClock
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailEvent,
     EmailStatus,
     StatisticsQuery,
     Verdict,
 )
-from mooring.contracts.ref import Ref
-from mooring.domain.http import Request, Response
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.testing.sandbox.amazon_ses import AmazonSesSandbox
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.vendors._ses_content import bulk_body, mail_body
-from mooring.vendors.amazon_ses import AmazonSes, classify, error_code
+from moorage.contracts.ref import Ref
+from moorage.domain.http import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox.amazon_ses import AmazonSesSandbox
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.vendors._ses_content import bulk_body, mail_body
+from moorage.vendors.amazon_ses import AmazonSes, classify, error_code
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import ses_vendor
 

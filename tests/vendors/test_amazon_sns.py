@@ -1,7 +1,7 @@
 """What Amazon SNS is sent, what it says, and what that means.
 
 AWS's own description is not part of this repository: a folder that has it as `sns.json`, which is
-`service-2.json` of `sns/2010-03-31` in botocore, is named by `MOORING_VENDOR_DESCRIPTIONS`.
+`service-2.json` of `sns/2010-03-31` in botocore, is named by `MOORAGE_VENDOR_DESCRIPTIONS`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConnectorError,
     InvalidData,
@@ -25,12 +25,12 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.contracts.routes import Account
-from mooring.contracts.sms import SmsMessage, SmsStatus
-from mooring.hub import Hub
-from mooring.testing.sandbox.amazon_sns import FIELDS, AmazonSnsSandbox
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.vendors.amazon_sns import AmazonSns, classify, message_form, read_receipt
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import SmsMessage, SmsStatus
+from moorage.hub import Hub
+from moorage.testing.sandbox.amazon_sns import FIELDS, AmazonSnsSandbox
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.vendors.amazon_sns import AmazonSns, classify, message_form, read_receipt
 from tests.support.openapi import description
 from tests.vendors.sms_subjects import Refs
 from tests.vendors.subjects.amazon_sns import sns_says

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
@@ -25,13 +25,13 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from mooring.testing.sandbox.bird import BirdSandbox
-from mooring.vendors.bird import Bird, classify, message_body, read_message, read_number
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandbox.bird import BirdSandbox
+from moorage.vendors.bird import Bird, classify, message_body, read_message, read_number
 from tests.support.openapi import problems
 from tests.vendors.sms_subjects import Refs
 from tests.vendors.subjects.bird import bird_says

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-import mooring
-from mooring import UnsupportedByVendor
-from mooring.contracts.sms import SmsCapability
-from mooring.testing.sandbox.base import AsyncSandboxHttpClient
-from mooring.testing.trades import trade_of
-from mooring.testing.uses import ABLE
-from mooring.testing.uses.asking import At
-from mooring.wiring.catalog import KINDS, vendor_class, vendor_names
+import moorage
+from moorage import UnsupportedByVendor
+from moorage.contracts.sms import SmsCapability
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient
+from moorage.testing.trades import trade_of
+from moorage.testing.uses import ABLE
+from moorage.testing.uses.asking import At
+from moorage.wiring.catalog import KINDS, vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def test_a_flag_is_true(kind: str, vendor: str, capability: str, tmp_path: Path)
     able = capability in vendor_class(vendor).capabilities
 
     async def use() -> object:
-        hub = mooring.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
+        hub = moorage.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
         async with hub:
             face = getattr(hub, kind)()
             return await ABLE[kind][capability](

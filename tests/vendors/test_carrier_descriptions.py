@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.shipping import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.shipping import (
     Address,
     Contents,
     Customs,
@@ -19,9 +19,9 @@ from mooring.contracts.shipping import (
     RateRequest,
     Signature,
 )
-from mooring.domain.money import Money
-from mooring.vendors import _dhl_express_requests as dhl
-from mooring.vendors import _ups_requests as ups
+from moorage.domain.money import Money
+from moorage.vendors import _dhl_express_requests as dhl
+from moorage.vendors import _ups_requests as ups
 from tests.support.openapi import description, problems
 
 if TYPE_CHECKING:

@@ -10,19 +10,19 @@ from urllib.parse import urlencode
 import attrs
 import pytest
 
-from mooring import ConfigurationError
-from mooring.contracts.routes import Account
-from mooring.domain.http import Request, Response, Timeouts
-from mooring.errors import AuthenticationFailed, InvalidRequest, UnsupportedByVendor
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.vendors._dhl_express_answers import classify
-from mooring.vendors._dhl_express_requests import rates_body, shipment_body
-from mooring.vendors.dhl_express import DhlExpress
+from moorage import ConfigurationError
+from moorage.contracts.routes import Account
+from moorage.domain.http import Request, Response, Timeouts
+from moorage.errors import AuthenticationFailed, InvalidRequest, UnsupportedByVendor
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.vendors._dhl_express_answers import classify
+from moorage.vendors._dhl_express_requests import rates_body, shipment_body
+from moorage.vendors.dhl_express import DhlExpress
 from tests.vendors.dhl_express_shop import OFFER, PLANNED, REQUEST, Shop
 
 if TYPE_CHECKING:
-    from mooring.testing.sandbox.dhl_express import DhlExpressSandbox
+    from moorage.testing.sandbox.dhl_express import DhlExpressSandbox
 
 
 @pytest.fixture(name="shop")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from mooring.contracts.shipping import LabelFormat, ShipmentState, TrackingStatus
-from mooring.domain.money import Money
-from mooring.errors import (
+from moorage.contracts.shipping import LabelFormat, ShipmentState, TrackingStatus
+from moorage.domain.money import Money
+from moorage.errors import (
     ConnectionFailed,
     IdempotencyConflict,
     InvalidRequest,
@@ -18,12 +18,12 @@ from mooring.errors import (
     UnsupportedByVendor,
     VendorFailed,
 )
-from mooring.testing.sandbox.base import Lost, reply
-from mooring.vendors._dhl_express_requests import when
+from moorage.testing.sandbox.base import Lost, reply
+from moorage.vendors._dhl_express_requests import when
 from tests.vendors.dhl_express_shop import MARK, PARCEL, PLANNED, REQUEST, Shop
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 @pytest.fixture(name="shop")

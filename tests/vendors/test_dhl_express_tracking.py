@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mooring.contracts.shipping import AddressVerdict, TrackingStatus
-from mooring.errors import InvalidRequest, UnsupportedByVendor, VendorFailed, VendorRejected
-from mooring.testing.sandbox.base import reply
+from moorage.contracts.shipping import AddressVerdict, TrackingStatus
+from moorage.errors import InvalidRequest, UnsupportedByVendor, VendorFailed, VendorRejected
+from moorage.testing.sandbox.base import reply
 from tests.vendors.dhl_express_shop import THERE, Shop
 
 

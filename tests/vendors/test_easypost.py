@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.contracts.shipping import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import (
     Address,
     AddressVerdict,
     CancelState,
@@ -27,24 +27,24 @@ from mooring.contracts.shipping import (
     Signature,
     TrackingStatus,
 )
-from mooring.domain.money import Money
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.errors import (
+from moorage.domain.money import Money
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import (
     InvalidData,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from mooring.testing.sandbox.easypost import EasyPostSandbox
-from mooring.vendors._easypost import address_body, shipment_body
-from mooring.vendors._reading import read
-from mooring.vendors.easypost import EasyPost
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.vendors._easypost import address_body, shipment_body
+from moorage.vendors._reading import read
+from moorage.vendors.easypost import EasyPost
 
 if TYPE_CHECKING:
-    from mooring.contracts.shipping import Shipment
-    from mooring.faces.shipping import Shipping
+    from moorage.contracts.shipping import Shipment
+    from moorage.faces.shipping import Shipping
 
 HERE = Address(
     name="Jack Sparrow",

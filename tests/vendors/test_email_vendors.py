@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from mooring.testing import email_conformance as kit
-from mooring.testing import name_of
+from moorage.testing import email_conformance as kit
+from moorage.testing import name_of
 from tests.vendors.email_labs import LABS
 
 

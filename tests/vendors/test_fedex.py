@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.contracts.shipping import (
+from moorage.contracts.shipping import (
     Contents,
     Customs,
     CustomsItem,
@@ -16,9 +16,9 @@ from mooring.contracts.shipping import (
     RateRequest,
     Signature,
 )
-from mooring.domain.money import Money
-from mooring.errors import InvalidData, UnsupportedByVendor
-from mooring.vendors._fedex_requests import rates_body, shipment_body
+from moorage.domain.money import Money
+from moorage.errors import InvalidData, UnsupportedByVendor
+from moorage.vendors._fedex_requests import rates_body, shipment_body
 from tests.vendors.fedex_shop import HERE, PARCEL, REQUEST, THERE, Shop
 
 SHIRTS = CustomsItem(

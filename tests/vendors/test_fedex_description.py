@@ -8,9 +8,9 @@ from typing import Final
 import attrs
 import pytest
 
-from mooring import Account, Hub
-from mooring.contracts.address import Address
-from mooring.contracts.shipping import (
+from moorage import Account, Hub
+from moorage.contracts.address import Address
+from moorage.contracts.shipping import (
     Customs,
     CustomsItem,
     Parcel,
@@ -18,11 +18,11 @@ from mooring.contracts.shipping import (
     ShipmentRequest,
     Signature,
 )
-from mooring.domain.money import Money
-from mooring.errors import VendorRejected
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient
-from mooring.testing.sandbox.fedex import FedExSandbox
-from mooring.vendors.fedex import FedEx
+from moorage.domain.money import Money
+from moorage.errors import VendorRejected
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient
+from moorage.testing.sandbox.fedex import FedExSandbox
+from moorage.vendors.fedex import FedEx
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

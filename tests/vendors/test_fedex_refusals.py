@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.http import Request, Response, Timeouts
-from mooring.domain.secret import Secret
-from mooring.errors import (
+from moorage.domain.http import Request, Response, Timeouts
+from moorage.domain.secret import Secret
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
@@ -18,9 +18,9 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.testing.sandbox.tokens import TokenDesk
-from mooring.vendors.fedex import FedEx
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.testing.sandbox.tokens import TokenDesk
+from moorage.vendors.fedex import FedEx
 from tests.vendors.fedex_shop import RATES, REQUEST, Shop
 
 

@@ -10,19 +10,19 @@ from hashlib import sha256
 import attrs
 import pytest
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.shipping import CancelState, LabelFormat, Parcel, ShipmentState
-from mooring.domain.http import Response
-from mooring.domain.money import Money
-from mooring.errors import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.shipping import CancelState, LabelFormat, Parcel, ShipmentState
+from moorage.domain.http import Response
+from moorage.domain.money import Money
+from moorage.errors import (
     InvalidRequest,
     OutcomeUnknown,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import Lost, reply
-from mooring.vendors.fedex import FedEx
+from moorage.testing.sandbox.base import Lost, reply
+from moorage.vendors.fedex import FedEx
 from tests.vendors.fedex_shop import FIND, PARCEL, RATES, REQUEST, SHIP, THERE, Shop, out
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
-from mooring.errors import UnsupportedByVendor, VendorFailed, VendorRejected
-from mooring.testing.sandbox.base import reply
+from moorage.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
+from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
+from moorage.testing.sandbox.base import reply
 from tests.vendors.fedex_shop import RESOLVE, THERE, TRACK, Shop, out
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 @pytest.fixture(name="shop")

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
     VendorFailed,
     VendorRejected,
 )
-from mooring.contracts.email_outcomes import EmailCounts, StatisticsQuery, Verdict
-from mooring.domain.http import Request, Response
-from mooring.testing.sandbox.base import reply
-from mooring.vendors.mailgun import classify
+from moorage.contracts.email_outcomes import EmailCounts, StatisticsQuery, Verdict
+from moorage.domain.http import Request, Response
+from moorage.testing.sandbox.base import reply
+from moorage.vendors.mailgun import classify
 from tests.vendors.mailgun_shop import mail, mailgun_hub
 
 

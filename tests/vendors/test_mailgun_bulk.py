@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mooring import InvalidRequest
-from mooring.contracts.email import TemplateRef
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.testing.sandbox.mailgun import read_form
-from mooring.vendors._mailgun_forms import bulk_request, fits_one
+from moorage import InvalidRequest
+from moorage.contracts.email import TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.testing.sandbox.mailgun import read_form
+from moorage.vendors._mailgun_forms import bulk_request, fits_one
 from tests.vendors.mailgun_shop import form_of, mail, mailgun_hub
 
 

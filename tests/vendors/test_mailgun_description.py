@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from mooring import Account, Hub
-from mooring.contracts.email import Attachment, TemplateRef
-from mooring.contracts.email_bulk import BulkMessage
-from mooring.contracts.email_outcomes import StatisticsQuery
-from mooring.testing.sandbox.base import Asked, SandboxHttpClient
-from mooring.testing.sandbox.mailgun import MailgunSandbox, read_form
-from mooring.vendors.mailgun import metrics_body
+from moorage import Account, Hub
+from moorage.contracts.email import Attachment, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.testing.sandbox.base import Asked, SandboxHttpClient
+from moorage.testing.sandbox.mailgun import MailgunSandbox, read_form
+from moorage.vendors.mailgun import metrics_body
 from tests.support.openapi import Json, description, problems
 from tests.vendors.mailgun_shop import mail
 from tests.vendors.subjects.mailgun import mailgun_vendor

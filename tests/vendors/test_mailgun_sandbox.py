@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mooring import Account, FormFile, Hub, InvalidRequest, VendorRejected
-from mooring.domain.headers import Headers
-from mooring.domain.http import Request
-from mooring.testing.sandbox.base import Asked
-from mooring.testing.sandbox.mailgun import MailgunSandbox, read_form
+from moorage import Account, FormFile, Hub, InvalidRequest, VendorRejected
+from moorage.domain.headers import Headers
+from moorage.domain.http import Request
+from moorage.testing.sandbox.base import Asked
+from moorage.testing.sandbox.mailgun import MailgunSandbox, read_form
 from tests.vendors.mailgun_shop import mail, mailgun_hub
 from tests.vendors.subjects.mailgun import mailgun_vendor
 

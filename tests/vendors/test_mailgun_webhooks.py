@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mooring import Ref, WebhookRejected
-from mooring.adapters.clock import SystemClock
-from mooring.contracts.email_outcomes import EmailStatus
-from mooring.domain.webhooks.events import WebhookEvent
+from moorage import Ref, WebhookRejected
+from moorage.adapters.clock import SystemClock
+from moorage.contracts.email_outcomes import EmailStatus
+from moorage.domain.webhooks.events import WebhookEvent
 from tests.vendors.mailgun_shop import mail, mailgun_hub
 
 URL = "https://erp.example/hooks"

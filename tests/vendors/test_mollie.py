@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     Customer,
     DeclineReason,
     MeansOfPayment,
@@ -15,8 +15,8 @@ from mooring.contracts.payments import (
     NextActionType,
     PaymentState,
 )
-from mooring.errors import InvalidData, PaymentDeclined
-from mooring.vendors.mollie import Mollie, amount_body, payment_body
+from moorage.errors import InvalidData, PaymentDeclined
+from moorage.vendors.mollie import Mollie, amount_body, payment_body
 from tests.vendors.mollie_shop import BACK, CUSTOMER, EUROS, Shop, order
 
 if TYPE_CHECKING:

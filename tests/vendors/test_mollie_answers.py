@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.payments import DeclineReason, MeansOfPayment, PaymentQuery, PaymentState
-from mooring.domain.http import Request, Response
-from mooring.errors import (
+from moorage.contracts.payments import DeclineReason, MeansOfPayment, PaymentQuery, PaymentState
+from moorage.domain.http import Request, Response
+from moorage.errors import (
     IdempotencyConflict,
     IdempotencyInProgress,
     PaymentDeclined,
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.vendors._mollie_answers import (
+from moorage.testing.sandbox.base import reply
+from moorage.vendors._mollie_answers import (
     capture_of,
     classify,
     dispute_of,
@@ -25,13 +25,13 @@ from mooring.vendors._mollie_answers import (
     payment_of,
     refund_of,
 )
-from mooring.vendors._reading import read
+from moorage.vendors._reading import read
 from tests.vendors.mollie_shop import EUROS, PART, Shop, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mooring.contracts.payments import Payment
+    from moorage.contracts.payments import Payment
     from tests.support.openapi import Json
 
 

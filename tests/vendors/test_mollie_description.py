@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from mooring import Account, Hub
-from mooring.contracts.payments import Charge, Customer, Money, RefundReason
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.mollie import MollieSandbox
-from mooring.vendors.mollie import Mollie
+from moorage import Account, Hub
+from moorage.contracts.payments import Charge, Customer, Money, RefundReason
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.mollie import MollieSandbox
+from moorage.vendors.mollie import Mollie
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

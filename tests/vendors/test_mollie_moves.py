@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     BuyerOutcome,
     DisputeState,
     Money,
@@ -16,7 +16,7 @@ from mooring.contracts.payments import (
     advance,
     told_buyer,
 )
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     ConnectionFailed,
     InvalidData,
@@ -24,7 +24,7 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import Lost, Slow, reply
+from moorage.testing.sandbox.base import Lost, Slow, reply
 from tests.vendors.mollie_shop import EUROS, PART, Shop, ref
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.payments import PaymentState, advance
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.errors import InvalidData, VendorRejected, WebhookRejected
-from mooring.vendors.mollie import Mollie
+from moorage.contracts.payments import PaymentState, advance
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import InvalidData, VendorRejected, WebhookRejected
+from moorage.vendors.mollie import Mollie
 from tests.vendors.mollie_shop import EUROS, Shop, ref
 
 if TYPE_CHECKING:

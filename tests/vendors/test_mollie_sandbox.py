@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mooring import Timeouts
-from mooring.domain.http import Request, Response
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.mollie import MollieSandbox
+from moorage import Timeouts
+from moorage.domain.http import Request, Response
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.mollie import MollieSandbox
 from tests.vendors.mollie_shop import BACK
 
 

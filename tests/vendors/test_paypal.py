@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import mooring
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.contracts.payments import Customer, Money, PaymentState, ThreeDs
-from mooring.contracts.routes import Account
-from mooring.domain.auth import Credentials
-from mooring.errors import (
+import moorage
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.contracts.payments import Customer, Money, PaymentState, ThreeDs
+from moorage.contracts.routes import Account
+from moorage.domain.auth import Credentials
+from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
     CredentialRefreshFailed,
     InvalidData,
     UnsupportedByVendor,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.vendors._paypal_answers import amount_body
-from mooring.vendors.paypal import PayPal
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.vendors._paypal_answers import amount_body
+from moorage.vendors.paypal import PayPal
 from tests.vendors.paypal_shop import BACK, SETTINGS, Shop, order
 from tests.vendors.subjects.paypal import paypal_says
 
@@ -63,7 +63,7 @@ def test_where_no_secret_is_sent() -> None:
     """A configuration that would send the secret in the clear is refused, with its place."""
     wrong = {"client_id": "a", "client_secret": "b", "base_url": "http://paypal.example"}
     with pytest.raises(ConfigurationError, match="not HTTPS") as caught:
-        mooring.open({"vendors": {"paypal": wrong}})
+        moorage.open({"vendors": {"paypal": wrong}})
 
     assert "vendors.paypal.token_endpoint" == caught.value.path
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring.contracts.payments import Customer, Money, ThreeDs
+from moorage.contracts.payments import Customer, Money, ThreeDs
 from tests.support.openapi import Json, description, problems
 from tests.vendors.paypal_shop import BACK, Shop, order
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.contracts.payments import Money, MoveState, PaymentState, RefundReason
-from mooring.contracts.ref import Ref
-from mooring.domain.http import Response
-from mooring.domain.retry import RetryPolicy
-from mooring.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
-from mooring.testing.sandbox.base import Lost, reply
+from moorage.contracts.payments import Money, MoveState, PaymentState, RefundReason
+from moorage.contracts.ref import Ref
+from moorage.domain.http import Response
+from moorage.domain.retry import RetryPolicy
+from moorage.errors import ConnectionFailed, InvalidData, VendorFailed, VendorRejected
+from moorage.testing.sandbox.base import Lost, reply
 from tests.vendors.paypal_shop import EUROS, TEN, Shop
 
 if TYPE_CHECKING:

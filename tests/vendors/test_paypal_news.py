@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import ConfigurationError, WebhookRejected
-from mooring.contracts.payments import (
+from moorage import ConfigurationError, WebhookRejected
+from moorage.contracts.payments import (
     BuyerOutcome,
     DeclineReason,
     DisputeState,
@@ -18,11 +18,11 @@ from mooring.contracts.payments import (
     advance,
     told_buyer,
 )
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.domain.http import Request, Response
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.errors import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.http import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import (
     AuthenticationFailed,
     IdempotencyInProgress,
     InvalidRequest,
@@ -31,10 +31,10 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import reply
-from mooring.vendors._paypal_news import classify, read_news
-from mooring.vendors.paypal import PayPal
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import reply
+from moorage.vendors._paypal_news import classify, read_news
+from moorage.vendors.paypal import PayPal
 from tests.vendors.paypal_shop import EUROS, Shop
 from tests.vendors.subjects.paypal import paypal_says
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.contracts.payments import Customer, DeclineReason, MoveState, PaymentState
-from mooring.contracts.ref import Ref
-from mooring.errors import InvalidData, PaymentDeclined, VendorFailed
-from mooring.testing.sandbox.base import reply
+from moorage.contracts.payments import Customer, DeclineReason, MoveState, PaymentState
+from moorage.contracts.ref import Ref
+from moorage.errors import InvalidData, PaymentDeclined, VendorFailed
+from moorage.testing.sandbox.base import reply
 from tests.vendors.paypal_shop import EUROS, TEN, Shop, order
 
 if TYPE_CHECKING:

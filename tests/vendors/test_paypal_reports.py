@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.contracts.payments import DisputeState, PaymentQuery, PaymentState, PayoutState
-from mooring.contracts.ref import Ref
-from mooring.errors import InvalidData
-from mooring.testing.sandbox.base import reply
+from moorage.contracts.payments import DisputeState, PaymentQuery, PaymentState, PayoutState
+from moorage.contracts.ref import Ref
+from moorage.errors import InvalidData
+from moorage.testing.sandbox.base import reply
 from tests.vendors.paypal_shop import EUROS, TEN, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mooring.contracts.payments import Payment
+    from moorage.contracts.payments import Payment
 
 
 @pytest.fixture(name="shop")

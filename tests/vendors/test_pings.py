@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 import pytest
 
-from mooring import AuthenticationFailed, ConnectorManager, Secret
-from mooring.domain.http import Request
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.trades import trade_of
-from mooring.wiring.catalog import vendor_class, vendor_names
+from moorage import AuthenticationFailed, ConnectorManager, Secret
+from moorage.domain.http import Request
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.trades import trade_of
+from moorage.wiring.catalog import vendor_class, vendor_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mooring.contracts.vendor import Vendor
+    from moorage.contracts.vendor import Vendor
 
 PINGED = (
     *("stripe", "mollie", "square"),

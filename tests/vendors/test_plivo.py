@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
@@ -25,14 +25,14 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
-from mooring.domain.webhooks.presets import preset
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.testing.sandbox.plivo import FIELDS, PlivoSandbox
-from mooring.vendors.plivo import Plivo, classify, message_body, read_message, read_number
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.domain.webhooks.presets import preset
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.testing.sandbox.plivo import FIELDS, PlivoSandbox
+from moorage.vendors.plivo import Plivo, classify, message_body, read_message, read_number
 from tests.vendors.sms_subjects import Refs
 from tests.webhooks.world import Receiver
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     AuthenticationFailed,
     ConfigurationError,
@@ -23,15 +23,15 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
-from mooring.domain.http import Request, Response
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.testing.sandbox.postmark import PostmarkSandbox
-from mooring.vendors.postmark import Postmark, batch_request, classify, mail_body
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
+from moorage.domain.http import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.testing.sandbox.postmark import PostmarkSandbox
+from moorage.vendors.postmark import Postmark, batch_request, classify, mail_body
 from tests.support.openapi import Json, description, problems
 from tests.vendors.email_hubs import hub
 from tests.vendors.subjects.postmark import postmark_vendor

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mooring import Money, Response, VendorFailed
-from mooring.vendors._reading import (
+from moorage import Money, Response, VendorFailed
+from moorage.vendors._reading import (
     Answer,
     answer,
     answers,

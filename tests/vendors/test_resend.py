@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     AuthenticationFailed,
     ConnectionFailed,
@@ -26,18 +26,18 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
-from mooring.adapters.clock import SystemClock
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.contracts.email import Attachment, EmailMessage, TemplateRef
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
-from mooring.domain.http import Request, Response
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from mooring.testing.sandbox.resend import ResendSandbox
-from mooring.vendors._email import messages_of
-from mooring.vendors._resend_answers import classify
-from mooring.vendors.resend import Resend, mail_body
+from moorage.adapters.clock import SystemClock
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.contracts.email import Attachment, EmailMessage, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import EmailCounts, EmailStatus, StatisticsQuery
+from moorage.domain.http import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandbox.resend import ResendSandbox
+from moorage.vendors._email import messages_of
+from moorage.vendors._resend_answers import classify
+from moorage.vendors.resend import Resend, mail_body
 from tests.support.openapi import Json, description, problems
 from tests.vendors.email_hubs import hub
 from tests.vendors.subjects.resend import resend_vendor
@@ -368,7 +368,7 @@ def test_resend_is_told_who_asks() -> None:
     sandbox, opened = _opened()
     opened.email().send_transactional(_message())
 
-    assert "mooring" == sandbox.asked[0].headers.get("user-agent")
+    assert "moorage" == sandbox.asked[0].headers.get("user-agent")
 
 
 def test_the_days_are_counted() -> None:

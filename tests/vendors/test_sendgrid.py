@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     AuthenticationFailed,
     Credentials,
@@ -22,21 +22,21 @@ from mooring import (
     VendorRejected,
     WebhookRejected,
 )
-from mooring.adapters.clock import SystemClock
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.contracts.email import EmailMessage, TemplateRef
-from mooring.contracts.email_bulk import BulkMessage, BulkRecipient
-from mooring.contracts.email_outcomes import (
+from moorage.adapters.clock import SystemClock
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.contracts.email import EmailMessage, TemplateRef
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailStatus,
     StatisticsQuery,
     Verdict,
 )
-from mooring.domain.http import Request, Response
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.vendors.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
+from moorage.domain.http import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.vendors.sendgrid import SendGrid, bulk_body, classify, mail_body, message_id
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import sendgrid_vendor
 

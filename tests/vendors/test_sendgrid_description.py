@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mooring import Account, Hub
-from mooring.contracts.email import Attachment, Disposition, EmailMessage
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.sendgrid import SendGridSandbox
-from mooring.vendors.sendgrid import SendGrid
+from moorage import Account, Hub
+from moorage.contracts.email import Attachment, Disposition, EmailMessage
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.vendors.sendgrid import SendGrid
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.contracts.shipping import (
+from moorage.contracts.shipping import (
     Contents,
     Customs,
     CustomsItem,
@@ -20,10 +20,10 @@ from mooring.contracts.shipping import (
     RateRequest,
     Signature,
 )
-from mooring.domain.money import Money
-from mooring.errors import InvalidData, UnsupportedByVendor
-from mooring.vendors._shipengine_requests import rates_body
-from mooring.vendors._shipping import as_number
+from moorage.domain.money import Money
+from moorage.errors import InvalidData, UnsupportedByVendor
+from moorage.vendors._shipengine_requests import rates_body
+from moorage.vendors._shipping import as_number
 from tests.vendors.shipengine_shop import PARCEL, REQUEST, THERE, Shop
 
 SHIRTS = CustomsItem(

@@ -8,9 +8,9 @@ from typing import Final
 import attrs
 import pytest
 
-from mooring import Account, Hub
-from mooring.contracts.address import Address
-from mooring.contracts.shipping import (
+from moorage import Account, Hub
+from moorage.contracts.address import Address
+from moorage.contracts.shipping import (
     Customs,
     CustomsItem,
     LabelSize,
@@ -19,10 +19,10 @@ from mooring.contracts.shipping import (
     ShipmentRequest,
     Signature,
 )
-from mooring.domain.money import Money
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.shipengine import ShipEngineSandbox
-from mooring.vendors.shipengine import ShipEngine
+from moorage.domain.money import Money
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.shipengine import ShipEngineSandbox
+from moorage.vendors.shipengine import ShipEngine
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

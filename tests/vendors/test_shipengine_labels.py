@@ -7,8 +7,8 @@ import json
 import attrs
 import pytest
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.shipping import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.shipping import (
     CancelState,
     LabelFormat,
     LabelSize,
@@ -16,9 +16,9 @@ from mooring.contracts.shipping import (
     ShipmentState,
     TrackingStatus,
 )
-from mooring.domain.http import Response
-from mooring.domain.money import Money
-from mooring.errors import (
+from moorage.domain.http import Response
+from moorage.domain.money import Money
+from moorage.errors import (
     InvalidData,
     InvalidRequest,
     OutcomeUnknown,
@@ -26,7 +26,7 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import Lost, reply
+from moorage.testing.sandbox.base import Lost, reply
 from tests.vendors.shipengine_shop import PARCEL, REQUEST, Shop
 
 

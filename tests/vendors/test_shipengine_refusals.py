@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from mooring.contracts.shipping import TrackingStatus
-from mooring.domain.http import Request, Response, Timeouts
-from mooring.errors import (
+from moorage.contracts.shipping import TrackingStatus
+from moorage.domain.http import Request, Response, Timeouts
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,
@@ -18,13 +18,13 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.vendors._shipengine_requests import rates_body
-from mooring.vendors.shipengine import ShipEngine
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.vendors._shipengine_requests import rates_body
+from moorage.vendors.shipengine import ShipEngine
 from tests.vendors.shipengine_shop import REQUEST, Shop
 
 if TYPE_CHECKING:
-    from mooring.testing.sandbox.shipengine import ShipEngineSandbox
+    from moorage.testing.sandbox.shipengine import ShipEngineSandbox
 
 
 @pytest.fixture(name="shop")

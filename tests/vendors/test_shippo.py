@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.contracts.shipping import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import (
     Address,
     AddressVerdict,
     CancelState,
@@ -28,10 +28,10 @@ from mooring.contracts.shipping import (
     Signature,
     TrackingStatus,
 )
-from mooring.domain.http import Response
-from mooring.domain.money import Money
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.errors import (
+from moorage.domain.http import Response
+from moorage.domain.money import Money
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import (
     InvalidData,
     InvalidRequest,
     OutcomeUnknown,
@@ -39,16 +39,16 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from mooring.testing.sandbox.shippo import ShippoSandbox
-from mooring.vendors._shippo import mark, shipment_body
-from mooring.vendors.shippo import Shippo
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandbox.shippo import ShippoSandbox
+from moorage.vendors._shippo import mark, shipment_body
+from moorage.vendors.shippo import Shippo
 
 if TYPE_CHECKING:
-    from mooring.contracts.shipping import Shipment
-    from mooring.domain.http import Request, Timeouts
-    from mooring.faces.shipping import Shipping
+    from moorage.contracts.shipping import Shipment
+    from moorage.domain.http import Request, Timeouts
+    from moorage.faces.shipping import Shipping
 
 HERE = Address(
     name="Mr Hippo",

@@ -2,7 +2,7 @@
 
 The official descriptions are not part of this repository. A folder that has `twilio_api_v2010.json`
 and `twilio_lookups_v2.json`, from Twilio's `twilio-oai`, is named by the environment variable
-`MOORING_VENDOR_DESCRIPTIONS`.
+`MOORAGE_VENDOR_DESCRIPTIONS`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from mooring.contracts.sms import SmsMessage, SmsStatus
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.twilio import TwilioSandbox
-from mooring.vendors.twilio import Twilio, message_form, read_message
+from moorage.contracts.sms import SmsMessage, SmsStatus
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.vendors.twilio import Twilio, message_form, read_message
 from tests.vendors.sms_subjects import Refs
 
-FOLDER = os.environ.get("MOORING_VENDOR_DESCRIPTIONS", "")
+FOLDER = os.environ.get("MOORAGE_VENDOR_DESCRIPTIONS", "")
 OFFICIAL = pytest.mark.skipif(
-    not FOLDER, reason="name a folder of official descriptions in MOORING_VENDOR_DESCRIPTIONS"
+    not FOLDER, reason="name a folder of official descriptions in MOORAGE_VENDOR_DESCRIPTIONS"
 )
 BASE = "/2010-04-01/Accounts/{AccountSid}"
 FIELDS = {
@@ -38,7 +38,7 @@ FIELDS = {
     "ScheduleType": "fixed",
     "ValidityPeriod": "integer",
 }
-"""What mooring says of a message, and as what."""
+"""What moorage says of a message, and as what."""
 FORMS = {
     "text": r".+",
     "list": r"https://.+",

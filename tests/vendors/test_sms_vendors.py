@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.routes import Account
-from mooring.contracts.sms import SmsMessage
-from mooring.hub import Hub
-from mooring.testing import name_of, sms_conformance
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import SmsMessage
+from moorage.hub import Hub
+from moorage.testing import name_of, sms_conformance
 from tests.vendors.sms_subjects import SUBJECTS
 
 if TYPE_CHECKING:
-    from mooring.testing.sms_conformance import AsyncCheck, Check, Factory
+    from moorage.testing.sms_conformance import AsyncCheck, Check, Factory
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)

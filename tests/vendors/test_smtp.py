@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     Account,
     AsyncHub,
     AuthenticationFailed,
@@ -28,15 +28,15 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.adapters.memory_credentials import MemoryCredentialProvider
-from mooring.adapters.smtp_transport import AsyncSmtpTransport, SmtpTransport
-from mooring.contracts.email import Attachment, EmailMessage
-from mooring.contracts.email_address import EmailAddress
-from mooring.contracts.email_outcomes import EmailStatus
-from mooring.testing import tls_pair
-from mooring.testing.sandbox.smtp import SmtpSandbox, read_message
-from mooring.vendors._mime import mime_bytes
-from mooring.vendors.smtp import Smtp
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.smtp_transport import AsyncSmtpTransport, SmtpTransport
+from moorage.contracts.email import Attachment, EmailMessage
+from moorage.contracts.email_address import EmailAddress
+from moorage.contracts.email_outcomes import EmailStatus
+from moorage.testing import tls_pair
+from moorage.testing.sandbox.smtp import SmtpSandbox, read_message
+from moorage.vendors._mime import mime_bytes
+from moorage.vendors.smtp import Smtp
 from tests.vendors.email_hubs import hub
 from tests.vendors.email_labs import smtp_vendor
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     Customer,
     DeclineReason,
     MeansOfPayment,
@@ -16,9 +16,9 @@ from mooring.contracts.payments import (
     PaymentState,
     Unsettled,
 )
-from mooring.errors import ConnectionFailed, InvalidData, PaymentDeclined, RateLimitExceeded
-from mooring.testing.sandbox.base import Lost
-from mooring.vendors.square import API_VERSION, Square, amount_body, payment_body
+from moorage.errors import ConnectionFailed, InvalidData, PaymentDeclined, RateLimitExceeded
+from moorage.testing.sandbox.base import Lost
+from moorage.vendors.square import API_VERSION, Square, amount_body, payment_body
 from tests.vendors.square_shop import CUSTOMER, Shop, order
 from tests.vendors.subjects.square import says
 

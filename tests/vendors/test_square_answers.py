@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     DeclineReason,
     DisputeState,
     MeansOfPayment,
@@ -16,9 +16,9 @@ from mooring.contracts.payments import (
     PaymentState,
     PayoutState,
 )
-from mooring.domain.http import Request, Response
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.errors import (
+from moorage.domain.http import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import (
     AuthenticationFailed,
     IdempotencyConflict,
     InvalidRequest,
@@ -28,9 +28,9 @@ from mooring.errors import (
     VendorRejected,
     WebhookRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.vendors._reading import read
-from mooring.vendors._square_answers import (
+from moorage.testing.sandbox.base import reply
+from moorage.vendors._reading import read
+from moorage.vendors._square_answers import (
     classify,
     decline_of,
     dispute_of,
@@ -38,16 +38,16 @@ from mooring.vendors._square_answers import (
     payout_of,
     refund_of,
 )
-from mooring.vendors.square import Square
+from moorage.vendors.square import Square
 from tests.vendors.square_shop import EUROS, PART, Shop, ref
 from tests.vendors.subjects.square import says
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mooring.contracts.payments import Payment
-    from mooring.contracts.vendor import MakeRef
-    from mooring.vendors._reading import Answer
+    from moorage.contracts.payments import Payment
+    from moorage.contracts.vendor import MakeRef
+    from moorage.vendors._reading import Answer
     from tests.support.openapi import Json
 
 

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from mooring import Account, Hub
-from mooring.contracts.payments import Charge, Customer, Money, RefundReason
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.square import SquareSandbox
-from mooring.vendors.square import Square
+from moorage import Account, Hub
+from moorage.contracts.payments import Charge, Customer, Money, RefundReason
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.square import SquareSandbox
+from moorage.vendors.square import Square
 from tests.support.openapi import Json, description, problems
 
 TEXT: Json = {"type": "string"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     BuyerOutcome,
     Money,
     MoveState,
@@ -15,15 +15,15 @@ from mooring.contracts.payments import (
     RefundReason,
     told_buyer,
 )
-from mooring.domain.retry import RetryPolicy
-from mooring.errors import (
+from moorage.domain.retry import RetryPolicy
+from moorage.errors import (
     ConnectionFailed,
     InvalidData,
     InvalidRequest,
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import Lost, Slow, reply
+from moorage.testing.sandbox.base import Lost, Slow, reply
 from tests.vendors.square_shop import EUROS, PART, Shop, order
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mooring import Timeouts
-from mooring.domain.http import Request, Response
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.square import SquareSandbox
-from mooring.vendors.square import API_VERSION
+from moorage import Timeouts
+from moorage.domain.http import Request, Response
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.square import SquareSandbox
+from moorage.vendors.square import API_VERSION
 
 
 def asked(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     BuyerOutcome,
     Charge,
     Customer,
@@ -25,12 +25,12 @@ from mooring.contracts.payments import (
     advance,
     told_buyer,
 )
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.domain.auth import Credentials
-from mooring.domain.http import Request, Response
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.errors import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.auth import Credentials
+from moorage.domain.http import Request, Response
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import (
     IdempotencyConflict,
     IdempotencyInProgress,
     InvalidData,
@@ -38,27 +38,27 @@ from mooring.errors import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring.vendors._reading import read
-from mooring.vendors._stripe_answers import (
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.vendors._reading import read
+from moorage.vendors._stripe_answers import (
     MINOR,
     dispute_of,
     payment_of,
     payout_of,
     refund_of,
 )
-from mooring.vendors._stripe_news import classify
-from mooring.vendors.stripe import API_VERSION, Stripe, confirmed_body, form_pairs, intent_body
+from moorage.vendors._stripe_news import classify
+from moorage.vendors.stripe import API_VERSION, Stripe, confirmed_body, form_pairs, intent_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mooring.contracts.payments import Payment, PaymentEvent
-    from mooring.contracts.vendor import MakeRef
-    from mooring.faces.payments import Payments
-    from mooring.vendors._reading import Answer
+    from moorage.contracts.payments import Payment, PaymentEvent
+    from moorage.contracts.vendor import MakeRef
+    from moorage.faces.payments import Payments
+    from moorage.vendors._reading import Answer
 
 EUROS = Money("149.90", "EUR")
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.contracts.payments import (
+from moorage.contracts.payments import (
     Charge,
     DeclineReason,
     Money,
@@ -19,21 +19,21 @@ from mooring.contracts.payments import (
     PaymentState,
     advance,
 )
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.domain.webhooks.events import WebhookEvent
-from mooring.hub import Hub
-from mooring.parts.webhook_verifier import WebhookVerifier
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring.vendors._stripe_news import read_news
-from mooring.vendors.stripe import Stripe
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.hub import Hub
+from moorage.parts.webhook_verifier import WebhookVerifier
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage.vendors._stripe_news import read_news
+from moorage.vendors.stripe import Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.contracts.payments import PaymentEvent
-    from mooring.faces.payments import Payments
+    from moorage.contracts.payments import PaymentEvent
+    from moorage.faces.payments import Payments
 
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 EUROS = Money("149.90", "EUR")

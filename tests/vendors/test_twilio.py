@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectorError,
@@ -20,19 +20,19 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import Lost, SandboxHttpClient, reply
-from mooring.testing.sandbox.twilio import TwilioSandbox
-from mooring.vendors.twilio import Twilio, classify, message_form, read_message, read_number
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import Lost, SandboxHttpClient, reply
+from moorage.testing.sandbox.twilio import TwilioSandbox
+from moorage.vendors.twilio import Twilio, classify, message_form, read_message, read_number
 from tests.vendors.sms_subjects import Refs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mooring.faces.sms import Sms
+    from moorage.faces.sms import Sms
 
 TO = "+4915112345678"
 FROM = "+15005550006"

@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring.contracts.shipping import Address, LabelSize, Parcel, Signature
-from mooring.domain.money import Money
-from mooring.errors import InvalidData, UnsupportedByVendor
-from mooring.vendors._ups_requests import rates_body, shipment_body
+from moorage.contracts.shipping import Address, LabelSize, Parcel, Signature
+from moorage.domain.money import Money
+from moorage.errors import InvalidData, UnsupportedByVendor
+from moorage.vendors._ups_requests import rates_body, shipment_body
 from tests.vendors.ups_shop import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST, THERE, Shop
 
 

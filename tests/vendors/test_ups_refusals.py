@@ -7,22 +7,22 @@ from typing import Any
 import attrs
 import pytest
 
-from mooring import ConfigurationError
-from mooring.contracts.routes import Account
-from mooring.contracts.shipping import LabelFormat
-from mooring.domain.http import Request, Response, Timeouts
-from mooring.errors import AuthenticationFailed, CredentialRefreshFailed
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.vendors._ups_answers import classify
-from mooring.vendors._ups_requests import (
+from moorage import ConfigurationError
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import LabelFormat
+from moorage.domain.http import Request, Response, Timeouts
+from moorage.errors import AuthenticationFailed, CredentialRefreshFailed
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.vendors._ups_answers import classify
+from moorage.vendors._ups_requests import (
     address_body,
     by_mark,
     rates_body,
     recovery_body,
     shipment_body,
 )
-from mooring.vendors.ups import Ups
+from moorage.vendors.ups import Ups
 from tests.vendors.ups_shop import AWAY, DAY, OFFER, REQUEST, THERE, Shop
 
 

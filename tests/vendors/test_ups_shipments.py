@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring.contracts.shipping import (
+from moorage.contracts.shipping import (
     CancelState,
     LabelFormat,
     Parcel,
     ShipmentRequest,
     ShipmentState,
 )
-from mooring.domain.money import Money
-from mooring.errors import (
+from moorage.domain.money import Money
+from moorage.errors import (
     InvalidRequest,
     OutcomeUnknown,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import Lost, reply
+from moorage.testing.sandbox.base import Lost, reply
 from tests.vendors.ups_shop import MARK, PARCEL, REQUEST, Shop
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 @pytest.fixture(name="shop")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mooring.contracts.shipping import AddressVerdict, Place, TrackingStatus
-from mooring.errors import UnsupportedByVendor, VendorFailed, VendorRejected
-from mooring.testing.sandbox.base import reply
+from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
+from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
+from moorage.testing.sandbox.base import reply
 from tests.vendors.ups_shop import AWAY, THERE, Shop
 
 

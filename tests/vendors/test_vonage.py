@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConnectorError,
     InvalidData,
@@ -19,12 +19,12 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.contracts.routes import Account
-from mooring.contracts.sms import LineType, Price, SmsMessage, SmsStatus
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient, reply
-from mooring.testing.sandbox.vonage import VonageSandbox
-from mooring.vendors.vonage import Vonage, classify, message_form, read_number, read_parts
+from moorage.contracts.routes import Account
+from moorage.contracts.sms import LineType, Price, SmsMessage, SmsStatus
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient, reply
+from moorage.testing.sandbox.vonage import VonageSandbox
+from moorage.vendors.vonage import Vonage, classify, message_form, read_number, read_parts
 from tests.vendors.sms_subjects import Refs
 
 TO = "+447700900000"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mooring.contracts.ref import Ref
-from mooring.contracts.routes import Account
-from mooring.contracts.shipping import (
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import (
     Address,
     Customs,
     CustomsItem,
@@ -18,15 +18,15 @@ from mooring.contracts.shipping import (
     RateRequest,
     ShipmentRequest,
 )
-from mooring.domain.money import Money
-from mooring.hub import Hub
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.ups import UpsSandbox
-from mooring.vendors.ups import Ups
+from moorage.domain.money import Money
+from moorage.hub import Hub
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.ups import UpsSandbox
+from moorage.vendors.ups import Ups
 
 if TYPE_CHECKING:
-    from mooring.contracts.shipping import Shipment
-    from mooring.faces.shipping import Shipping
+    from moorage.contracts.shipping import Shipment
+    from moorage.faces.shipping import Shipping
 
 HERE = Address(
     name="Jack Sparrow",

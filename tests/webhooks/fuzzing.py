@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mooring import WebhookRejected
-from mooring.domain.webhooks.presets import PRESETS
+from moorage import WebhookRejected
+from moorage.domain.webhooks.presets import PRESETS
 from tests.webhooks.senders import BY_NAME, FORM, Sender, Sent
 from tests.webhooks.world import NOW, Receiver
 

@@ -22,10 +22,10 @@ from starlette.routing import Route
 from werkzeug.serving import WSGIRequestHandler as WerkzeugHandler
 from werkzeug.serving import make_server
 
-from mooring import WebhookEvent, WebhookReply
-from mooring.domain.webhooks.replies import reply_to
-from mooring.errors import ConnectorError
-from mooring.receiving import (
+from moorage import WebhookEvent, WebhookReply
+from moorage.domain.webhooks.replies import reply_to
+from moorage.errors import ConnectorError
+from moorage.receiving import (
     LIMIT,
     ReceivedWebhook,
     from_asgi,

@@ -12,7 +12,7 @@ import attrs
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     Secret,
     VendorFailed,
@@ -20,10 +20,10 @@ from mooring import (
     WebhookScheme,
     WebhookVerifier,
 )
-from mooring.adapters.memory import MemoryStorage
-from mooring.adapters.webhook_secrets import StaticWebhookSecrets
-from mooring.domain.webhooks.presets import preset
-from mooring.testing import VirtualClock
+from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.webhook_secrets import StaticWebhookSecrets
+from moorage.domain.webhooks.presets import preset
+from moorage.testing import VirtualClock
 from tests.webhooks import keys
 from tests.webhooks.senders import (
     ARN,
@@ -620,7 +620,7 @@ def test_a_webhook_may_not_outlive_what_is_remembered_of_it() -> None:
 @pytest.mark.parametrize("name", ["github", "stripe", "adyen", "plaid", "telegram"])
 def test_bodies_of_other_types(name: str, body: Any) -> None:
     """A body that is not bytes is the host's mistake in every scheme, genuine or not."""
-    from mooring import InvalidData  # noqa: PLC0415 - used here only
+    from moorage import InvalidData  # noqa: PLC0415 - used here only
 
     sent = BY_NAME[name].send(NOW, 1)
     with pytest.raises(InvalidData, match="not bytes"):

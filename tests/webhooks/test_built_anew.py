@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from mooring import ConfigurationError
-from mooring.domain.webhooks.presets import PRESETS, messaging, payments, preset, standards
+from moorage import ConfigurationError
+from moorage.domain.webhooks.presets import PRESETS, messaging, payments, preset, standards
 from tests.support.anew import anew
 from tests.webhooks.senders import (
     ARN,
@@ -31,7 +31,7 @@ from tests.webhooks.test_handshakes import CONFIRMATION
 from tests.webhooks.world import NOW, Links, Receiver
 
 if TYPE_CHECKING:
-    from mooring import WebhookScheme
+    from moorage import WebhookScheme
 
 BUILT = {
     "aws-sns": messaging,

@@ -7,7 +7,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     Request,
     Timeouts,

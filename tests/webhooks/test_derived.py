@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mooring import ConfigurationError, InvalidData, WebhookScheme
-from mooring.domain.webhooks.public_keys import certified_key, fingerprint
-from mooring.domain.webhooks.template import Template
+from moorage import ConfigurationError, InvalidData, WebhookScheme
+from moorage.domain.webhooks.public_keys import certified_key, fingerprint
+from moorage.domain.webhooks.template import Template
 from tests.webhooks import keys
 from tests.webhooks.senders import SECRET, mac
 from tests.webhooks.world import Receiver

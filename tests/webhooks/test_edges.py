@@ -12,8 +12,8 @@ from urllib.parse import quote
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mooring import ConfigurationError, InvalidData, Secret, WebhookRejected, WebhookScheme
-from mooring.domain.webhooks.algorithms import (
+from moorage import ConfigurationError, InvalidData, Secret, WebhookRejected, WebhookScheme
+from moorage.domain.webhooks.algorithms import (
     SecretForm,
     WebhookAlgorithm,
     WebhookEncoding,
@@ -21,11 +21,11 @@ from mooring.domain.webhooks.algorithms import (
     decoded_as,
     hmac_key,
 )
-from mooring.domain.webhooks.delivery import Delivery
-from mooring.domain.webhooks.public_keys import _valid as span_of
-from mooring.domain.webhooks.public_keys import certified_key, fingerprint, read_key
-from mooring.domain.webhooks.template import Scene, Template, ported
-from mooring.domain.webhooks.tokens import read_token
+from moorage.domain.webhooks.delivery import Delivery
+from moorage.domain.webhooks.public_keys import _valid as span_of
+from moorage.domain.webhooks.public_keys import certified_key, fingerprint, read_key
+from moorage.domain.webhooks.template import Scene, Template, ported
+from moorage.domain.webhooks.tokens import read_token
 from tests.webhooks import keys
 from tests.webhooks.world import NOW
 

@@ -15,9 +15,9 @@ from django.test import Client, RequestFactory, override_settings
 from starlette.requests import Request
 from werkzeug.test import EnvironBuilder
 
-from mooring import ConfigurationError, WebhookRejected
-from mooring.errors import StorageUnavailable
-from mooring.receiving import from_django, from_flask, from_starlette, from_wsgi
+from moorage import ConfigurationError, WebhookRejected
+from moorage.errors import StorageUnavailable
+from moorage.receiving import from_django, from_flask, from_starlette, from_wsgi
 from tests.webhooks import hosts
 from tests.webhooks.hosts import CHUNKED, DESK, SERVERS, Hosts
 from tests.webhooks.senders import (

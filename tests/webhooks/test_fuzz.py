@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.domain.webhooks.presets import PRESETS
+from moorage.domain.webhooks.presets import PRESETS
 from tests.webhooks.fuzzing import FAMILIES, fuzz
 
 

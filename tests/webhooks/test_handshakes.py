@@ -7,10 +7,10 @@ import json
 import attrs
 import pytest
 
-from mooring import WebhookRejected, WebhookReply
-from mooring.adapters.webhook_secrets import StaticWebhookSecrets
-from mooring.domain.webhooks.choices import Handshake
-from mooring.domain.webhooks.handshakes import confirmation
+from moorage import WebhookRejected, WebhookReply
+from moorage.adapters.webhook_secrets import StaticWebhookSecrets
+from moorage.domain.webhooks.choices import Handshake
+from moorage.domain.webhooks.handshakes import confirmation
 from tests.webhooks.senders import ARN, BY_NAME, SECRET, Sent, as_json, mac, sns, versioned
 from tests.webhooks.test_verifier import Changing
 from tests.webhooks.world import CONFIRM, IN_BOTH, NOW, Links, Receiver

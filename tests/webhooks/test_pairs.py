@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from mooring import ConfigurationError, WebhookScheme
+from moorage import ConfigurationError, WebhookScheme
 from tests.webhooks.senders import BY_NAME, FORM, SECRET, URL, Sent, stamp
 from tests.webhooks.world import NOW, Receiver
 

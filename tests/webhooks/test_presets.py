@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring import ConfigurationError, WebhookRejected
-from mooring.domain.webhooks.algorithms import PLAIN
-from mooring.domain.webhooks.presets import PRESETS
+from moorage import ConfigurationError, WebhookRejected
+from moorage.domain.webhooks.algorithms import PLAIN
+from moorage.domain.webhooks.presets import PRESETS
 from tests.webhooks.senders import BY_NAME, SENDERS, Sender, Sent
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 from tools import presets

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import attrs
 import pytest
 
-from mooring.domain.webhooks.presets import preset
+from moorage.domain.webhooks.presets import preset
 from tests.webhooks.senders import FORM, HEX
 from tests.webhooks.world import NOW, Receiver
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mooring import (
+from moorage import (
     CredentialNotFound,
     Secret,
     WebhookEvent,
@@ -25,11 +25,11 @@ from mooring import (
     WebhookScheme,
     WebhookVerifier,
 )
-from mooring.adapters.webhook_secrets import StaticWebhookSecrets
-from mooring.domain.webhooks.algorithms import SecretForm, hmac_key
-from mooring.domain.webhooks.presets import PRESETS
-from mooring.domain.webhooks.quick import quick
-from mooring.testing import RecordingObserver, VirtualClock
+from moorage.adapters.webhook_secrets import StaticWebhookSecrets
+from moorage.domain.webhooks.algorithms import SecretForm, hmac_key
+from moorage.domain.webhooks.presets import PRESETS
+from moorage.domain.webhooks.quick import quick
+from moorage.testing import RecordingObserver, VirtualClock
 from tests.webhooks.fuzzing import mutations
 from tests.webhooks.keys import url64
 from tests.webhooks.senders import BY_NAME, SECRET, Sent, b64, mac, millis, stamp

@@ -9,8 +9,8 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from mooring import WebhookRejected
-from mooring.receiving import LIMIT, from_asgi, from_wsgi
+from moorage import WebhookRejected
+from moorage.receiving import LIMIT, from_asgi, from_wsgi
 from tests.webhooks.senders import BY_NAME, Sent
 from tests.webhooks.world import NOW, Receiver
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
@@ -22,14 +22,14 @@ from mooring import (
     WebhookScheme,
     WebhookSigner,
 )
-from mooring.adapters.webhook_secrets import generate_webhook_secret
-from mooring.domain.webhooks.algorithms import WebhookEncoding, decoded_as
-from mooring.domain.webhooks.choices import TimeForm
-from mooring.domain.webhooks.events import read_time
-from mooring.domain.webhooks.presets import preset
-from mooring.domain.webhooks.public_keys import read_key
-from mooring.domain.webhooks.replies import reply_to
-from mooring.domain.webhooks.template import Template
+from moorage.adapters.webhook_secrets import generate_webhook_secret
+from moorage.domain.webhooks.algorithms import WebhookEncoding, decoded_as
+from moorage.domain.webhooks.choices import TimeForm
+from moorage.domain.webhooks.events import read_time
+from moorage.domain.webhooks.presets import preset
+from moorage.domain.webhooks.public_keys import read_key
+from moorage.domain.webhooks.replies import reply_to
+from moorage.domain.webhooks.template import Template
 from tests.webhooks import keys
 from tests.webhooks.senders import BY_NAME, FORM, SECRET, Sent, adyen_item, as_json, b64, mac
 from tests.webhooks.world import NOW, Receiver

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mooring import ConfigurationError, WebhookScheme
-from mooring.domain.webhooks.presets import PRESETS, preset
+from moorage import ConfigurationError, WebhookScheme
+from moorage.domain.webhooks.presets import PRESETS, preset
 from tests.webhooks.senders import BY_NAME
 from tests.webhooks.world import NOW, Receiver
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     CredentialNotFound,
     InvalidData,
@@ -22,10 +22,10 @@ from mooring import (
     WebhookScheme,
     WebhookVerifier,
 )
-from mooring.adapters.memory import MemoryStorage
-from mooring.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
-from mooring.domain.webhooks.presets import preset
-from mooring.testing import RecordingObserver, VirtualClock
+from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.webhook_secrets import AsyncStaticWebhookSecrets, StaticWebhookSecrets
+from moorage.domain.webhooks.presets import preset
+from moorage.testing import RecordingObserver, VirtualClock
 from tests.webhooks import keys
 from tests.webhooks.senders import (
     ARN,
@@ -44,7 +44,7 @@ from tests.webhooks.senders import (
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 
 if TYPE_CHECKING:
-    from mooring.domain.state import Command
+    from moorage.domain.state import Command
 
 GITHUB = BY_NAME["github"]
 STRIPE = BY_NAME["stripe"]
@@ -589,7 +589,7 @@ def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
         WebhookVerifier(name, secret)
 
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in report.stack if "/mooring/" in frame.filename]
+    ours = [frame.locals for frame in report.stack if "/moorage/" in frame.filename]
     assert ours
     assert "hidden" not in repr(ours) + str(caught.value)
 
@@ -605,7 +605,7 @@ def test_no_frame_of_a_refusal_shows_a_secret() -> None:
         with pytest.raises(WebhookRejected) as caught:
             receiver.verify(sent)
         report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        ours = [frame.locals for frame in report.stack if "/src/mooring/" in frame.filename]
+        ours = [frame.locals for frame in report.stack if "/src/moorage/" in frame.filename]
         assert ours
         assert SECRET not in repr(ours)
         assert "hidden-token" not in repr(ours)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import Headers, Request, Response, WebhookEvent, WebhookRejected, WebhookVerifier
-from mooring.testing import VirtualClock
+from moorage import Headers, Request, Response, WebhookEvent, WebhookRejected, WebhookVerifier
+from moorage.testing import VirtualClock
 from tests.webhooks import keys
 from tests.webhooks.senders import CERT_PAYPAL, CERT_SNS, Sender, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mooring.domain.http import Timeouts
+    from moorage.domain.http import Timeouts
 
 NOW = keys.NOW
 CONFIRM = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=a&Token=b"

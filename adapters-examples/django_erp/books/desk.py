@@ -1,4 +1,4 @@
-"""Where the ERP speaks to vendors. It names none: `mooring.toml` says who does what for whom."""
+"""Where the ERP speaks to vendors. It names none: `moorage.toml` says who does what for whom."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from books.models import Attempt, Invoice, Means, Parcel, state_of
-from mooring.contracts.email import EmailMessage
-from mooring.contracts.payments import (
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.payments import (
     BuyerOutcome,
     Charge,
     Money,
@@ -17,16 +17,16 @@ from mooring.contracts.payments import (
     Unsettled,
     told_buyer,
 )
-from mooring.contracts.shipping import Parcel as Box
-from mooring.contracts.shipping import RateRequest
-from mooring.errors import ConnectorError, PaymentDeclined, VendorRejected
-from mooring_django import hub, on, outbox
+from moorage.contracts.shipping import Parcel as Box
+from moorage.contracts.shipping import RateRequest
+from moorage.errors import ConnectorError, PaymentDeclined, VendorRejected
+from moorage_django import hub, on, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from mooring.contracts.payments import Payment
-    from mooring.contracts.shipping import Rate
+    from moorage.contracts.payments import Payment
+    from moorage.contracts.shipping import Rate
 
 
 def means(invoice: Invoice) -> Iterable[Means]:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Final
 from django.db import models, transaction
 from django.utils import timezone
 
-from mooring.contracts.address import Address
-from mooring.contracts.payments import PaymentState
+from moorage.contracts.address import Address
+from moorage.contracts.payments import PaymentState
 
 STATES: Final = ("open", "failed", "unknown", "waiting", "pending", "declined", "paid")
 """What may become of an attempt to pay, each only of those before it."""

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from books import desk
 from books.models import Attempt, Company, Customer, Invoice, Parcel, in_words, whole
-from mooring import LogQuery
-from mooring.errors import ConnectorError
-from mooring_django import integration_log
+from moorage import LogQuery
+from moorage.errors import ConnectorError
+from moorage_django import integration_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mooring_django import beside
+from moorage_django import beside
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PAGES = BASE_DIR.parent / "erp_pages"
@@ -36,7 +36,7 @@ ROOT_URLCONF = "erp.urls"
 WSGI_APPLICATION = "erp.wsgi.application"
 USE_TZ = True
 
-INSTALLED_APPS = ["django.contrib.staticfiles", "mooring_django", "books"]
+INSTALLED_APPS = ["django.contrib.staticfiles", "moorage_django", "books"]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -56,12 +56,12 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [PAGES / "static"]
 
 # What a call to a vendor leaves behind has a connection of its own, which no rollback takes along.
-DATABASES = {"default": {**_HOST, "ATOMIC_REQUESTS": True}, "mooring": beside(_HOST)}
-DATABASE_ROUTERS = ["mooring_django.Router"]
+DATABASES = {"default": {**_HOST, "ATOMIC_REQUESTS": True}, "moorage": beside(_HOST)}
+DATABASE_ROUTERS = ["moorage_django.Router"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-MOORING = {
-    "CONFIGURATION": os.environ.get("ERP_MOORING", BASE_DIR / "mooring.toml"),
+MOORAGE = {
+    "CONFIGURATION": os.environ.get("ERP_MOORAGE", BASE_DIR / "moorage.toml"),
     "WORKER": True,  # the post office
 }
 SEED = os.environ.get("ERP_SEED", PAGES / "seed.json")

@@ -8,7 +8,7 @@ from django.views.static import serve
 _INVOICE = "<slug:slug>/invoices/<str:number>"
 
 urlpatterns = [
-    path("", include("mooring_django.urls")),
+    path("", include("moorage_django.urls")),
     path("static/<path:path>", serve, {"document_root": settings.PAGES / "static"}),
     path("", views.companies),
     path("<slug:slug>/", views.invoices),

@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 
 from ledger.commands import post_office, set_up
-from ledger.desk import mooring
+from ledger.desk import moorage
 from ledger.models import open_books, session
 from ledger.views import PAGES, pages
 
@@ -22,9 +22,9 @@ def create_app() -> Flask:
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
     url = os.environ.get("ERP_DATABASE", f"sqlite:///{HERE / 'var' / 'erp.sqlite3'}")
     app.extensions["books"] = open_books(url)
-    configuration = os.environ.get("ERP_MOORING", HERE / "mooring.toml")
-    app.config["MOORING"] = {"CONFIGURATION": configuration, "DATABASE": session}
-    mooring.init_app(app)
+    configuration = os.environ.get("ERP_MOORAGE", HERE / "moorage.toml")
+    app.config["MOORAGE"] = {"CONFIGURATION": configuration, "DATABASE": session}
+    moorage.init_app(app)
     app.register_blueprint(pages)
     app.cli.add_command(set_up)
     app.cli.add_command(post_office)

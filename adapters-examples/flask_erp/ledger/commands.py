@@ -17,10 +17,10 @@ from sqlalchemy.exc import OperationalError
 from ledger import desk
 from ledger.models import HELD, Attempt, Base, Company, Customer, Invoice, Means, session
 from ledger.views import PAGES
-from mooring.errors import StorageUnavailable
-from mooring.worker import stopping
-from mooring_flask import current_mooring
-from mooring_flask.worker import deliver
+from moorage.errors import StorageUnavailable
+from moorage.worker import stopping
+from moorage_flask import current_moorage
+from moorage_flask.worker import deliver
 
 _QUIET: Final = 30.0
 """Seconds for which an attempt is left to whoever makes it, and the time between two looks."""
@@ -31,7 +31,7 @@ _PAUSE: Final = 0.5
 @with_appcontext
 def set_up() -> None:
     """Make the tables, and fill empty books with companies, customers and invoices."""
-    current_mooring.migrate()
+    current_moorage.migrate()
     Base.metadata.create_all(current_app.extensions["books"])
     if session.query(Company).first() is not None:
         return
@@ -61,7 +61,7 @@ def post_office(*, once: bool) -> None:
         while not stop.is_set():
             delivered: list[Any] = []
             try:
-                delivered = deliver(current_mooring.here)
+                delivered = deliver(current_moorage.here)
                 if time.monotonic() >= due:
                     _look_up()
                     due = time.monotonic() + _QUIET

@@ -1,4 +1,4 @@
-"""Where the ERP speaks to vendors. It names none: `mooring.toml` says who does what for whom.
+"""Where the ERP speaks to vendors. It names none: `moorage.toml` says who does what for whom.
 
 No transaction is open while a vendor is asked; what came of it is written in one of its own.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import select
 
 from ledger.models import Attempt, Invoice, Means, Parcel, session, state_of
-from mooring.contracts.email import EmailMessage
-from mooring.contracts.payments import (
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.payments import (
     BuyerOutcome,
     Charge,
     Money,
@@ -20,36 +20,36 @@ from mooring.contracts.payments import (
     Unsettled,
     told_buyer,
 )
-from mooring.contracts.shipping import Parcel as Box
-from mooring.contracts.shipping import RateRequest
-from mooring.errors import ConnectorError, PaymentDeclined, VendorRejected
-from mooring_flask import Mooring, current_mooring
+from moorage.contracts.shipping import Parcel as Box
+from moorage.contracts.shipping import RateRequest
+from moorage.errors import ConnectorError, PaymentDeclined, VendorRejected
+from moorage_flask import Moorage, current_moorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mooring.contracts.payments import Payment
-    from mooring.contracts.shipping import Rate
+    from moorage.contracts.payments import Payment
+    from moorage.contracts.shipping import Rate
 
-mooring: Final = Mooring()
+moorage: Final = Moorage()
 
 
 def means(invoice: Invoice) -> list[Means]:
     """What the invoice can be paid with where its payments go now."""
     company = invoice.company
-    accounts = mooring.hub.chosen("payments", company.slug, currency=company.currency)
+    accounts = moorage.hub.chosen("payments", company.slug, currency=company.currency)
     return session.query(Means).filter_by(account=accounts[0].name).all()
 
 
 def pay(attempt: Attempt) -> None:
     """Have an attempt paid, once however often this is asked."""
-    payments = mooring.hub.payments(attempt.invoice.company.slug)
+    payments = moorage.hub.payments(attempt.invoice.company.slug)
     _note(attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference))
 
 
 def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
     """Go on with an attempt whose buyer is back from the bank."""
-    payments = mooring.hub.payments(attempt.invoice.company.slug)
+    payments = moorage.hub.payments(attempt.invoice.company.slug)
     key = f"{attempt.reference}/back"
     _note(attempt, lambda: payments.complete(attempt.ref, returned, idempotency_key=key))
 
@@ -58,7 +58,7 @@ def look_up(attempt: Attempt) -> None:
     """Find out what became of an attempt."""
     since = attempt.begun_at - timedelta(minutes=1)
     lost = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
-    payments = mooring.hub.payments(attempt.invoice.company.slug)
+    payments = moorage.hub.payments(attempt.invoice.company.slug)
     wanted = [attempt.ref or lost]
     session.commit()
     [result] = payments.settle(wanted)
@@ -71,13 +71,13 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
     sender, recipient = invoice.company.address, invoice.customer.address
     asked = RateRequest(sender=sender, recipient=recipient, parcels=[box], reference=invoice.number)
     session.commit()
-    return mooring.hub.shipping(invoice.company.slug).get_rates(asked).rates
+    return moorage.hub.shipping(invoice.company.slug).get_rates(asked).rates
 
 
 def ship(invoice: Invoice, offer: str) -> None:
     """Buy the label of an offer, once."""
     session.commit()
-    shipping = mooring.hub.shipping(invoice.company.slug)
+    shipping = moorage.hub.shipping(invoice.company.slug)
     bought = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
     session.scalar(select(Invoice.id).filter_by(id=invoice.id).with_for_update())
     if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
@@ -91,7 +91,7 @@ def ship(invoice: Invoice, offer: str) -> None:
 def track(parcel: Parcel) -> None:
     """Find out where a parcel is."""
     session.commit()
-    shipping = mooring.hub.shipping(parcel.invoice.company.slug)
+    shipping = moorage.hub.shipping(parcel.invoice.company.slug)
     parcel.status = shipping.track_shipment(parcel.ref).status
 
 
@@ -99,13 +99,13 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
     """Have a mail go out when what was done just now is committed, and not if it is undone."""
     message = EmailMessage(to=invoice.customer.email, subject=about, text=text)
     tenant, key = invoice.company.slug, f"{invoice.number}/{about}"[:64]
-    current_mooring.outbox.put("email", "send_transactional", message, tenant=tenant, key=key)
+    current_moorage.outbox.put("email", "send_transactional", message, tenant=tenant, key=key)
 
 
-@mooring.on("payments")
+@moorage.on("payments")
 def hear(news: PaymentEvent, entry: object) -> None:
     """Take news of a payment down; what belongs to nobody here is let be."""
-    news = mooring.hub.payments().follow_up(news)
+    news = moorage.hub.payments().follow_up(news)
     known = Attempt.of(news.ref.account, news.ref.id, news.reference)
     if known is not None and news.state is not None:
         state = state_of(news.state)

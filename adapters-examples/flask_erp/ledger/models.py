@@ -26,8 +26,8 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
-from mooring.contracts.address import Address
-from mooring.contracts.payments import PaymentState
+from moorage.contracts.address import Address
+from moorage.contracts.payments import PaymentState
 
 STATES: Final = ("open", "failed", "unknown", "waiting", "pending", "declined", "paid")
 """What may become of an attempt to pay, each only of those before it."""

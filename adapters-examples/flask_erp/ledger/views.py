@@ -24,9 +24,9 @@ from sqlalchemy import select, update
 
 from ledger import desk
 from ledger.models import Attempt, Company, Customer, Invoice, Parcel, in_words, session, whole
-from mooring import LogQuery
-from mooring.errors import ConnectorError
-from mooring_flask import current_mooring
+from moorage import LogQuery
+from moorage.errors import ConnectorError
+from moorage_flask import current_moorage
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
@@ -118,7 +118,7 @@ def customer(slug: str, key: int) -> str:
 @pages.get("/<slug>/log/")
 def log(slug: str) -> str:
     """The calls to vendors that were made for a company."""
-    page = current_mooring.log.find(LogQuery(tenant=slug, limit=50))
+    page = current_moorage.log.find(LogQuery(tenant=slug, limit=50))
     entries = [
         {
             "when": f"{one.started_at:%H:%M:%S}",

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from mooring import (
+from moorage import (
     AuthorizationServer,
     ClientAuthentication,
     ClientCredentials,
@@ -21,10 +21,10 @@ from mooring import (
     Secret,
     TokenExchange,
 )
-from mooring.domain.oauth.grants import ACCESS_TOKEN
-from mooring.domain.signing.jwt import JwtAlgorithm
-from mooring.domain.signing.occasion import Occasion
-from mooring.errors import ConfigurationError, InvalidData
+from moorage.domain.oauth.grants import ACCESS_TOKEN
+from moorage.domain.signing.jwt import JwtAlgorithm
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthorizationRequired,
     AuthorizationServer,
     ConfigurationError,
@@ -24,9 +24,9 @@ from mooring import (
     Secret,
     UnsupportedByVendor,
 )
-from mooring.domain.oauth.consent import DRAWS, begin, exchanging, no_token, read_callback
-from mooring.domain.oauth.dpop import proof
-from mooring.domain.signing.occasion import Occasion
+from moorage.domain.oauth.consent import DRAWS, begin, exchanging, no_token, read_callback
+from moorage.domain.oauth.dpop import proof
+from moorage.domain.signing.occasion import Occasion
 from tests.support import authorization_jwt as jose
 from tests.support.proofs import proof_key
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mooring import AttemptTimeout, DestinationRefused, DeviceConsent, Response, Secret
-from mooring.domain.oauth.device import Pace, polling, read_device
-from mooring.domain.oauth.token_answer import Refusal, Refused
+from moorage import AttemptTimeout, DestinationRefused, DeviceConsent, Response, Secret
+from moorage.domain.oauth.device import Pace, polling, read_device
+from moorage.domain.oauth.token_answer import Refusal, Refused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 TOLD: dict[str, Any] = {

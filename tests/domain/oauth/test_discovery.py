@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from mooring import Response, VendorFailed
-from mooring.domain.oauth.discovery import metadata_request, read_metadata, undescribed
+from moorage import Response, VendorFailed
+from moorage.domain.oauth.discovery import metadata_request, read_metadata, undescribed
 
 ISSUER = "https://login.example"
 BODY = json.dumps({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}).encode()

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.domain.auth import OAuthCredentials, authorise, sign, signs, tells_in_query
-from mooring.domain.headers import Headers
-from mooring.domain.http import Request
-from mooring.domain.oauth.dpop import (
+from moorage.domain.auth import OAuthCredentials, authorise, sign, signs, tells_in_query
+from moorage.domain.headers import Headers
+from moorage.domain.http import Request
+from moorage.domain.oauth.dpop import (
     ProofRefusal,
     challenge,
     check_proof_key,
@@ -27,10 +27,10 @@ from mooring.domain.oauth.dpop import (
     proof,
     refusal_of,
 )
-from mooring.domain.secret import Secret
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.urls import join_url
-from mooring.errors import ConnectorError, InvalidData
+from moorage.domain.secret import Secret
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.urls import join_url
+from moorage.errors import ConnectorError, InvalidData
 from tests.security.canaries import Canaries
 from tests.support import authorization_jwt as jose
 from tests.support.proofs import checked, new_key, pem, proof_key

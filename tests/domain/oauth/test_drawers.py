@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mooring import Consent, OAuthClient, Secret
-from mooring.domain.oauth.drawers import drawer_of, tenant_of
+from moorage import Consent, OAuthClient, Secret
+from moorage.domain.oauth.drawers import drawer_of, tenant_of
 
 SERVER = "https://auth.example/token"
 

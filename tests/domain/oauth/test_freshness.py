@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import OAuthCredentials
-from mooring.domain.oauth.freshness import Ahead, Freshness, Span
-from mooring.errors import ConfigurationError
+from moorage import OAuthCredentials
+from moorage.domain.oauth.freshness import Ahead, Freshness, Span
+from moorage.errors import ConfigurationError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

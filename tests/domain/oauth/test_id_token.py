@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mooring import Secret
-from mooring.domain.oauth.id_token import id_token_problem
+from moorage import Secret
+from moorage.domain.oauth.id_token import id_token_problem
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CLAIMS: dict[str, Any] = {

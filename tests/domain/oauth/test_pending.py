@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mooring import InvalidData, PendingConsent
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage import InvalidData, PendingConsent
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 
 ENDS = datetime(2030, 1, 1, tzinfo=UTC)
 WHOLE = PendingConsent(
@@ -77,7 +77,7 @@ def test_what_is_none(changes: dict[str, Any]) -> None:
 
     trace = raised.value.__traceback__
     while trace is not None:
-        if "mooring" in trace.tb_frame.f_code.co_filename.rpartition("src")[2]:
+        if "moorage" in trace.tb_frame.f_code.co_filename.rpartition("src")[2]:
             assert "v3rifier" not in repr(trace.tb_frame.f_locals)
         trace = trace.tb_next
     with pytest.raises(InvalidData):

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mooring import Consent, OAuthCredentials, Secret, TokenExchange
-from mooring.domain.oauth.question import Question, claim_key, failure, is_lost, too_slow
-from mooring.domain.oauth.token_answer import Refusal, Refused
-from mooring.domain.signing.occasion import Occasion
-from mooring.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from moorage import Consent, OAuthCredentials, Secret, TokenExchange
+from moorage.domain.oauth.question import Question, claim_key, failure, is_lost, too_slow
+from moorage.domain.oauth.token_answer import Refusal, Refused
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
 from tests.domain.oauth.test_client import client
 
 OCCASION = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")

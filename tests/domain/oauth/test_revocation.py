@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mooring import (
+from moorage import (
     AuthenticationFailed,
     ConnectionFailed,
     OAuthCredentials,
@@ -17,8 +17,8 @@ from mooring import (
     VendorFailed,
     VendorRejected,
 )
-from mooring.domain.oauth.revocation import given_back, not_revoked, read_revocation, revoking
-from mooring.domain.oauth.token_answer import Refused
+from moorage.domain.oauth.revocation import given_back, not_revoked, read_revocation, revoking
+from moorage.domain.oauth.token_answer import Refused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mooring import AuthorizationServer
-from mooring.domain.oauth.server import checked_url, well_known
-from mooring.errors import ConfigurationError, VendorFailed
+from moorage import AuthorizationServer
+from moorage.domain.oauth.server import checked_url, well_known
+from moorage.errors import ConfigurationError, VendorFailed
 
 ISSUER = "https://login.example"
 CLEAR = "is not HTTPS"

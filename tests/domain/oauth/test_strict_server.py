@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mooring import Secret, VendorFailed
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.domain.http import Request
-from mooring.domain.oauth.client import OAuthClient
-from mooring.domain.oauth.dpop import proof
-from mooring.domain.oauth.grants import JwtBearer, TokenExchange
-from mooring.domain.oauth.question import Question
-from mooring.domain.oauth.server import AuthorizationServer as Server
-from mooring.domain.oauth.server import well_known
-from mooring.domain.oauth.token_request import token_request
-from mooring.domain.signing.jwt import JwtSigning
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.timeouts import Timeouts
-from mooring.domain.transport import Tls
+from moorage import Secret, VendorFailed
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.domain.http import Request
+from moorage.domain.oauth.client import OAuthClient
+from moorage.domain.oauth.dpop import proof
+from moorage.domain.oauth.grants import JwtBearer, TokenExchange
+from moorage.domain.oauth.question import Question
+from moorage.domain.oauth.server import AuthorizationServer as Server
+from moorage.domain.oauth.server import well_known
+from moorage.domain.oauth.token_request import token_request
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.timeouts import Timeouts
+from moorage.domain.transport import Tls
 from tests.domain.oauth.test_client import P256, RSA
 from tests.support.authorization_papers import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
@@ -29,7 +29,7 @@ from tests.support.authorization_server import AuthorizationServer, Client
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
     from tests.support.authorization_values import Method
 
 ODD = "p:ä+s s%2B&=~*'"

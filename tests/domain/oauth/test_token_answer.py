@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring import OAuthCredentials, Response, Secret
-from mooring.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
-from mooring.domain.signing.occasion import Occasion
+from moorage import OAuthCredentials, Response, Secret
+from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
+from moorage.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, client
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from mooring import AuthorizationServer, HttpMethod, OAuthCredentials, Request, Secret
-from mooring.domain.oauth.grants import JwtBearer
-from mooring.domain.oauth.question import Question
-from mooring.domain.oauth.token_request import token_request, wanted_scope
-from mooring.domain.signing.jwt import JwtSigning
-from mooring.domain.signing.occasion import Occasion
+from moorage import AuthorizationServer, HttpMethod, OAuthCredentials, Request, Secret
+from moorage.domain.oauth.grants import JwtBearer
+from moorage.domain.oauth.question import Question
+from moorage.domain.oauth.token_request import token_request, wanted_scope
+from moorage.domain.signing.jwt import JwtSigning
+from moorage.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, RSA, TOKENS, client
 
 NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")

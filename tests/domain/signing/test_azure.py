@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import Credentials
-from mooring.domain.body import BodyStream
-from mooring.domain.http import Request
-from mooring.domain.secret import Secret
-from mooring.domain.signing.azure import AzureSharedKey
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.urls import join_url
-from mooring.errors import InvalidData
+from moorage import Credentials
+from moorage.domain.body import BodyStream
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret
+from moorage.domain.signing.azure import AzureSharedKey
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.urls import join_url
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mooring.domain.body import BodyStream
-from mooring.domain.http import Request
-from mooring.domain.secret import Secret
-from mooring.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.urls import join_url
-from mooring.errors import InvalidData
+from moorage.domain.body import BodyStream
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret
+from moorage.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.urls import join_url
+from moorage.errors import InvalidData
 
 NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 URL = "https://vendor.example/a"

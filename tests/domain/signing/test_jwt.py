@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from mooring.domain.http import Request
-from mooring.domain.secret import Secret
-from mooring.domain.signing.jwt import JwtAlgorithm, JwtSigning, compact
-from mooring.domain.signing.occasion import Occasion
-from mooring.errors import InvalidData
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret
+from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning, compact
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mooring.domain.body import BodyStream
-from mooring.domain.http import Request
-from mooring.domain.secret import Secret
-from mooring.domain.signing.message import MessageSignature
-from mooring.domain.signing.occasion import Occasion
-from mooring.domain.urls import join_url
-from mooring.errors import InvalidData
+from moorage.domain.body import BodyStream
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret
+from moorage.domain.signing.message import MessageSignature
+from moorage.domain.signing.occasion import Occasion
+from moorage.domain.urls import join_url
+from moorage.errors import InvalidData
 
 # Appendix B.2 but B.2.4, which signs a response.
 RFC = json.loads(Path(__file__).with_name("rfc9421_vectors.json").read_text(encoding="utf-8"))

@@ -15,13 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import pytest
 
-from mooring.domain.body import BodyStream
-from mooring.domain.http import Request
-from mooring.domain.secret import Secret
-from mooring.domain.signing.occasion import Occasion, Target
-from mooring.domain.signing.sigv4 import AwsSigV4
-from mooring.domain.urls import join_url
-from mooring.errors import InvalidData
+from moorage.domain.body import BodyStream
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret
+from moorage.domain.signing.occasion import Occasion, Target
+from moorage.domain.signing.sigv4 import AwsSigV4
+from moorage.domain.urls import join_url
+from moorage.errors import InvalidData
 
 # All cases of the published suite but `get-header-value-multiline`: a header folded over several
 # lines is obsolete, and no request of ours can have one.

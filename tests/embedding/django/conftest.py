@@ -34,7 +34,7 @@ def closed() -> Generator[None]:
 
 @pytest.fixture(params=[SQLITE, POSTGRES, MARIADB])
 def alias(request: pytest.FixtureRequest) -> str:
-    """A database in which mooring has tables of its own."""
+    """A database in which moorage has tables of its own."""
     return migrated(str(request.param))
 
 

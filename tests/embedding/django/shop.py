@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 from django.test import Client
 from django.test.utils import override_settings
 
-from mooring import Money
-from mooring.contracts.payments import Charge
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring_django import webhooks
-from mooring_django.models import Call, Credential, Deferred, State, Webhook
+from moorage import Money
+from moorage.contracts.payments import Charge
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage_django import webhooks
+from moorage_django.models import Call, Credential, Deferred, State, Webhook
 from tests.support.django_project import SQLITE, migrated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from mooring.contracts.payments import PaymentEvent
-    from mooring.inbox import InboxEntry
+    from moorage.contracts.payments import PaymentEvent
+    from moorage.inbox import InboxEntry
 
 KEYS: Final = "1:" + "A" * 43 + "="
 """A key for tests."""
@@ -31,14 +31,14 @@ class Shop:
 
     def __init__(self) -> None:
         self.sandbox = StripeSandbox(
-            webhook_url="http://testserver/mooring/webhooks/stripe/",
+            webhook_url="http://testserver/moorage/webhooks/stripe/",
         )
         self.news: list[PaymentEvent] = []
         self.failing = False
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `MOORING` is set to."""
+        """What `MOORAGE` is set to."""
         return {
             "CONFIGURATION": {
                 "vendors": {
@@ -94,6 +94,6 @@ def opened(shop: Shop, **changes: Any) -> Generator[Shop]:
     registered: Any = webhooks._registered  # noqa: SLF001 - handlers register for good elsewhere
     before, registered[:] = registered[:], [("payments", shop.told)]
     urls = "tests.embedding.django.urls"
-    with override_settings(MOORING={**shop.settings, **changes}, ROOT_URLCONF=urls):
+    with override_settings(MOORAGE={**shop.settings, **changes}, ROOT_URLCONF=urls):
         yield shop
     registered[:] = before

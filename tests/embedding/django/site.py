@@ -15,9 +15,9 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.urls import include, path
 
-import mooring_django
-from mooring import LogQuery, Money
-from mooring.contracts.payments import Charge
+import moorage_django
+from moorage import LogQuery, Money
+from moorage.contracts.payments import Charge
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -32,7 +32,7 @@ HOST: dict[str, Any] = {
 
 def pay(request: HttpRequest, reference: str) -> HttpResponse:
     """Take money for an order, once."""
-    payment = mooring_django.hub().payments().charge(_charge(reference), idempotency_key=reference)
+    payment = moorage_django.hub().payments().charge(_charge(reference), idempotency_key=reference)
     if "fail" in request.GET:
         transaction.set_rollback(True)
     return HttpResponse(payment.ref.id)
@@ -40,14 +40,14 @@ def pay(request: HttpRequest, reference: str) -> HttpResponse:
 
 async def apay(request: HttpRequest, reference: str) -> HttpResponse:
     """The same, awaited."""
-    payments = mooring_django.ahub().payments()
+    payments = moorage_django.ahub().payments()
     payment = await payments.charge(_charge(reference), idempotency_key=reference)
     return HttpResponse(payment.ref.id)
 
 
 def log(request: HttpRequest) -> HttpResponse:
     """How many calls the log has."""
-    from mooring_django.runtime import process  # noqa: PLC0415 - models are ready by now
+    from moorage_django.runtime import process  # noqa: PLC0415 - models are ready by now
 
     return HttpResponse(str(process.log().summarise(LogQuery()).count))
 
@@ -62,11 +62,11 @@ settings.configure(
     ROOT_URLCONF=__name__,
     USE_TZ=False,
     LOGGING_CONFIG=None,
-    INSTALLED_APPS=["mooring_django"],
+    INSTALLED_APPS=["moorage_django"],
     MIDDLEWARE=[],
-    DATABASES={"default": HOST, "mooring": mooring_django.beside(HOST)},
-    DATABASE_ROUTERS=["mooring_django.Router"],
-    MOORING={
+    DATABASES={"default": HOST, "moorage": moorage_django.beside(HOST)},
+    DATABASE_ROUTERS=["moorage_django.Router"],
+    MOORAGE={
         "CONFIGURATION": {
             "vendors": {
                 "stripe": {
@@ -84,7 +84,7 @@ urlpatterns = [
     path("pay/<str:reference>/", pay),
     path("apay/<str:reference>/", transaction.non_atomic_requests(apay)),
     path("log/", log),
-    path("mooring/", include("mooring_django.urls")),
+    path("moorage/", include("moorage_django.urls")),
 ]
 
 wsgi = get_wsgi_application()
@@ -92,7 +92,7 @@ asgi = get_asgi_application()
 
 if "SITE_WARM" in os.environ:
     # As a server does that loads the application before it forks its workers.
-    mooring_django.hub().payments().charge(_charge("first"), idempotency_key="first")
+    moorage_django.hub().payments().charge(_charge("first"), idempotency_key="first")
 
 if __name__ == "__main__":
     import sys

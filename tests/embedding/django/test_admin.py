@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from mooring.outbox import EntryQuery
-from mooring_django import after_commit, hub, outbox
+from moorage.outbox import EntryQuery
+from moorage_django import after_commit, hub, outbox
 from tests.embedding.django.shop import Shop, opened, order
 
 if TYPE_CHECKING:
@@ -38,16 +38,16 @@ def test_the_log_is_read_and_not_written(shop: Shop) -> None:
     hub().payments().charge(order(), idempotency_key="INV-1/1")
     client = browser(is_superuser=True)
 
-    page = client.get(reverse("admin:mooring_django_call_changelist"))
+    page = client.get(reverse("admin:moorage_django_call_changelist"))
     assert (200, True) == (page.status_code, b"stripe" in page.content)
-    assert 403 == client.get(reverse("admin:mooring_django_call_add")).status_code
+    assert 403 == client.get(reverse("admin:moorage_django_call_add")).status_code
 
 
 @pytest.mark.parametrize("action, state", [("drop", "dropped"), ("replay", "waiting")])
 def test_a_person_decides(shop: Shop, action: str, state: str) -> None:
     """Calls that are put off can be called off, and done again."""
     entry = after_commit("payments", "charge", order())
-    page = reverse("admin:mooring_django_deferred_changelist")
+    page = reverse("admin:moorage_django_deferred_changelist")
     given = {"action": action, "_selected_action": [entry.number]}
 
     assert 302 == browser(is_superuser=True).post(page, given).status_code
@@ -58,7 +58,7 @@ def test_who_may_not_decide(shop: Shop) -> None:
     """Who has no right to change entries is not even let in."""
     after_commit("payments", "charge", order())
 
-    page = browser().get(reverse("admin:mooring_django_deferred_changelist"))
+    page = browser().get(reverse("admin:moorage_django_deferred_changelist"))
     assert 403 == page.status_code
 
 
@@ -67,6 +67,6 @@ def test_one_entry(shop: Shop) -> None:
     entry = after_commit("payments", "charge", order())
     client = browser(is_superuser=True)
 
-    page = client.get(reverse("admin:mooring_django_deferred_change", args=[entry.number]))
+    page = client.get(reverse("admin:moorage_django_deferred_change", args=[entry.number]))
     assert (200, True) == (page.status_code, b"charge" in page.content)
     assert b"149.90" not in page.content

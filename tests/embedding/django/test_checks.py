@@ -8,8 +8,8 @@ import pytest
 from django.core.checks import run_checks
 from django.test.utils import override_settings
 
-import mooring_django
-from mooring_django.checks import settings_are_right, tables_are_there
+import moorage_django
+from moorage_django.checks import settings_are_right, tables_are_there
 from tests.embedding.django.shop import KEYS
 from tests.support.django_project import BARE, SMTP_ALONE, SQLITE, migrated
 
@@ -22,18 +22,18 @@ STRIPE = {"vendors": {"stripe": {"credentials": "sk_live_" + "x" * 24}}}
 
 def found(databases: dict[str, Any] | None = None, *, debug: bool = False, **said: Any) -> set[str]:
     """The names of what is found with these settings."""
-    changed: dict[str, Any] = {"MOORING": {**RIGHT, **said}, "DEBUG": debug}
+    changed: dict[str, Any] = {"MOORAGE": {**RIGHT, **said}, "DEBUG": debug}
     if databases is not None:
         changed["DATABASES"] = databases
     with override_settings(**changed):
-        return {str(one.id).removeprefix("mooring.") for one in settings_are_right()}
+        return {str(one.id).removeprefix("moorage.") for one in settings_are_right()}
 
 
 def test_nothing() -> None:
     """A project that is right has nothing to hear."""
     assert set() == found()
-    with override_settings(MOORING=RIGHT):
-        assert [] == run_checks(tags=["mooring"])
+    with override_settings(MOORAGE=RIGHT):
+        assert [] == run_checks(tags=["moorage"])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_nothing() -> None:
         ("E001", {"APORTS": {"observer": ()}}),
         ("E002", {"STATE": "nowhere://host"}),
         ("E002", {"CONFIGURATION": {"vendors": {"smtp": {"host": 7}}}}),
-        ("E002", {"CONFIGURATION": "/nowhere/mooring.toml"}),
+        ("E002", {"CONFIGURATION": "/nowhere/moorage.toml"}),
         ("E003", {"CONFIGURATION": {"vendors": {"stripe": {"credentials": "secret://env/NO"}}}}),
         ("E004", {"KEYS": "1:short"}),
         ("W003", {"STATE": "memory:"}),
@@ -69,22 +69,22 @@ def test_settings(expected: str, said: dict[str, Any]) -> None:
 
 def test_no_settings() -> None:
     """A project without settings is told what to set."""
-    with override_settings(MOORING=None):
+    with override_settings(MOORAGE=None):
         (error,) = settings_are_right()
 
-    assert ("mooring.E001", True) == (error.id, "CONFIGURATION" in error.hint)
+    assert ("moorage.E001", True) == (error.id, "CONFIGURATION" in error.hint)
 
 
 def test_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without keys nothing is sealed, which is said."""
-    monkeypatch.delenv("MOORING_KEYS", raising=False)
+    monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
     assert {"W004"} == found(KEYS=None)
 
 
 def test_no_keys_for_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without keys tenants cannot have accounts of their own."""
-    monkeypatch.delenv("MOORING_KEYS", raising=False)
+    monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
     assert {"E004"} == found(KEYS=None, TENANTS=True)
 
@@ -107,25 +107,25 @@ def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_requests_in_transactions_of_the_same_file() -> None:
-    """A host on SQLite whose requests are transactions is told to give mooring a file."""
+    """A host on SQLite whose requests are transactions is told to give moorage a file."""
     host = {**HOST, "ATOMIC_REQUESTS": True}
 
     assert {"W001", "W002"} == found({"default": host})
-    assert set() == found({"default": host, "mooring": mooring_django.beside(host)})
+    assert set() == found({"default": host, "moorage": moorage_django.beside(host)})
 
 
 def test_a_database_that_is_not_known() -> None:
     """A database in which nothing can be kept is named."""
     other = {"ENGINE": "django.db.backends.oracle", "NAME": "erp"}
 
-    assert "E005" in found({"default": HOST, "mooring": other})
+    assert "E005" in found({"default": HOST, "moorage": other})
 
 
 def test_an_alias_with_transactions() -> None:
-    """The alias that is mooring's own must not be part of requests."""
-    own = {**mooring_django.beside(HOST), "ATOMIC_REQUESTS": True}
+    """The alias that is moorage's own must not be part of requests."""
+    own = {**moorage_django.beside(HOST), "ATOMIC_REQUESTS": True}
 
-    assert {"E006"} == found({"default": HOST, "mooring": own})
+    assert {"E006"} == found({"default": HOST, "moorage": own})
 
 
 def test_missing_tables() -> None:
@@ -134,4 +134,4 @@ def test_missing_tables() -> None:
     assert [] == tables_are_there(None)
     (missing,) = tables_are_there([BARE])
 
-    assert ("mooring.W008", True) == (missing.id, "--database bare" in missing.hint)
+    assert ("moorage.W008", True) == (missing.id, "--database bare" in missing.hint)

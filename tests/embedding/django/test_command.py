@@ -1,4 +1,4 @@
-"""`manage.py mooring …`."""
+"""`manage.py moorage …`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from mooring import CopiedStore, Credentials, LogQuery
-from mooring.fence import rearm
-from mooring_django import after_commit, hub
-from mooring_django.management.commands.mooring import Command
-from mooring_django.models import Credential
-from mooring_django.runtime import process
+from moorage import CopiedStore, Credentials, LogQuery
+from moorage.fence import rearm
+from moorage_django import after_commit, hub
+from moorage_django.management.commands.moorage import Command
+from moorage_django.models import Credential
+from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, opened, order
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def shop() -> Generator[Shop]:
 def run(*words: str) -> str:
     """What a command prints."""
     out = StringIO()
-    call_command("mooring", *words, stdout=out)
+    call_command("moorage", *words, stdout=out)
     return out.getvalue()
 
 
@@ -68,7 +68,7 @@ def test_credentials_of_a_tenant(shop: Shop) -> None:
     assert ["stripe of acme"] == json.loads(told)["credentials"]
     assert "sk_secret" not in told
     assert 1 == json.loads(run("erase", "--tenant", "acme"))["credentials"]
-    assert not Credential.objects.using("mooring").exists()
+    assert not Credential.objects.using("moorage").exists()
 
 
 def test_nobody(shop: Shop) -> None:
@@ -85,14 +85,14 @@ def test_housekeep() -> None:
         assert "1 forgotten.\n" == run("housekeep")
 
 
-def test_commands_of_moorings_own(
+def test_commands_of_moorages_own(
     shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every other command is mooring's own, over the configuration of the project."""
-    file = tmp_path / "mooring.toml"
+    """Every other command is moorage's own, over the configuration of the project."""
+    file = tmp_path / "moorage.toml"
     file.write_text('[email]\nvendor = "smtp"\n[vendors.smtp]\nhost = "mail.example"\n')
     with opened(Shop(), CONFIGURATION=file), pytest.raises(SystemExit) as ended:
-        Command().run_from_argv(["manage.py", "mooring", "check"])
+        Command().run_from_argv(["manage.py", "moorage", "check"])
 
     assert 0 == ended.value.code
     assert f"{file} is right." in capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_a_copy_is_made_harmless(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(CopiedStore, match="production"):
             hub().payments().charge(order(), idempotency_key="INV-1/1")
         with pytest.raises(SystemExit) as ended:
-            Command().run_from_argv(["manage.py", "mooring", "neutralize", "--yes"])
+            Command().run_from_argv(["manage.py", "moorage", "neutralize", "--yes"])
 
         assert 0 == ended.value.code
         assert "1 calls deleted" in capsys.readouterr().out

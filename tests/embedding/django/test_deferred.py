@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import transaction
 
-from mooring.outbox import EntryQuery, EntryState
-from mooring_django import after_commit, hub, outbox
+from moorage.outbox import EntryQuery, EntryState
+from moorage_django import after_commit, hub, outbox
 from tests.embedding.django.shop import Shop, opened, order
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring.testing import inbox_conformance, outbox_conformance
-from mooring.testing.checks import name_of
-from mooring_django.entries import AsyncOrmInbox, AsyncOrmOutbox, OrmInbox, OrmOutbox
-from mooring_django.models import Deferred, Webhook
+from moorage.testing import inbox_conformance, outbox_conformance
+from moorage.testing.checks import name_of
+from moorage_django.entries import AsyncOrmInbox, AsyncOrmOutbox, OrmInbox, OrmOutbox
+from moorage_django.models import Deferred, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mooring.testing._entries_checks import AsyncCheck, Check
+    from moorage.testing._entries_checks import AsyncCheck, Check
 
 
 pytestmark = pytest.mark.usefixtures("plain_in_a_loop")

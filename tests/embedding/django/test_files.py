@@ -13,17 +13,17 @@ from django.core.mail import EmailMultiAlternatives, get_connection, send_mail
 from django.db import connections, models, transaction
 from django.test.utils import isolate_apps, override_settings
 
-from mooring import ConnectorError, InvalidData
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.postmark import PostmarkSandbox
-from mooring.testing.sandbox.s3 import S3Sandbox
+from moorage import ConnectorError, InvalidData
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.postmark import PostmarkSandbox
+from moorage.testing.sandbox.s3 import S3Sandbox
 from tests.embedding.django.shop import KEYS
 from tests.support.django_project import SQLITE, migrated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-BACKEND = "mooring_django.mail.EmailBackend"
+BACKEND = "moorage_django.mail.EmailBackend"
 
 
 class Offices:
@@ -51,13 +51,13 @@ def offices() -> Generator[Offices]:
         }
     }
     with override_settings(
-        MOORING={
+        MOORAGE={
             "CONFIGURATION": configuration,
             "PORTS": {"http": SandboxHttpClient(made.post, made.bucket)},
             "KEYS": KEYS,
         },
         EMAIL_BACKEND=BACKEND,
-        STORAGES={"default": {"BACKEND": "mooring_django.storage.Storage"}},
+        STORAGES={"default": {"BACKEND": "moorage_django.storage.Storage"}},
     ):
         yield made
     made.bucket.close()
@@ -134,7 +134,7 @@ def test_strange_alternatives(offices: Offices) -> None:
 
 def test_mail_after_the_commit(offices: Offices) -> None:
     """Mail by the outbox goes out with the commit, and not at all after a rollback."""
-    with override_settings(EMAIL_BACKEND="mooring_django.mail.OutboxEmailBackend"):
+    with override_settings(EMAIL_BACKEND="moorage_django.mail.OutboxEmailBackend"):
         with transaction.atomic():
             send_mail("Undone", "Never mind.", None, ["zoe@example.com"])
             transaction.set_rollback(True)
@@ -184,7 +184,7 @@ def test_what_is_missing(offices: Offices) -> None:
 def test_nothing_leads_out(offices: Offices, name: str) -> None:
     """No name leads out of the folder of the storage."""
     files: Any = storages.create_storage(
-        {"BACKEND": "mooring_django.storage.Storage", "OPTIONS": {"location": "media"}}
+        {"BACKEND": "moorage_django.storage.Storage", "OPTIONS": {"location": "media"}}
     )
 
     with pytest.raises(SuspiciousFileOperation):
@@ -195,7 +195,7 @@ def test_a_place_and_a_public_url(offices: Offices) -> None:
     """A storage may have a folder of its own, and URLs that are not signed."""
     options = {"location": "media", "base_url": "https://cdn.example/"}
     files: Any = storages.create_storage(
-        {"BACKEND": "mooring_django.storage.Storage", "OPTIONS": options}
+        {"BACKEND": "moorage_django.storage.Storage", "OPTIONS": options}
     )
     files.save("a.txt", ContentFile("text"))
 
@@ -209,7 +209,7 @@ def test_writing_into_a_file(offices: Offices) -> None:
         storages["default"].open("a.txt", "wb")
 
 
-@isolate_apps("mooring_django")
+@isolate_apps("moorage_django")
 def test_a_field_of_a_model(offices: Offices) -> None:
     """A FileField keeps its file at the vendor."""
 
@@ -221,7 +221,7 @@ def test_a_field_of_a_model(offices: Offices) -> None:
         class Meta:
             """Of no app."""
 
-            app_label = "mooring_django"
+            app_label = "moorage_django"
 
         def __str__(self) -> str:
             return str(self.file)

@@ -14,9 +14,9 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 from django.views.debug import ExceptionReporter
 
-from mooring import AuthenticationFailed, ConfigurationError, LogQuery
-from mooring_django import ahub, hub
-from mooring_django.runtime import process
+from moorage import AuthenticationFailed, ConfigurationError, LogQuery
+from moorage_django import ahub, hub
+from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, opened, order
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_in_an_event_loop(shop: Shop) -> None:
 def test_no_secret_on_an_error_page(shop: Shop) -> None:
     """Django's page with all local variables shows no secret when a call fails in a view."""
     configuration = {"vendors": {"stripe": {"credentials": "sk_test_" + "wrong" * 5}}}
-    with override_settings(MOORING={**shop.settings, "CONFIGURATION": configuration}, DEBUG=True):
+    with override_settings(MOORAGE={**shop.settings, "CONFIGURATION": configuration}, DEBUG=True):
         hub()
         # What the test itself knows is not what is looked for.
         configuration.clear()
@@ -115,5 +115,5 @@ def test_one_hub_of_each_colour(shop: Shop) -> None:
     first = hub(), ahub()
     assert first == (hub(), ahub())
 
-    with override_settings(MOORING=shop.settings):
+    with override_settings(MOORAGE=shop.settings):
         assert hub() is not first[0]

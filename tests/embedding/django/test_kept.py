@@ -10,30 +10,30 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError, ProgrammingError, connections
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     Credentials,
     InvalidData,
     LogQuery,
     StorageUnavailable,
 )
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.adapters.sealed_credentials import (
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.sealed_credentials import (
     AsyncSealedCredentialProvider,
     SealedCredentialProvider,
 )
-from mooring.opening import aopen_storage, open_storage
-from mooring.testing import credentials_conformance, integration_log_conformance
-from mooring.testing._state_commands import new_key, read
-from mooring.testing.checks import name_of
-from mooring_django import credentials, log
-from mooring_django.errors import meaning
-from mooring_django.models import Call, Credential
-from mooring_django.state import OrmStorage
+from moorage.opening import aopen_storage, open_storage
+from moorage.testing import credentials_conformance, integration_log_conformance
+from moorage.testing._state_commands import new_key, read
+from moorage.testing.checks import name_of
+from moorage_django import credentials, log
+from moorage_django.errors import meaning
+from moorage_django.models import Call, Credential
+from moorage_django.state import OrmStorage
 from tests.support.django_project import BARE, POSTGRES, configure
 
 if TYPE_CHECKING:
-    from mooring.testing.credentials_conformance import Renew
+    from moorage.testing.credentials_conformance import Renew
 
 
 pytestmark = pytest.mark.usefixtures("plain_in_a_loop")
@@ -126,7 +126,7 @@ def test_moved_credentials_do_not_open(alias: str) -> None:
 
 def test_no_migration_is_missing() -> None:
     """The migrations make the tables that the models describe."""
-    call_command("makemigrations", "mooring_django", "--check", "--dry-run", verbosity=0)
+    call_command("makemigrations", "moorage_django", "--check", "--dry-run", verbosity=0)
 
 
 def test_what_the_database_does_not_take(alias: str) -> None:
@@ -165,8 +165,8 @@ def test_a_database_that_is_away() -> None:
 
 def test_named_by_a_url() -> None:
     """A store in Django's database has a URL, for configurations and commands."""
-    assert "OrmStorage('mooring')" == repr(open_storage("django://mooring"))
-    assert "AsyncOrmStorage('mooring')" == repr(aopen_storage("django://mooring"))
+    assert "OrmStorage('moorage')" == repr(open_storage("django://moorage"))
+    assert "AsyncOrmStorage('moorage')" == repr(aopen_storage("django://moorage"))
     with pytest.raises(ConfigurationError, match="no database 'nowhere'"):
         open_storage("django://nowhere")
 
@@ -175,9 +175,9 @@ def test_named_by_a_url() -> None:
     "error, expected",
     [
         (OperationalError('database "erp" does not exist'), StorageUnavailable),
-        (OperationalError("no such table: mooring_inbox"), ConfigurationError),
-        (ProgrammingError('relation "mooring_inbox" does not exist'), ConfigurationError),
-        (ProgrammingError("Table 'erp.mooring_inbox' doesn't exist"), ConfigurationError),
+        (OperationalError("no such table: moorage_inbox"), ConfigurationError),
+        (ProgrammingError('relation "moorage_inbox" does not exist'), ConfigurationError),
+        (ProgrammingError("Table 'erp.moorage_inbox' doesn't exist"), ConfigurationError),
     ],
 )
 def test_what_is_not_there(error: Exception, expected: type[Exception]) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from mooring import Request, Timeouts
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
+from moorage import Request, Timeouts
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
 from tests.embedding.django.shop import KEYS
 from tests.support.waiting import wait_until
 
@@ -68,10 +68,10 @@ def environment(vendor: StripeSandbox, tmp_path: Path) -> Generator[dict[str, st
             "SITE_FOLDER": str(tmp_path),
             "SITE_VENDOR": server.url,
             "SITE_KEY": vendor.api_key,
-            "MOORING_KEYS": KEYS,
+            "MOORAGE_KEYS": KEYS,
         }
         program(SITE, "migrate", "--verbosity=0", environment=made)
-        program(SITE, "migrate", "--verbosity=0", "--database=mooring", environment=made)
+        program(SITE, "migrate", "--verbosity=0", "--database=moorage", environment=made)
         yield made
 
 
@@ -150,7 +150,7 @@ def test_a_rollback_takes_nothing_back(vendor: StripeSandbox, environment: dict[
 def test_nothing_is_amiss(environment: dict[str, str]) -> None:
     """The checks of Django's have nothing to say but what is left out here."""
     done = program(
-        SITE, "check", "--database=default", "--database=mooring", environment=environment
+        SITE, "check", "--database=default", "--database=moorage", environment=environment
     )
 
     assert "no issues" in done[-1] or "W004" in "".join(done)
@@ -158,7 +158,7 @@ def test_nothing_is_amiss(environment: dict[str, str]) -> None:
 
 def test_the_worker_ends_kindly(environment: dict[str, str]) -> None:
     """A worker that is told to end does, with nothing half done."""
-    words = (sys.executable, "-m", SITE, "mooring", "deliver", "--pause=0.05")
+    words = (sys.executable, "-m", SITE, "moorage", "deliver", "--pause=0.05")
     with subprocess.Popen(
         words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as worker:

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from mooring.testing import state_conformance as kit
-from mooring.testing.checks import name_of
-from mooring_django.state import AsyncOrmStorage, OrmStorage
+from moorage.testing import state_conformance as kit
+from moorage.testing.checks import name_of
+from moorage_django.state import AsyncOrmStorage, OrmStorage
 
 
 @pytest.fixture

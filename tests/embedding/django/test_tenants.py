@@ -11,14 +11,14 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from mooring import ConfigurationError, InvalidData
-from mooring.adapters.aes_gcm import AesGcmCipher, generate_keys
-from mooring.domain.sealing import KeyRing
-from mooring.testing import tenants_conformance
-from mooring.testing.checks import name_of
-from mooring_django import hub
-from mooring_django.models import Tenant
-from mooring_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, hidden, revealed
+from moorage import ConfigurationError, InvalidData
+from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
+from moorage.domain.sealing import KeyRing
+from moorage.testing import tenants_conformance
+from moorage.testing.checks import name_of
+from moorage_django import hub
+from moorage_django.models import Tenant
+from moorage_django.tenants import HIDDEN, AsyncOrmTenants, OrmTenants, hidden, revealed
 from tests.embedding.django.shop import KEYS, Shop, opened, order
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def test_the_form_shows_no_secret(shop: Shop) -> None:
     person = User.objects.create_user("ann", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(person)
-    add = reverse("admin:mooring_django_tenant_add")
+    add = reverse("admin:moorage_django_tenant_add")
     given = {"name": "acme", "tables": json.dumps(tables("sk_test_of_acme"))}
 
     assert 302 == client.post(add, given).status_code
     (row,) = Tenant.objects.all()
-    change = reverse("admin:mooring_django_tenant_change", args=[row.pk])
+    change = reverse("admin:moorage_django_tenant_change", args=[row.pk])
     page = client.get(change).content.decode()
     assert "sk_test_of_acme" not in page
     shown = tables(HIDDEN)
@@ -110,27 +110,27 @@ def test_a_row_that_cannot_be_opened(shop: Shop) -> None:
     client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
     OrmTenants(AesGcmCipher(generate_keys())).put("acme", tables("sk_test_of_acme"))
     (row,) = Tenant.objects.all()
-    change = reverse("admin:mooring_django_tenant_change", args=[row.pk])
+    change = reverse("admin:moorage_django_tenant_change", args=[row.pk])
 
     for answer in (client.get(change, follow=True), client.post(change, {}, follow=True)):
-        assert [(reverse("admin:mooring_django_tenant_changelist"), 302)] == answer.redirect_chain
+        assert [(reverse("admin:moorage_django_tenant_changelist"), 302)] == answer.redirect_chain
         page = answer.content.decode()
         assert "acme" in page
         assert "Or delete this tenant here" in page
         assert "sk_test_of_acme" not in page
-    delete = reverse("admin:mooring_django_tenant_delete", args=[row.pk])
+    delete = reverse("admin:moorage_django_tenant_delete", args=[row.pk])
     assert 302 == client.post(delete, {"post": "yes"}).status_code
     assert not Tenant.objects.exists()
 
 
 def test_the_form_refuses_what_makes_no_sense(shop: Shop) -> None:
-    """What mooring would refuse later is refused by the form, saying what is wrong."""
+    """What moorage would refuse later is refused by the form, saying what is wrong."""
     person = User.objects.create_user("ann", is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(person)
     given = {"name": "acme", "tables": json.dumps({"payments": {"vendor": "nobody"}})}
 
-    answer = client.post(reverse("admin:mooring_django_tenant_add"), given)
+    answer = client.post(reverse("admin:moorage_django_tenant_add"), given)
     assert (200, True) == (answer.status_code, b"nobody" in answer.content)
     assert not Tenant.objects.exists()
 
@@ -143,22 +143,22 @@ def test_the_form_adds_nobody_twice(shop: Shop) -> None:
     known.put("acme", tables("sk_test_of_acme"))
     given = {"name": "acme", "tables": json.dumps(tables("sk_test_of_another"))}
 
-    answer = client.post(reverse("admin:mooring_django_tenant_add"), given)
+    answer = client.post(reverse("admin:moorage_django_tenant_add"), given)
     assert (200, True) == (answer.status_code, b"tenant of this name" in answer.content)
     assert tables("sk_test_of_acme") == known.tables("acme")
 
 
 def test_the_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without keys the form says what to set, and keeps nothing."""
-    monkeypatch.delenv("MOORING_KEYS", raising=False)
+    monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     with opened(Shop(), KEYS=None):
         User.objects.all().delete()
         client = Client()
         client.force_login(User.objects.create_user("ann", is_staff=True, is_superuser=True))
         given = {"name": "initech", "tables": json.dumps(tables("sk_test_of_initech"))}
-        answer = client.post(reverse("admin:mooring_django_tenant_add"), given)
+        answer = client.post(reverse("admin:moorage_django_tenant_add"), given)
 
-    assert (200, True) == (answer.status_code, b"MOORING_KEYS" in answer.content)
+    assert (200, True) == (answer.status_code, b"MOORAGE_KEYS" in answer.content)
 
 
 SECRETS = ["one", "two"]
@@ -209,7 +209,7 @@ def test_nothing_to_put_back(given: dict[str, Any], path: str) -> None:
 
 def test_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts of tenants are not kept unsealed."""
-    monkeypatch.delenv("MOORING_KEYS", raising=False)
+    monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
     with opened(Shop(), TENANTS=True, KEYS=None), pytest.raises(ConfigurationError, match="keys"):
         hub()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import Client
 
-from mooring import ConfigurationError
-from mooring.inbox import EntryQuery, EntryState
-from mooring_django import hub, inbox
+from moorage import ConfigurationError
+from moorage.inbox import EntryQuery, EntryState
+from moorage_django import hub, inbox
 from tests.embedding.django.shop import Shop, opened, order
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_forged_webhook(shop: Shop) -> None:
 
 def test_unknown_account(shop: Shop) -> None:
     """Nobody is there under the name of an account that there is not."""
-    assert 404 == Client().post("/mooring/webhooks/adyen/").status_code
+    assert 404 == Client().post("/moorage/webhooks/adyen/").status_code
 
 
 def test_wrong_configuration() -> None:
@@ -76,19 +76,19 @@ def test_wrong_configuration() -> None:
         opened(Shop(), CONFIGURATION=configuration),
         pytest.raises(ConfigurationError, match="NO_SUCH_KEY"),
     ):
-        Client().post("/mooring/webhooks/stripe/")
+        Client().post("/moorage/webhooks/stripe/")
 
 
 def test_too_large(shop: Shop) -> None:
     """A body beyond the limit is refused before it is read."""
-    url, body = "/mooring/webhooks/stripe/", b"x" * (1 << 20 | 1)
+    url, body = "/moorage/webhooks/stripe/", b"x" * (1 << 20 | 1)
 
     assert 413 == Client().post(url, body, content_type="text/plain").status_code
 
 
 def test_no_token_is_asked_for(shop: Shop) -> None:
     """A vendor has no CSRF token, and is let in all the same."""
-    answer = Client(enforce_csrf_checks=True).post("/mooring/webhooks/stripe/", b"{}", "text/plain")
+    answer = Client(enforce_csrf_checks=True).post("/moorage/webhooks/stripe/", b"{}", "text/plain")
 
     assert 403 != answer.status_code
 

@@ -6,6 +6,6 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("mooring/", include("mooring_django.urls")),
+    path("moorage/", include("moorage_django.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -43,7 +43,7 @@ def flask_client() -> Any:
     from ledger import create_app, desk  # type: ignore[import-not-found]  # noqa: PLC0415 - as above
     from ledger.models import Attempt, Invoice, session  # type: ignore[import-not-found]  # noqa: PLC0415 - of this framework only
 
-    from mooring_flask import current_mooring  # noqa: PLC0415 - of this framework only
+    from moorage_flask import current_moorage  # noqa: PLC0415 - of this framework only
 
     app = create_app()
     with app.app_context():
@@ -53,7 +53,7 @@ def flask_client() -> Any:
         session.add(attempt)
         session.commit()
         charge = desk._charge(attempt)  # noqa: SLF001 - what the desk is about to ask for
-        payments = current_mooring.hub.payments("acme")
+        payments = current_moorage.hub.payments("acme")
         payments.charge(charge, idempotency_key=attempt.reference)
         desk.mail(invoice, "Receipt of nothing", "Nothing.")
         session.rollback()

@@ -96,7 +96,7 @@ class House:
     def __init__(self, name: str, folder: Path, database: str | None = None) -> None:
         self.name = name
         self.configuration = folder / "tenants.toml"
-        own = EXAMPLES / f"{name}_erp" / "mooring.toml"
+        own = EXAMPLES / f"{name}_erp" / "moorage.toml"
         self.configuration.write_text(own.read_text() + TENANTS)
         (folder / "seed.json").write_text(json.dumps(seed()))
         self.erp = Erp(

@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
-from mooring.inbox import EntryQuery
+from moorage.inbox import EntryQuery
 
 
 def opened(name: str) -> tuple[Any, Any]:
@@ -17,16 +17,16 @@ def opened(name: str) -> tuple[Any, Any]:
         import django  # noqa: PLC0415 - one framework of the two
 
         django.setup()
-        from mooring_django import inbox  # noqa: PLC0415 - models need what was set up
+        from moorage_django import inbox  # noqa: PLC0415 - models need what was set up
 
         return inbox(), nullcontext()
     from ledger import create_app  # type: ignore[import-not-found]  # noqa: PLC0415 - the other
 
-    from mooring_flask import current_mooring  # noqa: PLC0415 - of this framework only
+    from moorage_flask import current_moorage  # noqa: PLC0415 - of this framework only
 
     app = create_app()
     with app.app_context():
-        return current_mooring.inbox, app.app_context()
+        return current_moorage.inbox, app.app_context()
 
 
 inbox, context = opened(sys.argv[1])

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
-import mooring
-from mooring.contracts.payments import Charge, Money
-from mooring.testing.sandbox.base import SandboxHttpClient, Slow
+import moorage
+from moorage.contracts.payments import Charge, Money
+from moorage.testing.sandbox.base import SandboxHttpClient, Slow
 from tests.embedding.erps.buyer import Buyer, Form
 from tests.embedding.erps.house import LEASE, House, house
 from tests.support.waiting import wait_until
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from mooring.testing.sandbox.base import Notice
+    from moorage.testing.sandbox.base import Notice
 
 _NOT_CHARGED = "not been charged"
 
@@ -224,7 +224,7 @@ def strangers(house: House) -> None:
         "tenants": {f"of-{name}": {"payments": {"vendor": name}} for name in accounts},
     }
     words = ("order-abc", "order-²", f"A-1007-{'9' * 20}", "A-1007-01", "A-1007", "-", "A-1008-1")
-    with mooring.open(configuration, http=SandboxHttpClient(stripe, mollie)) as hub:
+    with moorage.open(configuration, http=SandboxHttpClient(stripe, mollie)) as hub:
         for place, word in enumerate(words):
             charge = Charge(Money("1.00", "EUR"), "pm_card_visa", reference=word)
             hub.payments("of-stripe").charge(charge, idempotency_key=f"s-{place}")

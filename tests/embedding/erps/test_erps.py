@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from vendor_street.erp import EXAMPLES
 
-from mooring.wiring.catalog import vendor_names
+from moorage.wiring.catalog import vendor_names
 from tests.embedding.erps.buyer import Buyer
 from tests.embedding.erps.house import House
 
@@ -37,8 +37,8 @@ def test_no_vendor_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_their_configurations_differ_in_nothing(name: str) -> None:
     """Who does what is the same for both, so that either can be taken for the other's."""
-    own = (EXAMPLES / f"{name}_erp" / "mooring.toml").read_text()
-    assert own == (EXAMPLES / "django_erp" / "mooring.toml").read_text()
+    own = (EXAMPLES / f"{name}_erp" / "moorage.toml").read_text()
+    assert own == (EXAMPLES / "django_erp" / "moorage.toml").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,16 +9,16 @@ from flask import Flask, request
 from sqlalchemy import create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from mooring import Money
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.contracts.payments import Charge
-from mooring_flask import Mooring
+from moorage import Money
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.contracts.payments import Charge
+from moorage_flask import Moorage
 
 if TYPE_CHECKING:
-    from mooring import Request, Response, Timeouts
-    from mooring.ports.http import Incoming
+    from moorage import Request, Response, Timeouts
+    from moorage.ports.http import Incoming
 
-VENDOR: Final = os.environ["MOORING_TEST_VENDOR"]
+VENDOR: Final = os.environ["MOORAGE_TEST_VENDOR"]
 
 
 class Door:
@@ -44,23 +44,23 @@ def _led(url: str) -> str:
     return f"{VENDOR}/{url.split('/', 3)[3]}"
 
 
-engine = create_engine(os.environ["MOORING_TEST_DATABASE"])
+engine = create_engine(os.environ["MOORAGE_TEST_DATABASE"])
 sessions = scoped_session(sessionmaker(engine))
-mooring = Mooring()
+moorage = Moorage()
 app = Flask("served")
-app.config["MOORING"] = {
+app.config["MOORAGE"] = {
     "CONFIGURATION": {
         "vendors": {
             "stripe": {
-                "credentials": "secret://env/MOORING_TEST_KEY",
-                "webhook_secrets": ["secret://env/MOORING_TEST_SECRET"],
+                "credentials": "secret://env/MOORAGE_TEST_KEY",
+                "webhook_secrets": ["secret://env/MOORAGE_TEST_SECRET"],
             }
         }
     },
     "DATABASE": sessions,
     "PORTS": {"http": Door()},
 }
-mooring.init_app(app)
+moorage.init_app(app)
 
 
 @app.post("/pay/<order>")
@@ -68,10 +68,10 @@ def pay(order: str) -> dict[str, str]:
     """Take the money for an order, and tell who did."""
     amount = Money(request.form["amount"], "EUR")
     charge = Charge(amount, "pm_card_visa", reference=order)
-    payment = mooring.hub.payments().charge(charge, idempotency_key=order)
+    payment = moorage.hub.payments().charge(charge, idempotency_key=order)
     return {"payment": payment.ref.id, "worker": str(os.getpid())}
 
 
 with app.app_context():
     pay_first = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="first")
-    mooring.hub.payments().charge(pay_first, idempotency_key="first")
+    moorage.hub.payments().charge(pay_first, idempotency_key="first")

@@ -8,17 +8,17 @@ import sqlalchemy
 from flask import Flask
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from mooring.testing.sandbox.base import SandboxHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
-from mooring_flask import Mooring
-from mooring_flask.current import moored_in
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
+from moorage_flask import Moorage
+from moorage_flask.current import moored_in
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from mooring.contracts.payments import PaymentEvent
-    from mooring.inbox import InboxEntry
-    from mooring_flask.moored import Moored
+    from moorage.contracts.payments import PaymentEvent
+    from moorage.inbox import InboxEntry
+    from moorage_flask.moored import Moored
 
 KEYS: Final = "1:" + "A" * 43 + "="
 """A key for tests."""
@@ -30,19 +30,19 @@ class Shop:
     Args:
         database: the URL of its database.
         volatile: whether it takes money though a crash loses its keys.
-        settings: what `app.config["MOORING"]` has besides.
+        settings: what `app.config["MOORAGE"]` has besides.
     """
 
     def __init__(
         self, database: str | None = None, *, volatile: bool = False, **settings: Any
     ) -> None:
-        self.sandbox = StripeSandbox(webhook_url="http://localhost/mooring/webhooks/stripe")
+        self.sandbox = StripeSandbox(webhook_url="http://localhost/moorage/webhooks/stripe")
         self.news: list[PaymentEvent] = []
         self.failing = False
         self.engine = None if database is None else sqlalchemy.create_engine(database)
         self.sessions = scoped_session(sessionmaker(self.engine))
         self.app = Flask("shop")
-        self.app.config["MOORING"] = {
+        self.app.config["MOORAGE"] = {
             "CONFIGURATION": {
                 "vendors": {
                     "stripe": {
@@ -56,9 +56,9 @@ class Shop:
             "PORTS": {"http": SandboxHttpClient(self.sandbox)},
             **settings,
         }
-        self.mooring = Mooring()
-        self.mooring.on("payments")(self._told)
-        self.mooring.init_app(self.app)
+        self.moorage = Moorage()
+        self.moorage.on("payments")(self._told)
+        self.moorage.init_app(self.app)
 
     @property
     def moored(self) -> Moored:

@@ -41,5 +41,5 @@ def test_webhook(shop: Shop) -> None:
         return status
 
     assert 200 == asyncio.run(deliver())
-    shop.mooring.inbox.handle()
+    shop.moorage.inbox.handle()
     assert [payment] == [event.ref.id for event in shop.news]

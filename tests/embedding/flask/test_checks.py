@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring_flask.checks import findings
-from mooring_flask.places import Places, places
+from moorage_flask.checks import findings
+from moorage_flask.places import Places, places
 from tests.embedding.flask.shop import KEYS, Shop
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ({"KEYS": "1:short"}, "keys"),
         ({"STATE": "nowhere://host"}, "state.url"),
-        ({"TENANTS": True, "KEYS": None}, "MOORING.KEYS"),
-        ({"DATABASE": 5}, "MOORING.DATABASE"),
+        ({"TENANTS": True, "KEYS": None}, "MOORAGE.KEYS"),
+        ({"DATABASE": 5}, "MOORAGE.DATABASE"),
     ],
 )
 def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) -> None:
@@ -111,7 +111,7 @@ def test_what_makes_no_store(sqlite_url: str, wrong: dict[str, Any], path: str) 
         ),
         (
             {"kind": "sqlite", "file": "/var/erp.db"},
-            Places(state="sqlite:////var/erp.mooring-state.db", aside="/var/erp.mooring.db"),
+            Places(state="sqlite:////var/erp.moorage-state.db", aside="/var/erp.moorage.db"),
         ),
         (
             {"kind": "sqlite", "file": "/var/erp.db", "state": "redis://a/0", "aside": "/x.db"},

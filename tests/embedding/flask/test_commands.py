@@ -1,4 +1,4 @@
-"""`flask mooring …`, as an operator calls it."""
+"""`flask moorage …`, as an operator calls it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mooring import Credentials, LogQuery, Money
-from mooring.contracts.payments import Charge
-from mooring.fence import rearm
-from mooring.inbox import EntryQuery
-from mooring.opening import open_storage
+from moorage import Credentials, LogQuery, Money
+from moorage.contracts.payments import Charge
+from moorage.fence import rearm
+from moorage.inbox import EntryQuery
+from moorage.opening import open_storage
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def run(shop: Shop, *words: str) -> Result:
     """Run a command."""
-    return shop.app.test_cli_runner().invoke(args=["mooring", *words])
+    return shop.app.test_cli_runner().invoke(args=["moorage", *words])
 
 
 def test_migrate(database_url: str) -> None:
@@ -41,7 +41,7 @@ def test_tables_are_missing(database_url: str) -> None:
     shop.close()
 
     assert 1 == told.exit_code
-    assert "flask mooring migrate" in told.output
+    assert "flask moorage migrate" in told.output
 
 
 def test_check(database_url: str) -> None:
@@ -61,7 +61,7 @@ def test_deliver_once(shop: Shop) -> None:
     charge(shop)
     shop.deliver()
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
-    shop.mooring.outbox.put("payments", "charge", order)
+    shop.moorage.outbox.put("payments", "charge", order)
     shop.sessions.commit()
 
     assert "2 done, 0 not.\n" == run(shop, "deliver", "--once").output
@@ -71,8 +71,8 @@ def test_deliver_once(shop: Shop) -> None:
 def test_subject(shop: Shop) -> None:
     """What is kept of somebody is handed out, and erased."""
     order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-2")
-    shop.mooring.hub.payments(subject="ada").charge(order, idempotency_key="INV-2")
-    shop.mooring.outbox.put("payments", "charge", order, subject="ada")
+    shop.moorage.hub.payments(subject="ada").charge(order, idempotency_key="INV-2")
+    shop.moorage.outbox.put("payments", "charge", order, subject="ada")
     shop.sessions.commit()
     told = json.loads(run(shop, "subject", "export", "ada").output)
     gone = run(shop, "subject", "erase", "ada", "--yes").output
@@ -100,8 +100,8 @@ def test_credentials_of_a_tenant(database_url: str) -> None:
     assert [] == left
 
 
-def test_commands_of_mooring(database_url: str) -> None:
-    """Every other command is mooring's own, with the application's configuration and store."""
+def test_commands_of_moorage(database_url: str) -> None:
+    """Every other command is moorage's own, with the application's configuration and store."""
     shop = Shop(database_url)
     shop.moored.migrate()
     told = run(shop, "vendors", "--json"), run(shop, "housekeep", "--json")
@@ -130,7 +130,7 @@ def test_tidy(keep: float, left: int, database_url: str) -> None:
     shop.deliver()
     run(shop, "deliver", "--once")
     told = run(shop, "tidy").output
-    found = shop.mooring.log.summarise(LogQuery()).count, shop.mooring.inbox.find(EntryQuery())
+    found = shop.moorage.log.summarise(LogQuery()).count, shop.moorage.inbox.find(EntryQuery())
     shop.close()
 
     assert f"{2 - 2 * left} forgotten.\n" == told
@@ -145,7 +145,7 @@ def test_a_copy_is_made_harmless(database_url: str) -> None:
         store = open_storage(shop.moored.stores.state_url or "")
         rearm(store, "production")
         store.close()
-        shop.mooring.outbox.put(
+        shop.moorage.outbox.put(
             "payments", "charge", Charge(Money("1", "EUR"), "pm_card_visa", reference="INV-1")
         )
         shop.sessions.commit()

@@ -12,12 +12,12 @@ import sqlalchemy
 from flask import Flask
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from mooring import ConfigurationError, InvalidData, LogQuery, StorageUnavailable
-from mooring_flask import Mooring, current_mooring, tables
-from mooring_flask.current import moored_in
-from mooring_flask.database import Database
-from mooring_flask.host import host_of
-from mooring_flask.settings import Settings
+from moorage import ConfigurationError, InvalidData, LogQuery, StorageUnavailable
+from moorage_flask import Moorage, current_moorage, tables
+from moorage_flask.current import moored_in
+from moorage_flask.database import Database
+from moorage_flask.host import host_of
+from moorage_flask.settings import Settings
 from tests.embedding.flask.test_webhooks import charge
 
 if TYPE_CHECKING:
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
 def made(settings: object) -> Flask:
     """An application with these settings."""
     app = Flask("made")
-    app.config["MOORING"] = settings
-    Mooring(app)
+    app.config["MOORAGE"] = settings
+    Moorage(app)
     return app
 
 
 @pytest.mark.parametrize(
     "settings, path",
     [
-        (None, "MOORING"),
-        ("mooring.toml", "MOORING"),
-        ({}, "MOORING.CONFIGURATION"),
-        ({"CONFIGURATION": {}, "DATBASE": "sqlite://"}, "MOORING.DATBASE"),
-        ({"CONFIGURATION": {}, "SESSION": "session"}, "MOORING.SESSION"),
-        ({"CONFIGURATION": {}, "GUARD": True}, "MOORING.GUARD"),
-        ({"CONFIGURATION": {}, "ENVIRONMENT": 5}, "MOORING.ENVIRONMENT"),
-        ({"CONFIGURATION": {}, "ASIDE": 5}, "MOORING.ASIDE"),
-        ({"CONFIGURATION": {}, "KEYS": 5}, "MOORING.KEYS"),
-        ({"CONFIGURATION": {}, "KEEP": "a while"}, "MOORING.KEEP"),
-        ({"CONFIGURATION": {}, "KEEP": -1}, "MOORING.KEEP"),
-        ({"CONFIGURATION": {}, "KEEP": None}, "MOORING.KEEP"),
-        ({"CONFIGURATION": {}, "TENANTS": "no"}, "MOORING.TENANTS"),
-        ({"CONFIGURATION": {}, "PORTS": [1]}, "MOORING.PORTS"),
-        ({"CONFIGURATION": {}, "PORTS": {"observer": ()}}, "MOORING.PORTS.observer"),
+        (None, "MOORAGE"),
+        ("moorage.toml", "MOORAGE"),
+        ({}, "MOORAGE.CONFIGURATION"),
+        ({"CONFIGURATION": {}, "DATBASE": "sqlite://"}, "MOORAGE.DATBASE"),
+        ({"CONFIGURATION": {}, "SESSION": "session"}, "MOORAGE.SESSION"),
+        ({"CONFIGURATION": {}, "GUARD": True}, "MOORAGE.GUARD"),
+        ({"CONFIGURATION": {}, "ENVIRONMENT": 5}, "MOORAGE.ENVIRONMENT"),
+        ({"CONFIGURATION": {}, "ASIDE": 5}, "MOORAGE.ASIDE"),
+        ({"CONFIGURATION": {}, "KEYS": 5}, "MOORAGE.KEYS"),
+        ({"CONFIGURATION": {}, "KEEP": "a while"}, "MOORAGE.KEEP"),
+        ({"CONFIGURATION": {}, "KEEP": -1}, "MOORAGE.KEEP"),
+        ({"CONFIGURATION": {}, "KEEP": None}, "MOORAGE.KEEP"),
+        ({"CONFIGURATION": {}, "TENANTS": "no"}, "MOORAGE.TENANTS"),
+        ({"CONFIGURATION": {}, "PORTS": [1]}, "MOORAGE.PORTS"),
+        ({"CONFIGURATION": {}, "PORTS": {"observer": ()}}, "MOORAGE.PORTS.observer"),
     ],
 )
 def test_settings_that_make_no_sense(settings: object, path: str) -> None:
@@ -120,7 +120,7 @@ def test_no_database(given: object) -> None:
     with pytest.raises(ConfigurationError) as raised:
         host_of(Settings(configuration={}, database=given))
 
-    assert "MOORING.DATABASE" == raised.value.path
+    assert "MOORAGE.DATABASE" == raised.value.path
 
 
 def test_passwords_are_not_shown() -> None:
@@ -142,14 +142,14 @@ def test_database_that_is_away() -> None:
 
 def test_several_applications(sqlite_url: str) -> None:
     """One extension serves several applications, each with what is its own."""
-    extension = Mooring()
+    extension = Moorage()
     apps = [Flask("first"), Flask("second")]
     for app in apps:
-        app.config["MOORING"] = {"CONFIGURATION": {}}
+        app.config["MOORAGE"] = {"CONFIGURATION": {}}
         extension.init_app(app)
     with apps[0].app_context():
         first = extension.hub
-        assert first is current_mooring.hub
+        assert first is current_moorage.hub
     with apps[1].app_context():
         assert first is not extension.hub
     with pytest.raises(ConfigurationError, match="app_context"):
@@ -161,7 +161,7 @@ def test_several_applications(sqlite_url: str) -> None:
 def test_application_without() -> None:
     """An application that the extension does not know is told so."""
     with Flask("bare").app_context(), pytest.raises(ConfigurationError, match="init_app"):
-        _ = current_mooring.hub
+        _ = current_moorage.hub
 
 
 def test_opened_anew(shop: Shop) -> None:
@@ -188,13 +188,13 @@ def test_forked(shop: Shop) -> None:
 
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     charge(shop, "INV-3")
-    assert 3 == shop.mooring.log.summarise(LogQuery()).count
+    assert 3 == shop.moorage.log.summarise(LogQuery()).count
 
 
 def test_pages_that_are_none(shop: Shop) -> None:
     """What is no page's `next` leads to no page."""
     with pytest.raises(InvalidData) as raised:
-        shop.mooring.log.find(LogQuery(after="yesterday"))
+        shop.moorage.log.find(LogQuery(after="yesterday"))
 
     assert "after" == raised.value.field
 
@@ -204,8 +204,8 @@ def test_tables_are_declared_once() -> None:
     metadata = sqlalchemy.MetaData()
 
     assert tables(metadata) == tables(metadata)
-    assert ["erp.mooring_log", "mooring_log"] == sorted(
+    assert ["erp.moorage_log", "moorage_log"] == sorted(
         name
         for name in (tables(metadata, schema="erp").log.metadata.tables)
-        if name.endswith("mooring_log")
+        if name.endswith("moorage_log")
     )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
-from mooring import Request, Timeouts
-from mooring.adapters.stdlib_http import StdlibHttpClient
-from mooring.testing.sandbox.stripe import StripeSandbox
+from moorage import Request, Timeouts
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.testing.sandbox.stripe import StripeSandbox
 from tests.embedding.flask.shop import Shop
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def environment(database_url: str) -> dict[str, str]:
     shop.moored.migrate()
     shop.close()
     return {
-        "MOORING_TEST_DATABASE": database_url,
-        "MOORING_TEST_KEY": shop.sandbox.api_key,
-        "MOORING_TEST_SECRET": shop.sandbox.webhook_secret,
+        "MOORAGE_TEST_DATABASE": database_url,
+        "MOORAGE_TEST_KEY": shop.sandbox.api_key,
+        "MOORAGE_TEST_SECRET": shop.sandbox.webhook_secret,
     }
 
 
@@ -87,7 +87,7 @@ def test_one_order_at_once(environment: dict[str, str]) -> None:
     sandbox = StripeSandbox()
     with (
         sandbox.serving() as vendor,
-        gunicorn(environment | {"MOORING_TEST_VENDOR": vendor.url}) as url,
+        gunicorn(environment | {"MOORAGE_TEST_VENDOR": vendor.url}) as url,
         StdlibHttpClient(keep_alive=0) as browser,
         ThreadPoolExecutor(8) as threads,
     ):
@@ -99,7 +99,7 @@ def test_one_order_at_once(environment: dict[str, str]) -> None:
 
         answers = list(threads.map(pay, ["INV-1"] * 8))
         others = list(threads.map(pay, [f"INV-{number}" for number in range(2, 10)]))
-        notice = attrs.evolve(sandbox.sent[-1], url=f"{url}/mooring/webhooks/stripe")
+        notice = attrs.evolve(sandbox.sent[-1], url=f"{url}/moorage/webhooks/stripe")
         received = notice.deliver()
 
     assert [answers[0]] * 8 == answers
@@ -111,12 +111,12 @@ def test_one_order_at_once(environment: dict[str, str]) -> None:
 
 def test_worker_ends_when_told(environment: dict[str, str]) -> None:
     """A worker that is told to end does so at once, and well."""
-    command = (sys.executable, "-m", "flask", "--app=tests.embedding.flask.served", "mooring")
+    command = (sys.executable, "-m", "flask", "--app=tests.embedding.flask.served", "moorage")
     with (
         StripeSandbox().serving() as vendor,
         started(
             [*command, "deliver", "--pause=60"],
-            environment | {"MOORING_TEST_VENDOR": vendor.url, "PYTHONUNBUFFERED": "1"},
+            environment | {"MOORAGE_TEST_VENDOR": vendor.url, "PYTHONUNBUFFERED": "1"},
         ) as worker,
     ):
         said(worker, "(Working)")

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from mooring import ConfigurationError, Money
-from mooring.contracts.payments import Charge
-from mooring.inbox import EntryQuery, Handled
-from mooring.outbox import Delivered
-from mooring.worker import work
-from mooring_flask import worker
+from moorage import ConfigurationError, Money
+from moorage.contracts.payments import Charge
+from moorage.inbox import EntryQuery, Handled
+from moorage.outbox import Delivered
+from moorage.worker import work
+from moorage_flask import worker
 from tests.embedding.flask.shop import Shop
 
 if TYPE_CHECKING:
-    from mooring.outbox import OutboxEntry
+    from moorage.outbox import OutboxEntry
 
 ORDER = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
 
 
 def put(shop: Shop, key: str = "INV-1") -> OutboxEntry:
     """Write a charge down."""
-    return shop.mooring.outbox.put("payments", "charge", ORDER, key=key)
+    return shop.moorage.outbox.put("payments", "charge", ORDER, key=key)
 
 
 def delivered(shop: Shop) -> int:
@@ -75,7 +75,7 @@ def test_whatever_the_host_does(shop: Shop) -> None:
     shop.sessions.rollback()
 
     assert 0 == shop.sessions.execute(text("SELECT count(*) FROM invoice")).scalar()
-    assert () == shop.mooring.outbox.find(EntryQuery()).items
+    assert () == shop.moorage.outbox.find(EntryQuery()).items
 
 
 def test_no_database() -> None:
@@ -84,7 +84,7 @@ def test_no_database() -> None:
     with pytest.raises(ConfigurationError) as raised:
         put(shop)
 
-    assert "MOORING.DATABASE" == raised.value.path
+    assert "MOORAGE.DATABASE" == raised.value.path
     shop.close()
 
 
@@ -95,7 +95,7 @@ def test_no_session(sqlite_url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         put(shop)
 
-    assert "MOORING.SESSION" == raised.value.path
+    assert "MOORAGE.SESSION" == raised.value.path
     shop.close()
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mooring import Money
-from mooring.contracts.payments import Charge
-from mooring.inbox import EntryQuery, EntryState
+from moorage import Money
+from moorage.contracts.payments import Charge
+from moorage.inbox import EntryQuery, EntryState
 from tests.embedding.flask.shop import Shop
 from tests.embedding.flask.test_webhooks import charge
 
@@ -28,15 +28,15 @@ def guarded(database_url: str) -> Iterator[Shop]:
 def refused(shop: Shop) -> str:
     """Write a call down that the vendor refuses, and tell its id."""
     order = Charge(Money("1.00", "EUR"), "pm_card_chargeDeclined", reference="INV-<2>")
-    entry = shop.mooring.outbox.put("payments", "charge", order)
+    entry = shop.moorage.outbox.put("payments", "charge", order)
     shop.sessions.commit()
-    shop.mooring.outbox.deliver(shop.mooring.hub)
+    shop.moorage.outbox.deliver(shop.moorage.hub)
     return entry.id
 
 
 def state_of(shop: Shop, id: str) -> EntryState:
     """How far an entry has come."""
-    (found,) = shop.mooring.outbox.find(EntryQuery(id=id)).items
+    (found,) = shop.moorage.outbox.find(EntryQuery(id=id)).items
     return found.state
 
 
@@ -44,7 +44,7 @@ def test_tells_all(guarded: Shop) -> None:
     """The page has each service, the latest calls, and what waits for a person."""
     charge(guarded)
     refused(guarded)
-    answer = guarded.client().get("/mooring/status")
+    answer = guarded.client().get("/moorage/status")
 
     assert 200 == answer.status_code
     assert '<th scope="row">stripe</th><td>closed</td>' in answer.text
@@ -58,7 +58,7 @@ def test_tells_all(guarded: Shop) -> None:
 def test_settled_by_hand(verb: str, expected: EntryState, guarded: Shop) -> None:
     """What waits for a person is done again or called off, as the person says."""
     entry = refused(guarded)
-    answer = guarded.client().post(f"/mooring/status/outbox/{entry}/{verb}")
+    answer = guarded.client().post(f"/moorage/status/outbox/{entry}/{verb}")
 
     assert 303 == answer.status_code
     assert expected is state_of(guarded, entry)
@@ -70,7 +70,7 @@ def test_settled_by_hand(verb: str, expected: EntryState, guarded: Shop) -> None
 def test_another_site(headers: dict[str, str], guarded: Shop) -> None:
     """What another site has a browser ask for is not done."""
     entry = refused(guarded)
-    answer = guarded.client().post(f"/mooring/status/outbox/{entry}/replay", headers=headers)
+    answer = guarded.client().post(f"/moorage/status/outbox/{entry}/replay", headers=headers)
 
     assert 403 == answer.status_code
     assert EntryState.DEAD is state_of(guarded, entry)
@@ -79,7 +79,7 @@ def test_another_site(headers: dict[str, str], guarded: Shop) -> None:
 def test_nobody_is_let_in(sqlite_url: str) -> None:
     """Without a guard there is no page, and whom the guard keeps out sees none."""
     shops = Shop(sqlite_url), Shop(sqlite_url, GUARD=lambda: False)
-    answers = [shop.client().get("/mooring/status").status_code for shop in shops]
+    answers = [shop.client().get("/moorage/status").status_code for shop in shops]
     for shop in shops:
         shop.close()
 
@@ -90,8 +90,8 @@ def test_nothing_to_tell() -> None:
     """A page of an application without calls and without a database says so."""
     shop = Shop(GUARD=lambda: True, volatile=True)
     client = shop.client()
-    answer = client.get("/mooring/status")
+    answer = client.get("/moorage/status")
 
     assert "<p>Nothing.</p>" in answer.text
-    assert 404 == client.post("/mooring/status/outbox/1/replay").status_code
+    assert 404 == client.post("/moorage/status/outbox/1/replay").status_code
     shop.close()

@@ -11,7 +11,7 @@ import attrs
 import pytest
 import sqlalchemy
 
-from mooring import (
+from moorage import (
     ConfigurationError,
     CredentialNotFound,
     Credentials,
@@ -20,27 +20,27 @@ from mooring import (
     Secret,
     StorageUnavailable,
 )
-from mooring.adapters.memory import MemoryStorage
-from mooring.adapters.sql import SqlStorage
-from mooring.adapters.sqlite import SqliteStorage
-from mooring.contracts.payments import Charge
-from mooring.testing import (
+from moorage.adapters.memory import MemoryStorage
+from moorage.adapters.sql import SqlStorage
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.contracts.payments import Charge
+from moorage.testing import (
     inbox_conformance,
     integration_log_conformance,
     outbox_conformance,
 )
-from mooring.testing.checks import name_of
+from moorage.testing.checks import name_of
 from tests.embedding.flask.shop import KEYS, Shop
 from tests.embedding.flask.test_webhooks import charge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-from mooring_flask import worker
-from mooring_flask.database import Database
-from mooring_flask.entries import SqlAlchemyInbox, SqlAlchemyOutbox
-from mooring_flask.log import SqlAlchemyLog
-from mooring_flask.tables import Tables, tables
+from moorage_flask import worker
+from moorage_flask.database import Database
+from moorage_flask.entries import SqlAlchemyInbox, SqlAlchemyOutbox
+from moorage_flask.log import SqlAlchemyLog
+from moorage_flask.tables import Tables, tables
 
 Fresh: TypeAlias = Callable[[], tuple[Database, Tables]]
 
@@ -143,7 +143,7 @@ def test_tenants(database_url: str) -> None:
         assert tenants is not None
         tenants.put("acme", {"vendors": {"stripe": stripe}, "payments": {"vendor": "stripe"}})
         order = Charge(Money("1.00", "EUR"), "pm_card_visa", reference="INV-1")
-        payment = shop.mooring.hub.payments("acme").charge(order, idempotency_key="INV-1")
+        payment = shop.moorage.hub.payments("acme").charge(order, idempotency_key="INV-1")
 
     assert "acme.stripe" == payment.ref.account
 
@@ -152,9 +152,9 @@ def test_tenants_are_sealed(sqlite_url: str) -> None:
     """Without a key tenants' accounts are not stored."""
     with closing(Shop(sqlite_url, TENANTS=True)) as shop:
         with pytest.raises(ConfigurationError) as raised:
-            _ = shop.mooring.hub
+            _ = shop.moorage.hub
 
-        assert "MOORING.KEYS" == raised.value.path
+        assert "MOORAGE.KEYS" == raised.value.path
 
 
 def test_in_memory() -> None:
@@ -166,7 +166,7 @@ def test_in_memory() -> None:
         assert 200 == shop.deliver()
         assert [1] == [one.done for one in worker.deliver(shop.moored)]
         assert [payment] == [event.ref.id for event in shop.news]
-        assert 1 == shop.mooring.log.summarise(LogQuery()).count
+        assert 1 == shop.moorage.log.summarise(LogQuery()).count
 
 
 def test_log_of_a_database_that_is_away(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from mooring import IntegrationStatus, LogQuery
+from moorage import IntegrationStatus, LogQuery
 from tests.embedding.flask.test_webhooks import charge
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def test_inside_an_open_transaction(writing: Shop) -> None:
     began = time.monotonic()
     for number in range(5):
         charge(writing, f"INV-{number}")
-    found = writing.mooring.log.find(LogQuery())
+    found = writing.moorage.log.find(LogQuery())
 
     assert [IntegrationStatus.SUCCESS] * 5 == [entry.status for entry in found.items]
     assert time.monotonic() - began < _LOCKED
@@ -56,4 +56,4 @@ def test_rolled_back_after_the_charge(shop: Shop) -> None:
 
         assert first == charge(shop)
         assert asked == len(shop.sandbox.asked)
-        assert 2 == shop.mooring.log.summarise(LogQuery()).count
+        assert 2 == shop.moorage.log.summarise(LogQuery()).count

@@ -6,16 +6,16 @@ from contextlib import closing
 
 import pytest
 
-from mooring import ConfigurationError, Money
-from mooring.contracts.payments import Charge
-from mooring.inbox import EntryQuery
+from moorage import ConfigurationError, Money
+from moorage.contracts.payments import Charge
+from moorage.inbox import EntryQuery
 from tests.embedding.flask.shop import Shop
 
 
 def charge(shop: Shop, key: str = "INV-1/1") -> str:
     """Take money, and tell the id of the payment."""
     order = Charge(Money("149.90", "EUR"), "pm_card_visa", reference="INV-1")
-    return shop.mooring.hub.payments().charge(order, idempotency_key=key).ref.id
+    return shop.moorage.hub.payments().charge(order, idempotency_key=key).ref.id
 
 
 def test_stored_first_and_handled_later(shop: Shop) -> None:
@@ -24,7 +24,7 @@ def test_stored_first_and_handled_later(shop: Shop) -> None:
 
     assert 200 == shop.deliver()
     assert [] == shop.news
-    shop.mooring.inbox.handle()
+    shop.moorage.inbox.handle()
     assert [payment] == [event.ref.id for event in shop.news]
 
 
@@ -33,8 +33,8 @@ def test_repeated_webhook(shop: Shop) -> None:
     charge(shop)
 
     assert [200, 200] == [shop.deliver(), shop.deliver()]
-    shop.mooring.inbox.handle()
-    shop.mooring.inbox.handle()
+    shop.moorage.inbox.handle()
+    shop.moorage.inbox.handle()
     assert 1 == len(shop.news)
 
 
@@ -44,17 +44,17 @@ def test_forged_webhook(shop: Shop) -> None:
     body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
 
     assert 401 == shop.deliver(body=body)
-    assert () == shop.mooring.inbox.find(EntryQuery()).items
+    assert () == shop.moorage.inbox.find(EntryQuery()).items
 
 
 def test_unknown_account(shop: Shop) -> None:
     """Nobody is there under the name of an account that there is not."""
-    assert 404 == shop.client().post("/mooring/webhooks/adyen").status_code
+    assert 404 == shop.client().post("/moorage/webhooks/adyen").status_code
 
 
 def test_too_large(shop: Shop) -> None:
     """A body beyond the limit is refused before it is read."""
-    answer = shop.client().post("/mooring/webhooks/stripe", data=b"x" * (1 << 20 | 1))
+    answer = shop.client().post("/moorage/webhooks/stripe", data=b"x" * (1 << 20 | 1))
 
     assert 413 == answer.status_code
 
@@ -64,12 +64,12 @@ def test_failing_handler(shop: Shop) -> None:
     charge(shop)
     shop.deliver()
     shop.failing = True
-    (worked,) = shop.mooring.inbox.handle().worked
+    (worked,) = shop.moorage.inbox.handle().worked
     shop.failing = False
 
     assert "waiting" == worked.entry.state
-    shop.mooring.inbox.replay(worked.entry.id)
-    shop.mooring.inbox.handle()
+    shop.moorage.inbox.replay(worked.entry.id)
+    shop.moorage.inbox.handle()
     assert 1 == len(shop.news)
 
 
@@ -79,4 +79,4 @@ def test_wrong_configuration(sqlite_url: str) -> None:
     with closing(Shop(sqlite_url, CONFIGURATION=configuration)) as shop:
         shop.app.testing = True
         with pytest.raises(ConfigurationError, match="NO_SUCH_KEY"):
-            shop.client().post("/mooring/webhooks/stripe")
+            shop.client().post("/moorage/webhooks/stripe")

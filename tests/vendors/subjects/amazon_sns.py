@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.domain.http import Response
-from mooring.errors import (
+from moorage.domain.http import Response
+from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.amazon_sns import AmazonSnsSandbox
-from mooring.testing.sms_conformance import SmsSubject
-from mooring.vendors.amazon_sns import AmazonSns
+from moorage.testing.sandbox.amazon_sns import AmazonSnsSandbox
+from moorage.testing.sms_conformance import SmsSubject
+from moorage.vendors.amazon_sns import AmazonSns
 
 if TYPE_CHECKING:
-    from mooring.errors import ConnectorError
+    from moorage.errors import ConnectorError
 
 
 def sns_says(status: int, code: str, words: str = "+447700900000 is refused") -> Response:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.bird import BirdSandbox
-from mooring.testing.sms_conformance import SmsSubject
-from mooring.vendors.bird import Bird
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.bird import BirdSandbox
+from moorage.testing.sms_conformance import SmsSubject
+from moorage.vendors.bird import Bird
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def bird_says(status: int, kind: str, code: str = "E99999") -> Response:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.dhl_express import DhlExpressSandbox
-from mooring.testing.shipping_conformance import ShippingSubject
-from mooring.vendors.dhl_express import DhlExpress
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.dhl_express import DhlExpressSandbox
+from moorage.testing.shipping_conformance import ShippingSubject
+from moorage.vendors.dhl_express import DhlExpress
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def dhl_says(status: int, detail: str) -> Response:

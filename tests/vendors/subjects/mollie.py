@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.contracts.payments import Money
-from mooring.errors import (
+from moorage.contracts.payments import Money
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.payments_conformance import PaymentsSubject
-from mooring.testing.sandbox.base import Asked, reply
-from mooring.testing.sandbox.mollie import MollieSandbox
-from mooring.vendors.mollie import Mollie
+from moorage.testing.payments_conformance import PaymentsSubject
+from moorage.testing.sandbox.base import Asked, reply
+from moorage.testing.sandbox.mollie import MollieSandbox
+from moorage.vendors.mollie import Mollie
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def says(status: int, detail: str = "No.", **more: str) -> Response:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring import AuthenticationFailed, InvalidRequest, Money, RateLimitExceeded, VendorRejected
-from mooring.testing.payments_conformance import PaymentsSubject
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.paypal import PayPalSandbox
-from mooring.vendors.paypal import PayPal
+from moorage import AuthenticationFailed, InvalidRequest, Money, RateLimitExceeded, VendorRejected
+from moorage.testing.payments_conformance import PaymentsSubject
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.paypal import PayPalSandbox
+from moorage.vendors.paypal import PayPal
 
 if TYPE_CHECKING:
-    from mooring import ConnectorError
-    from mooring.domain.http import Response
-    from mooring.testing.sandbox.base import Asked
+    from moorage import ConnectorError
+    from moorage.domain.http import Response
+    from moorage.testing.sandbox.base import Asked
 
 
 def paypal_says(status: int, name: str, issue: str | None = None, field: str = "") -> Response:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.plivo import PlivoSandbox
-from mooring.testing.sms_conformance import SmsSubject
-from mooring.vendors.plivo import Plivo
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.plivo import PlivoSandbox
+from moorage.testing.sms_conformance import SmsSubject
+from moorage.vendors.plivo import Plivo
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def plivo_says(status: int, words: str = "447700900000 is refused") -> Response:

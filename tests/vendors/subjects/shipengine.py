@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.shipengine import ShipEngineSandbox
-from mooring.testing.shipping_conformance import ShippingSubject
-from mooring.vendors.shipengine import ShipEngine
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.shipengine import ShipEngineSandbox
+from moorage.testing.shipping_conformance import ShippingSubject
+from moorage.vendors.shipengine import ShipEngine
 from tests.webhooks.keys import rsa_key, rsa_public
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 FILES = "https://files.shipengine.example"
 

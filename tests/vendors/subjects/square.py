@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.payments_conformance import PaymentsSubject
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.square import SquareSandbox
-from mooring.vendors.square import Square
+from moorage.testing.payments_conformance import PaymentsSubject
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.square import SquareSandbox
+from moorage.vendors.square import Square
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def says(status: int, category: str, code: str, detail: str = "No.") -> Response:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.errors import (
+from moorage.errors import (
     AuthenticationFailed,
     InvalidRequest,
     RateLimitExceeded,
     VendorRejected,
 )
-from mooring.testing.sandbox.base import reply
-from mooring.testing.sandbox.ups import UpsSandbox
-from mooring.testing.shipping_conformance import ShippingSubject
-from mooring.vendors.ups import Ups
+from moorage.testing.sandbox.base import reply
+from moorage.testing.sandbox.ups import UpsSandbox
+from moorage.testing.shipping_conformance import ShippingSubject
+from moorage.vendors.ups import Ups
 
 if TYPE_CHECKING:
-    from mooring.domain.http import Response
+    from moorage.domain.http import Response
 
 
 def ups_says(status: int, code: str) -> Response:

@@ -10,13 +10,13 @@ import pytest
 from acme_vendor.sandbox import AcmeSandbox
 from acme_vendor.vendor import Acme
 
-from mooring.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded
-from mooring.testing import sms_conformance
-from mooring.testing.checks import name_of
-from mooring.testing.sandbox.base import reply
+from moorage.errors import AuthenticationFailed, InvalidRequest, RateLimitExceeded
+from moorage.testing import sms_conformance
+from moorage.testing.checks import name_of
+from moorage.testing.sandbox.base import reply
 
 if TYPE_CHECKING:
-    from mooring import Response
+    from moorage import Response
 
 
 def says(status: int, code: str) -> Response:

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from books import desk
 from books.models import HELD, Attempt
-from mooring.errors import StorageUnavailable
-from mooring.worker import stopping
-from mooring_django.worker import deliver
+from moorage.errors import StorageUnavailable
+from moorage.worker import stopping
+from moorage_django.worker import deliver
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

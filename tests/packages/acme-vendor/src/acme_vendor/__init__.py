@@ -1,1 +1,1 @@
-"""Acme as a vendor for mooring."""
+"""Acme as a vendor for moorage."""

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from mooring.testing.sandbox.base import Asked, Notice, Refusal, Sandbox, reply
+from moorage.testing.sandbox.base import Asked, Notice, Refusal, Sandbox, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mooring import Response
+    from moorage import Response
 
 _FIELDS: Final = {"to", "from", "text", "route"}
 

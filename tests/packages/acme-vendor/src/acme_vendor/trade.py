@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acme_vendor.sandbox import AcmeSandbox
-from mooring.testing.trades import Trade
+from moorage.testing.trades import Trade
 
 if TYPE_CHECKING:
     from pathlib import Path

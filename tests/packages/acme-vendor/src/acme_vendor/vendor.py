@@ -11,20 +11,20 @@ from urllib.parse import quote
 
 import attrs
 
-from mooring import Credentials, Request, Secret, Service
-from mooring.contracts.sms import SmsCapability, SmsEvent, SmsMessage, SmsReceipt, SmsStatus
-from mooring.contracts.vendor import Vendor, extra_for, key_at, merged
-from mooring.domain.json_text import is_object
-from mooring.domain.secret import as_secret
-from mooring.errors import InvalidData, VendorFailed
+from moorage import Credentials, Request, Secret, Service
+from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, SmsReceipt, SmsStatus
+from moorage.contracts.vendor import Vendor, extra_for, key_at, merged
+from moorage.domain.json_text import is_object
+from moorage.domain.secret import as_secret
+from moorage.errors import InvalidData, VendorFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mooring import Ref, Response
-    from mooring.contracts.vendor import MakeRef
-    from mooring.contracts.wire import Wire
-    from mooring.domain.webhooks.events import WebhookEvent
+    from moorage import Ref, Response
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.webhooks.events import WebhookEvent
 
 _KEY: Final = 255
 _EVENT: Final = "message."

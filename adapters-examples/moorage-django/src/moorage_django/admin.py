@@ -1,0 +1,166 @@
+"""The admin: the log, inbox and outbox to read, with the actions that a person decides on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.shortcuts import redirect
+
+from moorage import ConnectorError
+from moorage.config.tenants import read_tenant
+from moorage_django import stores
+from moorage_django.models import Call, Deferred, Tenant, Webhook
+from moorage_django.runtime import process
+from moorage_django.settings import chosen
+from moorage_django.tenants import OrmTenants, hidden, revealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+
+class ReadOnly(admin.ModelAdmin):
+    """What is written by calls, and only read by people."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody writes by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What is to go is forgotten or erased by the commands."""
+        return False
+
+
+@admin.register(Call)
+class CallAdmin(ReadOnly):
+    """The integration log."""
+
+    list_display = ("started_at", "service", "operation", "tenant", "status", "duration", "error")
+    list_filter = ("status", "service")
+    search_fields = ("call", "idempotency_key", "subject")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
+        """The entries, those included that wait to be written."""
+        process.flush()
+        return super().get_queryset(request).using(chosen().database)
+
+
+class EntryAdmin(ReadOnly):
+    """Entries, which a person can have done again or called off; their content is not shown."""
+
+    list_display = ("number", "added_at", "target", "operation", "tenant", "state", "error")
+    list_filter = ("state", "target")
+    search_fields = ("id", "subject")
+    exclude = ("content",)
+    actions = ("replay", "drop")
+    box: ClassVar[staticmethod[[], Any]]
+    """Gives what has the entries, and `replay` and `drop`."""
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Whether this person may have entries done again, or called off."""
+        meta = self.opts
+        return request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}")
+
+    @admin.action(description="Do again", permissions=["decide"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Have them done again, from the first try on."""
+        self._each(request, queryset, self.box().replay)
+
+    @admin.action(description="Call off", permissions=["decide"])
+    def drop(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Call them off."""
+        self._each(request, queryset, self.box().drop)
+
+    def _each(
+        self, request: HttpRequest, queryset: QuerySet[Any], decide: Callable[[str], object]
+    ) -> None:
+        for id_ in queryset.values_list("id", flat=True):
+            try:
+                decide(id_)
+            except ConnectorError as error:
+                self.message_user(request, str(error), messages.ERROR)
+
+
+@admin.register(Webhook)
+class WebhookAdmin(EntryAdmin):
+    """The inbox."""
+
+    box = staticmethod(process.inbox)
+
+
+@admin.register(Deferred)
+class DeferredAdmin(EntryAdmin):
+    """The outbox."""
+
+    box = staticmethod(process.outbox)
+
+
+class TenantForm(forms.ModelForm):
+    """A tenant's tables as JSON. What may be a secret is never shown, and kept if left as it is."""
+
+    tables = forms.JSONField(widget=forms.Textarea(attrs={"rows": 24, "cols": 80}))
+
+    class Meta:
+        """What is asked."""
+
+        model = Tenant
+        fields = ("name",)
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._stored = _tenants().tables(self.instance.name) if self.instance.pk else {}
+        self.fields["name"].disabled = bool(self.instance.pk)
+        self.initial.setdefault("tables", hidden(self._stored))
+
+    def clean_name(self) -> str:
+        """The name, if it is nobody else's."""
+        name: str = self.cleaned_data["name"]
+        if not self.instance.pk and Tenant.objects.filter(name=name).exists():
+            raise forms.ValidationError("There is a tenant of this name: change that one.")
+        return name
+
+    def clean_tables(self) -> Any:
+        """What was given, with what was not shown put back, if it makes sense to moorage."""
+        name = self.cleaned_data.get("name", self.instance.name)
+        try:
+            _tenants()
+            tables = revealed(self.cleaned_data["tables"], self._stored)
+            read_tenant(name, tables, stores.configured(chosen()).accounts)
+        except ConnectorError as error:
+            raise forms.ValidationError(str(error)) from None
+        return tables
+
+
+@admin.register(Tenant)
+class TenantAdmin(admin.ModelAdmin):
+    """The accounts of tenants."""
+
+    form = TenantForm
+    list_display = ("name",)
+    search_fields = ("name",)
+
+    def change_view(self, request: HttpRequest, object_id: str, *given: Any, **named: Any) -> Any:
+        """The form; or the list with what is amiss, where a row cannot be opened."""
+        try:
+            return super().change_view(request, object_id, *given, **named)
+        except ConnectorError as error:
+            said = f"{error} Or delete this tenant here, and add it anew."
+            self.message_user(request, said, messages.ERROR)
+            return redirect("admin:moorage_django_tenant_changelist")
+
+    def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
+        """Seal what the form gave."""
+        _tenants().put(obj.name, form.cleaned_data["tables"])
+        obj.pk = Tenant.objects.get(name=obj.name).pk
+
+
+def _tenants() -> OrmTenants:
+    return OrmTenants(stores.needed(stores.cipher_of(chosen())))

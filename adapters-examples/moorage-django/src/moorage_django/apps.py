@@ -1,0 +1,40 @@
+"""The app, as Django loads it."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import Tags, register
+from django.core.signals import request_finished
+from django.db.backends.signals import connection_created
+from django.test.signals import setting_changed
+from django.utils.module_loading import autodiscover_modules
+
+from moorage.opening import serve
+
+SCHEME = "django"
+"""`django://moorage` is the store in the database of this alias, where a store is named by URL."""
+
+
+class MoorageConfig(AppConfig):
+    """Protected calls to other people's services."""
+
+    name = "moorage_django"
+    verbose_name = "Moorage"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen, and find the handlers of webhooks."""
+        from moorage_django import (  # noqa: PLC0415 - models are ready now
+            checks,
+            databases,
+            runtime,
+            state,
+        )
+
+        connection_created.connect(databases.tune, dispatch_uid="moorage_django")
+        request_finished.connect(runtime.after_request, dispatch_uid="moorage_django")
+        register(checks.settings_are_right, "moorage")
+        register(checks.tables_are_there, Tags.database)
+        serve(SCHEME, state.named)
+        setting_changed.connect(runtime.start_anew, dispatch_uid="moorage_django")
+        autodiscover_modules("webhooks")

@@ -1,0 +1,176 @@
+"""What is amiss with a project, found by `manage.py check` before the first customer does."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core import checks
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from moorage import ConfigurationError
+from moorage.opening import open_storage
+from moorage_django import stores
+from moorage_django.databases import LABEL, same_database
+from moorage_django.settings import chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from moorage.config import Configured
+    from moorage.errors import Problem
+    from moorage_django.settings import Chosen
+
+_SQLITE: Final = "django.db.backends.sqlite3"
+_KNOWN: Final = frozenset({_SQLITE, "django.db.backends.postgresql", "django.db.backends.mysql"})
+_LIVE: Final = ("sk_live_", "rk_live_", "live_", "AQE")
+
+
+def settings_are_right(**_: object) -> list[checks.CheckMessage]:
+    """The settings, the configuration, and what does not go together."""
+    try:
+        picked = chosen()
+    except ConfigurationError as error:
+        return [_error(one, "E001") for one in error.problems]
+    found = list(_of_databases(picked))
+    try:
+        configured = stores.configured(picked)
+        url = stores.store_url(picked)
+        if url is not None:
+            open_storage(url)
+    except ConfigurationError as error:
+        return found + [
+            _error(one, "E003" if "secret" in one.found else "E002") for one in error.problems
+        ]
+    try:
+        cipher = stores.cipher_of(picked)
+        if picked.tenants:
+            stores.needed(cipher)
+    except ConfigurationError as error:
+        return found + [_error(one, "E004") for one in error.problems]
+    try:
+        picked.ports_of(awaited=False)
+        picked.ports_of(awaited=True)
+    except ConfigurationError as error:
+        return found + [_error(one, "E001") for one in error.problems]
+    found += _of_stores(picked, url)
+    found += _of_configuration(configured)
+    if cipher is None:
+        found.append(
+            checks.Warning(
+                "MOORAGE_KEYS is not set: what is stored is not sealed, and tokens are kept in"
+                " memory only.",
+                hint="Set it to what moorage.adapters.aes_gcm.generate_keys().text() makes.",
+                id="moorage.W004",
+            )
+        )
+    return found
+
+
+def tables_are_there(
+    databases: Sequence[str] | None = None, **_: object
+) -> list[checks.CheckMessage]:
+    """The migrations of the databases that are checked."""
+    found: list[checks.CheckMessage] = []
+    for alias in databases or ():
+        executor = MigrationExecutor(connections[alias])
+        wanted = [node for node in executor.loader.graph.leaf_nodes() if node[0] == LABEL]
+        if executor.migration_plan(wanted):
+            found.append(
+                # No error: that would keep `migrate` from making them.
+                checks.Warning(
+                    f"The migrations of moorage are missing in the database {alias!r}.",
+                    hint=f"Run manage.py migrate --database {alias}.",
+                    id="moorage.W008",
+                )
+            )
+    return found
+
+
+def _of_databases(picked: Chosen) -> Iterator[checks.CheckMessage]:
+    own = settings.DATABASES[picked.database]
+    if own.get("ENGINE") not in _KNOWN:
+        yield checks.Error(
+            f"moorage keeps nothing in a database of {own.get('ENGINE')}.",
+            hint="Use Django's own SQLite, PostgreSQL or MySQL, or a STATE such as redis://….",
+            id="moorage.E005",
+        )
+    if picked.database != DEFAULT_DB_ALIAS and own.get("ATOMIC_REQUESTS"):
+        yield checks.Error(
+            f"DATABASES[{picked.database!r}] has ATOMIC_REQUESTS: a request that fails would take"
+            " back what moorage knows of its calls.",
+            hint=f'Set it with moorage_django.beside(DATABASES["{DEFAULT_DB_ALIAS}"]).',
+            id="moorage.E006",
+        )
+
+
+def _of_stores(picked: Chosen, url: str | None) -> Iterator[checks.CheckMessage]:
+    host = settings.DATABASES[DEFAULT_DB_ALIAS]
+    shared = picked.database == DEFAULT_DB_ALIAS or (
+        host.get("ENGINE") == _SQLITE and same_database(picked.database)
+    )
+    if shared and host.get("ENGINE") == _SQLITE and host.get("ATOMIC_REQUESTS"):
+        yield checks.Warning(
+            "Views call vendors inside of ATOMIC_REQUESTS, and moorage writes to the same SQLite"
+            " file: one waits for the lock that the other holds.",
+            hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
+            id="moorage.W001",
+        )
+    if shared and url is None:
+        yield checks.Warning(
+            "moorage's state is kept through the host's own connection: what the host rolls back"
+            " takes along which calls were made.",
+            hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
+            id="moorage.W002",
+        )
+    if url == "memory:":
+        several = _number(os.environ.get("WEB_CONCURRENCY")) > 1
+        message = "Each process keeps limits, circuits and idempotency keys for itself." + (
+            " Several workers are configured: a repeat may have its effect twice."
+            if several
+            else ""
+        )
+        kind = checks.Error if several else checks.Warning
+        yield kind(
+            message,
+            hint="Leave out MOORAGE['STATE'], or name a store that the processes share.",
+            id="moorage.E007" if several else "moorage.W003",
+        )
+
+
+def _of_configuration(configured: Configured) -> Iterator[checks.CheckMessage]:
+    for account in configured.accounts:
+        if account.vendor.webhook is not None and not account.webhook_secrets:
+            yield checks.Warning(
+                f"Webhooks of {account.name} are all refused: there is no secret for them.",
+                hint=f"Set vendors.{account.name}.webhook_secrets, or silence this if it sends"
+                " none.",
+                id="moorage.W005",
+            )
+        if settings.DEBUG and _is_live(account.vendor):
+            yield checks.Warning(
+                f"DEBUG is on, and {account.name} has live credentials.",
+                hint="Use those of the vendor's test mode.",
+                id="moorage.W006",
+            )
+    for problem in configured.warnings:
+        yield checks.Warning(
+            f"{problem.path}: {problem.found}", hint=problem.remedy, id="moorage.W007"
+        )
+
+
+def _is_live(vendor: Any) -> bool:
+    credentials = getattr(vendor, "credentials", None)
+    reveal = getattr(getattr(credentials, "secret", credentials), "reveal", None)
+    return reveal is not None and str(reveal()).startswith(_LIVE)
+
+
+def _error(problem: Problem, number: str) -> checks.CheckMessage:
+    said = f"{problem.path}: {problem.found}"
+    return checks.Error(said, hint=problem.remedy, id=f"moorage.{number}")
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else 0

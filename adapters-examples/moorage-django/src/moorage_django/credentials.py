@@ -1,0 +1,118 @@
+"""Credentials in Django's database, sealed with MOORAGE_KEYS for their services and tenants."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from moorage.adapters.sealed_credentials import (
+    AsyncSealedCredentialProvider,
+    Row,
+    SealedCredentialProvider,
+)
+from moorage.domain.packing import unpack_values
+from moorage_django.errors import guarded
+from moorage_django.models import Credential
+from moorage_django.threads import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.adapters.sealed_credentials import Swap
+    from moorage.ports.cipher import Cipher
+
+_LONGEST = 500
+
+
+class OrmRows:
+    """The table of credentials in the database of an alias.
+
+    Args:
+        alias: of the database, on which the host has no transactions: what it rolled back would
+            take renewed tokens along, of which the vendor honours the newest only.
+    """
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._rows = Credential.objects.using(alias)
+
+    @guarded
+    def find(self, about: bytes, /) -> bytes | None:
+        """What is sealed about this."""
+        found = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
+        return None if found is None else bytes(found)
+
+    @guarded
+    def put(self, about: bytes, sealed: bytes, /) -> None:
+        """Put a text in place."""
+        tenant, service, _ = unpack_values(about)
+        fields = {
+            "service": _shown(service),
+            "tenant": tenant and _shown(tenant),
+            "about": about,
+            "sealed": sealed,
+        }
+        self._rows.update_or_create(pk=_id(about), defaults=fields)
+
+    @guarded
+    def swap(self, swaps: Sequence[Swap], /) -> int:
+        """Put texts in place of others that are still there, locking rows in their order."""
+        ordered = sorted((_id(about), old, new) for about, old, new in swaps)
+        with transaction.atomic(using=self._alias):
+            return sum(
+                self._rows.filter(pk=id_, sealed=old).update(sealed=new)
+                for id_, old, new in ordered
+            )
+
+    @guarded
+    def page(self, after: bytes, size: int, /) -> Sequence[Row]:
+        """So many rows, in the order of their ids."""
+        found = self._rows.filter(pk__gt=after.decode()).order_by("pk")[:size]
+        # A row that somebody moved is about what its id says, so that it does not open.
+        return [
+            Row(
+                row.pk.encode(),
+                bytes(row.about) if _id(bytes(row.about)) == row.pk else row.pk.encode(),
+                bytes(row.sealed),
+            )
+            for row in found
+        ]
+
+    @guarded
+    def drop(self, about: bytes, /) -> bool:
+        """Take away what is sealed about this, and say whether there was anything."""
+        gone, _ = self._rows.filter(pk=_id(about)).delete()
+        return bool(gone)
+
+
+class BriefRows:
+    """As `OrmRows`, in threads that nobody tells when a request ends."""
+
+    def __init__(self, alias: str) -> None:
+        rows = OrmRows(alias)
+        self.find = brief(alias, rows.find)
+        self.put = brief(alias, rows.put)
+        self.swap = brief(alias, rows.swap)
+        self.page = brief(alias, rows.page)
+        self.drop = brief(alias, rows.drop)
+
+
+def provider(alias: str, cipher: Cipher) -> SealedCredentialProvider:
+    """Keeps credentials in the database of an alias."""
+    return SealedCredentialProvider(OrmRows(alias), cipher)
+
+
+def aprovider(alias: str, cipher: Cipher) -> AsyncSealedCredentialProvider:
+    """As `provider`, awaited."""
+    return AsyncSealedCredentialProvider(BriefRows(alias), cipher)
+
+
+def _id(about: bytes) -> str:
+    return sha256(about).hexdigest()
+
+
+def _shown(name: str) -> str:
+    """A name as any database takes it, whatever its encoding."""
+    return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

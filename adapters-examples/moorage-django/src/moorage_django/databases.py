@@ -1,0 +1,110 @@
+"""A database connection of moorage's own, which no transaction of the host's takes along.
+
+What is kept about a call (state, credentials, log) is kept on it. So a host that rolls back takes
+no claim back, and a host on SQLite that holds the lock of its file does not wait for itself: there
+moorage has a file of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from moorage_django.settings import chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+LABEL: Final = "moorage_django"
+APART: Final = frozenset({"state", "credential", "call"})
+"""The models that lie under moorage's own alias; the others belong to the host's transactions."""
+
+_of_parents: Final[list[Any]] = []
+
+_SQLITE: Final = "django.db.backends.sqlite3"
+
+
+def beside(host: Mapping[str, Any]) -> dict[str, Any]:
+    """What to set `DATABASES["moorage"]` to, beside the settings of the host's database.
+
+    Beside PostgreSQL, MariaDB or MySQL it is the same database through a connection of its own.
+    Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`.
+    """
+    own = {**host, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True}
+    name = host.get("NAME")
+    if host.get("ENGINE") == _SQLITE and name and not _in_memory(name):
+        path = Path(name)
+        own["NAME"] = path.with_name(f"{path.stem}.moorage{path.suffix or '.sqlite3'}")
+    return own
+
+
+class Router:
+    """Tells Django which tables lie where; name it in `DATABASE_ROUTERS`.
+
+    With it, `migrate` makes the host's tables in the host's databases only, and
+    `migrate --database moorage` those of moorage that lie apart.
+    """
+
+    def db_for_read(self, model: Any, **_: object) -> str | None:
+        """The alias to read from."""
+        return _home(model)
+
+    def db_for_write(self, model: Any, **_: object) -> str | None:
+        """The alias to write to."""
+        return _home(model)
+
+    def allow_migrate(
+        self, db: str, app_label: str, model_name: str | None = None, **_: object
+    ) -> bool | None:
+        """Whether a table belongs to the database of this alias."""
+        own = chosen().database
+        if own == DEFAULT_DB_ALIAS:
+            return None
+        if same_database(own):
+            # One set of tables, made through the host's alias.
+            return False if db == own else None
+        if app_label != LABEL:
+            return False if db == own else None
+        if model_name is None:
+            return None
+        return db == (own if model_name in APART else DEFAULT_DB_ALIAS)
+
+
+def same_database(alias: str) -> bool:
+    """Whether an alias is another connection to the host's own database."""
+    one, other = (settings.DATABASES[name] for name in (DEFAULT_DB_ALIAS, alias))
+    return all(
+        str(one.get(part, "")) == str(other.get(part, ""))
+        for part in ("ENGINE", "NAME", "HOST", "PORT")
+    )
+
+
+def tune(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """Let readers of moorage's own SQLite file not wait for who writes."""
+    if connection.vendor == "sqlite" and connection.alias == chosen().database != DEFAULT_DB_ALIAS:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode = WAL")
+
+
+def _in_memory(name: object) -> bool:
+    return name == ":memory:" or "mode=memory" in str(name)
+
+
+def _home(model: Any) -> str | None:
+    meta = model._meta  # noqa: SLF001 - Django documents it, for all its underscore
+    return chosen().database if meta.app_label == LABEL and meta.model_name in APART else None
+
+
+def leave_to_parent() -> None:
+    """Have a forked child open connections of its own, and never touch those of its parent."""
+    own = chosen().database
+    for connection in connections.all(initialized_only=True):
+        if connection.alias == own:
+            # Not closed, and not forgotten either, which would close it: it is the parent's.
+            _of_parents.append(connection)
+            del connections[own]

@@ -1,0 +1,61 @@
+"""What errors of Django's database mean."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import Error, ProgrammingError
+
+from moorage import ConfigurationError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage import ConnectorError
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+_NO_TABLE: Final = ("no such table", "no such column")
+_NOTHING_THERE: Final = ("does not exist", "doesn't exist")
+"""Of tables, too, where the database itself is there."""
+
+
+def guarded(verb: Callable[P, Answer]) -> Callable[P, Answer]:
+    """A verb of a store, which raises nothing of Django's."""
+
+    @wraps(verb)
+    def careful(*given: P.args, **named: P.kwargs) -> Answer:
+        try:
+            return verb(*given, **named)
+        except (Error, SynchronousOnlyOperation) as error:
+            failure = meaning(error)
+        # Out here, or it would carry along the frames of the driver, which hold the password.
+        raise failure
+
+    return careful
+
+
+def meaning(error: Exception) -> ConnectorError:
+    """What went wrong, without what the driver's frames know."""
+    if isinstance(error, SynchronousOnlyOperation):
+        return ConfigurationError(
+            "the plain hub was called in an event loop.",
+            path="MOORAGE",
+            remedy="Await `moorage_django.ahub()` there.",
+        )
+    said = str(error).lower()
+    words = (*_NO_TABLE, *_NOTHING_THERE) if isinstance(error, ProgrammingError) else _NO_TABLE
+    if any(one in said for one in words):
+        return ConfigurationError(
+            "tables of moorage are missing in the database.",
+            path="MOORAGE.DATABASE",
+            remedy="Run manage.py migrate, for each database: manage.py check --database … says"
+            " which.",
+        )
+    return StorageUnavailable(
+        f"the database could not be used ({type(error).__name__}).",
+        remedy="Check that it is up and that DATABASES says where.",
+    )

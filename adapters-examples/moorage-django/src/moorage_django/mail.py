@@ -1,0 +1,137 @@
+"""`EMAIL_BACKEND = "moorage_django.mail.EmailBackend"`: mail through the Email contract."""
+
+from __future__ import annotations
+
+from email.message import Message
+from email.mime.base import MIMEBase
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.mail.backends.base import BaseEmailBackend
+
+from moorage import ConnectorError, InvalidData
+from moorage.contracts.email import Attachment, EmailMessage
+from moorage_django.deferred import after_commit
+from moorage_django.runtime import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_PLAIN: Final = "application/octet-stream"
+_HTML: Final = "text/html"
+_NOBODY: Final = "webmaster@localhost"
+"""What Django says where nobody has set a sender: then it is the account's own."""
+
+
+class EmailBackend(BaseEmailBackend):
+    """Sends Django's messages through whichever vendor the configuration names.
+
+    Args:
+        fail_silently: whether a message that cannot be sent is left out without a word.
+        tenant: whose mail it is.
+        deferred: whether messages are sent after the commit of the open transaction, by the outbox.
+        options: those of Django's other backends mean nothing here.
+    """
+
+    def __init__(
+        self,
+        fail_silently: bool = False,  # noqa: FBT001, FBT002 - as Django passes it
+        *,
+        tenant: str | None = None,
+        deferred: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(fail_silently=fail_silently, **options)
+        self._tenant = tenant
+        self._deferred = deferred
+
+    def send_messages(self, email_messages: Iterable[Any]) -> int:
+        """Send messages, and say how many were."""
+        return sum(self._sent(message) for message in email_messages if message.recipients())
+
+    def _sent(self, given: Any) -> bool:
+        try:
+            message = translated(given)
+            if self._deferred:
+                after_commit("email", "send_transactional", message, tenant=self._tenant)
+            else:
+                hub().email(self._tenant).send_transactional(message)
+        except ConnectorError:
+            if not self.fail_silently:
+                raise
+            return False
+        return True
+
+
+class OutboxEmailBackend(EmailBackend):
+    """As `EmailBackend`, which sends after the commit."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, deferred=True, **named)
+
+
+def translated(given: Any) -> EmailMessage:
+    """A message of Django's as one of the contract's.
+
+    Raises:
+        InvalidData: it holds what no vendor is told.
+    """
+    texts = {f"text/{given.content_subtype}": given.body} if given.body else {}
+    for content, media_type in getattr(given, "alternatives", ()):
+        texts.setdefault(media_type, content)
+    unknown = sorted(set(texts) - {"text/plain", _HTML})
+    if unknown:
+        raise InvalidData(
+            f"A message has an alternative of the type {unknown[0]}.",
+            field="alternatives",
+            remedy="Give a text, and text/html.",
+        )
+    headers = {name: str(value) for name, value in given.extra_headers.items()}
+    sender = headers.pop("From", given.from_email)
+    answers = headers.pop("Reply-To", None)
+    return EmailMessage(
+        from_=None if sender == _NOBODY else sender,
+        # Who gets a copy is not shown to the others, so it is the sender to whom it goes.
+        to=given.to or sender,
+        cc=given.cc,
+        bcc=given.bcc,
+        reply_to=given.reply_to or answers or (),
+        subject=str(given.subject),
+        text=_text(texts.get("text/plain")),
+        html=_text(texts.get(_HTML)),
+        headers=headers,
+        attachments=tuple(_attachments(given.attachments)),
+    )
+
+
+def _text(content: Any) -> str | None:
+    return None if content is None else str(content)
+
+
+def _attachments(given: Iterable[Any]) -> Iterator[Attachment]:
+    for number, one in enumerate(given, 1):
+        if isinstance(one, (MIMEBase, Message)):
+            yield _of_mime(one, number)
+            continue
+        name, content, media_type = one
+        if isinstance(content, Message):
+            content = content.as_bytes()
+        elif isinstance(content, str):
+            content = content.encode()
+        yield Attachment(
+            filename=name or f"attachment-{number}",
+            content=bytes(content),
+            content_type=media_type or _PLAIN,
+        )
+
+
+def _of_mime(part: Any, number: int) -> Attachment:
+    """An attachment of a part that somebody made: what has a Content-ID stands in the text."""
+    content = part.get_payload(decode=True)
+    marked = part.get("Content-ID")
+    return Attachment(
+        filename=part.get_filename() or f"attachment-{number}",
+        content=content if content is not None else part.as_bytes(),
+        content_type=part.get_content_type(),
+        disposition="inline" if marked else "attachment",
+        content_id=marked.strip("<> ") if marked else None,
+    )

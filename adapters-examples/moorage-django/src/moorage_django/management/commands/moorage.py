@@ -1,0 +1,104 @@
+"""`manage.py moorage …`: the commands of moorage, with this project's configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+
+from moorage import ConnectorError, StorageUnavailable
+from moorage.cli import main
+from moorage.cli.host import Host
+from moorage.worker import stopping, work
+from moorage_django import stores, subjects, worker
+from moorage_django.apps import SCHEME
+from moorage_django.runtime import process
+from moorage_django.settings import chosen
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+_OWN: Final = ("deliver", "export", "erase", "housekeep")
+
+
+class Command(BaseCommand):
+    """Own commands here, and every other one as the command line of moorage has it."""
+
+    help = (
+        "Look after the calls to vendors: deliver, export, erase, housekeep; and what the command"
+        " line of moorage has besides, such as check."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """What may follow."""
+        commands: Any = parser.add_subparsers(dest="command", required=True, metavar="command")
+        delivering = commands.add_parser(
+            "deliver", help="handle webhooks and make calls that were put off, until told to stop"
+        )
+        delivering.add_argument("--once", action="store_true", help="only what is due now")
+        delivering.add_argument("--pause", type=float, default=1.0, help="seconds when idle")
+        for name, does in (
+            ("export", "print all that is kept of somebody, as JSON"),
+            ("erase", "erase all that is kept of somebody"),
+        ):
+            whose = commands.add_parser(name, help=does)
+            whose.add_argument("--subject")
+            whose.add_argument("--tenant")
+        commands.add_parser("housekeep", help="forget what is older than the settings say")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run a command of ours as Django does, and any other one as moorage does."""
+        words = argv[2:]
+        if not words or words[0].startswith("-") or words[0] in _OWN:
+            super().run_from_argv(argv)
+            return
+        sys.exit(_passed_on(words))
+
+    def handle(self, *_: object, **options: Any) -> None:
+        """Run a command of ours."""
+        try:
+            getattr(self, f"_{options['command']}")(options)
+        except ConnectorError as error:
+            failure = CommandError(str(error))
+        else:
+            return
+        raise failure
+
+    def _deliver(self, options: dict[str, Any]) -> None:
+        if options["once"]:
+            rounds = worker.deliver()
+            done = sum(one.done for one in rounds)
+            self.stdout.write(f"{done} done, {sum(map(len, rounds)) - done} not.")
+            return
+        with stopping() as stop:
+            self.stdout.write("At work, until told to end.")
+            self.stdout.flush()
+            work(*worker.steps(), stop=stop, pause=options["pause"], trouble=self._trouble)
+
+    def _trouble(self, error: StorageUnavailable) -> None:
+        self.stderr.write(f"Waiting: {error}")
+
+    def _export(self, options: dict[str, Any]) -> None:
+        self.stdout.write(subjects.export(subject=options["subject"], tenant=options["tenant"]))
+
+    def _erase(self, options: dict[str, Any]) -> None:
+        gone = subjects.erase(subject=options["subject"], tenant=options["tenant"])
+        self.stdout.write(json.dumps(gone))
+
+    def _housekeep(self, _: dict[str, Any]) -> None:
+        self.stdout.write(f"{worker.tidy()} forgotten.")
+
+
+def _passed_on(words: list[str]) -> int:
+    """Run a command of moorage's own over the configuration of this project."""
+    picked = chosen()
+    process.flush()
+    host = Host(
+        source=picked.configuration,
+        environment=picked.environment,
+        state=stores.store_url(picked) or f"{SCHEME}://{picked.database}",
+        kept=lambda: stores.kept(picked),
+    )
+    return main(words, host=host)

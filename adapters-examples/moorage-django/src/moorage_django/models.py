@@ -1,0 +1,143 @@
+"""The tables. Who uses them is told in the module of each adapter."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from moorage_django.fields import MomentField, WordField
+
+
+class State(models.Model):
+    """A state of a circuit, a limit, a budget or a key."""
+
+    id = WordField(primary_key=True, max_length=64, help_text="SHA-256 of the key")
+    key = WordField(max_length=1000, help_text="for people")
+    state = models.BinaryField(null=True)
+    expires = models.BigIntegerField(db_index=True, help_text="microseconds since 1970")
+
+    class Meta:
+        """Named for itself, whatever the app is called."""
+
+        db_table = "moorage_state"
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Credential(models.Model):
+    """A credential, sealed for its service and tenant."""
+
+    id = WordField(primary_key=True, max_length=64, help_text="SHA-256 of about")
+    service = WordField(max_length=500)
+    tenant = WordField(max_length=500, null=True)
+    about = models.BinaryField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        """Named for itself, whatever the app is called."""
+
+        db_table = "moorage_credential"
+
+    def __str__(self) -> str:
+        return self.service if self.tenant is None else f"{self.service} of {self.tenant}"
+
+
+class Call(models.Model):
+    """An entry of the integration log."""
+
+    number = models.BigAutoField(primary_key=True)
+    call = WordField("id of the call", max_length=200, db_index=True)
+    service = WordField(max_length=200)
+    operation = WordField(max_length=200, null=True)
+    tenant = WordField(max_length=200, null=True, db_index=True)
+    subject = WordField(max_length=200, null=True, db_index=True)
+    status = WordField(max_length=20)
+    started_at = MomentField(db_index=True)
+    duration = models.FloatField()
+    attempts = models.IntegerField()
+    error = WordField(max_length=200, null=True)
+    http_status = models.IntegerField(null=True)
+    vendor_code = WordField(max_length=200, null=True)
+    idempotency_key = WordField(max_length=500, null=True)
+    region = WordField(max_length=200, null=True)
+
+    class Meta:
+        """Named for itself, whatever the app is called."""
+
+        db_table = "moorage_call"
+        verbose_name = "call"
+        indexes = [models.Index(fields=["service", "started_at"], name="moorage_call_service")]
+
+    def __str__(self) -> str:
+        operation = "" if self.operation is None else self.operation
+        return f"{self.service} {operation} {self.status}"
+
+
+class Entry(models.Model):
+    """What inbox and outbox have in common, as `moorage.domain.entries` describes it."""
+
+    number = models.BigAutoField(primary_key=True)
+    id = WordField(max_length=64, unique=True)
+    target = WordField(max_length=255)
+    operation = WordField(max_length=255)
+    tenant = WordField(max_length=255, null=True)
+    subject = WordField(max_length=255, null=True, db_index=True)
+    lane = WordField(max_length=255, null=True)
+    added_at = MomentField(db_index=True)
+    content = models.BinaryField()
+    state = WordField(max_length=10)
+    due = MomentField(null=True, db_index=True)
+    holds = models.BooleanField()
+    fence = models.BigIntegerField()
+    attempts = models.IntegerField()
+    turn = models.IntegerField()
+    error = WordField(max_length=500, blank=True)
+    settled_at = MomentField(null=True)
+
+    class Meta:
+        """The tables are those of the kinds."""
+
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.target} {self.operation} {self.state}"
+
+
+class Webhook(Entry):
+    """A webhook that was verified and written down."""
+
+    class Meta:
+        """Named for itself, whatever the app is called."""
+
+        db_table = "moorage_inbox"
+        verbose_name = "webhook"
+        verbose_name_plural = "inbox"
+        indexes = [models.Index(fields=["lane", "number"], name="moorage_inbox_lane")]
+
+
+class Deferred(Entry):
+    """A call that is made when its transaction is committed."""
+
+    class Meta:
+        """Named for itself, whatever the app is called."""
+
+        db_table = "moorage_outbox"
+        verbose_name = "deferred call"
+        verbose_name_plural = "outbox"
+        indexes = [models.Index(fields=["lane", "number"], name="moorage_outbox_lane")]
+
+
+class Tenant(models.Model):
+    """What a tenant has of its own, sealed for it."""
+
+    id = WordField(primary_key=True, max_length=64, help_text="SHA-256 of the name")
+    name = WordField(max_length=255)
+    sealed = models.BinaryField()
+
+    class Meta:
+        """Named for itself, whatever the app is called."""
+
+        db_table = "moorage_tenant"
+
+    def __str__(self) -> str:
+        return self.name

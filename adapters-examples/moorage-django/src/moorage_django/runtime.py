@@ -1,0 +1,182 @@
+"""The hubs of this process: made when first used, anew in a forked child, closed at exit."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+from threading import RLock, local
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import moorage
+from moorage.adapters.forking import in_child
+from moorage.inbox import WebhookInbox
+from moorage.outbox import Outbox
+from moorage_django import stores
+from moorage_django.databases import leave_to_parent
+from moorage_django.entries import OrmInbox, OrmOutbox
+from moorage_django.log import OrmLogger
+from moorage_django.settings import NAME, chosen
+from moorage_django.webhooks import handled_by, has_handlers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage import AsyncHub, Hub
+
+Made = TypeVar("Made")
+
+_AT_ONCE: Final = 10
+"""So many webhooks are handled after one response."""
+
+
+class Process:
+    """What one process has open."""
+
+    def __init__(self) -> None:
+        self._start_afresh()
+        in_child(self, Process._start_in_child)
+
+    def _start_in_child(self) -> None:
+        used = bool(self._made)
+        self._start_afresh()
+        if used:
+            leave_to_parent()
+
+    def _start_afresh(self) -> None:
+        # What a parent has opened is the parent's.
+        self._lock = RLock()
+        self._made: dict[str, Any] = {}
+        self._closing: list[Callable[[], Any]] = []
+        self._came = local()
+
+    def log(self) -> OrmLogger:
+        """The integration log, one for both colours."""
+        return self._once("log", lambda: OrmLogger(chosen().database))
+
+    def ports(self) -> dict[str, Any]:
+        """What the plain hub is opened with."""
+        return self._once("ports", lambda: stores.ports(chosen(), self.log()))
+
+    def hub(self) -> Hub:
+        """The plain hub."""
+        return self._once("hub", self._opened)
+
+    def ahub(self) -> AsyncHub:
+        """The awaited hub."""
+        return self._once("ahub", self._aopened)
+
+    def inbox(self) -> WebhookInbox:
+        """The inbox, with all handlers."""
+        return self._once(
+            "inbox",
+            lambda: handled_by(WebhookInbox(self.hub(), OrmInbox(), subject=chosen().subject)),
+        )
+
+    def outbox(self) -> Outbox:
+        """The outbox."""
+        return self._once("outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(chosen())))
+
+    def webhook_came(self) -> None:
+        """Remember that this thread has something to handle when its response is sent."""
+        self._came.now = True
+
+    def after_request(self) -> None:
+        """Do what was put off until the response is sent."""
+        if getattr(self._came, "now", False):
+            self._came.now = False
+            if has_handlers() and not chosen().worker:
+                self.inbox().handle(limit=_AT_ONCE)
+        self.tend()
+
+    def tend(self) -> None:
+        """Write what the log has queued, if it is time."""
+        if "log" in self._made:
+            self.log().tend()
+
+    def flush(self) -> None:
+        """Write what the log has queued."""
+        if "log" in self._made:
+            self.log().flush()
+
+    def close(self) -> None:
+        """Write what the log has queued, and close what was opened."""
+        self.flush()
+        closing = self._closing
+        self._start_afresh()
+        for close in reversed(closing):
+            close()
+
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+        try:
+            made: Made = self._made[name]
+        except KeyError:
+            with self._lock:
+                if name not in self._made:
+                    self._made[name] = make()
+                made = self._made[name]
+        return made
+
+    def _opened(self) -> Hub:
+        picked, ports = chosen(), self.ports()
+        hub = moorage.open(picked.configuration, environment=picked.environment, **ports)
+        self._closing += [getattr(ports["state"], "close", _nothing), hub.close]
+        return hub
+
+    def _aopened(self) -> AsyncHub:
+        picked = chosen()
+        ports = stores.aports(picked, self.log())
+        hub = moorage.aopen(picked.configuration, environment=picked.environment, **ports)
+        store = ports["state"]
+
+        async def close() -> None:
+            await hub.close()
+            if hasattr(store, "aclose"):
+                await store.aclose()
+
+        self._closing.append(lambda: asyncio.run(close()))
+        return hub
+
+
+process: Final = Process()
+atexit.register(process.close)
+
+
+def hub() -> Hub:
+    """The hub of this project, for views, tasks and commands that are not awaited.
+
+    Raises:
+        ConfigurationError: the settings or the configuration are wrong; `manage.py check` tells
+            all that is.
+    """
+    process.tend()
+    return process.hub()
+
+
+def ahub() -> AsyncHub:
+    """The hub of this project, for what is awaited."""
+    return process.ahub()
+
+
+def inbox() -> WebhookInbox:
+    """The inbox of this project."""
+    return process.inbox()
+
+
+def integration_log() -> OrmLogger:
+    """The record of every call of this project."""
+    return process.log()
+
+
+def after_request(**_: object) -> None:
+    """Do what was put off until the response is sent."""
+    process.after_request()
+
+
+def start_anew(*, setting: str, **_: object) -> None:
+    """Forget the hubs when a test changes what they are made of."""
+    if setting in {NAME, "DATABASES"}:
+        process.close()
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,167 @@
+"""What a project says in `settings.MOORAGE`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
+from django.utils.module_loading import import_string
+
+from moorage import ConfigurationError, Secret
+from moorage.config.hubs import check_ports
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+NAME: Final = "MOORAGE"
+OWN: Final = "moorage"
+"""The alias of the database that is moorage's own, where there is one of this name."""
+
+_AGES: Final = 36_500
+"""Days of a hundred years."""
+
+DATABASE: Final = "database"
+"""Keeps the state in the database that `DATABASE` names."""
+
+
+def _imported(given: Any, name: str) -> Any:
+    """What a path leads to, or what was given."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return import_string(given)
+    except ImportError:
+        raise _wrong(
+            name, f"nothing can be imported as {given!r}.", "Give a path such as 'erp.ports.mine'."
+        ) from None
+
+
+def _of_subject(given: Any) -> Any:
+    return _imported(given, "subject")
+
+
+def _switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise _wrong(field.name, f"a {_kind(value)} is no switch.", "Give True or False.")
+
+
+def _words(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise _wrong(field.name, f"a {_kind(value)} is no text.", "Give a text, or leave it out.")
+
+
+def _days(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _AGES:
+        raise _wrong(
+            field.name,
+            "it is no number of days.",
+            f"Give a number from 0 to {_AGES}, or None for ever.",
+        )
+
+
+def _key_ring(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, (str, Secret)):
+        raise _wrong(field.name, f"a {_kind(value)} is no ring of keys.", "Give a text or Secret.")
+
+
+def _function(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise _wrong(field.name, f"a {_kind(value)} cannot be called.", "Give a function.")
+
+
+def _wrong(name: str, problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(problem, path=f"{NAME}.{name.upper()}", remedy=remedy)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+@attrs.frozen(kw_only=True)
+class Chosen:
+    """What a project has chosen.
+
+    Attributes:
+        configuration: the path of a configuration, or the mapping that one holds.
+        environment: which of its environments this is.
+        database: the alias under which state, credentials and log are kept.
+        state: `database`, or the URL of a store of another kind.
+        worker: whether `manage.py moorage deliver` runs, and does what is put off.
+        tenants: whether tenants have accounts of their own in the database.
+        keys: what seals what is stored, as `KeyRing.parse` reads it; by default MOORAGE_KEYS of the
+            environment.
+        keep: for how many days the log, and what is settled, are kept; None is for ever.
+        subject: a function, or the path of one, that says whose data an event is about.
+        ports, aports: what `moorage.open` and `moorage.aopen` take besides, or the path of a
+            function that gives it.
+    """
+
+    configuration: Mapping[str, Any] | str | os.PathLike[str] = attrs.field(repr=False)
+    environment: str | None = attrs.field(default=None, validator=_words)
+    database: str = DEFAULT_DB_ALIAS
+    state: str | None = attrs.field(default=None, repr=False, validator=_words)
+    worker: bool = attrs.field(default=False, validator=_switch)
+    tenants: bool = attrs.field(default=False, validator=_switch)
+    keys: Secret | str | None = attrs.field(default=None, repr=False, validator=_key_ring)
+    keep: float | None = attrs.field(default=90.0, validator=_days)
+    subject: Callable[[Any], str | None] | None = attrs.field(
+        default=None, converter=_of_subject, validator=_function
+    )
+    ports: Any = attrs.field(factory=dict, repr=False)
+    aports: Any = attrs.field(factory=dict, repr=False)
+
+    def ports_of(self, *, awaited: bool) -> dict[str, Any]:
+        """What a hub of one colour takes besides."""
+        name = "aports" if awaited else "ports"
+        given: Any = _imported(getattr(self, name), name)
+        if callable(given):
+            given = given()
+        if not isinstance(given, Mapping):
+            raise _wrong(
+                name,
+                f"a {_kind(given)} is no mapping.",
+                "Give what `moorage.open` takes besides, by name.",
+            )
+        check_ports(given, f"{NAME}.{name.upper()}")
+        return {**given}
+
+
+_FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(Chosen)}
+
+
+def chosen() -> Chosen:
+    """What this project has chosen.
+
+    Raises:
+        ConfigurationError: the setting is missing, or says something that has no meaning.
+    """
+    given = getattr(settings, NAME, None)
+    if not isinstance(given, Mapping) or "CONFIGURATION" not in given:
+        raise ConfigurationError(
+            "the settings do not say what moorage is configured with.",
+            path=NAME,
+            remedy='Set MOORAGE = {"CONFIGURATION": BASE_DIR / "moorage.toml"}.',
+        )
+    unknown = sorted(str(name) for name in given if name not in _FIELDS)
+    if unknown:
+        raise ConfigurationError(
+            f"{unknown[0]!r} has no meaning here.",
+            path=f"{NAME}.{unknown[0]}",
+            remedy=f"Use {', '.join(_FIELDS)}.",
+        )
+    database = given.get("DATABASE", OWN if OWN in settings.DATABASES else DEFAULT_DB_ALIAS)
+    if not isinstance(database, str) or database not in settings.DATABASES:
+        raise ConfigurationError(
+            f"there is no database {database!r}.",
+            path=f"{NAME}.DATABASE",
+            remedy=f"Name one of DATABASES: {', '.join(sorted(settings.DATABASES))}.",
+        )
+    fields: dict[str, Any] = {_FIELDS[name]: value for name, value in given.items()}
+    fields["database"] = database
+    return Chosen(**fields)

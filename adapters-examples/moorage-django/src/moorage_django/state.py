@@ -1,0 +1,372 @@
+"""Shared state in Django's database: PostgreSQL, MariaDB, MySQL, or a SQLite file of moorage's own.
+
+1. A command is one short transaction on moorage's own connection: lock the rows, in the order of
+   their ids, ask the database for the time, decide, write.
+2. Rows that are missing are inserted by a transaction that locks nothing else. So nobody waits in a
+   circle. SQLite has one lock for all, which is taken first.
+3. What was certainly not executed is tried again; what may have been, only if it may be sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from hashlib import sha256
+from itertools import count
+from threading import Lock, local
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import Error, OperationalError, connections, transaction
+
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.forking import in_child
+from moorage.packing import pack_state, unpack_state
+from moorage_django.errors import guarded, meaning
+from moorage_django.models import State
+
+if TYPE_CHECKING:
+    from moorage.domain.state import Command, States
+
+Answer = TypeVar("Answer")
+
+_MOST: Final = 1_000
+"""So many posted commands are kept; past that the oldest fall out, and are left to their leases."""
+
+_TRIES: Final = 5
+_PAUSE: Final = 0.005
+_HOUR: Final = 3_600_000_000
+_LONGEST: Final = 1_000
+_THREADS: Final = 4
+_NOW: Final = {
+    "postgresql": "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+    "mysql": "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+}
+_NOT_TO_THE_DISK: Final = ", set_config('synchronous_commit', 'off', true)"
+
+
+class _Missing(Exception):
+    """Some rows are not there yet."""
+
+
+class _Trip:
+    """One try of a command, which knows how far it came."""
+
+    def __init__(self, alias: str, command: Command[Any]) -> None:
+        keys = {_id(key): key for key in command.keys}
+        self._alias = alias
+        self._command = command
+        self._ids = [_id(key) for key in command.keys]
+        self._keys = dict(sorted(keys.items()))
+        self._rows = State.objects.using(alias)
+        self._connection = connections[alias]
+        self.deciding = True
+
+    def run(self) -> Any:
+        """Lock, decide and write."""
+        self._be_durable()
+        while True:
+            try:
+                with transaction.atomic(using=self._alias):
+                    answer = self._decided()
+                    self.deciding = False
+            except _Missing:
+                self._place()
+            else:
+                return answer
+
+    def _decided(self) -> Any:
+        sqlite = self._connection.vendor == "sqlite"
+        if sqlite:
+            # Whoever reads first and writes then may find that somebody wrote in between.
+            self._rows.filter(pk="").update(expires=0)
+        found = {
+            row.id: row
+            for row in self._rows.select_for_update().filter(pk__in=self._keys).order_by("pk")
+        }
+        if not sqlite and 0 < len(found) < len(self._keys):
+            # What is there may be newer than what is missing.
+            raise _Missing
+        states = {
+            id_: None if row.state is None else unpack_state(bytes(row.state))
+            for id_, row in found.items()
+        }
+        before = tuple(states.get(id_) for id_ in self._ids)
+        now = self._now()
+        after, answer = self._command.apply(before, now)
+        changed = self._changes(before, after, found, now)
+        if changed and not sqlite and not found:
+            raise _Missing
+        for row in changed:
+            if row.id in found:
+                row.save(using=self._alias, update_fields=("state", "expires"))
+            else:
+                row.save(using=self._alias, force_insert=True)
+        return answer
+
+    def _changes(
+        self, before: States, after: States, found: dict[str, State], now: int
+    ) -> list[State]:
+        changed: dict[str, State] = {}
+        for id_, old, new in zip(self._ids, before, after, strict=True):
+            if new is old or new is None:
+                continue
+            row = found.get(id_) or self._blank(id_, now)
+            row.state = pack_state(new)
+            least = new[0] + new[1]
+            if not least <= row.expires <= least + 2 * _HOUR:
+                row.expires = least + _HOUR
+            changed[id_] = row
+        return [changed[id_] for id_ in self._keys if id_ in changed]
+
+    def _place(self) -> None:
+        """Insert the rows that are missing, holding no lock."""
+        now = self._now()
+        rows = [self._blank(id_, now) for id_ in self._keys]
+        self._rows.bulk_create(rows, ignore_conflicts=True)
+
+    def _blank(self, id_: str, now: int) -> State:
+        return State(id=id_, key=_shown(self._keys[id_]), state=None, expires=now + _HOUR)
+
+    def _now(self) -> int:
+        asked = _NOW.get(self._connection.vendor)
+        if asked is None:
+            # A file's clock is that of its machine.
+            return time.time_ns() // 1_000
+        if self._connection.vendor == "postgresql" and not self._command.durable:
+            asked += _NOT_TO_THE_DISK
+        with self._connection.cursor() as cursor:
+            cursor.execute(asked)
+            now, *_ = cursor.fetchone()
+        return int(now)
+
+    def _be_durable(self) -> None:
+        """Have SQLite send to the disk what an effect hangs on, and only that."""
+        connection = self._connection
+        if connection.vendor != "sqlite" or connection.in_atomic_block:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA synchronous = {'FULL' if self._command.durable else 'NORMAL'}")
+
+
+class OrmStorage:
+    """A `StateStorage` in the database of an alias, for all processes that share it.
+
+    The alias must be moorage's own: what the host rolls back would take claims along. Threads share
+    the store; each has Django's connection of its own.
+
+    Args:
+        alias: of the database.
+    """
+
+    durable: Final = True
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._inside = local()
+        self._start_afresh()
+        in_child(self, OrmStorage._start_afresh)
+
+    def _start_afresh(self) -> None:
+        # What a parent has posted is the parent's to execute.
+        self._kept: deque[Command[Any]] = deque(maxlen=_MOST)
+        self._away = False
+
+    def __repr__(self) -> str:
+        return f"OrmStorage({self.alias!r})"
+
+    @property
+    def reach(self) -> str:
+        """Who shares it: all processes of a machine, or of a network."""
+        return "machine" if connections[self.alias].vendor == "sqlite" else "network"
+
+    def execute(self, command: Command[Answer], /) -> Answer:
+        """Run one command."""
+        away = self.settle()
+        if away is not None:
+            # It would wait in vain as well, and as long.
+            raise away
+        try:
+            answer: Answer = self._insist(command)
+        except StorageUnavailable:
+            self._away = True
+            raise
+        self._away = False
+        return answer
+
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer nobody waits for, now or with the next one."""
+        self.keep(command)
+        if not self._away:
+            self.settle()
+
+    def keep(self, command: Command[Any]) -> None:
+        """Keep a command until `settle`, or the next one."""
+        self._kept.append(command)
+
+    def settle(self) -> StorageUnavailable | None:
+        """Run what was posted; what is away is told, and not raised."""
+        kept = self._kept
+        while kept and not getattr(self._inside, "now", False):
+            try:
+                command = kept.popleft()
+            except IndexError:
+                break
+            try:
+                self._insist(command)
+            except StorageUnavailable as error:
+                if not command.once:
+                    kept.appendleft(command)
+                self._away = True
+                return error
+            except Exception:  # noqa: BLE001, S112 - `post` never raises, and this one is no use trying again
+                continue
+            self._away = False
+        return None
+
+    @guarded
+    def housekeep(self, *, limit: int = 10_000) -> int:
+        """Forget states that cannot matter any more, at most so many; return how many."""
+        rows = State.objects.using(self.alias)
+        now = time.time_ns() // 1_000 - _HOUR
+        gone = list(rows.filter(expires__lt=now).values_list("pk", flat=True)[:limit])
+        return int(rows.filter(pk__in=gone, expires__lt=now).delete()[0])
+
+    def _insist(self, command: Command[Any]) -> Any:
+        """Run a command, again if it was certainly not executed."""
+        before, self._inside.now = getattr(self._inside, "now", False), True
+        try:
+            for left in count(_TRIES - 1, -1):
+                done, answer = self._tried(command, last=not left)
+                if done:
+                    return answer
+                # Somebody else has the rows or the file just now, and no signal tells when not.
+                time.sleep(_PAUSE)
+        finally:
+            self._inside.now = before
+
+    def _tried(self, command: Command[Any], *, last: bool) -> tuple[bool, Any]:
+        connection = connections[self.alias]
+        trip = None
+        try:
+            trip = _Trip(self.alias, command)
+            return True, trip.run()
+        except (Error, SynchronousOnlyOperation) as error:
+            # In a transaction of somebody else's nothing can be begun anew.
+            again = isinstance(error, OperationalError) and not connection.in_atomic_block
+            unsure = trip is not None and not trip.deciding and command.once
+            if again and not unsure and not last:
+                connection.close_if_unusable_or_obsolete()
+                return False, None
+            failure = meaning(error)
+        # Out here, or it would carry along the frames of the driver, which hold the password.
+        raise failure
+
+
+class AsyncOrmStorage:
+    """As `OrmStorage`; `execute` is awaited, and runs in a thread of the store's.
+
+    Args:
+        alias: of the database.
+    """
+
+    durable: Final = True
+
+    def __init__(self, alias: str) -> None:
+        self._plain = OrmStorage(alias)
+        self._start_afresh()
+        in_child(self, AsyncOrmStorage._start_afresh)
+
+    def _start_afresh(self) -> None:
+        # A forked child has none of its parent's threads.
+        self._threads: ThreadPoolExecutor | None = None
+        self._links: list[Any] = []
+        self._settling = Lock()
+
+    def __repr__(self) -> str:
+        return f"Async{self._plain!r}"
+
+    @property
+    def reach(self) -> str:
+        """Who shares it: all processes of a machine, or of a network."""
+        return self._plain.reach
+
+    async def execute(self, command: Command[Answer], /) -> Answer:
+        """Run one command."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool(), partial(self._execute, command)
+        )
+
+    def post(self, command: Command[Any], /) -> None:
+        """Run a command whose answer nobody waits for, soon or with the next one."""
+        self._plain.keep(command)
+        try:
+            self._pool().submit(self._settle)
+        except RuntimeError:  # the interpreter ends
+            return
+
+    async def housekeep(self, *, limit: int = 10_000) -> int:
+        """Forget states that cannot matter any more, at most so many; return how many."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool(), partial(self._plain.housekeep, limit=limit)
+        )
+
+    async def aclose(self) -> None:
+        """Run what was posted, and end the threads with their connections."""
+        threads, links = self._threads, self._links
+        self._start_afresh()
+        if threads is not None:
+            await asyncio.to_thread(_end, threads, links)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(
+                _THREADS, thread_name_prefix="moorage-django", initializer=self._begin
+            )
+        return self._threads
+
+    def _execute(self, command: Command[Answer]) -> Answer:
+        self._settle()
+        return self._plain.execute(command)
+
+    def _settle(self) -> None:
+        # Whoever executes a command waits for what another thread is settling.
+        with self._settling:
+            self._plain.settle()
+
+    def _begin(self) -> None:
+        # Whoever closes the store closes the connections of its threads.
+        link = connections[self._plain.alias]
+        link.inc_thread_sharing()
+        self._links.append(link)
+
+
+def named(url: str, *, awaited: bool) -> OrmStorage | AsyncOrmStorage:
+    """The store of a URL such as `django://moorage`."""
+    alias = urlsplit(url).netloc
+    if alias not in connections:
+        raise ConfigurationError(
+            f"there is no database {alias!r}.",
+            path="state.url",
+            remedy=f"Name one of DATABASES: {', '.join(sorted(connections))}.",
+        )
+    return AsyncOrmStorage(alias) if awaited else OrmStorage(alias)
+
+
+def _end(threads: ThreadPoolExecutor, links: list[Any]) -> None:
+    threads.shutdown()
+    for link in links:
+        link.close()
+
+
+def _id(key: str) -> str:
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _shown(key: str) -> str:
+    """A key as any database takes it, whatever its encoding."""
+    return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST]

@@ -1,0 +1,179 @@
+"""A backend for `STORAGES`: Django's files, through the Storage contract."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+from contextlib import ExitStack
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
+from django.core.files.storage import Storage as DjangoStorage
+from django.utils import timezone
+from django.utils.deconstruct import deconstructible
+
+from moorage import FileNotFound, InvalidData
+from moorage.contracts.storage import PutOptions
+from moorage_django.runtime import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+_IN_MEMORY: Final = 2_500_000
+_PIECE: Final = 64 << 10
+
+
+@deconstructible
+class Storage(DjangoStorage):
+    """Keeps files at whichever vendor the configuration names; none has a path on this machine.
+
+    Args:
+        tenant: whose files they are.
+        location: the folder that all keys begin with.
+        expires: for how many seconds the URLs are good that `url` signs.
+        base_url: what `url` begins with instead, where the files are public.
+    """
+
+    def __init__(
+        self,
+        *,
+        tenant: str | None = None,
+        location: str = "",
+        expires: float = 3_600.0,
+        base_url: str | None = None,
+    ) -> None:
+        self._tenant = tenant
+        self._location = location.strip("/")
+        self._expires = expires
+        self._base_url = base_url
+
+    @property
+    def files(self) -> Any:
+        """The storage of the hub."""
+        return hub().storage(self._tenant)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return bool(self.files.exists(self.key(name)))
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is not there is fine."""
+        self.files.delete(self.key(name))
+
+    def size(self, name: str) -> int:
+        """How many bytes a file has."""
+        return int(self._info(name).size or 0)
+
+    def get_modified_time(self, name: str) -> datetime:
+        """When a file was put."""
+        put: datetime | None = self._info(name).last_modified
+        if put is None:
+            # What Django's storages say so with, and `collectstatic` understands.
+            raise NotImplementedError("This vendor does not say when a file was put.")
+        return put if settings.USE_TZ else timezone.make_naive(put)
+
+    def url(self, name: str | None) -> str:
+        """Where a browser gets a file."""
+        key = self.key(name or "")
+        if self._base_url is not None:
+            return f"{self._base_url.rstrip('/')}/{key}"
+        return str(self.files.signed_url(key, expires=self._expires).url)
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """The folders and the files in a folder."""
+        folder = self.key(path)
+        prefix = f"{folder}/" if folder else ""
+        folders: list[str] = []
+        files: list[str] = []
+        cursor = None
+        while True:
+            page = self.files.list(prefix, delimiter="/", cursor=cursor)
+            folders += [one.removeprefix(prefix).rstrip("/") for one in page.prefixes]
+            files += [one.key.removeprefix(prefix) for one in page.objects if one.key != prefix]
+            cursor = page.next_cursor
+            if cursor is None:
+                return folders, files
+
+    def _open(self, name: str, mode: str = "rb") -> File:
+        if set(mode) & set("wax+"):
+            raise InvalidData(
+                f"A file cannot be opened with the mode {mode!r}.",
+                field="mode",
+                remedy="Save it anew.",
+            )
+        return _Kept(self, name, text="b" not in mode)
+
+    def _save(self, name: str, content: Any) -> str:
+        options = PutOptions(content_type=getattr(content, "content_type", None))
+        if content.seekable():
+            content.seek(0)
+        self.files.upload(self.key(name), _pieces(content), options)
+        return name
+
+    def _info(self, name: str) -> Any:
+        try:
+            return self.files.head(self.key(name))
+        except FileNotFound as error:
+            raise FileNotFoundError(str(error)) from None
+
+    def key(self, name: str) -> str:
+        """The key of a name, which leads nowhere but below the location."""
+        path = posixpath.normpath(name.replace("\\", "/"))
+        if path.startswith(("/", "../")) or path == "..":
+            raise SuspiciousFileOperation(f"{name!r} leads out of the storage.")
+        return "/".join(part for part in (self._location, path) if part not in {"", "."})
+
+
+class _Kept(File):
+    """A file at a vendor, fetched when it is first read."""
+
+    def __init__(self, storage: Storage, name: str, *, text: bool) -> None:
+        self.name = name
+        self.mode = "r" if text else "rb"
+        self._storage = storage
+        self._text = text
+        self._fetched: Any = None
+
+    @property
+    def file(self) -> Any:
+        """The bytes, or the text, in memory as long as that is little."""
+        if self._fetched is None:
+            self._fetched = self._fetch()
+        return self._fetched
+
+    @file.setter
+    def file(self, value: Any) -> None:
+        self._fetched = value
+
+    def _fetch(self) -> Any:
+        storage = self._storage
+        with ExitStack() as undone:
+            fetched = undone.enter_context(SpooledTemporaryFile(max_size=_IN_MEMORY))
+            try:
+                with storage.files.download(storage.key(self.name)) as coming:
+                    for piece in coming:
+                        fetched.write(piece)
+            except FileNotFound as error:
+                raise FileNotFoundError(str(error)) from None
+            fetched.seek(0)
+            undone.pop_all()
+        return io.TextIOWrapper(fetched, encoding="utf-8") if self._text else fetched
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self._storage.size(self.name)
+
+    def close(self) -> None:
+        """Let go of what was fetched."""
+        if self._fetched is not None:
+            self._fetched.close()
+
+
+def _pieces(content: Any) -> Iterator[bytes]:
+    while piece := content.read(_PIECE):
+        yield piece.encode() if isinstance(piece, str) else piece

@@ -1,0 +1,109 @@
+"""What a hub of this project is opened with: its stores, and what seals them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage import ConfigurationError
+from moorage.adapters.aes_gcm import AesGcmCipher
+from moorage.config import read_configuration
+from moorage.domain.sealing import KeyRing
+from moorage.opening import aopen_storage, open_storage
+from moorage_django import credentials
+from moorage_django.log import AsyncOrmLogger
+from moorage_django.models import Credential, Deferred, Tenant, Webhook
+from moorage_django.settings import DATABASE
+from moorage_django.state import AsyncOrmStorage, OrmStorage
+from moorage_django.tenants import AsyncOrmTenants, OrmTenants
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from moorage.config import Configured
+    from moorage_django.log import OrmLogger
+    from moorage_django.settings import Chosen
+
+KEYS: Final = "MOORAGE_KEYS"
+"""The variable of the environment that holds the keys which seal what is stored."""
+
+
+def ports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
+    """What the plain hub is opened with."""
+    url, cipher = store_url(picked), cipher_of(picked)
+    given: dict[str, Any] = {
+        "log": log,
+        "state": OrmStorage(picked.database) if url is None else open_storage(url),
+    }
+    if cipher is not None:
+        kept = credentials.provider(picked.database, cipher)
+        given |= {"cipher": cipher, "credentials": kept, "tokens": kept}
+    if picked.tenants:
+        given["tenants"] = OrmTenants(needed(cipher))
+    return given | picked.ports_of(awaited=False)
+
+
+def aports(picked: Chosen, log: OrmLogger) -> dict[str, Any]:
+    """What the awaited hub is opened with."""
+    url, cipher = store_url(picked), cipher_of(picked)
+    given: dict[str, Any] = {
+        "log": AsyncOrmLogger(log),
+        "state": AsyncOrmStorage(picked.database) if url is None else aopen_storage(url),
+    }
+    if cipher is not None:
+        kept = credentials.aprovider(picked.database, cipher)
+        given |= {"cipher": cipher, "credentials": kept, "tokens": kept}
+    if picked.tenants:
+        given["tenants"] = AsyncOrmTenants(OrmTenants(needed(cipher)))
+    return given | picked.ports_of(awaited=True)
+
+
+def needed(cipher: AesGcmCipher | None) -> AesGcmCipher:
+    """What seals, where nothing is kept that is not sealed."""
+    if cipher is not None:
+        return cipher
+    raise ConfigurationError(
+        "the accounts of tenants are sealed, and there are no keys.",
+        path="MOORAGE.KEYS",
+        remedy="Set MOORAGE_KEYS to what moorage.adapters.aes_gcm.generate_keys().text() makes.",
+    )
+
+
+def configured(picked: Chosen) -> Configured:
+    """What the configuration says."""
+    return read_configuration(picked.configuration, picked.environment)
+
+
+def store_url(picked: Chosen) -> str | None:
+    """The URL of the store of state; None if Django's database is the store."""
+    named = picked.state or configured(picked).state or DATABASE
+    return None if named == DATABASE else named
+
+
+def cipher_of(picked: Chosen) -> AesGcmCipher | None:
+    """What seals with the keys of the project, if it has any."""
+    if picked.keys is not None:
+        return AesGcmCipher(KeyRing.parse(picked.keys))
+    return AesGcmCipher(KeyRing.from_environment(os.environ)) if KEYS in os.environ else None
+
+
+def kept(picked: Chosen) -> dict[str, Any]:
+    """What a copy of the project's database could act with, by name."""
+    return {
+        "webhooks": _Rows(Webhook.objects.all()),
+        "calls": _Rows(Deferred.objects.all()),
+        "tenants": _Rows(Tenant.objects.all()),
+        "credentials": _Rows(Credential.objects.using(picked.database)),
+    }
+
+
+class _Rows:
+    """Rows that can be emptied."""
+
+    def __init__(self, rows: QuerySet[Any]) -> None:
+        self._rows = rows
+
+    def clear(self) -> int:
+        """Delete all of them, and say how many those were."""
+        gone, _ = self._rows.delete()
+        return int(gone)

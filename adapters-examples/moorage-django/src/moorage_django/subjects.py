@@ -1,0 +1,46 @@
+"""What is kept about one person or thing: found, handed out, erased."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from moorage.subjects import Subjects
+from moorage_django.models import Credential
+from moorage_django.runtime import process
+from moorage_django.settings import chosen
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+
+def export(*, subject: str | None = None, tenant: str | None = None) -> str:
+    """All that is kept of a subject, or of a tenant, as JSON.
+
+    Of the credentials of a tenant it tells that they are there, and not what they are.
+    """
+    told: dict[str, Any] = json.loads(_subjects().export(subject=subject, tenant=tenant))
+    told["credentials"] = [str(row) for row in _credentials(subject, tenant)]
+    return json.dumps(told, ensure_ascii=False, indent=2)
+
+
+def erase(*, subject: str | None = None, tenant: str | None = None) -> dict[str, int]:
+    """Erase all of it, what is still to be done included; how much that was of each kind."""
+    gone = _subjects().erase(subject=subject, tenant=tenant)
+    credentials, _ = _credentials(subject, tenant).delete()
+    return {
+        "log": gone.log,
+        "inbox": gone.inbox,
+        "outbox": gone.outbox,
+        "credentials": int(credentials),
+    }
+
+
+def _subjects() -> Subjects:
+    return Subjects(log=process.log(), inbox=process.inbox(), outbox=process.outbox())
+
+
+def _credentials(subject: str | None, tenant: str | None) -> QuerySet[Credential]:
+    """Credentials belong to tenants; those of one subject are nobody's."""
+    rows = Credential.objects.using(chosen().database)
+    return rows.none() if tenant is None or subject is not None else rows.filter(tenant=tenant)

@@ -1,0 +1,152 @@
+"""What tenants have of their own, as rows: their vendors' accounts and routes, sealed for each.
+
+What is written here is in use within seconds, without a restart.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import DEFAULT_DB_ALIAS
+
+from moorage import InvalidData
+from moorage.packing import about
+from moorage_django.errors import guarded
+from moorage_django.models import Tenant
+from moorage_django.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.ports.cipher import Cipher
+
+_SERVICE: Final = "accounts"
+_NAME: Final = "tables"
+HIDDEN: Final = "••••••"
+"""What stands in a form for a text that may be a secret; in a list, with its number after it."""
+
+
+class OrmTenants:
+    """Knows tenants from the database of an alias.
+
+    Args:
+        cipher: seals what is stored.
+        alias: of the database.
+    """
+
+    def __init__(self, cipher: Cipher, alias: str = DEFAULT_DB_ALIAS) -> None:
+        self.alias = alias
+        self._cipher = cipher
+        self._rows = Tenant.objects.using(alias)
+
+    @guarded
+    def version(self, tenant: str, /) -> str | None:
+        """What tells the tables from those before."""
+        sealed = self._sealed(tenant)
+        return None if sealed is None else sha256(sealed).hexdigest()
+
+    @guarded
+    def tables(self, tenant: str, /) -> Mapping[str, Any]:
+        """What a tenant has; of one that is not known, nothing."""
+        sealed = self._sealed(tenant)
+        if sealed is None:
+            return {}
+        tables: dict[str, Any] = json.loads(self._cipher.open(sealed, _about(tenant)))
+        return tables
+
+    @guarded
+    def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
+        """Keep what a tenant has, in place of what it had."""
+        sealed = self._cipher.seal(json.dumps(tables).encode(), _about(tenant))
+        fields = {"name": tenant, "sealed": sealed}
+        self._rows.update_or_create(pk=_id(tenant), defaults=fields)
+
+    @guarded
+    def remove(self, tenant: str, /) -> None:
+        """Know a tenant no more."""
+        self._rows.filter(pk=_id(tenant)).delete()
+
+    def _sealed(self, tenant: str) -> bytes | None:
+        found = self._rows.filter(pk=_id(tenant)).values_list("sealed", flat=True).first()
+        return None if found is None else bytes(found)
+
+
+class AsyncOrmTenants:
+    """As `OrmTenants`, awaited.
+
+    Args:
+        shared: the plain one.
+    """
+
+    def __init__(self, shared: OrmTenants) -> None:
+        self._plain = shared
+
+    async def version(self, tenant: str, /) -> str | None:
+        """What tells the tables from those before."""
+        return await in_thread(self._plain.alias, self._plain.version, tenant)
+
+    async def tables(self, tenant: str, /) -> Mapping[str, Any]:
+        """What a tenant has; of one that is not known, nothing."""
+        return await in_thread(self._plain.alias, self._plain.tables, tenant)
+
+
+def hidden(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables to be shown: whatever an account says in words may be a secret, and is hidden."""
+    vendors = tables.get("vendors", {})
+    return {**tables, "vendors": _masked(vendors)} if vendors else dict(tables)
+
+
+def revealed(given: Any, stored: Any, path: str = "") -> Any:
+    """What a form gave, with what it did not show put back.
+
+    Raises:
+        InvalidData: what was not shown stands where nothing is known.
+    """
+    if isinstance(given, dict):
+        kept = stored if isinstance(stored, dict) else {}
+        return {
+            name: revealed(value, kept.get(name), f"{path}.{name}".strip("."))
+            for name, value in given.items()
+        }
+    if isinstance(given, list):
+        items = stored if isinstance(stored, list) else []
+        known = {_numbered(place): one for place, one in enumerate(items)}
+        return [
+            revealed(HIDDEN, known.get(value), f"{path}[{place}]")
+            if isinstance(value, str) and value.startswith(HIDDEN)
+            else revealed(value, items[place] if place < len(items) else None, f"{path}[{place}]")
+            for place, value in enumerate(given)
+        ]
+    if isinstance(given, str) and given.startswith(HIDDEN):
+        if not isinstance(stored, str) or given != HIDDEN:
+            raise InvalidData(
+                f"{path} is to stay as it was, and there is nothing to be kept for it.",
+                field=path,
+                remedy="Write it out where it is new, or has another name than before.",
+            )
+        return stored
+    return given
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(one) for name, one in value.items()}
+    if isinstance(value, list):
+        masked = [_masked(one) for one in value]
+        return [_numbered(place) if one == HIDDEN else one for place, one in enumerate(masked)]
+    shown = not isinstance(value, str) or value.startswith("secret://")
+    return value if shown else HIDDEN
+
+
+def _numbered(place: int) -> str:
+    return f"{HIDDEN} {place + 1}"
+
+
+def _id(tenant: str) -> str:
+    return sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _about(tenant: str) -> bytes:
+    return about(tenant, _SERVICE, _NAME)

@@ -1,0 +1,49 @@
+"""Where vendors send webhooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from moorage import ConfigurationError, ConnectorError
+from moorage.domain.webhooks.replies import reply_to
+from moorage.receiving import from_django
+from moorage_django.runtime import process
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+@csrf_exempt
+@never_cache
+@require_http_methods(["GET", "POST", "PUT"])
+@transaction.non_atomic_requests
+def receive(request: HttpRequest, account: str) -> HttpResponse:
+    """Verify a webhook, write it down, and answer; it is handled afterwards.
+
+    What is no genuine webhook is refused without a reason. Nothing is answered 2xx before it is
+    stored.
+    """
+    hub = process.hub()
+    try:
+        found = hub.account(account)
+    except ConfigurationError:
+        return HttpResponse(status=404)
+    try:
+        given: dict[str, Any] = {**from_django(request), "tenant": _tenant(found.tenants)}
+    except ConnectorError as error:
+        reply = reply_to(error)
+    else:
+        reply = process.inbox().answer(account, **given)
+        process.webhook_came()
+    return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
+
+
+def _tenant(tenants: Any) -> str | None:
+    """Whose the endpoint is, if it is just one tenant's."""
+    return next(iter(tenants)) if tenants is not None and len(tenants) == 1 else None

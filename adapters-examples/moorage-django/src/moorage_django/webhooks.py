@@ -1,0 +1,57 @@
+"""Handlers of webhooks, and the inbox that hands webhooks to them."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.inbox import WebhookInbox
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_registered: Final[list[tuple[type | str, Callable[..., Any]]]] = []
+
+
+def on(kind: type | str) -> Callable[[F], F]:
+    """Register a handler: a function of an event and the entry of the inbox that it came in.
+
+    The modules `webhooks` of all apps are imported when Django starts, so that is where handlers
+    belong. Each runs in a transaction of its own; if it raises, that is rolled back, and all
+    handlers of the webhook are called again later.
+
+    Args:
+        kind: "payments", "email", "sms" or "shipping" for the events of a contract, or their
+            class; "webhook" for each webhook as the vendor sent it.
+    """
+
+    def register(handler: F) -> F:
+        _registered.append((kind, handler))
+        return handler
+
+    return register
+
+
+def handled_by(inbox: WebhookInbox) -> WebhookInbox:
+    """An inbox with all handlers that are registered."""
+    for kind, handler in _registered:
+        inbox.on(kind)(_atomic(handler))
+    return inbox
+
+
+def has_handlers() -> bool:
+    """Whether anything is registered."""
+    return bool(_registered)
+
+
+def _atomic(handler: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(handler)
+    def whole(*given: Any) -> Any:
+        with transaction.atomic(using=DEFAULT_DB_ALIAS):
+            return handler(*given)
+
+    return whole

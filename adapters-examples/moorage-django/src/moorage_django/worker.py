@@ -1,0 +1,66 @@
+"""What the worker does: handle webhooks, make calls that were put off, forget what is old."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from django.db import close_old_connections
+
+from moorage import LogQuery
+from moorage_django.runtime import process
+from moorage_django.settings import chosen
+from moorage_django.webhooks import has_handlers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.inbox import Handled
+    from moorage.outbox import Delivered
+
+Step: TypeAlias = "Callable[[], list[Handled | Delivered]]"
+
+_TIDYING: Final = 3_600.0
+
+
+def deliver(limit: int = 100) -> list[Handled | Delivered]:
+    """Handle webhooks and make calls that are due, once; return what was done, if anything.
+
+    Args:
+        limit: how many of each at most.
+    """
+    close_old_connections()
+    rounds: list[Handled | Delivered] = []
+    if has_handlers():
+        rounds.append(process.inbox().handle(limit=limit))
+    rounds.append(process.outbox().deliver(process.hub(), limit=limit))
+    process.flush()
+    return [one for one in rounds if one]
+
+
+def tidy() -> int:
+    """Forget what is older than the settings say, and states that cannot matter any more."""
+    picked = chosen()
+    gone = 0
+    if picked.keep is not None:
+        before = datetime.now(UTC) - timedelta(days=picked.keep)
+        gone += process.log().remove(LogQuery(until=before))
+        gone += process.inbox().forget(before)
+        gone += process.outbox().forget(before)
+    housekeep = getattr(process.ports()["state"], "housekeep", None)
+    return gone + (0 if housekeep is None else int(housekeep()))
+
+
+def steps() -> list[Step]:
+    """One webhook or call after another, so that who says stop waits for few; tidying at times."""
+    tidied = time.monotonic()
+
+    def tidy_at_times() -> list[Handled | Delivered]:
+        nonlocal tidied
+        if time.monotonic() - tidied >= _TIDYING:
+            tidied = time.monotonic()
+            tidy()
+        return []
+
+    return [lambda: deliver(1), tidy_at_times]

@@ -1,0 +1,114 @@
+"""What is amiss with the settings of an application, found before the first customer does.
+
+Each finding has a name, so that it can be looked up, and says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from moorage import Account
+    from moorage_flask.moored import Moored
+
+_OPTION: Final = re.compile(r"(?:^|\s)(?:-w|--workers)[=\s]?(\d+)")
+
+
+@attrs.frozen
+class Finding:
+    """Something that is amiss.
+
+    Attributes:
+        name: what it is called.
+        problem: what is amiss.
+        remedy: what to do.
+        severe: whether the application should not start like this.
+    """
+
+    name: str
+    problem: str
+    remedy: str = ""
+    severe: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.problem} {self.remedy}".rstrip()
+
+
+def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tuple[Finding, ...]:
+    """Everything that is amiss; a configuration that cannot be read is all there is to say."""
+    try:
+        accounts = moored.accounts
+    except ConnectorError as error:
+        return (Finding("configuration", str(error), severe=True),)
+    try:
+        moored.stores.ready()
+    except ConnectorError as error:
+        return (Finding("settings", str(error), severe=True),)
+    return (
+        *_stores(moored, environment),
+        *_webhooks(accounts),
+        *_keys(moored),
+    )
+
+
+def _stores(moored: Moored, environment: Mapping[str, str]) -> Iterator[Finding]:
+    state, database = moored.places.state, moored.host.database
+    several = _workers(environment) > 1
+    if state == "memory:" and moored.settings.state in {None, "memory:"}:
+        yield Finding(
+            "store-not-shared",
+            "Each process keeps limits, circuits and idempotency keys for itself."
+            + (" Several workers are configured: a repeat may charge twice." if several else ""),
+            "Give MOORAGE a DATABASE, or a STATE such as redis://….",
+            severe=several,
+        )
+    if database is None or database.file is None:
+        return
+    host = Path(database.file).absolute()
+    for setting, url in (("STATE", state), ("ASIDE", moored.places.aside)):
+        if url is not None and Path(url.removeprefix("sqlite:///")).absolute() == host:
+            yield Finding(
+                "store-in-the-host's-file",
+                f"{setting} is the application's own SQLite file: a call to a vendor would wait"
+                " for the transaction that it is made in.",
+                f"Leave {setting} out, or name a file of its own.",
+                severe=True,
+            )
+
+
+def _webhooks(accounts: Iterable[Account]) -> Iterator[Finding]:
+    for account in accounts:
+        if account.vendor.webhook is not None and not account.webhook_secrets:
+            yield Finding(
+                "webhook-without-secret",
+                f"The webhooks of {account.name} are all refused: there is no secret to verify"
+                " them with.",
+                f"Set vendors.{account.name}.webhook_secrets, or ignore this if it sends none.",
+            )
+
+
+def _keys(moored: Moored) -> Iterator[Finding]:
+    if moored.stores.cipher is not None:
+        return
+    yield Finding(
+        "no-keys",
+        "Webhooks and calls that wait are stored unsealed, and access tokens in memory only.",
+        "Set MOORAGE_KEYS in the environment; `moorage.adapters.aes_gcm.generate_keys().text()`"
+        " makes one.",
+    )
+
+
+def _workers(environment: Mapping[str, str]) -> int:
+    """How many workers gunicorn or another server was told to start."""
+    option = _OPTION.search(environment.get("GUNICORN_CMD_ARGS", ""))
+    text = environment.get("WEB_CONCURRENCY", "") if option is None else option[1]
+    return int(text) if text.isascii() and text.isdigit() else 1

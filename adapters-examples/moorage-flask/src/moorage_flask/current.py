@@ -1,0 +1,34 @@
+"""What belongs to the application that somebody is in."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from flask import current_app
+from werkzeug.local import LocalProxy
+
+from moorage import ConfigurationError
+from moorage_flask.moored import Moored
+
+NAME: Final = "moorage"
+"""Among an application's extensions."""
+
+
+def moored_in(app: Any) -> Moored:
+    """What belongs to this application."""
+    found = app.extensions.get(NAME)
+    if isinstance(found, Moored):
+        return found
+    raise ConfigurationError(
+        f"the application {app.name!r} has no moorage.",
+        path="MOORAGE",
+        remedy="Call `Moorage(app)`, or `init_app(app)` of one.",
+    )
+
+
+def _current() -> Moored:
+    return moored_in(current_app)
+
+
+current_moorage: Final = cast("Moored", LocalProxy(_current))
+"""What belongs to the application of the current context."""

@@ -1,0 +1,175 @@
+"""Connections to a database that are this package's own.
+
+What is written through them is neither undone by a roll-back of the host nor kept waiting by a pool
+that the host has emptied. Of an engine only its way of connecting is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, nullcontext
+from threading import RLock
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import NullPool, StaticPool
+
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.forking import around_fork, in_child
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from sqlalchemy import Connection, MetaData, Table
+
+_MEMORY: Final = frozenset({None, "", ":memory:"})
+_PATIENCE: Final = 5
+"""Seconds to wait for a file that somebody else writes, or for a server's connection."""
+
+
+class Database:
+    """A database, and connections of our own to it, in each process anew.
+
+    Args:
+        given: a URL, or an engine of SQLAlchemy.
+    """
+
+    def __init__(self, given: str | Engine) -> None:
+        self._given = given if isinstance(given, Engine) else _made(given)
+        self._engines: dict[int, Engine] = {}
+        self._start_afresh()
+        if self.kind == "sqlite":
+            in_child(self, Database._start_afresh)
+            around_fork(self, Database._stand_still, Database._go_on)
+
+    def __repr__(self) -> str:
+        return f"<Database {self.where}>"
+
+    @property
+    def kind(self) -> str:
+        """What SQLAlchemy calls this kind of database."""
+        return self._given.dialect.name
+
+    @property
+    def where(self) -> str:
+        """The database, without what may be secret."""
+        return self._given.url.set(query={}).render_as_string(hide_password=True)
+
+    @property
+    def file(self) -> str | None:
+        """The file that it is, if it is one of SQLite's."""
+        if self.kind != "sqlite" or self.fleeting:
+            return None
+        return self._given.url.database
+
+    @property
+    def reach(self) -> str:
+        """Who shares it: those of a process, of a machine or of a network."""
+        if self.fleeting:
+            return "process"
+        return "machine" if self.kind == "sqlite" else "network"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that this was made of."""
+        return self._given
+
+    @property
+    def fleeting(self) -> bool:
+        """Whether it is in the memory of this process."""
+        return self.kind == "sqlite" and self._given.url.database in _MEMORY
+
+    @contextmanager
+    def begin(self) -> Generator[Connection]:
+        """A transaction on a connection of our own.
+
+        Raises:
+            StorageUnavailable: the database could not be reached, or did not do it.
+        """
+        try:
+            with self._alone, self._engine().begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            failure = self.unavailable(error)
+        else:
+            return
+        # Out here, or it would carry along the frames of the driver, which hold the password.
+        raise failure
+
+    def unavailable(self, error: SQLAlchemyError) -> StorageUnavailable:
+        """What an error of SQLAlchemy's means."""
+        said = str(getattr(error, "orig", "")).lower()
+        gone = "does not exist" in said or "doesn't exist" in said
+        # A database that is not there itself says so by another error.
+        if "no such table" in said or (gone and isinstance(error, ProgrammingError)):
+            return StorageUnavailable(
+                f"{self.where} has no tables for this.",
+                remedy="Run `flask moorage migrate`, or your own migrations.",
+            )
+        return StorageUnavailable(
+            f"{self.where} did not do it ({type(error).__name__}).",
+            remedy="Check that it is up, and that its user may read and write moorage's tables.",
+        )
+
+    def create(self, metadata: MetaData, tables: Sequence[Table]) -> None:
+        """Make those of these tables that are missing."""
+        with self.begin() as connection:
+            metadata.create_all(connection, tables)
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None and engine is not self._given:
+            engine.dispose()
+
+    # Whoever is forked while another thread is in a transaction of SQLite's inherits its locks, and
+    # nobody who would give them back.
+
+    def _start_afresh(self) -> None:
+        self._alone: RLock | nullcontext[None] = RLock() if self.kind == "sqlite" else nullcontext()
+
+    def _stand_still(self) -> None:
+        self._alone.__enter__()
+
+    def _go_on(self) -> None:
+        self._alone.__exit__(None, None, None)
+
+    def _engine(self) -> Engine:
+        # A parent's connections are the parent's: they are kept there, and neither used nor closed.
+        pid = os.getpid()
+        return self._engines.get(pid) or self._engines.setdefault(pid, self._fresh())
+
+    def _fresh(self) -> Engine:
+        given = self._given
+        if self.fleeting:  # there is one connection to it
+            return given
+        return Engine(given.pool.recreate(), given.dialect, given.url)
+
+
+def _made(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        name = parsed.get_backend_name()
+        if name == "sqlite":
+            pool = StaticPool if parsed.database in _MEMORY else NullPool
+            options = {"timeout": _PATIENCE, "check_same_thread": False}
+            return create_engine(parsed, poolclass=pool, connect_args=options)
+        if parsed.drivername in _DRIVERS:
+            parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
+        return create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, ImportError, ValueError) as error:
+        kind = type(error).__name__
+    raise ConfigurationError(
+        f"no engine can be made of this URL ({kind}).",
+        path="MOORAGE.DATABASE",
+        remedy="Give a URL such as postgresql+psycopg://user@host/name, whose driver is installed.",
+    )
+
+
+_DRIVERS: Final = {
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+"""The drivers that moorage uses too, where a URL names none."""

@@ -1,0 +1,101 @@
+"""The extension: one object for any number of applications and processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from flask import current_app, has_app_context
+
+from moorage import ConfigurationError
+from moorage_flask.commands import commands
+from moorage_flask.current import NAME, moored_in
+from moorage_flask.moored import Handler, Moored
+from moorage_flask.settings import settings_of
+from moorage_flask.webhooks import blueprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+    from moorage import Hub
+    from moorage.inbox import WebhookInbox
+    from moorage.outbox import Outbox
+    from moorage.ports.integration_log import IntegrationLogger
+
+Handling = TypeVar("Handling", bound="Callable[..., object]")
+
+
+class Moorage:
+    """Everything of moorage's that an application uses.
+
+    Outside of a context it answers for the application it was made with, or the only one that it
+    was given to.
+
+    Args:
+        app: the application, unless `init_app` is called with it later.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        self._handlers: list[Handler] = []
+        self._apps: list[Flask] = []
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Read `app.config["MOORAGE"]`, and add the blueprint and the commands.
+
+        Nothing is opened before it is used.
+
+        Raises:
+            ConfigurationError: the settings make no sense; `path` says which.
+        """
+        app.extensions[NAME] = Moored(app, settings_of(app), self._handlers)
+        app.register_blueprint(blueprint())
+        app.cli.add_command(commands())
+        self._apps.append(app)
+
+    def on(self, kind: type | str) -> Callable[[Handling], Handling]:
+        """Have a function called with each webhook of this kind, as `WebhookInbox.on` says.
+
+        It runs in a context of the application.
+        """
+
+        def keep(handler: Handling) -> Handling:
+            self._handlers.append(Handler(kind, handler))
+            return handler
+
+        return keep
+
+    @property
+    def here(self) -> Moored:
+        """What belongs to the current application."""
+        if has_app_context():
+            return moored_in(current_app)
+        if len(self._apps) == 1:
+            return moored_in(self._apps[0])
+        raise ConfigurationError(
+            "it is not clear which application this is asked of.",
+            path="MOORAGE",
+            remedy="Work inside `with app.app_context():`.",
+        )
+
+    @property
+    def hub(self) -> Hub:
+        """The hub of this process, opened when it is first asked for."""
+        return self.here.hub
+
+    @property
+    def inbox(self) -> WebhookInbox:
+        """Webhooks: written down first, and handled later."""
+        return self.here.inbox
+
+    @property
+    def outbox(self) -> Outbox:
+        """Calls that are written down in the host's transaction, and made afterwards."""
+        return self.here.outbox
+
+    @property
+    def log(self) -> IntegrationLogger:
+        """The record of every call."""
+        return self.here.log

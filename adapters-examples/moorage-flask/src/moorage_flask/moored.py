@@ -1,0 +1,231 @@
+"""What one application has of moorage: its stores and its hub, in each process its own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from contextlib import nullcontext
+from functools import cached_property, partial
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from weakref import WeakSet
+
+from flask import current_app, has_app_context
+
+import moorage
+from moorage import Subjects
+from moorage.cli.host import Host as CliHost
+from moorage.config import read_configuration
+from moorage.inbox import WebhookInbox
+from moorage.outbox import Outbox
+from moorage_flask.host import Host, host_of
+from moorage_flask.places import Places, places
+from moorage_flask.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flask import Flask
+
+    from moorage import Account, Hub
+    from moorage.ports.integration_log import IntegrationLogger
+    from moorage_flask.settings import Settings
+
+
+T = TypeVar("T")
+
+
+class Handler(NamedTuple):
+    """A function that is called with webhooks of a kind."""
+
+    kind: type | str
+    handle: Callable[..., object]
+
+
+class Moored:
+    """Everything of moorage's that belongs to one application.
+
+    Nothing is opened before it is used. Each process opens its own, also where it was forked after
+    another had opened it, and closes it at its exit.
+
+    Args:
+        app: the application.
+        settings: what it is set to.
+        handlers: what handles webhooks; more may be added until the first is handled.
+    """
+
+    def __init__(self, app: Flask, settings: Settings, handlers: Sequence[Handler]) -> None:
+        self.app = app
+        self.settings = settings
+        self._handlers = handlers
+        self._processes: dict[int, _Process] = {}
+        _living.add(self)
+
+    @property
+    def hub(self) -> Hub:
+        """The hub."""
+        return self._process.hub()
+
+    @property
+    def inbox(self) -> WebhookInbox:
+        """Webhooks: written down first, and handled later."""
+        return self._process.inbox()
+
+    @property
+    def outbox(self) -> Outbox:
+        """Calls that are made after the host has committed."""
+        return self._process.outbox()
+
+    @property
+    def log(self) -> IntegrationLogger:
+        """The record of every call."""
+        return self._process.stores().log
+
+    @property
+    def subjects(self) -> Subjects:
+        """What is kept of somebody: found, handed out, erased."""
+        outbox = None if self.host.database is None else self.outbox
+        kept = self.stores.credentials
+        # What is in memory only goes with the process.
+        stored = kept if hasattr(kept, "owners") else None
+        return Subjects(log=self.log, inbox=self.inbox, outbox=outbox, credentials=stored)
+
+    @property
+    def stores(self) -> Stores:
+        """Where everything is kept."""
+        return self._process.stores()
+
+    @cached_property
+    def host(self) -> Host:
+        """The host's database."""
+        # The end of a second context would end the session of the first one, in mid-request.
+        inside = has_app_context() and current_app == self.app
+        with nullcontext() if inside else self.app.app_context():
+            return host_of(self.settings)
+
+    @cached_property
+    def places(self) -> Places:
+        """Where things are kept."""
+        database, settings = self.host.database, self.settings
+        return places(
+            kind=None if database is None else database.kind,
+            file=None if database is None else database.file,
+            state=settings.state if isinstance(settings.state, str) else None,
+            aside=settings.aside,
+        )
+
+    @property
+    def here(self) -> Moored:
+        """This, and not what stands for it in each context anew."""
+        return self
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts that the configuration names, with nothing opened."""
+        settings = self.settings
+        return read_configuration(settings.configuration, settings.environment).accounts
+
+    @property
+    def handled(self) -> bool:
+        """Whether anybody handles webhooks."""
+        return bool(self._handlers)
+
+    def as_host(self) -> CliHost:
+        """What moorage's command line is to use."""
+        settings = self.settings
+        return CliHost(
+            source=settings.configuration,
+            environment=settings.environment,
+            state=self.stores.state_url,
+            kept=lambda: {"webhooks": self.inbox, "calls": self.outbox},
+        )
+
+    def migrate(self) -> None:
+        """Make the tables and files that are missing."""
+        self.stores.migrate()
+
+    def close(self) -> None:
+        """Give back what this process has opened; it opens anew what is used after that."""
+        process = self._processes.pop(os.getpid(), None)
+        if process is not None:
+            process.close()
+
+    @property
+    def _process(self) -> _Process:
+        # What a parent has opened is kept, for it would be closed, and the parent's with it.
+        pid = os.getpid()
+        return self._processes.get(pid) or self._processes.setdefault(pid, self._opening())
+
+    def _opening(self) -> _Process:
+        return _Process(self, self._handlers)
+
+
+class _Once(Generic[T]):
+    """What is made when it is first asked for, by one thread."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = RLock()
+        self.made: T | None = None
+
+    def __call__(self) -> T:
+        """What was made."""
+        if self.made is None:
+            with self._lock:
+                self.made = self._make() if self.made is None else self.made
+        return self.made
+
+
+class _Process:
+    """What one process has opened, each when it is first used."""
+
+    def __init__(self, moored: Moored, handlers: Sequence[Handler]) -> None:
+        self._moored = moored
+        self._handlers = handlers
+        self.stores = _Once(lambda: Stores(moored.settings, moored.places, moored.host))
+        self.hub = _Once(self._hub)
+        self.inbox = _Once(self._inbox)
+        self.outbox = _Once(self._outbox)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for opened in (self.hub.made, self.stores.made):
+            if opened is not None:
+                opened.close()
+
+    def _hub(self) -> Hub:
+        settings, stores = self._moored.settings, self.stores()
+        ports = {
+            "state": stores.state,
+            "log": stores.log,
+            "tokens": stores.credentials,
+            "cipher": stores.cipher,
+            "tenants": stores.tenants,
+            **settings.ports,
+        }
+        given: dict[str, Any] = {name: port for name, port in ports.items() if port is not None}
+        return moorage.open(settings.configuration, environment=settings.environment, **given)
+
+    def _inbox(self) -> WebhookInbox:
+        inbox = WebhookInbox(self.hub(), self.stores().inbox)
+        for kind, handle in self._handlers:
+            inbox.on(kind)(partial(self._in_context, handle))
+        return inbox
+
+    def _outbox(self) -> Outbox:
+        return Outbox(self.stores().outbox, cipher=self.stores().cipher)
+
+    def _in_context(self, handle: Callable[..., object], *given: Any) -> None:
+        with self._moored.app.app_context():
+            handle(*given)
+
+
+_living: WeakSet[Moored] = WeakSet()
+
+
+def _close_all() -> None:
+    for moored in list(_living):
+        moored.close()
+
+
+atexit.register(_close_all)

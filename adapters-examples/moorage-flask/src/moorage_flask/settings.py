@@ -1,0 +1,133 @@
+"""What `app.config["MOORAGE"]` says, read once and refused with the path to what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+
+from moorage import ConfigurationError, Secret
+from moorage.config.hubs import check_ports
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from flask import Flask
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The settings of one application; in `app.config["MOORAGE"]` they are in capitals.
+
+    Attributes:
+        configuration: moorage's own: the path of a file, or a mapping.
+        environment: which overlay of the configuration applies, such as `production`.
+        database: where the tables are: a URL, an engine of SQLAlchemy, a session or what makes
+            sessions, or an extension with an `engine` and a `session`. Without it, the memory of
+            each process.
+        session: gives the session that the host is using, for what is written in its transaction.
+        state: where circuits, limits and keys live: a URL, or a `StateStorage`.
+        aside: the database of what must not wait for the host's transactions, if it is another.
+        keys: what seals stored credentials and webhooks, as `KeyRing.parse` reads it.
+        tenants: whether tenants have their accounts in the database, beside the configuration.
+        keep: for how many days the log, and webhooks and calls that are done, are kept.
+        guard: says whether this request may see the status page; without it there is none.
+        ports: what `moorage.open` takes besides, such as `observers`.
+    """
+
+    configuration: Mapping[str, Any] | str | PathLike[str] = attrs.field(repr=False)
+    environment: str | None = None
+    database: Any = attrs.field(default=None, repr=False)
+    session: Callable[[], Any] | None = attrs.field(default=None, repr=False)
+    state: Any = attrs.field(default=None, repr=False)
+    aside: str | None = attrs.field(default=None, repr=False)
+    keys: Secret | str | None = attrs.field(default=None, repr=False)
+    tenants: bool = False
+    keep: float = 90.0
+    guard: Callable[[], bool] | None = None
+    ports: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+
+
+def settings_of(app: Flask) -> Settings:
+    """What this application is set to."""
+    given: object = cast("Mapping[str, object]", app.config).get("MOORAGE")
+    if not isinstance(given, Mapping):
+        raise _wrong(
+            "",
+            "this application has no settings for moorage.",
+            'Set app.config["MOORAGE"] to a mapping with at least "CONFIGURATION".',
+        )
+    fields = {name.upper(): name for name in attrs.fields_dict(Settings)}
+    known: dict[str, Any] = {}
+    for name, value in cast("Mapping[str, Any]", given).items():
+        if name not in fields:
+            near = get_close_matches(str(name).upper(), fields, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise _wrong(name, f"{name!r} has no meaning.", f"{hint}Use {', '.join(fields)}.")
+        known[fields[name]] = value
+    if known.get("configuration") is None:
+        raise _wrong(
+            "CONFIGURATION",
+            "it is not there.",
+            "Give the path of moorage's configuration, or a mapping.",
+        )
+    for name, value in known.items():
+        fits, problem, remedy = _SHAPES.get(name, _ANY)
+        if not fits(value):
+            raise _wrong(name.upper(), problem, remedy)
+    check_ports(known.get("ports", ()), "MOORAGE.PORTS")
+    return Settings(**known)
+
+
+def _callable(value: object) -> bool:
+    return value is None or callable(value)
+
+
+def _text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _keys(value: object) -> bool:
+    return value is None or isinstance(value, (str, Secret))
+
+
+def _days(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= cast("float", value) <= _AGES
+
+
+def _switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _anything(_: object) -> bool:
+    return True
+
+
+_AGES: Final = 36_500
+"""Days of a hundred years."""
+
+_FUNCTION: Final = (_callable, "it cannot be called.", "Give a function.")
+_WORDS: Final = (_text, "it is no text.", "Give a text, or leave it out.")
+_ANY: Final = (_anything, "", "")
+_SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
+    "session": _FUNCTION,
+    "guard": _FUNCTION,
+    "environment": _WORDS,
+    "aside": _WORDS,
+    "keys": (_keys, "it is no ring of keys.", "Give a text or a Secret."),
+    "keep": (_days, "it is no number of days.", f"Give a number from 0 to {_AGES}."),
+    "tenants": (_switch, "it is no switch.", "Give True or False."),
+    "ports": (_mapping, "it is no mapping.", "Give what `moorage.open` takes besides, by name."),
+}
+
+
+def _wrong(name: str, problem: str, remedy: str) -> ConfigurationError:
+    path = f"MOORAGE.{name}" if name else "MOORAGE"
+    return ConfigurationError(problem, path=path, remedy=remedy)

@@ -1,0 +1,195 @@
+"""The stores of one application in one process, opened when they are first used."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+
+from moorage import ConfigurationError
+from moorage.adapters.aes_gcm import AesGcmCipher
+from moorage.adapters.memory_credentials import MemoryCredentialProvider
+from moorage.adapters.memory_entries import MemoryInbox
+from moorage.adapters.memory_log import MemoryIntegrationLogger
+from moorage.adapters.memory_tenants import MemoryTenants
+from moorage.adapters.sql import SqlStorage
+from moorage.adapters.sql_credentials import SqlCredentialProvider
+from moorage.adapters.sql_tenants import SqlTenants
+from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.adapters.sqlite_tenants import SqliteTenants
+from moorage.domain.sealing import KeyRing
+from moorage.opening import open_storage
+from moorage_flask.database import Database
+from moorage_flask.entries import SqlAlchemyInbox, SqlAlchemyOutbox
+from moorage_flask.log import SqlAlchemyLog
+from moorage_flask.tables import tables
+
+if TYPE_CHECKING:
+    from moorage.ports.cipher import Cipher
+    from moorage.ports.credentials import CredentialProvider
+    from moorage.ports.inbox import InboxStorage
+    from moorage.ports.integration_log import IntegrationLogger
+    from moorage.ports.state import StateStorage
+    from moorage_flask.host import Host
+    from moorage_flask.places import Places
+    from moorage_flask.settings import Settings
+
+_KEYS: Final = "MOORAGE_KEYS"
+_SHARED_DRIVERS: Final = frozenset({"psycopg", "pymysql"})
+
+
+class Stores:
+    """Where everything of an application is kept."""
+
+    def __init__(self, settings: Settings, places: Places, host: Host) -> None:
+        self._settings = settings
+        self._places = places
+        self._host = host
+        self._tables = tables()
+
+    @cached_property
+    def cipher(self) -> Cipher | None:
+        """What seals, if there are keys."""
+        keys = self._settings.keys or os.environ.get(_KEYS)
+        return AesGcmCipher(KeyRing.parse(keys)) if keys else None
+
+    @cached_property
+    def state(self) -> StateStorage:
+        """Circuits, limits and idempotency keys."""
+        given = self._settings.state
+        if given is not None and not isinstance(given, str):
+            return cast("StateStorage", given)
+        if self._places.state is None:
+            return self._beside_host()
+        return cast("StateStorage", open_storage(self._places.state))
+
+    @property
+    def state_url(self) -> str | None:
+        """The URL of the same, where it has one."""
+        given = self._settings.state
+        if given is not None and not isinstance(given, str):
+            return None
+        return self._places.state or _plain(self._database)
+
+    @cached_property
+    def log(self) -> IntegrationLogger:
+        """The record of every call."""
+        if self._places.memory:
+            return MemoryIntegrationLogger()
+        return SqlAlchemyLog(self._aside, self._tables.log)
+
+    @cached_property
+    def inbox(self) -> InboxStorage:
+        """Webhooks that came."""
+        if self._places.memory:
+            return MemoryInbox()
+        return SqlAlchemyInbox(self._aside, self._tables.inbox)
+
+    @cached_property
+    def outbox(self) -> SqlAlchemyOutbox:
+        """Calls that are to be made once the host has committed."""
+        session = self._host.session or _no_session
+        return SqlAlchemyOutbox(self._database, self._tables.outbox, session)
+
+    @cached_property
+    def credentials(self) -> CredentialProvider | None:
+        """Credentials that are stored, sealed; None without keys to seal them with."""
+        if self.cipher is None:
+            return None
+        if self._places.memory:
+            return MemoryCredentialProvider()
+        if self._places.aside is not None:
+            path = Path(self._places.aside).with_suffix(".credentials.db")
+            return SqliteCredentialProvider(path, self.cipher)
+        return SqlCredentialProvider(_reachable(self._database), self.cipher)
+
+    @cached_property
+    def tenants(self) -> MemoryTenants | SqlTenants | SqliteTenants | None:
+        """What each tenant has of its own, sealed; None where the settings want none."""
+        if not self._settings.tenants:
+            return None
+        if self._places.memory:
+            return MemoryTenants()
+        if self.cipher is None:
+            raise ConfigurationError(
+                "tenants' accounts are stored sealed, and there is no key.",
+                path="MOORAGE.KEYS",
+                remedy=f"Set {_KEYS} in the environment.",
+            )
+        if self._places.aside is not None:
+            path = Path(self._places.aside).with_suffix(".tenants.db")
+            return SqliteTenants(path, self.cipher)
+        return SqlTenants(_reachable(self._database), self.cipher)
+
+    def ready(self) -> None:
+        """Make all stores, which asks nothing of them yet.
+
+        Raises:
+            ConfigurationError: the settings say something that makes no store.
+        """
+        for name in ("cipher", "state", "log", "inbox", "credentials", "tenants"):
+            getattr(self, name)
+
+    def migrate(self) -> None:
+        """Make the tables and files that are missing."""
+        for one in (self.state, self.credentials, self.tenants):
+            make = getattr(one, "migrate", None)
+            if make is not None:
+                make()
+        if self._places.memory and self._host.database is None:
+            return
+        ours = self._tables
+        if self._places.aside is None:
+            self._database.create(ours.log.metadata, (ours.log, ours.inbox, ours.outbox))
+            return
+        self._aside.create(ours.log.metadata, (ours.log, ours.inbox))
+        if self._host.database is not None:
+            self._database.create(ours.outbox.metadata, (ours.outbox,))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in ("log", "state", "_aside"):
+            close = getattr(self.__dict__.get(name), "close", None)
+            if close is not None:
+                close()
+        if self._host.database is not None:
+            self._host.database.close()
+
+    @cached_property
+    def _aside(self) -> Database:
+        aside = self._places.aside
+        return self._database if aside is None else Database(f"sqlite:///{aside}")
+
+    @property
+    def _database(self) -> Database:
+        if self._host.database is None:
+            raise ConfigurationError(
+                "this application has no database to write in.",
+                path="MOORAGE.DATABASE",
+                remedy="Give a URL, an engine or a scoped_session of SQLAlchemy.",
+            )
+        return self._host.database
+
+    def _beside_host(self) -> StateStorage:
+        """State in the host's database, on connections of its own."""
+        return SqlStorage(_reachable(self._database))
+
+
+def _no_session() -> NoReturn:
+    raise ConfigurationError(
+        "it is not known which session this application is using, in whose transaction to write.",
+        path="MOORAGE.SESSION",
+        remedy="Give a function that returns it, or a scoped_session as DATABASE.",
+    )
+
+
+def _reachable(database: Database) -> Any:
+    """How moorage's own stores connect: as the host's engine does, where its driver is theirs."""
+    engine = database.engine
+    return engine if engine.dialect.driver in _SHARED_DRIVERS else _plain(database)
+
+
+def _plain(database: Database) -> str:
+    """The URL without the host's driver, for theirs."""
+    return database.engine.url.set(drivername=database.kind).render_as_string(hide_password=False)

@@ -1,0 +1,132 @@
+"""The tables, declared in anybody's metadata.
+
+Times are microseconds since the Unix epoch, as everywhere in moorage's stores: every database and
+driver gives an integer back as it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects import mysql
+
+PREFIX: Final = "moorage_"
+
+_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
+_BYTES: Final = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+_LIKE_BYTES: Final[dict[str, Any]] = {
+    f"{kind}_{option}": value
+    for kind in ("mysql", "mariadb")
+    for option, value in (("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
+}
+"""To MySQL and MariaDB "acme" is "ACME" otherwise."""
+
+_BEGINNING: Final = 190
+"""So many characters of a text are indexed where a database cannot index all of it."""
+
+
+@attrs.frozen
+class Tables:
+    """The tables of this package."""
+
+    log: Table
+    inbox: Table
+    outbox: Table
+
+
+def tables(
+    metadata: MetaData | None = None, *, prefix: str = PREFIX, schema: str | None = None
+) -> Tables:
+    """Declare the tables in `metadata`, so that the host's own migrations make them.
+
+    Args:
+        metadata: the host's, such as `Base.metadata` or `db.metadata`; one of their own by default.
+        prefix: what their names begin with.
+        schema: where they are, if not where the connection looks.
+    """
+    metadata = MetaData() if metadata is None else metadata
+    return Tables(
+        log=_log(metadata, f"{prefix}log", schema),
+        inbox=_entries(metadata, f"{prefix}inbox", schema),
+        outbox=_entries(metadata, f"{prefix}outbox", schema),
+    )
+
+
+def _log(metadata: MetaData, name: str, schema: str | None) -> Table:
+    return _declared(
+        metadata,
+        name,
+        schema,
+        Column("number", _NUMBER, primary_key=True, autoincrement=True),
+        Column("id", Text, nullable=False),
+        Column("service", Text, nullable=False),
+        Column("operation", Text),
+        Column("tenant", Text),
+        Column("subject", Text),
+        Column("status", Text, nullable=False),
+        Column("started_at", BigInteger, nullable=False),
+        Column("duration", Double, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("error", Text),
+        Column("http_status", Integer),
+        Column("vendor_code", Text),
+        Column("idempotency_key", Text),
+        Column("region", Text),
+        Index(f"{name}_started_at", "started_at"),
+        _index(name, "subject"),
+        _index(name, "id"),
+    )
+
+
+def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
+    return _declared(
+        metadata,
+        name,
+        schema,
+        Column("number", _NUMBER, primary_key=True, autoincrement=True),
+        Column("id", String(255), nullable=False, unique=True),
+        Column("target", String(255), nullable=False),
+        Column("operation", String(255), nullable=False),
+        Column("tenant", String(255)),
+        Column("subject", String(255)),
+        Column("lane", String(255)),
+        Column("added_at", BigInteger, nullable=False),
+        Column("content", _BYTES, nullable=False),
+        Column("state", String(20), nullable=False),
+        Column("due", BigInteger),
+        Column("holds", Boolean, nullable=False),
+        Column("fence", Integer, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("turn", Integer, nullable=False),
+        Column("error", String(500), nullable=False),
+        Column("settled_at", BigInteger),
+        Index(f"{name}_due", "due"),
+        Index(f"{name}_lane", "lane", "number"),
+        Index(f"{name}_subject", "subject"),
+    )
+
+
+def _declared(metadata: MetaData, name: str, schema: str | None, *parts: Any) -> Table:
+    found = metadata.tables.get(f"{schema}.{name}" if schema else name)
+    if found is not None:
+        return found
+    # A number is never given twice, though the entry that had the highest was removed.
+    return Table(name, metadata, *parts, schema=schema, sqlite_autoincrement=True, **_LIKE_BYTES)
+
+
+def _index(table: str, column: str) -> Index:
+    return Index(f"{table}_{column}", column, mysql_length={column: _BEGINNING})

@@ -1,0 +1,53 @@
+"""The blueprint: where vendors' webhooks arrive, and the status page.
+
+A webhook is answered 2xx once it is written down, and handled later. Its body is read raw, before
+anything parses it, and no further than allowed. A forger is told nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flask import Blueprint, Response, request
+
+from moorage import ConfigurationError, ConnectorError
+from moorage.domain.webhooks.replies import reply_to
+from moorage.receiving import from_flask
+from moorage_flask.current import current_moorage
+from moorage_flask.status import add_status
+
+if TYPE_CHECKING:
+    from moorage import WebhookReply
+
+_PREFIX: Final = "/moorage"
+_NOBODY: Final = 404
+
+
+def blueprint() -> Blueprint:
+    """The blueprint `moorage`, for one application."""
+    made = Blueprint("moorage", __name__, url_prefix=_PREFIX, template_folder="templates")
+    made.add_url_rule("/webhooks/<account>", "webhook", webhook, methods=["GET", "POST"])
+    add_status(made)
+    return made
+
+
+def webhook(account: str) -> Response:
+    """Take a delivery from the vendor of this account; some vendors ask something by GET before."""
+    hub = current_moorage.hub
+    try:
+        hub.account(account)
+    except ConfigurationError:
+        return Response(status=_NOBODY)
+    return _answered(_reply(account))
+
+
+def _reply(account: str) -> WebhookReply:
+    try:
+        received = from_flask(request)
+    except ConnectorError as error:
+        return reply_to(error)
+    return current_moorage.inbox.answer(account, **received)
+
+
+def _answered(reply: WebhookReply) -> Response:
+    return Response(reply.body, reply.status, content_type=reply.content_type)

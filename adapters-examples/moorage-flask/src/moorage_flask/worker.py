@@ -1,0 +1,48 @@
+"""What the worker does: handle webhooks, make calls that were written down, forget what is old."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from moorage import LogQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.inbox import Handled
+    from moorage.outbox import Delivered
+    from moorage_flask.moored import Moored
+
+Step: TypeAlias = "Callable[[], Handled | Delivered]"
+
+
+def steps(moored: Moored, limit: int) -> list[Step]:
+    """Handle webhooks, if anybody does, and make calls, if the application writes any down.
+
+    Args:
+        moored: whose.
+        limit: how many of each at most.
+    """
+    taken: list[Step] = []
+    if moored.handled:
+        taken.append(lambda: moored.inbox.handle(limit=limit))
+    if moored.host.database is not None:
+        taken.append(lambda: moored.outbox.deliver(moored.hub, limit=limit))
+    return taken
+
+
+def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
+    """Do what is due, once; return what was done, if anything."""
+    return [done for step in steps(moored, limit) if (done := step())]
+
+
+def tidy(moored: Moored, now: datetime) -> int:
+    """Forget what is older than the settings say, and tell how much that was.
+
+    Of webhooks and calls only those go that have come to their end.
+    """
+    before = now - timedelta(days=moored.settings.keep)
+    gone = moored.log.remove(LogQuery(until=before)) + moored.inbox.forget(before)
+    return gone if moored.host.database is None else gone + moored.outbox.forget(before)

@@ -1,0 +1,8 @@
+"""`python -m moorage` is the command line."""
+
+import sys
+
+from moorage.cli import main
+
+if __name__ == "__main__":  # pragma: no cover - tests run it in processes of their own
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Bodies as they were before they were compressed, a bounded piece at a time."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from moorage.adapters._http1 import NotHttp
+
+if TYPE_CHECKING:
+    from moorage.domain.http import Headers
+
+_PIECE: Final = 65_536
+_ZLIB: Final = 15
+_RAW: Final = -15
+_GZIP: Final = 31
+_WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+
+
+def inflater_for(headers: Headers) -> Inflater | None:
+    """Return what undoes the coding of this body, or None if that is none or not known to us.
+
+    A coding that nobody asked for, such as the one a file was stored with, is handed over as it
+    is: the headers tell of it.
+    """
+    window = _WINDOWS.get(headers.get("content-encoding", "").lower())
+    if window is None or len(headers.get_all("content-encoding")) > 1:
+        return None
+    return Inflater(window)
+
+
+class Inflater:
+    """Undoes gzip, of several members too, and deflate, with its wrapper or without."""
+
+    __slots__ = ("_begun", "_inflate", "_more", "_pending", "_window")
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._inflate = zlib.decompressobj(window)
+        self._begun = False
+        self._more = False  # whether there may be content left of bytes that were taken in
+        self._pending = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take compressed bytes; `take` until nothing comes before the next."""
+        self._pending += data
+        # Only the second byte tells whether deflate has its wrapper.
+        self._more = self._begun or len(self._pending) > 1
+
+    def take(self) -> bytes:
+        """Return some more of the content, or nothing if that needs more bytes."""
+        piece = b""
+        while self._more and not piece:
+            if self._inflate.eof and not self._next_member():
+                self._more = False
+                break
+            data, self._pending = self._pending, b""
+            piece = self._decompress(data)
+            self._pending = self._inflate.unused_data or self._inflate.unconsumed_tail
+            self._more = bool(piece or self._pending)
+        return piece
+
+    def end(self) -> None:
+        """Take notice that nothing more will come."""
+        if not self._inflate.eof and (self._begun or self._pending):
+            raise NotHttp("has a compressed body that is cut off")
+
+    def _decompress(self, data: bytes) -> bytes:
+        first, self._begun = not self._begun, True
+        try:
+            return self._inflate.decompress(data, _PIECE)
+        except zlib.error:
+            if not first or self._window != _ZLIB:
+                raise NotHttp("has a malformed compressed body") from None
+        # Some vendors mean the bare form by "deflate".
+        self._window = _RAW
+        self._inflate = zlib.decompressobj(_RAW)
+        return self._decompress(data)
+
+    def _next_member(self) -> bool:
+        """Start over if another compressed stream follows the one that has ended."""
+        self._pending = self._pending.lstrip(b"\0")
+        if not self._pending:
+            return False
+        if self._window != _GZIP:
+            raise NotHttp("has a compressed body that goes on after its end")
+        self._inflate = zlib.decompressobj(_GZIP)
+        return True

@@ -1,0 +1,111 @@
+"""Several steps at once, in tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+Item = TypeVar("Item")
+
+_FOREVER: Final = 1e9  # seconds; not every event loop counts further
+
+
+class AsyncioGather:
+    """Runs steps in tasks, all of which have ended when the caller goes on.
+
+    Each step sees the caller's context variables, and changes only a copy of them. A step that
+    raises, though it should not, cancels the others and raises in the caller, in no group.
+    """
+
+    __slots__ = ()
+
+    async def every(
+        self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
+    ) -> list[Item]:
+        """Run all steps, at most `at_once` at a time, and return their results in order."""
+        waiting = deque(enumerate(steps))
+        context = copy_context()
+        results: dict[int, Item] = {}
+
+        def begin() -> None:
+            if waiting:
+                number, step = waiting.popleft()
+                group.create_task(run(number, step), context=context.copy())
+
+        async def run(number: int, step: Callable[[], Awaitable[Item]]) -> None:
+            try:
+                results[number] = await step()
+            except BaseException:
+                waiting.clear()
+                raise
+            begin()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(max(at_once, 1)):
+                    begin()
+        except BaseExceptionGroup as raised:
+            raise raised.exceptions[0] from None
+        return [results[number] for number in range(len(steps))]
+
+    async def first(
+        self,
+        steps: Sequence[Callable[[], Awaitable[Item]]],
+        /,
+        *,
+        stagger: float,
+        good: Callable[[Item], bool],
+    ) -> Item:
+        """Run steps until one is good, a new one each `stagger` seconds or when none is left."""
+        if not steps:
+            raise InvalidData("There is no step to run.", field="steps")
+        try:
+            return await _race(deque(steps), stagger, good)
+        except BaseExceptionGroup as raised:
+            raise raised.exceptions[0] from None
+
+
+async def _race(
+    waiting: deque[Callable[[], Awaitable[Item]]], stagger: float, good: Callable[[Item], bool]
+) -> Item:
+    context, loop = copy_context(), asyncio.get_running_loop()
+    answers: asyncio.Queue[Item] = asyncio.Queue()
+    tasks: list[asyncio.Task[None]] = []
+    running, due, over = 0, 0.0, False
+
+    async def run(step: Callable[[], Awaitable[Item]]) -> None:
+        try:
+            answers.put_nowait(await step())
+        except Exception:
+            if not over:  # how a loser ends is nobody's business
+                raise
+
+    async with asyncio.TaskGroup() as group:
+        try:
+            while True:
+                left = min(due - loop.time(), _FOREVER)
+                if waiting and (not running or left <= 0):
+                    step = waiting.popleft()
+                    tasks.append(group.create_task(run(step), context=context.copy()))
+                    running += 1
+                    due = loop.time() + stagger
+                    continue
+                try:
+                    async with asyncio.timeout(left if waiting else None):
+                        item = await answers.get()
+                except TimeoutError:
+                    continue
+                running -= 1
+                if good(item) or not (running or waiting):
+                    return item
+        finally:
+            over = True
+            for task in tasks:
+                task.cancel()

@@ -1,0 +1,175 @@
+"""Entries of one process, in memory: for tests, and where a crash may lose them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+
+from moorage.adapters.forking import in_child
+from moorage.domain.durations import count
+from moorage.domain.entries import Entry, EntryPage
+from moorage.domain.inbox import InboxEntry
+from moorage.domain.outbox import OutboxEntry
+from moorage.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.domain.entries import EntryQuery
+
+E = TypeVar("E", bound=Entry)
+
+
+class _Locked:
+    """Has a lock; in a forked child another, for whoever held that of before is not there."""
+
+    def __init__(self) -> None:
+        self._forget_lock()
+        in_child(self, _Locked._forget_lock)
+
+    def _forget_lock(self) -> None:
+        self._lock = threading.Lock()
+
+
+class _Entries(_Locked, Generic[E]):
+    """Keeps entries in the memory of this process.
+
+    Args:
+        max_entries: how many; a full one takes no more.
+    """
+
+    durable = False
+    reach = "process"
+
+    def __init__(self, *, max_entries: int = 100_000) -> None:
+        super().__init__()
+        self._most = count(max_entries, "max_entries")
+        self._entries: dict[str, E] = {}
+        self._last = 0
+
+    def add(self, entry: E, /) -> E:
+        """Write an entry down, or give the one of this id."""
+        with self._lock:
+            if entry.id not in self._entries:
+                if len(self._entries) >= self._most:
+                    raise StorageUnavailable(
+                        f"the store holds as many entries as it may ({self._most}).",
+                        remedy="Remove what is settled, or give it room for more.",
+                    )
+                self._last += 1
+                self._entries[entry.id] = attrs.evolve(entry, number=self._last)
+            return self._entries[entry.id]
+
+    def due(self, now: datetime, limit: int, /) -> tuple[E, ...]:
+        """Those that may be taken."""
+        found: list[E] = []
+        held: set[str] = set()
+        with self._lock:
+            for entry in self._entries.values():
+                if len(found) == limit:
+                    break
+                free = entry.lane is None or entry.lane not in held
+                if free and entry.due is not None and entry.due <= now:
+                    found.append(entry)
+                if entry.lane is not None and entry.holds:
+                    held.add(entry.lane)
+        return tuple(found)
+
+    def swap(self, entry: E, fence: int, /) -> bool:
+        """Write an entry over the one that has this fence."""
+        with self._lock:
+            stored = self._entries.get(entry.id)
+            if stored is None or stored.fence != fence:
+                return False
+            self._entries[entry.id] = attrs.evolve(entry, number=stored.number)
+            return True
+
+    def find(self, query: EntryQuery, /) -> EntryPage[E]:
+        """One page of those that match, newest first."""
+        before = query.before
+        with self._lock:
+            known = list(self._entries.values())
+        found = [
+            entry
+            for entry in reversed(known)
+            if (before is None or entry.number < before) and query.matches(entry)
+        ]
+        return EntryPage.of(found, query.limit)
+
+    def remove(self, query: EntryQuery, /) -> int:
+        """Forget all that match; how many those were."""
+        with self._lock:
+            gone = [entry.id for entry in self._entries.values() if query.matches(entry)]
+            for name in gone:
+                del self._entries[name]
+        return len(gone)
+
+
+class _AsyncEntries(Generic[E]):
+    """As `_Entries`, awaited."""
+
+    durable = False
+    reach = "process"
+    _entries: _Entries[E]
+
+    async def add(self, entry: E, /) -> E:
+        """Write an entry down, or give the one of this id."""
+        return self._entries.add(entry)
+
+    async def due(self, now: datetime, limit: int, /) -> tuple[E, ...]:
+        """Those that may be taken."""
+        return self._entries.due(now, limit)
+
+    async def swap(self, entry: E, fence: int, /) -> bool:
+        """Write an entry over the one that has this fence."""
+        return self._entries.swap(entry, fence)
+
+    async def find(self, query: EntryQuery, /) -> EntryPage[E]:
+        """One page of those that match, newest first."""
+        return self._entries.find(query)
+
+    async def remove(self, query: EntryQuery, /) -> int:
+        """Forget all that match; how many those were."""
+        return self._entries.remove(query)
+
+
+class MemoryInbox(_Entries[InboxEntry]):
+    """Keeps webhooks in the memory of this process.
+
+    Args:
+        max_entries: how many; a full one takes no more.
+    """
+
+
+class MemoryOutbox(_Entries[OutboxEntry]):
+    """Keeps calls in the memory of this process.
+
+    Args:
+        max_entries: how many; a full one takes no more.
+    """
+
+
+class AsyncMemoryInbox(_AsyncEntries[InboxEntry]):
+    """As `MemoryInbox`, awaited.
+
+    Args:
+        shared: the inbox to keep entries in, if several are to keep one.
+        max_entries: how many; a full one takes no more.
+    """
+
+    def __init__(self, shared: MemoryInbox | None = None, *, max_entries: int = 100_000) -> None:
+        self._entries = shared or MemoryInbox(max_entries=max_entries)
+
+
+class AsyncMemoryOutbox(_AsyncEntries[OutboxEntry]):
+    """As `MemoryOutbox`, awaited.
+
+    Args:
+        shared: the outbox to keep entries in, if several are to keep one.
+        max_entries: how many; a full one takes no more.
+    """
+
+    def __init__(self, shared: MemoryOutbox | None = None, *, max_entries: int = 100_000) -> None:
+        self._entries = shared or MemoryOutbox(max_entries=max_entries)

@@ -1,0 +1,1517 @@
+-- The twin of moorage's pure rules (domain/*.py), for commands over keys that many callers share:
+-- what they decide, Redis decides in one script call. It reads and writes the bytes of
+-- domain/codec.py, and its answers and bytes are the model's, to the last bit: a test compares them.
+--
+-- KEYS: every key that the commands name, once. ARGV: the time (0: the server's clock), then for
+-- each command which keys are its (two bytes each; none says all), how often it is to be done, and
+-- the command itself (one packed string; its first byte says which). The reply has one item for
+-- each time.
+--
+-- Laws:
+--  1. States are read, then the time; all that changed is written at the end, or nothing.
+--  2. A command that cannot be done is answered {-1, why}, with the bytes that are no state if they
+--     were found to be none, and changes nothing. The others are done.
+--  3. Numbers are doubles. All that is stored is below 2^53; a product that may be larger is only
+--     compared with what is far smaller, or taken apart first; times are subtracted before they
+--     are added.
+--  4. No table that was read is changed: a changed state is a new table.
+--  5. What a calm service needs stands first; other functions are made when they are first needed.
+
+local KEYS, ARGV, pcall, error, type, unpack = KEYS, ARGV, pcall, error, type, unpack
+local byte, char, sub, concat = string.byte, string.char, string.sub, table.concat
+local pack, unpack_from = struct.pack, struct.unpack
+local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+
+local VERSION = 1
+local SMALL_STEP = 2000000
+local DAY = 86400000000
+local FOREVER = 36500 * DAY
+local MARGIN = 1000 -- milliseconds that Redis keeps what could be forgotten already
+
+local THREE, SIX, SEVEN = '<BBi8i8i8', '<BBi8i8i8i8i8i8', '<BBi8i8i8i8i8i8i8'
+local THREE_REST, SIX_REST, SEVEN_REST = THREE .. 'c0', SIX .. 'c0', SEVEN .. 'c0'
+
+local stored, cells, changed, lasting = {}, {}, {}, {}
+for i = 1, #KEYS do
+  stored[i] = redis.pcall('GET', KEYS[i])
+end
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+
+-- A state is a table of its first numbers, with the packed others as `rest`, or, once they were
+-- looked at, unpacked as `peaks`, `record` or `claim`. A missing one is false.
+
+local function load(i, count)
+  local state = cells[i]
+  if state == nil then
+    local bytes = stored[i]
+    if not bytes then
+      cells[i] = false
+      return false
+    end
+    if type(bytes) == 'table' then
+      error({ -1, bytes.err })
+    end
+    local version, numbers, rest = byte(bytes, 1, 2)
+    if version ~= VERSION or numbers ~= count or #bytes < 2 + 8 * count then
+      error({ -1, 'unreadable', bytes })
+    end
+    local one, two, three, four, five, six, seven
+    if count == 7 then
+      version, numbers, one, two, three, four, five, six, seven, rest = unpack_from(SEVEN, bytes)
+      state = { one, two, three, four, five, six, seven, rest = sub(bytes, rest) }
+    elseif count == 6 then
+      version, numbers, one, two, three, four, five, six, rest = unpack_from(SIX, bytes)
+      state = { one, two, three, four, five, six, rest = sub(bytes, rest) }
+    else
+      version, numbers, one, two, three, rest = unpack_from(THREE, bytes)
+      state = { one, two, three, rest = sub(bytes, rest) }
+    end
+    cells[i] = state
+  elseif state and #state ~= count then
+    error({ -1, 'unreadable' })
+  end
+  return state
+end
+
+local rest_of
+
+local function packed_state(state)
+  local rest = state.rest
+  if not rest or state.peaks or state.record or state.claim then
+    rest = rest_of(state)
+  end
+  local s = state
+  if s[7] then
+    return pack(SEVEN_REST, VERSION, 7, s[1], s[2], s[3], s[4], s[5], s[6], s[7], rest)
+  elseif s[6] then
+    return pack(SIX_REST, VERSION, 6, s[1], s[2], s[3], s[4], s[5], s[6], rest)
+  end
+  return pack(THREE_REST, VERSION, 3, s[1], s[2], s[3], rest)
+end
+
+local full
+
+-- --- the calm case of an admission: as TokenBucket.calm, CalendarQuota.calm, CircuitRule.calm ----
+
+local function admission(blob, keys)
+  local _, flags, limits, within, lease, token, at = unpack_from('<BBBi8i8i8', blob)
+  local key, circuit, budget, claim, fence, target = 0, nil, nil, nil, nil, nil
+  if flags % 8 >= 4 then
+    -- The rest of it is read when it is needed.
+    key, circuit, at = 1, { key = keys[1], timed = byte(blob, at) == 1, at = at }, at + 42
+  end
+  local rules = {}
+  for i = 1, limits do
+    local kind, n, price, room, refill, cost
+    kind, n, price, room, refill, cost, at = unpack_from('<Bi8i8i8i8i8', blob, at)
+    key = key + 1
+    rules[i] = {
+      key = keys[key], kind = kind, n = n, price = price, room = room, refill = refill, cost = cost,
+    }
+  end
+  if flags % 16 >= 8 then
+    local parts, whole, least, period
+    parts, whole, least, period, at = unpack_from('<i8i8i8i8', blob, at)
+    key = key + 1
+    budget = { key = keys[key], parts = parts, whole = whole, floor = least, period = period }
+  end
+  if flags >= 16 then
+    fence, target = unpack_from('<i8I4c0', blob, at)
+    claim = keys[key + 1]
+  end
+  return {
+    within = within, lease = lease, token = token, retry = flags % 2 == 1,
+    ticketed = flags % 4 >= 2, circuit = circuit, limits = rules, budget = budget, claim = claim,
+    fence = fence, target = target, blob = blob,
+  }
+end
+
+local function calm(op)
+  if op.ticketed or op.claim then
+    return
+  end
+  local circuit, limits, counted = op.circuit, op.limits, nil
+  if circuit then
+    local c = load(circuit.key, 7)
+    if not c or c[3] ~= 0 or now < c[1] then
+      return
+    end
+    if circuit.timed then
+      if now >= c[5] then
+        return
+      end
+    elseif c[6] >= c[5] or now >= c[1] + c[2] then
+      return
+    end
+    counted = { now, c[2], 0, c[4], c[5], c[6] + 1, c[7], rest = c.rest, record = c.record }
+  end
+  local taken = {}
+  for i = 1, #limits do
+    local r = limits[i]
+    if r.kind == 0 then
+      local b = load(r.key, 7)
+      if not b then
+        taken[i] = { now, r.refill, now, r.room - r.cost * r.price, now, 0, 0, rest = '\144' }
+      else
+        if now < b[3] or now < b[6] or now < b[1] or b.rest ~= '\144' then
+          return
+        end
+        local level = min(b[4] + (now - b[3]) * r.n, r.room) - r.cost * r.price
+        if level < 0 then
+          return
+        end
+        taken[i] = { now, r.refill, now, level, b[5], b[6], b[7], rest = '\144' }
+      end
+    else
+      local q = load(r.key, 6)
+      if not q then
+        return
+      end
+      local used, ends = q[4] + r.cost, q[1] + q[2]
+      if now < q[1] or now < q[3] or now < q[5] or now >= ends or used > r.n then
+        return
+      end
+      taken[i] = { now, ends - now, now, used, q[5], q[6], rest = '' }
+    end
+  end
+  local budget = op.budget
+  if budget then
+    local b = load(budget.key, 6)
+    if op.retry or not b or now < b[1] or floor(now / budget.period) ~= b[3] then
+      return
+    end
+    cells[budget.key] = { now, b[2], b[3], b[4] + 1, b[5], b[6], rest = '' }
+    changed[budget.key] = true
+  end
+  for i = 1, #limits do
+    local key = limits[i].key
+    cells[key], changed[key] = taken[i], true
+  end
+  if counted then
+    cells[circuit.key] = counted
+    changed[circuit.key] = true
+    return { counted[4], counted[6] }
+  end
+  return 0
+end
+
+-- --- everything else -------------------------------------------------------------------------
+
+local function everything()
+  local MILLION = 1000000
+  local MOST = 4294967295
+  local ROWS = 8
+  local CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = 0, 1, 2, 3, 4
+  local GOOD, FAILED, NEUTRAL = 0, 1, 3
+  local GO, NEEDS_TOKEN, CIRCUIT_OPEN, LIMITED, NO_BUDGET, FENCED = 0, 1, 2, 3, 4, 5
+  local CLAIMED, SENT, DONE, FREE = 0, 1, 2, 3
+  local RUN, ASK_AGAIN, REPLAY, CONFLICT, BUSY, UNKNOWN = 0, 1, 2, 3, 4, 5
+  local NONE = '\192'
+
+  -- values: as domain/packing.py
+
+  local function int(value)
+    return cmsgpack.pack(value)
+  end
+
+  local function array(size)
+    if size < 16 then
+      return char(144 + size)
+    end
+    return '\220' .. pack('>I2', size)
+  end
+
+  local function binary(bytes)
+    if #bytes < 256 then
+      return '\196' .. char(#bytes) .. bytes
+    elseif #bytes < 65536 then
+      return '\197' .. pack('>I2', #bytes) .. bytes
+    end
+    return '\198' .. pack('>I4', #bytes) .. bytes
+  end
+
+  local function text(bytes)
+    if #bytes < 32 then
+      return char(160 + #bytes) .. bytes
+    elseif #bytes < 256 then
+      return '\217' .. char(#bytes) .. bytes
+    elseif #bytes < 65536 then
+      return '\218' .. pack('>I2', #bytes) .. bytes
+    end
+    return '\219' .. pack('>I4', #bytes) .. bytes
+  end
+
+  local SIZED = {
+    [196] = '>B', [197] = '>I2', [198] = '>I4', -- binary
+    [217] = '>B', [218] = '>I2', [219] = '>I4', -- text
+    [220] = '>I2', [221] = '>I4', -- arrays
+    [204] = '>B', [205] = '>I2', [206] = '>I4', [207] = '>I8', -- numbers
+    [208] = '>b', [209] = '>i2', [210] = '>i4', [211] = '>i8',
+  }
+
+  local function read(bytes, at)
+    local code = byte(bytes, at)
+    if code < 128 then
+      return code, at + 1
+    elseif code >= 224 then
+      return code - 256, at + 1
+    end
+    local size
+    if code >= 144 and code < 160 then
+      size, at = code - 144, at + 1
+    elseif code >= 160 and code < 192 then
+      size, at = code - 160, at + 1
+      return sub(bytes, at, at + size - 1), at + size
+    else
+      size, at = unpack_from(SIZED[code], bytes, at + 1)
+      if code >= 204 and code < 212 then
+        return size, at
+      elseif code < 220 then
+        return sub(bytes, at, at + size - 1), at + size
+      end
+    end
+    local items = {}
+    for i = 1, size do
+      items[i], at = read(bytes, at)
+    end
+    return items, at
+  end
+
+  local function readable(ok, ...)
+    if not ok then
+      error({ -1, 'unreadable' })
+    end
+    return ...
+  end
+
+  -- states: what stands behind their first numbers
+
+  local function peaks_of(state)
+    local peaks = state.peaks
+    if not peaks then
+      peaks = readable(pcall(read, state.rest, 1))
+      state.peaks = peaks
+    end
+    return peaks
+  end
+
+  local FIELDS = {
+    'fails', 'slow', 'cancelled', 'times', 'rows', 'past', 'who', 'streak', 'since', 'until_',
+    'leases', 'good',
+  }
+
+  local function record_of(state)
+    local record = state.record
+    if not record then
+      local items = readable(pcall(read, state.rest, 1))
+      if type(items) ~= 'table' or #items ~= 12 then
+        error({ -1, 'unreadable' })
+      end
+      record = {}
+      for i = 1, 12 do
+        record[FIELDS[i]] = items[i]
+      end
+      state.record = record
+    end
+    return record
+  end
+
+  local function quiet_record()
+    return {
+      fails = 0, slow = 0, cancelled = 0, times = {}, rows = {}, past = '', who = {}, streak = 0,
+      since = 0, until_ = 0, leases = {}, good = 0,
+    }
+  end
+
+  local function replaced(record, changes)
+    local copy = {}
+    for name, value in pairs(record) do
+      copy[name] = value
+    end
+    for name, value in pairs(changes) do
+      copy[name] = value
+    end
+    return copy
+  end
+
+  local CLAIM = { 'fingerprint', 'fence', 'owner', 'until_', 'sent_at', 'target' }
+
+  local function read_claim(rest)
+    local claim, at = {}, 1
+    for i = 1, 6 do
+      claim[CLAIM[i]], at = read(rest, at)
+    end
+    claim.answer = sub(rest, at)
+    return claim
+  end
+
+  local function claim_of(state)
+    local claim = state.claim
+    if not claim then
+      claim = readable(pcall(read_claim, state.rest))
+      state.claim = claim
+    end
+    return claim
+  end
+
+  local function tuples(list)
+    local out = { array(#list) }
+    for i = 1, #list do
+      local tuple = list[i]
+      out[#out + 1] = array(#tuple)
+      for j = 1, #tuple do
+        out[#out + 1] = int(tuple[j])
+      end
+    end
+    return concat(out)
+  end
+
+  function rest_of(state)
+    if state.peaks then
+      return tuples(state.peaks)
+    elseif state.record then
+      local r = state.record
+      local times, who = { array(#r.times) }, { array(#r.who) }
+      for i = 1, #r.times do
+        times[i + 1] = int(r.times[i])
+      end
+      for i = 1, #r.who do
+        who[i + 1] = '\146' .. text(r.who[i][1]) .. int(r.who[i][2])
+      end
+      return '\156' .. int(r.fails) .. int(r.slow) .. int(r.cancelled) .. concat(times)
+        .. tuples(r.rows) .. binary(r.past) .. concat(who) .. int(r.streak) .. int(r.since)
+        .. int(r.until_) .. tuples(r.leases) .. int(r.good)
+    end
+    local c = state.claim
+    return binary(c.fingerprint) .. int(c.fence) .. int(c.owner) .. int(c.until_)
+      .. int(c.sent_at) .. text(c.target) .. c.answer
+  end
+
+  local function put(i, state)
+    if state ~= cells[i] then
+      cells[i] = state
+      changed[i] = true
+    end
+  end
+
+  -- time: as domain/state.py
+
+  local function steady(seen)
+    if now >= seen then
+      return now, 0
+    elseif seen - now <= SMALL_STEP then
+      return seen, 0
+    end
+    return now, seen - now
+  end
+
+  local function unchanged(rule, i, state)
+    if state and (state[1] - now > SMALL_STEP or now - state[1] > SMALL_STEP) then
+      put(i, rule:present(state) or state)
+    end
+  end
+
+  -- buckets: as domain/bucket.py
+
+  local Bucket = { count = 7 }
+  Bucket.__index = Bucket
+
+  function Bucket.present(rule, state)
+    if not state then
+      return { now, 0, now, rule.room, now, 0, 0, peaks = {} }
+    end
+    local seen, quiet, at, level, base, frozen, shift = unpack(state)
+    local time, back = steady(seen)
+    quiet = max(0, quiet - (time - seen + back))
+    return {
+      time, quiet, at - back, level, base, frozen - back, shift - back, peaks = peaks_of(state),
+    }
+  end
+
+  -- A product beyond 2^53 is beyond any room too, which is below 2^52.
+  local function level_at(rule, b, at)
+    return min(rule.room, b[4] + (at - b[3]) * rule.n)
+  end
+
+  local function numbered(b, number)
+    local peaks = b.peaks
+    return #peaks > 0 and b[5] < number and number <= peaks[#peaks][1]
+  end
+
+  function Bucket.earliest(rule, b, cost, at)
+    at = max(at, b[1], b[3], b[6])
+    local short = cost * rule.price - level_at(rule, b, at)
+    -- The quotient of exact numbers below 2^53 never rounds onto or past a whole number.
+    return short <= 0 and at or at + ceil(short / rule.n)
+  end
+
+  function Bucket.grant(rule, b, cost, at, kept)
+    local seen, _, last, left, base, frozen, shift = unpack(b)
+    local peaks = b.peaks
+    local before = level_at(rule, b, at)
+    local number = #peaks > 0 and peaks[#peaks][1] or base
+    if not kept then
+      base, peaks = number, {}
+    else
+      number = number + 1
+      local higher = {}
+      for i = 1, #peaks do
+        if peaks[i][2] > before then
+          higher[#higher + 1] = peaks[i]
+        end
+      end
+      higher[#higher + 1] = { number, before }
+      if #higher > 3 then
+        higher = { { higher[2][1], higher[1][2] }, higher[3], higher[4] }
+      end
+      peaks = higher
+    end
+    local quiet = max(at, frozen) - seen + rule.refill
+    local level = before - cost * rule.price
+    return { seen, quiet, at, level, base, frozen, shift, peaks = peaks },
+      { number, at, cost, shift, last, left }
+  end
+
+  function Bucket.refund(rule, b, ticket)
+    local seen, quiet, at, level, base, frozen, shift = unpack(b)
+    local peaks = b.peaks
+    local number, _, cost, shifted, last, left = unpack(ticket)
+    local tokens = cost * rule.price
+    if not numbered(b, number) then
+      return b
+    end
+    if number == peaks[#peaks][1] then
+      last = last + (shift - shifted)
+      level = max(left, level + tokens - (at - last) * rule.n)
+      local fewer, top = {}, peaks[#peaks][2]
+      for i = 1, #peaks - 1 do
+        fewer[i] = peaks[i]
+      end
+      if number - 1 > base and (#fewer == 0 or fewer[#fewer][1] < number - 1) then
+        fewer[#fewer + 1] = { number - 1, top }
+      end
+      return { seen, quiet, last, level, base, frozen, shift, peaks = fewer }
+    end
+    local highest = level
+    for i = 1, #peaks do
+      if peaks[i][1] > number then
+        highest = max(highest, peaks[i][2])
+      end
+    end
+    local back = max(0, min(tokens, rule.room - highest))
+    local lifted = {}
+    for i = 1, #peaks do
+      lifted[i] = { peaks[i][1], peaks[i][2] + back }
+    end
+    return { seen, quiet, at, level + back, base, frozen, shift, peaks = lifted }
+  end
+
+  function Bucket.drain(rule, b, pause)
+    local seen, _, at, level, base, frozen, shift = unpack(b)
+    local peaks = b.peaks
+    local ends = seen + pause
+    local longer = ends - max(seen, frozen)
+    if longer <= 0 then
+      return b
+    end
+    if #peaks > 0 and at > seen then
+      at = at + longer
+    else
+      base, peaks = #peaks > 0 and peaks[#peaks][1] or base, {}
+      at, level = ends, 0
+    end
+    local quiet = max(at, ends) - seen + rule.refill
+    return { seen, quiet, at, level, base, ends, shift + longer, peaks = peaks }
+  end
+
+  function Bucket.confirm(_, b, ticket)
+    local seen = b[1]
+    local due = numbered(b, ticket[1]) and ticket[2] + (b[7] - ticket[4]) or seen
+    return max(0, due - seen, b[6] - seen)
+  end
+
+  -- quotas: as domain/quota.py
+
+  local Quota = { count = 6 }
+  Quota.__index = Quota
+
+  local function civil_month(day)
+    local days = day + 719468
+    local era = floor(days / 146097)
+    local of_era = days - era * 146097
+    local year = floor(
+      (of_era - floor(of_era / 1460) + floor(of_era / 36524) - floor(of_era / 146096)) / 365
+    )
+    local of_year = of_era - (365 * year + floor(year / 4) - floor(year / 100))
+    local month = floor((5 * of_year + 2) / 153)
+    if month >= 10 then
+      return year + era * 400 + 1, month - 9
+    end
+    return year + era * 400, month + 3
+  end
+
+  local function first_day(year, month)
+    local since_march = (month - 3) % 12
+    if since_march >= 10 then
+      year = year - 1
+    end
+    local era = floor(year / 400)
+    local of_era = year - era * 400
+    local of_year = floor((153 * since_march + 2) / 5)
+    local days = of_era * 365 + floor(of_era / 4) - floor(of_era / 100) + of_year
+    return era * 146097 + days - 719468
+  end
+
+  local function period(rule, at)
+    local day = floor(at / DAY)
+    if rule.price == 0 then
+      return day * DAY, (day + 1) * DAY
+    end
+    local year, month = civil_month(day)
+    if month < 12 then
+      return first_day(year, month) * DAY, first_day(year, month + 1) * DAY
+    end
+    return first_day(year, month) * DAY, first_day(year + 1, 1) * DAY
+  end
+
+  local function period_end(rule, at)
+    local _, ends = period(rule, at)
+    return ends
+  end
+
+  local function used_at(rule, q, at)
+    return q[3] >= period(rule, at) and q[4] or 0
+  end
+
+  function Quota.present(rule, state)
+    if not state then
+      return { now, 0, now, 0, 0, 0, rest = '' }
+    end
+    local seen, quiet, at, used, frozen, shift = unpack(state)
+    local time, back = steady(seen)
+    if back == 0 then
+      return { time, max(0, quiet - (time - seen)), at, used, frozen, shift, rest = '' }
+    end
+    at, frozen = at - back, frozen - back
+    quiet = max(period_end(rule, at), frozen) - time
+    return { time, quiet, at, used, frozen, shift - back, rest = '' }
+  end
+
+  function Quota.earliest(rule, q, cost, at)
+    at = max(at, q[1], q[3], q[5])
+    return used_at(rule, q, at) + cost <= rule.n and at or period_end(rule, at)
+  end
+
+  function Quota.grant(rule, q, cost, at)
+    local seen, _, _, _, frozen, shift = unpack(q)
+    local quiet = max(period_end(rule, at), frozen) - seen
+    local used = used_at(rule, q, at) + cost
+    return { seen, quiet, at, used, frozen, shift, rest = '' }, { 0, at, cost, shift }
+  end
+
+  function Quota.refund(rule, q, ticket)
+    local seen, quiet, at, used, frozen, shift = unpack(q)
+    if period(rule, ticket[2] + (shift - ticket[4])) == period(rule, at) then
+      used = max(0, used - ticket[3])
+    end
+    return { seen, quiet, at, used, frozen, shift, rest = '' }
+  end
+
+  function Quota.drain(rule, q, pause)
+    local seen, _, at, used, frozen, shift = unpack(q)
+    frozen = max(frozen, seen + pause)
+    if at > seen then
+      at = max(at, frozen)
+    end
+    local quiet = max(period_end(rule, at), frozen) - seen
+    return { seen, quiet, at, used, frozen, shift, rest = '' }
+  end
+
+  function Quota.confirm(_, q, ticket)
+    local moved = q[6] - ticket[4]
+    return max(0, ticket[2] + moved - q[1], q[5] - q[1])
+  end
+
+  local LIMITS = { [0] = Bucket, [1] = Quota }
+
+  local function joint_wait(presents, rules)
+    local wait = 0
+    while true do
+      local longer = 0
+      for i = 1, #rules do
+        local p, r = presents[i], rules[i]
+        longer = max(longer, r:earliest(p, r.cost, p[1] + wait) - p[1])
+      end
+      if longer == wait then
+        return wait
+      end
+      wait = longer
+    end
+  end
+
+  -- the retry budget: as domain/budget.py
+
+  local Budget = { count = 6 }
+  Budget.__index = Budget
+
+  function Budget.present(rule, state)
+    if not state then
+      return { now, 2 * rule.period, floor(now / rule.period), 0, 0, 0, rest = '' }
+    end
+    local seen, quiet, current, calls, retries, carry = unpack(state)
+    local time = steady(seen)
+    local after = floor(time / rule.period)
+    if after > current then
+      local spared = max(0, calls * rule.parts - retries * rule.whole)
+      calls, retries, carry = 0, 0, after == current + 1 and spared or 0
+    end
+    return { time, quiet, after, calls, retries, carry, rest = '' }
+  end
+
+  function Budget.spend(rule, b, retry)
+    local seen, quiet, current, calls, retries, carry = unpack(b)
+    if not retry then
+      return { seen, quiet, current, calls + 1, retries, carry, rest = '' }
+    end
+    local allowed = rule.floor * rule.whole + carry + calls * rule.parts
+    if (retries + 1) * rule.whole > allowed then
+      return
+    end
+    return { seen, quiet, current, calls, retries + 1, carry, rest = '' }
+  end
+
+  -- circuits: as domain/circuit.py
+
+  local Circuit = { count = 7 }
+  Circuit.__index = Circuit
+
+  local function slots(past)
+    local list = {}
+    for at = 1, #past, 28 do
+      local slot = { unpack_from('<i8i8I4I4I4', past, at) }
+      slot[6] = nil
+      list[#list + 1] = slot
+    end
+    return list
+  end
+
+  local function packed(list)
+    local out = {}
+    for i = 1, #list do
+      out[i] = pack('<i8i8I4I4I4', unpack(list[i]))
+    end
+    return concat(out)
+  end
+
+  local function slot_end(rule, at)
+    return at - at % rule.width + rule.width
+  end
+
+  local function with(c, record, quiet)
+    return { c[1], quiet or c[2], c[3], c[4], c[5], c[6], c[7], record = record }
+  end
+
+  local function outlasting(quiet, seen, record)
+    for i = 1, #record.leases do
+      quiet = max(quiet, record.leases[i][2] - seen)
+    end
+    return quiet
+  end
+
+  local function moved(rule, slot, record, back)
+    local in_slots = rule.timed and back or 0
+    local times, past, who, leases = {}, slots(record.past), {}, {}
+    for i = 1, #record.times do
+      times[i] = record.times[i] - back
+    end
+    for i = 1, #past do
+      past[i][1] = past[i][1] - in_slots
+    end
+    for i = 1, #record.who do
+      who[i] = { record.who[i][1], record.who[i][2] - back }
+    end
+    for i = 1, #record.leases do
+      local token, ends, gen = unpack(record.leases[i])
+      leases[i] = { token, ends - back, gen }
+    end
+    return slot - in_slots, replaced(record, {
+      times = times, past = packed(past), who = who, since = record.since - back,
+      until_ = record.until_ - back, leases = leases,
+    })
+  end
+
+  local function rolled(rule, ends, base, calls, record, at)
+    calls = min(calls - record.cancelled, MOST)
+    local kept, past = {}, slots(record.past)
+    for i = 1, #past do
+      if past[i][1] > at - rule.span then
+        kept[#kept + 1] = past[i]
+      end
+    end
+    if ends > at - rule.span and (calls ~= 0 or record.fails ~= 0 or record.slow ~= 0) then
+      kept[#kept + 1] = { ends, base, calls, record.fails, record.slow }
+    end
+    past = packed(kept)
+    if past == record.past and record.fails == 0 and record.slow == 0 and record.cancelled == 0 then
+      return record
+    end
+    return replaced(record, { fails = 0, slow = 0, cancelled = 0, past = past })
+  end
+
+  function Circuit.present(rule, state)
+    if not state or now - state[1] >= state[2] then
+      local slot = slot_end(rule, rule.timed and now or 0)
+      return { now, rule.quiet, CLOSED, now, slot, 0, 0, record = quiet_record() }
+    end
+    local seen, quiet, mode, gen, slot, total, base = unpack(state)
+    local record = record_of(state)
+    local time, back = steady(seen)
+    if back > 0 then
+      slot, record = moved(rule, slot, record, back)
+    end
+    local at = rule.timed and time or total
+    if at >= slot then
+      record = rolled(rule, slot, base, total - base, record, at)
+      slot, base = slot_end(rule, at), total
+    end
+    return { time, quiet, mode, gen, slot, total, base, record = record }
+  end
+
+  local function live(leases, seen)
+    local kept, first = {}, nil
+    for i = 1, #leases do
+      if leases[i][2] > seen then
+        kept[#kept + 1] = leases[i]
+        first = min(first or leases[i][2], leases[i][2])
+      end
+    end
+    return kept, first
+  end
+
+  local function away(rule, c)
+    local seen, mode, record = c[1], c[3], c.record
+    if mode == OPEN then
+      return max(1, record.until_ - seen)
+    elseif mode == HALF_OPEN then
+      local leases, first = live(record.leases, seen)
+      return #leases >= rule.probes and first - seen or 1
+    end
+    return mode == FORCED_OPEN and FOREVER or 0
+  end
+
+  -- the state, its permit, how long to stay away, whether a token is needed
+  function Circuit.admit(rule, c, token, lease)
+    local seen, quiet, mode, gen, slot, total, base = unpack(c)
+    local record = c.record
+    if mode == CLOSED then
+      total = total + 1
+    end
+    if mode == CLOSED or mode == DISABLED then
+      local counted = { seen, quiet, mode, gen, slot, total, base, record = record }
+      return counted, { gen, total, 0 }, 0, false
+    end
+    local stay = 0
+    if mode == FORCED_OPEN or seen < record.until_ then
+      stay = away(rule, c)
+    end
+    if stay > 0 then
+      return c, nil, stay, false
+    end
+    if mode == OPEN then
+      gen = gen + 1
+    end
+    local leases, first = live(record.leases, seen)
+    local held = false
+    for i = 1, #leases do
+      held = held or (leases[i][1] == token and leases[i][3] == gen)
+    end
+    if not held then
+      if #leases >= rule.probes then
+        return c, nil, first - seen, false
+      elseif token == 0 then
+        return c, nil, 0, true
+      end
+      leases[#leases + 1] = { token, seen + lease, gen }
+    end
+    record = replaced(record, { leases = leases })
+    quiet = outlasting(rule.longest + DAY, seen, record)
+    local probing = { seen, quiet, HALF_OPEN, gen, slot, total, base, record = record }
+    return probing, { gen, 0, token }, 0, false
+  end
+
+  function Circuit.confirm(rule, c, permit, wait)
+    if permit[1] ~= c[4] then
+      return c, away(rule, c)
+    end
+    local seen, token, record = c[1], permit[3], c.record
+    if token == 0 then
+      return c, 0
+    end
+    local held, leases = false, {}
+    for i = 1, #record.leases do
+      local lease = record.leases[i]
+      held = held or (lease[1] == token and lease[2] > seen)
+      leases[i] = lease[1] == token and { token, lease[2] + wait, lease[3] } or lease
+    end
+    if not held then
+      return c, away(rule, c)
+    end
+    record = replaced(record, { leases = leases })
+    return with(c, record, outlasting(c[2], seen, record)), 0
+  end
+
+  local function opened(rule, c)
+    local seen, record = c[1], c.record
+    local lasts = rule.opens[min(record.streak, #rule.opens - 1) + 1]
+    local fresh = quiet_record()
+    fresh.leases, fresh.streak, fresh.until_ = record.leases, record.streak + 1, seen + lasts
+    local quiet = outlasting(rule.longest + DAY, seen, fresh)
+    return { seen, quiet, OPEN, c[4] + 1, c[5], c[6], c[6], record = fresh }
+  end
+
+  local function probed(rule, c, outcome)
+    if outcome == NEUTRAL then
+      return c, 0
+    elseif outcome ~= GOOD then
+      return opened(rule, c), 1
+    end
+    local seen, record = c[1], c.record
+    local good = record.good + 1
+    if good < rule.successes then
+      return with(c, replaced(record, { good = good })), 0
+    end
+    local fresh = quiet_record()
+    fresh.leases, fresh.streak, fresh.since = record.leases, record.streak, seen
+    local quiet = outlasting(rule.quiet, seen, fresh)
+    return { seen, quiet, CLOSED, c[4] + 1, c[5], c[6], c[6], record = fresh }, 2
+  end
+
+  local function before(one, other)
+    for i = 1, 3 do
+      if one[i] ~= other[i] then
+        return one[i] < other[i]
+      end
+    end
+    return false
+  end
+
+  local function in_a_row(rows, number, failed)
+    local first, last, others = number, number, {}
+    for i = 1, #rows do
+      local row = rows[i]
+      if row[2] == first - 1 then
+        first, failed = row[1], failed + row[3]
+      elseif row[1] == last + 1 then
+        last, failed = row[2], failed + row[3]
+      else
+        others[#others + 1] = row
+      end
+    end
+    others[#others + 1] = { first, last, failed }
+    table.sort(others, before)
+    while #others > ROWS do
+      table.remove(others, 1)
+    end
+    return others
+  end
+
+  local function last(list, count)
+    local kept = {}
+    for i = max(1, #list - count + 1), #list do
+      kept[#kept + 1] = list[i]
+    end
+    return kept
+  end
+
+  -- calls, failures and slow answers in the window
+  local function window(rule, c)
+    local record = c.record
+    local after = (rule.timed and c[1] or c[6]) - rule.span
+    local calls, fails, slow = c[6] - c[7] - record.cancelled, record.fails, record.slow
+    local past = slots(record.past)
+    for i = 1, #past do
+      if past[i][1] > after then
+        calls, fails, slow = calls + past[i][3], fails + past[i][4], slow + past[i][5]
+      end
+    end
+    return max(calls, fails, slow), fails, slow
+  end
+
+  -- Whether part * MILLION >= share * whole; both products may be beyond 2^53.
+  local function reached(part, share, whole)
+    local low, other = part % 65536 * MILLION, whole % 65536 * share
+    local high = floor(part / 65536) * MILLION + floor(low / 65536)
+    local rest = floor(whole / 65536) * share + floor(other / 65536)
+    if high ~= rest then
+      return high > rest
+    end
+    return low % 65536 >= other % 65536
+  end
+
+  local function tripped(rule, c)
+    local seen, record = c[1], c.record
+    local lately, nearby = #record.who >= rule.quorum, 0
+    for i = 1, #record.who do
+      if record.who[i][2] > seen - rule.within then
+        nearby = nearby + 1
+      end
+    end
+    nearby = nearby >= rule.quorum
+    if rule.failures > 0 and nearby and #record.times >= rule.failures then
+      return true
+    end
+    if rule.consecutive > 0 and lately then
+      for i = 1, #record.rows do
+        if record.rows[i][3] >= rule.consecutive then
+          return true
+        end
+      end
+    end
+    if not rule.rated or not (rule.timed and nearby or not rule.timed and lately) then
+      return false
+    end
+    local calls, fails = window(rule, c)
+    return calls >= rule.minimum and reached(fails, rule.failure_share, calls)
+  end
+
+  local function dragged(rule, c)
+    local calls, _, slow = window(rule, c)
+    return calls >= rule.minimum and reached(slow, rule.slow_share, calls)
+  end
+
+  local function counted(rule, c, number, failed, reporter)
+    local seen, record = c[1], c.record
+    local changes = {}
+    if seen - record.since >= rule.within then
+      changes.streak = 0
+    end
+    if failed then
+      local rows, times, who = {}, {}, {}
+      if #record.times > 0 and seen - record.times[#record.times] < DAY then
+        rows = record.rows
+      end
+      if rule.consecutive > 0 then
+        rows = in_a_row(rows, number, 1)
+      end
+      for i = 1, #record.times do
+        if record.times[i] > seen - rule.within then
+          times[#times + 1] = record.times[i]
+        end
+      end
+      times[#times + 1] = seen
+      for i = 1, #record.who do
+        if record.who[i][2] > seen - DAY and record.who[i][1] ~= reporter then
+          who[#who + 1] = record.who[i]
+        end
+      end
+      who[#who + 1] = { reporter, seen }
+      changes.fails, changes.rows = record.fails + 1, rows
+      changes.times = last(times, max(rule.failures, 1))
+      changes.who = last(who, rule.quorum)
+    else
+      changes.slow = record.slow + 1
+    end
+    c = with(c, replaced(record, changes), max(c[2], DAY))
+    local trips
+    if failed then
+      trips = tripped(rule, c)
+    else
+      trips = dragged(rule, c)
+    end
+    if trips then
+      return opened(rule, c), 1
+    end
+    return c, 0
+  end
+
+  local function uncounted(c, number)
+    local record, changes = c.record, {}
+    if number > c[7] then
+      changes.cancelled = min(record.cancelled + 1, c[6] - c[7])
+    elseif record.past ~= '' then
+      local past = slots(record.past)
+      for i = #past, 1, -1 do
+        if number > past[i][2] then
+          past[i][3] = max(0, past[i][3] - 1)
+          break
+        end
+      end
+      changes.past = packed(past)
+    end
+    if #record.rows > 0 then
+      changes.rows = in_a_row(record.rows, number, 0)
+    end
+    return with(c, replaced(record, changes))
+  end
+
+  -- the state, and what it changed to: 0 nothing, 1 open, 2 closed
+  function Circuit.record(rule, c, permit, outcome, reporter)
+    local gen, number, token = unpack(permit)
+    local seen, mode, held = c[1], c[3], false
+    if token ~= 0 then
+      local leases = {}
+      for i = 1, #c.record.leases do
+        local lease = c.record.leases[i]
+        held = held or (lease[1] == token and lease[2] > seen and lease[3] == c[4])
+        if lease[1] ~= token then
+          leases[#leases + 1] = lease
+        end
+      end
+      c = with(c, replaced(c.record, { leases = leases }))
+    end
+    if gen == c[4] and mode == HALF_OPEN and held then
+      return probed(rule, c, outcome)
+    end
+    if gen == c[4] and mode == CLOSED then
+      if outcome == NEUTRAL then
+        return uncounted(c, number), 0
+      elseif outcome ~= GOOD then
+        return counted(rule, c, number, outcome == FAILED, reporter)
+      end
+    end
+    return c, 0
+  end
+
+  -- claims: as domain/idempotency.py
+
+  local Claims = { count = 3 }
+
+  function Claims.present(_, state)
+    if not state then
+      return
+    end
+    local seen, quiet, stage = unpack(state)
+    local time, back = steady(seen)
+    quiet = quiet - (time - seen + back)
+    if quiet <= 0 then
+      return
+    end
+    local claim = claim_of(state)
+    if back > 0 then
+      claim = replaced(claim, {
+        until_ = claim.until_ - back, sent_at = claim.sent_at ~= 0 and claim.sent_at - back or 0,
+      })
+    end
+    return { time, quiet, stage, claim = claim }
+  end
+
+  local function ended(entry, stage, ttl, answer)
+    if stage == SENT and entry[3] ~= SENT then
+      stage = FREE
+    end
+    local claim = replaced(entry.claim, { until_ = entry[1], answer = answer })
+    return { entry[1], ttl, stage, claim = claim }
+  end
+
+  local function holds(entry)
+    return entry[3] == CLAIMED or entry[3] == SENT
+  end
+
+  local function mark_sent(entry, fence, target)
+    if not entry or entry.claim.fence ~= fence or not holds(entry) then
+      return
+    end
+    local seen, claim = entry[1], entry.claim
+    if seen >= claim.until_ then
+      return
+    end
+    local sent_at = claim.sent_at ~= 0 and claim.sent_at or seen
+    claim = replaced(claim, { sent_at = sent_at, target = target, answer = NONE })
+    return { seen, entry[2], SENT, claim = claim }
+  end
+
+  -- commands
+
+  -- keys: circuit, limits, budget, claim
+  local function refuse(op, answer, stay)
+    for _, rule in ipairs(op.limits) do
+      unchanged(rule, rule.key, load(rule.key, rule.count))
+    end
+    if op.circuit then
+      unchanged(op.circuit, op.circuit.key, load(op.circuit.key, 7))
+    end
+    if op.budget then
+      unchanged(op.budget, op.budget.key, load(op.budget.key, 6))
+    end
+    if op.claim then
+      unchanged(Claims, op.claim, load(op.claim, 3))
+    end
+    return { answer, stay, false }
+  end
+
+  local function admit(op)
+    local limits, presents, circuit, budget, claim = op.limits, {}, false, false, false
+    -- What cannot be read is found before anything is taken.
+    if op.circuit then
+      circuit = op.circuit:present(load(op.circuit.key, 7))
+    end
+    local behind = 0
+    for i = 1, #limits do
+      presents[i] = limits[i]:present(load(limits[i].key, limits[i].count))
+      behind = max(behind, presents[i][1] - now)
+    end
+    if op.budget then
+      budget = op.budget:present(load(op.budget.key, 6))
+    end
+    if op.claim then
+      claim = Claims.present(Claims, load(op.claim, 3))
+    end
+
+    local turn = joint_wait(presents, limits)
+    local wait = turn > 0 and turn + behind or 0
+    local permit
+    if circuit then
+      local stay, needs_token
+      circuit, permit, stay, needs_token = op.circuit:admit(circuit, op.token, op.lease + wait)
+      if not permit and not needs_token and not op.circuit.shadow then
+        return refuse(op, CIRCUIT_OPEN, stay)
+      elseif needs_token and wait <= op.within then
+        return refuse(op, NEEDS_TOKEN, 0)
+      end
+    end
+    if wait > op.within then
+      return refuse(op, LIMITED, wait)
+    end
+    local kept = op.ticketed or wait > 0
+    local reply = { GO, wait, permit or false }
+    for i = 1, #limits do
+      local ticket
+      presents[i], ticket = limits[i]:grant(presents[i], limits[i].cost, presents[i][1] + turn, kept)
+      if kept then
+        reply[3 + i] = ticket
+      end
+    end
+    if budget then
+      local spent = op.budget:spend(budget, op.retry)
+      if not spent then
+        return refuse(op, NO_BUDGET, (budget[3] + 1) * op.budget.period - budget[1])
+      end
+      budget = spent
+    end
+    if op.claim then
+      claim = mark_sent(claim, op.fence, op.target)
+      if not claim then
+        return refuse(op, FENCED, 0)
+      end
+      put(op.claim, claim)
+    end
+    if circuit then
+      put(op.circuit.key, circuit)
+    end
+    for i = 1, #limits do
+      put(limits[i].key, presents[i])
+    end
+    if budget then
+      put(op.budget.key, budget)
+    end
+    return reply
+  end
+
+  local function prepared(op)
+    for _, rule in ipairs(op.limits) do
+      setmetatable(rule, LIMITS[rule.kind])
+    end
+    local c = op.circuit
+    if c and not c.width then
+      local shadow
+      shadow, c.width, c.span, c.quiet, c.longest, c.probes =
+        unpack_from('<Bi8i8i8i8i8', op.blob, c.at + 1)
+      c.shadow = shadow == 1
+      setmetatable(c, Circuit)
+    end
+    if op.budget then
+      setmetatable(op.budget, Budget)
+    end
+    return op
+  end
+
+  local function tickets_of(blob, at, keys, limits)
+    local op = {}
+    for i = 1, limits do
+      local r, size = {}, nil
+      r.kind, r.n, r.price, r.room, r.refill, size, at = unpack_from('<Bi8i8i8i8B', blob, at)
+      r.key, r.ticket = keys[i], {}
+      for j = 1, size do
+        r.ticket[j], at = unpack_from('<i8', blob, at)
+      end
+      op[i] = setmetatable(r, LIMITS[r.kind])
+    end
+    return op, at
+  end
+
+  local function confirm(blob, keys)
+    local asked, limits, at = unpack_from('<BB', blob, 2)
+    local op
+    op, at = tickets_of(blob, at, keys, limits)
+    local circuit, permit = nil, {}
+    if asked == 1 then
+      circuit = setmetatable({}, Circuit)
+      circuit.timed, circuit.shadow, circuit.width, circuit.span, circuit.quiet, circuit.longest,
+        circuit.probes, permit[1], permit[2], permit[3] =
+        unpack_from('<BBi8i8i8i8i8i8i8i8', blob, at)
+      circuit.timed, circuit.shadow = circuit.timed == 1, circuit.shadow == 1
+    end
+    local wait = 0
+    for i = 1, limits do
+      local r = op[i]
+      local present = r:present(load(r.key, r.count))
+      if #r.ticket > 0 then
+        local turn = r:confirm(present, r.ticket)
+        wait = max(wait, turn > 0 and turn + present[1] - now or 0)
+      end
+    end
+    local function same()
+      for i = 1, limits do
+        unchanged(op[i], op[i].key, load(op[i].key, op[i].count))
+      end
+    end
+    if not circuit then
+      same()
+      return { GO, wait }
+    end
+    local key = keys[#keys]
+    local state = load(key, 7)
+    local c, stay = circuit:confirm(circuit:present(state), permit, wait)
+    same()
+    if stay > 0 and not circuit.shadow then
+      unchanged(circuit, key, state)
+      return { CIRCUIT_OPEN, stay }
+    elseif wait > 0 and permit[3] ~= 0 then
+      put(key, c)
+    else
+      unchanged(circuit, key, state)
+    end
+    return { GO, wait }
+  end
+
+  local function give_back(blob, keys)
+    local op = tickets_of(blob, 3, keys, byte(blob, 2))
+    local after = {}
+    for i = 1, #op do
+      local r = op[i]
+      local state = load(r.key, r.count)
+      after[i] = state and r:refund(r:present(state), r.ticket)
+    end
+    for i = 1, #op do
+      put(op[i].key, after[i])
+    end
+    return 0
+  end
+
+  local function hold(blob, keys)
+    local limits, pause, at = unpack_from('<Bi8', blob, 2)
+    local op, after = tickets_of(blob, at, keys, limits), {}
+    for i = 1, #op do
+      after[i] = op[i]:drain(op[i]:present(load(op[i].key, op[i].count)), pause)
+    end
+    for i = 1, #op do
+      put(op[i].key, after[i])
+    end
+    return 0
+  end
+
+  local function report(blob, keys)
+    local rule, permit = setmetatable({ opens = {} }, Circuit), {}
+    local outcome, opens, at
+    rule.timed, rule.width, rule.span, rule.quiet, rule.longest, rule.within, rule.failures,
+      rule.consecutive, rule.quorum, rule.minimum, rule.rated, rule.failure_share,
+      rule.slow_share, rule.successes, opens, at =
+      unpack_from('<Bi8i8i8i8i8i8i8i8i8Bi8i8i8B', blob, 2)
+    rule.timed, rule.rated = rule.timed == 1, rule.rated == 1
+    for i = 1, opens do
+      rule.opens[i], at = unpack_from('<i8', blob, at)
+    end
+    outcome, permit[1], permit[2], permit[3], at = unpack_from('<Bi8i8i8', blob, at)
+    local reporter = sub(blob, at)
+    local present = rule:present(load(keys[1], 7))
+    local circuit, became = rule:record(present, permit, outcome, reporter)
+    put(keys[1], circuit)
+    return became
+  end
+
+  local function claim(blob, keys)
+    local key = keys[1]
+    local me, at = {}, nil
+    local lease, ttl, remembered
+    me.owner, lease, ttl, remembered, at = unpack_from('<i8i8i8i8', blob, 2)
+    me.fingerprint, at = unpack_from('<I4c0', blob, at)
+    me.target = unpack_from('<I4c0', blob, at)
+    local state = load(key, 3)
+    local entry = Claims.present(Claims, state)
+    local function take(time, fence)
+      put(key, { time, lease + ttl, CLAIMED, claim = {
+        fingerprint = me.fingerprint, fence = fence, owner = me.owner, until_ = time + lease,
+        sent_at = 0, target = me.target, answer = NONE,
+      } })
+      return { RUN, fence, 0 }
+    end
+    if not entry then
+      return take(now, now)
+    end
+    local seen, stage, held = entry[1], entry[3], entry.claim
+    local verdict
+    if held.fingerprint ~= me.fingerprint then
+      verdict = { CONFLICT, 0, 0 }
+    elseif stage == DONE then
+      verdict = { REPLAY, 0, 0, held.answer }
+    elseif stage ~= FREE and held.owner == me.owner and seen < held.until_ then
+      verdict = { stage == CLAIMED and RUN or ASK_AGAIN, held.fence, 0 }
+    elseif stage == FREE or (stage == CLAIMED and seen >= held.until_) then
+      return take(seen, held.fence + 1)
+    elseif seen < held.until_ then
+      verdict = { BUSY, 0, held.until_ - seen }
+    else
+      local ends = seen + lease
+      if held.target == me.target and ends <= held.sent_at + remembered then
+        put(key, { seen, lease + ttl, SENT, claim = replaced(held, {
+          fence = held.fence + 1, owner = me.owner, until_ = ends, answer = NONE,
+        }) })
+        return { ASK_AGAIN, held.fence + 1, 0 }
+      end
+      verdict = { UNKNOWN, 0, 0 }
+    end
+    unchanged(Claims, key, state)
+    return verdict
+  end
+
+  local function settle(blob, keys)
+    local fence, stage, ttl, at = unpack_from('<i8Bi8', blob, 2)
+    local state = load(keys[1], 3)
+    local entry = Claims.present(Claims, state)
+    if not entry then
+      return { 0, 0, NONE }
+    end
+    local held = entry.claim
+    if held.fence == fence and holds(entry) then
+      put(keys[1], ended(entry, stage, ttl, sub(blob, at)))
+      return { 1, 0, NONE }
+    end
+    local mine = held.fence == fence and entry[3] == (stage == SENT and FREE or stage)
+    unchanged(Claims, keys[1], state)
+    return { mine and 1 or 0, entry[3] == DONE and 1 or 0, held.answer }
+  end
+
+  local function withdraw(blob, keys)
+    local owner, ttl = unpack_from('<i8i8', blob, 2)
+    local state = load(keys[1], 3)
+    local entry = Claims.present(Claims, state)
+    if not entry then
+      return 0
+    elseif entry.claim.owner ~= owner or not holds(entry) then
+      unchanged(Claims, keys[1], state)
+    else
+      put(keys[1], ended(entry, SENT, ttl, NONE))
+    end
+    return 0
+  end
+
+  local function bytes_of(i)
+    local state = cells[i]
+    return changed[i] and state and packed_state(state) or stored[i]
+  end
+
+  -- for commands that are decided elsewhere: what is stored, and a change of it if it still is
+
+  local function look(_, keys)
+    local found = { now }
+    for i = 1, #keys do
+      local bytes = bytes_of(keys[i])
+      found[i + 1] = type(bytes) == 'table' and 0 or bytes
+    end
+    return found
+  end
+
+  local function swap(blob, keys)
+    local at, after = 2, {}
+    for i = 1, #keys do
+      local there, writes, expected, written, lasts
+      there, writes, expected, at = unpack_from('<BBI4c0', blob, at)
+      local bytes = bytes_of(keys[i])
+      if there == 0 then
+        expected = false
+      end
+      if bytes ~= expected then
+        return 0
+      end
+      if writes == 1 then
+        lasts, written, at = unpack_from('<i8I4c0', blob, at)
+        after[#after + 1] = { keys[i], written, lasts }
+      end
+    end
+    for i = 1, #after do
+      local key = after[i][1]
+      stored[key], cells[key], changed[key] = after[i][2], nil, true
+      lasting[key] = after[i][3]
+    end
+    return 1
+  end
+
+  local COMMANDS = {
+    [1] = admit, [2] = confirm, [3] = give_back, [4] = hold, [5] = report, [6] = claim,
+    [7] = settle, [8] = withdraw, [9] = look, [10] = swap,
+  }
+
+  return { commands = COMMANDS, prepared = prepared }
+end
+
+-- --- one command after another ---------------------------------------------------------------
+
+local all = {}
+for i = 1, #KEYS do
+  all[i] = i
+end
+local replies = {}
+for at = 2, #ARGV, 3 do
+  local where, times, blob = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local keys = all
+  if where ~= '' then
+    keys = {}
+    for i = 1, #where / 2 do
+      local high, low = byte(where, 2 * i - 1, 2 * i)
+      keys[i] = high * 256 + low
+    end
+  end
+  local code = byte(blob)
+  local op = code == 1 and admission(blob, keys)
+  for _ = 1, tonumber(times) do
+    local ok, reply
+    if op then
+      ok, reply = pcall(calm, op)
+    end
+    if not op or (ok and not reply) then
+      full = full or everything()
+      if op then
+        ok, reply = pcall(full.commands[1], full.prepared(op))
+      else
+        ok, reply = pcall(full.commands[code], blob, keys)
+      end
+    end
+    if not ok and type(reply) ~= 'table' then
+      reply = { -1, 'unreadable' }
+    end
+    replies[#replies + 1] = reply
+  end
+end
+
+-- All is packed before the first is written.
+for i = 1, #KEYS do
+  local state = changed[i] and cells[i]
+  if state then
+    stored[i] = packed_state(state)
+    lasting[i] = state[1] + state[2] - now
+  end
+end
+for i = 1, #KEYS do
+  if changed[i] then
+    local lasts = max(0, ceil(lasting[i] / 1000)) + MARGIN
+    local done = redis.pcall('SET', KEYS[i], stored[i], 'PX', lasts)
+    if done.err then
+      return done
+    end
+  end
+end
+return replies

@@ -1,0 +1,229 @@
+"""The calm case: an attempt that a face makes itself, because nothing stands in its way.
+
+Most calls wait for nothing, are asked nothing and succeed. For these a face asks for admission and
+acts, outside any coroutine; the flow takes over at the first thing that is not calm, with what has
+happened so far, and decides as if it had done that itself.
+"""
+
+from __future__ import annotations
+
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from moorage._bridge import (
+    can_be_awaited,
+    not_awaitable,
+    refuse_awaitable,
+    refuse_generator,
+    run_now,
+    step_later,
+    step_now,
+)
+from moorage.domain.admission import NEEDS_TOKEN
+from moorage.domain.auth import authorise
+from moorage.domain.functions import not_callable
+from moorage.domain.http import join_url
+from moorage.domain.plan import with_defaults
+from moorage.errors import ConnectorError
+from moorage.services.call import value_of
+from moorage.services.foreign import http_broke
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.domain.admission import Admitted
+    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.domain.plan import Plan
+    from moorage.services.attempts import Ending
+    from moorage.services.calling import Calling
+
+R = TypeVar("R")
+
+_GOOD: Final = 300
+_GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
+
+
+def run(flows: Calling, plan: Plan, function: Callable[[], R]) -> R:
+    """Call a plain function."""
+    core = flows.core
+    began = core.nanoseconds()
+    permit = None
+    if plan.admission is not None:
+        admitted = _ask(flows, plan, began)
+        if admitted[0] or admitted[1]:
+            asked = [admitted]
+            try:
+                step = step_now(function)
+                return value_of(run_now(flows.go_on(plan, began, asked, step)))  # type: ignore[no-any-return]  # the function's
+            except BaseException:
+                flows.hand_back(plan, asked)
+                raise
+        permit = admitted[2]
+    try:
+        value = function()
+        if type(value) in _GENERATORS:
+            refuse_generator(function)
+        return value if value is None else refuse_awaitable(value)
+    except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+        step = step_now(function)
+        ending = run_now(flows.follow(plan, began, permit, _told(error, function), step))
+    except BaseException:
+        flows.give_back(plan, permit)
+        raise
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending
+
+
+async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable[R]]) -> R:
+    """Call an asynchronous function."""
+    core = flows.core
+    began = core.nanoseconds()
+    permit = None
+    if plan.admission is not None:
+        admitted = _ask(flows, plan, began)
+        if admitted[0] or admitted[1]:
+            asked = [admitted]
+            try:
+                step = step_later(function)
+                return value_of(await flows.go_on(plan, began, asked, step))  # type: ignore[no-any-return]  # the function's
+            except BaseException:
+                flows.hand_back(plan, asked)
+                raise
+        permit = admitted[2]
+    try:
+        pending = function()
+        if not can_be_awaited(pending):
+            refuse_generator(function)
+            raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
+        return await pending
+    except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+        ending = await flows.follow(
+            plan, began, permit, _told(error, function), step_later(function)
+        )
+    except BaseException:
+        flows.give_back(plan, permit)
+        raise
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # the function's
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending
+
+
+def call(
+    flows: Calling, send: Callable[[Request, str, Timeouts], Response], plan: Plan, request: Request
+) -> Response:
+    """Send a request to which nothing happens that needs a port."""
+    began = flows.core.nanoseconds()
+    sent, url = _leaving(flows, plan, began, request)
+    # Nothing is called before this is inside the `try`, so no interruption comes between.
+    try:
+        asked = [] if plan.admission is None else [_ask(flows, plan, began)]
+    except BaseException:
+        url = ""  # which no error is to show
+        raise
+    arrived: Ending | None = None
+    try:
+        if not asked or not (asked[0][0] or asked[0][1]):
+            try:
+                response = send(sent, url, plan.timeouts_at_first)
+            except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+                arrived = None, _ours(error)
+            else:
+                if response.status < _GOOD and not _limited(plan, response):
+                    return response
+                arrived = response, None
+        # From here on an error may show this frame.
+        url = ""
+        ending = run_now(flows.go_on_sending(plan, began, asked, request, arrived))
+    except BaseException as error:
+        flows.hand_back(plan, asked)
+        url = ""
+        error.__traceback__ = None  # the frames below hold what was sent
+        raise
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # a Response
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending, arrived
+
+
+async def call_async(
+    flows: Calling,
+    send: Callable[[Request, str, Timeouts], Awaitable[Response]],
+    plan: Plan,
+    request: Request,
+) -> Response:
+    """Send a request to which nothing happens that needs a port."""
+    began = flows.core.nanoseconds()
+    sent, url = _leaving(flows, plan, began, request)
+    # Nothing is called before this is inside the `try`, so no interruption comes between.
+    try:
+        asked = [] if plan.admission is None else [_ask(flows, plan, began)]
+    except BaseException:
+        url = ""  # which no error is to show
+        raise
+    arrived: Ending | None = None
+    try:
+        if not asked or not (asked[0][0] or asked[0][1]):
+            try:
+                response = await send(sent, url, plan.timeouts_at_first)
+            except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+                arrived = None, _ours(error)
+            else:
+                if response.status < _GOOD and not _limited(plan, response):
+                    return response
+                arrived = response, None
+        # From here on an error may show this frame.
+        url = ""
+        ending = await flows.go_on_sending(plan, began, asked, request, arrived)
+    except BaseException as error:
+        flows.hand_back(plan, asked)
+        url = ""
+        error.__traceback__ = None  # the frames below hold what was sent
+        raise
+    try:
+        return value_of(ending)  # type: ignore[no-any-return]  # a Response
+    finally:
+        # Else the traceback holds this frame, and the frame the error.
+        del ending, arrived
+
+
+def _leaving(flows: Calling, plan: Plan, began: int, request: Request) -> tuple[Request, str]:
+    """What is sent of a request, and where to."""
+    try:
+        if plan.dresses:
+            request = with_defaults(request, plan)
+            if plan.credentials is not None:
+                request = authorise(request, plan.credentials)
+        return request, join_url(plan.base_url or "", request)
+    except ConnectorError as error:
+        flows.sign(plan, began, error)
+        raise
+
+
+def _ask(flows: Calling, plan: Plan, began: int) -> Admitted:
+    try:
+        admitted: Admitted = flows.core.ask(plan.admission)  # type: ignore[misc, arg-type]  # an easy plan's has it
+    except ConnectorError as error:
+        flows.sign(plan, began, error)
+        raise
+    if admitted[0] > NEEDS_TOKEN:
+        raise flows.refused(plan, began, admitted)
+    return admitted
+
+
+def _limited(plan: Plan, response: Response) -> bool:
+    """Tell whether the answer may say that the vendor allows no more."""
+    return bool(plan.gates.limits) and response.headers.mention("limit")
+
+
+def _ours(error: Exception) -> ConnectorError:
+    return error if isinstance(error, ConnectorError) else http_broke(error)
+
+
+def _told(error: Exception, function: object) -> Exception:
+    return error if callable(function) else not_callable(function, "function")

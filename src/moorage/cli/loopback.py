@@ -1,0 +1,113 @@
+"""Where a browser on this machine comes back to (RFC 8252): one request, on 127.0.0.1 alone.
+
+Whoever is on this machine may call. So what is read has a bound in bytes and in time, nothing of it
+is shown again, and a page of another site cannot use its own name for this address.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING, Final
+
+from moorage.errors import ConfigurationError, DeadlineExceeded
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+_HOST: Final = "127.0.0.1"
+_PATH: Final = "/callback"
+_LARGEST: Final = 16_384
+_PATIENCE: Final = 5.0
+_HEAD: Final = (
+    "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nConnection: close\r\n"
+    "Content-Security-Policy: default-src 'none'\r\nReferrer-Policy: no-referrer\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+)
+_DONE: Final = "You may close this page and go back to the terminal."
+_NOTHING: Final = "There is nothing here."
+
+
+class Loopback:
+    """A listener on 127.0.0.1.
+
+    Args:
+        port: to listen on; any that is free if it is 0.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self._sock.bind((_HOST, port))
+            self._sock.listen(8)
+        except (OSError, OverflowError):
+            self._sock.close()
+            raise ConfigurationError(
+                f"nobody can listen on port {port} of {_HOST}.",
+                path="--port",
+                remedy="Give another one that is registered, or none for any that is free.",
+            ) from None
+        self._place = f"{_HOST}:{self._sock.getsockname()[1]}"
+
+    @property
+    def url(self) -> str:
+        """Where the browser is to come back to."""
+        return f"http://{self._place}{_PATH}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._sock.close()
+
+    def wait(self, timeout: float) -> str:
+        """What the browser brings back: the path and the query of its one request.
+
+        Raises:
+            DeadlineExceeded: it has not come back in time.
+        """
+        until = time.monotonic() + timeout
+        while (left := until - time.monotonic()) > 0:
+            self._sock.settimeout(left)
+            try:
+                link, _ = self._sock.accept()
+                with link:
+                    target = self._served(link, min(until, time.monotonic() + _PATIENCE))
+            except OSError:  # nobody came, or who came has gone
+                continue
+            if target is not None:
+                return target
+        raise DeadlineExceeded(
+            "Nobody came back from the browser in time.", remedy="Begin again, or give a --timeout."
+        )
+
+    def _served(self, link: socket.socket, until: float) -> str | None:
+        """Answer one connection; what it brought, if it is what is waited for."""
+        head = b""
+        while b"\r\n\r\n" not in head and len(head) <= _LARGEST:
+            link.settimeout(max(0.001, until - time.monotonic()))
+            piece = link.recv(4096)
+            if not piece:
+                return None
+            head += piece
+        target = self._target(head) if b"\r\n\r\n" in head else None
+        status, text = ("404 Not Found", _NOTHING) if target is None else ("200 OK", _DONE)
+        page = f"<!doctype html><title>moorage</title><p>{text}</p>\n"
+        link.sendall(
+            f"HTTP/1.1 {status}\r\n{_HEAD}Content-Length: {len(page)}\r\n\r\n{page}".encode()
+        )
+        return target
+
+    def _target(self, head: bytes) -> str | None:
+        lines = head.decode("latin-1").split("\r\n")
+        method, _, rest = lines[0].partition(" ")
+        target, _, version = rest.partition(" ")
+        hosts = [line[5:].strip() for line in lines[1:] if line[:5].lower() == "host:"]
+        wanted = method == "GET" and version.startswith("HTTP/1.") and hosts == [self._place]
+        return target if wanted and target.partition("?")[0] == _PATH else None

@@ -1,0 +1,178 @@
+"""`moorage ping`: one harmless call to every service, at once."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage._bridge import run_now
+from moorage.cli.answer import Answer, Table
+from moorage.cli.desk import Desk
+from moorage.cli.ends import OK, UNWELL
+from moorage.cli.places import opened_hub
+from moorage.domain.names import service_name
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from moorage.contracts.routes import Account
+    from moorage.domain.service import Service
+    from moorage.hub import Hub
+
+_AT_ONCE: Final = 16
+_PROOFS: Final = {
+    "accepted": "the key is accepted",
+    "token": "the key brings a token",
+    "reachable": "somebody answers there; the key was not tried",
+    "untried": "nothing: it has no address that could be tried",
+}
+
+
+@attrs.frozen
+class _Ping:
+    """One harmless call.
+
+    Attributes:
+        service: what is called.
+        vendor: whose it is, if it is an account's.
+        proof: what it proves if it succeeds.
+        go: makes it; None if there is none to make.
+    """
+
+    service: str
+    vendor: str | None
+    proof: str
+    go: Callable[[], object] | None
+
+
+def ping(
+    *names: str,
+    timeout: float = 10.0,
+    credentials: str | None = None,
+    desk: Desk,
+) -> Answer:
+    """Prove a configuration with one harmless call to every service, all at once.
+
+    Each says what its answer proves: that the key is accepted, or only that somebody answers.
+
+    Args:
+        names: of the services; all unless some are named.
+        timeout: seconds for each.
+        credentials: the URL of a store of credentials, for services that ask for their own.
+        desk: what all commands share.
+    """
+    with opened_hub(desk, credentials) as hub:
+        pings = _pings(hub, desk.configured().accounts, timeout)
+        if unknown := sorted({*names} - {one.service for one in pings}):
+            raise ConfigurationError(
+                f"there is no service {unknown[0]!r}.",
+                path="NAMES",
+                remedy=f"Use {', '.join(one.service for one in pings) or 'none'}.",
+            )
+        asked = [one for one in pings if not names or one.service in names]
+        with ThreadPoolExecutor(_AT_ONCE) as pool, desk.progress("answers") as step:
+            found: list[dict[str, Any]] = []
+            for answer in pool.map(_answer, asked):
+                found.append(answer)
+                step(1)
+    rows = [
+        (one["service"], one["vendor"], one["answer"], one["milliseconds"], one["says"])
+        for one in found
+    ]
+    well = all(one["ok"] for one in found)
+    return Answer(
+        {"pings": found},
+        [Table(("service", "vendor", "answer", "ms", ""), rows)],
+        OK if well else UNWELL,
+    )
+
+
+def _pings(hub: Hub, accounts: Iterable[Account], timeout: float) -> list[_Ping]:
+    known = {
+        service_name(account.name, to): (account, to)
+        for account in accounts
+        for to in account.vendor.services()
+    }
+    return [
+        _of_account(hub, service, *known[name], timeout)
+        if name in known
+        else _connecting(service, None, timeout)
+        for name, service in hub.manager.flows.plans.services.items()
+    ]
+
+
+def _of_account(hub: Hub, service: Service, account: Account, to: str, timeout: float) -> _Ping:
+    vendor = account.vendor
+    request = vendor.ping() if to == "" else None
+    if request is not None:
+
+        def call() -> object:
+            return hub.manager.call(service.name, request, timeout=timeout)
+
+        return _Ping(service.name, vendor.name, "accepted", call)
+    if to in vendor.clients():
+
+        def token() -> object:
+            return run_now(hub.manager.flows.core.get_credentials(service.name, None))
+
+        return _Ping(service.name, vendor.name, "token", token)
+    return _connecting(service, vendor.name, timeout)
+
+
+def _connecting(service: Service, vendor: str | None, timeout: float) -> _Ping:
+    base = service.base_url
+    if base is None:
+        return _Ping(service.name, vendor, "untried", None)
+    return _Ping(service.name, vendor, "reachable", lambda: _connected(base, timeout))
+
+
+def _connected(base: str, timeout: float) -> None:
+    """Open a connection, with TLS if that is spoken there, and say nothing."""
+    parts = urlsplit(base)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    try:
+        with socket.create_connection(
+            (host, parts.port or (443 if secure else 80)), timeout
+        ) as link:
+            if secure:
+                ssl.create_default_context().wrap_socket(link, server_hostname=host).close()
+    except OSError as error:
+        raise ConnectionFailed(
+            f"{parts.netloc} cannot be reached ({type(error).__name__}).",
+            may_have_been_processed=False,
+        ) from None
+
+
+def _answer(ping: _Ping) -> dict[str, Any]:
+    about = {"service": ping.service, "vendor": ping.vendor}
+    if ping.go is None:
+        return {
+            **about,
+            "ok": True,
+            "answer": "untried",
+            "milliseconds": None,
+            "says": _PROOFS["untried"],
+        }
+    began = time.perf_counter()
+    try:
+        ping.go()
+        answer, says = ping.proof, _PROOFS[ping.proof]
+    except AuthenticationFailed as error:
+        answer, says = "refused", str(error)
+    except ConnectorError as error:
+        answer, says = "failed", str(error)
+    milliseconds = round((time.perf_counter() - began) * 1000)
+    well = answer in _PROOFS
+    return {**about, "ok": well, "answer": answer, "milliseconds": milliseconds, "says": says}

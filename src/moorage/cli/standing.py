@@ -1,0 +1,76 @@
+"""How every service stands: its circuits, its limits, its retries, read and not changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage._bridge import run_now
+from moorage.domain.admission import ReadCircuit
+from moorage.domain.state import unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.domain.admission import Gates
+    from moorage.domain.plan import Plan
+    from moorage.domain.state import States
+    from moorage.hub import Hub
+
+_MICROS: Final = 1e6
+
+
+class ReadLimits:
+    """For how many microseconds a call would wait at each limit now; and whether it may retry."""
+
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates) -> None:
+        self._limits, self._budget = gates.limits, gates.budget
+        self._rules = (*self._limits, *((gates.budget,) if gates.budget else ()))
+        self.keys = (*gates.limit_keys, *((gates.budget_key,) if gates.budget else ()))
+
+    def apply(self, states: States, now: int, /) -> tuple[States, tuple[tuple[int, ...], bool]]:
+        """The waits, and the budget's answer."""
+        waits: list[int] = []
+        for rule, state in zip(self._limits, states, strict=False):
+            present = rule.present(state, now)
+            waits.append(max(0, rule.earliest(present, 1, present[0]) - present[0]))
+        budget = self._budget
+        retries = budget is None or budget.retry(budget.present(states[-1], now)) is not None
+        return unchanged(self._rules, states, now), (tuple(waits), retries)
+
+
+def standing(hub: Hub, tenant: str | None) -> list[dict[str, Any]]:
+    """How each service stands, each region by itself."""
+    plans = hub.manager.flows.plans
+    return [
+        {"service": name, "region": region, **_read(hub, plan)}
+        for name in plans.services
+        for region, plan in _places(plans.find(name, tenant, None))
+    ]
+
+
+def _places(plan: Plan) -> Iterator[tuple[str | None, Plan]]:
+    if plan.regions:
+        yield from plan.regions.items()
+    else:
+        yield None, plan
+
+
+def _read(hub: Hub, plan: Plan) -> dict[str, Any]:
+    gates, execute = plan.gates, hub.manager.flows.core.execute
+    told: dict[str, Any] = {"circuit": None, "retry_after": None, "failures": None, "calls": None}
+    if gates.circuit is not None:
+        circuit = run_now(execute(ReadCircuit(gates.circuit, gates.circuit_key)))
+        told = {
+            "circuit": circuit.state.value,
+            "retry_after": circuit.retry_after,
+            "failures": circuit.failures,
+            "calls": circuit.calls,
+        }
+    waits: tuple[int, ...] = ()
+    retries = True
+    if gates.limits or gates.budget is not None:
+        waits, retries = run_now(execute(ReadLimits(gates)))
+    return {**told, "limits": [wait / _MICROS for wait in waits], "retries": retries}

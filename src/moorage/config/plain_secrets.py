@@ -1,0 +1,66 @@
+"""Secrets that stand in a file as they are, where everybody who has the file can read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.config.overlays import ENVIRONMENTS
+from moorage.config.problems import Report, key, under
+from moorage.config.references import refers
+from moorage.config.shapes import Kinded, Many, Named, SecretText, Table, Text
+from moorage.config.structure import kind_of
+from moorage.config.tables import CONFIGURATION
+from moorage.config.toml_text import has_password
+from moorage.domain.json_text import is_list, is_object
+from moorage.domain.sensitive import is_sensitive
+from moorage.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.config.shapes import Shape
+
+_REMEDY: Final = "Keep it elsewhere, and write secret://env/NAME or another secret:// instead."
+
+
+def plain_secrets(tree: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """The secrets that a file holds itself, each with its path."""
+    rest = {name: one for name, one in tree.items() if name != ENVIRONMENTS}
+    found = list(_below(CONFIGURATION, rest, ""))
+    environments = tree.get(ENVIRONMENTS)
+    if is_object(environments):
+        for name, overlay in environments.items():
+            found += _below(CONFIGURATION, overlay, f"{ENVIRONMENTS}.{key(name)}")
+    return tuple(
+        Problem(path, "a secret stands here as it is, in a file.", _REMEDY) for path in found
+    )
+
+
+def _below(shape: Shape | None, value: Any, path: str, name: str = "") -> Iterator[str]:
+    if is_object(value):
+        if isinstance(shape, Kinded):
+            shape = kind_of(shape, value, path, name, Report())
+        for own, one in value.items():
+            yield from _below(_inner(shape, own), one, under(path, key(own)), str(own))
+    elif is_list(value):
+        of = shape.of if isinstance(shape, Many) else shape
+        for place, one in enumerate(value):
+            yield from _below(of, one, f"{path}[{place}]")
+    elif isinstance(value, str):
+        if isinstance(shape, Many):
+            shape = shape.of
+        plain = isinstance(shape, SecretText) and not refers(value)
+        if (plain and value) or has_password(value):
+            yield path
+
+
+def _inner(shape: Shape | None, name: str) -> Shape | None:
+    if isinstance(shape, Many):
+        shape = shape.of
+    if isinstance(shape, Table):
+        field = shape.fields.get(name)
+        return None if field is None else field.shape
+    if not isinstance(shape, Named):
+        return None
+    # A header is a secret if its name says so.
+    return SecretText() if isinstance(shape.of, Text) and is_sensitive(name) else shape.of

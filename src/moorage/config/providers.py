@@ -1,0 +1,368 @@
+"""Where `secret://` leads: the environment, files, and the providers under `[secrets]`.
+
+Each class here describes the table of a kind, and opens what reads its secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.config.of_classes import table_of
+from moorage.config.shapes import Field, Kinded, OneOf, Table
+from moorage.domain.json_text import is_object
+from moorage.domain.sealing import KeyRing
+from moorage.domain.secret import Secret
+from moorage.domain.urls import validate_base_url
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+Read: TypeAlias = Callable[[str], Secret | None]
+_FIELD: Final = "secret"
+_LONGEST_FILE: Final = 65_536
+
+
+@attrs.frozen
+class Place:
+    """What a provider is opened with.
+
+    Attributes:
+        variables: the environment.
+        folder: what relative paths start from.
+        closing: closes what stays open.
+    """
+
+    variables: Mapping[str, str] = attrs.field(repr=False)
+    folder: Path
+    closing: ExitStack
+
+
+@attrs.frozen(kw_only=True)
+class Environment:
+    """Secrets in environment variables.
+
+    Attributes:
+        prefix: what the names of the variables begin with.
+    """
+
+    prefix: str = ""
+
+    def open(self, place: Place) -> Read:
+        """What reads variables."""
+        variables = place.variables
+
+        def read(name: str) -> Secret | None:
+            found = self.prefix + name
+            return Secret(variables[found]) if found in variables else None
+
+        return read
+
+
+@attrs.frozen(kw_only=True)
+class Files:
+    """Secrets in files, such as those that Docker and Kubernetes mount; a file for each.
+
+    Attributes:
+        folder: where they are; by default where the configuration is.
+    """
+
+    folder: str = "."
+
+    def open(self, place: Place) -> Read:
+        """What reads files."""
+        folder = place.folder / self.folder
+
+        def read(name: str) -> Secret | None:
+            try:
+                with (folder / name).open("rb") as file:
+                    content = file.read(_LONGEST_FILE + 1).strip()
+            except (OSError, ValueError):
+                return None
+            return Secret(content) if len(content) <= _LONGEST_FILE else None
+
+        return read
+
+
+@attrs.frozen(kw_only=True)
+class Vault:
+    """Secrets in HashiCorp Vault or OpenBao, in a KV engine of version 2.
+
+    Attributes:
+        address: such as https://vault.example:8200.
+        token: what Vault knows us by; or give a token_file, a role_id or a kubernetes_role.
+        token_file: a file with the token, which somebody else renews.
+        role_id: a role for programs.
+        secret_id: proves that we may take that role.
+        kubernetes_role: the role that Vault gives the service account of a pod.
+        mount: where the engine is enabled.
+        namespace: of Vault Enterprise.
+        timeout: seconds for each request.
+    """
+
+    address: str = attrs.field(converter=validate_base_url)
+    token: Secret | None = None
+    token_file: str | None = None
+    role_id: str | None = None
+    secret_id: Secret | None = None
+    kubernetes_role: str | None = None
+    mount: str = "secret"
+    namespace: str | None = None
+    timeout: float = 5.0
+
+    def open(self, place: Place) -> Read:
+        """What reads secrets of the engine."""
+        from moorage.adapters import hashicorp_vault as vault  # noqa: PLC0415 - if it is used
+
+        manager = vault.HashiCorpVault(
+            self.address, self._login(vault, place), mount=self.mount, namespace=self.namespace
+        )
+        return _managed(manager, self.timeout, place)
+
+    def _login(self, vault: Any, place: Place) -> Any:
+        logins = {
+            "token": self.token and vault.VaultToken(self.token),
+            "token_file": self.token_file
+            and vault.VaultTokenFile(str(place.folder / self.token_file)),
+            "role_id": self.role_id and vault.VaultAppRole(self.role_id, self.secret_id),
+            "kubernetes_role": self.kubernetes_role and vault.VaultKubernetes(self.kubernetes_role),
+        }
+        given = [login for login in logins.values() if login is not None]
+        if len(given) != 1:
+            raise ConfigurationError(
+                "there is no login here, or more than one.",
+                path="token",
+                remedy=f"Give one of {', '.join(logins)}.",
+            )
+        return given[0]
+
+
+@attrs.frozen(kw_only=True)
+class Aws:
+    """Secrets in AWS Secrets Manager.
+
+    Attributes:
+        region: such as eu-central-1.
+        access_key_id: names the key; without one it is looked for where AWS's own tools look.
+        secret_access_key: signs.
+        session_token: what comes with temporary keys.
+        endpoint: the service's address, where it is not the region's own.
+        timeout: seconds for each request.
+    """
+
+    region: str
+    access_key_id: str | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    endpoint: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(validate_base_url)
+    )
+    timeout: float = 5.0
+
+    def open(self, place: Place) -> Read:
+        """What reads secrets of the region."""
+        from moorage.adapters import aws_identity as aws  # noqa: PLC0415 - if it is used
+        from moorage.adapters.aws_secrets_manager import AwsSecretsManager  # noqa: PLC0415 - as above
+
+        if (self.access_key_id is None) is not (self.secret_access_key is None):
+            raise ConfigurationError(
+                "half of a key is given.",
+                path="access_key_id" if self.access_key_id is None else "secret_access_key",
+                remedy="Give both access_key_id and secret_access_key, or neither.",
+            )
+        identity: Any = aws.AwsEnvironment(place.variables)
+        if self.access_key_id is not None and self.secret_access_key is not None:
+            identity = aws.AwsKeys(self.access_key_id, self.secret_access_key, self.session_token)
+        elsewhere = {} if self.endpoint is None else {"endpoint": self.endpoint}
+        manager = AwsSecretsManager(self.region, identity, **elsewhere)
+        return _managed(manager, self.timeout, place)
+
+
+@attrs.frozen(kw_only=True)
+class Gcp:
+    """Secrets in Google's Secret Manager.
+
+    Attributes:
+        project: its id.
+        key_file: the key of a service account, as Google gives it; by default we are who the
+            machine is.
+        endpoint: the service's address, where it is another.
+        timeout: seconds for each request.
+    """
+
+    project: str
+    key_file: str | None = None
+    endpoint: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(validate_base_url)
+    )
+    timeout: float = 5.0
+
+    def open(self, place: Place) -> Read:
+        """What reads secrets of the project."""
+        from moorage.adapters import gcp_secret_manager as gcp  # noqa: PLC0415 - if it is used
+
+        identity: Any = gcp.GcpMetadata()
+        if self.key_file is not None:
+            identity = gcp.GcpServiceAccount.from_file(place.folder / self.key_file)
+        elsewhere = {} if self.endpoint is None else {"endpoint": self.endpoint}
+        manager = gcp.GcpSecretManager(self.project, identity, **elsewhere)
+        return _managed(manager, self.timeout, place)
+
+
+@attrs.frozen(kw_only=True)
+class Azure:
+    """Secrets in Azure Key Vault.
+
+    Attributes:
+        address: such as https://ours.vault.azure.net.
+        client_id: the application that we are; without a secret, which of the machine's identities.
+        client_secret: proves that we are that application; by default we are who the machine is.
+        directory: that of the application; by default that of the vault.
+        timeout: seconds for each request.
+    """
+
+    address: str = attrs.field(converter=validate_base_url)
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    directory: str | None = None
+    timeout: float = 5.0
+
+    def open(self, place: Place) -> Read:
+        """What reads secrets of the vault."""
+        from moorage.adapters import azure_key_vault as azure  # noqa: PLC0415 - if it is used
+
+        identity: Any = azure.AzureManagedIdentity(self.client_id)
+        if self.client_secret is not None:
+            if self.client_id is None:
+                raise ConfigurationError(
+                    "a secret is given, and no client_id.",
+                    path="client_id",
+                    remedy="Give the id of the application.",
+                )
+            identity = azure.AzureClient(self.client_id, self.client_secret, tenant=self.directory)
+        return _managed(azure.AzureKeyVault(self.address, identity), self.timeout, place)
+
+
+@attrs.frozen(kw_only=True)
+class Keyring:
+    """Secrets in the keyring of a desktop.
+
+    Attributes:
+        application: what the keyring calls who its passwords are for.
+    """
+
+    application: str = "moorage"
+
+    def open(self, _: Place) -> Read:
+        """What reads passwords of this application."""
+        try:
+            from moorage.adapters.keyring_credentials import KeyringSecrets  # noqa: PLC0415 - of an extra
+        except ImportError:
+            raise ConfigurationError(
+                "a keyring needs the library of that name, which is not installed.",
+                path="kind",
+                remedy="Install moorage[keyring].",
+            ) from None
+        return KeyringSecrets(self.application).read
+
+
+@attrs.frozen(kw_only=True)
+class Sealed:
+    """Credentials in a SQLite file, each sealed: the secret of the service that is named.
+
+    Attributes:
+        path: of the file.
+        keys: what `generate_keys` made.
+    """
+
+    path: str
+    keys: Secret
+
+    def open(self, place: Place) -> Read:
+        """What opens sealed credentials."""
+        from moorage.adapters.aes_gcm import AesGcmCipher  # noqa: PLC0415 - if it is used
+        from moorage.adapters.sqlite_credentials import SqliteCredentialProvider  # noqa: PLC0415 - as above
+
+        cipher = AesGcmCipher(KeyRing.parse(self.keys))
+        found = SqliteCredentialProvider(place.folder / self.path, cipher)
+
+        def read(name: str) -> Secret | None:
+            tenant, _, service = name.rpartition("/")
+            if not found.has(service, tenant or None):
+                return None
+            kept: Any = found.get(service, tenant or None)
+            secret: Secret = kept.secret if hasattr(kept, "secret") else kept.access_token
+            return secret
+
+        return read
+
+
+_KINDS: Final[Mapping[str, type[Any]]] = {
+    "env": Environment,
+    "file": Files,
+    "vault": Vault,
+    "aws": Aws,
+    "gcp": Gcp,
+    "azure": Azure,
+    "keyring": Keyring,
+    "sqlite": Sealed,
+}
+
+
+def built_in(place: Place) -> dict[str, Read]:
+    """What is there without a table: `secret://env/NAME` and `secret://file/path`."""
+    return {"env": Environment().open(place), "file": Files().open(place)}
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(_KINDS)
+
+
+def _table(kind: str) -> Table:
+    return _TABLES[kind]
+
+
+def _managed(manager: Any, timeout: float, place: Place) -> Read:
+    from moorage.adapters.managed_secrets import ManagedSecrets  # noqa: PLC0415 - if it is used
+
+    reader = place.closing.enter_context(ManagedSecrets(manager, timeout=timeout))
+
+    def read(name: str) -> Secret | None:
+        path, _, field = name.partition("#")
+        content = reader.read(path)
+        return None if content is None else _of(content, field)
+
+    return read
+
+
+def _of(content: Secret, field: str) -> Secret | None:
+    """A field of a table in JSON; or the whole, where that is no table."""
+    try:
+        table = json.loads(content.reveal())
+    except (ValueError, RecursionError):
+        table = None
+    if not is_object(table):
+        return None if field else content
+    found = table.get(field or _FIELD)
+    del table
+    return Secret(found) if isinstance(found, str) else None
+
+
+def _described(name: str, kind: type[Any]) -> Table:
+    table = table_of(kind, name=f"secrets.{name}")
+    own = Field(OneOf((name,)), "What keeps the secrets.")
+    return attrs.evolve(table, fields={"kind": own, **table.fields}, make=partial(_made, kind))
+
+
+def _made(kind: type[Any], /, **fields: Any) -> Any:
+    return kind(**{name: one for name, one in fields.items() if name != "kind"})
+
+
+_TABLES: Final = {name: _described(name, kind) for name, kind in _KINDS.items()}
+PROVIDERS: Final = Kinded("provider of secrets", _names, _table, named=False)

@@ -1,0 +1,142 @@
+"""Checksums: how it is known that bytes arrived as they left."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from moorage.contracts.kinds import OneOf
+from moorage.domain.crc32c import crc32c
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
+_PARTS: Final = re.compile(r"[0-9]{1,9}")
+
+
+class ChecksumAlgorithm(OneOf):
+    """How a checksum is made."""
+
+    CRC32 = "crc32"
+    CRC32C = "crc32c"
+    CRC64NVME = "crc64nvme"
+    MD5 = "md5"
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+
+
+class Running(Protocol):
+    """A checksum that is made piece by piece."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take in more bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """The checksum so far."""
+        ...
+
+
+class _Crc:
+    def __init__(self, make: Callable[[bytes, int], int]) -> None:
+        self._make = make
+        self._value = 0
+
+    def update(self, data: bytes, /) -> None:
+        self._value = self._make(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+def _hash(name: str) -> Running:
+    import hashlib  # noqa: PLC0415 - loads OpenSSL
+
+    return hashlib.new(name, usedforsecurity=False)
+
+
+_MADE: Final[dict[ChecksumAlgorithm, Callable[[], Running]]] = {
+    ChecksumAlgorithm.CRC32: lambda: _Crc(zlib.crc32),
+    ChecksumAlgorithm.CRC32C: lambda: _Crc(crc32c),
+    ChecksumAlgorithm.MD5: lambda: _hash("md5"),
+    ChecksumAlgorithm.SHA1: lambda: _hash("sha1"),
+    ChecksumAlgorithm.SHA256: lambda: _hash("sha256"),
+}
+
+
+def running(algorithm: ChecksumAlgorithm) -> Running | None:
+    """Begin a checksum, or None where it cannot be made here."""
+    make = _MADE.get(algorithm)
+    return None if make is None else make()
+
+
+def _small(value: str) -> str:
+    return value.lower()
+
+
+def _is_hex(_: object, __: object, value: Any) -> None:
+    if not _HEX.fullmatch(value):
+        raise InvalidData(
+            "This is not a checksum.",
+            field="checksum",
+            remedy="Give it in hex, or use Checksum.of(algorithm, data).",
+        )
+
+
+@attrs.frozen
+class Checksum:
+    """A checksum of bytes.
+
+    Attributes:
+        algorithm: how it was made.
+        value: in hex.
+        parts: of how many parts' checksums it was made instead of the bytes; None is the bytes.
+    """
+
+    algorithm: ChecksumAlgorithm = attrs.field(converter=ChecksumAlgorithm)
+    value: str = attrs.field(converter=_small, validator=_is_hex)
+    parts: int | None = None
+
+    @classmethod
+    def of(cls, algorithm: ChecksumAlgorithm | str, data: bytes) -> Checksum:
+        """The checksum of these bytes."""
+        begun = running(ChecksumAlgorithm(algorithm))
+        if begun is None:
+            raise InvalidData(
+                f"A checksum of {algorithm} cannot be made here.",
+                field="checksum",
+                remedy="Use crc32, crc32c, md5, sha1 or sha256.",
+            )
+        begun.update(data)
+        return cls(ChecksumAlgorithm(algorithm), begun.digest().hex())
+
+    @classmethod
+    def from_base64(cls, algorithm: ChecksumAlgorithm, text: str | None) -> Checksum | None:
+        """Read what HTTP headers write, with `-3` behind it if it is made of three parts."""
+        digest, dash, parts = (text or "").partition("-")
+        try:
+            value = b64decode(digest, validate=True).hex()
+        except ValueError:
+            return None
+        if not value or (dash and not _PARTS.fullmatch(parts)):
+            return None
+        return cls(algorithm, value, int(parts) if dash else None)
+
+    @property
+    def base64(self) -> str:
+        """As HTTP headers write it."""
+        return b64encode(bytes.fromhex(self.value)).decode()
+
+    def fits(self, data: bytes) -> bool:
+        """Whether these bytes have it; False where that cannot be told."""
+        begun = running(self.algorithm)
+        if begun is None or self.parts is not None:
+            return False
+        begun.update(data)
+        return begun.digest().hex() == self.value

@@ -1,0 +1,352 @@
+"""Mail: what is sent, to whom, and what vendors of it can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+import attrs
+
+from moorage.contracts.email_address import EmailAddress, as_address, as_addresses, check_line
+from moorage.contracts.kinds import (
+    OneOf,
+    are_all,
+    are_texts,
+    as_table,
+    as_tuple,
+    is_a,
+    is_maybe,
+    is_moment,
+)
+from moorage.contracts.vendor import no_options
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        AddressCheck,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.contracts.wire import Wire
+    from moorage.domain.result import Result
+
+KIND: Final = "email"
+
+_HEADER: Final = re.compile(r"[!-9;-~]{1,76}")
+_MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
+_CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,78}")
+_OURS: Final = frozenset(
+    {
+        "bcc",
+        "cc",
+        "date",
+        "dkim-signature",
+        "from",
+        "message-id",
+        "mime-version",
+        "received",
+        "reply-to",
+        "return-path",
+        "subject",
+        "to",
+    }
+)
+"""Headers that are made of the fields of a message, or by whoever carries it."""
+
+Data: TypeAlias = "Mapping[str, Any]"
+
+
+class EmailCapability(StrEnum):
+    """What not every vendor can do."""
+
+    ATTACHMENTS = "attachments"
+    INLINE_IMAGES = "inline_images"
+    CUSTOM_HEADERS = "custom_headers"
+    ENVELOPE_SENDER = "envelope_sender"
+    INTERNATIONAL = "international"
+    TEMPLATES = "templates"
+    METADATA = "metadata"
+    TAGS = "tags"
+    SCHEDULED = "scheduled"
+    TRACK_OPENS = "track_opens"
+    TRACK_CLICKS = "track_clicks"
+    VALIDATE_ADDRESS = "validate_address"
+    STATISTICS = "statistics"
+
+
+class Disposition(OneOf):
+    """Where a file stands in a message."""
+
+    ATTACHMENT = "attachment"
+    INLINE = "inline"
+
+
+def _is_line(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    check_line(value, attribute.name)
+
+
+def _is_bytes(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bytes):
+        raise InvalidData(
+            f"The {attribute.name} of a file is a {type(value).__name__}.",
+            field=attribute.name,
+            remedy="Give the bytes of the file.",
+        )
+
+
+def _is_media_type(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or _MEDIA_TYPE.fullmatch(value) is None:
+        raise InvalidData(
+            "This is no media type.", field=attribute.name, remedy="Give one like 'image/png'."
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Attachment:
+    """A file that goes with a message, or an image that stands in its HTML.
+
+    Attributes:
+        filename: what it is called there.
+        content: its bytes.
+        content_type: what they are.
+        disposition: whether it goes with the message, or stands in it.
+        content_id: what the HTML calls it, as in `<img src="cid:logo">`; only of what is inline.
+    """
+
+    filename: str = attrs.field(validator=_is_line, repr=False)
+    content: bytes = attrs.field(validator=_is_bytes, repr=False)
+    content_type: str = attrs.field(default="application/octet-stream", validator=_is_media_type)
+    disposition: Disposition = attrs.field(default=Disposition.ATTACHMENT, converter=Disposition)
+    content_id: str | None = attrs.field(default=None, validator=is_maybe(str))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what no message could show."""
+        if not self.filename or "/" in self.filename or "\\" in self.filename:
+            raise InvalidData(
+                "A file has no name, or one that is a path.",
+                field="filename",
+                remedy="Give a plain name, such as 'invoice.pdf'.",
+            )
+        inline = self.disposition is Disposition.INLINE
+        if inline != (self.content_id is not None) or (
+            self.content_id is not None and _CONTENT_ID.fullmatch(self.content_id) is None
+        ):
+            raise InvalidData(
+                "An inline image needs a content_id of visible characters, and nothing else has"
+                " one.",
+                field="content_id",
+                remedy="Give disposition='inline' and content_id='logo', or neither.",
+            )
+
+
+@attrs.frozen
+class TemplateRef:
+    """A template that is stored at the vendor, which also fills it in.
+
+    Attributes:
+        id: what the vendor calls it.
+        data: what to fill in, for everybody; any JSON.
+    """
+
+    id: str = attrs.field(validator=_is_line)
+    data: Data = attrs.field(factory=no_options, repr=False, validator=is_a(Mapping))
+
+
+def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
+    """Refuse headers that would be read as something else than they are."""
+    are_texts(_, attribute, value)
+    seen: set[str] = set()
+    for name, text in value.items():
+        folded = name.lower()
+        if (
+            _HEADER.fullmatch(name) is None
+            or folded in _OURS
+            or folded in seen
+            or folded.startswith("content-")
+        ):
+            raise InvalidData(
+                "A header has a name that it cannot have, or that a field of the message is for.",
+                field=attribute.name,
+                remedy="Name headers such as 'X-Invoice'; give addresses and subject as fields.",
+            )
+        seen.add(folded)
+        check_line(text, attribute.name)
+
+
+def check_words(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
+    """Refuse metadata with more than one line in them."""
+    are_texts(_, attribute, value)
+    for word in [*value, *value.values()]:
+        check_line(word, attribute.name)
+
+
+def _are_tags(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    are_all(str)(_, attribute, value)
+    for word in value:
+        check_line(word, attribute.name)
+
+
+@attrs.frozen(kw_only=True)
+class EmailMessage:
+    """One message. A text is enough for an address, and one address for several.
+
+    Attributes:
+        from_: who it says it is from; by default the account's own sender.
+        to, cc, bcc: who gets it.
+        reply_to: where answers go.
+        envelope_sender: where those who carry it report failures.
+        subject, text, html: what it says; of a template, only what the template does not.
+        headers: further headers.
+        attachments: files and inline images.
+        template: the vendor's template to fill in.
+        tags: words that statistics go by.
+        metadata: words of ours that come back with events.
+        send_at: not before this time.
+        track_opens, track_clicks: whether to tell of these; None is as the account is set.
+        extra: options of single vendors, by the vendor's name, in the vendor's words.
+    """
+
+    from_: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address), repr=False
+    )
+    to: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
+    cc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
+    bcc: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
+    reply_to: tuple[EmailAddress, ...] = attrs.field(default=(), converter=as_addresses, repr=False)
+    envelope_sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address), repr=False
+    )
+    subject: str = attrs.field(default="", validator=_is_line, repr=False)
+    text: str | None = attrs.field(default=None, validator=is_maybe(str), repr=False)
+    html: str | None = attrs.field(default=None, validator=is_maybe(str), repr=False)
+    headers: Mapping[str, str] = attrs.field(
+        factory=dict, converter=as_table, validator=check_headers, repr=False
+    )
+    attachments: tuple[Attachment, ...] = attrs.field(
+        default=(), converter=as_tuple, validator=are_all(Attachment)
+    )
+    template: TemplateRef | None = attrs.field(default=None, validator=is_maybe(TemplateRef))
+    tags: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=_are_tags)
+    metadata: Mapping[str, str] = attrs.field(
+        factory=dict, converter=as_table, validator=check_words, repr=False
+    )
+    send_at: datetime | None = attrs.field(default=None, validator=is_moment)
+    track_opens: bool | None = attrs.field(default=None, validator=is_maybe(bool))
+    track_clicks: bool | None = attrs.field(default=None, validator=is_maybe(bool))
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=no_options, repr=False, validator=is_a(Mapping)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what says nothing, or when nobody could know."""
+        if not (self.text or self.html or self.template or self.attachments):
+            raise InvalidData(
+                "A message says nothing.",
+                field="text",
+                remedy="Give a text, HTML, a template or a file.",
+            )
+        check_apart(self.everybody)
+        ids = [file.content_id for file in self.attachments if file.content_id is not None]
+        if len(set(ids)) < len(ids):
+            raise InvalidData(
+                "Two images have the same content_id.",
+                field="attachments",
+                remedy="Give each inline image a content_id of its own.",
+            )
+
+    @property
+    def everybody(self) -> tuple[EmailAddress, ...]:
+        """Who gets it, in order."""
+        return self.to + self.cc + self.bcc
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that sending it takes."""
+        written = (self.from_, self.envelope_sender, *self.everybody, *self.reply_to)
+        asked = {
+            EmailCapability.ATTACHMENTS: self.attachments,
+            EmailCapability.INLINE_IMAGES: any(file.content_id for file in self.attachments),
+            EmailCapability.CUSTOM_HEADERS: self.headers,
+            EmailCapability.ENVELOPE_SENDER: self.envelope_sender,
+            EmailCapability.INTERNATIONAL: any(one is not None and one.wide for one in written),
+            EmailCapability.TEMPLATES: self.template,
+            EmailCapability.METADATA: self.metadata,
+            EmailCapability.TAGS: self.tags,
+            EmailCapability.SCHEDULED: self.send_at,
+            EmailCapability.TRACK_OPENS: self.track_opens is not None,
+            EmailCapability.TRACK_CLICKS: self.track_clicks is not None,
+        }
+        return frozenset(capability for capability, value in asked.items() if value)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it has when it is sent, its files in base64."""
+        words = sum(len((text or "").encode()) for text in (self.subject, self.text, self.html))
+        return words + sum(-(-len(file.content) // 3) * 4 for file in self.attachments)
+
+
+def check_apart(people: tuple[EmailAddress, ...]) -> None:
+    """Refuse a message that somebody would get twice."""
+    folded = {one.wire.lower() for one in people}
+    if len(folded) < len(people):
+        raise InvalidData(
+            "One address is among the recipients more than once.",
+            field="to",
+            remedy="Name each recipient once, in to, cc or bcc.",
+        )
+
+
+def check_addressed(message: EmailMessage) -> None:
+    """Refuse a message to nobody."""
+    if not message.to:
+        raise InvalidData(
+            "A message is to nobody.", field="to", remedy="Give at least one address in `to`."
+        )
+
+
+def check_fits(message: EmailMessage, people: int, limits: Mapping[str, int]) -> None:
+    """Refuse a message that is more than the vendor takes.
+
+    Args:
+        message: what is to be sent.
+        people: to how many at once.
+        limits: the vendor's, of which those of "recipients" and "message_bytes" are looked at.
+    """
+    if people > limits.get("recipients", people):
+        raise InvalidData(
+            f"A message is to {people} people, and the vendor takes {limits['recipients']}.",
+            field="to",
+            remedy="Send it in bulk, each recipient a message of their own.",
+        )
+    if message.size > limits.get("message_bytes", message.size):
+        raise InvalidData(
+            f"A message has some {message.size} bytes, and the vendor takes"
+            f" {limits['message_bytes']}.",
+            field="attachments",
+            remedy="Send a link to the files instead.",
+        )
+
+
+class EmailVendor(Protocol):
+    """What a vendor of mail does; the optional verbs are named by its capabilities.
+
+    `send_bulk` is given no more than its limit "batch" of recipients, and tells of each in order.
+    """
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt: ...
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]: ...
+
+    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck: ...
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics: ...

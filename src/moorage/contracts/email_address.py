@@ -1,0 +1,129 @@
+"""Addresses of mail, checked so that no header can be smuggled in by one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from moorage.errors import InvalidData
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_WRITTEN: Final = re.compile(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
+# Said by what they are not, since ranges of so many letters take long to compile.
+_ATOM: Final = r"[^\x00- \"(),.:;<>@\[\\\]\x7f-\xa0]+"
+_NEVER: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
+_ENDS: Final = rf"[^\x00-\-{_NEVER}]"
+_LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_NEVER}]*{_ENDS})?"
+_ADDRESS: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
+_KNOWN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_LONGEST: Final = 254
+_LOCAL: Final = 64
+
+
+def check_line(value: object, field: str) -> str:
+    """`value` as a text of one line, which can begin no header of its own."""
+    if isinstance(value, str) and _CONTROL.search(value) is None:
+        return value
+    raise InvalidData(
+        f"The {field} is no text of one line.",
+        field=field,
+        remedy="Leave out line breaks and control characters: they could add headers.",
+    )
+
+
+def _is_address(_: object, __: attrs.Attribute[str], value: object) -> None:
+    text = check_line(value, "email")
+    found = _ADDRESS.fullmatch(text)
+    if (
+        found is None
+        or len(text) > _LONGEST
+        or len(found[1]) > _LOCAL
+        or _encoded(found[2]) is None
+    ):
+        raise InvalidData(
+            "This is not an address of mail.",
+            field="email",
+            remedy="Give one like 'name@example.com', without a display name.",
+        )
+
+
+def _is_name(_: object, __: attrs.Attribute[str | None], value: object) -> None:
+    if value is not None:
+        check_line(value, "name")
+
+
+def _encoded(domain: str) -> str | None:
+    if domain.isascii():
+        return domain
+    try:
+        encoded = domain.encode("idna").decode()
+    except UnicodeError:
+        return None
+    # Letters that stand for an "@", a comma or a bracket have become one.
+    return encoded if _KNOWN.fullmatch(encoded) else None
+
+
+@attrs.frozen
+class EmailAddress:
+    """An address, and whose it is. Neither is shown.
+
+    Attributes:
+        email: the address.
+        name: the name to show beside it.
+    """
+
+    email: str = attrs.field(validator=_is_address, repr=False)
+    name: str | None = attrs.field(default=None, validator=_is_name, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> EmailAddress:
+        """Read `name@example.com`, or `Name <name@example.com>`.
+
+        Raises:
+            InvalidData: it is neither.
+        """
+        check_line(text, "email")
+        found = _WRITTEN.fullmatch(text)
+        if found is None:
+            return cls(text.strip())
+        return cls(found[3].strip(), found[1] or found[2] or None)
+
+    @property
+    def wide(self) -> bool:
+        """Whether it has letters before the `@` that only some servers take."""
+        return not self.email.rpartition("@")[0].isascii()
+
+    @property
+    def wire(self) -> str:
+        """The address with its domain in the form that the DNS knows."""
+        local, _, domain = self.email.rpartition("@")
+        return f"{local}@{_encoded(domain)}"
+
+
+def as_address(value: EmailAddress | str) -> EmailAddress:
+    """An address, also read from a text."""
+    if isinstance(value, EmailAddress):
+        return value
+    if not isinstance(value, str):
+        raise _no_address(value)
+    return EmailAddress.parse(value)
+
+
+def as_addresses(
+    value: EmailAddress | str | Iterable[EmailAddress | str],
+) -> tuple[EmailAddress, ...]:
+    """Addresses, also one alone, also read from texts."""
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return tuple(as_address(one) for one in value)
+    return (as_address(value),)
+
+
+def _no_address(value: object) -> InvalidData:
+    return InvalidData(
+        f"a {type(value).__name__} is not an address of mail.",
+        field="email",
+        remedy="Give a text such as 'name@example.com', an EmailAddress, or several of these.",
+    )

@@ -1,0 +1,197 @@
+"""Values of the contracts as bytes, so that they can be kept outside of the process.
+
+Laws:
+
+1. A value comes back as it was: plain values, tuples, lists, tables and sets of these, and every
+   value and word of the contracts, with `Money`, `Ref` and `Request`.
+2. Values are known by their names and the names of their fields, not by where their classes stand.
+   A field that was added later has its default.
+3. A secret is not packed, and neither is what can be read once only.
+4. Bytes that are no value raise `InvalidData`, whatever they are; reading them runs nothing but
+   the classes of the contracts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import attrs
+
+from moorage.domain.headers import Headers
+from moorage.domain.money import Money
+from moorage.domain.packing import pack_values, unpack_values
+from moorage.domain.response import Response
+from moorage.domain.secret import Secret
+from moorage.errors import ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_PLAIN: Final = frozenset(
+    {type(None), bool, int, float, str, bytes, Decimal, datetime, date, Response}
+)
+_TUPLE, _LIST, _DICT, _SET, _SPAN, _HEADERS, _MONEY, _WORD, _VALUE = range(9)
+
+_MODULES: Final = (
+    "contracts.address",
+    "contracts.checksum",
+    "contracts.email",
+    "contracts.email_address",
+    "contracts.email_bulk",
+    "contracts.email_outcomes",
+    "contracts.payments.asking",
+    "contracts.payments.buyers",
+    "contracts.payments.news",
+    "contracts.payments.states",
+    "contracts.payments.values",
+    "contracts.ref",
+    "contracts.shipping.parcels",
+    "contracts.shipping.rates",
+    "contracts.shipping.shipments",
+    "contracts.shipping.tracking",
+    "contracts.shipping.units",
+    "contracts.signed",
+    "contracts.sms",
+    "contracts.storage",
+    "domain.http",
+)
+"""Where the classes stand whose values are packed."""
+
+
+def pack(value: object) -> bytes:
+    """A value as bytes.
+
+    Raises:
+        InvalidData: it holds something that is not kept, such as a secret or a stream.
+    """
+    try:
+        return pack_values((_lowered(value, "value"),))
+    except RecursionError:
+        _refuse("nested too deeply", "value", "Keep a flatter one.")
+
+
+def unpack(packed: bytes) -> Any:
+    """The value that `pack` made bytes of.
+
+    Raises:
+        InvalidData: they are none, or one that this release does not know.
+    """
+    try:
+        (lowered,) = unpack_values(packed)
+        return _raised(lowered)
+    except (ConnectorError, LookupError, RecursionError, TypeError, ValueError):
+        raise InvalidData(
+            "These bytes are no packed value.",
+            field="packed",
+            remedy="Give what `pack` made; upgrade every process that shares the store.",
+        ) from None
+
+
+@cache
+def kinds() -> dict[str, type]:
+    """Every class whose values are packed, by its name."""
+    found: dict[str, type] = {}
+    for name in _MODULES:
+        module = import_module(f"moorage.{name}")
+        for kind in vars(module).values():
+            if isinstance(kind, type) and kind.__module__ == module.__name__ and _is_kept(kind):
+                found[kind.__name__] = kind
+    return found
+
+
+def _is_kept(kind: type) -> bool:
+    return attrs.has(kind) or issubclass(kind, Enum)
+
+
+def _lowered(value: Any, path: str) -> object:
+    """A value in the types that `pack_values` keeps, each container with its kind before it."""
+    name: str = type(value).__name__
+    if type(value) in _PLAIN:
+        return value
+    if kinds().get(name) is type(value):
+        return _known(value, name, path)
+    lower = next((lower for known, lower in _LOWERED if isinstance(value, known)), None)
+    if lower is None:
+        _refuse_kind(value, path)
+    return lower(value, path)
+
+
+def _known(value: Any, name: str, path: str) -> tuple[object, ...]:
+    if isinstance(value, Enum):
+        return _WORD, name, value.value
+    fields = [
+        part
+        for field in attrs.fields(value.__class__)
+        for part in (field.alias, _lowered(getattr(value, field.name), f"{path}.{field.name}"))
+    ]
+    return (_VALUE, name, *fields)
+
+
+def _items(values: Iterable[Any], path: str) -> list[object]:
+    return [_lowered(one, f"{path}[{number}]") for number, one in enumerate(values)]
+
+
+def _pairs(table: Mapping[Any, Any], path: str) -> list[object]:
+    return [_lowered(one, f"{path}[…]") for pair in table.items() for one in pair]
+
+
+_LOWERED: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object]], ...]] = (
+    (tuple, lambda value, path: (_TUPLE, *_items(value, path))),
+    (list, lambda value, path: (_LIST, *_items(value, path))),
+    (Headers, lambda value, _: (_HEADERS, *value.pairs)),
+    (Mapping, lambda value, path: (_DICT, *_pairs(value, path))),
+    ((frozenset, set), lambda value, path: (_SET, *sorted(_items(value, path), key=repr))),
+    (timedelta, lambda value, _: (_SPAN, value.days, value.seconds, value.microseconds)),
+    (Money, lambda value, _: (_MONEY, value.minor, value.currency)),
+    # Frameworks mark texts and bytes of theirs as safe, and the like.
+    (str, lambda value, _: str.__str__(value)),
+    ((bytes, bytearray, memoryview), lambda value, _: bytes(value)),
+)
+"""What a value of each kind is written as; the first that fits counts."""
+
+
+def _refuse_kind(value: object, path: str) -> NoReturn:
+    if isinstance(value, Secret):
+        _refuse("a secret", path, "Leave it out: whoever makes the call has the credentials.")
+    _refuse(
+        f"a {type(value).__name__}",
+        path,
+        "Give plain values and values of the contracts; of a file its bytes, or where it is.",
+    )
+
+
+def _refuse(what: str, path: str, remedy: str) -> NoReturn:
+    raise InvalidData(f"What is to be kept has {what} in it.", field=path, remedy=remedy) from None
+
+
+def _raised(lowered: Any) -> Any:
+    return _RAISED[lowered[0]](*lowered[1:]) if type(lowered) is tuple else lowered
+
+
+def _dict(*parts: Any) -> dict[Any, Any]:
+    items = list(map(_raised, parts))
+    return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _value(name: str, *parts: Any) -> Any:
+    return kinds()[name](**dict(zip(parts[::2], map(_raised, parts[1::2]), strict=True)))
+
+
+_RAISED: Final[dict[int, Callable[..., Any]]] = {
+    _TUPLE: lambda *items: tuple(map(_raised, items)),
+    _LIST: lambda *items: list(map(_raised, items)),
+    _DICT: _dict,
+    _SET: lambda *items: frozenset(map(_raised, items)),
+    _SPAN: timedelta,
+    _HEADERS: lambda *pairs: Headers(pairs),
+    _MONEY: Money.from_minor,
+    _WORD: lambda *named: kinds()[named[0]](named[1]),
+    _VALUE: _value,
+}
+"""What makes a value of each kind, out of what stands behind it."""

@@ -1,0 +1,126 @@
+"""What a buyer may be told of a payment that did not simply succeed.
+
+Law: nothing whose outcome is unknown is ever shown as not charged.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from moorage.domain.health import may_have_acted
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    DeadlineExceeded,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+    PaymentDeclined,
+    StorageUnavailable,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+
+
+class BuyerOutcome(StrEnum):
+    """What a buyer may be told."""
+
+    NOT_ATTEMPTED = "not_attempted"
+    DECLINED = "declined"
+    UNKNOWN = "unknown"
+    UNAVAILABLE = "unavailable"
+
+
+@attrs.frozen(kw_only=True)
+class BuyerNotice:
+    """What a buyer may be told.
+
+    Attributes:
+        outcome: what became of the payment.
+        code: names the text, for translations to be looked up by.
+        text: the same in English.
+    """
+
+    outcome: BuyerOutcome
+    code: str
+    text: str
+
+
+_TEXTS: Final = {
+    "not_attempted": "The payment was not attempted. You have not been charged.",
+    "unknown": "We do not know yet whether the payment went through. Please do not pay again; "
+    "we will tell you.",
+    "unavailable": "Payments are not possible at the moment. You have not been charged. "
+    "Please try again later.",
+    "declined": "The payment was declined. Please use another means of payment.",
+    "declined.insufficient_funds": "The payment was declined for lack of funds. "
+    "Please use another means of payment.",
+    "declined.expired_card": "The card has expired. Please use another card.",
+    "declined.incorrect_cvc": "The security code is wrong. Please check it and try again.",
+    "declined.incorrect_number": "The card number is wrong. Please check it and try again.",
+    "declined.invalid_expiry": "The expiry date is wrong. Please check it and try again.",
+    "declined.incorrect_address": "The address does not belong to the card. "
+    "Please check it and try again.",
+    "declined.incorrect_pin": "The PIN is wrong. Please try again.",
+    "declined.authentication_required": "Your bank wants you to confirm the payment. "
+    "Please pay once more and follow its steps.",
+    "declined.call_issuer": "The payment was declined. Please ask your bank.",
+    "declined.card_not_supported": "This card is not accepted. Please use another one.",
+    "declined.currency_not_supported": "The card does not pay in this currency. "
+    "Please use another one.",
+    "declined.limit_exceeded": "The payment is above the card's limit. "
+    "Please use another means of payment.",
+    "declined.processing_error": "The payment was declined. Please try again later.",
+    "declined.canceled_by_buyer": "You have cancelled the payment.",
+}
+"""A card that is lost, stolen or suspected is merely declined: whoever holds it learns no more."""
+
+_ALWAYS_UNKNOWN: Final = (
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    OutcomeUnknown,
+    StorageUnavailable,
+)
+"""Whoever had the key before may have been charged."""
+
+_REFUSED_BY_US: Final = (
+    ConfigurationError,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+    InvalidData,
+    UnsupportedByVendor,
+)
+
+
+def told_buyer(error: BaseException) -> BuyerNotice:
+    """What a buyer may be told of an error that a payment has ended with."""
+    if isinstance(error, PaymentDeclined):
+        return _notice(BuyerOutcome.DECLINED, f"declined.{error.reason}")
+    if _may_be_charged(error):
+        return _notice(BuyerOutcome.UNKNOWN)
+    if isinstance(error, (*_REFUSED_BY_US, VendorRejected, AuthenticationFailed)):
+        return _notice(BuyerOutcome.NOT_ATTEMPTED)
+    return _notice(BuyerOutcome.UNAVAILABLE)
+
+
+def _may_be_charged(error: BaseException) -> bool:
+    if not isinstance(error, Exception) or isinstance(error, _ALWAYS_UNKNOWN):
+        return True
+    told = vars(error)
+    if isinstance(error, (InvalidData, ConfigurationError)):
+        # Before a call it is what was given; of a call it may be what cannot be read afterwards.
+        return "_signature" in told or bool(told.get("_acted"))
+    if isinstance(error, DeadlineExceeded) and "_acted" not in told:
+        return True
+    return bool(told.get("_acted")) or may_have_acted(error)
+
+
+def _notice(outcome: BuyerOutcome, code: str = "") -> BuyerNotice:
+    code = code if code in _TEXTS else outcome.value
+    return BuyerNotice(outcome=outcome, code=code, text=_TEXTS[code])

@@ -1,0 +1,96 @@
+"""What a vendor of payments does, and what not every one can."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments.asking import Charge, PaymentQuery
+    from moorage.contracts.payments.states import RefundReason
+    from moorage.contracts.payments.values import (
+        Capture,
+        Dispute,
+        Page,
+        Payment,
+        Payout,
+        Refund,
+        Void,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+    from moorage.domain.money import Money
+
+
+class PaymentsCapability(StrEnum):
+    """What not every vendor can do."""
+
+    INTENT = "intent"
+    COMPLETE = "complete"
+    MULTIPLE_CAPTURES = "multiple_captures"
+    LOOK_UP = "look_up"
+    LOOK_UP_REFUND = "look_up_refund"
+    LIST = "list"
+    DISPUTES = "disputes"
+    PAYOUTS = "payouts"
+    OFF_SESSION = "off_session"
+    STORE_METHOD = "store_method"
+    STATEMENT_DESCRIPTOR = "statement_descriptor"
+    THREE_DS = "three_ds"
+
+
+class PaymentsVendor(Protocol):
+    """What a vendor of payments does; the optional verbs are named by its capabilities.
+
+    Whatever moves money is given a key, and asks for it to be done once. A payment that was
+    declined is raised as `PaymentDeclined`. The reference of a payment is made by `payment_ref`, so
+    that it knows its currency.
+    """
+
+    @property
+    def capabilities(self) -> frozenset[str]: ...
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment: ...
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment: ...
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment: ...
+
+    async def complete(
+        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+    ) -> Payment: ...
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture: ...
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void: ...
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund: ...
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment: ...
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund: ...
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]: ...
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]: ...
+
+    async def payouts(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payout]: ...

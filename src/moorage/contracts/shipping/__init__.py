@@ -1,0 +1,83 @@
+"""Shipping: what is sent, what it costs, the labels, and where it is.
+
+`units` and `parcels` say what is sent, `rates` what carriers ask for it, `shipments` what was
+bought, `tracking` where it is, `vendor` what a vendor does.
+"""
+
+from moorage.contracts.address import Address
+from moorage.contracts.shipping.parcels import (
+    Contents,
+    Customs,
+    CustomsItem,
+    NonDelivery,
+    Parcel,
+)
+from moorage.contracts.shipping.rates import (
+    KIND,
+    CarrierMessage,
+    Choice,
+    LabelFormat,
+    LabelSize,
+    Prize,
+    Rate,
+    RateRequest,
+    RateResult,
+    ShippingCapability,
+    Signature,
+)
+from moorage.contracts.shipping.shipments import (
+    AddressResult,
+    AddressVerdict,
+    CancelResult,
+    CancelState,
+    Label,
+    Shipment,
+    ShipmentRequest,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import (
+    Place,
+    ShippingEvent,
+    Tracking,
+    TrackingEvent,
+    TrackingStatus,
+)
+from moorage.contracts.shipping.units import LengthUnit, WeightUnit, converted
+from moorage.contracts.shipping.vendor import ShippingVendor
+
+__all__ = [
+    "KIND",
+    "Address",
+    "AddressResult",
+    "AddressVerdict",
+    "CancelResult",
+    "CancelState",
+    "CarrierMessage",
+    "Choice",
+    "Contents",
+    "Customs",
+    "CustomsItem",
+    "Label",
+    "LabelFormat",
+    "LabelSize",
+    "LengthUnit",
+    "NonDelivery",
+    "Parcel",
+    "Place",
+    "Prize",
+    "Rate",
+    "RateRequest",
+    "RateResult",
+    "Shipment",
+    "ShipmentRequest",
+    "ShipmentState",
+    "ShippingCapability",
+    "ShippingEvent",
+    "ShippingVendor",
+    "Signature",
+    "Tracking",
+    "TrackingEvent",
+    "TrackingStatus",
+    "WeightUnit",
+    "converted",
+]

@@ -1,0 +1,85 @@
+"""Weights and lengths: exact, converted exactly, and rounded up, as carriers do."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+from moorage.contracts.kinds import OneOf
+from moorage.errors import InvalidData
+
+
+class WeightUnit(OneOf):
+    """What a weight is counted in."""
+
+    GRAM = "g"
+    KILOGRAM = "kg"
+    OUNCE = "oz"
+    POUND = "lb"
+
+
+class LengthUnit(OneOf):
+    """What a length is counted in."""
+
+    MILLIMETRE = "mm"
+    CENTIMETRE = "cm"
+    METRE = "m"
+    INCH = "in"
+    FOOT = "ft"
+
+
+_EXACT: Final[dict[str, Fraction]] = {
+    WeightUnit.GRAM: Fraction(1),
+    WeightUnit.KILOGRAM: Fraction(1_000),
+    WeightUnit.OUNCE: Fraction("28.349523125"),
+    WeightUnit.POUND: Fraction("453.59237"),
+    LengthUnit.MILLIMETRE: Fraction(1),
+    LengthUnit.CENTIMETRE: Fraction(10),
+    LengthUnit.METRE: Fraction(1_000),
+    LengthUnit.INCH: Fraction("25.4"),
+    LengthUnit.FOOT: Fraction("304.8"),
+}
+"""Each unit in grams or millimetres."""
+_MOST: Final = Decimal(10**9)
+_PLACES: Final = 9
+
+
+def measure(value: object, field: str) -> Decimal:
+    """`value` as a measure: an exact number above zero."""
+    if isinstance(value, (Decimal, str)) or type(value) is int:
+        try:
+            number = Decimal(value)
+        except ArithmeticError:
+            number = Decimal("NaN")
+        if number.is_finite() and 0 < number < _MOST and number == round(number, _PLACES):
+            return number
+    raise InvalidData(
+        f"{str(value)[:40]!r} is no measure.",
+        field=field,
+        remedy="Give a Decimal, an int, or a str such as '1.25', above zero; no float is exact.",
+    )
+
+
+def converted(
+    value: Decimal, unit: WeightUnit | LengthUnit, to: WeightUnit | LengthUnit, *, places: int
+) -> Decimal:
+    """A measure in another unit, rounded up to so many decimals: never less than it was.
+
+    Raises:
+        InvalidData: one is a weight and the other a length.
+    """
+    if type(unit) is not type(to):
+        raise InvalidData(
+            f"{unit} cannot be converted to {to}.",
+            field="unit",
+            remedy="Convert a weight to a weight, and a length to a length.",
+        )
+    exact = Fraction(value) * _EXACT[unit] / _EXACT[to] * 10**places
+    return Decimal(f"{-(-exact.numerator // exact.denominator)}E-{places}")
+
+
+def plain(value: Decimal) -> str:
+    """A measure as text, with no more digits than it takes."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

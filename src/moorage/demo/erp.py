@@ -1,0 +1,106 @@
+"""What a business system does all day. It names no vendor, and does not know who there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.contracts.address import Address
+from moorage.contracts.email import Attachment, EmailMessage
+from moorage.contracts.payments import Charge, Customer, Money, told_buyer
+from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
+from moorage.contracts.sms import SmsMessage
+from moorage.errors import PaymentDeclined
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage import Hub, Ref, Result
+    from moorage.contracts.email_outcomes import EmailReceipt
+    from moorage.contracts.payments import Capture, Payment
+    from moorage.contracts.shipping import Shipment
+    from moorage.contracts.sms import SmsReceipt
+
+WAREHOUSE = Address(
+    name="ACME",
+    line1="417 Montgomery Street",
+    city="San Francisco",
+    region="CA",
+    postal_code="94104",
+    country="US",
+    phone="+14153334445",
+    email="shop@acme.example",
+)
+ADA = Address(
+    name="Ada Lovelace",
+    line1="179 N Harbor Dr",
+    city="Redondo Beach",
+    region="CA",
+    postal_code="90277",
+    country="US",
+    phone="+14155559999",
+    email="ada@example.com",
+)
+
+
+class Erp:
+    """The business, on whichever hub it is given."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def invoice(self, number: str) -> tuple[EmailReceipt, str]:
+        """Keep an invoice, and mail it; the receipt, and a URL to read it at."""
+        pdf = b"%PDF-1.7 " + number.encode()
+        files = self.hub.storage()
+        files.upload(f"invoices/{number}.pdf", pdf)
+        link = files.signed_url(f"invoices/{number}.pdf", expires=3600).url
+        return self.mail(number, f"Your invoice {number}", [(f"{number}.pdf", pdf)]), link
+
+    def mail(self, key: str, subject: str, files: Sequence[tuple[str, bytes]] = ()) -> EmailReceipt:
+        """Mail the buyer once, however often this is asked."""
+        message = EmailMessage(
+            to="Ada Lovelace <ada@example.com>",
+            subject=subject,
+            text="Please find the details attached.",
+            attachments=[
+                Attachment(filename=name, content=content, content_type="application/pdf")
+                for name, content in files
+            ],
+        )
+        return self.hub.email().send_transactional(message, idempotency_key=f"{key}/mail")
+
+    def pay(self, number: str, source: str, tenant: str | None = None) -> Payment:
+        """Have an order paid, once."""
+        order = Charge(
+            Money("149.90", "EUR"), source, reference=number, customer=Customer(id="ada-1")
+        )
+        key = f"{number}/pay/{source}"
+        return self.hub.payments(tenant).authorize(order, idempotency_key=key)
+
+    def checkout(self, number: str, source: str) -> str:
+        """What the buyer is told who pays like this."""
+        try:
+            payment = self.pay(number, source)
+        except PaymentDeclined as declined:
+            notice = told_buyer(declined)
+            return f"{notice.code}: “{notice.text}”"
+        return f"thank you for your {payment.amount}"
+
+    def take(self, number: str, payment: Ref) -> Capture:
+        """Take what was set aside, once the goods are on their way."""
+        return self.hub.payments().capture(payment, idempotency_key=f"{number}/take")
+
+    def ship(self, number: str) -> Shipment:
+        """Buy the cheapest label."""
+        parcel = Parcel(weight="1.5", length="30", width="20", height="10")
+        asked = RateRequest(sender=WAREHOUSE, recipient=ADA, parcels=[parcel])
+        return self.hub.shipping().create_shipment(
+            ShipmentRequest(asked=asked), idempotency_key=f"{number}/parcel"
+        )
+
+    def remind(self, wave: str, numbers: Sequence[str]) -> list[Result[SmsReceipt]]:
+        """Text many buyers at once."""
+        texts = [
+            SmsMessage(to="+4915112345678", text=f"Order {number} is ready.") for number in numbers
+        ]
+        return self.hub.sms().send_bulk(texts, idempotency_key=wave)

@@ -1,0 +1,189 @@
+"""The page that the story leaves: figures and charts, in one file that needs no other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from moorage import CircuitState
+from moorage.demo.telling import FOLDER, HEADINGS
+from moorage.domain.events import AttemptFinished, CircuitChanged
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from moorage.demo.telling import Narrator, Scene
+    from moorage.domain.events import Event
+
+_WIDE: Final = 940
+_LANE: Final = 34
+_BAR: Final = 26
+_LEFT: Final = 110
+_KINDS: Final = {"good": "answered", "bad": "refused or failed", "none": "without an answer"}
+_LEGEND: Final = (
+    "A dot is an attempt: a green one was answered, a red one refused or failed, and a ring got no"
+    " answer. While a bar is red, the circuit is open and nobody asks."
+)
+_BARS: Final = (
+    "How many attempts each scene took at vendors, tokens aside, and how they ended: green"
+    " was answered, red was refused or failed, and what is only framed got no answer."
+)
+_STYLE: Final = """
+:root { color-scheme: light dark; --ink: #1c2733; --faint: #6b7a89; --line: #d9e0e6;
+  --paper: #fff; --good: #1f8a55; --bad: #c2362f; --none: #b27a00; --open: #c2362f33; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf0; --faint: #93a1ae;
+  --line: #33414e; --paper: #14191f; --good: #4cc38a; --bad: #ff7b72; --none: #e3b341; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 960px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; width: 100%; } th, td { padding: .3rem .6rem;
+  border-bottom: 1px solid var(--line); text-align: right; } th:first-child, td:first-child
+  { text-align: left; } tfoot td { font-weight: 600; }
+p, li { color: var(--ink); } .faint { color: var(--faint); } ul { padding-left: 1.2rem; }
+.scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; min-width: 640px; }
+.verdict { border-left: 4px solid var(--good); padding-left: .8rem; }
+.verdict.wrong { border-color: var(--bad); }
+text { fill: var(--ink); font-size: 13px; } text.faint { fill: var(--faint); font-size: 11px; }
+td:first-child { white-space: nowrap; } li { overflow-wrap: anywhere; }
+.good { fill: var(--good); } .bad { fill: var(--bad); }
+.none { fill: var(--paper); stroke: var(--none); stroke-width: 2; }
+.lane { stroke: var(--line); } .open { fill: var(--open); }
+@media (max-width: 600px) { th, td { padding: .3rem; font-size: 13px; } }
+"""
+
+
+def write_report(path: Path, narrator: Narrator, wrong: Sequence[str]) -> None:
+    """Write the page, and the folder that it is in.
+
+    Raises:
+        ConfigurationError: it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page(narrator, wrong), "utf-8")
+    except OSError as error:
+        problem = f"The page cannot be written to {path} ({error.strerror})."
+    else:
+        return
+    raise ConfigurationError(problem, path="report", remedy="Name a file that can be written.")
+
+
+def page(narrator: Narrator, wrong: Sequence[str]) -> str:
+    """The page, as HTML."""
+    verdict = "; ".join(wrong) or "Attempts and arrivals agree, and nothing was done twice."
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        "<meta name=viewport content='width=device-width, initial-scale=1'>",
+        f"<title>A day at the moorage</title><style>{_STYLE}</style>",
+        "<h1>A day at the moorage</h1>",
+        f"<p class='verdict{' wrong' if wrong else ''}'>{escape(verdict)}</p>",
+        "<h2>What the scenes came to</h2>",
+        f"<div class=scroll>{_table(narrator)}</div>",
+        "<h2>Who was asked, and when</h2>",
+        f"<p class=faint>{_LEGEND}</p>",
+        f"<div class=scroll>{_timeline(narrator)}</div>",
+        "<h2>How it went</h2>",
+        f"<p class=faint>{_BARS}</p>",
+        f"<div class=scroll>{_bars(narrator.scenes)}</div>",
+        "<h2>The story</h2>",
+        *(_told(number, scene) for number, scene in enumerate(narrator.scenes, 1)),
+        "</html>",
+    ]
+    return "\n".join(parts)
+
+
+def _table(narrator: Narrator) -> str:
+    head = "".join(f"<th>{heading}" for heading in HEADINGS)
+    rows = "".join(
+        f"<tr><td>{escape(scene.title)}{''.join(f'<td>{cell}' for cell in scene.figures)}"
+        for scene in narrator.scenes
+    )
+    foot = "".join(f"<td>{cell}" for cell in narrator.totals)
+    return f"<table><thead><tr><th>{head}<tbody>{rows}<tfoot><tr><td>in all{foot}</table>"
+
+
+def _told(number: int, scene: Scene) -> str:
+    lines = "".join(f"<li>{escape(line)}" for line in scene.lines)
+    return f"<h3>{number}. {escape(scene.title)}</h3><p>{escape(scene.about)}</p><ul>{lines}</ul>"
+
+
+def _timeline(narrator: Narrator) -> str:
+    attempts = _attempts(narrator.events)
+    services = list(dict.fromkeys(one.service for one in attempts))
+    began, ended = attempts[0].at, attempts[-1].at
+    span = max((ended - began).total_seconds(), 0.001)
+
+    def across(at: datetime) -> float:
+        return _LEFT + (at - began).total_seconds() / span * (_WIDE - _LEFT - 20)
+
+    high = len(services) * _LANE + 30
+    drawn = [f"<svg viewBox='0 0 {_WIDE} {high}' role=img aria-label='Attempts over time'>"]
+    for lane, service in enumerate(services):
+        y = lane * _LANE + 20
+        drawn.append(f"<text x=0 y={y + 4}>{escape(service)}</text>")
+        drawn.append(f"<line class=lane x1={_LEFT} x2={_WIDE - 20} y1={y} y2={y} />")
+        drawn.extend(
+            f"<rect class=open x={across(since):.1f} y={y - 9} height=18"
+            f" width={max(across(until) - across(since), 2):.1f} rx=4 />"
+            for since, until in _open(narrator, service, ended)
+        )
+        drawn.extend(
+            f"<circle class={_kind(one)} cx={across(one.at):.1f} cy={y} r=4>"
+            f"<title>{escape(one.error or str(one.status))}</title></circle>"
+            for one in sorted(attempts, key=lambda one: one.error is not None)
+            if one.service == service
+        )
+    drawn.append(f"<text class=faint x={_LEFT} y={high - 4}>0 s</text>")
+    drawn.append(f"<text class=faint x={_WIDE - 50} y={high - 4}>{span:.1f} s</text></svg>")
+    return "".join(drawn)
+
+
+def _bars(scenes: Sequence[Scene]) -> str:
+    counted = [
+        Counter(_kind(one) for one in _attempts(scene.events) if one.service != FOLDER)
+        for scene in scenes
+    ]
+    most = max((sum(one.values()) for one in counted), default=0) or 1
+    high = len(scenes) * _BAR
+    drawn = [f"<svg viewBox='0 0 {_WIDE} {high}' role=img aria-label='Attempts by their end'>"]
+    for number, (scene, kinds) in enumerate(zip(scenes, counted, strict=True)):
+        y, x = number * _BAR, float(_LEFT)
+        drawn.append(f"<text x=0 y={y + 15}>{escape(scene.title)}</text>")
+        for kind, meaning in _KINDS.items():
+            wide = kinds[kind] / most * (_WIDE - _LEFT - 40)
+            if wide:
+                drawn.append(
+                    f"<rect class={kind} x={x + 1:.1f} y={y + 3} width={wide - 2:.1f} height=15>"
+                    f"<title>{kinds[kind]} {meaning}</title></rect>"
+                )
+            x += wide
+        total = sum(kinds.values())
+        drawn.append(f"<text class=faint x={x + 6:.1f} y={y + 15}>{total}</text>")
+    return "".join((*drawn, "</svg>"))
+
+
+def _attempts(events: Iterable[Event]) -> list[AttemptFinished]:
+    return [one for one in events if isinstance(one, AttemptFinished)]
+
+
+def _kind(attempt: AttemptFinished) -> str:
+    if attempt.error is None:
+        return "good"
+    return "none" if attempt.status is None else "bad"
+
+
+def _open(narrator: Narrator, service: str, ended: datetime) -> Iterator[tuple[datetime, datetime]]:
+    since = None
+    for event in narrator.events:
+        if isinstance(event, CircuitChanged) and event.service == service:
+            if event.state is CircuitState.OPEN:
+                since = event.at
+            elif since is not None:
+                yield since, event.at
+                since = None
+    if since is not None:
+        yield since, ended

@@ -1,0 +1,407 @@
+"""May this attempt go? One decision over everything that could hold it back.
+
+A circuit, any number of limits, the retry budget and the `sent` mark of an idempotency claim are
+asked together, all or nothing: what a limit refuses takes no probe lease, what a circuit refuses
+takes no token. An admission command is made once per plan and used for every call; only a retry,
+a probe and a call with a claim make one of their own.
+
+The calm case (circuit closed, nobody queues, tokens there) is decided by a short path that must
+answer exactly as the full one does.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.domain import idempotency
+from moorage.domain.circuit import mode_to_force
+from moorage.domain.durations import FOREVER
+from moorage.domain.rate_limit import checked_cost, joint_wait
+from moorage.domain.state import unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.budget import BudgetRule
+    from moorage.domain.circuit import (
+        CircuitBreakerState,
+        CircuitRule,
+        CircuitState,
+        Outcome,
+        Permit,
+    )
+    from moorage.domain.rate_limit import Rule
+    from moorage.domain.state import Moves, State, States, Ticket
+
+
+class Answer(IntEnum):
+    """What came of asking."""
+
+    GO = 0
+    NEEDS_TOKEN = 1
+    CIRCUIT_OPEN = 2
+    LIMITED = 3
+    NO_BUDGET = 4
+    FENCED = 5
+
+
+GO: Final = Answer.GO
+NEEDS_TOKEN: Final = Answer.NEEDS_TOKEN
+CIRCUIT_OPEN: Final = Answer.CIRCUIT_OPEN
+
+Admitted: TypeAlias = "tuple[Answer, int, Permit | None, tuple[Ticket, ...]]"
+"""`(answer, wait, permit, tickets)`: a grant to use after `wait`, or how long to stay away."""
+
+AT_ONCE: Final[Admitted] = (GO, 0, None, ())
+"""Granted, with nothing to give back."""
+
+
+class Gates:
+    """What guards a call, compiled once: the rules, and the keys their states live under.
+
+    The order of keys is: circuit, limits, budget.
+    """
+
+    __slots__ = ("budget", "budget_key", "circuit", "circuit_key", "limit_keys", "limits", "rules")
+
+    def __init__(
+        self,
+        *,
+        circuit: CircuitRule | None = None,
+        circuit_key: str = "",
+        limits: Sequence[Rule] = (),
+        limit_keys: Sequence[str] = (),
+        budget: BudgetRule | None = None,
+        budget_key: str = "",
+    ) -> None:
+        self.circuit = circuit
+        self.circuit_key = circuit_key
+        self.limits = tuple(limits)
+        self.limit_keys = tuple(limit_keys)
+        self.budget = budget
+        self.budget_key = budget_key
+        self.rules: tuple[Moves, ...] = (
+            *((circuit,) if circuit else ()),
+            *self.limits,
+            *((budget,) if budget else ()),
+        )
+
+
+class Admission:
+    """Ask for one attempt.
+
+    `within` is how long this caller can wait for a grant, `lease` how long the attempt may take,
+    both in microseconds. `token` is this caller's own number, needed for a probe only. `claim` is
+    the key and fence of an idempotency claim that is about to be sent, and to whom. A grant that
+    waits can be given back, and with `ticketed` one that need not wait, too.
+    """
+
+    __slots__ = (
+        "claim",
+        "costs",
+        "durable",
+        "gates",
+        "keys",
+        "lease",
+        "retry",
+        "ticketed",
+        "token",
+        "within",
+    )
+    once = True
+
+    def __init__(
+        self,
+        gates: Gates,
+        *,
+        within: int,
+        lease: int,
+        costs: tuple[int, ...] = (),
+        retry: bool = False,
+        token: int = 0,
+        claim: tuple[str, int, str] | None = None,
+        ticketed: bool = False,
+    ) -> None:
+        self.gates = gates
+        self.within = within
+        self.lease = lease
+        self.costs = costs or (1,) * len(gates.limits)
+        for rule, cost in zip(gates.limits, self.costs, strict=True):
+            checked_cost(rule, cost)
+        self.retry = retry
+        self.token = token
+        self.claim = claim
+        self.durable = claim is not None
+        self.ticketed = ticketed
+        self.keys: tuple[str, ...] = (
+            *((gates.circuit_key,) if gates.circuit else ()),
+            *gates.limit_keys,
+            *((gates.budget_key,) if gates.budget else ()),
+            *((claim[0],) if claim else ()),
+        )
+        if len(gates.limits) <= 1 and gates.budget is None and claim is None and not ticketed:
+            self.__class__ = _SHORT_CUTS[gates.circuit is not None, bool(gates.limits)]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def evolve(self, **changes: Any) -> Admission:
+        """The same question with other details."""
+        details: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("within", "lease", "costs", "retry", "token", "claim", "ticketed")
+        }
+        return Admission(self.gates, **(details | changes))
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        """Admit, or say why not and for how long."""
+        return self.decide(states, now)
+
+    def decide(self, states: States, now: int) -> tuple[States, Admitted]:
+        """The whole rule; where `apply` is a short cut, it is one to the same answers."""
+        gates = self.gates
+        first = 1 if gates.circuit else 0
+        rest = first + len(gates.limits)
+
+        # First ask everybody, taking nothing. Where a clock stepped back and time stands still,
+        # it has to catch up before a wait begins to pass.
+        presents = [
+            rule.present(state, now)
+            for rule, state in zip(gates.limits, states[first:rest], strict=True)
+        ]
+        turn = joint_wait(gates.limits, presents, self.costs) if presents else 0
+        wait = turn and turn + max(present[0] - now for present in presents)
+
+        new: list[State] = []
+        permit: Permit | None = None
+        if gates.circuit:
+            circuit, permit, away, needs_token = gates.circuit.admit(
+                gates.circuit.present(states[0], now), self.token, self.lease + wait
+            )
+            if permit is None and not needs_token and not gates.circuit.config.shadow:
+                return self._refuse(states, now, Answer.CIRCUIT_OPEN, away)
+            if needs_token and wait <= self.within:
+                return self._refuse(states, now, Answer.NEEDS_TOKEN)
+            new.append(circuit)
+        if wait > self.within:
+            return self._refuse(states, now, Answer.LIMITED, wait)
+
+        kept = self.ticketed or wait > 0
+        grants = [
+            rule.grant(present, cost, present[0] + turn, kept=kept)
+            for rule, present, cost in zip(gates.limits, presents, self.costs, strict=True)
+        ]
+        new.extend(state for state, _ in grants)
+        answer, away = self._spend(states[rest:], now, new)
+        if answer is not GO:
+            return self._refuse(states, now, answer, away)
+        tickets = tuple(ticket for _, ticket in grants) if kept else ()
+        return tuple(new), (Answer.GO, wait, permit, tickets)
+
+    def _spend(self, states: States, now: int, new: list[State]) -> tuple[Answer, int]:
+        """Count against the budget and mark the claim as sent, adding both states to `new`."""
+        rule = self.gates.budget
+        if rule:
+            budget = rule.present(states[0], now)
+            spent = rule.retry(budget) if self.retry else rule.call(budget)
+            if spent is None:
+                return Answer.NO_BUDGET, rule.left_for(budget)
+            new.append(spent)
+        if self.claim:
+            _, fence, target = self.claim
+            sent = idempotency.mark_sent(idempotency.present(states[-1], now), fence, target)
+            if sent is None:
+                return Answer.FENCED, 0
+            new.append(sent)
+        return GO, 0
+
+    def _refuse(
+        self, states: States, now: int, answer: Answer, away: int = 0
+    ) -> tuple[States, Admitted]:
+        rules = (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
+        return unchanged(rules, states, now), (answer, away, None, ())
+
+
+class _CircuitAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        circuit: CircuitRule = self.gates.circuit  # type: ignore[assignment]  # there is one
+        (state,) = states
+        if state is None:
+            return self.decide(states, now)
+        if not state[2]:
+            counted = circuit.calm(state, now)
+            if counted is not None:
+                return (counted,), (GO, 0, (counted[3], counted[5], 0), ())
+        elif away := circuit.refuses(state, now):
+            return states, (CIRCUIT_OPEN, away, None, ())
+        return self.decide(states, now)
+
+
+class _LimitAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        taken = self.gates.limits[0].calm(states[0], now, self.costs[0])
+        return self.decide(states, now) if taken is None else ((taken,), AT_ONCE)
+
+
+class _UsualAdmission(Admission):
+    __slots__ = ()
+
+    def apply(self, states: States, now: int) -> tuple[States, Admitted]:
+        gates = self.gates
+        circuit: CircuitRule = gates.circuit  # type: ignore[assignment]  # there is one
+        counted = circuit.calm(states[0], now)
+        if counted is not None:
+            taken = gates.limits[0].calm(states[1], now, self.costs[0])
+            if taken is not None:
+                return (counted, taken), (GO, 0, (counted[3], counted[5], 0), ())
+        elif away := circuit.refuses(states[0], now):
+            return unchanged(gates.rules, states, now), (CIRCUIT_OPEN, away, None, ())
+        return self.decide(states, now)
+
+
+_SHORT_CUTS: Final = {
+    (True, True): _UsualAdmission,
+    (True, False): _CircuitAdmission,
+    (False, True): _LimitAdmission,
+    (False, False): Admission,
+}
+"""By whether there is a circuit, and whether there is a limit."""
+
+
+class Confirm:
+    """A caller that waited asks again before it goes: a pause or an opening may have come since."""
+
+    __slots__ = ("_rules", "gates", "keys", "permit", "tickets")
+    once = False
+    durable = False
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...], permit: Permit | None) -> None:
+        self.gates = gates
+        self.tickets = tickets
+        self.permit = permit
+        asked = (gates.circuit,) if gates.circuit and permit else ()
+        self._rules = (*gates.limits, *asked)
+        self.keys = (*gates.limit_keys, *((gates.circuit_key,) if asked else ()))
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
+        """GO with the rest of the wait (0 is now), or CIRCUIT_OPEN and for how long."""
+        gates = self.gates
+        same = unchanged(self._rules, states, now)
+        wait = 0
+        for rule, state, ticket in zip(gates.limits, states, self.tickets, strict=False):
+            present = rule.present(state, now)
+            turn = rule.confirm(present, ticket)
+            wait = max(wait, turn and turn + present[0] - now)
+        if gates.circuit and self.permit:
+            circuit, away = gates.circuit.confirm(
+                gates.circuit.present(states[-1], now), self.permit, wait
+            )
+            if away and not gates.circuit.config.shadow:
+                return same, (Answer.CIRCUIT_OPEN, away)
+            if wait and self.permit[2]:
+                return (*same[:-1], circuit), (GO, wait)
+        return same, (GO, wait)
+
+
+class GiveBack:
+    """A caller gives up: its grants return as far as no later one counted on them."""
+
+    __slots__ = ("gates", "keys", "tickets")
+    once = True
+    durable = False
+
+    def __init__(self, gates: Gates, tickets: tuple[Ticket, ...]) -> None:
+        self.gates = gates
+        self.tickets = tickets
+        self.keys = gates.limit_keys
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Refund every ticket."""
+        rules = zip(self.gates.limits, states, self.tickets, strict=True)
+        return tuple(
+            state if state is None else rule.refund(rule.present(state, now), ticket)
+            for rule, state, ticket in rules
+        ), None
+
+
+class Pause:
+    """The vendor asked for a pause: nothing more is granted for `pause` microseconds."""
+
+    __slots__ = ("gates", "keys", "pause")
+    once = True
+    durable = False
+
+    def __init__(self, gates: Gates, pause: int) -> None:
+        self.gates = gates
+        self.pause = min(pause, FOREVER)
+        self.keys = gates.limit_keys
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Drain every limit."""
+        return tuple(
+            rule.drain(rule.present(state, now), self.pause)
+            for rule, state in zip(self.gates.limits, states, strict=True)
+        ), None
+
+
+class Report:
+    """How an admitted call ended: failures, slow answers, probes and cancellations only.
+
+    That of a probe counts once however often it is told; any other counts each time.
+    """
+
+    __slots__ = ("keys", "once", "outcome", "permit", "reporter", "rule")
+    durable = False
+
+    def __init__(self, gates: Gates, permit: Permit, outcome: Outcome, reporter: str) -> None:
+        if gates.circuit is None:
+            raise AssertionError("a permit comes from a circuit")
+        self.rule = gates.circuit
+        self.keys = (gates.circuit_key,)
+        self.permit = permit
+        self.once = not permit[2]
+        self.outcome = outcome
+        self.reporter = reporter
+
+    def apply(self, states: States, now: int) -> tuple[States, CircuitState | None]:
+        """The mode the circuit changed to, if it changed."""
+        circuit, changed = self.rule.record(
+            self.rule.present(states[0], now), self.permit, self.outcome, self.reporter
+        )
+        return (circuit,), changed
+
+
+class SetCircuit:
+    """Force a circuit open, disable it, or reset it, by hand."""
+
+    __slots__ = ("_rule", "keys", "mode")
+    once = False
+    durable = False
+
+    def __init__(self, rule: CircuitRule, key: str, state: CircuitState) -> None:
+        self._rule = rule
+        self.keys = (key,)
+        self.mode = mode_to_force(state)
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Set the mode."""
+        return (self._rule.force(self._rule.present(states[0], now), self.mode),), None
+
+
+class ReadCircuit:
+    """What a circuit knows now."""
+
+    __slots__ = ("_rule", "keys")
+    once = False
+    durable = False
+
+    def __init__(self, rule: CircuitRule, key: str) -> None:
+        self._rule = rule
+        self.keys = (key,)
+
+    def apply(self, states: States, now: int) -> tuple[States, CircuitBreakerState]:
+        """The state in words."""
+        same = unchanged((self._rule,), states, now)
+        return same, self._rule.read(self._rule.present(states[0], now))

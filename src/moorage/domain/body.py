@@ -1,0 +1,131 @@
+"""The body of a request: bytes, or a stream that may or may not be opened again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
+
+import attrs
+
+from moorage.errors import InvalidData
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A binary file, or what reads like one."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        ...
+
+
+Chunks: TypeAlias = Iterator[bytes] | AsyncIterator[bytes]
+Source: TypeAlias = Readable | Iterator[bytes] | AsyncIterable[bytes]
+Opener: TypeAlias = Callable[[], Source | Iterable[bytes]]
+Body: TypeAlias = "bytes | BodyStream"
+BodyInput: TypeAlias = "bytes | bytearray | memoryview | BodyStream | Source | Opener | None"
+
+_CHUNK = 65_536
+
+
+def _refused(source: object) -> InvalidData:
+    return InvalidData(
+        f"A body of type {type(source).__name__} cannot be sent.",
+        field="body",
+        remedy="Give bytes, a binary file, an iterator of bytes, or a function that opens one; for"
+        " JSON use Request.post(path, json=...), for a form form=....",
+    )
+
+
+def _is_count(_: BodyStream, __: object, value: Any) -> None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise InvalidData(
+            f"A body's length cannot be {value!r}.",
+            field="length",
+            remedy="Give the number of bytes, or None if it is unknown.",
+        )
+
+
+@attrs.frozen
+class BodyStream:
+    """A body that is read as it is sent.
+
+    Attributes:
+        open: gives the chunks from the first byte. Of a body that is not replayable it gives them
+            once, and raises `InvalidData` after.
+        length: the number of bytes, if it is known beforehand.
+        replayable: whether `open` may be called again, so that an attempt may be repeated.
+    """
+
+    open: Callable[[], Chunks] = attrs.field(repr=False)
+    length: int | None = attrs.field(default=None, validator=_is_count)
+    replayable: bool = False
+
+    @classmethod
+    def of(cls, source: Source | Opener, *, length: int | None = None) -> BodyStream:
+        """Stream from a function that opens, which is replayable, or from something open.
+
+        Anything already open (an iterator, a generator, a binary file, an async one of these) can
+        be read once only.
+        """
+        if _is_open(source):
+            return cls(_once(source), length)
+        if callable(source):
+            return cls(lambda: _chunks(source()), length, replayable=True)
+        raise _refused(source)
+
+
+def as_body(source: BodyInput) -> Body:
+    """Return what a user gave as a body, in a form that can be sent."""
+    if isinstance(source, (bytes, BodyStream)):
+        return source
+    if source is None:
+        return b""
+    if isinstance(source, (bytearray, memoryview)):
+        return bytes(source)
+    return BodyStream.of(source)
+
+
+def _is_open(source: object) -> TypeGuard[Source]:
+    return isinstance(source, (Iterator, AsyncIterable, Readable))
+
+
+def _once(source: Source) -> Callable[[], Chunks]:
+    held = [source]
+
+    def open_once() -> Chunks:
+        try:
+            return _chunks(held.pop())
+        except IndexError:
+            raise InvalidData(
+                "This body has been read already and cannot be sent again.",
+                field="body",
+                remedy="Give a function that opens the body, so that it can be opened again.",
+            ) from None
+
+    return open_once
+
+
+def _chunks(source: Source | Iterable[bytes]) -> Chunks:
+    if isinstance(source, AsyncIterable):
+        return aiter(source)
+    if isinstance(source, Readable):
+        return _read(source)
+    if isinstance(source, Iterable) and not isinstance(source, (str, bytes, bytearray)):
+        return iter(source)
+    raise _refused(source)
+
+
+def _read(file: Readable) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield _bytes(chunk)
+
+
+def _bytes(chunk: object) -> bytes:
+    if isinstance(chunk, bytes):
+        return chunk
+    raise InvalidData(
+        f"The body's file gives {type(chunk).__name__}, not bytes.",
+        field="body",
+        remedy="Open the file in binary mode.",
+    )

@@ -1,0 +1,101 @@
+"""What an answer means: success, or which error."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.domain.redaction import Redaction
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+
+if TYPE_CHECKING:
+    from moorage.domain.http import Response
+
+_LONGEST: Final = 300
+_USUAL: Final = Redaction()
+_CODE: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_CODES: Final = ("code", "type", "error_code")
+_WORDS: Final = ("message", "detail", "title", "error_message")
+_KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
+    400: (InvalidRequest, "the request is wrong"),
+    401: (AuthenticationFailed, "the credential is not accepted"),
+    403: (AuthenticationFailed, "the credential does not allow this"),
+    404: (VendorRejected, "there is no such thing"),
+    409: (VendorRejected, "the request conflicts with what the vendor has"),
+    422: (InvalidRequest, "the request is wrong"),
+    429: (RateLimitExceeded, "the vendor's rate limit is reached"),
+}
+_LATER: Final = frozenset({408, 425})
+_NOT_MODIFIED: Final = 304
+
+
+def is_success(status: int) -> bool:
+    """Whether an answer of this status is what was asked for."""
+    return status < 300 or status == _NOT_MODIFIED
+
+
+def classify(response: Response, redaction: Redaction = _USUAL) -> ConnectorError | None:
+    """The error that an answer's status stands for, or None; `redaction` masks what it quotes."""
+    status = response.status
+    if is_success(status):
+        return None
+    code, message = vendor_words(response, redaction)
+    details: dict[str, Any] = {"status": status, "response": response}
+    details |= {"vendor_code": code, "vendor_message": message}
+    if status >= 500 or status in _LATER:
+        return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
+    if status < 400:
+        return VendorRejected(
+            f"the vendor redirects (HTTP {status}), and redirects are not followed.",
+            remedy="Correct the base_url or the path to where the vendor wants the request.",
+            **details,
+        )
+    kind, what = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
+    if kind is RateLimitExceeded:
+        details["by_vendor"] = True
+    said = f": {message}" if message else "."
+    return kind(f"{what} (HTTP {status}){said}", **details)
+
+
+def vendor_words(
+    response: Response, redaction: Redaction = _USUAL
+) -> tuple[str | None, str | None]:
+    """The vendor's own code and message, where its answer has them in a usual place."""
+    try:
+        body = response.json()
+    except InvalidData:
+        return None, None
+    if not isinstance(body, dict):
+        return None, None
+    outer = cast("dict[str, Any]", body)
+    inner = outer.get("error")
+    if isinstance(inner, str):
+        # OAuth's form: {"error": code, "error_description": message}
+        return _told([inner], outer, ("error_description", "message"), redaction)
+    said = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+    return _told([said.get(name) for name in _CODES], said, _WORDS, redaction)
+
+
+def _told(
+    codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
+) -> tuple[str | None, str | None]:
+    """The first code that looks like one, and the message; else what was no code is the message."""
+    said = [text for code in codes if (text := _shown(code, redaction))]
+    message = next((text for name in words if (text := _shown(body.get(name), redaction))), None)
+    code = next((text for text in said if _CODE.fullmatch(text)), None)
+    return code, message or next((text for text in said if not _CODE.fullmatch(text)), None)
+
+
+def _shown(value: object, redaction: Redaction) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    text = str(value).encode(errors="replace").decode()
+    return redaction.words(text, _LONGEST)

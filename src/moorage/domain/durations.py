@@ -1,0 +1,103 @@
+"""Durations and counts as people give them, checked and made plain.
+
+Outside they are float seconds or a `timedelta`; stored state counts integer microseconds. No
+duration is longer than a hundred years, so that every time of a state stays an exact number.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import attrs
+
+    Validator: TypeAlias = Callable[[object, attrs.Attribute[Any], Any], None]
+
+SECOND: Final = 1_000_000
+HOUR: Final = 3_600 * SECOND
+DAY: Final = 24 * HOUR
+FOREVER: Final = 36_500 * DAY
+
+
+def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> float:
+    """`value` as finite float seconds, above zero unless `zero` allows it."""
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(
+            f"{value!r} is not a duration.", path=field, remedy="Give float seconds or a timedelta."
+        )
+    if not 0 <= value <= FOREVER // SECOND or (value == 0 and not zero):
+        least = "zero or more" if zero else "more than zero"
+        raise ConfigurationError(
+            f"{value!r} is not a usable duration.",
+            path=field,
+            remedy=f"Give {least} seconds, and at most a hundred years.",
+        )
+    return float(value)
+
+
+def micros(value: float) -> int:
+    """Checked seconds as integer microseconds, rounded up, so that no wait ends early."""
+    # Less a float's own error, which would often round up to a microsecond that nobody meant.
+    return math.ceil(value * SECOND * (1 - 2**-53))
+
+
+def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
+    """`value` as an integer from `least` to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigurationError(
+            f"{value!r} is not a usable count.",
+            path=field,
+            remedy=f"Give an integer from {least} to {most}.",
+        )
+    return value
+
+
+def share(value: float, field: str) -> float:
+    """`value` as a share above zero and up to one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise ConfigurationError(
+            f"{value!r} is not a share.", path=field, remedy="Give a number above 0 and up to 1."
+        )
+    return float(value)
+
+
+def plain(value: float | timedelta) -> float:
+    """A `timedelta` in seconds, and anything else as it is: the converter of a field."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def is_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Check a field as `seconds` does: the validator of a field."""
+    seconds(value, attribute.name)
+
+
+def is_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Check a field as `seconds` does, zero included: the validator of a field."""
+    seconds(value, attribute.name, zero=True)
+
+
+def is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    """Check a field as `count` does: the validator of a field."""
+    count(value, attribute.name)
+
+
+def is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    """Check a field as `share` does: the validator of a field."""
+    share(value, attribute.name)
+
+
+def if_given(check: Validator) -> Validator:
+    """Let a field be None, and check it otherwise."""
+
+    def validator(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check(instance, attribute, value)
+
+    return validator

@@ -1,0 +1,62 @@
+"""What is known of a file in a folder of files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+OWN_FOLDER: Final = ".moorage"
+"""Where a folder of files keeps what is not one of them."""
+
+_LONGEST_NAME: Final = 255
+
+
+@attrs.frozen(kw_only=True)
+class FileEntry:
+    """A file.
+
+    Attributes:
+        key: its path below the folder.
+        size: how many bytes it has.
+        etag: changes whenever the file does.
+        modified: when it was put.
+        kept: what was said of it when it was put; nothing if something else has put it.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+    kept: Mapping[str, Any]
+
+
+def names_of(key: str) -> list[str]:
+    """The folders and the name that a key leads to, all of them harmless.
+
+    Raises:
+        InvalidData: no file can be called so, or it would be another's.
+    """
+    names = key.split("/")
+    for name in names:
+        if not name or name in {".", ".."} or "\\" in name or "\0" in name:
+            raise _unusable("has an empty folder, '.', '..', a backslash or a NUL in it")
+        if len(name.encode()) > _LONGEST_NAME:
+            raise _unusable(f"has a name longer than {_LONGEST_NAME} bytes in it")
+    if names[0].lower() == OWN_FOLDER:
+        raise _unusable(f"is in {OWN_FOLDER}, which is not for files")
+    return names
+
+
+def _unusable(what: str) -> InvalidData:
+    return InvalidData(
+        f"A file cannot have this key: it {what}.",
+        field="key",
+        remedy="Give a relative path with slashes, such as 'invoices/2041.pdf'.",
+    )

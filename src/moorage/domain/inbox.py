@@ -1,0 +1,131 @@
+"""A webhook as it is kept: what it said, so that it can be handled at any time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.entries import Entry
+from moorage.domain.packing import pack_values, unpack_values
+from moorage.domain.text import storable
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from moorage.domain.webhooks.replies import WebhookReply
+
+_VERSION: Final = 1
+_MARK: Final = 32
+_OPERATION: Final = 100
+
+
+@attrs.frozen(kw_only=True)
+class InboxEntry(Entry):
+    """A webhook that was verified and written down.
+
+    Attributes:
+        reply: what to answer a handshake, which is not written down; a store does not keep it.
+    """
+
+    reply: WebhookReply | None = attrs.field(default=None, repr=False, eq=False)
+
+    @property
+    def account(self) -> str:
+        """The account whose vendor sent it."""
+        return self.target
+
+
+def entry_of(
+    account: str,
+    events: Sequence[WebhookEvent],
+    *,
+    tenant: str | None,
+    subject: str | None,
+    lane: str | None,
+    now: datetime,
+) -> InboxEntry:
+    """A delivery that is to be written down, without its content.
+
+    Its id is made of the account, the tenant and what tells the delivery from any other, so that a
+    repeat has the same.
+    """
+    return InboxEntry(
+        id=_named(account, tenant, events),
+        target=account,
+        operation=storable((events[0].type or events[0].vendor_type or "webhook")[:_OPERATION]),
+        tenant=tenant,
+        subject=subject,
+        lane=lane,
+        added_at=now,
+        due=now,
+    )
+
+
+def _named(account: str, tenant: str | None, events: Sequence[WebhookEvent]) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    marks = tuple(event.claim[0] if event.claim else event.id for event in events)
+    return sha256(pack_values((account, tenant, marks))).hexdigest()[:_MARK]
+
+
+def pack_events(events: Sequence[WebhookEvent]) -> bytes:
+    """What a delivery said, as bytes."""
+    said = tuple(
+        (
+            event.vendor,
+            event.id,
+            event.type,
+            event.vendor_type,
+            event.time,
+            event.data,
+            event.payload,
+            tuple(sorted(event.covers)),
+            event.weak,
+            event.fetch,
+            event.confirm,
+        )
+        for event in events
+    )
+    return pack_values((_VERSION, events[0].body, said))
+
+
+def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...]:
+    """The events that `pack_events` made bytes of.
+
+    Raises:
+        InvalidData: they are none.
+    """
+    try:
+        version, body, said = unpack_values(content)
+        if version != _VERSION:
+            raise ValueError(version)  # noqa: TRY301 - told below
+        return tuple(_event(one, body, tenant) for one in said)
+    except (TypeError, ValueError):
+        raise InvalidData(
+            "What is stored of a webhook cannot be read.",
+            field="content",
+            remedy="Upgrade every process that shares the store; give each the same cipher.",
+        ) from None
+
+
+def _event(said: tuple[object, ...], body: bytes, tenant: str | None) -> WebhookEvent:
+    names = (
+        "vendor",
+        "id",
+        "type",
+        "vendor_type",
+        "time",
+        "data",
+        "payload",
+        "covers",
+        "weak",
+        "fetch",
+        "confirm",
+    )
+    fields: dict[str, object] = dict(zip(names, said, strict=True))
+    fields["covers"] = frozenset(fields["covers"])  # type: ignore[call-overload]
+    return WebhookEvent(**fields, body=body, tenant=tenant)  # type: ignore[arg-type]

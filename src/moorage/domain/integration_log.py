@@ -1,0 +1,211 @@
+"""The record of one call, and what may be asked of many."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.durations import count
+from moorage.domain.events import CallFinished
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.domain.events import Event
+
+
+class IntegrationStatus(Enum):
+    """How a call ended, as far as who reads a log cares."""
+
+    SUCCESS = "success"
+    REPLAYED = "replayed"
+    CACHED = "cached"
+    FALLBACK = "fallback"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    HELD_BACK = "held_back"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
+_STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
+    "AuthenticationFailed": IntegrationStatus.REJECTED,
+    "VendorRejected": IntegrationStatus.REJECTED,
+    "InvalidRequest": IntegrationStatus.REJECTED,
+    "PaymentDeclined": IntegrationStatus.REJECTED,
+    "FileNotFound": IntegrationStatus.REJECTED,
+    "IdempotencyConflict": IntegrationStatus.REJECTED,
+    "AttemptTimeout": IntegrationStatus.TIMEOUT,
+    "DeadlineExceeded": IntegrationStatus.TIMEOUT,
+    "RateLimitExceeded": IntegrationStatus.HELD_BACK,
+    "BulkheadFull": IntegrationStatus.HELD_BACK,
+    "CircuitBreakerOpen": IntegrationStatus.HELD_BACK,
+    "DestinationRefused": IntegrationStatus.HELD_BACK,
+    "RetryBudgetExhausted": IntegrationStatus.HELD_BACK,
+    "IdempotencyInProgress": IntegrationStatus.HELD_BACK,
+    "OutcomeUnknown": IntegrationStatus.UNKNOWN,
+}
+
+
+_GOOD: Final = (IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED, IntegrationStatus.CACHED)
+
+
+def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
+        raise InvalidData(
+            f"{attribute.name} must be an aware datetime.",
+            field=attribute.name,
+            remedy="Give it a time zone, such as datetime.now(UTC).",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class IntegrationLog:
+    """One call, as it is kept.
+
+    Attributes:
+        id: the correlation id of the call.
+        service, operation, tenant: what was called, for whom.
+        status: how it ended.
+        started_at, duration: when it began, and how many seconds it took.
+        attempts: how many reached for the vendor.
+        error: the class of the error it ended with.
+        http_status, vendor_code: the vendor's last words.
+        idempotency_key: the key it was made under.
+        region: where it ended, if its service is in several.
+        subject: whose data it was about, if the caller said so.
+    """
+
+    id: str
+    service: str
+    status: IntegrationStatus
+    started_at: datetime = attrs.field(validator=_aware)
+    duration: float
+    attempts: int = 0
+    operation: str | None = None
+    tenant: str | None = None
+    error: str | None = None
+    http_status: int | None = None
+    vendor_code: str | None = None
+    idempotency_key: str | None = None
+    region: str | None = None
+    subject: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LogQuery:
+    """Which entries: all that match everything given. `after` is a page's `next`."""
+
+    service: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    region: str | None = None
+    subject: str | None = None
+    status: IntegrationStatus | None = None
+    id: str | None = None
+    since: datetime | None = attrs.field(default=None, validator=_aware)
+    until: datetime | None = attrs.field(default=None, validator=_aware)
+    limit: int = attrs.field(default=100, validator=lambda _, __, value: count(value, "limit"))
+    after: str | None = None
+
+    def matches(self, entry: IntegrationLog) -> bool:
+        """Whether an entry is one of those asked for; `until` itself is not."""
+        return (
+            all(
+                wanted is None or wanted == getattr(entry, name)
+                for name, wanted in (
+                    ("service", self.service),
+                    ("operation", self.operation),
+                    ("tenant", self.tenant),
+                    ("region", self.region),
+                    ("subject", self.subject),
+                    ("status", self.status),
+                    ("id", self.id),
+                )
+            )
+            and (self.since is None or entry.started_at >= self.since)
+            and (self.until is None or entry.started_at < self.until)
+        )
+
+
+@attrs.frozen(kw_only=True)
+class LogPage:
+    """Entries, newest first; `next` leads to the following page, and is None on the last."""
+
+    items: tuple[IntegrationLog, ...]
+    next: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LogSummary:
+    """What many entries come to; the durations are percentiles in seconds."""
+
+    count: int
+    by_status: Mapping[IntegrationStatus, int]
+    success_rate: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
+    """Count entries and measure their durations."""
+    by_status: dict[IntegrationStatus, int] = {}
+    durations: list[float] = []
+    for entry in entries:
+        by_status[entry.status] = by_status.get(entry.status, 0) + 1
+        durations.append(entry.duration)
+    durations.sort()
+    good = sum(by_status.get(status, 0) for status in _GOOD)
+    return LogSummary(
+        count=len(durations),
+        by_status=by_status,
+        success_rate=good / len(durations) if durations else None,
+        p50=_percentile(durations, 50),
+        p95=_percentile(durations, 95),
+        p99=_percentile(durations, 99),
+    )
+
+
+def entry_of(event: Event) -> IntegrationLog | None:
+    """The entry that an event stands for, if it ends a call."""
+    if not isinstance(event, CallFinished):
+        return None
+    return IntegrationLog(
+        id=event.request_id or "",
+        service=event.service,
+        operation=event.operation,
+        tenant=event.tenant,
+        status=_status_of(event),
+        started_at=event.started_at,
+        duration=event.duration,
+        attempts=event.attempts,
+        error=event.error,
+        http_status=event.status,
+        vendor_code=event.vendor_code,
+        idempotency_key=event.idempotency_key,
+        region=event.region,
+        subject=event.subject,
+    )
+
+
+def _status_of(event: CallFinished) -> IntegrationStatus:
+    if event.cancelled:
+        return IntegrationStatus.CANCELLED
+    if event.replayed:
+        return IntegrationStatus.REPLAYED
+    if event.fallback:
+        return IntegrationStatus.FALLBACK
+    if event.error is None:
+        return IntegrationStatus.CACHED if event.cached else IntegrationStatus.SUCCESS
+    return _STATUS_OF_ERROR.get(event.error, IntegrationStatus.FAILED)
+
+
+def _percentile(ordered: list[float], percent: int) -> float | None:
+    """The smallest value that `percent` of all are no greater than."""
+    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None

@@ -1,0 +1,37 @@
+"""JSON as this package writes and reads it: compact, in UTF-8, without NaN."""
+
+from __future__ import annotations
+
+from json import dumps
+from typing import Any, NoReturn, TypeGuard
+
+from moorage.errors import InvalidData
+
+
+def encode_json(value: object) -> bytes:
+    """Write a value as compact UTF-8."""
+    try:
+        text = dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidData(
+            f"The value cannot be written as JSON ({type(error).__name__}).",
+            field="json",
+            remedy="Build it from dict, list, str, int, float, bool and None only, without NaN;"
+            " write a Decimal as str.",
+        ) from None
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value of JSON is a list."""
+    return isinstance(value, list)
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of JSON is an object."""
+    return isinstance(value, dict)
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and the infinities, which Python's parser takes for JSON."""
+    raise ValueError(name)

@@ -1,0 +1,41 @@
+"""Names of shared state: no two tenants, services or parts ever share one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moorage.errors import InvalidData
+
+LONGEST: Final = 512
+
+
+def _quoted(name: str) -> str:
+    if name.isascii() and name.isalnum():
+        return name
+    return "".join(
+        letter
+        if letter.isascii() and (letter.isalnum() or letter in "-_.")
+        else f"%{ord(letter):x};"
+        for letter in name
+    )
+
+
+def state_key(kind: str, service: str, tenant: str | None, *more: str) -> str:
+    """The key of one state of a service and tenant, in ASCII.
+
+    All keys of one service and tenant share the part in braces, so that a clustered store keeps
+    them on one node and one command may join them.
+    """
+    home = f"{{{'' if tenant is None else '@' + _quoted(tenant)}:{_quoted(service)}}}"
+    return ":".join((home, *map(_quoted, (kind, *more))))
+
+
+def checked_name(value: object, field: str) -> str:
+    """`value` as a name a person gave to a service, tenant or part."""
+    if not isinstance(value, str) or not value or not value.isprintable() or len(value) > LONGEST:
+        raise InvalidData(
+            f"{field} must be a printable text of 1 to {LONGEST} characters.",
+            field=field,
+            remedy=f"Give {field} a short printable name.",
+        )
+    return value

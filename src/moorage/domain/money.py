@@ -1,0 +1,240 @@
+"""Amounts of money, exact to the last minor unit.
+
+An amount is a whole number of its currency's minor units, so no arithmetic here depends on a
+decimal context, and nothing is rounded unless the caller says how.
+"""
+
+from __future__ import annotations
+
+import decimal
+import re
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, final
+
+import attrs
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_BY_EXPONENT = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: """
+        AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD
+        CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS
+        GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD
+        LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB
+        PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP
+        SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
+        ANG BGN CUC HRK SLL ZWL
+    """,
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+
+EXPONENTS: Final = MappingProxyType(
+    {currency: exponent for exponent, codes in _BY_EXPONENT.items() for currency in codes.split()}
+)
+"""How many decimals each currency of ISO 4217 has.
+
+The last line of two decimals was withdrawn lately: old invoices are still refunded.
+"""
+
+_PLAIN = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_LARGEST: Final = 10**24
+_WIDEST: Final = 64
+_ROUNDINGS = frozenset(
+    {
+        decimal.ROUND_CEILING,
+        decimal.ROUND_DOWN,
+        decimal.ROUND_FLOOR,
+        decimal.ROUND_HALF_DOWN,
+        decimal.ROUND_HALF_EVEN,
+        decimal.ROUND_HALF_UP,
+        decimal.ROUND_UP,
+        decimal.ROUND_05UP,
+    }
+)
+
+
+@final
+@attrs.frozen(init=False, repr=False)
+class Money:
+    """An amount in a currency, positive or negative.
+
+    Two are equal when amount and currency are; they can be added, subtracted and compared only in
+    the same currency.
+
+    Attributes:
+        minor: the amount in minor units, such as cents.
+        currency: a code of ISO 4217.
+    """
+
+    minor: int
+    currency: str
+
+    def __init__(self, amount: Decimal | str | int, currency: str) -> None:
+        """Take an exact amount, with no more decimals than the currency has."""
+        value = _exact(amount)
+        scaled = Fraction(value) * 10 ** _exponent(currency)
+        if scaled.denominator != 1:
+            raise InvalidData(
+                f"{value} has more decimals than {currency} has.",
+                field="amount",
+                remedy="Round it first, in the way your books do.",
+            )
+        self._set(scaled.numerator, currency)
+
+    @classmethod
+    def from_minor(cls, minor: int, currency: str) -> Money:
+        """Take an amount in minor units, as most vendors write it."""
+        _exponent(currency)
+        if type(minor) is not int:
+            raise InvalidData(
+                f"Minor units of type {type(minor).__name__} are not a whole number.",
+                field="minor",
+                remedy="Give an int.",
+            )
+        money = cls.__new__(cls)
+        money._set(minor, currency)  # noqa: SLF001 - its own
+        return money
+
+    def _set(self, minor: int, currency: str) -> None:
+        if abs(minor) >= _LARGEST:
+            raise InvalidData(
+                "The amount is larger than any amount of money.",
+                field="amount",
+                remedy="Check that it was not given in a smaller unit than it is in.",
+            )
+        object.__setattr__(self, "minor", minor)
+        object.__setattr__(self, "currency", currency)
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount in the currency's major unit, with all of its decimals."""
+        return Decimal(f"{self.minor}E-{EXPONENTS[self.currency]}")
+
+    def times(self, factor: Decimal | int, *, rounding: str) -> Money:
+        """Multiply, and round to minor units in one of the `decimal` module's ways."""
+        if rounding not in _ROUNDINGS:
+            raise InvalidData(
+                f"{rounding!r} is not a way of rounding.",
+                field="rounding",
+                remedy="Give one of the decimal module's, such as decimal.ROUND_HALF_EVEN.",
+            )
+        with decimal.localcontext(_EXACT):
+            product = (self.minor * _exact(factor, "factor")).to_integral_value(rounding)
+        return Money.from_minor(int(product), self.currency)
+
+    def allocate(self, ratios: Iterable[Decimal | int]) -> tuple[Money, ...]:
+        """Split in proportion to the ratios, losing nothing.
+
+        What cannot be split goes, one minor unit each, to the parts that rounding would cut most,
+        and among equals to the first.
+        """
+        weights = [Fraction(_exact(ratio, "ratios")) for ratio in ratios]
+        total = sum(weights)
+        if total <= 0 or min(weights) < 0:
+            raise InvalidData(
+                "Ratios are positive or zero, and not all zero.",
+                field="ratios",
+                remedy="Give one number for each part.",
+            )
+        sign = -1 if self.minor < 0 else 1
+        exact = [abs(self.minor) * weight / total for weight in weights]
+        parts = [int(share) for share in exact]
+        most_cut = sorted(range(len(parts)), key=lambda index: parts[index] - exact[index])
+        for index in most_cut[: abs(self.minor) - sum(parts)]:
+            parts[index] += 1
+        return tuple(Money.from_minor(sign * part, self.currency) for part in parts)
+
+    def __add__(self, other: Money) -> Money:
+        return Money.from_minor(self.minor + self._comparable(other), self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        return Money.from_minor(self.minor - self._comparable(other), self.currency)
+
+    def __mul__(self, count: int) -> Money:
+        if type(count) is not int:
+            raise InvalidData(
+                f"Money times {type(count).__name__} may need rounding.",
+                field="factor",
+                remedy="Multiply by an int, or use times(factor, rounding=...).",
+            )
+        return Money.from_minor(self.minor * count, self.currency)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Money:
+        return Money.from_minor(-self.minor, self.currency)
+
+    def __abs__(self) -> Money:
+        return Money.from_minor(abs(self.minor), self.currency)
+
+    def __lt__(self, other: Money) -> bool:
+        return self.minor < self._comparable(other)
+
+    def __le__(self, other: Money) -> bool:
+        return self.minor <= self._comparable(other)
+
+    def __gt__(self, other: Money) -> bool:
+        return self.minor > self._comparable(other)
+
+    def __ge__(self, other: Money) -> bool:
+        return self.minor >= self._comparable(other)
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+    def __repr__(self) -> str:
+        return f"Money('{self.amount}', {self.currency!r})"
+
+    def _comparable(self, other: object) -> int:
+        if isinstance(other, Money) and other.currency == self.currency:
+            return other.minor
+        given = other.currency if isinstance(other, Money) else type(other).__name__
+        raise InvalidData(
+            f"{self.currency} and {given} cannot be combined or compared.",
+            field="currency",
+            remedy="Convert one of them first.",
+        )
+
+
+_EXACT = decimal.Context(prec=4 * _WIDEST, traps=[decimal.Inexact, decimal.InvalidOperation])
+
+
+def _exact(value: object, field: str = "amount") -> Decimal:
+    """Return a finite number of bearable length, which no float is asked to be."""
+    number: Decimal | None = None
+    if isinstance(value, Decimal):
+        number = value
+    elif type(value) is int or (isinstance(value, str) and _PLAIN.fullmatch(value)):
+        number = Decimal(value)
+    if number is None or not number.is_finite():
+        raise InvalidData(
+            f"{repr(value)[:80]} is not an exact number.",
+            field=field,
+            remedy="Give a Decimal, an int, or a str such as '149.90'; a float is not exact.",
+        )
+    _, digits, exponent = number.as_tuple()
+    if len(digits) > _WIDEST or abs(int(exponent)) > _WIDEST:
+        raise InvalidData(
+            "The number has too many digits.",
+            field=field,
+            remedy=f"Give a number of at most {_WIDEST} digits.",
+        )
+    return number
+
+
+def _exponent(currency: object) -> int:
+    exponent = EXPONENTS.get(currency) if isinstance(currency, str) else None
+    if exponent is None:
+        raise InvalidData(
+            f"{currency!r} is not a currency.",
+            field="currency",
+            remedy="Give a code of ISO 4217 in capitals, such as 'EUR'.",
+        )
+    return exponent

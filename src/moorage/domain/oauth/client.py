@@ -1,0 +1,200 @@
+"""Who we are to an authorisation server, and what we want of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.frames import careful
+from moorage.domain.oauth.grants import ClientCredentials, Consent, JwtBearer, TokenExchange
+from moorage.domain.oauth.server import AuthorizationServer
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.signing.choice import choose
+from moorage.domain.signing.jwt import JwtAlgorithm, check_jwt_key
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.domain.oauth.grants import Grant
+
+_PRINTABLE: Final = 255
+
+
+class ClientAuthentication(StrEnum):
+    """How a client says who it is, by the names of OAuth's registry."""
+
+    BASIC = "client_secret_basic"
+    POST = "client_secret_post"
+    SECRET_JWT = "client_secret_jwt"  # noqa: S105 - a name
+    PRIVATE_KEY_JWT = "private_key_jwt"
+    TLS = "tls_client_auth"
+    SELF_SIGNED_TLS = "self_signed_tls_client_auth"
+    NONE = "none"
+
+
+_WITHOUT_SECRET: Final = frozenset(
+    {ClientAuthentication.TLS, ClientAuthentication.SELF_SIGNED_TLS, ClientAuthentication.NONE}
+)
+_TLS: Final = frozenset({ClientAuthentication.TLS, ClientAuthentication.SELF_SIGNED_TLS})
+_OURS: Final = frozenset(
+    {
+        "assertion",
+        "client_assertion",
+        "client_assertion_type",
+        "client_id",
+        "client_secret",
+        "code",
+        "code_verifier",
+        "device_code",
+        "grant_type",
+        "redirect_uri",
+        "refresh_token",
+        "scope",
+        "subject_token",
+    }
+)
+
+
+def _server(value: AuthorizationServer | str) -> AuthorizationServer:
+    if isinstance(value, AuthorizationServer):
+        return value
+    return AuthorizationServer(token_endpoint=value)
+
+
+def _secret(value: Secret | str | None) -> Secret | None:
+    return None if value is None else as_secret(value)
+
+
+def _usual(client: OAuthClient) -> ClientAuthentication:
+    return ClientAuthentication.NONE if client.secret is None else ClientAuthentication.BASIC
+
+
+def _authentication(value: ClientAuthentication | str) -> ClientAuthentication:
+    return choose(ClientAuthentication, value, "authentication")
+
+
+def _algorithm(value: JwtAlgorithm | str | None) -> JwtAlgorithm | None:
+    return None if value is None else choose(JwtAlgorithm, value, "algorithm")
+
+
+def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(value.split() if isinstance(value, str) else value)
+
+
+def _is_id(_: object, __: object, value: str) -> None:
+    if not isinstance(value, str) or not 0 < len(value) <= _PRINTABLE or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            "That is no client id.",
+            path="client_id",
+            remedy="Give the id under which the application is registered.",
+        )
+
+
+def _parameters(value: Mapping[str, str]) -> dict[str, str]:
+    return dict(value)
+
+
+def _are_parameters(_: object, __: object, value: Mapping[str, str]) -> None:
+    for name in value:
+        if name in _OURS:
+            raise ConfigurationError(
+                f"The parameter {name} comes by itself.",
+                path=f"parameters.{name}",
+                remedy="Give what is meant by it in the field of its own, or leave it out.",
+            )
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class OAuthClient:
+    """A client that is registered at an authorisation server, and how it gets tokens.
+
+    Attributes:
+        server: the authorisation server, or only its token endpoint.
+        client_id: what the client is called there.
+        secret: its password, or the key that its assertions are signed with: the shared secret, or
+            a private key in PEM.
+        authentication: how it says who it is: HTTP Basic where there is a secret, else by its name
+            alone.
+        algorithm: how assertions are signed: HS256 or RS256 unless it is given.
+        key_id: names the key of assertions, in their header.
+        grant: how a first token is obtained, and every later one that no refresh token brings.
+        scope: what is asked for, as a list or in OAuth's own notation.
+        parameters: what else every request says, such as `audience` or `resource`.
+        dpop_key: the private key in PEM (P-256) that tokens are bound to, where that is wanted.
+    """
+
+    server: AuthorizationServer = attrs.field(converter=_server)
+    client_id: str = attrs.field(validator=_is_id)
+    secret: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+    authentication: ClientAuthentication = attrs.field(
+        default=attrs.Factory(_usual, takes_self=True), converter=_authentication
+    )
+    algorithm: JwtAlgorithm | None = attrs.field(default=None, converter=_algorithm)
+    key_id: str | None = None
+    grant: Grant = attrs.field(
+        factory=ClientCredentials,
+        validator=attrs.validators.instance_of(
+            (ClientCredentials, Consent, JwtBearer, TokenExchange)
+        ),
+    )
+    scope: tuple[str, ...] = attrs.field(default=(), converter=_scope)
+    parameters: Mapping[str, str] = attrs.field(
+        factory=dict[str, str],
+        converter=_parameters,
+        validator=_are_parameters,
+        repr=False,
+        hash=False,
+    )
+    dpop_key: Secret | None = attrs.field(default=None, converter=_secret, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what could not work, while there is someone to tell."""
+        if (self.secret is None) != (self.authentication in _WITHOUT_SECRET):
+            raise ConfigurationError(
+                f"The authentication {self.authentication} "
+                f"{'needs a' if self.secret is None else 'takes no'} secret.",
+                path="secret",
+                remedy="Name the way that the client is registered with, and give what it needs.",
+            )
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        try:
+            if self.secret is not None and self.signs:
+                check_jwt_key(self.signed_by, self.secret)
+            if self.dpop_key is not None:
+                check_jwt_key(JwtAlgorithm.ES256, self.dpop_key)
+        except InvalidData as error:
+            refused = error.message
+        else:
+            return
+        raise ConfigurationError(
+            refused,
+            path="secret",
+            remedy="Give the shared secret for HS256, and else a private key of the right kind in"
+            " PEM, with no password.",
+        )
+
+    @property
+    def signs(self) -> bool:
+        """Whether it says who it is by an assertion."""
+        return self.authentication in {
+            ClientAuthentication.SECRET_JWT,
+            ClientAuthentication.PRIVATE_KEY_JWT,
+        }
+
+    @property
+    def signed_by(self) -> JwtAlgorithm:
+        """How its assertions are signed."""
+        if self.algorithm is not None:
+            return self.algorithm
+        shared = self.authentication is ClientAuthentication.SECRET_JWT
+        return JwtAlgorithm.HS256 if shared else JwtAlgorithm.RS256
+
+    def at(self, endpoint: str) -> str:
+        """The URL of an endpoint, as this client is to use it."""
+        return self.server.at(endpoint, with_certificate=self.authentication in _TLS)

@@ -1,0 +1,141 @@
+"""Consent with another device (RFC 8628): a code that a person types in, and when to ask for news.
+
+Laws:
+
+1. Nobody asks sooner than the server said, and after `slow_down` five seconds later than before.
+2. While the server does not work, or cannot be reached, the pause doubles each time.
+3. Asking ends with the code's life, whatever the server says or does not say.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.frames import careful
+from moorage.domain.oauth.server import checked_url
+from moorage.domain.oauth.token_answer import Refusal, Refused, read_refusal
+from moorage.domain.secret import Secret, as_secret
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.domain.http import Response
+    from moorage.domain.oauth.grants import Parameters
+
+_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+_USUAL_INTERVAL: Final = 5.0
+_SLOWER: Final = 5.0
+_LEAST: Final = 1.0
+_USUAL_LIFE: Final = 600.0
+_LONGEST_LIFE: Final = 86_400.0
+_LONGEST_CODE: Final = 64
+_LATEST: Final = 300.0
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class DeviceConsent:
+    """What a person is shown so that they give consent with another device.
+
+    Attributes:
+        user_code: what the person types in.
+        verification_uri: where.
+        verification_uri_complete: the same with the code in it, for a QR code, if the server has
+            one.
+        device_code: what tokens are asked for with.
+        expires_at: until when, in UTC.
+        interval: seconds between two questions.
+    """
+
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str | None = None
+    device_code: Secret = attrs.field(converter=as_secret, hash=False)
+    expires_at: datetime = attrs.field(converter=_in_utc)
+    interval: float = _USUAL_INTERVAL
+
+
+def read_device(
+    response: Response, asked_at: datetime, hidden: Iterable[Secret] = ()
+) -> DeviceConsent | Refused:
+    """What an answer of the endpoint where devices begin means."""
+    refusal = read_refusal(response, asked_at, hidden)
+    if refusal is not None:
+        return refusal
+    consent = _consent(response, asked_at)
+    return Refused(why=Refusal.WRONG, code="unreadable answer") if consent is None else consent
+
+
+def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
+    try:
+        told: dict[str, Any] = response.json()
+        code, complete = told["user_code"], told.get("verification_uri_complete")
+        # Some have the name of a draft.
+        uri = checked_url(told.get("verification_uri") or told.get("verification_url"), "uri")
+        if complete is not None:
+            checked_url(complete, "uri")
+        if not (code.isprintable() and 0 < len(code) <= _LONGEST_CODE):
+            return None
+        life = _number(told.get("expires_in"), _USUAL_LIFE)
+        return DeviceConsent(
+            user_code=code,
+            verification_uri=uri,
+            verification_uri_complete=complete,
+            device_code=told["device_code"],
+            expires_at=asked_at + timedelta(seconds=life),
+            interval=max(_LEAST, _number(told.get("interval"), _USUAL_INTERVAL)),
+        )
+    except (InvalidData, ConfigurationError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _number(value: object, otherwise: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        return otherwise
+    # No question comes after the code's life, so no number matters that is larger.
+    return float(min(value, _LONGEST_LIFE))
+
+
+def polling(code: Secret) -> Parameters:
+    """What a request says that asks for news."""
+    return (("grant_type", _GRANT), ("device_code", code.reveal()))
+
+
+@attrs.frozen
+class Pace:
+    """How long to wait before the next question.
+
+    Attributes:
+        interval: seconds that the server wants between two questions.
+        pause: seconds until the next one.
+    """
+
+    interval: float
+    pause: float
+
+    @classmethod
+    def at_first(cls, interval: float) -> Pace:
+        """A person needs a while in any case."""
+        return cls(interval, interval)
+
+    def after(self, answer: Refused | ConnectorError) -> Pace | None:
+        """The pace after an answer that brought no token; None if another will bring none."""
+        if isinstance(answer, ConnectorError):
+            doubled = min(2 * self.pause, _LATEST)
+            return Pace(self.interval, doubled) if answer.retryable else None
+        if answer.why is Refusal.PENDING:
+            return Pace(self.interval, self.interval)
+        if answer.code == "slow_down":
+            slower = self.interval + _SLOWER
+            return Pace(slower, max(slower, answer.wait or 0.0))
+        if answer.why is Refusal.LATER:
+            return Pace(self.interval, max(min(2 * self.pause, _LATEST), answer.wait or 0.0))
+        return None

@@ -1,0 +1,125 @@
+"""Proof of possession: a token that only who holds a key can use (RFC 9449)."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64encode
+from enum import Enum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.frames import refusing
+from moorage.domain.json_text import encode_json
+from moorage.domain.signing.jwt import JwtAlgorithm, compact
+from moorage.domain.signing.keys import public_point
+from moorage.domain.signing.occasion import Target
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from moorage.domain.headers import Headers
+    from moorage.domain.secret import Secret
+    from moorage.domain.signing.occasion import Occasion
+
+_NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,2048}")
+_CHALLENGE: Final = re.compile(
+    r"(?:^|[\s,])error\s{0,4}=\s{0,4}\"?(use_dpop_nonce|invalid_dpop_proof)(?![^\s,\"])",
+    re.IGNORECASE,
+)
+
+
+class ProofRefusal(Enum):
+    """Why a proof is refused, which says nothing of the token that it was for."""
+
+    NONCE = "use_dpop_nonce"
+    INVALID = "invalid_dpop_proof"
+
+
+@refusing
+def proof(
+    key: Secret,
+    method: str,
+    url: str,
+    occasion: Occasion,
+    *,
+    token: Secret | None = None,
+    nonce: str | None = None,
+) -> Secret:
+    """A proof for one request: that its sender holds this key, for this token, at this time.
+
+    Args:
+        key: the private key, P-256 in PEM.
+        method: of the request.
+        url: that it is sent to.
+        occasion: when, and what tells this proof from all others.
+        token: the access token that goes along, if one does.
+        nonce: what the server wants to see, if it said so.
+    """
+    target = Target.of(url)
+    claims: dict[str, Any] = {
+        "jti": occasion.nonce,
+        "htm": str(method),
+        "htu": f"{target.scheme}://{target.host}{target.path}",
+        "iat": int(occasion.now.timestamp()),
+    }
+    if token is not None:
+        claims["ath"] = _encoded(sha256(token.reveal_bytes()).digest())
+    if nonce is not None:
+        claims["nonce"] = nonce
+    header = _header(key).reveal_bytes()
+    return compact(JwtAlgorithm.ES256, key, header, encode_json(claims))
+
+
+def check_proof_key(key: Secret) -> None:
+    """Refuse a key that no proof can be made with."""
+    try:
+        _header(key)
+    except InvalidData:
+        pass
+    else:
+        return
+    raise InvalidData(
+        "The key of a proof is not of the curve P-256.",
+        field="dpop_key",
+        remedy="Give a private key of P-256 in PEM, with no password.",
+    )
+
+
+def thumbprint(key: Secret) -> str:
+    """What names the public half of this key (RFC 7638)."""
+    jwk = json.loads(_header(key).reveal_bytes())["jwk"]
+    return _encoded(sha256(encode_json(dict(sorted(jwk.items())))).digest())
+
+
+def nonce_of(headers: Headers) -> str | None:
+    """What the server wants to see in the next proof, if an answer says so in a usable way."""
+    told = headers.get("dpop-nonce")
+    return told if told is not None and _NONCE.fullmatch(told) else None
+
+
+def refusal_of(headers: Headers) -> ProofRefusal | None:
+    """Why the proof was refused, if that is what an answer says."""
+    for told in headers.get_all("www-authenticate"):
+        found = _CHALLENGE.search(told)
+        if found is not None:
+            return ProofRefusal(found[1].lower())
+    return None
+
+
+def challenge(refusal: ProofRefusal) -> tuple[str, str]:
+    """The header in which an answer says so."""
+    return "WWW-Authenticate", f'DPoP error="{refusal.value}"'
+
+
+def _header(key: Secret) -> Secret:
+    """The header of every proof with this key, which shows its public half."""
+    return key.derive("dpop header", lambda _: _written(*map(_encoded, public_point(key))))
+
+
+def _written(x: str, y: str) -> bytes:
+    jwk = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+    return encode_json({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk})
+
+
+def _encoded(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -1,0 +1,72 @@
+"""When a token is renewed: early, not everybody at once, and never at every call."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import attrs
+
+from moorage.domain.durations import plain, seconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from moorage.domain.auth import OAuthCredentials
+
+_EARLY_SHARE: Final = 0.25
+_LEEWAY_SHARE: Final = 0.1
+_SPREAD: Final = 0.5
+
+
+class Freshness(Enum):
+    """What a token is good for: FRESH as it is, DUE to be renewed though it works, or PAST."""
+
+    FRESH = "fresh"
+    DUE = "due"
+    PAST = "past"
+
+
+class Span(NamedTuple):
+    """For how many seconds from now on a token is fresh, and for how many it works."""
+
+    fresh: float
+    works: float
+
+    def after(self, elapsed: float) -> Freshness:
+        """What the token is good for so many seconds later."""
+        if elapsed < self.fresh:
+            return Freshness.FRESH
+        return Freshness.DUE if elapsed < self.works else Freshness.PAST
+
+
+def _usable(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    seconds(value, attribute.name, zero=True)
+
+
+@attrs.frozen(kw_only=True)
+class Ahead:
+    """How long ahead a token is renewed.
+
+    Attributes:
+        early: seconds before its end from which on it is renewed, but a quarter of its life at
+            most.
+        leeway: seconds before its end in which nobody trusts it any more, because clocks differ;
+            a tenth of its life at most.
+    """
+
+    early: float = attrs.field(default=60.0, converter=plain, validator=_usable)
+    leeway: float = attrs.field(default=10.0, converter=plain, validator=_usable)
+
+    def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
+        """For how long these are fresh and work; `draw` from [0, 1) sets processes apart."""
+        ends, issued = credentials.expires_at, credentials.issued_at
+        if ends is None:
+            return Span(float("inf"), float("inf"))
+        left = (ends - now).total_seconds()
+        early, leeway = self.early * (1 + draw * _SPREAD), self.leeway
+        if issued is not None:
+            life = max(0.0, (ends - issued).total_seconds())
+            early = min(early, life * _EARLY_SHARE * (1 + draw * _SPREAD))
+            leeway = min(leeway, life * _LEEWAY_SHARE)
+        return Span(left - max(early, leeway), left - leeway)

@@ -1,0 +1,76 @@
+"""What is sent to an authorisation server by a client that says who it is."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote_plus
+
+from moorage.domain.http import Request
+from moorage.domain.oauth.client import ClientAuthentication
+from moorage.domain.oauth.dpop import proof
+from moorage.domain.oauth.grants import JwtBearer, extra_parameters
+from moorage.domain.signing.jwt import JwtSigning
+
+if TYPE_CHECKING:
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.oauth.grants import Parameters
+    from moorage.domain.signing.occasion import Occasion
+
+_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_LIFETIME: Final = timedelta(minutes=1)
+
+
+def token_request(
+    client: OAuthClient,
+    parameters: Parameters,
+    occasion: Occasion,
+    *,
+    endpoint: str = "token_endpoint",
+    nonce: str | None = None,
+) -> tuple[Request, str]:
+    """The request that says this as this client, and the URL that it goes to.
+
+    `occasion` is of this one request: an assertion and a proof are never shown twice. `nonce` is
+    what the server wants to see in a proof.
+    """
+    url = client.at(endpoint)
+    form = [*parameters, *extra_parameters(client.parameters)]
+    headers = {"Accept": "application/json"}
+    secret, how = client.secret, client.authentication
+    if secret is not None and how is ClientAuthentication.BASIC:
+        # RFC 6749, section 2.3.1: both are form-encoded first.
+        pair = f"{quote_plus(client.client_id)}:{quote_plus(secret.reveal())}".encode()
+        headers["Authorization"] = f"Basic {b2a_base64(pair, newline=False).decode()}"
+    elif not _vouched_for(client):
+        form.append(("client_id", client.client_id))
+    if secret is not None and how is ClientAuthentication.POST:
+        form.append(("client_secret", secret.reveal()))
+    if secret is not None and client.signs:
+        signing = JwtSigning(
+            algorithm=client.signed_by,
+            issuer=client.client_id,
+            subject=client.client_id,
+            audience=client.server.token_endpoint,
+            lifetime=_LIFETIME,
+            key_id=client.key_id,
+        )
+        form.append(("client_assertion_type", _ASSERTION))
+        form.append(("client_assertion", signing.token(secret, occasion).reveal()))
+    if client.dpop_key is not None and endpoint == "token_endpoint":
+        shown = proof(client.dpop_key, "POST", url, occasion, nonce=nonce)
+        headers["DPoP"] = shown.reveal()
+    return Request.post("/", form=form, headers=headers), url
+
+
+def _vouched_for(client: OAuthClient) -> bool:
+    """Whether the grant's assertion says all there is to say of the client (RFC 7521, 4.1)."""
+    return client.authentication is ClientAuthentication.NONE and isinstance(
+        client.grant, JwtBearer
+    )
+
+
+def wanted_scope(client: OAuthClient) -> Parameters:
+    """What a request says of the scope, if anything."""
+    return (("scope", " ".join(client.scope)),) if client.scope else ()

@@ -1,0 +1,175 @@
+"""Where requests may go whose URL somebody else has chosen, such as the address for a webhook.
+
+Such a URL can be made to lead back inside: to this machine, to its neighbours, or to where a cloud
+gives out credentials. What counts is the address that is connected to, however it was written and
+whatever a name stood for a moment ago; so a name is looked up once, every address that it stands
+for is asked about here, and the connection goes to one of those.
+
+Only addresses that anybody can reach are allowed, less those that stand for one of version 4 in
+another notation, unless that is allowed itself.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_INSIDE: Final = tuple(
+    (IPv4Network(network), what)
+    for network, what in (
+        ("0.0.0.0/8", "of this network"),
+        ("10.0.0.0/8", "private"),
+        ("100.64.0.0/10", "behind a carrier's NAT"),
+        ("127.0.0.0/8", "this machine"),
+        ("168.63.129.16/32", "of a cloud's own services"),
+        ("169.254.0.0/16", "link-local"),
+        ("172.16.0.0/12", "private"),
+        ("192.0.0.0/24", "reserved"),
+        ("192.0.2.0/24", "for documentation"),
+        ("192.88.99.0/24", "reserved"),
+        ("192.168.0.0/16", "private"),
+        ("198.18.0.0/15", "for benchmarks"),
+        ("198.51.100.0/24", "for documentation"),
+        ("203.0.113.0/24", "for documentation"),
+        ("224.0.0.0/4", "multicast"),
+        ("240.0.0.0/4", "reserved"),
+    )
+)
+"""IANA's registry of special addresses of version 4, and one more that is given out inside only."""
+
+_OUTSIDE: Final = IPv6Network("2000::/3")
+"""All that has been given out of version 6; what is outside of it is of no use out there."""
+
+_STRANGE: Final = tuple(
+    (IPv6Network(network), what)
+    for network, what in (
+        ("2001::/23", "of a protocol's own"),  # Teredo and ORCHID among them
+        ("2001:db8::/32", "for documentation"),
+        ("2002::/16", "an address of version 4 in disguise"),
+        ("3fff::/20", "for documentation"),
+    )
+)
+_MAPPED: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
+"""What stands for the address of version 4 at its end, and leads there."""
+
+_TUNNELS: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
+_CANONICAL: Final = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
+_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+_LAST_PORT: Final = 65_535
+
+
+def _networks(given: str | Iterable[str]) -> tuple[Network, ...]:
+    try:
+        return tuple(map(ip_network, [given] if isinstance(given, str) else given))
+    except ValueError:
+        raise ConfigurationError(
+            "These are no networks.",
+            path="networks",
+            remedy="Give networks such as '10.1.0.0/16', with no bit below the mask, or addresses.",
+        ) from None
+
+
+def _hosts(given: str | Iterable[str]) -> tuple[str, ...]:
+    names = [given] if isinstance(given, str) else given
+    return tuple(name.lower().rstrip(".") for name in names)
+
+
+def _ports(given: int | Iterable[int]) -> tuple[int, ...]:
+    return (given,) if isinstance(given, int) else tuple(given)
+
+
+def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
+    if not value or any(type(port) is not int or not 0 < port <= _LAST_PORT for port in value):
+        raise ConfigurationError(
+            f"{value!r} are no ports.", path=attribute.name, remedy="Give ports such as 443."
+        )
+
+
+@attrs.frozen(kw_only=True)
+class OutgoingGuard:
+    """Which destinations are allowed.
+
+    Attributes:
+        hosts: the only ones that may be asked, a name with a dot in front being all names below it;
+            none stands for any.
+        networks: what may be reached besides the addresses that anybody can reach.
+        ports: to connect to.
+        plain_http: whether `http` is allowed besides `https`.
+    """
+
+    hosts: tuple[str, ...] = attrs.field(default=(), converter=_hosts)
+    networks: tuple[Network, ...] = attrs.field(default=(), converter=_networks)
+    ports: tuple[int, ...] = attrs.field(default=(80, 443), converter=_ports, validator=_are_ports)
+    plain_http: bool = True
+
+    def objection(self, host: str, port: int, *, secure: bool) -> str | None:
+        """What speaks against looking a host up to ask it, as the end of a sentence."""
+        if not secure and not self.plain_http:
+            return "would be asked without TLS"
+        if port not in self.ports:
+            return f"is asked at port {port}, which is not allowed"
+        host = host.lower().rstrip(".")
+        last = host.rpartition(".")[2]
+        if _NUMBER.fullmatch(last) and not _CANONICAL.fullmatch(host):
+            return "is an address in disguise"
+        if "%" in host:
+            return "is an address on one of this machine's links"
+        if self.hosts and not any(_is_named(host, name) for name in self.hosts):
+            return "is not one of the hosts that are allowed"
+        return None
+
+    def objection_to(self, address: str) -> str | None:
+        """What speaks against connecting to an address, as the end of a sentence."""
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return "has an address of an unknown kind"
+        if getattr(found, "scope_id", None) is not None:
+            return "has an address on one of this machine's links"
+        meant = _meant(found)
+        if any(one in network for network in self.networks for one in (found, meant)):
+            return None
+        what = _kind(meant)
+        return None if what is None else f"has an address that is {what}"
+
+
+def _is_named(host: str, name: str) -> bool:
+    return host.endswith(name) if name.startswith(".") else host == name
+
+
+def _meant(address: Address) -> Address:
+    """The address of version 4 that one of version 6 stands for, or the address itself."""
+    if isinstance(address, IPv6Address) and any(address in network for network in _MAPPED):
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+def _kind(address: Address) -> str | None:
+    """Of which special kind an address is, if of any."""
+    if isinstance(address, IPv4Address):
+        return next((what for network, what in _INSIDE if address in network), None)
+    if address.is_loopback:
+        return "this machine"
+    if address not in _OUTSIDE:
+        return "no public one"
+    if int(address) >> 32 & 0xFFFF_FFFF in _TUNNELS:
+        return "an address of version 4 in disguise"
+    return next((what for network, what in _STRANGE if address in network), None)

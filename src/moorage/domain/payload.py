@@ -1,0 +1,78 @@
+"""The fingerprint of what an idempotent function is given."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from moorage.errors import InvalidData
+
+
+class _UnknownError(TypeError):
+    """A value that cannot be compared, by its type's name."""
+
+
+def payload_fingerprint(payload: object) -> bytes:
+    """A code that is the same for the same payload only: 1, 1.0, "1" and True all differ.
+
+    Mappings are compared without regard to the order of their keys.
+    """
+    import hashlib  # noqa: PLC0415 - loads a C library that most programs never need
+
+    try:
+        text = json.dumps(_plain(payload))
+    except (TypeError, ValueError, RecursionError) as error:
+        # What has no text of its own raised its type's name; other errors may quote a value.
+        it = f": it holds a {error.args[0]}" if type(error) is _UnknownError else ""
+        raise InvalidData(
+            f"A payload of type {type(payload).__name__} cannot be compared with a later one{it}.",
+            field="payload",
+            remedy="Give `payload=` as bytes, or as what JSON can hold.",
+        ) from None
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _plain(value: object) -> object:
+    """`value` with its types told apart, in what JSON can hold."""
+    if isinstance(value, bytes):
+        return ["bytes", value.hex()]
+    if isinstance(value, dict):
+        items = cast("dict[object, object]", value).items()
+        return ["map", *sorted(([_key(name), _plain(item)] for name, item in items), key=_first)]
+    if isinstance(value, (list, tuple)):
+        return ["list", *map(_plain, cast("list[object]", value))]
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, (int, float)):
+        return [type(value).__name__, repr(value)]
+    kind = type(value)
+    return [f"{kind.__module__}.{kind.__qualname__}", _told(value)]
+
+
+def _key(name: object) -> str:
+    if not isinstance(name, str):
+        raise _UnknownError(f"key of type {type(name).__name__}")
+    return name
+
+
+def _first(pair: list[object]) -> str:
+    return str(pair[0])
+
+
+def _told(value: object) -> object:
+    """Other values by their own canonical text: decimals, dates, enumerations, attrs values."""
+    from datetime import date, time  # noqa: PLC0415 - with decimals and enums, only where met
+    from decimal import Decimal  # noqa: PLC0415 - see above
+    from enum import Enum  # noqa: PLC0415 - see above
+    from uuid import UUID  # noqa: PLC0415 - see above
+
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    fields: tuple[Any, ...] | None = getattr(type(value), "__attrs_attrs__", None)
+    if fields is None:
+        raise _UnknownError(type(value).__name__)
+    return _plain({field.name: getattr(value, field.name) for field in fields})

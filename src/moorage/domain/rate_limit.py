@@ -1,0 +1,224 @@
+"""What a rate limit is to the person who configures it, and the one rule for several at once.
+
+A limit is a rule over one state, and every rule has the same functions:
+
+- `calm(state, now, cost)`: the state after an immediate grant, or None where that needs thought;
+- `present(state, now)`: the state as of now, which is what the others take;
+- `earliest(present, cost, at)`: the first time from `at` on, which is no earlier than the time to
+  go by, at which `cost` can be granted;
+- `grant(present, cost, at, kept=)`: the state after a grant at that time, and the ticket for it,
+  which is `kept` if the grant may have to be given back;
+- `refund(present, ticket)`: the state after a grant was given up;
+- `drain(present, pause)`: the state after the vendor asked for a pause;
+- `confirm(present, ticket)`: how long the holder of a queued grant must still wait.
+
+Several limits grant jointly: after one wait that suits them all, or nothing from any of them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from moorage.domain.bucket import TokenBucket
+from moorage.domain.durations import FOREVER, SECOND, count, is_seconds, plain
+from moorage.domain.quota import CalendarQuota
+from moorage.domain.state import EXACT
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.state import State, Ticket
+
+
+class Rule(Protocol):
+    """One limit, compiled; what each function does is said at the top of this file."""
+
+    # ruff: noqa: D102 - said at the top of this file; a present is the rule's own
+
+    @property
+    def burst(self) -> int: ...
+    @property
+    def shape(self) -> str: ...
+    def calm(self, state: State | None, now: int, cost: int, /) -> State | None: ...
+    def present(self, state: State | None, now: int, /) -> Any: ...
+    def earliest(self, present: Any, cost: int, at: int, /) -> int: ...
+    def grant(self, present: Any, cost: int, at: int, /, *, kept: bool) -> tuple[State, Ticket]: ...
+    def refund(self, present: Any, ticket: Ticket, /) -> State: ...
+    def drain(self, present: Any, pause: int, /) -> State: ...
+    def confirm(self, present: Any, ticket: Ticket, /) -> int: ...
+
+
+class Calendar(Enum):
+    """Periods that begin when the calendar (UTC) says so."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+def _calendar(value: object) -> Calendar | None:
+    try:
+        return None if value is None else Calendar(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is not a calendar period.",
+            path="calendar",
+            remedy='Give "day" or "month", or none.',
+        ) from None
+
+
+def _is_rate(_: object, __: object, value: float | Fraction) -> None:
+    number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+    if not number or not 0 < value < EXACT:
+        raise ConfigurationError(
+            f"{value!r} is not a rate.", path="rate", remedy="Give a number above zero."
+        )
+
+
+def _whole_period(config: RateLimitConfig) -> int:
+    # Defaults come before validators.
+    _is_rate(config, None, config.rate)
+    return max(1, int(config.rate))
+
+
+def _is_burst(_: object, __: object, value: int) -> None:
+    count(value, "burst", most=EXACT)
+
+
+@attrs.frozen
+class RateLimitConfig:
+    """At most `burst` calls at once, and `rate` per `per` seconds over time.
+
+    It is exact: over every span of t seconds, granted ≤ burst + rate · t / per. With `calendar`,
+    at most `rate` calls per calendar day or month instead, all of which may be used at once.
+
+    Attributes:
+        rate: tokens per period; a fraction such as 0.5 is fine.
+        per: the period, in seconds.
+        burst: how many tokens may be taken at once; by default as many as one period gives.
+        calendar: a calendar period instead of `per` and `burst`.
+    """
+
+    rate: float | Fraction = attrs.field(validator=_is_rate)
+    per: float = attrs.field(default=1.0, converter=plain, validator=is_seconds)
+    burst: int = attrs.field(
+        default=attrs.Factory(_whole_period, takes_self=True), validator=_is_burst
+    )
+    calendar: Calendar | None = attrs.field(default=None, converter=_calendar, kw_only=True)
+    rule: Rule = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        rule = _bucket(self) if self.calendar is None else _quota(self, self.calendar)
+        object.__setattr__(self, "rule", rule)
+
+    @classmethod
+    def per_second(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+        """`rate` a second."""
+        return cls._of(rate, 1.0, burst)
+
+    @classmethod
+    def per_minute(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+        """`rate` a minute."""
+        return cls._of(rate, 60.0, burst)
+
+    @classmethod
+    def per_hour(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+        """`rate` an hour."""
+        return cls._of(rate, 3_600.0, burst)
+
+    @classmethod
+    def per_day(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+        """`rate` in 24 hours, refilled evenly; see `per_calendar_day` for a daily quota."""
+        return cls._of(rate, 86_400.0, burst)
+
+    @classmethod
+    def per_calendar_day(cls, quota: int) -> RateLimitConfig:
+        """`quota` calls from midnight to midnight, UTC."""
+        return cls(quota, calendar=Calendar.DAY)
+
+    @classmethod
+    def per_calendar_month(cls, quota: int) -> RateLimitConfig:
+        """`quota` calls from the first of the month to the next, UTC."""
+        return cls(quota, calendar=Calendar.MONTH)
+
+    @classmethod
+    def _of(cls, rate: float, per: float, burst: int | None) -> RateLimitConfig:
+        return cls(rate, per) if burst is None else cls(rate, per, burst)
+
+    def check_cost(self, cost: int) -> int:
+        """`cost`, if it can ever be granted."""
+        return checked_cost(self.rule, cost)
+
+
+def checked_cost(rule: Rule, cost: int) -> int:
+    """`cost`, if `rule` can ever grant it."""
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
+        raise InvalidData(
+            f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
+        )
+    if cost > rule.burst:
+        raise InvalidData(
+            f"A cost of {cost} is more than the burst of {rule.burst}: it can never be granted.",
+            field="cost",
+            remedy="Raise the burst, or split the call.",
+        )
+    return cost
+
+
+def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
+    """How long until every limit can grant, each by its own time to go by; 0 is at once.
+
+    What a limit can grant at one time it can grant at any later one, so the longest wait suits all.
+    """
+    wait: int = max(
+        rule.earliest(present, cost, present[0]) - present[0]
+        for rule, present, cost in zip(rules, presents, costs, strict=True)
+    )
+    return wait
+
+
+def _bucket(config: RateLimitConfig) -> TokenBucket:
+    pace = _meant(config.rate) / (_meant(config.per) * SECOND)
+    tokens, ticks = pace.numerator, pace.denominator
+    for path, fits in (
+        ("rate", max(tokens, 2 * ticks) < EXACT and FOREVER * pace >= 1),
+        ("burst", 2 * config.burst * ticks < EXACT and FOREVER * pace >= config.burst),
+    ):
+        if not fits:
+            raise ConfigurationError(
+                f"{config.rate} per {config.per} s with a burst of {config.burst} is beyond what "
+                "can be counted exactly.",
+                path=path,
+                remedy="Use a smaller burst, or a rate and a period with fewer digits.",
+            )
+    return TokenBucket(tokens, ticks, config.burst)
+
+
+def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
+    whole = int(config.rate)
+    for path, fits in (
+        ("rate", config.rate == whole),
+        ("per", config.per == 1),
+        ("burst", config.burst == whole),
+    ):
+        if not fits:
+            raise ConfigurationError(
+                f"A limit per calendar {calendar.value} cannot have this {path}.",
+                path=path,
+                remedy="Give a whole number as its rate, and neither per nor burst.",
+            )
+    return CalendarQuota(whole, monthly=calendar is Calendar.MONTH)
+
+
+def _meant(value: float | Fraction) -> Fraction:
+    """The simplest fraction that `value` may have been meant to be: 0.1 is a tenth."""
+    exact = Fraction(value)
+    for digits in (3, 6, 9, 12):
+        simple = exact.limit_denominator(10**digits)
+        if abs(simple - exact) * 10**12 <= exact:
+            return simple
+    return exact

@@ -1,0 +1,132 @@
+"""Where a service is that is in several places, and which of them an attempt asks.
+
+Laws:
+
+1. What may have been processed in one region is sent to no other, unless doing it there as well
+   is known to be harmless.
+2. Earlier tiers come first. Within a tier, the chance of a region to come before another is its
+   share of both weights.
+3. A region that a call has tried comes after those that it has not.
+
+How well a region is, is not known here: its circuit knows, in the state that all processes share.
+An attempt asks the circuits in the order that is decided here, and goes where it is let in first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.durations import is_count
+from moorage.domain.keys import checked_name
+from moorage.domain.urls import is_absolute, same_origin, validate_base_url
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+def _name_of_region(value: object) -> str:
+    return checked_name(value, "region")
+
+
+def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, (Credentials, OAuthCredentials)):
+        # The value itself is not shown: it may be a secret.
+        raise ConfigurationError(
+            f"a {type(value).__name__} is not a Credentials.",
+            path=attribute.name,
+            remedy="Give a Credentials.",
+        )
+
+
+@attrs.frozen
+class Region:
+    """One of several places where a service is.
+
+    Attributes:
+        name: what errors, events and `circuit_state` call it.
+        base_url: where its requests go.
+        weight: its share of the calls, among the regions of its tier.
+        tier: a region is asked when none of a lower tier lets a call in.
+        credentials: who we say we are there, if that is not what we say everywhere: a signature
+            may name the region that it is for.
+    """
+
+    name: str = attrs.field(converter=_name_of_region)
+    base_url: str = attrs.field(converter=validate_base_url)
+    weight: int = attrs.field(default=1, validator=is_count, kw_only=True)
+    tier: int = attrs.field(default=1, validator=is_count, kw_only=True)
+    credentials: Credentials | OAuthCredentials | None = attrs.field(
+        default=None, validator=_is_credentials, kw_only=True
+    )
+
+
+def elsewhere(
+    regions: Sequence[Region],
+    here: str | None,
+    *,
+    tried: Collection[str] = (),
+    acted: bool = False,
+    movable: bool = True,
+    draw: float,
+) -> tuple[Region, ...]:
+    """The regions to ask other than `here`, best first; all of them before a first attempt.
+
+    `acted` says that an attempt may have been processed `here`; `movable`, that doing it in another
+    region as well is harmless; `draw` is a number from [0, 1).
+    """
+    if acted and not movable:
+        return ()
+    others = [region for region in regions if region.name != here]
+    new = [region for region in others if region.name not in tried]
+    return in_order(new or others, draw)
+
+
+def in_order(regions: Sequence[Region], draw: float) -> tuple[Region, ...]:
+    """All of these, by tier, and within a tier as one draw and their weights have it."""
+    left = sorted(regions, key=lambda region: region.tier)
+    order: list[Region] = []
+    while left:
+        first = [region for region in left if region.tier == left[0].tier]
+        chosen, draw = _drawn(first, draw)
+        left.remove(chosen)
+        order.append(chosen)
+    return tuple(order)
+
+
+def _drawn(regions: Sequence[Region], draw: float) -> tuple[Region, float]:
+    """One of these by weight, and what is left of the draw: as even as it was."""
+    at = draw * sum(region.weight for region in regions)
+    for region in regions[:-1]:
+        if at < region.weight:
+            return region, at / region.weight
+        at -= region.weight
+    return regions[-1], at / regions[-1].weight
+
+
+def belonging(regions: Sequence[Region], path: str) -> Sequence[Region]:
+    """Those that a request to this path may go to: all, unless it is a URL with a host in it.
+
+    Raises:
+        InvalidData: it is a URL of none of them.
+    """
+    if not is_absolute(path):
+        return regions
+    there = [region for region in regions if same_origin(region.base_url, path)]
+    if not there:
+        raise InvalidData(
+            "The request's URL has another origin than every region of the service.",
+            field="path",
+            remedy="Give a path, or declare the other host as a service of its own.",
+        )
+    below = urlsplit(path).path
+    return [region for region in there if _is_below(region, below)] or there
+
+
+def _is_below(region: Region, path: str) -> bool:
+    base = urlsplit(region.base_url).path.rstrip("/")
+    return path == base or path.startswith(f"{base}/")

@@ -1,0 +1,95 @@
+"""What a service answered."""
+
+from __future__ import annotations
+
+from json import loads
+from typing import Any
+
+import attrs
+
+from moorage.domain.headers import Headers, as_headers
+from moorage.domain.json_text import refuse_constant
+from moorage.domain.media_type import decoded
+from moorage.errors import InvalidData
+
+
+def _is_status(_: Response, __: object, value: Any) -> None:
+    if not isinstance(value, int) or not 100 <= value <= 999:
+        raise InvalidData(
+            f"{value!r} is not an HTTP status.",
+            field="status",
+            remedy="Give a number of three digits.",
+        )
+
+
+def _is_bytes(_: Response, __: object, value: Any) -> None:
+    if not isinstance(value, bytes):
+        raise InvalidData(
+            f"A response's body of type {type(value).__name__} is not bytes.",
+            field="body",
+            remedy="Encode it, or read it to its end first.",
+        )
+
+
+@attrs.frozen(repr=False)
+class Response:
+    """What a service answered, read to its end.
+
+    Attributes:
+        status: the status code.
+        headers: the fields received.
+        body: the content, decompressed.
+        reason: the reason phrase, where the protocol has one.
+        url: the URL that answered.
+        elapsed: seconds from sending to the last byte.
+        replayed: whether this is the stored answer of an earlier call with the same key.
+        cached: whether it was kept from an earlier call, and the service was not asked for it
+            again, or confirmed it, or could not be asked.
+    """
+
+    status: int = attrs.field(validator=_is_status)
+    # Pretty printers go by the fields, whatever `__repr__` says.
+    headers: Headers = attrs.field(factory=Headers, converter=as_headers, repr=False)
+    body: bytes = attrs.field(default=b"", validator=_is_bytes, repr=False)
+    reason: str | None = attrs.field(default=None, kw_only=True)
+    url: str | None = attrs.field(default=None, repr=False, kw_only=True)
+    elapsed: float = attrs.field(default=0.0, kw_only=True)
+    replayed: bool = attrs.field(default=False, kw_only=True)
+    cached: bool = attrs.field(default=False, kw_only=True)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header."""
+        return self.headers.get(name)
+
+    @property
+    def text(self) -> str:
+        """The body in its declared charset, else UTF-8; undecodable bytes show as U+FFFD."""
+        return decoded(self.body, self.header("content-type"))
+
+    def json(self) -> Any:
+        """Return the value that the body holds as JSON.
+
+        Raises:
+            InvalidData: the body is not JSON.
+        """
+        try:
+            return loads(self.body, parse_constant=refuse_constant)
+        except (ValueError, RecursionError):
+            # The decoder's own error carries the whole document, which may hold secrets.
+            raise InvalidData(
+                f"The answer (status {self.status}, {len(self.body)} bytes) is not JSON.",
+                field="body",
+                remedy="Look at the answer's status and Content-Type before reading it as JSON.",
+            ) from None
+
+    def evolve(self, **changes: Any) -> Response:
+        """Return this response with other values for the attributes named."""
+        return attrs.evolve(self, **changes)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} ({len(self.body)} bytes)>"

@@ -1,0 +1,20 @@
+"""One of several, by its name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from moorage.errors import InvalidData
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def choose(kind: type[Choice], value: str, field: str) -> Choice:
+    """Return the one of that name."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidData(
+            f"{value!r} is no {field}.", field=field, remedy=f"Use one of {', '.join(kind)}."
+        ) from None

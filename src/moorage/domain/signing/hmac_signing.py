@@ -1,0 +1,275 @@
+"""Signatures by HMAC, in the form that a vendor made up, described as data."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from string import Formatter
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import parse_qsl
+
+import attrs
+
+from moorage.domain.headers import Headers
+from moorage.domain.http import BodyStream
+from moorage.domain.http_date import write_http_date
+from moorage.domain.query import Pairs, PairsInput, as_pairs, encode_pairs
+from moorage.domain.signing.choice import choose
+from moorage.domain.signing.occasion import Target
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.domain.http import Request
+    from moorage.domain.secret import Secret
+    from moorage.domain.signing.occasion import Occasion
+
+
+class HmacAlgorithm(StrEnum):
+    """The hash under the HMAC. SHA-1 is for vendors that offer nothing better."""
+
+    SHA1_LEGACY = "sha1"
+    SHA256 = "sha256"
+    SHA512 = "sha512"
+
+
+class HmacEncoding(StrEnum):
+    """How the signature and the body's hash are written."""
+
+    HEX = "hex"
+    BASE64 = "base64"
+
+
+class TimestampForm(StrEnum):
+    """How the time is written."""
+
+    SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+    ISO = "iso"
+    HTTP_DATE = "http_date"
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMESTAMPS: dict[TimestampForm, Callable[[datetime], str]] = {
+    TimestampForm.SECONDS: lambda now: str((now - _EPOCH) // timedelta(seconds=1)),
+    TimestampForm.MILLISECONDS: lambda now: str((now - _EPOCH) // timedelta(milliseconds=1)),
+    TimestampForm.ISO: lambda now: now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    TimestampForm.HTTP_DATE: write_http_date,
+}
+_PLACES = frozenset({"method", "host", "path", "query", "url", "body", "header"})
+_SENT = frozenset({"key_id", "timestamp", "nonce", "body_hash"})
+_SIGNATURE = "signature"
+
+
+def _fields(given: PairsInput) -> Pairs:
+    return as_pairs(given, "headers")
+
+
+def _query(given: PairsInput) -> Pairs:
+    return as_pairs(given, "query")
+
+
+def _algorithm(value: HmacAlgorithm | str) -> HmacAlgorithm:
+    return choose(HmacAlgorithm, value, "algorithm")
+
+
+def _encoding(value: HmacEncoding | str) -> HmacEncoding:
+    return choose(HmacEncoding, value, "encoding")
+
+
+def _timestamp(value: TimestampForm | str) -> TimestampForm:
+    return choose(TimestampForm, value, "timestamp")
+
+
+@attrs.frozen(kw_only=True)
+class HmacSigning:
+    r"""What is signed, and where the signature goes, as text with places to fill in.
+
+    Everywhere there may be `{key_id}`, `{timestamp}`, `{nonce}` and `{body_hash}`; in what is
+    signed also `{method}`, `{host}`, `{path}`, `{query}` (as it is sent), `{url}`, `{body}` and
+    `{header:name}`; in what is sent also `{signature}`. What is sent without the signature is there
+    when the signature is made, so that it can be signed.
+
+    Attributes:
+        signs: what is signed, such as `"{method}\n{path}\n{timestamp}\n{body_hash}"`.
+        headers: what is sent in headers, by name.
+        query: what is added to the query, by name.
+        key_id: names the key to the vendor. It is not shown.
+        algorithm: the hash.
+        encoding: how the signature and the body's hash are written.
+        timestamp: how the time is written.
+    """
+
+    method: ClassVar = "hmac"
+
+    signs: str
+    headers: Pairs = attrs.field(default=(), converter=_fields)
+    query: Pairs = attrs.field(default=(), converter=_query)
+    key_id: str = attrs.field(default="", repr=False)
+    algorithm: HmacAlgorithm = attrs.field(default=HmacAlgorithm.SHA256, converter=_algorithm)
+    encoding: HmacEncoding = attrs.field(default=HmacEncoding.HEX, converter=_encoding)
+    timestamp: TimestampForm = attrs.field(default=TimestampForm.SECONDS, converter=_timestamp)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot be filled in."""
+        _check(self.signs, _PLACES | _SENT, "signs")
+        for field in ("headers", "query"):
+            for _, text in getattr(self, field):
+                _check(text, _SENT | {_SIGNATURE}, field)
+        Headers([(name, "") for name, _ in self.headers])
+        Headers([("key-id", self.key_id)])
+        if not any(_is_late(text) for _, text in (*self.headers, *self.query)):
+            raise InvalidData(
+                "The signature is sent nowhere.",
+                field="headers",
+                remedy='Put "{signature}" into one of headers or query.',
+            )
+
+    def check_key(self, key: Secret) -> None:
+        """Refuse an empty key. Anything else may be one."""
+        if not key:
+            raise InvalidData(
+                "The key is empty.", field="secret", remedy="Give the key that the vendor gave you."
+            )
+
+    def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
+        """Return the request with the signature where it belongs."""
+        now = occasion.now.astimezone(UTC)
+        known = {
+            "key_id": self.key_id,
+            "timestamp": _TIMESTAMPS[self.timestamp](now),
+            "nonce": occasion.nonce,
+        }
+        _refuse_doubles(Target.of(url).query, self.query)
+        filler = _Filler(self, request, url, known)
+        for late in (False, True):
+            if late:
+                known[_SIGNATURE] = self._signature(key, filler.fill(self.signs))
+            headers, query = self._filled(filler, late=late)
+            filler.request = filler.request.with_headers(headers)
+            filler.add(query)
+        return filler.request
+
+    def digest(self, content: bytes) -> str:
+        """Return the hash of a body, as it is written."""
+        from hashlib import new  # noqa: PLC0415 - loads OpenSSL
+
+        return self._written(new(self.algorithm, content).digest())
+
+    def _filled(self, filler: _Filler, *, late: bool) -> tuple[Pairs, Pairs]:
+        headers, query = (
+            tuple(
+                (name, filler.fill(text).decode()) for name, text in pairs if _is_late(text) is late
+            )
+            for pairs in (self.headers, self.query)
+        )
+        return headers, query
+
+    def _signature(self, key: Secret, text: bytes) -> str:
+        from hmac import digest  # noqa: PLC0415 - loads OpenSSL
+
+        return self._written(digest(key.reveal_bytes(), text, self.algorithm))
+
+    def _written(self, value: bytes) -> str:
+        if self.encoding is HmacEncoding.HEX:
+            return value.hex()
+        return b2a_base64(value, newline=False).decode()
+
+
+class _Filler:
+    """Fills in what one request and its URL have to give."""
+
+    def __init__(
+        self, signing: HmacSigning, request: Request, url: str, known: dict[str, str]
+    ) -> None:
+        self.request = request
+        self._signing = signing
+        self._url = url
+        self._known = known
+
+    def add(self, query: Pairs) -> None:
+        """Add to the query, behind what is there."""
+        if query:
+            self.request = self.request.evolve(query=(*self.request.query, *query))
+            self._url += ("&" if "?" in self._url else "?") + encode_pairs(query)
+
+    def fill(self, template: str) -> bytes:
+        """Put in what the places stand for."""
+        whole = b""
+        for literal, name, spec in _places(template):
+            whole += literal.encode() + (b"" if name is None else self._value(name, spec))
+        return whole
+
+    def _value(self, name: str, spec: str) -> bytes:
+        if name in self._known:
+            return self._known[name].encode()
+        if name == "body":
+            return self._body()
+        if name == "body_hash":
+            return self._signing.digest(self._body()).encode()
+        if name == "header":
+            return self._header(spec)
+        if name == "method":
+            return self.request.method.encode()
+        if name == "url":
+            return self._url.encode()
+        target: dict[str, str] = Target.of(self._url)._asdict()
+        if name == "host":
+            return self.request.headers.get("host", target["host"]).encode()
+        return target[name].encode()
+
+    def _body(self) -> bytes:
+        if not isinstance(self.request.body, BodyStream):
+            return self.request.body
+        raise InvalidData(
+            "The body is a stream, and this signature wants it before it is sent.",
+            field="body",
+            remedy="Give the body as bytes.",
+        )
+
+    def _header(self, name: str) -> bytes:
+        if name in self.request.headers:
+            return ", ".join(self.request.headers.get_all(name)).encode("latin-1")
+        raise InvalidData(
+            f"The header {name!r} is signed, but this request has none.",
+            field="headers",
+            remedy="Give the header with the request, or in the service's headers.",
+        )
+
+
+def _places(template: str) -> Iterator[tuple[str, str | None, str]]:
+    for literal, name, spec, conversion in Formatter().parse(template):
+        # Nothing is converted: written as it was, it is a name that nothing has.
+        yield literal, f"{name}!{conversion}" if conversion else name, spec or ""
+
+
+def _is_late(template: str) -> bool:
+    return any(name == _SIGNATURE for _, name, _ in _places(template))
+
+
+def _check(template: str, allowed: frozenset[str], field: str) -> None:
+    try:
+        places = [(name, spec) for _, name, spec in _places(template) if name is not None]
+    except ValueError:
+        places = [("", "")]
+    for name, spec in places:
+        if name not in allowed or bool(spec) != (name == "header"):
+            raise InvalidData(
+                f"{name[:80]!r} is nothing that can be filled in here.",
+                field=field,
+                remedy=f"Use {', '.join(sorted(allowed))}; write a brace as two, and a header as"
+                " {header:name}.",
+            )
+
+
+def _refuse_doubles(query: str, added: Pairs) -> None:
+    present = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    for name, _ in added:
+        if name in present:
+            raise InvalidData(
+                f"The request has a parameter {name!r}, which the signature sets.",
+                field="query",
+                remedy="Leave the parameter out; signing adds it.",
+            )

@@ -1,0 +1,144 @@
+"""JSON Web Tokens that we sign ourselves (RFC 7515, 7519), as a bearer or as an assertion."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from moorage.domain.json_text import encode_json
+from moorage.domain.secret import Secret
+from moorage.domain.signing.choice import choose
+from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from moorage.domain.http import Request
+    from moorage.domain.signing.occasion import Occasion
+
+
+class JwtAlgorithm(StrEnum):
+    """How a token is signed."""
+
+    HS256 = "HS256"
+    RS256 = "RS256"
+    ES256 = "ES256"
+    EDDSA = "EdDSA"
+
+
+_ALGORITHMS = {
+    JwtAlgorithm.HS256: SignatureAlgorithm.HMAC_SHA256,
+    JwtAlgorithm.RS256: SignatureAlgorithm.RSA_V1_5_SHA256,
+    JwtAlgorithm.ES256: SignatureAlgorithm.ECDSA_P256_SHA256,
+    JwtAlgorithm.EDDSA: SignatureAlgorithm.ED25519,
+}
+_OURS = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
+
+
+def compact(algorithm: JwtAlgorithm, key: Secret, header: bytes, payload: bytes) -> Secret:
+    """Return a payload signed in RFC 7515's compact form, under a header as it was written."""
+    text = f"{_encoded(header)}.{_encoded(payload)}"
+    signature = sign_bytes(_ALGORITHMS[algorithm], key, text.encode())
+    return Secret(f"{text}.{_encoded(signature)}")
+
+
+def check_jwt_key(algorithm: JwtAlgorithm, key: Secret) -> None:
+    """Refuse a key that cannot sign tokens this way."""
+    check_key(_ALGORITHMS[algorithm], key)
+
+
+def _is_lifetime(_: object, __: object, value: timedelta) -> None:
+    if value < timedelta(seconds=1):
+        raise InvalidData(
+            "A token must live for a second at least.",
+            field="lifetime",
+            remedy="Give a timedelta, such as timedelta(minutes=5).",
+        )
+
+
+def _claims(given: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(given)
+
+
+def _are_claims(_: object, __: object, value: Mapping[str, Any]) -> None:
+    if doubled := sorted(_OURS & value.keys()):
+        raise InvalidData(
+            f"The claims {', '.join(doubled)} are set by settings of their own.",
+            field="claims",
+            remedy="Use issuer, subject, audience and lifetime; jti and iat come by themselves.",
+        )
+    encode_json(value)
+
+
+def _algorithm(value: JwtAlgorithm | str) -> JwtAlgorithm:
+    return choose(JwtAlgorithm, value, "algorithm")
+
+
+@attrs.frozen(kw_only=True)
+class JwtSigning:
+    """Send a token of our own making as the bearer, made anew for every attempt.
+
+    Attributes:
+        algorithm: how it is signed. HS256 wants a shared secret, the others a private key in PEM.
+        issuer: who made it.
+        subject: whom it is about.
+        audience: whom it is for.
+        lifetime: how long it holds.
+        key_id: names the key, in the header.
+        claims: what else it says. They are not shown.
+    """
+
+    method: ClassVar = "jwt"
+
+    algorithm: JwtAlgorithm = attrs.field(converter=_algorithm)
+    issuer: str | None = None
+    subject: str | None = None
+    audience: str | None = None
+    lifetime: timedelta = attrs.field(default=timedelta(minutes=5), validator=_is_lifetime)
+    key_id: str | None = None
+    claims: Mapping[str, Any] = attrs.field(
+        factory=dict[str, Any],
+        converter=_claims,
+        validator=_are_claims,
+        repr=False,
+        hash=False,
+    )
+
+    def check_key(self, key: Secret) -> None:
+        """Refuse a key that cannot sign this way."""
+        check_jwt_key(self.algorithm, key)
+
+    def sign(self, request: Request, _: str, key: Secret, occasion: Occasion) -> Request:
+        """Return the request with a token as its bearer."""
+        return request.with_header("Authorization", f"Bearer {self.token(key, occasion).reveal()}")
+
+    def token(self, key: Secret, occasion: Occasion) -> Secret:
+        """Return a token, which is also what a JWT-bearer grant takes for its assertion."""
+        header = {"alg": self.algorithm, "typ": "JWT", "kid": self.key_id}
+        claims = {
+            "iss": self.issuer,
+            "sub": self.subject,
+            "aud": self.audience,
+            "iat": _seconds(occasion.now),
+            "exp": _seconds(occasion.now + self.lifetime),
+            "jti": occasion.nonce,
+        }
+        return compact(self.algorithm, key, _json(header), _json(claims | {**self.claims}))
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _json(members: dict[str, Any]) -> bytes:
+    return encode_json({name: value for name, value in members.items() if value is not None})
+
+
+def _encoded(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -1,0 +1,110 @@
+"""Signing bytes with a key, in the ways that standards name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from moorage.domain.secret import Secret
+
+
+class SignatureAlgorithm(StrEnum):
+    """How bytes are signed, by the names of RFC 9421. All but HMAC want a private key in PEM."""
+
+    HMAC_SHA256 = "hmac-sha256"
+    RSA_V1_5_SHA256 = "rsa-v1_5-sha256"
+    RSA_PSS_SHA512 = "rsa-pss-sha512"
+    ECDSA_P256_SHA256 = "ecdsa-p256-sha256"
+    ED25519 = "ed25519"
+
+
+def check_key(algorithm: SignatureAlgorithm, key: Secret) -> None:
+    """Refuse a key that is damaged, has a password, or belongs to another algorithm."""
+    if algorithm is SignatureAlgorithm.HMAC_SHA256:
+        if key:
+            return
+    else:
+        private = _private_key(key, checked=False)
+        if private is not None and _signature(algorithm, private, b"") is not None:
+            return
+    raise _no_key(algorithm)
+
+
+def sign_bytes(algorithm: SignatureAlgorithm, key: Secret, content: bytes) -> bytes:
+    """Return the signature; ECDSA's is both numbers, 32 bytes each."""
+    if algorithm is SignatureAlgorithm.HMAC_SHA256:
+        from hmac import digest  # noqa: PLC0415 - loads OpenSSL
+
+        return digest(key.reveal_bytes(), content, "sha256")
+    private = _private_key(key, checked=True)
+    signature = None if private is None else _signature(algorithm, private, content)
+    if signature is None:
+        raise _no_key(algorithm)
+    return signature
+
+
+def public_point(key: Secret) -> tuple[bytes, bytes]:
+    """Return the public half of a private key of P-256: both coordinates, 32 bytes each."""
+    from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415 - loads OpenSSL
+        EllipticCurvePrivateKey,
+    )
+
+    private = _private_key(key, checked=True)
+    if isinstance(private, EllipticCurvePrivateKey) and private.curve.name == "secp256r1":
+        point = private.public_key().public_numbers()
+        return point.x.to_bytes(32, "big"), point.y.to_bytes(32, "big")
+    raise _no_key(SignatureAlgorithm.ECDSA_P256_SHA256)
+
+
+def _private_key(key: Secret, *, checked: bool) -> PrivateKeyTypes | None:
+    """The key, if it is one; to find an RSA key sound takes a hundred times as long as to sign."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - loads OpenSSL
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - the same
+        load_pem_private_key,
+    )
+
+    try:
+        return load_pem_private_key(
+            key.reveal_bytes(), None, unsafe_skip_rsa_key_validation=checked
+        )
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _signature(algorithm: SignatureAlgorithm, key: PrivateKeyTypes, content: bytes) -> bytes | None:
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - loads OpenSSL
+    from cryptography.hazmat.primitives.asymmetric import (  # noqa: PLC0415 - the same
+        ec,
+        ed25519,
+        padding,
+        rsa,
+        utils,
+    )
+
+    if isinstance(key, rsa.RSAPrivateKey):
+        if algorithm is SignatureAlgorithm.RSA_V1_5_SHA256:
+            return key.sign(content, padding.PKCS1v15(), hashes.SHA256())
+        if algorithm is SignatureAlgorithm.RSA_PSS_SHA512:
+            salted = padding.PSS(padding.MGF1(hashes.SHA512()), padding.PSS.DIGEST_LENGTH)
+            return key.sign(content, salted, hashes.SHA512())
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        if algorithm is SignatureAlgorithm.ECDSA_P256_SHA256 and key.curve.name == "secp256r1":
+            pair = utils.decode_dss_signature(key.sign(content, ec.ECDSA(hashes.SHA256())))
+            return b"".join(number.to_bytes(32, "big") for number in pair)
+    elif isinstance(key, ed25519.Ed25519PrivateKey) and algorithm is SignatureAlgorithm.ED25519:
+        return key.sign(content)
+    return None
+
+
+def _no_key(algorithm: SignatureAlgorithm) -> InvalidData:
+    return InvalidData(
+        f"The secret is no key for {algorithm}.",
+        field="secret",
+        remedy="Give the shared secret for HMAC, and else a private key of the right kind in PEM,"
+        " with no password.",
+    )

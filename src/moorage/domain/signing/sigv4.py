@@ -1,0 +1,286 @@
+"""AWS Signature Version 4, in a header or in the query.
+
+S3 and what speaks like it take the path as it is and want the body's hash in a header; every other
+service normalises the path and encodes it twice. A header given as `x-amz-content-sha256` is taken
+for the body's hash.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from datetime import UTC, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote, unquote_to_bytes
+
+import attrs
+
+from moorage.domain.http import BodyStream
+from moorage.domain.json_text import encode_json
+from moorage.domain.query import encode_pairs
+from moorage.domain.secret import Secret, as_secret, check_sendable
+from moorage.domain.signing.occasion import Target
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from moorage.domain.headers import Headers
+    from moorage.domain.http import Request
+    from moorage.domain.signing.occasion import Occasion
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+_HASH = "x-amz-content-sha256"
+_TOKEN = "X-Amz-Security-Token"  # noqa: S105 - the name of a field
+_OWN = ("authorization", "x-amz-date", "x-amz-security-token")
+# What stations on the way add or change.
+_NEVER_SIGNED = frozenset(
+    {
+        "authorization",
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-amzn-trace-id",
+    }
+)
+_S3 = frozenset({"s3", "s3-outposts", "s3-object-lambda", "s3express"})
+_WORD = re.compile(r"[A-Za-z0-9._\-]+")
+_SPACES = re.compile(" {2,}")
+_WEEK = 604_800
+
+
+def _is_word(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if _WORD.fullmatch(value) is None:
+        raise InvalidData(
+            f"The {attribute.name} is empty, or has other characters than a name of AWS has.",
+            field=attribute.name,
+            remedy="Give it as AWS writes it, such as 'eu-central-1' or 's3'.",
+        )
+
+
+def _not_s3(signing: AwsSigV4) -> bool:
+    return signing.service not in _S3
+
+
+@attrs.frozen(kw_only=True)
+class AwsSigV4:
+    """Sign as AWS asks for. The secret access key is the key.
+
+    Attributes:
+        access_key_id: names the key. It is not shown.
+        region: where the service is asked, such as `eu-central-1`.
+        service: its name in signatures, such as `s3` or `execute-api`.
+        session_token: what comes with temporary credentials.
+        sign_session_token: whether the token is signed as well; a few services want it added after.
+        normalise_path: whether dots and doubled slashes are resolved first; not for S3.
+        encode_path_twice: whether the path, encoded as it is sent, is encoded again; not for S3.
+    """
+
+    method: ClassVar = "aws_sigv4"
+
+    access_key_id: str = attrs.field(repr=False, validator=_is_word)
+    region: str = attrs.field(validator=_is_word)
+    service: str = attrs.field(validator=_is_word)
+    session_token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret), hash=False
+    )
+    sign_session_token: bool = True
+    normalise_path: bool = attrs.field(default=attrs.Factory(_not_s3, takes_self=True))
+    encode_path_twice: bool = attrs.field(default=attrs.Factory(_not_s3, takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a token that no header can carry."""
+        if self.session_token is not None:
+            check_sendable(self.session_token, "session_token")
+
+    def check_key(self, key: Secret) -> None:
+        """Refuse what is no secret access key."""
+        check_sendable(key, "secret")
+
+    def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
+        """Return the request with the signature in its headers, instead of any it had there."""
+        stamp = _stamp(occasion.now)
+        scope = self._scope(stamp)
+        headers = request.headers.without(*_OWN)
+        payload = headers.get(_HASH) or self._payload(request)
+        headers = headers.with_header("X-Amz-Date", stamp)
+        if self.service in _S3:
+            headers = headers.with_header(_HASH, payload)
+        token = self.session_token
+        if token is not None and self.sign_session_token:
+            headers = headers.with_header(_TOKEN, token.reveal())
+        target = Target.of(url)
+        fields = _fields(headers, target)
+        text = _text(stamp, scope, self._canonical(request.method, target, fields, payload))
+        signature = self._signature(key, scope, text)
+        if token is not None and not self.sign_session_token:
+            headers = headers.with_header(_TOKEN, token.reveal())
+        return request.carrying(
+            headers.with_header(
+                "Authorization",
+                f"{_ALGORITHM} Credential={self.access_key_id}/{scope},"
+                f" SignedHeaders={fields[0]}, Signature={signature}",
+            )
+        )
+
+    def presign(
+        self, request: Request, url: str, key: Secret, now: datetime, *, expires: int
+    ) -> str:
+        """Return the URL with the signature in its query, good for so many seconds.
+
+        Who uses it must send the request's method and headers. For S3 any body will do.
+        """
+        if not 0 < expires <= _WEEK:
+            raise InvalidData(
+                f"A signed URL cannot be good for {expires} seconds.",
+                field="expires",
+                remedy="Give a number of seconds from 1 to 604800, which is a week.",
+            )
+        stamp = _stamp(now)
+        scope = self._scope(stamp)
+        target = Target.of(url)
+        fields = _fields(request.headers, target)
+        added = [
+            ("X-Amz-Algorithm", _ALGORITHM),
+            ("X-Amz-Credential", f"{self.access_key_id}/{scope}"),
+            ("X-Amz-Date", stamp),
+            ("X-Amz-Expires", str(expires)),
+            ("X-Amz-SignedHeaders", fields[0]),
+        ]
+        token = self.session_token
+        late = "" if token is None else f"&{_token_pair(token)}"
+        query = "&".join(part for part in (target.query, encode_pairs(tuple(added))) if part)
+        if self.sign_session_token:
+            query, late = query + late, ""
+        payload = _UNSIGNED if self.service in _S3 else self._payload(request)
+        signed = target._replace(query=query)
+        text = _text(stamp, scope, self._canonical(request.method, signed, fields, payload))
+        signature = self._signature(key, scope, text)
+        return f"{url.partition('?')[0]}?{query}{late}&X-Amz-Signature={signature}"
+
+    def sign_form(
+        self, conditions: Iterable[object], key: Secret, now: datetime, *, expires: int
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the fields of a form that lets a browser put an object, on these conditions.
+
+        A condition is a pair as a dict, or a list of an operator and its operands, as S3 writes
+        them. What says who signed is added to the conditions and to the fields.
+        """
+        stamp = _stamp(now)
+        scope = self._scope(stamp)
+        own = {
+            "x-amz-algorithm": _ALGORITHM,
+            "x-amz-credential": f"{self.access_key_id}/{scope}",
+            "x-amz-date": stamp,
+        }
+        if self.session_token is not None:
+            own[_TOKEN.lower()] = self.session_token.reveal()
+        until = (now.astimezone(UTC) + timedelta(seconds=expires)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        added = [{name: value} for name, value in own.items()]
+        policy = {"expiration": until, "conditions": [*conditions, *added]}
+        text = b2a_base64(encode_json(policy), newline=False)
+        signature = self._signature(key, scope, text)
+        return (*own.items(), ("policy", text.decode()), ("x-amz-signature", signature))
+
+    def _payload(self, request: Request) -> str:
+        import hashlib  # noqa: PLC0415 - loads OpenSSL
+
+        if not isinstance(request.body, BodyStream):
+            return hashlib.sha256(request.body).hexdigest()
+        if self.service in _S3:
+            return _UNSIGNED
+        raise InvalidData(
+            "The body is a stream, and this service wants it hashed before it is sent.",
+            field="body",
+            remedy=f"Give bytes, or the body's SHA-256 in hex as the header {_HASH}.",
+        )
+
+    def _canonical(self, method: str, target: Target, fields: tuple[str, str], payload: str) -> str:
+        path, query = self.canonical_path(target.path), _query(target.query)
+        names, lines = fields
+        return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
+
+    def canonical_path(self, path: str) -> str:
+        """Return the path as it is signed, of the path as it is sent."""
+        if self.normalise_path:
+            path = _normalised(path)
+        return quote(path if self.encode_path_twice else unquote_to_bytes(path), safe="/~")
+
+    def _scope(self, stamp: str) -> str:
+        return f"{stamp[:8]}/{self.region}/{self.service}/aws4_request"
+
+    def _signature(self, key: Secret, scope: str, text: bytes) -> str:
+        import hmac  # noqa: PLC0415 - loads OpenSSL
+
+        own = key.derive(scope, partial(self._own_key, scope[:8]))
+        return hmac.digest(own.reveal_bytes(), text, "sha256").hex()
+
+    def _own_key(self, day: str, secret: bytes) -> bytes:
+        """The key of one day, region and service."""
+        from hmac import digest  # noqa: PLC0415 - loads OpenSSL
+
+        key = b"AWS4" + secret
+        for part in (day, self.region, self.service, "aws4_request"):
+            key = digest(key, part.encode(), "sha256")
+        return key
+
+
+def _text(stamp: str, scope: str, canonical: str) -> bytes:
+    """What is signed, of a request in its canonical form."""
+    import hashlib  # noqa: PLC0415 - loads OpenSSL
+
+    # The bytes that are sent: field values are Latin-1, and all else is ASCII.
+    digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
+    return f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode()
+
+
+def _token_pair(token: Secret) -> str:
+    return encode_pairs(((_TOKEN, token.reveal()),))
+
+
+def _stamp(now: datetime) -> str:
+    return (now if now.tzinfo is UTC else now.astimezone(UTC)).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _fields(headers: Headers, target: Target) -> tuple[str, str]:
+    """The names that are signed, and their lines, the host's among them."""
+    known: dict[str, list[str]] = {}
+    for name, value in headers.pairs:
+        folded = name.lower()
+        if folded not in _NEVER_SIGNED:
+            known.setdefault(folded, []).append(value)
+    known.setdefault("host", [target.host])
+    names = sorted(known)
+    lines = "".join(f"{name}:{','.join(known[name])}\n" for name in names)
+    return ";".join(names), _SPACES.sub(" ", lines) if "  " in lines else lines
+
+
+def _query(query: str) -> str:
+    pairs = [part.partition("=") for part in query.split("&") if part]
+    return "&".join(
+        f"{name}={value}" for name, value in sorted((_again(k), _again(v)) for k, _, v in pairs)
+    )
+
+
+def _again(text: str) -> str:
+    return quote(unquote_to_bytes(text), safe="~")
+
+
+def _normalised(path: str) -> str:
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    ending = "/" if kept and path.endswith("/") else ""
+    return f"/{'/'.join(kept)}{ending}"

@@ -1,0 +1,288 @@
+"""How a connection is made and kept, in words that every HTTP adapter understands."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import attrs
+
+from moorage.domain.frames import careful, refusing
+from moorage.domain.secret import Secret, as_secret
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+    from pathlib import Path
+    from typing import Self
+
+_PEM: Final = "-----BEGIN "
+_PROXY: Final = re.compile(
+    r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"
+    r"(?P<where>(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
+    re.IGNORECASE,
+)
+_NAME: Final = re.compile(r"\*|\.?[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*\.?")
+_LAST_PORT: Final = 65_535
+
+
+class TlsVersion(StrEnum):
+    """The lowest version of TLS that is spoken; there is none below 1.2."""
+
+    V1_2 = "1.2"
+    V1_3 = "1.3"
+
+
+def _version(value: TlsVersion | str) -> TlsVersion:
+    try:
+        return TlsVersion(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is no version of TLS that is safe to speak.",
+            path="minimum",
+            remedy="Give '1.2' or '1.3'.",
+        ) from None
+
+
+def _pem(value: str | bytes | Path | None) -> str | bytes | None:
+    if isinstance(value, str) and _PEM in value:
+        return value.encode()
+    if isinstance(value, bytes) and _PEM.encode() not in value:
+        raise _no_pem("These bytes are no PEM text")
+    return value if value is None or isinstance(value, bytes) else _path(value)
+
+
+def _key(value: Secret | bytes | str | Path | None) -> Secret | str | None:
+    if isinstance(value, bytes) or (isinstance(value, str) and _PEM in value):
+        value = Secret(value)
+    if isinstance(value, Secret):
+        if _PEM.encode() in value.reveal_bytes():
+            return value
+        raise _no_pem("The private key is no PEM text")
+    return value if value is None else _path(value)
+
+
+def _path(value: object) -> str:
+    as_path = getattr(value, "__fspath__", None)
+    path: object = as_path() if as_path else value
+    if isinstance(path, str) and path:
+        return path
+    raise _no_pem(f"A {type(value).__name__} is neither a path nor PEM text")
+
+
+def _no_pem(why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{why}.", path="tls", remedy="Give the path of a PEM file, or its content."
+    )
+
+
+def _password(value: Secret | str | None) -> Secret | None:
+    return None if value is None else as_secret(value)
+
+
+def _reason(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(
+            "TLS is not left unverified without a reason.",
+            path=attribute.name,
+            remedy="Say why nobody can listen or answer in the vendor's place.",
+        )
+
+
+def _unverified(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, DangerouslyUnverified):
+        raise ConfigurationError(
+            "TLS is not left unverified by the way.",
+            path=attribute.name,
+            remedy="Leave it out; or give DangerouslyUnverified, with a reason.",
+        )
+
+
+@attrs.frozen
+class DangerouslyUnverified:
+    """Talks to whoever answers, and hands them every secret. For a test bench, never for money.
+
+    Attributes:
+        because: why that is safe here; it is told with an event whenever a client starts.
+    """
+
+    because: str = attrs.field(validator=_reason)
+
+
+@attrs.frozen(kw_only=True)
+class Tls:
+    """Whom to trust, and who to say we are. Its `repr` shows no key.
+
+    Attributes:
+        authorities: a PEM file, or its content, of the certificates that are trusted instead of
+            the system's.
+        certificate: a PEM file, or its content, with our own certificate and what leads from it
+            to an authority.
+        key: the PEM file of its private key, or a `Secret` with its content; None if it stands in
+            the certificate's file.
+        password: what the key is encrypted with.
+        minimum: the lowest version of TLS that is spoken.
+        unverified: leaves out every check, and says why.
+    """
+
+    authorities: str | bytes | None = attrs.field(default=None, converter=_pem)
+    certificate: str | bytes | None = attrs.field(default=None, converter=_pem, repr=False)
+    key: Secret | str | None = attrs.field(default=None, converter=_key, repr=False, hash=False)
+    password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
+    minimum: TlsVersion = attrs.field(default=TlsVersion.V1_2, converter=_version)
+    unverified: DangerouslyUnverified | None = attrs.field(default=None, validator=_unverified)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.certificate is None and (self.key is not None or self.password is not None):
+            raise ConfigurationError(
+                "A private key without its certificate says nothing.",
+                path="certificate",
+                remedy="Give the certificate that belongs to the key.",
+            )
+        if self.unverified is not None and self.authorities is not None:
+            raise ConfigurationError(
+                "Authorities are given, and nobody is to be verified by them.",
+                path="unverified",
+                remedy="Leave `unverified` out: whoever the authorities vouch for is trusted.",
+            )
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    names = (name.strip().lower() for name in given)
+    return tuple(_bypassed(name.removeprefix("*") or name) for name in names if name)
+
+
+def _bypassed(name: str) -> str:
+    if _NAME.fullmatch(name) is None and _network(name) is None:
+        raise ConfigurationError(
+            f"{name!r} is no host that a proxy could be bypassed for.",
+            path="bypass",
+            remedy="Give names such as vendor.example, addresses, or networks such as 10.0.0.0/8:"
+            " without a scheme, a port or a path.",
+        )
+    return name
+
+
+@lru_cache(maxsize=256)
+def _network(name: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(name.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _apart(url: Secret) -> tuple[str, str | None, Secret | None]:
+    """Split a URL into where it leads, the user and the password; no local holds the text."""
+    match = _PROXY.fullmatch(url.reveal())
+    if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+        del match
+        raise ConfigurationError(
+            "This is no URL of a proxy.",
+            path="proxy",
+            remedy="Give http://host:port or https://host:port; a user name and password in it are"
+            " percent-encoded.",
+        )
+    user, word = match["user"], match["word"]
+    password = None if word is None else Secret(unquote(word))
+    where = f"{match['scheme']}://{match['where']}".lower()
+    return where, user and unquote(user), password
+
+
+def _bare(_: object, __: object, value: str) -> None:
+    url = as_secret(value)
+    del value
+    if _apart(url)[1:] != (None, None):
+        raise ConfigurationError(
+            "The URL of the proxy has a user name in it, which would be shown.",
+            path="proxy",
+            remedy="Use Proxy.at, which takes it out.",
+        )
+
+
+def _user(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and ":" in value:
+        raise ConfigurationError(
+            "The proxy's user name has a colon in it, which no proxy can tell from the password.",
+            path=attribute.name,
+            remedy="Use a user name without one.",
+        )
+
+
+@careful
+@attrs.frozen(kw_only=True)
+class Proxy:
+    """Through whom a client reaches the world. Its `repr` shows neither user name nor password.
+
+    Attributes:
+        url: where it is, such as http://proxy.example:3128, without user name and password.
+        username: whom it knows us as.
+        password: how it knows that.
+        bypass: hosts that are reached directly: a name with all below it, an address, or a network
+            such as 10.0.0.0/8; `*` is every host.
+    """
+
+    url: str = attrs.field(validator=_bare)
+    username: str | None = attrs.field(default=None, repr=False, validator=_user)
+    password: Secret | None = attrs.field(default=None, converter=_password, repr=False, hash=False)
+    bypass: tuple[str, ...] = attrs.field(default=(), converter=_names)
+
+    @classmethod
+    @refusing
+    def at(cls, url: Secret | str, *, bypass: str | Iterable[str] = ()) -> Self:
+        """Take a URL apart that may have a user name and a password in it.
+
+        Raises:
+            ConfigurationError: it is no URL of a proxy. The message does not repeat it.
+        """
+        url = as_secret(url)
+        where, username, password = _apart(url)
+        return cls(url=where, username=username, password=password, bypass=bypass)
+
+    def serves(self, host: str) -> bool:
+        """Tell whether this host is reached through the proxy."""
+        host = host.lower().strip("[]").removesuffix(".")
+        address = _address(host)
+        for name in self.bypass:
+            if address is not None:
+                network = _network(name)
+                if name == "*" or (network is not None and address in network):
+                    return False
+            elif name == "*" or f".{host}".endswith(f".{name.strip('.')}"):
+                return False
+        return True
+
+
+def as_proxy(value: Proxy | Secret | str | None) -> Proxy | None:
+    """The proxy of that URL."""
+    return value if value is None or isinstance(value, Proxy) else Proxy.at(value)
+
+
+@attrs.frozen(kw_only=True)
+class PoolStatistics:
+    """What a client's connections are doing, for a gauge.
+
+    Attributes:
+        active: exchanges under way.
+        idle: connections kept for the next, or None where the client does not tell.
+        waiting: callers who wait for a place.
+        limit: how many exchanges with one origin there may be at once.
+    """
+
+    active: int
+    idle: int | None
+    waiting: int
+    limit: int

@@ -1,0 +1,311 @@
+"""How a signature is made, and what a secret is to each way.
+
+`checker` turns a secret into a function of what was signed and of the signatures that came; it is
+made once and used for every delivery. Text is compared with text and nothing is decoded that has
+two forms, so that another way of writing a signature is another signature. Comparisons take the
+same time wherever the difference is.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import Error as BinasciiError
+from binascii import a2b_base64, a2b_hex, b2a_base64
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeAlias
+from unicodedata import normalize
+
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.domain.secret import Secret
+    from moorage.domain.webhooks.public_keys import PublicKey
+
+Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]
+"""Whether any of the signatures is one of these bytes."""
+
+
+class WebhookAlgorithm(StrEnum):
+    """How webhooks are signed. What is called legacy is for vendors that offer nothing better."""
+
+    HMAC_SHA1_LEGACY = "hmac-sha1"
+    HMAC_SHA256 = "hmac-sha256"
+    HMAC_SHA384 = "hmac-sha384"
+    HMAC_SHA512 = "hmac-sha512"
+    ED25519 = "ed25519"
+    ECDSA_P256_SHA256 = "ecdsa-p256-sha256"
+    RSA_SHA256 = "rsa-v1_5-sha256"
+    RSA_SHA1_LEGACY = "rsa-v1_5-sha1"
+    RSA_PSS_SHA256 = "rsa-pss-sha256"
+    JWT_HS256 = "jwt-hs256"
+    JWT_ES256 = "jwt-es256"
+    JWT_RS256 = "jwt-rs256"
+    JWT_EDDSA = "jwt-eddsa"
+    TOKEN = "token"  # noqa: S105 - the name of a way, not a token
+    BASIC = "basic"
+    CLIENT_CERTIFICATE = "client-certificate"
+
+
+class WebhookEncoding(StrEnum):
+    """How signatures are written."""
+
+    HEX = "hex"
+    HEX_ANY_CASE = "hex-any-case"
+    BASE64 = "base64"
+    BASE64URL = "base64url"
+
+
+class SecretForm(StrEnum):
+    """How the vendor's secret becomes the key of an HMAC."""
+
+    TEXT = "text"
+    BASE64 = "base64"
+    HEX = "hex"
+    SHA1 = "sha1"
+    NFKD = "nfkd"
+
+
+_A = WebhookAlgorithm
+HASHES: Final = {
+    _A.HMAC_SHA1_LEGACY: "sha1",
+    _A.HMAC_SHA256: "sha256",
+    _A.HMAC_SHA384: "sha384",
+    _A.HMAC_SHA512: "sha512",
+}
+JWTS: Final = {
+    _A.JWT_HS256: ("HS256", _A.HMAC_SHA256),
+    _A.JWT_ES256: ("ES256", _A.ECDSA_P256_SHA256),
+    _A.JWT_RS256: ("RS256", _A.RSA_SHA256),
+    _A.JWT_EDDSA: ("EdDSA", _A.ED25519),
+}
+PLAIN: Final = frozenset({_A.TOKEN, _A.BASIC, _A.CLIENT_CERTIFICATE})
+"""What vouches for nobody's words, only for who sends them."""
+LEGACY: Final = frozenset({_A.HMAC_SHA1_LEGACY, _A.RSA_SHA1_LEGACY})
+
+_STRAY: Final = re.compile(r"\s.*|.*\s", re.DOTALL)
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def checker(
+    algorithm: WebhookAlgorithm,
+    secret: Secret,
+    *,
+    encoding: WebhookEncoding = WebhookEncoding.HEX,
+    form: SecretForm = SecretForm.TEXT,
+    prefix: str = "",
+) -> Check:
+    """What checks signatures made with this secret.
+
+    Raises:
+        ConfigurationError: the secret is none: empty, white space, or no key for this algorithm.
+    """
+    made = _made(algorithm, secret, encoding, form, prefix)
+    if made is not None:
+        return made
+    raise ConfigurationError(
+        f"A secret is empty, has white space around it, or is no key for {algorithm}.",
+        path="webhook_secrets",
+        remedy="Give the secret as the vendor shows it; strip stray newlines. An empty one would"
+        " let anybody in.",
+    )
+
+
+def _made(
+    algorithm: WebhookAlgorithm,
+    secret: Secret,
+    encoding: WebhookEncoding,
+    form: SecretForm,
+    prefix: str,
+) -> Check | None:
+    if algorithm in HASHES:
+        key = hmac_key(secret, form, prefix)
+        return None if key is None else _hmac_check(key, HASHES[algorithm], encoding)
+    if algorithm in PLAIN:
+        return _plain_check(algorithm, secret)
+    if algorithm in JWTS:
+        return _jwt_check(JWTS[algorithm][1], secret)
+    return _public_check(algorithm, secret, encoding)
+
+
+# --- shared secrets -----------------------------------------------------------------
+
+
+def hmac_key(secret: Secret, form: SecretForm, prefix: str = "") -> bytes | None:
+    """The key that a secret stands for; None if it stands for none."""
+    key = _hmac_key(secret, form, prefix)
+    # An HMAC fills its key up with zeros, so that zeros are the same key as none.
+    return key if key and key.strip(b"\0") else None
+
+
+def _hmac_key(secret: Secret, form: SecretForm, prefix: str) -> bytes | None:
+    value = secret.reveal_bytes()
+    if not value.strip():
+        return None
+    if form is SecretForm.SHA1:
+        from hashlib import sha1  # noqa: PLC0415 - loads OpenSSL
+
+        return None if _is_stray(value) else sha1(value).digest()  # noqa: S324 - the vendor's own way
+    if form is SecretForm.TEXT:
+        return None if _is_stray(value) else value
+    try:
+        text = value.decode().removeprefix(prefix)
+        if form is SecretForm.NFKD:
+            return None if _is_stray(value) else normalize("NFKD", text).encode()
+        return a2b_hex(text) if form is SecretForm.HEX else _padded(text)
+    except (BinasciiError, ValueError):
+        return None
+
+
+def _is_stray(value: bytes) -> bool:
+    """Whether white space came along with a text; a binary key may begin with any byte."""
+    try:
+        return _STRAY.fullmatch(value.decode()) is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def _padded(text: str) -> bytes:
+    """Base64 whose padding may have been left off."""
+    return a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+
+
+def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
+    from hmac import compare_digest, digest  # noqa: PLC0415 - loads OpenSSL
+
+    write = _WRITERS[encoding]
+
+    def check(content: bytes, signatures: Sequence[str]) -> bool:
+        expected = write(digest(key, content, name))
+        same = False
+        for signature in signatures:
+            given = _in_one_case(encoding, signature)
+            same |= compare_digest(expected, given.encode("utf-8", "surrogatepass"))
+        return same
+
+    return check
+
+
+def _in_one_case(encoding: WebhookEncoding, signature: str) -> str:
+    """A signature in small letters, if it may be all in capitals; no mixture is put right."""
+    capital = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
+    return signature.lower() if capital else signature
+
+
+def _base64url(value: bytes) -> bytes:
+    return b2a_base64(value, newline=False).translate(_URL_SAFE).rstrip(b"=")
+
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_WRITERS: Final[dict[WebhookEncoding, Callable[[bytes], bytes]]] = {
+    WebhookEncoding.HEX: lambda value: value.hex().encode(),
+    WebhookEncoding.HEX_ANY_CASE: lambda value: value.hex().encode(),
+    WebhookEncoding.BASE64: lambda value: b2a_base64(value, newline=False),
+    WebhookEncoding.BASE64URL: _base64url,
+}
+
+
+def _plain_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+    from hmac import compare_digest  # noqa: PLC0415 - the same
+
+    value = secret.reveal_bytes()
+    if not value.strip() or _is_stray(value):
+        return None
+    if algorithm is _A.BASIC:
+        name, colon, password = value.partition(b":")
+        if not name or not colon or not password:
+            return None
+        value = b"Basic " + b2a_base64(value, newline=False)
+    elif algorithm is _A.CLIENT_CERTIFICATE:
+        value = value.replace(b":", b"").lower()
+        if not _FINGERPRINT.fullmatch(value.decode("utf-8", "replace")):
+            return None
+    # Hashed first, so that not even the length of the secret shows.
+    expected = sha256(value).digest()
+
+    def check(_: bytes, signatures: Sequence[str]) -> bool:
+        same = False
+        for signature in signatures:
+            given = sha256(signature.encode("utf-8", "surrogatepass")).digest()
+            same |= compare_digest(expected, given)
+        return same
+
+    return check
+
+
+# --- public keys --------------------------------------------------------------------
+
+
+def _public_check(
+    algorithm: WebhookAlgorithm, secret: Secret, encoding: WebhookEncoding
+) -> Check | None:
+    from moorage.domain.webhooks.public_keys import read_key  # noqa: PLC0415 - loads OpenSSL
+
+    key = read_key(secret.reveal_bytes())
+    return None if key is None else key_check(algorithm, key, encoding)
+
+
+def key_check(
+    algorithm: WebhookAlgorithm, key: PublicKey, encoding: WebhookEncoding
+) -> Check | None:
+    """What checks signatures with a public key; None if the key is of another kind."""
+    from moorage.domain.webhooks.public_keys import verifier  # noqa: PLC0415 - loads OpenSSL
+
+    verify = verifier(algorithm, key)
+    if verify is None:
+        return None
+
+    def check(content: bytes, signatures: Sequence[str]) -> bool:
+        return any(
+            decoded is not None and verify(decoded, content)
+            for decoded in (decoded_as(encoding, signature) for signature in signatures)
+        )
+
+    return check
+
+
+def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
+    """The bytes of a signature that is written in the one form it has; else None."""
+    try:
+        given = _in_one_case(encoding, text).encode("ascii")
+        if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
+            value = a2b_hex(given)
+        else:
+            padded = (
+                given.translate(_URL_UNSAFE) if encoding is WebhookEncoding.BASE64URL else given
+            )
+            value = a2b_base64(padded + b"=" * (-len(padded) % 4), strict_mode=True)
+    except (BinasciiError, ValueError):
+        return None
+    return value if value and _WRITERS[encoding](value) == given else None
+
+
+_URL_UNSAFE: Final = bytes.maketrans(b"-_", b"+/")
+
+
+def _jwt_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:
+    """As `checker`, of the signature of a token: ECDSA's is both numbers there."""
+    if algorithm is _A.HMAC_SHA256:
+        key = hmac_key(secret, SecretForm.TEXT)
+        if key is None or key.lstrip()[:1] in (b"{", b"-"):
+            # A public key in place of a shared secret would let everybody sign.
+            return None
+        return _hmac_check(key, "sha256", WebhookEncoding.BASE64URL)
+    from moorage.domain.webhooks.public_keys import (  # noqa: PLC0415 - loads OpenSSL
+        joined_verifier,
+        read_key,
+    )
+
+    public = read_key(secret.reveal_bytes())
+    verify = None if public is None else joined_verifier(algorithm, public)
+    if verify is None:
+        return None
+
+    def check(content: bytes, signatures: Sequence[str]) -> bool:
+        return any(
+            decoded is not None and verify(decoded, content)
+            for decoded in (decoded_as(WebhookEncoding.BASE64URL, text) for text in signatures)
+        )
+
+    return check

@@ -1,0 +1,163 @@
+"""The words a scheme is written in, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+
+from moorage.domain.durations import seconds
+from moorage.domain.webhooks.algorithms import SecretForm, WebhookAlgorithm, WebhookEncoding
+from moorage.domain.webhooks.template import Template, nearest
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Place: TypeAlias = "Template | str"
+PairsGiven: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
+
+
+class TimeForm(StrEnum):
+    """How a sender writes the time."""
+
+    SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+    ISO = "iso"
+
+
+class BodyForm(StrEnum):
+    """What a body is."""
+
+    JSON = "json"
+    FORM = "form"
+    EITHER = "either"
+    """A form, or JSON if it begins as an object or a list does; never by what a header says. JSON
+    in a form's only field, `payload`, is read as such."""
+    RAW = "raw"
+    """Anything: it is not read."""
+    ENCLOSED_XML = "enclosed_xml"
+    """A form with a document in base64 in its field `bt_payload`."""
+
+
+class Handshake(StrEnum):
+    """What a vendor asks before it sends events."""
+
+    SLACK = "slack"
+    ZOOM = "zoom"
+    META = "meta"
+    SNS = "sns"
+    DISCORD = "discord"
+    BRAINTREE = "braintree"
+
+
+def _chosen(kind: type[Choice], value: str, field: str) -> Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{value!r} is no {field}.",
+            path=field,
+            remedy=f"{nearest(value, kind)}Use one of {', '.join(kind)}.",
+        ) from None
+
+
+def as_algorithm(value: WebhookAlgorithm | str) -> WebhookAlgorithm:
+    """The algorithm of this name."""
+    return _chosen(WebhookAlgorithm, value, "algorithm")
+
+
+def as_encoding(value: WebhookEncoding | str) -> WebhookEncoding:
+    """The encoding of this name."""
+    return _chosen(WebhookEncoding, value, "encoding")
+
+
+def as_secret_form(value: SecretForm | str) -> SecretForm:
+    """The form of secrets of this name."""
+    return _chosen(SecretForm, value, "secret_form")
+
+
+def as_time_form(value: TimeForm | str) -> TimeForm:
+    """The form of times of this name."""
+    return _chosen(TimeForm, value, "time_form")
+
+
+def as_body_form(value: BodyForm | str) -> BodyForm:
+    """The form of bodies of this name."""
+    return _chosen(BodyForm, value, "body")
+
+
+def as_handshake(value: Handshake | str | None) -> Handshake | None:
+    """The handshake of this name."""
+    return None if value is None else _chosen(Handshake, value, "handshake")
+
+
+def as_template(value: Place) -> Template:
+    """A text with places, compiled."""
+    if isinstance(value, Template):
+        return value
+    if isinstance(value, str):
+        return Template(value)
+    raise ConfigurationError(
+        f"A {type(value).__name__} is no text with places.", path="scheme", remedy="Give a str."
+    )
+
+
+def as_place(value: Place | None) -> Template | None:
+    """The same, or none."""
+    return None if value is None else as_template(value)
+
+
+def as_templates(value: Place | Iterable[Place]) -> tuple[Template, ...]:
+    """One such text, or several."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return tuple(as_template(one) for one in value)
+    return (as_template(value),)
+
+
+def as_names(value: str | Iterable[str]) -> tuple[str, ...]:
+    """One name, or several."""
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def as_types(value: PairsGiven) -> tuple[tuple[str, str], ...]:
+    """Pairs of texts."""
+    return tuple(cast("Iterable[tuple[str, str]]", _items(value)))
+
+
+def as_requires(
+    value: Mapping[str, str] | Iterable[tuple[Place, str]],
+) -> tuple[tuple[Template, str], ...]:
+    """Pairs of a place and a text."""
+    pairs = cast("Iterable[tuple[Place, str]]", _items(value))
+    return tuple((as_template(place), wanted) for place, wanted in pairs)
+
+
+def _items(value: object) -> object:
+    return cast("Mapping[str, str]", value).items() if isinstance(value, Mapping) else value
+
+
+def as_tolerance(value: float | timedelta | None) -> float | None:
+    """Seconds, or none."""
+    return None if value is None else seconds(value, "tolerance")
+
+
+def as_address(value: str | None) -> str | None:
+    """A pattern for a URL, which pins at least that it is https."""
+    if value is None:
+        return None
+    try:
+        re.compile(value)
+        pinned = value.startswith("https://")
+    except (TypeError, re.error):
+        pinned = False
+    if pinned:
+        return value
+    raise ConfigurationError(
+        "certificate_url is no pattern that begins with https://.",
+        path="certificate_url",
+        remedy="Give a regular expression that pins scheme, host and path of where the vendor"
+        " keeps its certificates; the whole URL must match.",
+    )

@@ -1,0 +1,110 @@
+"""What vendors ask an endpoint before they send events, and what to answer.
+
+A challenge is echoed only if it is a plain word: what we sign or repeat for somebody must not be
+a webhook, a page or a header.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.domain.secret import Secret
+from moorage.domain.webhooks.choices import Handshake
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.replies import WebhookReply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.domain.webhooks.delivery import Delivery
+
+UNSIGNED: Final = frozenset({Handshake.META, Handshake.BRAINTREE})
+"""What is asked with a GET, and carries no signature."""
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_\-]{1,256}")
+_SNS_LINK: Final = re.compile(
+    r"https://sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?/\?Action=ConfirmSubscription&[!-~]{1,2000}"
+)
+_BRAINTREE: Final = re.compile(r"[a-f0-9]{20,32}")
+
+
+def asked_unsigned(
+    handshake: Handshake,
+    delivery: Delivery,
+    parameters: Mapping[str, str],
+    secrets: Sequence[Secret],
+    verify_token: Secret | None,
+) -> WebhookReply:
+    """The answer to a GET, which carries no signature."""
+    if handshake is Handshake.BRAINTREE:
+        return _braintree(delivery, parameters["public_key"], secrets)
+    given = delivery.parameter("hub.verify_token")
+    if delivery.parameter("hub.mode") == "subscribe" and _is_token(given, verify_token):
+        return WebhookReply.text(_word(delivery.parameter("hub.challenge"), _WORD))
+    raise rejected(WebhookReason.SIGNATURE, "The handshake has another verify token.")
+
+
+def asked(
+    handshake: Handshake | None,
+    payload: object,
+    secrets: Sequence[Secret],
+) -> WebhookReply | None:
+    """The answer to a signed question; None if it is an event."""
+    if handshake is None or not isinstance(payload, dict):
+        return None
+    said = cast("dict[str, Any]", payload)
+    if handshake is Handshake.SLACK and said.get("type") == "url_verification":
+        return WebhookReply.text(_word(said.get("challenge"), _WORD))
+    if handshake is Handshake.DISCORD and said.get("type") == 1:
+        return WebhookReply.json({"type": 1})
+    if handshake is Handshake.ZOOM and said.get("event") == "endpoint.url_validation":
+        return _zoom(said.get("payload"), secrets)
+    return None
+
+
+def confirmation(handshake: Handshake | None, payload: object) -> str | None:
+    """The link that confirms a subscription; None if this asks for no such thing."""
+    if handshake is not Handshake.SNS or not isinstance(payload, dict):
+        return None
+    said = cast("dict[str, Any]", payload)
+    if said.get("Type") != "SubscriptionConfirmation":
+        return None
+    link = said.get("SubscribeURL")
+    if isinstance(link, str) and _SNS_LINK.fullmatch(link):
+        return link
+    raise rejected(WebhookReason.MALFORMED, "The subscription's link leads elsewhere.")
+
+
+def _zoom(payload: Any, secrets: Sequence[Secret]) -> WebhookReply:
+    from hmac import digest  # noqa: PLC0415 - loads OpenSSL
+
+    token = _word(
+        cast("dict[str, Any]", payload).get("plainToken") if isinstance(payload, dict) else None,
+        _WORD,
+    )
+    signed = digest(secrets[0].reveal_bytes(), token.encode(), "sha256").hex()
+    return WebhookReply.json({"plainToken": token, "encryptedToken": signed})
+
+
+def _is_token(given: str | None, expected: Secret | None) -> bool:
+    return (
+        given is not None
+        and expected is not None
+        and expected == Secret(given.encode("utf-8", "surrogatepass"))
+    )
+
+
+def _braintree(delivery: Delivery, public: str, secrets: Sequence[Secret]) -> WebhookReply:
+    from hashlib import sha1  # noqa: PLC0415 - loads OpenSSL
+    from hmac import digest  # noqa: PLC0415 - the same
+
+    challenge = _word(delivery.parameter("bt_challenge"), _BRAINTREE)
+    key = sha1(secrets[0].reveal_bytes()).digest()  # noqa: S324 - the vendor's own way
+    return WebhookReply.text(f"{public}|{digest(key, challenge.encode(), 'sha1').hex()}")
+
+
+def _word(value: object, pattern: re.Pattern[str]) -> str:
+    if isinstance(value, str) and pattern.fullmatch(value):
+        return value
+    raise rejected(WebhookReason.MALFORMED, "The handshake has no challenge that can be echoed.")

@@ -1,0 +1,92 @@
+"""What a verified body says, as plain values: one payload, or one for each item of a batch."""
+
+from __future__ import annotations
+
+import re
+from binascii import Error as BinasciiError
+from binascii import a2b_base64
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from moorage.domain.webhooks.choices import BodyForm
+from moorage.domain.webhooks.delivery import json_of
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+
+if TYPE_CHECKING:
+    from moorage.domain.webhooks.delivery import Delivery
+    from moorage.domain.webhooks.scheme import WebhookScheme
+
+_ENCLOSED: Final = "bt_payload"
+_SAID: Final = {
+    name: re.compile(rf"<{name}(?: [^>]*)?>([^<]{{1,200}})</{name}>")
+    for name in ("kind", "timestamp")
+}
+
+
+def payload_of(scheme: WebhookScheme, delivery: Delivery) -> Any:
+    """The body, read as the scheme says."""
+    if scheme.body is BodyForm.RAW:
+        return None
+    if scheme.body is BodyForm.ENCLOSED_XML:
+        return _enclosed(delivery.field(_ENCLOSED) or "")
+    if scheme.body is BodyForm.JSON or (scheme.body is BodyForm.EITHER and _is_json(delivery)):
+        return delivery.json()
+    if not delivery.body:
+        return _flat(delivery.query()) if delivery.method == "GET" else {}
+    return _of_form(delivery)
+
+
+def _is_json(delivery: Delivery) -> bool:
+    return bool(delivery.body) and not delivery.is_form()
+
+
+def _of_form(delivery: Delivery) -> Any:
+    form = delivery.form()
+    if [*form] == ["payload"]:
+        enclosed = delivery.field("payload") or ""
+        return json_of(enclosed.encode())
+    return _flat(form)
+
+
+def _flat(fields: dict[str, list[str]]) -> dict[str, Any]:
+    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+
+
+def _enclosed(text: str) -> dict[str, Any]:
+    try:
+        document = str(a2b_base64("".join(text.split()), strict_mode=True), "utf-8")
+    except (BinasciiError, ValueError):
+        document = ""
+    # What a challenge makes us sign is no document, and must not become one.
+    if not document.lstrip(" \t\r\n").startswith("<"):
+        raise rejected(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
+    said: dict[str, Any] = {"document": document}
+    for name, pattern in _SAID.items():
+        if (found := pattern.search(document)) is not None:
+            said[name] = found[1]
+    return said
+
+
+def items_of(payload: Any, path: str | None) -> list[Any]:
+    """Every item of a batch, or the one payload."""
+    if path is None or (path == "." and isinstance(payload, dict)):
+        return [payload]
+    level: list[Any] = [payload]
+    steps = [] if path == "." else path.split(".")
+    for step in steps:
+        below: list[Any] = []
+        for item in level:
+            below.extend(_listed(item) if step == "*" else (_member(item, step),))
+        level = below
+    return level if "*" in steps else [one for item in level for one in _listed(item)]
+
+
+def _listed(item: Any) -> list[Any]:
+    if isinstance(item, list):
+        return item  # pyright: ignore[reportUnknownVariableType]  # of anything
+    raise rejected(WebhookReason.MALFORMED, "The webhook has no list of events.")
+
+
+def _member(item: Any, name: str) -> Any:
+    if isinstance(item, dict) and name in item:
+        return cast("dict[str, Any]", item)[name]
+    raise rejected(WebhookReason.MALFORMED, f"The webhook has no {name}.")

@@ -1,0 +1,41 @@
+"""The schemes of vendors, as data: one table a file, and one place that knows them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.webhooks.presets.commerce import COMMERCE
+from moorage.domain.webhooks.presets.messaging import MESSAGING
+from moorage.domain.webhooks.presets.payments import PAYMENTS
+from moorage.domain.webhooks.presets.platforms import PLATFORMS
+from moorage.domain.webhooks.presets.standards import STANDARDS
+from moorage.domain.webhooks.template import nearest
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from moorage.domain.webhooks.scheme import WebhookScheme
+
+PRESETS: Final[dict[str, WebhookScheme]] = {
+    scheme.name: scheme
+    for scheme in sorted(
+        (*STANDARDS, *PAYMENTS, *COMMERCE, *MESSAGING, *PLATFORMS), key=lambda scheme: scheme.name
+    )
+}
+"""Every preset, by its name."""
+
+
+def preset(name: str) -> WebhookScheme:
+    """The preset of this name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    known = PRESETS.get(name) if isinstance(name, str) else None
+    if known is not None:
+        return known
+    raise ConfigurationError(
+        f"{name!r} is no webhook scheme.",
+        path="scheme",
+        remedy=f"{nearest(name, PRESETS)}Use one of {', '.join(PRESETS)}; or make a"
+        " WebhookScheme of your own.",
+    )

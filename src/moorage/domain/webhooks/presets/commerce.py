@@ -1,0 +1,82 @@
+"""Shops, parcels, books and contracts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moorage.domain.webhooks.scheme import WebhookScheme
+
+COMMERCE: Final = (
+    WebhookScheme(
+        name="shopify",
+        signature="{header:X-Shopify-Hmac-Sha256}",
+        encoding="base64",
+        id="{header:X-Shopify-Webhook-Id}",
+        type="{header:X-Shopify-Topic}",
+        time="{header:X-Shopify-Triggered-At}",
+        time_form="iso",
+    ),
+    WebhookScheme(
+        name="easypost",
+        signature="{header:X-Hmac-Signature}",
+        prefix="hmac-sha256-hex=",
+        secret_form="nfkd",
+        id="{json:id}",
+        type="{json:description}",
+        time="{json:created_at}",
+        time_form="iso",
+        data="result",
+        types={
+            "tracker.created": "shipment.tracked",
+            "tracker.updated": "shipment.tracked",
+        },
+    ),
+    WebhookScheme(
+        name="shippo",
+        signature="{header:Shippo-Auth-Signature}",
+        signs="{mark:t}.{body}",
+        separator=",",
+        prefix="v1=",
+        timestamp="{mark:t}",
+        tolerance=300,
+        type="{json:event}",
+        data="data",
+        types={"track_updated": "shipment.tracked"},
+    ),
+    WebhookScheme(
+        name="shipengine",
+        signature="{header:X-ShipEngine-RSA-SHA256-Signature}",
+        signs="{header:X-ShipEngine-Timestamp}.{body}",
+        algorithm="rsa-v1_5-sha256",
+        encoding="base64",
+        key_id="{header:X-ShipEngine-RSA-SHA256-Key-ID}",
+        timestamp="{header:X-ShipEngine-Timestamp}",
+        timestamp_form="iso",
+        tolerance=300,
+        type="{json:resource_type}",
+        time="{header:X-ShipEngine-Timestamp}",
+        time_form="iso",
+        data="data",
+        types={"API_TRACK": "shipment.tracked"},
+    ),
+    WebhookScheme(
+        name="xero",
+        signature="{header:x-xero-signature}",
+        encoding="base64",
+        items="events",
+        id="{json:resourceId}.{json:eventType}.{json:eventDateUtc}",
+        type="{json:eventCategory}.{json:eventType}",
+        time="{json:eventDateUtc}",
+        time_form="iso",
+    ),
+    WebhookScheme(
+        name="docusign",
+        # One header for each key that is set up.
+        signature=tuple(f"{{header:X-DocuSign-Signature-{number}?}}" for number in range(1, 11)),
+        encoding="base64",
+        type="{json:event}",
+        time="{json:generatedDateTime}",
+        time_form="iso",
+        data="data",
+    ),
+)

@@ -1,0 +1,207 @@
+"""Those who carry messages."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from moorage.domain.webhooks.scheme import WebhookScheme
+
+_DAY: Final = 86_400
+_URLS: Final = (
+    "{url}{sorted_form}",
+    "{url_without_port}{sorted_form}",
+    "{url_with_port}{sorted_form}",
+)
+
+
+def _twilio(name: str, **fields: Any) -> WebhookScheme:
+    return WebhookScheme(
+        name=name,
+        signature="{header:X-Twilio-Signature}",
+        # Whether Twilio signs the URL with its port depends on who calls.
+        signs=_URLS,
+        encoding="base64",
+        body="either",
+        # A body that is no form is signed by its digest, which stands in the URL.
+        digest="{query:bodySHA256?}",
+        id="{header:I-Twilio-Idempotency-Token}",
+        type="{json:MessageStatus?}{json:CallStatus?}",
+        types={
+            "queued": "message.queued",
+            "sent": "message.sent",
+            "delivered": "message.delivered",
+            "undelivered": "message.failed",
+            "failed": "message.failed",
+            "received": "message.received",
+        },
+        **fields,
+    )
+
+
+def _plivo(name: str, version: str, **fields: Any) -> WebhookScheme:
+    return WebhookScheme(
+        name=name,
+        # The second is by the main account, where a subaccount sent the message.
+        signature=(
+            f"{{header:X-Plivo-Signature-{version}?}}",
+            f"{{header:X-Plivo-Signature-Ma-{version}?}}",
+        ),
+        encoding="base64",
+        body="form",
+        id="{json:MessageUUID}.{json:Status?}",
+        type="{json:Status?}",
+        types={
+            "queued": "message.queued",
+            "sent": "message.sent",
+            "delivered": "message.delivered",
+            "undelivered": "message.failed",
+            "failed": "message.failed",
+            "rejected": "message.failed",
+        },
+        **fields,
+    )
+
+
+def _sns(name: str, algorithm: str, version: str) -> WebhookScheme:
+    return WebhookScheme(
+        name=name,
+        signature="{json:Signature}",
+        signs="{lines:Message,MessageId,Subject,SubscribeURL,Timestamp,Token,TopicArn,Type}",
+        algorithm=algorithm,
+        encoding="base64",
+        # Anybody can have a topic, and Amazon signs for all of them.
+        requires={"{json:SignatureVersion}": version, "{json:TopicArn}": "{topic_arn}"},
+        certificate="{json:SigningCertURL}",
+        certificate_url=r"https://sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?"
+        r"/SimpleNotificationService-[0-9a-zA-Z]{16,64}\.pem",
+        timestamp="{json:Timestamp}",
+        timestamp_form="iso",
+        # The time is of publishing, and SNS tries for up to an hour.
+        tolerance=3_900,
+        id="{json:MessageId}",
+        type="{json:Type}",
+        time="{json:Timestamp}",
+        time_form="iso",
+        data="Message",
+        handshake="sns",
+    )
+
+
+MESSAGING: Final = (
+    _twilio("twilio", algorithm="hmac-sha1"),
+    _twilio("twilio-shared-key", algorithm="hmac-sha256"),
+    WebhookScheme(
+        name="sendgrid",
+        signature="{header:X-Twilio-Email-Event-Webhook-Signature}",
+        signs="{header:X-Twilio-Email-Event-Webhook-Timestamp}{body}",
+        algorithm="ecdsa-p256-sha256",
+        encoding="base64",
+        timestamp="{header:X-Twilio-Email-Event-Webhook-Timestamp}",
+        # SendGrid tries for a day.
+        tolerance=_DAY + 3_600,
+        items=".",
+        id="{json:sg_event_id}",
+        type="{json:event}",
+        time="{json:timestamp}",
+        types={
+            "processed": "email.queued",
+            "delivered": "email.delivered",
+            "deferred": "email.deferred",
+            "bounce": "email.bounced",
+            "dropped": "email.rejected",
+            "open": "email.opened",
+            "click": "email.clicked",
+            "spamreport": "email.complained",
+            "unsubscribe": "email.unsubscribed",
+            "group_unsubscribe": "email.unsubscribed",
+            "group_resubscribe": "email.subscribed",
+        },
+    ),
+    WebhookScheme(
+        name="mailgun",
+        signature="{json:signature.signature}",
+        # The body is not covered: only the time and a token are.
+        signs="{json:signature.timestamp}{json:signature.token}",
+        timestamp="{json:signature.timestamp}",
+        # Mailgun tries for eight hours.
+        tolerance=8 * 3_600 + 900,
+        id="{json:signature.token}",
+        type="{json:event-data.event}",
+        time="{json:event-data.timestamp}",
+        data="event-data",
+        types={
+            "accepted": "email.queued",
+            "delivered": "email.delivered",
+            "failed": "email.failed",
+            "opened": "email.opened",
+            "clicked": "email.clicked",
+            "unsubscribed": "email.unsubscribed",
+            "complained": "email.complained",
+            "rejected": "email.rejected",
+        },
+    ),
+    # No signature: a user name and a password in the URL that Postmark is told.
+    WebhookScheme(
+        name="postmark",
+        signature="{header:Authorization}",
+        algorithm="basic",
+        # Times are of whole seconds, in which one message reaches many; and a person whom somebody
+        # has suppressed by hand has no message.
+        id="{json:RecordType}.{json:MessageID?}.{body_sha256}",
+        type="{json:RecordType}",
+        time="{json:DeliveredAt?}{json:BouncedAt?}{json:ReceivedAt?}{json:ChangedAt?}",
+        time_form="iso",
+        types={
+            "Delivery": "email.delivered",
+            "Bounce": "email.bounced",
+            "SpamComplaint": "email.complained",
+            "Open": "email.opened",
+            "Click": "email.clicked",
+            "SubscriptionChange": "email.unsubscribed",
+            "Inbound": "email.received",
+        },
+    ),
+    _sns("aws-sns", "rsa-v1_5-sha256", "2"),
+    # Topics that were never set to version 2 still sign with SHA-1.
+    _sns("aws-sns-sha1", "rsa-v1_5-sha1", "1"),
+    # For an account whose signature method is SHA-256 HMAC; that is chosen in the dashboard.
+    WebhookScheme(
+        name="vonage",
+        signature="{json:sig}",
+        signs="{pairs:sig}",
+        encoding="hex-any-case",
+        body="either",
+        timestamp="{json:timestamp}",
+        # Vonage tries for a day.
+        tolerance=_DAY + 3_600,
+        id="{json:messageId}.{json:status?}",
+        type="{json:status?}{json:type?}",
+        time="{json:timestamp}",
+        types={
+            "accepted": "message.sent",
+            "buffered": "message.queued",
+            "delivered": "message.delivered",
+            "expired": "message.failed",
+            "failed": "message.failed",
+            "rejected": "message.failed",
+            "text": "message.received",
+            "unicode": "message.received",
+            "binary": "message.received",
+        },
+    ),
+    _plivo(
+        "plivo",
+        "V3",
+        signs="{url_query_sorted}{sorted_form}.{header:X-Plivo-Signature-V3-Nonce}",
+        separator=",",
+        older=("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"),
+    ),
+    # What is said is not covered.
+    _plivo("plivo-v2", "V2", signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}"),
+    WebhookScheme(
+        name="telegram",
+        signature="{header:X-Telegram-Bot-Api-Secret-Token}",
+        algorithm="token",
+        id="{json:update_id}",
+    ),
+)

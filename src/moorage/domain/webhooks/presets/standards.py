@@ -1,0 +1,56 @@
+"""Schemes that are nobody's own: Standard Webhooks, and what an endpoint can agree on by itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from moorage.domain.webhooks.scheme import WebhookScheme
+
+
+def standard(name: str, headers: str = "webhook", **fields: object) -> WebhookScheme:
+    """Standard Webhooks, under headers that begin like this."""
+    shared: dict[str, object] = {
+        "name": name,
+        "signature": f"{{header:{headers}-signature}}",
+        "signs": f"{{header:{headers}-id}}.{{header:{headers}-timestamp}}.{{body}}",
+        "encoding": "base64",
+        "separator": " ",
+        "prefix": "v1,",
+        "secret_form": "base64",
+        "secret_prefix": "whsec_",
+        "timestamp": f"{{header:{headers}-timestamp}}",
+        "tolerance": 300,
+        "id": f"{{header:{headers}-id}}",
+        "type": "{json:type}",
+        "time": "{json:timestamp}",
+        "time_form": "iso",
+        "data": "data",
+    }
+    return WebhookScheme(**(shared | fields))  # type: ignore[arg-type]  # converted, and checked there
+
+
+STANDARDS: Final = (
+    standard("standard-webhooks"),
+    standard(
+        "standard-webhooks-ed25519",
+        algorithm="ed25519",
+        prefix="v1a,",
+        secret_form="text",
+        secret_prefix="",
+    ),
+    standard("svix", "svix"),
+    # A token in a header, agreed on with whoever sends.
+    WebhookScheme(
+        name="bearer-token", signature="{header:Authorization}", prefix="Bearer ", algorithm="token"
+    ),
+    # A token in the URL. It ends up in the logs of every proxy on the way.
+    WebhookScheme(name="url-token", signature="{query:token}", algorithm="token"),
+    WebhookScheme(name="basic-auth", signature="{header:Authorization}", algorithm="basic"),
+    # The proxy that ends TLS passes the client's certificate on (RFC 9440), and drops what a
+    # client sends under that name. The secret is the SHA-256 of the certificate.
+    WebhookScheme(
+        name="client-certificate",
+        signature="{header:Client-Cert}",
+        algorithm="client-certificate",
+    ),
+)

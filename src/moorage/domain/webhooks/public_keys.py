@@ -1,0 +1,189 @@
+"""Public keys and certificates, in every form that vendors give them.
+
+PEM, a bare base64 of the same DER, the 32 bytes of Ed25519 in hex or after `whpk_`, and JWK. Only
+public keys are read: a private one, or a text that is none, is no key.
+"""
+
+from __future__ import annotations
+
+import json
+from binascii import a2b_base64, a2b_hex
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import (
+    load_der_public_key,
+    load_pem_public_key,
+)
+
+from moorage.domain.webhooks.algorithms import WebhookAlgorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PublicKey: TypeAlias = "rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey"
+Verify: TypeAlias = "Callable[[bytes, bytes], bool]"
+"""Whether a signature (first) is one of these bytes."""
+
+_KINDS: Final = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
+_RAW: Final = 32
+_LEAST_BITS: Final = 2048
+_NO_KEY: Final = (
+    AttributeError,
+    KeyError,
+    RecursionError,
+    x509.InvalidVersion,
+    TypeError,
+    UnsupportedAlgorithm,
+    ValueError,
+    # Some hosts have warnings raised, and a damaged certificate may be one of a deprecated form.
+    Warning,
+)
+
+
+def read_key(value: bytes) -> PublicKey | None:
+    """The public key that this text is; None if it is none."""
+    try:
+        key = _read(value.strip())
+    except _NO_KEY:
+        return None
+    if not isinstance(key, _KINDS):
+        return None
+    return None if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_BITS else key
+
+
+def _read(value: bytes) -> object:
+    if value.startswith(b"-----BEGIN CERTIFICATE-----"):
+        return x509.load_pem_x509_certificate(value).public_key()
+    if value.startswith(b"-----"):
+        return load_pem_public_key(value)
+    if value.startswith(b"{"):
+        return _from_jwk(json.loads(value))
+    if value.startswith(b"whpk_"):
+        return ed25519.Ed25519PublicKey.from_public_bytes(_base64(value[5:]))
+    if len(value) == 2 * _RAW:
+        return ed25519.Ed25519PublicKey.from_public_bytes(a2b_hex(value))
+    return load_der_public_key(_base64(value))
+
+
+def _base64(value: bytes) -> bytes:
+    value = value.replace(b"-", b"+").replace(b"_", b"/")
+    return a2b_base64(value + b"=" * (-len(value) % 4), strict_mode=True)
+
+
+def _number(jwk: dict[str, Any], name: str) -> int:
+    return int.from_bytes(_base64(jwk[name].encode()), "big")
+
+
+def _from_jwk(jwk: dict[str, Any]) -> PublicKey:
+    kind = jwk["kty"], jwk.get("crv")
+    if kind == ("EC", "P-256"):
+        point = ec.EllipticCurvePublicNumbers(_number(jwk, "x"), _number(jwk, "y"), ec.SECP256R1())
+        return point.public_key()
+    if kind == ("OKP", "Ed25519"):
+        return ed25519.Ed25519PublicKey.from_public_bytes(_base64(jwk["x"].encode()))
+    if kind[0] == "RSA":
+        return rsa.RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n")).public_key()
+    raise ValueError("another kind of key")
+
+
+def key_id_of(value: bytes) -> str | None:
+    """The name that a JWK gives itself; None if it is no JWK or has none."""
+    try:
+        named = json.loads(value)["kid"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return None
+    return named if isinstance(named, str) else None
+
+
+def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
+    """What verifies with this key; None if the key is of another kind."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return _guarded(key.verify) if algorithm is WebhookAlgorithm.ED25519 else None
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        if algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256 or key.curve.name != "secp256r1":
+            return None
+        way = ec.ECDSA(hashes.SHA256())
+        return _guarded(lambda signature, content: key.verify(signature, content, way))
+    known = _RSA.get(algorithm)
+    if known is None:
+        return None
+    scheme, algorithm_hash = known
+    return _guarded(
+        lambda signature, content: key.verify(signature, content, scheme, algorithm_hash)
+    )
+
+
+_RSA: Final[dict[WebhookAlgorithm, tuple[Any, Any]]] = {
+    WebhookAlgorithm.RSA_SHA256: (padding.PKCS1v15(), hashes.SHA256()),
+    WebhookAlgorithm.RSA_SHA1_LEGACY: (padding.PKCS1v15(), hashes.SHA1()),  # noqa: S303 - the vendor's own way
+    WebhookAlgorithm.RSA_PSS_SHA256: (
+        padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH),
+        hashes.SHA256(),
+    ),
+}
+
+
+def joined_verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
+    """As `verifier`, for signatures as RFC 7518 writes them: ECDSA's is both numbers."""
+    verify = verifier(algorithm, key)
+    if verify is None or algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256:
+        return verify
+
+    def joined(signature: bytes, content: bytes) -> bool:
+        if len(signature) != 2 * _RAW:
+            return False
+        numbers = (int.from_bytes(half, "big") for half in (signature[:_RAW], signature[_RAW:]))
+        return verify(utils.encode_dss_signature(*numbers), content)
+
+    return joined
+
+
+def _guarded(verify: Callable[[bytes, bytes], None]) -> Verify:
+    def guarded(signature: bytes, content: bytes) -> bool:
+        try:
+            verify(signature, content)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+    return guarded
+
+
+def certified_key(value: bytes, now: datetime) -> PublicKey | None:
+    """The key of the first certificate here, if that is valid at this moment."""
+    try:
+        certificate = x509.load_pem_x509_certificate(value)
+        begins, ends = _valid(certificate)
+        key = certificate.public_key()
+    except _NO_KEY:
+        return None
+    return key if isinstance(key, _KINDS) and begins <= now <= ends else None
+
+
+def fingerprint(value: str, now: datetime) -> str | None:
+    """The SHA-256 of a client's certificate, if it is valid now: RFC 9440, PEM, or PEM escaped."""
+    from urllib.parse import unquote  # noqa: PLC0415 - rarely needed
+
+    text = value.strip()
+    try:
+        if text[:1] == ":" == text[-1:]:
+            certificate = x509.load_der_x509_certificate(_base64(text[1:-1].encode()))
+        else:
+            certificate = x509.load_pem_x509_certificate(unquote(text).encode())
+        begins, ends = _valid(certificate)
+    except _NO_KEY:
+        return None
+    return certificate.fingerprint(hashes.SHA256()).hex() if begins <= now <= ends else None
+
+
+def _valid(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    # So it is before version 42.
+    begins, ends = certificate.not_valid_before, certificate.not_valid_after
+    return begins.replace(tzinfo=UTC), ends.replace(tzinfo=UTC)

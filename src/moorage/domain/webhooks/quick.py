@@ -1,0 +1,258 @@
+"""The short way to a yes, for schemes that are an HMAC over the body and a few headers.
+
+Laws:
+
+1. It never refuses. What is unusual in any way is left to `examine` and `decide`.
+2. What it accepts, they accept too, and make the same event of it. It makes every check that they
+   make: one value for each header, the time, the prefix, and a comparison in constant time.
+3. What it found it gives as a copy. What is read later is read from that, and not from headers that
+   somebody may have changed by then.
+4. Keys are hashed once, into the two states that an HMAC begins with, and copied for each webhook.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from moorage.domain.webhooks.algorithms import HASHES, WebhookEncoding, hmac_key
+from moorage.domain.webhooks.choices import TimeForm
+from moorage.domain.webhooks.template import MOST_SIGNATURES
+
+if TYPE_CHECKING:
+    from moorage.domain.secret import Secret
+    from moorage.domain.webhooks.scheme import WebhookScheme
+    from moorage.domain.webhooks.template import Template
+
+Quick: TypeAlias = Callable[[Any, Any, float], "dict[str, str] | None"]
+"""From headers, a body and the seconds of now: the headers of a webhook that is genuine."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_\-]+")
+_LATER: Final = ("header:", "json:", "root:", "form:")
+_LONGEST: Final = 14
+_MARGIN: Final = 0.001
+"""Seconds: so near to the edge a float may be wrong, and others decide."""
+_INNER: Final = bytes(number ^ 0x36 for number in range(256))
+_OUTER: Final = bytes(number ^ 0x5C for number in range(256))
+
+
+class _UnusualError(ValueError):
+    """Others have to look at this one."""
+
+
+class _Plan(NamedTuple):
+    """What is looked at, of a scheme that can be verified in this way."""
+
+    place: str
+    mark: str
+    before: str
+    after: str
+    stamp: str
+
+
+def quick(
+    scheme: WebhookScheme,
+    secrets: Sequence[Secret],
+    parameters: Mapping[str, str],
+    tolerance: float | None,
+) -> Quick | None:
+    """What accepts webhooks of this scheme in the short way; None if it has to be the long one."""
+    plan = _planned(scheme)
+    prefix = scheme.prefix.format_map(parameters) if parameters else scheme.prefix
+    if plan is None or (plan.mark and _overlap(prefix, f"{plan.mark}=")):
+        return None
+    keys = [hmac_key(secret, scheme.secret_form, scheme.secret_prefix) for secret in secrets]
+    states = [_states(key, HASHES[scheme.algorithm]) for key in keys if key is not None]
+    pick = _picker(plan, scheme.separator, prefix)
+    prove = _prover(plan, states, _WRITERS[scheme.encoding])
+    wanted, stamp = scheme.headers, plan.stamp
+    bound = (tolerance or 0.0) - _MARGIN
+    unit = 1000 if scheme.timestamp_form is TimeForm.MILLISECONDS else 1
+
+    def accept(headers: Any, body: Any, now: float) -> dict[str, str] | None:
+        try:
+            found = _looked_at(headers, wanted)
+            signatures = pick(found)
+            if stamp and not -bound <= now - _number(found[stamp]) / unit <= bound:
+                return None
+            return found if prove(found, body, signatures) else None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+
+    return accept
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+# --- whether a scheme can be verified in this way ---------------------------------------
+
+
+def _planned(scheme: WebhookScheme) -> _Plan | None:
+    if _is_unusual(scheme):
+        return None
+    place, stamp = _key(scheme.signature[0]), ""
+    if scheme.timestamp is not None:
+        stamp = _key(scheme.timestamp) or "?"
+    signed = _split(scheme.signs[0])
+    if place is None or signed is None:
+        return None
+    marks = {name[5:] for name in scheme.signs[0].places if name.startswith("mark:")}
+    names = {name for name in scheme.headers if isinstance(name, str)}
+    known = {"", *names, *(f"={mark}" for mark in marks)}
+    if (
+        place not in names
+        or stamp not in known
+        or len(marks) > 1
+        or (marks and not scheme.separator)
+        or not all(_NAME.fullmatch(name) for name in (*names, *marks))
+    ):
+        return None
+    return _Plan(place, "".join(marks), *signed, stamp)
+
+
+def _is_unusual(scheme: WebhookScheme) -> bool:
+    later = [one for one in (scheme.id, scheme.type, scheme.time) if one is not None]
+    return (
+        any((scheme.algorithm not in HASHES, scheme.weak, scheme.reads_body, scheme.repeats))
+        or any((scheme.requires, scheme.handshake, scheme.digest, scheme.certificate))
+        or any((scheme.items is not None, scheme.key_id, scheme.timestamp_form is TimeForm.ISO))
+        or any((len(scheme.signature) > 1, len(scheme.signs) > 1))
+        or not all(place.startswith(_LATER) for one in later for place in one.places)
+    )
+
+
+def _key(template: Template) -> str | None:
+    """What a place is found under; None if it is none, or of another kind."""
+    pieces = template.pieces
+    if len(pieces) != 1 or isinstance(pieces[0], bytes):
+        return None
+    kind, name, _ = pieces[0]
+    return {"header": name, "mark": f"={name}"}.get(kind)
+
+
+def _split(template: Template) -> tuple[str, str] | None:
+    """What is signed before the body and after it, as texts for `%`; None if it is otherwise."""
+    halves = [""]
+    for piece in template.pieces:
+        if isinstance(piece, bytes):
+            halves[-1] += piece.decode().replace("%", "%%")
+        elif piece == ("body", "", False):
+            halves.append("")
+        elif piece[0] in {"header", "mark"} and not piece[2]:
+            halves[-1] += f"%({'=' if piece[0] == 'mark' else ''}{piece[1]})s"
+        else:
+            return None
+    return (halves[0], halves[1]) if len(halves) == 2 else None
+
+
+# --- looking at a webhook ---------------------------------------------------------------
+
+
+def _looked_at(headers: Any, wanted: frozenset[str | bytes]) -> dict[str, str]:
+    """The headers of these names, if each is there once and plain."""
+    pairs: Any = headers
+    if type(headers) is dict:
+        pairs = pairs.items()
+    elif type(headers) is not list:
+        raise _UnusualError
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        folded = name.lower()
+        if folded in wanted:
+            if folded in found or type(folded) is not str or not value.isascii():
+                raise _UnusualError
+            found[folded] = value.strip(" \t")
+    return found
+
+
+def _number(text: str) -> int:
+    if text.isdigit() and text.isascii() and len(text) <= _LONGEST:
+        return int(text)
+    raise _UnusualError
+
+
+def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str]], list[str]]:
+    """What gives the signatures of this version, and puts the mark beside the headers."""
+    place, cut = plan.place, len(prefix)
+    if not separator:
+
+        def only(found: dict[str, str]) -> list[str]:
+            text = found[place]
+            return [text[cut:]] if text.startswith(prefix) else []
+
+        return only
+
+    start, held = f"{plan.mark}=", f"={plan.mark}"
+    begins = len(start) if plan.mark else 0
+
+    def pick(found: dict[str, str]) -> list[str]:
+        signatures: list[str] = []
+        several = found[place].split(separator)
+        if len(several) > MOST_SIGNATURES:
+            raise _UnusualError
+        for one in several:
+            mark = one.strip()
+            if mark.startswith(prefix):
+                signatures.append(mark[cut:])
+            elif begins and mark.startswith(start):
+                if held in found:
+                    raise _UnusualError
+                found[held] = mark[begins:]
+        return signatures
+
+    return pick
+
+
+def _prover(
+    plan: _Plan, states: list[tuple[Any, Any]], write: Callable[[Any], str]
+) -> Callable[[dict[str, str], bytes, list[str]], bool]:
+    """What tells whether a key made one of the signatures."""
+    from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
+
+    before, after = plan.before, plan.after
+
+    def prove(found: dict[str, str], body: bytes, signatures: list[str]) -> bool:
+        if type(body) is not bytes:
+            return False
+        head, tail = (before % found).encode(), (after % found).encode()
+        for inner, outer in states:
+            hashed, mac = inner.copy(), outer.copy()
+            hashed.update(head)
+            hashed.update(body)
+            hashed.update(tail)
+            mac.update(hashed.digest())
+            expected, same = write(mac), False
+            for signature in signatures:
+                same |= compare_digest(expected, signature)
+            if same:
+                return True
+        return False
+
+    return prove
+
+
+def _states(key: bytes, name: str) -> tuple[Any, Any]:
+    """The two states that every HMAC with this key begins with (RFC 2104)."""
+    from hashlib import new  # noqa: PLC0415 - loads OpenSSL
+
+    size = new(name).block_size
+    padded = (new(name, key).digest() if len(key) > size else key).ljust(size, b"\0")
+    return new(name, padded.translate(_INNER)), new(name, padded.translate(_OUTER))
+
+
+_URL_SAFE: Final = str.maketrans("+/", "-_", "=")
+
+
+def _base64(state: Any) -> str:
+    return b2a_base64(state.digest(), newline=False).decode()
+
+
+_WRITERS: Final[dict[WebhookEncoding, Callable[[Any], str]]] = {
+    WebhookEncoding.HEX: lambda state: state.hexdigest(),
+    WebhookEncoding.BASE64: _base64,
+    WebhookEncoding.BASE64URL: lambda state: _base64(state).translate(_URL_SAFE),
+}

@@ -1,0 +1,39 @@
+"""Why a webhook is not believed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from moorage.errors import WebhookRejected
+
+
+class WebhookReason(StrEnum):
+    """Why a webhook is not believed."""
+
+    MISSING = "missing"
+    """What the scheme needs is not there: a signature, a time, a key's name."""
+    MALFORMED = "malformed"
+    """It cannot be read."""
+    DUPLICATED = "duplicated"
+    """It says one thing twice, and differently."""
+    SIGNATURE = "signature"
+    """No secret made its signature."""
+    STALE = "stale"
+    """It is older than the tolerance."""
+    FUTURE = "future"
+    """It claims a later time than the tolerance allows."""
+    REPLAYED = "replayed"
+    """It was received before, or another worker is handling it."""
+    DOWNGRADED = "downgraded"
+    """It is signed in a weaker way than the scheme's."""
+    FOREIGN = "foreign"
+    """It may be genuine, and is meant for somebody else."""
+    CERTIFICATE = "certificate"
+    """Its certificate is not where the vendor keeps them, or does not hold."""
+    TOO_LARGE = "too_large"
+    """Its body is larger than the limit."""
+
+
+def rejected(reason: WebhookReason, message: str, *, remedy: str | None = None) -> WebhookRejected:
+    """The refusal, for this reason."""
+    return WebhookRejected(message, reason=reason.value, remedy=remedy)

@@ -1,0 +1,52 @@
+"""What to answer a sender."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from moorage.domain.json_text import encode_json
+from moorage.domain.webhooks.rejection import WebhookReason
+from moorage.errors import ConnectorError, StorageUnavailable, WebhookRejected
+
+
+@attrs.frozen
+class WebhookReply:
+    """An answer to a webhook: small, and with nothing in it that the sender does not know."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+    @classmethod
+    def text(cls, text: str) -> WebhookReply:
+        """An answer in plain text, which no browser takes for a page."""
+        return cls(200, text.encode())
+
+    @classmethod
+    def json(cls, value: object) -> WebhookReply:
+        """An answer in JSON."""
+        return cls(200, encode_json(value), "application/json")
+
+
+_STATUSES: Final = {
+    WebhookReason.MALFORMED.value: 400,
+    WebhookReason.TOO_LARGE.value: 413,
+    WebhookReason.REPLAYED.value: 200,
+}
+
+
+def reply_to(error: ConnectorError) -> WebhookReply:
+    """What to answer when a webhook was not accepted; it does not tell a forger why.
+
+    A forgery is answered 401, as vendors expect when they test an endpoint with a wrong signature.
+    What was handled before is answered 200, so that the vendor stops. What another worker is
+    handling, 409, and what cannot be decided while a store or a certificate is out of reach, 503:
+    the vendor will try again.
+    """
+    if isinstance(error, WebhookRejected):
+        if error.retryable:
+            return WebhookReply(409)
+        return WebhookReply(_STATUSES.get(error.reason or "", 401))
+    return WebhookReply(503 if error.retryable or isinstance(error, StorageUnavailable) else 500)

@@ -1,0 +1,294 @@
+"""A way of signing webhooks, as data.
+
+A vendor of its own is a dozen lines: what is signed, where the signature stands, and where an event
+says who it is. What a scheme's signature does not vouch for is derived from what it signs, and told
+with every event.
+"""
+
+from __future__ import annotations
+
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
+
+from moorage.domain.keys import checked_name
+from moorage.domain.webhooks.algorithms import (
+    JWTS,
+    PLAIN,
+    SecretForm,
+    WebhookAlgorithm,
+    WebhookEncoding,
+)
+from moorage.domain.webhooks.choices import (
+    BodyForm,
+    Handshake,
+    TimeForm,
+    as_address,
+    as_algorithm,
+    as_body_form,
+    as_encoding,
+    as_handshake,
+    as_names,
+    as_place,
+    as_requires,
+    as_secret_form,
+    as_templates,
+    as_time_form,
+    as_tolerance,
+    as_types,
+)
+from moorage.domain.webhooks.tables import made_from, written
+from moorage.domain.webhooks.template import Template, covered
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WHOLE: Final = frozenset({"body", "form", "fields", "bt_payload"})
+"""What vouches for all that an event says."""
+
+
+def _name(value: str) -> str:
+    return checked_name(value, "name")
+
+
+@attrs.frozen(kw_only=True)
+class WebhookScheme:
+    """How one vendor signs its webhooks, and where its events say what they are.
+
+    Most fields are texts with places: `{body}`, `{body_sha256}`, `{body_crc32}`, `{url}`,
+    `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`, `{json:…}`
+    (a dotted path), `{pairs:…}` for every field but that one, `{claim:…}` of a token, `{mark:…}`
+    for a part `…=` of the signature's own text, and `{parameter:…}` for what the verifier was
+    given. A place that ends in `?` may be missing.
+
+    Attributes:
+        name: of the scheme.
+        signature: where the signature stands; several places if it may stand in each of them.
+        signs: what is signed, from the bytes as they came; several where any of them may be.
+        algorithm: how.
+        encoding: how signatures are written.
+        separator: between several signatures in one text; "" if there is one.
+        prefix: what a signature of this version begins with; others are not looked at.
+        repeats: whether the vendor sends the header several times, with different signatures.
+        secret_form: how a secret becomes a key.
+        secret_prefix: what a secret begins with that is not part of it.
+        timestamp: where the time of signing stands; it must be part of what is signed.
+        timestamp_form: how it is written.
+        tolerance: seconds that it may be off, either way; None if there is no such time.
+        digest: where a SHA-256 of the body stands, in hex, that is signed in its place.
+        requires: places with the one value that each must have, else it is a downgrade; with
+            `{name}` for a parameter, else it is meant for somebody else.
+        older: headers with weaker signatures, which are never looked at.
+        certificate: where the URL of the certificate stands, instead of a secret.
+        certificate_url: what that URL must match, whole, before anything is fetched.
+        key_id: where the name of the key stands, if there are several.
+        body: what the body is.
+        items: where the list of a batch stands: a dotted path, `.` for the whole body, with `*`
+            for each of a list on the way; None if there is one event.
+        each_signed: whether each item has its own signature.
+        hints: whether a webhook says no more than of what there is news, in the same words each
+            time: then none is taken for a replay.
+        id, type, time: where an event says its identity, what happened and when.
+        time_form: how that time is written.
+        data: where the thing itself stands, as a dotted path; by default all of it.
+        types: our names for the vendor's types.
+        handshake: what is asked before events come.
+        accepted: the text to answer with.
+        fetch: where the truth can be read, if the signature does not cover it; with `{id}`.
+    """
+
+    name: str = attrs.field(converter=_name)
+    signature: tuple[Template, ...] = attrs.field(converter=as_templates)
+    signs: tuple[Template, ...] = attrs.field(default=(Template("{body}"),), converter=as_templates)
+    algorithm: WebhookAlgorithm = attrs.field(
+        default=WebhookAlgorithm.HMAC_SHA256, converter=as_algorithm
+    )
+    encoding: WebhookEncoding = attrs.field(default=WebhookEncoding.HEX, converter=as_encoding)
+    separator: str = ""
+    prefix: str = ""
+    repeats: bool = False
+    secret_form: SecretForm = attrs.field(default=SecretForm.TEXT, converter=as_secret_form)
+    secret_prefix: str = ""
+    timestamp: Template | None = attrs.field(default=None, converter=as_place)
+    timestamp_form: TimeForm = attrs.field(default=TimeForm.SECONDS, converter=as_time_form)
+    tolerance: float | None = attrs.field(default=None, converter=as_tolerance)
+    digest: Template | None = attrs.field(default=None, converter=as_place)
+    requires: tuple[tuple[Template, str], ...] = attrs.field(default=(), converter=as_requires)
+    older: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    certificate: Template | None = attrs.field(default=None, converter=as_place)
+    certificate_url: str | None = attrs.field(default=None, converter=as_address)
+    key_id: Template | None = attrs.field(default=None, converter=as_place)
+    body: BodyForm = attrs.field(default=BodyForm.JSON, converter=as_body_form)
+    items: str | None = None
+    each_signed: bool = False
+    hints: bool = False
+    id: Template | None = attrs.field(default=None, converter=as_place)
+    type: Template | None = attrs.field(default=None, converter=as_place)
+    time: Template | None = attrs.field(default=None, converter=as_place)
+    time_form: TimeForm = attrs.field(default=TimeForm.SECONDS, converter=as_time_form)
+    data: str | None = None
+    types: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=as_types, repr=False)
+    handshake: Handshake | None = attrs.field(default=None, converter=as_handshake)
+    accepted: str = ""
+    fetch: str | None = None
+
+    headers: frozenset[str | bytes] = attrs.field(init=False, repr=False, eq=False)
+    parameters: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
+    covers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
+    known_types: Mapping[str, str] = attrs.field(init=False, repr=False, eq=False)
+    weak: bool = attrs.field(init=False, repr=False, eq=False)
+    """Whether somebody without the secret could have changed the body."""
+    vouches_for_id: bool = attrs.field(init=False, repr=False, eq=False)
+    """Whether nobody else can change what an event is known by."""
+    reads_body: bool = attrs.field(init=False, repr=False, eq=False)
+    """Whether something is read from the body before its signature is known to be good."""
+
+    def __attrs_post_init__(self) -> None:
+        """Derive what is looked at and what is covered; refuse what cannot protect anybody."""
+        places = self._places()
+        names = _arguments(places, "header") | {name.lower() for name in self.older}
+        object.__setattr__(self, "headers", names | {name.encode() for name in names})
+        object.__setattr__(self, "parameters", _arguments(places, "parameter"))
+        object.__setattr__(self, "covers", self._covers())
+        object.__setattr__(self, "known_types", dict(self.types))
+        object.__setattr__(self, "weak", not self.covers & _WHOLE)
+        object.__setattr__(self, "vouches_for_id", self.id is None or self._vouches_for(self.id))
+        object.__setattr__(self, "reads_body", self._reads_body())
+        self._check()
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], *, path: str = "scheme") -> Self:
+        """The scheme that a plain table describes, such as TOML or JSON gives.
+
+        It has the fields above by their names. One text or a list of them stands where several may
+        be, and a table where pairs are: `types` and `requires`.
+
+        Args:
+            table: the names with their values.
+            path: where the table stands in the configuration, for the errors to name.
+
+        Raises:
+            ConfigurationError: it describes no scheme; its `path` leads to what is wrong.
+        """
+        return made_from(cls, table, path)
+
+    def to_table(self) -> dict[str, Any]:
+        """The table that `from_table` reads this scheme from, without what is the default."""
+        return written(self)
+
+    def _vouches_for(self, template: Template) -> bool:
+        signed = {place for one in self.signs for place in one.places}
+        # Fields that are run together can be taken apart elsewhere, into another id.
+        return not self.each_signed and all(
+            place in signed or (not self.weak and place.startswith(("json:", "root:", "form:")))
+            for place in template.places
+        )
+
+    def _reads_body(self) -> bool:
+        early = (
+            *self.signature,
+            *self.signs,
+            *(place for place, _ in self.requires),
+            *(one for one in (self.timestamp, self.certificate, self.key_id) if one is not None),
+        )
+        return self.each_signed or any(
+            place.startswith(("json:", "lines:", "pairs:", "root:"))
+            for template in early
+            for place in template.places
+        )
+
+    def _covers(self) -> frozenset[str]:
+        if self.algorithm in PLAIN:
+            return frozenset()
+        signs = () if self.algorithm in JWTS else self.signs[:1]
+        names = {name for template in signs for name in covered(template.places)}
+        return frozenset(names if self.digest is None else names | {"body"})
+
+    def _whole(self) -> bool:
+        """Whether every field of the body is part of what is signed."""
+        return "body" in self.covers or all(
+            any(place.startswith("pairs:") for place in template.places) for template in self.signs
+        )
+
+    def _places(self) -> tuple[str, ...]:
+        single = (
+            self.timestamp,
+            self.digest,
+            self.certificate,
+            self.key_id,
+            self.id,
+            self.type,
+            self.time,
+        )
+        templates = [
+            *self.signature,
+            *self.signs,
+            *(place for place, _ in self.requires),
+            *(one for one in single if one is not None),
+        ]
+        places = tuple(place for template in templates for place in template.places)
+        texts = (self.prefix, *(wanted for _, wanted in self.requires))
+        places += tuple(f"parameter:{name}" for text in texts for name in _parameters_in(text))
+        if self.handshake is Handshake.META:
+            places += ("parameter:verify_token",)
+        if self.handshake is Handshake.BRAINTREE:
+            places += ("parameter:public_key",)
+        return places
+
+    def _check(self) -> None:
+        problem = self._problem()
+        if problem is not None:
+            raise ConfigurationError(
+                f"The scheme {self.name!r} {problem}.",
+                path=f"schemes.{self.name}",
+                remedy="Look at how the vendor signs, and at the presets for a similar one.",
+            )
+
+    def _problem(self) -> str | None:
+        if not self.signature or not self.signs:
+            return "has no signature, or signs nothing"
+        if not all(template.places for template in (*self.signature, *self.signs)):
+            return "has a signature, or signs something, that is the same for every webhook"
+        if (self.tolerance is None) != (self.timestamp is None):
+            return "has a tolerance and no timestamp, or a timestamp and no tolerance"
+        if (self.certificate is None) != (self.certificate_url is None):
+            return "names a certificate and does not pin where it may be, or the other way round"
+        if self.timestamp is not None and self.algorithm in PLAIN:
+            return "has a timestamp that nothing vouches for"
+        if self.each_signed and self.items is None:
+            return "signs each item, and has no items"
+        return self._unsigned_time()
+
+    def _unsigned_time(self) -> str | None:
+        if (
+            self.timestamp is None
+            or self.algorithm in JWTS
+            or (self._whole() and all(place.startswith("json:") for place in self.timestamp.places))
+        ):
+            return None
+        signed = {place for template in self.signs for place in template.places}
+        listed = {
+            name for place in signed if place.startswith("lines:") for name in place[6:].split(",")
+        }
+        for place in self.timestamp.places:
+            if place not in signed and place.partition(":")[2] not in listed:
+                return "has a timestamp that is not part of what is signed"
+        return None
+
+
+def _parameters_in(text: str) -> list[str]:
+    try:
+        return [name for _, name, *_ in Formatter().parse(text) if name is not None]
+    except ValueError:
+        raise ConfigurationError(
+            f"{text[:80]!r} has a brace that is not closed.",
+            path="scheme",
+            remedy="Write a brace as two, and a parameter as {name}.",
+        ) from None
+
+
+def _arguments(places: tuple[str, ...], kind: str) -> frozenset[str]:
+    found = (place.partition(":")[2] for place in places if place.startswith(f"{kind}:"))
+    return frozenset(name.lower() if kind == "header" else name for name in found)

@@ -1,0 +1,101 @@
+"""Signing the webhooks that we send, as Standard Webhooks says."""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from moorage.domain.headers import Headers
+from moorage.domain.secret import Secret, as_secrets
+from moorage.domain.webhooks.algorithms import SecretForm, hmac_key
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_SHARED: Final = "whsec_"
+_PRIVATE: Final = "whsk_"
+_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,128}")
+_LEAST: Final = 24
+_SEED: Final = 32
+
+
+@attrs.frozen
+class WebhookSigner:
+    """Signs webhooks for a subscriber, with the headers of Standard Webhooks.
+
+    While a secret is replaced, give both: each signs, and the subscriber accepts either.
+
+    Attributes:
+        secrets: the subscriber's secret, or several, the newest first: `whsec_…` for one that both
+            know, `whsk_…` for our private key of Ed25519.
+    """
+
+    secrets: tuple[Secret, ...] = attrs.field(converter=as_secrets)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse secrets that would protect nobody."""
+        if not self.secrets or None in [_key(secret) for secret in self.secrets]:
+            raise ConfigurationError(
+                "A subscriber's secret is missing, too short, or not in the form of Standard"
+                " Webhooks.",
+                path="secrets",
+                remedy="Make one with `generate_webhook_secret`.",
+            )
+
+    def sign(self, body: bytes, *, id: str, at: datetime) -> Headers:
+        """The headers to send the body with.
+
+        Args:
+            body: the bytes that are sent, and no others.
+            id: names the message, and is the same whenever it is sent again.
+            at: when it is sent; anew whenever it is sent again.
+        """
+        if not _ID.fullmatch(id):
+            raise InvalidData(
+                "A webhook's id must be 1 to 128 letters, digits, hyphens and underscores.",
+                field="id",
+                remedy="Give the id of the event.",
+            )
+        if at.tzinfo is None:
+            raise InvalidData(
+                "The time of signing has no time zone.",
+                field="at",
+                remedy="Give an aware datetime, such as datetime.now(UTC).",
+            )
+        stamp = str(int(at.timestamp()))
+        content = b"%s.%s.%s" % (id.encode(), stamp.encode(), body)
+        signatures = " ".join(_signed(secret, content) for secret in self.secrets)
+        return Headers(
+            {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": signatures}
+        )
+
+
+def _key(secret: Secret) -> bytes | None:
+    text = secret.reveal_bytes()
+    if text.startswith(_PRIVATE.encode()):
+        seed = hmac_key(secret, SecretForm.BASE64, _PRIVATE)
+        # Some write the public half behind it.
+        return seed[:_SEED] if seed is not None and len(seed) in {_SEED, 2 * _SEED} else None
+    key = hmac_key(secret, SecretForm.BASE64, _SHARED)
+    return key if key is not None and len(key) >= _LEAST else None
+
+
+def _signed(secret: Secret, content: bytes) -> str:
+    key = _key(secret) or b""
+    if secret.reveal_bytes().startswith(_PRIVATE.encode()):
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - loads OpenSSL
+            Ed25519PrivateKey,
+        )
+
+        return "v1a," + _base64(Ed25519PrivateKey.from_private_bytes(key).sign(content))
+    from hmac import digest  # noqa: PLC0415 - loads OpenSSL
+
+    return "v1," + _base64(digest(key, content, "sha256"))
+
+
+def _base64(value: bytes) -> str:
+    return b2a_base64(value, newline=False).decode()

@@ -1,0 +1,345 @@
+"""Texts with places to fill in from a delivery: what is signed, and where an event says what.
+
+A place is `{name}` or `{name:argument}`; one that ends in `?` may be missing, and is then empty.
+Templates are compiled once, to a list of literals and functions.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import crc32
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
+
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.domain.webhooks.delivery import Delivery
+
+
+MOST_SIGNATURES: Final = 32
+
+
+class Scene(NamedTuple):
+    """What places are filled in from: the delivery, one item of it, and what is known by now."""
+
+    delivery: Delivery
+    item: Any
+    parameters: Mapping[str, str]
+    marks: list[str]
+    """The parts of the signature's text, such as `t=…` and `v1=…`."""
+
+    def of(self, item: Any) -> Scene:
+        """The same, for another item."""
+        return Scene(self.delivery, item, self.parameters, self.marks)
+
+
+Read: TypeAlias = "Callable[[Scene, str], str | bytes | None]"
+Piece: TypeAlias = "bytes | tuple[Read, str, str, bool]"
+
+
+def _json(scene: Scene, path: str) -> str | None:
+    return as_text(at_path(scene.item, path))
+
+
+def _root(scene: Scene, path: str) -> str | None:
+    return as_text(at_path(scene.delivery.json(), path))
+
+
+def _claim(scene: Scene, name: str) -> str | None:
+    return as_text(scene.delivery.claims.get(name))
+
+
+def _mark(scene: Scene, name: str) -> str | None:
+    start = f"{name}="
+    found: str | None = None
+    for mark in scene.marks:
+        if mark.startswith(start):
+            if found is not None and found != mark:
+                raise rejected(
+                    WebhookReason.DUPLICATED, f"{start} is there more than once, and differs."
+                )
+            found = mark
+    return None if found is None else found[len(start) :]
+
+
+def _digest(scene: Scene, _: str) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    return sha256(scene.delivery.body).hexdigest()
+
+
+def _sorted_form(scene: Scene, _: str) -> str:
+    if not scene.delivery.is_form():
+        return ""
+    form = scene.delivery.form()
+    return "".join(name + value for name in sorted(form) for value in sorted({*form[name]}))
+
+
+def _lines(scene: Scene, names: str) -> str:
+    item, text = scene.item, ""
+    for number, name in enumerate(names.split(",")):
+        value = as_text(at_path(item, name))
+        if value is None:
+            continue
+        # Only the first may be of several lines: else one value could say the rest of the lines,
+        # and hide the true ones in another.
+        if number and "\n" in value:
+            raise rejected(WebhookReason.MALFORMED, f"The webhook's {name} is not one line.")
+        text += f"{name}\n{value}\n"
+    return text
+
+
+_JOINTS: Final = {ord("&"): "_", ord("="): "_"}
+
+
+def _pairs(scene: Scene, besides: str) -> str:
+    """`&name=value` of every field but one, sorted, as Vonage signs them."""
+    if not isinstance(scene.item, dict):
+        raise rejected(WebhookReason.MALFORMED, "The webhook has no fields.")
+    fields = cast("dict[str, Any]", scene.item)
+    text = ""
+    for name in sorted(fields):
+        value = as_text(fields[name])
+        # A name that could be read as more than a name could hide another field.
+        if value is None or not name.isascii() or name.translate(_JOINTS) != name:
+            raise rejected(WebhookReason.MALFORMED, "The webhook has a field that is not plain.")
+        if name != besides:
+            text += f"&{name}={value.translate(_JOINTS)}"
+    return text
+
+
+_ORIGIN: Final = re.compile(r"((?:[^/?#]*//)?[^/?#]*)(.*)", re.DOTALL)
+_PORT: Final = re.compile(r"(.*?)(:[0-9]*)?", re.DOTALL)
+
+
+_ESCAPES: Final = {f"%{ord(letter):02X}": letter for letter in ":/?@!$'()*,;"}
+"""What HubSpot reads of a URL as it is, before it signs."""
+
+
+def _plain_address(scene: Scene, _: str) -> str:
+    address = scene.delivery.address()
+    for escape, letter in _ESCAPES.items():
+        address = address.replace(escape, letter).replace(escape.lower(), letter)
+    return address
+
+
+def _bare_address(scene: Scene, _: str) -> str:
+    return _bare(scene.delivery.address())
+
+
+def _bare(address: str) -> str:
+    """A URL without its query."""
+    return re.split("[?#]", address)[0]
+
+
+def _sorted_address(scene: Scene, _: str) -> str:
+    """The URL as Plivo writes it before a form: its parameters decoded and sorted, and a dot."""
+    query = scene.delivery.query()
+    pairs = [f"{name}={value}" for name in sorted(query) for value in sorted(query[name])]
+    return f"{_bare(scene.delivery.address())}?{'&'.join(pairs)}{'.' if pairs else ''}"
+
+
+_WITHOUT_ARGUMENT: Final[dict[str, Read]] = {
+    "body": lambda scene, _: scene.delivery.body,
+    "body_sha256": _digest,
+    "body_crc32": lambda scene, _: str(crc32(scene.delivery.body)),
+    "sorted_form": _sorted_form,
+    "url": lambda scene, _: scene.delivery.address(),
+    "url_with_port": lambda scene, _: ported(scene.delivery.address(), written=True),
+    "url_without_port": lambda scene, _: ported(scene.delivery.address(), written=False),
+    "url_decoded": _plain_address,
+    "url_without_query": _bare_address,
+    "url_query_sorted": _sorted_address,
+    "method": lambda scene, _: scene.delivery.method,
+}
+_WITH_ARGUMENT: Final[dict[str, Read]] = {
+    "header": lambda scene, name: scene.delivery.header(name),
+    "query": lambda scene, name: scene.delivery.parameter(name),
+    "form": lambda scene, name: scene.delivery.field(name),
+    "json": _json,
+    "root": _root,
+    "lines": _lines,
+    "pairs": _pairs,
+    "claim": _claim,
+    "mark": _mark,
+    "parameter": lambda scene, name: scene.parameters[name],
+}
+_READS: Final = _WITHOUT_ARGUMENT | _WITH_ARGUMENT
+_COVERS: Final = {
+    "body_sha256": "body",
+    "body_crc32": "checksum",
+    "sorted_form": "form",
+    "url_with_port": "url",
+    "url_without_port": "url",
+    "url_decoded": "url",
+    "url_without_query": "url",
+    "url_query_sorted": "url",
+    "lines": "fields",
+    "pairs": "fields",
+}
+"""What a place covers, if that is neither its own name nor its argument."""
+
+
+class Template:
+    """A text with places, compiled. Two are equal if their texts are."""
+
+    __slots__ = ("_one", "_pieces", "places", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        pieces: list[Piece] = []
+        for literal, name, optional in _parsed(text):
+            if literal:
+                pieces.append(literal.encode())
+            if name is not None:
+                kind, _, argument = name.partition(":")
+                argument = argument.lower() if kind == "header" else argument
+                pieces.append((_READS[kind], argument, name, optional))
+        self._pieces = pieces
+        self.places = tuple(piece[2] for piece in pieces if not isinstance(piece, bytes))
+        only = pieces[0] if len(pieces) == 1 else None
+        self._one = None if only is None or isinstance(only, bytes) else only
+
+    @property
+    def pieces(self) -> list[bytes | tuple[str, str, bool]]:
+        """Literals, and places as their kind, their argument and whether they may be missing."""
+        return [
+            piece if isinstance(piece, bytes) else (piece[2].partition(":")[0], piece[1], piece[3])
+            for piece in self._pieces
+        ]
+
+    def fill(self, scene: Scene) -> bytes:
+        """The bytes, with every place filled in."""
+        return b"".join(
+            [
+                piece if piece.__class__ is bytes else _bytes(_filled(piece, scene))  # type: ignore[arg-type]  # it is the other kind
+                for piece in self._pieces
+            ]
+        )
+
+    def read(self, scene: Scene) -> str | None:
+        """The text; None if it has places and all of them are missing."""
+        if self._one is not None:
+            value = self._one[0](scene, self._one[1])
+            return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        texts: list[bytes] = []
+        found = not self.places
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                texts.append(piece)
+            elif value := piece[0](scene, piece[1]):
+                texts.append(_bytes(value))
+                found = True
+        return b"".join(texts).decode("utf-8", "replace").strip(" .:") if found else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return repr(self.text)
+
+
+def _filled(piece: tuple[Read, str, str, bool], scene: Scene) -> str | bytes:
+    read, argument, name, optional = piece
+    value = read(scene, argument)
+    if value is None:
+        if optional:
+            return b""
+        raise rejected(WebhookReason.MISSING, f"The webhook has no {name}.")
+    return value
+
+
+def _bytes(value: str | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise rejected(
+            WebhookReason.MALFORMED, "The webhook has text that is no Unicode."
+        ) from None
+
+
+def _parsed(text: str) -> list[tuple[str, str | None, bool]]:
+    parsed: list[tuple[str, str | None, bool]] = []
+    wrong: str | None = None
+    try:
+        for literal, name, argument, conversion in Formatter().parse(text):
+            if name is None:
+                parsed.append((literal, None, False))
+                continue
+            whole = f"{name}:{argument}" if argument else name
+            known = _WITH_ARGUMENT if (argument or "").strip("?") else _WITHOUT_ARGUMENT
+            if name.removesuffix("?") not in known or conversion:
+                wrong = whole
+                break
+            parsed.append((literal, whole.removesuffix("?"), whole.endswith("?")))
+    except ValueError:
+        wrong = text
+    if wrong is not None:
+        raise ConfigurationError(
+            f"{wrong[:80]!r} is nothing that can be filled in here.",
+            path="scheme",
+            remedy=f"{nearest(_name_in(wrong), _READS)}Use {', '.join(sorted(_READS))}, with an"
+            " argument after a colon where one is wanted, such as {header:X-Signature}; write a"
+            " brace as two.",
+        )
+    return parsed
+
+
+def _name_in(place: str) -> str:
+    return place.partition(":")[0].strip("?{}")
+
+
+def nearest(given: object, known: Iterable[str]) -> str:
+    """A hint at the name that was meant, to go before the list of all; "" if none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
+
+    near = [str(name) for name in known if name != given]
+    close = get_close_matches(str(given)[:80].lower(), near, n=1)
+    return f"Did you mean {close[0]}? " if close else ""
+
+
+def covered(places: tuple[str, ...]) -> set[str]:
+    """What a signature over these places vouches for."""
+    names: set[str] = set()
+    for place in places:
+        kind, _, argument = place.partition(":")
+        names.add(_COVERS.get(kind) or argument or kind)
+    return names
+
+
+def at_path(item: Any, path: str) -> Any:
+    """What stands at a dotted path in JSON; None if nothing does."""
+    for step in path.split("."):
+        if not isinstance(item, dict):
+            return None
+        item = cast("dict[str, Any]", item).get(step)
+    return item
+
+
+def as_text(value: object) -> str | None:
+    """A plain value of JSON as text; None for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value:d}"
+    return repr(value) if isinstance(value, float) else None
+
+
+def ported(address: str, *, written: bool) -> str:
+    """The URL with its port written out, or without one."""
+    origin, rest = cast("re.Match[str]", _ORIGIN.match(address)).groups()
+    host, port = cast("re.Match[str]", _PORT.fullmatch(origin)).groups()
+    if not written:
+        return host + rest
+    return f"{host}{port or (':80' if host[:5].lower() == 'http:' else ':443')}{rest}"

@@ -1,0 +1,46 @@
+"""Webhooks whose signature is a JSON Web Token. Its claims are believed by nobody but `decide`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple, cast
+
+from moorage.domain.webhooks.algorithms import JWTS, WebhookAlgorithm, WebhookEncoding, decoded_as
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+
+_LONGEST: Final = 16_384
+
+
+class Token(NamedTuple):
+    """The parts of a token: what is signed, its signature, and what it says."""
+
+    content: bytes
+    signature: str
+    key_id: str | None
+    claims: dict[str, Any]
+
+
+def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
+    """Read a token that must be signed in this one way."""
+    parts = text.removeprefix("Bearer ").split(".")
+    if len(parts) != 3 or len(text) > _LONGEST or not text.isascii():
+        raise rejected(WebhookReason.MALFORMED, "The token is not of three parts.")
+    header, claims = (_members(part) for part in parts[:2])
+    if header.get("alg") != JWTS[algorithm][0]:
+        raise rejected(WebhookReason.DOWNGRADED, "The token is signed in another way.")
+    if "crit" in header:
+        raise rejected(WebhookReason.MALFORMED, "The token asks for what is not known here.")
+    named = header.get("kid")
+    content = f"{parts[0]}.{parts[1]}".encode()
+    return Token(content, parts[2], named if isinstance(named, str) else None, claims)
+
+
+def _members(part: str) -> dict[str, Any]:
+    decoded = decoded_as(WebhookEncoding.BASE64URL, part)
+    try:
+        members: Any = json.loads(decoded or b"")
+    except (ValueError, RecursionError):
+        members = None
+    if isinstance(members, dict):
+        return cast("dict[str, Any]", members)
+    raise rejected(WebhookReason.MALFORMED, "A part of the token is no JSON object.")

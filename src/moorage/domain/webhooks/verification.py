@@ -1,0 +1,355 @@
+"""The decision: whether a delivery is to be believed, and the events in it.
+
+Laws:
+
+1. `examine` looks only; it says whose key is wanted and believes nothing. `decide` believes what a
+   key of the owner's signed, and only that.
+2. Every item of a batch is verified, or all are refused.
+3. What is weaker than the scheme says is never looked at for a signature.
+4. Replays are known by what is signed, so that nobody can rename one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from moorage.domain.webhooks.algorithms import JWTS, PLAIN, WebhookAlgorithm
+from moorage.domain.webhooks.choices import BodyForm, TimeForm
+from moorage.domain.webhooks.delivery import Delivery, json_of
+from moorage.domain.webhooks.events import WebhookEvent, read_stamp, read_time
+from moorage.domain.webhooks.handshakes import asked, confirmation
+from moorage.domain.webhooks.payloads import items_of, payload_of
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.domain.webhooks.template import MOST_SIGNATURES, Scene, as_text, at_path
+from moorage.domain.webhooks.tokens import Token, read_token
+from moorage.errors import WebhookRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from moorage.domain.secret import Secret
+    from moorage.domain.webhooks.algorithms import Check
+    from moorage.domain.webhooks.replies import WebhookReply
+    from moorage.domain.webhooks.scheme import WebhookScheme
+    from moorage.domain.webhooks.template import Template
+
+
+class Examined(NamedTuple):
+    """What a delivery claims, believed by nobody yet."""
+
+    scene: Scene
+    parts: list[tuple[Any, list[str]]]
+    """Each item with the signatures it came with; one for all, if the whole body is signed."""
+    token: Token | None
+    key_id: str | None
+    certificate: str | None
+
+
+class Key(NamedTuple):
+    """A secret or a public key, as `decide` wants it."""
+
+    check: Check
+    secret: Secret | None = None
+
+
+def examine(
+    scheme: WebhookScheme,
+    delivery: Delivery,
+    parameters: Mapping[str, str],
+    now: datetime,
+    tolerance: float | None,
+) -> Examined:
+    """Find what the scheme wants, and refuse what no key could make good."""
+    whole = Scene(delivery, None, parameters, [])
+    if scheme.reads_body:
+        whole = Scene(delivery, payload_of(scheme, delivery), parameters, whole.marks)
+    for place, wanted in scheme.requires:
+        _require(place, wanted, whole)
+    if scheme.each_signed:
+        items = items_of(whole.item, scheme.items)
+        parts = [(item, _signatures(scheme, whole.of(item), now)) for item in items]
+        if not parts:
+            raise rejected(WebhookReason.MISSING, "The webhook has no item that is signed.")
+    else:
+        parts = [(whole.item, _signatures(scheme, whole, now))]
+    token = None
+    if scheme.algorithm in JWTS:
+        token = read_token(parts[0][1][0], scheme.algorithm)
+        delivery.claims = token.claims
+        parts = [(whole.item, [token.signature])]
+        _check_span(token.claims, now, tolerance or 0.0)
+    if scheme.timestamp is not None and tolerance is not None:
+        _check_time(scheme, scheme.timestamp, whole, now, tolerance)
+    key_id = token.key_id if token else None
+    if scheme.key_id is not None:
+        key_id = scheme.key_id.read(whole)
+    certificate = None
+    if scheme.certificate is not None:
+        certificate = scheme.certificate.fill(whole).decode("utf-8", "replace")
+    return Examined(whole, parts, token, key_id, certificate)
+
+
+def _require(place: Template, wanted: str, scene: Scene) -> None:
+    expected = wanted.format_map(scene.parameters)
+    if place.read(scene) == expected:
+        return
+    if expected != wanted:
+        raise rejected(WebhookReason.FOREIGN, f"The webhook's {place.text} is not ours.")
+    raise rejected(WebhookReason.DOWNGRADED, f"The webhook's {place.text} is not {wanted}.")
+
+
+def _signatures(scheme: WebhookScheme, scene: Scene, now: datetime) -> list[str]:
+    found: list[str] = []
+    for place in scheme.signature:
+        found += _texts(scheme, place, scene)
+    if not found:
+        if any(scene.delivery.lines(name.lower()) for name in scheme.older):
+            raise rejected(WebhookReason.DOWNGRADED, "The webhook has a weaker signature only.")
+        raise rejected(
+            WebhookReason.MISSING,
+            "The webhook has no signature.",
+            remedy=f"Look for {', '.join(place.text for place in scheme.signature)}: is this the"
+            " vendor's own request, and does a proxy pass the header on?",
+        )
+    marks = found
+    if scheme.separator:
+        marks = [mark.strip() for text in found for mark in text.split(scheme.separator)]
+    if len(marks) > MOST_SIGNATURES:
+        raise rejected(WebhookReason.MALFORMED, "The webhook has too many signatures.")
+    scene.marks[:] = marks
+    prefix = scheme.prefix
+    if prefix:
+        if scene.parameters:
+            prefix = prefix.format_map(scene.parameters)
+        signatures = [mark[len(prefix) :] for mark in marks if mark.startswith(prefix)]
+        if not signatures:
+            raise rejected(
+                WebhookReason.DOWNGRADED, f"No signature of the webhook begins with {scheme.prefix}"
+            )
+    else:
+        signatures = [*marks]
+    if scheme.algorithm is WebhookAlgorithm.CLIENT_CERTIFICATE:
+        return _fingerprints(signatures, now)
+    return signatures
+
+
+def _texts(scheme: WebhookScheme, place: Template, scene: Scene) -> Sequence[str]:
+    kind, _, name = place.places[0].partition(":")
+    if scheme.repeats and kind == "header":
+        return scene.delivery.lines(name.lower())
+    text = place.read(scene)
+    return (text,) if text else ()
+
+
+def _fingerprints(certificates: Sequence[str], now: datetime) -> list[str]:
+    from moorage.domain.webhooks.public_keys import fingerprint  # noqa: PLC0415 - loads OpenSSL
+
+    found = [fingerprint(text, now) for text in certificates]
+    if None in found:
+        raise rejected(WebhookReason.CERTIFICATE, "The client's certificate is none, or expired.")
+    return [text for text in found if text is not None]
+
+
+def _check_time(
+    scheme: WebhookScheme, place: Template, scene: Scene, now: datetime, tolerance: float
+) -> None:
+    text = place.fill(scene).decode("utf-8", "replace")
+    moment = read_stamp(text, scheme.timestamp_form)
+    if moment is None:
+        raise rejected(WebhookReason.MALFORMED, "The webhook's timestamp is none.")
+    off = timedelta(seconds=tolerance)
+    remedy = "Do not act on it; if the sender is genuine, set this machine's clock, or handle"
+    if now - moment > off:
+        raise rejected(
+            WebhookReason.STALE,
+            f"The webhook is more than {tolerance:g} seconds old.",
+            remedy=f"{remedy} webhooks sooner.",
+        )
+    if moment - now > off:
+        raise rejected(
+            WebhookReason.FUTURE,
+            f"The webhook is from more than {tolerance:g} seconds in the future.",
+            remedy=f"{remedy} it again later.",
+        )
+
+
+def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> None:
+    for name, reason in (("exp", WebhookReason.STALE), ("nbf", WebhookReason.FUTURE)):
+        text = as_text(claims.get(name))
+        if text is None and name not in claims:
+            continue
+        moment = read_time(text, TimeForm.SECONDS)
+        if moment is None:
+            raise rejected(WebhookReason.MALFORMED, f"The token's {name} is no time.")
+        late = now - moment if name == "exp" else moment - now
+        if late > timedelta(seconds=tolerance):
+            raise rejected(reason, f"The token's {name} does not allow it now.")
+
+
+# --- deciding -----------------------------------------------------------------------
+
+
+def decide(
+    scheme: WebhookScheme, examined: Examined, keys: Sequence[Key], tenant: str | None = None
+) -> tuple[WebhookEvent, ...]:
+    """The events, if a key made the signature of every part.
+
+    Raises:
+        WebhookRejected: none did, or what they signed cannot be read.
+    """
+    scene = examined.scene
+    contents: list[bytes] = []
+    secret: Secret | None = None
+    for item, signatures in examined.parts:
+        content, secret = _signed(scheme, examined.token, scene.of(item), signatures, keys)
+        contents.append(content)
+    if scheme.digest is not None:
+        _check_digest(scheme.digest, scene)
+    payload = scene.item if scene.item is not None else payload_of(scheme, scene.delivery)
+    reply = asked(scheme.handshake, payload, () if secret is None else (secret,))
+    items = [payload] if reply is not None else items_of(payload, scheme.items)
+    marks = _Marks(contents)
+    return tuple(
+        _event(scheme, scene.of(item), marks.of(number), tenant=tenant, reply=reply)
+        for number, item in enumerate(items)
+    )
+
+
+class _Marks:
+    """What replays of events are known by that have no identity of their own."""
+
+    def __init__(self, contents: list[bytes]) -> None:
+        self._contents = contents
+        self._digests: dict[int, str] = {}
+
+    def of(self, number: int) -> Callable[[], str]:
+        """The mark of this item, made if somebody asks."""
+        part = min(number, len(self._contents) - 1)
+
+        def mark() -> str:
+            from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+            if part not in self._digests:
+                self._digests[part] = sha256(self._contents[part]).hexdigest()
+            return self._digests[part] if part == number else f"{self._digests[part]}.{number}"
+
+        return mark
+
+
+def _signed(
+    scheme: WebhookScheme,
+    token: Token | None,
+    scene: Scene,
+    signatures: Sequence[str],
+    keys: Sequence[Key],
+) -> tuple[bytes, Secret | None]:
+    """What was signed, and with which secret."""
+    if token is not None:
+        contents = [token.content]
+    elif scheme.algorithm in PLAIN:
+        contents = [scene.delivery.body]
+    else:
+        contents = [template.fill(scene) for template in scheme.signs]
+    for content in contents:
+        for key in keys:
+            if key.check(content, signatures):
+                return content, key.secret
+    raise rejected(
+        WebhookReason.SIGNATURE,
+        "No secret made the signature of this webhook.",
+        remedy="Do not act on it. If the sender is genuine, check the secret, give the body as it"
+        " was received"
+        + (", and the URL as the vendor was told it." if "url" in scheme.covers else "."),
+    )
+
+
+def _check_digest(place: Template, scene: Scene) -> None:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+    from hmac import compare_digest  # noqa: PLC0415 - the same
+
+    delivery = scene.delivery
+    claimed = place.read(scene)
+    if claimed is None:
+        if not delivery.body or ("?" in place.text and delivery.is_form()):
+            return
+        raise rejected(WebhookReason.MISSING, f"The webhook has no {place.text}.")
+    digest = sha256(delivery.body).hexdigest()
+    if not compare_digest(digest.encode(), claimed.encode("utf-8", "surrogatepass")):
+        raise rejected(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
+
+
+class Reader:
+    """Reads what was accepted in the short way, once somebody looks at it."""
+
+    def __init__(self, scheme: WebhookScheme, parameters: Mapping[str, str], name: str) -> None:
+        self._scheme = scheme
+        self._parameters = parameters
+        self._name = name
+
+    def payload(self, found: dict[str, str], body: bytes) -> Any:
+        """What was said, and no more is read."""
+        try:
+            if self._scheme.body is BodyForm.JSON:
+                return json_of(body)
+            return payload_of(self._scheme, self._delivery(found, body))
+        except WebhookRejected as error:
+            error.service = self._name
+            raise
+
+    def event(self, found: dict[str, str], body: bytes, tenant: str | None) -> WebhookEvent:
+        """All of it."""
+        scheme, payload = self._scheme, self.payload(found, body)
+        delivery = self._delivery(found, body)
+        text = scheme.signature[0].read(Scene(delivery, None, self._parameters, [])) or ""
+        several = text.split(scheme.separator) if scheme.separator else [text]
+        marks = [mark.strip() for mark in several]
+        scene = Scene(delivery, payload, self._parameters, marks)
+
+        def mark() -> str:
+            return _Marks([scheme.signs[0].fill(scene)]).of(0)()
+
+        try:
+            return _event(scheme, scene, mark, tenant=tenant, reply=None)
+        except WebhookRejected as error:
+            error.service = self._name
+            raise
+
+    def _delivery(self, found: dict[str, str], body: bytes) -> Delivery:
+        return Delivery(found, body, wanted=self._scheme.headers)
+
+
+def _event(
+    scheme: WebhookScheme,
+    scene: Scene,
+    mark_of: Callable[[], str],
+    *,
+    tenant: str | None,
+    reply: WebhookReply | None,
+) -> WebhookEvent:
+    named = None if scheme.id is None else scheme.id.read(scene)
+    vendor_type = ("" if scheme.type is None else scheme.type.read(scene)) or ""
+    fetch = None
+    if named and scheme.fetch is not None:
+        fetch = scheme.fetch.replace("{id}", quote(named, safe="", errors="replace"))
+    vouched = scheme.algorithm in PLAIN or scheme.vouches_for_id
+    mark = named if named and vouched else mark_of()
+    payload = scene.item
+    return WebhookEvent(
+        vendor=scheme.name,
+        id=named or mark,
+        type=scheme.known_types.get(vendor_type, vendor_type),
+        vendor_type=vendor_type,
+        time=None if scheme.time is None else read_time(scheme.time.read(scene), scheme.time_form),
+        data=payload if scheme.data is None else at_path(payload, scheme.data),
+        payload=payload,
+        covers=scheme.covers,
+        weak=scheme.weak,
+        fetch=fetch,
+        tenant=tenant,
+        confirm=confirmation(scheme.handshake, payload),
+        reply=reply,
+        body=scene.delivery.body,
+        claim=(mark, 0),
+    )

@@ -1,0 +1,534 @@
+"""Everything that can go wrong, as one tree.
+
+ConnectorError
+├── ConfigurationError              wrong before anything was sent
+├── ConnectionFailed                could not reach the vendor, or was cut off
+│   ├── AttemptTimeout              one attempt took longer than it may
+│   └── DestinationRefused          the URL leads where it must not; nothing was sent
+├── DeadlineExceeded                the whole call took longer than it may
+├── AuthenticationFailed            the vendor refused who we say we are
+├── CredentialNotFound              no credential is stored for this service
+├── CredentialRefreshFailed         a credential could not be renewed
+│   └── AuthorizationRequired       a person must give consent again
+├── RateLimitExceeded               our limit or the vendor's
+├── BulkheadFull                    too many of our own calls are already under way
+├── CircuitBreakerOpen              the vendor is failing; calls are held back
+├── RetryBudgetExhausted            retries would make an outage worse
+├── NotCached                       only a kept answer was asked for, and there is none
+├── IdempotencyConflict             one key, two different payloads
+├── IdempotencyInProgress           another caller is working on the same key
+├── OutcomeUnknown                  sent, answer lost, must not be repeated blindly
+├── VendorRejected                  the vendor understood and said no
+│   ├── InvalidRequest
+│   ├── PaymentDeclined
+│   └── FileNotFound
+├── VendorFailed                    the vendor broke, or answered nonsense
+├── WebhookRejected                 a webhook that must not be believed
+├── StorageUnavailable              our own shared state cannot be reached
+├── UnsupportedByVendor             the vendor has no such capability
+├── HeldBack                        nothing of the kind is sent from here
+│   ├── DryRun                      this is a rehearsal
+│   ├── RecipientRefused            somebody must not be written to
+│   └── CopiedStore                 the store belongs to another environment
+└── InvalidData                     a value that cannot be what it claims to be
+
+Every error says what happened, to which service, and what to do about it. Each is a plain class
+that pickles with its fields and notes. The vendor's words are kept apart from ours, and its whole
+answer stays out of pickles, because an answer may echo a secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from moorage.domain.http import Response
+
+
+E = TypeVar("E", bound="ConnectorError")
+
+
+def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(_own(fields))
+    return error
+
+
+def _own(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an error, with notes that no other error shares."""
+    notes = fields.get("__notes__")
+    return fields if notes is None else {**fields, "__notes__": [*notes]}
+
+
+class ConnectorError(Exception):
+    """A call to the outside world did not give its answer.
+
+    Attributes:
+        remedy: what to do about it, as one sentence.
+        service: the service that was called, if one was.
+        operation: the operation or endpoint that was called, if it has a name.
+        region: where it was called last, if the service is in several.
+        retryable: whether the same call may succeed later.
+        due: what `retry_at` is made of when somebody asks: itself, or a function and its argument.
+        attempts: how many attempts reached for the vendor.
+        request_id: the correlation id of the call.
+        replayed: whether this is the stored refusal of an earlier call with the same key.
+    """
+
+    service: str | None = None
+    operation: str | None = None
+    region: str | None = None
+    retryable: bool = False
+    attempts: int = 0
+    request_id: str | None = None
+    replayed: bool = False
+    _signature: int = 0
+    due: datetime | tuple[Callable[[int], datetime], int] | None = None
+    remedy: str = "See the cause of this error."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str | None = None,
+        service: str | None = None,
+        operation: str | None = None,
+        retryable: bool | None = None,
+        retry_at: datetime | None = None,
+        attempts: int = 0,
+        request_id: str | None = None,
+    ) -> None:
+        # What is not given is the class's: an open circuit refuses many calls a second.
+        self.args = (message,)
+        if remedy is not None:
+            self.remedy = remedy
+        if service is not None:
+            self.service = service
+        if operation is not None:
+            self.operation = operation
+        if retryable is not None:
+            self.retryable = retryable
+        if retry_at is not None:
+            self.due = retry_at
+        if attempts:
+            self.attempts = attempts
+        if request_id is not None:
+            self.request_id = request_id
+
+    @property
+    def message(self) -> str:
+        """What happened, as one sentence."""
+        return str(self.args[0])
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When to come back (aware; what was given without a zone is in UTC), if that is known."""
+        due = self.due
+        if isinstance(due, tuple):
+            # Few who are refused ask when to come back, and a date takes longer than the refusal.
+            moment, number = due
+            self.due = due = moment(number)
+        elif due is not None and due.tzinfo is None:
+            from datetime import UTC  # noqa: PLC0415 - hardly anybody leaves the zone out
+
+            self.due = due = due.replace(tzinfo=UTC)
+        return due
+
+    @retry_at.setter
+    def retry_at(self, moment: datetime | None) -> None:
+        self.due = moment
+
+    def __str__(self) -> str:
+        where = ".".join(part for part in (self.service, self.operation) if part)
+        if self.region is not None:
+            where += f" in {self.region}"
+        sentences = [f"{where}: {self.message}" if where else self.message]
+        if not sentences[0].endswith((".", "!", "?")):
+            sentences[0] += "."
+        if self.retry_at is not None:
+            sentences.append(f"Come back at {self.retry_at.isoformat(timespec='milliseconds')}.")
+        if self.attempts > 1:
+            sentences.append(f"{self.attempts} attempts were made.")
+        sentences.append(self.remedy)
+        return " ".join(sentences)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self)!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: value for name, value in self._fields().items() if name != "response"}
+        return _rebuild, (type(self), self.args, _own(fields))
+
+    def __copy__(self) -> Self:
+        return _rebuild(type(self), self.args, self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        fields = vars(self)
+        if self.retry_at is not None:
+            fields["due"] = self.retry_at
+        return fields
+
+
+class _Answered(ConnectorError):
+    """An error that an answer of the vendor may stand behind, in the vendor's own terms."""
+
+    response: Response | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        vendor_code: str | None = None,
+        vendor_message: str | None = None,
+        response: Response | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.status = status
+        self.vendor_code = vendor_code
+        self.vendor_message = vendor_message
+        self.response = response
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong in a configuration. It never holds what a secret is.
+
+    Attributes:
+        path: where it stands, such as `vendors.stripe.timeout`.
+        found: what stands there, as one sentence.
+        remedy: what is expected there, and what to do about it.
+        nearest: the name that was probably meant, if one is near.
+        origin: where it comes from, if not from the source itself: an environment variable or an
+            overlay.
+    """
+
+    path: str
+    found: str
+    remedy: str
+    nearest: str | None = None
+    origin: str | None = None
+
+    def __str__(self) -> str:
+        sentence = self.found if self.found.endswith((".", "!", "?")) else f"{self.found}."
+        whence = "" if self.origin is None else f" (from {self.origin})"
+        return f"{self.path}{whence}: {sentence} {self.remedy}"
+
+
+class ConfigurationError(ConnectorError):
+    """Wrong before anything was sent; `path` says where in the configuration.
+
+    `problems` are all that are known, of which `path`, the message and the remedy are the first.
+    """
+
+    remedy = "Correct the configuration."
+
+    def __init__(self, message: str, *, path: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.path = path
+        self._others: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> ConfigurationError:
+        """The error that tells all of these; there is one at least."""
+        first, *others = problems
+        error = cls(first.found, path=first.path, remedy=first.remedy)
+        error._others = tuple(problems) if others or first.nearest or first.origin else ()
+        return error
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong."""
+        return self._others or (Problem(self.path or "", self.message, self.remedy),)
+
+    def __str__(self) -> str:
+        if len(self._others) > 1:
+            lines = "\n".join(f"  {one}" for one in self._others)
+            return f"{len(self._others)} things are wrong in the configuration:\n{lines}"
+        if self._others:
+            return str(self._others[0])
+        text = super().__str__()
+        return f"{self.path}: {text}" if self.path else text
+
+
+class ConnectionFailed(ConnectorError):
+    """Could not reach the vendor, or was cut off.
+
+    `may_have_been_processed` is False only where it is certain that no byte of the request
+    reached the vendor.
+    """
+
+    retryable = True
+    remedy = "Check the network and the vendor's status page, then try again."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = True, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.may_have_been_processed = may_have_been_processed
+
+
+class AttemptTimeout(ConnectionFailed):
+    """One attempt took longer than it may."""
+
+    remedy = "Raise the timeout if the vendor is known to be slow, or try again."
+
+
+class DestinationRefused(ConnectionFailed):
+    """A URL that somebody else has chosen leads where it must not; nothing was sent."""
+
+    retryable = False
+    remedy = "Take the URL for an attack or a mistake, or allow its host or network in the guard."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(message, may_have_been_processed=may_have_been_processed, **fields)
+
+
+class DeadlineExceeded(ConnectorError):
+    """The whole call (waiting, refreshing, every attempt and pause) cannot fit its deadline.
+
+    `may_have_been_processed` is True where the deadline cut an attempt that had left.
+    """
+
+    retryable = True
+    remedy = "Allow the call more time, or try again when the vendor is less busy."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.may_have_been_processed = may_have_been_processed
+
+
+class AuthenticationFailed(_Answered):
+    """The vendor refused who we say we are, or what we may do."""
+
+    remedy = "Check that the credential is current and has the permissions this call needs."
+
+
+class CredentialNotFound(ConnectorError):
+    """No credential is stored for this service and tenant."""
+
+    remedy = "Store a credential for this service, or correct the service's name."
+
+
+class CredentialRefreshFailed(ConnectorError):
+    """A credential could not be renewed; one that still works is kept."""
+
+    remedy = "Authorise the application at the vendor again if this persists."
+
+
+class AuthorizationRequired(CredentialRefreshFailed):
+    """The grant is over: nothing can be renewed before a person gives consent again."""
+
+    remedy = "Have a person authorise the application again, then store what that brings."
+
+
+class RateLimitExceeded(_Answered):
+    """A limit was reached: ours, or with `by_vendor` the vendor's."""
+
+    retryable = True
+    remedy = "Slow down, or wait until the time given."
+
+    def __init__(self, message: str, *, by_vendor: bool = False, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.by_vendor = by_vendor
+
+
+class BulkheadFull(ConnectorError):
+    """As many calls as may be under way at once are under way, and the queue is full."""
+
+    retryable = True
+    remedy = "Try again shortly, or allow this service more calls at once."
+
+
+class CircuitBreakerOpen(ConnectorError):
+    """The vendor has been failing; calls are held back until it has had time to recover."""
+
+    retryable = True
+    remedy = "Wait until the time given; a probe will then try the vendor again."
+
+
+class RetryBudgetExhausted(ConnectorError):
+    """So many calls are being retried that more retries would make the outage worse."""
+
+    retryable = True
+    remedy = "Try again when the vendor answers normally."
+
+
+class NotCached(ConnectorError):
+    """Only an answer from the cache was asked for (`only-if-cached`), and none may be used."""
+
+    remedy = "Ask without only-if-cached, or allow an older answer with max-stale."
+
+
+class IdempotencyConflict(ConnectorError):
+    """This idempotency key was used before with a different payload."""
+
+    remedy = "Use a new key for a new payload, or repeat the first payload unchanged."
+
+
+class IdempotencyInProgress(ConnectorError):
+    """Another caller is working on the same idempotency key."""
+
+    retryable = True
+    remedy = "Ask again with the same key to get that caller's answer."
+
+
+class OutcomeUnknown(ConnectorError):
+    """The request was sent, its answer was lost, and repeating it could act twice.
+
+    `idempotency_key` names the claim, `lookup` says what to look for at the vendor.
+    """
+
+    remedy = "Look the operation up at the vendor before doing it again."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        idempotency_key: str | None = None,
+        lookup: str | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.idempotency_key = idempotency_key
+        self.lookup = lookup
+
+
+class VendorRejected(_Answered):
+    """The vendor understood the request and said no (4xx, or a refusal in the body)."""
+
+    remedy = "Correct the request; repeating it unchanged will be refused again."
+
+
+class InvalidRequest(VendorRejected):
+    """The vendor found the request itself wrong."""
+
+
+class PaymentDeclined(VendorRejected):
+    """The payment was refused by the issuer, the vendor or the buyer.
+
+    `reason` says why in words that no vendor owns, `payment` names the payment that was tried, as
+    the text of its reference, if there is one.
+    """
+
+    remedy = "Ask the buyer for another means of payment."
+    reason: str = "other"
+    payment: str | None = None
+
+    def __init__(
+        self, message: str, *, reason: str = "other", payment: str | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.reason = str(reason)
+        self.payment = payment
+
+
+class FileNotFound(VendorRejected):
+    """The vendor stores no such file."""
+
+    remedy = "Check the name of the file and of the container."
+
+
+class VendorFailed(_Answered):
+    """The vendor broke (5xx), or its answer is malformed or too large."""
+
+    retryable = True
+    remedy = "Try again later; tell the vendor if it persists."
+
+
+class WebhookRejected(ConnectorError):
+    """A webhook with a bad signature, stale, replayed or malformed; `reason` says which.
+
+    It is `retryable` where the sender should try again: while another worker handles the same.
+    """
+
+    remedy = "Do not act on it; check the secret and the clock if the sender is genuine."
+
+    def __init__(self, message: str, *, reason: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.reason = reason
+
+
+class StorageUnavailable(ConnectorError):
+    """The state that circuits, limits and keys live in cannot be reached, or is full."""
+
+    retryable = True
+    remedy = "Check the store that holds the shared state."
+
+
+class UnsupportedByVendor(ConnectorError):
+    """The configured vendor cannot do this; nothing was sent.
+
+    `capabilities` are what it lacks, `able` the vendors that have them.
+    """
+
+    remedy = "Configure a vendor that has this capability."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        capabilities: tuple[str, ...] = (),
+        able: tuple[str, ...] = (),
+        **fields: Any,
+    ) -> None:
+        super().__init__(message, **fields)
+        self.capabilities = capabilities
+        self.able = able
+
+
+class HeldBack(ConnectorError):
+    """Nothing of the kind is sent from here, as the configuration says; nothing was."""
+
+    remedy = "Look at `safety` in the configuration."
+
+
+class DryRun(HeldBack):
+    """This is a rehearsal: everything was done but sending it; `request` says what that was."""
+
+    remedy = "Take it for done, or point the account to a sandbox to get answers."
+
+    def __init__(self, message: str, *, request: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.request = request
+
+
+class RecipientRefused(HeldBack):
+    """Somebody is to be written to who must not be from here; nobody was.
+
+    `refused` are the places of those among the recipients, counted from nought: whom something is
+    to is not shown.
+    """
+
+    remedy = "Write to those that the configuration names in its recipients, or name them there."
+
+    def __init__(self, message: str, *, refused: tuple[int, ...] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.refused = refused
+
+
+class CopiedStore(HeldBack):
+    """The store belongs to another environment, `home`: it may be a copy of production's."""
+
+    remedy = "Run `moorage neutralize` on a copy and then `moorage rearm` to use it here."
+
+    def __init__(self, message: str, *, home: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.home = home
+
+
+class InvalidData(ConnectorError):
+    """A value cannot be what it claims to be; `field` names it."""
+
+    remedy = "Correct the value."
+
+    def __init__(self, message: str, *, field: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.field = field

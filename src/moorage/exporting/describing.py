@@ -1,0 +1,187 @@
+"""From a configuration to what its accounts and services send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from moorage.domain.auth import AuthMethod, Credentials
+from moorage.domain.sensitive import is_sensitive
+from moorage.errors import ConfigurationError
+from moorage.exporting.hiding import Hiding, texts_of
+from moorage.exporting.paths import path_of
+from moorage.exporting.recording import recorded
+from moorage.exporting.sent import Description, Sent, Slot, braces, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.config import Configured
+    from moorage.contracts.routes import Account
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.service import Endpoint, Service
+    from moorage.exporting.recording import Exchange
+    from moorage.exporting.sent import Pairs
+
+_NO_HTTP: Final = "Its vendor does not speak HTTP."
+
+
+def described(configured: Configured) -> Description:
+    """Everything that the accounts and services of a configuration send."""
+    sent: list[Sent] = []
+    variables: dict[str, str] = {}
+    silent: dict[str, str] = {}
+    kept: dict[str, list[Exchange]] = {}
+    for account in configured.accounts:
+        vendor = account.vendor.name
+        try:
+            exchanges = kept[vendor] if vendor in kept else recorded(vendor)
+        except ConfigurationError as error:
+            silent[account.name] = str(error)
+            continue
+        kept[vendor] = exchanges
+        if not exchanges:
+            silent[account.name] = _NO_HTTP
+        for exchange in exchanges:
+            one, used = _of_account(account, exchange)
+            sent.append(one)
+            variables = {**used, **variables}
+    for service in configured.services:
+        for one, used in _of_service(service):
+            sent.append(one)
+            variables = {**used, **variables}
+    return Description(
+        sent=tuple(_distinct(sent)),
+        variables=dict(sorted(variables.items())),
+        silent=silent,
+    )
+
+
+def _distinct(sent: Iterable[Sent]) -> Iterable[Sent]:
+    """What differs in more than what it is for; the first of what does not."""
+    seen: dict[str, Sent] = {}
+    for one in sent:
+        seen.setdefault(repr(attrs.evolve(one, use="")), one)
+    return seen.values()
+
+
+def _of_account(account: Account, exchange: Exchange) -> tuple[Sent, dict[str, str]]:
+    known = dict(texts_of(exchange.options, account.name))
+    ours, theirs = exchange.vendor.services(), account.vendor.services()
+    keyed = {one.idempotency_header for one in ours.values() if one.idempotency_header}
+    hiding = Hiding(account.name, known, frozenset(name.lower() for name in keyed))
+    parts = urlsplit(exchange.url)
+    to = _server(exchange.url, ours)
+    if to is None:
+        server, url, base = variable(account.name, parts.netloc), f"https://{parts.netloc}", ""
+    else:
+        server = variable(account.name, to, "url")
+        url = str(theirs[to].base_url) if to in theirs else str(ours[to].base_url)
+        base = urlsplit(str(ours[to].base_url)).path.rstrip("/")
+    path, slots = path_of(parts.path, exchange.route, base, account.name, known)
+    media, body = hiding.body(exchange.request)
+    one = Sent(
+        owner=account.name,
+        use=exchange.use,
+        method=exchange.request.method.value,
+        server=server,
+        path=path,
+        query=hiding.pairs(parse_qsl(parts.query, keep_blank_values=True)),
+        headers=(
+            *hiding.headers(exchange.request),
+            *((name, hiding.put(stands)) for name, stands in _own_headers(account).items()),
+        ),
+        media=media,
+        body=body,
+        status=exchange.status,
+    )
+    public = _public(account.vendor, account.name)
+    slots = {name: value for name, value in slots.items() if name not in known.values()}
+    used = {name: public.get(name, "") for name in hiding.used | _variables(path)}
+    return one, {**used, **slots, server: url}
+
+
+def _variables(path: Iterable[str | Slot]) -> set[str]:
+    return {one.variable for one in path if isinstance(one, Slot)}
+
+
+def _server(url: str, services: Mapping[str, Service]) -> str | None:
+    """The service that a URL belongs to: the one whose own URL is the longest beginning of it."""
+    fitting = [
+        (len(one.base_url), name)
+        for name, one in services.items()
+        if one.base_url is not None and url.startswith(one.base_url)
+    ]
+    return max(fitting)[1] if fitting else None
+
+
+def _public(vendor: Vendor, owner: str) -> dict[str, str]:
+    """The options of an account that are no secret, by the variables that stand for them."""
+    fields = attrs.fields(cast("Any", type(vendor)))
+    told = {field.name: getattr(vendor, field.name) for field in fields}
+    return {
+        variable(owner, name): value
+        for name, value in told.items()
+        if isinstance(value, str) and not is_sensitive(name)
+    }
+
+
+def _own_headers(account: Account) -> dict[str, str]:
+    """The headers that the configuration adds, with variables: some are secret, some are not."""
+    headers: Mapping[str, str] = account.settings.get("headers", {})
+    return {name: variable(account.name, name) for name in headers}
+
+
+def _of_service(service: Service) -> Iterable[tuple[Sent, dict[str, str]]]:
+    if service.base_url is None:
+        return
+    server = variable(service.name, "url")
+    headers, query, used = _identity(service)
+    for endpoint in service.endpoints or (None,):
+        path, slots = _of_endpoint(endpoint, service.name)
+        one = Sent(
+            owner=service.name,
+            use="anything" if endpoint is None else endpoint.name,
+            method="GET" if endpoint is None else str(endpoint.method or "GET"),
+            server=server,
+            path=path,
+            query=query,
+            headers=headers,
+        )
+        yield one, {**used, **slots, server: service.base_url}
+
+
+def _of_endpoint(
+    endpoint: Endpoint | None, owner: str
+) -> tuple[tuple[str | Slot, ...], dict[str, str]]:
+    text = "/" if endpoint is None or endpoint.path is None else endpoint.path
+    pieces: list[str | Slot] = []
+    for part in text.split("/")[1:]:
+        pieces.append("/")
+        if part[:1] == "{" and part[-1:] == "}":
+            pieces.append(Slot(part[1:-1], variable(owner, part[1:-1])))
+        elif part:
+            pieces.append(part)
+    return tuple(pieces), dict.fromkeys(_variables(pieces), "")
+
+
+def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
+    """How a service is told who asks, and the headers that it always gets: all of it unsaid."""
+    names = {name: variable(service.name, name) for name in service.headers}
+    headers = [(name, braces(stands)) for name, stands in names.items()]
+    query: list[tuple[str, str]] = []
+    own = service.credentials if isinstance(service.credentials, Credentials) else None
+    method = AuthMethod.BEARER if own is None else own.method
+    secret = variable(service.name, "credentials")
+    if own is not None and own.name and method is AuthMethod.API_KEY_HEADER:
+        headers.append((own.name, braces(secret)))
+    elif own is not None and own.name and method is AuthMethod.API_KEY_QUERY:
+        query.append((own.name, braces(secret)))
+    elif service.credentials is not None or service.needs_credentials:
+        scheme = {AuthMethod.BASIC: "Basic ", AuthMethod.BEARER: "Bearer "}.get(method, "")
+        headers.append(("Authorization", f"{scheme}{braces(secret)}"))
+    else:
+        return tuple(headers), (), dict.fromkeys(names.values(), "")
+    return tuple(headers), tuple(query), dict.fromkeys((*names.values(), secret), "")

@@ -1,0 +1,127 @@
+"""Variables in the place of secrets, and of what an account is made of."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import attrs
+
+from moorage.domain.json_text import is_list, is_object
+from moorage.domain.media_type import essence, is_json
+from moorage.domain.sensitive import is_sensitive
+from moorage.exporting.sent import braces, variable
+from moorage.testing.http import as_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.domain.http import Request
+    from moorage.exporting.sent import Pairs
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_SHORTEST: Final = 4
+_TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_BOUNDARY: Final = re.compile(r"boundary=\"?([^\";]+)")
+_UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connection"})
+
+
+def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
+    """Every text in the options of an account, with the name of a variable for it."""
+    if isinstance(value, str) and len(value) >= _SHORTEST:
+        yield value, variable(*path)
+    elif is_object(value):
+        for name, one in value.items():
+            yield from texts_of(one, *path, name)
+
+
+@attrs.frozen
+class Hiding:
+    """Puts variables where values are.
+
+    Attributes:
+        owner: whose variables these are.
+        known: variables by the values that they stand for.
+        keyed: the headers that carry idempotency keys, in small letters.
+        used: the variables that were put somewhere, to be given a value or none.
+    """
+
+    owner: str
+    known: Mapping[str, str]
+    keyed: frozenset[str] = frozenset()
+    used: set[str] = attrs.field(factory=set)
+
+    def text(self, text: str) -> str:
+        """A text with variables for the values in it that are known."""
+        for value, name in sorted(self.known.items(), key=lambda one: -len(one[0])):
+            if value in text:
+                text = text.replace(value, self.put(name))
+        return text
+
+    def put(self, name: str) -> str:
+        """A variable, as it stands in a text."""
+        self.used.add(name)
+        return braces(name)
+
+    def named(self, name: str, text: str) -> str:
+        """The value of a field: a variable if its name promises a secret."""
+        shown = self.text(text)
+        signed = _TOKEN.fullmatch(text) is not None
+        if not signed and ("{{" in shown or not text or not is_sensitive(name)):
+            return shown
+        return self.put(variable(self.owner, name))
+
+    def headers(self, request: Request) -> Pairs:
+        """What is said in the headers."""
+        return tuple(
+            (name, self._header(name, value))
+            for name, value in request.headers.pairs
+            if name.lower() not in _UNSAID
+        )
+
+    def _header(self, name: str, value: str) -> str:
+        if name.lower() in self.keyed:
+            return self.put(variable(self.owner, "idempotency_key"))
+        if name.lower() != "authorization":
+            return self.named(name, _BOUNDARY.sub("boundary=boundary", value))
+        scheme, _, rest = value.partition(" ")
+        if scheme.lower() in {"basic", "bearer"}:
+            return f"{scheme} {self.named(name, rest)}"
+        # A signature is good for one request only, and says what it signs.
+        return self.put(variable(self.owner, name))
+
+    def pairs(self, pairs: list[tuple[str, str]]) -> Pairs:
+        """The fields of a query or a form."""
+        return tuple((name, self.named(name, value)) for name, value in pairs)
+
+    def body(self, request: Request) -> tuple[str, Any]:
+        """What the body is, and what it says; of what is no text only that it is there."""
+        whole = as_bytes(request)
+        kind = request.headers.get("content-type") or ""
+        media = essence(kind) or "application/octet-stream"
+        if not whole:
+            return "", None
+        try:
+            text = whole.decode()
+        except UnicodeDecodeError:
+            return media, ""
+        boundary = _BOUNDARY.search(kind)
+        if boundary is not None:
+            text = text.replace(boundary[1], "boundary")
+        if is_json(media):
+            with suppress(ValueError):
+                return media, self.value("", json.loads(text))
+        if media == _FORM:
+            return media, self.pairs(parse_qsl(text, keep_blank_values=True))
+        return media, self.text(text)
+
+    def value(self, name: str, value: Any) -> Any:
+        """A value of JSON."""
+        if is_object(value):
+            return {key: self.value(key, one) for key, one in value.items()}
+        if is_list(value):
+            return [self.value(name, one) for one in value]
+        return self.named(name, value) if isinstance(value, str) else value

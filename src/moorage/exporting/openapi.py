@@ -1,0 +1,152 @@
+"""An OpenAPI 3.1 description of what is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.exporting.sent import Slot, variable
+from moorage.exporting.shapes import shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from moorage.exporting.sent import Description, Sent
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_IGNORED: Final = frozenset({"accept", "content-type", "authorization"})
+"""Headers that OpenAPI tells otherwise than as parameters."""
+
+
+def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
+    """The description: each path with the server that it is at.
+
+    Where two servers have the same path, the later ones have `#` and their account behind it, for
+    OpenAPI knows one operation of a path.
+    """
+    grouped: dict[tuple[str, str], list[Sent]] = {}
+    for one in description.sent:
+        grouped.setdefault((one.server, _shape(one)), []).append(one)
+    paths: dict[str, Any] = {}
+    taken: set[str] = set()
+    schemes: dict[str, Any] = {}
+    for (server, shape), sent in grouped.items():
+        path = sent[0].template or "/"
+        paths[f"{path}#{server}" if shape in taken else path] = {
+            "servers": [{"url": description.variables[server]}],
+            **dict(_operations(sent, description, schemes)),
+        }
+        taken.add(shape)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": "1", "description": _words(description)},
+        "paths": paths,
+        "components": {"securitySchemes": schemes},
+    }
+
+
+def _words(description: Description) -> str:
+    told = "What is sent, tried out at sandboxes; what stands in double braces is yours to fill in."
+    untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
+    return "\n".join((told, *untold))
+
+
+def _shape(sent: Sent) -> str:
+    """A path in which slots of any name are the same."""
+    return "".join("{}" if isinstance(one, Slot) else one for one in sent.path)
+
+
+def _operations(
+    sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    for method in dict.fromkeys(one.method for one in sent):
+        same = [one for one in sent if one.method == method]
+        yield method.lower(), _operation(same, description, schemes)
+
+
+def _operation(
+    sent: Sequence[Sent], description: Description, schemes: dict[str, Any]
+) -> dict[str, Any]:
+    first = sent[0]
+    uses = ", ".join(dict.fromkeys(one.use for one in sent))
+    operation: dict[str, Any] = {
+        "operationId": variable(first.server, first.method, first.template),
+        "tags": [first.owner],
+        "summary": f"Sent for {uses}",
+        "parameters": [
+            *_slots(first, description),
+            *_named(sent, "query"),
+            *_named(sent, "header"),
+        ],
+        "responses": {
+            str(status): {"description": "What the sandbox answers."}
+            for status in sorted({one.status for one in sent if one.status is not None})
+        }
+        or {"default": {"description": "Whatever the service answers."}},
+    }
+    bodies = {one.media for one in sent if one.media}
+    if bodies:
+        content = {media: _content(media, sent) for media in sorted(bodies)}
+        operation["requestBody"] = {
+            "required": all(one.media for one in sent),
+            "content": content,
+        }
+    security = _security(sent, schemes)
+    if security:
+        operation["security"] = security
+    return operation
+
+
+def _slots(sent: Sent, description: Description) -> Iterator[dict[str, Any]]:
+    for one in sent.path:
+        if isinstance(one, Slot):
+            example = description.variables.get(one.variable, "")
+            schema: dict[str, Any] = {"type": "string"}
+            if example:
+                schema["examples"] = [example]
+            yield {"name": one.name, "in": "path", "required": True, "schema": schema}
+
+
+def _named(sent: Sequence[Sent], where: str) -> Iterator[dict[str, Any]]:
+    """The parameters of a query or the headers, as they were sent."""
+    each = [dict(one.query if where == "query" else one.headers) for one in sent]
+    for name in dict.fromkeys(name for one in each for name in one):
+        if where == "header" and name.lower() in _IGNORED:
+            continue
+        values = dict.fromkeys(one[name] for one in each if name in one)
+        yield {
+            "name": name,
+            "in": where,
+            "required": all(name in one for one in each),
+            "schema": {"type": "string", "examples": list(values)},
+        }
+
+
+def _content(media: str, sent: Sequence[Sent]) -> dict[str, Any]:
+    bodies = {
+        variable(one.use): dict(one.body) if media == _FORM else one.body
+        for one in sent
+        if one.media == media
+    }
+    return {
+        "schema": shape_of(bodies.values()),
+        "examples": {use: {"value": body} for use, body in bodies.items()},
+    }
+
+
+def _security(sent: Iterable[Sent], schemes: dict[str, Any]) -> list[dict[str, list[str]]]:
+    """How each was signed, which the schemes are told as well."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for one in sent:
+        said = {name.lower(): value for name, value in one.headers}.get("authorization")
+        if said is None:
+            continue
+        scheme = said.partition(" ")[0].lower()
+        plain = scheme in {"basic", "bearer"}
+        name = variable(one.owner, scheme if plain else "signed")
+        schemes[name] = (
+            {"type": "http", "scheme": scheme}
+            if plain
+            else {"type": "apiKey", "in": "header", "name": "Authorization"}
+        )
+        found[name] = {name: []}
+    return list(found.values())

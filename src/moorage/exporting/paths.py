@@ -1,0 +1,72 @@
+"""Paths as texts and slots: which parts of a path differ, and what stands for them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from moorage.exporting.sent import Slot, variable
+from moorage.testing.uses.storage import KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.exporting.sent import Path
+
+_BRACED: Final = re.compile(r"\{(\w+)(\*?)\}")
+
+
+def path_of(
+    path: str, route: str | None, base: str, owner: str, known: Mapping[str, str]
+) -> tuple[Path, dict[str, str]]:
+    """The pieces of a path below a base, and the values of its slots' variables.
+
+    Args:
+        path: as it was sent.
+        route: the pattern that fits it, if one is known.
+        base: what the server's URL has of it already.
+        owner: whose variables these are.
+        known: variables by the values that they stand for.
+    """
+    pieces: list[str | Slot] = []
+    values: dict[str, str] = {}
+    cut = len(base)
+    for name, text in _parts(path, route):
+        rest, cut = text[cut:], max(cut - len(text), 0)
+        if not rest:
+            continue
+        if name is None and rest not in known:
+            pieces.append(rest)
+            continue
+        called = name or known[rest]
+        if any(isinstance(one, Slot) and one.name == called for one in pieces):
+            called = f"{called}_{len(pieces)}"
+        stands = known.get(rest) or variable(owner, called)
+        values.setdefault(stands, rest)
+        pieces.append(Slot(called, stands))
+    return tuple(pieces), values
+
+
+def _parts(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
+    """The texts of a path in order, with the names of those that differ."""
+    if route is None:
+        for text in re.split(r"(/)", path):
+            yield ("key" if text in KEYS else None), text
+        return
+    template = route.partition(" ")[2]
+    names = [found[1] for found in _BRACED.finditer(template)]
+    texts = _BRACED.split(template)[::3]
+    found = re.match(_pattern(template), path)
+    yield None, texts[0]
+    for name, value, text in zip(names, found.groups() if found else (), texts[1:], strict=False):
+        yield name, value
+        yield None, text
+
+
+def _pattern(template: str) -> str:
+    parts = _BRACED.split(template)
+    return "".join(
+        re.escape(part) if number % 3 == 0 else ("(.*)" if part else "([^/]+)")
+        for number, part in enumerate(parts)
+        if number % 3 != 1
+    )

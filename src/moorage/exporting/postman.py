@@ -1,0 +1,65 @@
+"""A Postman collection, version 2.1."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from moorage.exporting.sent import Slot, braces
+
+if TYPE_CHECKING:
+    from moorage.exporting.sent import Description, Pairs, Sent
+
+_SCHEMA: Final = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
+    """The collection: a folder for each account and service, and in it what is sent."""
+    owners = dict.fromkeys(one.owner for one in description.sent)
+    return {
+        "info": {"name": name, "schema": _SCHEMA, "description": _words(description)},
+        "item": [
+            {"name": owner, "item": [_item(one) for one in description.sent if one.owner == owner]}
+            for owner in owners
+        ],
+        "variable": [
+            {"key": key, "value": value, "type": "string"}
+            for key, value in description.variables.items()
+        ],
+    }
+
+
+def _words(description: Description) -> str:
+    told = "What is sent, tried out at sandboxes. A variable without a value is yours to fill in."
+    untold = [f"{name} is not here: {why}" for name, why in description.silent.items()]
+    return "\n".join((told, *untold))
+
+
+def _item(sent: Sent) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "method": sent.method,
+        "header": _pairs(sent.headers),
+        "url": _url(sent),
+    }
+    if sent.media == _FORM:
+        request["body"] = {"mode": "urlencoded", "urlencoded": _pairs(sent.body)}
+    elif sent.media:
+        text = sent.body if isinstance(sent.body, str) else json.dumps(sent.body, indent=2)
+        request["body"] = {"mode": "raw", "raw": text}
+    return {"name": f"{sent.use}: {sent.method} {sent.template}", "request": request}
+
+
+def _pairs(pairs: Pairs) -> list[dict[str, str]]:
+    return [{"key": name, "value": value} for name, value in pairs]
+
+
+def _url(sent: Sent) -> str:
+    path = "".join(braces(one.variable) if isinstance(one, Slot) else one for one in sent.path)
+    query = "&".join(f"{quote(name)}={_written(value)}" for name, value in sent.query)
+    return f"{braces(sent.server)}{path}{f'?{query}' if query else ''}"
+
+
+def _written(value: str) -> str:
+    return quote(value, safe="{}:/,")

@@ -1,0 +1,148 @@
+"""Doing everything that a vendor can at its sandbox, and keeping what went out."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import attrs
+
+from moorage._bridge import run_now
+from moorage.contracts.routes import Account
+from moorage.errors import ConnectorError
+from moorage.hub import Hub
+from moorage.testing.http import with_whole_body
+from moorage.testing.sandbox.base import SandboxHttpClient
+from moorage.testing.trades import trade_of
+from moorage.testing.uses import ABLE, BASIC
+from moorage.testing.uses.asking import At
+from moorage.wiring.catalog import vendor_class
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator, Mapping
+
+    from moorage.contracts.vendor import Vendor
+    from moorage.domain.http import Request, Response, Timeouts
+    from moorage.ports.http import Incoming
+    from moorage.testing.sandbox.base import Sandbox
+    from moorage.testing.trades import Trade
+    from moorage.testing.uses.asking import Use
+
+
+@attrs.frozen(kw_only=True)
+class Exchange:
+    """A request as it left for a sandbox.
+
+    Attributes:
+        use: what it was sent for.
+        request, url: what was sent, and where.
+        status: of the answer.
+        route: the sandbox's pattern for such requests, if it has one.
+        vendor: the account at the sandbox that sent it.
+        options: what that account is made of.
+    """
+
+    use: str
+    request: Request
+    url: str
+    status: int
+    route: str | None
+    vendor: Vendor
+    options: Mapping[str, Any]
+
+
+class _Recorder:
+    """An HTTP client that reaches a sandbox, and keeps what it is asked."""
+
+    def __init__(self, use: str, trade: Trade, sandbox: Sandbox, vendor: Vendor) -> None:
+        self._use = use
+        self._trade = trade
+        self._vendor = vendor
+        self._sandbox = sandbox
+        self._client = SandboxHttpClient(sandbox)
+        self.exchanges: list[Exchange] = []
+
+    def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Let the sandbox answer."""
+        whole = run_now(with_whole_body(request, plain=True))
+        response = self._client.send(whole, url, timeouts)
+        self._keep(whole, url, response.status)
+        return response
+
+    def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
+        """Let the sandbox answer, piece by piece."""
+        whole = run_now(with_whole_body(request, plain=True))
+        incoming = self._client.open(whole, url, timeouts)
+        self._keep(whole, url, incoming.status)
+        return incoming
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _keep(self, request: Request, url: str, status: int) -> None:
+        route = self._sandbox.route(request.method.value, urlsplit(url).path)
+        self.exchanges.append(
+            Exchange(
+                use=self._use,
+                request=request,
+                url=url,
+                status=status,
+                route=route,
+                vendor=self._vendor,
+                options=self._trade.options,
+            )
+        )
+
+
+def recorded(name: str) -> list[Exchange]:
+    """What a vendor sends for all that it can do; nothing if it does not speak HTTP.
+
+    Raises:
+        ConfigurationError: there is no sandbox account for it.
+    """
+    kept: list[Exchange] = []
+    for contract, use, do in _uses(vendor_class(name)):
+        with TemporaryDirectory() as folder:
+            trade = trade_of(name, Path(folder))
+            try:
+                kept += _done(name, trade, contract, use, do)
+            finally:
+                trade.close()
+    return kept
+
+
+def _uses(kind: type[Vendor]) -> Iterator[tuple[str, str, Use]]:
+    for contract in kind.kinds:
+        for use, do in BASIC.get(contract, {}).items():
+            yield contract, use, do
+        for capability, do in ABLE.get(contract, {}).items():
+            if capability in kind.capabilities:
+                yield contract, str(capability), do
+
+
+def _done(name: str, trade: Trade, contract: str, use: str, do: Use) -> list[Exchange]:
+    """Do it, and tell what was sent for it, as far as it came."""
+    if trade.sandbox is None:
+        return []
+    account = _account(name, trade.options)
+    recorder = _Recorder(use, trade, trade.sandbox, account.vendor)
+    with Hub([account], http=recorder) as hub, suppress(ConnectorError):
+        at = At(face=getattr(hub, contract)(), trade=trade, vendor=name, able=True)
+        run_now(_awaited(do(at)))
+    return recorder.exchanges
+
+
+def _account(name: str, options: Mapping[str, Any]) -> Account:
+    """The account at the sandbox: made here, so that nothing of the environment gets into it."""
+    kind = vendor_class(name)
+    fields = {field.name for field in attrs.fields(cast("Any", kind))}
+    vendor = kind(**{key: value for key, value in options.items() if key in fields})
+    settings = {key: value for key, value in options.items() if key not in fields}
+    return Account(name, vendor, settings=settings)
+
+
+async def _awaited(use: Awaitable[Any]) -> Any:
+    return await use

@@ -1,0 +1,44 @@
+"""The shapes of values, as JSON Schema tells them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.json_text import is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def shape_of(values: Iterable[Any]) -> dict[str, Any]:
+    """The schema that all of these values keep, as narrow as they show it."""
+    seen = list(values)
+    kinds = sorted({_kind(one) for one in seen})
+    schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
+    objects = [one for one in seen if is_object(one)]
+    if objects:
+        names = dict.fromkeys(name for one in objects for name in one)
+        schema["properties"] = {
+            name: shape_of(one[name] for one in objects if name in one) for name in names
+        }
+        always = [name for name in names if all(name in one for one in objects)]
+        if always:
+            schema["required"] = always
+    items = [item for one in seen if is_list(one) for item in one]
+    if items:
+        schema["items"] = shape_of(items)
+    return schema
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    if is_list(value):
+        return "array"
+    return "object" if is_object(value) else "string"

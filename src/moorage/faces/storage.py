@@ -1,0 +1,204 @@
+"""Files, plain and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from moorage._bridge import awaited, blocking, documented_by, run_now, with_signature_of
+from moorage.adapters.whole_files import WholeFile
+from moorage.services.counter import Counter, current
+from moorage.services.storage import StorageFlows
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from types import TracebackType
+
+    from moorage.contracts.storage import ObjectInfo
+    from moorage.services.counter import FindDesk
+    from moorage.services.downloading import Downloading
+
+_download: Final = current(StorageFlows.download)
+
+
+class _Coming:
+    """What both colours of a download share."""
+
+    def __init__(self, flow: Downloading) -> None:
+        self._flow = flow
+
+    @property
+    def info(self) -> ObjectInfo:
+        """What is said of the object."""
+        return self._flow.info
+
+    @property
+    def start(self) -> int:
+        """Which of the object's bytes comes first."""
+        return self._flow.start
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes come; None is not known beforehand."""
+        return self._flow.length
+
+    @property
+    def modified(self) -> bool:
+        """False if nothing comes because the object has not changed."""
+        return self._flow.modified
+
+    def settle(self) -> None:
+        """End it now, whatever may still come."""
+        self._flow.settle()
+
+    def __del__(self) -> None:
+        self._flow.settle()
+
+
+class Download(_Coming):
+    """An object on its way, read by iterating over it."""
+
+    def read(self) -> bytes:
+        """The next piece; b"" at the end."""
+        return run_now(self._flow.read())
+
+    def read_all(self) -> bytes:
+        """All that is still to come, in memory."""
+        return b"".join(self)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self.read()
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.settle()
+
+
+class AsyncDownload(_Coming):
+    """An object on its way, read by iterating over it, awaited."""
+
+    async def read(self) -> bytes:
+        """The next piece; b"" at the end."""
+        return await self._flow.read()
+
+    async def read_all(self) -> bytes:
+        """All that is still to come, in memory."""
+        return b"".join([piece async for piece in self])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self.read()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.settle()
+
+
+class Storage:
+    """Keeps files at whichever vendor the configuration names."""
+
+    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
+        self._flows = Counter(StorageFlows, desk, tenant)
+
+    upload = blocking(current(StorageFlows.upload))
+    start_upload = blocking(current(StorageFlows.start_upload))
+    abort_upload = blocking(current(StorageFlows.abort_upload))
+    list_stale_uploads = blocking(current(StorageFlows.list_stale_uploads))
+    head = blocking(current(StorageFlows.head))
+    exists = blocking(current(StorageFlows.exists))
+    delete = blocking(current(StorageFlows.delete))
+    delete_many = blocking(current(StorageFlows.delete_many))
+    list = blocking(current(StorageFlows.list))
+    copy = blocking(current(StorageFlows.copy))
+    signed_url = blocking(current(StorageFlows.signed_url))
+    signed_post = blocking(current(StorageFlows.signed_post))
+
+    @documented_by(StorageFlows.download)
+    def download(  # noqa: D102 - documented by its flow
+        self, *given: Any, **named: Any
+    ) -> Download:
+        return Download(run_now(_download(self._flows, *given, **named)))
+
+    def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
+        """Get an object into a file, which is there when all of it has come, or as it was.
+
+        Args:
+            path: the file; what is there is replaced.
+            *given: what `download` takes, beginning with the key.
+            **named: what `download` takes by name.
+        """
+        with self.download(*given, **named) as coming, WholeFile(path) as file:
+            for piece in coming:
+                file.write(piece)
+            file.keep()
+            return coming.info
+
+
+class AsyncStorage:
+    """As `Storage`, awaited."""
+
+    def __init__(self, desk: FindDesk, tenant: str | None) -> None:
+        self._flows = Counter(StorageFlows, desk, tenant)
+
+    upload = awaited(current(StorageFlows.upload))
+    start_upload = awaited(current(StorageFlows.start_upload))
+    abort_upload = awaited(current(StorageFlows.abort_upload))
+    list_stale_uploads = awaited(current(StorageFlows.list_stale_uploads))
+    head = awaited(current(StorageFlows.head))
+    exists = awaited(current(StorageFlows.exists))
+    delete = awaited(current(StorageFlows.delete))
+    delete_many = awaited(current(StorageFlows.delete_many))
+    list = awaited(current(StorageFlows.list))
+    copy = awaited(current(StorageFlows.copy))
+    signed_url = awaited(current(StorageFlows.signed_url))
+    signed_post = awaited(current(StorageFlows.signed_post))
+
+    @documented_by(StorageFlows.download)
+    async def download(  # noqa: D102 - documented by its flow
+        self, *given: Any, **named: Any
+    ) -> AsyncDownload:
+        return AsyncDownload(await _download(self._flows, *given, **named))
+
+    async def download_to(self, path: str | PathLike[str], *given: Any, **named: Any) -> ObjectInfo:
+        """Get an object into a file, which is there when all of it has come, or as it was.
+
+        Args:
+            path: the file; what is there is replaced.
+            *given: what `download` takes, beginning with the key.
+            **named: what `download` takes by name.
+        """
+        async with await self.download(*given, **named) as coming:
+            with WholeFile(path) as file:
+                async for piece in coming:
+                    await asyncio.to_thread(file.write, piece)
+                await asyncio.to_thread(file.keep)
+                return coming.info
+
+
+for _face in (Storage, AsyncStorage):
+    with_signature_of(StorageFlows.download, _face.download)

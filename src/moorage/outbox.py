@@ -1,0 +1,272 @@
+"""Calls that are written down in the host's transaction and made afterwards, plain and awaited."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from moorage._bridge import awaited, blocking, lift, run_now
+from moorage.domain.durations import seconds
+from moorage.domain.entries import EntryPage, EntryQuery, EntryState
+from moorage.domain.frames import bare
+from moorage.domain.outbox import OutboxEntry
+from moorage.domain.retry import RetryPolicy
+from moorage.errors import ConnectorError, InvalidData
+from moorage.faces.email import Email
+from moorage.faces.payments import Payments
+from moorage.faces.shipping import Shipping
+from moorage.faces.sms import Sms
+from moorage.faces.storage import Storage
+from moorage.services.entries import Worked
+from moorage.services.outbox import REQUEST, Delivered, OutboxFlows
+from moorage.wiring.cores import plain_core
+from moorage.wiring.ports import Ports
+from moorage.wiring.shelves import shelf_later, shelf_now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from moorage.hub import AsyncHub, Hub
+    from moorage.ports.chance import Ids, Randomness
+    from moorage.ports.cipher import Cipher
+    from moorage.ports.clock import Clock
+    from moorage.ports.outbox import AsyncOutboxStorage, OutboxStorage
+    from moorage.services.core import Core
+
+__all__ = [
+    "AsyncOutbox",
+    "Delivered",
+    "EntryPage",
+    "EntryQuery",
+    "EntryState",
+    "Outbox",
+    "OutboxEntry",
+    "Worked",
+]
+
+_RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
+_LEASE: Final = 300.0
+_KEY: Final = "idempotency_key"
+
+VERBS: Final[Mapping[str, tuple[Any, frozenset[str]]]] = {
+    "email": (Email, frozenset({"send_transactional", "send_bulk"})),
+    "payments": (
+        Payments,
+        frozenset(
+            {"create_intent", "authorize", "charge", "complete", "capture", "void", "refund"}
+        ),
+    ),
+    "shipping": (Shipping, frozenset({"create_shipment", "create_many", "cancel"})),
+    "sms": (Sms, frozenset({"send", "send_bulk", "cancel"})),
+    "storage": (Storage, frozenset({"upload", "delete", "delete_many", "copy"})),
+}
+"""The contracts, with what has an effect there. What has no key does the same if it is repeated."""
+
+
+class _Outbox:
+    """What both colours share: what calls are made of."""
+
+    _flows: OutboxFlows
+
+    def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The values that a call was put with, and its options."""
+        return self._flows.made_of(entry)
+
+
+class Outbox(_Outbox):
+    """Writes calls down in the host's own transaction, and makes them once that is committed.
+
+    Each call is made at least once, under a key of its own, so that it has its effect once.
+
+    Args:
+        storage: where calls are written down.
+        retry: how often and at what pace a call is tried before it is given up.
+        lease: seconds that a call may take, after which another worker takes it.
+        cipher: seals what is written down.
+        clock, ids, randomness: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        storage: OutboxStorage,
+        *,
+        retry: RetryPolicy = _RETRY,
+        lease: float | timedelta = _LEASE,
+        cipher: Cipher | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        self._flows = OutboxFlows(
+            _core(cipher, clock, ids, randomness),
+            shelf_now(storage),
+            retry=retry,
+            lease=seconds(lease, "lease"),
+            check=_check,
+        )
+
+    put = blocking(OutboxFlows.put)
+    put_request = blocking(OutboxFlows.put_request)
+    stuck = blocking(OutboxFlows.stuck)
+    find = blocking(OutboxFlows.find)
+    replay = blocking(OutboxFlows.replay)
+    drop = blocking(OutboxFlows.drop)
+    forget = blocking(OutboxFlows.forget)
+    remove = blocking(OutboxFlows.remove)
+
+    def deliver(self, hub: Hub, *, limit: int = 100) -> Delivered:
+        """Make up to `limit` calls that are due, one after another, and say what became of each.
+
+        Use it outside of the host's transactions: nothing of ours is held while a vendor is called.
+        """
+
+        def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+            return _call(hub, entry, values, options)
+
+        return run_now(self._flows.deliver(lift(call), limit=limit))
+
+
+class AsyncOutbox(_Outbox):
+    """As `Outbox`, awaited.
+
+    Args:
+        storage: where calls are written down.
+        retry: how often and at what pace a call is tried before it is given up.
+        lease: seconds that a call may take, after which another worker takes it.
+        cipher: seals what is written down.
+        clock, ids, randomness: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        storage: AsyncOutboxStorage,
+        *,
+        retry: RetryPolicy = _RETRY,
+        lease: float | timedelta = _LEASE,
+        cipher: Cipher | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        self._flows = OutboxFlows(
+            _core(cipher, clock, ids, randomness),
+            shelf_later(storage),
+            retry=retry,
+            lease=seconds(lease, "lease"),
+            check=_check,
+        )
+
+    put = awaited(OutboxFlows.put)
+    put_request = awaited(OutboxFlows.put_request)
+    stuck = awaited(OutboxFlows.stuck)
+    find = awaited(OutboxFlows.find)
+    replay = awaited(OutboxFlows.replay)
+    drop = awaited(OutboxFlows.drop)
+    forget = awaited(OutboxFlows.forget)
+    remove = awaited(OutboxFlows.remove)
+
+    async def deliver(self, hub: AsyncHub, *, limit: int = 100) -> Delivered:
+        """Make up to `limit` calls that are due, one after another, and say what became of each.
+
+        Use it outside of the host's transactions: nothing of ours is held while a vendor is called.
+        """
+
+        async def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+            return await _call(hub, entry, values, options)
+
+        return await self._flows.deliver(call, limit=limit)
+
+
+def _core(
+    cipher: Cipher | None, clock: Clock | None, ids: Ids | None, randomness: Randomness | None
+) -> Core:
+    # What an outbox needs of its ports is plain in both colours.
+    return plain_core(Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness)).core
+
+
+def _call(
+    hub: Hub | AsyncHub, entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Make a call of an entry; of a hub that is awaited, what is to be awaited."""
+    if entry.verb == REQUEST:
+        return hub.manager.call(
+            *values,
+            tenant=entry.tenant,
+            subject=entry.subject,
+            idempotency_key=entry.key,
+            **options,
+        )
+    face = getattr(hub, entry.contract)(entry.tenant, subject=entry.subject)
+    verb = getattr(face, entry.verb)
+    if _KEY in inspect.signature(verb).parameters:
+        options = {_KEY: entry.key, **options}
+    return verb(*values, **options)
+
+
+# --- what is checked at once ------------------------------------------------------------
+
+
+class _ReachedError(Exception):
+    """A call has passed all checks, and would be handed to a vendor now."""
+
+
+class _NoDesk:
+    """Stands where calls are handed to vendors."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise _ReachedError(name)
+
+
+async def _no_desk(_: str | None) -> Any:
+    return _NoDesk()
+
+
+def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Take a call as far as it goes without a vendor."""
+    if contract not in VERBS:
+        raise InvalidData(
+            f"There is no contract {contract!r}.",
+            field="contract",
+            remedy=f"Use one of: {', '.join(VERBS)}; or `put_request` for another service.",
+        )
+    face, verbs = VERBS[contract]
+    if verb not in verbs:
+        raise InvalidData(
+            f"{verb!r} of {contract} cannot be put off.",
+            field="verb",
+            remedy=f"Use one of: {', '.join(sorted(verbs))}.",
+        )
+    if _KEY in options:
+        raise InvalidData(
+            "A call that is written down names itself to the vendor.",
+            field=_KEY,
+            remedy="Leave it out, and give key= so that the call is written down once.",
+        )
+    method = getattr(face(_no_desk, None), verb)
+    if _KEY in inspect.signature(method).parameters:
+        options = {**options, _KEY: "checked"}
+    refused = _refusal(method, values, options)
+    if refused is not None:
+        del values, options
+        raise bare(refused)
+
+
+def _refusal(
+    method: Any, values: tuple[Any, ...], options: dict[str, Any]
+) -> ConnectorError | None:
+    """Why a call cannot be made; None if nothing speaks against it."""
+    try:
+        inspect.signature(method).bind(*values, **options)
+        with suppress(_ReachedError):
+            method(*values, **options)
+    except ConnectorError as error:
+        return error
+    except (AttributeError, TypeError):
+        return InvalidData(
+            f"{method.__name__} takes other values, or other options.",
+            field="values",
+            remedy=f"Give what it takes: {inspect.signature(method)}.",
+        )
+    return None

@@ -1,0 +1,24 @@
+"""What a store of one's own needs to keep states, values and credentials as bytes.
+
+`pack` and `unpack` are for values: plain ones, and those of the contracts. `pack_state` and
+`unpack_state` are for the states that commands work on. `pack_credentials` and `unpack_credentials`
+are for credentials; the bytes show them, so seal these at once, about what `about` says.
+"""
+
+from __future__ import annotations
+
+from moorage.contracts.packed import pack, unpack
+from moorage.domain.codec import pack as pack_state
+from moorage.domain.codec import unpack as unpack_state
+from moorage.domain.keeping import pack_credentials, unpack_credentials
+from moorage.domain.sealing import about
+
+__all__ = [
+    "about",
+    "pack",
+    "pack_credentials",
+    "pack_state",
+    "unpack",
+    "unpack_credentials",
+    "unpack_state",
+]

@@ -1,0 +1,121 @@
+"""What every part shares: its plan, and a core for each colour, built when first used."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import attrs
+
+from moorage._bridge import is_async
+from moorage.domain.durations import seconds
+from moorage.domain.functions import check_callable
+from moorage.domain.plan import Plan
+from moorage.errors import ConfigurationError
+from moorage.services.call import Call
+from moorage.wiring.cores import awaited_core, plain_core
+from moorage.wiring.ports import Ports, check_colour
+from moorage.wiring.stores import both_colours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+
+    from moorage.domain.service import Service
+    from moorage.domain.state import Command
+    from moorage.ports.chance import Randomness
+    from moorage.ports.cipher import Cipher
+    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+    from moorage.ports.locks import AsyncLocks, Locks
+    from moorage.ports.observer import Observer
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+    from moorage.services.core import Core
+
+Answer = TypeVar("Answer")
+
+CENTURY = 100 * 365 * 86_400.0
+"""The deadline of what was given none."""
+
+
+class Execute(Protocol):
+    """As `StateStorage.execute`."""
+
+    def __call__(self, command: Command[Answer], /) -> Answer:
+        """Run one command."""
+        ...
+
+
+class Part:
+    """A service of one protection, and the two cores that can run its flows."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        storage: StateStorage | AsyncStateStorage | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+        randomness: Randomness | None = None,
+        locks: Locks | None = None,
+        async_locks: AsyncLocks | None = None,
+        cipher: Cipher | None = None,
+    ) -> None:
+        self._plan = Plan(service, None, None)
+        plain, later = both_colours(storage, clock)
+        common = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
+        self._plain_ports = attrs.evolve(common, state=plain, sleeper=sleeper, locks=locks)
+        self._later_ports = attrs.evolve(
+            common, state=later, sleeper=async_sleeper, locks=async_locks
+        )
+        self._storage = type(storage).__name__
+        check_colour(self._plain_ports, awaited=False)
+        check_colour(self._later_ports, awaited=True)
+
+    @functools.cached_property
+    def _now(self) -> Core:
+        """The core of the synchronous face."""
+        return plain_core(self._usable(self._plain_ports, "plain")).core
+
+    @functools.cached_property
+    def _later(self) -> Core:
+        """The core of the asynchronous face."""
+        return awaited_core(self._usable(self._later_ports, "asynchronous")).core
+
+    @functools.cached_property
+    def _execute(self) -> Execute:
+        """Run a command in the store of the synchronous face, which answers at once."""
+        return self._now.ask  # type: ignore[return-value]  # a plain core has it
+
+    def _begin(self, core: Core, timeout: float | timedelta | None = None) -> Call:
+        plan = self._plan
+        span = plan.span if timeout is None else int(seconds(timeout, "timeout", zero=True) * 1e9)
+        return Call(plan, core.nanoseconds(), span)
+
+    def _usable(self, ports: Ports, colour: str) -> Ports:
+        if ports.state is None:
+            raise ConfigurationError(
+                f"{self._storage} is of the other colour, and this use needs a {colour} store.",
+                path="storage",
+                remedy="Give each face a store of its own colour; the one in memory serves both.",
+            )
+        return ports
+
+
+def decorated(function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` so that every call of it goes through `call`, in its own colour."""
+    check_callable(function, "function")
+    if is_async(function):
+
+        @functools.wraps(function)
+        async def later(*args: Any, **kwargs: Any) -> Any:
+            return await call(function, *args, **kwargs)
+
+        return later
+
+    @functools.wraps(function)
+    def now(*args: Any, **kwargs: Any) -> Any:
+        return call(function, *args, **kwargs)
+
+    return now

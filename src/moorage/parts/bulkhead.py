@@ -1,0 +1,87 @@
+"""A bulkhead on its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage._bridge import run_now
+from moorage.domain.events import CallRefused
+from moorage.domain.service import BulkheadConfig, Service
+from moorage.errors import BulkheadFull
+from moorage.parts.base import CENTURY
+from moorage.parts.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
+
+    from moorage.ports.locks import AsyncLocks, Locks
+    from moorage.ports.observer import Observer
+    from moorage.services.core import Core
+
+
+class Bulkhead(Guard[object]):
+    """Lets at most so many calls be under way at once, so that one vendor cannot take every worker.
+
+    Threads and tasks are counted apart: a bulkhead is meant to be used in one colour.
+
+    Args:
+        max_concurrent: calls at once.
+        max_waiting: callers that may wait for a place, in order of arrival.
+        max_wait: seconds that each may wait; by default as long as it takes.
+        name: for messages; bulkheads of one name and locks share their places.
+        observers, locks, async_locks: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        max_concurrent: int,
+        max_waiting: int = 0,
+        *,
+        max_wait: float | timedelta | None = None,
+        name: str = "bulkhead",
+        observers: Iterable[Observer] = (),
+        locks: Locks | None = None,
+        async_locks: AsyncLocks | None = None,
+    ) -> None:
+        config = BulkheadConfig(max_concurrent, max_waiting, max_wait)
+        service = Service(name, bulkhead=config, circuit=None, retry=None)
+        super().__init__(service, observers=observers, locks=locks, async_locks=async_locks)
+        self._config = config
+        wait = CENTURY if config.max_wait is None else config.max_wait
+        self._wait = wait if config.max_waiting else 0.0
+
+    def _ticket(self) -> object:
+        return object()
+
+    def _enter(self, ticket: object, /) -> None:
+        if not run_now(self._acquire(self._now, ticket)):
+            raise self._full(self._now)
+
+    async def _enter_later(self, ticket: object, /) -> None:
+        if not await self._acquire(self._later, ticket):
+            raise self._full(self._later)
+
+    async def _acquire(self, core: Core, ticket: object) -> bool:
+        return await core.acquire(
+            self._plan.bulkhead_key,
+            ticket,
+            places=self._config.max_concurrent,
+            queue=self._config.max_waiting,
+            timeout=self._wait,
+        )
+
+    def _leave(self, ticket: object, _: BaseException | None, /) -> None:
+        for colour in ("_now", "_later"):
+            core: Core | None = self.__dict__.get(colour)
+            if core is not None:
+                core.release(self._plan.bulkhead_key, ticket)
+
+    def _full(self, core: Core) -> BulkheadFull:
+        call = self._begin(core)
+        if core.observers:
+            core.tell(CallRefused(**call.told(core), error=BulkheadFull.__name__, retry_after=0.0))
+        return BulkheadFull(
+            f"{self._config.max_concurrent} calls are under way already.",
+            service=call.plan.service.name,
+        )

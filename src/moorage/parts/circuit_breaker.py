@@ -1,0 +1,192 @@
+"""A circuit breaker on its own."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+
+from moorage._bridge import NOT_PLAIN, refuse_awaitable, run_now
+from moorage.domain.admission import NEEDS_TOKEN, ReadCircuit, Report, SetCircuit
+from moorage.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
+from moorage.domain.events import CircuitChanged
+from moorage.domain.health import health
+from moorage.domain.retry import error_types
+from moorage.domain.service import Service
+from moorage.errors import StorageUnavailable
+from moorage.parts.guard import Guard
+from moorage.services.admission import be_admitted, lease_of, refusal, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+
+    from moorage.domain.admission import Admitted
+    from moorage.domain.circuit import CircuitBreakerState, CircuitRule, Permit
+    from moorage.ports.clock import Clock
+    from moorage.ports.observer import Observer
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+    from moorage.services.call import Call
+    from moorage.services.core import Core
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Entered:
+    """What one call holds of a circuit."""
+
+    __slots__ = ("began", "call", "permit")
+
+    def __init__(self) -> None:
+        self.permit: Permit | None = None
+        self.call: Call | None = None
+        self.began = 0
+
+
+class CircuitBreaker(Guard[Entered]):
+    """Holds calls back while what they call is failing.
+
+    Args:
+        config: when it opens and how it recovers.
+        name: whose circuit it is; breakers of one name and store share it.
+        storage: where the circuit lives; by default in this breaker alone.
+        timeout: seconds that a call may take: a probe that has not ended by then gives up its
+            place.
+        ignore: exceptions that are no failures of what is called.
+        observers, clock: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        config: CircuitBreakerConfig | None = None,
+        *,
+        name: str = "circuit",
+        storage: StateStorage | AsyncStateStorage | None = None,
+        timeout: float | timedelta = 30.0,
+        ignore: type[Exception] | Iterable[type[Exception]] = (),
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        service = Service(
+            name, circuit=config or CircuitBreakerConfig(), retry=None, timeout=timeout
+        )
+        super().__init__(service, storage=storage, observers=observers, clock=clock)
+        self._ignore = error_types(ignore, "ignore")
+        self._timed = self._plan.slow is not None
+        self._question = self._plan.question
+        self._rule = cast("CircuitRule", self._plan.gates.circuit)
+
+    def state(self) -> CircuitBreakerState:
+        """What the circuit knows now."""
+        return self._execute(self._read())
+
+    async def astate(self) -> CircuitBreakerState:
+        """What the circuit knows now; awaited."""
+        return await self._later.execute(self._read())  # type: ignore[no-any-return]  # as read
+
+    def set(self, state: CircuitState) -> None:
+        """Set it by hand: closed (a reset), forced open, or disabled."""
+        self._execute(self._set(state))
+
+    async def aset(self, state: CircuitState) -> None:
+        """Set it by hand: closed (a reset), forced open, or disabled; awaited."""
+        await self._later.execute(self._set(state))
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` once inside the guard."""
+        # As `is_async` has it, but written out: a call of a function is a tenth of all the rest.
+        plain = type(function) is FunctionType and not function.__code__.co_flags & NOT_PLAIN
+        if not plain or self._timed:
+            return super().call(function, *args, **kwargs)
+        admitted = self._execute(self._question)
+        if admitted[0]:
+            if admitted[0] is NEEDS_TOKEN:
+                # Nothing has been taken: whoever may become a probe asks again, with a ticket.
+                return super().call(function, *args, **kwargs)
+            core = self._now
+            if not core.observers:
+                raise why_not(core, self._plan, admitted[0], admitted[1])
+            raise refusal(core, self._begin(core), admitted[0], admitted[1])
+        try:
+            value = function(*args, **kwargs)
+            if value is not None:
+                refuse_awaitable(value)
+        except BaseException as error:
+            ticket = Entered()
+            ticket.permit = admitted[2]
+            self._leave(ticket, error)
+            raise
+        return value
+
+    def _read(self) -> ReadCircuit:
+        return ReadCircuit(self._rule, self._plan.gates.circuit_key)
+
+    def _set(self, state: CircuitState) -> SetCircuit:
+        return SetCircuit(self._rule, self._plan.gates.circuit_key, state)
+
+    def _ticket(self) -> Entered:
+        return Entered()
+
+    def _enter(self, ticket: Entered, /) -> None:
+        admitted = self._execute(self._question)
+        if admitted[0]:
+            core = self._now
+            ticket.call = self._begin(core)
+            ticket.permit = run_now(be_admitted(core, ticket.call, self._question, admitted))
+        else:
+            ticket.permit = admitted[2]
+        if self._timed:
+            ticket.began = self._now.nanoseconds()
+
+    async def _enter_later(self, ticket: Entered, /) -> None:
+        core = self._later
+        ask, question = core.ask, self._question
+        admitted: Admitted = await core.execute(question) if ask is None else ask(question)
+        if admitted[0]:
+            ticket.call = self._begin(core)
+            ticket.permit = await be_admitted(core, ticket.call, question, admitted)
+        else:
+            ticket.permit = admitted[2]
+        if self._timed:
+            ticket.began = core.nanoseconds()
+
+    def _leave(self, ticket: Entered, error: BaseException | None, /) -> None:
+        permit, outcome = ticket.permit, Outcome.NEUTRAL
+        if permit is not None:
+            outcome = self._outcome(ticket, error)
+        elif ticket.call is not None and ticket.call.token:
+            permit = lease_of(ticket.call.token)
+        if permit is not None and (outcome is not Outcome.GOOD or permit[2]):
+            self._record(permit, outcome)
+        ticket.permit = ticket.call = None
+
+    def _outcome(self, ticket: Entered, error: BaseException | None) -> Outcome:
+        if isinstance(error, self._ignore):
+            return Outcome.GOOD
+        if isinstance(error, Exception):
+            return health(error)
+        if error is not None:
+            return Outcome.NEUTRAL
+        slow = self._plan.slow
+        if slow is not None and self._core().nanoseconds() - ticket.began > slow:
+            return Outcome.SLOW
+        return Outcome.GOOD
+
+    def _record(self, permit: Permit, outcome: Outcome) -> None:
+        core = self._core()
+        report = Report(self._plan.gates, permit, outcome, core.reporter())
+        if outcome is Outcome.NEUTRAL or core.ask is None:
+            core.post(report)
+            return
+        try:
+            changed = core.ask(report)
+        except StorageUnavailable:
+            # What was called has answered; a store that is away must not take that with it.
+            return
+        if changed is not None and core.observers:
+            core.tell(CircuitChanged(**self._begin(core).told(core), state=changed))
+
+    def _core(self) -> Core:
+        """Whichever colour is in use: what is needed of it is plain in both."""
+        return self.__dict__.get("_later") or self._now

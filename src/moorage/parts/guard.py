@@ -1,0 +1,173 @@
+"""Guards: what is entered before a call and left after it.
+
+Laws:
+
+1. Whatever an entry takes is found through its ticket, which is made before anything is taken.
+2. `_leave` gives back what the ticket has. It never waits, and leaving again does nothing.
+3. So it is called again where an interruption may have come into it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from moorage._bridge import can_be_awaited, is_async, not_awaitable, refuse_awaitable
+from moorage.domain.functions import not_callable
+from moorage.errors import ConfigurationError
+from moorage.parts.base import Part, decorated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Guard(Part, ABC, Generic[T]):
+    """A part that is a call, a decorator, and by `guard()` the body of a `with`."""
+
+    @abstractmethod
+    def _ticket(self) -> T:
+        """What one entry will take is found through this."""
+
+    @abstractmethod
+    def _enter(self, ticket: T, /) -> None:
+        """Take what an entry takes, or raise why not."""
+
+    @abstractmethod
+    async def _enter_later(self, ticket: T, /) -> None:
+        """As `_enter`, awaited."""
+
+    @abstractmethod
+    def _leave(self, ticket: T, error: BaseException | None, /) -> None:
+        """Give back what the ticket has, and record how it ended."""
+
+    def guard(self) -> Entry[T]:
+        """One entry, for `with` or `async with`; a fresh one each time."""
+        return Entry(self._ticket(), self._enter, self._enter_later, self._leave)
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` once inside the guard."""
+        if not callable(function):
+            raise not_callable(function, "function")
+        if is_async(function):
+            return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # it is R
+        ticket = self._ticket()
+        # Twice, because an interruption may come into a line that leaves: by law 3, leave again.
+        try:
+            try:
+                self._enter(ticket)
+                value = function(*args, **kwargs)
+                if value is not None and hasattr(type(value), "__await__"):
+                    refuse_awaitable(value)
+            except BaseException as error:
+                self._leave(ticket, error)
+                raise
+            self._leave(ticket, None)
+        except BaseException as error:
+            self._leave(ticket, error)
+            raise
+        return value
+
+    async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        ticket = self._ticket()
+        # Twice, as above.
+        try:
+            try:
+                await self._enter_later(ticket)
+                pending = function(*args, **kwargs)
+                if not can_be_awaited(pending):
+                    raise not_awaitable(function)  # noqa: TRY301 - left like any other error
+                value = await pending
+            except BaseException as error:
+                self._leave(ticket, error)
+                raise
+            self._leave(ticket, None)
+        except BaseException as error:
+            self._leave(ticket, error)
+            raise
+        return value
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Decorate `function` so that every call of it goes through the guard."""
+        return decorated(function, self.call)
+
+
+class Entry(Generic[T]):
+    """One entry of one guard, used once: never shared, so that a guard may be."""
+
+    def __init__(
+        self,
+        ticket: T,
+        enter: Callable[[T], None],
+        enter_later: Callable[[T], Coroutine[Any, Any, None]],
+        leave: Callable[[T, BaseException | None], None],
+    ) -> None:
+        self._ticket = ticket
+        self._enter = enter
+        self._enter_later = enter_later
+        self._leave = leave
+
+    def _begin(self) -> None:
+        self.__class__ = _Inside  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _end(self, error: BaseException | None) -> None:
+        self._leave(self._ticket, error)
+        self.__class__ = _Outside  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __enter__(self) -> None:
+        self._begin()
+        try:
+            self._enter(self._ticket)
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+    async def __aenter__(self) -> None:
+        self._begin()
+        try:
+            await self._enter_later(self._ticket)
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+
+class _Used(Entry[T]):
+    def _begin(self) -> None:
+        raise ConfigurationError(
+            "this entry has been used.", path="guard", remedy="Call `guard()` for each `with`."
+        )
+
+
+class _Inside(_Used[T]):
+    """An entry that has not been left.
+
+    Only this one has a finaliser, because Python swallows an interruption that strikes in one.
+    """
+
+    def __del__(self) -> None:
+        # An interruption came before the first line of `__exit__`, or into its last.
+        self._leave(self._ticket, GeneratorExit())
+
+
+class _Outside(_Used[T]):
+    """An entry that has been left."""

@@ -1,0 +1,203 @@
+"""Idempotency on its own: one effect per key."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+import attrs
+
+from moorage._bridge import is_async, run_now, step_later, step_now
+from moorage.domain.durations import micros, seconds
+from moorage.domain.functions import check_callable, check_plain
+from moorage.domain.idempotency import Resolve, checked_key
+from moorage.domain.payload import payload_fingerprint
+from moorage.domain.retry import error_types
+from moorage.domain.service import Service
+from moorage.errors import ConnectorError
+from moorage.parts.base import Part, decorated
+from moorage.services.answers import sealed
+from moorage.services.attempts import attempt
+from moorage.services.call import value_of
+from moorage.services.idempotency import Once, act_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from datetime import timedelta
+
+    from moorage.ports.cipher import Cipher
+    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+    from moorage.ports.observer import Observer
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+    from moorage.services.attempts import AttemptStep, Ending
+    from moorage.services.core import Core
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@attrs.frozen
+class Answered(Generic[R]):
+    """A value, and whether it is the stored one of an earlier call with the same key."""
+
+    value: R
+    replayed: bool
+
+
+class Idempotency(Part):
+    """Lets a function act once per key, and gives every repeat a copy of the first answer.
+
+    A repeat while the first is still acting waits for its answer. A function that ends in an error
+    which does not prove that nothing was done leaves the key unknown: a repeat raises
+    `OutcomeUnknown` until `resolve` settles it.
+
+    Args:
+        name: whose keys they are; parts of one name and store share them.
+        storage: where keys and answers live; by default in this part alone.
+        ttl: seconds for which an answer is replayed.
+        timeout: seconds that acting may take before the key can be taken over.
+        remembered: seconds for which what is called honours the key itself, so that it may be
+            called again with the same key although its answer was lost; 0 if it knows no keys.
+        nothing_done: exceptions which prove that nothing was done, so that the key is free again.
+        encode, decode: make an answer storable and give it back; by default it is copied.
+        cipher: seals the answers that are stored.
+        observers, clock, sleeper, async_sleeper: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "idempotency",
+        storage: StateStorage | AsyncStateStorage | None = None,
+        ttl: float | timedelta = 86_400.0,
+        timeout: float | timedelta = 30.0,
+        remembered: float | timedelta = 0.0,
+        nothing_done: type[Exception] | Iterable[type[Exception]] = (),
+        encode: Callable[[Any], Any] = copy.deepcopy,
+        decode: Callable[[Any], Any] = copy.deepcopy,
+        cipher: Cipher | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+    ) -> None:
+        service = Service(name, circuit=None, retry=None, timeout=timeout, idempotency_ttl=ttl)
+        super().__init__(
+            service,
+            storage=storage,
+            observers=observers,
+            clock=clock,
+            sleeper=sleeper,
+            async_sleeper=async_sleeper,
+            cipher=cipher,
+        )
+        self._cipher = cipher
+        self._remembered = seconds(remembered, "remembered", zero=True)
+        self._nothing_done = error_types(nothing_done, "nothing_done")
+        check_plain(encode, "encode")
+        check_plain(decode, "decode")
+        self._encode = encode
+        self._decode = decode
+
+    def call(self, key: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` once for `key`; the arguments are the payload of the key."""
+        return self._call(key, [[*args], kwargs], function, *args, **kwargs)
+
+    def answer(self, key: str, function: Callable[[], R], /, *, payload: object) -> Answered[R]:
+        """As `call`, with a payload of its own; says whether the answer is a replayed one."""
+        check_callable(function, "function")
+        ended: Answered[R] = value_of(
+            run_now(self._act(self._now, key, step_now(function), payload))
+        )
+        return ended
+
+    async def aanswer(
+        self, key: str, function: Callable[[], Coroutine[Any, Any, R]], /, *, payload: object
+    ) -> Answered[R]:
+        """As `answer`, awaited."""
+        check_callable(function, "function")
+        ended: Answered[R] = value_of(
+            await self._act(self._later, key, step_later(function), payload)
+        )
+        return ended
+
+    def __call__(
+        self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a function; `key` makes the key from the arguments of each call.
+
+        `payload` makes the payload of the key from them; by default it is the arguments themselves.
+        """
+        check_plain(key, "key")
+        if payload is not None:
+            check_plain(payload, "payload")
+
+        def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+            made = [[*args], kwargs] if payload is None else payload(*args, **kwargs)
+            return self._call(key(*args, **kwargs), made, function, *args, **kwargs)
+
+        return lambda function: decorated(function, call)
+
+    def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
+        """Settle an unknown key after a look-up: done, with its answer, or never done."""
+        return self._execute(self._resolve(key, done, answer))
+
+    async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
+        """Settle an unknown key after a look-up; awaited."""
+        settled: bool = await self._later.execute(self._resolve(key, done, answer))
+        return settled
+
+    def _call(
+        self,
+        key: str,
+        payload: object,
+        function: Callable[P, R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        check_callable(function, "function")
+        bound = functools.partial(function, *args, **kwargs)
+        if is_async(function):
+            return self._value_later(key, bound, payload)  # type: ignore[return-value]  # it is R
+        return self.answer(key, bound, payload=payload).value
+
+    async def _value_later(self, key: str, function: Callable[[], Any], payload: object) -> Any:
+        return (await self.aanswer(key, function, payload=payload)).value
+
+    def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public
+        key, plan = checked_key(key), self._plan
+        stored = ("value", self._encode(answer)) if done else None
+        return Resolve(
+            plan.claim_key(key),
+            done=done,
+            ttl=micros(plan.service.idempotency_ttl),
+            answer=stored and sealed(self._cipher, plan, key, stored),
+        )
+
+    async def _act(self, core: Core, key: str, step: AttemptStep, payload: object) -> Ending:
+        plan, key = self._plan, checked_key(key)
+        once = Once(
+            key=key,
+            at=plan.claim_key(key),
+            fingerprint=payload_fingerprint(payload),
+            target=plan.service.name,
+            remembered=self._remembered,
+            ttl=plan.service.idempotency_ttl,
+            encode=self._encode,
+            decode=self._decode,
+            lookup=f"the effect of key {key!r}",
+            nothing_done=self._nothing_done,
+        )
+        call = self._begin(core)
+        call.key = key
+        try:
+            value, error = await act_once(core, call, once, lambda: attempt(core, call, step))
+        except ConnectorError as refused:
+            value, error = None, refused
+        if error is None:
+            return Answered(value, call.replayed), None
+        if isinstance(error, ConnectorError):
+            call.sign(core, error)
+        return None, error

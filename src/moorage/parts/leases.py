@@ -1,0 +1,103 @@
+"""Tokens that a limiter has taken ahead, to hand them out without asking its store.
+
+Laws:
+
+1. At most `size` tokens of a key are held, and none for longer than the limit takes to make them.
+2. One caller at a time fetches a lease; the others ask the store for what they need themselves.
+3. Where a whole lease is not there, none is asked for until it may be.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from moorage.adapters.forking import in_child
+from moorage.domain.bucket import TokenBucket
+from moorage.domain.durations import count
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from moorage.domain.rate_limit import RateLimitConfig
+
+_KEYS: Final = 1_000
+
+
+class Held:
+    """So many tokens until then; the next lease not before `after`, and `fetching` by somebody."""
+
+    __slots__ = ("after", "fetching", "tokens", "until")
+
+    def __init__(self) -> None:
+        self.tokens = self.until = self.after = 0
+        self.fetching = False
+
+
+class Leases:
+    """The tokens held of each key of one limiter."""
+
+    def __init__(self, limits: Sequence[RateLimitConfig], size: int) -> None:
+        self.size = count(size, "lease")
+        lasting = 0
+        for limit in limits:
+            limit.check_cost(size)
+            rule = limit.rule
+            if not isinstance(rule, TokenBucket):
+                raise ConfigurationError(
+                    "a limit per calendar period cannot be handed out ahead.",
+                    path="lease",
+                    remedy="Leave the lease out.",
+                )
+            lasting = max(lasting, size * rule.price * 1_000 // rule.n)
+        self._lasting = lasting
+        self._held: dict[str | None, Held] = {}
+        self._start_afresh()
+        in_child(self, Leases._start_afresh)
+
+    def _start_afresh(self) -> None:
+        # What a parent holds is the parent's to spend.
+        self._held.clear()
+        self._lock = threading.Lock()
+
+    def spend(self, key: str | None, cost: int, now: int) -> bool:
+        """Hand out `cost` tokens, if they are held."""
+        held = self._held.get(key)
+        if held is None or now >= held.until:
+            return False
+        with self._lock:
+            left = held.tokens - cost
+            if left >= 0:
+                held.tokens = left
+        return left >= 0
+
+    def may_fetch(self, key: str | None, cost: int, now: int) -> Held | None:
+        """What this caller is to fetch a lease for; then it says with `fetched` what came of it.
+
+        None if it is to fetch none.
+        """
+        held = self._held.get(key)
+        if held is None:
+            if len(self._held) >= _KEYS:
+                self._held.clear()
+            held = self._held.setdefault(key, Held())
+        with self._lock:
+            fetches = cost <= self.size and now >= held.after and not held.fetching
+            held.fetching = held.fetching or fetches
+        return held if fetches else None
+
+    def fetched(self, held: Held, cost: int, now: int, *, granted: bool) -> None:
+        """Keep what is left of a lease, or remember that there was none.
+
+        What was dropped or forgotten meanwhile is nobody's any more, and so is what it holds.
+        """
+        with self._lock:
+            held.fetching = False
+            held.tokens = self.size - cost if granted else 0
+            held.until = now + self._lasting
+            held.after = now if granted else held.until
+
+    def drop(self, key: str | None) -> None:
+        """Hand out nothing of a key that was taken before now."""
+        self._held.pop(key, None)

@@ -1,0 +1,264 @@
+"""Tokens by a person's consent: with a browser, or with another device."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
+
+from moorage._bridge import run_now
+from moorage.domain.durations import seconds
+from moorage.domain.oauth.client import OAuthClient
+from moorage.domain.oauth.consent import begin, read_callback
+from moorage.domain.retry import RetryPolicy
+from moorage.domain.service import Service
+from moorage.errors import ConfigurationError
+from moorage.parts.base import Part
+from moorage.services.oauth_asking import Patience
+from moorage.services.oauth_consent import Consenting
+from moorage.wiring.cores import awaited_core, plain_core
+from moorage.wiring.ports import check_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from moorage.domain.auth import OAuthCredentials
+    from moorage.domain.oauth.device import DeviceConsent
+    from moorage.domain.oauth.pending import PendingConsent
+    from moorage.domain.oauth.token_answer import Granted
+    from moorage.ports.chance import Randomness
+    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+    from moorage.ports.http import AsyncHttpClient, HttpClient
+    from moorage.services.core import Flow
+
+R = TypeVar("R")
+
+_USUAL: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
+_REQUEST: Final = 10.0
+_WHOLE: Final = 20.0
+_AWAY: Final = 3_600.0
+
+
+class OAuthConsent(Part):
+    """Gets first tokens by a person's consent, and gives them back.
+
+    With a browser: `begin` gives a URL to send the person to and what to remember of them, and
+    `finish` takes what they bring back. With another device: `begin_device` gives a code to show,
+    and `finish_device` waits until the person has typed it in elsewhere. Every code is bound to
+    whoever asked for it (PKCE, S256).
+
+    Args:
+        client: who asks; `server` needs the endpoints that are used, as `discover` finds them.
+        http, async_http: send what is asked of the authorisation server; clients of its own by
+            default.
+        retry: how often a server that fails is asked.
+        request_timeout: seconds for one request.
+        away: seconds that a person may take between `begin` and `finish`.
+        clock, sleeper, async_sleeper, randomness: the remaining ports. Only the tokens of
+            `randomness` are used: nobody may be able to guess them.
+    """
+
+    def __init__(
+        self,
+        client: OAuthClient,
+        *,
+        http: HttpClient | None = None,
+        async_http: AsyncHttpClient | None = None,
+        retry: RetryPolicy | None = None,
+        request_timeout: float | timedelta = _REQUEST,
+        away: float | timedelta = _AWAY,
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        super().__init__(
+            Service("oauth", circuit=None, retry=None),
+            clock=clock,
+            sleeper=sleeper,
+            async_sleeper=async_sleeper,
+            randomness=randomness,
+        )
+        self._plain_ports = attrs.evolve(self._plain_ports, http=http)
+        self._later_ports = attrs.evolve(self._later_ports, http=async_http)
+        check_colour(self._plain_ports, awaited=False)
+        check_colour(self._later_ports, awaited=True)
+        if not isinstance(client, OAuthClient):
+            raise ConfigurationError(
+                f"A {type(client).__name__} is no OAuthClient.",
+                path="client",
+                remedy="Give an OAuthClient that is registered at the authorisation server.",
+            )
+        self._client = client
+        request = seconds(request_timeout, "request_timeout")
+        self._patience = Patience(
+            retry=_USUAL if retry is None else retry,
+            request=request,
+            whole=max(_WHOLE, 2 * request),
+        )
+        self._away = timedelta(seconds=seconds(away, "away"))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client.client_id!r}>"
+
+    def _plainly(self, flow: Callable[[Consenting], Flow[R]]) -> R:
+        """Run a flow. It is rare, so a client of its own is closed when it ends."""
+        wired = plain_core(self._plain_ports)
+        try:
+            return run_now(flow(Consenting(wired.core, self._client, self._patience)))
+        finally:
+            own = wired.own_http()
+            if own is not None:
+                own.close()
+
+    async def _awaited(self, flow: Callable[[Consenting], Flow[R]]) -> R:
+        """The same, awaited."""
+        wired = awaited_core(self._later_ports)
+        try:
+            return await flow(Consenting(wired.core, self._client, self._patience))
+        finally:
+            own = wired.own_http()
+            if own is not None:
+                await own.close()
+
+    def begin(
+        self,
+        redirect_uri: str,
+        *,
+        scope: Iterable[str] | str | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> tuple[str, PendingConsent]:
+        """The URL to send a person to, and what to remember of them. Nothing is sent.
+
+        Args:
+            redirect_uri: where they come back to, as it is registered.
+            scope: what to ask for, if not what the client asks for usually; with `openid` an
+                id_token must come.
+            parameters: what else the URL says, such as `prompt`, `login_hint`, `audience` or
+                `resource`.
+        """
+        core = self._now
+        return begin(
+            self._client,
+            redirect_uri,
+            now=core.utc(),
+            lifetime=self._away,
+            draw=core.token,
+            scope=scope,
+            parameters=parameters,
+        )
+
+    def finish(self, callback: str, pending: PendingConsent) -> Granted:
+        """The tokens that a person's consent brings.
+
+        Args:
+            callback: the URL that the person came back to, or its query.
+            pending: what was remembered of this person. It is of no use a second time.
+
+        Raises:
+            AuthorizationRequired: the person said no, took too long, or must begin again because
+                the code was used or its answer lost.
+            InvalidData: what came back is not of this person's consent.
+            CredentialRefreshFailed: the server gives no token.
+            VendorFailed: the id_token is not for us, or not of this consent.
+        """
+        code = read_callback(callback, pending, self._client, self._now.utc())
+        del callback
+        return self._plainly(lambda flows: flows.finish(code, pending))
+
+    async def afinish(self, callback: str, pending: PendingConsent) -> Granted:
+        """As `finish`, awaited."""
+        code = read_callback(callback, pending, self._client, self._later.utc())
+        del callback
+        return await self._awaited(lambda flows: flows.finish(code, pending))
+
+    def begin_device(
+        self,
+        *,
+        scope: Iterable[str] | str | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> DeviceConsent:
+        """The code to show to a person, who types it in with another device.
+
+        Args:
+            scope: what to ask for, if not what the client asks for usually.
+            parameters: what else the request says, such as `audience`.
+
+        Raises:
+            CredentialRefreshFailed: the server gives no code.
+        """
+        client = self._asking(scope, parameters)
+        return self._plainly(lambda flows: flows.begin_device(client))
+
+    async def abegin_device(
+        self,
+        *,
+        scope: Iterable[str] | str | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> DeviceConsent:
+        """As `begin_device`, awaited."""
+        client = self._asking(scope, parameters)
+        return await self._awaited(lambda flows: flows.begin_device(client))
+
+    def finish_device(
+        self, device: DeviceConsent, *, timeout: float | timedelta | None = None
+    ) -> Granted:
+        """Wait for the tokens that a person's consent brings, asking as often as one may.
+
+        Args:
+            device: what `begin_device` gave.
+            timeout: seconds to wait; by default as long as the code lives.
+
+        Raises:
+            AuthorizationRequired: the person said no, or the code has expired.
+            DeadlineExceeded: the person has not decided yet; wait again, or give up.
+            CredentialRefreshFailed: the server gives no token.
+        """
+        bound = _bound(timeout)
+        return self._plainly(lambda flows: flows.finish_device(device, bound))
+
+    async def afinish_device(
+        self, device: DeviceConsent, *, timeout: float | timedelta | None = None
+    ) -> Granted:
+        """As `finish_device`, awaited."""
+        bound = _bound(timeout)
+        return await self._awaited(lambda flows: flows.finish_device(device, bound))
+
+    def revoke(self, credentials: OAuthCredentials) -> None:
+        """Give tokens back, so that nobody can use them any more (RFC 7009).
+
+        It is the refresh token that is given back, with which the server ends all that belongs to
+        it; or else the access token. Where an `OAuthTokenRefresher` looks after them, its `revoke`
+        does that, and stops renewing them.
+
+        Args:
+            credentials: what was granted.
+
+        Raises:
+            ConnectionFailed: the server cannot be reached.
+            VendorFailed: it cannot do it just now.
+            UnsupportedByVendor: it does not take back such tokens.
+            AuthenticationFailed: it does not know the client.
+            VendorRejected: it refuses for another reason.
+        """
+        self._plainly(lambda flows: flows.revoke(credentials))
+
+    async def arevoke(self, credentials: OAuthCredentials) -> None:
+        """As `revoke`, awaited."""
+        await self._awaited(lambda flows: flows.revoke(credentials))
+
+    def _asking(
+        self, scope: Iterable[str] | str | None, parameters: Mapping[str, str] | None
+    ) -> OAuthClient:
+        """The client as it asks this time."""
+        client = self._client
+        return attrs.evolve(
+            client,
+            scope=client.scope if scope is None else scope,
+            parameters={**client.parameters, **(parameters or {})},
+        )
+
+
+def _bound(timeout: float | timedelta | None) -> float | None:
+    return None if timeout is None else seconds(timeout, "timeout", zero=True)

@@ -1,0 +1,408 @@
+"""Tokens that renew themselves: a credential provider over wherever tokens are kept."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from moorage._bridge import allowance, guarded, guarded_later, lift, run_now
+from moorage.adapters.forking import in_child
+from moorage.adapters.memory_credentials import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
+from moorage.domain.durations import seconds
+from moorage.domain.oauth.client import OAuthClient
+from moorage.domain.oauth.freshness import Ahead
+from moorage.domain.oauth.question import too_slow
+from moorage.domain.retry import RetryPolicy
+from moorage.domain.service import Service
+from moorage.errors import ConfigurationError
+from moorage.parts.base import Part
+from moorage.services.foreign import no_credentials, not_refreshed
+from moorage.services.oauth_renewal import Pace, Vault
+from moorage.services.oauth_token_refresher import Refreshing
+from moorage.wiring.cores import awaited_core, plain_core
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Self
+
+    from moorage.ports.chance import Randomness
+    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+    from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+    from moorage.ports.http import AsyncHttpClient, HttpClient
+    from moorage.ports.locks import AsyncLocks, Locks
+    from moorage.ports.observer import Observer
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+    from moorage.services.core import Flow
+
+R = TypeVar("R")
+
+_USUAL: Final = RetryPolicy(max_attempts=3, base_delay=0.5, max_delay=5.0)
+_REQUEST: Final = 10.0
+_PATIENCE: Final = 30.0
+_BELIEVED: Final = 60.0
+_NAME: Final = "oauth"
+
+
+class _Clients:
+    """Who we are, by service, or by service and tenant."""
+
+    def __init__(self, given: Mapping[Any, OAuthClient] | Callable[..., Any]) -> None:
+        self._given = given if callable(given) else self._found
+        self._known = {} if callable(given) else dict(given)
+        for owner, client in self._known.items():
+            self._check(client, f"clients[{owner!r}]")
+
+    def __call__(self, service: str, tenant: str | None) -> OAuthClient | None:
+        client = self._given(service, tenant)
+        if client is not None:
+            self._check(client, "clients")
+        return client
+
+    def _found(self, service: str, tenant: str | None) -> OAuthClient | None:
+        known = self._known
+        return known.get((service, tenant)) or known.get(service)
+
+    @staticmethod
+    def _check(client: object, path: str) -> None:
+        if not isinstance(client, OAuthClient):
+            raise ConfigurationError(
+                f"A {type(client).__name__} is no OAuthClient.",
+                path=path,
+                remedy="Give an OAuthClient for each service, or for (service, tenant).",
+            )
+
+
+class _Refresher(Part):
+    """What both colours have in common."""
+
+    def __init__(
+        self,
+        clients: Mapping[Any, OAuthClient] | Callable[..., Any],
+        *,
+        retry: RetryPolicy | None,
+        early: float | timedelta,
+        leeway: float | timedelta,
+        request_timeout: float | timedelta,
+        patience: float | timedelta,
+        **ports: Any,
+    ) -> None:
+        super().__init__(Service(_NAME, circuit=None, retry=None), **ports)
+        self._clients = _Clients(clients)
+        request = seconds(request_timeout, "request_timeout")
+        self._pace = Pace(
+            ahead=Ahead(early=early, leeway=leeway),
+            retry=_USUAL if retry is None else retry,
+            request=request,
+            renewal=2 * request,
+            patience=seconds(patience, "patience"),
+            believed=_BELIEVED,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class OAuthTokenRefresher(_Refresher):
+    """A credential provider whose access tokens are current, whoever asks for them.
+
+    Tokens are kept in `vault`. One is renewed ahead of its end by one caller, and once by one
+    caller when the service refuses it; everybody else goes on with what works. Refreshers that
+    share `storage` and `vault` renew once among them, and never show the same refresh token twice
+    unless an answer was lost; they do that in whichever process they are.
+
+    Args:
+        clients: who we are to the authorisation server of a service, by its name or by name and
+            tenant; or a function of both. What belongs to no client is passed to the vault.
+        vault: where tokens are kept; in the memory of this process by default.
+        storage: where it is agreed upon who renews; in the memory of this part by default.
+        http: sends what is asked of authorisation servers; a client of its own by default.
+        retry: how often an authorisation server that fails is asked, for one renewal.
+        early: seconds before its end from which on a token is renewed; a quarter of its life at
+            most.
+        leeway: seconds before its end in which a token is not trusted, because clocks differ; a
+            tenth of its life at most.
+        request_timeout: seconds for one request to an authorisation server; a renewal takes twice
+            as long at most, and another holder takes over a second after that.
+        patience: seconds to wait while another caller renews what does not work any more.
+        observers, clock, sleeper, randomness, locks: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[Any, OAuthClient] | Callable[[str, str | None], OAuthClient | None],
+        *,
+        vault: CredentialProvider | None = None,
+        storage: StateStorage | None = None,
+        http: HttpClient | None = None,
+        retry: RetryPolicy | None = None,
+        early: float | timedelta = 60.0,
+        leeway: float | timedelta = 10.0,
+        request_timeout: float | timedelta = _REQUEST,
+        patience: float | timedelta = _PATIENCE,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        randomness: Randomness | None = None,
+        locks: Locks | None = None,
+    ) -> None:
+        super().__init__(
+            clients,
+            retry=retry,
+            early=early,
+            leeway=leeway,
+            request_timeout=request_timeout,
+            patience=patience,
+            storage=storage,
+            observers=observers,
+            clock=clock,
+            sleeper=sleeper,
+            randomness=randomness,
+            locks=locks,
+        )
+        self._plain_ports = attrs.evolve(self._plain_ports, http=http)
+        self._wired = plain_core(self._usable(self._plain_ports, "plain"))
+        self._vault = MemoryCredentialProvider() if vault is None else vault
+        self._start()
+        in_child(self, OAuthTokenRefresher._start)
+
+    def _start(self) -> None:
+        given = self._vault
+        vault = Vault(
+            lift(guarded(given.get, no_credentials)),
+            lift(guarded(given.has, no_credentials)),
+            lift(guarded(given.refresh, not_refreshed)),
+            lift(guarded(given.rotate, not_refreshed)),
+        )
+        self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
+
+    async def _beside(self, flow: Flow[R]) -> R:
+        """Do it here, or in a thread of its own if the caller may not have the time for it."""
+        allowed = allowance()
+        if allowed is None or allowed >= self._pace.renewal:
+            return await flow
+        ended: list[tuple[Any, BaseException | None]] = []
+
+        def run() -> None:
+            try:
+                ended.append((run_now(flow), None))
+            except BaseException as error:  # noqa: BLE001 - carried to who waits
+                ended.append((None, error))
+
+        thread = threading.Thread(target=partial(copy_context().run, run), name="moorage-oauth")
+        thread.start()
+        thread.join(allowed)
+        if not ended:
+            raise too_slow(None)
+        value, error = ended.pop()
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # the flow's
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """What is current for this service and tenant."""
+        known = self._flows.known(service, tenant)
+        return run_now(self._flows.get(service, tenant)) if known is None else known
+
+    def has(self, service: str, tenant: str | None, /) -> bool:
+        """Whether there is anything for this service and tenant."""
+        return run_now(self._flows.has(service, tenant))
+
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """What is valid instead of a credential that the service has refused."""
+        return run_now(self._flows.refresh(service, tenant, stale))
+
+    def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
+        """Keep a new credential, such as a person's consent has brought."""
+        run_now(self._flows.rotate(service, tenant, new))
+
+    def revoke(self, service: str, tenant: str | None = None) -> None:
+        """Give back what is kept for this service and tenant, and use it no more (RFC 7009).
+
+        It is the refresh token that is given back, with which the server ends all that belongs to
+        it; or else the access token. Nobody shows it to the token endpoint afterwards, in whichever
+        process: where a person had consented, what follows is `AuthorizationRequired` until
+        `rotate` brings another token. Where nobody is needed the next call gets a new one.
+
+        Args:
+            service: the name of the service.
+            tenant: whose token it is.
+
+        Raises:
+            ConfigurationError: no client is known, or the server has no revocation_endpoint.
+            CredentialNotFound: there is nothing to give back.
+            ConnectionFailed: the server cannot be reached; the token is kept.
+            VendorFailed: it cannot do it just now; the token is kept.
+            UnsupportedByVendor: it does not take back such tokens; the token is kept.
+            AuthenticationFailed: it does not know the client.
+            VendorRejected: it refuses for another reason.
+        """
+        run_now(self._flows.revoke(service, tenant))
+
+    def close(self) -> None:
+        """Give back the connections that this refresher opened itself."""
+        made = self._wired.own_http()
+        if made is not None:
+            made.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncOAuthTokenRefresher(_Refresher):
+    """As `OAuthTokenRefresher`, awaited; in one event loop.
+
+    A renewal goes on in a task of its own when the task that needed it is cancelled.
+
+    Args:
+        clients: who we are to the authorisation server of a service, by its name or by name and
+            tenant; or a function of both. What belongs to no client is passed to the vault.
+        vault: where tokens are kept; in the memory of this process by default.
+        storage: where it is agreed upon who renews; in the memory of this part by default.
+        http: sends what is asked of authorisation servers; a client of its own by default.
+        retry: how often an authorisation server that fails is asked, for one renewal.
+        early: seconds before its end from which on a token is renewed; a quarter of its life at
+            most.
+        leeway: seconds before its end in which a token is not trusted, because clocks differ; a
+            tenth of its life at most.
+        request_timeout: seconds for one request to an authorisation server; a renewal takes twice
+            as long at most, and another holder takes over a second after that.
+        patience: seconds to wait while another caller renews what does not work any more.
+        observers, clock, sleeper, randomness, locks: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[Any, OAuthClient] | Callable[[str, str | None], OAuthClient | None],
+        *,
+        vault: AsyncCredentialProvider | None = None,
+        storage: AsyncStateStorage | None = None,
+        http: AsyncHttpClient | None = None,
+        retry: RetryPolicy | None = None,
+        early: float | timedelta = 60.0,
+        leeway: float | timedelta = 10.0,
+        request_timeout: float | timedelta = _REQUEST,
+        patience: float | timedelta = _PATIENCE,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: AsyncSleeper | None = None,
+        randomness: Randomness | None = None,
+        locks: AsyncLocks | None = None,
+    ) -> None:
+        super().__init__(
+            clients,
+            retry=retry,
+            early=early,
+            leeway=leeway,
+            request_timeout=request_timeout,
+            patience=patience,
+            storage=storage,
+            observers=observers,
+            clock=clock,
+            async_sleeper=sleeper,
+            randomness=randomness,
+            async_locks=locks,
+        )
+        self._later_ports = attrs.evolve(self._later_ports, http=http)
+        self._wired = awaited_core(self._usable(self._later_ports, "asynchronous"))
+        self._vault = AsyncMemoryCredentialProvider() if vault is None else vault
+        self._start()
+        in_child(self, AsyncOAuthTokenRefresher._start)
+
+    def _start(self) -> None:
+        given = self._vault
+        vault = Vault(
+            guarded_later(given.get, no_credentials),
+            guarded_later(given.has, no_credentials),
+            guarded_later(given.refresh, not_refreshed),
+            guarded_later(given.rotate, not_refreshed),
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._flows = Refreshing(self._wired.core, self._clients, vault, self._pace, self._beside)
+
+    async def _beside(self, flow: Flow[R]) -> R:
+        """Do it in a task of its own, which nobody cancels who only waits for it."""
+        import asyncio  # noqa: PLC0415 - the synchronous face never needs it
+
+        task = asyncio.ensure_future(flow)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # which nobody may be left to look at
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """What is current for this service and tenant."""
+        return await self._flows.get(service, tenant)
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        """Whether there is anything for this service and tenant."""
+        return await self._flows.has(service, tenant)
+
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """What is valid instead of a credential that the service has refused."""
+        return await self._flows.refresh(service, tenant, stale)
+
+    async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
+        """Keep a new credential, such as a person's consent has brought."""
+        await self._flows.rotate(service, tenant, new)
+
+    async def revoke(self, service: str, tenant: str | None = None) -> None:
+        """Give back what is kept for this service and tenant, and use it no more (RFC 7009).
+
+        It is the refresh token that is given back, with which the server ends all that belongs to
+        it; or else the access token. Nobody shows it to the token endpoint afterwards, in whichever
+        process: where a person had consented, what follows is `AuthorizationRequired` until
+        `rotate` brings another token. Where nobody is needed the next call gets a new one.
+
+        Args:
+            service: the name of the service.
+            tenant: whose token it is.
+
+        Raises:
+            ConfigurationError: no client is known, or the server has no revocation_endpoint.
+            CredentialNotFound: there is nothing to give back.
+            ConnectionFailed: the server cannot be reached; the token is kept.
+            VendorFailed: it cannot do it just now; the token is kept.
+            UnsupportedByVendor: it does not take back such tokens; the token is kept.
+            AuthenticationFailed: it does not know the client.
+            VendorRejected: it refuses for another reason.
+        """
+        await self._flows.revoke(service, tenant)
+
+    async def close(self) -> None:
+        """Give back the connections that this refresher opened itself."""
+        made = self._wired.own_http()
+        if made is not None:
+            await made.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,257 @@
+"""A rate limiter on its own."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from moorage._bridge import run_now
+from moorage.domain.admission import Admission, Answer, Gates, Pause
+from moorage.domain.durations import FOREVER, SECOND, count, micros, seconds
+from moorage.domain.keys import checked_name, state_key
+from moorage.domain.service import Service
+from moorage.errors import ConfigurationError
+from moorage.parts.base import CENTURY
+from moorage.parts.guard import Guard
+from moorage.parts.leases import Leases
+from moorage.services.admission import be_admitted, refusal, withdraw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+
+    from moorage.domain.admission import Admitted
+    from moorage.domain.rate_limit import RateLimitConfig
+    from moorage.domain.state import Command
+    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+    from moorage.ports.observer import Observer
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+    from moorage.services.core import Core
+
+_KEYS = 1_000
+
+
+class Reservation:
+    """A grant that lies `delay` seconds ahead, and may be given back until then."""
+
+    __slots__ = ("_cancel", "delay")
+
+    def __init__(self, delay: float, cancel: Callable[[], None]) -> None:
+        self.delay = delay
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """Give it back, as far as no later grant counted on it; again does nothing."""
+        cancel, self._cancel = self._cancel, _nothing
+        cancel()
+
+
+def _nothing() -> None:
+    """There is nothing left to give back."""
+
+
+class RateLimiter(Guard[None]):
+    """Lets calls through no faster than its limits allow, in order of arrival.
+
+    Args:
+        limits: what is allowed; several grant jointly or not at all.
+        name: whose limit it is; limiters of one name and store share it.
+        storage: where the buckets live; by default in this limiter alone.
+        timeout: seconds that a caller waits at most; by default as long as it takes.
+        lease: how many tokens to take at once from the store, where they are there, and to hand
+            out here, so that most callers ask nobody. The limit holds less exactly then: *n*
+            processes are granted up to n · (lease - 1) more in any span, and hear of a pause that
+            another asked for when their lease is used up. What nobody takes in the time that the
+            limit needs to make it is lost.
+        observers, clock, sleeper, async_sleeper: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        *limits: RateLimitConfig,
+        name: str = "limiter",
+        storage: StateStorage | AsyncStateStorage | None = None,
+        timeout: float | timedelta | None = None,
+        lease: int = 1,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+    ) -> None:
+        if not limits:
+            raise ConfigurationError(
+                "A limiter needs a limit.",
+                path="limits",
+                remedy="Give one, such as RateLimitConfig.per_second(10).",
+            )
+        service = Service(
+            name,
+            limits=limits,
+            circuit=None,
+            retry=None,
+            timeout=CENTURY if timeout is None else timeout,
+        )
+        super().__init__(
+            service,
+            storage=storage,
+            observers=observers,
+            clock=clock,
+            sleeper=sleeper,
+            async_sleeper=async_sleeper,
+        )
+        self._limits = service.limits
+        self._leases = Leases(service.limits, lease) if count(lease, "lease") > 1 else None
+        self._questions: dict[tuple[str | None, int], Admission] = {}
+        self._question = self._ask(None, 1)
+
+    def acquire(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
+    ) -> None:
+        """Take `cost` tokens of `key`, waiting for them; fail at once if that takes too long."""
+        core = self._now
+        question = self._timed(self._ask(key, cost), timeout)
+        leases = self._leases
+        if leases is not None and (
+            leases.spend(key, cost, core.nanoseconds())
+            or run_now(self._fetch(core, leases, key, cost))
+        ):
+            return
+        admitted = self._execute(question)
+        if admitted[0] or admitted[1]:
+            try:
+                run_now(be_admitted(core, self._begin(core, timeout), question, admitted))
+            except BaseException:
+                withdraw(core, question.gates, admitted)
+                raise
+
+    async def aacquire(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
+    ) -> None:
+        """Take `cost` tokens of `key`, waiting for them; awaited."""
+        core = self._later
+        ask = core.ask
+        question = self._timed(self._ask(key, cost), timeout)
+        leases = self._leases
+        if leases is not None and (
+            leases.spend(key, cost, core.nanoseconds())
+            or await self._fetch(core, leases, key, cost)
+        ):
+            return
+        admitted: Admitted = await core.execute(question) if ask is None else ask(question)
+        if admitted[0] or admitted[1]:
+            try:
+                await be_admitted(core, self._begin(core, timeout), question, admitted)
+            except BaseException:
+                withdraw(core, question.gates, admitted)
+                raise
+
+    def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
+        """Take `cost` tokens of `key` if they are there now."""
+        question = self._ask(key, cost).evolve(within=0)
+        return not self._execute(question)[0]
+
+    async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
+        """Take `cost` tokens of `key` if they are there now; awaited."""
+        question = self._ask(key, cost).evolve(within=0)
+        return not (await self._later.execute(question))[0]
+
+    def reserve(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
+    ) -> Reservation:
+        """Take a place in the queue without waiting in it; fail at once if it is too far back."""
+        return run_now(self._reserve(self._now, cost, key, timeout))
+
+    async def areserve(
+        self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
+    ) -> Reservation:
+        """Take a place in the queue without waiting in it; awaited."""
+        return await self._reserve(self._later, cost, key, timeout)
+
+    def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
+        """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
+        self._execute(self._pause(delay, key))
+        if self._leases is not None:
+            self._leases.drop(key)
+
+    async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
+        """Grant nothing of `key` for `delay` seconds; awaited."""
+        await self._later.execute(self._pause(delay, key))
+        if self._leases is not None:
+            self._leases.drop(key)
+
+    async def _fetch(self, core: Core, leases: Leases, key: str | None, cost: int) -> bool:
+        """Take a lease and spend `cost` of it, if it is there and this caller's to take."""
+        held = leases.may_fetch(key, cost, core.nanoseconds())
+        if held is None:
+            return False
+        granted = False
+        try:
+            whole = self._ask(key, leases.size).evolve(within=0)
+            granted = not (await core.execute(whole))[0]
+        finally:
+            leases.fetched(held, cost, core.nanoseconds(), granted=granted)
+        return granted
+
+    async def _reserve(
+        self, core: Core, cost: int, key: str | None, timeout: float | timedelta | None
+    ) -> Reservation:
+        question = self._timed(self._ask(key, cost), timeout).evolve(ticketed=True)
+        admitted: Admitted = await core.execute(question)
+        try:
+            answer, wait, _, _ = admitted
+            if answer is Answer.GO:
+                cancel = functools.partial(withdraw, core, question.gates, admitted)
+                reservation = Reservation(wait / SECOND, cancel)
+                return reservation  # noqa: RET504 - an interruption is still caught where it is made
+        except BaseException:
+            withdraw(core, question.gates, admitted)
+            raise
+        raise refusal(core, self._begin(core, timeout), answer, wait)
+
+    def _pause(self, delay: float | timedelta, key: str | None) -> Command[None]:
+        return Pause(self._ask(key, 1).gates, micros(seconds(delay, "delay")))
+
+    def _ask(self, key: str | None, cost: int) -> Admission:
+        try:
+            question = self._questions.get((key, cost))
+        except TypeError:  # what is no key or no cost, which is refused below
+            question = None
+        if question is None or type(cost) is not int:
+            if key is not None:
+                checked_name(key, "key")
+            for limit in self._limits:
+                limit.check_cost(cost)
+            question = self._admission(key, cost)
+            if len(self._questions) >= _KEYS:
+                self._questions.clear()
+            self._questions[key, cost] = question
+        return question
+
+    def _admission(self, key: str | None, cost: int) -> Admission:
+        gates = self._plan.gates
+        if key is not None:
+            name = self._plan.service.name
+            keys = [
+                state_key("limit", name, None, "of", key, limit.rule.shape, str(number))
+                for number, limit in enumerate(self._limits)
+            ]
+            gates = Gates(limits=gates.limits, limit_keys=keys)
+        within = min(self._plan.limit_wait, FOREVER)
+        return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))
+
+    def _timed(self, question: Admission, timeout: float | timedelta | None) -> Admission:
+        if timeout is None:
+            return question
+        return question.evolve(within=micros(seconds(timeout, "timeout", zero=True)))
+
+    def _ticket(self) -> None:
+        return None
+
+    def _enter(self, _: None, /) -> None:
+        self.acquire()
+
+    async def _enter_later(self, _: None, /) -> None:
+        await self.aacquire()
+
+    def _leave(self, _: None, __: BaseException | None, /) -> None:
+        """What was granted is spent."""

@@ -1,0 +1,229 @@
+"""Retrying on its own."""
+
+from __future__ import annotations
+
+import functools
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from moorage._bridge import is_async, refuse_awaitable, run_now, step_later, step_now
+from moorage.domain.events import RetryScheduled
+from moorage.domain.functions import not_callable
+from moorage.domain.retry import Again, RetryPolicy, decide, wait_of
+from moorage.domain.service import Service
+from moorage.errors import ConnectorError
+from moorage.parts.base import CENTURY, Part, decorated
+from moorage.services.attempts import attempt, follow
+from moorage.services.call import Call, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from moorage.ports.chance import Randomness
+    from moorage.ports.clock import AsyncSleeper, Clock, Sleeper
+    from moorage.ports.observer import Observer
+    from moorage.services.attempts import Ending
+    from moorage.services.core import Core
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class RetryHandler(Part):
+    """Tries again what may succeed later.
+
+    A call, a decorator, and a loop: `for attempt in retry:` with `with attempt:` as its body, or
+    `async for` with the same body. One handler may be shared by any number of callers: each has
+    its own count.
+
+    Args:
+        policy: how often and at what pace.
+        name: for messages and events.
+        timeout: seconds for all attempts and pauses together; by default as long as it takes.
+        observers, clock, sleeper, async_sleeper, randomness: the remaining ports.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy | None = None,
+        *,
+        name: str = "retry",
+        timeout: float | timedelta | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+        sleeper: Sleeper | None = None,
+        async_sleeper: AsyncSleeper | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        service = Service(
+            name,
+            retry=policy or RetryPolicy.default(),
+            circuit=None,
+            timeout=CENTURY if timeout is None else timeout,
+        )
+        super().__init__(
+            service,
+            observers=observers,
+            clock=clock,
+            sleeper=sleeper,
+            async_sleeper=async_sleeper,
+            randomness=randomness,
+        )
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` until it succeeds or there is no sense in going on."""
+        if not callable(function):
+            raise not_callable(function, "function")
+        if is_async(function):
+            bound = functools.partial(function, *args, **kwargs)
+            return self._call_later(bound)  # type: ignore[return-value]  # it is R
+        core = self._now
+        if core.observers:
+            return self._call_now(functools.partial(function, *args, **kwargs))
+        # While all is well there is nothing to decide: the flow takes over at the first failure.
+        began = core.nanoseconds()
+        try:
+            value = function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
+            call = Call(self._plan, began, self._plan.span)
+            step = step_now(functools.partial(function, *args, **kwargs))
+            ending = run_now(follow(core, call, None, error, step))
+        else:
+            return value if value is None else refuse_awaitable(value)
+        try:
+            return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del call, ending
+
+    def _call_now(self, function: Callable[[], R]) -> R:
+        core = self._now
+        call = self._begin(core)
+        ending = run_now(attempt(core, call, step_now(function)))
+        return value_of(_signed(core, call, ending))  # type: ignore[no-any-return]  # it is R
+
+    async def _call_later(self, function: Callable[[], Any]) -> Any:
+        core = self._later
+        call = self._begin(core)
+        return value_of(_signed(core, call, await attempt(core, call, step_later(function))))
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Decorate `function` so that every call of it is retried."""
+        return decorated(function, self.call)
+
+    def __iter__(self) -> Attempts:
+        return Attempts(self._now, self._begin(self._now))
+
+    def __aiter__(self) -> AsyncAttempts:
+        return AsyncAttempts(self._later, self._begin(self._later))
+
+
+def _signed(core: Core, call: Call, ending: Ending) -> Ending:
+    if isinstance(ending[1], ConnectorError):
+        call.sign(core, ending[1])
+    return ending
+
+
+class _Loop:
+    """The attempts of one loop, and what the last one's body came to."""
+
+    def __init__(self, core: Core, call: Call) -> None:
+        self._core = core
+        self._call = call
+        self._again = True
+        self._pause = 0.0
+
+    def _next(self) -> Attempt:
+        call = self._call
+        if call.attempts and call.remaining(self._core) <= 0:
+            late = call.out_of_time(call.last)
+            call.sign(self._core, late)
+            raise late
+        self._again = False
+        call.attempts += 1
+        return Attempt(self, call.attempts)
+
+    def judge(self, error: Exception) -> bool:
+        """Whether the loop goes on after `error`."""
+        call, core = self._call, self._core
+        decision = decide(
+            call.plan.retry,
+            error,
+            attempt=call.attempts,
+            repeatable=True,
+            retry_after=wait_of(error, core.utc()),
+            remaining=call.remaining(core) / 1e9,
+            previous=self._pause,
+            draw=core.fraction(),
+        )
+        if isinstance(decision, Again):
+            self._again = True
+            self._pause = decision.delay
+            call.last = error
+            if core.observers:
+                core.tell(
+                    RetryScheduled(
+                        **call.told(core),
+                        attempt=call.attempts,
+                        delay=decision.delay,
+                        error=type(error).__name__,
+                    )
+                )
+        elif isinstance(error, ConnectorError):
+            if decision.retry_after is not None:
+                error.retry_at = core.utc() + timedelta(seconds=decision.retry_after)
+            call.sign(core, error)
+        return self._again
+
+
+class Attempts(_Loop):
+    """The attempts of a `for` loop."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Attempt:
+        if not self._again:
+            raise StopIteration
+        if self._pause:
+            run_now(self._core.sleep(self._pause))
+        return self._next()
+
+
+class AsyncAttempts(_Loop):
+    """The attempts of an `async for` loop."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Attempt:
+        if not self._again:
+            raise StopAsyncIteration
+        if self._pause:
+            await self._core.sleep(self._pause)
+        return self._next()
+
+
+class Attempt:
+    """One turn of a retry loop: `with attempt:` around what is tried.
+
+    An error that is worth another attempt is kept inside; any other leaves the loop.
+    """
+
+    __slots__ = ("_loop", "number")
+
+    def __init__(self, loop: _Loop, number: int) -> None:
+        self._loop = loop
+        self.number = number
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        return isinstance(error, Exception) and self._loop.judge(error)

@@ -1,0 +1,321 @@
+"""Webhooks on their own: verify what arrives, and let each delivery be handled once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage._bridge import guarded, guarded_later, lift, run_now
+from moorage.adapters.webhook_secrets import (
+    SecretsInput,
+    StaticWebhookSecrets,
+    no_secrets,
+    read_secrets,
+)
+from moorage.domain.durations import micros, seconds
+from moorage.domain.service import Service
+from moorage.domain.webhooks.presets import preset
+from moorage.domain.webhooks.scheme import WebhookScheme
+from moorage.errors import ConfigurationError
+from moorage.parts.base import Part
+from moorage.services.foreign import no_credentials
+from moorage.services.webhook_verifier import Endpoint, Receiving, keys_for
+from moorage.wiring.ports import check_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+
+    from moorage.domain.secret import Secret
+    from moorage.domain.webhooks.delivery import HeaderFields
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.ports.clock import Clock
+    from moorage.ports.http import AsyncHttpClient, HttpClient
+    from moorage.ports.observer import Observer
+    from moorage.ports.state import AsyncStateStorage, StateStorage
+    from moorage.ports.webhook_secrets import AsyncWebhookSecrets, WebhookSecrets
+
+_HANDLING = 600.0
+_REMEMBERED = 3 * 86_400.0
+_TOKEN = "verify_token"  # noqa: S105 - the name of one
+
+
+class WebhookVerifier(Part):
+    """Verifies webhooks of one scheme over the bytes as they came, and guards against replays.
+
+    A delivery that was verified is claimed for as long as handling it may take. `done` makes that
+    final, so that a repeat is refused; `release` gives it back, so that the vendor's next try is
+    let in; `receive` does the one or the other. Verifiers of one name and store share what they
+    remember.
+
+    Args:
+        scheme: a preset's name, or a scheme of your own.
+        secrets: the vendor's secret, or several while one is replaced; or a port that keeps them.
+        parameters: what the scheme wants to know besides, such as PayPal's `webhook_id`.
+        name: of the endpoint; by default the scheme's.
+        tolerance: seconds that a signed time may be off, in place of the scheme's.
+        origin: scheme and host of the URL that the vendor was told, if a proxy changes them.
+        replay_guard: whether each delivery is let in once; of no use for a scheme that `hints`.
+        handling: seconds that handling may take, after which the vendor's next try is let in.
+        remembered: seconds for which a delivery that is done is remembered.
+        storage: where deliveries are remembered; by default in this part alone.
+        http, async_http: fetch certificates, for the schemes that have them.
+        observers, clock: the remaining ports. Unlike anywhere else the clock decides here: a
+            vendor's time can only be compared with ours.
+    """
+
+    def __init__(
+        self,
+        scheme: WebhookScheme | str,
+        secrets: SecretsInput | WebhookSecrets | AsyncWebhookSecrets | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        name: str | None = None,
+        tolerance: float | timedelta | None = None,
+        origin: str | None = None,
+        replay_guard: bool = True,
+        handling: float | timedelta = _HANDLING,
+        remembered: float | timedelta = _REMEMBERED,
+        storage: StateStorage | AsyncStateStorage | None = None,
+        http: HttpClient | None = None,
+        async_http: AsyncHttpClient | None = None,
+        observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        provider = _provider_in(secrets)
+        kept = () if provider is not None else read_secrets(secrets)
+        told = _Told(parameters or {})
+        # A crash report shows the arguments of the frame that raises.
+        del secrets, parameters
+        known = scheme if isinstance(scheme, WebhookScheme) else preset(scheme)
+        service = Service(name or known.name, circuit=None, retry=None)
+        super().__init__(service, storage=storage, observers=observers, clock=clock)
+        self._plain_ports = attrs.evolve(self._plain_ports, http=http)
+        self._later_ports = attrs.evolve(self._later_ports, http=async_http)
+        check_colour(self._plain_ports, awaited=False)
+        check_colour(self._later_ports, awaited=True)
+        self._endpoint = Endpoint(
+            name=service.name,
+            scheme=known,
+            parameters=told.checked(known),
+            verify_token=told.verify_token,
+            tolerance=_tolerance(known, tolerance),
+            origin=origin,
+            guarded=replay_guard and not known.hints,
+            lease=micros(seconds(handling, "handling")),
+            ttl=micros(seconds(remembered, "remembered")),
+        )
+        self._secrets = provider or _static(known, kept)
+        self._unclaimed = not self._endpoint.guarded
+
+    @property
+    def _fixed(self) -> Callable[[str | None], tuple[Secret, ...]] | None:
+        """The secrets of a tenant, if they cannot change."""
+        return self._secrets.kept if type(self._secrets) is StaticWebhookSecrets else None
+
+    @property
+    def accepted(self) -> str:
+        """The text that the vendor wants to be answered with; most want none."""
+        return self._endpoint.scheme.accepted
+
+    @functools.cached_property
+    def _plainly(self) -> Receiving:
+        get: Any = self._secrets.get
+        if inspect.iscoroutinefunction(get):
+            raise self._miscoloured("plain")
+        return Receiving(self._now, self._endpoint, lift(guarded(get, no_credentials)), self._fixed)
+
+    @functools.cached_property
+    def _awaited(self) -> Receiving:
+        get: Any = self._secrets.get
+        if isinstance(self._secrets, StaticWebhookSecrets):
+            return Receiving(self._later, self._endpoint, lift(get), self._fixed)
+        if not inspect.iscoroutinefunction(get):
+            raise self._miscoloured("asynchronous")
+        return Receiving(self._later, self._endpoint, guarded_later(get, no_credentials))
+
+    def _miscoloured(self, wanted: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"{type(self._secrets).__name__} is of the other colour, and this use needs a {wanted}"
+            " provider of secrets.",
+            path="secrets",
+            remedy="Give each face a provider of its own colour; secrets given as such serve both.",
+        )
+
+    def verify(
+        self,
+        *,
+        headers: HeaderFields,
+        body: bytes,
+        url: str | None = None,
+        method: str = "POST",
+        tenant: str | None = None,
+    ) -> tuple[WebhookEvent, ...]:
+        """The events of a delivery that is genuine, fresh and new, or `WebhookRejected`.
+
+        Args:
+            headers: as they came, as a mapping or as pairs; repeated ones must not be lost.
+            body: the raw bytes, before anything parsed them.
+            url: where it was sent; some schemes sign it.
+            method: how it was sent.
+            tenant: whose endpoint this is.
+        """
+        plainly = self._plainly
+        if self._unclaimed:
+            # Nothing is to be awaited, so that no flow is needed.
+            events = plainly.quickly(headers, body, tenant)
+            if events is not None:
+                plainly.received(events, tenant)
+                return events
+        return run_now(
+            plainly.verify(
+                headers=headers,
+                body=body,
+                url=url,
+                method=method,
+                tenant=tenant,
+                tried=self._unclaimed,
+            )
+        )
+
+    async def averify(
+        self,
+        *,
+        headers: HeaderFields,
+        body: bytes,
+        url: str | None = None,
+        method: str = "POST",
+        tenant: str | None = None,
+    ) -> tuple[WebhookEvent, ...]:
+        """As `verify`, awaited."""
+        return await self._awaited.verify(
+            headers=headers, body=body, url=url, method=method, tenant=tenant
+        )
+
+    def done(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
+        """These were handled: a repeat is refused from now on."""
+        run_now(self._plainly.settle(events, done=True))
+
+    async def adone(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
+        """As `done`, awaited."""
+        await self._awaited.settle(events, done=True)
+
+    def release(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
+        """These were not handled: the vendor's next try is let in."""
+        run_now(self._plainly.settle(events, done=False))
+
+    async def arelease(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
+        """As `release`, awaited."""
+        await self._awaited.settle(events, done=False)
+
+    def confirm(self, event: WebhookEvent) -> bool:
+        """Follow the link of a subscription's confirmation; whether it had one."""
+        return run_now(self._plainly.confirm(event))
+
+    async def aconfirm(self, event: WebhookEvent) -> bool:
+        """As `confirm`, awaited."""
+        return await self._awaited.confirm(event)
+
+    def receive(
+        self,
+        *,
+        headers: HeaderFields,
+        body: bytes,
+        url: str | None = None,
+        method: str = "POST",
+        tenant: str | None = None,
+    ) -> Receipt:
+        """Verify for the length of a `with` or `async with`, which gives the events.
+
+        They are done when the body ends, and released if it raises.
+        """
+        given = {"headers": headers, "body": body, "url": url, "method": method, "tenant": tenant}
+        return Receipt(self, given)
+
+
+class Receipt:
+    """One delivery, verified where a `with` begins and settled where it ends."""
+
+    def __init__(self, verifier: WebhookVerifier, given: dict[str, Any]) -> None:
+        self._verifier = verifier
+        self._given = given
+        self._events: tuple[WebhookEvent, ...] = ()
+
+    def __enter__(self) -> tuple[WebhookEvent, ...]:
+        self._events = self._verifier.verify(**self._given)
+        return self._events
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        settle = self._verifier.done if kind is None else self._verifier.release
+        settle(self._events)
+
+    async def __aenter__(self) -> tuple[WebhookEvent, ...]:
+        self._events = await self._verifier.averify(**self._given)
+        return self._events
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        settle = self._verifier.adone if kind is None else self._verifier.arelease
+        await settle(self._events)
+
+
+def _provider_in(secrets: Any) -> WebhookSecrets | AsyncWebhookSecrets | None:
+    """What keeps secrets; None if these are secrets themselves."""
+    return secrets if callable(getattr(secrets, "get", None)) else None
+
+
+def _static(scheme: WebhookScheme, secrets: tuple[Secret, ...]) -> StaticWebhookSecrets:
+    if not secrets and scheme.certificate is None:
+        raise no_secrets()
+    # A secret that is no key is refused now, and not when the first webhook comes.
+    keys_for(scheme, secrets)
+    return StaticWebhookSecrets({None: secrets} if secrets else {})
+
+
+class _Told:
+    """What a verifier is told besides, of which one thing is a secret."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.parameters = dict(given)
+        token = self.parameters.pop(_TOKEN, None)
+        self.verify_token = next(iter(read_secrets(token)), None)
+
+    def checked(self, scheme: WebhookScheme) -> dict[str, str]:
+        """The parameters that are no secret, if they are those that the scheme wants."""
+        known = self.parameters
+        named = {*known, *([_TOKEN] if self.verify_token else [])}
+        if named == scheme.parameters and all(
+            isinstance(value, str) and value.strip() for value in known.values()
+        ):
+            return known
+        wanted = ", ".join(sorted(scheme.parameters)) or "none"
+        raise ConfigurationError(
+            f"the scheme {scheme.name!r} wants other parameters than it was given.",
+            path="parameters",
+            remedy=f"Give these, each with a text: {wanted}.",
+        )
+
+
+def _tolerance(scheme: WebhookScheme, given: float | timedelta | None) -> float | None:
+    if given is None:
+        return scheme.tolerance
+    if scheme.tolerance is None:
+        raise ConfigurationError(
+            f"the scheme {scheme.name!r} signs no time, so there is nothing to tolerate.",
+            path="tolerance",
+            remedy="Leave it out; the guard against replays is what protects here.",
+        )
+    return seconds(given, "tolerance")

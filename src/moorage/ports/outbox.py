@@ -1,0 +1,44 @@
+"""Where calls are written down before they are made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from moorage.domain.entries import EntryPage, EntryQuery
+    from moorage.domain.outbox import OutboxEntry
+
+
+class OutboxStorage(Protocol):
+    """As `InboxStorage`, for calls: the same verbs owe the same.
+
+    `add` writes in the transaction that the host has open, so that a call is made if that is
+    committed, and not if it is rolled back. The other verbs are used outside of one.
+    """
+
+    def add(self, entry: OutboxEntry, /) -> OutboxEntry: ...
+
+    def due(self, now: datetime, limit: int, /) -> Sequence[OutboxEntry]: ...
+
+    def swap(self, entry: OutboxEntry, fence: int, /) -> bool: ...
+
+    def find(self, query: EntryQuery, /) -> EntryPage[OutboxEntry]: ...
+
+    def remove(self, query: EntryQuery, /) -> int: ...
+
+
+class AsyncOutboxStorage(Protocol):
+    """As `OutboxStorage`, awaited."""
+
+    async def add(self, entry: OutboxEntry, /) -> OutboxEntry: ...
+
+    async def due(self, now: datetime, limit: int, /) -> Sequence[OutboxEntry]: ...
+
+    async def swap(self, entry: OutboxEntry, fence: int, /) -> bool: ...
+
+    async def find(self, query: EntryQuery, /) -> EntryPage[OutboxEntry]: ...
+
+    async def remove(self, query: EntryQuery, /) -> int: ...

@@ -1,0 +1,290 @@
+"""Webhooks as web servers and frameworks hand them over: the raw body, bounded before it is read.
+
+Each function returns what `WebhookVerifier.verify` takes, so that `verifier.verify(**from_wsgi(…))`
+reads as it works. Nothing of a framework is imported: requests are known by what they offer. A body
+that something has parsed before is not taken for an empty one.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+from urllib.parse import quote
+
+from moorage.domain.webhooks.rejection import WebhookReason, rejected
+from moorage.errors import ConfigurationError, ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from moorage.errors import WebhookRejected
+
+LIMIT: Final = 1_048_576
+"""Bytes that a body may have, unless a limit is given."""
+
+_PIECE: Final = 65_536
+_BARE: Final = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+_GONE: Final = frozenset({"ClientDisconnect", "ClientDisconnected", "RequestAborted"})
+_SAFE: Final = "/:@!$&'()*+,;=~-._"
+
+
+class ReceivedWebhook(TypedDict):
+    """What `WebhookVerifier.verify` takes."""
+
+    headers: list[tuple[str, str]]
+    body: bytes
+    url: str
+    method: str
+
+
+def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebhook:
+    """A webhook out of a WSGI environment, whose input nobody has read yet.
+
+    Raises:
+        WebhookRejected: the body is larger than the limit, or was cut off.
+        ConfigurationError: it has no length, and the server does not say where it ends.
+    """
+    headers = [
+        (name.removeprefix("HTTP_").replace("_", "-"), str(value))
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or (name in _BARE and value)
+    ]
+    size = _size(environ.get("CONTENT_LENGTH"), limit)
+    if size is not None:
+        body = _whole(_read(environ["wsgi.input"], size), size)
+    elif environ.get("wsgi.input_terminated"):
+        body = _bounded(_read(environ["wsgi.input"], limit + 1), limit)
+    elif environ.get("HTTP_TRANSFER_ENCODING"):
+        raise _unbounded()
+    else:
+        body = b""
+    place = _place(environ)
+    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    return {
+        "headers": headers,
+        "body": body,
+        "url": _url(environ["wsgi.url_scheme"], host, place, environ.get("QUERY_STRING", "")),
+        "method": str(environ["REQUEST_METHOD"]),
+    }
+
+
+async def from_asgi(
+    scope: Mapping[str, Any],
+    receive: Callable[[], Awaitable[Mapping[str, Any]]],
+    *,
+    limit: int = LIMIT,
+) -> ReceivedWebhook:
+    """A webhook out of an ASGI scope, whose messages nobody has received yet.
+
+    If somebody has, this waits for what does not come again; `from_starlette` knows that.
+
+    Raises:
+        WebhookRejected: the body is larger than the limit, or was cut off.
+    """
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+    ]
+    known = dict(headers)
+    size = _size(known.get("content-length"), limit)
+    pieces: list[bytes] = []
+    read, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _cut_off()
+        pieces.append(message.get("body", b""))
+        read += len(pieces[-1])
+        if read > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    body = b"".join(pieces)
+    raw = scope.get("raw_path")
+    place = quote(scope["path"], safe=_SAFE) if raw is None else raw.decode("latin-1")
+    server = scope.get("server") or ("", None)
+    host = known.get("host") or ":".join(str(part) for part in server if part)
+    query = scope.get("query_string", b"").decode("latin-1")
+    return {
+        "headers": headers,
+        "body": body if size is None else _whole(body, size),
+        "url": _url(scope.get("scheme", "http"), host, place, query),
+        "method": scope["method"],
+    }
+
+
+async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
+    """A webhook out of a request of Starlette or FastAPI, before `request.form()` was awaited.
+
+    If somebody awaited `request.body()` before, nothing is lost.
+
+    Raises:
+        WebhookRejected: the body is larger than the limit, or was cut off.
+        ConfigurationError: something read the body as a stream or a form before.
+    """
+    stream = request.stream()
+
+    async def receive() -> Mapping[str, Any]:
+        try:
+            piece = await anext(stream)
+        except StopAsyncIteration:
+            return {"type": "http.request"}
+        except Exception as error:  # noqa: BLE001 - told apart by what the framework calls it
+            failure = _failure(error)
+        else:
+            return {"type": "http.request", "body": piece, "more_body": True}
+        raise failure
+
+    return await from_asgi(request.scope, receive, limit=limit)
+
+
+def from_django(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
+    """A webhook out of a request of Django, before `request.POST` was looked at.
+
+    Raises:
+        WebhookRejected: the body is larger than the limit, or was cut off.
+        ConfigurationError: something read the body as a stream before, or it has no length, and
+            Django does not read it.
+    """
+    size = _size(request.META.get("CONTENT_LENGTH"), limit)
+    body = _bounded(_taken(lambda: request.body), limit)
+    if size is None and not body and request.headers.get("Transfer-Encoding"):
+        raise _unbounded()
+    place = quote(request.path, safe=_SAFE)
+    host, query = _taken(request.get_host), str(request.META.get("QUERY_STRING", ""))
+    return {
+        "headers": [*request.headers.items()],
+        "body": body if size is None else _whole(body, size),
+        "url": _url(request.scheme, host, place, query),
+        "method": str(request.method),
+    }
+
+
+def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
+    """A webhook out of a request of Flask, before `request.form` was looked at.
+
+    Raises:
+        WebhookRejected: the body is larger than the limit, or was cut off.
+        ConfigurationError: something read the body as a stream or a form before.
+    """
+    size = _size(request.headers.get("Content-Length"), limit)
+    if size is None:
+        _taken(lambda: _buffer(request, limit))
+    body = _bounded(_taken(lambda: request.get_data(cache=True, parse_form_data=False)), limit)
+    if not body and (size or request.headers.get("Transfer-Encoding")):
+        if size is None and not request.environ.get("wsgi.input_terminated"):
+            raise _unbounded()
+        raise _consumed("it was read as a stream, or as a form")
+    query = request.query_string.decode("latin-1")
+    return {
+        "headers": [*request.headers.items()],
+        "body": body if size is None else _whole(body, size),
+        # As it came: the framework's own URL is written for people.
+        "url": _url(request.scheme, _taken(lambda: request.host), _place(request.environ), query),
+        "method": str(request.method),
+    }
+
+
+def _buffer(request: Any, limit: int) -> None:
+    """Read a body of unknown length no further than allowed, and put it back."""
+    body = _read(request.stream, limit + 1)
+    if body:
+        request.stream = BytesIO(_bounded(body, limit))
+
+
+def _taken(take: Callable[[], Any]) -> Any:
+    """What a framework gives, and its refusals as ours."""
+    try:
+        return take()
+    except Exception as error:  # noqa: BLE001 - told apart by what a framework calls it
+        failure = _failure(error)
+    raise failure
+
+
+def _failure(error: Exception) -> ConnectorError:
+    """What a framework raised, as ours."""
+    kind = type(error).__name__
+    if isinstance(error, ConnectorError):
+        return error
+    if isinstance(error, OSError) or kind in _GONE:
+        return _cut_off()
+    if kind in {"RequestDataTooBig", "RequestEntityTooLarge"}:
+        return rejected(WebhookReason.TOO_LARGE, "The framework takes no such large body.")
+    if kind in {"DisallowedHost", "SecurityError"}:
+        return rejected(WebhookReason.FOREIGN, "The webhook was sent to another host.")
+    return _consumed(f"the framework raised {kind}")
+
+
+def _read(source: Any, size: int) -> bytes:
+    pieces: list[bytes] = []
+    while size > 0:
+        try:
+            piece = source.read(min(size, _PIECE))
+        except OSError:
+            raise _cut_off() from None
+        if not piece:
+            break
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _size(text: object, limit: int) -> int | None:
+    """The length that a request says it has; None if it says none."""
+    if text is None or text == "":
+        return None
+    said = str(text)
+    if not (said.isascii() and said.isdigit()):
+        raise rejected(WebhookReason.MALFORMED, "The length of the body is no number.")
+    if len(said) > 18 or int(said) > limit:
+        raise _too_large(limit)
+    return int(said)
+
+
+def _whole(body: bytes, size: int) -> bytes:
+    if len(body) == size:
+        return body
+    raise _cut_off()
+
+
+def _bounded(body: bytes, limit: int) -> bytes:
+    if len(body) <= limit:
+        return body
+    raise _too_large(limit)
+
+
+def _place(environ: Mapping[str, Any]) -> str:
+    """The path, as near to how it was sent as WSGI can tell."""
+    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+    return quote(path.encode("latin-1"), safe=_SAFE)
+
+
+def _url(scheme: str, host: str, path: str, query: str) -> str:
+    return f"{scheme}://{host}{path}{'?' if query else ''}{query}"
+
+
+def _cut_off() -> WebhookRejected:
+    return rejected(WebhookReason.MALFORMED, "The body was cut off.")
+
+
+def _too_large(limit: int) -> WebhookRejected:
+    return rejected(
+        WebhookReason.TOO_LARGE,
+        f"The body is larger than {limit} bytes.",
+        remedy="Give a higher limit= if this vendor sends as much.",
+    )
+
+
+def _unbounded() -> ConfigurationError:
+    return ConfigurationError(
+        "the webhook's body came in chunks, and this server does not say where they end.",
+        path="body",
+        remedy="Let a proxy in front of it buffer requests, or serve this endpoint with a server"
+        " that sets wsgi.input_terminated, or over ASGI.",
+    )
+
+
+def _consumed(why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the raw body of the webhook is gone: {why}.",
+        path="body",
+        remedy="Read the webhook before anything parses the request, middleware included.",
+    )

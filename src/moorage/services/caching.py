@@ -1,0 +1,378 @@
+"""Around the attempts of a call: what was kept is given again, and what comes is kept.
+
+Laws:
+
+1. An answer is kept for who asked, by what was sent: if a transform or a renewed credential made
+   another request of it than was looked for, its answer is not kept, and no validators are sent.
+2. What was kept is judged as if it had just come: transforms and classification apply each time.
+3. Whatever goes wrong with the cache, the call goes on as if nothing was kept.
+4. A write that may have been done forgets what is kept of its URL, and of those it names.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
+
+import attrs
+
+from moorage.domain.cache_state import LONGEST_FLIGHT
+from moorage.domain.caching import (
+    Found,
+    Fresh,
+    Stale,
+    asker,
+    cache_control,
+    cache_key,
+    confirms,
+    decide,
+    given,
+    kept,
+    matching,
+    may_be_kept,
+    named_url,
+    refreshed,
+    selector,
+    together,
+    useful_for,
+)
+from moorage.domain.events import CacheHit, CacheMissed, CacheRevalidated
+from moorage.domain.http import HttpMethod, Request
+from moorage.domain.keeping import fingerprint_of
+from moorage.errors import (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConnectionFailed,
+    ConnectorError,
+    DeadlineExceeded,
+    InvalidData,
+    NotCached,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+    StorageUnavailable,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.services.exchange import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.domain.cache_policy import CachePolicy
+    from moorage.domain.caching import CacheEntry, Decision
+    from moorage.domain.http import Headers, Response
+    from moorage.domain.plan import Plan
+    from moorage.domain.service import Service
+    from moorage.services.attempts import Ending
+    from moorage.services.call import Call
+    from moorage.services.core import Core, Flow
+    from moorage.services.pantry import Pantry
+
+_NOT_MODIFIED: Final = 304
+_NAMED_BY: Final = ("location", "content-location")
+_AWAY: Final = (
+    BulkheadFull,
+    CircuitBreakerOpen,
+    ConnectionFailed,
+    DeadlineExceeded,
+    RateLimitExceeded,
+    RetryBudgetExhausted,
+    StorageUnavailable,
+    VendorFailed,
+)
+_BROKEN: Final = frozenset({None, 500, 502, 503, 504})
+
+
+@attrs.define(eq=False, kw_only=True)
+class Looked:
+    """What was looked for, for whom, and what there was.
+
+    Attributes:
+        request: as it is sent, but for credentials and validators.
+        key, who: where its answers are kept, and who asks for them.
+        found: what there was, at `at` nanoseconds of the local clock.
+        entry, decision: the answer that fits, and what is to be done with it.
+    """
+
+    request: Request
+    key: str
+    who: bytes
+    found: Found
+    at: int
+    entry: CacheEntry | None
+    decision: Decision
+
+
+class Cached(Exchange):
+    """The step of a call whose answer may be kept, and what is done around its attempts."""
+
+    __slots__ = (
+        "_arrival",
+        "_asked",
+        "_given",
+        "_pantry",
+        "_plan",
+        "_policy",
+        "_validated",
+    )
+
+    def __init__(self, core: Core, call: Call, request: Request, policy: CachePolicy) -> None:
+        super().__init__(core, call, request)
+        self._pantry: Pantry = core.cache
+        self._plan = call.plan
+        self._policy = policy
+        self._acted = False
+        self._given: Response | None = None
+        # Of the attempt under way: what it sent, if that is what was looked for; the answer that it
+        # asked to have confirmed; and what arrived.
+        self._asked: tuple[Looked, Request] | None = None
+        self._validated: CacheEntry | None = None
+        self._arrival: tuple[Request, Response, datetime] | None = None
+
+    async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
+        """Answer with what is kept, or with what comes of the attempts, and keep that."""
+        looked = await self._look(call)
+        frugal = "only-if-cached" in cache_control(self._request.headers)
+        if looked is not None and looked.entry is not None:
+            entry, decision = looked.entry, looked.decision
+            if isinstance(decision, Fresh):
+                return await self._give(call, entry)
+            if isinstance(decision, Stale) and decision.while_revalidating:
+                if frugal:
+                    return await self._give(call, entry)
+                return await self._ask_alone(call, looked, entry, attempts)
+        if frugal:
+            return None, NotCached("nothing is kept that may answer this request.")
+        return await attempts() if looked is None else await self._ask(call, looked, attempts)
+
+    async def send(self, call: Call) -> Ending:
+        """What is kept, if that is the answer; or what comes, confirmed or new."""
+        call.cached = self._given is not None
+        if self._given is not None:
+            call.status = self._given.status
+            return self._given, None
+        self._arrival = None
+        response, error = await super().send(call)
+        asked, entry = self._asked, self._validated
+        if error is not None or asked is None:
+            return response, error
+        looked, request = asked
+        core = self._core
+        if entry is None or response.status != _NOT_MODIFIED:
+            self._arrival = request, response, core.utc()
+            return response, None
+        if not confirms(entry, response):
+            # Whatever that is: the attempt is due again, without a condition.
+            looked.entry = None
+            call.renewed = call.replayable
+            return None, _other_version(response)
+        if core.observers:
+            core.tell(CacheRevalidated(**call.told(core), age=entry.age))
+        confirmed = refreshed(entry, response)
+        self._arrival = request, confirmed, core.utc()
+        call.cached = True
+        return confirmed.evolve(cached=True), None
+
+    async def _look(self, call: Call) -> Looked | None:
+        """What the cache has for this call; None if it has no part in it."""
+        if not may_be_kept(self._request):
+            return None
+        core = self._core
+        try:
+            request = await self.shaped(call) if self.transforms else self._request
+            if _needs_provider(self._plan.service) and self._credentials is None:
+                self._credentials = await self._current(call)
+            key = self._key(request)
+        except ConnectorError:
+            # The attempt will say what is wrong.
+            return None
+        if request is not self._request and not may_be_kept(request):
+            return None
+        found = await self._pantry.look(call, key)
+        if found is None:
+            return None
+        who = self._who(request)
+        entry = matching(found.entries, request, who)
+        return Looked(
+            request=request,
+            key=key,
+            who=who,
+            found=found,
+            at=core.nanoseconds(),
+            entry=entry,
+            decision=decide(request, entry, self._policy),
+        )
+
+    def _key(self, request: Request) -> str:
+        return _key(self._plan, request)
+
+    def _who(self, request: Request) -> bytes:
+        service = self._plan.service
+        # In several regions it may be known by as many: together they are who it is.
+        known = (
+            self._credentials,
+            service.credentials,
+            *(one.credentials for one in service.regions),
+        )
+        return asker(request, fingerprint_of(known), self._policy)
+
+    async def _give(self, call: Call, entry: CacheEntry) -> Ending:
+        """Answer with what is kept."""
+        core = self._core
+        if core.observers:
+            stale = entry.age >= entry.lifetime
+            core.tell(CacheHit(**call.told(core), age=entry.age, stale=stale))
+        self._given = given(entry, self._request)
+        return await self(call)
+
+    async def _ask_alone(
+        self, call: Call, looked: Looked, entry: CacheEntry, attempts: Callable[[], Flow[Ending]]
+    ) -> Ending:
+        """Revalidate, unless somebody does so just now: then answer with what is kept."""
+        core = self._core
+        place = f"revalidate:{looked.key}:{looked.who.hex()}"
+        try:
+            if await core.acquire(place, self, places=1, queue=0, timeout=0.0):
+                return await self._ask(call, looked, attempts)
+            return await self._give(call, entry)
+        finally:
+            core.release(place, self)
+
+    async def _ask(
+        self, call: Call, looked: Looked, attempts: Callable[[], Flow[Ending]]
+    ) -> Ending:
+        """Ask the service, and fall back to what is kept where that may stand in."""
+        core = self._core
+        if core.observers:
+            core.tell(CacheMissed(**call.told(core), stale=looked.entry is not None))
+        # Looking has taken some of the call's time.
+        call.hurried = True
+        self.transforms = (*self.transforms, partial(self._conditional, looked))
+        try:
+            value, error = await attempts()
+        finally:
+            # Else it holds itself.
+            self.transforms = self._plan.request_transforms
+        if error is None or (isinstance(error, VendorRejected) and not error.retryable):
+            await self._keep(call, looked)
+        elif looked.entry is not None and _is_away(error):
+            entry = looked.entry.later((core.nanoseconds() - looked.at) / 1e9)
+            decision = decide(looked.request, entry, self._policy)
+            if isinstance(decision, Stale) and decision.if_error:
+                return await self._give(call, entry)
+        return value, error
+
+    def _conditional(self, looked: Looked, request: Request) -> Request:
+        """The last of the transforms: adds validators if this is what was looked for."""
+        self._asked = self._validated = None
+        if (
+            not may_be_kept(request)
+            or self._key(request) != looked.key
+            or self._who(request) != looked.who
+        ):
+            return request
+        self._asked = looked, request
+        entry, decision = looked.entry, looked.decision
+        if (
+            entry is None
+            or not isinstance(decision, Stale)
+            or matching((entry,), request, looked.who) is None
+        ):
+            return request
+        self._validated = entry
+        return request.with_headers(decision.validators)
+
+    async def _keep(self, call: Call, looked: Looked) -> None:
+        """Keep what came instead of what was kept before; or neither, if it may not be kept."""
+        flight = (self._core.nanoseconds() - looked.at) / 1e9
+        arrival, policy, who = self._arrival, self._policy, looked.who
+        if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
+            return
+        request, response, received_at = arrival
+        new = kept(request, response, who, received_at, policy)
+        found = looked.found
+        others = [
+            entry.later(flight)
+            for entry in found.entries
+            if entry.selected_by != selector(request, who, entry.varies_by)
+        ]
+        if new is None and len(others) == len(found.entries):
+            return
+        entries = together(new, others, policy)
+        if entries:
+            useful = max(useful_for(entry, policy) for entry in entries)
+            await self._pantry.keep(call, looked.key, found.mark, entries, useful)
+        elif found.entries:
+            await self._pantry.forget(call, looked.key)
+
+
+class Changing:
+    """What is done around the attempts of a call that may change what is kept."""
+
+    def __init__(self, core: Core, call: Call, step: Exchange) -> None:
+        self._pantry: Pantry = core.cache
+        self._plan = call.plan
+        self._sent: Request | None = None
+        step.transforms = (*step.transforms, self._note)
+
+    async def around(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
+        """Make the attempts, and forget what may not hold any more."""
+        value, error = await attempts()
+        if self._sent is not None and (error is None or call.acted):
+            for key in self._changed(self._sent, None if value is None else value.headers):
+                await self._pantry.forget(call, key)
+        return value, error
+
+    def _note(self, request: Request) -> Request:
+        self._sent = request
+        return request
+
+    def _changed(self, request: Request, headers: Headers | None) -> list[str]:
+        """The keys of the URL that was written to, and of those of the same origin it names."""
+        keys = [_key(self._plan, request)]
+        url = named_url(self._plan.service, request)
+        for name in _NAMED_BY:
+            if headers is None or name not in headers:
+                continue
+            with suppress(ValueError, InvalidData):
+                keys.append(_key(self._plan, Request.get(urljoin(url, headers[name]))))
+        return [*dict.fromkeys(keys)]
+
+
+def around(core: Core, call: Call, request: Request) -> Exchange:
+    """The step of a call to a service of which some answers are kept."""
+    policy = call.plan.cache
+    if policy is not None and request.method.safe:
+        cached = Cached(core, call, request, policy)
+        call.cache = cached
+        return cached
+    step = Exchange(core, call, request)
+    if not request.method.safe:
+        call.cache = Changing(core, call, step)
+    return step
+
+
+def _key(plan: Plan, request: Request) -> str:
+    return cache_key(plan.service.name, plan.tenant, named_url(plan.service, request))
+
+
+def _needs_provider(service: Service) -> bool:
+    """Whether some attempt may ask the credential provider."""
+    regional = [one.credentials for one in service.regions] or [None]
+    return service.needs_credentials and service.credentials is None and None in regional
+
+
+def _other_version(response: Response) -> VendorFailed:
+    return VendorFailed(
+        "the vendor confirmed another version than it was asked about (HTTP 304).",
+        status=response.status,
+        response=response,
+    )
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the service could not be asked, or broke: what a gateway would answer with 50x."""
+    return isinstance(error, _AWAY) and getattr(error, "status", None) in _BROKEN

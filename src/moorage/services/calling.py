@@ -1,0 +1,562 @@
+"""The call, top to bottom.
+
+1. Find the service, tenant and endpoint, and the plan compiled for them; open the deadline.
+2. Claim the idempotency key: replay a finished answer, refuse a conflict, wait for one in progress.
+3. Look in the cache: give what is fresh, have what is stale confirmed.
+4. Take a place in the bulkhead.
+5. Attempt by attempt: be admitted, say who we are, transform, send, judge, record; try again or
+   not.
+6. Keep the answer, settle the key, fall back if there is something to fall back to, tell the
+   observers.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.admission import Report
+from moorage.domain.circuit import Outcome
+from moorage.domain.durations import count, seconds
+from moorage.domain.events import CallRefused, CallStarted
+from moorage.domain.frames import bare
+from moorage.domain.http import Request, Response, fingerprint
+from moorage.domain.idempotency import checked_key
+from moorage.domain.keys import checked_name
+from moorage.domain.payload import payload_fingerprint
+from moorage.domain.plan import is_repeatable
+from moorage.domain.result import Result
+from moorage.domain.service import by_name
+from moorage.errors import (
+    BulkheadFull,
+    ConfigurationError,
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+)
+from moorage.services import caching
+from moorage.services.admission import why_not, withdraw
+from moorage.services.attempts import again, attempt, follow, once
+from moorage.services.by_hand import ByHand
+from moorage.services.call import Call, value_of
+from moorage.services.exchange import Exchange
+from moorage.services.hedging import Hedged
+from moorage.services.idempotency import Once, act_once
+from moorage.services.rehearsal import rehearsed, shown_path
+from moorage.services.streaming import Streaming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from moorage.domain.admission import Admitted
+    from moorage.domain.circuit import Permit
+    from moorage.domain.plan import Plan
+    from moorage.domain.service import BulkheadConfig, Fallback
+    from moorage.services.attempts import AttemptStep, Ending
+    from moorage.services.core import Flow
+    from moorage.services.streaming import Stream
+
+_NOTHING: Final[Any] = object()
+_NOT_MASKED: Final = (
+    ConfigurationError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+)
+"""A fallback does not answer for these: something is wrong here, or may have happened there."""
+
+
+class Calling(ByHand):
+    """The flows of a manager, over one core."""
+
+    _rehearses = False
+
+    async def call(
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+    ) -> Response:
+        """Send a request to a service through its protections, and return the answer.
+
+        Args:
+            service: the name of a configured service.
+            request: what to send; its path is joined to the service's `base_url`.
+            tenant: whose credentials, limits, circuit and keys to use.
+            endpoint: the endpoint whose settings apply; by default the first that fits.
+            idempotency_key: names this one effect: a repeat gets the same answer, not a second
+                effect. A repeated answer has `replayed` set.
+            timeout: seconds for the whole call instead of the service's.
+            request_id: a correlation id instead of a new one.
+            subject: whose data it is about, for whoever looks for it in the log.
+
+        Raises:
+            ConnectorError: the call did not give its answer; the class says why.
+        """
+        await self._let_out(service, endpoint)
+        call = self._begin(
+            service,
+            tenant,
+            endpoint,
+            timeout=timeout,
+            request_id=request_id,
+            subject=subject,
+            request=request,
+        )
+        try:
+            self._check(call, request, idempotency_key)
+            once, step = self._exchange(call, request, idempotency_key)
+        except ConnectorError as error:
+            refused = error
+        else:
+            return value_of(await self._finish(call, once, step))  # type: ignore[no-any-return]  # a Response
+        return value_of(self._ended(call, None, bare(refused)))  # type: ignore[no-any-return]  # it is raised
+
+    async def call_many(
+        self,
+        service: str,
+        requests: Sequence[Request],
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_keys: Sequence[str] | None = None,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[Response]]:
+        """Send many requests, at most `at_once` at a time, within the service's limits.
+
+        Each has its own result, in the order of the requests; none raises for another.
+        """
+        by_name(self.plans.services, service)
+        requests = _listed(requests, "requests")
+        keys = (
+            [_NOTHING] * len(requests)
+            if idempotency_keys is None
+            else _listed(idempotency_keys, "idempotency_keys")
+        )
+        if len(keys) != len(requests):
+            raise InvalidData(
+                f"There are {len(requests)} requests and {len(keys)} idempotency keys.",
+                field="idempotency_keys",
+                service=service,
+                remedy="Give one key for each request, or none at all.",
+            )
+
+        def step(request: Request, key: Any) -> Callable[[], Any]:
+            async def one() -> Result[Response]:
+                try:
+                    answer = await self.call(
+                        service,
+                        request,
+                        tenant=tenant,
+                        endpoint=endpoint,
+                        idempotency_key=None if key is _NOTHING else checked_key(key),
+                        timeout=timeout,
+                    )
+                except Exception as error:  # noqa: BLE001 - each item has its own result
+                    return Result(error=error)
+                return Result(answer)
+
+            return one
+
+        steps = [step(request, key) for request, key in zip(requests, keys, strict=True)]
+        return await self.core.every(steps, at_once=count(at_once, "at_once"))
+
+    async def stream(
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+    ) -> Stream:
+        """Send a request and return as soon as the answer's headers are there.
+
+        The body is read afterwards, piece by piece, within the same deadline. Attempts end at the
+        headers: a body that breaks off is not asked for again. Neither transforms of responses nor
+        a fallback apply.
+        """
+        await self._let_out(service, endpoint)
+        call = self._begin(
+            service,
+            tenant,
+            endpoint,
+            timeout=timeout,
+            request_id=request_id,
+            subject=subject,
+            request=request,
+        )
+        try:
+            self._check(call, request, None)
+            call.repeatable = is_repeatable(call.plan, request)
+            streaming = Streaming(self.core, call, request)
+            if call.plan.cache_wait and not request.method.safe:
+                call.cache = caching.Changing(self.core, call, streaming)
+        except ConnectorError as error:
+            refused = error
+        else:
+            return await self._streamed(call, streaming)
+        return value_of(self._ended(call, None, bare(refused)))  # type: ignore[no-any-return]  # it is raised
+
+    async def _streamed(self, call: Call, streaming: Streaming) -> Stream:
+        """The stream, once its observers are told of its end; else what it keeps is given back."""
+        try:
+            stream: Stream = value_of(await self._finish(call, None, streaming))
+            stream.told = True
+        except BaseException:
+            streaming.let_go()
+            raise
+        return stream
+
+    async def run(
+        self,
+        service: str,
+        step: AttemptStep,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        idempotency_key: str | None = None,
+        payload: object = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        subject: str | None = None,
+    ) -> Ending:
+        """Protect any call: how it ended, as a value."""
+        await self._let_out(service, endpoint)
+        call = self._begin(
+            service, tenant, endpoint, timeout=timeout, request_id=request_id, subject=subject
+        )
+        if call.plan.regions:
+            return self._ended(call, None, _nowhere())
+        # What nobody can stop may go on until the deadline.
+        call.open_ended = call.deadline - call.started > call.plan.span
+        call.bounded = timeout is not None or call.plan.attempt_timeout is not None
+        single = None
+        if idempotency_key is not None:
+            try:
+                self._check(call, None, idempotency_key)
+                code = payload_fingerprint(payload)
+                single = self._once(call, idempotency_key, code)
+            except ConnectorError as error:
+                return self._ended(call, None, error)
+        return await self._finish(call, single, step)
+
+    async def _let_out(self, service: str, endpoint: str | None) -> None:
+        """Ask once whether anything may leave from here at all."""
+        fence = self.plans.fence
+        if fence is None or fence.passed:
+            return
+        with self.plans.named(service, endpoint):
+            await fence.check()
+
+    def rehearsing(self) -> Calling:
+        """The same flows, which send nothing that brings something about."""
+        flows = copy(self)
+        flows._rehearses = True  # noqa: SLF001 - of our own kind
+        return flows
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether nothing is sent that brings something about."""
+        return self._rehearses
+
+    def _check(self, call: Call, request: Request | None, key: str | None) -> None:
+        """Stop in a rehearsal before what has a key, or is asked by no safe method."""
+        if not self._rehearses or (key is None and (request is None or request.method.safe)):
+            return
+        told = call.told(self.core)
+        what = "a function" if request is None else f"{request.method} {shown_path(request)}"
+        names = ("service", "operation", "tenant", "request_id")
+        raise rehearsed(self.core, what, **{name: told[name] for name in names})
+
+    async def go_on(
+        self, plan: Plan, began: int, asked: list[Admitted], step: AttemptStep
+    ) -> Ending:
+        """Go on with an easy call whose admission was asked for by its face, and is not calm."""
+        return await self._going_on(Call(plan, began, plan.span), asked, step)
+
+    async def go_on_sending(
+        self,
+        plan: Plan,
+        began: int,
+        asked: list[Admitted],
+        request: Request,
+        arrived: Ending | None = None,
+    ) -> Ending:
+        """As `go_on`, with a request; `arrived` is what a first attempt, made already, came to."""
+        call = Call(plan, began, plan.span)
+        call.repeatable = is_repeatable(plan, request)
+        return await self._going_on(call, asked, Exchange(self.core, call, request, arrived))
+
+    async def _going_on(self, call: Call, asked: list[Admitted], step: AttemptStep) -> Ending:
+        core = self.core
+        try:
+            value, error = await once(core, call, call.plan.admission, step, asked)
+            if error is not None:
+                value, error = await again(core, call, step, error)
+        except ConnectorError as raised:
+            value, error = None, raised
+        return self._signed(call, value, error)
+
+    async def follow(
+        self, plan: Plan, began: int, permit: Permit | None, error: Exception, step: AttemptStep
+    ) -> Ending:
+        """Go on with an easy call whose first attempt was made by its face, and failed."""
+        call = Call(plan, began, plan.span)
+        try:
+            value, failed = await follow(self.core, call, permit, error, step)
+        except ConnectorError as raised:
+            value, failed = None, raised
+        return self._signed(call, value, failed)
+
+    def hand_back(self, plan: Plan, asked: list[Admitted]) -> None:
+        """Give back what an easy call was granted that was interrupted before it could go on."""
+        for admitted in asked:
+            withdraw(self.core, plan.gates, admitted)
+
+    def give_back(self, plan: Plan, permit: Permit | None) -> None:
+        """Forget an easy call that was interrupted."""
+        if permit is not None:
+            core = self.core
+            core.post(Report(plan.gates, permit, Outcome.NEUTRAL, core.reporter()))
+
+    def refused(self, plan: Plan, began: int, admitted: Admitted) -> ConnectorError:
+        """Why an easy call was not let out."""
+        core = self.core
+        error = why_not(core, plan, admitted[0], admitted[1])
+        Call(plan, began, plan.span).sign(core, error)
+        return error
+
+    def sign(self, plan: Plan, began: int, error: ConnectorError) -> None:
+        """Write on an error which easy call it ended before it began."""
+        Call(plan, began, plan.span).sign(self.core, error)
+
+    def _signed(self, call: Call, value: Any, error: Exception | None) -> Ending:
+        if isinstance(error, ConnectorError):
+            call.sign(self.core, error)
+        return value, error
+
+    def _begin(
+        self,
+        service: str,
+        tenant: str | None,
+        endpoint: str | None,
+        *,
+        timeout: float | None,
+        request_id: str | None,
+        subject: str | None,
+        request: Any = _NOTHING,
+    ) -> Call:
+        """Find the plan of a call, and open its deadline."""
+        core = self.core
+        asked = None if request is _NOTHING else request
+        try:
+            if request is not _NOTHING and not isinstance(request, Request):
+                raise InvalidData(
+                    f"a {type(request).__name__} is not a request.",
+                    field="request",
+                    remedy="Give a moorage.Request, such as Request.get('/path').",
+                )
+            if request_id is not None:
+                checked_name(request_id, "request_id")
+            if subject is not None:
+                checked_name(subject, "subject")
+            plan = self.plans.find(service, tenant, endpoint, asked)
+            span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
+        except ConnectorError as error:
+            self.plans.name(error, service, endpoint, request_id)
+            raise
+        call = Call(plan, core.nanoseconds(), span)
+        call.hurried = timeout is not None
+        call.request_id = request_id
+        call.subject = subject
+        if core.observers:
+            call.started_at = core.utc()
+            core.tell(CallStarted(**call.told(core)))
+        return call
+
+    def _exchange(
+        self, call: Call, request: Request, key: str | None
+    ) -> tuple[Once | None, AttemptStep]:
+        """What a request's key protects, if it has one, and the step that sends it."""
+        plan = call.plan
+        call.repeatable = is_repeatable(plan, request)
+        once = None
+        if key is not None:
+            once = self._once(call, key, fingerprint(request), response=True)
+        make = caching.around if plan.cache_wait else Exchange
+        step: AttemptStep = make(self.core, call, request)
+        if plan.hedge is not None and once is None and _is_read(plan, request):
+            step = Hedged(self.core, plan.hedge, step)
+        return once, step
+
+    def _once(self, call: Call, key: str, code: bytes, *, response: bool = False) -> Once:
+        """What a key protects; for a call that is not repeatable without it."""
+        plan, service = call.plan, call.plan.service
+        call.key = checked_key(key)
+        honoured = service.idempotency_header is not None
+        remembered = service.idempotency_memory if honoured else 0.0
+        if response and call.repeatable:
+            remembered = service.idempotency_ttl
+        call.repeatable = remembered > 0
+        return Once(
+            key=key,
+            at=plan.claim_key(key),
+            fingerprint=code,
+            target=service.name,
+            remembered=remembered,
+            honoured=honoured,
+            ttl=service.idempotency_ttl,
+            encode=_same if response else self.core.copy,
+            decode=_replay if response else self.core.copy,
+            lookup=f"the operation of key {key!r} at {service.name}",
+        )
+
+    async def _finish(self, call: Call, once: Once | None, step: AttemptStep) -> Ending:
+        """Everything between the plan and the answer, and what is told of it."""
+        core, plan = self.core, call.plan
+        try:
+            try:
+                if once is None:
+                    value, error = await self._attempts(call, step)
+                else:
+                    value, error = await act_once(
+                        core, call, once, lambda: self._attempts(call, step)
+                    )
+            except Exception as failure:  # noqa: BLE001 - carried to the face as a value
+                value, error = None, failure
+            fallback = None if call.keeps_permit or error is None else plan.fallback
+            if fallback is None or not isinstance(error, ConnectorError):
+                return self._ended(call, value, error)
+            if isinstance(error, _NOT_MASKED):
+                return self._ended(call, None, error)
+            return await self._fallen_back(call, fallback, error)
+        except BaseException:
+            if core.observers:
+                core.tell(call.finished(core, None, cancelled=True))
+            raise
+
+    async def _fallen_back(self, call: Call, fallback: Fallback, error: ConnectorError) -> Ending:
+        """What there is to fall back to; if that breaks too, the first error is its context."""
+        core = self.core
+        call.sign(core, error)
+        try:
+            value = await core.settle(fallback(error))
+        except Exception as broken:  # noqa: BLE001 - carried to the face as a value
+            broken.__context__ = broken.__context__ or error
+            return self._ended(call, None, broken)
+        if core.observers:
+            core.tell(call.finished(core, error, fallback=True))
+        return value, None
+
+    def _ended(self, call: Call, value: Any, error: Exception | None) -> Ending:
+        """Sign the error that a call ended with, if any, and tell of the end."""
+        core = self.core
+        if isinstance(error, ConnectorError):
+            call.sign(core, error)
+        if core.observers and not (error is None and call.keeps_permit):
+            core.tell(call.finished(core, error))
+        return value, error
+
+    def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
+        """The attempts, and what is done around them where answers are kept."""
+        if call.cache is None:
+            return self._in_turn(call, step)
+        return call.cache.around(call, lambda: self._in_turn(call, step))
+
+    def _in_turn(self, call: Call, step: AttemptStep) -> Flow[Ending]:
+        """The attempts, in a place of the bulkhead where there is one."""
+        bulkhead = call.plan.bulkhead
+        if bulkhead is None:
+            return attempt(self.core, call, step)
+        return self._in_place(call, step, bulkhead)
+
+    async def _in_place(self, call: Call, step: AttemptStep, bulkhead: BulkheadConfig) -> Ending:
+        plan, core = call.plan, self.core
+        wait = max(0.0, call.remaining(core) / 1e9)
+        if bulkhead.max_wait is not None:
+            wait = min(wait, bulkhead.max_wait)
+        try:
+            try:
+                taken = await core.acquire(
+                    plan.bulkhead_key,
+                    call,
+                    places=bulkhead.max_concurrent,
+                    queue=bulkhead.max_waiting,
+                    timeout=wait,
+                )
+                if not taken:
+                    return None, self._crowded_out(call, bulkhead.max_concurrent)
+                call.hurried = True
+                return await attempt(core, call, step)
+            finally:
+                if not call.keeps_place:
+                    core.release(plan.bulkhead_key, call)
+        except BaseException:
+            # An interruption may have come into the line above, and a place has no lease.
+            if not call.keeps_place:
+                core.release(plan.bulkhead_key, call)
+            raise
+
+    def _crowded_out(self, call: Call, places: int) -> ConnectorError:
+        core = self.core
+        error: ConnectorError = BulkheadFull(f"{places} calls are under way already.")
+        if call.remaining(core) <= 0:
+            error = call.out_of_time(error)
+        if core.observers:
+            name = type(error).__name__
+            core.tell(CallRefused(**call.told(core), error=name, retry_after=0.0))
+        return error
+
+
+def _nowhere() -> ConfigurationError:
+    return ConfigurationError(
+        "a function is in no region, and this service has nothing else.",
+        path="regions",
+        remedy="Protect the function with a service of its own, or send a Request with `call`.",
+    )
+
+
+def _is_read(plan: Plan, request: Request) -> bool:
+    """Whether a request may be under way twice at once: a write could overtake a later one."""
+    declared = plan.repeatable if request.idempotent is None else request.idempotent
+    return request.replayable and (request.method.safe if declared is None else declared)
+
+
+def _same(value: Response) -> Response:
+    return value
+
+
+def _replay(value: object) -> Response:
+    if isinstance(value, Response):
+        return value.evolve(replayed=True)
+    raise InvalidData(
+        f"a {type(value).__name__} was stored as the answer of this key, not a Response.",
+        remedy="Settle the key of a request with a Response.",
+    )
+
+
+def _listed(items: Any, field: str) -> list[Any]:
+    """The items of a batch; one text is not many."""
+    try:
+        if not isinstance(items, (str, bytes)):
+            return list(items)
+    except TypeError:
+        pass
+    raise InvalidData(
+        f"A {type(items).__name__} is not a sequence of {field.replace('_', ' ')}.",
+        field=field,
+        remedy="Give a list.",
+    )

@@ -1,0 +1,209 @@
+"""Mail, by whoever the configuration names."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.email import (
+    KIND,
+    EmailCapability,
+    EmailMessage,
+    check_addressed,
+    check_fits,
+)
+from moorage.contracts.email_address import as_address
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.kinds import check_kind
+from moorage.contracts.routes import Asked
+from moorage.domain.durations import count
+from moorage.domain.idempotency import checked_key
+from moorage.domain.result import Result
+from moorage.services.turns import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from moorage.contracts.email import EmailVendor
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_outcomes import (
+        AddressCheck,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.contracts.wire import Wire
+    from moorage.services.desk import Desk
+
+_USUAL: Final = 100
+_BATCHES: Final = "email.batch"
+
+
+class EmailFlows:
+    """The operations of mail, for one tenant.
+
+    Args:
+        desk: hands operations to vendors.
+        tenant: whose operations they are.
+    """
+
+    def __init__(self, desk: Desk, tenant: str | None) -> None:
+        self._desk = desk
+        self._tenant = tenant
+
+    async def send_transactional(
+        self,
+        message: EmailMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> EmailReceipt:
+        """Send one message; all its recipients see who else gets it, but for blind copies.
+
+        Args:
+            message: what to send, and to whom.
+            idempotency_key: names this one message: a repeat gets the same receipt.
+            timeout: seconds for the whole of it.
+        """
+        check_kind(message, EmailMessage, "message")
+        check_addressed(message)
+        refused = self._desk.refusal("send_transactional", _addresses(message.everybody))
+        if refused is not None:
+            raise refused
+
+        async def deed(vendor: Any, wire: Wire) -> EmailReceipt:
+            check_fits(message, len(message.everybody), vendor.limits)
+            receipt: EmailReceipt = await vendor.send_transactional(
+                wire, message, key=idempotency_key
+            )
+            return receipt
+
+        asked = self._asked("send_transactional", message.needs)
+        return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
+
+    async def send_bulk(
+        self,
+        bulk: BulkMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        at_once: int = 4,
+    ) -> list[Result[EmailReceipt]]:
+        """Send one message to many, each alone, and tell of each what became of it, in order.
+
+        The recipients go in chunks, as many at once as the vendor takes; a chunk that fails loses
+        no other. With a key each chunk has its own under it, by its place: who was cut off repeats
+        all of it, and only what is missing is sent.
+
+        Args:
+            bulk: what to send, and to whom.
+            idempotency_key: names this one bulk.
+            timeout: seconds for each chunk.
+            at_once: how many chunks may be under way at once.
+        """
+        check_kind(bulk, BulkMessage, "bulk")
+        if idempotency_key is not None:
+            checked_key(f"{idempotency_key}/{len(bulk.recipients)}/{len(bulk.recipients)}")
+        refusals = [
+            self._desk.refusal("send_bulk", _addresses(one.everybody)) for one in bulk.recipients
+        ]
+        if any(refusals):
+            let = [one for one, no in zip(bulk.recipients, refusals, strict=True) if no is None]
+            bulk = attrs.evolve(bulk, recipients=let)
+        asked = self._asked("send_bulk", bulk.needs)
+        chunks = bulk.chunks(await self._batch(asked, idempotency_key))
+        steps = [
+            partial(self._chunk, asked, chunk, _below(idempotency_key, number), timeout)
+            for number, chunk in enumerate(chunks, 1)
+        ]
+        told = await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
+        results = (result for results in told for result in results)
+        return [next(results) if no is None else Result(error=no) for no in refusals]
+
+    async def validate_address(
+        self, address: EmailAddress | str, *, timeout: float | None = None
+    ) -> AddressCheck:
+        """Ask whether mail to an address arrives."""
+        checked = as_address(address)
+
+        async def deed(vendor: EmailVendor, wire: Wire) -> AddressCheck:
+            return await vendor.validate_address(wire, checked)
+
+        asked = self._asked("validate_address", {EmailCapability.VALIDATE_ADDRESS})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def get_statistics(
+        self, query: StatisticsQuery, *, timeout: float | None = None
+    ) -> EmailStatistics:
+        """Ask what became of the mail of some days."""
+
+        async def deed(vendor: EmailVendor, wire: Wire) -> EmailStatistics:
+            return await vendor.get_statistics(wire, query)
+
+        asked = self._asked("get_statistics", {EmailCapability.STATISTICS})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def _batch(self, asked: Asked, key: str | None) -> int:
+        """How many people a chunk has: of a key, as many as when it was used first.
+
+        So its chunks are the same for ever, whatever vendor the configuration names by then.
+        """
+        accounts = self._desk.directory.choose(asked)
+        size = min(one.vendor.limits.get("batch", _USUAL) for one in accounts)
+        if key is None:
+            return size
+        calling = self._desk.calling
+        services = [calling.plans.services[one.name] for one in accounts]
+        turn = Turn(
+            calling.core,
+            _BATCHES,
+            self._tenant,
+            key,
+            remembered=max(one.idempotency_ttl for one in services),
+            seconds=max(one.timeout for one in services),
+        )
+        written, _ = await turn.settled(str(size), movable=False)
+        return int(written)
+
+    async def _chunk(
+        self, asked: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
+    ) -> list[Result[EmailReceipt]]:
+        async def deed(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
+            parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
+            for part in parts:
+                most = max(len(one.everybody) for one in part.recipients)
+                check_fits(part.base, most, vendor.limits)
+            if len(parts) == 1:
+                results: list[Result[EmailReceipt]] = await vendor.send_bulk(wire, chunk, key=key)
+                return results
+            told: list[Result[EmailReceipt]] = []
+            for number, part in enumerate(parts, 1):
+                told += await _told(vendor, wire, part, _below(key, number))
+            return told
+
+        try:
+            return await self._desk.ask(asked, deed, key=key, timeout=timeout)
+        except Exception as error:  # noqa: BLE001 - each item has its own result
+            return [Result(error=error) for _ in chunk.recipients]
+
+    def _asked(self, operation: str, needs: Any) -> Asked:
+        return Asked(kind=KIND, operation=operation, tenant=self._tenant, needs=frozenset(needs))
+
+
+async def _told(
+    vendor: EmailVendor, wire: Wire, part: BulkMessage, key: str | None
+) -> list[Result[EmailReceipt]]:
+    try:
+        return await vendor.send_bulk(wire, part, key=key)
+    except Exception as error:  # noqa: BLE001 - each item has its own result
+        return [Result(error=error) for _ in part.recipients]
+
+
+def _addresses(people: Iterable[EmailAddress]) -> list[str]:
+    return [one.email for one in people]
+
+
+def _below(key: str | None, number: int) -> str | None:
+    return None if key is None else f"{key}/{number}"

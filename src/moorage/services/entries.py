@@ -1,0 +1,282 @@
+"""Taking what was written down: claim an entry, work, and write what became of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+
+import attrs
+
+from moorage.domain.entries import (
+    SETTLED,
+    Entry,
+    EntryPage,
+    EntryQuery,
+    EntryState,
+    Fate,
+    doubt,
+    drop,
+    finish,
+    give_up,
+    postpone,
+    replay,
+    take,
+    told,
+)
+from moorage.domain.retry import delay
+from moorage.domain.sealing import about
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    InvalidData,
+    StorageUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    from moorage.domain.retry import RetryPolicy
+    from moorage.ports.cipher import Cipher
+    from moorage.services.core import Core, Flow
+
+E = TypeVar("E", bound=Entry)
+Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
+
+_PLAIN: Final = b"\0"
+_SEALED: Final = b"\1"
+
+
+@attrs.frozen(kw_only=True)
+class Shelf(Generic[E]):
+    """The verbs of a store of entries, each awaited."""
+
+    add: Callable[[E], Flow[E]]
+    due: Callable[[datetime, int], Flow[Sequence[E]]]
+    swap: Callable[[E, int], Flow[bool]]
+    find: Callable[[EntryQuery], Flow[EntryPage[E]]]
+    remove: Callable[[EntryQuery], Flow[int]]
+
+
+@attrs.frozen(kw_only=True)
+class Worked(Generic[E]):
+    """What became of one entry: how it is stored now, and what its work gave or raised.
+
+    Attributes:
+        entry: as it is stored; where somebody else has it by now, as it would have been.
+        answer: what the work gave, if it is done.
+        error: what the work raised, if it is not.
+    """
+
+    entry: E
+    answer: Any = attrs.field(default=None, repr=False)
+    error: Exception | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Round(Generic[E]):
+    """What became of the entries that were taken.
+
+    Attributes:
+        worked: each, in the order in which they were taken.
+    """
+
+    worked: tuple[Worked[E], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.worked)
+
+    def _count(self, state: EntryState) -> int:
+        return sum(one.entry.state is state for one in self.worked)
+
+    @property
+    def done(self) -> int:
+        """How many are done."""
+        return self._count(EntryState.DONE)
+
+    @property
+    def later(self) -> int:
+        """How many are to be tried again."""
+        return self._count(EntryState.WAITING)
+
+    @property
+    def dead(self) -> int:
+        """How many were given up."""
+        return self._count(EntryState.DEAD)
+
+    @property
+    def unknown(self) -> int:
+        """How many may have been done, so that a person has to look them up."""
+        return self._count(EntryState.UNKNOWN)
+
+
+class PartlyDoneError(Exception):
+    """A part of the work is done, and the rest is refused for good.
+
+    Args:
+        error: what the rest ended with.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Keeping(Generic[E]):
+    """Entries of one store, on one face.
+
+    Args:
+        core: the clock and chance, and the cipher that seals contents.
+        shelf: the store.
+        name: what the store is for, as the cipher is told.
+        retry: how often and at what pace an entry is tried.
+        lease: seconds for which whoever takes an entry has it.
+        judge: says of an error what is to become of an entry.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        shelf: Shelf[E],
+        *,
+        name: str,
+        retry: RetryPolicy,
+        lease: float,
+        judge: Callable[[Exception], Fate],
+    ) -> None:
+        self.core = core
+        self.shelf = shelf
+        self._name = name
+        self._retry = retry
+        self._lease = lease
+        self._judge = judge
+
+    async def work_off(self, work: Work[E], limit: int) -> list[Worked[E]]:
+        """Take up to `limit` entries that are due, one after another, and do their work."""
+        worked: list[Worked[E]] = []
+        while len(worked) < limit:
+            offered = await self.shelf.due(self.core.utc(), limit - len(worked))
+            before = len(worked)
+            for entry in offered:
+                taken = take(entry, self.core.utc(), self._lease, self._retry.max_attempts)
+                if await self.shelf.swap(taken, entry.fence):
+                    worked.append(await self._worked(taken, work))
+            # What somebody else took is theirs: to go on asking for it would keep nobody busy.
+            if len(worked) == before:
+                break
+        return worked
+
+    async def _worked(self, taken: E, work: Work[E]) -> Worked[E]:
+        if taken.state is EntryState.DEAD:
+            return Worked(entry=taken)
+        try:
+            answer = await work(taken)
+        except PartlyDoneError as part:
+            # Under another key what is done would be done again.
+            error, fate = part.error, Fate.NEVER
+        except Exception as failed:  # noqa: BLE001 - written down, and told
+            error, fate = failed, self._judge(failed)
+        else:
+            after = finish(taken, self.core.utc())
+            await self.shelf.swap(after, taken.fence)
+            return Worked(entry=after, answer=answer)
+        after = self._failed(taken, error, fate)
+        await self.shelf.swap(after, taken.fence)
+        return Worked(entry=after, error=error)
+
+    def _failed(self, taken: E, error: Exception, fate: Fate) -> E:
+        now, words = self.core.utc(), told(error)
+        if fate is Fate.DOUBT:
+            return doubt(taken, now, words)
+        if fate is not Fate.AGAIN or taken.attempts >= self._retry.max_attempts:
+            return give_up(taken, now, words, spent=fate is Fate.SPENT)
+        pause = delay(self._retry, taken.attempts, previous=0.0, draw=self.core.fraction())
+        due = now + timedelta(seconds=pause)
+        at = error.retry_at if isinstance(error, ConnectorError) else None
+        return postpone(taken, due if at is None else max(due, at), words)
+
+    # --- by hand ------------------------------------------------------------------------
+
+    async def find(self, query: EntryQuery) -> EntryPage[E]:
+        """One page of the entries that match, newest first."""
+        return await self.shelf.find(query)
+
+    async def remove(self, query: EntryQuery) -> int:
+        """Remove all entries that match, whatever became of them, and say how many those were."""
+        return await self.shelf.remove(query)
+
+    async def forget(self, before: datetime) -> int:
+        """Remove what had come to its end by then, and say how many those were.
+
+        What was forgotten cannot be replayed, and a repeat of it is new.
+        """
+        return await self.shelf.remove(EntryQuery(states=SETTLED, settled_before=before))
+
+    async def get(self, id: str) -> E:
+        """The entry of this id.
+
+        Raises:
+            InvalidData: there is none.
+        """
+        page = await self.shelf.find(EntryQuery(id=id, limit=1))
+        if not page.items:
+            raise InvalidData(
+                f"There is no entry {id[:80]!r}.",
+                field="id",
+                remedy="Give the `id` of an entry that has not been forgotten.",
+            )
+        return page.items[0]
+
+    async def replay(self, id: str) -> E:
+        """Have an entry done again, whatever became of it, from the first try on."""
+        return await self._changed(id, replay)
+
+    async def drop(self, id: str) -> E:
+        """Call an entry off."""
+        return await self._changed(id, drop)
+
+    async def _changed(self, id: str, change: Callable[[E, datetime], E]) -> E:
+        while True:
+            entry = await self.get(id)
+            changed = change(entry, self.core.utc())
+            if await self.shelf.swap(changed, entry.fence):
+                return changed
+
+    # --- contents -----------------------------------------------------------------------
+
+    def closed(self, entry: E, content: bytes) -> E:
+        """An entry with its content, sealed if there is a cipher."""
+        cipher = self.core.cipher
+        if cipher is None:
+            return attrs.evolve(entry, content=_PLAIN + content)
+        sealed = cipher.seal(content, self._about(entry))
+        return attrs.evolve(entry, content=_SEALED + sealed)
+
+    def opened(self, entry: E) -> bytes:
+        """The content of an entry.
+
+        Raises:
+            ConfigurationError: it is sealed, and there is no cipher.
+            InvalidData: it is not what was written down.
+        """
+        if entry.content[:1] == _PLAIN:
+            return entry.content[1:]
+        cipher: Cipher | None = self.core.cipher
+        if cipher is None:
+            raise ConfigurationError(
+                "what is written down is sealed, and there is no cipher to open it.",
+                path="cipher",
+                remedy="Give every process that shares the store the same cipher.",
+            )
+        return cipher.open(entry.content[1:], self._about(entry))
+
+    def _about(self, entry: E) -> bytes:
+        return about(entry.tenant, self._name, entry.id)
+
+
+def lost(error: Exception) -> StorageUnavailable:
+    """What a store of entries raised: nothing is known of what it was to do."""
+    return StorageUnavailable(
+        f"the store of entries raised {type(error).__name__}.",
+        remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
+    )

@@ -1,0 +1,325 @@
+"""One HTTP exchange: who we are, what is sent, what the answer means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain import auth
+from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.classify import classify
+from moorage.domain.events import CredentialRefreshed
+from moorage.domain.frames import bare
+from moorage.domain.health import REFUSED
+from moorage.domain.http import Request, Response, join_url
+from moorage.domain.names import name_of
+from moorage.domain.oauth.dpop import ProofRefusal, refusal_of
+from moorage.domain.plan import is_repeatable, with_defaults, with_idempotency_key
+from moorage.domain.retry_after import rate_hint, retry_after
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    CredentialNotFound,
+    InvalidData,
+    RateLimitExceeded,
+)
+from moorage.services.call import OutOfTimeError
+from moorage.services.regions import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from moorage.domain.http import Headers, Timeouts
+    from moorage.services.attempts import Ending
+    from moorage.services.call import Call
+    from moorage.services.core import Core
+
+_UNAUTHORIZED = 401
+_MANY = 10**9
+_REFUSED_PROOFS: Final = {
+    ProofRefusal.NONCE: "The vendor refuses the nonce that it told itself, or tells none that can"
+    " be used; tell the vendor.",
+    ProofRefusal.INVALID: "Check the clock of this machine, and whether a proxy changes the URL;"
+    " the token itself was not refused.",
+}
+
+
+class Exchange:
+    """The step that sends one request and judges its answer; made once per call."""
+
+    __slots__ = (
+        "_acted",
+        "_arrived",
+        "_challenged",
+        "_core",
+        "_credentials",
+        "_renewed",
+        "_request",
+        "_url",
+        "transforms",
+    )
+
+    def __init__(
+        self, core: Core, call: Call, request: Request, arrived: Ending | None = None
+    ) -> None:
+        """Prepare what every attempt sends; `arrived` is what the first has come to already.
+
+        `transforms` are applied to the request before each attempt.
+        """
+        plan = call.plan
+        if plan.base_url is None:
+            call.route = _route(call, request)
+        call.replayable = request.replayable
+        if not request.replayable and call.repeatable and plan.retry.max_attempts > 1:
+            raise InvalidData(
+                "The body can be read only once, and this request may be sent again.",
+                field="body",
+                remedy="Give bytes or a function that opens the body anew, or retry=None.",
+            )
+        request = with_idempotency_key(with_defaults(request, plan), plan, call.key)
+        self._arrived = [] if arrived is None else [arrived]
+        self._core = core
+        self._request = request
+        as_it_is = plan.base_url is not None and not plan.request_transforms
+        self._url = join_url(plan.base_url or "", request) if as_it_is else None
+        self._credentials: Credentials | OAuthCredentials | None = None
+        self._renewed = False
+        self._challenged = False
+        self.transforms = plan.request_transforms
+
+    async def __call__(self, call: Call) -> Ending:
+        """Send once."""
+        try:
+            response, error = await self.send(call)
+            if error is not None:
+                return None, error
+            for transform in call.plan.response_transforms:
+                response = await self._in_time(call, self._core.settle(transform(response)))
+                if not isinstance(response, Response):
+                    raise _no_result(transform, response, "response_transforms")
+            return await self.judged(call, response)
+        except ConnectorError as error:
+            return None, error
+
+    async def send(self, call: Call) -> Ending:
+        """The answer, whatever its status, or why there is none."""
+        if self._arrived:
+            call.leave()
+            response, error = self._arrived.pop()
+            if error is not None:
+                call.disprove(error)
+                return None, bare(error)
+            return response, None
+        base = call.plan.base_url or ""
+        departure, plain = await self.prepare(call)
+        call.leave()
+        try:
+            response = await self._core.send(*departure)
+        except ConnectorError as error:
+            self.unheard(call, error)
+            return None, error.with_traceback(None)
+        finally:
+            # An interruption shows this frame.
+            del departure
+        call.status = response.status
+        unproven = self.heard(call, response.status, response.headers)
+        if unproven is not None:
+            return None, unproven
+        if plain is not None:
+            response = response.evolve(url=join_url(base, plain))
+        return response, None
+
+    def heard(self, call: Call, status: int, headers: Headers) -> ConnectorError | None:
+        """Take note of what an answer says of proofs of possession (RFC 9449, section 9).
+
+        A proof that lacks the vendor's nonce proves that nothing was done, and nothing of the
+        credential: it is the error here, and the same attempt is due again. A second in a row is an
+        answer like any other.
+        """
+        plan = call.plan
+        call.unproven = None
+        if not auth.proves(plan.credentials or self._credentials):
+            return None
+        told = self._core.nonces.learn(plan.base_url or "", headers)
+        if status == _UNAUTHORIZED:
+            call.unproven = refusal_of(headers)
+        before, self._challenged = self._challenged, call.unproven is ProofRefusal.NONCE
+        if before or not told or not self._challenged:
+            return None
+        call.disproved = True
+        call.renewed = call.replayable
+        return AuthenticationFailed(
+            f"the vendor wants a nonce of its own in the proof of possession (HTTP {status}).",
+            status=status,
+            retryable=True,
+            remedy="Send it once more with a new body: the nonce is known now.",
+        )
+
+    def unheard(self, call: Call, error: ConnectorError) -> None:
+        """Take note that there is no answer."""
+        self._challenged = False
+        call.disprove(error)
+
+    async def prepare(self, call: Call) -> tuple[tuple[Request, str, Timeouts], Request | None]:
+        """What leaves: transformed and authorised, and how long it may take.
+
+        Besides, the request whose URL its answer comes from, if the one that is sent tells more.
+        None of it is kept here: where reads are hedged, others may be on their way.
+        """
+        core, plan, request = self._core, call.plan, self._request
+        call.status, self._acted = None, call.acted
+        if self.transforms:
+            request = await self.shaped(call)
+        credentials = plan.credentials or self._credentials
+        if credentials is None and plan.service.needs_credentials:
+            self._credentials = credentials = await self._current(call)
+        # From here on nothing is awaited: the URL may tell more than a frame ought to show.
+        base = plan.base_url or ""
+        url = self._url or join_url(base, request)
+        plain = None
+        if credentials is not None:
+            before = request
+            request = auth.authorise(request, credentials)
+            if auth.signs(credentials):
+                occasion = Occasion(core.utc(), core.new_id())
+                nonce = core.nonces.known(base)
+                request = auth.sign(request, url, credentials, occasion, nonce=nonce)
+            if request.query != before.query:
+                plain, url = before, join_url(base, request)
+        remaining = call.remaining(core) / 1e9
+        if remaining <= 0:
+            del request, url
+            raise call.out_of_time()
+        return (request, url, plan.timeouts.within(remaining)), plain
+
+    async def shaped(self, call: Call) -> Request:
+        """The request as its transforms make it."""
+        request = self._request
+        for transform in self.transforms:
+            request = await self._in_time(call, self._core.settle(transform(request)))
+            if not isinstance(request, Request):
+                raise _no_result(transform, request, "request_transforms")
+        return request
+
+    async def judged(self, call: Call, response: Response) -> Ending:
+        """What the answer means, after a refused credential has been renewed."""
+        error = self._judge(call, response)
+        if isinstance(error, AuthenticationFailed):
+            if call.unproven is None:
+                error = await self._renew(call, error)
+            else:
+                error.remedy = _REFUSED_PROOFS[call.unproven]
+        return (response, None) if error is None else (None, error)
+
+    def _judge(self, call: Call, response: Response) -> ConnectorError | None:
+        """The error that an answer stands for, and whether the vendor asked for a pause."""
+        plan = call.plan
+        error = plan.classify(self._request, response) if plan.classify else None
+        if error is None:
+            error = classify(response, plan.service.redaction)
+        if error is None:
+            call.pause = self.spent(call, response.headers)
+            return None
+        if not isinstance(error, ConnectorError):
+            raise ConfigurationError(
+                f"{name_of(plan.classify)} returned a {type(error).__name__}.",
+                path="classify",
+                remedy="Return one of moorage's errors, or None.",
+            )
+        # An answer that says no proves that nothing was done; no other error of a hook's does.
+        call.disproved = isinstance(error, (*REFUSED, RateLimitExceeded))
+        now = self._core.utc()
+        call.pause = retry_after(response.headers, now)
+        if call.pause is None and isinstance(error, RateLimitExceeded):
+            call.pause = _reset(response.headers, self._core)
+        return error
+
+    def spent(self, call: Call, headers: Headers) -> float | None:
+        """How long to pause after a success that used up what the vendor allows."""
+        return _reset(headers, self._core) if call.plan.gates.limits else None
+
+    async def _current(self, call: Call) -> Credentials | OAuthCredentials:
+        plan = call.plan
+        asked = self._core.get_credentials(plan.service.name, plan.tenant)
+        return _credentials(await self._in_time(call, asked))
+
+    async def _in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
+        """What is awaited, if it comes before the deadline; the plain face cannot cut it off."""
+        try:
+            return await self._core.within(pending, call.remaining(self._core) / 1e9)
+        except OutOfTimeError:
+            raise call.out_of_time() from None
+
+    async def _renew(self, call: Call, error: AuthenticationFailed) -> ConnectorError:
+        """After a 401 renew the credential once; the same attempt is then due again."""
+        stale = self._credentials
+        given = stale is None or call.plan.credentials is not None
+        if error.status != _UNAUTHORIZED or self._renewed or given:
+            return error
+        self._renewed = True
+        # The refusal proves that this attempt has done nothing.
+        call.acted = self._acted
+        try:
+            self._credentials = await self._renewed_by_one(call, stale)
+        except ConnectorError as failed:
+            failed.__cause__ = failed.__cause__ or error
+            return failed
+        call.renewed = call.replayable
+        return error
+
+    async def _renewed_by_one(self, call: Call, stale: Any) -> Credentials | OAuthCredentials:
+        """What is valid instead of `stale`: renewed by one caller at a time, and once only."""
+        core, plan = self._core, call.plan
+        timeout = max(0.0, call.remaining(core) / 1e9)
+        try:
+            if not await core.acquire(
+                plan.refresh_key, self, places=1, queue=_MANY, timeout=timeout
+            ):
+                raise call.out_of_time()
+            current = await self._current(call)
+            if current == stale:
+                asked = core.refresh_credentials(plan.service.name, plan.tenant, stale)
+                renewed = await self._in_time(call, asked)
+                current = _credentials(renewed)
+                if core.observers:
+                    core.tell(CredentialRefreshed(**call.told(core)))
+            return current
+        finally:
+            core.release(plan.refresh_key, self)
+
+
+def _route(call: Call, request: Request) -> Route:
+    plan = call.plan
+    if not plan.regions:
+        raise ConfigurationError(
+            f"Service {plan.service.name!r} has no base_url to send requests to.",
+            path="base_url",
+            remedy="Give the service a base_url, or protect a function with `run`.",
+        )
+    everywhere = call.key is not None and plan.service.idempotency_across_regions
+    return Route(plan, request, movable=everywhere or is_repeatable(plan, request))
+
+
+def _reset(headers: Headers, core: Core) -> float | None:
+    """When the vendor allows more, if its answer says that nothing is left."""
+    hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
+    return hint.reset_after if hint is not None and hint.remaining == 0 else None
+
+
+def _credentials(value: object) -> Credentials | OAuthCredentials:
+    if isinstance(value, (Credentials, OAuthCredentials)):
+        return value
+    raise CredentialNotFound(
+        f"the credential provider gave a {type(value).__name__}.",
+        remedy="Mend the credential provider: it must give Credentials or OAuthCredentials.",
+    )
+
+
+def _no_result(transform: object, value: object, kind: str) -> ConfigurationError:
+    wanted = "request" if kind == "request_transforms" else "response"
+    return ConfigurationError(
+        f"{name_of(transform)} returned a {type(value).__name__}, not a {wanted}.",
+        path=kind,
+        remedy=f"Return the {wanted} that goes on.",
+    )

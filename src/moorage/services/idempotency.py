@@ -1,0 +1,285 @@
+"""One effect per key: claim, act, and settle what became of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+import attrs
+
+from moorage.domain.durations import SECOND, micros
+from moorage.domain.events import AnswerNotStored, IdempotencyReplayed
+from moorage.domain.idempotency import (
+    Claim,
+    Claimed,
+    Settle,
+    Settled,
+    Verdict,
+    Withdraw,
+    abandon,
+    complete,
+    release,
+)
+from moorage.domain.plan import MARGIN
+from moorage.domain.refusals import pack_refusal, unpack_refusal
+from moorage.errors import (
+    ConnectorError,
+    IdempotencyConflict,
+    IdempotencyInProgress,
+    InvalidData,
+    OutcomeUnknown,
+    StorageUnavailable,
+    VendorRejected,
+)
+from moorage.services.answers import opened, sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from moorage.services.attempts import Ending
+    from moorage.services.call import Call
+    from moorage.services.core import Core
+
+_FIRST_LOOK: Final = 0.005
+_SLOWEST_LOOK: Final = 0.25
+_CONFLICT: Final = 409
+_LOST: Final = ("lost", None)
+"""In place of an answer that could not be stored."""
+_UNCLAIMED: Final = (IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown)
+"""What a claim is refused with: whoever raises it here holds nothing."""
+
+
+@attrs.frozen(kw_only=True)
+class Once:
+    """What one key protects.
+
+    Attributes:
+        key: the key as the caller gave it.
+        at: the key of its state.
+        fingerprint: of what is sent.
+        target: the vendor and account that the key is shown to.
+        remembered: seconds for which it may be asked again under the key; 0 if it may not.
+        honoured: whether the vendor knows keys, so that an answer to a repeat is the first one's.
+        ttl: seconds for which an answer is replayed.
+        encode, decode: make an answer storable, and give it back to whoever repeats the key.
+        lookup: what to look for when the outcome is unknown.
+        nothing_done: foreign exceptions that prove that nothing was done.
+    """
+
+    key: str
+    at: str
+    fingerprint: bytes
+    target: str
+    remembered: float
+    ttl: float
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+    lookup: str
+    nothing_done: tuple[type[Exception], ...] = ()
+    honoured: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.remembered > 0, takes_self=True)
+    )
+
+
+async def act_once(
+    core: Core, call: Call, once: Once, act: Callable[[], Awaitable[Ending]]
+) -> Ending:
+    """Act under the key, or give the answer of whoever did.
+
+    Raises:
+        IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
+    """
+    owner = core.token()
+    try:
+        claimed = await _claim(core, call, once, owner)
+        if claimed.verdict is Verdict.REPLAY:
+            return _replayed(core, call, once, claimed.answer)
+        # Asked again, the earlier holder may have acted already, whatever happens to this one.
+        call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
+        call.claim = (once.at, claimed.fence)
+        if call.route is None or call.route.movable:
+            call.target = once.target
+        value, error = await act()
+        if error is None:
+            return await _completed(core, call, once, value)
+        if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
+            call.acted = False
+        if _is_final(error, call, once):
+            return await _refused(core, call, once, error)
+        with suppress(StorageUnavailable):
+            await _settle(core, _given_up(call, once))
+    except _UNCLAIMED:
+        raise
+    except BaseException:
+        # A claim may have been made although its answer never arrived.
+        ttl = micros(once.ttl)
+        core.post(_given_up(call, once) if call.claim else Withdraw(once.at, owner, ttl=ttl))
+        raise
+    if not call.acted or once.remembered or not isinstance(error, ConnectorError):
+        return None, error
+    unknown = _unknown(once)
+    unknown.__cause__ = error
+    return None, unknown
+
+
+def _given_up(call: Call, once: Once) -> Settle:
+    """Ends a claim without an answer: free if certainly nothing was done, else unknown."""
+    key, fence = call.claim or (once.at, 0)
+    end = abandon if call.acted else release
+    return end(key, fence, ttl=micros(once.ttl))
+
+
+async def _claim(core: Core, call: Call, once: Once, owner: int) -> Claimed:
+    """Claim the key, waiting for another holder's answer as long as the deadline allows."""
+    look = _FIRST_LOOK
+    while True:
+        claimed = await _ask(core, call, once, owner)
+        match claimed.verdict:
+            case Verdict.CONFLICT:
+                raise IdempotencyConflict("this idempotency key was used for another payload.")
+            case Verdict.UNKNOWN:
+                raise _unknown(once)
+            case Verdict.BUSY:
+                pause = look * (0.5 + core.fraction() / 2)
+                if pause * 1e9 >= call.remaining(core):
+                    raise _in_progress(core, claimed.wait)
+                await core.sleep(pause)
+                look = min(2 * look, _SLOWEST_LOOK)
+            case _:
+                return claimed
+
+
+async def _ask(core: Core, call: Call, once: Once, owner: int) -> Claimed:
+    """Claim the key once, for whomever it may have been sent to."""
+    known = {} if call.route is None else call.route.known()
+    claimed = Claimed(Verdict.UNKNOWN)
+    for target in known or (once.target,):
+        claim = Claim(
+            once.at,
+            fingerprint=once.fingerprint,
+            owner=owner,
+            lease=micros(max(0, call.remaining(core)) / 1e9 + MARGIN),
+            ttl=micros(once.ttl),
+            target=target,
+            remembered=micros(once.remembered),
+        )
+        claimed = await core.execute(claim)
+        if claimed.verdict is Verdict.ASK_AGAIN:
+            call.plan = known.get(target, call.plan)
+        if claimed.verdict is not Verdict.UNKNOWN:
+            break
+    return claimed
+
+
+def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
+    """Somebody else holds the claim, and for `wait` microseconds at most."""
+    return IdempotencyInProgress(
+        "another caller is working on this key.",
+        retry_at=core.utc() + timedelta(seconds=wait / SECOND),
+    )
+
+
+def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
+    call.replayed = True
+    if core.observers:
+        core.tell(IdempotencyReplayed(**call.told(core), idempotency_key=once.key))
+    try:
+        kind, content = opened(core.cipher, call.plan, once.key, stored)
+    except ConnectorError as error:
+        return None, error
+    if kind == "value":
+        try:
+            return once.decode(content), None
+        except ConnectorError as error:
+            return None, error
+        except Exception as error:  # noqa: BLE001 - whatever a user's value raises
+            raised = type(error).__name__
+            return None, InvalidData(
+                f"the effect of this key happened, but reading its answer raised {raised}.",
+                remedy="Look its result up at the vendor; do not repeat it under another key.",
+            )
+    if kind == "error":
+        refusal = unpack_refusal(content)
+        refusal.replayed = True
+        return None, refusal
+    return None, InvalidData(
+        "the effect of this key happened, but its answer could not be stored.",
+        remedy="Look its result up at the vendor; do not repeat it under another key.",
+    )
+
+
+async def _completed(core: Core, call: Call, once: Once, value: Any) -> Ending:
+    try:
+        answer = ("value", once.encode(value))
+    except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
+        answer = _LOST
+        _tell_not_stored(core, call, once, error)
+    settled = await _kept(core, call, once, answer)
+    if settled is None or settled.held:
+        return value, None
+    if settled.done:
+        return _replayed(core, call, once, settled.answer)
+    return None, IdempotencyInProgress(
+        "this caller took longer than its claim, and another has begun."
+    )
+
+
+async def _refused(core: Core, call: Call, once: Once, error: ConnectorError) -> Ending:
+    """A final refusal is an answer too: it is kept and replayed."""
+    call.sign(core, error)
+    settled = await _kept(core, call, once, ("error", pack_refusal(error)))
+    if settled is not None and not settled.held and settled.done:
+        return _replayed(core, call, once, settled.answer)
+    return None, error
+
+
+async def _kept(core: Core, call: Call, once: Once, answer: tuple[str, Any]) -> Settled | None:
+    """Store the answer; None if the store is away. Then the key stays sent, and is unknown."""
+    key, fence = call.claim or (once.at, 0)
+    try:
+        stored = sealed(core.cipher, call.plan, once.key, answer)
+        return await _settle(core, complete(key, fence, stored, ttl=micros(once.ttl)))
+    except InvalidData as error:
+        # A store that outlives the process keeps plain values only.
+        _tell_not_stored(core, call, once, error)
+        return None if answer is _LOST else await _kept(core, call, once, _LOST)
+    except StorageUnavailable as error:
+        _tell_not_stored(core, call, once, error)
+        return None
+
+
+async def _settle(core: Core, command: Settle) -> Settled:
+    try:
+        return await core.execute(command)  # type: ignore[no-any-return]  # as Settle says
+    except BaseException:
+        # It may be repeated, and what the caller knows of the key must not be lost with it.
+        core.post(command)
+        raise
+
+
+def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejected]:
+    """Whether the service has understood and said no, so that asking again changes nothing.
+
+    After an attempt whose answer was lost only a vendor that knows keys can say so; and a conflict
+    may then mean that it is still at work on that attempt.
+    """
+    if not isinstance(error, VendorRejected) or error.retryable:
+        return False
+    return not call.acted or (once.honoured and error.status != _CONFLICT)
+
+
+def _unknown(once: Once) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "the request was sent under this key and its answer was lost.",
+        idempotency_key=once.key,
+        lookup=once.lookup,
+        remedy=f"Look up {once.lookup}, then settle the key; repeat nothing before.",
+    )
+
+
+def _tell_not_stored(core: Core, call: Call, once: Once, error: Exception) -> None:
+    if core.observers:
+        core.tell(
+            AnswerNotStored(**call.told(core), idempotency_key=once.key, error=type(error).__name__)
+        )

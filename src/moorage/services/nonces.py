@@ -1,0 +1,42 @@
+"""What servers want to see in proofs of possession."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.oauth.dpop import nonce_of
+from moorage.domain.urls import origin_of
+
+if TYPE_CHECKING:
+    from moorage.domain.headers import Headers
+    from moorage.domain.urls import Origin
+
+_MANY: Final = 1_000
+
+
+class Nonces:
+    """The newest nonce of each origin.
+
+    A server takes a proof without it, or with an old one, for a reason to tell it anew; so what is
+    forgotten costs a request.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[Origin | None, str] = {}
+
+    def known(self, url: str) -> str | None:
+        """What the server behind a URL wants to see."""
+        return self._known.get(origin_of(url)) if self._known else None
+
+    def learn(self, url: str, headers: Headers) -> bool:
+        """Remember what an answer says of the next proof; whether it says anything."""
+        told = nonce_of(headers)
+        if told is None:
+            return False
+        origin = origin_of(url)
+        if len(self._known) >= _MANY and origin not in self._known:
+            self._known.clear()
+        self._known[origin] = told
+        return True

@@ -1,0 +1,150 @@
+"""Asking an authorisation server: again while it fails, and with a bound to what is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain import retry
+from moorage.domain.frames import bare
+from moorage.domain.http import Response, Timeouts
+from moorage.domain.oauth.question import is_lost
+from moorage.domain.oauth.token_answer import Refusal, Refused
+from moorage.domain.oauth.token_request import token_request
+from moorage.domain.retry import Again, RetryPolicy
+from moorage.domain.signing.occasion import Occasion
+from moorage.errors import ConnectionFailed, ConnectorError, VendorFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from moorage.domain.http import Request
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.oauth.grants import Parameters
+    from moorage.services.core import Core
+
+LARGEST: Final = 1_048_576
+"""Bytes that an answer may have; tokens that list the groups of a person are long."""
+
+_SECOND: Final = 10**9
+
+
+@attrs.frozen(kw_only=True)
+class Patience:
+    """How often a server that fails is asked, and how many seconds one request and all may take."""
+
+    retry: RetryPolicy
+    request: float
+    whole: float
+
+
+@attrs.frozen(kw_only=True)
+class Inquiry:
+    """What is asked at one endpoint.
+
+    Attributes:
+        endpoint: the name of the endpoint.
+        say: what a request says; it is called for each one.
+        read: what an answer to a request of this time means.
+        refusal: what to raise for an answer that is none, and when to come back.
+        repeatable: whether it may be asked again though an answer was lost.
+    """
+
+    endpoint: str
+    say: Callable[[], Parameters]
+    read: Callable[[Response, datetime], Any]
+    refusal: Callable[[Refused | ConnectorError], tuple[ConnectorError, float | None]]
+    repeatable: bool = True
+
+
+class Asking:
+    """A conversation with an authorisation server, as one client.
+
+    It raises nothing that a server has said, so that no frame of a failure holds what was sent.
+    """
+
+    def __init__(self, core: Core, client: OAuthClient, patience: Patience) -> None:
+        self._core = core
+        self._client = client
+        self._patience = patience
+        self._nonce: str | None = None
+
+    async def answer(self, inquiry: Inquiry, until: int | None = None) -> Any:
+        """What is answered in the end, or a refusal, or why there is no answer."""
+        core, patience, attempts, delay, renewed = self._core, self._patience, 0, 0.0, False
+        if until is None:
+            until = core.nanoseconds() + int(patience.whole * _SECOND)
+        self._client.at(inquiry.endpoint)
+        while True:
+            attempts += 1
+            answer = await self._sent(inquiry, until)
+            if not isinstance(answer, (Refused, ConnectorError)):
+                return answer
+            if not renewed and isinstance(answer, Refused) and answer.why is Refusal.NONCE:
+                self._nonce, renewed = answer.nonce, True
+                continue
+            decision = retry.decide(
+                patience.retry,
+                inquiry.refusal(answer)[0],
+                attempt=attempts,
+                repeatable=inquiry.repeatable or not is_lost(answer),
+                retry_after=inquiry.refusal(answer)[1],
+                remaining=(until - core.nanoseconds()) / _SECOND,
+                previous=delay,
+                draw=core.fraction(),
+            )
+            if not isinstance(decision, Again):
+                return answer
+            delay = decision.delay
+            await core.sleep(delay)
+
+    async def _sent(self, inquiry: Inquiry, until: int) -> Any:
+        """What one request brings."""
+        core, client = self._core, self._client
+        left = (until - core.nanoseconds()) / _SECOND
+        if left <= 0:
+            return ConnectionFailed("There was no time left.", may_have_been_processed=False)
+        asked_at = core.utc()
+        occasion = Occasion(asked_at, core.new_id())
+        request, url = token_request(
+            client, inquiry.say(), occasion, endpoint=inquiry.endpoint, nonce=self._nonce
+        )
+        timeouts = Timeouts(total=min(self._patience.request, left))
+        answer = await fetched(core, request, url, timeouts, LARGEST)
+        return inquiry.read(answer, asked_at) if isinstance(answer, Response) else answer
+
+
+async def fetched(
+    core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
+) -> Response | ConnectorError:
+    """The answer, or why there is none; one that is larger than `largest` bytes is none.
+
+    It raises nothing, so that no frame of a failure holds the request.
+    """
+    try:
+        return await _read(core, request, url, timeouts, largest)
+    except ConnectorError as error:
+        failed = error
+    return bare(failed)
+
+
+async def _read(
+    core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
+) -> Response:
+    incoming = await core.open(request, url, timeouts)
+    try:
+        pieces: list[bytes] = []
+        left = largest
+        while piece := await incoming.read():
+            left -= len(piece)
+            if left < 0:
+                raise VendorFailed(
+                    f"The authorisation server answers with more than {largest} bytes.",
+                    remedy="Check its URL: no authorisation server has that much to say.",
+                )
+            pieces.append(piece)
+        return Response(incoming.status, headers=incoming.headers, body=b"".join(pieces))
+    finally:
+        incoming.close()

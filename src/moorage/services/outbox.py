@@ -1,0 +1,236 @@
+"""Calls that are written down in the host's transaction, and made afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.packed import pack, unpack
+from moorage.domain.entries import STUCK, EntryPage, EntryQuery, Fate, lane_of
+from moorage.domain.frames import bare
+from moorage.domain.http import Request
+from moorage.domain.idempotency import checked_key
+from moorage.domain.json_text import is_list
+from moorage.domain.outbox import OutboxEntry, fate_of
+from moorage.domain.result import Result
+from moorage.domain.sensitive import is_sensitive
+from moorage.errors import InvalidData
+from moorage.services.entries import Keeping, PartlyDoneError, Round
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from moorage.domain.retry import RetryPolicy
+    from moorage.services.core import Core
+    from moorage.services.entries import Shelf
+
+_WORST: Final = (Fate.DOUBT, Fate.AGAIN, Fate.NEVER, Fate.SPENT)
+
+REQUEST: Final = "call"
+"""The verb of what is no contract's: a request to a service."""
+
+Check: TypeAlias = "Callable[[str, str, tuple[Any, ...], dict[str, Any]], None]"
+Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]"
+
+
+@attrs.frozen(kw_only=True)
+class Delivered(Round[OutboxEntry]):
+    """What became of the calls that were taken; `worked` has the vendors' answers."""
+
+
+class OutboxFlows(Keeping[OutboxEntry]):
+    """The verbs of an outbox.
+
+    Args:
+        core: the clock and chance, and the cipher that seals contents.
+        shelf: the store.
+        retry: how often and at what pace a call is tried.
+        lease: seconds for which whoever takes a call has it.
+        check: refuses a call that no vendor could be asked.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        shelf: Shelf[OutboxEntry],
+        *,
+        retry: RetryPolicy,
+        lease: float,
+        check: Check,
+    ) -> None:
+        super().__init__(core, shelf, name="outbox", retry=retry, lease=lease, judge=fate_of)
+        self._check = check
+
+    async def put(
+        self,
+        contract: str,
+        verb: str,
+        /,
+        *values: Any,
+        tenant: str | None = None,
+        key: str | None = None,
+        order: str | None = None,
+        subject: str | None = None,
+        not_before: datetime | None = None,
+        **options: Any,
+    ) -> OutboxEntry:
+        """Write down a call of a contract; it is made once what is written here is committed.
+
+        Nothing is asked of a vendor here. That the call could be made is checked at once, as far
+        as that can be told without one.
+
+        Args:
+            contract: such as "email".
+            verb: what is asked of it, such as "send_transactional"; one that has an effect.
+            values: what the verb takes.
+            tenant: whose call it is.
+            key: names this one call: of several with the same key the first is made.
+            order: calls of one order are made one after another, each when the one before it is
+                done.
+            subject: whose data it is about.
+            not_before: when it is to be made, at the earliest.
+            options: what the verb takes by name.
+
+        Raises:
+            InvalidData: no vendor could be asked this, or it holds what cannot be kept.
+            StorageUnavailable: it could not be written down.
+        """
+        self._check(contract, verb, values, options)
+        return await self._add(
+            contract,
+            verb,
+            (values, options),
+            tenant=tenant,
+            key=key,
+            order=order,
+            subject=subject,
+            not_before=not_before,
+        )
+
+    async def put_request(
+        self,
+        service: str,
+        request: Request,
+        *,
+        tenant: str | None = None,
+        endpoint: str | None = None,
+        key: str | None = None,
+        order: str | None = None,
+        subject: str | None = None,
+        not_before: datetime | None = None,
+    ) -> OutboxEntry:
+        """Write down a request to a service; otherwise as `put`.
+
+        Args:
+            service: the name of the service.
+            request: what to send; not who we say we are, which the service knows.
+            tenant: whose call it is.
+            endpoint: the endpoint whose settings apply.
+            key: names this one call: of several with the same key the first is made.
+            order: calls of one order are made one after another, each when the one before it is
+                done.
+            subject: whose data it is about.
+            not_before: when it is to be made, at the earliest.
+        """
+        _check_request(request)
+        packed = ((service, request), {"endpoint": endpoint})
+        return await self._add(
+            service,
+            REQUEST,
+            packed,
+            tenant=tenant,
+            key=key,
+            order=order,
+            subject=subject,
+            not_before=not_before,
+        )
+
+    async def _add(
+        self,
+        target: str,
+        verb: str,
+        made_of: tuple[tuple[Any, ...], dict[str, Any]],
+        *,
+        tenant: str | None,
+        key: str | None,
+        order: str | None,
+        subject: str | None,
+        not_before: datetime | None,
+    ) -> OutboxEntry:
+        now = self.core.utc()
+        entry = OutboxEntry(
+            id=self.core.new_id() if key is None else _digest(tenant, checked_key(key)),
+            target=target,
+            operation=verb,
+            tenant=tenant,
+            subject=subject,
+            lane=None if order is None else lane_of(tenant, order, digest=_named),
+            added_at=now,
+            due=not_before or now,
+        )
+        return await self.shelf.add(self.closed(entry, pack(made_of)))
+
+    async def deliver(self, call: Call, *, limit: int) -> Delivered:
+        """Make up to `limit` calls that are due, one after another."""
+
+        async def work(entry: OutboxEntry) -> Any:
+            values, options = self.made_of(entry)
+            answer = await call(entry, values, options)
+            failed = _failure(answer)
+            if failed is not None:
+                raise failed
+            return answer
+
+        return Delivered(worked=tuple(await self.work_off(work, limit)))
+
+    def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The values and the options of a call."""
+        values, options = unpack(self.opened(entry))
+        return values, options
+
+    async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[OutboxEntry]:
+        """What a person has to decide on: calls that are unknown or dead, newest first."""
+        return await self.shelf.find(EntryQuery(states=STUCK, limit=limit, after=after))
+
+
+def _check_request(request: object) -> None:
+    if not isinstance(request, Request):
+        raise InvalidData(
+            f"a {type(request).__name__} is not a request.",
+            field="request",
+            remedy="Give a moorage.Request, such as Request.post('/path', json={…}).",
+        )
+    told = next((name for name in request.headers if is_sensitive(name)), None)
+    if told is not None:
+        raise bare(
+            InvalidData(
+                f"The header {told!r} may hold a secret, and would be kept.",
+                field="request.headers",
+                remedy="Leave it out, and give the service its credentials.",
+            )
+        )
+
+
+def _failure(answer: object) -> Exception | None:
+    """Of a batch, what says most of what is to become of it; None if all is well."""
+    told = [one.error for one in answer if isinstance(one, Result)] if is_list(answer) else []
+    worst = min(filter(None, told), key=_rank, default=None)
+    if worst is not None and None in told and fate_of(worst) is Fate.SPENT:
+        return PartlyDoneError(worst)
+    return worst
+
+
+def _rank(error: Exception) -> int:
+    return _WORST.index(fate_of(error))
+
+
+def _digest(tenant: str | None, key: str) -> str:
+    return _named(pack((tenant, key)))[:32]
+
+
+def _named(name: bytes) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL
+
+    return sha256(name).hexdigest()

@@ -1,0 +1,118 @@
+"""The cache as calls reach it: what goes wrong with it never ends a call, or holds it up for long.
+
+A cache that is away is left alone for a while, as a store is; one caller at a time looks for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.events import CacheSkipped
+from moorage.errors import ConnectorError, StorageUnavailable
+from moorage.services.call import OutOfTimeError
+from moorage.services.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.caching import Entries, Found
+    from moorage.domain.outage import Outage
+    from moorage.services.call import Call
+    from moorage.services.core import Core, Flow
+
+_FOREVER: Final = float("inf")
+
+
+class Pantry:
+    """The verbs of a cache; each is None if it could not be done.
+
+    None waits longer than the policy says, and a look no longer than its call may take. What is to
+    be kept or forgotten after a call may go past its deadline by as much.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        look: Callable[[str], Flow[Found]],
+        keep: Callable[[str, int, Entries, float], Flow[bool]],
+        forget: Callable[[str], Flow[None]],
+    ) -> None:
+        self._core = core
+        self._look = look
+        self._keep = keep
+        self._forget = forget
+        self._watch = Watch(core, "cache")
+
+    async def look(self, call: Call, key: str) -> Found | None:
+        """What is kept under a key."""
+        left = max(0.0, call.remaining(self._core) / 1e9)
+        found: Found | None = await self._asked(call, left, self._look, key)
+        if found is not None and found.unreadable is not None:
+            self._tell(call, found.unreadable)
+        return found
+
+    async def keep(
+        self, call: Call, key: str, mark: int, entries: Entries, seconds: float
+    ) -> bool | None:
+        """Keep answers, and tell whether they are there now."""
+        return await self._asked(call, _FOREVER, self._keep, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
+
+    async def forget(self, call: Call, key: str) -> None:
+        """Forget what is kept under a key."""
+        await self._asked(call, _FOREVER, self._forget, key)
+
+    async def _asked(
+        self,
+        call: Call,
+        left: float,
+        verb: Callable[..., Flow[Any]],
+        *given: Any,
+    ) -> Any:
+        watch, core = self._watch, self._core
+        outage = watch.outage
+        if outage is not None and not watch.may_look(outage):
+            self._tell(call, type(outage.error).__name__)
+            return None
+        patience = call.plan.cache_wait
+        began = core.nanoseconds()
+        answer: Any = None
+        error: ConnectorError | None = None
+        try:
+            answer = await core.within(verb(*given), min(left, patience))
+        except OutOfTimeError:
+            error = _too_late(patience)
+            if left < patience:
+                # The call had no time for it, which says nothing of the cache.
+                self._leave(outage)
+                return None
+        except ConnectorError as failure:
+            error = failure
+        except BaseException:
+            self._leave(outage)
+            raise
+        if error is None and core.nanoseconds() - began > patience * 1e9:
+            error = _too_late(patience)
+        if isinstance(error, StorageUnavailable):
+            watch.lost(outage, error)
+        elif outage is not None:
+            watch.found(outage)
+        if error is not None:
+            self._tell(call, type(error).__name__)
+        return answer
+
+    def _leave(self, outage: Outage | None) -> None:
+        """Leave looking for the cache to another caller."""
+        if outage is not None:
+            outage.turn.append(None)
+
+    def _tell(self, call: Call, error: str) -> None:
+        core = self._core
+        if core.observers:
+            core.tell(CacheSkipped(**call.told(core), error=error))
+
+
+def _too_late(bound: float) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"the cache did not answer within {bound:g} s.",
+        remedy="See why the cache is slow, or give it more time with CachePolicy(max_wait=…).",
+    )

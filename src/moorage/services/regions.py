@@ -1,0 +1,190 @@
+"""A service in several places: where its attempts go, and where they may go next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain import region
+from moorage.domain.durations import FOREVER
+from moorage.domain.events import CallRefused
+from moorage.errors import CircuitBreakerOpen, ConnectorError, RateLimitExceeded
+from moorage.services.attempts import asked, once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.admission import Admission
+    from moorage.domain.http import Request
+    from moorage.domain.plan import Plan
+    from moorage.services.attempts import AttemptStep, Ending
+    from moorage.services.call import Call
+    from moorage.services.core import Core
+
+
+class Route:
+    """Where one call may go, and where it has been.
+
+    Attributes:
+        whole: the plan of the service, which is for no region.
+        movable: whether a second region may do what one may have done already.
+    """
+
+    __slots__ = ("_busy", "_regions", "_tried", "movable", "whole")
+
+    def __init__(self, plan: Plan, request: Request, *, movable: bool) -> None:
+        self.whole = plan
+        self.movable = movable
+        self._regions = region.belonging(plan.service.regions, request.path)
+        self._tried: set[str] = set()
+        self._busy: dict[str, int] = {}
+
+    def known(self) -> dict[str, Plan]:
+        """The plans of the regions that a key may have been sent to, by what claims call them.
+
+        Empty where it does not matter to which.
+        """
+        if self.movable:
+            return {}
+        plans = (self.whole.regions[one.name] for one in self._regions)
+        return {plan.target: plan for plan in plans}
+
+    async def first(self, core: Core, call: Call, step: AttemptStep, *, calm: bool) -> Ending:
+        """The first attempt: in the best region that lets it in."""
+        # Whose key was sent before is where it was sent.
+        plans = self._others(core, call) or (call.plan,)
+        ask = _as_planned if calm else _as_it_stands
+        ending = await self.in_any(core, call, plans, ask, step)
+        if _kept_out(call, ending) and core.observers:
+            error = ending[1]
+            core.tell(
+                CallRefused(
+                    **call.told(core),
+                    error=type(error).__name__,
+                    retry_after=max(0, _due(error) - core.nanoseconds()) / 1e9,
+                )
+            )
+        return ending
+
+    def away(
+        self, core: Core, call: Call, error: Exception, retry_after: float | None
+    ) -> Away | None:
+        """Where to go after `error`, if there is anywhere else."""
+        limited = isinstance(error, RateLimitExceeded)
+        if retry_after is not None:
+            self._busy[_name(call)] = core.nanoseconds() + int(retry_after * 1e9)
+        plans = self._others(core, call)
+        if not plans:
+            return None
+        return Away(
+            self,
+            plans,
+            at_once=call.unsent and plans[0].region not in self._tried,
+            retry_after=retry_after if limited else None,
+        )
+
+    async def beside(self, core: Core, call: Call, number: int, step: AttemptStep) -> Ending:
+        """Attempt `number` of those that race with one that is under way here."""
+        here = call.plan
+        others = self._others(core, call, acted=True)
+        turn = number % len(others) if others else 0
+        plans = (*others[turn:], *others[:turn], here)
+        return await self.in_any(core, call, plans, _at_once, step)
+
+    async def in_any(
+        self,
+        core: Core,
+        call: Call,
+        plans: tuple[Plan, ...],
+        ask: Callable[[Core, Call], Admission | None],
+        step: AttemptStep,
+    ) -> Ending:
+        """One attempt in the first of these that lets it in; else what says the soonest return."""
+        refusals: list[ConnectorError] = []
+        # That one circuit refuses is not the end of the call.
+        call.undecided = True
+        for plan in plans:
+            call.plan, call.refused = plan, False
+            ending = await once(core, call, ask(core, call), step)
+            error = ending[1]
+            if not call.refused or not isinstance(error, CircuitBreakerOpen):
+                call.undecided = False
+                self._tried.add(_name(call))
+                return ending
+            refusals.append(error)
+        call.undecided = False
+        if len(plans) > 1:
+            call.plan = self.whole
+        return None, min(refusals, key=_due)
+
+    def _others(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
+        now = core.nanoseconds()
+        free = [one for one in self._regions if self._busy.get(one.name, 0) <= now]
+        order = region.elsewhere(
+            free,
+            call.plan.region,
+            tried=self._tried,
+            acted=call.acted or acted,
+            movable=self.movable,
+            draw=core.fraction(),
+        )
+        return tuple(self.whole.regions[one.name] for one in order)
+
+
+@attrs.frozen
+class Away:
+    """Where an attempt may go instead of where the last one failed.
+
+    Attributes:
+        plans: of the regions to ask, in order.
+        at_once: whether no pause is needed before.
+        retry_after: what the vendor asked for that holds for them, too: limits are for all regions,
+            any other wish is a region's own.
+    """
+
+    _route: Route
+    plans: tuple[Plan, ...]
+    at_once: bool
+    retry_after: float | None
+
+    async def go(self, core: Core, call: Call, step: AttemptStep) -> Ending | None:
+        """Another attempt there; None if nobody lets it in, and the call stays where it was."""
+        here = call.plan
+        ending = await self._route.in_any(core, call, self.plans, _as_a_retry, step)
+        if not _kept_out(call, ending):
+            return ending
+        call.plan, call.refused = here, False
+        return None
+
+
+def _kept_out(call: Call, ending: Ending) -> bool:
+    """Whether an attempt was made nowhere, because no circuit let it in."""
+    return call.refused and isinstance(ending[1], CircuitBreakerOpen)
+
+
+def _name(call: Call) -> str:
+    return call.plan.region or ""
+
+
+def _due(error: Exception | None) -> int:
+    """When a refusal ends, in nanoseconds of the local clock; one by hand does not end."""
+    due = error.due if isinstance(error, ConnectorError) else None
+    return due[1] if isinstance(due, tuple) else FOREVER * 1000
+
+
+def _as_planned(_: Core, call: Call) -> Admission | None:
+    return call.plan.admission
+
+
+def _as_it_stands(core: Core, call: Call) -> Admission | None:
+    return asked(core, call, retry=False)
+
+
+def _as_a_retry(core: Core, call: Call) -> Admission | None:
+    return asked(core, call, retry=True)
+
+
+def _at_once(_: Core, call: Call) -> Admission | None:
+    question = call.plan.admission
+    return question and question.evolve(within=0)

@@ -1,0 +1,155 @@
+"""Text messages, by whoever the configuration names."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from moorage.contracts.calling_codes import country_of
+from moorage.contracts.kinds import check_kind
+from moorage.contracts.routes import Asked
+from moorage.contracts.sms import KIND, SmsCapability, SmsMessage, check_number
+from moorage.domain.durations import count
+from moorage.domain.idempotency import checked_key
+from moorage.domain.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.sms import Balance, NumberCheck, SmsReceipt, SmsVendor
+    from moorage.contracts.wire import Wire
+    from moorage.services.desk import Desk
+
+
+class SmsFlows:
+    """The operations of text messages, for one tenant.
+
+    Args:
+        desk: hands operations to vendors.
+        tenant: whose operations they are.
+    """
+
+    def __init__(self, desk: Desk, tenant: str | None) -> None:
+        self._desk = desk
+        self._tenant = tenant
+
+    async def send(
+        self,
+        message: SmsMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> SmsReceipt:
+        """Send a message.
+
+        Args:
+            message: what to send, and to whom.
+            idempotency_key: names this one message: a repeat gets the same receipt.
+            timeout: seconds for the whole of it.
+        """
+        check_kind(message, SmsMessage, "message")
+        refused = self._desk.refusal("send", [message.to])
+        if refused is not None:
+            raise refused
+
+        async def deed(vendor: SmsVendor, wire: Wire) -> SmsReceipt:
+            return await vendor.send(wire, message, key=idempotency_key)
+
+        asked = self._asked("send", message.needs, country_of(message.to))
+        return await self._desk.ask(asked, deed, key=idempotency_key, timeout=timeout)
+
+    async def send_bulk(
+        self,
+        messages: Sequence[SmsMessage],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        at_once: int = 8,
+    ) -> list[Result[SmsReceipt]]:
+        """Send many messages, and tell of each what became of it, in their order.
+
+        With a key each message has its own under it, by its place: who was cut off repeats all of
+        it, and only what is missing is sent.
+
+        Args:
+            messages: what to send.
+            idempotency_key: names this one batch.
+            timeout: seconds for each message.
+            at_once: how many may be under way at once.
+        """
+        if idempotency_key is not None:
+            checked_key(f"{idempotency_key}/{len(messages)}")
+
+        def step(number: int, message: SmsMessage) -> Callable[[], Awaitable[Result[SmsReceipt]]]:
+            key = None if idempotency_key is None else f"{idempotency_key}/{number}"
+            return partial(self._told, message, key, timeout)
+
+        steps = [step(number, message) for number, message in enumerate(messages, 1)]
+        return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
+
+    async def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
+        """Ask what became of a message."""
+
+        async def deed(vendor: SmsVendor, wire: Wire, found: Ref) -> SmsReceipt:
+            return await vendor.get(wire, found)
+
+        asked = self._asked("get", {SmsCapability.LOOK_UP})
+        return await self._desk.at(ref, asked, deed, timeout=timeout)
+
+    async def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
+        """Call back a message that is not to be sent yet."""
+
+        async def deed(vendor: SmsVendor, wire: Wire, found: Ref) -> SmsReceipt:
+            return await vendor.cancel(wire, found)
+
+        asked = self._asked("cancel", {SmsCapability.CANCEL})
+        return await self._desk.at(ref, asked, deed, timeout=timeout)
+
+    async def validate_number(
+        self, number: str, *, country: str | None = None, timeout: float | None = None
+    ) -> NumberCheck:
+        """Ask what a number is.
+
+        Args:
+            number: in international form, or as it is written in `country`.
+            country: its code of two letters.
+            timeout: seconds for the whole of it.
+        """
+        if country is None:
+            check_number(number, "number")
+
+        async def deed(vendor: SmsVendor, wire: Wire) -> NumberCheck:
+            return await vendor.validate_number(wire, number, country=country)
+
+        where = country.upper() if country else country_of(number)
+        asked = self._asked("validate_number", {SmsCapability.VALIDATE_NUMBER}, where)
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def check_balance(self, *, timeout: float | None = None) -> Balance:
+        """Ask what is left in the account."""
+
+        async def deed(vendor: SmsVendor, wire: Wire) -> Balance:
+            return await vendor.check_balance(wire)
+
+        asked = self._asked("check_balance", {SmsCapability.BALANCE})
+        return await self._desk.ask(asked, deed, timeout=timeout)
+
+    async def _told(
+        self, message: SmsMessage, key: str | None, timeout: float | None
+    ) -> Result[SmsReceipt]:
+        try:
+            return Result(await self.send(message, idempotency_key=key, timeout=timeout))
+        except Exception as error:  # noqa: BLE001 - each item has its own result
+            return Result(error=error)
+
+    def _asked(
+        self, operation: str, needs: Iterable[str] = (), country: str | None = None
+    ) -> Asked:
+        return Asked(
+            kind=KIND,
+            operation=operation,
+            tenant=self._tenant,
+            needs=frozenset(needs),
+            country=country,
+        )

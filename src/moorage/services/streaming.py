@@ -1,0 +1,185 @@
+"""An answer whose body is read piece by piece, under the same protections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from moorage.domain.admission import Report
+from moorage.domain.circuit import Outcome
+from moorage.domain.classify import is_success
+from moorage.domain.frames import bare
+from moorage.domain.health import health
+from moorage.domain.http import Response, join_url
+from moorage.errors import AttemptTimeout, ConnectorError
+from moorage.services.exchange import Exchange
+from moorage.services.foreign import http_broke
+
+if TYPE_CHECKING:
+    from moorage.domain.http import Headers, Request
+    from moorage.ports.http import AsyncIncoming
+    from moorage.services.attempts import Ending
+    from moorage.services.call import Call
+    from moorage.services.core import Core
+
+_ERROR_BODY = 65_536
+
+
+class Streaming(Exchange):
+    """The step that opens an answer and hands its body on."""
+
+    __slots__ = ("_at", "_call", "_opened")
+
+    def __init__(self, core: Core, call: Call, request: Request) -> None:
+        super().__init__(core, call, request)
+        self._call = call
+        self._at: str | None = None
+        self._opened: Stream | None = None
+        call.keeps_permit = call.keeps_place = True
+        call.hurried = call.open_ended = True
+
+    async def __call__(self, call: Call) -> Ending:
+        """Open once; an answer that is a failure is read and judged here."""
+        core = self._core
+        incoming = None
+        try:
+            incoming, error = await self._open(call)
+            if incoming is None:
+                return None, error
+            call.status = incoming.status
+            unproven = self.heard(call, incoming.status, incoming.headers)
+            if is_success(incoming.status):
+                call.pause = self.spent(call, incoming.headers)
+                self._opened = Stream(core, call, incoming)
+                incoming = None
+                return self._opened, None
+            body = await _some(incoming)
+            if unproven is not None:
+                return None, unproven
+            response = Response(incoming.status, incoming.headers, body, url=self._at)
+            return await self.judged(call, response)
+        except ConnectorError as error:
+            failure = error
+        finally:
+            if incoming is not None:
+                incoming.close()
+        return None, bare(failure)
+
+    async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
+        """The answer at its headers, or why there is none."""
+        core, base = self._core, call.plan.base_url or ""
+        (request, url, attempt), plain = await self.prepare(call)
+        self._at = url if plain is None else join_url(base, plain)
+        try:
+            # An attempt's bound is for the headers and for each piece; the deadline is for all.
+            left = call.remaining(core) / 1e9
+            steps = attempt.within(attempt.total or left)
+            timeouts = attrs.evolve(attempt, connect=steps.connect, read=steps.read, total=left)
+            call.leave()
+            return await core.open(request, url, timeouts), None
+        except ConnectorError as error:
+            self.unheard(call, error)
+            return None, error.with_traceback(None)
+        finally:
+            # An interruption shows this frame.
+            del request, url
+
+    def let_go(self) -> None:
+        """Give back what a stream would have kept, because there will be none."""
+        if self._opened is not None:
+            self._opened.settle()
+        elif self._call.plan.bulkhead is not None:
+            self._core.release(self._call.plan.bulkhead_key, self._call)
+
+
+class Stream:
+    """An answer at its headers.
+
+    The permit and the place in the bulkhead are kept until it ends. Observers are told of the end
+    if `told` is set, which is when the stream is handed over.
+    """
+
+    def __init__(self, core: Core, call: Call, incoming: AsyncIncoming) -> None:
+        self._core = core
+        self._call = call
+        self._incoming = incoming
+        self._settled = False
+        self.told = False
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return self._incoming.status
+
+    @property
+    def headers(self) -> Headers:
+        """The fields of the answer."""
+        return self._incoming.headers
+
+    async def read(self) -> bytes:
+        """The next piece of the body; b"" at its end."""
+        if self._settled:
+            return b""
+        call, core = self._call, self._core
+        outcome = Outcome.NEUTRAL
+        failure: ConnectorError
+        try:
+            if call.remaining(core) > 0:
+                piece = await self._incoming.read()
+                if not piece:
+                    self._settle(call.outcome)
+                return piece
+            failure = call.out_of_time()
+        except ConnectorError as error:
+            outcome = health(error)
+            late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
+            failure = call.out_of_time(error) if late else error
+        except Exception as error:  # noqa: BLE001 - the adapter's, made one of ours
+            outcome, failure = Outcome.FAILED, http_broke(error)
+        except BaseException as error:
+            self.settle()
+            error.__traceback__ = None  # the frames below hold what was read
+            raise
+        call.sign(core, failure)
+        self._settle(outcome, failure)
+        try:
+            raise bare(failure)
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del failure
+
+    def settle(self) -> None:
+        """End the stream: plain, idempotent, and neutral before the last byte."""
+        self._settle(Outcome.NEUTRAL)
+
+    def _settle(self, outcome: Outcome, error: ConnectorError | None = None) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        call, core = self._call, self._core
+        plan, permit = call.plan, call.permit
+        try:
+            if permit is not None and (outcome is not Outcome.GOOD or permit[2]):
+                core.post(Report(plan.gates, permit, outcome, core.reporter()))
+            if plan.bulkhead is not None:
+                core.release(plan.bulkhead_key, call)
+        finally:
+            self._incoming.close()
+        if self.told and core.observers:
+            left = error is None and outcome is Outcome.NEUTRAL
+            core.tell(call.finished(core, error, cancelled=left))
+
+
+async def _some(incoming: AsyncIncoming) -> bytes:
+    """The beginning of a failure's body: enough to see what the vendor says."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while size < _ERROR_BODY and (piece := await incoming.read()):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)[:_ERROR_BODY]
+    finally:
+        # An interruption shows this frame.
+        del pieces

@@ -1,0 +1,66 @@
+"""How an upload is to go: what is read, in parts of which size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.contracts.storage import part_size
+from moorage.errors import InvalidData
+from moorage.services.uploading import Pieces, is_opener
+
+if TYPE_CHECKING:
+    from moorage.contracts.storage import PutOptions
+    from moorage.services.core import Core
+    from moorage.services.uploading import UploadSource
+
+
+class UploadPlan:
+    """How an upload is to go.
+
+    Args:
+        source: what is read.
+        options: how it is kept.
+        length: how long it is, if that is known.
+        wanted: how long parts are to be, if that is said.
+        at_once: how many of them may be under way at once.
+    """
+
+    def __init__(
+        self,
+        source: UploadSource,
+        options: PutOptions,
+        length: int | None,
+        wanted: int | None,
+        at_once: int,
+    ) -> None:
+        self._sources = [source]
+        self._again = is_opener(source)
+        self._length = length
+        self._wanted = wanted
+        self.options = options
+        self.at_once = at_once
+        known = length
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            known = memoryview(source).nbytes
+            self._again = True
+        self._size = part_size(known, wanted)
+
+    def size(self, *known: int) -> int:
+        """The size of a part, where parts of these sizes are there already."""
+        return self._size if self._wanted is not None else max(self._size, *known, 0)
+
+    def pieces(self, core: Core, size: int) -> Pieces:
+        """What is uploaded, from its beginning."""
+        if not self._sources:
+            raise InvalidData(
+                "The source has been read, and cannot be read for another account.",
+                field="source",
+                remedy="Give a function that opens it, so that it can be opened again.",
+            )
+        return Pieces(
+            core,
+            self._sources[0] if self._again else self._sources.pop(),
+            size,
+            length=self._length,
+            checksum=self.options.checksum,
+        )

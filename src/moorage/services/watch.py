@@ -1,0 +1,68 @@
+"""Whether a store is away, and whose turn it is to look for it."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+from moorage.domain.events import StorageLost, StorageRecovered
+from moorage.domain.outage import Outage, noticed
+
+if TYPE_CHECKING:
+    from moorage.errors import StorageUnavailable
+    from moorage.services.core import Core
+
+
+class Watch:
+    """What is known of a store that may be away, and what observers are told of that.
+
+    Args:
+        core: tells the time, and observers.
+        name: what events call the store.
+
+    Attributes:
+        outage: what is known of its being away; None while it answers.
+    """
+
+    def __init__(self, core: Core, name: str) -> None:
+        self._core = core
+        self._name = name
+        self.outage: Outage | None = None
+
+    def may_look(self, outage: Outage) -> bool:
+        """Take the turn of looking for the store, if it is time and nobody else has it."""
+        if self._core.nanoseconds() < outage.until:
+            return False
+        try:
+            outage.turn.pop()
+        except IndexError:
+            return False
+        return True
+
+    def lost(self, before: Outage | None, error: StorageUnavailable) -> None:
+        """The store did not answer whoever knew of the outage `before`."""
+        core, known = self._core, self.outage
+        if known is not None and known is not before:
+            # Another caller was faster to notice.
+            return
+        now = core.nanoseconds()
+        outage = self.outage = noticed(before, copy(error), now, core.fraction())
+        if core.observers:
+            core.tell(
+                StorageLost(
+                    at=core.utc(),
+                    service=self._name,
+                    error=error.message,
+                    retry_after=(outage.until - now) / 1e9,
+                )
+            )
+
+    def found(self, outage: Outage) -> None:
+        """The store answered whoever knew of this outage."""
+        if outage is not self.outage:
+            return
+        core = self._core
+        self.outage = None
+        if core.observers:
+            away = (core.nanoseconds() - outage.since) / 1e9
+            core.tell(StorageRecovered(at=core.utc(), service=self._name, duration=away))

@@ -1,0 +1,412 @@
+"""What every store of entries must do, whether webhooks or calls are kept in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.adapters.memory_entries import MemoryInbox
+from moorage.domain.entries import (
+    EntryQuery,
+    EntryState,
+    doubt,
+    drop,
+    finish,
+    give_up,
+    postpone,
+    replay,
+    take,
+)
+from moorage.testing.checks import blocking, require
+
+if TYPE_CHECKING:
+    from moorage.domain.entries import Entry
+
+Factory: TypeAlias = Callable[[], Any]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+
+_START: Final = datetime(2030, 1, 1, 12, 30, 15, 123_456, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+_TICK: Final = timedelta(microseconds=1)
+_MANY: Final = 8
+_STEPS: Final = 250
+
+
+class _Lifted:
+    """A plain store, as if it were awaited."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._store = factory()
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._store, name)
+
+        async def lifted(*given: Any) -> Any:
+            return verb(*given)
+
+        return lifted
+
+
+class Checks:
+    """The checks, over entries of one kind.
+
+    Args:
+        kind: `InboxEntry` or `OutboxEntry`.
+    """
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._kind = kind
+        self.names = [field.name for field in attrs.fields(kind) if field.name != "reply"]
+
+    # --- one entry ----------------------------------------------------------------------
+
+    async def entries_are_kept_as_they_are(self, factory: Factory) -> None:
+        """What was added or written over comes back, attribute by attribute."""
+        store = factory()
+        for number, entry in enumerate((self._entry(0), self._full()), 1):
+            added = await store.add(entry)
+            require(type(added) is self._kind, f"`add` gave a {type(added).__name__}.")
+            self._same(added, attrs.evolve(entry, number=added.number), "`add` gave")
+            require(added.number > 0, f"Entry {number} has the number {added.number}.")
+            self._same(await _one(store, entry.id), added, "`find` gave")
+        changed = attrs.evolve(
+            self._full(), id=self._entry(0).id, fence=9, content=bytes(range(256)) * 300
+        )
+        require(await store.swap(changed, 0), "Over the fence that was read nothing is written.")
+        found = await _one(store, changed.id)
+        self._same(found, attrs.evolve(changed, number=found.number), "After `swap` there is")
+        emptied = attrs.evolve(self._entry(0), id=self._full().id)
+        await store.swap(emptied, self._full().fence)
+        found = await _one(store, emptied.id)
+        self._same(found, attrs.evolve(emptied, number=found.number), "After `swap` there is")
+
+    async def an_id_is_added_once(self, factory: Factory) -> None:
+        """Whoever adds an id again gets what is there, and changes nothing."""
+        store = factory()
+        first = await store.add(self._entry(1))
+        await store.swap(attrs.evolve(first, fence=1, error="later"), 0)
+        again = await store.add(attrs.evolve(self._full(), id=first.id))
+        self._same(again, attrs.evolve(first, fence=1, error="later"), "A repeat was given")
+        self._same(await _one(store, first.id), again, "After the repeat there is")
+
+    async def numbers_grow(self, factory: Factory) -> None:
+        """Each entry has a higher number than all before it, which it keeps."""
+        store = factory()
+        numbers = [(await store.add(self._entry(one))).number for one in range(20)]
+        require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
+        await store.remove(EntryQuery(id=self._entry(19).id))
+        later = (await store.add(self._entry(20))).number
+        require(later >= numbers[-1], f"After {numbers[-1]} comes {later}.")
+        entry = await _one(store, self._entry(3).id)
+        await store.swap(attrs.evolve(entry, number=0, fence=1), 0)
+        kept = (await _one(store, entry.id)).number
+        require(kept == entry.number, f"The number {entry.number} became {kept}.")
+
+    # --- what is due --------------------------------------------------------------------
+
+    async def what_is_due_is_offered(self, factory: Factory) -> None:
+        """Of what is due by now the lowest numbers come first, and no more than were asked for."""
+        store = factory()
+        for number in range(6):
+            due = None if number == 2 else _START + (5 - number) * _SECOND
+            await store.add(attrs.evolve(self._entry(number), due=due))
+        for seconds, expected in ((0, [5]), (3, [3, 4, 5]), (9, [0, 1, 3, 4, 5])):
+            now = _START + seconds * _SECOND
+            await self._offers(store, now, expected)
+            await self._offers(store, now, expected[:2], limit=2)
+        await self._offers(store, _START - _TICK, [])
+
+    async def a_lane_goes_in_order(self, factory: Factory) -> None:
+        """Of one lane only the first that holds is offered, due or not; others do not wait."""
+        store = factory()
+        lanes = ("a", "a", "b", None, "A", "a", "b", None)
+        for number, lane in enumerate(lanes):
+            await store.add(attrs.evolve(self._entry(number), lane=lane))
+        later = _START + 99 * _SECOND
+        await self._offers(store, later, [0, 2, 3, 4, 7])
+        await self._changes(store, 0, due=later + _SECOND)
+        await self._offers(store, later, [2, 3, 4, 7])
+        await self._changes(store, 0, due=None)
+        await self._offers(store, later, [2, 3, 4, 7])
+        await self._changes(store, 0, holds=False)
+        await self._offers(store, later, [1, 2, 3, 4, 7])
+        await self._changes(store, 1, holds=False)
+        await self._offers(store, later, [1, 2, 3, 4, 5, 7])
+        await store.remove(EntryQuery(id=self._entry(2).id))
+        await self._offers(store, later, [1, 3, 4, 5, 6, 7])
+
+    # --- who writes ---------------------------------------------------------------------
+
+    async def a_fence_keeps_late_writers_out(self, factory: Factory) -> None:
+        """Over another fence nothing is written, and neither over what is gone."""
+        store = factory()
+        entry = await store.add(self._entry(0))
+        require(await store.swap(attrs.evolve(entry, fence=1), 0), "The first writer failed.")
+        late = attrs.evolve(entry, fence=1, error="late")
+        require(not await store.swap(late, 0), "A late writer was told that it wrote.")
+        self._same(await _one(store, entry.id), attrs.evolve(entry, fence=1), "There is")
+        require(not await store.swap(attrs.evolve(late, fence=3), 2), "A fence to come was met.")
+        await store.remove(EntryQuery(id=entry.id))
+        require(not await store.swap(attrs.evolve(entry, fence=2), 1), "What is gone came back.")
+        require(not (await store.find(EntryQuery())).items, "What is gone came back.")
+
+    async def many_tasks_add_one(self, factory: Factory) -> None:
+        """Of many who add the same id at once one does, and all get that one."""
+        store = factory()
+        entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
+        added = await asyncio.gather(*map(store.add, entries))
+        self._agreed(added, (await store.find(EntryQuery())).items)
+
+    async def many_tasks_write_over_one(self, factory: Factory) -> None:
+        """Of many who write over the same fence at once one does."""
+        store = factory()
+        entry = await store.add(self._entry(0))
+        claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
+        wrote = await asyncio.gather(*(store.swap(claim, 0) for claim in claims))
+        self._won(wrote, claims, await _one(store, entry.id))
+
+    def many_threads_add_one(self, factory: Factory) -> None:
+        """Of many who add the same id at once one does, and all get that one."""
+        store = factory()
+        entries = [attrs.evolve(self._entry(0), error=str(one)) for one in range(_MANY)]
+        added = _at_once([partial(store.add, entry) for entry in entries])
+        self._agreed(added, store.find(EntryQuery()).items)
+
+    def many_threads_write_over_one(self, factory: Factory) -> None:
+        """Of many who write over the same fence at once one does."""
+        store = factory()
+        entry = store.add(self._entry(0))
+        claims = [attrs.evolve(entry, fence=1, error=str(one)) for one in range(_MANY)]
+        wrote = _at_once([partial(store.swap, claim, 0) for claim in claims])
+        self._won(wrote, claims, store.find(EntryQuery(id=entry.id)).items[0])
+
+    # --- questions ----------------------------------------------------------------------
+
+    async def what_matches_is_found(self, factory: Factory) -> None:
+        """Each question finds what matches, newest first, page by page and without a seam."""
+        store, entries = await self._filled(factory)
+        for query in self._queries():
+            expected = [entry.id for entry in entries if query.matches(entry)]
+            for limit in (1, 7, 40):
+                found, after = list[str](), None
+                for _ in range(len(expected) // limit + 1):
+                    page = await store.find(attrs.evolve(query, limit=limit, after=after))
+                    require(len(page.items) <= limit, f"A page of {limit} has {len(page.items)}.")
+                    found += [entry.id for entry in page.items]
+                    after = page.next
+                    if after is None:
+                        break
+                require(after is None, f"{query!r} leads on after its last entry.")
+                require(found == expected, f"{query!r} found {found}, where {expected} match.")
+
+    async def what_matches_is_removed(self, factory: Factory) -> None:
+        """All that match are gone, on whatever page they were, and nothing else."""
+        for query in self._queries():
+            store, entries = await self._filled(factory)
+            left = [entry.id for entry in entries if not query.matches(entry)]
+            removed = await store.remove(attrs.evolve(query, limit=1))
+            found = [entry.id for entry in (await store.find(EntryQuery())).items]
+            require(found == left, f"{query!r} was removed, and what is left is {found}.")
+            told = len(entries) - len(left)
+            require(removed == told, f"{query!r} removed {told}, and says {removed}.")
+
+    # --- everything together ------------------------------------------------------------
+
+    async def a_walk_ends_as_in_memory(self, factory: Factory) -> None:
+        """Whatever comes after what, a store tells what one in memory tells."""
+        chance = Random(4)  # noqa: S311 - a walk, and no secret
+        model: Any = MemoryInbox()
+        store, now = factory(), _START
+        for step in range(_STEPS):
+            now += chance.randrange(3) * _SECOND
+            if chance.random() < 0.4:
+                entry = self._entry(chance.randrange(40), lane=chance.choice((None, "a", "b")))
+                added, expected = await store.add(entry), model.add(entry)
+                require(added.fence == expected.fence, f"Step {step} added {added!r}.")
+                continue
+            if chance.random() < 0.1:
+                query = EntryQuery(id=self._entry(chance.randrange(40)).id)
+                told, expected = await store.remove(query), model.remove(query)
+                require(told == expected, f"Step {step} removed {told}, not {expected}.")
+                continue
+            limit = chance.randrange(1, 6)
+            offered, expected = await store.due(now, limit), model.due(now, limit)
+            ids = [entry.id for entry in offered]
+            wanted = [entry.id for entry in expected]
+            require(ids == wanted, f"Step {step} was offered {ids}, not {wanted}.")
+            for theirs, ours in zip(offered, expected, strict=True):
+                change = chance.choice(_CHANGES)
+                fence = theirs.fence - (chance.random() < 0.1)
+                wrote = await store.swap(change(theirs, now), fence)
+                meant = model.swap(change(ours, now), fence)
+                require(wrote == meant, f"Step {step} wrote: {wrote}, not {meant}.")
+
+    # --- what they are made of ----------------------------------------------------------
+
+    def _entry(self, number: int, **changes: Any) -> Any:
+        """An entry with nothing that it need not have."""
+        usual: dict[str, Any] = {
+            "id": f"entry-{number:04}",
+            "target": "stripe",
+            "operation": "charge",
+            "added_at": _START + number * _SECOND,
+            "due": _START,
+        }
+        return self._kind(**{**usual, **changes})
+
+    def _full(self) -> Any:
+        """An entry with all that it can have, as long as it can be."""
+        return self._kind(
+            id="x" * 64,
+            target="t" * 255,
+            operation="ö" * 255,
+            tenant="Ünïted/1",
+            subject="customer 1'\"",
+            lane="L" * 255,
+            added_at=_START,
+            content=b"\0\xff'\"\\" * 50,
+            state=EntryState.UNKNOWN,
+            due=_START + _TICK,
+            holds=False,
+            fence=7,
+            attempts=3,
+            turn=2,
+            error="é" * 500,
+            settled_at=_START + 2 * _TICK,
+        )
+
+    async def _filled(self, factory: Factory) -> tuple[Any, list[Entry]]:
+        """A store of thirty entries of all kinds, and these, newest first."""
+        store, states = factory(), tuple(EntryState)
+        entries: list[Entry] = []
+        for number in range(30):
+            state = states[number % len(states)]
+            entry = self._entry(
+                number,
+                target=("stripe", "adyen")[number % 2],
+                operation=("charge", "refund", "Charge")[number % 3],
+                tenant=(None, "acme", "acme-fr")[number % 3],
+                subject=(None, "customer-1", "customer-2", "Customer-1")[number % 4],
+                state=state,
+                settled_at=_START + number * _SECOND if state is EntryState.DONE else None,
+            )
+            entries.append(await store.add(entry))
+        return store, entries[::-1]
+
+    def _queries(self) -> tuple[EntryQuery, ...]:
+        noon = _START + 12 * _SECOND
+        return (
+            EntryQuery(),
+            EntryQuery(id=self._entry(7).id),
+            EntryQuery(id="nobody"),
+            EntryQuery(target="adyen"),
+            EntryQuery(operation="charge"),
+            EntryQuery(tenant="acme"),
+            EntryQuery(subject="customer-1"),
+            EntryQuery(states=(EntryState.DONE,)),
+            EntryQuery(states=("dead", "unknown")),
+            EntryQuery(since=noon),
+            EntryQuery(until=noon),
+            EntryQuery(since=noon, until=noon + _TICK),
+            EntryQuery(settled_before=noon + _TICK),
+            EntryQuery(settled_before=noon),
+            EntryQuery(target="stripe", tenant="acme-fr", states=("done",), until=noon),
+        )
+
+    async def _offers(
+        self, store: Any, now: datetime, expected: list[int], *, limit: int = 100
+    ) -> None:
+        offered = [entry.id for entry in await store.due(now, limit)]
+        wanted = [self._entry(number).id for number in expected]
+        require(offered == wanted, f"At {now} {offered} were offered, not {wanted}.")
+
+    async def _changes(self, store: Any, number: int, **changes: Any) -> None:
+        entry = await _one(store, self._entry(number).id)
+        await store.swap(attrs.evolve(entry, fence=entry.fence + 1, **changes), entry.fence)
+
+    def _same(self, found: Any, expected: Any, what: str) -> None:
+        for name in self.names:
+            mine, theirs = getattr(expected, name), getattr(found, name)
+            same = theirs == mine and type(theirs) is type(mine)
+            require(same, f"{what} {name}={theirs!r}, where it is {mine!r}.")
+
+    def _agreed(self, added: list[Any], stored: tuple[Any, ...]) -> None:
+        require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
+        for one in added:
+            self._same(one, stored[0], "Somebody was given")
+
+    def _won(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
+        winners = [claim.error for claim, won in zip(claims, wrote, strict=True) if won]
+        require(winners == [stored.error], f"{winners} wrote, and {stored.error!r} is there.")
+
+    # --- the lists ----------------------------------------------------------------------
+
+    @property
+    def awaited(self) -> tuple[AsyncCheck, ...]:
+        """For stores that are awaited."""
+        return (*self._both, self.many_tasks_add_one, self.many_tasks_write_over_one)
+
+    @property
+    def plain(self) -> tuple[Check, ...]:
+        """For plain stores."""
+        return (
+            *(blocking(check, _Lifted) for check in self._both),
+            self.many_threads_add_one,
+            self.many_threads_write_over_one,
+        )
+
+    @property
+    def _both(self) -> tuple[AsyncCheck, ...]:
+        return (
+            self.entries_are_kept_as_they_are,
+            self.an_id_is_added_once,
+            self.numbers_grow,
+            self.what_is_due_is_offered,
+            self.a_lane_goes_in_order,
+            self.a_fence_keeps_late_writers_out,
+            self.what_matches_is_found,
+            self.what_matches_is_removed,
+            self.a_walk_ends_as_in_memory,
+        )
+
+
+_CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
+    lambda entry, now: take(entry, now, 2.0, 5),
+    finish,
+    lambda entry, now: postpone(entry, now + 2 * _SECOND, "again"),
+    lambda entry, now: doubt(entry, now, "lost"),
+    lambda entry, now: give_up(entry, now, "no"),
+    drop,
+    replay,
+)
+
+
+async def _one(store: Any, id: str) -> Any:
+    items = (await store.find(EntryQuery(id=id))).items
+    require(len(items) == 1, f"{len(items)} entries of the id {id} are there.")
+    return items[0]
+
+
+def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+    """What each call gave, made in a thread of its own, all at once."""
+    answers: list[Any] = [None] * len(calls)
+    ready = Barrier(len(calls))
+
+    def run(number: int) -> None:
+        ready.wait()
+        answers[number] = calls[number]()
+
+    threads = [Thread(target=run, args=(number,)) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers

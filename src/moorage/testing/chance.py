@@ -1,0 +1,34 @@
+"""Chance that is known beforehand."""
+
+from __future__ import annotations
+
+from itertools import count, cycle
+from typing import TYPE_CHECKING
+
+from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ScriptedRandomness:
+    """Draws the fractions given, again and again, and tokens in order from 1 on."""
+
+    def __init__(self, fractions: Iterable[float] = (0.5,), *, first_token: int = 1) -> None:
+        script = tuple(fractions)
+        if not script or not all(0 <= fraction < 1 for fraction in script):
+            raise InvalidData("A script needs fractions from [0, 1).", field="fractions")
+        self.fraction = cycle(script).__next__
+        self.token = count(first_token).__next__
+
+
+class SequentialIds:
+    """Ids that are counted: `id-000001`, `id-000002`, and so on."""
+
+    def __init__(self, prefix: str = "id-") -> None:
+        self._prefix = prefix
+        self._numbers = count(1)
+
+    def new(self) -> str:
+        """Make the next id."""
+        return f"{self._prefix}{next(self._numbers):06}"

@@ -1,0 +1,184 @@
+"""Time that passes only when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+from heapq import heapify, heappop, heappush
+from itertools import count
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.errors import ConfigurationError, InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SECOND: Final = 1_000_000_000
+_FOREVER: Final = 1e11  # seconds; three thousand years
+_START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class VirtualClock:
+    """A clock that stands still until it is advanced; alarms ring as time passes them.
+
+    Its time of day goes along, and may step on its own as people's watches do.
+    """
+
+    def __init__(self, start: datetime = _START) -> None:
+        self._start = start
+        self._now = 0
+        self._serials = count()
+        self._alarms: list[tuple[int, int, Callable[[], None]]] = []
+        self._lock = threading.RLock()
+
+    def nanoseconds(self) -> int:
+        """How far it was advanced."""
+        return self._now
+
+    def utc(self) -> datetime:
+        """What a person's watch says."""
+        return self._start + timedelta(microseconds=self._now // 1_000)
+
+    def advance(self, seconds: float | timedelta) -> None:
+        """Let time pass; who sleeps until then is woken, in order of time."""
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
+        if not seconds >= 0:
+            raise InvalidData("Time does not go back.", field="seconds")
+        self.advance_to(self._now + nanoseconds(seconds))
+
+    def step_utc(self, step: timedelta) -> None:
+        """Set the watch forward or back, while no time passes."""
+        self._start += step
+
+    def ring_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
+        """Call `ring` when `nanoseconds()` reaches this time; returns what calls that off."""
+        alarm = (time, next(self._serials), ring)
+        with self._lock:
+            heappush(self._alarms, alarm)
+        return lambda: self._call_off(alarm)
+
+    def jump(self) -> bool:
+        """Advance to the next alarm, and tell whether there was one."""
+        with self._lock:
+            if not self._alarms:
+                return False
+            self.advance_to(self._alarms[0][0])
+            return True
+
+    def advance_to(self, time: int) -> None:
+        """Let time pass until `nanoseconds()` is this, unless it was that before."""
+        with self._lock:
+            while self._alarms and self._alarms[0][0] <= time:
+                due, _, ring = heappop(self._alarms)
+                self._now = max(self._now, due)
+                ring()
+            self._now = max(self._now, time)
+
+    def _call_off(self, alarm: tuple[int, int, Callable[[], None]]) -> None:
+        with self._lock:
+            if alarm in self._alarms:
+                self._alarms.remove(alarm)
+                heapify(self._alarms)
+
+
+def nanoseconds(seconds: float) -> int:
+    """A duration in nanoseconds, never shorter than it was."""
+    return ceil(min(seconds, _FOREVER) * _SECOND)
+
+
+class VirtualSleeper:
+    """Sleeps by advancing the clock: whoever sleeps makes time pass.
+
+    Attributes:
+        sleeps: the seconds of each sleep so far.
+    """
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.sleeps: list[float] = []
+
+    def sleep(self, seconds: float, /) -> None:
+        """Be later at once."""
+        self.sleeps.append(seconds)
+        self._clock.advance(max(seconds, 0))
+
+
+class AsyncVirtualSleeper:
+    """Sleeps until somebody advances the clock, or with `autojump` until nobody has more to do.
+
+    With `autojump`, whenever every task of the event loop waits, the clock jumps to the time at
+    which the next one wants to wake. What waits for the outside world (a thread, a socket, real
+    time) waits as well, so the clock does not wait for that. It needs an event loop of asyncio's
+    own.
+
+    Attributes:
+        sleeps: the seconds of each sleep so far.
+    """
+
+    def __init__(self, clock: VirtualClock, *, autojump: bool = False) -> None:
+        self._clock = clock
+        self._autojump = autojump
+        self._asleep = 0
+        self._watching = False
+        self.sleeps: list[float] = []
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait for the clock; other tasks run even if that is zero."""
+        self.sleeps.append(seconds)
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+
+        def ring() -> None:
+            if _running_loop() is loop:
+                _wake(woken)
+            else:
+                loop.call_soon_threadsafe(_wake, woken)
+
+        if self._autojump and not self._watching:
+            self.watch(loop)
+        call_off = self._clock.ring_at(self._clock.nanoseconds() + nanoseconds(seconds), ring)
+        self._asleep += 1
+        try:
+            await woken
+        finally:
+            self._asleep -= 1
+            call_off()
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Jump whenever the loop has nothing to do, as long as somebody sleeps."""
+        # No public interface tells whether a loop has more to do; every loop of asyncio's own
+        # keeps what it has to do under this name.
+        ready: Any = getattr(loop, "_ready", None)
+        if ready is None:
+            raise ConfigurationError(
+                f"{type(loop).__name__} does not tell when its tasks have nothing to do.",
+                remedy="Run the test in an event loop of asyncio's own, or advance the clock.",
+            )
+
+        def look() -> None:
+            if self._asleep and not ready:
+                self._clock.jump()
+            self._watching = self._asleep > 0
+            if self._watching:
+                loop.call_soon(look)
+
+        self._watching = True
+        loop.call_soon(look)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)

@@ -1,0 +1,546 @@
+"""What every vendor of payments must do, as checks to run on one's own.
+
+```python
+@pytest.mark.parametrize("check", payments_conformance.CHECKS, ids=name_of)
+def test_my_vendor(check):
+    check(make_subject)
+
+
+@pytest.mark.parametrize("check", payments_conformance.ASYNC_CHECKS, ids=name_of)
+def test_my_vendor_awaited(check):
+    asyncio.run(check(make_subject))
+```
+
+Each takes a function that makes a new `PaymentsSubject`: the vendor, its sandbox, and what the kit
+cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+
+import attrs
+
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.contracts.payments import (
+    KIND,
+    BuyerOutcome,
+    Capture,
+    Charge,
+    DeclineReason,
+    Money,
+    MoveState,
+    Payment,
+    PaymentsCapability,
+    PaymentState,
+    Refund,
+    ThreeDs,
+    Unsettled,
+    Void,
+    advance,
+    told_buyer,
+)
+from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Account, Route
+from moorage.domain.http import Response
+from moorage.errors import (
+    ConnectionFailed,
+    ConnectorError,
+    IdempotencyConflict,
+    InvalidData,
+    PaymentDeclined,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+    WebhookRejected,
+)
+from moorage.hub import AsyncHub, Hub
+from moorage.testing.checks import blocking, in_thread, require, soon
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.wiring.catalog import able
+
+if TYPE_CHECKING:
+    from moorage.contracts.vendor import Vendor
+    from moorage.parts.webhook_verifier import WebhookVerifier
+    from moorage.testing.sandbox.base import Asked, Sandbox
+
+_HANGS: Final = "An operation does not come to an end."
+_FIRST: Final = "first"
+_SECOND: Final = "second"
+_EUROS: Final = Money("149.90", "EUR")
+_MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"id": "x"}')
+_AMOUNTS: Final = (
+    (Money("149.90", "EUR"), 14990),
+    (Money("500", "JPY"), 500),
+    (Money("1.230", "BHD"), 1230),
+    (Money("0.1", "EUR") + Money("0.2", "EUR"), 30),
+    (Money("9999999999.99", "USD"), 999999999999),
+)
+
+
+@attrs.frozen(kw_only=True)
+class PaymentsSubject:
+    """A vendor as it is checked, with a sandbox that nobody else uses.
+
+    Attributes:
+        vendor: an account of ours at the sandbox.
+        sandbox: where it goes.
+        charged: how many payments the sandbox has authorised or taken.
+        pays, declined, expired: sources that pay, are declined, and have expired.
+        asks: one that waits for the buyer, unless the vendor never does.
+        refusals: answers by which the vendor refuses, with the error that each must become.
+        written: the amount in minor units that a request asks for.
+        option: an option in the vendor's own words, and a word of it that must be sent.
+        secret: what the vendor's credentials must not show.
+        webhook_secret: what its webhooks are signed with; None where a certificate says by whom.
+        happen: lets everything happen that the vendor has only taken note of.
+    """
+
+    vendor: Vendor
+    sandbox: Sandbox
+    charged: Callable[[], int]
+    pays: str
+    declined: str
+    expired: str
+    refusals: tuple[tuple[Response, type[ConnectorError]], ...]
+    written: Callable[[Asked], int]
+    option: tuple[Mapping[str, Any], bytes]
+    secret: str = attrs.field(repr=False)
+    webhook_secret: str | None = attrs.field(repr=False)
+    asks: str | None = None
+    happen: Callable[[], object] = lambda: None
+
+
+Factory: TypeAlias = Callable[[], PaymentsSubject]
+Check: TypeAlias = Callable[[Factory], None]
+AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
+
+
+class _Lab:
+    """A subject behind a hub, whose operations are awaited whatever the hub's colour."""
+
+    def __init__(self, subject: PaymentsSubject, make: Callable[..., Hub | AsyncHub]) -> None:
+        self.subject = subject
+        self.sandbox = subject.sandbox
+        self.able = subject.vendor.capabilities
+        self._make = make
+        self.hub = make((_FIRST, _SECOND))
+
+    def configure(self, *accounts: str) -> None:
+        """Configure other accounts, or another order; what is stored stays."""
+        self.hub = self._make(accounts)
+
+    async def __call__(self, operation: str, *given: Any, **named: Any) -> Any:
+        call = partial(getattr(self.hub.payments(), operation), *given, **named)
+        doing = call() if isinstance(self.hub, AsyncHub) else in_thread(call)
+        return await soon(doing, _HANGS)
+
+    def order(self, source: str | None = None, **fields: Any) -> Charge:
+        amount = fields.pop("amount", _EUROS)
+        url = "https://shop.example/back"
+        reference = fields.pop("reference", "INV-2041")
+        return Charge(
+            amount, source or self.subject.pays, reference=reference, return_url=url, **fields
+        )
+
+    async def known(self, payment: Payment) -> Payment:
+        """What is known of a payment after everything has happened."""
+        self.subject.happen()
+        if PaymentsCapability.LOOK_UP in self.able:
+            return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
+        return await self.told(payment)
+
+    def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
+        """A verifier of the vendor's webhooks, or of somebody else's."""
+        secret = self.subject.webhook_secret
+        if secret is not None:
+            options["secrets"] = "ab" * 32 if strange else secret
+        elif strange:
+            known: Mapping[str, str] = self.subject.vendor.verifying()["parameters"]
+            options["parameters"] = dict.fromkeys(known, "another")
+        return self.hub.webhooks(_FIRST, http=SandboxHttpClient(self.sandbox), **options)
+
+    async def told(self, payment: Payment, *, backwards: bool = False) -> Payment:
+        """What webhooks make of a payment, in or against their order."""
+        # The same news is read again and again here.
+        verifier = self.verifier(replay_guard=False)
+        news = [
+            event
+            for notice in self.sandbox.sent
+            for webhook in verifier.verify(**notice.given())
+            for event in self.hub.events(_FIRST, webhook)
+            if event.ref.id == payment.ref.id
+        ]
+        for event in reversed(news) if backwards else news:
+            hinted = advance(payment, event) if event.ask else payment
+            require(hinted == payment, "News that are only hinted at changed something.")
+            payment = advance(payment, await self("follow_up", event))
+        return payment
+
+    async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:
+        try:
+            got = await doing
+        except ConnectorError as error:
+            require(isinstance(error, kind), f"{what} raised {type(error).__name__}: {error}")
+            require(self.subject.secret not in f"{error}{error!r}", f"{what} shows a secret.")
+            return error
+        raise AssertionError(f"{what} was no {kind.__name__}, but gave {got!r}.")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if isinstance(self.hub, AsyncHub):
+            await self.hub.close()
+        else:
+            self.hub.close()
+
+
+Open: TypeAlias = Callable[[], _Lab]
+
+
+def _accounts(subject: PaymentsSubject) -> list[Account]:
+    settings = {"retry": None, "circuit": None, "volatile_keys": True}
+    return [Account(name, subject.vendor, settings=settings) for name in (_FIRST, _SECOND)]
+
+
+def _plainly(factory: Factory) -> _Lab:
+    subject, state = factory(), MemoryStorage()
+    http = SandboxHttpClient(subject.sandbox)
+
+    def make(order: tuple[str, ...]) -> Hub:
+        return Hub(_accounts(subject), [Route(KIND, order)], http=http, state=state)
+
+    return _Lab(subject, make)
+
+
+def _awaited(factory: Factory) -> _Lab:
+    subject, state = factory(), AsyncMemoryStorage()
+    http = AsyncSandboxHttpClient(subject.sandbox)
+
+    def make(order: tuple[str, ...]) -> AsyncHub:
+        return AsyncHub(_accounts(subject), [Route(KIND, order)], http=http, state=state)
+
+    return _Lab(subject, make)
+
+
+async def a_payment_is_taken_once(make: Open) -> None:
+    """A payment is taken once for its key, and every repeat has the same receipt."""
+    async with make() as lab:
+        order = lab.order()
+        payments = [await lab("charge", order, idempotency_key="k-1") for _ in range(3)]
+        payment: Payment = payments[0]
+        require(payments[1] == payments[2] == payment, "A repeat has another receipt.")
+        require(lab.subject.charged() == 1, "A key took its payment more than once.")
+        require(payment.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
+        require(payment.ref.account == _FIRST, "The receipt names no account.")
+        require(payment.vendor_state and payment.raw, "What the vendor said is lost.")
+        require(Ref.parse(str(payment.ref)) == payment.ref, "A reference changes as text.")
+        known = await lab.known(payment)
+        require(known.state is PaymentState.CAPTURED, f"What was taken is {known.state}.")
+        require(known.amount == known.captured == _EUROS, "Another amount was taken.")
+        other = lab("charge", lab.order(reference="other"), idempotency_key="k-1")
+        error = await lab.refused(IdempotencyConflict, other, "A key for another payment")
+        require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "A used key is no charge.")
+        await lab("charge", order, idempotency_key="k-2")
+        require(lab.subject.charged() == 2, "Another key did not pay.")
+
+
+async def a_key_is_required(make: Open) -> None:
+    """Nothing that moves money is done without a key."""
+    async with make() as lab:
+        ref = Ref(lab.subject.vendor.name, _FIRST, "1")
+        for doing in (
+            lab("charge", lab.order(), idempotency_key=None),
+            lab("authorize", lab.order(), idempotency_key=None),
+            lab("refund", ref, idempotency_key=None),
+            lab("capture", ref, idempotency_key=None),
+            lab("void", ref, idempotency_key=None),
+        ):
+            await lab.refused(InvalidData, doing, "An effect without a key")
+        require(lab.sandbox.asked == [], "Something was sent without a key.")
+
+
+async def amounts_are_exact(make: Open) -> None:
+    """Whatever the currency's decimals, the amount that arrives is the amount that was meant."""
+    async with make() as lab:
+        for number, (amount, minor) in enumerate(_AMOUNTS):
+            key = f"k-{number}"
+            payment = await lab("charge", lab.order(amount=amount), idempotency_key=key)
+            written = lab.subject.written(lab.sandbox.asked[-1])
+            require(written == minor, f"{amount} was written as {written}.")
+            require(payment.amount in {amount, None}, f"{amount} was read as {payment.amount}.")
+
+
+async def a_decline_says_why(make: Open) -> None:
+    """A declined payment says why, in our words and the vendor's, and so does its repeat."""
+    async with make() as lab:
+        for source, reason in (
+            (lab.subject.declined, None),
+            (lab.subject.expired, DeclineReason.EXPIRED_CARD),
+        ):
+            for _ in range(2):
+                doing = lab("charge", lab.order(source), idempotency_key=f"k-{source}"[:60])
+                error = await lab.refused(PaymentDeclined, doing, "A declined payment")
+                require(reason is None or error.reason == reason, f"It is {error.reason}.")
+                require(error.reason in set(DeclineReason), f"Declined for {error.reason}.")
+                require(error.vendor_code is not None, "The vendor's own code is lost.")
+                require(told_buyer(error).outcome is BuyerOutcome.DECLINED, "It is no decline.")
+        require(lab.subject.charged() == 0, "What was declined was charged.")
+
+
+async def a_buyer_may_be_asked(make: Open) -> None:
+    """A payment that waits for the buyer is no success, and says where to send them."""
+    async with make() as lab:
+        if lab.subject.asks is None:
+            require(PaymentsCapability.COMPLETE not in lab.able, "Nobody knows who is asked.")
+            return
+        order = lab.order(lab.subject.asks)
+        payment: Payment = await lab("charge", order, idempotency_key="k-1")
+        require(payment.state is PaymentState.REQUIRES_ACTION, f"It is {payment.state}.")
+        action = payment.next_action
+        told = () if action is None else (action.url, action.token, action.fields)
+        require(any(told), "Nobody knows what the buyer has to do.")
+        shown = [text for text in told if isinstance(text, str) and text in repr(payment)]
+        require(not shown, "What leads the buyer on is shown.")
+        require(lab.subject.charged() == 0, "The buyer was not asked.")
+
+
+async def a_refusal_has_its_type(make: Open) -> None:
+    """Each way in which the vendor refuses is the right error, and no buyer was charged."""
+    async with make() as lab:
+        for number, (answer, kind) in enumerate(lab.subject.refusals):
+            lab.configure(_FIRST)
+            lab.sandbox.fail(answer)
+            doing = lab("charge", lab.order(), idempotency_key=f"k-{number}")
+            error = await lab.refused(kind, doing, f"Refusal {number}")
+            require(type(error) is kind, f"Refusal {number} is a {type(error).__name__}.")
+            require(error.service == _FIRST, "A refusal names no account.")
+            outcome = told_buyer(error).outcome
+            require(outcome is not BuyerOutcome.UNKNOWN, f"Refusal {number} is unknown.")
+        require(lab.subject.charged() == 0, "What was refused was charged.")
+
+
+async def what_failed_is_unknown(make: Open) -> None:
+    """After an outage or a malformed answer nobody is told that nothing was charged."""
+    async with make() as lab:
+        answers = [Response(503, body=b"<html></html>")]
+        answers += [Response(200, {"Content-Type": "application/json"}, b) for b in _MALFORMED]
+        for number, answer in enumerate(answers):
+            lab.sandbox.fail(answer)
+            doing = lab("charge", lab.order(), idempotency_key=f"k-{number}")
+            error = await lab.refused(VendorFailed, doing, f"{answer.body!r}")
+            require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
+
+
+async def a_lost_answer_is_asked_for_again(make: Open) -> None:
+    """What lost its answer is unknown, and settled under its key without being done twice."""
+    async with make() as lab:
+        lab.sandbox.fail(Lost())
+        doing = lab("charge", lab.order(), idempotency_key="k-1")
+        error = await lab.refused(ConnectionFailed, doing, "A lost answer")
+        require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
+        unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
+        found = (await lab("settle", [unsettled]))[0].unwrap()
+        require(lab.subject.charged() == 1, "A lost answer was paid for twice.")
+        require(found == await lab("charge", lab.order(), idempotency_key="k-1"), "It changed.")
+
+
+async def a_part_is_captured(make: Open) -> None:
+    """A part of what was authorised is taken, once for its key, and never in another currency."""
+    async with make() as lab:
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
+        known = await lab.known(payment)
+        require(known.state is PaymentState.AUTHORIZED, f"It is {known.state}.")
+        require(known.remaining == _EUROS, f"{known.remaining} could be captured.")
+        asked, dollars = len(lab.sandbox.asked), Money("100.00", "USD")
+        doing = lab("capture", payment.ref, dollars, idempotency_key="k-2")
+        await lab.refused(InvalidData, doing, "Another currency")
+        require(asked == len(lab.sandbox.asked), "Another currency was sent.")
+        part = Money("100.00", "EUR")
+        captures: list[Capture] = [
+            await lab("capture", str(payment.ref), part, idempotency_key="k-3") for _ in range(2)
+        ]
+        require(captures[0] == captures[1], "A repeat captures again.")
+        require(captures[0].state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
+        require(captures[0].amount == part and captures[0].raw, "What was captured is lost.")
+        known = await lab.known(known)
+        require(known.state is PaymentState.PARTIALLY_CAPTURED, f"It is {known.state}.")
+        require(known.captured == part, f"{known.captured} was captured.")
+        require(known.remaining == part * 0, f"{known.remaining} could be captured after it.")
+
+
+async def what_was_given_up_is_not_captured(make: Open) -> None:
+    """An authorisation that was given up brings nothing any more."""
+    async with make() as lab:
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
+        void: Void = await lab("void", payment.ref, idempotency_key="k-2")
+        require(void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"It is {void.state}.")
+        known = await lab.known(payment)
+        require(known.state is PaymentState.VOIDED, f"It is {known.state}.")
+        try:
+            late: Capture = await lab("capture", payment.ref, _EUROS, idempotency_key="k-3")
+        except VendorRejected:
+            return
+        require(late.state is MoveState.PENDING, "What was given up was captured.")
+        require((await lab.known(known)).state is PaymentState.VOIDED, "It was captured.")
+
+
+async def money_is_given_back_in_parts(make: Open) -> None:
+    """Parts are given back, each once for its key, and never more than was taken."""
+    async with make() as lab:
+        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        payment = await lab.known(payment)
+        part = Money("50.00", "EUR")
+        asked = len(lab.sandbox.asked)
+        doing = lab("refund", payment.ref, Money("50.00", "USD"), idempotency_key="k-2")
+        await lab.refused(InvalidData, doing, "Another currency")
+        require(asked == len(lab.sandbox.asked), "Another currency was sent.")
+        for key in ("r-1", "r-1", "r-2"):
+            refund: Refund = await lab("refund", payment.ref, part, idempotency_key=key)
+            require(refund.state in {MoveState.SUCCEEDED, MoveState.PENDING}, "It failed.")
+            require(refund.amount == part and refund.raw, "What was given back is lost.")
+        payment = await lab.known(payment)
+        require(payment.state is PaymentState.PARTIALLY_REFUNDED, f"It is {payment.state}.")
+        require(payment.refunded == part * 2, f"{payment.refunded} was given back.")
+        require(payment.refundable == _EUROS - part * 2, f"{payment.refundable} is left.")
+        try:
+            more: Refund = await lab("refund", payment.ref, _EUROS, idempotency_key="r-3")
+        except VendorRejected:
+            return
+        require(more.state is MoveState.PENDING, "More was given back than was taken.")
+        require((await lab.known(payment)).refunded == part * 2, "More was given back.")
+
+
+async def another_account_takes_over(make: Open) -> None:
+    """A payment goes to the second account if the first certainly did nothing."""
+    async with make() as lab:
+        away = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+        lab.sandbox.fail(away)
+        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        require(payment.ref.account == _SECOND, "Nobody took over.")
+        again = await lab("charge", lab.order(), idempotency_key="k-1")
+        require(again == payment and lab.subject.charged() == 1, "It was paid twice.")
+
+
+async def nobody_takes_over_what_may_be_done(make: Open) -> None:
+    """A payment whose answer was lost stays where it was sent, however it is configured later."""
+    async with make() as lab:
+        lab.sandbox.fail(Lost())
+        doing = lab("charge", lab.order(), idempotency_key="k-1")
+        await lab.refused(ConnectionFailed, doing, "A lost answer")
+        lab.configure(_SECOND, _FIRST)
+        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        require(payment.ref.account == _FIRST, "Another account took over.")
+        require(lab.subject.charged() == 1, "It was paid twice.")
+        refund: Refund = await lab("refund", payment.ref, idempotency_key="r-1")
+        require(refund.ref.account == _FIRST, "Another account gave it back.")
+
+
+async def what_it_cannot_do_is_refused(make: Open) -> None:
+    """What a vendor cannot do is refused before anything is sent, naming who can."""
+    async with make() as lab:
+        ref = Ref(lab.subject.vendor.name, _FIRST, "1")
+
+        def charge(**fields: Any) -> Callable[[], Awaitable[Any]]:
+            return lambda: lab("charge", lab.order(**fields), idempotency_key="4")
+
+        asked: Mapping[PaymentsCapability, Callable[[], Awaitable[Any]]] = {
+            PaymentsCapability.INTENT: lambda: lab(
+                "create_intent", lab.order(), idempotency_key="1"
+            ),
+            PaymentsCapability.COMPLETE: lambda: lab("complete", ref, idempotency_key="2"),
+            PaymentsCapability.MULTIPLE_CAPTURES: lambda: lab(
+                "capture", ref, _EUROS, final=False, idempotency_key="3"
+            ),
+            PaymentsCapability.LOOK_UP: lambda: lab("get", ref),
+            PaymentsCapability.LOOK_UP_REFUND: lambda: lab("get_refund", ref),
+            PaymentsCapability.LIST: lambda: lab("payments"),
+            PaymentsCapability.DISPUTES: lambda: lab("disputes"),
+            PaymentsCapability.PAYOUTS: lambda: lab("payouts"),
+            PaymentsCapability.OFF_SESSION: charge(off_session=True),
+            PaymentsCapability.STORE_METHOD: charge(store_method=True),
+            PaymentsCapability.STATEMENT_DESCRIPTOR: charge(statement_descriptor="ACME"),
+            PaymentsCapability.THREE_DS: charge(three_ds=ThreeDs.ALWAYS),
+        }
+        for capability in set(PaymentsCapability) - lab.able:
+            error = await lab.refused(UnsupportedByVendor, asked[capability](), str(capability))
+            require(error.capabilities == (capability,), f"{capability} is not named.")
+            require(error.able == able(KIND, frozenset({capability})), "Who can is not named.")
+        require(lab.sandbox.asked == [], "Something was sent for what cannot be done.")
+
+
+async def options_arrive(make: Open) -> None:
+    """An option in the vendor's words arrives, and those of others are not looked at."""
+    async with make() as lab:
+        option, word = lab.subject.option
+        extra = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}
+        await lab("charge", lab.order(extra=extra), idempotency_key="k-1")
+        body = lab.sandbox.asked[-1].body
+        require(word in body, "An option is lost.")
+        require(b"other-option" not in body, "Another vendor's option arrived.")
+
+
+async def nothing_shows_what_is_paid_with(make: Open) -> None:
+    """Neither an order nor a receipt shows a source, and no account its secret."""
+    async with make() as lab:
+        order = lab.order()
+        payment = await lab("charge", order, idempotency_key="k-1")
+        shown = f"{order!r}{payment!r}{lab.hub.account(_FIRST)!r}"
+        for hidden in (lab.subject.pays, lab.subject.secret):
+            require(hidden not in shown, "A source or a secret is shown.")
+
+
+async def news_is_believed_if_it_is_signed(make: Open) -> None:
+    """What webhooks tell is the same in whatever order they come, and no stranger's is believed."""
+    async with make() as lab:
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
+        await lab("capture", payment.ref, _EUROS, idempotency_key="k-2")
+        lab.subject.happen()
+        await lab("refund", payment.ref, Money("50.00", "EUR"), idempotency_key="k-3")
+        lab.subject.happen()
+        for backwards in (False, True):
+            known = await lab.told(payment, backwards=backwards)
+            require(known.state is PaymentState.PARTIALLY_REFUNDED, f"It is {known.state}.")
+            require(known.captured == _EUROS, f"{known.captured} was captured.")
+            require(known.refunded == Money("50.00", "EUR"), f"{known.refunded} came back.")
+        known = await lab.told(await lab.told(payment))
+        require(known.refunded == Money("50.00", "EUR"), "What was told twice counts twice.")
+        stranger = lab.verifier(strange=True)
+        believing = in_thread(lambda: stranger.verify(**lab.sandbox.sent[0].given()))
+        await lab.refused(WebhookRejected, believing, "News that somebody else signed")
+
+
+_ALL: Final = (
+    a_payment_is_taken_once,
+    a_key_is_required,
+    amounts_are_exact,
+    a_decline_says_why,
+    a_buyer_may_be_asked,
+    a_refusal_has_its_type,
+    what_failed_is_unknown,
+    a_lost_answer_is_asked_for_again,
+    a_part_is_captured,
+    what_was_given_up_is_not_captured,
+    money_is_given_back_in_parts,
+    another_account_takes_over,
+    nobody_takes_over_what_may_be_done,
+    what_it_cannot_do_is_refused,
+    options_arrive,
+    nothing_shows_what_is_paid_with,
+    news_is_believed_if_it_is_signed,
+)
+
+
+def _through_async_hub(check: Callable[[Open], Coroutine[Any, Any, None]]) -> AsyncCheck:
+    @wraps(check)
+    async def awaited(factory: Factory) -> None:
+        await check(partial(_awaited, factory))
+
+    return awaited
+
+
+CHECKS: Final[tuple[Check, ...]] = tuple(blocking(check, _plainly) for check in _ALL)
+ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = tuple(_through_async_hub(check) for check in _ALL)

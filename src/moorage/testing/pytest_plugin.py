@@ -1,0 +1,198 @@
+"""Fixtures for tests of whatever calls services through moorage.
+
+```python
+def test_rate(moorage_manager, moorage_vendor):
+    moorage_vendor.respond(503)
+    moorage_vendor.respond_json({"rate": "0.19"})
+    manager = moorage_manager([Service("vat", base_url="https://vat.example")])
+    assert {"rate": "0.19"} == manager.call("vat", Request.get("/rates")).json()
+```
+
+| fixture | what it is |
+|---|---|
+| `moorage_clock` | a `VirtualClock`, and everything below goes by it |
+| `moorage_sleeper`, `moorage_async_sleeper` | sleepers that make it advance |
+| `moorage_vendor` | a `FakeVendor` |
+| `moorage_observer` | a `RecordingObserver` |
+| `moorage_manager`, `moorage_async_manager` | functions that make managers of all these |
+| `moorage_cassette` | a `Cassette` of the test's own, in `cassettes` beside it |
+| `moorage_redaction`, `moorage_secrets` | what cassettes mask; a project overrides them |
+| `vendor_server` | a `VendorServer`: a vendor on a real port |
+
+With `--moorage-record=once` a cassette that does not exist yet is recorded, with `all` every
+cassette is recorded anew; by default nothing is, so that a test asks no vendor by accident.
+
+Nothing is loaded before a test wants it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+import moorage
+from moorage import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from moorage import AsyncConnectorManager, ConnectorManager, Secret, Service
+    from moorage.domain.redaction import Redaction
+    from moorage.testing.cassette import Cassette, Mode
+    from moorage.testing.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
+    from moorage.testing.http import FakeVendor
+    from moorage.testing.http_server import VendorServer
+    from moorage.testing.observer import RecordingObserver
+
+_MODES: Final[dict[str, Mode]] = {"once": "once", "all": "record", "none": "replay"}
+_LONGEST: Final = 80
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--moorage-record`."""
+    parser.getgroup("moorage").addoption(
+        "--moorage-record",
+        choices=tuple(_MODES),
+        default="none",
+        help="which cassettes to record: those that do not exist yet, all, or (by default) none",
+    )
+
+
+@pytest.fixture
+def moorage_clock() -> VirtualClock:
+    """A clock that passes only when somebody sleeps or advances it."""
+    return testing.VirtualClock()
+
+
+@pytest.fixture
+def moorage_sleeper(moorage_clock: VirtualClock) -> VirtualSleeper:
+    """Sleeps by advancing the clock; `sleeps` says for how long."""
+    return testing.VirtualSleeper(moorage_clock)
+
+
+@pytest.fixture
+def moorage_async_sleeper(moorage_clock: VirtualClock) -> AsyncVirtualSleeper:
+    """Sleeps until every task sleeps, and then the clock jumps; `sleeps` says for how long."""
+    return testing.AsyncVirtualSleeper(moorage_clock, autojump=True)
+
+
+@pytest.fixture
+def moorage_vendor() -> FakeVendor:
+    """A vendor in memory, which has been told nothing yet."""
+    return testing.FakeVendor()
+
+
+@pytest.fixture
+def moorage_observer() -> RecordingObserver:
+    """Remembers every event of every manager of this test."""
+    return testing.RecordingObserver()
+
+
+@pytest.fixture
+def moorage_manager(
+    moorage_clock: VirtualClock,
+    moorage_sleeper: VirtualSleeper,
+    moorage_vendor: FakeVendor,
+    moorage_observer: RecordingObserver,
+) -> Iterator[Callable[..., ConnectorManager]]:
+    """A function of services that makes a manager which reaches nobody but the fake vendor.
+
+    It takes every port that `ConnectorManager` takes, in place of the fixture's.
+    """
+    made: list[ConnectorManager] = []
+
+    def make(services: Iterable[Service], **ports: Any) -> ConnectorManager:
+        ports = {
+            "http": testing.ScriptedHttpClient(moorage_vendor),
+            "sleeper": moorage_sleeper,
+            **_shared(moorage_clock, moorage_observer),
+            **ports,
+        }
+        manager = moorage.ConnectorManager(services, **ports)
+        made.append(manager)
+        return manager
+
+    yield make
+    for manager in made:
+        manager.close()
+
+
+@pytest.fixture
+def moorage_async_manager(
+    moorage_clock: VirtualClock,
+    moorage_async_sleeper: AsyncVirtualSleeper,
+    moorage_vendor: FakeVendor,
+    moorage_observer: RecordingObserver,
+) -> Callable[..., AsyncConnectorManager]:
+    """As `moorage_manager`; what it makes is awaited."""
+
+    def make(services: Iterable[Service], **ports: Any) -> AsyncConnectorManager:
+        ports = {
+            "http": testing.AsyncScriptedHttpClient(moorage_vendor),
+            "sleeper": moorage_async_sleeper,
+            **_shared(moorage_clock, moorage_observer),
+            **ports,
+        }
+        return moorage.AsyncConnectorManager(services, **ports)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def moorage_redaction() -> Redaction | None:
+    """What cassettes mask by name or look; None is what moorage knows by itself."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def moorage_secrets() -> Iterable[Secret]:
+    """What cassettes mask wherever it stands; the credentials a project records with."""
+    return ()
+
+
+@pytest.fixture
+def moorage_cassette(
+    request: pytest.FixtureRequest,
+    moorage_redaction: Redaction | None,
+    moorage_secrets: Iterable[Secret],
+) -> Iterator[Cassette]:
+    """The recorded exchanges of this test, in a file of its own beside it."""
+    mode = _MODES[str(request.config.getoption("--moorage-record"))]
+    with testing.Cassette(
+        _tape_of(request), mode=mode, redaction=moorage_redaction, secrets=moorage_secrets
+    ) as cassette:
+        yield cassette
+
+
+@pytest.fixture
+def vendor_server() -> Iterator[VendorServer]:
+    """A vendor on a real port of this machine."""
+    with testing.VendorServer() as server:
+        yield server
+
+
+def _shared(clock: VirtualClock, observer: RecordingObserver) -> dict[str, Any]:
+    return {
+        "clock": clock,
+        "observers": [observer],
+        "ids": testing.SequentialIds(),
+        "randomness": testing.ScriptedRandomness(),
+    }
+
+
+def _tape_of(request: pytest.FixtureRequest) -> Path:
+    """Where a test's cassette is: no two tests share one, and its name can be read."""
+    test = request.node.nodeid.partition("::")[2]
+    name = re.sub(r"[^\w.\-]+", "-", test).strip("-")
+    if len(name) > _LONGEST or name != test.replace("::", "-"):
+        name = f"{name[:_LONGEST]}-{_digest(test)}"
+    return request.path.parent / "cassettes" / request.path.stem / f"{name}.json"
+
+
+def _digest(text: str) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loaded when it is needed
+
+    return sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,158 @@
+"""Who may come in: Shared Key and shared access signatures, read anew, to prove what signs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+import attrs
+
+from moorage.testing.sandbox._azure_words import document
+from moorage.testing.sandbox._s3_words import No, tag
+
+if TYPE_CHECKING:
+    from moorage.testing.sandbox.base import Asked
+
+_SKEW: Final = timedelta(minutes=15)
+_STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
+_STANDARD: Final = (
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Length",
+    "Content-MD5",
+    "Content-Type",
+    "Date",
+    "If-Modified-Since",
+    "If-Match",
+    "If-None-Match",
+    "If-Unmodified-Since",
+    "Range",
+)
+_LENT: Final = ("skoid", "sktid", "skt", "ske", "sks", "skv")
+_WEEK: Final = timedelta(days=7)
+_WHO: Final = "0f2b5a76-7f6e-4a2b-8a5e-2f9e4f6d7c11"
+_DIRECTORY: Final = "5a1d3c0e-0b3d-4d8f-9f00-3c2f6f1d2a10"
+_MAY: Final = {"r": {"GET", "HEAD"}, "w": {"PUT"}, "d": {"DELETE"}}
+
+
+@attrs.frozen
+class Account:
+    """An account that Azure knows.
+
+    Attributes:
+        name: what it is called.
+        key: one of its keys, in base64.
+    """
+
+    name: str
+    key: str = attrs.field(repr=False)
+
+
+def failed(detail: str) -> No:
+    """It may not come in."""
+    message = "Server failed to authenticate the request."
+    return No("AuthenticationFailed", 403, message, AuthenticationErrorDetail=detail)
+
+
+def signature(key: str, text: str) -> str:
+    """The signature of a text."""
+    return b64encode(hmac.new(b64decode(key), text.encode(), hashlib.sha256).digest()).decode()
+
+
+def check_shared_key(asked: Asked, length: int, account: Account, now: datetime) -> None:
+    """Check a request that is signed with the account's key."""
+    _fresh(asked, now)
+    _, _, told = asked.headers["authorization"].partition(" ")
+    fields = {name: asked.headers.get(name, "") for name in _STANDARD}
+    lines = [asked.method, *(fields | {"Content-Length": str(length or "")}).values()]
+    own = {
+        name.lower(): value for name, value in asked.headers.items() if name[:5].lower() == "x-ms-"
+    }
+    lines += [f"{name}:{own[name]}" for name in sorted(own, key=_as_azure_sorts)]
+    lines.append(f"/{account.name}{asked.path}")
+    lines += [f"{name.lower()}:{value}" for name, value in sorted(asked.query)]
+    expected = f"{account.name}:{signature(account.key, chr(10).join(lines))}"
+    if not hmac.compare_digest(expected.encode(), told.encode()):
+        raise failed("The MAC signature found in the HTTP request is not the same.")
+
+
+def lent(account: Account, times: dict[str, str], now: datetime) -> bytes:
+    """The document with a key that is lent for these times."""
+    if not times.keys() <= {"Start", "Expiry"}:
+        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+    begins, ends = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))
+    if begins >= ends or ends - now > _WEEK or ends - begins > _WEEK:
+        raise No("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
+    own = [_WHO, _DIRECTORY, times["Start"], times["Expiry"], "b", "2025-01-05"]
+    names = "SignedOid SignedTid SignedStart SignedExpiry SignedService SignedVersion Value"
+    values = [*own, _lent_key(account, [*own, "", "", ""])]
+    inside = (tag(name, value) for name, value in zip(names.split(), values, strict=True))
+    return document("UserDelegationKey", *inside)
+
+
+def _lent_key(account: Account, own: list[str]) -> str:
+    return signature(account.key, "\n".join(own))
+
+
+def _check_lent(told: dict[str, str], now: datetime) -> None:
+    if not _moment(told.get("skt", "")) <= now < _moment(told.get("ske", "")):
+        raise failed("The user delegation key is not good now.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        raise failed(f"{text} is no time.") from None
+
+
+def _as_azure_sorts(name: str) -> list[int]:
+    alphabet = "_0123456789abcdefghijklmnopqrstuvwxyz"
+    return [alphabet.find(letter) for letter in name if letter != "-"]
+
+
+def _fresh(asked: Asked, now: datetime) -> None:
+    try:
+        stamp = parsedate_to_datetime(asked.headers.get("x-ms-date", ""))
+    except ValueError:
+        raise failed("The Date header in the request is incorrect.") from None
+    if abs(now - stamp) > _SKEW:
+        raise failed("Request date header too old.")
+
+
+def check_sas(asked: Asked, account: Account, now: datetime) -> None:
+    """Check a request whose URL is signed.
+
+    Raises:
+        No: it is not signed so, or not any more.
+    """
+    told = dict(asked.query)
+    own, key = [""], account.key
+    if "skoid" in told:
+        own = [*(told.get(name, "") for name in _LENT), "", "", ""]
+        key = _lent_key(account, own)
+        _check_lent(told, now)
+    lines = [
+        told.get("sp", ""),
+        told.get("st", ""),
+        told.get("se", ""),
+        f"/blob/{account.name}{unquote(asked.path)}",
+        *own,
+        told.get("sip", ""),
+        told.get("spr", ""),
+        told.get("sv", ""),
+        told.get("sr", ""),
+        *("", "", ""),
+        *(told.get(name, "") for name in ("rscd", "rsce", "rscl", "rsct")),
+    ]
+    if not hmac.compare_digest(signature(key, "\n".join(lines)).encode(), told["sig"].encode()):
+        raise failed("Signature did not match.")
+    if now >= _moment(told.get("se", "")):
+        raise failed("Signed expiry time has passed.")
+    if not any(asked.method in _MAY[letter] for letter in told["sp"]):
+        raise No("AuthorizationPermissionMismatch", 403, "This request is not authorized.")

@@ -1,0 +1,22 @@
+"""EasyPost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.testing.sandbox.easypost import EasyPostSandbox
+from moorage.testing.trades import Trade
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def trade(_: Path) -> Trade:
+    """An account that has all that the afternoon asks for."""
+    sandbox = EasyPostSandbox()
+    return Trade(
+        sandbox=sandbox,
+        options={
+            "credentials": sandbox.api_key,
+        },
+    )

@@ -1,0 +1,27 @@
+"""A folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from moorage.testing.trades import Trade
+from moorage.vendors.local_files import LocalFiles
+
+KEY = "k" * 32
+
+
+def trade(folder: Path) -> Trade:
+    """An account that has all that the afternoon asks for."""
+    files = LocalFiles(root=str(folder), signing_key=KEY, url="https://erp.example/files")
+    return Trade(
+        options={"root": files.root, "signing_key": KEY, "url": files.url},
+        fetch=lambda url: served(files, url),
+    )
+
+
+def served(files: LocalFiles, url: str) -> bytes:
+    """What a business system gives to whoever comes with a URL that it has signed."""
+    grant = files.allowed("GET", url, now=datetime.now(UTC))
+    return sha256((Path(files.root) / grant.key).read_bytes()).digest()

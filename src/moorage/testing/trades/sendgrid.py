@@ -1,0 +1,24 @@
+"""SendGrid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.testing.trades import Trade
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def trade(_: Path) -> Trade:
+    """An account that has all that the afternoon asks for."""
+    sandbox = SendGridSandbox()
+    return Trade(
+        sandbox=sandbox,
+        words={"template": "d-welcome"},
+        options={
+            "credentials": sandbox.api_key,
+            "sender": "shop@acme.example",
+        },
+    )

@@ -1,0 +1,85 @@
+"""What is asked of vendors of mail."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.contracts.email import (
+    Attachment,
+    Disposition,
+    EmailCapability,
+    EmailMessage,
+    TemplateRef,
+)
+from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_outcomes import StatisticsQuery, Verdict
+
+if TYPE_CHECKING:
+    from moorage.testing.uses.asking import At, Use
+
+
+async def mail(at: At, **fields: Any) -> Any:
+    """A message with more than a text."""
+    usual: dict[str, Any] = {"to": "ada@example.com", "subject": "Hello", "text": "Hello."}
+    receipt = await at("send_transactional", EmailMessage(**{**usual, **fields}))
+    return receipt.status in {"accepted", "queued", "scheduled"}
+
+
+async def inline(at: At) -> Any:
+    """An image that the text shows."""
+    logo = Attachment(
+        filename="a.png",
+        content=b"\x89PNG\r\n\x1a\n",
+        content_type="image/png",
+        disposition=Disposition.INLINE,
+        content_id="logo",
+    )
+    return await mail(at, html='<img src="cid:logo">', attachments=[logo])
+
+
+async def template(at: At) -> Any:
+    """What the vendor keeps, filled in."""
+    words = TemplateRef(str(at.trade.words.get("template", "welcome")), {"name": "Ada"})
+    return await mail(at, subject="", text=None, template=words)
+
+
+async def address(at: At) -> Any:
+    """Whether mail arrives there."""
+    return (await at("validate_address", "ada@example.com")).verdict is not Verdict.UNKNOWN
+
+
+async def counts(at: At) -> Any:
+    """What became of a month of mail."""
+    query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 31))
+    return (await at("get_statistics", query)).query == query
+
+
+async def many(at: At) -> Any:
+    """The same to several, in one go."""
+    base = EmailMessage(subject="Hello", text="Hello.")
+    people = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
+    results = await at("send_bulk", BulkMessage(base=base, recipients=people))
+    return all(one.ok for one in results)
+
+
+BASIC: Final[dict[str, Use]] = {"send_transactional": mail, "send_bulk": many}
+
+ABLE: Final[dict[str, Use]] = {
+    EmailCapability.ATTACHMENTS: partial(
+        mail, attachments=[Attachment(filename="a.txt", content=b"a")]
+    ),
+    EmailCapability.INLINE_IMAGES: inline,
+    EmailCapability.CUSTOM_HEADERS: partial(mail, headers={"X-Invoice": "7"}),
+    EmailCapability.ENVELOPE_SENDER: partial(mail, envelope_sender="bounces@acme.example"),
+    EmailCapability.INTERNATIONAL: partial(mail, to="zoë@example.com"),
+    EmailCapability.TEMPLATES: template,
+    EmailCapability.METADATA: partial(mail, metadata={"invoice": "7"}),
+    EmailCapability.TAGS: partial(mail, tags=["invoice"]),
+    EmailCapability.SCHEDULED: lambda at: mail(at, send_at=datetime.now(UTC) + timedelta(hours=1)),
+    EmailCapability.TRACK_OPENS: partial(mail, track_opens=True),
+    EmailCapability.TRACK_CLICKS: partial(mail, track_clicks=False),
+    EmailCapability.VALIDATE_ADDRESS: address,
+    EmailCapability.STATISTICS: counts,
+}

@@ -1,0 +1,65 @@
+"""What vendors of Amazon have in common: how they are signed, who they keep out, whom they slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.auth import Credentials
+from moorage.domain.signing.sigv4 import AwsSigV4
+
+if TYPE_CHECKING:
+    from moorage.domain.secret import Secret
+
+LATER: Final = frozenset(
+    {
+        "LimitExceededException",
+        "RequestLimitExceeded",
+        "Throttled",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Codes of what came too soon."""
+WHO: Final = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "AuthorizationError",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""Codes of who may not come in."""
+
+
+def signed(
+    service: str,
+    region: str,
+    access_key_id: str | None,
+    secret: Secret | None,
+    session_token: Secret | None,
+) -> Credentials | None:
+    """Credentials that sign for a service; None without a secret, so that a provider is asked."""
+    if secret is None:
+        return None
+    signing = AwsSigV4(
+        access_key_id=access_key_id or "",
+        region=region,
+        service=service,
+        session_token=session_token,
+    )
+    return Credentials.signed(signing, secret)

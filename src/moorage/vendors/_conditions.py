@@ -1,0 +1,46 @@
+"""Conditions that are looked at here, where a vendor does not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from moorage.domain.headers import Headers
+from moorage.errors import VendorRejected
+
+if TYPE_CHECKING:
+    from moorage.contracts.storage import GetOptions, ObjectInfo
+
+
+def is_wanted(known: ObjectInfo, options: GetOptions) -> bool:
+    """Whether an object is to be read at all, as HTTP decides it.
+
+    Raises:
+        VendorRejected: it is not the one that was meant.
+    """
+    modified = known.last_modified or datetime.min.replace(tzinfo=UTC)
+    modified = modified.replace(microsecond=0)
+    until, since = options.if_unmodified_since, options.if_modified_since
+    other = options.if_match not in {None, "*", known.etag}
+    later = options.if_match is None and until is not None and modified > until
+    if other or later:
+        raise VendorRejected(
+            "The file is not the one that was meant.", status=412, vendor_code="PreconditionFailed"
+        )
+    if options.if_none_match is not None:
+        return options.if_none_match not in {"*", known.etag}
+    return since is None or modified > since
+
+
+class Nothing:
+    """An answer that has come, and has no bytes."""
+
+    status = 304
+    headers = Headers()
+
+    async def read(self) -> bytes:
+        """Its end."""
+        return b""
+
+    def settle(self) -> None:
+        """There is nothing to end."""

@@ -1,0 +1,166 @@
+"""What vendors of mail have in common."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from email.header import Header
+from email.utils import formataddr
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
+from moorage.domain.result import Result
+from moorage.errors import ConfigurationError, InvalidData
+from moorage.vendors._reading import read
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from moorage.contracts.email import Attachment, EmailMessage
+    from moorage.contracts.email_address import EmailAddress
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.wire import Wire
+
+_IS_TAG: Final = "true"
+"""The value that makes a tag of a word with a value."""
+
+SendPart: TypeAlias = "Callable[[BulkMessage, str | None], Awaitable[list[Result[EmailReceipt]]]]"
+
+
+def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress:
+    """Who a message is from.
+
+    Raises:
+        ConfigurationError: neither the message nor the account says.
+    """
+    sender = message.from_ or usual
+    if sender is None:
+        raise ConfigurationError(
+            "Nobody is named as the sender of a message.",
+            path="sender",
+            remedy="Give the message a `from_`, or the account a `sender`.",
+        )
+    return sender
+
+
+def written(one: EmailAddress) -> str:
+    """An address as a header has it, in ASCII."""
+    return formataddr((one.name or "", one.wire))
+
+
+def all_written(several: Iterable[EmailAddress]) -> list[str]:
+    """Addresses as a header has them."""
+    return [written(one) for one in several]
+
+
+def in_ascii(text: str) -> str:
+    """What a header says, in ASCII."""
+    return text if text.isascii() else Header(text, "utf-8").encode(linesep="")
+
+
+def in_base64(file: Attachment) -> str:
+    """What a file holds, as JSON can have it."""
+    return b64encode(file.content).decode()
+
+
+def without_nothing(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
+
+
+def words_of(value: object) -> dict[str, str]:
+    """The words of a table, numbers written out."""
+    return {
+        name: str(word)
+        for name, word in read(value).raw.items()
+        if isinstance(word, (str, int)) and not isinstance(word, bool)
+    }
+
+
+def pairs_of(
+    tags: Iterable[str], metadata: Mapping[str, str], allowed: re.Pattern[str], vendor: str
+) -> dict[str, str]:
+    """Tags and metadata together, where a vendor has words with values for both.
+
+    Raises:
+        InvalidData: a word has characters that the vendor does not take.
+    """
+    words = dict.fromkeys(tags, _IS_TAG) | dict(metadata)
+    if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
+        raise InvalidData(
+            f"A tag or a word of the metadata has characters that {vendor} does not take.",
+            field="metadata",
+            remedy="Use letters and digits of ASCII, '_' and '-', and fewer of them.",
+        )
+    return words
+
+
+def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What `pairs_of` has put together."""
+    return (
+        tuple(name for name, text in pairs.items() if text == _IS_TAG),
+        {name: text for name, text in pairs.items() if text and text != _IS_TAG},
+    )
+
+
+def status_of(message: EmailMessage) -> EmailStatus:
+    """How far a message is that was taken."""
+    return EmailStatus.QUEUED if message.send_at is None else EmailStatus.SCHEDULED
+
+
+def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[RecipientOutcome, ...]:
+    """The same of everybody."""
+    return tuple(RecipientOutcome(email=one.email, status=status) for one in people)
+
+
+def receipt_of(
+    wire: Wire,
+    id_: str,
+    people: Iterable[EmailAddress],
+    status: EmailStatus,
+    raw: Any,
+) -> EmailReceipt:
+    """A message that was taken for everybody."""
+    return EmailReceipt(
+        ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=raw
+    )
+
+
+def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
+    """What each recipient gets, templates filled in with what is theirs."""
+    messages = [bulk.message_to(one) for one in bulk.recipients]
+    template = bulk.base.template
+    if template is None:
+        return messages
+    return [
+        attrs.evolve(message, template=attrs.evolve(template, data={**template.data, **one.data}))
+        for message, one in zip(messages, bulk.recipients, strict=True)
+    ]
+
+
+async def in_parts(
+    wire: Wire,
+    bulk: BulkMessage,
+    most: int,
+    send: SendPart,
+    key: str | None,
+    *,
+    at_once: int = 1,
+) -> list[Result[EmailReceipt]]:
+    """What became of a bulk that goes in several requests, each to at most so many people.
+
+    Each request has a key of its own under the bulk's, by its place; one that fails loses no other.
+    """
+    parts = bulk.chunks(most)
+    if len(parts) == 1:
+        return await send(bulk, key)
+    keys = [None if key is None else f"{key}/{number}" for number in range(1, len(parts) + 1)]
+    steps = [partial(send, part, own) for part, own in zip(parts, keys, strict=True)]
+    told = await wire.every(steps, at_once=at_once)
+    results: list[Result[EmailReceipt]] = []
+    for part, one in zip(parts, told, strict=True):
+        results += one.unwrap() if one.ok else [Result(error=one.error) for _ in part.recipients]
+    return results

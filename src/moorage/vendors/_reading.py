@@ -1,0 +1,185 @@
+"""Reading answers: what is not there or of another shape is None, never an error."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.json_text import is_list, is_object
+from moorage.domain.money import EXPONENTS, Money
+from moorage.errors import InvalidData, VendorFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from moorage.domain.response import Response
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?")
+
+
+def answer(response: Response) -> Answer:
+    """The object that an answer holds as JSON.
+
+    Raises:
+        VendorFailed: it holds none, so that nobody knows what it says.
+    """
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    if is_object(body):
+        return Answer(body)
+    raise malformed(response)
+
+
+def read(value: object) -> Answer:
+    """A value that is already read, as an object; empty if it is none."""
+    return Answer(value if is_object(value) else {})
+
+
+def answers(response: Response) -> list[Answer]:
+    """The list of objects that an answer holds as JSON.
+
+    Raises:
+        VendorFailed: it holds none.
+    """
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    if is_list(body):
+        return [Answer(one) for one in body if is_object(one)]
+    raise malformed(response)
+
+
+def malformed(response: Response, missing: str | None = None) -> VendorFailed:
+    """The answer says success and does not hold what every success holds."""
+    what = (
+        "is not what the vendor's own description says" if missing is None else f"has no {missing}"
+    )
+    return VendorFailed(
+        f"the answer (HTTP {response.status}) {what}.",
+        status=response.status,
+        response=response,
+        retryable=False,
+        remedy="Look the operation up at the vendor before doing it again, and tell the vendor.",
+    )
+
+
+class Answer:
+    """An object of JSON, read field by field; a dotted path goes down."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+
+    def value(self, path: str) -> Any:
+        """Whatever is there."""
+        found: Any = self.raw
+        for name in path.split("."):
+            if is_list(found) and name.isdigit():
+                found = found[int(name)] if int(name) < len(found) else None
+            else:
+                found = found.get(name) if is_object(found) else None
+        return found
+
+    def text(self, path: str) -> str | None:
+        """A text that is not empty, and that can be encoded; a number is written out."""
+        found = self.value(path)
+        if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
+            return None
+        return str(found).encode(errors="replace").decode()
+
+    def integer(self, path: str) -> int | None:
+        """A whole number, also as a text."""
+        found = self.value(path)
+        if isinstance(found, str) and re.fullmatch(r"[+-]?[0-9]{1,24}", found):
+            return int(found)
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    def flag(self, path: str) -> bool | None:
+        """True or false, also as a text."""
+        found = self.value(path)
+        if isinstance(found, str):
+            return {"true": True, "false": False}.get(found.lower())
+        return found if isinstance(found, bool) else None
+
+    def decimal(self, path: str) -> Decimal | None:
+        """A number, exactly as it is written."""
+        return as_decimal(self.value(path))
+
+    def texts(self, path: str) -> tuple[str, ...]:
+        """The texts of a list, none if there is no list."""
+        found = self.value(path)
+        items = found if is_list(found) else []
+        return tuple(item for item in items if isinstance(item, str))
+
+    def object(self, path: str) -> Answer:
+        """An object, empty if there is none."""
+        return read(self.value(path))
+
+    def objects(self, path: str) -> Iterator[Answer]:
+        """The objects of a list, none if there is no list."""
+        found = self.value(path)
+        if is_list(found):
+            yield from (Answer(item) for item in found if is_object(item))
+
+    def time(self, path: str) -> datetime | None:
+        """A moment, as ISO 8601 or RFC 2822 write it, or in seconds since 1970; in UTC."""
+        return as_time(self.value(path))
+
+    def __bool__(self) -> bool:
+        return bool(self.raw)
+
+    def __repr__(self) -> str:
+        return f"<Answer of {len(self.raw)} fields>"
+
+
+def as_decimal(value: object) -> Decimal | None:
+    """A number, exactly as it is written."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        return None
+    text = str(value)
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def as_money(amount: object, currency: object) -> Money | None:
+    """An amount in major units; None if it is none that the currency can have."""
+    number = as_decimal(amount)
+    if number is None or not isinstance(currency, str) or currency.upper() not in EXPONENTS:
+        return None
+    try:
+        return Money(number, currency.upper())
+    except InvalidData:
+        return None
+
+
+def as_minor(amount: object, currency: object) -> Money | None:
+    """An amount in minor units; None if it is none."""
+    if type(amount) is not int or not isinstance(currency, str):
+        return None
+    try:
+        return Money.from_minor(amount, currency.upper())
+    except InvalidData:
+        return None
+
+
+def as_time(value: object) -> datetime | None:
+    """A moment, as ISO 8601 or RFC 2822 write it, or in seconds since 1970; in UTC."""
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+        if not isinstance(value, str) or len(value) > 64:
+            return None
+        if value.isdigit() and len(value) > 8:
+            return datetime.fromtimestamp(int(value), UTC)
+        moment = (
+            datetime.fromisoformat(value) if value[:4].isdigit() else parsedate_to_datetime(value)
+        )
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (OSError, OverflowError, ValueError):
+        return None

@@ -1,0 +1,160 @@
+"""What vendors of storage share: how objects and their bytes are told, and asked for."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.contracts.storage import Opened
+from moorage.contracts.vendor import extra_for
+from moorage.domain.http import Response
+from moorage.domain.http_date import write_http_date
+from moorage.errors import InvalidData
+from moorage.vendors._reading import malformed
+from moorage.vendors._xml import NotXmlError, read_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.storage import GetOptions, ObjectInfo, PutOptions
+    from moorage.contracts.wire import Arriving
+    from moorage.domain.headers import Headers
+    from moorage.vendors._xml import Element
+
+_ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|\*)")
+
+Fields = dict[str, str]
+
+
+def given(fields: Mapping[str, str | None]) -> Fields:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def put_if(options: PutOptions) -> Fields:
+    """On which condition something is put."""
+    return given(
+        {
+            "If-Match": options.if_match and quoted_etag(options.if_match),
+            "If-None-Match": options.if_none_match,
+        }
+    )
+
+
+def get_if(options: GetOptions) -> Fields:
+    """On which condition something is got."""
+    since, until = options.if_modified_since, options.if_unmodified_since
+    return given(
+        {
+            "If-Match": options.if_match and quoted_etag(options.if_match),
+            "If-None-Match": options.if_none_match and quoted_etag(options.if_none_match),
+            "If-Modified-Since": None if since is None else write_http_date(since),
+            "If-Unmodified-Since": None if until is None else write_http_date(until),
+        }
+    )
+
+
+def with_own(fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> Fields:
+    """Headers with a vendor's own, which come last and replace others."""
+    for name, value in extra_for(vendor, extra).items():
+        if not isinstance(value, str):
+            raise InvalidData(
+                f"The header {name} is no text.",
+                field=f"extra.{vendor}.{name}",
+                remedy="Give headers of the vendor with their values as text.",
+            )
+        fields = {known: text for known, text in fields.items() if known.lower() != name.lower()}
+        fields[name] = value
+    return fields
+
+
+def word(text: str) -> str:
+    """Metadata as a header writes it: what is not ASCII as RFC 2047 says."""
+    return text if text.isascii() else encoded_word(text)
+
+
+def encoded_word(text: str) -> str:
+    """Metadata as RFC 2047 says, whatever it is."""
+    return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
+
+
+def plain_word(value: str) -> str:
+    """Metadata as it was put."""
+    found = _ENCODED.fullmatch(value)
+    try:
+        return value if found is None else b64decode(found[1], validate=True).decode()
+    except ValueError:
+        return value
+
+
+def quoted_etag(etag: str) -> str:
+    """An ETag as headers write it."""
+    return etag if etag == "*" or etag.startswith(('"', "W/")) else f'"{etag}"'
+
+
+def bare_etag(text: str | None) -> str | None:
+    """An ETag without its quotes."""
+    return (text or "").strip('"') or None
+
+
+def whole(text: str | None) -> int | None:
+    """A number of bytes."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def packing(text: str | None) -> str | None:
+    """How an object is packed; how it was sent in pieces is not kept by everybody alike."""
+    names = [name.strip() for name in (text or "").split(",")]
+    return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
+
+
+def root(response: Response, *names: str) -> Element:
+    """The document of an answer, which is called one of these.
+
+    Raises:
+        VendorFailed: it is another, or none.
+    """
+    try:
+        found = read_xml(response.body)
+    except NotXmlError:
+        raise malformed(response) from None
+    if found.name not in names:
+        raise malformed(response, names[0])
+    return found
+
+
+def opened(arriving: Arriving, info: ObjectInfo, options: GetOptions) -> Opened:
+    """An object whose headers have come.
+
+    Raises:
+        VendorFailed: what comes is not what was asked for.
+    """
+    if arriving.status == 304:
+        info = attrs.evolve(info, size=None)
+        return Opened(info=info, length=0, modified=False, arriving=arriving)
+    start, length = 0, info.size
+    if arriving.status == 206 or options.range is not None:
+        # Who gives all of an object where some of it was asked for gives other bytes.
+        some = content_range(arriving.headers)
+        if some is None:
+            arriving.settle()
+            raise malformed(Response(arriving.status, arriving.headers), "Content-Range")
+        start, length, size = some
+        info = attrs.evolve(info, size=size)
+    if info.content_encoding is not None:
+        # What comes is unpacked on its way, and has another length.
+        length = None
+    return Opened(info=info, start=start, length=length, arriving=arriving)
+
+
+def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
+    """The first byte, how many there are, and how many the object has."""
+    found = _RANGE.fullmatch(headers.get("content-range", ""))
+    if found is None:
+        return None
+    start, last = int(found[1]), int(found[2])
+    return None if last < start else (start, last - start + 1, whole(found[3]))

@@ -1,0 +1,348 @@
+"""Amazon SES: mail, checks of addresses, statistics.
+
+Version 2 of the API, JSON signed by AWS's version 4. SES takes no idempotency key: what may have
+been sent is not sent again. It writes the message itself, of parts. A bulk is one request with a
+template that stands in it; what SES has to say comes by a topic of SNS.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_outcomes import (
+    AddressCheck,
+    EmailCounts,
+    EmailReceipt,
+    EmailStatistics,
+    EmailStatus,
+    Verdict,
+)
+from moorage.contracts.vendor import Vendor
+from moorage.domain.classify import is_success, vendor_words
+from moorage.domain.http import Request
+from moorage.domain.json_text import is_list
+from moorage.domain.result import Result
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._aws import LATER, WHO, signed
+from moorage.vendors._email import outcomes
+from moorage.vendors._reading import answer, as_time, malformed
+from moorage.vendors._ses_content import bulk_body, mail_body
+from moorage.vendors._ses_events import read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import EmailEvent, StatisticsQuery
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.response import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.errors import ConnectorError
+    from moorage.vendors._reading import Answer
+
+_WRONG: Final = frozenset({"BadRequestException", "ValidationException", "SerializationException"})
+_ENTRY_LATER: Final = frozenset({"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED"})
+_ENTRY_FAILED: Final = frozenset({"TRANSIENT_FAILURE", "FAILED"})
+_ENTRY_WRONG: Final = frozenset(
+    {
+        "CONFIGURATION_SET_DOES_NOT_EXIST",
+        "CONFIGURATION_SET_NOT_FOUND",
+        "INVALID_PARAMETER",
+        "INVALID_PARAMETER_VALUE",
+        "INVALID_SENDING_POOL_NAME",
+        "TEMPLATE_DOES_NOT_EXIST",
+        "TEMPLATE_NOT_FOUND",
+    }
+)
+_VERDICTS: Final = {
+    "HIGH": Verdict.DELIVERABLE,
+    "MEDIUM": Verdict.RISKY,
+    "LOW": Verdict.UNDELIVERABLE,
+}
+_SURE: Final = {"HIGH": True, "LOW": False}
+_DAY: Final = timedelta(days=1)
+_METRICS: Final = {
+    "SEND": "requested",
+    "DELIVERY": "delivered",
+    "PERMANENT_BOUNCE": "bounced",
+    "TRANSIENT_BOUNCE": "deferred",
+    "COMPLAINT": "complained",
+    "OPEN": "opened",
+    "CLICK": "clicked",
+}
+
+
+@attrs.frozen(kw_only=True)
+class AmazonSes(Vendor):
+    """An account at Amazon SES, in one region.
+
+    Attributes:
+        region: where it is, such as `eu-central-1`.
+        access_key_id: names the key.
+        credentials: the secret access key; by default the credential provider is asked for whole
+            `Credentials`, signed by `AwsSigV4` for the service `ses`.
+        session_token: what comes with temporary credentials.
+        sender: who messages come from unless they say so themselves.
+        configuration_set: whose rules messages are sent under, such as which events are told.
+        base_url: where SES is, unless where the region has it.
+    """
+
+    name: ClassVar[str] = "amazon_ses"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+        EmailCapability.SCHEDULED,
+        EmailCapability.TRACK_CLICKS,
+        EmailCapability.TRACK_OPENS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 50,
+        "recipients": 50,
+        "message_bytes": 40 * 1024 * 1024,
+    }
+    webhook: ClassVar[str | None] = "aws-sns"
+
+    region: str
+    access_key_id: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    session_token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    configuration_set: str | None = None
+    base_url: str | None = None
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = signed("ses", self.region, self.access_key_id, self.credentials, self.session_token)
+        return {
+            "": Service(
+                "amazon_ses",
+                self.base_url or f"https://email.{self.region}.amazonaws.com",
+                credentials=own,
+                needs_credentials=own is None,
+                classify=classify,
+            )
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        body = mail_body(message, self.sender, self.configuration_set)
+        response = await wire.send(Request.post("/v2/email/outbound-emails", json=body), key=key)
+        told = answer(response)
+        id_ = told.text("MessageId")
+        if id_ is None:
+            raise malformed(response, "MessageId")
+        return _receipt(wire, id_, message.everybody, None, told)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send one to each, all in one request."""
+        body = bulk_body(bulk, self.sender, self.configuration_set)
+        request = Request.post("/v2/email/outbound-bulk-emails", json=body)
+        response = await wire.send(request, key=key)
+        entries = list(answer(response).objects("BulkEmailEntryResults"))
+        if len(entries) != len(bulk.recipients):
+            raise malformed(response, "result for each recipient")
+        return [
+            read_entry(wire, entry, recipient.everybody)
+            for entry, recipient in zip(entries, bulk.recipients, strict=True)
+        ]
+
+    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+        """Have an address checked."""
+        request = Request.post(
+            "/v2/email/email-address-insights/", json={"EmailAddress": address.wire}
+        )
+        return read_check(address, await wire.send(request.evolve(idempotent=True)))
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Ask for the metrics of the days, which the deliverability manager keeps."""
+        request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
+        return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """News of a message, for each recipient."""
+        return read_events(event, ref)
+
+
+def _receipt(
+    wire: Wire,
+    id_: str,
+    people: tuple[EmailAddress, ...],
+    vendor_status: str | None,
+    told: Answer,
+) -> EmailReceipt:
+    status = EmailStatus.QUEUED
+    return EmailReceipt(
+        ref=wire.ref(id_),
+        status=status,
+        vendor_status=vendor_status,
+        recipients=outcomes(people, status),
+        raw=told.raw,
+    )
+
+
+def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> Result[EmailReceipt]:
+    """What is said of one recipient of a bulk."""
+    status, id_ = entry.text("Status"), entry.text("MessageId")
+    if status == "SUCCESS" and id_ is not None:
+        return Result(_receipt(wire, id_, people, status, entry))
+    kind: type[Any] = VendorRejected
+    if status in _ENTRY_LATER:
+        kind = RateLimitExceeded
+    elif status in _ENTRY_FAILED or status == "SUCCESS":
+        kind = VendorFailed
+    elif status in _ENTRY_WRONG:
+        kind = InvalidRequest
+    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    return Result(
+        error=kind(
+            f"Amazon SES did not take the message to one recipient: {status}",
+            service=wire.account,
+            vendor_code=status,
+            vendor_message=entry.text("Error"),
+            **fields,
+        )
+    )
+
+
+def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+    """What is said of an address."""
+    body = answer(response)
+    told = body.object("MailboxValidation")
+    verdict = told.text("IsValid.ConfidenceVerdict")
+    if verdict is None:
+        raise malformed(response, "MailboxValidation.IsValid")
+
+    def sure(name: str) -> bool | None:
+        return _SURE.get(told.text(f"Evaluations.{name}.ConfidenceVerdict") or "")
+
+    against = {
+        "HasValidSyntax": False,
+        "HasValidDnsRecords": False,
+        "MailboxExists": False,
+        "IsRandomInput": True,
+    }
+    return AddressCheck(
+        email=address.email,
+        verdict=_VERDICTS.get(verdict, Verdict.UNKNOWN),
+        vendor_verdict=verdict,
+        reasons=tuple(name for name, bad in against.items() if sure(name) is bad),
+        disposable=sure("IsDisposable"),
+        role=sure("IsRoleAddress"),
+        mx=sure("HasValidDnsRecords"),
+        raw=body.raw,
+    )
+
+
+def metrics_body(query: StatisticsQuery) -> dict[str, Any]:
+    """The body of a request for the numbers of some days."""
+    return {
+        "Queries": [
+            {
+                "Id": metric,
+                "Namespace": "VDM",
+                "Metric": metric,
+                "StartDate": _epoch(query.start),
+                "EndDate": _epoch(query.end + _DAY),
+            }
+            for metric in _METRICS
+        ]
+    }
+
+
+def _epoch(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+    """What is said of the days."""
+    body = answer(response)
+    failed = next(body.objects("Errors"), None)
+    if failed is not None:
+        code = failed.text("Code")
+        kind = AuthenticationFailed if code == "ACCESS_DENIED" else VendorFailed
+        raise kind(
+            f"Amazon SES has no numbers: {code}",
+            status=response.status,
+            vendor_code=code,
+            vendor_message=failed.text("Message"),
+            response=response,
+        )
+    counted: list[tuple[date, EmailCounts]] = []
+    for result in body.objects("Results"):
+        name = _METRICS.get(result.text("Id") or "")
+        moments: Any = result.value("Timestamps")
+        for number, moment in enumerate(moments if is_list(moments) else []):
+            at, value = as_time(moment), result.integer(f"Values.{number}")
+            if name is None or at is None or not query.start <= at.date() <= query.end:
+                continue
+            counted.append((at.date(), EmailCounts(**{name: value})))
+    return EmailStatistics.of(query, counted, body.raw)
+
+
+def classify(_: Request, response: Response) -> ConnectorError | None:
+    """What an error's own name says, before its status."""
+    if is_success(response.status) or response.status >= 500:
+        return None
+    code = error_code(response)
+    if code is None:
+        return None
+    kind: type[Any] = VendorRejected
+    if code in LATER:
+        kind = RateLimitExceeded
+    elif code in WHO:
+        kind = AuthenticationFailed
+    elif code in _WRONG:
+        kind = InvalidRequest
+    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    words = vendor_words(response)[1]
+    error: ConnectorError = kind(
+        f"Amazon SES refused: {words or code}",
+        status=response.status,
+        vendor_code=code,
+        vendor_message=words,
+        response=response,
+        **fields,
+    )
+    return error
+
+
+def error_code(response: Response) -> str | None:
+    """The name of an error: of a header, or else of the body, without what is around it."""
+    told = response.headers.get("x-amzn-errortype")
+    if told is None:
+        try:
+            told = json.loads(response.body).get("__type")
+        except (AttributeError, ValueError):
+            return None
+    if not isinstance(told, str):
+        return None
+    return told.partition(":")[0].rpartition("#")[2] or None

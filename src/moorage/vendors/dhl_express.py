@@ -1,0 +1,304 @@
+"""DHL Express: rates, labels, tracking and places, by its MyDHL API.
+
+Version 3 of the API, in JSON, with key and secret as user and password. DHL takes no idempotency
+key and keeps no offers. What may have been bought is looked for by the mark that was sent along as
+a reference, and bought again never. A label comes with the answer to its purchase, and never again.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import ShippingCapability
+from moorage.contracts.vendor import Vendor, mode_at
+from moorage.domain.auth import Credentials
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import (
+    ConfigurationError,
+    ConnectorError,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.vendors._dhl_express_answers import (
+    NO_OFFER,
+    address_query,
+    classify,
+    found_shipment,
+    no_rates,
+    read_address,
+    read_rates,
+    read_shipment,
+    read_track,
+    refused_address,
+    tracked_shipment,
+)
+from moorage.vendors._dhl_express_requests import CARRIER, rates_body, shipment_body, when
+from moorage.vendors._reading import Answer, answer
+from moorage.vendors._shipping import follows, known, mark, on_its_day
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import (
+        AddressResult,
+        CancelResult,
+        Label,
+        Shipment,
+    )
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
+    from moorage.domain.safety import Mode
+
+_OFFSET: Final = re.compile(r"([+-])(0[0-9]|1[0-4]):([0-5][0-9])")
+_NOT_FOUND: Final = 404
+_DAY: Final = timedelta(days=1)
+
+
+def _checked_offset(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or _OFFSET.fullmatch(value) is None:
+        raise ConfigurationError(
+            f"{str(value)[:40]!r} is no offset from UTC.",
+            path=attribute.name,
+            remedy="Give hours and minutes, such as '+01:00'.",
+        )
+
+
+def _as_ready(value: time | str) -> time:
+    try:
+        return value if isinstance(value, time) else time.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{str(value)[:40]!r} is no time of a day.",
+            path="ready",
+            remedy="Give hours and minutes, such as '17:00'.",
+        ) from None
+
+
+@attrs.frozen(kw_only=True)
+class DhlExpress(Vendor):
+    """An account at DHL Express.
+
+    Attributes:
+        account_number: the number of the account that pays.
+        username: the API's key, as which it is called.
+        credentials: the API's secret; by default the credential provider is asked for whole
+            `Credentials`.
+        goods: what shipments without a customs declaration contain, in words.
+        ready: when shipments are handed over, by the clock of their sender.
+        utc_offset: what that clock is ahead of UTC.
+        base_url: where DHL is; its test system is below `/test`.
+    """
+
+    name: ClassVar[str] = CARRIER
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "3.1.0"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            ShippingCapability.MULTI_PARCEL,
+            ShippingCapability.CUSTOMS,
+            ShippingCapability.INSURANCE,
+            ShippingCapability.SIGNATURE,
+            ShippingCapability.SATURDAY_DELIVERY,
+            ShippingCapability.LABEL_EPL,
+            ShippingCapability.LABEL_PAPER,
+            ShippingCapability.TRACK,
+            ShippingCapability.VALIDATE_ADDRESS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
+
+    account_number: str = attrs.field(repr=False)
+    username: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    goods: str = "Merchandise"
+    ready: time = attrs.field(default=time(17), converter=_as_ready)
+    utc_offset: str = attrs.field(default="+00:00", validator=_checked_offset)
+    base_url: str = "https://express.api.dhl.com/mydhlapi"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a secret of which nobody knows whose it is."""
+        if (self.username is None) is not (self.credentials is None):
+            raise ConfigurationError(
+                "DHL Express knows us by a key and a secret, and one of them is missing.",
+                path="username",
+                remedy="Give the API's key as username and its secret as credentials, or neither.",
+            )
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self.base_url,
+            live="https://express.api.dhl.com/mydhlapi",
+            test="https://express.api.dhl.com/mydhlapi/test",
+        )
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = None
+        if self.username is not None and self.credentials is not None:
+            own = Credentials.basic(self.username, self.credentials)
+        return {
+            "": Service(
+                CARRIER,
+                self.base_url,
+                credentials=own,
+                needs_credentials=own is None,
+                headers={"x-version": str(self.api_version)},
+                classify=classify,
+            )
+        }
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Ask for offers."""
+
+        def asked(day: date) -> Request:
+            body = rates_body(request, self.account_number, self._planned(day))
+            return Request.post("/rates", json=body).evolve(idempotent=True)
+
+        try:
+            today = self._today(wire)
+            return read_rates(wire, await on_its_day(wire, request, today, asked, key=key))
+        except VendorRejected as error:
+            if error.vendor_code not in NO_OFFER:
+                raise
+            return no_rates(error)
+
+    async def buy(
+        self, wire: Wire, rate: Ref, asked: RateRequest | None, /, *, key: str
+    ) -> Shipment:
+        """Buy a shipment; if that may have happened, look for it."""
+        request, marked = known(asked), mark(wire, key)
+
+        def buying(day: date) -> Request:
+            body = shipment_body(
+                request,
+                rate,
+                account=self.account_number,
+                planned=self._planned(day),
+                goods=self.goods,
+                marked=marked,
+            )
+            return Request.post("/shipments", json=body)
+
+        try:
+            response = await on_its_day(wire, request, self._today(wire), buying, key=key)
+        except OutcomeUnknown as unknown:
+            found = await self._found(wire, marked)
+            if found is None:
+                raise unknown from None
+            return found_shipment(wire, found, rate)
+        return read_shipment(wire, response, rate, request)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Ask for a shipment; its label is not given again."""
+        return tracked_shipment(wire, await _tracked(wire, ref.id))
+
+    async def get_labels(
+        self,
+        wire: Wire,  # noqa: ARG002 - nothing is sent
+        ref: Ref,  # noqa: ARG002 - the same
+        label: LabelFormat | None,  # noqa: ARG002 - the same
+        /,
+    ) -> tuple[Label, ...]:
+        """Refuse: a label is given once."""
+        raise UnsupportedByVendor("DHL Express gives a label once, when it is bought.")
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Follow a shipment that anybody bought."""
+        follows(CARRIER, carrier)
+        return read_track(await _tracked(wire, number), number)
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Follow a shipment that was bought here."""
+        return read_track(await _tracked(wire, ref.id), ref.id)
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
+        """Refuse: DHL bills what it was handed over, and takes nothing back before."""
+        raise UnsupportedByVendor("DHL Express calls no shipment back.")
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Ask whether DHL delivers to a place; it does not look at streets."""
+        asked = Request.get("/address-validate", query=address_query(address))
+        try:
+            return read_address(await wire.send(asked), address)
+        except VendorRejected as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return refused_address(address, error)
+
+    def _today(self, wire: Wire) -> date:
+        """What day it is where shipments are handed over."""
+        here = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
+        return wire.now().astimezone(here).date()
+
+    def _planned(self, day: date) -> str:
+        """When something is handed over on a day."""
+        return when(day, self.ready, self.utc_offset)
+
+    async def _found(self, wire: Wire, marked: str) -> Answer | None:
+        """The shipment that was marked so; None if there is none, or nobody can say."""
+        today = self._today(wire)
+        query = {
+            "shipmentReference": marked,
+            "shipmentReferenceType": "CU",
+            "shipperAccountNumber": self.account_number,
+            "dateRangeFrom": str(today - 2 * _DAY),
+            "dateRangeTo": str(today + _DAY),
+            "trackingView": "advance-shipment",
+            "levelOfDetail": "all",
+        }
+        try:
+            body = answer(await wire.send(Request.get("/tracking", query=query)))
+        except ConnectorError:
+            return None
+        return next((one for one in body.objects("shipments") if _number(one)), None)
+
+
+def _number(body: Answer) -> str | None:
+    return body.text("shipmentTrackingNumber")
+
+
+async def _tracked(wire: Wire, number: str) -> Answer:
+    """What the tracking knows; what was not handed over yet is known in a view of its own."""
+    try:
+        response = await _ask(wire, number, "all-checkpoints")
+    except VendorRejected as error:
+        if error.status != _NOT_FOUND:
+            raise
+        response = await _ask(wire, number, "advance-shipment")
+    body = answer(response)
+    found = next((one for one in body.objects("shipments") if _number(one)), None)
+    if found is None:
+        raise VendorRejected(
+            "DHL Express knows of no such shipment.",
+            status=response.status,
+            response=response,
+        )
+    return found
+
+
+async def _ask(wire: Wire, number: str, view: str) -> Response:
+    query = {"trackingView": view, "levelOfDetail": "all"}
+    if not number.isdecimal():
+        # It is the number of a single piece.
+        return await wire.send(
+            Request.get("/tracking", query={"pieceTrackingNumber": number, **query})
+        )
+    query["requestGMTOffsetPerEvent"] = "true"
+    return await wire.send(Request.get(f"/shipments/{quote(number)}/tracking", query=query))

@@ -1,0 +1,365 @@
+"""Files in a folder of this machine, or of one that is mounted here.
+
+Its transport is a folder, not HTTP. A key is the path below it. URLs are signed with a key of ours
+and served by the host's own application, which asks `LocalFiles.allowed` whether it may.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+import attrs
+
+from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
+from moorage.contracts.signed import SignedUrl, UrlOptions
+from moorage.contracts.storage import ListPage, ObjectInfo, Opened, Part, StorageCapability, Upload
+from moorage.contracts.vendor import Vendor
+from moorage.domain.headers import Headers
+from moorage.domain.result import Result
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    InvalidData,
+    InvalidRequest,
+)
+from moorage.vendors._conditions import is_wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.storage import GetOptions, PutOptions
+    from moorage.contracts.wire import Wire
+    from moorage.domain.file_entry import FileEntry
+    from moorage.domain.http import HttpMethod
+
+_PIECE: Final = 1024 * 1024
+_KEPT: Final = (
+    "content_type",
+    "content_encoding",
+    "content_disposition",
+    "content_language",
+    "cache_control",
+)
+
+
+def _text(value: object) -> str:
+    return str(value)
+
+
+def _plain_url(value: str | None) -> str | None:
+    return None if value is None else value.rstrip("/")
+
+
+@attrs.frozen(kw_only=True)
+class LocalFiles(Vendor):
+    """A folder of files.
+
+    Attributes:
+        root: the folder; it is made if it is not there.
+        url: where the host's application serves what is signed, such as "https://erp.example/files".
+        signing_key: signs URLs; give it at least 32 random bytes, the same in every process.
+    """
+
+    name: ClassVar[str] = "local_files"
+    kinds: ClassVar[tuple[str, ...]] = ("storage",)
+    transport: ClassVar[str | None] = "files"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            StorageCapability.RANGE,
+            StorageCapability.CONDITIONAL_GET,
+            StorageCapability.CONDITIONAL_PUT,
+            StorageCapability.METADATA,
+            StorageCapability.MULTIPART,
+            StorageCapability.STALE_UPLOADS,
+            StorageCapability.COPY,
+            StorageCapability.SIGNED_URL,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"delete": 1_000, "parts": 10_000}
+
+    root: str = attrs.field(converter=_text)
+    url: str | None = attrs.field(default=None, converter=_plain_url)
+    signing_key: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+
+    def services(self) -> Mapping[str, Service]:
+        """What protects the folder: making a file of many parts may take its time."""
+        return {"": Service("local_files", timeout=600.0)}
+
+    # --- objects -----------------------------------------------------------
+
+    async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
+        """Put a file."""
+        return info(wire, await wire.act("put", key, data, kept_as(options), _conditions(options)))
+
+    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> Opened:
+        """Open a file."""
+        file = await wire.act("open", key)
+        try:
+            known = info(wire, file.entry)
+            wanted = is_wanted(known, options)
+            start, length = _some(known, options) if wanted else (0, 0)
+        except BaseException:
+            file.close()
+            raise
+        reading = _Reading(wire, file, start, length)
+        return Opened(info=known, start=start, length=length, modified=wanted, arriving=reading)
+
+    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:  # noqa: ARG002 - the contract's
+        """Ask what a file is like."""
+        return info(wire, await wire.act("head", key))
+
+    async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:  # noqa: ARG002 - the contract's
+        """Delete a file."""
+        await wire.act("delete", key)
+
+    async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
+        """Delete files, one after another."""
+        results: list[Result[None]] = []
+        for key in keys:
+            try:
+                results.append(Result(await wire.act("delete", key)))
+            except Exception as error:  # noqa: BLE001, PERF203, RUF100 - each has its own result
+                results.append(Result(error=error))
+        return results
+
+    async def list(
+        self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
+    ) -> ListPage:
+        """List files."""
+        files, folders, after = await wire.act("list", prefix, delimiter, _after(cursor), limit)
+        following = None if after is None else urlsafe_b64encode(after.encode()).decode()
+        objects = tuple(info(wire, file) for file in files)
+        return ListPage(objects=objects, prefixes=tuple(folders), next_cursor=following)
+
+    async def copy(
+        self, wire: Wire, source: str, key: str, options: PutOptions | None, /
+    ) -> ObjectInfo:
+        """Copy a file."""
+        kept = None if options is None else kept_as(options)
+        conditions = (None, None) if options is None else _conditions(options)
+        return info(wire, await wire.act("copy", source, key, kept, conditions))
+
+    # --- part by part ------------------------------------------------------
+
+    async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
+        """Begin an upload."""
+        id_ = await wire.act("start", key, kept_as(options))
+        return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
+
+    async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
+        """Put a part."""
+        digest = await wire.act("put_part", upload.id, upload.key, number, data)
+        return _part(number, len(data), digest)
+
+    async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
+        """Ask which parts are there."""
+        return [_part(*part) for part in await wire.act("parts", upload.id, upload.key)]
+
+    async def complete(
+        self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
+    ) -> ObjectInfo:
+        """Make a file of the parts."""
+        named = [(part.number, part.etag) for part in parts]
+        conditions = _conditions(options)
+        return info(wire, await wire.act("complete", upload.id, upload.key, named, conditions))
+
+    async def abort(self, wire: Wire, upload: Upload, /) -> None:
+        """Throw an upload away."""
+        await wire.act("abort", upload.id, upload.key)
+
+    async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
+        """List the uploads that are under way."""
+        return [
+            Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=begun)
+            for key, id_, begun in await wire.act("uploads", prefix)
+        ]
+
+    # --- for others --------------------------------------------------------
+
+    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+        """Sign a URL."""
+        until = wire.now() + timedelta(seconds=options.expires)
+        fields = _fields(options, str(int(until.timestamp())))
+        signature = self._signature(key, fields)
+        query = urlencode({**fields, "signature": signature}, quote_via=quote)
+        says = options.content_type if options.method == "PUT" else None
+        return SignedUrl(
+            url=f"{self._served()}/{quote(key, safe='/')}?{query}",
+            method=options.method,
+            headers={} if says is None else {"Content-Type": says},
+            expires_at=until,
+        )
+
+    def allowed(self, method: HttpMethod | str, url: str, *, now: datetime) -> Grant:
+        """What somebody who came with this URL may do, for the application that serves it.
+
+        Args:
+            method: how they came.
+            url: the URL, or the path with the query, as they sent it.
+            now: the time, aware.
+
+        Raises:
+            AuthenticationFailed: they may not: it is not signed so, or not any more.
+        """
+        below = urlsplit(self._served()).path
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise _not_signed() from None
+        fields = dict(parse_qsl(parts.query, keep_blank_values=True))
+        signature = fields.pop("signature", "")
+        key = unquote(parts.path.removeprefix(f"{below}/"))
+        good = hmac.compare_digest(
+            self._signature(key, fields).encode(), signature.encode(errors="replace")
+        )
+        if not good or fields.get("method") != str(method):
+            raise _not_signed()
+        until = datetime.fromtimestamp(int(fields["expires"]), UTC)
+        if now >= until:
+            raise AuthenticationFailed("The URL is not good any more.", vendor_code="expired")
+        return Grant(
+            key=key,
+            method=str(method),
+            expires_at=until,
+            content_type=fields.get("content_type"),
+            content_disposition=fields.get("content_disposition"),
+        )
+
+    def _served(self) -> str:
+        if self.url is None or self.signing_key is None:
+            raise ConfigurationError(
+                "URLs of these files cannot be signed.",
+                path="signing_key",
+                remedy="Give url and signing_key, and serve what LocalFiles.allowed allows.",
+            )
+        return self.url
+
+    def _signature(self, key: str, fields: Mapping[str, str]) -> str:
+        self._served()
+        own = as_secret(self.signing_key or "").reveal_bytes()
+        text = json.dumps(["moorage files 1", key, sorted(fields.items())])
+        return hmac.new(own, text.encode(), hashlib.sha256).hexdigest()
+
+
+@attrs.frozen(kw_only=True)
+class Grant:
+    """What a signed URL allows.
+
+    Attributes:
+        key: the file.
+        method: what may be done to it.
+        expires_at: until when.
+        content_type, content_disposition: what the answer is to say; of a PUT, the type that what
+            is sent must have.
+    """
+
+    key: str
+    method: str
+    expires_at: datetime
+    content_type: str | None = None
+    content_disposition: str | None = attrs.field(default=None, repr=False)
+
+
+class _Reading:
+    """A file's bytes, as they are asked for."""
+
+    status = 200
+    headers = Headers()
+
+    def __init__(self, wire: Wire, file: Any, start: int, length: int) -> None:
+        self._wire = wire
+        self._file = file
+        self._at = start
+        self._left = length
+
+    async def read(self) -> bytes:
+        """The next bytes; b"" at the end."""
+        if not self._left:
+            return b""
+        piece: bytes = await self._wire.act("read", self._file, self._at, min(_PIECE, self._left))
+        self._at += len(piece)
+        self._left -= len(piece)
+        return piece
+
+    def settle(self) -> None:
+        """Let the file go."""
+        self._left = 0
+        self._file.close()
+
+
+def _not_signed() -> AuthenticationFailed:
+    return AuthenticationFailed("The URL is not signed for this.", vendor_code="signature")
+
+
+def kept_as(options: PutOptions) -> dict[str, Any]:
+    """What is written down of a file."""
+    kept: dict[str, Any] = {
+        name: value for name in _KEPT if (value := getattr(options, name)) is not None
+    }
+    return {**kept, "metadata": dict(options.metadata)} if options.metadata else kept
+
+
+def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
+    """What is known of a file."""
+    sha256 = entry.kept.get("sha256")
+    sums = () if sha256 is None else (Checksum(ChecksumAlgorithm.SHA256, sha256),)
+    return ObjectInfo(
+        ref=wire.ref(entry.key),
+        key=entry.key,
+        size=entry.size,
+        etag=entry.etag,
+        checksums=sums,
+        last_modified=entry.modified,
+        metadata=entry.kept.get("metadata", {}),
+        raw=entry,
+        **{name: entry.kept.get(name) for name in _KEPT},
+    )
+
+
+def _some(known: ObjectInfo, options: GetOptions) -> tuple[int, int]:
+    """The first byte that is wanted, and how many."""
+    size, wanted = known.size or 0, options.range
+    if wanted is None:
+        return 0, size
+    start = max(0, size + wanted.start) if wanted.start < 0 else wanted.start
+    if start >= size:
+        raise InvalidRequest("The file has no such bytes.", status=416, vendor_code="InvalidRange")
+    return start, min(size - start, wanted.length or size)
+
+
+def _conditions(options: PutOptions) -> tuple[str | None, str | None]:
+    return options.if_match, options.if_none_match
+
+
+def _part(number: int, size: int, digest: str) -> Part:
+    checksum = Checksum(ChecksumAlgorithm.SHA256, digest)
+    return Part(number=number, size=size, etag=digest, checksum=checksum)
+
+
+def _after(cursor: str | None) -> str:
+    try:
+        return b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        raise InvalidData(
+            "This is no cursor.", field="cursor", remedy="Give the next_cursor of a page."
+        ) from None
+
+
+def _fields(options: UrlOptions, until: str) -> dict[str, str]:
+    fields = {
+        "method": str(options.method),
+        "expires": until,
+        "content_type": options.content_type,
+        "content_disposition": options.content_disposition,
+    }
+    return {name: value for name, value in fields.items() if value is not None}

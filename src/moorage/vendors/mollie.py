@@ -1,0 +1,379 @@
+"""Mollie: payments by version 2 of its API, with an API key.
+
+Buyers choose or confirm their means of payment on Mollie's own page, so that most payments wait for
+them first. Amounts are decimal texts. Its webhooks have no signature and only the id of a payment:
+they mean that something changed, and what it was is asked with our own key.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    Charge,
+    MoveState,
+    Page,
+    PaymentEvent,
+    PaymentsCapability,
+    Void,
+    stated_amount,
+)
+from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
+from moorage.domain.auth import Credentials
+from moorage.domain.http import Request
+from moorage.domain.json_text import is_list
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import InvalidData, InvalidRequest
+from moorage.vendors._mollie_answers import (
+    PAYMENTS,
+    classify,
+    dispute_of,
+    payment_of,
+    read_capture,
+    read_payment,
+    read_refund,
+    refused,
+    said_at,
+)
+from moorage.vendors._payments import given_up, is_before, is_within, left_of, named
+from moorage.vendors._reading import Answer, answer, malformed, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from moorage.contracts.payments import (
+        Customer,
+        Dispute,
+        Payment,
+        PaymentQuery,
+        Refund,
+        RefundReason,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.money import Money
+    from moorage.domain.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_KEY: Final = 64
+_LONGEST: Final = 255
+_PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
+_FROM: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
+
+
+@attrs.frozen(kw_only=True)
+class Mollie(Vendor):
+    """A website profile at Mollie.
+
+    Attributes:
+        credentials: its API key, test_... or live_...; by default the credential provider is asked.
+        return_url: where buyers come back to unless a charge says so itself.
+        webhook_url: where Mollie tells that a payment has changed: with a secret of yours as its
+            parameter `token`, which is also the account's webhook secret.
+        base_url: where Mollie is.
+    """
+
+    name: ClassVar[str] = "mollie"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.INTENT,
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.MULTIPLE_CAPTURES,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"page": 250}
+    webhook: ClassVar[str | None] = "mollie-classic"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    return_url: str | None = None
+    webhook_url: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    base_url: str = "https://api.mollie.com"
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=("live_",), test=("test_",))
+
+    def ping(self) -> Request:
+        """Ask for one payment."""
+        return Request.get("/v2/payments", query={"limit": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        service = Service(
+            "mollie",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            classify=classify,
+            idempotency_header="Idempotency-Key",
+            moves_money=True,
+        )
+        return {"": service}
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Open a payment whose means the buyer chooses on Mollie's page."""
+        return await self._pay(wire, charge, key)
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Have an amount set aside, to be captured later."""
+        return await self._pay(wire, charge, key, captureMode="manual")
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount as soon as the buyer has confirmed it."""
+        return await self._pay(wire, charge, key)
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
+        request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
+        sending = wire.send(request, key=key_at(wire, key, _KEY))
+        return read_payment(wire, await named(wire, charge.amount, sending))
+
+    async def complete(
+        self,
+        wire: Wire,
+        ref: Ref,
+        returned: Mapping[str, str],  # noqa: ARG002 - Mollie says nothing by the buyer
+        /,
+        *,
+        key: str,  # noqa: ARG002 - nothing moves
+    ) -> Payment:
+        """Look what became of a payment after the buyer has come back.
+
+        Raises:
+            PaymentDeclined: it failed, or the buyer gave it up.
+        """
+        payment = await self.get(wire, ref)
+        error = refused(payment)
+        if error is not None:
+            raise error
+        return payment
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Capture what was authorised, and release the rest if that is all."""
+        body = {} if amount is None else {"amount": amount_body(amount)}
+        request = Request.post(_at(ref.id, "captures"), json=body)
+        capture = read_capture(wire, await wire.send(request, key=key_at(wire, key, _KEY)))
+        if final and amount is not None and amount != stated_amount(ref):
+            await _release(wire, ref, f"{key}/release")
+        return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Release what was authorised, or call off what the buyer has not paid yet."""
+        if await _release(wire, ref, key):
+            return Void(ref=ref, payment=ref, state=MoveState.PENDING)
+        sending = wire.send(Request.delete(_at(ref.id)), key=key_at(wire, f"{key}/cancel", _KEY))
+        try:
+            payment = read_payment(wire, await sending)
+        except InvalidRequest:
+            # The answer may have been lost that it was done.
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != "canceled":
+                raise
+        return given_up(payment, word="canceled")
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Give back what a payment has brought, or what is left of it."""
+        body = {
+            "amount": amount_body(amount or await _refundable(wire, ref, key)),
+            "description": f"Refund of {ref.id}"[:_LONGEST],
+            "metadata": None if reason is None else {"reason": reason.value},
+        }
+        request = Request.post(_at(ref.id, "refunds"), json=body)
+        refund = read_refund(wire, await wire.send(request, key=key_at(wire, key, _KEY)))
+        return attrs.evolve(refund, payment=ref)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Look at a payment, its captures and its refunds."""
+        response = await wire.send(Request.get(_at(ref.id), query={"embed": "captures,refunds"}))
+        return attrs.evolve(read_payment(wire, response), as_of=said_at(response))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Look at a refund."""
+        payment = ref.other("payment")
+        if payment is None:
+            raise InvalidData(
+                "Mollie finds a refund by its payment, and this reference does not know it.",
+                field="ref",
+                remedy="Give the whole `ref` of the refund, as it was made.",
+            )
+        return read_refund(wire, await wire.send(Request.get(_at(payment, "refunds", ref.id))))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments."""
+        return await _page(wire, PAYMENTS, query, after, payment_of)
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List chargebacks."""
+        return await _page(wire, "/v2/chargebacks", query, after, dispute_of)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """That a payment has changed: what of it, `follow_up` asks; none of anything else.
+
+        A webhook of Mollie's newer kind, which is signed, is read in the same way.
+        """
+        data, told = read(event.data), read(event.payload)
+        for key in (told.text("entityId"), data.text("paymentId"), data.text("id")):
+            if key is not None and _PAYMENT.fullmatch(key) is not None:
+                return (
+                    PaymentEvent(
+                        # Where it is the payment's it tells no news apart.
+                        id=None if event.id == key else event.id,
+                        ref=ref(key),
+                        vendor_type=event.vendor_type,
+                        at=event.time,
+                        ask=True,
+                        raw=event.payload,
+                    ),
+                )
+        return ()
+
+
+# --- asking ----------------------------------------------------------------
+
+
+def amount_body(amount: Money) -> dict[str, str]:
+    """An amount as Mollie writes it: with all the decimals of its currency."""
+    return {"currency": amount.currency, "value": str(amount.amount)}
+
+
+def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any]:
+    """What opens a payment; the vendor's own options go in last."""
+    body: dict[str, Any] = {
+        "amount": amount_body(charge.amount),
+        "description": (charge.description or charge.reference)[:_LONGEST],
+        "redirectUrl": charge.return_url or vendor.return_url,
+        "webhookUrl": None if vendor.webhook_url is None else vendor.webhook_url.reveal(),
+        # It is what the payment is found by, also by news of it.
+        "metadata": {**charge.metadata, "reference": charge.reference},
+        **_means(charge),
+        **_buyer(charge.customer),
+        **fields,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    body = merged(body, extra_for("mollie", charge.extra))
+    if "redirectUrl" not in body and body.get("sequenceType") != "recurring":
+        raise InvalidData(
+            "Mollie opens no payment without knowing where the buyer comes back to.",
+            field="return_url",
+            remedy="Give the charge a return_url, or the account one.",
+        )
+    return body
+
+
+def _means(charge: Charge) -> dict[str, Any]:
+    """What is paid with, and whether it is kept or was kept before."""
+    means: dict[str, Any] = {}
+    source = charge.source
+    if source is not None and source.startswith("tkn_"):
+        means = {"method": "creditcard", "cardToken": source}
+    elif source is not None and source.startswith("mdt_"):
+        means = {"mandateId": source}
+    elif source is not None:
+        means = {"method": source}
+    if charge.off_session or charge.store_method:
+        if charge.customer is None or charge.customer.id is None:
+            raise InvalidData(
+                "A means of payment that is kept at Mollie belongs to a customer.",
+                field="customer.id",
+                remedy="Give the customer, with the id that Mollie gave, such as cst_8wmqcHMN4U.",
+            )
+        means["sequenceType"] = "recurring" if charge.off_session else "first"
+    return means
+
+
+def _buyer(customer: Customer | None) -> dict[str, Any]:
+    if customer is None:
+        return {}
+    buyer: dict[str, Any] = {"customerId": customer.id}
+    if customer.email is not None:
+        # Mollie takes an address only with a mail address, or with all of a postal one.
+        about = {
+            "email": customer.email,
+            "phone": customer.phone,
+            "country": None if customer.country is None else customer.country.upper(),
+        }
+        buyer["billingAddress"] = {name: text for name, text in about.items() if text is not None}
+    return buyer
+
+
+def _at(*parts: str) -> str:
+    return "/".join([PAYMENTS, *(quote(part, safe="") for part in parts)])
+
+
+async def _release(wire: Wire, ref: Ref, key: str) -> bool:
+    """Set free what is still authorised; whether there was anything."""
+    request = Request.post(_at(ref.id, "release-authorization"), json={})
+    try:
+        await wire.send(request, key=key_at(wire, key, _KEY))
+    except InvalidRequest:
+        return False
+    return True
+
+
+async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
+    """What is left to give back; looked up once for a key, so that a repeat asks for the same."""
+    request = Request.get(_at(ref.id))
+    response = await wire.send(request, key=key_at(wire, f"{key}/left", _KEY))
+    return left_of(read_payment(wire, response))
+
+
+async def _page(
+    wire: Wire,
+    path: str,
+    query: PaymentQuery,
+    after: Ref | None,
+    read_one: Callable[[MakeRef, Answer], Any],
+) -> Page[Any]:
+    """A page, of which only what is asked for is kept: Mollie knows no times to ask by."""
+    asked = {
+        "limit": min(query.limit, Mollie.limits["page"]),
+        "from": None if after is None else after.id,
+    }
+    response = await wire.send(Request.get(path, query=asked))
+    body, name = answer(response), path.rpartition("/")[2]
+    if not is_list(body.value(f"_embedded.{name}")):
+        raise malformed(response, f"_embedded.{name}")
+    found = [read_one(wire.ref, one) for one in body.objects(f"_embedded.{name}")]
+    items = [one for one in found if one is not None]
+    following = _FROM.search(body.text("_links.next.href") or "")
+    if items and is_before(query, items[-1].created_at):
+        # They come newest first: after one that is too old, all are.
+        following = None
+    return Page(
+        tuple(one for one in items if is_within(query, one.created_at)),
+        None if following is None else wire.ref(following[1]),
+    )

@@ -1,0 +1,418 @@
+"""PayPal: payments by version 2 of the Orders and Payments APIs, disputes, and reports.
+
+A payment is an order; what is authorised, captured and given back under it has ids of its own. A
+buyer approves an order at PayPal, and `complete` then authorises or captures it; an order for a
+stored means of payment is done at once. PayPal keeps what it answered to an idempotency key for six
+hours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    MoveState,
+    Page,
+    PaymentsCapability,
+    Void,
+    check_currency,
+    payment_ref,
+)
+from moorage.contracts.vendor import Vendor, key_at, mode_at
+from moorage.domain.http import Request
+from moorage.domain.json_text import is_list
+from moorage.domain.oauth.client import OAuthClient
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import ConfigurationError, InvalidData, PaymentDeclined, VendorRejected
+from moorage.vendors._paypal_answers import (
+    OURS,
+    amount_body,
+    capture_of,
+    dispute_of,
+    is_ready,
+    order_id,
+    read_payment,
+    refund_of,
+    refunded_order,
+    unconfirmed,
+)
+from moorage.vendors._paypal_news import classify, declined, read_news
+from moorage.vendors._paypal_reports import payment_in, payout_in, reported
+from moorage.vendors._paypal_requests import (
+    AUTHORIZE,
+    CAPTURE,
+    LONGEST,
+    dispute_query,
+    order_body,
+    posted,
+)
+from moorage.vendors._reading import answer, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.payments import (
+        Charge,
+        Dispute,
+        Money,
+        Payment,
+        PaymentEvent,
+        PaymentQuery,
+        Payout,
+        Refund,
+        RefundReason,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
+    from moorage.domain.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+
+_ORDERS: Final = "/v2/checkout/orders"
+_PAYMENTS: Final = "/v2/payments"
+_KEY: Final = 108
+_SIX_HOURS: Final = 6 * 3_600.0
+_PAGE: Final = 50
+
+
+@attrs.frozen(kw_only=True)
+class PayPal(Vendor):
+    """A business account at PayPal, and an app of ours there.
+
+    Attributes:
+        client_id: the app's.
+        client_secret: the app's; without both the credential provider is asked for a token.
+        sandbox: whether it is PayPal's own sandbox that is asked.
+        webhook_id: what PayPal calls our webhook, which its signatures contain.
+        return_url: where buyers come back to unless a charge says so itself.
+        base_url: where PayPal is, if it is not there.
+    """
+
+    name: ClassVar[str] = "paypal"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = "v2"
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.INTENT,
+            PaymentsCapability.COMPLETE,
+            PaymentsCapability.MULTIPLE_CAPTURES,
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.PAYOUTS,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STORE_METHOD,
+            PaymentsCapability.STATEMENT_DESCRIPTOR,
+            PaymentsCapability.THREE_DS,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": _PAGE, **LONGEST}
+    webhook: ClassVar[str | None] = "paypal"
+
+    client_id: str | None = None
+    client_secret: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sandbox: bool = False
+    webhook_id: str | None = None
+    return_url: str | None = None
+    base_url: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse half of what tokens are asked for with."""
+        if (self.client_id is None) != (self.client_secret is None):
+            raise ConfigurationError(
+                "An app has a client id and a client secret.",
+                path="client_secret" if self.client_secret is None else "client_id",
+                remedy="Give both, or neither and a credential provider.",
+            )
+
+    @property
+    def _at(self) -> str:
+        known = "https://api-m.sandbox.paypal.com" if self.sandbox else "https://api-m.paypal.com"
+        return self.base_url or known
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self._at, live="https://api-m.paypal.com", test="https://api-m.sandbox.paypal.com"
+        )
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        service = Service(
+            "paypal",
+            self._at,
+            needs_credentials=True,
+            classify=classify,
+            idempotency_header="PayPal-Request-Id",
+            idempotency_memory=_SIX_HOURS,
+            moves_money=True,
+        )
+        return {"": service}
+
+    def clients(self) -> Mapping[str, OAuthClient]:
+        """The app, which asks in its own name."""
+        if self.client_id is None or self.client_secret is None:
+            return {}
+        server = f"{self._at.rstrip('/')}/v1/oauth2/token"
+        return {"": OAuthClient(server=server, client_id=self.client_id, secret=self.client_secret)}
+
+    def verifying(self) -> Mapping[str, Any]:
+        """The scheme of the sandbox or of the real one, and the webhook's id."""
+        known = {} if self.webhook_id is None else {"webhook_id": self.webhook_id}
+        return {"scheme": "paypal-sandbox" if self.sandbox else "paypal", "parameters": known}
+
+    # --- paying --------------------------------------------------------------
+
+    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an order that the buyer pays in PayPal's form; `complete` captures it then."""
+        body = self._order(attrs.evolve(charge, source=None), CAPTURE)
+        return await _ordered(wire, body, charge.amount, key)
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an order whose amount is set aside once the buyer has approved it."""
+        return await _ordered(wire, self._order(charge, AUTHORIZE), charge.amount, key)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Create an order whose amount is taken once the buyer has approved it."""
+        return await _ordered(wire, self._order(charge, CAPTURE), charge.amount, key)
+
+    async def complete(
+        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+    ) -> Payment:
+        """Look at the order, and do what it is for if the buyer has approved it."""
+        if returned.get("token", ref.id) != ref.id:
+            raise InvalidData(
+                "The buyer came back from another payment.",
+                field="returned",
+                remedy="Complete the payment that the parameter token names.",
+            )
+        payment = await self.get(wire, ref)
+        ready = is_ready(payment)
+        decline = unconfirmed(payment) if ready else payment.decline
+        if decline is not None:
+            raise declined(decline, str(payment.ref))
+        if not ready:
+            return payment
+        verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
+        request = posted(_path(_ORDERS, payment.ref.id, verb))
+        return await _tried(wire, request, payment.amount, key, known=payment.ref.id)
+
+    async def capture(
+        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+    ) -> Capture:
+        """Capture what was authorised."""
+        authorization = await self._authorization(wire, ref)
+        path = _path(_PAYMENTS, "authorizations", authorization)
+        body: dict[str, Any] = {"final_capture": final}
+        if amount is not None:
+            body["amount"] = amount_body(amount)
+        else:
+            await _check_untouched(wire, path)
+        request = posted(f"{path}/capture", body)
+        response = await wire.send(request, key=key_at(wire, key, _KEY))
+        capture = capture_of(wire.ref, ref, answer(response))
+        if capture is None:
+            raise malformed(response, "id or status")
+        return capture
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
+        """Give up what was authorised; what was given up before is given up."""
+        path = _path(_PAYMENTS, "authorizations", await self._authorization(wire, ref))
+        # It may be sent again though PayPal takes no key for it.
+        request = posted(f"{path}/void").evolve(idempotent=True)
+        try:
+            response = await wire.send(request)
+        except VendorRejected as error:
+            if error.vendor_code != "PREVIOUSLY_VOIDED":
+                raise
+            response = await wire.send(Request.get(path))
+        body = answer(response)
+        status = body.text("status")
+        done = MoveState.SUCCEEDED if status == "VOIDED" else MoveState.UNKNOWN
+        return Void(ref=ref, payment=ref, state=done, vendor_state=status, raw=body.raw)
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,  # noqa: ARG002 - PayPal keeps none
+        key: str,
+    ) -> Refund:
+        """Give back what was captured; the refund keeps the order's id, for webhooks to tell."""
+        order, capture = await self._captured(wire, ref, amount)
+        body: dict[str, Any] = {"custom_id": f"{OURS}{order}"}
+        if amount is not None:
+            body["amount"] = amount_body(amount)
+        request = posted(_path(_PAYMENTS, "captures", capture, "refund"), body)
+        response = await wire.send(request, key=key_at(wire, key, _KEY))
+        payment = ref if ref.id == order else wire.ref(order)
+        return _refund(wire, response, payment)
+
+    # --- looking up ----------------------------------------------------------
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Look at an order; of a capture, at the order that it belongs to."""
+        order = await _order_of(wire, ref)
+        return read_payment(wire, await wire.send(Request.get(_path(_ORDERS, order))))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Look at a refund."""
+        response = await wire.send(Request.get(_path(_PAYMENTS, "refunds", ref.id)))
+        order = ref.other("order") or refunded_order(answer(response))
+        return _refund(wire, response, None if order is None else wire.ref(order))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List what was captured, as the report of transactions has it."""
+        return await reported(wire, query, after, payment_in)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List withdrawals to our bank, as the report of transactions has them."""
+        return await reported(wire, query, after, payout_in)
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List disputes."""
+        asked = dispute_query(query, after, most=_PAGE)
+        response = await wire.send(Request.get("/v1/customer/disputes", query=asked))
+        body = answer(response)
+        if not is_list(body.raw.get("items", [])):
+            raise malformed(response, "items")
+        found = (dispute_of(wire.ref, one) for one in body.objects("items"))
+        items = tuple(one for one in found if one is not None and _is_before(one, query))
+        token = _next_page(body)
+        return Page(items, None if token is None else wire.ref(token))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """News of orders, authorisations, captures, refunds and disputes."""
+        return read_news(event, ref)
+
+    def _order(self, charge: Charge, intent: str) -> dict[str, Any]:
+        return order_body(charge, intent, charge.return_url or self.return_url)
+
+    # --- which thing ---------------------------------------------------------
+
+    async def _authorization(self, wire: Wire, ref: Ref) -> str:
+        known = ref.other("authorization") or (await self.get(wire, ref)).ref.other("authorization")
+        if known is None:
+            raise InvalidData(
+                "Nothing was authorised under this order.",
+                field="ref",
+                remedy="Complete the payment when the buyer has approved it; an order that nobody"
+                " approves lapses by itself.",
+            )
+        return known
+
+    async def _captured(self, wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
+        """The order, and the capture that this much is to be given back of."""
+        order, capture = ref.other("order"), ref.other("capture")
+        if order is not None:
+            return order, ref.id
+        if capture is not None and capture != ref.id:
+            return ref.id, capture
+        payment = await self.get(wire, ref)
+        if capture is not None:
+            return payment.ref.id, capture
+        taken = [one for one in payment.captures if one.state is MoveState.SUCCEEDED]
+        if amount is None and len(taken) > 1:
+            raise InvalidData(
+                "This payment was captured more than once, and PayPal gives back one at a time.",
+                field="ref",
+                remedy="Give the ref of each capture, as Payment.captures has them.",
+            )
+        # What was given back before is not looked at: a repeat must mean the same capture.
+        large = (one for one in taken if amount is None or _reaches(one.amount, amount))
+        chosen = next(large, None)
+        if chosen is None:
+            raise InvalidData(
+                "No capture of this payment is as large as what is to be given back.",
+                field="amount",
+                remedy="Give back parts of single captures, by the refs that Payment.captures has.",
+            )
+        return payment.ref.id, chosen.ref.id
+
+
+def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
+    """Whether a dispute began before the end that is asked for, which PayPal cannot be told."""
+    begun = dispute.created_at
+    return query.until is None or begun is None or begun < query.until
+
+
+def _next_page(body: Answer) -> str | None:
+    links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
+    asked = parse_qs(urlsplit(links.get("next", "")).query)
+    return next(iter(asked.get("next_page_token", ())), None)
+
+
+def _path(*parts: str) -> str:
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+
+
+def _reaches(taken: Money | None, amount: Money) -> bool:
+    if taken is None:
+        return False
+    check_currency(amount, taken.currency)
+    return taken >= amount
+
+
+def _refund(wire: Wire, response: Response, payment: Ref | None) -> Refund:
+    refund = refund_of(wire.ref, payment, answer(response))
+    if refund is None:
+        raise malformed(response, "id or status")
+    return refund
+
+
+async def _ordered(wire: Wire, body: Mapping[str, Any], amount: Money, key: str) -> Payment:
+    return await _tried(wire, posted(_ORDERS, body), amount, key)
+
+
+async def _tried(
+    wire: Wire, request: Request, amount: Money | None, key: str, *, known: str | None = None
+) -> Payment:
+    """Send what makes a payment, and name the payment if it is declined."""
+    try:
+        response = await wire.send(request, key=key_at(wire, key, _KEY))
+    except PaymentDeclined as error:
+        order = error.payment or known
+        if order is not None:
+            error.payment = str(payment_ref(wire.ref, order, amount))
+        raise
+    return read_payment(wire, response)
+
+
+async def _order_of(wire: Wire, ref: Ref) -> str:
+    """The order that a reference is of, or that its capture belongs to."""
+    order = ref.other("order")
+    if order is not None or ref.other("capture") != ref.id:
+        return order or ref.id
+    response = await wire.send(Request.get(_path(_PAYMENTS, "captures", ref.id)))
+    order = order_id(answer(response))
+    if order is None:
+        raise malformed(response, "order")
+    return order
+
+
+async def _check_untouched(wire: Wire, path: str) -> None:
+    """Refuse to capture all of what a part was captured of: PayPal would take more than is left."""
+    response = await wire.send(Request.get(path))
+    if answer(response).text("status") == "PARTIALLY_CAPTURED":
+        raise InvalidData(
+            "A part of this payment was captured already.",
+            field="amount",
+            remedy="Give the amount that is to be captured of the rest.",
+        )

@@ -1,0 +1,259 @@
+"""Resend: mail and statistics.
+
+JSON with a bearer key. Resend knows idempotency keys for a day: what may have been sent is asked
+for again under its key. A bulk is one request with a message for each recipient; with files, which
+such a request cannot have, each message is a request of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.vendor import Vendor, extra_for, key_at, merged
+from moorage.domain.auth import Credentials
+from moorage.domain.http import Request
+from moorage.domain.result import Result
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import InvalidData
+from moorage.vendors._email import (
+    all_written,
+    in_ascii,
+    in_base64,
+    in_parts,
+    messages_of,
+    pairs_of,
+    sender_of,
+    status_of,
+    without_nothing,
+    written,
+)
+from moorage.vendors._reading import answer
+from moorage.vendors._resend_answers import (
+    COUNTS,
+    classify,
+    read_batch,
+    read_events,
+    read_metrics,
+    read_receipt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from moorage.contracts.email import Attachment
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.email_outcomes import (
+        EmailEvent,
+        EmailReceipt,
+        EmailStatistics,
+        StatisticsQuery,
+    )
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_KEY: Final = 256
+_AT_ONCE: Final = 4
+_MOST_TAGS: Final = 75
+_TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_ANYTHING: Final = "application/octet-stream"
+_TYPES: Final = {
+    "csv": "text/csv",
+    "gif": "image/gif",
+    "htm": "text/html",
+    "html": "text/html",
+    "ics": "text/calendar",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "json": "application/json",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "txt": "text/plain",
+    "zip": "application/zip",
+}
+"""What files of these endings are; a message with another is taken, and never sent."""
+
+
+@attrs.frozen(kw_only=True)
+class Resend(Vendor):
+    """An account at Resend.
+
+    Attributes:
+        credentials: the API key; by default the credential provider is asked. Statistics want one
+            with full access.
+        sender: who messages come from unless they say so themselves.
+        base_url: where Resend is.
+    """
+
+    name: ClassVar[str] = "resend"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    capabilities: ClassVar[frozenset[str]] = frozenset(EmailCapability) - {
+        EmailCapability.ENVELOPE_SENDER,
+        EmailCapability.INTERNATIONAL,
+        EmailCapability.TRACK_CLICKS,
+        EmailCapability.TRACK_OPENS,
+        EmailCapability.VALIDATE_ADDRESS,
+    }
+    limits: ClassVar[Mapping[str, int]] = {
+        "batch": 100,
+        "recipients": 50,
+        "message_bytes": 40 * 1024 * 1024,
+        "idempotency_key": _KEY,
+    }
+    webhook: ClassVar[str | None] = "svix"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    base_url: str = "https://api.resend.com"
+
+    def ping(self) -> Request:
+        """Ask for the domains."""
+        return Request.get("/domains")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, which answers nobody who does not say what asks."""
+        key = self.credentials
+        return {
+            "": Service(
+                "resend",
+                self.base_url,
+                credentials=None if key is None else Credentials.bearer(key),
+                needs_credentials=key is None,
+                headers={"User-Agent": "moorage"},
+                idempotency_header="Idempotency-Key",
+                classify=classify,
+            )
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Send one message."""
+        request = Request.post("/emails", json=mail_body(self, message))
+        response = await wire.send(request, key=_told_key(wire, key))
+        told = answer(response)
+        return read_receipt(wire, told, message.everybody, status_of(message), response)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Send one to each: all in one request, or with files in one request each."""
+        if not bulk.base.attachments:
+            return await self._send_batch(wire, bulk, key)
+        return await in_parts(wire, bulk, 1, partial(self._send_alone, wire), key, at_once=_AT_ONCE)
+
+    async def _send_alone(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        [message] = messages_of(bulk)
+        return [Result(await self.send_transactional(wire, message, key=key))]
+
+    async def _send_batch(
+        self, wire: Wire, bulk: BulkMessage, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        bodies = [mail_body(self, message) for message in messages_of(bulk)]
+        # Else one message that is wrong would be the end of all.
+        headers = {"x-batch-validation": "permissive"}
+        request = Request.post("/emails/batch", json=bodies, headers=headers)
+        return read_batch(wire, bulk, await wire.send(request, key=_told_key(wire, key)))
+
+    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+        """Ask for the numbers of the days."""
+        asked = {
+            "start_date": query.start.isoformat(),
+            "end_date": query.end.isoformat(),
+            "granularity": "daily",
+            "dimensions": "period",
+            "metrics": ",".join(COUNTS.values()),
+        }
+        return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=asked)))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+        """News of a message, for each recipient."""
+        return read_events(event, ref)
+
+
+def _told_key(wire: Wire, key: str | None) -> str | None:
+    return None if key is None else key_at(wire, key, _KEY)
+
+
+def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
+    """One message, as a request or a part of one.
+
+    Raises:
+        InvalidData: it has tags, words or files that Resend does not take.
+    """
+    tags = pairs_of(message.tags, message.metadata, _TAG, "Resend")
+    if len(tags) > _MOST_TAGS:
+        raise InvalidData(
+            f"A message has {len(tags)} tags and words of metadata, and Resend takes {_MOST_TAGS}.",
+            field="metadata",
+            remedy="Give fewer.",
+        )
+    body = {
+        "from": written(sender_of(message, vendor.sender)),
+        "to": all_written(message.to),
+        "cc": all_written(message.cc),
+        "bcc": all_written(message.bcc),
+        "reply_to": all_written(message.reply_to),
+        "headers": {name: in_ascii(value) for name, value in message.headers.items()},
+        "attachments": [_file(file) for file in message.attachments],
+        "tags": [{"name": name, "value": value} for name, value in tags.items()],
+        "scheduled_at": None if message.send_at is None else _moment(message.send_at),
+    }
+    return merged(without_nothing(body) | _contents(message), extra_for("resend", message.extra))
+
+
+def _contents(message: EmailMessage) -> dict[str, Any]:
+    if message.template is not None:
+        # A template's own subject stands unless there is another; Resend takes no texts besides.
+        subject = {"subject": message.subject} if message.subject else {}
+        return {"template": _template(message.template.id, message.template.data), **subject}
+    # Resend refuses a message of files alone; and without a text it would make one of the HTML.
+    text = message.text or ("" if message.html else " ")
+    html = {"html": message.html} if message.html else {}
+    return {"subject": message.subject, "text": text, **html}
+
+
+def _template(id_: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    if any(type(value) not in {str, int} for value in data.values()):
+        raise InvalidData(
+            "What fills a template in is neither a text nor a whole number.",
+            field="template.data",
+            remedy="Write it out first: Resend's templates take nothing else.",
+        )
+    return {"id": id_, **({"variables": dict(data)} if data else {})}
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    essence = file.content_type.partition(";")[0].lower()
+    ending = file.filename.rpartition(".")[2].lower()
+    fields = {"filename": file.filename, "content": in_base64(file)}
+    if essence != _ANYTHING:
+        if essence != _TYPES.get(ending, essence):
+            raise InvalidData(
+                f"A file that ends in .{ending} is said to be {essence}: Resend would take the"
+                " message and never send it.",
+                field="attachments",
+                remedy=f"Give content_type={_TYPES[ending]!r}, or another name.",
+            )
+        # What nobody has said, Resend knows by the name.
+        fields["content_type"] = file.content_type
+    return fields | ({"content_id": file.content_id} if file.content_id else {})

@@ -1,0 +1,330 @@
+"""ShipEngine (the ShipStation API): rates, labels, tracking and addresses.
+
+Version 1 of its API, in JSON, with the key in `API-Key`. It takes no idempotency key: what may have
+been bought is looked for among the labels of the offer, by the mark that was sent along, and bought
+again never.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
+from moorage.contracts.shipping.shipments import CancelResult, CancelState, Label, Shipment
+from moorage.contracts.shipping.tracking import ShippingEvent
+from moorage.contracts.vendor import Vendor, choices, key_at, mode_of_key
+from moorage.domain.auth import Credentials
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, malformed, read
+from moorage.vendors._shipengine_answers import (
+    BUYING,
+    classify,
+    price,
+    read_address,
+    read_format,
+    read_rates,
+    read_state,
+    read_tracking,
+)
+from moorage.vendors._shipengine_requests import address_body, layout_of, rates_body
+from moorage.vendors._shipping import (
+    LABELS,
+    carrier_word,
+    fetched,
+    filled,
+    label_service,
+    service_word,
+    texts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import AddressResult
+    from moorage.contracts.shipping.tracking import Tracking
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
+    from moorage.domain.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+
+_CARRIERS: Final = {"usps": "stamps_com"}
+_VOIDED_ALREADY: Final = "label_already_voided"
+_LABEL: Final = re.compile(r".*/v1/labels/(se-[A-Za-z0-9-]+)")
+_LONGEST_MARK: Final = 100
+_MARK: Final = "shipment.advanced_options.custom_field1"
+
+
+@attrs.frozen(kw_only=True)
+class ShipEngine(Vendor):
+    """An account at ShipEngine.
+
+    Attributes:
+        credentials: its API key; by default the credential provider is asked for whole
+            `Credentials`, which say the key in `API-Key`.
+        carriers: the ids of the carriers' accounts that are asked for offers; unless given, the
+            list of all of them is asked for each time.
+        insurer: who insures: "carrier", "shipsurance" or "third_party".
+        base_url: where ShipEngine is.
+        label_hosts: where it keeps labels' files; nobody else is asked for one.
+    """
+
+    name: ClassVar[str] = "shipengine"
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "v1"
+    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+        ShippingCapability.LABEL_EPL
+    }
+    webhook: ClassVar[str | None] = "shipengine"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    carriers: tuple[str, ...] = attrs.field(default=(), converter=texts)
+    insurer: str = attrs.field(
+        default="carrier", metadata=choices("carrier", "shipsurance", "third_party")
+    )
+    base_url: str = "https://api.shipengine.com"
+    label_hosts: tuple[str, ...] = attrs.field(
+        default=("https://api.shipengine.com",), converter=texts
+    )
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=(), test=("TEST_",))
+
+    def ping(self) -> Request:
+        """Ask for the carriers."""
+        return Request.get("/v1/carriers")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and where labels' files are."""
+        own = None
+        if self.credentials is not None:
+            own = Credentials.api_key(self.credentials, header="API-Key")
+        api = Service(
+            "shipengine",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            classify=classify,
+        )
+        return {"": api, LABELS: label_service("shipengine", self.label_hosts)}
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Ask for offers."""
+        # Refused before anything is asked, so that nobody is asked in vain.
+        layout_of(request)
+        rates_body(request, (), self.insurer)
+        carriers = request.carrier_accounts or self.carriers or await _every_carrier(wire)
+        asked = Request.post("/v1/rates", json=rates_body(request, carriers, self.insurer))
+        response = await wire.send(asked.evolve(idempotent=True), key=key)
+        return read_rates(wire, response, request)
+
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - ShipEngine knows it
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
+        """Buy a label; if that may have happened, look for it."""
+        if rate.other("file") is None:
+            raise InvalidData(
+                "This reference is none of an offer of ShipEngine.",
+                field="ref",
+                remedy="Give the `ref` of a rate that get_rates returned.",
+            )
+        mark = key_at(wire, key, _LONGEST_MARK)
+        body = {
+            "label_format": rate.other("file"),
+            "label_layout": rate.other("layout"),
+            "label_download_type": "url",
+            "validate_address": "no_validation",
+            "custom_field1": mark,
+        }
+        path = f"{BUYING}{quote(rate.id, safe='')}"
+        try:
+            response = await wire.send(Request.post(path, json=filled(body.items())), key=key)
+            bought = _whole(response)
+        except OutcomeUnknown as unknown:
+            found = await _found(wire, rate.id, mark)
+            if found is None:
+                raise unknown from None
+            bought = found
+        return await _shipment(wire, bought)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Ask for a label that was bought."""
+        return await _shipment(wire, _whole(await wire.send(Request.get(_path(ref)))))
+
+    async def get_labels(
+        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+    ) -> tuple[Label, ...]:
+        """Fetch the labels, in another format if that is asked for and there is one."""
+        if label is LabelFormat.EPL:
+            raise UnsupportedByVendor("ShipEngine has no labels in EPL.")
+        bought = _whole(await wire.send(Request.get(_path(ref))))
+        return await _labels(wire, bought, label)
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Follow a shipment that anybody bought, by a carrier that ShipEngine knows."""
+        query = {"carrier_code": _CARRIERS.get(carrier, carrier), "tracking_number": number}
+        return read_tracking(answer(await wire.send(Request.get("/v1/tracking", query=query))))
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Follow a shipment that was bought here."""
+        return read_tracking(answer(await wire.send(Request.get(f"{_path(ref)}/track"))))
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Void a label; one that was voided before is told so."""
+        status = "approved"
+        try:
+            response = await wire.send(Request.put(f"{_path(ref)}/void"))
+        except VendorRejected as error:
+            if error.vendor_code != _VOIDED_ALREADY or error.response is None:
+                raise
+            response, status = error.response, _VOIDED_ALREADY
+        body = answer(response)
+        if body.flag("approved") is None:
+            raise malformed(response, "approved")
+        return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Have an address validated."""
+        asked = Request.post("/v1/addresses/validate", json=[address_body(address)])
+        return read_address(await wire.send(asked.evolve(idempotent=True)), address)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+        """News of a shipment on its way."""
+        if event.vendor_type != "API_TRACK":
+            return ()
+        tracking = read_tracking(read(event.data))
+        label = _LABEL.fullmatch(read(event.data).text("label_url") or "")
+        return (
+            ShippingEvent(
+                id=event.id,
+                ref=ref(label[1]) if label else None,
+                tracking=tracking,
+                vendor_status=tracking.vendor_status,
+                at=event.time,
+                raw=read(event.data).raw,
+            ),
+        )
+
+
+def _path(ref: Ref) -> str:
+    return f"/v1/labels/{quote(ref.id, safe='')}"
+
+
+async def _every_carrier(wire: Wire) -> Sequence[str]:
+    known = answer(await wire.send(Request.get("/v1/carriers")))
+    # In an order of ours, so that a repeat asks the same.
+    every = sorted(own for one in known.objects("carriers") if (own := one.text("carrier_id")))
+    if not every:
+        raise VendorRejected(
+            "No carrier's account is connected to this account at ShipEngine.",
+            remedy="Connect one in ShipEngine's dashboard.",
+        )
+    return every
+
+
+def _whole(response: Response) -> Answer:
+    body = answer(response)
+    if body.text("label_id") is None:
+        raise malformed(response, "label_id")
+    return body
+
+
+async def _found(wire: Wire, rate: str, mark: str) -> Answer | None:
+    """The label of an offer that was marked so; None if there is none, or nobody can say."""
+    query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
+    try:
+        known = answer(await wire.send(Request.get("/v1/labels", query=query)))
+    except ConnectorError:
+        return None
+    return next(
+        (
+            one
+            for one in known.objects("labels")
+            if one.text(_MARK) == mark and one.text("label_id") and one.text("status") != "error"
+        ),
+        None,
+    )
+
+
+async def _shipment(wire: Wire, bought: Answer) -> Shipment:
+    carrier, service = bought.text("carrier_code"), bought.text("service_code")
+    word = carrier_word(carrier) if carrier else None
+    form = bought.text("form_download.href")
+    labels = await _labels(wire, bought, None)
+    return Shipment(
+        ref=wire.ref(
+            bought.text("label_id") or "", label=labels[0].format.value if labels else None
+        ),
+        state=read_state(bought),
+        vendor_status=bought.text("status"),
+        tracking_numbers=tuple(
+            number for one in _parts(bought) if (number := one.text("tracking_number")) is not None
+        ),
+        tracking_url=bought.text("tracking_url"),
+        carrier=word,
+        service=service_word(word, service) if word and service else None,
+        cost=price(bought, "shipment_cost", "insurance_cost"),
+        labels=labels,
+        documents=() if form is None else (form,),
+        raw=bought.raw,
+    )
+
+
+def _parts(bought: Answer) -> list[Answer]:
+    """What has a number of its own: each of several parcels, or all of it."""
+    several = [one for one in bought.objects("packages") if one.text("tracking_number")]
+    return several if len(several) > 1 else [bought]
+
+
+async def _labels(wire: Wire, bought: Answer, wanted: LabelFormat | None) -> tuple[Label, ...]:
+    parts = _parts(bought)
+    if not any(one.object("label_download") for one in parts):
+        parts = [bought] if bought.object("label_download") else []
+    return tuple([await _label(wire, bought, part, wanted) for part in parts])
+
+
+async def _label(wire: Wire, bought: Answer, part: Answer, wanted: LabelFormat | None) -> Label:
+    written = wanted or read_format(bought)
+    links = part.object("label_download")
+    url = links.text(written.value)
+    if url is None and wanted is not None:
+        raise VendorRejected(
+            f"ShipEngine has no label in {wanted} of this shipment.",
+            remedy="Take it as it was bought: not every carrier has every format.",
+        )
+    url = url or links.text("href")
+    return Label(
+        format=written,
+        content=None if url is None else await fetched(wire, url),
+        url=url,
+        size=bought.text("label_layout"),
+        vendor_format=bought.text("label_format") if wanted is None else written.value,
+        tracking_number=part.text("tracking_number"),
+    )

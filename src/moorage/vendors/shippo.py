@@ -1,0 +1,350 @@
+"""Shippo: rates, labels, tracking and addresses.
+
+Version 2018-02-08 of its API, in JSON, with numbers as text beside their units. Shippo takes no
+idempotency key: what may have been bought is looked for among the transactions of the offer, by
+the mark that was sent along, and bought again never.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.shipping.rates import ShippingCapability
+from moorage.contracts.shipping.shipments import (
+    CancelResult,
+    CancelState,
+    Label,
+    Shipment,
+    ShipmentState,
+)
+from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
+from moorage.contracts.vendor import Vendor, mode_of_key
+from moorage.domain.auth import Credentials
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import (
+    ConnectorError,
+    InvalidData,
+    OutcomeUnknown,
+    VendorRejected,
+)
+from moorage.vendors._reading import Answer, answer, malformed, read
+from moorage.vendors._shipping import LABELS, fetched, label_service, texts
+from moorage.vendors._shippo import (
+    REFUNDS,
+    STATES,
+    address_body,
+    classify,
+    mark,
+    read_address,
+    read_format,
+    read_messages,
+    read_offer,
+    read_rates,
+    read_track,
+    shipment_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.address import Address
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
+    from moorage.contracts.shipping.shipments import AddressResult
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
+    from moorage.domain.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+
+
+@attrs.frozen(kw_only=True)
+class Shippo(Vendor):
+    """An account at Shippo.
+
+    Attributes:
+        credentials: its API token; by default the credential provider is asked for whole
+            `Credentials`, which say `ShippoToken …` in `Authorization`.
+        base_url: where Shippo is.
+        label_hosts: where it keeps labels' files; nobody else is asked for one.
+    """
+
+    name: ClassVar[str] = "shippo"
+    kinds: ClassVar[tuple[str, ...]] = ("shipping",)
+    api_version: ClassVar[str | None] = "2018-02-08"
+    capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - {
+        ShippingCapability.CONVERT_LABEL,
+        ShippingCapability.LABEL_EPL,
+    }
+    webhook: ClassVar[str | None] = "shippo"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    base_url: str = "https://api.goshippo.com"
+    label_hosts: tuple[str, ...] = attrs.field(
+        default=(
+            "https://deliver.goshippo.com",
+            "https://shippo-delivery.s3.amazonaws.com",
+            "https://shippo-delivery-east.s3.amazonaws.com",
+        ),
+        converter=texts,
+    )
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
+
+    def ping(self) -> Request:
+        """Ask for one transaction."""
+        return Request.get("/transactions", query={"results": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and where labels' files are."""
+        own = None
+        if self.credentials is not None:
+            token = Secret(f"ShippoToken {self.credentials.reveal()}")
+            own = Credentials.api_key(token, header="Authorization")
+        api = Service(
+            "shippo",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            headers={"SHIPPO-API-VERSION": str(self.api_version)},
+            classify=classify,
+        )
+        return {"": api, LABELS: label_service("shippo", self.label_hosts)}
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Ask for offers."""
+        asked = Request.post("/shipments", json=shipment_body(request))
+        response = await wire.send(asked.evolve(idempotent=True), key=key)
+        return read_rates(wire, response, request)
+
+    async def buy(
+        self,
+        wire: Wire,
+        rate: Ref,
+        asked: RateRequest | None,  # noqa: ARG002 - the offer knows
+        /,
+        *,
+        key: str,
+    ) -> Shipment:
+        """Buy a label; if that may have happened, look for it."""
+        if rate.other("file") is None:
+            raise InvalidData(
+                "This reference is none of an offer of Shippo.",
+                field="ref",
+                remedy="Give the `ref` of a rate that get_rates returned.",
+            )
+        offer = answer(await wire.send(Request.get(_path("rates", rate.id))))
+        body = {
+            "rate": rate.id,
+            "label_file_type": rate.other("file"),
+            "async": False,
+            "metadata": mark(key),
+        }
+        try:
+            response = await wire.send(Request.post("/transactions", json=body), key=key)
+            bought = _whole(response)
+        except OutcomeUnknown as unknown:
+            found = await _found(wire, rate.id, mark(key))
+            if found is None:
+                raise unknown from None
+            bought = found
+        return await _shipment(wire, bought, offer, rate.other("parcels"))
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+        """Ask for a label that was bought."""
+        bought = await _transaction(wire, ref)
+        return await _shipment(wire, bought, await _offer(wire, bought), ref.other("parcels"))
+
+    async def get_labels(
+        self,
+        wire: Wire,
+        ref: Ref,
+        label: LabelFormat | None,  # noqa: ARG002 - none is converted
+        /,
+    ) -> tuple[Label, ...]:
+        """Fetch the labels, as they were bought."""
+        return (await self.get(wire, ref)).labels
+
+    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+        """Follow a shipment that anybody bought."""
+        return read_track(answer(await wire.send(Request.get(_path("tracks", carrier, number)))))
+
+    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+        """Follow a shipment that was bought here."""
+        bought = await _transaction(wire, ref)
+        number, carrier = bought.text("tracking_number"), ref.other("carrier")
+        if number is not None and carrier is None:
+            # News of a shipment name its transaction alone.
+            carrier = read_offer(await _offer(wire, bought))[0]
+        if number is None or carrier is None:
+            return Tracking(
+                number=number, carrier=carrier, status=TrackingStatus.UNKNOWN, raw=bought.raw
+            )
+        return await self.track(wire, number, carrier)
+
+    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+        """Ask for the money of every label back; what was asked before is told as it stands."""
+        several = [ref.id]
+        if ref.other("parcels") is not None:
+            known = await _of(wire, ref.other("rate"))
+            several = [own for one in known if (own := one.text("object_id"))] or several
+        told = [await _refunded(wire, one) for one in several]
+        states = [REFUNDS.get(one.text("status") or "", CancelState.UNKNOWN) for one in told]
+        worst = min(states, key=_WORST.index)
+        return CancelResult(
+            ref=ref,
+            state=worst,
+            vendor_status=told[states.index(worst)].text("status"),
+            raw=told[0].raw if len(told) == 1 else [one.raw for one in told],
+        )
+
+    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+        """Have an address validated."""
+        body = {**address_body(address), "validate": True}
+        asked = Request.post("/addresses", json=body).evolve(idempotent=True)
+        return read_address(await wire.send(asked), address)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+        """News of a shipment on its way, or of a label."""
+        told = read(event.data)
+        tracking = state = None
+        status = told.text("status")
+        if event.vendor_type == "track_updated":
+            tracking, bought = read_track(told), told.text("transaction")
+            status = tracking.vendor_status
+        elif event.vendor_type in {"transaction_created", "transaction_updated"}:
+            state = STATES.get(status or "", ShipmentState.UNKNOWN)
+            bought = told.text("object_id")
+        else:
+            return ()
+        return (
+            ShippingEvent(
+                id=event.id,
+                ref=None if bought is None else ref(bought),
+                tracking=tracking,
+                state=state,
+                vendor_status=status,
+                at=event.time,
+                raw=told.raw,
+            ),
+        )
+
+
+_WORST = (
+    CancelState.REJECTED,
+    CancelState.UNKNOWN,
+    CancelState.REQUESTED,
+    CancelState.APPROVED,
+)
+
+
+def _path(*parts: str) -> str:
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+async def _of(wire: Wire, rate: str | None) -> list[Answer]:
+    """Every transaction of an offer."""
+    asked = Request.get("/transactions", query={"rate": rate, "results": 100})
+    return list(answer(await wire.send(asked)).objects("results"))
+
+
+async def _found(wire: Wire, rate: str, marked: str) -> Answer | None:
+    """The transaction that was marked so; None if there is none, or nobody can say."""
+    try:
+        known = await _of(wire, rate)
+    except ConnectorError:
+        return None
+    ours = [one for one in known if one.text("metadata") == marked]
+    return next((one for one in ours if one.text("status") != "ERROR"), None)
+
+
+async def _transaction(wire: Wire, ref: Ref) -> Answer:
+    return _whole(await wire.send(Request.get(_path("transactions", ref.id))))
+
+
+async def _offer(wire: Wire, bought: Answer) -> Answer:
+    """The offer that a transaction has taken, which it contains or names."""
+    rate = bought.text("rate")
+    if rate is None:
+        return bought.object("rate")
+    return answer(await wire.send(Request.get(_path("rates", rate))))
+
+
+def _whole(response: Response) -> Answer:
+    body = answer(response)
+    if body.text("object_id") is None:
+        raise malformed(response, "object_id")
+    return body
+
+
+async def _refunded(wire: Wire, transaction: str) -> Answer:
+    asked = Request.post("/refunds", json={"transaction": transaction, "async": False})
+    try:
+        return answer(await wire.send(asked.evolve(idempotent=True)))
+    except VendorRejected:
+        found = answer(await wire.send(Request.get(_path("transactions", transaction))))
+        if not (found.text("status") or "").startswith("REFUND"):
+            raise
+        return found
+
+
+async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | None) -> Shipment:
+    status = bought.text("status")
+    carrier, service, cost = read_offer(offer)
+    several = [bought]
+    if parcels is not None:
+        try:
+            several = await _of(wire, offer.text("object_id"))
+        except ConnectorError:
+            several = [bought]
+    labels = [
+        await _label(wire, one, url)
+        for one in several
+        if (url := one.text("label_url")) is not None
+    ]
+    numbers = [one.text("tracking_number") for one in several]
+    written = labels[0].format.value if labels else None
+    papers = [one.text("commercial_invoice_url") for one in several]
+    return Shipment(
+        ref=wire.ref(
+            bought.text("object_id") or "",
+            carrier=carrier,
+            label=written,
+            parcels=parcels,
+            rate=parcels and offer.text("object_id"),
+        ),
+        state=STATES.get(status or "", ShipmentState.UNKNOWN),
+        vendor_status=status,
+        tracking_numbers=tuple(number for number in numbers if number is not None),
+        tracking_url=bought.text("tracking_url_provider"),
+        carrier=carrier,
+        service=service,
+        cost=cost,
+        labels=tuple(labels),
+        documents=tuple(paper for paper in papers if paper is not None),
+        warnings=read_messages(bought),
+        raw=bought.raw,
+    )
+
+
+async def _label(wire: Wire, bought: Answer, url: str) -> Label:
+    written, size = read_format(bought.text("label_file_type"))
+    return Label(
+        format=written,
+        content=await fetched(wire, url),
+        url=url,
+        size=size,
+        vendor_format=bought.text("label_file_type"),
+        tracking_number=bought.text("tracking_number"),
+    )

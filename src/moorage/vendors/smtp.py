@@ -1,0 +1,192 @@
+"""SMTP: mail, to any server that takes it.
+
+The message is written here, and handed over by a transport. Servers know no idempotency key: what
+may have been taken is not handed over again. A message that has a key has its Message-ID made of
+it, so that it can be looked for. Of a bulk each recipient gets a message of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from email.utils import format_datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.email import EmailCapability
+from moorage.contracts.email_address import EmailAddress, as_address
+from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
+from moorage.contracts.vendor import Vendor, choices
+from moorage.domain.auth import Credentials
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import ConfigurationError
+from moorage.vendors._mime import mime_bytes, wide
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.email import EmailMessage
+    from moorage.contracts.email_bulk import BulkMessage
+    from moorage.contracts.wire import Wire
+    from moorage.domain.result import Result
+
+_PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_PERMANENT: Final = 500
+
+
+def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if value not in _PORTS:
+        raise ConfigurationError(
+            f"{value!r} is no way to protect a connection.",
+            path=attribute.name,
+            remedy=f"Use one of {', '.join(_PORTS)}.",
+        )
+
+
+def _usual_port(vendor: Smtp) -> int:
+    return _PORTS.get(vendor.security, 0)
+
+
+@attrs.frozen(kw_only=True)
+class Smtp(Vendor):
+    """A server of mail.
+
+    Attributes:
+        host: its name; its certificate must be for it.
+        port: where it listens; by default where such servers do.
+        security: `starttls` turns to TLS before anything else is said, `tls` begins with it, and
+            `none` is for servers on this machine.
+        username, credentials: who we say we are, by password; by default the credential provider
+            is asked.
+        login: whether the server wants to know who we are at all.
+        sender: who messages come from unless they say so themselves.
+        step_timeout: seconds for each step of a conversation.
+    """
+
+    name: ClassVar[str] = "smtp"
+    kinds: ClassVar[tuple[str, ...]] = ("email",)
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            EmailCapability.ATTACHMENTS,
+            EmailCapability.CUSTOM_HEADERS,
+            EmailCapability.ENVELOPE_SENDER,
+            EmailCapability.INLINE_IMAGES,
+            EmailCapability.INTERNATIONAL,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {"batch": 100, "recipients": 100}
+    transport: ClassVar[str | None] = "smtp"
+
+    host: str
+    security: str = attrs.field(
+        default="starttls", validator=_is_security, metadata=choices(*_PORTS)
+    )
+    port: int = attrs.field(default=attrs.Factory(_usual_port, takes_self=True))
+    username: str | None = attrs.field(default=None, repr=False)
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    login: bool = True
+    sender: EmailAddress | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_address)
+    )
+    step_timeout: float = 30.0
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse to say a password where others could listen."""
+        if self.security == "none" and self.host not in _HERE:
+            raise ConfigurationError(
+                "A connection to another machine would not be protected.",
+                path="security",
+                remedy="Use starttls, or tls.",
+            )
+
+    def services(self) -> Mapping[str, Service]:
+        """What protects the conversations; it has no URL."""
+        own = Credentials.none()
+        if self.credentials is not None:
+            own = Credentials.basic(self.username or "", self.credentials)
+        asked = self.login and self.credentials is None
+        return {
+            "": Service("smtp", credentials=None if asked else own, needs_credentials=asked),
+        }
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        """Hand one message over."""
+        sender = message.from_ or self.sender
+        if sender is None:
+            raise ConfigurationError(
+                "Nobody is named as the sender of a message.",
+                path="sender",
+                remedy="Give the message a `from_`, or the account a `sender`.",
+            )
+        id_ = message_id(wire, sender, key)
+        written = mime_bytes(message, sender, id_)
+        dated = f"Date: {format_datetime(wire.now())}\r\n".encode() + written
+        envelope = {
+            "sender": (message.envelope_sender or sender).wire,
+            "recipients": [one.wire for one in message.everybody],
+            "wide": wide(message, sender),
+        }
+        told = await wire.act(
+            "deliver",
+            await wire.credentials(),
+            envelope,
+            dated,
+            key=key,
+            payload={"envelope": envelope, "message": hashlib.sha256(written).hexdigest()},
+        )
+        return read_receipt(wire, id_, message, told)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        """Hand a message over for each."""
+        steps = [
+            partial(
+                self.send_transactional,
+                wire,
+                bulk.message_to(recipient),
+                key=None if key is None else f"{key}/{number}",
+            )
+            for number, recipient in enumerate(bulk.recipients, 1)
+        ]
+        return await wire.every(steps, at_once=4)
+
+
+def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
+    """What a message is called: the same for the same key of a tenant."""
+    of_key = ("key", wire.account, wire.tenant or "", key or "")
+    seed = wire.new_id() if key is None else "\0".join(of_key)
+    digest = hashlib.sha256(seed.encode()).hexdigest()[:32]
+    return f"<{digest}@{sender.wire.rpartition('@')[2]}>"
+
+
+def read_receipt(
+    wire: Wire, id_: str, message: EmailMessage, told: Mapping[str, Any]
+) -> EmailReceipt:
+    """What the server said of a message that it took for somebody."""
+    refused: Mapping[str, list[Any]] = told["refused"]
+    recipients = [_outcome(one, refused.get(one.wire)) for one in message.everybody]
+    count = len(refused)
+    return EmailReceipt(
+        ref=wire.ref(id_),
+        status=EmailStatus.QUEUED,
+        vendor_status=told["reply"],
+        recipients=tuple(recipients),
+        warnings=(f"The server did not take it for {count} of its recipients.",) if count else (),
+        raw=dict(told),
+    )
+
+
+def _outcome(one: EmailAddress, refusal: list[Any] | None) -> RecipientOutcome:
+    if refusal is None:
+        return RecipientOutcome(email=one.email, status=EmailStatus.QUEUED)
+    number, code, words = refusal
+    status = EmailStatus.REJECTED if number >= _PERMANENT else EmailStatus.FAILED
+    return RecipientOutcome(email=one.email, status=status, code=code, reason=words)

@@ -1,0 +1,358 @@
+"""Square: payments, refunds, disputes and payouts, by a pinned version of its API.
+
+Square takes idempotency keys in the body of what creates something, and knows them for good. To
+capture and to give up need no key: a payment is completed or cancelled once only. A part is
+captured by changing the payment to that part first, and what is left of it is set free.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+import attrs
+
+from moorage.contracts.payments import (
+    Capture,
+    Charge,
+    MoveState,
+    Page,
+    PaymentsCapability,
+    Void,
+)
+from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_at
+from moorage.domain.auth import Credentials
+from moorage.domain.http import Request
+from moorage.domain.json_text import is_list
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import InvalidData, VendorRejected
+from moorage.vendors._payments import given_up, is_within, left_of, named
+from moorage.vendors._reading import Answer, answer, malformed
+from moorage.vendors._square_answers import (
+    PAYMENTS,
+    UNITS,
+    classify,
+    dispute_of,
+    payment_of,
+    payout_of,
+    read_news,
+    read_payment,
+    read_refund,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from moorage.contracts.payments import (
+        Dispute,
+        Payment,
+        PaymentEvent,
+        PaymentQuery,
+        Payout,
+        Refund,
+        RefundReason,
+    )
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.money import Money
+    from moorage.domain.safety import Mode
+    from moorage.domain.webhooks.events import WebhookEvent
+
+API_VERSION: Final = "2025-08-20"
+_KEY: Final = 45
+_REFUNDS: Final = "/v2/refunds"
+
+
+@attrs.frozen(kw_only=True)
+class Square(Vendor):
+    """An account at Square.
+
+    Attributes:
+        credentials: its access token; by default the credential provider is asked.
+        location_id: the location that takes the payments; Square's main location unless given.
+        base_url: where Square is; https://connect.squareupsandbox.com for its sandbox.
+    """
+
+    name: ClassVar[str] = "square"
+    kinds: ClassVar[tuple[str, ...]] = ("payments",)
+    api_version: ClassVar[str | None] = API_VERSION
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            PaymentsCapability.LOOK_UP,
+            PaymentsCapability.LOOK_UP_REFUND,
+            PaymentsCapability.LIST,
+            PaymentsCapability.DISPUTES,
+            PaymentsCapability.PAYOUTS,
+            PaymentsCapability.OFF_SESSION,
+            PaymentsCapability.STATEMENT_DESCRIPTOR,
+        }
+    )
+    limits: ClassVar[Mapping[str, int]] = {
+        "idempotency_key": _KEY,
+        "note": 500,
+        "page": 100,
+        "reference": 40,
+        "statement_descriptor": 20,
+    }
+    webhook: ClassVar[str | None] = "square"
+
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    location_id: str | None = None
+    base_url: str = "https://connect.squareup.com"
+
+    def mode(self) -> Mode | None:
+        """Which of the vendor's systems its options are for, where they tell; else None."""
+        return mode_at(
+            self.base_url,
+            live="https://connect.squareup.com",
+            test="https://connect.squareupsandbox.com",
+        )
+
+    def ping(self) -> Request:
+        """Ask for one payment."""
+        return Request.get(PAYMENTS, query={"limit": 1})
+
+    def services(self) -> Mapping[str, Service]:
+        """The API."""
+        own = None if self.credentials is None else Credentials.bearer(self.credentials)
+        service = Service(
+            "square",
+            self.base_url,
+            credentials=own,
+            needs_credentials=own is None,
+            headers={"Square-Version": API_VERSION},
+            classify=classify,
+            moves_money=True,
+        )
+        return {"": service}
+
+    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Have an amount set aside, to be completed later."""
+        return await self._pay(wire, charge, key, autocomplete=False)
+
+    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+        """Take an amount at once."""
+        return await self._pay(wire, charge, key, autocomplete=True)
+
+    async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
+        body = payment_body(self, charge, autocomplete=autocomplete)
+        sending = wire.send(_keyed(wire, PAYMENTS, body, key), key=key)
+        return read_payment(wire, await named(wire, charge.amount, sending))
+
+    async def capture(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        final: bool,  # noqa: ARG002 - there is no other
+        key: str,
+    ) -> Capture:
+        """Complete a payment, of which only a part may be taken."""
+        before = await _seen_first(wire, ref, key)
+        wanted = amount or before.authorized
+        if amount is not None and amount != before.authorized:
+            part = {"payment": {"amount_money": amount_body(amount)}}
+            request = _keyed(wire, _at(PAYMENTS, ref.id), part, f"{key}/part", method="PUT")
+            await wire.send(request, key=f"{key}/part")
+        try:
+            payment = await _moved(
+                wire, Request.post(_at(PAYMENTS, ref.id, "complete"), json={}), key
+            )
+        except VendorRejected:
+            # The answer may have been lost that it was done.
+            payment = await self.get(wire, ref)
+            if before.vendor_state != "APPROVED" or payment.captured != wanted:
+                raise
+        done = payment.vendor_state == "COMPLETED"
+        return Capture(
+            ref=payment.ref,
+            payment=payment.ref,
+            state=MoveState.SUCCEEDED if done else MoveState.UNKNOWN,
+            vendor_state=payment.vendor_state,
+            amount=wanted,
+            after=payment,
+            raw=payment.raw,
+        )
+
+    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+        """Cancel a payment that was not completed."""
+        try:
+            payment = await _moved(wire, Request.post(_at(PAYMENTS, ref.id, "cancel")), key)
+        except VendorRejected:
+            # The answer may have been lost that it was done.
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != "CANCELED":
+                raise
+        return given_up(payment, word="CANCELED")
+
+    async def refund(
+        self,
+        wire: Wire,
+        ref: Ref,
+        amount: Money | None,
+        /,
+        *,
+        reason: RefundReason | None,
+        key: str,
+    ) -> Refund:
+        """Give back what a payment has brought, or what is left of it."""
+        body = {
+            "payment_id": ref.id,
+            "amount_money": amount_body(amount or left_of(await _seen_first(wire, ref, key))),
+        }
+        if reason is not None:
+            body["reason"] = reason.value.replace("_", " ")
+        request = _keyed(wire, _REFUNDS, body, key)
+        return attrs.evolve(read_refund(wire, await wire.send(request, key=key)), payment=ref)
+
+    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+        """Look at a payment."""
+        return read_payment(wire, await wire.send(Request.get(_at(PAYMENTS, ref.id))))
+
+    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+        """Look at a refund."""
+        return read_refund(wire, await wire.send(Request.get(_at(_REFUNDS, ref.id))))
+
+    async def payments(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Payment]:
+        """List payments."""
+        return await self._page(wire, PAYMENTS, query, after, payment_of, **_times(query))
+
+    async def disputes(
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+    ) -> Page[Dispute]:
+        """List disputes, of which Square tells as many at once as it likes."""
+        return await self._page(wire, "/v2/disputes", query, after, dispute_of)
+
+    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+        """List payouts."""
+        return await self._page(wire, "/v2/payouts", query, after, payout_of, **_times(query))
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+        """News of payments, refunds, disputes and payouts; none of anything else."""
+        return read_news(event, ref)
+
+    async def _page(
+        self,
+        wire: Wire,
+        path: str,
+        query: PaymentQuery,
+        after: Ref | None,
+        read_one: Callable[[MakeRef, Answer], Any],
+        **asked: Any,
+    ) -> Page[Any]:
+        cursor = None if after is None else after.id
+        asked |= {"cursor": cursor, "location_id": self.location_id}
+        response = await wire.send(Request.get(path, query=asked))
+        body, name = answer(response), path.rpartition("/")[2]
+        if not is_list(body.raw.get(name, [])):
+            raise malformed(response, name)
+        found = [read_one(wire.ref, one) for one in body.objects(name)]
+        following = body.text("cursor")
+        return Page(
+            tuple(one for one in found if one is not None and is_within(query, one.created_at)),
+            None if following is None else wire.ref(following),
+        )
+
+
+# --- asking ----------------------------------------------------------------
+
+
+def amount_body(amount: Money) -> dict[str, Any]:
+    """An amount as Square writes it."""
+    return {"amount": UNITS.to_minor(amount), "currency": amount.currency}
+
+
+def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[str, Any]:
+    """What makes a payment, but for its key; the vendor's own options go in last."""
+    customer, source = charge.customer, charge.source
+    stored = source is not None and source.startswith("ccof:")
+    if stored and (customer is None or customer.id is None):
+        raise InvalidData(
+            "A card that is kept at Square belongs to a customer.",
+            field="customer.id",
+            remedy="Give the customer, with the id that Square gave.",
+        )
+    note = [f"{name}: {text}" for name, text in charge.metadata.items()]
+    body: dict[str, Any] = {
+        "source_id": source,
+        "amount_money": amount_body(charge.amount),
+        "autocomplete": autocomplete,
+        "reference_id": _fitting(charge.reference, "reference"),
+        "location_id": vendor.location_id,
+        # Square keeps nothing else with a payment.
+        "note": _fitting("\n".join(filter(None, [charge.description, *note])), "note") or None,
+        "statement_description_identifier": _fitting(
+            charge.statement_descriptor, "statement_descriptor"
+        ),
+    }
+    if customer is not None:
+        body |= {
+            "customer_id": customer.id,
+            "buyer_email_address": customer.email,
+            "buyer_phone_number": customer.phone,
+        }
+    if charge.off_session:
+        body["customer_details"] = {"customer_initiated": False}
+    body = {name: value for name, value in body.items() if value is not None}
+    return merged(body, extra_for("square", charge.extra))
+
+
+def _fitting(text: str | None, limit: str) -> str | None:
+    longest = Square.limits[limit]
+    if text is None or len(text) <= longest:
+        return text
+    raise InvalidData(
+        f"Square takes at most {longest} characters for this.",
+        field="description" if limit == "note" else limit,
+        remedy="Give a shorter one"
+        + (", or fewer metadata: they are kept in the note." if limit == "note" else "."),
+    )
+
+
+def _at(*parts: str) -> str:
+    return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
+
+
+def _keyed(
+    wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
+) -> Request:
+    """A request that Square does once for the key in its body, however often it comes."""
+    known = {**body, "idempotency_key": key_at(wire, key, _KEY)[:_KEY]}
+    request = Request.put(path, json=known) if method == "PUT" else Request.post(path, json=known)
+    return attrs.evolve(request, idempotent=True)
+
+
+async def _moved(wire: Wire, request: Request, key: str) -> Payment:
+    """What a payment is after a step that it takes once, however often it is asked to."""
+    repeatable = attrs.evolve(request, idempotent=True)
+    return read_payment(wire, await wire.send(repeatable, key=key))
+
+
+async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
+    """What a payment was when this key was used first."""
+    return read_payment(
+        wire, await wire.send(Request.get(_at(PAYMENTS, ref.id)), key=f"{key}/before")
+    )
+
+
+def _times(query: PaymentQuery) -> dict[str, Any]:
+    return {
+        "begin_time": _written(query.since),
+        "end_time": _written(query.until),
+        "sort_order": "DESC",
+        "limit": min(query.limit, Square.limits["page"]),
+    }
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,293 @@
+"""Vonage: text messages, look-ups of numbers.
+
+Messages go to the SMS API, which answers HTTP 200 whatever happens and tells of every part of a
+message by itself. Look-ups go to Number Insight, at its standard level. The API key and its secret
+are sent as basic authentication. Vonage takes no idempotency key: what may have been sent is not
+sent again. It can neither be asked about a message nor call one back: what became of it is told by
+delivery receipts.
+
+Vonage ends Number Insight in February 2027.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import attrs
+
+from moorage.contracts.sms import (
+    Balance,
+    LineType,
+    NumberCheck,
+    Price,
+    SmsCapability,
+    SmsEvent,
+    SmsMessage,
+    SmsReceipt,
+    SmsStatus,
+    is_gsm,
+)
+from moorage.contracts.vendor import Vendor, extra_for
+from moorage.domain.auth import Credentials
+from moorage.domain.classify import is_success
+from moorage.domain.http import Request
+from moorage.domain.secret import Secret, as_secret
+from moorage.domain.service import Service
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    RateLimitExceeded,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.vendors._reading import answer, malformed, read
+from moorage.vendors._sms import as_field, as_price, international, refusal, sender_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.contracts.vendor import MakeRef
+    from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
+    from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
+    from moorage.vendors._sms import Kind
+
+_INSIGHT: Final = "insight"
+_SEND: Final = "/sms/json"
+_LOOK_UP: Final = "/ni/standard/json"
+_TAKEN: Final = "0"
+_CURRENCY: Final = "EUR"
+_STATUSES: Final = {
+    "accepted": SmsStatus.SENT,
+    "buffered": SmsStatus.SENT,
+    "delivered": SmsStatus.DELIVERED,
+    "expired": SmsStatus.EXPIRED,
+    "failed": SmsStatus.FAILED,
+    "rejected": SmsStatus.REJECTED,
+}
+_LINES: Final = {
+    "mobile": LineType.MOBILE,
+    "landline": LineType.LANDLINE,
+    "landline_premium": LineType.OTHER,
+    "landline_tollfree": LineType.OTHER,
+    "pager": LineType.OTHER,
+    "virtual": LineType.VOIP,
+}
+_KINDS: Final[Mapping[str, Kind]] = {
+    "1": RateLimitExceeded,
+    "2": InvalidRequest,
+    "3": InvalidRequest,
+    "4": AuthenticationFailed,
+    "5": VendorFailed,
+    "6": InvalidRequest,
+    "10": RateLimitExceeded,
+    "12": InvalidRequest,
+    "14": AuthenticationFailed,
+    "15": InvalidRequest,
+    "22": InvalidRequest,
+    "23": InvalidRequest,
+    "32": AuthenticationFailed,
+}
+"""What a message's status means; any other but 0 is a refusal."""
+_INSIGHTS: Final[Mapping[str, Kind]] = {
+    "1": RateLimitExceeded,
+    "4": AuthenticationFailed,
+    "5": VendorFailed,
+    "999": InvalidRequest,
+}
+_NO_NUMBER: Final = "3"
+_LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
+"""The last three say that a part of what is known could not be read at this moment."""
+
+
+@attrs.frozen(kw_only=True)
+class Vonage(Vendor):
+    """An account at Vonage.
+
+    Attributes:
+        api_key: which account.
+        credentials: the secret of that key; by default the credential provider is asked for whole
+            `Credentials`.
+        sender: who messages come from unless they say so themselves.
+        base_url, insight_url: where Vonage is.
+    """
+
+    name: ClassVar[str] = "vonage"
+    kinds: ClassVar[tuple[str, ...]] = ("sms",)
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {
+            SmsCapability.CALLBACK,
+            SmsCapability.VALIDITY,
+            SmsCapability.VALIDATE_NUMBER,
+            SmsCapability.CARRIER,
+            SmsCapability.BALANCE,
+        }
+    )
+    webhook: ClassVar[str | None] = "vonage"
+
+    api_key: str
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    sender: str | None = None
+    base_url: str = "https://rest.nexmo.com"
+    insight_url: str = "https://api.nexmo.com"
+
+    def ping(self) -> Request:
+        """Ask for the balance."""
+        return Request.get("/account/get-balance")
+
+    def services(self) -> Mapping[str, Service]:
+        """The API, and that of look-ups."""
+        own = None
+        if self.credentials is not None:
+            own = Credentials.basic(self.api_key, self.credentials)
+        return {
+            to: Service(
+                "vonage",
+                url,
+                credentials=own,
+                needs_credentials=own is None,
+                classify=classify,
+            )
+            for to, url in (("", self.base_url), (_INSIGHT, self.insight_url))
+        }
+
+    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+        """Send one message, in as many parts as it takes."""
+        response = await wire.send(Request.post(_SEND, form=message_form(self, message)), key=key)
+        return read_parts(wire, response)
+
+    async def validate_number(
+        self, wire: Wire, number: str, /, *, country: str | None
+    ) -> NumberCheck:
+        """Look a number up."""
+        query = {"number": number.removeprefix("+"), "country": country}
+        return read_number(await wire.send(Request.get(_LOOK_UP, query=query), to=_INSIGHT))
+
+    async def check_balance(self, wire: Wire, /) -> Balance:
+        """Ask what is left, in euros."""
+        response = await wire.send(Request.get("/account/get-balance"))
+        body = answer(response)
+        amount = as_price(body.value("value"), _CURRENCY)
+        if amount is None:
+            raise malformed(response, "value")
+        return Balance(amount=amount, raw=body.raw)
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
+        """A delivery receipt, or a message that came in."""
+        told = read(event.data)
+        part = told.text("messageId")
+        if part is None:
+            return ()
+        status, code = told.text("status"), told.text("err-code")
+        came_in = status is None and told.text("type") is not None
+        known = _STATUSES.get(status or "", SmsStatus.UNKNOWN)
+        return (
+            SmsEvent(
+                id=event.id,
+                ref=ref(part),
+                status=SmsStatus.RECEIVED if came_in else known,
+                vendor_status=status,
+                at=told.time("message-timestamp"),
+                sender=international(told.text("msisdn")) if came_in else None,
+                text=told.text("text"),
+                error_code=None if code == _TAKEN else code,
+                raw=told.raw,
+            ),
+        )
+
+
+def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, str]:
+    """The form that sends a message."""
+    sender = sender_of(message, vendor.sender, "Vonage")
+    form: dict[str, Any] = {
+        "to": message.to.removeprefix("+"),
+        "from": sender.removeprefix("+"),
+        "text": message.text,
+        "type": "text" if is_gsm(message.text) else "unicode",
+        "callback": message.callback_url,
+        "client-ref": message.reference,
+    }
+    if message.validity is not None:
+        form["ttl"] = int(message.validity.total_seconds()) * 1000
+    form.update(extra_for("vonage", message.extra))
+    return {name: as_field(value) for name, value in form.items() if value is not None}
+
+
+def read_parts(wire: Wire, response: Response) -> SmsReceipt:
+    """What is said of the parts of a message, of which at least one was taken."""
+    body = answer(response)
+    parts = list(body.objects("messages"))
+    taken = [part for part in parts if _status(part) == _TAKEN]
+    ids = tuple(name for part in taken if (name := part.text("message-id")) is not None)
+    if not ids or len(ids) < len(taken):
+        raise malformed(response, "message-id")
+    refused = next((part for part in parts if _status(part) != _TAKEN), None)
+    return SmsReceipt(
+        ref=wire.ref(ids[0]),
+        status=SmsStatus.QUEUED if refused is None else SmsStatus.FAILED,
+        vendor_status=_TAKEN if refused is None else _status(refused),
+        parts=ids,
+        segments=len(parts),
+        price=_price(taken),
+        error_code=None if refused is None else _status(refused),
+        error_message=None if refused is None else refused.text("error-text"),
+        raw=body.raw,
+    )
+
+
+def _status(part: Answer) -> str | None:
+    return part.text("status")
+
+
+def _price(parts: list[Answer]) -> Price | None:
+    prices = [part.decimal("message-price") for part in parts]
+    known = [price for price in prices if price is not None]
+    return as_price(sum(known), _CURRENCY) if len(known) == len(parts) else None
+
+
+def read_number(response: Response) -> NumberCheck:
+    """What is said of a number."""
+    body = answer(response)
+    status = body.text("status")
+    if status not in _LOOKED_UP:
+        raise malformed(response, "status")
+    number = body.text("international_format_number")
+    why = body.text("status_message") or body.text("error_text") or status
+    valid = status != _NO_NUMBER
+    return NumberCheck(
+        number=f"+{number}" if valid and number else None,
+        valid=valid,
+        country=body.text("country_code"),
+        national=body.text("national_format_number"),
+        line=_LINES.get(body.text("current_carrier.network_type") or "", LineType.UNKNOWN),
+        carrier=body.text("current_carrier.name"),
+        reasons=() if valid else (why,),
+        raw=body.raw,
+    )
+
+
+def classify(request: Request, response: Response) -> ConnectorError | None:
+    """What the body of an answer says, which is HTTP 200 also where nothing was done."""
+    if not is_success(response.status):
+        return None
+    try:
+        body = answer(response)
+    except VendorFailed:
+        return None
+    if request.path == _LOOK_UP:
+        status = body.text("status")
+        if status is None or status in _LOOKED_UP:
+            return None
+        words = body.text("status_message") or body.text("error_text")
+        return refusal(_INSIGHTS.get(status, VendorRejected), "Vonage", response, status, words)
+    parts = list(body.objects("messages"))
+    status = _status(parts[0]) if parts else None
+    # Where a part was taken, something was done, and the whole is no refusal.
+    if status is None or any(_status(part) == _TAKEN for part in parts):
+        return None
+    kind = _KINDS.get(status, VendorRejected)
+    return refusal(kind, "Vonage", response, status, parts[0].text("error-text"))

@@ -1,0 +1,76 @@
+"""Credentials of accounts that get tokens by OAuth, before those that the host knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.oauth.drawers import drawer_of
+from moorage.wiring.defaults import NoCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moorage.domain.oauth.client import OAuthClient
+    from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
+
+
+class AccountTokens:
+    """The tokens of accounts, which are one for all tenants; what is not theirs is the host's.
+
+    Args:
+        tokens: has the tokens.
+        clients: who gets them, by service.
+        others: has every other credential, if the host has given any.
+    """
+
+    def __init__(
+        self,
+        tokens: CredentialProvider,
+        clients: Mapping[str, OAuthClient],
+        others: CredentialProvider | None,
+    ) -> None:
+        self._tokens = tokens
+        # Whoever looks a client up finds it as long as this is here.
+        self._known = {name: (drawer_of(client), client) for name, client in clients.items()}
+        self._others: Any = NoCredentials() if others is None else others
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """What is current."""
+        if service in self._known:
+            return self._tokens.get(service, self._known[service][0])
+        return self._others.get(service, tenant)
+
+    def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """What is valid instead of a credential that the service has refused."""
+        if service in self._known:
+            return self._tokens.refresh(service, self._known[service][0], stale)
+        return self._others.refresh(service, tenant, stale)
+
+
+class AsyncAccountTokens:
+    """As `AccountTokens`, awaited."""
+
+    def __init__(
+        self,
+        tokens: AsyncCredentialProvider,
+        clients: Mapping[str, OAuthClient],
+        others: AsyncCredentialProvider | None,
+    ) -> None:
+        self._tokens = tokens
+        # Whoever looks a client up finds it as long as this is here.
+        self._known = {name: (drawer_of(client), client) for name, client in clients.items()}
+        self._others: Any = others
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """What is current."""
+        if service in self._known:
+            return await self._tokens.get(service, self._known[service][0])
+        if self._others is None:
+            return NoCredentials().get(service, tenant)
+        return await self._others.get(service, tenant)
+
+    async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
+        """What is valid instead of a credential that the service has refused."""
+        if service in self._known:
+            return await self._tokens.refresh(service, self._known[service][0], stale)
+        return await self._others.refresh(service, tenant, stale)

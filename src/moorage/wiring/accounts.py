@@ -1,0 +1,99 @@
+"""The services of accounts, and the transports of those that do not speak HTTP."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.names import service_name
+from moorage.domain.service import Service
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.contracts.routes import Account
+    from moorage.domain.oauth.client import OAuthClient
+
+TRANSPORTS: Final[Mapping[str, tuple[str, str]]] = {
+    "files": ("local_files", "LocalFolder"),
+    "smtp": ("smtp_transport", "SmtpTransport"),
+}
+"""The module and the class of each transport; the class of the other colour begins with Async."""
+
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def place_of(account: Account) -> str:
+    """Where an account stands in a configuration."""
+    for tenant in account.tenants or ():
+        own = account.name.removeprefix(f"{tenant}.")
+        if own != account.name:
+            return f"tenants.{_key(tenant)}.vendors.{_key(own)}"
+    return f"vendors.{_key(account.name)}"
+
+
+def places_of(accounts: Iterable[Account], services: Iterable[Service]) -> dict[str, str]:
+    """Where each service of a hub stands in a configuration, by its name."""
+    own = {
+        service_name(account.name, to): place_of(account)
+        for account in accounts
+        for to in account.vendor.services()
+    }
+    return {service.name: f"services.{_key(service.name)}" for service in services} | own
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else f'"{name}"'
+
+
+def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
+    """Every service of every account, named after it, with the account's settings."""
+    return tuple(
+        _set(service, account, service_name(account.name, to))
+        for account in accounts
+        for to, service in account.vendor.services().items()
+    )
+
+
+def _set(service: Service, account: Account, name: str) -> Service:
+    known = {field.name for field in attrs.fields(Service)}
+    for setting in account.settings:
+        if setting not in known or setting == "name":
+            raise ConfigurationError(
+                f"a service has no setting {setting!r}.",
+                path=f"{place_of(account)}.{setting}",
+                remedy=f"Use one of: {', '.join(sorted(known - {'name'}))}.",
+            )
+    try:
+        return attrs.evolve(service, name=name, **account.settings)
+    except ConfigurationError as error:
+        error.path = f"{place_of(account)}.{error.path}"
+        raise
+
+
+def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
+    """Who accounts are to authorisation servers, by the names of their services."""
+    return {
+        service_name(account.name, to): client
+        for account in accounts
+        for to, client in account.vendor.clients().items()
+    }
+
+
+def transports_of(
+    accounts: Iterable[Account], given: Mapping[str, Any], *, colour: str
+) -> dict[str, Any]:
+    """The transport of each account that needs one: the host's, or else the embedded one."""
+    made = dict(given)
+    for account in accounts:
+        kind = account.vendor.transport
+        if kind is not None and account.name not in made:
+            module, name = TRANSPORTS[kind]
+            adapter = getattr(import_module(f"moorage.adapters.{module}"), colour + name)
+            made[account.name] = adapter(account.vendor)
+    return made

@@ -1,0 +1,114 @@
+"""What stands behind a port that was not given: made when it is first used, imported then."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.adapters.forking import in_child
+from moorage.errors import CredentialNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Lazily:
+    """An adapter that is made when it is first used."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+        self._unlocked()
+        # Another thread may be making it, and would never be done in the child.
+        in_child(self, Lazily._unlocked)
+
+    def _unlocked(self) -> None:
+        self._lock = threading.Lock()
+
+    def get(self) -> Any:
+        """The adapter."""
+        if self._made is None:
+            with self._lock:
+                if self._made is None:
+                    self._made = self._make()
+        return self._made
+
+    def made(self) -> Any:
+        """The adapter if it was ever used, else None."""
+        return self._made
+
+
+class Reporter:
+    """The name under which a process reports, which no other has: not even one it forked."""
+
+    def __init__(self, token: Callable[[], int]) -> None:
+        self._token = token
+        self._rename()
+        in_child(self, Reporter._rename)
+
+    def _rename(self) -> None:
+        self._name = f"{os.getpid()}-{self._token()}"
+
+    def __call__(self) -> str:
+        """The name."""
+        return self._name
+
+
+class NoCredentials:
+    """The credential provider of a host that has given none."""
+
+    def get(self, service: str, _: str | None, /) -> Any:
+        """There is none."""
+        raise CredentialNotFound(
+            f"no credential provider was given, and {service!r} needs credentials.",
+            remedy="Give the manager `credentials=`, or the service its own.",
+        )
+
+
+def memory_storage(clock: Any = None) -> Any:
+    """The embedded store."""
+    from moorage.adapters.memory import MemoryStorage
+
+    return MemoryStorage(clock)
+
+
+def memory_cache(clock: Any = None) -> Any:
+    """The embedded cache."""
+    from moorage.adapters.memory_cache import MemoryCache
+
+    return MemoryCache(clock)
+
+
+_EMBEDDED: Final = {
+    "clock": ("clock", "SystemClock"),
+    "sleeper": ("clock", "ThreadSleeper"),
+    "async sleeper": ("clock_async", "AsyncioSleeper"),
+    "http": ("stdlib_http", "StdlibHttpClient"),
+    "async http": ("stdlib_http_async", "AsyncStdlibHttpClient"),
+    "locks": ("locks", "ThreadLocks"),
+    "async locks": ("locks_async", "AsyncioLocks"),
+    "gather": ("gather", "ThreadGather"),
+    "async gather": ("gather_async", "AsyncioGather"),
+    "ids": ("chance", "UlidIds"),
+    "randomness": ("chance", "SystemRandomness"),
+}
+"""The module and the class of each embedded adapter."""
+
+
+def embedded(name: str) -> Any:
+    """What stands behind the port of this name."""
+    module, kind = _EMBEDDED[name]
+    return getattr(import_module(f"moorage.adapters.{module}"), kind)()
+
+
+def standing_for(name: str) -> str:
+    """What the adapter is called that stands behind the port of this name."""
+    return _EMBEDDED[name][1]
+
+
+def later(name: str) -> Lazily:
+    """The same, made when it is first used."""
+    return Lazily(partial(embedded, name))

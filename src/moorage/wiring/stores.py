@@ -1,0 +1,108 @@
+"""Shared state behind a core, what stands in for it, and keys in a store of their own."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage._bridge import blocked, guarded, guarded_later, lift_one, quiet
+from moorage.services.foreign import store_broke
+from moorage.services.shelter import Shelter
+from moorage.wiring.defaults import Lazily, memory_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.services.core import Core
+    from moorage.wiring.ports import Ports
+
+
+def verbs_now(state: Any) -> dict[str, Any]:
+    """The verbs of a plain store, which raise nothing foreign."""
+    execute, post = state.execute, state.post
+    if not _is_memory(state):
+        execute, post = guarded(execute, store_broke), quiet(post)
+    return {"execute": lift_one(execute), "ask": execute, "post": post}
+
+
+def verbs_later(state: Any) -> dict[str, Any]:
+    """The verbs of an awaited store, which raise nothing foreign."""
+    if _is_memory(state):
+        # Memory never makes a task wait.
+        shared = getattr(state, "shared", state)
+        return {"execute": lift_one(shared.execute), "ask": shared.execute, "post": shared.post}
+    return {
+        "execute": guarded_later(state.execute, store_broke),
+        "ask": None,
+        "post": quiet(state.post),
+    }
+
+
+def with_stores(
+    core: Core,
+    ports: Ports,
+    state: Any,
+    verbs: Callable[[Any], dict[str, Any]],
+) -> tuple[Core, Any]:
+    """The core with what stands in for stores that are away, and where its keys live."""
+    core = _sheltered(core, "state", state, ports.clock)
+    if ports.claims is None or ports.claims is ports.state:
+        return core, state
+    claims = attrs.evolve(core, **verbs(ports.claims))
+    claims = _sheltered(claims, "claims", ports.claims, ports.clock)
+    return _apart(core, claims), ports.claims
+
+
+def _sheltered(core: Core, name: str, state: Any, clock: Any) -> Core:
+    """The core, going on without its store while that is away."""
+    if _is_memory(state):
+        return core
+    local = Lazily(lambda: memory_storage(clock))
+    shelter = Shelter(core, name, lambda command: local.get().execute(command))
+    return attrs.evolve(
+        core,
+        execute=shelter.execute,
+        ask=None if core.ask is None else blocked(shelter.execute),
+        post=shelter.post,
+    )
+
+
+def _apart(core: Core, claims: Core) -> Core:
+    """A core that asks another store about claims."""
+
+    async def execute(command: Any) -> Any:
+        return await (claims if command.durable else core).execute(command)
+
+    def post(command: Any) -> None:
+        (claims if command.durable else core).post(command)
+
+    # Only what guards attempts is asked at once, and that is no claim.
+    return attrs.evolve(core, execute=execute, post=post, apart=True)
+
+
+def both_colours(storage: Any, clock: Any) -> tuple[Any, Any]:
+    """A store for each colour; None where the one given serves only the other.
+
+    Memory never makes a task wait, so the store in memory serves both at once.
+    """
+    from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+
+    if storage is None:
+        storage = MemoryStorage(clock)
+    if isinstance(storage, AsyncMemoryStorage):
+        storage = storage.shared
+    if isinstance(storage, MemoryStorage):
+        return storage, AsyncMemoryStorage(storage)
+    awaited = inspect.iscoroutinefunction(getattr(storage, "execute", None))
+    return (None, storage) if awaited else (storage, None)
+
+
+def _is_memory(state: object) -> bool:
+    """Whether this is our own store in memory, which raises nothing foreign and never waits."""
+    memory = sys.modules.get("moorage.adapters.memory")
+    return memory is not None and isinstance(
+        state, (memory.MemoryStorage, memory.AsyncMemoryStorage)
+    )

@@ -1,0 +1,87 @@
+"""Whether services suit a manager: its colour, its HTTP client, and where it keeps their keys."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from moorage.domain.names import name_of
+from moorage.domain.service import INHERIT
+from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moorage.domain.service import Endpoint, Service
+
+
+_EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient bound every step"
+
+
+_NOWHERE: Final[Mapping[str, str]] = {}
+_OF_MANAGERS: Final = "Give `claims=` a durable store, such as SqliteStorage"
+_OF_HUBS: Final = "Name a durable store, such as state.url = 'sqlite:///moorage.db'"
+
+
+def check_steps(
+    services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
+) -> None:
+    """Refuse a bound for a step of an attempt that the HTTP client cannot keep."""
+    lacking: frozenset[str] = getattr(http, "lacks", frozenset())
+    if not lacking:
+        return
+    for service in services:
+        owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
+        for owner in owners:
+            given = {} if owner.timeouts is INHERIT else attrs.asdict(owner.timeouts)
+            for step in sorted(lacking):
+                if given.get(step) is not None:
+                    raise ConfigurationError(
+                        f"{type(http).__name__} cannot bound how long {step!r} takes.",
+                        path=f"{_place(service, places)}.timeouts.{step}",
+                        remedy=f"Leave it out, since the whole attempt is bounded; or give another"
+                        f" client: {_EVERY_STEP}.",
+                    )
+
+
+def check_money(
+    services: Iterable[Service], claims: object, places: Mapping[str, str] = _NOWHERE
+) -> None:
+    """Refuse to keep the keys of a service that moves money where a crash loses them."""
+    if getattr(claims, "durable", True):
+        return
+    for service in services:
+        if service.moves_money and not service.volatile_keys:
+            raise ConfigurationError(
+                f"it moves money, and a crash of {type(claims).__name__} loses which keys were"
+                " used: a repeat could act twice.",
+                path=f"{_place(service, places)}.moves_money",
+                remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS};"
+                " or set volatile_keys to take that risk.",
+            )
+
+
+def refuse_awaited(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE) -> None:
+    """A transform or a fallback that must be awaited cannot run on the synchronous face."""
+    for service in services:
+        owners: tuple[Service | Endpoint, ...] = (service, *service.endpoints)
+        for owner in owners:
+            given: dict[str, tuple[Any, ...]] = {
+                "request_transforms": owner.request_transforms,
+                "response_transforms": owner.response_transforms,
+                "fallback": (owner.fallback,),
+            }
+            for kind, functions in given.items():
+                for function in functions:
+                    if inspect.iscoroutinefunction(function):
+                        raise ConfigurationError(
+                            f"{name_of(function)} is asynchronous, and this manager is not.",
+                            path=f"{_place(service, places)}.{kind}",
+                            remedy="Give a plain function, or use AsyncConnectorManager.",
+                        )
+
+
+def _place(service: Service, places: Mapping[str, str]) -> str:
+    return places.get(service.name, f"services.{service.name}")

@@ -1,0 +1,22 @@
+"""What observers are told as a manager starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.domain.events import TlsUnverified
+
+if TYPE_CHECKING:
+    from moorage.wiring.cores import Wired
+
+
+def tell_unverified(wired: Wired) -> None:
+    """Tell the observers if the HTTP client talks to whoever answers."""
+    unverified = getattr(wired.http, "unverified", None)
+    if unverified is None:
+        return
+    from moorage.domain.transport import DangerouslyUnverified
+
+    if isinstance(unverified, DangerouslyUnverified):
+        core = wired.core
+        core.tell(TlsUnverified(at=core.utc(), service="http", because=unverified.because))

@@ -1,9 +1,0 @@
-"""`python -m mooring.demo` tells the story; it needs nothing but the core."""
-
-import sys
-import webbrowser
-
-from mooring.demo import tell
-
-if __name__ == "__main__":  # pragma: no cover - tests run it in a process of its own
-    sys.exit(bool(tell(show=webbrowser.open if "--open" in sys.argv else None).wrong))
