@@ -12,6 +12,7 @@ from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
 from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
 from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.installation import install
 from moorage.opening import aopen_storage, open_storage, serve
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test_what_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigurationError, match=f"needs {library}") as caught:
         open_storage(url)
-    assert caught.value.remedy == f"Install moorage[{extra}]."
+    assert caught.value.remedy == install(extra)
     assert "secret" not in str(caught.value)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from moorage.domain.frames import refusing
+from moorage.domain.installation import install
 from moorage.domain.sealing import KeyRing
 from moorage.errors import ConfigurationError
 
@@ -101,7 +102,7 @@ def _opened(url: str, colour: str, options: dict[str, Any]) -> Any:
         raise ConfigurationError(
             f"a store at {scheme}:// needs {error.name}, which is not installed.",
             path="state.url",
-            remedy=f"Install moorage[{extra}].",
+            remedy=install(extra),
         ) from None
 
 
@@ -147,7 +148,7 @@ def _opened_tenants(url: str, keys: Secret, colour: str, options: dict[str, Any]
         raise ConfigurationError(
             f"tenants at {scheme}:// need {error.name}, which is not installed.",
             path="tenants_from.url",
-            remedy=f"Install moorage[{base.replace('mariadb', 'mysql')}].",
+            remedy=install(base.replace("mariadb", "mysql")),
         ) from None
 
 

@@ -18,6 +18,7 @@ from moorage.adapters._pyreqwest_clients import Clients, Forked, _uses, blocking
 from moorage.adapters.pyreqwest_http import PyreqwestHttpClient
 from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
 from moorage.domain.http import BodyStream, Request
+from moorage.domain.installation import install
 from moorage.errors import ConfigurationError, VendorFailed
 from moorage.testing.http_server import Behaviour, VendorServer
 from tests.adapters.forked import in_a_child
@@ -119,7 +120,7 @@ def test_who_lacks_it_is_told_so(colour: str, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigurationError, match="needs pyreqwest") as caught:
         kind()
 
-    assert "Install moorage[pyreqwest]." == caught.value.remedy
+    assert install("pyreqwest") == caught.value.remedy
 
 
 def test_making_a_client_does_not_load_it() -> None:

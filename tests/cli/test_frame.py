@@ -24,6 +24,7 @@ from moorage.cli.answer import Answer, Table
 from moorage.cli.frame import run
 from moorage.cli.streams import as_json
 from moorage.cli.table import COMMANDS, GROUPS
+from moorage.domain.installation import install
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 from tests.support.command import ENDINGS, command
 
@@ -184,7 +185,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = command("vendors")
 
     assert (2, "") == (ended.code, ended.out)
-    assert "Install moorage[cli]." in ended.err
+    assert install("cli") in ended.err
 
 
 def test_what_is_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from moorage import OAuthCredentials
 from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
 from moorage.cli import main
+from moorage.domain.installation import install
 from tests.support.authorization_server import AuthorizationServer, Client
 from tests.support.oauth_people import query_of, visit
 
@@ -324,7 +325,7 @@ def test_what_is_not_installed_says_so(
         options = desk.options(server, "--credentials", "postgresql://host/name")
         assert 2 == main(["oauth", "login", *options])
 
-    assert "moorage[postgresql]" in capsys.readouterr().err
+    assert install("postgresql", "mysql") in capsys.readouterr().err
 
 
 def test_secrets_stay_in_the_environment(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ def test_yaml_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "yaml", None)
     monkeypatch.delitem(sys.modules, "moorage.config.yaml_text", raising=False)
 
-    with pytest.raises(ConfigurationError, match=r"Install moorage\[yaml\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install '\.\[yaml\]'"):
         read_configuration(written(tmp_path, "a.yaml", YAML))
 
 

@@ -138,7 +138,7 @@ def test_without_the_library_of_keyrings(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.delitem(sys.modules, "moorage.adapters.keyring_credentials", raising=False)
 
-    with pytest.raises(ConfigurationError, match=r"Install moorage\[keyring\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install '\.\[keyring\]'"):
         read_configuration({"secrets": {"ours": {"kind": "keyring"}}})
 
 

@@ -17,6 +17,7 @@ from moorage import ConfigurationError, StorageUnavailable
 from moorage.adapters.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.sql_tenants import AsyncSqlTenants, SqlTenants
 from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
+from moorage.domain.installation import install
 from moorage.opening import aopen_tenants, open_tenants
 from tests.support.servers import mariadb_url, postgres_url
 
@@ -112,7 +113,7 @@ def test_what_is_not_installed_is_named(
 
     with pytest.raises(ConfigurationError, match="sqlalchemy, which is not") as caught:
         make("mariadb://me:hunter2@host/name", RING.text())
-    assert ("tenants_from.url", "Install moorage[mysql].") == (
+    assert ("tenants_from.url", install("mysql")) == (
         caught.value.path,
         caught.value.remedy,
     )

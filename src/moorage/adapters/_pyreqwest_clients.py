@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters._http1 import USER_AGENT
 from moorage.adapters.forking import inherited
+from moorage.domain.installation import install
 from moorage.domain.secret import Secret
 from moorage.errors import ConfigurationError
 
@@ -138,7 +139,7 @@ def installed() -> None:
         raise ConfigurationError(
             "this HTTP client needs pyreqwest, which is not installed.",
             path="http",
-            remedy="Install moorage[pyreqwest].",
+            remedy=install("pyreqwest"),
         )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from moorage.domain.installation import install
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Source:
             raise ConfigurationError(
                 f"the driver {drivers[name]!r} is not installed.",
                 path=path,
-                remedy=f"Install moorage[{self.kind}].",
+                remedy=install(self.kind),
             ) from None
 
     def names(self, tables: Tables) -> Names:

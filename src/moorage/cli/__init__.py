@@ -12,6 +12,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from moorage.domain.installation import install
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
             raise
         print(
             f"moorage: the command line needs {error.name}, which is not installed."
-            " Install moorage[cli].",
+            f" {install('cli')}",
             file=sys.stderr,
         )
         return 2

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from moorage.adapters.aes_gcm import AesGcmCipher
 from moorage.adapters.sqlite_credentials import SqliteCredentialProvider
+from moorage.domain.installation import install
 from moorage.domain.sealing import KeyRing
 from moorage.errors import ConfigurationError
 
@@ -42,7 +43,7 @@ def open_vault(url: str, *, migrate: bool = False) -> Any:
         raise ConfigurationError(
             f"a store of credentials in a database needs {error.name}, which is not installed.",
             path=_WHERE,
-            remedy="Install moorage[postgresql] or moorage[mysql].",
+            remedy=install("postgresql", "mysql"),
         ) from None
     vault = SqlCredentialProvider(url, cipher)
     if migrate:

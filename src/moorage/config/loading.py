@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from moorage.config.problems import key, under
+from moorage.domain.installation import install
 from moorage.domain.json_text import is_object, refuse_constant
 from moorage.errors import ConfigurationError
 
@@ -105,9 +106,7 @@ def _yaml(text: str) -> Any:
     try:
         from moorage.config.yaml_text import read_yaml  # noqa: PLC0415 - of an extra
     except ImportError:
-        raise _refused(
-            "YAML needs PyYAML, which is not installed.", "Install moorage[yaml]."
-        ) from None
+        raise _refused("YAML needs PyYAML, which is not installed.", install("yaml")) from None
     return read_yaml(text)
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from moorage.config.of_classes import table_of
 from moorage.config.shapes import Field, Kinded, OneOf, Table
+from moorage.domain.installation import install
 from moorage.domain.json_text import is_object
 from moorage.domain.sealing import KeyRing
 from moorage.domain.secret import Secret
@@ -267,7 +268,7 @@ class Keyring:
             raise ConfigurationError(
                 "a keyring needs the library of that name, which is not installed.",
                 path="kind",
-                remedy="Install moorage[keyring].",
+                remedy=install("keyring"),
             ) from None
         return KeyringSecrets(self.application).read
 

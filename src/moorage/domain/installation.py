@@ -1,0 +1,17 @@
+"""How a reader is told to install an optional part of this package."""
+
+from __future__ import annotations
+
+__all__ = ("install",)
+
+
+def install(*extras: str) -> str:
+    """The sentence of a message that tells how to install any one of these extras.
+
+    The package is on no package index yet, so the command is one for a checkout.
+
+    Args:
+        extras: names of optional dependencies; each of them alone is enough.
+    """
+    commands = " or ".join(f"`pip install '.[{extra}]'`" for extra in extras)
+    return f"Run {commands} in a checkout of moorage."

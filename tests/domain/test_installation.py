@@ -1,0 +1,61 @@
+"""Tests of how a reader is told to install an optional part."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from moorage.domain.installation import install
+
+ROOT = Path(__file__).parents[2]
+
+PAGES = sorted(
+    path
+    for folder in ("src", "docs", "adapters-examples", "README.md", "CONTRIBUTING.md")
+    for path in ((ROOT / folder).rglob("*") if (ROOT / folder).is_dir() else [ROOT / folder])
+    if path.suffix in (".md", ".py", ".txt")
+)
+
+
+def test_command_works_from_a_checkout() -> None:
+    """The message names a command that needs no package index, quoted for a shell."""
+    assert (
+        "Run `pip install '.[postgresql]'` or `pip install '.[mysql]'` in a checkout of moorage."
+        == install("postgresql", "mysql")
+    )
+
+
+def test_no_page_installs_the_package_by_its_name() -> None:
+    """No page and no message tells its reader to get this package from an index."""
+    by_name = re.compile(
+        r"(?:pip install|uv add|[Ii]nstall) [^\n]*(?<![./\w-])moorage(?:\[|-|\s|$)"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in PAGES
+        for line in path.read_text("utf-8").splitlines()
+        if by_name.search(line.partition("# ")[0])
+    ]
+    assert [] == found
+
+
+def test_every_extra_that_a_message_names_exists() -> None:
+    """Each name given to `install` is one of the extras that the project declares."""
+    declared = set(
+        re.findall(
+            r"^(\w+) = \[",
+            (ROOT / "pyproject.toml")
+            .read_text("utf-8")
+            .partition("[project.optional-dependencies]")[2]
+            .partition("\n\n")[0],
+            re.MULTILINE,
+        )
+    )
+    named = {
+        extra
+        for path in (ROOT / "src").rglob("*.py")
+        for call in re.findall(r'\binstall\(((?:"\w+"(?:, )?)+)\)', path.read_text("utf-8"))
+        for extra in re.findall(r'"(\w+)"', call)
+    }
+    assert named
+    assert set() == named - declared
