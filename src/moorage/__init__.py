@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from moorage.errors import IdempotencyInProgress as IdempotencyInProgress
     from moorage.errors import InvalidData as InvalidData
     from moorage.errors import InvalidRequest as InvalidRequest
+    from moorage.errors import LocalFailure as LocalFailure
     from moorage.errors import NotCached as NotCached
     from moorage.errors import OutcomeUnknown as OutcomeUnknown
     from moorage.errors import PaymentDeclined as PaymentDeclined
@@ -293,6 +294,7 @@ _HOME = {
             "ConfigurationError",
             "ConnectionFailed",
             "AttemptTimeout",
+            "LocalFailure",
             "DestinationRefused",
             "DeadlineExceeded",
             "AuthenticationFailed",

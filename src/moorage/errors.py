@@ -4,6 +4,7 @@ ConnectorError
 ├── ConfigurationError              wrong before anything was sent
 ├── ConnectionFailed                could not reach the vendor, or was cut off
 │   ├── AttemptTimeout              one attempt took longer than it may
+│   ├── LocalFailure                our own side could not send; the vendor is not to blame
 │   └── DestinationRefused          the URL leads where it must not; nothing was sent
 ├── DeadlineExceeded                the whole call took longer than it may
 ├── AuthenticationFailed            the vendor refused who we say we are
@@ -275,6 +276,22 @@ class AttemptTimeout(ConnectionFailed):
     """One attempt took longer than it may."""
 
     remedy = "Raise the timeout if the vendor is known to be slow, or try again."
+
+
+class LocalFailure(ConnectionFailed):
+    """Our own side could not send, so that this says nothing of the vendor.
+
+    The client is closed or belongs to another process or event loop, the source of the request's
+    body failed, or the machine has no sockets left.
+    """
+
+    retryable = False
+    remedy = "Look at the cause of this error for what is wrong on this side."
+
+    def __init__(
+        self, message: str, *, may_have_been_processed: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(message, may_have_been_processed=may_have_been_processed, **fields)
 
 
 class DestinationRefused(ConnectionFailed):

@@ -448,7 +448,9 @@ def test_a_driver_that_is_not_installed_is_named(
     """Who has no driver is told which extra brings one."""
     monkeypatch.setitem(sys.modules, driver, None)
 
-    with pytest.raises(ConfigurationError, match=rf"{driver}.*moorage\[(postgresql|mysql)\]"):
+    with pytest.raises(
+        ConfigurationError, match=rf"{driver}.*pip install '\.\[(postgresql|mysql)\]'"
+    ):
         SqlStorage(url)
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from moorage import errors
 from moorage.domain.circuit import Outcome
-from moorage.domain.health import health, may_have_acted
+from moorage.domain.health import health, is_internal, may_have_acted
 from moorage.errors import (
     AttemptTimeout,
+    ConfigurationError,
     ConnectionFailed,
     ConnectorError,
+    CredentialNotFound,
     DeadlineExceeded,
+    InvalidData,
+    LocalFailure,
     RateLimitExceeded,
+    StorageUnavailable,
 )
 
 KINDS = {
@@ -36,6 +43,7 @@ NOTHING_DONE = GOOD | {
     "CredentialRefreshFailed",
     "DeadlineExceeded",
     "DestinationRefused",
+    "LocalFailure",
     "RateLimitExceeded",
     "RetryBudgetExhausted",
     "UnsupportedByVendor",
@@ -54,11 +62,41 @@ def test_every_error_has_an_outcome(name: str) -> None:
     assert expected is health(KINDS[name]("x"))
 
 
-@pytest.mark.parametrize("error", [OSError(), TypeError(), TimeoutError()])
+@pytest.mark.parametrize("error", [OSError(), TimeoutError(), KeyError("id"), ValueError("?")])
 def test_a_foreign_error_is_a_failure(error: Exception) -> None:
     """What a function raises of its own counts against the service, and proves nothing."""
     assert Outcome.FAILED is health(error)
     assert may_have_acted(error)
+    assert not is_internal(error)
+
+
+class Misspelt(AttributeError):
+    """A mistake of a host's own kind."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TypeError(),
+        Misspelt(),
+        NameError(),
+        AssertionError(),
+        RecursionError(),
+        MemoryError(),
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"),
+        ConfigurationError("x"),
+        CredentialNotFound("x"),
+        InvalidData("x"),
+        LocalFailure("x"),
+        StorageUnavailable("x"),
+    ],
+    ids=repr,
+)
+def test_our_own_mistakes_say_nothing_of_the_service(error: Exception) -> None:
+    """A bug, a wrong configuration and a machine with no sockets are no failures of a vendor."""
+    assert Outcome.NEUTRAL is health(error)
+    assert is_internal(error)
 
 
 def test_a_vendors_limit_is_an_answer() -> None:

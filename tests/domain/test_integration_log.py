@@ -79,6 +79,11 @@ STATUS_OF = {
     "DestinationRefused": "held_back",
     "RetryBudgetExhausted": "held_back",
     "IdempotencyInProgress": "held_back",
+    "NotCached": "held_back",
+    "HeldBack": "held_back",
+    "DryRun": "held_back",
+    "RecipientRefused": "held_back",
+    "CopiedStore": "held_back",
     "OutcomeUnknown": "unknown",
 }
 
@@ -102,6 +107,7 @@ def test_every_error_has_its_status(error: str) -> None:
         ({"cached": True}, IntegrationStatus.CACHED),
         ({"fallback": True, "error": "VendorFailed"}, IntegrationStatus.FALLBACK),
         ({"cancelled": True, "error": "CancelledError"}, IntegrationStatus.CANCELLED),
+        ({"internal": True, "error": "TypeError"}, IntegrationStatus.INTERNAL),
     ],
 )
 def test_some_ends_are_no_error(fields: dict[str, Any], expected: IntegrationStatus) -> None:
@@ -210,10 +216,15 @@ def test_a_summary_counts_and_measures(calls: list[tuple[IntegrationStatus, floa
 
     assert len(calls) == summary.count == sum(summary.by_status.values())
     assert {status for status, _ in calls} == set(summary.by_status)
-    assert summary.success_rate is not None
-    assert math.isclose(
-        sum(status in good for status, _ in calls), summary.success_rate * len(calls)
-    )
+    neutral = {IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED}
+    telling = sum(status not in neutral for status, _ in calls)
+    if telling:
+        assert summary.success_rate is not None
+        assert math.isclose(
+            sum(status in good for status, _ in calls), summary.success_rate * telling
+        )
+    else:
+        assert summary.success_rate is None
     for percent, found in ((50, summary.p50), (95, summary.p95), (99, summary.p99)):
         durations = [duration for _, duration in calls]
         enough = [

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -266,6 +267,28 @@ async def test_a_calm_functions_refusal_does_not_count(world: World) -> None:
 
     state = await manager.circuit_state("vat")
     assert (2, 0) == (state.calls, state.failures)
+
+
+@pytest.mark.parametrize("observed", [False, True])
+@pytest.mark.parametrize(
+    "error", [TypeError("bug"), MemoryError(), OSError(errno.EMFILE, "no files")], ids=repr
+)
+@in_both_colours
+async def test_an_internal_error_is_neutral_for_the_circuit(
+    world: World, error: Exception, observed: bool
+) -> None:
+    """A mistake of the host's own code neither opens a circuit nor counts as a call."""
+    circuit = CircuitBreakerConfig(failures=1, consecutive_failures=1)
+    seen = [world.events.append] if observed else []
+    manager = world.manager(vat(circuit=circuit, retry=None), observers=seen)
+    await manager.run("vat", world.nothing)
+
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            await manager.run("vat", Failing(error).__call__)
+
+    state = await manager.circuit_state("vat")
+    assert (CircuitState.CLOSED, 1, 0) == (state.state, state.calls, state.failures)
 
 
 @in_both_colours

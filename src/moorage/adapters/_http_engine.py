@@ -14,7 +14,7 @@ from moorage.adapters._http_pool import Pool
 from moorage.adapters._http_request import locate
 from moorage.adapters._http_wire import dial
 from moorage.domain.http import Response
-from moorage.errors import ConfigurationError, ConnectionFailed
+from moorage.errors import ConfigurationError, LocalFailure
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -226,10 +226,8 @@ class Engine:
             pool = self._pools.setdefault(here, self.new_pool())
         if self._closed:
             pool.close()
-            raise ConnectionFailed(
+            raise LocalFailure(
                 "The HTTP client is closed.",
-                may_have_been_processed=False,
-                retryable=False,
                 remedy="Make a new client, or close this one later.",
             )
         return pool

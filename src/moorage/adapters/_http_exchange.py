@@ -30,9 +30,15 @@ from moorage.adapters._http1 import (
 )
 from moorage.adapters._http_content import inflater_for
 from moorage.adapters._http_request import Upload
-from moorage.adapters._http_wire import TimeIsUp, reason_of
+from moorage.adapters._http_wire import TimeIsUp, reason_of, unreached
 from moorage.domain.http import BodyStream
-from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from moorage.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    LocalFailure,
+    VendorFailed,
+)
 
 if TYPE_CHECKING:
     from moorage.adapters._http1 import Head, Limits
@@ -209,10 +215,7 @@ class Exchange:
         except TimeIsUp:
             raise self._late("connect", "could not be reached", sent=False) from None
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(
-                f"{self._whom} could not be reached: {reason_of(error)}.",
-                may_have_been_processed=False,
-            ) from error
+            raise unreached(self._whom, error) from error
 
     async def _send_first(self, pool: Pool, first: memoryview) -> Wire:
         """Send the first piece, on a new connection if an idle one takes nothing of it."""
@@ -282,8 +285,9 @@ class Exchange:
 
     def _next_piece(self) -> bytes:
         if self._broken:
-            raise ConnectionFailed(
-                f"The answer of {self._whom} was closed before its end.", retryable=False
+            raise LocalFailure(
+                f"The answer of {self._whom} was closed before its end.",
+                may_have_been_processed=True,
             )
         inflater = self._inflater
         if inflater is None:
@@ -335,11 +339,12 @@ class Exchange:
             may_have_been_processed=sent,
         )
 
-    def _no_body(self, error: Exception, *, sent: bool) -> ConnectionFailed:
-        return ConnectionFailed(
+    def _no_body(self, error: Exception, *, sent: bool) -> LocalFailure:
+        return LocalFailure(
             f"{self._whom} was not sent {'all of ' if sent else ''}its request, because the"
             f" body's source failed with {type(error).__name__}.",
             may_have_been_processed=sent,
+            retryable=True,
             remedy="Look at the cause of this error for what is wrong with the source.",
         )
 

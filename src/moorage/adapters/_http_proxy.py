@@ -19,7 +19,7 @@ from moorage.adapters._http1 import (
     NotHttp,
 )
 from moorage.adapters._http_request import origin_of
-from moorage.adapters._http_wire import dial, reason_of
+from moorage.adapters._http_wire import dial, unreached
 from moorage.domain.secret import Secret
 from moorage.errors import ConnectionFailed
 
@@ -75,7 +75,7 @@ class Gateway:
         try:
             wire = await dial(network, self.origin, until, ours)
         except (OSError, ValueError) as error:
-            raise self._failed(f"could not be reached: {reason_of(error)}") from error
+            raise unreached(f"The proxy {self.origin}", error) from error
         if context is None:
             return wire
         from moorage.adapters._http_tls import secured  # noqa: PLC0415 - costs milliseconds to load

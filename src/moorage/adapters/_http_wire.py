@@ -15,6 +15,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from moorage.adapters._http_resolve import allowed, check_host
+from moorage.domain.health import is_exhaustion
+from moorage.errors import ConnectionFailed, LocalFailure
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -45,6 +47,25 @@ class Origin(NamedTuple):
 def reason_of(error: Exception) -> str:
     """Say why a connection could not be made, or ended."""
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
+
+
+def unreached(whom: str, error: Exception) -> ConnectionFailed:
+    """The error of a connection that could not be made."""
+    if is_exhaustion(error):
+        return exhausted(whom, reason_of(error))
+    return ConnectionFailed(
+        f"{whom} could not be reached: {reason_of(error)}.", may_have_been_processed=False
+    )
+
+
+def exhausted(whom: str, reason: str) -> LocalFailure:
+    """The error of a connection that this machine has no means to make."""
+    return LocalFailure(
+        f"{whom} was not contacted, because this machine has no sockets, ports or memory left:"
+        f" {reason}.",
+        retryable=True,
+        remedy="Raise the limit of open files, or allow fewer connections at once.",
+    )
 
 
 class Turn(Protocol):

@@ -12,7 +12,7 @@ import attrs
 from moorage.adapters._http_engine import Engine
 from moorage.adapters._http_pool import Pool
 from moorage.adapters._lent_guide import guide_of
-from moorage.errors import ConnectionFailed
+from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
     from moorage.adapters._http_engine import Settings
@@ -124,19 +124,15 @@ class LentEngine(Engine, ABC):
         self._home = here
 
 
-def closed(what: str) -> ConnectionFailed:
-    return ConnectionFailed(
+def closed(what: str) -> LocalFailure:
+    return LocalFailure(
         what,
-        may_have_been_processed=False,
-        retryable=False,
         remedy="Make a new client, or close this one later.",
     )
 
 
-def _elsewhere(what: str) -> ConnectionFailed:
-    return ConnectionFailed(
+def _elsewhere(what: str) -> LocalFailure:
+    return LocalFailure(
         f"The client that was given to moorage belongs to another {what}.",
-        may_have_been_processed=False,
-        retryable=False,
         remedy="Give a function that makes a client instead: it is called wherever one is needed.",
     )

@@ -4,7 +4,7 @@
 |---|---|---|
 | it had no connection free in time | `AttemptTimeout` | no |
 | not reached, not secured, in time or at all | `ConnectionFailed`, `AttemptTimeout` | no |
-| the body's source failed | `ConnectionFailed` | if anything was sent |
+| the body's source failed | `LocalFailure` | if anything was sent |
 | not sent in time, no answer in time | `AttemptTimeout` | yes |
 | cut off before the end of the answer | `ConnectionFailed` | yes |
 | an answer that is not HTTP, or too large | `VendorFailed` | it was answered |
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from moorage.adapters._http1 import CutOff, NotHttp, encode_head
 from moorage.adapters._http_exchange import Exchange
 from moorage.adapters._http_request import locate
-from moorage.adapters._http_wire import TimeIsUp
+from moorage.adapters._http_wire import TimeIsUp, exhausted
 from moorage.adapters._lent_engine import Lender, LentEngine, Stand, closed
 from moorage.adapters._lent_trip import Errand, FailedSource, Late, NotReached, Pieces, Trip
 from moorage.domain.http import BodyStream
@@ -138,6 +138,8 @@ class LentExchange(Exchange):
         except NotHttp as error:
             raise self._no_answer(error) from None
         except NotReached as error:
+            if error.exhausted:
+                raise exhausted(self._whom, str(error)) from None
             raise ConnectionFailed(
                 f"{self._whom} could not be reached: {error}.", may_have_been_processed=False
             ) from None

@@ -22,6 +22,7 @@ from moorage.adapters._http1 import CutOff, NotHttp
 from moorage.adapters._http_threads import run
 from moorage.adapters._http_wire import TimeIsUp
 from moorage.adapters._lent_watch import Watch
+from moorage.domain.health import is_exhaustion
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -72,7 +73,15 @@ class Late(TimeIsUp):
 
 
 class NotReached(Exception):
-    """No byte of the request has left; the message says why, if anything does."""
+    """No byte of the request has left; the message says why, if anything does.
+
+    Attributes:
+        exhausted: whether this machine has no sockets, ports or memory left.
+    """
+
+    def __init__(self, why: str, *, exhausted: bool = False) -> None:
+        super().__init__(why)
+        self.exhausted = exhausted
 
 
 class Pieces:
@@ -314,7 +323,9 @@ class Trip(ABC):
         if meaning is Meaning.NO_ANSWER and self.sent:
             return NotHttp("is not HTTP/1.1")
         why = why_of(error)
-        return OSError(why) if self.sent else NotReached(why)
+        if self.sent:
+            return OSError(why)
+        return NotReached(why, exhausted=any(map(is_exhaustion, _system_errors(error))))
 
 
 class BlockingTrip(Trip):
@@ -410,14 +421,27 @@ def seconds_left(bound: float | None, until: float) -> float | None:
 
 def why_of(error: BaseException | None) -> str:
     """What the system said, found below what the library made of it, which may show a URL."""
-    first, seen = error, 0
+    for failure in _system_errors(error):
+        told = getattr(failure, "verify_message", None) or failure.strerror
+        if told:
+            return str(told)
+    return type(error).__name__
+
+
+def system_error(error: BaseException) -> OSError:
+    """The system's error below what the library made of it, which may show a URL."""
+    why = why_of(error)
+    number = next((failure.errno for failure in _system_errors(error)), None)
+    return OSError(why) if number is None else OSError(number, why)
+
+
+def _system_errors(error: BaseException | None) -> Iterator[OSError]:
+    """The errors of the operating system that an error was made from, the latest first."""
+    seen = 0
     while error is not None and seen < _DEEPEST:
         if isinstance(error, OSError) and type(error).__module__ in _SYSTEM:
-            told = getattr(error, "verify_message", None) or error.strerror
-            if told:
-                return str(told)
+            yield error
         error, seen = error.__cause__ or error.__context__, seen + 1
-    return type(first).__name__
 
 
 def verifies(context: ssl.SSLContext) -> bool:

@@ -16,7 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from pyreqwest.exceptions import DecodeError, RequestTimeoutError
 
+from moorage.domain.health import is_exhaustion
+
 _ENDS: Final = re.compile(r"end of file|eof|closed|reset|broken pipe|aborted", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"\(os error ([0-9]{1,6})\)")
 _LARGE: Final = "message head is too large"
 
 
@@ -29,6 +32,7 @@ class Meaning(NamedTuple):
         answered: whether bytes came that are no answer.
         large: whether they were more than is accepted.
         why: a reason that shows neither the URL nor any secret; may be empty.
+        exhausted: whether this machine has no sockets, ports or memory left.
     """
 
     sent: bool
@@ -36,12 +40,14 @@ class Meaning(NamedTuple):
     answered: bool
     large: bool
     why: str
+    exhausted: bool
 
 
 def meaning_of(error: Exception) -> Meaning:
     """Say what happened, and rather that a request was sent than that it was not."""
     causes = _causes(error)
     why = causes[-1] if causes else ""
+    number = _NUMBER.search(why)
     unsent = any("(Connect)" in cause for cause in causes)
     return Meaning(
         sent=not unsent,
@@ -49,6 +55,7 @@ def meaning_of(error: Exception) -> Meaning:
         answered=isinstance(error, DecodeError) and not _ENDS.search(why),
         large=_LARGE in why,
         why="" if "://" in why or "client error" in why else why,
+        exhausted=is_exhaustion(OSError(int(number[1]), why)) if number else False,
     )
 
 

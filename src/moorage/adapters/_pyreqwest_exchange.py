@@ -24,11 +24,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from moorage.adapters._http1 import AUTHENTICATION_REQUIRED, NotHttp
 from moorage.adapters._http_content import inflater_for
 from moorage.adapters._http_request import Upload
-from moorage.adapters._http_wire import TimeIsUp
+from moorage.adapters._http_wire import TimeIsUp, exhausted
 from moorage.adapters._pyreqwest_bounds import PIECE
 from moorage.adapters._pyreqwest_errors import meaning_of
 from moorage.adapters._pyreqwest_request import exact_url, fields_of, headers_of
-from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from moorage.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    LocalFailure,
+    VendorFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -328,6 +334,8 @@ class Exchange:
             heard = "did not answer" if self._sending is None else "did not finish its answer"
             return self._late("read", heard, sent=True)
         because = f": {what.why}" if what.why else ""
+        if not what.sent and what.exhausted:
+            return exhausted(str(self._origin), what.why)
         if not what.sent:
             return ConnectionFailed(
                 f"{self._origin} could not be reached{because}.", may_have_been_processed=False
@@ -348,17 +356,19 @@ class Exchange:
             may_have_been_processed=sent,
         )
 
-    def _no_body(self, error: Exception, *, sent: bool) -> ConnectionFailed:
-        return ConnectionFailed(
+    def _no_body(self, error: Exception, *, sent: bool) -> LocalFailure:
+        return LocalFailure(
             f"{self._origin} was not sent {'all of ' if sent else ''}its request, because the"
             f" body's source failed with {type(error).__name__}.",
             may_have_been_processed=sent,
+            retryable=True,
             remedy="Look at the cause of this error for what is wrong with the source.",
         )
 
-    def _closed(self) -> ConnectionFailed:
-        return ConnectionFailed(
-            f"The answer of {self._origin} was closed before its end.", retryable=False
+    def _closed(self) -> LocalFailure:
+        return LocalFailure(
+            f"The answer of {self._origin} was closed before its end.",
+            may_have_been_processed=True,
         )
 
     def _no_answer(self, what: str, remedy: str | None = None) -> VendorFailed:

@@ -28,7 +28,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from moorage.adapters._http_threads import run
 from moorage.adapters._http_wire import TimeIsUp
-from moorage.adapters._lent_trip import WATCH, seconds_left, unverified, why_of
+from moorage.adapters._lent_trip import WATCH, seconds_left, system_error, unverified
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Connections:
             return self._taken(pool, origin, until)
         except (ConnectTimeoutError, EmptyPoolError, TimeoutError) as error:
             late = not isinstance(error, NewConnectionError)
-            failure = TimeIsUp() if late else OSError(why_of(error))
+            failure = TimeIsUp() if late else system_error(error)
         except (ConnectorError, TimeIsUp) as error:
             failure = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - urllib3's, http.client's, or what a name raises
@@ -80,7 +80,7 @@ class Connections:
             if refused is not None and gateway is not None:
                 failure = gateway.refused(origin, int(refused[1]))
             else:
-                failure = OSError(why_of(error))
+                failure = system_error(error)
         # Not while urllib3's error is handled, which may show the proxy's password.
         raise failure
 

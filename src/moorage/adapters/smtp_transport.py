@@ -15,7 +15,9 @@ from base64 import b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters._http_wire import exhausted, reason_of
 from moorage.domain.auth import OAuthCredentials
+from moorage.domain.health import is_exhaustion
 from moorage.domain.redaction import Redaction
 from moorage.errors import (
     AuthenticationFailed,
@@ -222,6 +224,8 @@ def _unreached(error: Exception) -> ConnectorError:
     """What a conversation that never came to the message ended with."""
     if isinstance(error, smtplib.SMTPResponseException):
         return _refusal(error.smtp_code, _as_bytes(error.smtp_error))
+    if is_exhaustion(error):
+        return exhausted("The server of mail", reason_of(error))
     # Another try finds the same certificate, and the same server without TLS.
     lasting = isinstance(error, (ssl.SSLCertVerificationError, smtplib.SMTPNotSupportedError))
     return ConnectionFailed(

@@ -46,7 +46,9 @@ class CallFinished(Event):
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
     `replayed` tells that a repeated key got what is stored, and `cached` that the answer was kept
-    from an earlier call, as `Response` says it. `subject` says whose data the call was about.
+    from an earlier call, as `Response` says it. `internal` tells that the error is this program's
+    own or its machine's, and says nothing of the service. `subject` says whose data the call was
+    about.
     """
 
     started_at: datetime
@@ -60,6 +62,7 @@ class CallFinished(Event):
     cached: bool = False
     fallback: bool = False
     cancelled: bool = False
+    internal: bool = False
     subject: str | None = None
 
 

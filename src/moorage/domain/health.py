@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
 from moorage.domain.circuit import Outcome
 from moorage.errors import (
     AuthenticationFailed,
     BulkheadFull,
     CircuitBreakerOpen,
+    ConfigurationError,
     ConnectionFailed,
     ConnectorError,
     CredentialNotFound,
     CredentialRefreshFailed,
     DeadlineExceeded,
     DestinationRefused,
+    InvalidData,
+    LocalFailure,
     OutcomeUnknown,
     RateLimitExceeded,
     RetryBudgetExhausted,
+    StorageUnavailable,
     UnsupportedByVendor,
     VendorFailed,
     VendorRejected,
@@ -38,14 +45,51 @@ UNASKED = (
 )
 """We held the call back ourselves: the service was not asked."""
 
+BUGS: Final = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+)
+"""Errors of the program itself: trying again would only repeat them."""
+
+_INTERNAL: Final = (
+    ConfigurationError,
+    CredentialNotFound,
+    InvalidData,
+    LocalFailure,
+    MemoryError,
+    StorageUnavailable,
+    UnsupportedByVendor,
+    *BUGS,
+)
+
+_EXHAUSTED: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+)
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Whether this machine has no memory, files, sockets or ports left."""
+    return isinstance(error, OSError) and error.errno in _EXHAUSTED
+
+
+def is_internal(error: Exception) -> bool:
+    """Whether an error is this program's own, or its machine's: it tells nothing of a service."""
+    return isinstance(error, _INTERNAL) or is_exhaustion(error)
+
 
 def health(error: Exception) -> Outcome:
     """How a circuit counts a call that ended with `error`.
 
-    A service that refuses a request (4xx, or a limit of its own) is alive and well. Of our own
-    errors the others tell nothing of it; an error that is not ours counts as a failure.
+    A service that refuses a request (4xx, or a limit of its own) is alive and well. Mistakes of
+    this program and its machine tell nothing of the service; any other error that is not one of
+    this package's counts as a failure.
     """
-    if isinstance(error, UNASKED):
+    if isinstance(error, UNASKED) or is_internal(error):
         return Outcome.NEUTRAL
     if isinstance(error, SICK) or not isinstance(error, ConnectorError):
         return Outcome.FAILED

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class IntegrationStatus(Enum):
-    """How a call ended, as far as who reads a log cares."""
+    """How a call ended, as far as who reads a log cares.
+
+    `INTERNAL` is an error of this program or its machine; it tells nothing of the service.
+    """
 
     SUCCESS = "success"
     REPLAYED = "replayed"
@@ -29,6 +32,7 @@ class IntegrationStatus(Enum):
     FAILED = "failed"
     TIMEOUT = "timeout"
     HELD_BACK = "held_back"
+    INTERNAL = "internal"
     UNKNOWN = "unknown"
     CANCELLED = "cancelled"
 
@@ -48,11 +52,17 @@ _STATUS_OF_ERROR: Final[Mapping[str, IntegrationStatus]] = {
     "DestinationRefused": IntegrationStatus.HELD_BACK,
     "RetryBudgetExhausted": IntegrationStatus.HELD_BACK,
     "IdempotencyInProgress": IntegrationStatus.HELD_BACK,
+    "NotCached": IntegrationStatus.HELD_BACK,
+    "HeldBack": IntegrationStatus.HELD_BACK,
+    "DryRun": IntegrationStatus.HELD_BACK,
+    "RecipientRefused": IntegrationStatus.HELD_BACK,
+    "CopiedStore": IntegrationStatus.HELD_BACK,
     "OutcomeUnknown": IntegrationStatus.UNKNOWN,
 }
 
 
 _GOOD: Final = (IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED, IntegrationStatus.CACHED)
+_NEUTRAL: Final = (IntegrationStatus.INTERNAL, IntegrationStatus.CANCELLED)
 
 
 def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
@@ -147,10 +157,20 @@ class LogSummary:
 
     count: int
     by_status: Mapping[IntegrationStatus, int]
-    success_rate: float | None
     p50: float | None
     p95: float | None
     p99: float | None
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of successes among the calls that tell something of their service.
+
+        Cancelled calls and errors of this program do not count; None if no other call is left.
+        """
+        statuses = self.by_status.items()
+        telling = sum(count for status, count in statuses if status not in _NEUTRAL)
+        good = sum(count for status, count in statuses if status in _GOOD)
+        return good / telling if telling else None
 
 
 def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
@@ -161,11 +181,9 @@ def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
         by_status[entry.status] = by_status.get(entry.status, 0) + 1
         durations.append(entry.duration)
     durations.sort()
-    good = sum(by_status.get(status, 0) for status in _GOOD)
     return LogSummary(
         count=len(durations),
         by_status=by_status,
-        success_rate=good / len(durations) if durations else None,
         p50=_percentile(durations, 50),
         p95=_percentile(durations, 95),
         p99=_percentile(durations, 99),
@@ -203,7 +221,8 @@ def _status_of(event: CallFinished) -> IntegrationStatus:
         return IntegrationStatus.FALLBACK
     if event.error is None:
         return IntegrationStatus.CACHED if event.cached else IntegrationStatus.SUCCESS
-    return _STATUS_OF_ERROR.get(event.error, IntegrationStatus.FAILED)
+    usual = IntegrationStatus.INTERNAL if event.internal else IntegrationStatus.FAILED
+    return _STATUS_OF_ERROR.get(event.error, usual)
 
 
 def _percentile(ordered: list[float], percent: int) -> float | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 import attrs
 
 from moorage.domain.durations import FOREVER, SECOND, is_count, is_wait, plain
+from moorage.domain.health import BUGS
 from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
 if TYPE_CHECKING:
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
 
 Predicate: TypeAlias = "Callable[[Exception], bool]"
 E = TypeVar("E", bound=Enum)
-
-BUGS: Final = (
-    AssertionError,
-    AttributeError,
-    ImportError,
-    NameError,
-    NotImplementedError,
-    TypeError,
-)
-"""Errors of the program itself: trying again would only repeat them."""
 
 
 class Backoff(Enum):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from moorage.domain.circuit import Outcome
 from moorage.domain.events import CallFinished
-from moorage.domain.health import may_have_acted
+from moorage.domain.health import is_internal, may_have_acted
 from moorage.domain.retry import is_unsent
 from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 
@@ -208,6 +208,7 @@ class Call:
             cached=self.cached and error is None,
             fallback=fallback,
             cancelled=cancelled,
+            internal=error is not None and is_internal(error),
         )
 
 

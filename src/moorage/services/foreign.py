@@ -7,19 +7,23 @@ is told, and where in the adapter it was raised; it is not kept as a cause eithe
 from __future__ import annotations
 
 from moorage.domain.frames import named
+from moorage.domain.health import is_internal
 from moorage.errors import (
     ConnectionFailed,
     CredentialNotFound,
     CredentialRefreshFailed,
+    LocalFailure,
     StorageUnavailable,
 )
 
 
 def http_broke(error: Exception) -> ConnectionFailed:
     """What an HTTP client raised: nothing is known of the request."""
-    return ConnectionFailed(
+    kind = LocalFailure if is_internal(error) else ConnectionFailed
+    return kind(
         f"the HTTP client raised {named(error)}.",
         remedy="Check that the HTTP client works; its adapter must raise moorage's errors only.",
+        may_have_been_processed=True,
     )
 
 

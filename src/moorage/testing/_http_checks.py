@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.http import BodyStream, Headers, HttpMethod, Request, Response, Timeouts
-from moorage.errors import ConnectorError
+from moorage.errors import ConnectorError, LocalFailure
 from moorage.testing._http_lab import PATIENT, failure_of, lab
 from moorage.testing.checks import require
 from moorage.testing.http_server import Behaviour, Received
@@ -205,6 +205,18 @@ async def closing_again_is_nothing(clients: Clients) -> None:
         await client.close()
         await client.close()
     await clients().close()
+
+
+async def a_closed_client_blames_nobody_else(clients: Clients) -> None:
+    """Using a client after it was closed is told apart from a vendor that cannot be reached."""
+    async with lab(clients) as (vendor, client):
+        vendor.always(Behaviour(204))
+        await client.close()
+        because = "the client was closed before."
+        call = client.send(Request.get("/"), vendor.url, PATIENT)
+        failed = await failure_of(call, LocalFailure, because=because)
+        require(not failed.may_have_been_processed, f"It may have been processed: {because}")
+        require(vendor.requests == (), "A closed client sent a request.")
 
 
 def _same_fields(expected: tuple[tuple[str, str], ...], found: Headers, whose: str) -> None:

@@ -13,7 +13,13 @@ import attrs
 
 from moorage.domain.http import BodyStream, Request, Timeouts
 from moorage.domain.transport import Proxy, Tls
-from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from moorage.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    LocalFailure,
+    VendorFailed,
+)
 from moorage.testing._http_lab import BRIEFLY, PATIENT, failure_of, lab
 from moorage.testing.checks import require
 from moorage.testing.http_proxy import ProxyServer
@@ -191,10 +197,10 @@ FAILURES: Final = (
         partial(_secure, behaviour=_SILENT_TLS, timeouts=_CONNECT),
     ),
     Failure("nobody who is trusted vouches for the vendor", ConnectionFailed, False, _strange),
-    Failure("the body's source fails before its first byte", ConnectionFailed, False, _sourced),
+    Failure("the body's source fails before its first byte", LocalFailure, False, _sourced),
     Failure(
         "the body's source fails later",
-        ConnectionFailed,
+        LocalFailure,
         True,
         lambda clients: _sourced(clients, bytes(1_048_576)),
     ),

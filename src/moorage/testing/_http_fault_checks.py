@@ -7,7 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http import BodyStream, Request, Timeouts
-from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
+from moorage.errors import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    LocalFailure,
+    VendorFailed,
+)
 from moorage.testing._http_lab import (
     BRIEFLY,
     GRACE,
@@ -220,7 +226,7 @@ async def a_source_that_fails_is_told_from_the_vendor(clients: Clients) -> None:
             because = f"the source failed after {len(chunks)} pieces"
             body = BodyStream.of(partial(failing, *chunks))
             call = client.send(Request.put("/", body=body), vendor.url, PATIENT)
-            failed = await failure_of(call, ConnectionFailed, because=because)
+            failed = await failure_of(call, LocalFailure, because=because)
             if not chunks:
                 _told(failed, processed=False, because=because)
     require(vendor.requests == (), "A body that has no end was taken for one that has.")

@@ -27,7 +27,7 @@ from moorage.domain.headers import as_headers
 from moorage.domain.http import BodyStream, Request, Response
 from moorage.domain.json_text import encode_json
 from moorage.domain.redaction import Redaction
-from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData, LocalFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -319,7 +319,9 @@ class _Pieces:
     def take(self) -> bytes:
         piece = self.response.body[self._at : self._at + self._size]
         if piece and self.closed:
-            raise ConnectionFailed("The answer was closed before its end.", retryable=False)
+            raise LocalFailure(
+                "The answer was closed before its end.", may_have_been_processed=True
+            )
         if not piece and self._then is not None:
             raise self._then
         self._at += len(piece)
@@ -343,9 +345,10 @@ async def with_whole_body(request: Request, *, plain: bool) -> Request:
     except ConnectorError:
         raise
     except Exception as error:
-        raise ConnectionFailed(
+        raise LocalFailure(
             f"The body's source failed with {type(error).__name__}.",
             may_have_been_processed=bool(pieces),
+            retryable=True,
             remedy="Look at the cause of this error for what is wrong with the source.",
         ) from error
     return request.evolve(body=b"".join(pieces))
@@ -373,10 +376,8 @@ def _awaited_body() -> InvalidData:
 def refuse_if(*, closed: bool) -> None:
     """Fail as any HTTP client does that is used after it was closed."""
     if closed:
-        raise ConnectionFailed(
+        raise LocalFailure(
             "The HTTP client is closed.",
-            may_have_been_processed=False,
-            retryable=False,
             remedy="Make a new client, or close this one later.",
         )
 

@@ -117,6 +117,7 @@ _BOTH: Final = _timely(
     checks.callers_do_not_mix,
     checks.no_timeout_is_no_bound,
     checks.closing_again_is_nothing,
+    checks.a_closed_client_blames_nobody_else,
     faults.being_cut_off_is_noticed,
     faults.silence_ends_with_the_read_timeout,
     faults.dripping_ends_with_the_total_timeout,

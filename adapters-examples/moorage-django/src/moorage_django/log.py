@@ -38,7 +38,6 @@ _LATE: Final = 1.0
 _SHORT: Final = {"call": 200, "idempotency_key": 500}
 _EXACTLY: Final = ("service", "operation", "tenant", "region")
 _NAMES: Final = tuple(field.name for field in attrs.fields(IntegrationLog) if field.name != "id")
-_GOOD: Final = (IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED, IntegrationStatus.CACHED)
 
 
 class OrmLogger:
@@ -123,7 +122,6 @@ class OrmLogger:
         counted = found.values_list("status").annotate(count=Count("number")).order_by()
         by_status = {IntegrationStatus(status): count for status, count in counted}
         total = sum(by_status.values())
-        good = sum(by_status.get(status, 0) for status in _GOOD)
         durations = found.order_by("duration").values_list("duration", flat=True)
 
         def percentile(percent: int) -> float | None:
@@ -137,7 +135,6 @@ class OrmLogger:
         return LogSummary(
             count=total,
             by_status=by_status,
-            success_rate=good / total if total else None,
             p50=percentile(50),
             p95=percentile(95),
             p99=percentile(99),

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from moorage_flask.database import Database
 
 _BATCH: Final = 500
-_GOOD: Final = (IntegrationStatus.SUCCESS, IntegrationStatus.REPLAYED, IntegrationStatus.CACHED)
 _EQUAL: Final = ("service", "operation", "tenant", "region", "id", "subject")
 
 
@@ -111,11 +110,9 @@ class SqlAlchemyLog:
             percentiles = [
                 self._percentile(connection, matching, count, percent) for percent in (50, 95, 99)
             ]
-        good = sum(by_status.get(status, 0) for status in _GOOD)
         return LogSummary(
             count=count,
             by_status=by_status,
-            success_rate=good / count if count else None,
             p50=percentiles[0],
             p95=percentiles[1],
             p99=percentiles[2],

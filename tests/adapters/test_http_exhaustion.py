@@ -1,0 +1,95 @@
+"""What each HTTP client says when this machine has no sockets left."""
+
+from __future__ import annotations
+
+import os
+import resource
+import ssl
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.adapters.pyreqwest_http_async import AsyncPyreqwestHttpClient
+from moorage.adapters.smtp_transport import SmtpTransport
+from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
+from moorage.domain.auth import Credentials
+from moorage.domain.transport import Proxy
+from moorage.errors import ConnectionFailed, LocalFailure
+from moorage.testing._http_lab import Threaded
+from moorage.testing.sandbox.smtp import SmtpSandbox
+from tests.adapters import http_colours, lent_clients, pyreqwest_colours
+from tests.adapters.http_colours import GET, LONG, in_loop
+from tests.vendors.email_labs import smtp_vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moorage.ports.http import AsyncHttpClient
+
+NOBODY = "http://127.0.0.1:9/"
+
+
+def _threaded(kind: Callable[..., object]) -> AsyncHttpClient:
+    return Threaded(kind())  # type: ignore[arg-type]  # each of them is a client
+
+
+CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
+    "stdlib": http_colours.plainly,
+    "stdlib async": AsyncStdlibHttpClient,
+    "pyreqwest": pyreqwest_colours.plainly,
+    "pyreqwest async": AsyncPyreqwestHttpClient,
+    **{name: partial(_threaded, kind) for name, kind in lent_clients.PLAIN.items()},
+    **{f"{name} async": kind for name, kind in lent_clients.AWAITED.items()},
+}
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    """This process may open no further file or socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+@in_loop
+async def test_no_free_socket_is_a_local_failure(name: str) -> None:
+    """A machine without free sockets is not taken for a vendor that cannot be reached."""
+    client = CLIENTS[name]()
+    with pytest.raises(ConnectionFailed) as refused:
+        await client.send(GET, NOBODY, LONG)
+    with no_files_left(), pytest.raises(LocalFailure, match="not contacted") as failed:
+        await client.send(GET, NOBODY, LONG)
+    await client.close()
+
+    assert not isinstance(refused.value, LocalFailure)
+    assert failed.value.retryable
+    assert not failed.value.may_have_been_processed
+
+
+@http_colours.both
+async def test_no_free_socket_for_a_proxy_is_a_local_failure(make: http_colours.Make) -> None:
+    """The same holds on the way to a proxy."""
+    client = make(proxy=Proxy(url="http://127.0.0.1:9"))
+    with pytest.raises(ConnectionFailed):
+        await client.send(GET, "http://127.0.0.1:8/", LONG)
+    with no_files_left(), pytest.raises(LocalFailure, match=r"proxy .* not contacted"):
+        await client.send(GET, "http://127.0.0.1:8/", LONG)
+    await client.close()
+
+
+def test_no_free_socket_for_mail_is_a_local_failure() -> None:
+    """The same holds for a server of mail."""
+    with SmtpSandbox() as sandbox:
+        transport = SmtpTransport(smtp_vendor(sandbox), ssl.create_default_context())
+        who = Credentials.basic(sandbox.username, sandbox.password)
+        envelope = {"sender": "a@b.c", "recipients": ["a@b.c"], "wide": False}
+        with no_files_left(), pytest.raises(LocalFailure, match="mail was not contacted"):
+            transport.deliver(who, envelope, b"\r\n")

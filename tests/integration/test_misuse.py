@@ -1,0 +1,36 @@
+"""A mistake in one process is no reason for another to hold its calls back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage import ConnectorManager, LocalFailure, Request, Service
+from moorage.adapters.sqlite import SqliteStorage
+from moorage.testing import Behaviour, VendorServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_closed_manager_leaves_the_shared_circuit_closed(tmp_path: Path) -> None:
+    """Calls after `close()` fail locally, and the circuit that others share stays closed."""
+    with VendorServer() as vendor:
+        vendor.always(Behaviour(204))
+        managers = [
+            ConnectorManager(
+                [Service("vat", base_url=vendor.url)], state=SqliteStorage(tmp_path / "state.db")
+            )
+            for _ in range(2)
+        ]
+        closed, other = managers
+        closed.call("vat", Request.get("/"))
+        closed.close()
+        for _ in range(10):
+            with pytest.raises(LocalFailure, match="closed"):
+                closed.call("vat", Request.get("/"))
+
+        assert 204 == other.call("vat", Request.get("/")).status
+        assert 0 == other.circuit_state("vat").failures
+        other.close()
