@@ -76,6 +76,8 @@ class ConnectorError(Exception):
         due: what `retry_at` is made of when somebody asks: itself, or a function and its argument.
         attempts: how many attempts reached for the vendor.
         request_id: the correlation id of the call.
+        vendor_retry_after: seconds that the vendor asked to wait; `retry_at` may be earlier, since
+            no vendor can ask for more than the service's `max_pause`.
         replayed: whether this is the stored refusal of an earlier call with the same key.
     """
 
@@ -85,6 +87,7 @@ class ConnectorError(Exception):
     retryable: bool = False
     attempts: int = 0
     request_id: str | None = None
+    vendor_retry_after: float | None = None
     replayed: bool = False
     _signature: int = 0
     due: datetime | tuple[Callable[[int], datetime], int] | None = None

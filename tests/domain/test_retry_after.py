@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.headers import Headers
-from moorage.domain.retry_after import RateHint, parse_retry_after, rate_hint, retry_after
+from moorage.domain.retry_after import (
+    RateHint,
+    capped,
+    parse_retry_after,
+    rate_hint,
+    retry_after,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=90)
@@ -19,10 +25,44 @@ CENTURY = 100 * 365 * 86_400.0
 latin = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
 
 
-@given(st.integers(-(10**30), 10**30))
-def test_seconds_are_never_early_nor_endless(seconds: int) -> None:
-    """A number of seconds is waited for in full, within a century and not below zero."""
-    assert min(max(seconds, 0), CENTURY) == parse_retry_after(str(seconds), NOW)
+@given(st.integers(-(10**30), 10**8 - 1))
+def test_seconds_are_never_early(seconds: int) -> None:
+    """A number of seconds is waited for in full, and never below zero."""
+    assert max(seconds, 0) == parse_retry_after(str(seconds), NOW)
+
+
+@given(st.integers(10**8, 10**30))
+def test_no_number_is_endless(number: int) -> None:
+    """A number that cannot be a span is a moment or a nonsense, and within a century."""
+    wait = parse_retry_after(str(number), NOW)
+
+    assert wait is not None
+    assert 0 <= wait <= CENTURY
+
+
+@pytest.mark.parametrize("name", ["Retry-After", "X-Retry-After"])
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+def test_number_that_is_a_moment_is_the_time_until_then(name: str, unit: int) -> None:
+    """Seconds, milli-, micro- or nanoseconds since 1970 are no span of decades."""
+    assert 90.0 == retry_after(Headers({name: str(EPOCH * unit)}), NOW)
+
+
+@pytest.mark.parametrize("name", ["Retry-After-Ms", "X-Ms-Retry-After-Ms"])
+@pytest.mark.parametrize(
+    "value, expected", [(str(EPOCH * 10**3), 90.0), ("90000", 90.0), (str(10**10), 10.0**7)]
+)
+def test_milliseconds_may_be_a_moment(name: str, value: str, expected: float) -> None:
+    """A field in milliseconds is read by the same rule."""
+    assert expected == retry_after(Headers({name: value}), NOW)
+
+
+@pytest.mark.parametrize(
+    "wait, expected", [(None, None), (0.0, 0.0), (3599.5, 3599.5), (7200.0, 3600.0)]
+)
+def test_pause_is_an_hour_at_most(wait: float | None, expected: float | None) -> None:
+    """Nobody has to keep a longer pause, unless a service allows one."""
+    assert expected == capped(wait)
+    assert wait == capped(wait, CENTURY)
 
 
 @given(st.integers(-(10**9), 10**9))

@@ -11,6 +11,7 @@ from moorage import (
     AuthorizationRequired,
     Backoff,
     ClientCredentials,
+    CredentialRefreshFailed,
     JwtBearer,
     JwtSigning,
     OAuthCredentials,
@@ -60,6 +61,23 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     slept = [2.0, 2.0] if getattr(trouble, "status", 0) == 429 else [1.0, 2.0]
     assert slept == world.sleeper.slept
     assert sum(slept) == pytest.approx(told.duration, abs=0.01)
+
+
+@in_both_colours
+async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world: World) -> None:
+    """A server that asks to be left alone until 2083 is asked again an hour later."""
+    stage = Stage(world, PAST)
+    stage.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
+    refresher = stage.refresher()
+
+    with pytest.raises(CredentialRefreshFailed) as caught:
+        await refresher.get(*OWNER)
+    world.clock.advance(3600)
+    found = await refresher.get(*OWNER)
+
+    assert Secret("at-2") == found.access_token
+    assert caught.value.vendor_retry_after is not None
+    assert 86_400 <= caught.value.vendor_retry_after
 
 
 @in_both_colours

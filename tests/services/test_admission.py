@@ -280,8 +280,56 @@ async def test_no_pause_is_a_circuit(world: World) -> None:
             await manager.call("vat", GET)
         assert by_vendor is caught.value.by_vendor
         assert caught.value.retry_at is not None
-        assert START + timedelta(days=36_500) <= caught.value.retry_at
+        wait = caught.value.retry_at - START
+        assert timedelta(hours=1) <= wait <= timedelta(hours=1, minutes=1)
     assert 1 == len(world.vendor.requests)
+
+
+ABSURD = [
+    {"Retry-After": "9" * 20},
+    {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"},
+    {"RateLimit-Remaining": "0", "RateLimit-Reset": "4000000000"},
+    {"Retry-After": str(int(START.timestamp() + 86_400) * 1000)},
+]
+
+
+@pytest.mark.parametrize("longest, seconds", [(3600.0, 3600), (60.0, 60)])
+@pytest.mark.parametrize("headers", ABSURD, ids=str)
+@in_both_colours
+async def test_absurd_pause_is_capped_for_everybody(
+    world: World, headers: dict[str, str], longest: float, seconds: int
+) -> None:
+    """However long a vendor asks to be left alone, calls go on after the service's `max_pause`."""
+    service = vat(limits=RateLimitConfig(100), retry=None, max_pause=longest, timeout=10)
+    world.vendor.answers(Response(429, headers))
+    manager, other = world.manager(service), world.manager(service)
+
+    with pytest.raises(RateLimitExceeded) as caught:
+        await manager.call("vat", GET)
+    with pytest.raises(RateLimitExceeded) as held_back:
+        await other.call("vat", GET)
+    world.clock.advance(seconds)
+    await other.call("vat", GET)
+
+    assert START + timedelta(seconds=seconds) == caught.value.retry_at
+    assert held_back.value.retry_at is not None
+    assert timedelta(seconds=1) > held_back.value.retry_at - caught.value.retry_at
+    assert caught.value.vendor_retry_after is not None
+    assert 86_400 <= caught.value.vendor_retry_after
+    assert 2 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_absurd_reset_after_a_success_is_capped(world: World) -> None:
+    """An allowance that is spent until the next century is asked for again after an hour."""
+    spent = Response(200, {"RateLimit-Remaining": "0", "RateLimit-Reset": "3000000000"})
+    world.vendor.answers(spent)
+    manager = world.manager(vat(limits=RateLimitConfig(100), timeout=10))
+
+    await manager.call("vat", GET)
+    world.clock.advance(3600)
+
+    assert 200 == (await manager.call("vat", GET)).status
 
 
 @in_both_colours

@@ -46,6 +46,19 @@ async def test_a_wish_to_be_left_alone_is_a_regions_own(world: World) -> None:
 
 
 @in_both_colours
+async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None:
+    """A region that asks for decades is asked again after the service's longest pause."""
+    answers(world, eu=[Response(503, {"Retry-After": "9" * 20})])
+    manager = world.watched(shop(limits=RateLimitConfig(100)))
+
+    await manager.call("shop", GET)
+    world.clock.advance(3600)
+    await manager.call("shop", GET)
+
+    assert ["eu", "us", "eu"] == went(world)
+
+
+@in_both_colours
 async def test_a_region_is_not_asked_before_it_wishes(world: World) -> None:
     """Within a call no region is asked again before its Retry-After, though others fail, too."""
     answers(world, eu=[Response(503, {"Retry-After": "3"})], us=[503])

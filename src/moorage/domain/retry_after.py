@@ -2,14 +2,17 @@
 
 Everything here is advice written by someone else: what cannot be understood is None, never an
 error, and nothing is longer than a hundred years. Moments are measured against the vendor's own
-`Date` where it sends one, so that our clock does not matter.
+`Date` where it sends one, so that our clock does not matter. A number of 10^8 or more, which as a
+span would be three years, is a moment since 1970.
+
+What everybody has to keep is bounded besides: `capped` says how long a pause may be.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, overload
 
 import attrs
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.domain.headers import Headers
+
+LONGEST_PAUSE: Final = 3600.0
+"""Seconds of the longest pause that an answer imposes, where a service says nothing else."""
 
 _LONGEST = FOREVER / SECOND
 _MOST = 2**53
@@ -55,13 +61,14 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a `Retry-After` asks to wait: 0.0 if its time has passed.
 
     Besides whole seconds and the three forms of an HTTP date it may be a decimal fraction, which
-    RFC 9110 does not foresee and Shopify sends.
+    RFC 9110 does not foresee and Shopify sends, or a moment since 1970.
     """
     if value is None:
         return None
     text = value.strip()
     if _NUMBER.fullmatch(text):
-        return _bounded(float(text))
+        wait = _seconds(float(text), now)
+        return _LONGEST if wait is None else wait
     moment = parse_http_date(text, now)
     return None if moment is None else _bounded((moment - now).total_seconds())
 
@@ -72,8 +79,17 @@ def retry_after(headers: Headers, now: datetime) -> float | None:
     waits = [parse_retry_after(headers.get(name), now) for name in _SECONDS_FIELDS]
     for name in _MILLISECONDS_FIELDS:
         text = headers.get(name, "").strip()
-        waits.append(_bounded(float(text) / 1e3) if _NUMBER.fullmatch(text) else None)
+        waits.append(_milliseconds(float(text), now) if _NUMBER.fullmatch(text) else None)
     return max((wait for wait in waits if wait is not None), default=None)
+
+
+@overload
+def capped(wait: float, longest: float = ...) -> float: ...
+@overload
+def capped(wait: float | None, longest: float = ...) -> float | None: ...
+def capped(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
+    """The pause to keep where a vendor asked for `wait` seconds."""
+    return None if wait is None else min(wait, longest)
 
 
 def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
@@ -165,11 +181,20 @@ def _reset(value: str | None, now: datetime) -> float | None:
     if not _NUMBER.fullmatch(text):
         moment = _iso(text) or parse_http_date(text, now)
         return _bounded((moment - now).total_seconds()) if moment else _duration(text)
-    number = float(text)
+    return _seconds(float(text), now)
+
+
+def _seconds(number: float, now: datetime) -> float | None:
+    """A span in seconds or, where that would be three years, a moment since 1970; else None."""
     if number < _FIRST_EPOCH:
         return _bounded(number)
     unit = next((unit for bound, unit in _EPOCH_UNITS if number < bound), None)
     return _bounded(number / unit - now.timestamp()) if unit else None
+
+
+def _milliseconds(number: float, now: datetime) -> float | None:
+    """A span in milliseconds or, where that would be three years, a moment since 1970."""
+    return _bounded(number / 1e3) if number < _FIRST_EPOCH * 1e3 else _seconds(number, now)
 
 
 def _duration(text: str) -> float | None:

@@ -21,6 +21,7 @@ from moorage.domain.rate_limit import RateLimitConfig
 from moorage.domain.redaction import Redaction
 from moorage.domain.region import Region, belonging
 from moorage.domain.retry import RetryPolicy
+from moorage.domain.retry_after import LONGEST_PAUSE
 from moorage.domain.urls import is_absolute
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 
@@ -294,6 +295,8 @@ class Service:
         volatile_keys: whether it is understood that a crash may lose keys, and money move twice.
         max_limit_wait: a call that would wait longer than these seconds for its turn is refused;
             by default it waits as long as its deadline allows.
+        max_pause: seconds of the longest pause that an answer of the vendor can impose on all
+            callers, however long a `Retry-After` or a rate limit's reset asks for.
         redaction: what to mask in the vendor's words, besides what is always masked.
         endpoints: operations with settings of their own.
     """
@@ -368,6 +371,9 @@ class Service:
     )
     moves_money: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
     volatile_keys: bool = attrs.field(default=False, validator=_is_one_of(bool), kw_only=True)
+    max_pause: float = attrs.field(
+        default=LONGEST_PAUSE, converter=plain, validator=is_seconds, kw_only=True
+    )
     max_limit_wait: float | None = attrs.field(
         default=None,
         converter=attrs.converters.optional(plain),

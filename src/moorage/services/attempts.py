@@ -19,6 +19,7 @@ from moorage.domain.health import health
 from moorage.domain.idempotency import MarkSent
 from moorage.domain.plan import MARGIN, ONCE
 from moorage.domain.retry import Again
+from moorage.domain.retry_after import capped
 from moorage.errors import AttemptTimeout, ConnectorError, RateLimitExceeded, StorageUnavailable
 from moorage.services.admission import be_admitted, lease_of, refusal, withdraw
 
@@ -123,7 +124,9 @@ def _over(core: Core, call: Call, error: Exception, retry_after: float | None) -
 
 def _asked_for(core: Core, call: Call, error: Exception) -> float | None:
     """Seconds that the vendor, or whatever else refused, asked to stay away."""
-    return retry.wait_of(error, core.utc()) if call.pause is None else call.pause
+    if call.pause is not None:
+        return call.pause
+    return capped(retry.wait_of(error, core.utc()), call.plan.service.max_pause)
 
 
 async def _rest(

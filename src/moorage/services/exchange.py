@@ -14,7 +14,7 @@ from moorage.domain.http import Request, Response, join_url
 from moorage.domain.names import name_of
 from moorage.domain.oauth.dpop import ProofRefusal, refusal_of
 from moorage.domain.plan import is_repeatable, with_defaults, with_idempotency_key
-from moorage.domain.retry_after import rate_hint, retry_after
+from moorage.domain.retry_after import capped, rate_hint, retry_after
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import (
     AuthenticationFailed,
@@ -229,15 +229,20 @@ class Exchange:
             )
         # An answer that says no proves that nothing was done; no other error of a hook's does.
         call.disproved = isinstance(error, (*REFUSED, RateLimitExceeded))
-        now = self._core.utc()
-        call.pause = retry_after(response.headers, now)
-        if call.pause is None and isinstance(error, RateLimitExceeded):
-            call.pause = _reset(response.headers, self._core)
+        wait = retry_after(response.headers, self._core.utc())
+        if wait is None and isinstance(error, RateLimitExceeded):
+            wait = _reset(response.headers, self._core)
+        if wait is not None:
+            error.vendor_retry_after = wait
+        call.pause = capped(wait, plan.service.max_pause)
         return error
 
     def spent(self, call: Call, headers: Headers) -> float | None:
         """How long to pause after a success that used up what the vendor allows."""
-        return _reset(headers, self._core) if call.plan.gates.limits else None
+        plan = call.plan
+        if not plan.gates.limits:
+            return None
+        return capped(_reset(headers, self._core), plan.service.max_pause)
 
     async def _current(self, call: Call) -> Credentials | OAuthCredentials:
         plan = call.plan

@@ -100,6 +100,7 @@ def failure(
         if later
         else "Correct the client's id, secret, authentication, scope or grant.",
     )
+    failed.vendor_retry_after = answer.vendor_wait
     return failed, answer.wait
 
 

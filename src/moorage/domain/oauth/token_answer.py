@@ -20,7 +20,7 @@ from moorage.domain.auth import OAuthCredentials
 from moorage.domain.classify import is_success
 from moorage.domain.oauth.dpop import nonce_of
 from moorage.domain.redaction import Redaction
-from moorage.domain.retry_after import retry_after
+from moorage.domain.retry_after import capped, retry_after
 from moorage.domain.secret import Secret
 from moorage.domain.sensitive import MASK
 from moorage.errors import InvalidData
@@ -76,7 +76,8 @@ class Refused:
         why: what it means.
         code: OAuth's name of the error, or the HTTP status.
         said: what the server said besides.
-        wait: seconds that it asked to stay away.
+        wait: seconds to stay away.
+        vendor_wait: seconds that it asked to stay away, which may be absurd.
         nonce: what it wants to see in a proof.
     """
 
@@ -84,6 +85,7 @@ class Refused:
     code: str
     said: str | None = None
     wait: float | None = None
+    vendor_wait: float | None = None
     nonce: str | None = attrs.field(default=None, repr=False)
 
     @property
@@ -175,7 +177,7 @@ def refused(
     elif is_success(status) and "error" not in told:
         why = Refusal.LOST
     wait = retry_after(response.headers, asked_at)
-    return Refused(why=why, code=code, said=said, wait=wait, nonce=nonce)
+    return Refused(why=why, code=code, said=said, wait=capped(wait), vendor_wait=wait, nonce=nonce)
 
 
 def _shown(value: object, hidden: Iterable[Secret]) -> str | None:
