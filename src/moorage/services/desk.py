@@ -18,8 +18,10 @@ from moorage.errors import (
     ConnectorError,
     CredentialRefreshFailed,
     DestinationRefused,
+    InvalidData,
     RateLimitExceeded,
     RetryBudgetExhausted,
+    UnsupportedByVendor,
 )
 from moorage.services.turns import Turn
 from moorage.services.vendor_wire import VendorWire
@@ -43,7 +45,7 @@ _ELSEWHERE: Final = (
     RateLimitExceeded,
     RetryBudgetExhausted,
 )
-"""What another vendor may not suffer from; what one refuses, nobody else is asked to do."""
+"""What another vendor may not suffer from."""
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
@@ -54,6 +56,17 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
         and not wire.acted
         and not vars(error).get("_acted", True)
     )
+
+
+def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
+    """Whether the vendor's own code refused what was given, before anything was sent.
+
+    Another vendor may take it. Options that are for one vendor alone are no value of the contract:
+    those that are wrong are the caller's mistake.
+    """
+    if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
+        return False
+    return (getattr(error, "field", None) or "").partition(".")[0] != "extra"
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
@@ -169,18 +182,36 @@ class Desk:
         accounts: tuple[Account, ...],
         deed: Callable[[Any, Wire], Awaitable[R]],
         timeout: float | None,
+        turn: Turn | None = None,
     ) -> R:
+        """Have it done by the first account, or by the next if the one before did nothing.
+
+        Where the last refuses the value, an earlier one that takes it and was away speaks for all,
+        and an effect with a key goes back to it.
+        """
+        away: tuple[Account, ConnectorError] | None = None
         *others, last = accounts
         for account, following in zip(others, accounts[1:], strict=True):
-            wire = self._wire(account, asked, timeout, keyed=False)
+            wire = self._wire(account, asked, timeout, keyed=turn is not None)
             try:
                 return await self._named(asked, wire, deed(account.vendor, wire))
             except ConnectorError as error:
-                if not nothing_done(error, wire):
+                refused = refuses_value(error, wire)
+                if not (refused or nothing_done(error, wire)):
                     raise
+                if away is None and not refused:
+                    away = account, error
+                await _move(turn, following)
                 self._tell(asked, account, following, error)
-        wire = self._wire(last, asked, timeout, keyed=False)
-        return await self._named(asked, wire, deed(last.vendor, wire))
+        wire = self._wire(last, asked, timeout, keyed=turn is not None)
+        try:
+            return await self._named(asked, wire, deed(last.vendor, wire))
+        except ConnectorError as error:
+            if away is None or not refuses_value(error, wire):
+                raise
+            takes_it, absence = away
+            await _move(turn, takes_it)
+            raise absence from error
 
     async def _once(
         self,
@@ -206,18 +237,7 @@ class Desk:
             account = self._known(name, asked)
             names = [one.name for one in accounts]
             rest = accounts[names.index(name) + 1 :] if movable and name in names else ()
-            for following in rest:
-                wire = self._wire(account, asked, timeout, keyed=True)
-                try:
-                    return await self._named(asked, wire, deed(account.vendor, wire))
-                except ConnectorError as error:
-                    if not nothing_done(error, wire):
-                        raise
-                    await turn.move(following.name)
-                    self._tell(asked, account, following, error)
-                account = following
-            wire = self._wire(account, asked, timeout, keyed=True)
-            return await self._named(asked, wire, deed(account.vendor, wire))
+            return await self._by_turns(asked, (account, *rest), deed, timeout, turn)
         finally:
             turn.give_back()
 
@@ -263,3 +283,9 @@ class Desk:
                     error=type(error).__name__,
                 )
             )
+
+
+async def _move(turn: Turn | None, account: Account) -> None:
+    """Write down where an effect with a key goes next, before anything is sent there."""
+    if turn is not None:
+        await turn.move(account.name)

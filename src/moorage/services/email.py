@@ -170,7 +170,17 @@ class EmailFlows:
     async def _chunk(
         self, asked: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
     ) -> list[Result[EmailReceipt]]:
-        async def deed(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
+        refused: list[Result[EmailReceipt]] = []
+
+        async def deed(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
+            results = await told(vendor, wire)
+            if results and not any(result.ok for result in results) and not wire.begun:
+                # Nothing was sent to anybody: another vendor may take what this one refuses.
+                refused[:] = results
+                results[0].unwrap()
+            return results
+
+        async def told(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
             parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
             for part in parts:
                 most = max(len(one.everybody) for one in part.recipients)
@@ -178,14 +188,16 @@ class EmailFlows:
             if len(parts) == 1:
                 results: list[Result[EmailReceipt]] = await vendor.send_bulk(wire, chunk, key=key)
                 return results
-            told: list[Result[EmailReceipt]] = []
+            of_parts: list[Result[EmailReceipt]] = []
             for number, part in enumerate(parts, 1):
-                told += await _told(vendor, wire, part, _below(key, number))
-            return told
+                of_parts += await _told(vendor, wire, part, _below(key, number))
+            return of_parts
 
         try:
             return await self._desk.ask(asked, deed, key=key, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - each item has its own result
+            if refused and refused[0].error is error:
+                return refused
             return [Result(error=error) for _ in chunk.recipients]
 
     def _asked(self, operation: str, needs: Any) -> Asked:
