@@ -51,7 +51,7 @@ class StorageCapability(StrEnum):
     SIGNED_POST = "signed_post"
 
 
-class Visibility(OneOf):
+class Visibility(OneOf, field="visibility"):
     """Who may read an object without saying who they are."""
 
     PRIVATE = "private"

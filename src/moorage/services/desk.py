@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.contracts.effects import has_effect
+from moorage.domain.durations import maybe_seconds
 from moorage.domain.events import FailedOver
 from moorage.domain.idempotency import checked_key
 from moorage.domain.safety import Safety
@@ -46,6 +47,8 @@ _ELSEWHERE: Final = (
     RetryBudgetExhausted,
 )
 """What another vendor may not suffer from."""
+_NO_VALUES: Final = frozenset({"extra", "source"})
+"""Fields that no vendor judges as a value of the contract."""
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
@@ -61,12 +64,12 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
 def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
     """Whether the vendor's own code refused what was given, before anything was sent.
 
-    Another vendor may take it. Options that are for one vendor alone are no value of the contract:
-    those that are wrong are the caller's mistake.
+    Another vendor may take it. Options for one vendor alone are no value of the contract: wrong
+    ones are the caller's mistake. Neither is a source that was read already.
     """
     if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
         return False
-    return (getattr(error, "field", None) or "").partition(".")[0] != "extra"
+    return (getattr(error, "field", None) or "").partition(".")[0] not in _NO_VALUES
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
@@ -116,6 +119,7 @@ class Desk:
             key: names its effect.
             timeout: seconds for each account that is tried.
         """
+        timeout = maybe_seconds(timeout, "timeout")
         accounts = self.directory.choose(asked)
         if key is None or self._rehearses(asked):
             return await self._by_turns(asked, accounts, deed, timeout)
@@ -131,6 +135,7 @@ class Desk:
         timeout: float | None = None,
     ) -> R:
         """Have an operation done where the thing is that it is done to."""
+        timeout = maybe_seconds(timeout, "timeout")
         account, found = self.directory.find(ref, asked)
         wire = self._wire(account, asked, timeout, keyed=key is not None)
         return await self._named(asked, wire, deed(account.vendor, wire, found))
