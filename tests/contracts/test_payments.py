@@ -164,8 +164,9 @@ def test_a_query_knows_its_times() -> None:
 
 def test_what_is_unsettled_can_be_asked_again() -> None:
     """Only what begins a payment can be asked for again."""
-    with pytest.raises(ValueError, match="operation"):
+    with pytest.raises(InvalidData) as caught:
         Unsettled(charge=Charge(EUROS, reference="INV-1"), idempotency_key="k", operation="refund")
+    assert "operation" == caught.value.field
 
 
 def test_a_reference_knows_its_amount() -> None:

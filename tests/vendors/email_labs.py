@@ -65,7 +65,7 @@ def sendgrid_labs(colour: str) -> Generator[Make]:
             delivered=sandbox.delivered,
             refuse=lambda: sandbox.fail(much),
             lose=lambda: lost(sandbox),
-            malform=lambda: sandbox.fail(Response(202)),
+            malform=lambda: sandbox.fail(Response(200)),
             secret=sandbox.api_key,
             codes={
                 "auth": None,

@@ -99,7 +99,7 @@ def test_a_message_is_written_as_ses_wants_it() -> None:
                 ],
             }
         },
-        "EmailTags": [{"Name": "news", "Value": "true"}, {"Name": "invoice", "Value": "7"}],
+        "EmailTags": [{"Name": "tag_news", "Value": "true"}, {"Name": "invoice", "Value": "7"}],
         "EndpointId": "e1",
     } == body
 
@@ -137,7 +137,7 @@ def test_a_bulk_is_a_template_in_the_request() -> None:
     } == body["DefaultContent"]["Template"]["TemplateContent"]
     assert {"braces_": "{{", "n": "<", "n_html": "&lt;"} == json.loads(words)
     assert [{"Name": "X-B", "Value": "2"}] == entry["ReplacementHeaders"]
-    assert [{"Name": "t", "Value": "true"}] == entry["ReplacementTags"]
+    assert [{"Name": "tag_t", "Value": "true"}] == entry["ReplacementTags"]
 
 
 def test_a_bulk_may_be_html_or_files_alone() -> None:
@@ -343,7 +343,8 @@ MAIL = {
     "tags": {
         "ses:configuration-set": ["events"],
         "invoice": ["7"],
-        "news": ["true"],
+        "tag_news": ["true"],
+        "vip": ["true"],
         "empty": [],
     },
 }
@@ -367,7 +368,7 @@ def test_a_bounce_is_told_of_whom_it_bounced_for() -> None:
         told.permanent,
     )
     assert ("bob@example.com", "5.1.1", "smtp; 550") == (told.email, told.code, told.reason)
-    assert (("news",), {"invoice": "7"}) == (told.tags, told.metadata)
+    assert (("news",), {"invoice": "7", "vip": "true"}) == (told.tags, told.metadata)
     assert NOW.replace(second=1) == told.at
 
 

@@ -110,7 +110,7 @@ def test_a_message_is_written_as_resend_wants_it() -> None:
             },
             {"filename": "b.txt", "content": ""},
         ],
-        "tags": [{"name": "invoice", "value": "true"}, {"name": "number", "value": "7"}],
+        "tags": [{"name": "tag_invoice", "value": "true"}, {"name": "number", "value": "7"}],
         "scheduled_at": "2031-05-06T07:00:00.000Z",
         "topic_id": "t-1",
     } == body
@@ -425,9 +425,9 @@ def test_webhooks_are_signed_and_become_events() -> None:
     told = _event(
         "email.bounced",
         email_id=receipt.ref.id,
-        to=["ada@example.com", "bob@example.com"],
+        to=["Ada, Countess <ada@example.com>", "bob@example.com"],
         bounce={"message": "no", "subType": "MailboxFull", "type": "Transient"},
-        tags={"invoice": "7", "news": "true"},
+        tags={"invoice": "7", "tag_news": "true", "vip": "true"},
     )
     verifier = opened.webhooks("mail", clock=SystemClock(), secrets=sandbox.webhook_secret)
     notice = sandbox.tell(URL, told, datetime.now(UTC))
@@ -443,7 +443,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         first.permanent,
     )
     assert datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC) == first.at
-    assert (("news",), {"invoice": "7"}) == (first.tags, first.metadata)
+    assert (("news",), {"invoice": "7", "vip": "true"}) == (first.tags, first.metadata)
     assert ["ada@example.com", "bob@example.com"] == [first.email, second.email]
     assert [f"{webhook.id}/1", f"{webhook.id}/2"] == [first.id, second.id]
     with pytest.raises(WebhookRejected):

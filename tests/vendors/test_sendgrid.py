@@ -362,19 +362,112 @@ def test_webhooks_are_signed_and_become_events() -> None:
 
 
 @pytest.mark.parametrize(
-    "told, id_",
+    "told, gate, id_",
     [
-        ("abc.filter0001.16648.0", "abc"),
-        ("abc.recvd-5645d9c87f-78xgx-1-5F2A.0", "abc"),
-        ("14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0", "14c5d75ce93.dfd.64b469"),
-        ("abc.new-station.0", "abc"),
-        ("abc", "abc"),
-        ("", ""),
+        ("abc.filter0001.16648.0", "", "abc"),
+        ("abc.filter0001.16648.0", "<other@ismtpd-1.sendgrid.net>", "abc"),
+        ("abc.recvd-5645d9c87f-78xgx-1-5F2A.0", "", "abc"),
+        ("14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0", "", "14c5d75ce93.dfd.64b469"),
+        ("abc.new-station.0", "", "abc"),
+        ("abc", "", "abc"),
+        ("", "", ""),
+        ("filter0093p1las1.9128.5717.0", "<wrf-Q@ismtpd0006p1sjc2.sendgrid.net>", "wrf-Q"),
+        ("filter0093p1las1.9128.5717.0", "<mine@shop.example>", "filter0093p1las1.9128.5717.0"),
+        ("filter0093p1las1.9128.5717.0", "", "filter0093p1las1.9128.5717.0"),
+        ("recvd-77d9b5dd9-kw9ks-1-60.0", "", "recvd-77d9b5dd9-kw9ks-1-60.0"),
     ],
 )
-def test_the_stations_of_a_message_are_left_out(told: str, id_: str) -> None:
-    """What events call a message begins with its id."""
-    assert id_ == message_id(told)
+def test_a_message_is_named_without_its_stations(told: str, gate: str, id_: str) -> None:
+    """A message's id is what stands before its stations, or what the gate called it."""
+    assert id_ == message_id(told, gate)
+
+
+def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
+    """Events of two messages that were dropped at the same machine are of two messages."""
+    opened = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
+    told = [
+        _event(event="dropped", sg_message_id="filter0093p1las1.9128.5717FB8127.0"),
+        _event(event="dropped", sg_message_id="filter0093p1las1.7777.5717AAAA11.0"),
+        _event(
+            event="dropped",
+            sg_message_id="filter0093p1las1.7777.5717AAAA11.0",
+            **{"smtp-id": "<wrfRRvF7Q0GgwUo2CvDmEA@ismtpd0006p1sjc2.sendgrid.net>"},
+        ),
+    ]
+    webhooks = [
+        WebhookEvent(vendor="sendgrid", id="e", type="x", vendor_type="x", payload=payload)
+        for payload in told
+    ]
+
+    ids = [opened.events("mail", webhook)[0].ref.id for webhook in webhooks]
+    assert 3 == len(set(ids))
+    assert "wrfRRvF7Q0GgwUo2CvDmEA" == ids[2]
+
+
+def test_metadata_with_a_name_of_sendgrids_own_comes_back() -> None:
+    """Metadata whose name means something else in an event is neither lost nor taken for that."""
+    metadata = {"url": "a", "category": "b", "word_url": "c", "word_free": "d", "free": "e"}
+    body = mail_body(SendGrid(sender="a@example.com"), _message(metadata=metadata), [{}])
+    payload = _event(event="click", **body["custom_args"])
+    webhook = WebhookEvent(vendor="sendgrid", id="e", type="x", vendor_type="x", payload=payload)
+    opened = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
+    [event] = opened.events("mail", webhook)
+
+    assert (metadata, (), None) == (event.metadata, event.tags, event.url)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_only_a_202_is_a_mail_that_was_taken(status: int) -> None:
+    """Another success, such as the page of a gateway, does not mean that the mail goes out."""
+    sandbox = SendGridSandbox()
+    email = hub(sendgrid_vendor(sandbox), sandbox).email()
+    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+
+    sandbox.fail(Response(status, body=b"<html>Welcome!</html>"))
+    with pytest.raises(VendorFailed) as caught:
+        email.send_transactional(_message())
+    assert not caught.value.retryable
+    sandbox.fail(Response(status, {"X-Message-Id": "abc"}))
+    assert [VendorFailed] * 2 == [type(one.error) for one in email.send_bulk(bulk)]
+
+
+def test_a_mail_that_was_taken_without_an_id_is_taken() -> None:
+    """A 202 without an id is a receipt of our own name, the same for the same key, that warns."""
+    sandbox = SendGridSandbox()
+    email = hub(sendgrid_vendor(sandbox), sandbox).email()
+    bulk = BulkMessage(base=_message(to=()), recipients=["a@example.com", "b@example.com"])
+
+    sandbox.fail(Response(202))
+    first = email.send_transactional(_message(), idempotency_key="k-1")
+    again = email.send_transactional(_message(), idempotency_key="k-1")
+    sandbox.fail(Response(202))
+    other = email.send_transactional(_message(), idempotency_key="k-2")
+    sandbox.fail(Response(202))
+    results = [one.unwrap() for one in email.send_bulk(bulk)]
+
+    assert first == again
+    assert (EmailStatus.QUEUED, "accepted", "1") == (
+        first.status,
+        first.vendor_status,
+        first.ref.other("unnamed"),
+    )
+    assert 1 == len(first.warnings)
+    assert 3 == len({first.ref, other.ref, *(one.ref for one in results)})
+    assert [("a@example.com",), ("b@example.com",)] == [
+        tuple(person.email for person in one.recipients) for one in results
+    ]
+
+
+def test_sandbox_mode_of_one_message_is_told() -> None:
+    """A message that turns the sandbox mode on by itself was only checked; a 202 was sent."""
+    sandbox = SendGridSandbox()
+    email = hub(sendgrid_vendor(sandbox), sandbox).email()
+    dry = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
+
+    assert "checked" == email.send_transactional(_message(extra=dry)).vendor_status
+    sandbox.fail(Response(202, {"X-Message-Id": "abc"}))
+    sent = email.send_transactional(_message(extra=dry))
+    assert ("accepted", "abc", ()) == (sent.vendor_status, sent.ref.id, sent.warnings)
 
 
 def test_mail_that_is_late_may_yet_arrive() -> None:

@@ -17,11 +17,16 @@ _GZIP: Final = 31
 _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
+def takes_as_it_is(request: Headers) -> bool:
+    """Whether a request wants the body as it comes: its `Accept-Encoding` names `identity`."""
+    codings = request.get("accept-encoding", "").lower().split(",")
+    return any(coding.partition(";")[0].strip() == "identity" for coding in codings)
+
+
 def inflater_for(headers: Headers) -> Inflater | None:
     """Return what undoes the coding of this body, or None if that is none or not known to us.
 
-    A coding that nobody asked for, such as the one a file was stored with, is handed over as it
-    is: the headers tell of it.
+    A coding that is not known is handed over as it is: the headers tell of it.
     """
     window = _WINDOWS.get(headers.get("content-encoding", "").lower())
     if window is None or len(headers.get_all("content-encoding")) > 1:

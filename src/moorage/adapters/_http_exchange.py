@@ -28,7 +28,7 @@ from moorage.adapters._http1 import (
     TooLarge,
     encode_head,
 )
-from moorage.adapters._http_content import inflater_for
+from moorage.adapters._http_content import inflater_for, takes_as_it_is
 from moorage.adapters._http_request import Upload
 from moorage.adapters._http_wire import TimeIsUp, reason_of, unreached
 from moorage.domain.http import BodyStream
@@ -132,7 +132,7 @@ class Exchange:
                 await self._send_rest(wire, upload)
             while self._reader.head is None:
                 await self._read_on(wire)
-            self._begin_body()
+            self._begin_body(request)
         except BaseException:
             self._let_go()
             raise
@@ -144,11 +144,12 @@ class Exchange:
         url = f"http://{host}{target}"
         return memoryview(encode_head(request, url, host, gateway.introduction))
 
-    def _begin_body(self) -> None:
+    def _begin_body(self, request: Request) -> None:
         status, gateway = self.status, self._gateway
         if status == AUTHENTICATION_REQUIRED and gateway is not None and not self._origin.secure:
             raise gateway.refused(self._origin, status)  # a vendor, too, may say 407
-        if status != _PART:  # which could not be decompressed
+        # A part could not be decompressed.
+        if status != _PART and not takes_as_it_is(request.headers):
             self._inflater = inflater_for(self.headers)
         if self._inflater is not None:
             self._most = self._engine.held.body

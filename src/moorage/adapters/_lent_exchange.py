@@ -118,7 +118,7 @@ class LentExchange(Exchange):
             await self._ask(trip)
             while self._reader.head is None:
                 await self._read_on(trip)
-            self._begin_body()
+            self._begin_body(request)
         except BaseException:
             self._let_go()
             raise

@@ -22,7 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.adapters._http1 import AUTHENTICATION_REQUIRED, NotHttp
-from moorage.adapters._http_content import inflater_for
+from moorage.adapters._http_content import inflater_for, takes_as_it_is
 from moorage.adapters._http_request import Upload
 from moorage.adapters._http_wire import TimeIsUp, exhausted
 from moorage.adapters._pyreqwest_bounds import PIECE
@@ -60,6 +60,7 @@ class Exchange:
     """
 
     # Most exchanges leave these as they are.
+    _as_it_is = False  # whether the body is handed over as it comes
     _broken = False
     _ended = False
     _inflater: Inflater | None = None
@@ -95,6 +96,7 @@ class Exchange:
         Where nothing is streamed, up to `held` bytes of the body come with it.
         """
         exact, fields, body = exact_url(url, target), fields_of(request), request.body
+        self._as_it_is = takes_as_it_is(request.headers)
         pieces, first = None, b""
         bounds, face = self._bounds, self._face
         if streamed:
@@ -236,7 +238,8 @@ class Exchange:
             failure = self._told(error)
         else:
             if "content-encoding" in headers:
-                if self.status != _PART:  # a part could not be decompressed
+                # A part could not be decompressed.
+                if self.status != _PART and not self._as_it_is:
                     self._inflater = inflater_for(headers)
             elif (length := headers.get("content-length", "")).isdecimal():
                 self._length = int(length)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from moorage.contracts.kinds import OneOf
+from moorage.contracts.kinds import OneOf, is_a, is_maybe_count
 from moorage.domain.crc32c import crc32c
 from moorage.errors import InvalidData
 
@@ -20,7 +20,7 @@ _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 _PARTS: Final = re.compile(r"[0-9]{1,9}")
 
 
-class ChecksumAlgorithm(OneOf):
+class ChecksumAlgorithm(OneOf, field="algorithm"):
     """How a checksum is made."""
 
     CRC32 = "crc32"
@@ -77,7 +77,7 @@ def running(algorithm: ChecksumAlgorithm) -> Running | None:
 
 
 def _small(value: str) -> str:
-    return value.lower()
+    return value.lower() if isinstance(value, str) else value
 
 
 def _is_hex(_: object, __: object, value: Any) -> None:
@@ -100,8 +100,8 @@ class Checksum:
     """
 
     algorithm: ChecksumAlgorithm = attrs.field(converter=ChecksumAlgorithm)
-    value: str = attrs.field(converter=_small, validator=_is_hex)
-    parts: int | None = None
+    value: str = attrs.field(converter=_small, validator=[is_a(str), _is_hex])
+    parts: int | None = attrs.field(default=None, validator=is_maybe_count)
 
     @classmethod
     def of(cls, algorithm: ChecksumAlgorithm | str, data: bytes) -> Checksum:

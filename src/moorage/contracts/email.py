@@ -80,7 +80,7 @@ class EmailCapability(StrEnum):
     STATISTICS = "statistics"
 
 
-class Disposition(OneOf):
+class Disposition(OneOf, field="disposition"):
     """Where a file stands in a message."""
 
     ATTACHMENT = "attachment"

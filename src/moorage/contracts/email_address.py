@@ -103,13 +103,17 @@ class EmailAddress:
         return f"{local}@{_encoded(domain)}"
 
 
-def as_address(value: EmailAddress | str) -> EmailAddress:
-    """An address, also read from a text."""
+def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
+    """An address, also read from a text; `field` says where it stands."""
     if isinstance(value, EmailAddress):
         return value
     if not isinstance(value, str):
-        raise _no_address(value)
-    return EmailAddress.parse(value)
+        raise _no_address(value, field)
+    try:
+        return EmailAddress.parse(value)
+    except InvalidData as error:
+        error.field = field
+        raise
 
 
 def as_addresses(
@@ -121,9 +125,9 @@ def as_addresses(
     return (as_address(value),)
 
 
-def _no_address(value: object) -> InvalidData:
+def _no_address(value: object, field: str) -> InvalidData:
     return InvalidData(
         f"a {type(value).__name__} is not an address of mail.",
-        field="email",
+        field=field,
         remedy="Give a text such as 'name@example.com', an EmailAddress, or several of these.",
     )

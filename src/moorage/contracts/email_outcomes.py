@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.contracts.kinds import OneOf
+from moorage.contracts.kinds import OneOf, is_day
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class AddressCheck:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-class Granularity(OneOf):
+class Granularity(OneOf, field="granularity"):
     """How long a row of statistics is; weeks begin on Monday."""
 
     DAY = "day"
@@ -141,8 +141,8 @@ class StatisticsQuery:
         granularity: how long a row is.
     """
 
-    start: date
-    end: date
+    start: date = attrs.field(validator=is_day)
+    end: date = attrs.field(validator=is_day)
     granularity: Granularity = attrs.field(default=Granularity.DAY, converter=Granularity)
 
     def __attrs_post_init__(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeGuard
 
 from moorage.errors import InvalidData
 
@@ -23,13 +23,24 @@ _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 class OneOf(StrEnum):
-    """Words of which a caller gives one; any other is refused with those that there are."""
+    """Words of which a caller gives one; any other is refused with those that there are.
+
+    A text that is the value of a word stands for it, wherever the word may be given. A subclass
+    says in which field its words stand.
+    """
+
+    _field: ClassVar[str]
+
+    def __init_subclass__(cls, *, field: str, **more: Any) -> None:
+        """Keep the name of the field."""
+        super().__init_subclass__(**more)
+        cls._field = field
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
         raise InvalidData(
             f"{str(value)[:80]!r} is no {cls.__name__}.",
-            field=cls.__name__,
+            field=cls._field,
             remedy=f"Give one of: {', '.join(cls)}.",
         )
 
@@ -52,6 +63,43 @@ def _check(value: object, kind: type, field: str) -> None:
             field=field,
             remedy="Decode the text where it comes in, with errors='replace'.",
         )
+
+
+def check_text(value: object, field: str) -> None:
+    """Refuse what is no text, or one that nothing can send."""
+    _check(value, str, field)
+
+
+def check_maybe(value: object, kind: type, field: str) -> None:
+    """Refuse what is neither None nor of this kind."""
+    if value is not None:
+        _check(value, kind, field)
+
+
+def check_whole(value: object, field: str) -> None:
+    """Refuse what is no whole number from zero on."""
+    if type(value) is not int or value < 0:
+        raise InvalidData(
+            f"The {field} is no number from zero on.",
+            field=field,
+            remedy="Give a whole number, such as 0 or 50.",
+        )
+
+
+def is_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is no whole number from zero on."""
+    check_whole(value, attribute.name)
+
+
+def several(value: object, field: str) -> list[Any]:
+    """Several things as a list; what is one thing, or a table, is refused."""
+    if not _is_several(value):
+        raise InvalidData(
+            f"a {type(value).__name__} is not a list.",
+            field=field,
+            remedy="Give a list, a tuple, or what else can be gone through.",
+        )
+    return list(value)
 
 
 def is_a(kind: type) -> Check:
@@ -114,10 +162,15 @@ def _is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 def are_texts(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Refuse what is no table from texts to texts."""
-    check_kind(value, dict, attribute.name)
+    check_texts(value, attribute.name)
+
+
+def check_texts(value: object, field: str) -> None:
+    """Refuse what is no table from texts to texts."""
+    check_kind(value, dict, field)
     texts: dict[object, object] = value  # type: ignore[assignment]  # checked above
     for text in (*texts, *texts.values()):
-        _check(text, str, attribute.name)
+        _check(text, str, field)
 
 
 def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -128,6 +181,34 @@ def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None
             field=attribute.name,
             remedy="Give an aware datetime, such as datetime.now(UTC).",
         )
+
+
+def is_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is no day, or has a time of the day."""
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise InvalidData(
+            f"The {attribute.name} is no day.",
+            field=attribute.name,
+            remedy="Give a date, such as date(2026, 3, 1); of a datetime its date().",
+        )
+
+
+def is_maybe_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is neither None nor a day without a time."""
+    if value is not None:
+        is_day(_, attribute, value)
+
+
+def is_maybe_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is neither None nor a whole number from zero on."""
+    if value is not None:
+        check_whole(value, attribute.name)
+
+
+def is_maybe_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is neither None nor a whole number from one on."""
+    if value is not None:
+        is_count(_, attribute, value)
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:

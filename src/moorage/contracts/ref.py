@@ -66,8 +66,8 @@ class Ref:
     related: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_pairs)
 
     @classmethod
-    def parse(cls, text: Ref | str) -> Ref:
-        """Read the text that `str` made.
+    def parse(cls, text: Ref | str, field: str = "ref") -> Ref:
+        """Read the text that `str` made; `field` says where it stands.
 
         Raises:
             InvalidData: it is no reference.
@@ -75,11 +75,11 @@ class Ref:
         if isinstance(text, Ref):
             return text
         if not isinstance(text, str):
-            raise _unreadable(type(text).__name__)
+            raise _unreadable(type(text).__name__, field)
         whole, _, more = text.partition("?")
         parts = whole.split(":")
         if len(parts) != 3:
-            raise _unreadable(repr(text[:80]))
+            raise _unreadable(repr(text[:80]), field)
         pairs = [pair.partition("=") for pair in more.split("&") if pair]
         related = tuple((unquote(name), unquote(value)) for name, _, value in pairs)
         return cls(parts[0], parts[1], unquote(parts[2]), related)
@@ -101,9 +101,9 @@ class Ref:
         return f"{text}?{more}" if more else text
 
 
-def _unreadable(what: str) -> InvalidData:
+def _unreadable(what: str, field: str) -> InvalidData:
     return InvalidData(
         f"{what} is not a reference.",
-        field="ref",
+        field=field,
         remedy="Give the `ref` of an earlier result, or the text that str(ref) made.",
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ANY: Final[frozenset[str]] = frozenset()
 
 
-class Prefer(OneOf):
+class Prefer(OneOf, field="prefer"):
     """In what order the accounts of a route are tried."""
 
     ORDER = "order"

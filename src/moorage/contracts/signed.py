@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.contracts.kinds import is_whole
 from moorage.domain.http import HttpMethod, as_method
 from moorage.errors import InvalidData
 
@@ -94,14 +95,13 @@ class PostOptions:
     """
 
     expires: int = attrs.field(default=3600, converter=check_expiry)
-    smallest: int = 0
-    largest: int = 5 * 1024 * 1024 * 1024
+    smallest: int = attrs.field(default=0, validator=is_whole)
+    largest: int = attrs.field(default=5 * 1024 * 1024 * 1024, validator=is_whole)
     content_type: str | None = attrs.field(default=None, validator=is_header)
 
     def __attrs_post_init__(self) -> None:
         """Refuse sizes that no file has."""
-        whole = type(self.smallest) is int and type(self.largest) is int
-        if not whole or not 0 <= self.smallest <= self.largest:
+        if self.smallest > self.largest:
             raise InvalidData(
                 "A form cannot allow files of such sizes.",
                 field="largest",

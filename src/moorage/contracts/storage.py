@@ -51,7 +51,7 @@ class StorageCapability(StrEnum):
     SIGNED_POST = "signed_post"
 
 
-class Visibility(OneOf):
+class Visibility(OneOf, field="visibility"):
     """Who may read an object without saying who they are."""
 
     PRIVATE = "private"
@@ -160,7 +160,7 @@ class PutOptions:
 
     Attributes:
         content_type: what it is, such as "application/pdf".
-        content_encoding: how it is packed; HTTP clients unpack it on the way down.
+        content_encoding: how it is packed, such as "gzip"; it comes back packed as it was put.
         content_disposition, content_language, cache_control: as HTTP has them.
         metadata: words of ours that come back with it.
         checksum: of the whole of it; what does not fit is not kept.

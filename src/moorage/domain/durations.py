@@ -42,6 +42,11 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
     return float(value)
 
 
+def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
+    """`value` as `seconds` takes it, or None."""
+    return None if value is None else seconds(value, field)
+
+
 def micros(value: float) -> int:
     """Checked seconds as integer microseconds, rounded up, so that no wait ends early."""
     # Less a float's own error, which would often round up to a microsecond that nobody meant.

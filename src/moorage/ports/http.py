@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 class Incoming(Protocol):
     """An answer whose body is still coming.
 
-    `read` returns the next piece of the body, decoded as its Content-Encoding says, and b"" at
-    its end, then and ever after; it raises as `HttpClient.send` does. `close` is plain, does
-    not wait, and may be called at any time and again; a body that was not read to its end costs
-    the connection.
+    `read` returns the next piece of the body, and b"" at its end, then and ever after; it raises as
+    `HttpClient.send` does. The body is decoded as its Content-Encoding says, unless the request's
+    Accept-Encoding names `identity`: then it comes as it is. `close` is plain, does not wait, and
+    may be called at any time and again; a body that was not read to its end costs the connection.
     """
 
     @property

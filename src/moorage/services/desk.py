@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from moorage.contracts.effects import has_effect
+from moorage.domain.durations import maybe_seconds
 from moorage.domain.events import FailedOver
 from moorage.domain.idempotency import checked_key
 from moorage.domain.safety import Safety
@@ -18,8 +19,10 @@ from moorage.errors import (
     ConnectorError,
     CredentialRefreshFailed,
     DestinationRefused,
+    InvalidData,
     RateLimitExceeded,
     RetryBudgetExhausted,
+    UnsupportedByVendor,
 )
 from moorage.services.turns import Turn
 from moorage.services.vendor_wire import VendorWire
@@ -43,7 +46,9 @@ _ELSEWHERE: Final = (
     RateLimitExceeded,
     RetryBudgetExhausted,
 )
-"""What another vendor may not suffer from; what one refuses, nobody else is asked to do."""
+"""What another vendor may not suffer from."""
+_NO_VALUES: Final = frozenset({"extra", "source"})
+"""Fields that no vendor judges as a value of the contract."""
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
@@ -54,6 +59,17 @@ def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
         and not wire.acted
         and not vars(error).get("_acted", True)
     )
+
+
+def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
+    """Whether the vendor's own code refused what was given, before anything was sent.
+
+    Another vendor may take it. Options for one vendor alone are no value of the contract: wrong
+    ones are the caller's mistake. Neither is a source that was read already.
+    """
+    if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
+        return False
+    return (getattr(error, "field", None) or "").partition(".")[0] not in _NO_VALUES
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
@@ -103,6 +119,7 @@ class Desk:
             key: names its effect.
             timeout: seconds for each account that is tried.
         """
+        timeout = maybe_seconds(timeout, "timeout")
         accounts = self.directory.choose(asked)
         if key is None or self._rehearses(asked):
             return await self._by_turns(asked, accounts, deed, timeout)
@@ -118,6 +135,7 @@ class Desk:
         timeout: float | None = None,
     ) -> R:
         """Have an operation done where the thing is that it is done to."""
+        timeout = maybe_seconds(timeout, "timeout")
         account, found = self.directory.find(ref, asked)
         wire = self._wire(account, asked, timeout, keyed=key is not None)
         return await self._named(asked, wire, deed(account.vendor, wire, found))
@@ -169,18 +187,36 @@ class Desk:
         accounts: tuple[Account, ...],
         deed: Callable[[Any, Wire], Awaitable[R]],
         timeout: float | None,
+        turn: Turn | None = None,
     ) -> R:
+        """Have it done by the first account, or by the next if the one before did nothing.
+
+        Where the last refuses the value, an earlier one that takes it and was away speaks for all,
+        and an effect with a key goes back to it.
+        """
+        away: tuple[Account, ConnectorError] | None = None
         *others, last = accounts
         for account, following in zip(others, accounts[1:], strict=True):
-            wire = self._wire(account, asked, timeout, keyed=False)
+            wire = self._wire(account, asked, timeout, keyed=turn is not None)
             try:
                 return await self._named(asked, wire, deed(account.vendor, wire))
             except ConnectorError as error:
-                if not nothing_done(error, wire):
+                refused = refuses_value(error, wire)
+                if not (refused or nothing_done(error, wire)):
                     raise
+                if away is None and not refused:
+                    away = account, error
+                await _move(turn, following)
                 self._tell(asked, account, following, error)
-        wire = self._wire(last, asked, timeout, keyed=False)
-        return await self._named(asked, wire, deed(last.vendor, wire))
+        wire = self._wire(last, asked, timeout, keyed=turn is not None)
+        try:
+            return await self._named(asked, wire, deed(last.vendor, wire))
+        except ConnectorError as error:
+            if away is None or not refuses_value(error, wire):
+                raise
+            takes_it, absence = away
+            await _move(turn, takes_it)
+            raise absence from error
 
     async def _once(
         self,
@@ -206,18 +242,7 @@ class Desk:
             account = self._known(name, asked)
             names = [one.name for one in accounts]
             rest = accounts[names.index(name) + 1 :] if movable and name in names else ()
-            for following in rest:
-                wire = self._wire(account, asked, timeout, keyed=True)
-                try:
-                    return await self._named(asked, wire, deed(account.vendor, wire))
-                except ConnectorError as error:
-                    if not nothing_done(error, wire):
-                        raise
-                    await turn.move(following.name)
-                    self._tell(asked, account, following, error)
-                account = following
-            wire = self._wire(account, asked, timeout, keyed=True)
-            return await self._named(asked, wire, deed(account.vendor, wire))
+            return await self._by_turns(asked, (account, *rest), deed, timeout, turn)
         finally:
             turn.give_back()
 
@@ -263,3 +288,9 @@ class Desk:
                     error=type(error).__name__,
                 )
             )
+
+
+async def _move(turn: Turn | None, account: Account) -> None:
+    """Write down where an effect with a key goes next, before anything is sent there."""
+    if turn is not None:
+        await turn.move(account.name)

@@ -16,9 +16,10 @@ from moorage.contracts.email import (
 )
 from moorage.contracts.email_address import as_address
 from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.kinds import check_kind
 from moorage.contracts.routes import Asked
-from moorage.domain.durations import count
+from moorage.domain.durations import count, maybe_seconds
 from moorage.domain.idempotency import checked_key
 from moorage.domain.result import Result
 from moorage.services.turns import Turn
@@ -28,12 +29,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailVendor
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_outcomes import (
-        AddressCheck,
-        EmailReceipt,
-        EmailStatistics,
-        StatisticsQuery,
-    )
+    from moorage.contracts.email_outcomes import AddressCheck, EmailReceipt, EmailStatistics
     from moorage.contracts.wire import Wire
     from moorage.services.desk import Desk
 
@@ -104,8 +100,10 @@ class EmailFlows:
             at_once: how many chunks may be under way at once.
         """
         check_kind(bulk, BulkMessage, "bulk")
+        maybe_seconds(timeout, "timeout")
         if idempotency_key is not None:
-            checked_key(f"{idempotency_key}/{len(bulk.recipients)}/{len(bulk.recipients)}")
+            longest = f"{checked_key(idempotency_key)}/{len(bulk.recipients)}"
+            checked_key(f"{longest}/{len(bulk.recipients)}")
         refusals = [
             self._desk.refusal("send_bulk", _addresses(one.everybody)) for one in bulk.recipients
         ]
@@ -126,7 +124,7 @@ class EmailFlows:
         self, address: EmailAddress | str, *, timeout: float | None = None
     ) -> AddressCheck:
         """Ask whether mail to an address arrives."""
-        checked = as_address(address)
+        checked = as_address(address, "address")
 
         async def deed(vendor: EmailVendor, wire: Wire) -> AddressCheck:
             return await vendor.validate_address(wire, checked)
@@ -138,6 +136,7 @@ class EmailFlows:
         self, query: StatisticsQuery, *, timeout: float | None = None
     ) -> EmailStatistics:
         """Ask what became of the mail of some days."""
+        check_kind(query, StatisticsQuery, "query")
 
         async def deed(vendor: EmailVendor, wire: Wire) -> EmailStatistics:
             return await vendor.get_statistics(wire, query)
@@ -170,7 +169,17 @@ class EmailFlows:
     async def _chunk(
         self, asked: Asked, chunk: BulkMessage, key: str | None, timeout: float | None
     ) -> list[Result[EmailReceipt]]:
-        async def deed(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
+        refused: list[Result[EmailReceipt]] = []
+
+        async def deed(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
+            results = await told(vendor, wire)
+            if results and not any(result.ok for result in results) and not wire.begun:
+                # Nothing was sent to anybody: another vendor may take what this one refuses.
+                refused[:] = results
+                results[0].unwrap()
+            return results
+
+        async def told(vendor: Any, wire: Wire) -> list[Result[EmailReceipt]]:
             parts = chunk.chunks(vendor.limits.get("batch", _USUAL))
             for part in parts:
                 most = max(len(one.everybody) for one in part.recipients)
@@ -178,14 +187,16 @@ class EmailFlows:
             if len(parts) == 1:
                 results: list[Result[EmailReceipt]] = await vendor.send_bulk(wire, chunk, key=key)
                 return results
-            told: list[Result[EmailReceipt]] = []
+            of_parts: list[Result[EmailReceipt]] = []
             for number, part in enumerate(parts, 1):
-                told += await _told(vendor, wire, part, _below(key, number))
-            return told
+                of_parts += await _told(vendor, wire, part, _below(key, number))
+            return of_parts
 
         try:
             return await self._desk.ask(asked, deed, key=key, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - each item has its own result
+            if refused and refused[0].error is error:
+                return refused
             return [Result(error=error) for _ in chunk.recipients]
 
     def _asked(self, operation: str, needs: Any) -> Asked:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from moorage.contracts.kinds import check_kind
+from moorage.contracts.kinds import (
+    as_table,
+    check_kind,
+    check_maybe,
+    check_texts,
+    several,
+)
 from moorage.contracts.payments import (
     KIND,
     Charge,
     PaymentEvent,
     PaymentQuery,
     PaymentsCapability,
+    RefundReason,
     Unsettled,
     capture_needs,
     check_currency,
@@ -20,7 +27,8 @@ from moorage.contracts.payments.asking import check_amount
 from moorage.contracts.payments.news import told_by
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
-from moorage.domain.durations import count
+from moorage.domain.durations import count, maybe_seconds
+from moorage.domain.idempotency import checked_key
 from moorage.domain.result import Result
 from moorage.errors import InvalidData, OutcomeUnknown
 
@@ -36,7 +44,6 @@ if TYPE_CHECKING:
         PaymentsVendor,
         Payout,
         Refund,
-        RefundReason,
         Void,
     )
     from moorage.contracts.wire import Wire
@@ -122,9 +129,11 @@ class PaymentsFlows:
         Raises:
             PaymentDeclined: it was declined; `reason` says why.
         """
+        came_back = as_table({} if returned is None else returned)
+        check_texts(came_back, "returned")
 
         async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Payment:
-            return await vendor.complete(wire, found, returned or {}, key=idempotency_key)
+            return await vendor.complete(wire, found, came_back, key=idempotency_key)
 
         asked = self._asked("complete", {PaymentsCapability.COMPLETE})
         return await self._desk.at(
@@ -149,6 +158,8 @@ class PaymentsFlows:
             final: whether the rest is given up, or left to be captured later.
             timeout: seconds for the whole of it.
         """
+        check_kind(final, bool, "final")
+        _check_some(amount)
 
         async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Capture:
             await _check_currency(vendor, wire, found, amount)
@@ -182,7 +193,7 @@ class PaymentsFlows:
         amount: Money | None = None,
         *,
         idempotency_key: str,
-        reason: RefundReason | None = None,
+        reason: RefundReason | str | None = None,
         timeout: float | None = None,
     ) -> Refund:
         """Give back what was captured, or a part of it.
@@ -191,13 +202,15 @@ class PaymentsFlows:
             ref: the payment.
             amount: how much; all of it by default.
             idempotency_key: names this one refund: another part takes another key.
-            reason: why.
+            reason: why, also as a text, such as "duplicate".
             timeout: seconds for the whole of it.
         """
+        why = None if reason is None else RefundReason(reason)
+        _check_some(amount)
 
         async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Refund:
             await _check_currency(vendor, wire, found, amount)
-            return await vendor.refund(wire, found, amount, reason=reason, key=idempotency_key)
+            return await vendor.refund(wire, found, amount, reason=why, key=idempotency_key)
 
         key = _required(idempotency_key)
         return await self._desk.at(ref, self._asked("refund"), deed, key=key, timeout=timeout)
@@ -254,8 +267,9 @@ class PaymentsFlows:
         def step(one: Ref | str | Unsettled) -> Callable[[], Awaitable[Result[Payment]]]:
             return partial(self._told, one, timeout)
 
+        maybe_seconds(timeout, "timeout")
         return await self._desk.calling.core.every(
-            [step(one) for one in payments], at_once=count(at_once, "at_once")
+            [step(one) for one in several(payments, "payments")], at_once=count(at_once, "at_once")
         )
 
     async def payments(
@@ -348,7 +362,9 @@ class PaymentsFlows:
         account: str | None,
         timeout: float | None,
     ) -> Any:
-        query = query or PaymentQuery()
+        query = PaymentQuery() if query is None else query
+        check_kind(query, PaymentQuery, "query")
+        check_maybe(account, str, "account")
         operation = asked.operation
         if after is None and account is None:
 
@@ -360,7 +376,7 @@ class PaymentsFlows:
         async def deed(vendor: PaymentsVendor, wire: Wire, _: Ref) -> Any:
             return await getattr(vendor, operation)(wire, query, start)
 
-        start = None if after is None else Ref.parse(after)
+        start = None if after is None else Ref.parse(after, "after")
         at = start if start is not None else self._somewhere(account or "")
         return await self._desk.at(at, asked, deed, timeout=timeout)
 
@@ -430,7 +446,13 @@ def _required(key: str | None) -> str:
             field="idempotency_key",
             remedy="Name the effect, such as idempotency_key='INV-2041/1'.",
         )
-    return key
+    return checked_key(key)
+
+
+def _check_some(amount: object) -> None:
+    """Refuse what is neither None nor an amount that can be moved."""
+    if amount is not None:
+        check_amount(amount)
 
 
 async def _check_currency(
@@ -439,7 +461,6 @@ async def _check_currency(
     """Refuse another currency than the payment's, before anything is done."""
     if amount is None:
         return
-    check_amount(amount)
     currency = ref.other("currency")
     if currency is None and PaymentsCapability.LOOK_UP in vendor.capabilities:
         payment = await vendor.get(wire, ref)

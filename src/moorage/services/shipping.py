@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage.contracts.kinds import check_kind
+from moorage.contracts.address import Address
+from moorage.contracts.kinds import check_kind, check_text, several
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
 from moorage.contracts.shipping.rates import (
@@ -18,7 +19,7 @@ from moorage.contracts.shipping.rates import (
     ShippingCapability,
 )
 from moorage.contracts.shipping.shipments import ShipmentRequest
-from moorage.domain.durations import count
+from moorage.domain.durations import count, maybe_seconds
 from moorage.domain.idempotency import checked_key
 from moorage.domain.result import Result
 from moorage.errors import InvalidData, VendorRejected
@@ -26,7 +27,6 @@ from moorage.errors import InvalidData, VendorRejected
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from moorage.contracts.address import Address
     from moorage.contracts.shipping.rates import RateResult
     from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
@@ -122,12 +122,14 @@ class ShippingFlows:
             timeout: seconds for each shipment.
             at_once: how many may be under way at once.
         """
-        checked_key(f"{idempotency_key}/{len(items)}")
+        every = several(items, "items")
+        maybe_seconds(timeout, "timeout")
+        checked_key(f"{checked_key(idempotency_key)}/{len(every)}")
 
         def step(number: int, item: Any) -> Callable[[], Awaitable[Result[Shipment]]]:
             return partial(self._told, item, f"{idempotency_key}/{number}", timeout)
 
-        steps = [step(number, item) for number, item in enumerate(items, 1)]
+        steps = [step(number, item) for number, item in enumerate(every, 1)]
         return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get_shipment(self, ref: Ref | str, *, timeout: float | None = None) -> Shipment:
@@ -161,6 +163,12 @@ class ShippingFlows:
         """
         ref = Ref.parse(ref)
         wanted = None if label is None else LabelFormat(label)
+        if type(parcel) is not int:
+            raise InvalidData(
+                "The parcel is no whole number.",
+                field="parcel",
+                remedy="Give its place among the parcels, counted from one.",
+            )
         same = wanted is None or wanted.value == ref.other("label")
         need = ShippingCapability.LABEL_AGAIN if same else ShippingCapability.CONVERT_LABEL
 
@@ -186,6 +194,7 @@ class ShippingFlows:
             timeout: seconds for the whole of it.
         """
         for field, value in (("number", number), ("carrier", carrier)):
+            check_text(value, field)
             if not value or not value.isprintable():
                 raise InvalidData(
                     f"This is no {field} to track by.",
@@ -221,6 +230,7 @@ class ShippingFlows:
         self, address: Address, *, timeout: float | None = None
     ) -> AddressResult:
         """Ask whether something can be delivered to an address, and how the post writes it."""
+        check_kind(address, Address, "address")
 
         async def deed(vendor: ShippingVendor, wire: Wire) -> AddressResult:
             return await vendor.validate_address(wire, address)

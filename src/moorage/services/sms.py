@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.calling_codes import country_of
-from moorage.contracts.kinds import check_kind
+from moorage.contracts.kinds import check_kind, check_text, several
 from moorage.contracts.routes import Asked
 from moorage.contracts.sms import KIND, SmsCapability, SmsMessage, check_number
-from moorage.domain.durations import count
+from moorage.domain.durations import count, maybe_seconds
 from moorage.domain.idempotency import checked_key
 from moorage.domain.result import Result
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from moorage.contracts.sms import Balance, NumberCheck, SmsReceipt, SmsVendor
     from moorage.contracts.wire import Wire
     from moorage.services.desk import Desk
+
+_COUNTRY: Final = re.compile("[A-Za-z]{2}")
 
 
 class SmsFlows:
@@ -78,14 +82,16 @@ class SmsFlows:
             timeout: seconds for each message.
             at_once: how many may be under way at once.
         """
+        every = several(messages, "messages")
+        maybe_seconds(timeout, "timeout")
         if idempotency_key is not None:
-            checked_key(f"{idempotency_key}/{len(messages)}")
+            checked_key(f"{checked_key(idempotency_key)}/{len(every)}")
 
         def step(number: int, message: SmsMessage) -> Callable[[], Awaitable[Result[SmsReceipt]]]:
             key = None if idempotency_key is None else f"{idempotency_key}/{number}"
             return partial(self._told, message, key, timeout)
 
-        steps = [step(number, message) for number, message in enumerate(messages, 1)]
+        steps = [step(number, message) for number, message in enumerate(every, 1)]
         return await self._desk.calling.core.every(steps, at_once=count(at_once, "at_once"))
 
     async def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:
@@ -118,11 +124,14 @@ class SmsFlows:
         """
         if country is None:
             check_number(number, "number")
+        else:
+            check_text(number, "number")
+            _check_country(country)
 
         async def deed(vendor: SmsVendor, wire: Wire) -> NumberCheck:
             return await vendor.validate_number(wire, number, country=country)
 
-        where = country.upper() if country else country_of(number)
+        where = country_of(number) if country is None else country.upper()
         asked = self._asked("validate_number", {SmsCapability.VALIDATE_NUMBER}, where)
         return await self._desk.ask(asked, deed, timeout=timeout)
 
@@ -152,4 +161,13 @@ class SmsFlows:
             tenant=self._tenant,
             needs=frozenset(needs),
             country=country,
+        )
+
+
+def _check_country(country: object) -> None:
+    if not isinstance(country, str) or _COUNTRY.fullmatch(country) is None:
+        raise InvalidData(
+            "This is no code of a country.",
+            field="country",
+            remedy="Give its two letters, such as 'DE', or leave it out.",
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from moorage.contracts.kinds import check_kind, check_maybe, check_whole, several
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
 from moorage.contracts.signed import PostOptions, UrlOptions
@@ -30,7 +32,7 @@ from moorage.services.uploading import Uploading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from moorage.contracts.signed import SignedPost, SignedUrl
     from moorage.contracts.storage import ByteRange, ListPage, ObjectInfo, Part, StorageVendor
@@ -86,13 +88,16 @@ class StorageFlows:
             timeout: seconds for the whole of it; by default each part has its service's.
         """
         check_key(key)
+        check_kind(options, PutOptions, "options")
+        if length is not None:
+            check_whole(length, "length")
         count(at_once, "at_once")
         plan = UploadPlan(source, options, length, part_size, at_once)
         if resume is None:
             needs = options.needs | {StorageCapability.MULTIPART}
             deed = partial(self._put, key, plan)
             return await self._desk.ask(self._asked("upload", needs), deed, timeout=timeout)
-        found = Ref.parse(resume)
+        found = Ref.parse(resume, "resume")
         if found.id != key:
             raise InvalidData(
                 "This upload was begun for another key.",
@@ -110,6 +115,7 @@ class StorageFlows:
         It is kept until it is complete or aborted.
         """
         check_key(key)
+        check_kind(options, PutOptions, "options")
 
         async def deed(vendor: StorageVendor, wire: Wire) -> Upload:
             return await vendor.start_upload(wire, key, options)
@@ -141,6 +147,7 @@ class StorageFlows:
             timeout: seconds for the whole of it.
         """
         check_prefix(prefix)
+        check_maybe(older_than, timedelta, "older_than")
 
         async def deed(vendor: StorageVendor, wire: Wire) -> list[Upload]:
             uploads = await vendor.list_uploads(wire, prefix)
@@ -240,7 +247,7 @@ class StorageFlows:
             at_once: how many requests may be under way at once; each is for many keys.
             timeout: seconds for the whole of it.
         """
-        wanted = list(keys)
+        wanted = several(keys, "keys")
         results: list[Result[None]] = [_checked(key) for key in wanted]
         good = [number for number, result in enumerate(results) if result.ok]
 
@@ -282,6 +289,8 @@ class StorageFlows:
             timeout: seconds for the whole of it.
         """
         check_prefix(prefix)
+        check_maybe(delimiter, str, "delimiter")
+        check_maybe(cursor, str, "cursor")
         count(limit, "limit")
 
         async def deed(vendor: StorageVendor, wire: Wire) -> ListPage:
@@ -308,12 +317,13 @@ class StorageFlows:
             timeout: seconds for the whole of it.
         """
         check_key(key)
+        check_maybe(options, PutOptions, "options")
 
         async def deed(vendor: StorageVendor, wire: Wire, source: str) -> ObjectInfo:
             return await vendor.copy(wire, source, key, options)
 
         needs = {StorageCapability.COPY, *(options.needs if options else ())}
-        return await self._do("copy", source, needs, deed, timeout)
+        return await self._do("copy", source, needs, deed, timeout, field="source")
 
     async def signed_url(
         self,
@@ -447,6 +457,7 @@ class StorageFlows:
         timeout: float | None,
         *,
         effect: bool | None = None,
+        field: str = "key",
     ) -> R:
         """Have something done to an object: where it is, if that is known."""
         asked = attrs.evolve(self._asked(operation, needs), effect=effect)
@@ -456,7 +467,7 @@ class StorageFlows:
                 return await deed(vendor, wire, found.id)
 
             return await self._desk.at(key, asked, there, timeout=timeout)
-        check_key(key)
+        check_key(key, field)
 
         async def here(vendor: Any, wire: Wire) -> R:
             return await deed(vendor, wire, key)
@@ -480,6 +491,7 @@ def _upload(ref: Ref) -> Upload:
 
 
 def _versions(version: str | None) -> frozenset[str]:
+    check_maybe(version, str, "version")
     return frozenset({StorageCapability.VERSIONS}) if version is not None else frozenset()
 
 

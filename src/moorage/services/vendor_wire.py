@@ -64,6 +64,8 @@ class VendorWire:
         )
         self.account = account.name
         self.tenant = tenant
+        self.begun = False
+        """Whether a step was begun that sends something."""
         self.acted = False
         """Whether a step may have changed something at the vendor."""
 
@@ -91,6 +93,7 @@ class VendorWire:
     ) -> Response:
         """Send, and return the answer."""
         self.rehearse(f"{request.method} {shown_path(request)}")
+        self.begun = True
         response = await self._calling.call(
             service_name(self.account, to),
             request,
@@ -106,6 +109,7 @@ class VendorWire:
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
         """Send, and return as soon as the headers of the answer are there."""
         self.rehearse(f"{request.method} {shown_path(request)}")
+        self.begun = True
         return await self._calling.stream(
             service_name(self.account, to),
             request,
@@ -126,6 +130,7 @@ class VendorWire:
                 remedy="Give the hub a transport for this account.",
             )
         self.rehearse(verb)
+        self.begun = True
         ending = await self._calling.run(
             self.account,
             self._step(partial(getattr(self._transport, verb), *given)),

@@ -143,7 +143,7 @@ async def interim_answers_are_skipped(clients: Clients) -> None:
 
 
 async def compression_is_undone(clients: Clients) -> None:
-    """A body comes back as it was before it was compressed."""
+    """A body comes back as it was before it was compressed, unless it is wanted as it is."""
     async with lab(clients) as (vendor, client):
         for coding, body in (("gzip", gzip.compress(_BYTES)), ("deflate", zlib.compress(_BYTES))):
             vendor.respond(200, {"Content-Encoding": coding}, body)
@@ -152,6 +152,11 @@ async def compression_is_undone(clients: Clients) -> None:
         vendor.respond(200, {"Content-Encoding": "gzip"})
         answer = await client.send(Request.head("/"), vendor.url, PATIENT)
         require(answer.body == b"", "No body was decompressed into one.")
+        packed = gzip.compress(_BYTES)
+        vendor.respond(200, {"Content-Encoding": "gzip"}, packed)
+        as_it_is = Request.get("/", headers={"Accept-Encoding": "gzip, identity"})
+        answer = await client.send(as_it_is, vendor.url, PATIENT)
+        require(answer.body == packed, "A body that was wanted as it is came back unpacked.")
 
 
 async def nothing_is_done_twice_or_remembered(clients: Clients) -> None:

@@ -12,6 +12,7 @@ Each takes a function that gives what is checked; every check has keys of its ow
 
 from __future__ import annotations
 
+import gzip
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import uuid4
@@ -158,6 +159,19 @@ async def headers_and_metadata_are_kept(factory: Factory) -> None:
         told, wanted = getattr(head, name), getattr(options, name)
         require(told == wanted, f"{name} is {told!r}, not {wanted!r}.")
     require(dict(head.metadata) == dict(options.metadata), f"Metadata is {head.metadata!r}.")
+
+
+async def packed_bytes_come_back_packed(factory: Factory) -> None:
+    """What was put packed comes back byte for byte, and says how it is packed."""
+    storage, key = factory().storage, _key("file.json.gz")
+    packed = gzip.compress(_bytes(1_000), mtime=0)
+    await storage.upload(key, packed, PutOptions(content_encoding="gzip"))
+    coming = await storage.download(key)
+    told = (coming.info.content_encoding, (await storage.head(key)).content_encoding)
+    require(told == ("gzip", "gzip"), f"How it is packed is told as {told}.")
+    require(await coming.read_all() == packed, "What was put packed came back otherwise.")
+    some = await _all(storage, key, range=ByteRange(2, 5))
+    require(some == packed[2:7], "Some of what was put packed came back otherwise.")
 
 
 async def what_is_missing_is_told(factory: Factory) -> None:
@@ -454,6 +468,7 @@ _BOTH: Final = (
     what_is_put_comes_back,
     nothing_is_an_object_too,
     headers_and_metadata_are_kept,
+    packed_bytes_come_back_packed,
     what_is_missing_is_told,
     deleted_is_gone,
     bad_keys_are_refused,

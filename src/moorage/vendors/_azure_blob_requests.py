@@ -14,6 +14,7 @@ from moorage.domain.http import Request
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors._azure_blob_sas import moment
 from moorage.vendors._storage import (
+    AS_PUT,
     Fields,
     encoded_word,
     get_if,
@@ -135,7 +136,7 @@ def put(path: str, data: bytes, checksum: Checksum, options: PutOptions, kept: F
 
 def get(path: str, options: GetOptions) -> Request:
     """Get a blob, or some of it."""
-    headers = get_if(options)
+    headers = {**AS_PUT, **get_if(options)}
     if options.range is not None:
         headers["x-ms-range"] = options.range.header
     return Request.get(path, headers=headers, query={"versionid": options.version})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from email.header import Header
 from email.utils import formataddr
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -16,7 +18,6 @@ from moorage.errors import ConfigurationError, InvalidData
 from moorage.vendors._reading import read
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from moorage.contracts.email import Attachment, EmailMessage
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.wire import Wire
 
+_TAG: Final = "tag_"
+"""What the name of a tag begins with at a vendor that has words with values only."""
 _IS_TAG: Final = "true"
-"""The value that makes a tag of a word with a value."""
+"""The value of such a word."""
+_METADATA: Final = "word_"
+"""What stands before the name of metadata that the vendor would take for something else."""
+_IN_BRACKETS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*\Z")
 
 SendPart: TypeAlias = "Callable[[BulkMessage, str | None], Awaitable[list[Result[EmailReceipt]]]]"
 
@@ -80,15 +86,51 @@ def words_of(value: object) -> dict[str, str]:
     }
 
 
+def bare(written: str | None) -> str | None:
+    """The address alone of one that may have a name before it, such as `Ada <ada@example.com>`."""
+    found = _IN_BRACKETS.search(written or "")
+    return written if found is None else found[1]
+
+
+def id_of_ours(wire: Wire, key: str | None) -> str:
+    """An id for a message that its vendor does not name: the same for the same key of a tenant."""
+    of_key = ("key", wire.account, wire.tenant or "", key or "")
+    seed = wire.new_id() if key is None else "\0".join(of_key)
+    return sha256(seed.encode()).hexdigest()[:32]
+
+
+def name_at(name: str, taken: Callable[[str], bool]) -> str:
+    """The name that metadata has at a vendor, where some names mean something else.
+
+    Args:
+        name: its own name.
+        taken: whether a name means something else at the vendor.
+    """
+    return _METADATA + name if taken(name) or name.startswith(_METADATA) else name
+
+
+def name_here(name: str, taken: Callable[[str], bool]) -> str:
+    """The metadata's own name, of the one that `name_at` has made for the vendor."""
+    own = name.removeprefix(_METADATA)
+    return own if taken(own) or own.startswith(_METADATA) else name
+
+
+def _is_like_a_tag(name: str) -> bool:
+    return name.startswith(_TAG)
+
+
 def pairs_of(
     tags: Iterable[str], metadata: Mapping[str, str], allowed: re.Pattern[str], vendor: str
 ) -> dict[str, str]:
     """Tags and metadata together, where a vendor has words with values for both.
 
+    Neither is lost beside the other, whatever their names: the name of a tag has `tag_` before it.
+
     Raises:
         InvalidData: a word has characters that the vendor does not take.
     """
-    words = dict.fromkeys(tags, _IS_TAG) | dict(metadata)
+    words = {_TAG + tag: _IS_TAG for tag in tags}
+    words |= {name_at(name, _is_like_a_tag): text for name, text in metadata.items()}
     if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
         raise InvalidData(
             f"A tag or a word of the metadata has characters that {vendor} does not take.",
@@ -100,9 +142,14 @@ def pairs_of(
 
 def tags_and_words(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
     """What `pairs_of` has put together."""
+    tags = [name for name, text in pairs.items() if _is_like_a_tag(name) and text == _IS_TAG]
     return (
-        tuple(name for name, text in pairs.items() if text == _IS_TAG),
-        {name: text for name, text in pairs.items() if text and text != _IS_TAG},
+        tuple(name.removeprefix(_TAG) for name in tags),
+        {
+            name_here(name, _is_like_a_tag): text
+            for name, text in pairs.items()
+            if text and name not in tags
+        },
     )
 
 

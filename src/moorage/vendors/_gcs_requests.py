@@ -12,6 +12,7 @@ from moorage.contracts.vendor import extra_for, merged
 from moorage.domain.http import Request
 from moorage.domain.json_text import encode_json
 from moorage.errors import InvalidData
+from moorage.vendors._storage import AS_PUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,7 @@ def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) 
 
 def get(bucket: str, key: str, options: GetOptions) -> Request:
     """Get an object, or some of it."""
-    same = None if options.if_match == "*" else options.if_match
+    same, some = None if options.if_match == "*" else options.if_match, options.range
     return Request.get(
         of(bucket, key),
         query={
@@ -121,7 +122,7 @@ def get(bucket: str, key: str, options: GetOptions) -> Request:
             "ifGenerationMatch": generation(same, "if_match"),
             "ifGenerationNotMatch": generation(options.if_none_match, "if_none_match"),
         },
-        headers={} if options.range is None else {"Range": options.range.header},
+        headers=AS_PUT if some is None else {**AS_PUT, "Range": some.header},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
-from moorage.vendors._email import words_of
+from moorage.vendors._email import bare, words_of
 from moorage.vendors._reading import read
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_status(told),
             vendor_status=bounce or record,
             at=_at(told),
-            email=told.text("Email") or told.text("Recipient"),
+            email=bare(told.text("Email") or told.text("Recipient")),
             code=bounce or told.text("SuppressionReason"),
             reason=told.text("Details") or told.text("Description"),
             permanent=_PERMANENT.get(bounce or ""),

@@ -26,7 +26,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.vendors._email import receipt_of, status_of, tags_and_words, words_of
+from moorage.vendors._email import bare, receipt_of, status_of, tags_and_words, words_of
 from moorage.vendors._reading import answer, malformed, read
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_EVENTS.get(kind, EmailStatus.UNKNOWN),
             vendor_status=kind,
             at=told.time("created_at"),
-            email=email,
+            email=bare(email),
             code=bounce.text("subType") or bounce.text("reason"),
             reason=bounce.text("message") or told.text("data.failed.reason"),
             permanent=False if kind == _LATE else _PERMANENT.get(bounce.text("type") or ""),

@@ -8,7 +8,16 @@ from urllib.parse import quote, urlencode
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import Visibility
 from moorage.domain.http import Request
-from moorage.vendors._storage import Fields, get_if, given, put_if, quoted_etag, with_own, word
+from moorage.vendors._storage import (
+    AS_PUT,
+    Fields,
+    get_if,
+    given,
+    put_if,
+    quoted_etag,
+    with_own,
+    word,
+)
 from moorage.vendors._xml import written
 
 if TYPE_CHECKING:
@@ -63,7 +72,7 @@ def put(key: str, data: bytes, options: PutOptions, fields: Fields) -> Request:
 
 def get(key: str, options: GetOptions) -> Request:
     """Get an object, or some of it."""
-    headers = {**get_if(options), "x-amz-checksum-mode": "ENABLED"}
+    headers = {**AS_PUT, **get_if(options), "x-amz-checksum-mode": "ENABLED"}
     if options.range is not None:
         headers["Range"] = options.range.header
     return Request.get(path(key), headers=headers, query={"versionId": options.version})

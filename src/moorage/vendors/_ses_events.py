@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus
 from moorage.domain.json_text import is_list
-from moorage.vendors._email import tags_and_words
+from moorage.vendors._email import bare, tags_and_words
 from moorage.vendors._reading import read
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
             status=_status(kind, own),
             vendor_status=kind,
             at=own.time("timestamp") or told.time("mail.timestamp"),
-            email=one.text("emailAddress"),
+            email=bare(one.text("emailAddress")),
             code=next(
                 (code for name in _CODES if (code := one.text(name) or own.text(name))), None
             ),

@@ -29,6 +29,13 @@ _RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|
 
 Fields = dict[str, str]
 
+AS_PUT: Final[Fields] = {"Accept-Encoding": "gzip, identity"}
+"""Has an object's bytes come as they were put.
+
+The HTTP client leaves what is packed as it is, since `identity` is named, and so does the vendor,
+since gzip is accepted.
+"""
+
 
 def given(fields: Mapping[str, str | None]) -> Fields:
     """The fields that say something."""

@@ -37,7 +37,7 @@ from moorage.domain.safety import Mode
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
 from moorage.errors import ConfigurationError, InvalidData, RateLimitExceeded, VendorRejected
-from moorage.vendors._email import in_parts, messages_of, receipt_of, status_of, words_of
+from moorage.vendors._email import bare, in_parts, messages_of, receipt_of, status_of, words_of
 from moorage.vendors._mailgun_forms import bulk_request, fits_one, mail_request
 from moorage.vendors._reading import answer, as_time, malformed, read
 
@@ -244,7 +244,7 @@ class Mailgun(Vendor):
                 status=_status(told),
                 vendor_status=kind,
                 at=told.time("timestamp"),
-                email=told.text("recipient"),
+                email=bare(told.text("recipient")),
                 code=status.text("enhanced-code") or status.text("code") or told.text("reason"),
                 reason=status.text("description")
                 or status.text("message")

@@ -42,8 +42,12 @@ from moorage.errors import (
     VendorRejected,
 )
 from moorage.vendors._email import (
+    bare,
+    id_of_ours,
     in_ascii,
     in_base64,
+    name_at,
+    name_here,
     outcomes,
     sender_of,
     status_of,
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
+    from moorage.contracts.ref import Ref
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
     from moorage.domain.response import Response
@@ -132,7 +137,13 @@ _OWN_FIELDS: Final = frozenset(
         "useragent",
     }
 )
-_STATION: Final = re.compile(r"\.(?:filter|recvd)")
+_STATION: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
+_AT_THE_GATE: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
+_ACCEPTED: Final = 202
+_CHECKED: Final = 200
+_UNNAMED: Final = (
+    "SendGrid took the message and gave it no id: its events will not be found by this reference."
+)
 _WORDS: Final = Redaction()
 _CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: RateLimitExceeded}
 
@@ -204,16 +215,18 @@ class SendGrid(Vendor):
         whole = BulkRecipient(to=message.to, cc=message.cc, bcc=message.bcc)
         body = mail_body(self, message, [personalization(whole)])
         response = await wire.send(Request.post("/v3/mail/send", json=body), key=key)
-        return read_receipt(wire, response, whole, status_of(message))
+        taken = read_taken(wire, body, response, key)
+        return taken.receipt(whole, status_of(message))
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send one to each, all in one request."""
-        request = Request.post("/v3/mail/send", json=bulk_body(self, bulk))
-        response = await wire.send(request, key=key)
+        body = bulk_body(self, bulk)
+        response = await wire.send(Request.post("/v3/mail/send", json=body), key=key)
+        taken = read_taken(wire, body, response, key)
         status = status_of(bulk.base)
-        return [Result(read_receipt(wire, response, one, status)) for one in bulk.recipients]
+        return [Result(taken.receipt(one, status)) for one in bulk.recipients]
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
         """Have an address checked."""
@@ -237,7 +250,7 @@ class SendGrid(Vendor):
         """News of a message."""
         told = read(event.payload)
         whole, kind = told.text("sg_message_id"), told.text("event")
-        id_ = message_id(whole or "")
+        id_ = message_id(whole or "", told.text("smtp-id") or "")
         if not id_:
             return ()
         category = told.value("category")
@@ -249,14 +262,14 @@ class SendGrid(Vendor):
                 status=_EVENTS.get(kind or "", EmailStatus.UNKNOWN),
                 vendor_status=kind,
                 at=told.time("timestamp"),
-                email=told.text("email"),
+                email=bare(told.text("email")),
                 code=told.text("status"),
                 reason=told.text("reason") or told.text("response"),
                 permanent={"bounce": not blocked, "deferred": False}.get(kind or ""),
                 url=told.text("url"),
                 tags=(category,) if isinstance(category, str) else told.texts("category"),
                 metadata={
-                    name: value
+                    name_here(name, _is_own): value
                     for name, value in told.raw.items()
                     if name not in _OWN_FIELDS and isinstance(value, str)
                 },
@@ -265,10 +278,28 @@ class SendGrid(Vendor):
         )
 
 
-def message_id(told: str) -> str:
-    """The id of a message of what events call it, which has the stations on its way behind it."""
+def message_id(told: str, at_the_gate: str = "") -> str:
+    """The id of a message of what events call it.
+
+    Args:
+        told: the message's id, with the stations on its way behind it. Of a message that was
+            dropped before it was on its way it is stations alone, which many messages share.
+        at_the_gate: what SendGrid's own gate called the message, which begins with its id.
+    """
     station = _STATION.search(told)
-    return told.partition(".")[0] if station is None else told[: station.start()]
+    if station is None:
+        return told.partition(".")[0]
+    named = _AT_THE_GATE.fullmatch(at_the_gate)
+    return told[: station.start()] or (told if named is None else named[1])
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN_FIELDS
+
+
+def _arguments(metadata: Mapping[str, str]) -> dict[str, str]:
+    # SendGrid's events have them beside fields of its own.
+    return {name_at(name, _is_own): value for name, value in metadata.items()}
 
 
 def _person(one: EmailAddress) -> dict[str, str]:
@@ -292,7 +323,7 @@ def personalization(recipient: BulkRecipient) -> dict[str, Any]:
             "cc": _people(recipient.cc),
             "bcc": _people(recipient.bcc),
             "headers": _headers(recipient.headers),
-            "custom_args": dict(recipient.metadata),
+            "custom_args": _arguments(recipient.metadata),
         }
     )
 
@@ -353,7 +384,7 @@ def mail_body(vendor: SendGrid, message: EmailMessage, own: list[dict[str, Any]]
         "template_id": None if template is None else template.id,
         "headers": _headers(message.headers),
         "categories": list(message.tags),
-        "custom_args": dict(message.metadata),
+        "custom_args": _arguments(message.metadata),
         "send_at": None if message.send_at is None else int(message.send_at.timestamp()),
         "tracking_settings": {
             name: {"enable": value} for name, value in tracking.items() if value is not None
@@ -382,22 +413,48 @@ def _file(file: Any) -> dict[str, str]:
     return fields | ({"content_id": file.content_id} if file.content_id else {})
 
 
-def read_receipt(
-    wire: Wire, response: Response, recipient: BulkRecipient, status: EmailStatus
-) -> EmailReceipt:
-    """What is said of a message that was taken."""
+@attrs.frozen
+class Taken:
+    """What is said of messages that were taken by one request.
+
+    Attributes:
+        ref: what they are called.
+        dry: whether they were only checked.
+        warnings: what is unusual about it.
+        raw: all that the vendor said.
+    """
+
+    ref: Ref
+    dry: bool
+    warnings: tuple[str, ...]
+    raw: Any
+
+    def receipt(self, recipient: BulkRecipient, status: EmailStatus) -> EmailReceipt:
+        """The receipt of one of them."""
+        return EmailReceipt(
+            ref=self.ref,
+            status=status,
+            vendor_status="checked" if self.dry else "accepted",
+            recipients=outcomes(recipient.everybody, status),
+            warnings=self.warnings,
+            raw=self.raw,
+        )
+
+
+def read_taken(wire: Wire, body: Mapping[str, Any], response: Response, key: str | None) -> Taken:
+    """What is said of messages that were taken; a 200 is one only in the sandbox mode."""
     id_ = response.headers.get("x-message-id")
-    dry = response.status == 200
-    if not id_ and not dry:
-        raise malformed(response, "X-Message-Id")
-    return EmailReceipt(
-        ref=wire.ref(id_ or _DRY),
-        status=status,
-        vendor_status="checked" if dry else "accepted",
-        recipients=outcomes(recipient.everybody, status),
-        warnings=("SendGrid's sandbox mode is on: nothing is sent.",) if dry else (),
-        raw={"status": response.status, "headers": dict(response.headers.pairs)},
-    )
+    raw = {"status": response.status, "headers": dict(response.headers.pairs)}
+    dry = read(body).value("mail_settings.sandbox_mode.enable") is True
+    if dry and response.status == _CHECKED:
+        warning = "SendGrid's sandbox mode is on: nothing is sent."
+        return Taken(wire.ref(id_ or _DRY), dry=True, warnings=(warning,), raw=raw)
+    if response.status != _ACCEPTED:
+        raise malformed(response)
+    if id_:
+        return Taken(wire.ref(id_), dry=False, warnings=(), raw=raw)
+    ours = wire.ref(id_of_ours(wire, key), unnamed="1")
+    return Taken(ours, dry=False, warnings=(_UNNAMED,), raw=raw)
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:

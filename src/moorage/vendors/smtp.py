@@ -22,6 +22,7 @@ from moorage.domain.auth import Credentials
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
 from moorage.errors import ConfigurationError
+from moorage.vendors._email import id_of_ours
 from moorage.vendors._mime import mime_bytes, wide
 
 if TYPE_CHECKING:
@@ -161,10 +162,7 @@ class Smtp(Vendor):
 
 def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
     """What a message is called: the same for the same key of a tenant."""
-    of_key = ("key", wire.account, wire.tenant or "", key or "")
-    seed = wire.new_id() if key is None else "\0".join(of_key)
-    digest = hashlib.sha256(seed.encode()).hexdigest()[:32]
-    return f"<{digest}@{sender.wire.rpartition('@')[2]}>"
+    return f"<{id_of_ours(wire, key)}@{sender.wire.rpartition('@')[2]}>"
 
 
 def read_receipt(

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.kinds import OneOf, are_texts, as_table, is_a, is_count, is_maybe, is_moment
+from moorage.contracts.kinds import (
+    OneOf,
+    are_texts,
+    as_table,
+    is_a,
+    is_count,
+    is_maybe,
+    is_moment,
+)
 from moorage.contracts.payments.vendor import PaymentsCapability
 from moorage.contracts.vendor import no_options
+from moorage.domain.idempotency import checked_key
 from moorage.domain.money import Money
 from moorage.errors import InvalidData
 
@@ -24,9 +33,10 @@ KIND: Final = "payments"
 
 _CARD: Final = re.compile(r"[0-9](?:[ .-]?[0-9]){11,18}")
 _LONGEST: Final = 200
+_BEGUN_BY: Final = ("charge", "authorize", "create_intent")
 
 
-class ThreeDs(OneOf):
+class ThreeDs(OneOf, field="three_ds"):
     """Whether the buyer's bank is to have them confirm the payment."""
 
     AUTO = "auto"
@@ -142,6 +152,19 @@ class Charge:
         return None if found is None else found.upper()
 
 
+def _is_key(_: object, __: object, value: Any) -> None:
+    checked_key(value)
+
+
+def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value not in _BEGUN_BY:
+        raise InvalidData(
+            "No payment is begun by such an operation.",
+            field=attribute.name,
+            remedy=f"Give one of: {', '.join(_BEGUN_BY)}.",
+        )
+
+
 @attrs.frozen(kw_only=True)
 class Unsettled:
     """A payment that nobody knows the outcome of, since not even its reference arrived.
@@ -157,11 +180,9 @@ class Unsettled:
             clocks differ from ours, so take a minute off.
     """
 
-    charge: Charge
-    idempotency_key: str
-    operation: str = attrs.field(
-        default="charge", validator=attrs.validators.in_({"charge", "authorize", "create_intent"})
-    )
+    charge: Charge = attrs.field(validator=is_a(Charge))
+    idempotency_key: str = attrs.field(validator=_is_key)
+    operation: str = attrs.field(default="charge", validator=_is_begun_by)
     since: datetime | None = attrs.field(default=None, validator=is_moment)
 
 

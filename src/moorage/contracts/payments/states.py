@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from moorage.contracts.kinds import OneOf
+
 
 class PaymentState(StrEnum):
     """How far a payment has come.
@@ -75,7 +77,7 @@ class DeclineReason(StrEnum):
     OTHER = "other"
 
 
-class RefundReason(StrEnum):
+class RefundReason(OneOf, field="reason"):
     """Why money is given back."""
 
     REQUESTED_BY_CUSTOMER = "requested_by_customer"

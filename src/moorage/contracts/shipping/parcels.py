@@ -59,7 +59,7 @@ class Parcel:
         return self.length, self.width, self.height
 
 
-class Contents(OneOf):
+class Contents(OneOf, field="contents"):
     """What customs take a shipment for."""
 
     MERCHANDISE = "merchandise"
@@ -71,7 +71,7 @@ class Contents(OneOf):
     OTHER = "other"
 
 
-class NonDelivery(OneOf):
+class NonDelivery(OneOf, field="non_delivery"):
     """What becomes of a shipment that cannot be delivered."""
 
     RETURN = "return"

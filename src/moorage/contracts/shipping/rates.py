@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from moorage.contracts.address import Address
-from moorage.contracts.kinds import OneOf, are_all, as_tuple, is_a, is_maybe
+from moorage.contracts.kinds import (
+    OneOf,
+    are_all,
+    as_tuple,
+    is_a,
+    is_maybe,
+    is_maybe_day,
+    is_maybe_whole,
+)
 from moorage.contracts.shipping.parcels import Customs, Parcel
 from moorage.contracts.vendor import no_options
 from moorage.domain.money import Money
@@ -18,7 +25,7 @@ from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import date, datetime
 
     from moorage.contracts.ref import Ref
 
@@ -44,14 +51,14 @@ class ShippingCapability(StrEnum):
     VALIDATE_ADDRESS = "validate_address"
 
 
-class Signature(OneOf):
+class Signature(OneOf, field="signature"):
     """Who has to sign for a delivery."""
 
     ANYBODY = "anybody"
     ADULT = "adult"
 
 
-class LabelFormat(OneOf):
+class LabelFormat(OneOf, field="label"):
     """What a label is written in."""
 
     PDF = "pdf"
@@ -61,7 +68,7 @@ class LabelFormat(OneOf):
     UNKNOWN = "unknown"
 
 
-class LabelSize(OneOf):
+class LabelSize(OneOf, field="label_size"):
     """How large the paper of a label is; inches, or a format of ISO 216."""
 
     INCHES_4X6 = "4x6"
@@ -121,7 +128,7 @@ class RateRequest:
     carrier_accounts: tuple[str, ...] = attrs.field(
         default=(), converter=as_tuple, validator=are_all(str)
     )
-    ship_date: date | None = attrs.field(default=None, validator=is_maybe(date))
+    ship_date: date | None = attrs.field(default=None, validator=is_maybe_day)
     label: LabelFormat = attrs.field(default=LabelFormat.PDF, converter=LabelFormat)
     label_size: LabelSize | None = attrs.field(
         default=None, converter=attrs.converters.optional(LabelSize)
@@ -230,7 +237,7 @@ class RateResult:
     raw: Any = attrs.field(default=None, repr=False, eq=False)
 
 
-class Prize(OneOf):
+class Prize(OneOf, field="by"):
     """What the best offer is best in."""
 
     PRICE = "price"
@@ -248,10 +255,10 @@ class Choice:
         by: what the best is best in; among equals it is the cheapest, then the first.
     """
 
-    carriers: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
-    services: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
-    most: Money | None = None
-    within_days: int | None = None
+    carriers: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=are_all(str))
+    services: tuple[str, ...] = attrs.field(default=(), converter=as_tuple, validator=are_all(str))
+    most: Money | None = attrs.field(default=None, validator=is_maybe(Money))
+    within_days: int | None = attrs.field(default=None, validator=is_maybe_whole)
     by: Prize = attrs.field(default=Prize.PRICE, converter=Prize)
 
     def of(self, rates: Iterable[Rate]) -> Rate | None:

@@ -10,7 +10,7 @@ from moorage.contracts.kinds import OneOf
 from moorage.errors import InvalidData
 
 
-class WeightUnit(OneOf):
+class WeightUnit(OneOf, field="weight_unit"):
     """What a weight is counted in."""
 
     GRAM = "g"
@@ -19,7 +19,7 @@ class WeightUnit(OneOf):
     POUND = "lb"
 
 
-class LengthUnit(OneOf):
+class LengthUnit(OneOf, field="length_unit"):
     """What a length is counted in."""
 
     MILLIMETRE = "mm"

@@ -39,6 +39,7 @@ _OWN = ("authorization", "x-amz-date", "x-amz-security-token")
 # What stations on the way add or change.
 _NEVER_SIGNED = frozenset(
     {
+        "accept-encoding",
         "authorization",
         "connection",
         "expect",

@@ -1,0 +1,240 @@
+"""What a verb is given beside values of the contract is checked before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+from importlib import import_module
+from types import UnionType
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+import attrs
+import pytest
+
+from moorage import (
+    Account,
+    AsyncHub,
+    ConfigurationError,
+    ConnectorError,
+    Credentials,
+    HttpMethod,
+    Hub,
+    InvalidData,
+    Money,
+    Ref,
+    Service,
+)
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.contracts.payments import Charge, PaymentEvent, PaymentsCapability, RefundReason
+from moorage.contracts.shipping import Parcel, RateRequest, ShippingCapability
+from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.contracts.storage import StorageCapability
+from moorage.contracts.vendor import Vendor
+from moorage.services.email import EmailFlows
+from moorage.services.payments import PaymentsFlows
+from moorage.services.shipping import ShippingFlows
+from moorage.services.sms import SmsFlows
+from moorage.services.storage import StorageFlows
+from moorage.testing.uses.shipping import ADA, SHOP
+from tests.contracts.test_fields import JUNK
+
+FLOWS = {
+    "email": EmailFlows,
+    "sms": SmsFlows,
+    "payments": PaymentsFlows,
+    "shipping": ShippingFlows,
+    "storage": StorageFlows,
+}
+REF = "everything:main:1"
+SHIPMENT = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
+DAY = date(2026, 3, 1)
+GIVEN: dict[str, Any] = {
+    "ref": REF,
+    "idempotency_key": "k",
+    "message": {
+        "email": EmailMessage(to="ada@example.com", text="Hello."),
+        "sms": SmsMessage(to="+4915112345678", text="Hello."),
+    },
+    "bulk": BulkMessage(base=EmailMessage(text="Hello."), recipients=["ada@example.com"]),
+    "address": {"email": "ada@example.com", "shipping": ADA},
+    "query": {"email": StatisticsQuery(start=DAY, end=DAY), "payments": None},
+    "messages": [SmsMessage(to="+4915112345678", text="Hello.")],
+    "number": "+4915112345678",
+    "charge": Charge(amount=Money("1.00", "EUR"), source="tok_1", reference="INV-1"),
+    "payments": [REF],
+    "request": SHIPMENT,
+    "what": REF,
+    "items": [REF],
+    "carrier": "usps",
+    "key": "a.txt",
+    "source": "a.txt",
+    "event": PaymentEvent(id=None, ref=Ref.parse(REF), ask=True),
+    "keys": ["a.txt"],
+    "largest": 5,
+    "resume": "everything:main:a.txt?upload=u1",
+}
+"""What a verb is usually given, by the name of its argument, and by its contract if they differ."""
+OPEN = {("storage", "upload", "source")}
+"""What may be read in many ways, some of which only show when it is read."""
+
+
+@attrs.frozen(kw_only=True)
+class Everything(Vendor):
+    """A vendor that can do everything, and only writes down what it is told."""
+
+    name: ClassVar[str] = "everything"
+    kinds: ClassVar[tuple[str, ...]] = tuple(FLOWS)
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        (
+            *EmailCapability,
+            *SmsCapability,
+            *PaymentsCapability,
+            *ShippingCapability,
+            *StorageCapability,
+        )
+    )
+    told: list[tuple[str, Any, Any]] = attrs.field(factory=list)
+
+    def services(self) -> Mapping[str, Service]:
+        """One that is never called."""
+        return {"": Service("everything", "https://all.example", credentials=Credentials.none())}
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb.startswith("_"):
+            raise AttributeError(verb)
+
+        async def reached(_: Any, *given: Any, **named: Any) -> Any:
+            self.told.append((verb, given, named))
+            raise Reached
+
+        return reached
+
+
+class Reached(Exception):
+    """The vendor was asked."""
+
+
+def names() -> dict[str, Any]:
+    """What the annotations of verbs name, and only type checkers import."""
+    known: dict[str, Any] = {}
+    for module in (
+        "contracts.address",
+        "contracts.email_address",
+        "contracts.email_outcomes",
+        "contracts.payments",
+        "contracts.shipping",
+        "contracts.signed",
+        "contracts.sms",
+        "contracts.storage",
+        "domain.result",
+        "services.downloading",
+        "services.uploading",
+    ):
+        known |= vars(import_module(f"moorage.{module}"))
+    typed: dict[str, Any] = {
+        "Callable": Callable,
+        "Iterable": Iterable,
+        "Mapping": Mapping,
+        "Sequence": Sequence,
+        "datetime": datetime,
+        "timedelta": timedelta,
+    }
+    return known | typed | {"HttpMethod": HttpMethod, "Ref": Ref, "UploadSource": object}
+
+
+VERBS = [
+    (contract, name)
+    for contract, flows in FLOWS.items()
+    for name in vars(flows)
+    if not name.startswith("_")
+]
+
+
+def given_to(contract: str, verb: str) -> dict[str, Any]:
+    """What a verb needs at least."""
+    needed = {
+        name: GIVEN[name]
+        for name, parameter in inspect.signature(getattr(FLOWS[contract], verb)).parameters.items()
+        if name != "self" and parameter.default is parameter.empty and name in GIVEN
+    }
+    return {
+        name: value[contract] if isinstance(value, dict) and contract in value else value
+        for name, value in needed.items()
+    }
+
+
+def is_of(value: object, hint: Any) -> bool:
+    """Whether a value is what an annotation says, as far as its outermost type goes."""
+    origin = get_origin(hint)
+    if origin is Union or origin is UnionType:
+        return any(is_of(value, one) for one in get_args(hint))
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return type(value) is int
+    if hint is str and isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return isinstance(value, origin or hint)
+
+
+async def ended(vendor: Everything, call: Callable[[], Any]) -> tuple[Exception | None, bool]:
+    """How a call ended, and whether the vendor was told anything."""
+    vendor.told.clear()
+    try:
+        made = call()
+        made = await made if inspect.isawaitable(made) else made
+    except (ConnectorError, Reached) as error:
+        return error, bool(vendor.told)
+    for result in made if isinstance(made, list) else ():
+        assert isinstance(result.error, (ConnectorError, Reached))
+        return result.error, bool(vendor.told)
+    return None, bool(vendor.told)
+
+
+@pytest.mark.parametrize("colour", [Hub, AsyncHub], ids=["sync", "async"])
+@pytest.mark.parametrize("contract, verb", VERBS, ids=lambda name: name)
+def test_junk_is_refused_by_its_name(contract: str, verb: str, colour: type[Any]) -> None:
+    """What is not of an argument's type is refused by its name, and the vendor is told nothing."""
+    flow = getattr(FLOWS[contract], verb)
+    module = vars(import_module(FLOWS[contract].__module__))
+    hints = get_type_hints(flow, module | names())
+    usual = given_to(contract, verb)
+    vendor = Everything()
+
+    async def check() -> None:
+        hub = colour([Account("main", vendor)])
+        face = getattr(hub, contract)()
+        for argument in inspect.signature(flow).parameters:
+            if argument == "self":
+                continue
+            for junk in JUNK:
+                given = {**usual, argument: junk}
+                error, told = await ended(vendor, partial(getattr(face, verb), **given))
+                if (contract, verb, argument) in OPEN or is_of(junk, hints[argument]):
+                    continue
+                said = f"{argument}={junk!r} ended with {error!r}"
+                assert isinstance(error, (InvalidData, ConfigurationError)), said
+                name = error.field if isinstance(error, InvalidData) else error.path
+                assert {"what": "ref"}.get(argument, argument) == name, said
+                assert not told, said
+        done = hub.close()
+        if inspect.isawaitable(done):
+            await done
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("reason", list(RefundReason))
+def test_a_word_may_be_given_as_its_text(reason: RefundReason) -> None:
+    """A text that stands for a word reaches the vendor as the word."""
+    vendor = Everything()
+    payments = Hub([Account("main", vendor)]).payments()
+    for given in (reason, reason.value):
+        with pytest.raises(Reached):
+            payments.refund(REF, reason=given, idempotency_key="k")
+        assert reason is vendor.told[-1][2]["reason"]

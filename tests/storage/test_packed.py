@@ -1,0 +1,78 @@
+"""Objects that were put packed come back packed, through HTTP clients that unpack answers."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.adapters.httpx2_http import Httpx2HttpClient
+from moorage.adapters.requests_http import RequestsHttpClient
+from moorage.adapters.stdlib_http import StdlibHttpClient
+from moorage.contracts.routes import Account
+from moorage.contracts.storage import ByteRange, PutOptions
+from moorage.hub import AsyncHub, Hub
+from tests.storage import azure_lab, gcs_labs, labs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from moorage.contracts.vendor import Vendor
+
+PACKED = gzip.compress(b'{"rate": "0.19"}' * 99, mtime=0)
+CLIENTS = [StdlibHttpClient, Httpx2HttpClient, RequestsHttpClient]
+PLACES = ["s3", "gcs", "azure", "folder"]
+
+
+def account(place: str, scope: ExitStack, root: Path) -> Account:
+    """An account of one of the storages, which is reached over a socket."""
+    vendor: Vendor
+    if place == "folder":
+        vendor = labs.folder(root)
+        return Account("files", vendor)
+    if place == "s3":
+        bucket = scope.enter_context(labs.sandbox())
+        served = scope.enter_context(bucket.serving())
+        return labs.s3_account(bucket, endpoint=served.url)
+    if place == "gcs":
+        google = scope.enter_context(gcs_labs.bucket())
+        served = scope.enter_context(google.serving())
+        key = google.key_file(f"{served.url}/token")
+        return gcs_labs.gcs_account(google, credentials=key, endpoint=served.url)
+    azure = scope.enter_context(azure_lab.azure())
+    served = scope.enter_context(azure.serving())
+    return azure_lab.account(azure, endpoint=served.url)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
+@pytest.mark.parametrize("place", PLACES)
+def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_path: Path) -> None:
+    """No storage and no HTTP client unpacks an object, as a whole or in part."""
+    with ExitStack() as scope:
+        found = account(place, scope, tmp_path)
+        files = scope.enter_context(Hub([found], http=scope.enter_context(client()))).storage()
+        files.upload("rates.json", PACKED, PutOptions(content_encoding="gzip"))
+        coming = files.download("rates.json")
+
+        assert ("gzip", PACKED) == (coming.info.content_encoding, coming.read_all())
+        some = files.download("rates.json", range=ByteRange(3, 5)).read_all()
+        assert PACKED[3:8] == some
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_packed_bytes_come_back_as_they_were_put_asynchronously(place: str, tmp_path: Path) -> None:
+    """The asynchronous client unpacks no object either."""
+
+    async def put_and_get(found: Account) -> tuple[str | None, bytes]:
+        async with AsyncHub([found]) as hub:
+            files = hub.storage()
+            await files.upload("rates.json", PACKED, PutOptions(content_encoding="gzip"))
+            coming = await files.download("rates.json")
+            return coming.info.content_encoding, await coming.read_all()
+
+    with ExitStack() as scope:
+        found = account(place, scope, tmp_path)
+        assert ("gzip", PACKED) == asyncio.run(put_and_get(found))

@@ -1,0 +1,50 @@
+"""What vendors of mail have in common: names of tags and metadata, and bare addresses."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.vendors._email import bare, pairs_of, tags_and_words
+
+NAMES = st.one_of(
+    st.sampled_from(["a", "tag_a", "word_a", "word_tag_a", "tag_tag_a", "tag_", "word_", "true"]),
+    st.from_regex(r"(tag_|word_){0,2}[a-z]{1,3}", fullmatch=True),
+)
+ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+@given(
+    tags=st.lists(NAMES, unique=True),
+    metadata=st.dictionaries(NAMES, st.sampled_from(["true", "7", "a"])),
+)
+def test_tags_and_metadata_come_back_as_they_were(
+    tags: list[str], metadata: dict[str, str]
+) -> None:
+    """Whatever their names are, no tag and no metadata is lost or taken for the other."""
+    pairs = pairs_of(tags, metadata, ALLOWED, "Resend")
+
+    assert (tuple(tags), metadata) == tags_and_words(pairs)
+
+
+@pytest.mark.parametrize(
+    "written, address",
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("Ada <ada@example.com>", "ada@example.com"),
+        ('"Ada, Countess" <ada@example.com>', "ada@example.com"),
+        ("=?utf-8?q?Zo=C3=AB?= <zoe@example.com>", "zoe@example.com"),
+        ("<ada@example.com>", "ada@example.com"),
+        ("Ada, Countess <ada@example.com> ", "ada@example.com"),
+        ("a < b", "a < b"),
+        ("<" * 2_000, "<" * 2_000),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_an_address_is_told_without_its_name(written: str | None, address: str | None) -> None:
+    """Events tell addresses alone; what is none is told as it came."""
+    assert address == bare(written)
