@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -50,8 +51,8 @@ class Pigeon(Vendor):
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         form = {"to": message.to, "text": message.text, **extra_for("pigeon", message.extra)}
-        response = await wire.send(Request.post("/letters", form=form), key=key)
-        return self._read(wire, response)
+        request = Request.post("/letters", form=form)
+        return await wire.send(request, key=key, parse=partial(self._read, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return self._read(wire, await wire.send(Request.get(f"/letters/{ref.id}")))

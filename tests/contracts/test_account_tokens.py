@@ -15,6 +15,7 @@ from moorage import (
     Credentials,
     Offer,
     Request,
+    Response,
     Service,
     TokenRenewed,
 )
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.contracts.wire import Wire
-    from moorage.domain.http import Response
 
 pytestmark = pytest.mark.anyio
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
@@ -88,7 +88,8 @@ class Herald(Vendor):
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one."""
-        await wire.send(Request.post("/cries", json={"text": message.text}), key=key)
+        cry = Request.post("/cries", json={"text": message.text})
+        await wire.send(cry, key=key, parse=Response.json)
         return SmsReceipt(ref=wire.ref("c1"), status=SmsStatus.SENT)
 
     async def get(self, wire: Wire, ref: Any, /) -> SmsReceipt:

@@ -26,7 +26,7 @@ def answer(body: Any, status: int = 400) -> Response:
     return Response(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
 
-@pytest.mark.parametrize("status", [100, 200, 201, 204, 206, 299, 304])
+@pytest.mark.parametrize("status", [200, 201, 204, 206, 299, 304])
 def test_successes(status: int) -> None:
     """What was asked for is no error, and neither is that nothing has changed."""
     assert is_success(status)

@@ -17,6 +17,9 @@ from tests.support.colours import run_plain
 START = datetime(2030, 1, 1, tzinfo=UTC)
 GET, POST = Request.get("/a"), Request.post("/a")
 
+UPPER: Any = str.upper
+"""Reads the answer."""
+
 
 class Calling:
     """Remembers what was called, and the ports of it."""
@@ -106,13 +109,24 @@ def test_a_request_is_passed_on() -> None:
     wire = calling.wire(5.0, subject="ada")
     calling.clock.advance(1)
 
-    assert "answer" == run_plain(wire.send(GET, to="pen", key="k", endpoint="e"))
+    assert "ANSWER" == run_plain(wire.send(GET, to="pen", key="k", endpoint="e", parse=UPPER))
     assert "stream" == run_plain(wire.open(GET, to="pen", endpoint="e"))
     common = {"tenant": "acme", "endpoint": "e", "timeout": 4.0, "subject": "ada"}
     assert [
-        ("call", "main.pen", GET, {**common, "idempotency_key": "k"}),
+        ("call", "main.pen", GET, {**common, "idempotency_key": "k", "parse": UPPER}),
         ("stream", "main.pen", GET, common),
     ] == calling.told
+
+
+def test_a_key_without_a_parser_is_refused() -> None:
+    """What has a key says how its answer is read, or it is not sent at all."""
+    calling = Calling()
+
+    with pytest.raises(ConfigurationError) as caught:
+        run_plain(calling.wire().send(GET, key="k"))
+
+    assert "vendors.main" == caught.value.path
+    assert [] == calling.told
 
 
 def test_what_is_not_said_is_not_passed_on() -> None:
@@ -124,7 +138,7 @@ def test_what_is_not_said_is_not_passed_on() -> None:
 
     common = {"tenant": "acme", "endpoint": None, "timeout": None, "subject": None}
     assert [
-        ("call", "main", GET, {**common, "idempotency_key": None}),
+        ("call", "main", GET, {**common, "idempotency_key": None, "parse": None}),
         ("stream", "main", GET, common),
     ] == calling.told
 

@@ -46,14 +46,15 @@ def shop() -> Shop:
 )
 def test_a_success_that_is_none_is_a_failure(shop: Shop, body: Json) -> None:
     """A success that does not say what every success says is no success."""
-    shop.sandbox.fail(reply(body))
+    shop.sandbox.fail(reply(body), reply(body))
     with pytest.raises(VendorFailed):
         shop.payments.charge(charge(), idempotency_key="k-1")
 
 
 def test_a_capture_that_has_no_reference_is_a_failure(shop: Shop) -> None:
     """A capture that nobody could name was not received."""
-    shop.sandbox.fail(reply({"status": "received"}, 201))
+    nameless = reply({"status": "received"}, 201)
+    shop.sandbox.fail(nameless, nameless)
     with pytest.raises(VendorFailed):
         shop.payments.capture(Ref("adyen", "shop", "S"), EUR_149, idempotency_key="k-1")
 

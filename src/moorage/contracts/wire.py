@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from moorage.domain.auth import Credentials, OAuthCredentials
     from moorage.domain.http import Headers, Request, Response
     from moorage.domain.result import Result
+
+R = TypeVar("R")
 
 
 class Arriving(Protocol):
@@ -34,6 +36,11 @@ class Wire(Protocol):
     Every step is a call of its own under the protections of the account's services, and all of
     them share the operation's deadline. `to` names one of the vendor's services, "" its main one.
     An error that `send` raises is what the vendor's `classify` made of the answer.
+
+    `send` returns the answer, or what `parse` makes of it. A request with a `key` is carried out
+    once, however often it is sent, and needs a `parse`: a successful answer that `parse` raises for
+    is as good as lost, so it is not kept under the key, and the outcome is unknown. `parse` may be
+    called more than once.
     """
 
     @property
@@ -62,11 +69,21 @@ class Wire(Protocol):
         """Who we say we are, for what is signed and not sent, such as a URL."""
         ...
 
+    @overload
     async def send(
-        self, request: Request, *, to: str = "", key: str | None = None, endpoint: str | None = None
-    ) -> Response:
-        """Send, and return the answer. What has a `key` is done once, however often it is asked."""
-        ...
+        self, request: Request, *, to: str = "", endpoint: str | None = None
+    ) -> Response: ...
+
+    @overload
+    async def send(
+        self,
+        request: Request,
+        *,
+        parse: Callable[[Response], R],
+        to: str = "",
+        key: str | None = None,
+        endpoint: str | None = None,
+    ) -> R: ...
 
     async def open(
         self, request: Request, *, to: str = "", endpoint: str | None = None

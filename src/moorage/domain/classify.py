@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from moorage.domain.frames import named
+from moorage.domain.media_type import is_json
 from moorage.domain.redaction import Redaction
 from moorage.errors import (
     AuthenticationFailed,
@@ -17,7 +19,7 @@ from moorage.errors import (
 )
 
 if TYPE_CHECKING:
-    from moorage.domain.http import Response
+    from moorage.domain.http import Request, Response
 
 _LONGEST: Final = 300
 _USUAL: Final = Redaction()
@@ -35,23 +37,40 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
 }
 _LATER: Final = frozenset({408, 425})
 _NOT_MODIFIED: Final = 304
+_NOT_HERE: Final = frozenset({301, 307, 308})
+"""Redirects that tell to send the same request elsewhere: it was not carried out here."""
 
 
 def is_success(status: int) -> bool:
     """Whether an answer of this status is what was asked for."""
-    return status < 300 or status == _NOT_MODIFIED
+    return 200 <= status < 300 or status == _NOT_MODIFIED
 
 
-def classify(response: Response, redaction: Redaction = _USUAL) -> ConnectorError | None:
-    """The error that an answer's status stands for, or None; `redaction` masks what it quotes."""
+def classify(
+    response: Response, redaction: Redaction = _USUAL, *, safe: bool = True
+) -> ConnectorError | None:
+    """The error that an answer's status stands for, or None.
+
+    Args:
+        response: the answer.
+        redaction: masks what the error quotes.
+        safe: whether the request's method changes nothing. After another method some answers
+            prove neither success nor refusal.
+    """
     status = response.status
-    if is_success(status):
+    if is_success(status) and (safe or status != _NOT_MODIFIED):
         return None
     code, message = vendor_words(response, redaction)
     details: dict[str, Any] = {"status": status, "response": response}
     details |= {"vendor_code": code, "vendor_message": message}
     if status >= 500 or status in _LATER:
         return VendorFailed(f"the vendor failed (HTTP {status}).", **details)
+    if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
+        return VendorFailed(
+            f"the answer (HTTP {status}) does not say whether the request was carried out.",
+            remedy="Look the operation up at the vendor, and correct the base_url or the path.",
+            **details,
+        )
     if status < 400:
         return VendorRejected(
             f"the vendor redirects (HTTP {status}), and redirects are not followed.",
@@ -63,6 +82,52 @@ def classify(response: Response, redaction: Redaction = _USUAL) -> ConnectorErro
         details["by_vendor"] = True
     said = f": {message}" if message else "."
     return kind(f"{what} (HTTP {status}){said}", **details)
+
+
+def keeps_promise(request: Request, response: Response) -> bool:
+    """Whether the body is JSON if the answer says so, or if the request accepts nothing else.
+
+    An empty body promises nothing.
+    """
+    promised = is_json(response.headers.get("content-type"))
+    accepted = request.headers.get("accept", "").split(",")
+    if not response.body or not (promised or all(map(is_json, accepted))):
+        return True
+    try:
+        response.json()
+    except InvalidData:
+        return False
+    return True
+
+
+def unreadable(
+    response: Response,
+    missing: str | None = None,
+    *,
+    said: str = "is not what the vendor's own description says",
+) -> VendorFailed:
+    """The error of a successful answer that cannot be read, or lacks what every success has."""
+    what = said if missing is None else f"has no {missing}"
+    return VendorFailed(
+        f"the answer (HTTP {response.status}) {what}.",
+        status=response.status,
+        response=response,
+        retryable=False,
+        remedy="Look the operation up at the vendor before doing it again, and tell the vendor.",
+    )
+
+
+def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
+    """What a vendor's parser raised for a successful answer, as an error of a call.
+
+    What refuses or fails by itself stays as it is; anything else says that the answer could not be
+    read.
+    """
+    if isinstance(raised, InvalidData):
+        return unreadable(response)
+    if isinstance(raised, ConnectorError):
+        return raised
+    return unreadable(response, said=f"made its parser raise {named(raised)}")
 
 
 def vendor_words(

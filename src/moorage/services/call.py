@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from moorage.domain.circuit import Outcome
 from moorage.domain.events import CallFinished
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.circuit import Permit
+    from moorage.domain.http import Response
     from moorage.domain.oauth.dpop import ProofRefusal
     from moorage.domain.plan import Plan
     from moorage.services.attempts import Ending
     from moorage.services.core import Core
     from moorage.services.regions import Route
+
+
+Parse: TypeAlias = "Callable[[Response], object]"
+"""Reads a successful answer, and raises if it cannot be read."""
 
 
 class AroundAttempts(Protocol):
@@ -71,6 +76,7 @@ class Call:
         token: this call's own number for a probe's lease, once it has asked for one.
         permit, outcome: what a stream is to report at its end.
         last: the error of the attempt before.
+        parse: reads a successful answer; an answer that it cannot read is a failed attempt.
     """
 
     acted = False
@@ -89,6 +95,7 @@ class Call:
     open_ended = False
     opened = 0
     outcome = Outcome.GOOD
+    parse: Parse | None = None
     pause: float | None = None
     permit: Permit | None = None
     refused = False

@@ -40,7 +40,7 @@ from moorage.services import caching
 from moorage.services.admission import why_not, withdraw
 from moorage.services.attempts import again, attempt, follow, once
 from moorage.services.by_hand import ByHand
-from moorage.services.call import Call, value_of
+from moorage.services.call import Call, Parse, value_of
 from moorage.services.exchange import Exchange
 from moorage.services.hedging import Hedged
 from moorage.services.idempotency import Once, act_once
@@ -85,6 +85,7 @@ class Calling(ByHand):
         timeout: float | None = None,
         request_id: str | None = None,
         subject: str | None = None,
+        parse: Parse | None = None,
     ) -> Response:
         """Send a request to a service through its protections, and return the answer.
 
@@ -98,6 +99,8 @@ class Calling(ByHand):
             timeout: seconds for the whole call instead of the service's.
             request_id: a correlation id instead of a new one.
             subject: whose data it is about, for whoever looks for it in the log.
+            parse: reads a successful answer; one that it cannot read is a failed attempt whose
+                outcome is unknown, and is not kept under the key.
 
         Raises:
             ConnectorError: the call did not give its answer; the class says why.
@@ -112,6 +115,7 @@ class Calling(ByHand):
             subject=subject,
             request=request,
         )
+        call.parse = parse
         try:
             self._check(call, request, idempotency_key)
             once, step = self._exchange(call, request, idempotency_key)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain import auth
 from moorage.domain.auth import Credentials, OAuthCredentials
-from moorage.domain.classify import classify
+from moorage.domain.classify import as_unreadable, classify, keeps_promise, unreadable
 from moorage.domain.events import CredentialRefreshed
 from moorage.domain.frames import bare
 from moorage.domain.health import REFUSED
@@ -23,6 +23,7 @@ from moorage.errors import (
     CredentialNotFound,
     InvalidData,
     RateLimitExceeded,
+    VendorFailed,
 )
 from moorage.services.call import OutOfTimeError
 from moorage.services.regions import Route
@@ -217,7 +218,10 @@ class Exchange:
         plan = call.plan
         error = plan.classify(self._request, response) if plan.classify else None
         if error is None:
-            error = classify(response, plan.service.redaction)
+            safe = self._request.method.safe
+            error = classify(response, plan.service.redaction, safe=safe)
+        if error is None:
+            error = self._unreadable(call, response)
         if error is None:
             call.pause = self.spent(call, response.headers)
             return None
@@ -236,6 +240,28 @@ class Exchange:
             error.vendor_retry_after = wait
         call.pause = capped(wait, plan.service.max_pause)
         return error
+
+    def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
+        """Why a successful answer cannot be read, if it cannot: then it is as good as lost.
+
+        Where the request may be repeated, so may the call.
+        """
+        parse = call.parse
+        if parse is None:
+            if call.claim is None or keeps_promise(self._request, response):
+                return None
+            error: ConnectorError = unreadable(response)
+        else:
+            try:
+                parse(response)
+            except Exception as raised:  # noqa: BLE001 - whatever a vendor's parser raises
+                error = as_unreadable(raised, response)
+            else:
+                return None
+        if isinstance(error, VendorFailed) and call.repeatable:
+            error.retryable = True
+            error.remedy = "Repeat it unchanged; tell the vendor if it persists."
+        return bare(error)
 
     def spent(self, call: Call, headers: Headers) -> float | None:
         """How long to pause after a success that used up what the vendor allows."""

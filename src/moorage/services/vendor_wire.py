@@ -89,9 +89,27 @@ class VendorWire:
         return await self._core.get_credentials(name, self.tenant) if own is None else own
 
     async def send(
-        self, request: Request, *, to: str = "", key: str | None = None, endpoint: str | None = None
-    ) -> Response:
-        """Send, and return the answer."""
+        self,
+        request: Request,
+        *,
+        to: str = "",
+        key: str | None = None,
+        endpoint: str | None = None,
+        parse: Callable[[Response], Any] | None = None,
+    ) -> Any:
+        """Send, and return the answer, or what `parse` makes of it.
+
+        Raises:
+            ConfigurationError: it has a key, and the vendor does not say how its answer is read.
+        """
+        if key is not None and parse is None:
+            raise ConfigurationError(
+                f"{self._vendor} sends a request with an idempotency key and without a parser of"
+                " its answer: an answer that nobody can read would be kept under the key.",
+                path=f"vendors.{self.account}",
+                remedy="Pass `parse=` to `Wire.send`, a function that reads the response or"
+                " raises.",
+            )
         self.rehearse(f"{request.method} {shown_path(request)}")
         self.begun = True
         response = await self._calling.call(
@@ -102,9 +120,10 @@ class VendorWire:
             idempotency_key=key,
             timeout=self._left(),
             subject=self._subject,
+            parse=parse,
         )
         self.acted = self.acted or not request.method.safe
-        return response
+        return response if parse is None else parse(response)
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
         """Send, and return as soon as the headers of the answer are there."""

@@ -58,7 +58,13 @@ from moorage.errors import (
 )
 from moorage.hub import AsyncHub, Hub
 from moorage.testing.checks import blocking, in_thread, require, soon
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
+from moorage.testing.sandbox.base import (
+    Altered,
+    AsyncSandboxHttpClient,
+    Lost,
+    SandboxHttpClient,
+    Slow,
+)
 from moorage.wiring.catalog import able
 
 if TYPE_CHECKING:
@@ -70,6 +76,7 @@ _HANGS: Final = "An operation does not come to an end."
 _FIRST: Final = "first"
 _SECOND: Final = "second"
 _EUROS: Final = Money("149.90", "EUR")
+_STEPS: Final = 4
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"id": "x"}')
 _AMOUNTS: Final = (
     (Money("149.90", "EUR"), 14990),
@@ -179,6 +186,18 @@ class _Lab:
             payment = advance(payment, await self("follow_up", event))
         return payment
 
+    async def despite(self, operation: str, *given: Any, step: int, **named: Any) -> None:
+        """Do something whose answer at one step cannot be read, and then repeat it."""
+        named["idempotency_key"] += f"-{step}"
+        self.sandbox.fail(*[Slow(0.0)] * step, Altered(partial(_with_body, b"<html></html>")))
+        try:
+            await self(operation, *given, **named)
+        except ConnectorError as error:
+            outcome = told_buyer(error).outcome
+            require(outcome is BuyerOutcome.UNKNOWN, f"{operation} is told as {outcome}.")
+        self.sandbox.forget_faults()
+        await self(operation, *given, **named)
+
     async def refused(self, kind: type[ConnectorError], doing: Awaitable[Any], what: str) -> Any:
         try:
             got = await doing
@@ -199,6 +218,10 @@ class _Lab:
 
 
 Open: TypeAlias = Callable[[], _Lab]
+
+
+def _with_body(body: bytes, response: Response) -> Response:
+    return response.evolve(body=body)
 
 
 def _accounts(subject: PaymentsSubject) -> list[Account]:
@@ -346,6 +369,40 @@ async def a_lost_answer_is_asked_for_again(make: Open) -> None:
         found = (await lab("settle", [unsettled]))[0].unwrap()
         require(lab.subject.charged() == 1, "A lost answer was paid for twice.")
         require(found == await lab("charge", lab.order(), idempotency_key="k-1"), "It changed.")
+
+
+async def an_unreadable_success_is_asked_for_again(make: Open) -> None:
+    """What was done and answered unreadably is unknown, and its key brings the receipt, once."""
+    async with make() as lab:
+        for number, body in enumerate(_MALFORMED):
+            key = f"k-{number}"
+            lab.sandbox.fail(Altered(partial(_with_body, body)))
+            doing = lab("charge", lab.order(), idempotency_key=key)
+            error = await lab.refused(ConnectorError, doing, f"{body!r}")
+            require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "It is told as known.")
+            unsettled = Unsettled(charge=lab.order(), idempotency_key=key)
+            found = (await lab("settle", [unsettled]))[0].unwrap()
+            require(lab.subject.charged() == number + 1, f"{body!r} was paid for twice.")
+            again = await lab("charge", lab.order(), idempotency_key=key)
+            require(found == again, "A repeat has another receipt.")
+
+
+async def an_unreadable_step_is_asked_for_again(make: Open) -> None:
+    """Whichever answer of an operation cannot be read, a repeat of its key does the rest once."""
+    async with make() as lab:
+        part = Money("50.00", "EUR")
+        for step in range(_STEPS):
+            payment: Payment = await lab("authorize", lab.order(), idempotency_key=f"a-{step}")
+            await lab.despite("capture", payment.ref, _EUROS, step=step, idempotency_key="c")
+            await lab.known(payment)
+            await lab.despite("refund", payment.ref, part, step=step, idempotency_key=f"r-{step}")
+            known = await lab.known(payment)
+            require(known.captured == _EUROS, f"{known.captured} was captured.")
+            require(known.refunded == part, f"{known.refunded} was given back.")
+            other: Payment = await lab("authorize", lab.order(), idempotency_key=f"v-{step}")
+            await lab.despite("void", other.ref, step=step, idempotency_key=f"w-{step}")
+            state = (await lab.known(other)).state
+            require(state is PaymentState.VOIDED, f"What was given up is {state}.")
 
 
 async def a_part_is_captured(make: Open) -> None:
@@ -522,6 +579,8 @@ _ALL: Final = (
     a_refusal_has_its_type,
     what_failed_is_unknown,
     a_lost_answer_is_asked_for_again,
+    an_unreadable_success_is_asked_for_again,
+    an_unreadable_step_is_asked_for_again,
     a_part_is_captured,
     what_was_given_up_is_not_captured,
     money_is_given_back_in_parts,

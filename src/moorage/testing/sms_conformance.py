@@ -40,7 +40,13 @@ from moorage.errors import (
 )
 from moorage.hub import AsyncHub, Hub
 from moorage.testing.checks import blocking, in_thread, require, soon
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, Lost, Notice, SandboxHttpClient
+from moorage.testing.sandbox.base import (
+    Altered,
+    AsyncSandboxHttpClient,
+    Lost,
+    Notice,
+    SandboxHttpClient,
+)
 from moorage.wiring.catalog import able
 
 if TYPE_CHECKING:
@@ -141,6 +147,10 @@ class _Lab:
 
 
 Open: TypeAlias = Callable[[], _Lab]
+
+
+def _with_body(body: bytes, response: Response) -> Response:
+    return response.evolve(body=body)
 
 
 def _accounts(subject: SmsSubject) -> list[Account]:
@@ -302,6 +312,23 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
             require(not error.retryable, "What may have been sent is to be sent again.")
 
 
+async def an_unreadable_success_is_unknown(make: Open) -> None:
+    """What was sent and answered unreadably is unknown, and its key sends nothing twice."""
+    async with make() as lab:
+        for number, body in enumerate(_MALFORMED):
+            lab.sandbox.fail(Altered(partial(_with_body, body)))
+            key = f"k-{number}"
+            kind = VendorFailed if lab.honours_keys() else OutcomeUnknown
+            doing = lab("send", lab.message(), idempotency_key=key)
+            await lab.refused(kind, doing, f"{body!r}")
+            again = lab("send", lab.message(), idempotency_key=key)
+            if lab.honours_keys():
+                await again
+            else:
+                await lab.refused(OutcomeUnknown, again, "A repeat of what is unknown")
+            require(lab.subject.sent() == number + 1, f"{body!r} was sent twice.")
+
+
 async def a_lost_answer_is_unknown(make: Open) -> None:
     """What was sent and lost its answer is unknown, and the key never sends it again."""
     async with make() as lab:
@@ -408,6 +435,7 @@ _ALL: Final = (
     a_refusal_has_its_type,
     an_outage_is_no_refusal,
     a_malformed_answer_is_no_success,
+    an_unreadable_success_is_unknown,
     a_lost_answer_is_unknown,
     an_unknown_status_is_kept,
     each_of_many_has_its_result,

@@ -15,15 +15,16 @@ import attrs
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
 from moorage.domain.result import Result
 from moorage.errors import ConfigurationError, InvalidData
-from moorage.vendors._reading import read
+from moorage.vendors._reading import malformed, read
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
 
 _TAG: Final = "tag_"
 """What the name of a tag begins with at a vendor that has words with values only."""
@@ -211,3 +212,13 @@ async def in_parts(
     for part, one in zip(parts, told, strict=True):
         results += one.unwrap() if one.ok else [Result(error=one.error) for _ in part.recipients]
     return results
+
+
+def check_some_readable(results: Sequence[Result[EmailReceipt]], response: Response) -> None:
+    """Refuse the answer to a bulk of which nothing can be read.
+
+    Raises:
+        VendorFailed: what is said of each recipient cannot be read.
+    """
+    if all(getattr(one.error, "response", None) is response for one in results):
+        raise malformed(response, "result that can be read")

@@ -8,9 +8,10 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.classify import unreadable
 from moorage.domain.json_text import is_list, is_object
 from moorage.domain.money import EXPONENTS, Money
-from moorage.errors import InvalidData, VendorFailed
+from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from moorage.domain.response import Response
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,24}(?:\.[0-9]{1,24})?(?:[eE][+-]?[0-9]{1,2})?")
+
+
+malformed = unreadable
+"""The error of a successful answer that does not hold what every success holds."""
 
 
 def answer(response: Response) -> Answer:
@@ -53,20 +58,6 @@ def answers(response: Response) -> list[Answer]:
     if is_list(body):
         return [Answer(one) for one in body if is_object(one)]
     raise malformed(response)
-
-
-def malformed(response: Response, missing: str | None = None) -> VendorFailed:
-    """The answer says success and does not hold what every success holds."""
-    what = (
-        "is not what the vendor's own description says" if missing is None else f"has no {missing}"
-    )
-    return VendorFailed(
-        f"the answer (HTTP {response.status}) {what}.",
-        status=response.status,
-        response=response,
-        retryable=False,
-        remedy="Look the operation up at the vendor before doing it again, and tell the vendor.",
-    )
 
 
 class Answer:

@@ -26,7 +26,14 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.vendors._email import bare, receipt_of, status_of, tags_and_words, words_of
+from moorage.vendors._email import (
+    bare,
+    check_some_readable,
+    receipt_of,
+    status_of,
+    tags_and_words,
+    words_of,
+)
 from moorage.vendors._reading import answer, malformed, read
 
 if TYPE_CHECKING:
@@ -131,6 +138,7 @@ def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result
             results.append(Result(receipt))
         except ConnectorError as error:
             results.append(Result(error=error))
+    check_some_readable(results, response)
     return results
 
 

@@ -7,7 +7,7 @@ from base64 import b64decode
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
 
     Kind: TypeAlias = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
+
+R = TypeVar("R")
 
 LABELS: Final = "labels"
 
@@ -291,14 +293,15 @@ async def on_its_day(
     asked: Callable[[date], Request],
     *,
     key: str | None,
-) -> Response:
+    parse: Callable[[Response], R],
+) -> R:
     """Send what names its day; a key that was used the day before keeps that day."""
     try:
-        return await wire.send(asked(request.ship_date or today), key=key)
+        return await wire.send(asked(request.ship_date or today), key=key, parse=parse)
     except IdempotencyConflict:
         if request.ship_date is not None:
             raise
-        return await wire.send(asked(today - _DAY), key=key)
+        return await wire.send(asked(today - _DAY), key=key, parse=parse)
 
 
 def sides(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:

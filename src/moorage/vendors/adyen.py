@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
     from moorage.domain.money import Money
     from moorage.domain.webhooks.events import WebhookEvent
 
@@ -165,9 +166,13 @@ class Adyen(Vendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, taken: bool) -> Payment:
         body = payment_body(self, charge, taken=taken)
         request = Request.post(f"/{_VERSION}/payments", json=body)
-        response = await named(wire, charge.amount, wire.send(request, key=key_at(wire, key, _KEY)))
         unnamed = payment_ref(wire.ref, charge.reference, charge.amount, unnamed="1")
-        return read_payment(wire, response, charge.amount, known=unnamed, taken=taken)
+
+        def parse(response: Response) -> Payment:
+            return read_payment(wire, response, charge.amount, known=unnamed, taken=taken)
+
+        sending = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await named(wire, charge.amount, sending)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
@@ -175,9 +180,14 @@ class Adyen(Vendor):
         """Go on with a payment after the buyer has come back."""
         asked, body = stated_amount(ref), details_body(returned)
         request = Request.post(f"/{_VERSION}/payments/details", json=body)
-        response = await named(wire, asked, wire.send(request, key=key_at(wire, key, _KEY)))
         taken = ref.other("capture") == "auto"
-        return read_payment(wire, response, asked, known=ref, taken=taken)
+
+        def parse(response: Response) -> Payment:
+            return read_payment(wire, response, asked, known=ref, taken=taken)
+
+        return await named(
+            wire, asked, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        )
 
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
@@ -190,9 +200,8 @@ class Adyen(Vendor):
                 remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
             )
         asked = _amount_of(ref, amount)
-        body, psp, state = read_move(
-            await wire.send(self._move(ref, "captures", asked), key=key_at(wire, key, _KEY))
-        )
+        request = self._move(ref, "captures", asked)
+        body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Capture(
             ref=wire.ref(psp),
             payment=ref,
@@ -208,7 +217,8 @@ class Adyen(Vendor):
         if ref.other("unnamed") is not None:
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
             request = Request.post(f"/{_VERSION}/cancels", json=body)
-        answered, psp, state = read_move(await wire.send(request, key=key_at(wire, key, _KEY)))
+        known = key_at(wire, key, _KEY)
+        answered, psp, state = await wire.send(request, key=known, parse=read_move)
         return Void(
             ref=wire.ref(psp),
             payment=ref,
@@ -230,7 +240,7 @@ class Adyen(Vendor):
         """Ask for money to be given back."""
         asked = _amount_of(ref, amount)
         request = self._move(ref, "refunds", asked, reason)
-        body, psp, state = read_move(await wire.send(request, key=key_at(wire, key, _KEY)))
+        body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
         return Refund(
             ref=wire.ref(psp),
             payment=ref,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -153,11 +154,8 @@ class AmazonSes(Vendor):
     ) -> EmailReceipt:
         """Send one message."""
         body = mail_body(message, self.sender, self.configuration_set)
-        response = await wire.send(Request.post("/v2/email/outbound-emails", json=body), key=key)
-        told = answer(response)
-        id_ = told.text("MessageId")
-        if id_ is None:
-            raise malformed(response, "MessageId")
+        request = Request.post("/v2/email/outbound-emails", json=body)
+        id_, told = await wire.send(request, key=key, parse=read_sent)
         return _receipt(wire, id_, message.everybody, None, told)
 
     async def send_bulk(
@@ -166,14 +164,7 @@ class AmazonSes(Vendor):
         """Send one to each, all in one request."""
         body = bulk_body(bulk, self.sender, self.configuration_set)
         request = Request.post("/v2/email/outbound-bulk-emails", json=body)
-        response = await wire.send(request, key=key)
-        entries = list(answer(response).objects("BulkEmailEntryResults"))
-        if len(entries) != len(bulk.recipients):
-            raise malformed(response, "result for each recipient")
-        return [
-            read_entry(wire, entry, recipient.everybody)
-            for entry, recipient in zip(entries, bulk.recipients, strict=True)
-        ]
+        return await wire.send(request, key=key, parse=partial(read_entries, wire, bulk))
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
         """Have an address checked."""
@@ -190,6 +181,28 @@ class AmazonSes(Vendor):
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """News of a message, for each recipient."""
         return read_events(event, ref)
+
+
+def read_sent(response: Response) -> tuple[str, Answer]:
+    """The id of a message that was taken, and all that is said of it."""
+    told = answer(response)
+    id_ = told.text("MessageId")
+    if id_ is None:
+        raise malformed(response, "MessageId")
+    return id_, told
+
+
+def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+    """What is said of each recipient of a bulk."""
+    entries = list(answer(response).objects("BulkEmailEntryResults"))
+    if len(entries) != len(bulk.recipients):
+        raise malformed(response, "result for each recipient")
+    if not any(entry.text("Status") for entry in entries):
+        raise malformed(response, "status of any recipient")
+    return [
+        read_entry(wire, entry, recipient.everybody)
+        for entry, recipient in zip(entries, bulk.recipients, strict=True)
+    ]
 
 
 def _receipt(
@@ -217,7 +230,7 @@ def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> R
     kind: type[Any] = VendorRejected
     if status in _ENTRY_LATER:
         kind = RateLimitExceeded
-    elif status in _ENTRY_FAILED or status == "SUCCESS":
+    elif status in _ENTRY_FAILED or status in {None, "SUCCESS"}:
         kind = VendorFailed
     elif status in _ENTRY_WRONG:
         kind = InvalidRequest

@@ -8,6 +8,7 @@ nor call one back, and tells nobody but the logs of CloudWatch what became of it
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -108,8 +109,8 @@ class AmazonSns(Vendor):
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""
-        response = await wire.send(Request.post("/", form=message_form(self, message)), key=key)
-        return read_receipt(wire, response)
+        request = Request.post("/", form=message_form(self, message))
+        return await wire.send(request, key=key, parse=partial(read_receipt, wire))
 
 
 def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:

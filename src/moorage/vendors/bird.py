@@ -8,6 +8,7 @@ endpoints that are set up once for all messages.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -164,7 +165,7 @@ class Bird(Vendor):
         """Send one message."""
         request = Request.post(_MESSAGES, json=message_body(self, message))
         known = None if key is None else key_at(wire, key, _KEY)
-        return read_message(wire, await wire.send(request, key=known))
+        return await wire.send(request, key=known, parse=partial(read_message, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         """Ask what became of one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote
 
@@ -172,8 +173,8 @@ class DhlExpress(Vendor):
             return Request.post("/rates", json=body).evolve(idempotent=True)
 
         try:
-            today = self._today(wire)
-            return read_rates(wire, await on_its_day(wire, request, today, asked, key=key))
+            today, parse = self._today(wire), partial(read_rates, wire)
+            return await on_its_day(wire, request, today, asked, key=key, parse=parse)
         except VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
@@ -196,14 +197,17 @@ class DhlExpress(Vendor):
             )
             return Request.post("/shipments", json=body)
 
+        def parse(response: Response) -> Shipment:
+            return read_shipment(wire, response, rate, request)
+
+        today = self._today(wire)
         try:
-            response = await on_its_day(wire, request, self._today(wire), buying, key=key)
+            return await on_its_day(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown:
             found = await self._found(wire, marked)
             if found is None:
                 raise unknown from None
             return found_shipment(wire, found, rate)
-        return read_shipment(wire, response, rate, request)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Ask for a shipment; its label is not given again."""

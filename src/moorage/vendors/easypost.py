@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
     from moorage.domain.safety import Mode
     from moorage.domain.webhooks.events import WebhookEvent
+    from moorage.vendors._reading import Answer
 
 _BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
 _CONVERTED: Final = {
@@ -133,8 +134,11 @@ class EasyPost(Vendor):
     ) -> RateResult:
         """Ask for offers."""
         asked = Request.post("/v2/shipments", json=shipment_body(request))
-        response = await wire.send(asked.evolve(idempotent=True), key=key)
-        return read_rates(wire, response, request)
+
+        def parse(response: Response) -> RateResult:
+            return read_rates(wire, response, request)
+
+        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
@@ -152,21 +156,19 @@ class EasyPost(Vendor):
             f"{path}/buy", json={name: value for name, value in body.items() if value}
         )
         try:
-            response = await wire.send(buying.evolve(idempotent=True), key=key)
+            bought = await wire.send(buying.evolve(idempotent=True), key=key, parse=_bought)
         except VendorRejected as error:
             if error.vendor_code != _BOUGHT_ALREADY:
                 raise
-            response = await wire.send(Request.get(path))
-            if answer(response).text("selected_rate.id") != rate.id:
+            bought = await wire.send(Request.get(path), parse=_bought)
+            if bought.text("selected_rate.id") != rate.id:
                 raise
-        bought = await _with_label(wire, response)
-        if bought.state is ShipmentState.QUOTED:
-            raise malformed(response, "postage_label")
-        return bought
+        return await _with_label(wire, bought)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Ask for a shipment."""
-        return await _with_label(wire, await wire.send(Request.get(_path("shipments", ref.id))))
+        request = Request.get(_path("shipments", ref.id))
+        return await _with_label(wire, await wire.send(request, parse=_whole))
 
     async def get_labels(
         self, wire: Wire, ref: Ref, label: LabelFormat | None, /
@@ -262,23 +264,36 @@ def _path(kind: str, id: str | None) -> str:
     return f"/v2/{kind}/{quote(id, safe='')}"
 
 
-async def _with_label(wire: Wire, response: Response) -> Shipment:
+def _whole(response: Response) -> Answer:
     body = answer(response)
-    id = body.text("id")
-    if id is None:
+    if body.text("id") is None:
         raise malformed(response, "id")
+    return body
+
+
+def _bought(response: Response) -> Answer:
+    body = _whole(response)
+    if not _is_bought(body):
+        raise malformed(response, "postage_label")
+    return body
+
+
+def _is_bought(body: Answer) -> bool:
+    return bool(body.object("postage_label") or body.text("tracking_code"))
+
+
+async def _with_label(wire: Wire, body: Answer) -> Shipment:
     url = body.text("postage_label.label_url")
     found = FILES.get(body.text("postage_label.label_file_type") or "", LabelFormat.UNKNOWN)
     refund = body.text("refund_status")
-    bought = body.object("postage_label") or body.text("tracking_code")
     known = REFUNDS.get(refund or "")
     state = known[1] if known else ShipmentState.BOUGHT
     number, carrier = body.text("tracking_code"), body.text("selected_rate.carrier")
     word = carrier_word(carrier) if carrier else None
     service = body.text("selected_rate.service")
     return Shipment(
-        ref=wire.ref(id, label=found.value if url else None),
-        state=state if bought else ShipmentState.QUOTED,
+        ref=wire.ref(body.text("id") or "", label=found.value if url else None),
+        state=state if _is_bought(body) else ShipmentState.QUOTED,
         vendor_status=refund or body.text("status"),
         tracking_numbers=() if number is None else (number,),
         tracking_url=body.text("tracker.public_url"),

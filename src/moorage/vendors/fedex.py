@@ -9,6 +9,7 @@ and never again.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -194,7 +195,7 @@ class FedEx(Vendor):
         body = rates_body(request, self.account_number, self.pickup)
         asked = Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
         try:
-            return read_rates(wire, await wire.send(asked, key=key))
+            return await wire.send(asked, key=key, parse=partial(read_rates, wire))
         except VendorRejected as error:
             code = error.vendor_code or ""
             if not any(word in code for word in _NO_SERVICE):
@@ -217,7 +218,7 @@ class FedEx(Vendor):
         named = key_at(wire, key, _LONGEST_ID)[:_LONGEST_ID]
         buying = buying.with_header("x-customer-transaction-id", named)
         try:
-            return read_shipment(wire, await wire.send(buying, key=key))
+            return await wire.send(buying, key=key, parse=partial(read_shipment, wire))
         except OutcomeUnknown as unknown:
             found = await self._found(wire, marked, known(asked).ship_date)
             if not found:

@@ -185,8 +185,7 @@ class Mailgun(Vendor):
     ) -> EmailReceipt:
         """Send one message."""
         request = mail_request(self.domain, message, self.sender, **self._fields())
-        response = await wire.send(request, key=key)
-        id_, raw = read_id(response)
+        id_, raw = await wire.send(request, key=key, parse=read_id)
         return receipt_of(wire, id_, message.everybody, status_of(message), raw)
 
     async def send_bulk(
@@ -197,7 +196,7 @@ class Mailgun(Vendor):
             alone = partial(self._send_alone, wire)
             return await in_parts(wire, bulk, 1, alone, key, at_once=_AT_ONCE)
         request = bulk_request(self.domain, bulk, self.sender, **self._fields())
-        id_, raw = read_id(await wire.send(request, key=key))
+        id_, raw = await wire.send(request, key=key, parse=read_id)
         status = status_of(bulk.base)
         return [
             Result(receipt_of(wire, id_, one.everybody, status, raw)) for one in bulk.recipients

@@ -8,6 +8,7 @@ they mean that something changed, and what it was is asked with our own key.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
     from moorage.domain.money import Money
     from moorage.domain.safety import Mode
     from moorage.domain.webhooks.events import WebhookEvent
@@ -144,8 +146,9 @@ class Mollie(Vendor):
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
         request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
-        sending = wire.send(request, key=key_at(wire, key, _KEY))
-        return read_payment(wire, await named(wire, charge.amount, sending))
+        parse = partial(read_payment, wire)
+        sending = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        return await named(wire, charge.amount, sending)
 
     async def complete(
         self,
@@ -173,7 +176,8 @@ class Mollie(Vendor):
         """Capture what was authorised, and release the rest if that is all."""
         body = {} if amount is None else {"amount": amount_body(amount)}
         request = Request.post(_at(ref.id, "captures"), json=body)
-        capture = read_capture(wire, await wire.send(request, key=key_at(wire, key, _KEY)))
+        known, parse = key_at(wire, key, _KEY), partial(read_capture, wire)
+        capture = await wire.send(request, key=known, parse=parse)
         if final and amount is not None and amount != stated_amount(ref):
             await _release(wire, ref, f"{key}/release")
         return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
@@ -182,9 +186,9 @@ class Mollie(Vendor):
         """Release what was authorised, or call off what the buyer has not paid yet."""
         if await _release(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
-        sending = wire.send(Request.delete(_at(ref.id)), key=key_at(wire, f"{key}/cancel", _KEY))
+        known, parse = key_at(wire, f"{key}/cancel", _KEY), partial(read_payment, wire)
         try:
-            payment = read_payment(wire, await sending)
+            payment = await wire.send(Request.delete(_at(ref.id)), key=known, parse=parse)
         except InvalidRequest:
             # The answer may have been lost that it was done.
             payment = await self.get(wire, ref)
@@ -209,7 +213,8 @@ class Mollie(Vendor):
             "metadata": None if reason is None else {"reason": reason.value},
         }
         request = Request.post(_at(ref.id, "refunds"), json=body)
-        refund = read_refund(wire, await wire.send(request, key=key_at(wire, key, _KEY)))
+        known, parse = key_at(wire, key, _KEY), partial(read_refund, wire)
+        refund = await wire.send(request, key=known, parse=parse)
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
@@ -338,17 +343,23 @@ async def _release(wire: Wire, ref: Ref, key: str) -> bool:
     """Set free what is still authorised; whether there was anything."""
     request = Request.post(_at(ref.id, "release-authorization"), json={})
     try:
-        await wire.send(request, key=key_at(wire, key, _KEY))
+        await wire.send(request, key=key_at(wire, key, _KEY), parse=_check_released)
     except InvalidRequest:
         return False
     return True
 
 
+def _check_released(response: Response) -> None:
+    """Refuse what is no answer of Mollie's, which says nothing of a release, or answers in JSON."""
+    if response.body:
+        answer(response)
+
+
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """What is left to give back; looked up once for a key, so that a repeat asks for the same."""
     request = Request.get(_at(ref.id))
-    response = await wire.send(request, key=key_at(wire, f"{key}/left", _KEY))
-    return left_of(read_payment(wire, response))
+    known, parse = key_at(wire, f"{key}/left", _KEY), partial(read_payment, wire)
+    return left_of(await wire.send(request, key=known, parse=parse))
 
 
 async def _page(

@@ -8,6 +8,7 @@ hours.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -219,11 +220,8 @@ class PayPal(Vendor):
         else:
             await _check_untouched(wire, path)
         request = posted(f"{path}/capture", body)
-        response = await wire.send(request, key=key_at(wire, key, _KEY))
-        capture = capture_of(wire.ref, ref, answer(response))
-        if capture is None:
-            raise malformed(response, "id or status")
-        return capture
+        parse = partial(_capture, wire, ref)
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
         """Give up what was authorised; what was given up before is given up."""
@@ -257,9 +255,8 @@ class PayPal(Vendor):
         if amount is not None:
             body["amount"] = amount_body(amount)
         request = posted(_path(_PAYMENTS, "captures", capture, "refund"), body)
-        response = await wire.send(request, key=key_at(wire, key, _KEY))
-        payment = ref if ref.id == order else wire.ref(order)
-        return _refund(wire, response, payment)
+        parse = partial(_refund, wire, ref if ref.id == order else wire.ref(order))
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
 
     # --- looking up ----------------------------------------------------------
 
@@ -272,7 +269,7 @@ class PayPal(Vendor):
         """Look at a refund."""
         response = await wire.send(Request.get(_path(_PAYMENTS, "refunds", ref.id)))
         order = ref.other("order") or refunded_order(answer(response))
-        return _refund(wire, response, None if order is None else wire.ref(order))
+        return _refund(wire, None if order is None else wire.ref(order), response)
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -370,7 +367,14 @@ def _reaches(taken: Money | None, amount: Money) -> bool:
     return taken >= amount
 
 
-def _refund(wire: Wire, response: Response, payment: Ref | None) -> Refund:
+def _capture(wire: Wire, payment: Ref, response: Response) -> Capture:
+    capture = capture_of(wire.ref, payment, answer(response))
+    if capture is None:
+        raise malformed(response, "id or status")
+    return capture
+
+
+def _refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
     refund = refund_of(wire.ref, payment, answer(response))
     if refund is None:
         raise malformed(response, "id or status")
@@ -386,13 +390,13 @@ async def _tried(
 ) -> Payment:
     """Send what makes a payment, and name the payment if it is declined."""
     try:
-        response = await wire.send(request, key=key_at(wire, key, _KEY))
+        parse = partial(read_payment, wire)
+        return await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
     except PaymentDeclined as error:
         order = error.payment or known
         if order is not None:
             error.payment = str(payment_ref(wire.ref, order, amount))
         raise
-    return read_payment(wire, response)
 
 
 async def _order_of(wire: Wire, ref: Ref) -> str:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
     from moorage.domain.webhooks.events import WebhookEvent
     from moorage.errors import ConnectorError
+    from moorage.vendors._reading import Answer
     from moorage.vendors._sms import Kind
 
 _LOOKUPS: Final = "lookups"
@@ -168,13 +169,9 @@ class Plivo(Vendor):
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""
         request = Request.post(self._path("Message"), json=message_body(self, message))
-        response = await wire.send(request, key=key)
-        body = answer(response)
-        uuids = body.texts("message_uuid")
-        if not uuids:
-            raise malformed(response, "message_uuid")
+        body, uuid = await wire.send(request, key=key, parse=_read_sent)
         return SmsReceipt(
-            ref=wire.ref(uuids[0]),
+            ref=wire.ref(uuid),
             status=SmsStatus.QUEUED,
             vendor_status=body.text("message"),
             raw=body.raw,
@@ -279,6 +276,15 @@ def read_message(wire: Wire, response: Response) -> SmsReceipt:
 
 def _error(code: str | None) -> str | None:
     return None if code == _NO_ERROR else code
+
+
+def _read_sent(response: Response) -> tuple[Answer, str]:
+    """What is said of a message that was taken, and its id."""
+    body = answer(response)
+    uuids = body.texts("message_uuid")
+    if not uuids:
+        raise malformed(response, "message_uuid")
+    return body, uuids[0]
 
 
 def read_number(response: Response) -> NumberCheck:

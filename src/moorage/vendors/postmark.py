@@ -40,6 +40,7 @@ from moorage.errors import (
 )
 from moorage.vendors._email import (
     all_written,
+    check_some_readable,
     in_ascii,
     in_base64,
     in_parts,
@@ -169,8 +170,12 @@ class Postmark(Vendor):
     ) -> EmailReceipt:
         """Send one message."""
         path = "/email" if message.template is None else "/email/withTemplate"
-        response = await wire.send(Request.post(path, json=mail_body(self, message)), key=key)
-        return read_sent(wire, answer(response), message.everybody, response)
+        request = Request.post(path, json=mail_body(self, message))
+
+        def parse(response: Response) -> EmailReceipt:
+            return read_sent(wire, answer(response), message.everybody, response)
+
+        return await wire.send(request, key=key, parse=parse)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -182,14 +187,8 @@ class Postmark(Vendor):
     async def _send_batch(
         self, wire: Wire, bulk: BulkMessage, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        response = await wire.send(batch_request(self, bulk), key=key)
-        entries = answers(response)
-        if len(entries) != len(bulk.recipients):
-            raise malformed(response, "result for each message")
-        return [
-            read_entry(wire, entry, one.everybody, response)
-            for entry, one in zip(entries, bulk.recipients, strict=True)
-        ]
+        parse = partial(read_entries, wire, bulk)
+        return await wire.send(batch_request(self, bulk), key=key, parse=parse)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Add up the numbers of the days, which are days of the east of North America."""
@@ -306,6 +305,19 @@ def read_sent(
         warnings=() if words == _OK else (_WORDS.words(words, _LONGEST),),
         raw=told.raw,
     )
+
+
+def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+    """What is said of each message of a bulk."""
+    entries = answers(response)
+    if len(entries) != len(bulk.recipients):
+        raise malformed(response, "result for each message")
+    results = [
+        read_entry(wire, entry, one.everybody, response)
+        for entry, one in zip(entries, bulk.recipients, strict=True)
+    ]
+    check_some_readable(results, response)
+    return results
 
 
 def read_entry(

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
     from moorage.domain.webhooks.events import WebhookEvent
 
 _KEY: Final = 256
@@ -143,9 +144,12 @@ class Resend(Vendor):
     ) -> EmailReceipt:
         """Send one message."""
         request = Request.post("/emails", json=mail_body(self, message))
-        response = await wire.send(request, key=_told_key(wire, key))
-        told = answer(response)
-        return read_receipt(wire, told, message.everybody, status_of(message), response)
+
+        def parse(response: Response) -> EmailReceipt:
+            told, status = answer(response), status_of(message)
+            return read_receipt(wire, told, message.everybody, status, response)
+
+        return await wire.send(request, key=_told_key(wire, key), parse=parse)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
@@ -168,7 +172,8 @@ class Resend(Vendor):
         # Else one message that is wrong would be the end of all.
         headers = {"x-batch-validation": "permissive"}
         request = Request.post("/emails/batch", json=bodies, headers=headers)
-        return read_batch(wire, bulk, await wire.send(request, key=_told_key(wire, key)))
+        parse = partial(read_batch, wire, bulk)
+        return await wire.send(request, key=_told_key(wire, key), parse=parse)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Ask for the numbers of the days."""

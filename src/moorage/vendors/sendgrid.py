@@ -214,19 +214,26 @@ class SendGrid(Vendor):
         """Send one message."""
         whole = BulkRecipient(to=message.to, cc=message.cc, bcc=message.bcc)
         body = mail_body(self, message, [personalization(whole)])
-        response = await wire.send(Request.post("/v3/mail/send", json=body), key=key)
-        taken = read_taken(wire, body, response, key)
-        return taken.receipt(whole, status_of(message))
+        request = Request.post("/v3/mail/send", json=body)
+
+        def parse(response: Response) -> EmailReceipt:
+            return read_taken(wire, body, response, key).receipt(whole, status_of(message))
+
+        return await wire.send(request, key=key, parse=parse)
 
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send one to each, all in one request."""
         body = bulk_body(self, bulk)
-        response = await wire.send(Request.post("/v3/mail/send", json=body), key=key)
-        taken = read_taken(wire, body, response, key)
+        request = Request.post("/v3/mail/send", json=body)
         status = status_of(bulk.base)
-        return [Result(taken.receipt(one, status)) for one in bulk.recipients]
+
+        def parse(response: Response) -> list[Result[EmailReceipt]]:
+            taken = read_taken(wire, body, response, key)
+            return [Result(taken.receipt(one, status)) for one in bulk.recipients]
+
+        return await wire.send(request, key=key, parse=parse)
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
         """Have an address checked."""

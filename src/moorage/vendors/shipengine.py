@@ -136,8 +136,11 @@ class ShipEngine(Vendor):
         rates_body(request, (), self.insurer)
         carriers = request.carrier_accounts or self.carriers or await _every_carrier(wire)
         asked = Request.post("/v1/rates", json=rates_body(request, carriers, self.insurer))
-        response = await wire.send(asked.evolve(idempotent=True), key=key)
-        return read_rates(wire, response, request)
+
+        def parse(response: Response) -> RateResult:
+            return read_rates(wire, response, request)
+
+        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
@@ -165,8 +168,8 @@ class ShipEngine(Vendor):
         }
         path = f"{BUYING}{quote(rate.id, safe='')}"
         try:
-            response = await wire.send(Request.post(path, json=filled(body.items())), key=key)
-            bought = _whole(response)
+            buying = Request.post(path, json=filled(body.items()))
+            bought = await wire.send(buying, key=key, parse=_whole)
         except OutcomeUnknown as unknown:
             found = await _found(wire, rate.id, mark)
             if found is None:

@@ -125,8 +125,11 @@ class Shippo(Vendor):
     ) -> RateResult:
         """Ask for offers."""
         asked = Request.post("/shipments", json=shipment_body(request))
-        response = await wire.send(asked.evolve(idempotent=True), key=key)
-        return read_rates(wire, response, request)
+
+        def parse(response: Response) -> RateResult:
+            return read_rates(wire, response, request)
+
+        return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
@@ -152,8 +155,8 @@ class Shippo(Vendor):
             "metadata": mark(key),
         }
         try:
-            response = await wire.send(Request.post("/transactions", json=body), key=key)
-            bought = _whole(response)
+            buying = Request.post("/transactions", json=body)
+            bought = await wire.send(buying, key=key, parse=_whole)
         except OutcomeUnknown as unknown:
             found = await _found(wire, rate.id, mark(key))
             if found is None:

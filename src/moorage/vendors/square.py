@@ -8,6 +8,7 @@ captured by changing the payment to that part first, and what is left of it is s
 from __future__ import annotations
 
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -142,8 +143,8 @@ class Square(Vendor):
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
         body = payment_body(self, charge, autocomplete=autocomplete)
-        sending = wire.send(_keyed(wire, PAYMENTS, body, key), key=key)
-        return read_payment(wire, await named(wire, charge.amount, sending))
+        request, parse = _keyed(wire, PAYMENTS, body, key), partial(read_payment, wire)
+        return await named(wire, charge.amount, wire.send(request, key=key, parse=parse))
 
     async def capture(
         self,
@@ -161,7 +162,7 @@ class Square(Vendor):
         if amount is not None and amount != before.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
             request = _keyed(wire, _at(PAYMENTS, ref.id), part, f"{key}/part", method="PUT")
-            await wire.send(request, key=f"{key}/part")
+            await wire.send(request, key=f"{key}/part", parse=partial(read_payment, wire))
         try:
             payment = await _moved(
                 wire, Request.post(_at(PAYMENTS, ref.id, "complete"), json={}), key
@@ -211,7 +212,8 @@ class Square(Vendor):
         if reason is not None:
             body["reason"] = reason.value.replace("_", " ")
         request = _keyed(wire, _REFUNDS, body, key)
-        return attrs.evolve(read_refund(wire, await wire.send(request, key=key)), payment=ref)
+        refund = await wire.send(request, key=key, parse=partial(read_refund, wire))
+        return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Look at a payment."""
@@ -335,14 +337,13 @@ def _keyed(
 async def _moved(wire: Wire, request: Request, key: str) -> Payment:
     """What a payment is after a step that it takes once, however often it is asked to."""
     repeatable = attrs.evolve(request, idempotent=True)
-    return read_payment(wire, await wire.send(repeatable, key=key))
+    return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
 
 
 async def _seen_first(wire: Wire, ref: Ref, key: str) -> Payment:
     """What a payment was when this key was used first."""
-    return read_payment(
-        wire, await wire.send(Request.get(_at(PAYMENTS, ref.id)), key=f"{key}/before")
-    )
+    request = Request.get(_at(PAYMENTS, ref.id))
+    return await wire.send(request, key=f"{key}/before", parse=partial(read_payment, wire))
 
 
 def _times(query: PaymentQuery) -> dict[str, Any]:

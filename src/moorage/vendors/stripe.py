@@ -7,6 +7,7 @@ is known of refunds comes from the intent's latest charge, which every answer is
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -170,10 +171,11 @@ class Stripe(Vendor):
             "final_capture": None if final else False,
             "expand": ["latest_charge"],
         }
-        response = await wire.send(
-            _post(_intents(ref.id, "capture"), body), key=key_at(wire, key, _KEY)
+        payment = await wire.send(
+            _post(_intents(ref.id, "capture"), body),
+            key=key_at(wire, key, _KEY),
+            parse=partial(read_payment, wire),
         )
-        payment = read_payment(wire, response)
         return Capture(
             ref=payment.ref,
             payment=payment.ref,
@@ -187,10 +189,12 @@ class Stripe(Vendor):
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
         """Cancel an intent."""
         body = {"expand": ["latest_charge"]}
-        response = await wire.send(
-            _post(_intents(ref.id, "cancel"), body), key=key_at(wire, key, _KEY)
+        payment = await wire.send(
+            _post(_intents(ref.id, "cancel"), body),
+            key=key_at(wire, key, _KEY),
+            parse=partial(read_payment, wire),
         )
-        return given_up(read_payment(wire, response), word="canceled")
+        return given_up(payment, word="canceled")
 
     async def refund(
         self,
@@ -208,8 +212,10 @@ class Stripe(Vendor):
             "amount": None if amount is None else MINOR.to_minor(amount),
             "reason": None if reason is None else _REFUND_REASONS.get(reason),
         }
-        refund = read_refund(
-            wire, await wire.send(_post("/v1/refunds", body), key=key_at(wire, key, _KEY))
+        refund = await wire.send(
+            _post("/v1/refunds", body),
+            key=key_at(wire, key, _KEY),
+            parse=partial(read_refund, wire),
         )
         return attrs.evolve(refund, payment=ref)
 
@@ -320,9 +326,9 @@ def _post(path: str, body: Mapping[str, Any]) -> Request:
 async def _pay(
     wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
-    sending = wire.send(_post(path, body), key=key_at(wire, key, _KEY))
-    response = await named(wire, amount, sending)
-    return read_payment(wire, response)
+    parse = partial(read_payment, wire)
+    sending = wire.send(_post(path, body), key=key_at(wire, key, _KEY), parse=parse)
+    return await named(wire, amount, sending)
 
 
 def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -150,8 +151,8 @@ class Twilio(Vendor):
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""
         form = message_form(self, message)
-        response = await wire.send(Request.post(self._path("Messages"), form=form), key=key)
-        return read_message(wire, response)
+        request = Request.post(self._path("Messages"), form=form)
+        return await wire.send(request, key=key, parse=partial(read_message, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         """Ask what became of one."""

@@ -8,6 +8,7 @@ recovered as PDF at once.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
     from moorage.contracts.wire import Wire
+    from moorage.domain.http import Response
     from moorage.domain.safety import Mode
 
 _SOURCE: Final = "moorage"
@@ -148,7 +150,8 @@ class Ups(Vendor):
         body = rates_body(request, self.account_number)
         asked = Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
         try:
-            return read_rates(wire, await wire.send(asked.evolve(idempotent=True), key=key))
+            parse = partial(read_rates, wire)
+            return await wire.send(asked.evolve(idempotent=True), key=key, parse=parse)
         except VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
@@ -171,14 +174,17 @@ class Ups(Vendor):
             )
             return Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
 
+        def parse(response: Response) -> Shipment:
+            return read_shipment(wire, response, rate)
+
+        today = wire.now().date()
         try:
-            response = await on_its_day(wire, request, wire.now().date(), buying, key=key)
+            bought = await on_its_day(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown:
             found = await _tried(wire, request.label, by_mark(marked, self.account_number))
             if found is None:
                 raise unknown from None
             return sold(wire, *found, rate)
-        bought = read_shipment(wire, response, rate)
         if request.label is not LabelFormat.PDF:
             return bought
         return await _in_pdf(wire, bought)

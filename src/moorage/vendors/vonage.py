@@ -11,6 +11,7 @@ Vonage ends Number Insight in February 2027.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
@@ -157,8 +158,8 @@ class Vonage(Vendor):
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message, in as many parts as it takes."""
-        response = await wire.send(Request.post(_SEND, form=message_form(self, message)), key=key)
-        return read_parts(wire, response)
+        request = Request.post(_SEND, form=message_form(self, message))
+        return await wire.send(request, key=key, parse=partial(read_parts, wire))
 
     async def validate_number(
         self, wire: Wire, number: str, /, *, country: str | None

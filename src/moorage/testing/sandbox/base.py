@@ -171,7 +171,7 @@ class Sandbox:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._next: deque[Response | ConnectorError | Lost | Slow] = deque()
+        self._next: deque[Response | ConnectorError | Lost | Slow | Altered] = deque()
         self.asked: list[Asked] = []
         self.sent: list[Notice] = []
         self.beside: dict[str, Sandbox] = {}
@@ -203,8 +203,8 @@ class Sandbox:
 
     # --- faults ------------------------------------------------------------
 
-    def fail(self, *answers: Response | ConnectorError | Lost | Slow) -> None:
-        """Answer the next requests so, one each: with an answer or an error, `Lost()` or `Slow`."""
+    def fail(self, *answers: Response | ConnectorError | Lost | Slow | Altered) -> None:
+        """Answer the next requests so, one each: with an answer, an error, or one of the faults."""
         with self._lock:
             self._next.extend(answers)
 
@@ -227,7 +227,7 @@ class Sandbox:
             response = self._routed(asked)
             if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
-            return response
+            return planned.change(response) if isinstance(planned, Altered) else response
 
     def at(self, path: str) -> Sandbox:
         """Who answers to this path: this one, or one beside it."""
@@ -293,6 +293,13 @@ class Slow:
     """The request is done, and its answer takes so many seconds; in memory none pass."""
 
     seconds: float
+
+
+@attrs.frozen
+class Altered:
+    """The request is done, and its answer changed on its way, as a proxy may change it."""
+
+    change: Callable[[Response], Response]
 
 
 class _Clients:

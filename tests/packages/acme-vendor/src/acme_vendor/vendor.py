@@ -6,6 +6,7 @@ under its key.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -76,7 +77,7 @@ class Acme(Vendor):
         """Send one message."""
         request = Request.post("/v1/messages", json=message_body(self, message))
         known = None if key is None else key_at(wire, key, _KEY)
-        return read_message(wire, await wire.send(request, key=known))
+        return await wire.send(request, key=known, parse=partial(read_message, wire))
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         """Ask what became of one."""

@@ -1,0 +1,97 @@
+"""Answers that say success and cannot be read, or say neither success nor refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moorage import HttpMethod, InvalidData, PaymentDeclined, Request, Response, VendorFailed
+from moorage.domain.classify import (
+    as_unreadable,
+    classify,
+    is_success,
+    keeps_promise,
+    unreadable,
+)
+from moorage.errors import VendorRejected
+
+JSON = {"Content-Type": "application/json"}
+ACCEPT = {"Accept": "application/json, application/problem+json"}
+
+
+@pytest.mark.parametrize(
+    "sent, headers, body, kept",
+    [
+        ({}, JSON, b'{"id": 1}', True),
+        ({}, JSON, b'{"id": 1', False),
+        ({}, {"Content-Type": "application/hal+json"}, b"<html>", False),
+        ({}, {"Content-Type": "application/json; charset=latin-1"}, b'"\xe9"', False),
+        ({}, JSON, b"", True),
+        ({}, {"Content-Type": "text/html"}, b"<html>", True),
+        (ACCEPT, {"Content-Type": "text/html"}, b"<html>", False),
+        (ACCEPT, {"Content-Type": "text/html"}, b"{}", True),
+        ({"Accept": "application/json, text/csv"}, {}, b"a,b", True),
+    ],
+)
+def test_a_promise_of_json_is_checked(
+    sent: dict[str, str], headers: dict[str, str], body: bytes, kept: bool
+) -> None:
+    """A body is JSON if the answer says so or the request accepts nothing else."""
+    request = Request.post("/orders", headers=sent)
+
+    assert kept == keeps_promise(request, Response(200, headers, body))
+
+
+@pytest.mark.parametrize("raised", [InvalidData("no"), KeyError("secret")])
+def test_what_a_parser_raises_is_the_vendors_failure(raised: Exception) -> None:
+    """Whatever a parser raises, the answer is a failure that shows nothing of what it said."""
+    response = Response(200, JSON, b"{}")
+
+    error = as_unreadable(raised, response)
+
+    assert VendorFailed is type(error)
+    assert (200, response, False) == (error.status, error.response, error.retryable)
+    assert "secret" not in str(error)
+
+
+def test_what_a_parser_says_of_the_vendor_is_kept() -> None:
+    """A refusal in the body stays a refusal."""
+    declined = PaymentDeclined("no")
+
+    assert declined is as_unreadable(declined, Response(200))
+
+
+def test_what_is_missing_is_named() -> None:
+    """The error of an answer that lacks something says what."""
+    assert "has no id" in str(unreadable(Response(200), "id"))
+
+
+@pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
+def test_an_interim_answer_is_no_success(status: int) -> None:
+    """An answer that announces another is neither success nor refusal."""
+    assert not is_success(status)
+    assert VendorFailed is type(classify(Response(status)))
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (300, VendorFailed),
+        (301, VendorRejected),
+        (302, VendorFailed),
+        (303, VendorFailed),
+        (304, VendorFailed),
+        (307, VendorRejected),
+        (308, VendorRejected),
+    ],
+)
+def test_a_redirect_may_follow_an_effect(status: int, kind: type[Any]) -> None:
+    """After what changes something, only a redirect that keeps the method says it was not done."""
+    assert kind is type(classify(Response(status), safe=HttpMethod.POST.safe))
+
+
+def test_a_redirected_read_is_refused() -> None:
+    """A question that is redirected was not answered, whatever the redirect."""
+    assert VendorRejected is type(classify(Response(302)))
+    assert classify(Response(304)) is None
