@@ -24,6 +24,7 @@ from moorage.domain.auth import authorise
 from moorage.domain.functions import not_callable
 from moorage.domain.http import join_url
 from moorage.domain.plan import with_defaults
+from moorage.domain.sent_values import Sent
 from moorage.errors import ConnectorError
 from moorage.services.call import value_of
 from moorage.services.foreign import http_broke
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from moorage.domain.plan import Plan
     from moorage.services.attempts import Ending
     from moorage.services.calling import Calling
+    from moorage.services.exchange import Arrived
 
 R = TypeVar("R")
 
@@ -137,8 +139,10 @@ def call(
                     return response
                 arrived = response, None
         # From here on an error may show this frame.
+        kept = _kept(plan, arrived, sent, url)
         url = ""
-        ending = run_now(flows.go_on_sending(plan, began, asked, request, arrived))
+        del sent
+        ending = run_now(flows.go_on_sending(plan, began, asked, request, kept))
     except BaseException as error:
         flows.hand_back(plan, asked)
         url = ""
@@ -148,7 +152,7 @@ def call(
         return value_of(ending)  # type: ignore[no-any-return]  # a Response
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending, arrived
+        del ending, arrived, kept
 
 
 async def call_async(
@@ -178,8 +182,10 @@ async def call_async(
                     return response
                 arrived = response, None
         # From here on an error may show this frame.
+        kept = _kept(plan, arrived, sent, url)
         url = ""
-        ending = await flows.go_on_sending(plan, began, asked, request, arrived)
+        del sent
+        ending = await flows.go_on_sending(plan, began, asked, request, kept)
     except BaseException as error:
         flows.hand_back(plan, asked)
         url = ""
@@ -189,7 +195,7 @@ async def call_async(
         return value_of(ending)  # type: ignore[no-any-return]  # a Response
     finally:
         # Else the traceback holds this frame, and the frame the error.
-        del ending, arrived
+        del ending, arrived, kept
 
 
 def _leaving(flows: Calling, plan: Plan, began: int, request: Request) -> tuple[Request, str]:
@@ -203,6 +209,13 @@ def _leaving(flows: Calling, plan: Plan, began: int, request: Request) -> tuple[
     except ConnectorError as error:
         flows.sign(plan, began, error)
         raise
+
+
+def _kept(plan: Plan, arrived: Ending | None, sent: Request, url: str) -> Arrived | None:
+    """How the first attempt ended, if it was made, and what it sent as a credential."""
+    if arrived is None:
+        return None
+    return arrived, Sent(plan.credentials, sent, url, plan.service.redaction)
 
 
 def _ask(flows: Calling, plan: Plan, began: int) -> Admitted:

@@ -10,6 +10,7 @@ import pytest
 
 from moorage import ConfigurationError, Credentials, DeadlineExceeded, DryRun, Ref, Request
 from moorage.domain.names import service_name
+from moorage.domain.sent_values import witness
 from moorage.services.vendor_wire import VendorWire
 from moorage.testing import VirtualClock
 from tests.support.colours import run_plain
@@ -111,7 +112,8 @@ def test_a_request_is_passed_on() -> None:
 
     assert "ANSWER" == run_plain(wire.send(GET, to="pen", key="k", endpoint="e", parse=UPPER))
     assert "stream" == run_plain(wire.open(GET, to="pen", endpoint="e"))
-    common = {"tenant": "acme", "endpoint": "e", "timeout": 4.0, "subject": "ada"}
+    common: dict[str, Any] = {"tenant": "acme", "endpoint": "e", "timeout": 4.0, "subject": "ada"}
+    common["witness"] = witness()
     assert [
         ("call", "main.pen", GET, {**common, "idempotency_key": "k", "parse": UPPER}),
         ("stream", "main.pen", GET, common),
@@ -136,7 +138,8 @@ def test_what_is_not_said_is_not_passed_on() -> None:
     run_plain(wire.send(GET))
     run_plain(wire.open(GET))
 
-    common = {"tenant": "acme", "endpoint": None, "timeout": None, "subject": None}
+    common: dict[str, Any] = {"tenant": "acme", "endpoint": None, "timeout": None, "subject": None}
+    common["witness"] = witness()
     assert [
         ("call", "main", GET, {**common, "idempotency_key": None, "parse": None}),
         ("stream", "main", GET, common),

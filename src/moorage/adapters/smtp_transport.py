@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters._http_wire import exhausted, reason_of
 from moorage.domain.auth import OAuthCredentials
+from moorage.domain.frames import bare
 from moorage.domain.health import is_exhaustion
 from moorage.domain.redaction import Redaction
+from moorage.domain.sent_values import Sent
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -32,7 +34,7 @@ from moorage.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from moorage.domain.auth import Credentials
 
@@ -76,12 +78,32 @@ class SmtpTransport:
             dict[str, Any]: the server's `reply`, and who was `refused`, each with its number, its
                 code and its words.
         """
+        sent = Sent(credentials)
+        try:
+            reply, refused = self._delivered(credentials, envelope, message)
+        except ConnectorError as error:
+            failure = sent.error(error)
+        else:
+            told = {one: [code, name, sent.text(words)] for one, (code, name, words) in refused}
+            return {"reply": sent.text(reply), "refused": told}
+        try:
+            raise bare(failure)
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del failure
+
+    def _delivered(
+        self,
+        credentials: Credentials | OAuthCredentials,
+        envelope: Mapping[str, Any],
+        message: bytes,
+    ) -> tuple[str, Iterable[tuple[str, list[Any]]]]:
+        """The server's reply, and its words against some of the recipients."""
         server = self._connected()
         try:
             self._log_in(server, credentials)
             refused = _named(server, envelope, len(message))
-            reply = _handed_over(server, message)
-            return {"reply": reply, "refused": refused}
+            return _handed_over(server, message), refused.items()
         finally:
             with suppress(OSError, smtplib.SMTPException):
                 server.quit()

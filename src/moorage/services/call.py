@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from moorage.domain.circuit import Outcome
+from moorage.domain.classify import is_success
 from moorage.domain.events import CallFinished
 from moorage.domain.health import is_internal, may_have_acted
 from moorage.domain.retry import is_unsent
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
     from moorage.domain.oauth.dpop import ProofRefusal
     from moorage.domain.plan import Plan
+    from moorage.domain.sent_values import Sent, Witness
     from moorage.services.attempts import Ending
     from moorage.services.core import Core
     from moorage.services.regions import Route
@@ -66,6 +68,8 @@ class Call:
         disproved, unsent: the last attempt certainly did nothing; it certainly never left.
         subject: whose data it is about.
         pause: seconds that the vendor asked everybody to wait.
+        sent: what the last attempt sent as a credential.
+        witness: keeps what each attempt sent as a credential, for whoever reads the answers.
         renewed: the credential was renewed after a refusal, so the same attempt is due again.
         refused: an attempt was not let out.
         opened: the circuit opened on the last attempt, for this many microseconds at least.
@@ -104,6 +108,7 @@ class Call:
     replayable = True
     replayed = False
     route: Route | None = None
+    sent: Sent | None = None
     request_id: str | None = None
     started_at: datetime | None = None
     status: int | None = None
@@ -112,6 +117,7 @@ class Call:
     token = 0
     undecided = False
     unproven: ProofRefusal | None = None
+    witness: Witness | None = None
 
     def __init__(self, plan: Plan, started: int, timeout: int) -> None:
         self.plan = plan
@@ -133,6 +139,24 @@ class Call:
         own = since is None or getattr(error, "_signature", 0) <= since
         self.disproved = own and not may_have_acted(error)
         self.unsent = own and is_unsent(error)
+
+    def send(self, sent: Sent) -> None:
+        """Note what an attempt sends as a credential."""
+        self.sent = sent
+        if self.witness is not None:
+            self.witness.append(sent)
+
+    def cleared(self, response: Response) -> Response:
+        """An answer; one of a failure comes without what was sent as a credential."""
+        if self.sent is None or is_success(response.status):
+            return response
+        return self.sent.response(response)
+
+    def masked(self, error: Exception | None) -> Exception | None:
+        """An error of the last attempt, without what that sent as a credential."""
+        if self.sent is not None and isinstance(error, ConnectorError):
+            self.sent.error(error)
+        return error
 
     def fail(self, *, left: bool, before: bool) -> None:
         """Remember what an attempt that failed proves: one that never left did nothing."""

@@ -53,9 +53,11 @@ if TYPE_CHECKING:
     from moorage.domain.admission import Admitted
     from moorage.domain.circuit import Permit
     from moorage.domain.plan import Plan
+    from moorage.domain.sent_values import Witness
     from moorage.domain.service import BulkheadConfig, Fallback
     from moorage.services.attempts import AttemptStep, Ending
     from moorage.services.core import Flow
+    from moorage.services.exchange import Arrived
     from moorage.services.streaming import Stream
 
 _NOTHING: Final[Any] = object()
@@ -86,6 +88,7 @@ class Calling(ByHand):
         request_id: str | None = None,
         subject: str | None = None,
         parse: Parse | None = None,
+        witness: Witness | None = None,
     ) -> Response:
         """Send a request to a service through its protections, and return the answer.
 
@@ -101,6 +104,7 @@ class Calling(ByHand):
             subject: whose data it is about, for whoever looks for it in the log.
             parse: reads a successful answer; one that it cannot read is a failed attempt whose
                 outcome is unknown, and is not kept under the key.
+            witness: keeps what is sent as a credential, for whoever reads the answer.
 
         Raises:
             ConnectorError: the call did not give its answer; the class says why.
@@ -116,6 +120,7 @@ class Calling(ByHand):
             request=request,
         )
         call.parse = parse
+        call.witness = witness
         try:
             self._check(call, request, idempotency_key)
             once, step = self._exchange(call, request, idempotency_key)
@@ -185,6 +190,7 @@ class Calling(ByHand):
         timeout: float | None = None,
         request_id: str | None = None,
         subject: str | None = None,
+        witness: Witness | None = None,
     ) -> Stream:
         """Send a request and return as soon as the answer's headers are there.
 
@@ -202,6 +208,7 @@ class Calling(ByHand):
             subject=subject,
             request=request,
         )
+        call.witness = witness
         try:
             self._check(call, request, None)
             call.repeatable = is_repeatable(call.plan, request)
@@ -297,7 +304,7 @@ class Calling(ByHand):
         began: int,
         asked: list[Admitted],
         request: Request,
-        arrived: Ending | None = None,
+        arrived: Arrived | None = None,
     ) -> Ending:
         """As `go_on`, with a request; `arrived` is what a first attempt, made already, came to."""
         call = Call(plan, began, plan.span)

@@ -252,8 +252,9 @@ class Desk:
         An error after a step that may have changed something never says that nothing was done.
         """
         try:
-            return await doing
+            return wire.masked(await doing)
         except ConnectorError as error:
+            wire.masked(error)
             error.service = error.service or wire.account
             error.operation = error.operation or asked.operation
             if wire.acted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain import auth
 from moorage.domain.auth import Credentials, OAuthCredentials
@@ -15,6 +15,7 @@ from moorage.domain.names import name_of
 from moorage.domain.oauth.dpop import ProofRefusal, refusal_of
 from moorage.domain.plan import is_repeatable, with_defaults, with_idempotency_key
 from moorage.domain.retry_after import capped, rate_hint, retry_after
+from moorage.domain.sent_values import Sent
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import (
     AuthenticationFailed,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from moorage.services.attempts import Ending
     from moorage.services.call import Call
     from moorage.services.core import Core
+
+Arrived: TypeAlias = "tuple[Ending, Sent]"
+"""How an attempt ended that was made already, and what it sent."""
 
 _UNAUTHORIZED = 401
 _MANY = 10**9
@@ -62,7 +66,7 @@ class Exchange:
     )
 
     def __init__(
-        self, core: Core, call: Call, request: Request, arrived: Ending | None = None
+        self, core: Core, call: Call, request: Request, arrived: Arrived | None = None
     ) -> None:
         """Prepare what every attempt sends; `arrived` is what the first has come to already.
 
@@ -90,28 +94,28 @@ class Exchange:
         self.transforms = plan.request_transforms
 
     async def __call__(self, call: Call) -> Ending:
-        """Send once."""
+        """Send once. An error that a vendor's words may be in holds nothing of what was sent."""
         try:
             response, error = await self.send(call)
-            if error is not None:
-                return None, error
-            for transform in call.plan.response_transforms:
-                response = await self._in_time(call, self._core.settle(transform(response)))
-                if not isinstance(response, Response):
-                    raise _no_result(transform, response, "response_transforms")
-            return await self.judged(call, response)
-        except ConnectorError as error:
-            return None, error
+            if error is None:
+                for transform in call.plan.response_transforms:
+                    response = await self._in_time(call, self._core.settle(transform(response)))
+                    if not isinstance(response, Response):
+                        raise _no_result(transform, response, "response_transforms")
+                response, error = await self.judged(call, response)
+        except ConnectorError as failure:
+            response, error = None, failure
+        return response, call.masked(error)
 
     async def send(self, call: Call) -> Ending:
         """The answer, whatever its status, or why there is none."""
         if self._arrived:
             call.leave()
-            response, error = self._arrived.pop()
+            (response, error), call.sent = self._arrived.pop()
             if error is not None:
                 call.disprove(error)
                 return None, bare(error)
-            return response, None
+            return call.cleared(response), None
         base = call.plan.base_url or ""
         departure, plain = await self.prepare(call)
         call.leave()
@@ -129,7 +133,7 @@ class Exchange:
             return None, unproven
         if plain is not None:
             response = response.evolve(url=join_url(base, plain))
-        return response, None
+        return call.cleared(response), None
 
     def heard(self, call: Call, status: int, headers: Headers) -> ConnectorError | None:
         """Take note of what an answer says of proofs of possession (RFC 9449, section 9).
@@ -188,6 +192,7 @@ class Exchange:
                 request = auth.sign(request, url, credentials, occasion, nonce=nonce)
             if request.query != before.query:
                 plain, url = before, join_url(base, request)
+        call.send(Sent(credentials, request, url, plan.service.redaction))
         remaining = call.remaining(core) / 1e9
         if remaining <= 0:
             del request, url

@@ -75,6 +75,7 @@ def _twin(call: Call) -> Call:
     twin.request_id = call.request_id
     twin.attempts = call.attempts
     twin.route = call.route
+    twin.witness = call.witness
     return twin
 
 

@@ -46,7 +46,7 @@ class Streaming(Exchange):
         try:
             incoming, error = await self._open(call)
             if incoming is None:
-                return None, error
+                return None, call.masked(error)
             call.status = incoming.status
             unproven = self.heard(call, incoming.status, incoming.headers)
             if is_success(incoming.status):
@@ -58,13 +58,14 @@ class Streaming(Exchange):
             if unproven is not None:
                 return None, unproven
             response = Response(incoming.status, incoming.headers, body, url=self._at)
-            return await self.judged(call, response)
+            _, refused = await self.judged(call, call.cleared(response))
+            return None, call.masked(refused)
         except ConnectorError as error:
             failure = error
         finally:
             if incoming is not None:
                 incoming.close()
-        return None, bare(failure)
+        return None, call.masked(bare(failure))
 
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
         """The answer at its headers, or why there is none."""

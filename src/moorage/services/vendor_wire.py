@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.contracts.ref import Ref
+from moorage.domain.auth import Credentials, OAuthCredentials
 from moorage.domain.names import service_name
 from moorage.domain.result import Result
-from moorage.errors import ConfigurationError, DeadlineExceeded
+from moorage.domain.sent_values import Sent, witness
+from moorage.errors import ConfigurationError, ConnectorError, DeadlineExceeded
 from moorage.services.call import value_of
 from moorage.services.rehearsal import rehearsed, shown_path
 
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.routes import Account
-    from moorage.domain.auth import Credentials, OAuthCredentials
     from moorage.domain.http import Request, Response
     from moorage.services.attempts import AttemptStep
     from moorage.services.calling import Calling
     from moorage.services.streaming import Stream
+
+R = TypeVar("R")
 
 _SECOND: Final = 1e9
 
@@ -62,6 +65,7 @@ class VendorWire:
         self._deadline = (
             None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
         )
+        self._sent = witness()
         self.account = account.name
         self.tenant = tenant
         self.begun = False
@@ -121,6 +125,7 @@ class VendorWire:
             timeout=self._left(),
             subject=self._subject,
             parse=parse,
+            witness=self._sent,
         )
         self.acted = self.acted or not request.method.safe
         return response if parse is None else parse(response)
@@ -136,7 +141,19 @@ class VendorWire:
             endpoint=endpoint,
             timeout=self._left(),
             subject=self._subject,
+            witness=self._sent,
         )
+
+    def masked(self, outcome: R) -> R:
+        """An error, or a list of results, without what was sent as a credential."""
+        errors: list[Any] = [outcome]
+        if isinstance(outcome, list):
+            errors = [getattr(item, "error", None) for item in outcome]
+        for error in errors:
+            if isinstance(error, ConnectorError):
+                for sent in self._sent:
+                    sent.error(error)
+        return outcome
 
     async def act(
         self, verb: str, /, *given: Any, key: str | None = None, payload: object = None
@@ -150,6 +167,8 @@ class VendorWire:
             )
         self.rehearse(verb)
         self.begun = True
+        known = [one for one in given if isinstance(one, (Credentials, OAuthCredentials))]
+        self._sent.extend(map(Sent, known))
         ending = await self._calling.run(
             self.account,
             self._step(partial(getattr(self._transport, verb), *given)),

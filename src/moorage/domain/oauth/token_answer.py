@@ -22,7 +22,7 @@ from moorage.domain.oauth.dpop import nonce_of
 from moorage.domain.redaction import Redaction
 from moorage.domain.retry_after import capped, retry_after
 from moorage.domain.secret import Secret
-from moorage.domain.sensitive import MASK
+from moorage.domain.value_mask import masked_text, value_mask
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -184,9 +184,8 @@ def _shown(value: object, hidden: Iterable[Secret]) -> str | None:
     if not isinstance(value, str):
         return None
     text = value.encode(errors="replace").decode()
-    for secret in hidden:
-        text = text.replace(secret.reveal(), MASK)
-    return Redaction().words(text, _LONGEST)
+    mask = value_mask(secret.reveal_bytes() for secret in hidden)
+    return Redaction().words(masked_text(text, mask), _LONGEST)
 
 
 def _granted(

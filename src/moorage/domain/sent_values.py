@@ -1,0 +1,306 @@
+"""What was sent as a credential, so that it can be masked in what comes back.
+
+These are the credential itself, whatever stood in the request under a name that promises one, and
+whatever the service's `Redaction` names. They are gathered only when a vendor's words are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import attrs
+
+from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.headers import Headers
+from moorage.domain.media_type import essence, is_json
+from moorage.domain.redaction import Redaction
+from moorage.domain.response import Response
+from moorage.domain.secret import Secret
+from moorage.domain.sensitive import MASK, is_sensitive
+from moorage.domain.value_mask import masked_text, value_mask
+from moorage.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from moorage.domain.http import Request
+    from moorage.domain.value_mask import Masker
+
+E = TypeVar("E", bound=ConnectorError)
+
+LARGEST_BODY: Final = 65_536
+"""Bytes of a failure's body that are kept; nobody reads more of one, and all of it is searched."""
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_ELEMENT: Final = re.compile(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")
+_PART_NAME: Final = re.compile(rb'name="([^"]*)"', re.IGNORECASE)
+_BOUNDARY: Final = re.compile(r'boundary="?([^";,]+)', re.IGNORECASE)
+_TELLS_NOTHING: Final = re.compile(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
+_JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
+_SINGLE: Final = re.compile(rb"[^\s;,=]+=*")
+_MARGIN: Final = 4096
+"""Bytes beyond what is kept of a body, so that no secret is cut in two before it is found."""
+
+_SHORTEST: Final = 6
+_MANY: Final = 16
+_OWN: Final = frozenset({"service", "operation", "region", "request_id", "path", "tenant"})
+"""Fields of an error that come from here, and not from a vendor."""
+
+
+class SensitiveNames:
+    """Tells whether a name promises a credential, by the usual rules and a service's own."""
+
+    __slots__ = ("_names", "_paths")
+
+    def __init__(self, redaction: Redaction | None) -> None:
+        rules = Redaction() if redaction is None else redaction
+        self._names = rules.header_names | rules.query_names | rules.body_keys
+        self._paths = rules.body_paths
+
+    def hide(self, name: str) -> bool:
+        """Whether what stands under this name must not be shown."""
+        return is_sensitive(name) or name.lower() in self._names
+
+    def hide_at(self, path: tuple[str, ...]) -> bool:
+        """Whether what stands at this place in JSON must not be shown."""
+        return path in self._paths
+
+    def in_head(self, url: str, headers: Headers) -> Iterator[str]:
+        """The credentials in a URL and in headers."""
+        address = urlsplit(url)
+        for part in address.netloc.rpartition("@")[0].split(":"):
+            yield unquote(part)
+        yield from self._in_pairs(address.query)
+        for name, value in headers.pairs:
+            if self.hide(name):
+                yield from _in_field(value)
+
+    def in_body(self, body: bytes, content_type: str) -> Iterator[str]:
+        """The credentials in a form, in JSON, in XML, and in each part of a body of several."""
+        text = body.decode("utf-8", "replace")
+        if essence(content_type) == _FORM:
+            yield from self._in_pairs(text)
+        elif essence(content_type).startswith("multipart/"):
+            yield from self._in_parts(body, content_type)
+        else:
+            yield from self._in_json(body)
+        for name, value in _ELEMENT.findall(text):
+            if self.hide(name):
+                yield value
+
+    def _in_pairs(self, text: str) -> Iterator[str]:
+        for name, value in parse_qsl(text):
+            if self.hide(name):
+                yield value
+
+    def _in_parts(self, body: bytes, content_type: str) -> Iterator[str]:
+        for part in body.split(edge_of(content_type)):
+            head, _, content = part.partition(b"\r\n\r\n")
+            if self.hide(part_name(head)):
+                yield content.decode("utf-8", "replace")
+            yield from self._in_json(content)
+
+    def _in_json(self, body: bytes) -> Iterator[str]:
+        try:
+            value: object = json.loads(body)
+            yield from self._in_value(value, (), hidden=False)
+        except (ValueError, RecursionError):
+            return
+
+    def _in_value(self, value: object, path: tuple[str, ...], *, hidden: bool) -> Iterator[str]:
+        if isinstance(value, dict):
+            for name, item in cast("dict[str, object]", value).items():
+                below = (*path, name.lower())
+                hides = hidden or self.hide(name) or self.hide_at(below)
+                yield from self._in_value(item, below, hidden=hides)
+        elif isinstance(value, list):
+            for item in cast("list[object]", value):
+                yield from self._in_value(item, path, hidden=hidden)
+        elif hidden and isinstance(value, (str, int)) and not isinstance(value, bool):
+            yield str(value)
+
+
+def is_telling(value: str) -> bool:
+    """Whether a value is so much itself that it is the same thing wherever it turns up."""
+    return (
+        len(value) >= _SHORTEST
+        and "://" not in value
+        and MASK not in value
+        and _TELLS_NOTHING.fullmatch(value) is None
+    )
+
+
+def edge_of(content_type: str) -> bytes:
+    """What stands between the parts of a body."""
+    found = _BOUNDARY.search(content_type)
+    return b"--" + (found[1].strip().encode() if found else b"")
+
+
+def part_name(head: bytes) -> str:
+    """The name of a part of a form."""
+    found = _PART_NAME.search(head)
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+class Sent:
+    """What one attempt sent as a credential. Its `repr` shows nothing, and it cannot be pickled."""
+
+    __slots__ = ("_mask",)
+
+    def __init__(
+        self,
+        credentials: Credentials | OAuthCredentials | None,
+        request: Request | None = None,
+        url: str = "",
+        redaction: Redaction | None = None,
+    ) -> None:
+        headers, body = Headers(), b""
+        if request is not None:
+            headers = request.headers
+            if isinstance(request.body, bytes) and len(request.body) <= LARGEST_BODY:
+                body = request.body
+        self._mask = _once(lambda: _mask_of(credentials, url, headers, body, redaction))
+
+    def response(self, response: Response) -> Response:
+        """The answer without what was sent, and with the beginning of a body that is very long."""
+        mask = self._mask()
+        body = response.body[: LARGEST_BODY + _MARGIN]
+        masked = mask(body)
+        if masked != body and is_json(response.header("content-type")):
+            # A number that was masked is none any more.
+            masked = _JSON_TOKEN.sub(lambda found: _quoted(found[0]), masked)
+        pairs = [(name, masked_text(value, mask)) for name, value in response.headers.pairs]
+        return response.evolve(
+            body=masked[:LARGEST_BODY],
+            headers=response.headers if pairs == [*response.headers.pairs] else Headers(pairs),
+            reason=response.reason and masked_text(response.reason, mask),
+            url=response.url and masked_text(response.url, mask),
+        )
+
+    def text(self, text: str) -> str:
+        """The text without what was sent."""
+        return masked_text(text, self._mask())
+
+    def error(self, error: E) -> E:
+        """Mask what was sent in an error, and in those that it came from."""
+        left: list[BaseException | None] = [error]
+        seen: set[int] = set()
+        while left:
+            one = left.pop()
+            if isinstance(one, ConnectorError) and id(one) not in seen:
+                seen.add(id(one))
+                one.args = self._value(one.args)
+                own = vars(one)
+                own.update({name: self._value(own[name]) for name in own if name not in _OWN})
+                left += [one.__cause__, one.__context__]
+        return error
+
+    def _value(self, value: Any) -> Any:
+        """A field of an error, masked; what holds no text is itself."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, bytes):
+            return self._mask()(value)
+        if isinstance(value, Response):
+            return self.response(value)
+        if type(value) in {list, tuple, set, frozenset}:
+            return type(value)(self._value(item) for item in value)
+        if type(value) is dict:
+            return {self._value(key): self._value(item) for key, item in value.items()}
+        return value
+
+
+Witness: TypeAlias = deque[Sent]
+"""What the last attempts of several calls sent."""
+
+
+def witness() -> Witness:
+    """Room for what the last attempts send."""
+    return deque(maxlen=_MANY)
+
+
+def _once(make: Callable[[], Masker]) -> Callable[[], Masker]:
+    """A function that makes a mask when it is first needed, and keeps it in a closure."""
+    made: list[Masker] = []
+
+    def mask() -> Masker:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return mask
+
+
+def _mask_of(
+    credentials: Credentials | OAuthCredentials | None,
+    url: str,
+    headers: Headers,
+    body: bytes,
+    redaction: Redaction | None,
+) -> Masker:
+    names = SensitiveNames(redaction)
+    kind = headers.get("content-type", "")
+    found = {*_telling(names.in_head(url, headers))}
+    # A part of what has parts of its own, such as a scheme, tells nothing.
+    single = {value for value in found if _SINGLE.fullmatch(value)}
+    words = [*(found - single), *_telling(names.in_body(body, kind))]
+    return value_mask([*credential_values(credentials), *single], words)
+
+
+def _telling(values: Iterable[str]) -> Iterator[bytes]:
+    for value in map(str.strip, values):
+        if is_telling(value):
+            yield value.encode("utf-8", "replace")
+
+
+def credential_values(
+    credentials: Credentials | OAuthCredentials | None,
+) -> Iterable[bytes]:
+    """All that is secret in a credential, and a user name that may be a key."""
+    if credentials is None:
+        return
+    held: list[Any] = [credentials]
+    if isinstance(credentials, Credentials):
+        user, secret = credentials.username, credentials.secret
+        if user is not None and secret is not None:
+            yield f"{user}:".encode() + secret.reveal_bytes()
+            if is_telling(user):
+                yield user.encode()
+        if credentials.signing is not None:
+            held.append(credentials.signing)
+    for holder in held:
+        for field in attrs.fields(type(holder)):
+            value = getattr(holder, field.name)
+            if isinstance(value, Secret):
+                yield value.reveal_bytes()
+            elif holder is not credentials and isinstance(value, str) and not field.repr:
+                yield value.encode()
+
+
+def _in_field(value: str) -> Iterator[str]:
+    """A header's value, and what it is made of."""
+    yield value
+    for pair in value.split(";"):
+        yield pair.partition("=")[2]
+    scheme, _, rest = value.partition(" ")
+    yield rest
+    if scheme.lower() == "basic":
+        yield from _user_and_password(rest)
+
+
+def _user_and_password(encoded: str) -> Iterator[str]:
+    try:
+        both = b64decode(encoded, validate=True).decode()
+    except ValueError:
+        return
+    yield both
+    yield from both.split(":", 1)
+
+
+def _quoted(token: bytes) -> bytes:
+    return b'"' + token + b'"' if MASK.encode() in token and token[:1] != b'"' else token

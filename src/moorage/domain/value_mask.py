@@ -1,0 +1,271 @@
+"""Masking by value: finding a known secret in somebody else's words, however it is spelt there.
+
+A vendor may echo what it was sent as it is, percent-encoded (also twice), with JSON's, XML's or
+HTML's escapes, in Base64 at any place of a longer text, in hexadecimal digits, in other capitals,
+broken over lines, or cut short. So the text is decoded step by step, as often as it changes, and
+the secret is looked for at each step, together with its Base64 and hexadecimal forms.
+
+How much of a secret has to be there depends on its length. Fewer than four characters are not
+looked for: masking them would destroy the text and protect nothing. A secret of four to seven
+characters is masked where it stands as a word of its own. Of a longer one the first or the last
+eight characters are enough, and twelve or more from its middle.
+
+Nothing here raises, and the time is linear in the text.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+
+from moorage.domain.sensitive import MASK, is_sensitive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+Masker: TypeAlias = "Callable[[bytes], bytes]"
+"""Returns a text without the secrets it knows. It is a closure, which nobody's `repr` opens."""
+
+SHORTEST: Final = 4
+"""The length of the shortest secret that is looked for."""
+
+_EDGE: Final = 8
+_MIDDLE: Final = 12
+_BLOCKS: Final = 16
+_AROUND: Final = 64
+_STEPS: Final = 4
+_MASK: Final = MASK.encode()
+
+_ESCAPE: Final = re.compile(
+    rb"\x00+|%[0-9a-f]{2}|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u[0-9a-f]{4}"
+    rb"|\\x[0-9a-f]{2}|\\[nrt]|\\[^\s\w]"
+    rb"|&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});"
+)
+_SPACE: Final = re.compile(rb"\s+")
+_ARMOUR: Final = re.compile(rb"-----(?:BEGIN|END)[A-Z0-9 ]*-----")
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_BASE64: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789+/=-_")
+_ALPHANUMERIC: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
+
+
+class _Needle(NamedTuple):
+    """One spelling of a secret, in small letters.
+
+    `partly`: a long part of it is enough. `encoded`: it is Base64 or hexadecimal, so what
+    surrounds it belongs to it.
+    """
+
+    text: bytes
+    partly: bool
+    encoded: bool
+
+
+class _View(NamedTuple):
+    """A text in small letters as it reads after some decoding.
+
+    `at[n]` is where its n-th byte begins in the original; the last entry is the original's length.
+    `joined`: white space was left out, so that neighbours need not belong together.
+    """
+
+    text: bytes
+    at: Sequence[int]
+    joined: bool = False
+
+
+def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
+    """A function that masks secrets in a text.
+
+    Args:
+        secrets: masked in every spelling, and also where only a long part of one is there.
+        words: masked where they stand as words of their own, in every escaping.
+    """
+    certain = {part for secret in secrets for part in _parts(secret)}
+    needles = [needle for secret in certain for needle in _needles(secret)]
+    needles += [
+        _Needle(word.lower(), partly=False, encoded=False)
+        for word in {*words} - certain
+        if len(word) >= SHORTEST
+    ]
+    known = tuple(dict.fromkeys(needles))
+
+    def mask(text: bytes) -> bytes:
+        return _masked(text, known) if known else text
+
+    return mask
+
+
+def masked_text(text: str, mask: Masker) -> str:
+    """A text without the secrets that a mask knows."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    masked = mask(encoded)
+    return text if masked == encoded else masked.decode("utf-8", "replace")
+
+
+def _parts(secret: bytes) -> Iterator[bytes]:
+    """What is secret in a secret: a key file's armour and the names in a JSON document are not."""
+    if secret.lstrip().startswith(b"{"):
+        yield from _values(secret)
+    elif _ARMOUR.search(secret):
+        yield b"".join(_ARMOUR.sub(b"", secret).split())
+    else:
+        yield secret.strip()
+
+
+def _values(document: bytes) -> Iterator[bytes]:
+    try:
+        found: object = json.loads(document)
+    except (ValueError, RecursionError):
+        yield document
+        return
+    left = [found]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            for name, value in cast("dict[str, object]", item).items():
+                if isinstance(value, str) and is_sensitive(name):
+                    yield from _parts(value.encode("utf-8", "replace"))
+                else:
+                    left.append(value)
+        elif isinstance(item, list):
+            left += cast("list[object]", item)
+
+
+def _needles(secret: bytes) -> Iterator[_Needle]:
+    """Every spelling of a secret that decoding a text's escapes does not lead to."""
+    size = len(secret)
+    if size < SHORTEST:
+        return
+    plain = secret.lower()
+    for text in {plain, plain.replace(b" ", b"+"), b"".join(plain.split())}:
+        yield _Needle(text, partly=len(text) >= _EDGE, encoded=False)
+    encoded = {secret.hex().encode(), b64encode(secret).rstrip(b"=").lower()}
+    for before in range(3):
+        # Of its first and its last character, what stands beside it may decide.
+        start, end = -(-before * 8 // 6), (before + size) * 8 // 6
+        encoded.add(b64encode(bytes(before) + secret)[start:end].lower())
+    for text in encoded:
+        yield _Needle(text, partly=len(text) >= 2 * _EDGE, encoded=True)
+
+
+def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
+    found: list[tuple[int, int]] = []
+    for view in _views(text):
+        base64 = view.text.translate(_URL_SAFE)
+        for needle in needles:
+            read = base64 if needle.encoded else view.text
+            for start, end in _hits(read, needle):
+                widens = needle.encoded and not view.joined
+                first, last = _widened(read, start, end) if widens else (start, end)
+                found.append((view.at[first], view.at[last]))
+    if not found:
+        return text
+    shown: list[bytes] = []
+    done = 0
+    for start, end in sorted(found):
+        if start >= done:
+            shown += [text[done:start], _MASK]
+        done = max(done, end)
+    return b"".join([*shown, text[done:]])
+
+
+def _views(text: bytes) -> Iterator[_View]:
+    """The text as it is, after each step of decoding, and at last without white space."""
+    view = _View(text.lower(), range(len(text) + 1))
+    yield view
+    for _ in range(_STEPS):
+        decoded = _rewritten(view, _ESCAPE, _character)
+        if decoded is None:
+            break
+        view = decoded
+        yield view
+    joined = _rewritten(view, _SPACE, lambda _: b"")
+    if joined is not None:
+        yield joined._replace(joined=True)
+
+
+def _rewritten(
+    view: _View, pattern: re.Pattern[bytes], replace: Callable[[bytes], bytes]
+) -> _View | None:
+    """The view with each match replaced, or None if nothing matches."""
+    text = bytearray()
+    at: list[int] = []
+    done = 0
+    for match in pattern.finditer(view.text):
+        start, end = match.span()
+        new = replace(match[0])
+        text += view.text[done:start]
+        at.extend(view.at[done:start])
+        at.extend([view.at[start]] * len(new))
+        text += new
+        done = end
+    if not done:
+        return None
+    text += view.text[done:]
+    at.extend(view.at[done:])
+    return _View(bytes(text).lower(), at)
+
+
+def _character(escape: bytes) -> bytes:
+    """What an escape stands for."""
+    match escape[:2]:
+        case b"\\u":
+            units = bytes.fromhex(escape.decode().replace("\\u", ""))
+            return units.decode("utf-16-be", "replace").encode()
+        case b"\\x":
+            return bytes.fromhex(escape[2:].decode())
+        case b"\\n" | b"\\r" | b"\\t":
+            return b"\n"
+        case _ if escape.startswith(b"%"):
+            return bytes.fromhex(escape[1:].decode())
+        case _ if escape.startswith(b"\\"):
+            return escape[1:]
+        case _ if escape.startswith(b"&"):
+            return html.unescape(escape.decode()).encode("utf-8", "replace")
+        case _:
+            return b""
+
+
+def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
+    """Where a secret stands, or enough of it."""
+    wanted = needle.text
+    if not needle.partly:
+        start = text.find(wanted)
+        while start >= 0:
+            end = start + len(wanted)
+            if (needle.encoded and len(wanted) >= _EDGE) or _is_word(text, start, end):
+                yield start, end
+            start = text.find(wanted, end)
+        return
+    size = len(wanted)
+    step = max(_EDGE, size // _BLOCKS)
+    for offset in {*range(0, size - _EDGE + 1, step), size - _EDGE}:
+        block = wanted[offset : offset + _EDGE]
+        at = text.find(block)
+        while at >= 0:
+            first, last = offset, offset + _EDGE
+            while first and at and text[at - 1] == wanted[first - 1]:
+                first, at = first - 1, at - 1
+            end = at + last - first
+            while last < size and end < len(text) and text[end] == wanted[last]:
+                last, end = last + 1, end + 1
+            if not first or last == size or last - first >= _MIDDLE:
+                yield at, end
+            at = text.find(block, end)
+
+
+def _is_word(text: bytes, start: int, end: int) -> bool:
+    before, after = text[start - 1 : start], text[end : end + 1]
+    return not (before and before[0] in _ALPHANUMERIC) and not (after and after[0] in _ALPHANUMERIC)
+
+
+def _widened(text: bytes, start: int, end: int) -> tuple[int, int]:
+    """The whole of an encoded text, of which a secret is a part."""
+    first, last = max(0, start - _AROUND), min(len(text), end + _AROUND)
+    while start > first and text[start - 1] in _BASE64:
+        start -= 1
+    while end < last and text[end] in _BASE64:
+        end += 1
+    return start, end

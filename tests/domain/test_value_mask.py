@@ -1,0 +1,152 @@
+"""A known secret is masked however somebody else spells it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.domain.sensitive import MASK
+from moorage.domain.value_mask import masked_text, value_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "kX9/vQ2+pL7 wZ&4=mN8\"tR'3<é"
+PLAIN = "kx9vq2pl7wz4mn8tr3canary"
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "percent": lambda text: quote(text, safe=""),
+    "percent, small": lambda text: quote(text, safe="").lower(),
+    "percent, slashes kept": quote,
+    "form": quote_plus,
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "percent, all": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "json": lambda text: json.dumps(text)[1:-1],
+    "json, no ascii": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "json in json": lambda text: json.dumps(json.dumps(text)),
+    "json, slashes": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "json, all": lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+    "json, capitals": lambda text: "".join(f"\\u{ord(letter):04X}" for letter in text),
+    "javascript": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "html": lambda text: html.escape(text, quote=True),
+    "html, decimal": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+    "html, hexadecimal": lambda text: "".join(f"&#x{ord(letter):X};" for letter in text),
+    "html of percent": lambda text: html.escape(quote(text, safe="")).replace("%", "&#37;"),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64, bare": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
+    "base64, url": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "base64, percent": lambda text: quote(base64.b64encode(text.encode()).decode(), safe=""),
+    "base64, json": lambda text: base64.b64encode(text.encode()).decode().replace("/", "\\/"),
+    "base64 after 1": lambda text: base64.b64encode(b"u" + text.encode()).decode(),
+    "base64 after 2": lambda text: base64.b64encode(b"u:" + text.encode()).decode(),
+    "base64 between": lambda text: base64.b64encode(b"me:" + text.encode() + b":x").decode(),
+    "base64, reversed pair": lambda text: base64.b64encode(text.encode() + b":me").decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal, capitals": lambda text: text.encode().hex().upper(),
+    "capitals": str.upper,
+    "small": str.lower,
+    "bearer": lambda text: f"BEARER {text}",
+    "pair": lambda text: f"user:{text}",
+    "over lines": lambda text: "\r\n ".join(text[at : at + 5] for at in range(0, len(text), 5)),
+    "over escaped lines": lambda text: "\\n".join(
+        text[at : at + 5] for at in range(0, len(text), 5)
+    ),
+    "utf-16": lambda text: text.encode("utf-16-le").decode("latin-1"),
+    "beginning": lambda text: text[:12],
+    "end": lambda text: text[-12:],
+    "middle": lambda text: text[3:20],
+    "beginning, starred": lambda text: f"{text[:9]}****",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("secret", [SECRET, PLAIN, PLAIN.upper() + "a", PLAIN * 12])
+def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
+    """Nothing of a secret is left of it, and the words around it stay."""
+    echo = SPELLINGS[spelling](secret)
+    shown = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
+
+    assert echo not in shown
+    assert MASK in shown
+    assert shown.startswith("Bad key <")
+    assert shown.endswith(">, sorry.")
+    pieces = {echo[at : at + 8] for at in range(len(echo) - 7)}
+    assert not [piece for piece in pieces if piece in shown.replace("Bad key <", "")]
+
+
+@given(st.text(min_size=8, max_size=80), st.sampled_from(sorted(SPELLINGS)))
+def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
+    """Whatever characters a secret has: as it is, and as the usual encodings write it."""
+    encoded = secret.encode("utf-8", "replace").strip()
+    mask = value_mask([encoded])
+    text = encoded.decode()
+    if len(text) >= 8 and "-----" not in text and not text.startswith("{"):
+        assert text not in masked_text(f"[{text}]", mask)
+        assert quote(text) not in masked_text(f"[{quote(text)}]", mask)
+    masked_text(SPELLINGS[spelling](text), mask)
+
+
+def test_short_secrets() -> None:
+    """Up to three characters are left alone; up to seven are masked as words of their own."""
+    mask = value_mask([b"abc", b"kite7"])
+
+    assert "abc kite77 ***, (***) Kite7s" == masked_text("abc kite77 kite7, (KITE7) Kite7s", mask)
+
+
+def test_encoded_pairs_with_a_short_password() -> None:
+    """Base64 of a pair of user and password is found as a whole, however short the password is."""
+    pair = b"u:kite7"
+
+    assert "got Basic *** here" == masked_text(
+        f"got Basic {base64.b64encode(pair).decode()} here", value_mask([pair])
+    )
+
+
+def test_words_are_masked_whole_only() -> None:
+    """What was only sent under a sensitive name is masked in any escaping, and never in part."""
+    mask = value_mask([], [b"tok_visa/debit"])
+
+    assert "***, ***, tok_visa, tok_visa/debits" == masked_text(
+        "tok_visa/debit, tok_visa%2Fdebit, tok_visa, tok_visa/debits", mask
+    )
+
+
+def test_little_of_a_secret_is_left() -> None:
+    """Fewer than eight characters of an edge or twelve of the middle are nobody's secret."""
+    mask = value_mask([PLAIN.encode()])
+    words = f"{PLAIN[:7]} {PLAIN[-7:]} {PLAIN[4:15]}"
+
+    assert words == masked_text(words, mask)
+
+
+def test_key_files_are_known_by_their_keys() -> None:
+    """Of a key in a text format, or in a JSON document, only the key itself is masked."""
+    key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
+    armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
+    nested = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}
+    for secret in (armoured, json.dumps(nested)):
+        mask = value_mask([secret.encode()])
+        assert f"service_account: {MASK}" == masked_text(f"service_account: {key}", mask)
+        assert "-----BEGIN PRIVATE KEY-----" == masked_text("-----BEGIN PRIVATE KEY-----", mask)
+    assert MASK == masked_text("{no json, but long", value_mask([b"{no json, but long"]))
+
+
+def test_nothing_is_masked_twice_or_for_nobody() -> None:
+    """Without secrets a text is itself, and so is one that was masked already."""
+    assert b"text" == value_mask([])(b"text")
+    assert MASK == masked_text(MASK, value_mask([PLAIN.encode()]))
+    assert f"{MASK}{MASK}" == masked_text(f"{PLAIN}{PLAIN}", value_mask([PLAIN.encode()]))
+
+
+def test_hostile_texts() -> None:
+    """A text that is made to be searched for long is masked like any other."""
+    mask = value_mask([b"ab" * 500, PLAIN.encode()])
+    for text in (b"ab" * 8192, b"%" * 16_384, b"\\" * 16_384, b"&#" * 8192):
+        assert mask(text + PLAIN.encode()).endswith(MASK.encode())

@@ -1,0 +1,243 @@
+"""What was sent as a credential is masked wherever a vendor's words are kept."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    AwsSigV4,
+    ConnectionFailed,
+    ConnectorError,
+    Credentials,
+    FormFile,
+    HmacSigning,
+    OAuthCredentials,
+    PaymentDeclined,
+    Redaction,
+    Request,
+    Response,
+    RetryPolicy,
+)
+from moorage.domain.sensitive import MASK
+from moorage.domain.sent_values import LARGEST_BODY
+from tests.services.vat import vat
+from tests.support.colours import in_both_colours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.colours import World
+
+SECRET = "kX9/vQ2+pL7wZ4=mN8tR3-canary"
+OTHER = "q7Jd-second+canary/F5sV1hB9"
+GET = Request.get("/rates")
+
+KINDS: dict[str, Any] = {
+    "bearer": Credentials.bearer(SECRET),
+    "basic": Credentials.basic("me", SECRET),
+    "basic, a key as user": Credentials.basic(SECRET, "x"),
+    "header": Credentials.api_key(SECRET, header="X-Whatever"),
+    "query": Credentials.api_key(SECRET, query="whatever"),
+    "access token": OAuthCredentials(access_token=SECRET, refresh_token=OTHER),
+    "refresh token": OAuthCredentials(access_token=OTHER, refresh_token=SECRET),
+    "signing key": Credentials.signed(
+        AwsSigV4(access_key_id="AKIDEXAMPLE", region="eu-1", service="api"), SECRET
+    ),
+    "session token": Credentials.signed(
+        AwsSigV4(access_key_id="AKIDEXAMPLE", region="eu-1", service="api", session_token=SECRET),
+        OTHER,
+    ),
+    "hmac key": Credentials.signed(
+        HmacSigning(signs="{body}", headers={"X-Signature": "{signature}"}), SECRET
+    ),
+}
+
+
+def shapes(secret: str) -> Iterator[str]:
+    """Ways of echoing a secret."""
+    yield from (secret, secret.lower(), quote(secret, safe=""), f"Bearer {secret}")
+    yield base64.b64encode(secret.encode()).decode()
+    yield base64.b64encode(f"me:{secret}".encode()).decode()
+    yield secret.encode().hex()
+    yield "x" * 290 + secret
+
+
+def traces(error: ConnectorError) -> str:
+    """Everything that an error tells, to whomever."""
+    told = [str(error), repr(error), repr(error.args), repr(vars(error)), repr(pickle.dumps(error))]
+    response: Response | None = getattr(error, "response", None)
+    if response is not None:
+        told += [response.text, str(response.headers.pairs), f"{response.reason} {response.url}"]
+    return "\n".join(told)
+
+
+def echoing(echo: str, status: int) -> Response:
+    """An answer that repeats what it got, in all places."""
+    told = {"error": {"code": "bad_key", "message": f"No such key: {echo}"}, "more": [echo]}
+    fields = {"Location": f"https://x.example/?k={quote(echo)}", "X-Echo": echo}
+    fields["Content-Type"] = "application/json"
+    body = json.dumps(told).encode()
+    return Response(status, fields, body, reason=f"No {echo}", url=f"https://x.example/{echo}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@in_both_colours
+async def test_a_credential_does_not_come_back(world: World, kind: str) -> None:
+    """Whatever the status and the notation of the echo, no error holds the credential."""
+    service = vat(credentials=KINDS[kind])
+    manager = world.manager(service)
+    for status in (302, 400, 401, 404, 429, 503):
+        for echo in shapes(SECRET):
+            world.vendor.answers(echoing(echo, status))
+            with pytest.raises(ConnectorError) as caught:
+                await manager.call("vat", GET)
+
+            told = traces(caught.value)
+            assert echo not in told
+            assert SECRET[:12] not in told
+            assert MASK in told
+            if status in {400, 401, 404}:
+                assert "bad_key" == caught.value.vendor_code  # type: ignore[attr-defined]  # they have one
+
+
+CARD = json.dumps({"card": SECRET}).encode()
+REDACTION = Redaction(header_names={"X-Mine"}, query_names={"mine"}, body_keys={"card"})
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        GET.with_header("X-Mine", SECRET),
+        GET.with_header("Authorization", f"Bearer {SECRET}"),
+        GET.with_header(
+            "Authorization", f"Basic {base64.b64encode(f'me:{SECRET}'.encode()).decode()}"
+        ),
+        GET.with_header("Cookie", f"session={SECRET}; lang=en"),
+        Request.get("/rates", query={"mine": SECRET}),
+        Request.get("/rates", query={"X-Amz-Signature": SECRET}),
+        Request.post("/rates", json={"a": [{"card": SECRET}]}),
+        Request.post("/rates", json={"pay": {"token": {"id": SECRET}}}),
+        Request.post("/rates", form={"card": SECRET, "b": "c"}),
+        Request.post("/rates", form={"card": SECRET}, files={"f": FormFile("a", b"data")}),
+        Request.post(
+            "/rates", form={}, files={"f": FormFile("a", json.dumps({"card": SECRET}).encode())}
+        ),
+        Request.post("/rates", body=f"<a><card>{SECRET}</card></a>".encode()),
+    ],
+    ids=str,
+)
+@in_both_colours
+async def test_what_a_request_was_given_does_not_come_back(world: World, request_: Request) -> None:
+    """A user's own secrets in a request are known by the names that they were sent under."""
+    manager = world.manager(vat(redaction=REDACTION))
+    for echo in (SECRET, quote(SECRET, safe=""), json.dumps(SECRET)):
+        world.vendor.answers(echoing(echo, 400))
+        with pytest.raises(ConnectorError) as caught:
+            await manager.call("vat", request_)
+
+        assert SECRET not in traces(caught.value)
+        assert echo not in traces(caught.value)
+
+
+def failing(_: Request, response: Response) -> PaymentDeclined | None:
+    """A vendor that answers 200 to a refusal."""
+    if response.status != 200:
+        return None
+    words = response.text[:300]
+    error = PaymentDeclined(words, vendor_message=words, response=response)
+    error.add_note(words)
+    vars(error).update(bytes=response.body, deep={"a": [words], words: (1, {words})})
+    error.__cause__ = AuthenticationFailed(words)
+    error.__context__ = ValueError("the host's own")
+    return error
+
+
+@in_both_colours
+async def test_a_failure_in_a_success_does_not_bring_it_back(world: World) -> None:
+    """Errors that a service's classifier makes of any answer are masked in all their fields."""
+    manager = world.manager(vat(credentials=KINDS["bearer"], classify=failing))
+    world.vendor.answers(echoing(SECRET, 200))
+    with pytest.raises(PaymentDeclined) as caught:
+        await manager.call("vat", GET)
+
+    assert SECRET not in traces(caught.value) + traces(caught.value.__cause__)  # type: ignore[arg-type]  # it is one of ours
+    assert MASK in caught.value.__notes__[0]
+
+
+@in_both_colours
+async def test_an_adapter_does_not_bring_it_back(world: World) -> None:
+    """What a host's own HTTP client says of a failed attempt is masked too."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    for _ in range(2):
+        world.vendor.answers(ConnectionFailed(f"cut off after {SECRET}."))
+        with pytest.raises(ConnectionFailed) as caught:
+            await manager.call("vat", GET)
+
+        assert f"cut off after {MASK}." == caught.value.message
+
+
+@in_both_colours
+async def test_a_stream_does_not_bring_it_back(world: World) -> None:
+    """A stream that is refused at its headers tells as little as any other answer."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    for answer in (echoing(SECRET, 403), ConnectionFailed(f"no {SECRET}.")):
+        world.vendor.answers(answer)
+        with pytest.raises(ConnectorError) as caught:
+            await manager.stream("vat", GET)
+
+        assert SECRET not in traces(caught.value)
+        assert MASK in traces(caught.value)
+
+
+@in_both_colours
+async def test_a_retried_call_does_not_bring_it_back(world: World) -> None:
+    """The error of the last of several attempts is masked like that of the first."""
+    manager = world.manager(vat(credentials=KINDS["bearer"], retry=RetryPolicy(3, 0)))
+    world.vendor.answers(*[echoing(SECRET, 503)] * 3)
+    with pytest.raises(ConnectorError) as caught:
+        await manager.call("vat", GET)
+
+    assert SECRET not in traces(caught.value)
+
+
+@in_both_colours
+async def test_masked_json_is_still_json(world: World) -> None:
+    """A number that was a secret becomes a text."""
+    manager = world.manager(vat(credentials=Credentials.bearer("4711081547110815")))
+    body = b'{"message": "no", "key": 4711081547110815, "list": [4711081547110815]}'
+    world.vendor.answers(Response(400, {"Content-Type": "application/json"}, body))
+    with pytest.raises(ConnectorError) as caught:
+        await manager.call("vat", GET)
+
+    answer: Any = caught.value.response  # type: ignore[attr-defined]  # it has one
+    assert {"message": "no", "key": MASK, "list": [MASK]} == answer.json()
+
+
+@in_both_colours
+async def test_long_failures_are_cut(world: World) -> None:
+    """Only the beginning of a failure's body is kept, and no half of a secret at its end."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    body = b" " * (LARGEST_BODY - 5) + SECRET.encode() + b" " * 9000
+    world.vendor.answers(Response(400, {}, body))
+    with pytest.raises(ConnectorError) as caught:
+        await manager.call("vat", GET)
+
+    answer: Any = caught.value.response  # type: ignore[attr-defined]  # it has one
+    assert len(answer.body) <= LARGEST_BODY
+    assert "***" == answer.text.strip()
+
+
+@in_both_colours
+async def test_a_success_is_left_alone(world: World) -> None:
+    """An answer that is what was asked for is the caller's, whatever it says."""
+    manager = world.manager(vat(credentials=KINDS["bearer"]))
+    world.vendor.answers(echoing(SECRET, 200))
+
+    assert SECRET in (await manager.call("vat", GET)).text
