@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -428,6 +428,6 @@ def test_who_asks_again_may_send_only_while_the_vendor_remembers() -> None:
     key = Keyed()
     key.sent(lease=SHORT, term=LEASE)
     key.world.now += SHORT
-    short = {"lease": SHORT, "term": LEASE}
+    short: dict[str, Any] = {"lease": SHORT, "term": LEASE}
     assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **short).verdict
     assert Verdict.ASK_AGAIN is key.claim(remembered=SHORT + LEASE, **short).verdict
