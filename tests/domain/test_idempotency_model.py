@@ -144,7 +144,7 @@ class Machine(RuleBasedStateMachine):
 
     def claimed(self, command: Claim, claimed: Claimed, time: int) -> None:
         """Compare an answer with what it must be."""
-        before = self.named(time)
+        before, earlier = self.named(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
             return
@@ -157,7 +157,8 @@ class Machine(RuleBasedStateMachine):
             event += ", the vendor remembers the key" if remembers else ", the vendor does not"
         taken = claimed.verdict in {Verdict.RUN, Verdict.ASK_AGAIN} and "owner" not in event
         if taken:
-            self.owner, self.until, self.ends = command.owner, time + SHORT, time + LEASE
+            self.owner, self.until = command.owner, time + SHORT
+            self.ends = max(self.ends, time + LEASE)
             self.holders.append(
                 Holder(
                     command.owner,
@@ -175,6 +176,8 @@ class Machine(RuleBasedStateMachine):
         if claimed.verdict is Verdict.REPLAY:
             self.answers.add(claimed.answer)
         waits = {Verdict.BUSY: self.until - time, Verdict.UNKNOWN: max(0, self.ends - time)}
+        if taken and claimed.verdict is Verdict.RUN:
+            waits[Verdict.RUN] = max(0, earlier - time)
         assert waits.get(claimed.verdict, 0) == claimed.wait
 
     @rule()
@@ -193,7 +196,7 @@ class Machine(RuleBasedStateMachine):
         time = self.judge()
         self.world.execute(Withdraw(KEY, owner, ttl=TTL))
         if self.owner == owner and self.stage == "claimed":
-            self.stage = "free"
+            self.stage, self.ends = "free", time
         elif self.owner == owner and self.stage == "sent":
             self.until = self.ends = time
 
@@ -316,10 +319,11 @@ class Machine(RuleBasedStateMachine):
                 return
             settled = self.world.execute(command)
             if self.holds(holder):
+                self.ends = time
                 if certain or self.stage == "claimed":
                     self.stage = "free"
                 else:
-                    self.until = self.ends = time
+                    self.until = time
             assert held in (None, settled.held)
             held = settled.held
         self.holders.remove(holder)
@@ -340,7 +344,7 @@ class Machine(RuleBasedStateMachine):
         settled = self.named(time) == "unknown" and (done or time >= self.ends)
         assert settled is self.world.execute(command)
         if settled:
-            self.stage, self.owner = ("done" if done else "free"), 0
+            self.stage, self.owner, self.ends = ("done" if done else "free"), 0, time
             self.final = None
             if answer:
                 self.answers.add(answer)

@@ -1347,15 +1347,16 @@ local function everything()
     me.target = unpack_from('<I4c0', blob, at)
     local state = load(key, 3)
     local entry = Claims.present(Claims, state)
-    local function take(time, fence)
-      put(key, { time, term + ttl, CLAIMED, claim = {
+    local function take(time, fence, earlier)
+      local ends = max(earlier, time + term)
+      put(key, { time, ends - time + ttl, CLAIMED, claim = {
         fingerprint = me.fingerprint, fence = fence, owner = me.owner, until_ = time + lease,
-        ends = time + term, sent_at = 0, target = me.target, answer = NONE,
+        ends = ends, sent_at = 0, target = me.target, answer = NONE,
       } })
-      return { RUN, fence, 0 }
+      return { RUN, fence, max(0, earlier - time) }
     end
     if not entry then
-      return take(now, now)
+      return take(now, now, 0)
     end
     local seen, stage, held = entry[1], entry[3], entry.claim
     local verdict
@@ -1366,13 +1367,14 @@ local function everything()
     elseif stage ~= FREE and held.owner == me.owner and seen < held.until_ then
       verdict = { stage == CLAIMED and RUN or ASK_AGAIN, held.fence, 0 }
     elseif stage == FREE or (stage == CLAIMED and seen >= held.until_) then
-      return take(seen, held.fence + 1)
+      return take(seen, held.fence + 1, held.ends)
     elseif seen < held.until_ then
       verdict = { BUSY, 0, held.until_ - seen }
     else
       local ends = seen + term
       if held.target == me.target and ends <= held.sent_at + remembered then
-        put(key, { seen, term + ttl, SENT, claim = replaced(held, {
+        ends = max(ends, held.ends)
+        put(key, { seen, ends - seen + ttl, SENT, claim = replaced(held, {
           fence = held.fence + 1, owner = me.owner, until_ = seen + lease, ends = ends,
           answer = NONE,
         }) })

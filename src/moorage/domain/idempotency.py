@@ -86,7 +86,8 @@ class Claimed(NamedTuple):
         verdict: what the caller may do.
         fence: the number of its claim, if it has one now.
         wait: microseconds: of BUSY the rest of the other holder's lease; of UNKNOWN how long the
-            lost request may still be under way.
+            lost request may still be under way; of RUN how long a holder before this one, whose
+            lease is over, may still be at work.
         answer: the stored answer.
     """
 
@@ -152,21 +153,24 @@ class Claim:
             verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
             return states, Claimed(verdict, fence)
         if stage == FREE or (stage == CLAIMED and seen >= until):
-            return self._taken(seen, fence + 1), Claimed(Verdict.RUN, fence + 1)
+            taken, wait = self._taken(seen, fence + 1, ends), max(0, ends - seen)
+            return taken, Claimed(Verdict.RUN, fence + 1, wait)
         if seen < until:
             return states, Claimed(Verdict.BUSY, wait=until - seen)
         latest = seen + self.term
         if target != self.target or latest > sent_at + self.remembered:
             return states, Claimed(Verdict.UNKNOWN, wait=max(0, ends - seen))
-        quiet, fence, until, ends = self.term + self.ttl, fence + 1, seen + self.lease, latest
+        fence, until, ends = fence + 1, seen + self.lease, max(ends, latest)
+        quiet = ends - seen + self.ttl
         again = (
             *(seen, quiet, SENT, fingerprint, fence, self.owner),
             *(until, ends, sent_at, target, None),
         )
         return (again,), Claimed(Verdict.ASK_AGAIN, fence)
 
-    def _taken(self, now: int, fence: int) -> States:
-        quiet, until, ends = self.term + self.ttl, now + self.lease, now + self.term
+    def _taken(self, now: int, fence: int, earlier: int = 0) -> States:
+        until, ends = now + self.lease, max(earlier, now + self.term)
+        quiet = ends - now + self.ttl
         fingerprint, owner, target = self.fingerprint, self.owner, self.target
         return ((now, quiet, CLAIMED, fingerprint, fence, owner, until, ends, 0, target, None),)
 
@@ -259,6 +263,36 @@ def release(key: str, fence: int, *, ttl: int) -> Settle:
 def abandon(key: str, fence: int, *, ttl: int) -> Settle:
     """The holder goes without knowing: a key that was sent is unknown, else it is free."""
     return Settle(key, fence, SENT, ttl=ttl)
+
+
+class Record:
+    """Write something down for ever, if a claim is still this caller's: all at once.
+
+    What was written under the key before stays.
+    """
+
+    __slots__ = ("answer", "fence", "fingerprint", "keys", "ttl")
+    once = False
+    durable = True
+
+    def __init__(
+        self, claim: str, fence: int, key: str, answer: object, *, fingerprint: bytes, ttl: int
+    ) -> None:
+        self.keys = (claim, key)
+        self.fence = fence
+        self.answer = answer
+        self.fingerprint = fingerprint
+        self.ttl = ttl
+
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """Whether the claim was the caller's, and this is written there."""
+        claim, entry = (present(state, now) for state in states)
+        if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
+            return unchanged(CLAIMS * 2, states, now), False
+        if entry is not None and entry[2] == DONE:
+            return unchanged(CLAIMS * 2, states, now), bool(entry[10] == self.answer)
+        written = (now, self.ttl, DONE, self.fingerprint, now, 0, now, now, 0, "", self.answer)
+        return (states[0], written), True
 
 
 class Withdraw:
@@ -369,7 +403,7 @@ class Claims:
     present = staticmethod(present)
 
 
-CLAIMS: Final = (Claims(),)
+CLAIMS: Final[tuple[Claims, ...]] = (Claims(),)
 
 
 def checked_key(value: object) -> str:
