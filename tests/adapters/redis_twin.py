@@ -36,7 +36,7 @@ from moorage.domain.circuit import (
 )
 from moorage.domain.codec import pack, unpack
 from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.idempotency import Claim, Resolve, Settle, Withdraw
+from moorage.domain.idempotency import Claim, Renew, Resolve, Settle, Withdraw
 from moorage.domain.rate_limit import RateLimitConfig
 from moorage.domain.state import EXACT, SMALL_STEP
 from moorage.testing._state_commands import alike, plain_value
@@ -187,7 +187,7 @@ class Walk:
         if chance.random() < 0.15:
             self._disturb()
         draws: list[Callable[[], Command[Any]]] = [self._claim, self._claim, self._settle]
-        draws += [self._withdraw, self._resolve]
+        draws += [self._withdraw, self._resolve, self._renew]
         if self.gates.rules:
             draws += [self._admission] * 10
         if self.gates.circuit:
@@ -239,8 +239,8 @@ class Walk:
                 edges.append(state[2])
             elif key == "budget" and self.gates.budget:
                 edges.append((state[2] + 1) * self.gates.budget.period)
-            elif key == "claim":
-                edges.append(state[6])
+            elif key.endswith("claim"):
+                edges += state[6:8]
         near = [edge for edge in edges if abs(edge - self.now) < 400 * DAY]
         self.now = self.chance.choice(near or edges) + self.chance.choice((-1, 0, 0, 1))
 
@@ -344,13 +344,14 @@ class Walk:
     def _claim(self) -> Command[Any]:
         chance = self.chance
         return Claim(
-            "claim",
+            chance.choice(("claim", "claim", "claim", "another claim")),
             fingerprint=chance.choice(_PAYLOADS[: chance.choice((1, 1, 1, 5))]),
             owner=chance.choice(_TOKENS),
             lease=self.lease,
             ttl=self.ttl,
             target=chance.choice(_TARGETS[: chance.choice((1, 1, 5))]),
             remembered=chance.choice((0, SECOND // 5, DAY, FOREVER)),
+            term=chance.choice((None, 2 * self.lease, self.lease // 2)),
         )
 
     def _settle(self) -> Command[Any]:
@@ -362,6 +363,12 @@ class Walk:
             ttl=self.ttl,
             answer=("value", plain_value(chance), [1, {"a": 1.5}]),
         )
+
+    def _renew(self) -> Command[Any]:
+        chance = self.chance
+        keys = chance.choice((("claim",), ("claim", "another claim"), ("another claim", "claim")))
+        held = [(key, chance.choice(self.fences), self.ttl) for key in keys]
+        return Renew(held, lease=self.lease)
 
     def _withdraw(self) -> Command[Any]:
         return Withdraw("claim", self.chance.choice(_TOKENS), ttl=self.ttl)
@@ -411,7 +418,7 @@ def compare(server: Redis, seed: int, steps: int) -> dict[str, int]:
 
 
 def _kind(answer: Any) -> object:
-    if isinstance(answer, tuple):
+    if isinstance(answer, tuple) and type(answer[-1]) is not bool:
         return f"{answer[0]!s} {'waits' if answer[1] else ''}"
     return answer
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.admission import Admission, Answer, Gates
 from moorage.domain.durations import DAY, HOUR, SECOND
-from moorage.domain.idempotency import Claim, Settle, Verdict
+from moorage.domain.idempotency import Claim, Renew, Settle, Verdict
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 KEY = "k"
 LEASE = 35 * SECOND
+SHORT = 5 * SECOND
 TTL = 2 * DAY
 MEMORY = {"honours": 3 * HOUR, "forgetful": 40 * SECOND, "ignores": 0}
 """For how long each vendor honours a key that it was sent."""
@@ -48,6 +49,11 @@ class Keyed:
         assert Verdict.RUN is claimed.verdict
         assert self.mark(claimed.fence, target)
         return claimed.fence
+
+    def renew(self, fence: int, lease: int = LEASE) -> bool:
+        """Renew its lease, if that may be."""
+        (mine,) = self.world.execute(Renew([(KEY, fence, TTL)], lease=lease))
+        return mine
 
     def settle(self, command: Settle) -> Settled:
         """Settle it."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from moorage.domain.durations import HOUR, SECOND
 from moorage.domain.idempotency import (
     TABLE,
+    Claim,
     MarkSent,
+    Renew,
     Resolve,
     Verdict,
     Withdraw,
@@ -20,10 +22,12 @@ from moorage.domain.idempotency import (
     release,
 )
 from moorage.domain.state import SMALL_STEP
-from tests.domain.key_caller import KEY, LEASE, TTL, Keyed, claim
+from tests.domain.key_caller import KEY, LEASE, SHORT, TTL, Keyed, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from moorage.domain.idempotency import Settle
 
 
 def named(key: Keyed) -> str:
@@ -94,7 +98,8 @@ def test_a_crashed_holders_key_is_free_after_its_lease_if_nothing_was_sent() -> 
     second = key.claim()
     assert (Verdict.RUN, first.fence + 1) == (second.verdict, second.fence)
     assert not key.mark(first.fence)
-    assert (False, False, None) == key.settle(complete(KEY, first.fence, "late", ttl=TTL))
+    assert not key.renew(first.fence)
+    assert not key.settle(release(KEY, first.fence, ttl=TTL)).held
     assert (True, False, None) == key.settle(complete(KEY, second.fence, "answer", ttl=TTL))
     assert (Verdict.REPLAY, 0, 0, "answer") == key.claim()
     assert (False, True, "answer") == key.settle(complete(KEY, first.fence, "late", ttl=TTL))
@@ -207,7 +212,7 @@ def test_a_stored_answer_never_changes() -> None:
     "done, verdict, answer", [(True, Verdict.REPLAY, "found"), (False, Verdict.RUN, None)]
 )
 def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: object) -> None:
-    """An unknown key is resolved with an answer or as never done, and its holder is fenced off."""
+    """An unknown key is resolved with an answer or as never done; its holder sends no more."""
     key = Keyed()
     resolve = Resolve(KEY, done=done, ttl=TTL, answer="found")
     assert not key.world.execute(resolve)
@@ -216,8 +221,8 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     key.world.now += LEASE
     assert key.world.execute(resolve)
     assert not key.world.execute(resolve)
-    settled = key.settle(complete(KEY, fence, "late", ttl=TTL))
-    assert (False, done, answer) == settled
+    assert not key.renew(fence)
+    assert not key.mark(fence)
     claimed = key.claim("ignores")
     assert (verdict, answer) == (claimed.verdict, claimed.answer)
     assert (0 if done else fence + 2) == claimed.fence
@@ -267,3 +272,162 @@ def test_a_key_is_asked_again_of_whom_it_was_sent_to_last() -> None:
 
     assert Verdict.UNKNOWN is key.claim("forgets", remembered=HOUR).verdict
     assert Verdict.ASK_AGAIN is key.claim("honours").verdict
+
+
+# --- renewal ----------------------------------------------------------------------------------
+
+
+def test_a_claim_lasts_as_long_as_it_is_renewed() -> None:
+    """Each renewal keeps others away for one more lease, counted from the renewal."""
+    key = Keyed()
+    fence = key.claim(lease=SHORT, term=LEASE).fence
+    for _ in range(20):
+        key.world.now += SHORT - 1
+        assert key.renew(fence, SHORT)
+        assert (Verdict.BUSY, 0, SHORT, None) == key.claim()
+    key.world.now += SHORT
+    assert Verdict.RUN is key.claim().verdict
+
+
+def test_a_renewal_never_shortens_a_lease() -> None:
+    """A claim that lasts longer than the renewal would make it lasts as long as before."""
+    key = Keyed()
+    fence = key.claim().fence
+    assert key.renew(fence, SHORT)
+    assert LEASE == key.claim().wait
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_late_renewal_counts_while_nobody_else_has_taken_the_key(sent: bool) -> None:
+    """A holder that was paused has its claim again, also after others were told it is unknown."""
+    key = Keyed()
+    fence = key.claim("ignores", lease=SHORT, term=LEASE).fence
+    assert not sent or key.mark(fence, "ignores")
+    key.world.now += SHORT
+    assert not sent or Verdict.UNKNOWN is key.claim("ignores").verdict
+    assert key.renew(fence, SHORT)
+    assert (Verdict.BUSY, SHORT) == (key.claim("ignores").verdict, key.claim("ignores").wait)
+    assert key.mark(fence, "ignores")
+
+
+def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
+    """The renewal of a holder whose key somebody else asks again changes nothing."""
+    key = Keyed()
+    fence = key.sent(lease=SHORT, term=LEASE)
+    key.world.now += SHORT
+    assert Verdict.ASK_AGAIN is key.claim(lease=SHORT, term=LEASE).verdict
+    before = key.world.cells[KEY]
+    assert not key.renew(fence, SHORT)
+    assert before is key.world.cells[KEY]
+
+
+@pytest.mark.parametrize("ending", [complete, release, abandon])
+def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) -> None:
+    """Whoever has let a key go, in whatever way, does not get it back by a renewal under way."""
+    key = Keyed()
+    fence = key.sent()
+    arguments = (KEY, fence, "answer") if ending is complete else (KEY, fence)
+    assert key.settle(ending(*arguments, ttl=TTL)).held
+    assert not key.renew(fence)
+    assert not Keyed().renew(fence)
+
+
+def test_several_claims_are_renewed_at_once() -> None:
+    """One command renews what is still held, and says of each whether it is."""
+    key = Keyed()
+    first, other = (
+        key.world.execute(
+            Claim(
+                name,
+                fingerprint=b"one",
+                owner=1,
+                lease=SHORT,
+                ttl=TTL,
+                target="ignores",
+                remembered=0,
+            )
+        ).fence
+        for name in ("first", "other")
+    )
+    key.world.now += SHORT
+    held = [("absent", 1, TTL), ("first", first, TTL), ("other", other + 1, TTL)]
+    assert (False, True, False) == key.world.execute(Renew(held, lease=SHORT))
+    assert {"first", "other"} == key.world.cells.keys()
+
+
+def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
+    """A holder at work for longer than its answer would be kept is still known as its holder."""
+    key = Keyed()
+    fence = key.claim(lease=SHORT, term=LEASE).fence
+    for _ in range(3):
+        key.world.now += LEASE + TTL - 1
+        assert key.renew(fence)
+    assert Verdict.BUSY is key.claim().verdict
+
+
+# --- what is late -----------------------------------------------------------------------------
+
+
+def test_an_answer_settles_the_key_also_after_it_was_taken_over() -> None:
+    """The effect did happen, so the first answer is the key's, and everybody gets that one."""
+    key = Keyed()
+    first = key.sent()
+    key.world.now += LEASE
+    second = key.claim().fence
+    for _ in range(2):
+        assert key.settle(complete(KEY, first, "answer", ttl=TTL)).held
+    assert not key.mark(second)
+    assert not key.renew(second)
+    assert (False, True, "answer") == key.settle(complete(KEY, second, "other", ttl=TTL))
+    assert (Verdict.REPLAY, 0, 0, "answer") == key.claim()
+
+
+def test_an_answer_that_comes_after_a_key_was_settled_as_never_done_is_kept() -> None:
+    """Then nobody else brings the effect about any more, not even who has the key by now."""
+    key = Keyed()
+    fence = key.sent("ignores")
+    key.world.now += LEASE
+    assert key.world.execute(Resolve(KEY, done=False, ttl=TTL))
+    later = key.claim("ignores").fence
+    assert key.settle(complete(KEY, fence, "answer", ttl=TTL)).held
+    assert not key.mark(later, "ignores")
+    assert "answer" == key.claim("ignores").answer
+
+
+def test_an_answer_from_before_a_key_was_forgotten_says_nothing_of_a_new_one() -> None:
+    """What a key is used for after it was forgotten is another effect, with another answer."""
+    key = Keyed()
+    fence = key.sent()
+    key.world.now += LEASE + TTL
+    later = key.claim(payload=b"two").fence
+    assert (False, False, None) == key.settle(complete(KEY, fence, "answer", ttl=TTL))
+    assert key.settle(complete(KEY, later, "other", ttl=TTL)).held
+
+
+def test_a_key_is_not_settled_as_never_done_while_its_request_may_be_under_way() -> None:
+    """Its holder is gone, and what it has sent may arrive as late as its deadline allows."""
+    key = Keyed()
+    key.sent("ignores", lease=SHORT, term=LEASE)
+    never, done = (Resolve(KEY, done=done, ttl=TTL, answer="found") for done in (False, True))
+    key.world.now += SHORT
+    assert (Verdict.UNKNOWN, 0, LEASE - SHORT, None) == key.claim("ignores")
+    key.world.now += LEASE - SHORT - 1
+    assert not key.world.execute(never)
+    key.world.now += 1
+    assert (Verdict.UNKNOWN, 0, 0, None) == key.claim("ignores")
+    assert key.world.execute(never)
+
+    other = Keyed()
+    other.sent("ignores", lease=SHORT, term=LEASE)
+    other.world.now += SHORT
+    assert other.world.execute(done)
+
+
+def test_who_asks_again_may_send_only_while_the_vendor_remembers() -> None:
+    """Its whole term lies within the vendor's memory, however short its lease is."""
+    key = Keyed()
+    key.sent(lease=SHORT, term=LEASE)
+    key.world.now += SHORT
+    short: dict[str, Any] = {"lease": SHORT, "term": LEASE}
+    assert Verdict.UNKNOWN is key.claim(remembered=SHORT + LEASE - 1, **short).verdict
+    assert Verdict.ASK_AGAIN is key.claim(remembered=SHORT + LEASE, **short).verdict

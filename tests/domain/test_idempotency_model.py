@@ -14,6 +14,7 @@ from moorage.domain.durations import DAY, HOUR, SECOND
 from moorage.domain.idempotency import (
     TABLE,
     Claim,
+    Renew,
     Resolve,
     Verdict,
     Withdraw,
@@ -22,7 +23,7 @@ from moorage.domain.idempotency import (
     release,
 )
 from moorage.domain.state import SMALL_STEP
-from tests.domain.key_caller import KEY, LEASE, MEMORY, TTL, claim
+from tests.domain.key_caller import KEY, LEASE, MEMORY, SHORT, TTL, claim
 from tests.domain.state_world import World
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class Holder:
     verdict: Verdict
     target: str
     until: int
-    """When it stops by its own clock, having been paused or not."""
+    """When its deadline is by its own clock; it sends nothing later, having been paused or not."""
+    safe: int
+    """Until when its lease certainly lasts by its own clock; then it renews before it sends."""
     marked: bool = False
     sent: bool = False
     answer: str | None = None
@@ -63,7 +66,7 @@ class Machine(RuleBasedStateMachine):
 
     def begin(self) -> None:
         """The key is new, or was forgotten after its time to live."""
-        self.stage, self.owner, self.until, self.sent_at = "absent", 0, 0, 0
+        self.stage, self.owner, self.until, self.ends, self.sent_at = "absent", 0, 0, 0, 0
         self.payload = b""
         self.target = ""
         self.effects: list[str] = []
@@ -91,7 +94,11 @@ class Machine(RuleBasedStateMachine):
             self.begin()
         return int(max(now, seen)) + self.aside
 
-    @rule(span=st.one_of(st.integers(0, 40 * SECOND), st.just(LEASE), st.integers(0, HOUR)))
+    @rule(
+        span=st.one_of(
+            *(st.integers(0, 40 * SECOND), st.just(LEASE), st.just(SHORT), st.integers(0, HOUR))
+        )
+    )
     def wait(self, span: int) -> None:
         """Time passes."""
         self.real += span
@@ -129,14 +136,15 @@ class Machine(RuleBasedStateMachine):
     def claim(self, payload: bytes, usual: bool, vendor: str, again: bool) -> None:
         """Somebody claims the key, and asks again if the answer was lost."""
         self.owners += 1
-        command = claim(self.owners, self.usual if usual else vendor, payload)
+        target = self.usual if usual else vendor
+        command = claim(self.owners, target, payload, lease=SHORT, term=LEASE)
         for _ in range(2 if again else 1):
             time = self.judge()
             self.claimed(command, self.world.execute(command), time)
 
     def claimed(self, command: Claim, claimed: Claimed, time: int) -> None:
         """Compare an answer with what it must be."""
-        before = self.named(time)
+        before, earlier = self.named(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
             return
@@ -149,10 +157,17 @@ class Machine(RuleBasedStateMachine):
             event += ", the vendor remembers the key" if remembers else ", the vendor does not"
         taken = claimed.verdict in {Verdict.RUN, Verdict.ASK_AGAIN} and "owner" not in event
         if taken:
-            self.owner, self.until = command.owner, time + LEASE
-            until = self.real + LEASE
+            self.owner, self.until = command.owner, time + SHORT
+            self.ends = max(self.ends, time + LEASE)
             self.holders.append(
-                Holder(command.owner, claimed.fence, claimed.verdict, command.target, until)
+                Holder(
+                    command.owner,
+                    claimed.fence,
+                    claimed.verdict,
+                    command.target,
+                    until=self.real + LEASE,
+                    safe=self.real + SHORT,
+                )
             )
         if taken and claimed.verdict is Verdict.RUN:
             self.stage, self.payload, self.target = "claimed", command.fingerprint, command.target
@@ -160,7 +175,10 @@ class Machine(RuleBasedStateMachine):
         assert (before, event, self.named(time), claimed.verdict) in TABLE
         if claimed.verdict is Verdict.REPLAY:
             self.answers.add(claimed.answer)
-        assert (self.until - time if claimed.verdict is Verdict.BUSY else 0) == claimed.wait
+        waits = {Verdict.BUSY: self.until - time, Verdict.UNKNOWN: max(0, self.ends - time)}
+        if taken and claimed.verdict is Verdict.RUN:
+            waits[Verdict.RUN] = max(0, earlier - time)
+        assert waits.get(claimed.verdict, 0) == claimed.wait
 
     @rule()
     def claim_unheard(self) -> None:
@@ -178,9 +196,9 @@ class Machine(RuleBasedStateMachine):
         time = self.judge()
         self.world.execute(Withdraw(KEY, owner, ttl=TTL))
         if self.owner == owner and self.stage == "claimed":
-            self.stage = "free"
+            self.stage, self.ends = "free", time
         elif self.owner == owner and self.stage == "sent":
-            self.until = time
+            self.until = self.ends = time
 
     def pick(self, number: int) -> Holder:
         """One of the holders, the latest most often."""
@@ -207,12 +225,34 @@ class Machine(RuleBasedStateMachine):
             self.sent_at = self.sent_at or time
             self.stage = "sent"
 
+    @precondition(lambda self: self.holders)
+    @rule(number=st.integers(0, 3))
+    def renew(self, number: int) -> None:
+        """A holder that lives renews its lease, perhaps late."""
+        holder = self.pick(number)
+        time = self.judge()
+        if self.holders:
+            self.renewed(holder, time)
+
+    def renewed(self, holder: Holder, time: int) -> bool:
+        """Whether a holder has its claim still."""
+        (mine,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
+        assert self.holds(holder) is mine
+        if mine:
+            self.until = max(self.until, time + SHORT)
+            holder.safe = self.real + SHORT
+        return mine
+
     @precondition(lambda self: any(holder.marked for holder in self.holders))
     @rule(number=st.integers(0, 3), heard=st.booleans())
     def send(self, number: int, heard: bool) -> None:
-        """A holder whose lease has not ended sends; the answer may be lost."""
+        """A holder whose lease has not ended, or is renewed, sends; the answer may be lost."""
         holder = self.pick(number)
         keeps = MEMORY[holder.target]
+        if self.real >= holder.safe:
+            time = self.judge()
+            if not self.holders or not self.renewed(holder, time):
+                return
         if not holder.marked or self.real > holder.until or (holder.sent and not keeps):
             return
         holder.sent = True
@@ -248,7 +288,7 @@ class Machine(RuleBasedStateMachine):
             if holder not in self.holders:
                 return
             settled = self.world.execute(complete(KEY, holder.fence, holder.answer, ttl=TTL))
-            if self.holds(holder):
+            if self.stage != "done":
                 self.stage = "done"
                 self.final = holder
             self.settled(holder, settled)
@@ -279,6 +319,7 @@ class Machine(RuleBasedStateMachine):
                 return
             settled = self.world.execute(command)
             if self.holds(holder):
+                self.ends = time
                 if certain or self.stage == "claimed":
                     self.stage = "free"
                 else:
@@ -300,9 +341,10 @@ class Machine(RuleBasedStateMachine):
         done = bool(self.effects)
         answer = self.effects[0] if done else None
         command = Resolve(KEY, done=done, ttl=TTL, answer=answer)
-        assert (self.named(time) == "unknown") is self.world.execute(command)
-        if self.named(time) == "unknown":
-            self.stage, self.owner = ("done" if done else "free"), 0
+        settled = self.named(time) == "unknown" and (done or time >= self.ends)
+        assert settled is self.world.execute(command)
+        if settled:
+            self.stage, self.owner, self.ends = ("done" if done else "free"), 0, time
             self.final = None
             if answer:
                 self.answers.add(answer)

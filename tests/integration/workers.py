@@ -291,6 +291,52 @@ async def _call_awaited(job: Job) -> None:
             await asyncio.gather(*(each(manager) for _ in range(job.threads)))
 
 
+def repeat(job: Job) -> None:
+    """Call each service once under the job's key, all at the same time."""
+    if job.awaited:
+        asyncio.run(_repeat_awaited(job))
+        return
+    with plain(job) as manager:
+        begin()
+
+        def each(name: str) -> None:
+            entry = Entry(job)
+            entry.begin()
+            try:
+                answer = manager.call(name, _keyed(name), idempotency_key=job.key)
+                entry.end("good", service=name, value=answer.text, replayed=answer.replayed)
+            except Exception as error:  # noqa: BLE001 - it is written down
+                entry.failed(error, service=name)
+
+        together = [Thread(target=each, args=(service.name,)) for service in job.services]
+        for thread in together:
+            thread.start()
+        for thread in together:
+            thread.join()
+
+
+async def _repeat_awaited(job: Job) -> None:
+    async def each(manager: AsyncConnectorManager, name: str) -> None:
+        entry = Entry(job)
+        entry.begin()
+        try:
+            answer = await manager.call(name, _keyed(name), idempotency_key=job.key)
+            entry.end("good", service=name, value=answer.text, replayed=answer.replayed)
+        except Exception as error:  # noqa: BLE001 - it is written down
+            entry.failed(error, service=name)
+
+    async with (
+        job.state.open_awaited() as state,
+        AsyncConnectorManager(job.services, state=AsyncWatched(state)) as manager,
+    ):
+        begin()
+        await asyncio.gather(*(each(manager, service.name) for service in job.services))
+
+
+def _keyed(name: str) -> Request:
+    return Request.post(f"/{name}", body=b"one")
+
+
 def hold(job: Job) -> None:
     """Be in the middle of several calls at once, for ever: a probe's, and one of each key."""
     probe, *keyed = job.services
@@ -437,6 +483,7 @@ SCENARIOS: Final[dict[str, Callable[[Job], None]]] = {
     "claims": claims,
     "fork": fork,
     "hold": hold,
+    "repeat": repeat,
 }
 
 

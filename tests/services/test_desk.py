@@ -12,6 +12,7 @@ from moorage import ConfigurationError, ConnectionFailed, ConnectorError, Failed
 from moorage.adapters.memory import MemoryStorage
 from moorage.domain.idempotency import Claim
 from moorage.services.desk import Desk, nothing_done
+from moorage.services.renewal import Unrenewed
 from tests.services.test_vendor_wire import START, Calling
 from tests.support.colours import run_plain
 
@@ -37,6 +38,7 @@ class Office(Calling):
         self.accounts = {name: account(name) for name in names}
         self.fails: dict[str, ConnectorError] = {}
         self.asked: list[str] = []
+        self.renewals = Unrenewed()
         self._tokens = 0
         directory: Any = SimpleNamespace(
             choose=self.choose,

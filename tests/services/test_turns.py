@@ -10,7 +10,8 @@ import pytest
 from moorage import IdempotencyInProgress
 from moorage.adapters.memory import MemoryStorage
 from moorage.domain.fingerprint import digest
-from moorage.domain.idempotency import Claim
+from moorage.domain.idempotency import LEASE, Claim, Record, release
+from moorage.services.renewal import Renewals, Unrenewed
 from moorage.services.turns import Turn
 from moorage.testing import VirtualClock
 from tests.support.colours import run_plain
@@ -36,6 +37,7 @@ class Desk:
         self.meanwhile: Callable[[Any], None] = lambda _: None
         self.nanoseconds = self.clock.nanoseconds
         self.utc = self.clock.utc
+        self.renewals: Any = Unrenewed()
         self._tokens = 0
 
     async def execute(self, command: Command[Any]) -> Any:
@@ -210,3 +212,124 @@ def test_who_was_too_slow_is_told() -> None:
     desk.meanwhile = overtake
 
     assert ("b", False) == desk.settled(desk.turn(), "a", movable=True)
+
+
+# --- holders that are gone, or late ---
+
+
+class Heart:
+    """What renews nothing unless a test says so."""
+
+    def __init__(self, work: Any, wanted: Callable[[], bool]) -> None:
+        self.beat = work
+        self.wanted = wanted
+
+    def able(self) -> bool:
+        """It can be done here."""
+        return True
+
+    def wake(self) -> None:
+        """Nothing."""
+
+
+class Shared(Desk):
+    """A desk whose store is shared with other processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hearts: list[Heart] = []
+        self.renewals = Renewals(self.execute, self.nanoseconds, by_tag=True, heartbeat=self._heart)
+
+    def _heart(self, work: Any, wanted: Callable[[], bool]) -> Heart:
+        self.hearts.append(Heart(work, wanted))
+        return self.hearts[-1]
+
+    def lapse(self) -> None:
+        """Let a lease pass in which nobody renews anything."""
+        self.clock.advance(LEASE / 1e6)
+
+
+def test_a_turn_is_renewed_while_its_holder_lives() -> None:
+    """Others wait for it however long it takes, and no longer than a lease for one that is gone."""
+    desk = Shared()
+    turn = desk.turn(seconds=30.0)
+    desk.settled(turn, "a", movable=True)
+    for _ in range(5):
+        desk.clock.advance(1)
+        run_plain(desk.hearts[0].beat())
+    with pytest.raises(IdempotencyInProgress):
+        desk.settled(desk.turn(seconds=1.0), "x", movable=True)
+    assert desk.hearts[0].wanted()
+
+    began = desk.nanoseconds()
+    assert ("a", True) == desk.settled(desk.turn(seconds=30.0), "x", movable=True)
+    assert desk.nanoseconds() - began <= LEASE * 1000
+
+
+def test_a_late_holder_does_not_move_what_another_is_at_work_on() -> None:
+    """Where it would move to is not written down, so nobody goes there."""
+    desk = Shared()
+    late = desk.turn()
+    desk.settled(late, "a", movable=True)
+    desk.lapse()
+    other = desk.turn(seconds=30.0)
+    assert ("a", True) == desk.settled(other, "x", movable=True)
+    with pytest.raises(IdempotencyInProgress, match="may still be working"):
+        run_plain(late.move("b"))
+    late.give_back()
+    desk.lapse()
+    assert ("a", True) == desk.settled(desk.turn(), "x", movable=False)
+
+
+def test_a_late_holder_that_nobody_replaced_moves_on() -> None:
+    """Its turn is its own still."""
+    desk = Shared()
+    late = desk.turn(seconds=30.0)
+    desk.settled(late, "a", movable=True)
+    desk.lapse()
+    run_plain(late.move("b"))
+    late.give_back()
+    assert ("b", True) == desk.settled(desk.turn(), "x", movable=True)
+
+
+def test_who_takes_over_moves_on_when_the_first_holders_time_is_over() -> None:
+    """Until then that one may be paused at the account before, and go on there."""
+    desk = Shared()
+    desk.settled(desk.turn(seconds=20.0), "a", movable=True)
+    desk.lapse()
+    for _ in range(2):
+        early = desk.turn()
+        desk.settled(early, "x", movable=True)
+        with pytest.raises(IdempotencyInProgress) as raised:
+            run_plain(early.move("b"))
+        early.give_back()
+        assert START + timedelta(seconds=25) == raised.value.retry_at
+        desk.lapse()
+
+    desk.clock.advance(25)
+    later = desk.turn()
+    assert ("a", True) == desk.settled(later, "x", movable=True)
+    run_plain(later.move("b"))
+    later.give_back()
+    assert ("b", True) == desk.settled(desk.turn(), "x", movable=True)
+
+
+def test_only_who_has_the_turn_writes_down_where_to_go() -> None:
+    """What was written there first stays; saying it again is no error."""
+    desk = Desk()
+    turn = desk.turn()
+    desk.settled(turn, "a", movable=True)
+    run_plain(turn.move("b"))
+    record = next(one for one in desk.commands if isinstance(one, Record))
+    assert desk.memory.execute(record)
+    claim, place = record.keys
+
+    def again(fence: int, answer: object) -> bool:
+        given = {"fingerprint": digest([]), "ttl": 1}
+        return desk.memory.execute(Record(claim, fence, place, answer, **given))  # type: ignore[arg-type]  # as they are
+
+    assert not again(record.fence, ("c", True))
+    assert not again(record.fence + 1, ("b", True))
+    desk.memory.execute(release(claim, record.fence, ttl=1))
+    assert not again(record.fence, ("b", True))
+    assert not desk.memory.execute(Record("other", 1, "place", "b", fingerprint=digest([]), ttl=1))

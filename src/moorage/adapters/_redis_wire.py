@@ -26,7 +26,7 @@ from moorage.domain.bucket import TokenBucket
 from moorage.domain.circuit import MOST_STEPS, CircuitState, Outcome
 from moorage.domain.codec import pack, unpack
 from moorage.domain.durations import FOREVER
-from moorage.domain.idempotency import Claim, Claimed, Settle, Settled, Verdict, Withdraw
+from moorage.domain.idempotency import Claim, Claimed, Renew, Settle, Settled, Verdict, Withdraw
 from moorage.domain.packing import pack_values, unpack_values
 from moorage.domain.quota import CalendarQuota
 from moorage.errors import StorageUnavailable
@@ -60,6 +60,7 @@ _LIMIT: Final = struct.Struct("<Bqqqq")
 _RULE: Final = struct.Struct("<BqqqqqqqqqBqqqB")
 _THREE: Final = struct.Struct("<qqq")
 _FOUR: Final = struct.Struct("<qqqq")
+_CLAIMING: Final = struct.Struct("<qqqqq")
 _REPORT: Final = struct.Struct("<Bqqq")
 _SETTLE: Final = struct.Struct("<qBq")
 _PAUSE: Final = struct.Struct("<Bq")
@@ -176,7 +177,9 @@ class Questions:
         """A claim."""
         packed = (
             b"\6"
-            + _FOUR.pack(command.owner, command.lease, command.ttl, command.remembered)
+            + _CLAIMING.pack(
+                command.owner, command.lease, command.term, command.ttl, command.remembered
+            )
             + _SIZE.pack(len(command.fingerprint))
             + command.fingerprint
             + _text(command.target)
@@ -192,6 +195,12 @@ class Questions:
         """A claim given up."""
         packed = b"\10" + _TWO.pack(command.owner, command.ttl)
         return self._asked(command, packed, _nothing)
+
+    def renew(self, command: Renew) -> Question:
+        """Renewals of claims."""
+        packed = b"\13" + _ONE.pack(command.lease)
+        packed += b"".join(_TWO.pack(fence, ttl) for _, fence, ttl in command.held)
+        return self._asked(command, packed, _renewed)
 
     def _asked(self, command: Command[Any], packed: bytes, read: Reader) -> Question:
         return Question(tuple(map(self.key, command.keys)), packed, read, once=command.once)
@@ -299,6 +308,7 @@ _MAKERS: Final[dict[type, Callable[[Questions, Any], Question | None]]] = {
     Pause: Questions.pause,
     Report: Questions.report,
     Claim: Questions.claim,
+    Renew: Questions.renew,
     Settle: Questions.settle,
     Withdraw: Questions.withdraw,
 }
@@ -333,6 +343,10 @@ def _claimed(reply: list[Any]) -> Claimed:
 
 def _settled(reply: list[Any]) -> Settled:
     return Settled(reply[0] == 1, reply[1] == 1, _answer(reply[2]))
+
+
+def _renewed(reply: list[int]) -> tuple[bool, ...]:
+    return tuple(map(bool, reply))
 
 
 def _answer(packed: bytes) -> Any:

@@ -69,6 +69,7 @@ class _Store:
         self._place = Place(
             where, awaited=self._awaited, timeout=self._timeout, ca=ca, may_evict=may_evict
         )
+        self.mixes_tags = not self._place.clustered
         self._questions = Questions(prefix)
         self._nothing = Swap(self._questions, ()).look
         self._posted: deque[Command[Any]] = deque(maxlen=_DEFERRED)

@@ -203,6 +203,7 @@ end
 
 local function everything()
   local MILLION = 1000000
+  local ONE_LIFE = MILLION
   local MOST = 4294967295
   local ROWS = 8
   local CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = 0, 1, 2, 3, 4
@@ -338,11 +339,11 @@ local function everything()
     return copy
   end
 
-  local CLAIM = { 'fingerprint', 'fence', 'owner', 'until_', 'sent_at', 'target' }
+  local CLAIM = { 'fingerprint', 'fence', 'owner', 'until_', 'ends', 'sent_at', 'target' }
 
   local function read_claim(rest)
     local claim, at = {}, 1
-    for i = 1, 6 do
+    for i = 1, #CLAIM do
       claim[CLAIM[i]], at = read(rest, at)
     end
     claim.answer = sub(rest, at)
@@ -388,7 +389,7 @@ local function everything()
     end
     local c = state.claim
     return binary(c.fingerprint) .. int(c.fence) .. int(c.owner) .. int(c.until_)
-      .. int(c.sent_at) .. text(c.target) .. c.answer
+      .. int(c.ends) .. int(c.sent_at) .. text(c.target) .. c.answer
   end
 
   local function put(i, state)
@@ -1093,18 +1094,22 @@ local function everything()
     local claim = claim_of(state)
     if back > 0 then
       claim = replaced(claim, {
-        until_ = claim.until_ - back, sent_at = claim.sent_at ~= 0 and claim.sent_at - back or 0,
+        until_ = claim.until_ - back, ends = claim.ends - back,
+        sent_at = claim.sent_at ~= 0 and claim.sent_at - back or 0,
       })
     end
     return { time, quiet, stage, claim = claim }
   end
 
-  local function ended(entry, stage, ttl, answer)
+  local function ended(entry, fence, stage, ttl, answer)
     if stage == SENT and entry[3] ~= SENT then
       stage = FREE
     end
-    local claim = replaced(entry.claim, { until_ = entry[1], answer = answer })
-    return { entry[1], ttl, stage, claim = claim }
+    local seen = entry[1]
+    local claim = replaced(entry.claim, {
+      fence = fence, owner = 0, until_ = seen, ends = seen, answer = answer,
+    })
+    return { seen, ttl, stage, claim = claim }
   end
 
   local function holds(entry)
@@ -1336,21 +1341,22 @@ local function everything()
   local function claim(blob, keys)
     local key = keys[1]
     local me, at = {}, nil
-    local lease, ttl, remembered
-    me.owner, lease, ttl, remembered, at = unpack_from('<i8i8i8i8', blob, 2)
+    local lease, term, ttl, remembered
+    me.owner, lease, term, ttl, remembered, at = unpack_from('<i8i8i8i8i8', blob, 2)
     me.fingerprint, at = unpack_from('<I4c0', blob, at)
     me.target = unpack_from('<I4c0', blob, at)
     local state = load(key, 3)
     local entry = Claims.present(Claims, state)
-    local function take(time, fence)
-      put(key, { time, lease + ttl, CLAIMED, claim = {
+    local function take(time, fence, earlier)
+      local ends = max(earlier, time + term)
+      put(key, { time, ends - time + ttl, CLAIMED, claim = {
         fingerprint = me.fingerprint, fence = fence, owner = me.owner, until_ = time + lease,
-        sent_at = 0, target = me.target, answer = NONE,
+        ends = ends, sent_at = 0, target = me.target, answer = NONE,
       } })
-      return { RUN, fence, 0 }
+      return { RUN, fence, max(0, earlier - time) }
     end
     if not entry then
-      return take(now, now)
+      return take(now, now, 0)
     end
     local seen, stage, held = entry[1], entry[3], entry.claim
     local verdict
@@ -1361,18 +1367,20 @@ local function everything()
     elseif stage ~= FREE and held.owner == me.owner and seen < held.until_ then
       verdict = { stage == CLAIMED and RUN or ASK_AGAIN, held.fence, 0 }
     elseif stage == FREE or (stage == CLAIMED and seen >= held.until_) then
-      return take(seen, held.fence + 1)
+      return take(seen, held.fence + 1, held.ends)
     elseif seen < held.until_ then
       verdict = { BUSY, 0, held.until_ - seen }
     else
-      local ends = seen + lease
+      local ends = seen + term
       if held.target == me.target and ends <= held.sent_at + remembered then
-        put(key, { seen, lease + ttl, SENT, claim = replaced(held, {
-          fence = held.fence + 1, owner = me.owner, until_ = ends, answer = NONE,
+        ends = max(ends, held.ends)
+        put(key, { seen, ends - seen + ttl, SENT, claim = replaced(held, {
+          fence = held.fence + 1, owner = me.owner, until_ = seen + lease, ends = ends,
+          answer = NONE,
         }) })
         return { ASK_AGAIN, held.fence + 1, 0 }
       end
-      verdict = { UNKNOWN, 0, 0 }
+      verdict = { UNKNOWN, 0, max(0, held.ends - seen) }
     end
     unchanged(Claims, key, state)
     return verdict
@@ -1386,8 +1394,10 @@ local function everything()
       return { 0, 0, NONE }
     end
     local held = entry.claim
-    if held.fence == fence and holds(entry) then
-      put(keys[1], ended(entry, stage, ttl, sub(blob, at)))
+    local behind = held.fence - fence
+    local late = stage == DONE and entry[3] ~= DONE and behind >= 0 and behind < ONE_LIFE
+    if late or (behind == 0 and holds(entry)) then
+      put(keys[1], ended(entry, fence, stage, ttl, sub(blob, at)))
       return { 1, 0, NONE }
     end
     local mine = held.fence == fence and entry[3] == (stage == SENT and FREE or stage)
@@ -1404,9 +1414,38 @@ local function everything()
     elseif entry.claim.owner ~= owner or not holds(entry) then
       unchanged(Claims, keys[1], state)
     else
-      put(keys[1], ended(entry, SENT, ttl, NONE))
+      put(keys[1], ended(entry, entry.claim.fence, SENT, ttl, NONE))
     end
     return 0
+  end
+
+  local function renewed(entry, fence, lease, ttl)
+    local claim = entry.claim
+    if claim.fence ~= fence or not holds(entry) or claim.owner == 0 then
+      return
+    end
+    claim = replaced(claim, { until_ = max(claim.until_, entry[1] + lease) })
+    return { entry[1], max(entry[2], lease + ttl), entry[3], claim = claim }
+  end
+
+  local function renew(blob, keys)
+    local lease, at = unpack_from('<i8', blob, 2)
+    local after, mine = {}, {}
+    for i = 1, #keys do
+      local fence, ttl
+      fence, ttl, at = unpack_from('<i8i8', blob, at)
+      local entry = Claims.present(Claims, load(keys[i], 3))
+      after[i] = entry and renewed(entry, fence, lease, ttl)
+      mine[i] = after[i] and 1 or 0
+    end
+    for i = 1, #keys do
+      if after[i] then
+        put(keys[i], after[i])
+      else
+        unchanged(Claims, keys[i], load(keys[i], 3))
+      end
+    end
+    return mine
   end
 
   local function bytes_of(i)
@@ -1452,7 +1491,7 @@ local function everything()
 
   local COMMANDS = {
     [1] = admit, [2] = confirm, [3] = give_back, [4] = hold, [5] = report, [6] = claim,
-    [7] = settle, [8] = withdraw, [9] = look, [10] = swap,
+    [7] = settle, [8] = withdraw, [9] = look, [10] = swap, [11] = renew,
   }
 
   return { commands = COMMANDS, prepared = prepared }

@@ -44,8 +44,10 @@ class _Common:
     """What both colours of the store have in common."""
 
     durable: Final = True
-    reach: Final = "network"
     """What a claim wrote survives a crash of the server once it is answered."""
+
+    reach: Final = "network"
+    mixes_tags: Final = True
 
     _source: Source
     _tables: Tables

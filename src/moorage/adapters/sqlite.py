@@ -53,6 +53,7 @@ class SqliteStorage:
 
     durable = True
     reach = "machine"
+    mixes_tags = True
 
     def __init__(
         self,
@@ -138,6 +139,7 @@ class AsyncSqliteStorage:
 
     durable = True
     reach = "machine"
+    mixes_tags = True
 
     def __init__(
         self,

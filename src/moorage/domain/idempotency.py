@@ -3,15 +3,21 @@
 Laws:
 
 1. Another payload under the same key is a conflict, in every state.
-2. A holder acts under a fence; a later claim raises it, and an older fence changes nothing.
-3. `sent` is written before the first byte leaves. A claim that lapses before it may be taken
+2. A holder acts under a fence, and a later claim raises it. An older fence sends nothing more and
+   frees nothing; only an answer that it brings still settles the key, if no other has.
+3. A lease is short, and renewed while its holder lives. A holder whose renewal is late may renew
+   it still, as long as nobody else has taken the key.
+4. `sent` is written before the first byte leaves. A claim that lapses before it may be taken
    again; one that lapses after it is *unknown*, which is derived and never written.
-4. An unknown key is asked again only of the same vendor and account, with the same vendor key,
-   by a holder whose whole lease the vendor still remembers it for; in every other case it is a
-   person's to resolve.
-5. A stored answer never changes.
+5. An unknown key is asked again only of the same vendor and account, with the same vendor key,
+   by a holder that the vendor remembers it for as long as that one may send; in every other case it
+   is a person's to resolve. As never done it can be resolved only when nothing that was sent can
+   be under way any more.
+6. A stored answer never changes.
 
-A state is `(seen, quiet, stage, fingerprint, fence, owner, until, sent_at, target, answer)`.
+A state is `(seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer)`:
+the lease lasts until `until`; what its holder may have sent has ended by `ends`; an owner of 0 has
+given the claim up.
 """
 
 from __future__ import annotations
@@ -24,6 +30,8 @@ from moorage.domain.state import steady, unchanged
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from moorage.domain.state import State, States
 
 CLAIMED: Final = 0
@@ -31,9 +39,18 @@ SENT: Final = 1
 DONE: Final = 2
 FREE: Final = 3
 
+LEASE: Final = 1_500_000
+"""Microseconds that a claim lasts without a renewal, where its holder renews it."""
+
+RENEWAL: Final = 500_000
+"""Microseconds between two renewals of a claim, so that one may fail and the next still counts."""
+
+_ONE_LIFE: Final = 1_000_000
+"""Fences of one key are closer than this until it is forgotten: each begins as the store's time."""
+
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
-Entry: TypeAlias = "tuple[int, int, int, bytes, int, int, int, int, str, Any]"
+Entry: TypeAlias = "tuple[int, int, int, bytes, int, int, int, int, int, str, Any]"
 
 
 class Verdict(Enum):
@@ -63,7 +80,16 @@ TABLE: Final = (
 
 
 class Claimed(NamedTuple):
-    """The answer to a claim: `wait` is the rest of another holder's lease, in microseconds."""
+    """The answer to a claim.
+
+    Attributes:
+        verdict: what the caller may do.
+        fence: the number of its claim, if it has one now.
+        wait: microseconds: of BUSY the rest of the other holder's lease; of UNKNOWN how long the
+            lost request may still be under way; of RUN how long a holder before this one, whose
+            lease is over, may still be at work.
+        answer: the stored answer.
+    """
 
     verdict: Verdict
     fence: int = 0
@@ -82,10 +108,12 @@ class Settled(NamedTuple):
 class Claim:
     """Claim a key for `owner`, a number that this caller made for this claim alone.
 
-    `remembered` is how long the target honours a key that it was sent; 0 if it knows none.
+    `lease` is how long the claim lasts without a renewal, and `term` how long its holder may be at
+    work, as long as the lease by default. `remembered` is how long the target honours a key that it
+    was sent; 0 if it knows none.
     """
 
-    __slots__ = ("fingerprint", "keys", "lease", "owner", "remembered", "target", "ttl")
+    __slots__ = ("fingerprint", "keys", "lease", "owner", "remembered", "target", "term", "ttl")
     once = False
     durable = True
 
@@ -99,11 +127,13 @@ class Claim:
         ttl: int,
         target: str,
         remembered: int,
+        term: int | None = None,
     ) -> None:
         self.keys = (key,)
         self.fingerprint = fingerprint
         self.owner = owner
         self.lease = lease
+        self.term = lease if term is None else term
         self.ttl = ttl
         self.target = target
         self.remembered = remembered
@@ -114,7 +144,7 @@ class Claim:
         if entry is None:
             return self._taken(now, now), Claimed(Verdict.RUN, now)
         states = unchanged(CLAIMS, states, now)
-        seen, _, stage, fingerprint, fence, owner, until, sent_at, target, answer = entry
+        seen, _, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = entry
         if fingerprint != self.fingerprint:
             return states, Claimed(Verdict.CONFLICT)
         if stage == DONE:
@@ -123,24 +153,71 @@ class Claim:
             verdict = Verdict.RUN if stage == CLAIMED else Verdict.ASK_AGAIN
             return states, Claimed(verdict, fence)
         if stage == FREE or (stage == CLAIMED and seen >= until):
-            return self._taken(seen, fence + 1), Claimed(Verdict.RUN, fence + 1)
+            taken, wait = self._taken(seen, fence + 1, ends), max(0, ends - seen)
+            return taken, Claimed(Verdict.RUN, fence + 1, wait)
         if seen < until:
             return states, Claimed(Verdict.BUSY, wait=until - seen)
-        ends = seen + self.lease
-        if target != self.target or ends > sent_at + self.remembered:
-            return states, Claimed(Verdict.UNKNOWN)
-        quiet, fence, owner = self.lease + self.ttl, fence + 1, self.owner
-        again = (seen, quiet, SENT, fingerprint, fence, owner, ends, sent_at, target, None)
+        latest = seen + self.term
+        if target != self.target or latest > sent_at + self.remembered:
+            return states, Claimed(Verdict.UNKNOWN, wait=max(0, ends - seen))
+        fence, until, ends = fence + 1, seen + self.lease, max(ends, latest)
+        quiet = ends - seen + self.ttl
+        again = (
+            *(seen, quiet, SENT, fingerprint, fence, self.owner),
+            *(until, ends, sent_at, target, None),
+        )
         return (again,), Claimed(Verdict.ASK_AGAIN, fence)
 
-    def _taken(self, now: int, fence: int) -> States:
-        quiet, ends = self.lease + self.ttl, now + self.lease
+    def _taken(self, now: int, fence: int, earlier: int = 0) -> States:
+        until, ends = now + self.lease, max(earlier, now + self.term)
+        quiet = ends - now + self.ttl
         fingerprint, owner, target = self.fingerprint, self.owner, self.target
-        return ((now, quiet, CLAIMED, fingerprint, fence, owner, ends, 0, target, None),)
+        return ((now, quiet, CLAIMED, fingerprint, fence, owner, until, ends, 0, target, None),)
+
+
+class Renew:
+    """Renew the leases of claims that one process holds.
+
+    `held` has for each the key, the fence, and for how long its answer is to be kept.
+    """
+
+    __slots__ = ("held", "keys", "lease")
+    once = False
+    durable = False
+
+    def __init__(self, held: Iterable[tuple[str, int, int]], *, lease: int) -> None:
+        self.held = tuple(held)
+        self.keys = tuple(key for key, _, _ in self.held)
+        self.lease = lease
+
+    def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
+        """Whether each claim is still its holder's; one that has lapsed and was not taken is."""
+        after: list[State | None] = []
+        mine: list[bool] = []
+        for state, (_, fence, ttl) in zip(states, self.held, strict=True):
+            entry = present(state, now)
+            renewed = None if entry is None else _renewed(entry, fence, self.lease, ttl)
+            mine.append(renewed is not None)
+            after.append(renewed or unchanged(CLAIMS, (state,), now)[0])
+        return tuple(after), tuple(mine)
+
+
+def _renewed(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
+    seen, quiet, stage, fingerprint, held, owner, until, ends, sent_at, target, answer = entry
+    if held != fence or stage not in (CLAIMED, SENT) or not owner:
+        return None
+    quiet, until = max(quiet, lease + ttl), max(until, seen + lease)
+    return (
+        *(seen, quiet, stage, fingerprint, fence, owner),
+        *(until, ends, sent_at, target, answer),
+    )
 
 
 class Settle:
-    """End a claim, or what became of it, if `fence` is still the claim's."""
+    """End a claim, or what became of it, if `fence` is still the claim's.
+
+    An answer settles the key under an older fence too, since the effect did happen.
+    """
 
     __slots__ = ("answer", "fence", "keys", "stage", "ttl")
     once = False
@@ -160,9 +237,11 @@ class Settle:
         entry = present(states[0], now)
         if entry is None:
             return states, Settled(held=False)
-        if entry[4] == self.fence and entry[2] in (CLAIMED, SENT):
-            return (_ended(entry, self.stage, self.ttl, self.answer),), Settled(held=True)
-        stage, fence, answer = entry[2], entry[4], entry[9]
+        stage, fence, answer = entry[2], entry[4], entry[10]
+        late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
+        if late or (fence == self.fence and stage in (CLAIMED, SENT)):
+            ended = _ended(entry, self.fence, self.stage, self.ttl, self.answer)
+            return (ended,), Settled(held=True)
         # Whoever abandoned what was never sent had freed it.
         held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
         return unchanged(CLAIMS, states, now), Settled(held, stage == DONE, answer)
@@ -186,6 +265,36 @@ def abandon(key: str, fence: int, *, ttl: int) -> Settle:
     return Settle(key, fence, SENT, ttl=ttl)
 
 
+class Record:
+    """Write something down for ever, if a claim is still this caller's: all at once.
+
+    What was written under the key before stays.
+    """
+
+    __slots__ = ("answer", "fence", "fingerprint", "keys", "ttl")
+    once = False
+    durable = True
+
+    def __init__(
+        self, claim: str, fence: int, key: str, answer: object, *, fingerprint: bytes, ttl: int
+    ) -> None:
+        self.keys = (claim, key)
+        self.fence = fence
+        self.answer = answer
+        self.fingerprint = fingerprint
+        self.ttl = ttl
+
+    def apply(self, states: States, now: int) -> tuple[States, bool]:
+        """Whether the claim was the caller's, and this is written there."""
+        claim, entry = (present(state, now) for state in states)
+        if claim is None or claim[4] != self.fence or claim[2] not in (CLAIMED, SENT):
+            return unchanged(CLAIMS * 2, states, now), False
+        if entry is not None and entry[2] == DONE:
+            return unchanged(CLAIMS * 2, states, now), bool(entry[10] == self.answer)
+        written = (now, self.ttl, DONE, self.fingerprint, now, 0, now, now, 0, "", self.answer)
+        return (states[0], written), True
+
+
 class Withdraw:
     """Give up a claim whose answer never arrived, if it was made at all."""
 
@@ -205,7 +314,7 @@ class Withdraw:
             return states, None
         if entry[5] != self.owner or entry[2] not in (CLAIMED, SENT):
             return unchanged(CLAIMS, states, now), None
-        return (_ended(entry, SENT, self.ttl, None),), None
+        return (_ended(entry, entry[4], SENT, self.ttl, None),), None
 
 
 class MarkSent:
@@ -227,7 +336,10 @@ class MarkSent:
 
 
 class Resolve:
-    """A person or a look-up settles an unknown key: with an answer, or as never done."""
+    """A person or a look-up settles an unknown key: with an answer, or as never done.
+
+    As never done only when nothing that was sent under the key can be under way any more.
+    """
 
     __slots__ = ("answer", "done", "keys", "ttl")
     once = True
@@ -244,19 +356,18 @@ class Resolve:
         entry = present(states[0], now)
         if entry is None:
             return states, False
-        if entry[2] != SENT or entry[0] < entry[6]:
+        over = entry[6] if self.done else max(entry[6], entry[7])
+        if entry[2] != SENT or entry[0] < over:
             return unchanged(CLAIMS, states, now), False
-        seen, _, _, fingerprint, fence, owner, until, sent_at, target, _ = entry
-        ttl, stage, fence, answer = self.ttl, DONE if self.done else FREE, fence + 1, self.answer
-        settled = (seen, ttl, stage, fingerprint, fence, owner, until, sent_at, target, answer)
-        return (settled,), True
+        stage = DONE if self.done else FREE
+        return (_ended(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
 
 
-def _ended(entry: Entry, stage: int, ttl: int, answer: object) -> Entry:
+def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
     """A claim at its end; SENT is asked for by who abandons it, and what was never sent is free."""
-    seen, _, before, fingerprint, fence, owner, _, sent_at, target, _ = entry
+    seen, _, before, fingerprint, _, _, _, _, sent_at, target, _ = entry
     stage = FREE if stage == SENT != before else stage
-    return (seen, ttl, stage, fingerprint, fence, owner, seen, sent_at, target, answer)
+    return (seen, ttl, stage, fingerprint, fence, 0, seen, seen, sent_at, target, answer)
 
 
 def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
@@ -266,24 +377,24 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
     """
     if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
         return None
-    seen, quiet, _, fingerprint, _, owner, until, sent_at, _, _ = entry
+    seen, quiet, _, fingerprint, _, owner, until, ends, sent_at, _, _ = entry
     if seen >= until:
         return None
     sent_at = sent_at or seen
-    return (seen, quiet, SENT, fingerprint, fence, owner, until, sent_at, target, None)
+    return (seen, quiet, SENT, fingerprint, fence, owner, until, ends, sent_at, target, None)
 
 
 def present(state: State | None, now: int) -> Entry | None:
     """The state as of now, moved back with a clock that stepped; None once it is forgotten."""
     if state is None:
         return None
-    seen, quiet, stage, fingerprint, fence, owner, until, sent_at, target, answer = state
+    seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer = state
     time, back = steady(seen, now)
     quiet -= time - seen + back
     if quiet <= 0:
         return None
-    until, sent_at = until - back, sent_at - back if sent_at else 0
-    return (time, quiet, stage, fingerprint, fence, owner, until, sent_at, target, answer)
+    until, ends, sent_at = until - back, ends - back, sent_at - back if sent_at else 0
+    return (time, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer)
 
 
 class Claims:
@@ -292,7 +403,7 @@ class Claims:
     present = staticmethod(present)
 
 
-CLAIMS: Final = (Claims(),)
+CLAIMS: Final[tuple[Claims, ...]] = (Claims(),)
 
 
 def checked_key(value: object) -> str:

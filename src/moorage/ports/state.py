@@ -33,7 +33,9 @@ class StateStorage(Protocol):
 
     Any store, of states or of something else, may say of itself whether a crash leaves it as it
     was, as `durable`, and who shares it, as `reach`: a "process", a "machine" or a "network". One
-    that says neither is taken to be durable, and to be shared by all who are configured alike.
+    that says neither is taken to be durable, and to be shared by all who are configured alike. One
+    whose `mixes_tags` is True takes commands whose keys have several tags (the part in braces);
+    others are given such keys one tag at a time.
     """
 
     def execute(self, command: Command[Answer], /) -> Answer: ...

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.admission import Admission, Admitted
     from moorage.domain.circuit import Permit
+    from moorage.domain.renewal import Held
     from moorage.services.call import Call
     from moorage.services.core import Core
 
@@ -171,6 +172,8 @@ async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
     try:
         if question is not None or call.claim is not None:
             try:
+                if call.claim is not None and not await core.renewals.holds(call.claim):
+                    raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - as whatever refuses
                 if asked:
                     admitted = asked[0]
                     del asked[0]
@@ -180,11 +183,11 @@ async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
                 granted = admitted[2]
                 if question is not None and (admitted[0] or admitted[1]):
                     granted = await _let_out(core, call, question, admitted)
-                if call.claim is not None and core.apart:
-                    await _mark_sent(core, call, granted, admitted)
+                if call.claim is not None:
+                    await _under_claim(core, call, call.claim, granted, admitted)
                 permit = granted
-            except BaseException as refusal:  # noqa: BLE001 - raised again, if it is none
-                return _refused(core, call, admitted, refusal)
+            except BaseException as refused:  # noqa: BLE001 - raised again, if it is none
+                return _refused(core, call, admitted, refused)
         acted, attempts, call.pause, call.opened = call.acted, call.attempts, None, 0
         call.disproved = call.unsent = False
         began = core.nanoseconds() if plan.slow is not None or core.observers else None
@@ -233,16 +236,20 @@ async def _let_out(core: Core, call: Call, question: Admission, first: Admitted)
     raise call.out_of_time()
 
 
-async def _mark_sent(core: Core, call: Call, permit: Permit | None, admitted: Admitted) -> None:
-    """Write down that the request leaves, in the store where its claim lives."""
-    key, fence = call.claim or ("", 0)
-    held = False
+async def _under_claim(
+    core: Core, call: Call, claim: Held, permit: Permit | None, admitted: Admitted
+) -> None:
+    """Leave only under a claim that is held still, and is marked as sent where it lives."""
+    goes = False
     try:
-        held = await core.execute(MarkSent(key, fence, call.target or call.plan.target))
+        # Who had to wait for its turn may have been paused, or cut off from the store.
+        held = await core.renewals.holds(claim)
+        mark = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
+        goes = held and (not core.apart or await core.execute(mark))
     finally:
-        if not held and permit is not admitted[2]:
+        if not goes and permit is not admitted[2]:
             withdraw(core, call.plan.gates, (GO, 0, permit, ()))
-    if not held:
+    if not goes:
         raise refusal(core, call, Answer.FENCED, 0)
 
 
@@ -262,7 +269,7 @@ def asked(core: Core, call: Call, *, retry: bool) -> Admission | None:
     plan = call.plan
     claim = None
     if call.claim is not None and not core.apart:
-        claim = (*call.claim, call.target or plan.target)
+        claim = (call.claim.key, call.claim.fence, call.target or plan.target)
     if plan.admission is None and claim is None:
         return None
     left = max(0, call.remaining(core) // 1000)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.http import Response
     from moorage.domain.oauth.dpop import ProofRefusal
     from moorage.domain.plan import Plan
+    from moorage.domain.renewal import Held
     from moorage.domain.sent_values import Sent, Witness
     from moorage.services.attempts import Ending
     from moorage.services.core import Core
@@ -60,7 +61,7 @@ class Call:
         repeatable: whether doing it twice does what doing it once does.
         cached: the answer was kept from an earlier call.
         cache: what is done around its attempts because its service's answers are kept.
-        claim: key and fence of its idempotency claim.
+        claim: its idempotency claim, while it holds one.
         target: what the claim calls whoever it is sent to, unless as each plan says.
         route: where it may go, if the service is in several regions.
         undecided: another region may let in what one refuses.
@@ -88,7 +89,7 @@ class Call:
     unsent = False
     attempts = 0
     cache: AroundAttempts | None = None
-    claim: tuple[str, int] | None = None
+    claim: Held | None = None
     hurried = False
     bounded = False
     cached = False

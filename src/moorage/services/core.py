@@ -11,6 +11,7 @@ import attrs
 from moorage.domain.events import ObserverFailed
 from moorage.domain.names import name_of
 from moorage.services.nonces import Nonces
+from moorage.services.renewal import Unrenewed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from moorage.ports.http import AsyncIncoming
     from moorage.ports.observer import Observer
     from moorage.services.pantry import Pantry
+    from moorage.services.renewal import Renewals
 
 R = TypeVar("R")
 Flow: TypeAlias = Coroutine[Any, Any, R]
@@ -38,7 +40,7 @@ class Core:
     and no command may join them. `settle` takes what a user's function returned: the asynchronous
     face awaits an awaitable, the synchronous one refuses it. `copy` makes a value of the user's
     that nobody else holds. `cache` keeps answers. `nonces` are what servers want to see in proofs.
-    `reporter` names the process, anew in a forked child.
+    `renewals` keep claims from lapsing. `reporter` names the process, anew in a forked child.
     """
 
     execute: Callable[[Command[Any]], Flow[Any]]
@@ -66,6 +68,7 @@ class Core:
     observers: Sequence[Observer] = ()
     cipher: Cipher | None = None
     nonces: Nonces = attrs.field(factory=Nonces)
+    renewals: Renewals | Unrenewed = attrs.field(factory=Unrenewed)
     reporter: Callable[[], str]
 
     def moment(self, due: int) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain import auth
+from moorage.domain.admission import Answer
 from moorage.domain.auth import Credentials, OAuthCredentials
 from moorage.domain.classify import as_unreadable, classify, keeps_promise, unreadable
 from moorage.domain.events import CredentialRefreshed
@@ -26,6 +27,7 @@ from moorage.errors import (
     RateLimitExceeded,
     VendorFailed,
 )
+from moorage.services.admission import refusal
 from moorage.services.call import OutOfTimeError
 from moorage.services.regions import Route
 
@@ -179,6 +181,8 @@ class Exchange:
         credentials = plan.credentials or self._credentials
         if credentials is None and plan.service.needs_credentials:
             self._credentials = credentials = await self._current(call)
+        if call.claim is not None and not await core.renewals.holds(call.claim):
+            raise refusal(core, call, Answer.FENCED, 0)
         # From here on nothing is awaited: the URL may tell more than a frame ought to show.
         base = plan.base_url or ""
         url = self._url or join_url(base, request)

@@ -23,6 +23,7 @@ from moorage.domain.idempotency import (
 )
 from moorage.domain.plan import MARGIN
 from moorage.domain.refusals import pack_refusal, unpack_refusal
+from moorage.domain.renewal import Held
 from moorage.errors import (
     ConnectorError,
     IdempotencyConflict,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
+_AFTER: Final = 0.001
 _CONFLICT: Final = 409
 _LOST: Final = ("lost", None)
 """In place of an answer that could not be stored."""
@@ -90,32 +92,36 @@ async def act_once(
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: as the key's state demands.
     """
-    owner = core.token()
+    owner, ttl = core.token(), micros(once.ttl)
+    held = None
     try:
-        claimed = await _claim(core, call, once, owner)
+        claimed, until = await _claim(core, call, once, owner)
         if claimed.verdict is Verdict.REPLAY:
             return _replayed(core, call, once, claimed.answer)
         # Asked again, the earlier holder may have acted already, whatever happens to this one.
         call.acted = earlier = claimed.verdict is Verdict.ASK_AGAIN
-        call.claim = (once.at, claimed.fence)
+        call.claim = held = Held(once.at, claimed.fence, ttl=ttl, until=until)
+        core.renewals.keep(held)
         if call.route is None or call.route.movable:
             call.target = once.target
         value, error = await act()
         if error is None:
-            return await _completed(core, call, once, value)
+            return await _completed(core, call, once, held, value)
         if isinstance(error, once.nothing_done) and not earlier and call.attempts == 1:
             call.acted = False
         if _is_final(error, call, once):
-            return await _refused(core, call, once, error)
+            return await _refused(core, call, once, held, error)
         with suppress(StorageUnavailable):
-            await _settle(core, _given_up(call, once))
+            await _settle(core, _given_up(call, held))
     except _UNCLAIMED:
         raise
     except BaseException:
         # A claim may have been made although its answer never arrived.
-        ttl = micros(once.ttl)
-        core.post(_given_up(call, once) if call.claim else Withdraw(once.at, owner, ttl=ttl))
+        core.post(_given_up(call, held) if held else Withdraw(once.at, owner, ttl=ttl))
         raise
+    finally:
+        if held is not None:
+            core.renewals.let_go(held)
     if not call.acted or once.remembered or not isinstance(error, ConnectorError):
         return None, error
     unknown = _unknown(once)
@@ -123,43 +129,50 @@ async def act_once(
     return None, unknown
 
 
-def _given_up(call: Call, once: Once) -> Settle:
+def _given_up(call: Call, held: Held) -> Settle:
     """Ends a claim without an answer: free if certainly nothing was done, else unknown."""
-    key, fence = call.claim or (once.at, 0)
     end = abandon if call.acted else release
-    return end(key, fence, ttl=micros(once.ttl))
+    return end(held.key, held.fence, ttl=held.ttl)
 
 
-async def _claim(core: Core, call: Call, once: Once, owner: int) -> Claimed:
-    """Claim the key, waiting for another holder's answer as long as the deadline allows."""
+async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
+    """Claim the key, waiting for another holder's answer as long as the deadline allows.
+
+    Besides, until when the lease lasts, in nanoseconds of the local clock.
+    """
     look = _FIRST_LOOK
     while True:
-        claimed = await _ask(core, call, once, owner)
+        began = core.nanoseconds()
+        claimed, lease = await _ask(core, call, once, owner)
         match claimed.verdict:
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("this idempotency key was used for another payload.")
             case Verdict.UNKNOWN:
-                raise _unknown(once)
+                raise _unknown(once, claimed.wait)
             case Verdict.BUSY:
-                pause = look * (0.5 + core.fraction() / 2)
+                # Whoever holds it may have died: then it can be had when its lease is over.
+                pause = min(look * (0.5 + core.fraction() / 2), claimed.wait / SECOND + _AFTER)
                 if pause * 1e9 >= call.remaining(core):
                     raise _in_progress(core, claimed.wait)
                 await core.sleep(pause)
                 look = min(2 * look, _SLOWEST_LOOK)
             case _:
-                return claimed
+                return claimed, began + lease * 1000
 
 
-async def _ask(core: Core, call: Call, once: Once, owner: int) -> Claimed:
-    """Claim the key once, for whomever it may have been sent to."""
+async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed, int]:
+    """Claim the key once, for whomever it may have been sent to; and how long the claim lasts."""
     known = {} if call.route is None else call.route.known()
     claimed = Claimed(Verdict.UNKNOWN)
+    term = micros(max(0, call.remaining(core)) / 1e9 + MARGIN)
+    lease = core.renewals.lease(term)
     for target in known or (once.target,):
         claim = Claim(
             once.at,
             fingerprint=once.fingerprint,
             owner=owner,
-            lease=micros(max(0, call.remaining(core)) / 1e9 + MARGIN),
+            lease=lease,
+            term=term,
             ttl=micros(once.ttl),
             target=target,
             remembered=micros(once.remembered),
@@ -169,7 +182,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> Claimed:
             call.plan = known.get(target, call.plan)
         if claimed.verdict is not Verdict.UNKNOWN:
             break
-    return claimed
+    return claimed, lease
 
 
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
@@ -209,44 +222,45 @@ def _replayed(core: Core, call: Call, once: Once, stored: Any) -> Ending:
     )
 
 
-async def _completed(core: Core, call: Call, once: Once, value: Any) -> Ending:
+async def _completed(core: Core, call: Call, once: Once, held: Held, value: Any) -> Ending:
     try:
         answer = ("value", once.encode(value))
     except Exception as error:  # noqa: BLE001 - whatever a user's value raises when it is copied
         answer = _LOST
         _tell_not_stored(core, call, once, error)
-    settled = await _kept(core, call, once, answer)
-    if settled is None or settled.held:
-        return value, None
-    if settled.done:
+    settled = await _kept(core, call, once, held, answer)
+    if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
-    return None, IdempotencyInProgress(
-        "this caller took longer than its claim, and another has begun."
-    )
+    return value, None
 
 
-async def _refused(core: Core, call: Call, once: Once, error: ConnectorError) -> Ending:
+async def _refused(core: Core, call: Call, once: Once, held: Held, error: ConnectorError) -> Ending:
     """A final refusal is an answer too: it is kept and replayed."""
     call.sign(core, error)
-    settled = await _kept(core, call, once, ("error", pack_refusal(error)))
+    settled = await _kept(core, call, once, held, ("error", pack_refusal(error)))
     if settled is not None and not settled.held and settled.done:
         return _replayed(core, call, once, settled.answer)
     return None, error
 
 
-async def _kept(core: Core, call: Call, once: Once, answer: tuple[str, Any]) -> Settled | None:
+async def _kept(
+    core: Core, call: Call, once: Once, held: Held, answer: tuple[str, Any]
+) -> Settled | None:
     """Store the answer; None if the store is away. Then the key stays sent, and is unknown."""
-    key, fence = call.claim or (once.at, 0)
     try:
         stored = sealed(core.cipher, call.plan, once.key, answer)
-        return await _settle(core, complete(key, fence, stored, ttl=micros(once.ttl)))
+        settled = await _settle(core, complete(held.key, held.fence, stored, ttl=held.ttl))
     except InvalidData as error:
         # A store that outlives the process keeps plain values only.
         _tell_not_stored(core, call, once, error)
-        return None if answer is _LOST else await _kept(core, call, once, _LOST)
+        return None if answer is _LOST else await _kept(core, call, once, held, _LOST)
     except StorageUnavailable as error:
         _tell_not_stored(core, call, once, error)
         return None
+    if not (settled.held or settled.done):
+        # The effect happened all the same, and its caller is told so.
+        _tell_not_stored(core, call, once, StorageUnavailable("the store has lost the claim."))
+    return settled
 
 
 async def _settle(core: Core, command: Settle) -> Settled:
@@ -269,12 +283,19 @@ def _is_final(error: Exception, call: Call, once: Once) -> TypeGuard[VendorRejec
     return not call.acted or (once.honoured and error.status != _CONFLICT)
 
 
-def _unknown(once: Once) -> OutcomeUnknown:
+def _unknown(once: Once, wait: int = 0) -> OutcomeUnknown:
+    """The error of a key whose request may still be under way for `wait` microseconds."""
+    remedy = f"Look up {once.lookup}, then settle the key; repeat nothing before."
+    if wait:
+        remedy += (
+            f" For {wait / SECOND:.0f} s the request may still be under way, so until then only an"
+            " effect that is found settles the key."
+        )
     return OutcomeUnknown(
         "the request was sent under this key and its answer was lost.",
         idempotency_key=once.key,
         lookup=once.lookup,
-        remedy=f"Look up {once.lookup}, then settle the key; repeat nothing before.",
+        remedy=remedy,
     )
 
 

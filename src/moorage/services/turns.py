@@ -6,7 +6,8 @@ Laws:
    routes say by then.
 2. It moves on to another account only while this caller has the turn, and only when it is certain
    that the last one did nothing; where it moves is written down before anything is sent there.
-3. A turn outlives whoever has it, so that nobody else begins while something may be under way.
+3. A turn is renewed while its holder lives. Whoever takes over from a holder that does not goes on
+   at the same account, under the same key; it moves on only when that holder's time is over too.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.durations import micros
+from moorage.domain.durations import SECOND, micros
 from moorage.domain.fingerprint import digest
-from moorage.domain.idempotency import Claim, Claimed, Verdict, complete, release
+from moorage.domain.idempotency import Claim, Claimed, Record, Verdict, complete, release
 from moorage.domain.keys import state_key
 from moorage.domain.plan import MARGIN
+from moorage.domain.renewal import Held
 from moorage.errors import IdempotencyInProgress
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
+_AFTER: Final = 0.001
 _SAME: Final = digest([])
 
 
@@ -38,7 +41,7 @@ class Turn:
         tenant: whose key it is.
         key: the key.
         remembered: seconds for which it is kept where the effect was brought about.
-        seconds: how long a caller may have the turn.
+        seconds: how long a caller may be at work.
     """
 
     def __init__(
@@ -54,9 +57,10 @@ class Turn:
         self._core = core
         self._names = (kind, tenant, key)
         self._ttl = micros(remembered)
-        self._lease = micros(seconds + MARGIN)
+        self._term = micros(seconds + MARGIN)
         self._patience = core.nanoseconds() + int(seconds * 1e9)
-        self._held: tuple[str, int] | None = None
+        self._held: Held | None = None
+        self._moves_from = 0
         self._moves = 0
 
     async def settled(self, first: str, *, movable: bool) -> tuple[str, bool]:
@@ -70,28 +74,56 @@ class Turn:
         account, may_move = await self._written(0, first, movable=movable)
         if not may_move:
             return account, False
-        self._held = self._at("turn"), (await self._claimed(self._at("turn"))).fence
+        at, core = self._at("turn"), self._core
+        claimed, until = await self._claimed(at)
+        self._moves_from = core.nanoseconds() + claimed.wait * 1000
+        self._held = Held(at, claimed.fence, ttl=self._ttl, until=until)
+        core.renewals.keep(self._held)
         while (following := await self._read(self._moves + 1)) is not None:
             account = following
             self._moves += 1
         return account, True
 
     async def move(self, account: str) -> None:
-        """Write down that the effect is to be brought about at another account from now on."""
+        """Write down that the effect is to be brought about at another account from now on.
+
+        Raises:
+            IdempotencyInProgress: somebody else may be at work, at the account before this one.
+        """
+        core, held, early = self._core, self._held, self._moves_from - self._core.nanoseconds()
         self._moves += 1
-        await self._written(self._moves, account, movable=True)
+        if held is not None and early <= 0:
+            record = Record(
+                held.key,
+                held.fence,
+                self._at("place", str(self._moves)),
+                (account, True),
+                fingerprint=_SAME,
+                ttl=self._ttl,
+            )
+            if await core.execute(record):
+                return
+        raise IdempotencyInProgress(
+            "another caller may still be working on this key.",
+            retry_at=core.utc() + timedelta(seconds=max(0, early) / 1e9),
+        )
 
     def give_back(self) -> None:
-        """Let the next caller have the turn."""
-        if self._held is not None:
-            at, fence = self._held
-            self._held = None
-            self._core.post(release(at, fence, ttl=self._ttl))
+        """Let the next caller have the turn.
+
+        As long as an earlier holder may be at work it is left to lapse, so that this is not
+        forgotten.
+        """
+        held, self._held = self._held, None
+        if held is not None:
+            self._core.renewals.let_go(held)
+            if self._core.nanoseconds() >= self._moves_from:
+                self._core.post(release(held.key, held.fence, ttl=self._ttl))
 
     async def _written(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
         """What is written down as the place of this number: this account, if nothing was."""
         at = self._at("place", str(number))
-        claimed = await self._claimed(at)
+        claimed, _ = await self._claimed(at)
         if claimed.verdict is Verdict.RUN:
             kept = complete(at, claimed.fence, (account, movable), ttl=self._ttl)
             settled = await self._core.execute(kept)
@@ -102,37 +134,44 @@ class Turn:
 
     async def _read(self, number: int) -> str | None:
         at = self._at("place", str(number))
-        claimed = await self._claimed(at)
+        claimed, _ = await self._claimed(at)
         if claimed.verdict is Verdict.RUN:
             await self._core.execute(release(at, claimed.fence, ttl=self._ttl))
             return None
         account: str = claimed.answer[0]
         return account
 
-    async def _claimed(self, at: str) -> Claimed:
-        """A claim that was granted, or what is written there; waits for whoever holds it."""
+    async def _claimed(self, at: str) -> tuple[Claimed, int]:
+        """A claim that was granted, or what is written there; waits for whoever holds it.
+
+        Besides, until when it lasts, in nanoseconds of the local clock.
+        """
         core, look = self._core, _FIRST_LOOK
-        owner = core.token()
+        owner, lease = core.token(), core.renewals.lease(self._term)
         while True:
+            began = core.nanoseconds()
             claimed: Claimed = await core.execute(
                 Claim(
                     at,
                     fingerprint=_SAME,
                     owner=owner,
-                    lease=self._lease,
+                    lease=lease,
+                    term=self._term,
                     ttl=self._ttl,
                     target="",
                     remembered=0,
                 )
             )
             if claimed.verdict is not Verdict.BUSY:
-                return claimed
-            if core.nanoseconds() + look * 1e9 >= self._patience:
+                return claimed, began + lease * 1000
+            # Whoever has it may have died: then it can be had when its lease is over.
+            longest = min(look, claimed.wait / SECOND + _AFTER)
+            if core.nanoseconds() + longest * 1e9 >= self._patience:
                 raise IdempotencyInProgress(
                     "another caller is working on this key.",
                     retry_at=core.utc() + timedelta(microseconds=claimed.wait),
                 )
-            await core.sleep(look * (0.5 + core.fraction() / 2))
+            await core.sleep(longest * (0.5 + core.fraction() / 2))
             look = min(2 * look, _SLOWEST_LOOK)
 
     def _at(self, what: str, *more: str) -> str:

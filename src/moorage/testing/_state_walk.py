@@ -19,7 +19,7 @@ from moorage.domain.admission import (
 from moorage.domain.budget import RetryBudget
 from moorage.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from moorage.domain.durations import SECOND
-from moorage.domain.idempotency import Claim, Resolve, abandon, complete, release
+from moorage.domain.idempotency import Claim, Renew, Resolve, abandon, complete, release
 from moorage.domain.plan import Plan
 from moorage.domain.rate_limit import RateLimitConfig
 from moorage.domain.service import Service
@@ -70,6 +70,7 @@ class Walk:
             *([self._report] * 4 if self._permits else ()),
             *([self._confirm, self._give_back] * 2 if self._queued else ()),
             *([self._settle] * 4 if self._claims else ()),
+            *([self._renew] * 2 if self._claims else ()),
             self._pause,
             self._resolve,
             self._by_hand,
@@ -128,7 +129,12 @@ class Walk:
             ttl=_TTL,
             target=chance.choice(_TARGETS),
             remembered=chance.choice((0, SECOND // 5)),
+            term=chance.choice((_LEASE, 2 * _LEASE)),
         )
+
+    def _renew(self) -> Command[Any]:
+        held = dict(self._chance.sample(self._claims, self._chance.randint(1, len(self._claims))))
+        return Renew([(key, fence, _TTL) for key, fence in held.items()], lease=_LEASE)
 
     def _settle(self) -> Command[Any]:
         key, fence = self._chance.choice(self._claims)

@@ -12,6 +12,7 @@ from moorage._bridge import blocked, guarded, guarded_later, lift_one, quiet
 from moorage.services.foreign import store_broke
 from moorage.services.shelter import Shelter
 from moorage.wiring.defaults import Lazily, memory_storage
+from moorage.wiring.renewing import renewing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,12 +49,16 @@ def with_stores(
     verbs: Callable[[Any], dict[str, Any]],
 ) -> tuple[Core, Any]:
     """The core with what stands in for stores that are away, and where its keys live."""
-    core = _sheltered(core, "state", state, ports.clock)
+    awaited = verbs is verbs_later
     if ports.claims is None or ports.claims is ports.state:
-        return core, state
+        renewals = renewing(core, state, ports.clock, awaited=awaited)
+        core = _sheltered(core, "state", state, ports.clock)
+        return attrs.evolve(core, renewals=renewals), state
     claims = attrs.evolve(core, **verbs(ports.claims))
+    renewals = renewing(claims, ports.claims, ports.clock, awaited=awaited)
+    core = _sheltered(core, "state", state, ports.clock)
     claims = _sheltered(claims, "claims", ports.claims, ports.clock)
-    return _apart(core, claims), ports.claims
+    return attrs.evolve(_apart(core, claims), renewals=renewals), ports.claims
 
 
 def _sheltered(core: Core, name: str, state: Any, clock: Any) -> Core:

@@ -1,0 +1,69 @@
+"""Claims that one process holds in one store, and which of them to renew next."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from moorage.domain.idempotency import LEASE, RENEWAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LASTS: Final = LEASE * 1000
+"""Nanoseconds that a lease lasts from the moment at which it was asked for."""
+
+TOGETHER: Final = 200
+"""How many claims are renewed by one command."""
+
+_SOON: Final = (LEASE - RENEWAL // 2) * 1000
+
+
+class Held:
+    """A claim that this process holds.
+
+    Attributes:
+        key, fence: the claim's.
+        ttl: for how long its answer is to be kept, in microseconds.
+        until: when its lease may have ended, in nanoseconds of the local clock.
+        lost: whether it was renewed in vain, or belongs to the process that this one was forked
+            from.
+    """
+
+    __slots__ = ("__weakref__", "fence", "key", "lost", "ttl", "until")
+
+    def __init__(self, key: str, fence: int, *, ttl: int, until: int) -> None:
+        self.key = key
+        self.fence = fence
+        self.ttl = ttl
+        self.until = until
+        self.lost = False
+
+
+def due(claims: Iterable[Held], now: int, *, by_tag: bool) -> list[list[Held]]:
+    """The claims to renew now, in groups of which each goes with one command.
+
+    With `by_tag` all keys of a group have the same tag: the part of a key in braces, by which some
+    stores place it.
+    """
+    # Of two holders of one key only the later can have it still.
+    latest = {held.key: held for held in claims}
+    wanted = [held for held in latest.values() if held.until <= now + _SOON]
+    if not by_tag:
+        return _chunks(wanted)
+    wanted.sort(key=_tag)
+    return [chunk for _, tagged in groupby(wanted, _tag) for chunk in _chunks(list(tagged))]
+
+
+def halves(group: list[Held]) -> list[list[Held]]:
+    """Two groups in place of one that failed, since one claim may have been to blame."""
+    middle = len(group) // 2
+    return [group[:middle], group[middle:]] if middle else []
+
+
+def _chunks(claims: list[Held]) -> list[list[Held]]:
+    return [claims[at : at + TOGETHER] for at in range(0, len(claims), TOGETHER)]
+
+
+def _tag(held: Held) -> str:
+    return held.key.partition("{")[2].partition("}")[0]

@@ -1,0 +1,59 @@
+"""Which claims of a process are renewed next, and together with which others."""
+
+from __future__ import annotations
+
+from moorage.domain.idempotency import LEASE, RENEWAL
+from moorage.domain.renewal import LASTS, TOGETHER, Held, due, halves
+
+NOW = 10**12
+
+
+def held(key: str = "k", *, until: int = NOW) -> Held:
+    """A claim that this process holds."""
+    return Held(key, 1, ttl=1, until=until)
+
+
+def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
+    """What was claimed just now waits for the next round, so a short call renews nothing."""
+    fresh = held("fresh", until=NOW + LASTS)
+    older = held("older", until=NOW + LASTS - RENEWAL * 1000 // 2)
+    lapsed = held("lapsed", until=0)
+    assert [[older, lapsed]] == due([fresh, older, lapsed], NOW, by_tag=False)
+    assert [] == due([], NOW, by_tag=True)
+
+
+def test_one_renewal_may_fail_before_a_lease_ends() -> None:
+    """A claim that was not due in a round is due in the next, long before it lapses."""
+    claim = held(until=NOW + LASTS - RENEWAL * 1000 // 2 + 1)
+    rounds = [NOW + number * RENEWAL * 1000 for number in (0, 1, 2)]
+    assert [[], [[claim]], [[claim]]] == [due([claim], now, by_tag=False) for now in rounds]
+    assert rounds[-1] < claim.until
+    assert 3 * RENEWAL == LEASE
+
+
+def test_many_claims_are_renewed_by_few_commands() -> None:
+    """Ten thousand claims take fifty commands."""
+    groups = due([held(str(number)) for number in range(10_000)], NOW, by_tag=False)
+    assert [TOGETHER] * 50 == list(map(len, groups))
+
+
+def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
+    """A store that places keys by what is in braces is asked about one such place at a time."""
+    claims = [held(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")]
+    plain = held("no tag")
+    groups = due([*claims, plain], NOW, by_tag=True)
+    assert [[plain], claims[::2], claims[1::2]] == groups
+
+
+def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
+    """A key is in one command once; whoever had it before has lost it."""
+    before, after = held(), held()
+    assert [[after]] == due([before, after], NOW, by_tag=False)
+
+
+def test_a_group_that_failed_is_halved_down_to_one() -> None:
+    """So a single claim that cannot be renewed is found, and is not tried again at once."""
+    claims = [held(str(number)) for number in range(5)]
+    assert [claims[:2], claims[2:]] == halves(claims)
+    assert [claims[:1], claims[1:2]] == halves(claims[:2])
+    assert [] == halves(claims[:1])

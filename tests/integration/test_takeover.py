@@ -1,0 +1,215 @@
+"""Processes that are killed or paused in the middle of keyed calls, and who waits for them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import pytest
+
+from moorage import Service
+from moorage.domain.durations import SECOND
+from moorage.domain.fingerprint import digest
+from moorage.domain.idempotency import LEASE, Claim, Verdict
+from moorage.domain.plan import Plan
+from moorage.testing import Behaviour
+from tests.integration.places import now
+from tests.integration.workers import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moorage.testing import VendorServer
+    from moorage.testing.http_server import Received
+    from tests.integration.crew import Crew, Hand
+    from tests.integration.places import Place
+
+KEY: Final = "the key"
+TIMEOUT: Final = 30.0
+LONGER_THAN_A_LEASE: Final = 1.5 * LEASE / SECOND
+"""And between two renewals: a process paused within one may hold a lock of its database."""
+AT_ONCE: Final = 2 * 10**9
+
+
+class Bank:
+    """A vendor that takes its time for the first request to each path, and acts once for a key."""
+
+    def __init__(self, takes: float) -> None:
+        self._takes = takes
+        self._lock = Lock()
+        self.both = Event()
+        self.heard: dict[str, int] = {}
+        self.effects: dict[str, set[object]] = {}
+
+    def answer(self, received: Received) -> Behaviour:
+        """Act, unless the key is known."""
+        path = received.path
+        with self._lock:
+            heard = self.heard[path] = self.heard.get(path, 0) + 1
+            mark = received.headers.get("idempotency-key") or heard
+            self.effects.setdefault(path, set()).add(mark)
+            if len(self.heard) == 2:
+                self.both.set()
+        return Behaviour(
+            200, body=b"effect %d" % len(self.effects[path]), delay=self._takes * (heard == 1)
+        )
+
+
+@attrs.define
+class Stalls:
+    """How long this machine let a thread wait that had nothing to do but look at the clock."""
+
+    nanoseconds: int = 0
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Measure meanwhile."""
+        over = Event()
+
+        def watch() -> None:
+            before = now()
+            while not over.wait(0.01):
+                self.nanoseconds += max(0, now() - before - 30_000_000)
+                before = now()
+
+        watching = Thread(target=watch)
+        watching.start()
+        yield
+        over.set()
+        watching.join()
+
+
+@attrs.frozen
+class Race:
+    """A holder at work at two vendors, one that knows keys and one that does not, and waiters."""
+
+    honoured: Service
+    other: Service
+    bank: Bank
+    holder: Hand
+    waiters: list[Hand]
+
+    def path(self, service: Service) -> str:
+        """Where a service's requests arrive."""
+        return f"/{service.name}"
+
+
+def race(
+    crew: Crew, place: Place, vendor: VendorServer, name: str, *, takes: float, awaited: bool
+) -> Race:
+    """A holder in the middle of its calls for longer than a lease, and waiters for both keys."""
+    other = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
+    honoured = attrs.evolve(other, name=f"honoured-{name}", idempotency_header="Idempotency-Key")
+    bank = Bank(takes)
+    vendor.always(bank.answer)
+    job = Job(scenario="repeat", services=(honoured, other), state=place, key=KEY, awaited=awaited)
+    holder, *waiters = crew.ready([job] * 3)
+    holder.go()
+    assert bank.both.wait(TIMEOUT)
+    for waiter in waiters:
+        waiter.go()
+    time.sleep(LONGER_THAN_A_LEASE)
+    return Race(honoured, other, bank, holder, waiters)
+
+
+def rest_of_the_lease(place: Place, service: Service) -> int:
+    """For how many microseconds others are kept away, by the store."""
+    claim = Claim(
+        Plan(service, None, None).claim_key(KEY),
+        fingerprint=digest([]),
+        owner=1,
+        lease=LEASE,
+        ttl=SECOND,
+        target=service.name,
+        remembered=0,
+    )
+    # Another payload is a conflict, so what is asked changes nothing.
+    with place.open() as store:
+        assert Verdict.CONFLICT is store.execute(claim).verdict
+        return int(store.execute(_Rest(claim.keys)))
+
+
+class _Rest:
+    """Reads how long a claim lasts."""
+
+    once = False
+    durable = False
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = keys
+
+    def apply(self, states: tuple, now: int) -> tuple[tuple, int]:  # type: ignore[type-arg]  # states are as they are
+        """The rest of the lease."""
+        return states, states[0][6] - now
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_who_waits_for_a_dead_process_is_answered_within_two_seconds(
+    crew: Crew, place: Place, vendor: VendorServer, name: str, awaited: bool
+) -> None:
+    """A living holder is left in peace; a dead one is replaced, whatever its deadline was.
+
+    One of those who wait asks a vendor that knows keys again, and all get that answer. Where the
+    vendor knows none they are told that the outcome is unknown, and nothing is sent again.
+    """
+    stalls = Stalls()
+    with stalls.watched():
+        found = race(crew, place, vendor, name, takes=3600, awaited=awaited)
+        assert {found.path(found.honoured): 1, found.path(found.other): 1} == found.bank.heard
+        assert [] == [told for waiter in found.waiters for told in waiter.of("call")]
+        died = now()
+        found.holder.kill()
+        assert rest_of_the_lease(place, found.other) <= LEASE
+        history = []
+        for waiter in found.waiters:
+            waiter.wait_for("call", 2)
+            history += waiter.of("call")
+    crew.rest(found.waiters)
+
+    ended = {(one["service"], one["outcome"], one.get("value")) for one in history}
+    assert {
+        (found.honoured.name, "good", "effect 1"),
+        (found.other.name, "OutcomeUnknown", None),
+    } == ended
+    assert {found.path(found.honoured): 2, found.path(found.other): 1} == found.bank.heard
+    assert {1} == {len(marks) for marks in found.bank.effects.values()}
+    late = [one["ended"] - died for one in history]
+    assert max(late) <= AT_ONCE + stalls.nanoseconds, (late, stalls)
+
+
+@pytest.mark.parametrize("place", ["sqlite", "redis"], indirect=True)
+def test_a_process_that_was_paused_keeps_the_answer_of_its_effect(
+    crew: Crew,
+    place: Place,
+    vendor: VendorServer,
+    name: str,
+) -> None:
+    """Others take over while it stands still; when it goes on, all have the same answer.
+
+    Where the vendor knows no keys nobody else has sent anything, and its answer is the key's.
+    """
+    awaited = place.kind == "redis"
+    found = race(crew, place, vendor, name, takes=6, awaited=awaited)
+    os.kill(found.holder.pid, signal.SIGSTOP)
+    for waiter in found.waiters:
+        waiter.wait_for("call", 2)
+    os.kill(found.holder.pid, signal.SIGCONT)
+    found.holder.wait_for("call", 2)
+    own = {one["service"]: (one["outcome"], one["value"]) for one in found.holder.of("call")}
+    assert {
+        found.honoured.name: ("good", "effect 1"),
+        found.other.name: ("good", "effect 1"),
+    } == own
+
+    job = Job(scenario="repeat", services=(found.honoured, found.other), state=place, key=KEY)
+    for hand in (found.holder, *found.waiters):
+        hand.wait_for("done")
+    crew.rest([found.holder, *found.waiters])
+    repeated = [(one["value"], one["replayed"]) for one in crew.work(job) if one["what"] == "call"]
+    assert [("effect 1", True)] * 2 == repeated
+    assert {found.path(found.honoured): 2, found.path(found.other): 1} == found.bank.heard

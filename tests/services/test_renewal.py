@@ -1,0 +1,392 @@
+"""Claims that are renewed while their holders live, and holders whose renewal is late."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    CircuitBreakerConfig,
+    IdempotencyInProgress,
+    OutcomeUnknown,
+    RateLimitConfig,
+    Request,
+    Response,
+    StorageUnavailable,
+)
+from moorage.domain.admission import Admission
+from moorage.domain.events import AnswerNotStored
+from moorage.domain.idempotency import LEASE, RENEWAL, Claim, Renew, Settle, release
+from moorage.domain.renewal import LASTS, Held
+from moorage.services.calling import Calling
+from moorage.services.renewal import Renewals, Unrenewed
+from tests.services.one_effect import POST, bank, knowing
+from tests.support.colours import World, in_both_colours, run_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage import Service
+    from moorage.services.call import Call
+
+TTL = 10**9
+DOWN = StorageUnavailable("it is away.")
+
+
+class Heart:
+    """A heartbeat that beats when a test says so."""
+
+    def __init__(self, work: Callable[[], Any], wanted: Callable[[], bool]) -> None:
+        self.beat = work
+        self.wanted = wanted
+        self.woken = 0
+
+    def able(self) -> bool:
+        """It can be done here."""
+        return True
+
+    def wake(self) -> None:
+        """Count."""
+        self.woken += 1
+
+
+class Shared:
+    """A world whose store is shared with other processes, each with claims of its own."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.hearts: list[Heart] = []
+
+    def heart(self, work: Callable[[], Any], wanted: Callable[[], bool]) -> Heart:
+        """One for each process."""
+        self.hearts.append(Heart(work, wanted))
+        return self.hearts[-1]
+
+    def process(self, service: Service, **ports: Any) -> Calling:
+        """The flows of one process."""
+        given = {"state": self.world.of_colour(self.world.store)} | ports
+        core = self.world.watched(service, **given).manager.flows.core
+        return Calling(attrs.evolve(core, renewals=self.renewals()), [service])
+
+    def renewals(self) -> Renewals:
+        """What renews the claims of one process, on its own."""
+        execute = self.world.store.execute
+        return Renewals(execute, self.world.clock.nanoseconds, by_tag=False, heartbeat=self.heart)
+
+    def stores(self, *, apart: bool) -> dict[str, Any]:
+        """One store for everything, or another for what is no claim."""
+        store = self.world.of_colour(self.world.store)
+        return {"claims": store, "state": self.world.state()} if apart else {"state": store}
+
+    def held(self, renewals: Renewals, key: str) -> Held:
+        """A claim of one process, which was made just now."""
+        claimed = self.world.store.memory.execute(_claim(key))
+        held = Held(key, claimed.fence, ttl=TTL, until=self.world.clock.nanoseconds() + LASTS)
+        renewals.keep(held)
+        return held
+
+    def take_over(self) -> None:
+        """Let another process take the key that was claimed last, as lapsed."""
+        (claim,) = [one for one in self.world.store.commands if type(one) is Claim][-1:]
+        other = _claim(claim.keys[0], fingerprint=claim.fingerprint, remembered=TTL)
+        assert self.world.store.memory.execute(other).fence
+
+    async def charge(self, flows: Calling, **options: Any) -> Response:
+        """Charge once for the key."""
+        return await flows.call("bank", POST, idempotency_key="k", **options)
+
+    def pause(self, seconds: float = LEASE / 1e6) -> None:
+        """Let so much time pass in which nobody renews anything."""
+        self.world.clock.advance(seconds)
+
+    def count(self, kind: type) -> int:
+        """How many commands of a kind the store was given."""
+        return sum(type(command) is kind for command in self.world.store.commands)
+
+
+def _claim(key: str, fingerprint: bytes = b"", remembered: int = 0) -> Claim:
+    return Claim(
+        key,
+        fingerprint=fingerprint,
+        owner=99,
+        lease=LEASE,
+        ttl=TTL,
+        target="bank",
+        remembered=remembered,
+    )
+
+
+@in_both_colours
+async def test_a_short_call_makes_no_renewal(world: World) -> None:
+    """It claims, is admitted and completes: a claim that is renewed in good time costs nothing."""
+    shared = Shared(world)
+    flows = shared.process(bank())
+    await shared.charge(flows)
+    assert 3 == len(world.store.commands)
+    (heart,) = shared.hearts
+    assert (1, False) == (heart.woken, heart.wanted())
+    await heart.beat()
+    assert 3 == len(world.store.commands)
+
+
+@in_both_colours
+async def test_a_claim_is_short_and_lasts_as_long_as_its_holder(world: World) -> None:
+    """While it is renewed nobody takes over, and others are told to come back within a lease."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(Response(200, body=b"one")))
+    shared = Shared(world)
+    one, other = shared.process(bank()), shared.process(bank())
+    started = world.start(lambda: shared.charge(one))
+    await gate.reached()
+    for _ in range(10):
+        shared.pause(RENEWAL / 1e6)
+        await shared.hearts[0].beat()
+    with pytest.raises(IdempotencyInProgress):
+        await shared.charge(other, timeout=0.001)
+    claims = [command for command in world.store.commands if type(command) is Claim]
+    assert [(LEASE, 35_000_000), (LEASE, 5_001_000)] == [(one.lease, one.term) for one in claims]
+    gate.open()
+    assert b"one" == (await started.result()).body
+    assert (await shared.charge(other)).replayed
+
+
+@in_both_colours
+async def test_a_dead_holder_is_replaced_when_its_lease_is_over(world: World) -> None:
+    """Whoever waits asks again right then, where the vendor knows keys; nobody waits for more."""
+    gates = world.gate(), world.gate()
+    world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
+    shared = Shared(world)
+    one, other = shared.process(knowing()), shared.process(knowing())
+    began = world.clock.now
+    started = world.start(lambda: shared.charge(one))
+    await gates[0].reached()
+    assert b"again" == (await shared.charge(other)).body
+    assert LEASE / 1e6 <= world.clock.now - began <= LEASE / 1e6 + 0.01
+    gates[0].open()
+    late = await started.result()
+    assert (b"again", True) == (late.body, late.replayed)
+
+
+@in_both_colours
+async def test_the_outcome_of_a_dead_holder_is_unknown_when_its_lease_is_over(
+    world: World,
+) -> None:
+    """A vendor that knows no keys is not asked again; a living holder's answer is kept still.
+
+    That nothing is found proves nothing yet, as the request may be under way for a while.
+    """
+    gate = world.gate()
+    world.vendor.answers(gate.answering(Response(200, body=b"late")))
+    shared = Shared(world)
+    one, other = shared.process(bank()), shared.process(bank())
+    started = world.start(lambda: shared.charge(one))
+    await gate.reached()
+    with pytest.raises(OutcomeUnknown, match="may still be under way") as caught:
+        await shared.charge(other)
+    assert "For 33 s" in caught.value.remedy or "For 34 s" in caught.value.remedy
+    assert not await other.resolve_key("bank", "k", done=False)
+
+    await shared.hearts[0].beat()
+    with pytest.raises(IdempotencyInProgress):
+        await shared.charge(other, timeout=0.5)
+    gate.open()
+    assert (b"late", False) == ((await started.result()).body, (await started.result()).replayed)
+    assert b"late" == (await shared.charge(other)).body
+    assert 1 == len(world.vendor.requests)
+
+
+@in_both_colours
+async def test_who_is_late_before_its_admission_renews_first(world: World) -> None:
+    """A claim whose answer took longer than its lease is renewed before anything is sent."""
+    shared = Shared(world)
+    flows = shared.process(bank())
+
+    async def slow(command: Any) -> None:
+        if type(command) is Claim:
+            shared.pause()
+
+    world.store.meanwhile = slow
+    assert 200 == (await shared.charge(flows)).status
+    assert [Claim, Renew, Admission, Settle] == [type(one) for one in world.store.commands]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@in_both_colours
+async def test_who_is_late_before_sending_renews_first(world: World, apart: bool) -> None:
+    """Nobody else has taken the key meanwhile, so it is sent all the same."""
+    shared = Shared(world)
+
+    def pausing(request: Request) -> Request:
+        shared.pause()
+        return request
+
+    flows = shared.process(bank(request_transforms=(pausing,)), **shared.stores(apart=apart))
+    assert 200 == (await shared.charge(flows)).status
+    assert [Renew, Settle] == [type(one) for one in world.store.commands[-2:]]
+    assert 1 == shared.count(Renew)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@in_both_colours
+async def test_who_is_late_before_sending_and_was_replaced_sends_nothing(
+    world: World, apart: bool
+) -> None:
+    """Somebody else is at work on the key by then."""
+    shared = Shared(world)
+
+    def pausing(request: Request) -> Request:
+        shared.pause()
+        shared.take_over()
+        return request
+
+    flows = shared.process(bank(request_transforms=(pausing,)), **shared.stores(apart=apart))
+    with pytest.raises(IdempotencyInProgress, match="claim ended"):
+        await shared.charge(flows)
+    assert [] == world.vendor.requests
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
+@in_both_colours
+async def test_who_waited_for_its_turn_calls_a_function_only_under_its_claim(
+    world: World, apart: bool, replaced: bool
+) -> None:
+    """A function is called after the claim was renewed, or not at all; its turn is given back."""
+    shared, acted = Shared(world), list[str]()
+    service = bank(limits=RateLimitConfig.per_second(1), circuit=CircuitBreakerConfig())
+    flows = shared.process(service, **shared.stores(apart=apart))
+
+    async def act(call: Call) -> tuple[str, None]:
+        call.leave()
+        acted.append("effect")
+        return "done", None
+
+    async def late() -> None:
+        shared.pause()
+        if replaced:
+            shared.take_over()
+
+    assert ("done", None) == await flows.run("bank", act)
+    world.sleeper.meanwhile.append(late)
+    value, error = await flows.run("bank", act, idempotency_key="k")
+    kind = IdempotencyInProgress if replaced else type(None)
+    assert (None if replaced else "done", kind) == (value, type(error))
+    assert 1 + (not replaced) == len(acted)
+
+
+@in_both_colours
+async def test_an_effect_is_answered_whatever_became_of_its_renewals(world: World) -> None:
+    """The store is away while the vendor is at work, and has forgotten the claim afterwards."""
+    gate = world.gate()
+    world.vendor.answers(gate.answering(Response(200, body=b"done")))
+    shared = Shared(world)
+    flows = shared.process(bank())
+    started = world.start(lambda: shared.charge(flows))
+    await gate.reached()
+    world.store.is_away = DOWN
+    shared.pause()
+    await shared.hearts[0].beat()
+    world.store.is_away = None
+    shared.pause(10**9)
+    gate.open()
+    assert b"done" == (await started.result()).body
+    (told,) = [event for event in world.events if isinstance(event, AnswerNotStored)]
+    assert ("k", "StorageUnavailable") == (told.idempotency_key, told.error)
+
+
+@in_both_colours
+async def test_while_the_store_is_away_a_late_holder_sends_nothing(world: World) -> None:
+    """Nobody knows whether its claim is its own still."""
+    shared = Shared(world)
+
+    def pausing(request: Request) -> Request:
+        shared.pause()
+        world.store.is_away = DOWN
+        return request
+
+    flows = shared.process(bank(request_transforms=(pausing,)))
+    with pytest.raises(StorageUnavailable):
+        await shared.charge(flows)
+    assert [] == world.vendor.requests
+
+
+# --- rounds -----------------------------------------------------------------------------------
+
+
+@in_both_colours
+async def test_one_claim_that_cannot_be_renewed_costs_no_other_its_own(world: World) -> None:
+    """What failed is tried again in halves, until all others are renewed."""
+    shared = Shared(world)
+    renewals = shared.renewals()
+    claims = [shared.held(renewals, f"k{number}") for number in range(9)]
+    shared.pause(1)
+
+    async def poisoned(command: Any) -> None:
+        if "k6" in command.keys:
+            raise DOWN
+
+    world.store.meanwhile = poisoned
+    await shared.hearts[0].beat()
+    now = world.clock.nanoseconds()
+    assert [number != 6 for number in range(9)] == [held.until == now + LASTS for held in claims]
+
+
+@in_both_colours
+async def test_a_round_takes_no_longer_than_until_the_next(world: World) -> None:
+    """A store that lets everybody wait is asked once in a round, whatever there is to renew."""
+    shared = Shared(world)
+    renewals = shared.renewals()
+    claims = [shared.held(renewals, f"k{number}") for number in range(9)]
+    shared.pause(1)
+    before = len(world.store.commands)
+
+    async def silent(command: Any) -> None:
+        shared.pause(RENEWAL / 1e6)
+        raise DOWN
+
+    world.store.meanwhile = silent
+    await shared.hearts[0].beat()
+    assert 1 == len(world.store.commands) - before
+    assert 9 == len(claims)
+
+
+@in_both_colours
+async def test_a_claim_that_is_nobodys_any_more_is_renewed_no_longer(world: World) -> None:
+    """It was taken over, was let go, or whoever had it is gone without a word."""
+    shared = Shared(world)
+    renewals = shared.renewals()
+    lost, gone, left = (shared.held(renewals, key) for key in ("lost", "gone", "left"))
+    shared.pause()
+    world.store.memory.execute(release("lost", lost.fence, ttl=TTL))
+    renewals.let_go(left)
+    del gone
+    gc.collect()
+    await shared.hearts[0].beat()
+    assert ("lost",) == world.store.commands[-1].keys
+    assert not shared.hearts[0].wanted()
+    assert (True, False) == (lost.lost, await renewals.holds(lost))
+
+
+@in_both_colours
+async def test_a_child_of_a_fork_has_none_of_its_parents_claims(world: World) -> None:
+    """It renews none of them, and sends nothing under any."""
+    shared = Shared(world)
+    renewals = shared.renewals()
+    held = shared.held(renewals, "k")
+    renewals.disown()
+    assert not shared.hearts[0].wanted()
+    commands = len(world.store.commands)
+    assert not await renewals.holds(held)
+    assert commands == len(world.store.commands)
+
+
+def test_where_nothing_can_be_renewed_a_claim_lasts_for_its_whole_term() -> None:
+    """A store in the memory of a process ends with it, and with all claims in it."""
+    renewals = Unrenewed()
+    held = Held("k", 1, ttl=1, until=0)
+    renewals.keep(held)
+    renewals.let_go(held)
+    assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(held)))
