@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from moorage.domain.events import Reloaded as Reloaded
     from moorage.domain.events import ReloadFailed as ReloadFailed
     from moorage.domain.events import RetryScheduled as RetryScheduled
+    from moorage.domain.events import StateSubstituted as StateSubstituted
     from moorage.domain.events import StorageLost as StorageLost
     from moorage.domain.events import StorageRecovered as StorageRecovered
     from moorage.domain.events import TlsUnverified as TlsUnverified
@@ -132,6 +133,7 @@ if TYPE_CHECKING:
     from moorage.errors import RateLimitExceeded as RateLimitExceeded
     from moorage.errors import RecipientRefused as RecipientRefused
     from moorage.errors import RetryBudgetExhausted as RetryBudgetExhausted
+    from moorage.errors import StateUnavailable as StateUnavailable
     from moorage.errors import StorageUnavailable as StorageUnavailable
     from moorage.errors import UnsupportedByVendor as UnsupportedByVendor
     from moorage.errors import VendorFailed as VendorFailed
@@ -276,6 +278,7 @@ _HOME = {
     "CacheSkipped": "domain.events",
     "StorageLost": "domain.events",
     "StorageRecovered": "domain.events",
+    "StateSubstituted": "domain.events",
     "TlsUnverified": "domain.events",
     "WebhookReceived": "domain.events",
     "WebhookRefused": "domain.events",
@@ -316,6 +319,7 @@ _HOME = {
             "VendorFailed",
             "WebhookRejected",
             "StorageUnavailable",
+            "StateUnavailable",
             "UnsupportedByVendor",
             "HeldBack",
             "DryRun",

@@ -26,6 +26,7 @@ ConnectorError
 ├── VendorFailed                    the vendor broke, or answered nonsense
 ├── WebhookRejected                 a webhook that must not be believed
 ├── StorageUnavailable              our own shared state cannot be reached
+│   └── StateUnavailable            one stored state cannot be used, the others can
 ├── UnsupportedByVendor             the vendor has no such capability
 ├── HeldBack                        nothing of the kind is sent from here
 │   ├── DryRun                      this is a rehearsal
@@ -481,6 +482,17 @@ class StorageUnavailable(ConnectorError):
 
     retryable = True
     remedy = "Check the store that holds the shared state."
+
+
+class StateUnavailable(StorageUnavailable):
+    """The store answers, but one of its states cannot be used, such as one of a newer release.
+
+    `key` is the key that the state is stored under, if that is known.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.key = key
 
 
 class UnsupportedByVendor(ConnectorError):

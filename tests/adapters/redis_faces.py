@@ -40,6 +40,15 @@ class Face:
     async def _posted(self, command: Command[Any]) -> None:
         self.store.post(command)
 
+    def node_of(self, command: Command[Any]) -> str:
+        """As the store does."""
+        if self._runner is None:
+            return str(self.store.node_of(command))
+        return self._runner.run(self._node_of(command))
+
+    async def _node_of(self, command: Command[Any]) -> str:
+        return str(self.store.node_of(command))
+
     def housekeep(self) -> int:
         """As the store does."""
         return self._done(self.store.housekeep())  # type: ignore[no-any-return]  # a number

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from moorage import RateLimitConfig, StorageUnavailable
+from moorage import RateLimitConfig, StateUnavailable, StorageUnavailable
 from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.admission import Admission, Answer, Gates
 from moorage.domain.codec import VERSION, pack
@@ -296,9 +296,28 @@ def test_what_is_no_state_is_refused(
     with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
         command = one_token(new_key())
         client.set("moorage:" + command.keys[0], stored)
-        with pytest.raises(StorageUnavailable, match=message):
+        with pytest.raises(StateUnavailable, match=message) as caught:
             face.execute(command)
+        assert caught.value.key in (command.keys[0], None)
         assert stored == client.get("moorage:" + command.keys[0])
+
+
+def test_the_state_that_cannot_be_used_is_named(colour: str, server: PrivateRedis) -> None:
+    """Of several states of one command, the error names the one that a newer release wrote."""
+    limits = [RateLimitConfig(1).rule] * 2
+    later = bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:]
+    with redis.Redis(port=server.port) as client, Face(colour, server.url, timeout=PATIENT) as face:
+        for stored in (later, None):
+            keys = [new_key(), new_key()]
+            if stored is None:
+                client.lpush("moorage:" + keys[1], "theirs")
+            else:
+                client.set("moorage:" + keys[1], stored)
+            gates = Gates(limits=limits, limit_keys=keys)
+            for refused in (Admission(gates, within=0, lease=0), Count(keys[1])):
+                with pytest.raises(StateUnavailable) as caught:
+                    face.execute(refused)
+                assert keys[1] == caught.value.key
 
 
 def test_another_kind_of_value_is_refused(colour: str, server: PrivateRedis) -> None:

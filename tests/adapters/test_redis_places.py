@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -242,7 +242,12 @@ def _answers(face: Face) -> bool:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[PrivateRedis]]:
     """Three nodes that share all slots."""
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    yield from nodes_of()
+
+
+def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
+    """Three nodes that share all slots, with more options of theirs."""
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *more)
     with ExitStack() as stack:
         nodes = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
         places = [f"127.0.0.1:{node.port}" for node in nodes]
@@ -437,3 +442,77 @@ def test_a_cluster_that_is_gone_is_unavailable(colour: str) -> None:
             face.execute(one_token(new_key()))
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
             face.housekeep()
+
+
+# --- a cluster that loses a node ---------------------------------------------------------
+
+
+@pytest.fixture
+def losing() -> Iterator[list[PrivateRedis]]:
+    """Three nodes that share all slots, and go on without one of them."""
+    yield from nodes_of("--cluster-require-full-coverage", "no")
+
+
+def homes(cluster: list[PrivateRedis]) -> dict[int, str]:
+    """A part in braces for each node, by its port."""
+    found: dict[int, str] = {}
+    with redis.cluster.RedisCluster(host="127.0.0.1", port=cluster[0].port) as client:
+        for number in range(99):
+            found.setdefault(client.get_node_from_key(f"{{h{number}}}").port, f"{{h{number}}}")
+    return found
+
+
+def test_a_node_that_is_lost_takes_its_own_keys_away_only(
+    colour: str, losing: list[PrivateRedis]
+) -> None:
+    """Keys of other nodes are served as before, by stores old and new; each has its node."""
+    home = homes(losing)
+    lost, *others = losing
+    with Face(colour, url_of(losing[1:]), timeout=PATIENT) as face:
+        for node in losing:
+            assert 1 == face.execute(Count(f"{home[node.port]}:1"))
+            name = face.node_of(Count(f"{home[node.port]}:1"))
+            assert f"127.0.0.1:{node.port}" == name
+        lost.kill()
+        for number in range(2, 5):
+            with pytest.raises(StorageUnavailable, match="cannot be reached"):
+                face.execute(Count(f"{home[lost.port]}:1"))
+            for node in others:
+                assert number == face.execute(Count(f"{home[node.port]}:1"))
+    for place in (losing[1:], losing[:2]):
+        with Face(colour, url_of(place), timeout=PATIENT) as face:
+            for node in others:
+                face.execute(Count(f"{home[node.port]}:2"))
+
+
+def test_a_node_that_takes_over_is_followed(colour: str, losing: list[PrivateRedis]) -> None:
+    """Slots that another node has when their own is lost are asked of that one."""
+    home = homes(losing)
+    lost, heir, _ = losing
+    part = home[lost.port]
+    with Face(colour, url_of(losing[1:]), timeout=PATIENT) as face:
+        face.execute(Count(f"{part}:1"))
+        give_slots(losing, lost, heir)
+        lost.kill()
+        with suppress(StorageUnavailable):
+            face.execute(Count(f"{part}:1"))
+        face.execute(Count(f"{part}:1"))
+        assert f"127.0.0.1:{heir.port}" == face.node_of(Count(f"{part}:1"))
+
+
+def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:
+    """Let all nodes know that the slots of one are another's; its states are not moved."""
+    clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
+    try:
+        of_heir = clients[cluster.index(heir)].execute_command("CLUSTER MYID")
+        slots: Any = clients[0].execute_command("CLUSTER SLOTS")
+        ranges = [(one[0], one[1]) for one in slots if one[2][1] == lost.port]
+        for node, client in zip(cluster, clients, strict=True):
+            if node is lost:
+                continue
+            for first, last in ranges:
+                for slot in range(first, last + 1):
+                    client.execute_command("CLUSTER SETSLOT", slot, "NODE", of_heir)
+    finally:
+        for client in clients:
+            client.close()

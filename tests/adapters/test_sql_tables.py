@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from moorage.adapters.sql import AsyncSqlStorage, SqlStorage
 from moorage.domain.durations import DAY, HOUR
-from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 from tests.adapters.sql_lab import (
     PATIENCE,
     Append,
@@ -293,6 +293,85 @@ def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str
         _drop(lab, prefix)
 
 
+def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
+    """A store that makes its tables makes them again, when they are gone."""
+    prefix = f"{lab.prefix}made_"
+    store = lab.plain(prefix=prefix, create=True)
+    try:
+        store.execute(Append(1, "a"))
+        _drop(lab, prefix)
+        store.execute(Append(2, "a", "b"))
+        assert ((2,), (2,)) == values(store, "a", "b")
+    finally:
+        _drop(lab, prefix)
+
+
+def test_tables_that_are_dropped_in_use_are_made_again_awaited(lab: Lab) -> None:
+    """A store that makes its tables makes them again, when they are gone."""
+    prefix = f"{lab.prefix}amade_"
+
+    async def used() -> tuple[Any, ...]:
+        async with lab.awaited(prefix=prefix, create=True) as store:
+            await store.execute(Append(1, "a"))
+            _drop(lab, prefix)
+            await store.execute(Append(2, "a"))
+            return (await store.execute(Look("a")))[1]
+
+    try:
+        assert ((2,),) == asyncio.run(used())
+    finally:
+        _drop(lab, prefix)
+
+
+def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
+    """What was all right before is away now, and is found when it is there again."""
+    prefix = f"{lab.prefix}gone_"
+    store = lab.plain(prefix=prefix)
+    store.migrate()
+    try:
+        store.execute(Append(1, "a"))
+        _drop(lab, prefix)
+        with pytest.raises(StorageUnavailable, match="no usable table") as caught:
+            store.execute(Append(2, "a"))
+        assert "Run `migrate()`" in str(caught.value.remedy)
+        store.migrate()
+        store.execute(Append(3, "a"))
+        assert ((3,),) == values(store, "a")
+    finally:
+        _drop(lab, prefix)
+
+
+def test_tables_that_cannot_be_made_again_are_an_outage(lab: Lab) -> None:
+    """A database that does not let the store make its tables any more is away."""
+    user, prefix, room = (f"{lab.prefix}{name}" for name in ("maker", "unmade_", "room"))
+    on_postgresql = lab.kind == "postgresql"
+    lab.run(f"CREATE SCHEMA {room}" if on_postgresql else f"CREATE DATABASE {room}")
+    lab.run(f"CREATE ROLE {user} LOGIN" if on_postgresql else f"CREATE USER {user}")
+    place = f"SCHEMA {room}" if on_postgresql else f"{room}.*"
+    lab.run(f"GRANT ALL ON {place} TO {user}")
+    url = lab.url.set(username=user)
+    try:
+        store = lab.plain(
+            url if on_postgresql else url.set(database=room),
+            prefix=prefix,
+            schema=room if on_postgresql else None,
+            create=True,
+        )
+        store.execute(Append(1, "a"))
+        if on_postgresql:
+            lab.run(f"DROP SCHEMA {room} CASCADE")
+        else:
+            lab.run(f"DROP TABLE {room}.{prefix}states")
+            lab.run(f"REVOKE CREATE ON {place} FROM {user}")
+        with pytest.raises(StorageUnavailable):
+            store.execute(Append(2, "a"))
+        store.close()
+    finally:
+        lab.run(f"DROP ROLE {user}" if on_postgresql else f"DROP USER {user}")
+        if not on_postgresql:
+            lab.run(f"DROP DATABASE {room}")
+
+
 def test_who_may_not_use_the_tables_is_told_so(lab: Lab) -> None:
     """A user without rights hears which are wanted."""
     user = f"{lab.prefix}poor"
@@ -398,8 +477,9 @@ def test_strangers_in_the_table_are_told_from_states(lab: Lab, sql_store: SqlSto
     lab.run(f"UPDATE {lab.table} SET state = {stranger} WHERE name = '{key}'")
 
     for _ in range(2):
-        with pytest.raises(StorageUnavailable, match="no state"):
-            sql_store.execute(Look(key))
+        with pytest.raises(StateUnavailable, match="no state") as caught:
+            sql_store.execute(Append(2, a_key(), key))
+        assert key == caught.value.key
 
 
 # --- what is given ---------------------------------------------------------------

@@ -16,7 +16,7 @@ from moorage import ConnectorManager, RateLimitConfig, Service
 from moorage.adapters import _sqlite_engine as engine
 from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.domain.idempotency import Claim, Verdict
-from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 from moorage.testing import VirtualClock
 from moorage.testing import state_conformance as kit
 from moorage.testing.checks import name_of
@@ -176,8 +176,9 @@ def test_a_state_of_somebody_elses_is_no_state(path: Path, store: SqliteStorage)
     other = Other(path)
     other.connection.execute("UPDATE state SET value = x'ff00'")
 
-    with pytest.raises(StorageUnavailable, match="no state"):
-        store.execute(Put(2, "a"))
+    with pytest.raises(StateUnavailable, match="no state") as caught:
+        store.execute(Put(2, "b", "a"))
+    assert "a" == caught.value.key
 
     other.connection.execute("UPDATE state SET value = 'text'")
     with pytest.raises(StorageUnavailable, match="no state"):

@@ -161,6 +161,16 @@ OTHERS: list[tuple[Any, str, str]] = [
     (vendor(cost=math.nan), "vendors.twilio.cost", "Give a number"),
     (vendor(base_url="x"), "vendors.twilio.base_url", "Give scheme"),
     (vendor(timeout=-1), "vendors.twilio.timeout", "Give more than zero"),
+    (
+        vendor(limits={"rate": 1, "without_store": "go"}),
+        "vendors.twilio.limits.without_store",
+        "one of: refuse",
+    ),
+    (
+        vendor(limits=[{"rate": 1, "without_store": 2}]),
+        "vendors.twilio.limits[0].without_store",
+        'Give "refuse", or',
+    ),
     (vendor(limits=[{"rate": -1}]), "vendors.twilio.limits[0].rate", "above zero"),
     (vendor(retry={"max_attempts": 0}), "vendors.twilio.retry.max_attempts", "from 1"),
     (

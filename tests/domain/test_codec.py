@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage import CircuitBreakerConfig, InvalidData, RateLimitConfig, StorageUnavailable
+from moorage import (
+    CircuitBreakerConfig,
+    InvalidData,
+    RateLimitConfig,
+    StateUnavailable,
+    StorageUnavailable,
+)
 from moorage.domain import codec
 from moorage.domain.admission import Gates
 from moorage.domain.circuit import CircuitRule, Outcome
@@ -135,8 +141,9 @@ def test_what_is_no_state_is_named(stored: bytes) -> None:
 def test_a_state_of_a_later_version_says_what_to_do(version: int) -> None:
     """A process that was not upgraded says so."""
     later = bytes((version,)) + pack((1, 2))[1:]
-    with pytest.raises(StorageUnavailable, match=f"version {version},.*Upgrade every process"):
-        unpack(later)
+    with pytest.raises(StateUnavailable, match=f"version {version},.*Upgrade every") as caught:
+        unpack(later, "its key")
+    assert "its key" == caught.value.key
 
 
 def test_the_layout_stays() -> None:

@@ -85,6 +85,7 @@ def test_there_are_events_for_everything() -> None:
         "CacheSkipped",
         "StorageLost",
         "StorageRecovered",
+        "StateSubstituted",
         "FailedOver",
         "Rehearsed",
         "Reloaded",

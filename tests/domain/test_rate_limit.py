@@ -196,7 +196,9 @@ def test_configurations_compare_by_what_was_written() -> None:
     one, other = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
     assert one == other
     assert 1 == len({one, other})
-    assert "RateLimitConfig(rate=5, per=1.0, burst=5, calendar=None)" == repr(one)
+    assert "RateLimitConfig(rate=5, per=1.0, burst=5, calendar=None, without_store=1.0)" == repr(
+        one
+    )
 
 
 def test_shapes_tell_rules_apart() -> None:

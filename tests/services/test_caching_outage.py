@@ -80,7 +80,7 @@ async def test_a_cache_that_stays_away_is_looked_for_less_often(world: World) ->
 
     for _ in range(3):
         await manager.call("vat", GET)
-        world.clock.advance(1)
+        world.clock.advance(0.25)
     assert ["look"] * 2 == cupboard.asked
     assert ["cache"] * 2 == [event.service for event in told(world, StorageLost)]
 
@@ -88,7 +88,7 @@ async def test_a_cache_that_stays_away_is_looked_for_less_often(world: World) ->
     world.clock.advance(1)
     await manager.call("vat", GET)
     assert (await manager.call("vat", GET)).cached
-    assert [4.0] == [event.duration for event in told(world, StorageRecovered)]
+    assert [1.75] == [event.duration for event in told(world, StorageRecovered)]
 
 
 @in_both_colours

@@ -13,7 +13,7 @@ from moorage.domain.bucket import TokenBucket
 from moorage.domain.circuit import CircuitRule, Outcome
 from moorage.domain.idempotency import Claim, Claimed, Settle, Settled, Verdict
 from moorage.domain.plan import Plan
-from moorage.services import attempts, shelter
+from moorage.services import attempts, store_fallback
 from moorage.services import idempotency as flows
 from moorage.services.call import Call
 
@@ -293,7 +293,7 @@ def cancellation_is_a_failure(put: Any) -> None:
 @bug
 def claims_go_on_without_their_store(put: Any) -> None:
     """A key that the store does not hear of is claimed in the memory of each process."""
-    put(shelter, "goes_on", lambda _: True)
+    put(store_fallback, "goes_on", lambda _: True)
 
 
 @bug

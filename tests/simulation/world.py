@@ -31,7 +31,7 @@ from moorage.errors import (
     StorageUnavailable,
 )
 from moorage.services.core import Core
-from moorage.services.shelter import Shelter
+from moorage.services.store_fallback import StoreFallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -138,7 +138,7 @@ class World:
         self.wall = 0
         self.struck: set[str] = set()
         self._tokens = 0
-        self.sheltered = bool(seed % 2)
+        self.falls_back = bool(seed % 2)
 
     def tell(self, who: str, what: str) -> None:
         """Write a line of history."""
@@ -311,12 +311,12 @@ class World:
             token=token,
             reporter=lambda: worker.name,
         )
-        return self._under_shelter(core) if self.sheltered else core
+        return self._with_fallback(core) if self.falls_back else core
 
-    def _under_shelter(self, core: Core) -> Core:
+    def _with_fallback(self, core: Core) -> Core:
         memory = MemoryStorage(Ticking(self))
-        shelter = Shelter(core, "state", memory.execute)
-        return attrs.evolve(core, execute=shelter.execute, post=shelter.post)
+        fallback = StoreFallback(core, "state", memory.execute)
+        return attrs.evolve(core, execute=fallback.execute, post=fallback.post)
 
     def _ask(self, worker: Worker, command: Command[Any]) -> Any:
         answer = self.store.apply(self.now, worker.name, command)

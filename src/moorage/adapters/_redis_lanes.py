@@ -18,7 +18,7 @@ from redis import exceptions as wrong
 
 from moorage.adapters._redis_links import UnsentError
 from moorage.adapters._redis_wire import Swap, answer_of
-from moorage.errors import ConnectorError, StorageUnavailable
+from moorage.errors import ConnectorError, StateUnavailable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
@@ -53,13 +53,13 @@ def pauses(timeout: float) -> Iterator[float]:
     """How long to wait each time that somebody was faster, for four timeouts in all.
 
     Raises:
-        StorageUnavailable: these are over.
+        StateUnavailable: these are over.
     """
     until, pause = time.monotonic() + _PATIENCE * timeout, _FIRST_PAUSE
     while time.monotonic() < until:
         yield pause * (0.5 + random.random() / 2)  # noqa: S311 - it only spreads callers
         pause = min(2 * pause, _LONGEST_PAUSE)
-    raise StorageUnavailable(
+    raise StateUnavailable(
         "others kept changing the same state faster.", remedy="Use fewer callers for this key."
     )
 

@@ -27,9 +27,10 @@ import redis.retry
 import redis.sentinel
 from redis import exceptions as wrong
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 
 from moorage.adapters._redis_wire import DIGEST, SCRIPT, arguments, request, with_script
-from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -68,8 +69,10 @@ _NOT_OURS: Final = (
 _OF_ONE: Final = ("connection_class", "db", "host", "path", "port", "redis_connect_func")
 """Settings of one connection, which a cluster's client makes itself."""
 
-_ONE_TRY: Final = {"cluster_error_retry_attempts": 0} if redis.__version__ < "6" else {}
-"""What redis-py 5 wants besides, to send nothing to a cluster again by itself."""
+_IS_OLD: Final = redis.__version__ < "6"
+"""Whether redis-py counts how often a cluster is asked by a setting of its own."""
+
+_TRIES: Final = 3
 
 _OLDEST: Final = (6, 2)
 _RESTED: Final = 0.05
@@ -231,9 +234,16 @@ class Place:
         settings["socket_timeout"] = self._timeout
         tls = {"ssl": True} if self._tls else {}
         nodes = [clusters.ClusterNode(host, port) for host, port in self._nodes]
-        # It sends nothing again by itself: not every command may be.
-        settings |= {"retry": self._driver.retry(NoBackoff(), 0), **_ONE_TRY, **tls}
-        return clusters.RedisCluster(startup_nodes=nodes, **settings)
+        # While it learns the nodes it may ask another where one does not answer. Afterwards it
+        # sends nothing again by itself: not every command may be.
+        never, tries = self._driver.retry(NoBackoff(), 0), 0 if self._awaited else _TRIES
+        if _IS_OLD:
+            settings |= {"retry": never, "cluster_error_retry_attempts": tries}
+        else:
+            settings["retry"] = self._driver.retry(NoBackoff(), tries)
+        client = clusters.RedisCluster(startup_nodes=nodes, **settings, **tls)
+        client.retry, client.cluster_error_retry_attempts = never, 0
+        return client
 
     def check(self, told: bytes | Mapping[str, Any]) -> None:
         """See whether this server keeps what it is given, by what it says of itself.
@@ -276,9 +286,8 @@ class Place:
         code = str(error).split(" ", 1)[0]
         code = code if code.isalpha() and code.isupper() else type(error).__name__
         sentence, remedy = _CODES.get(code, ("refused ({code})", "See the manual of Redis."))
-        return StorageUnavailable(
-            f"Redis at {self.shown} {sentence.format(code=code)}.", remedy=remedy
-        )
+        meaning = StateUnavailable if code in _OF_ONE_COMMAND else StorageUnavailable
+        return meaning(f"Redis at {self.shown} {sentence.format(code=code)}.", remedy=remedy)
 
 
 _MEANINGS: Final = (
@@ -331,6 +340,10 @@ _CODES: Final = {
         "Give all keys of one command the same part in braces.",
     ),
 }
+
+
+_OF_ONE_COMMAND: Final = ("CROSSSLOT", "ClusterCrossSlotError")
+"""What is wrong with the keys of one command, while the server serves others."""
 
 
 def _node(host: str, port: int) -> tuple[str, int]:
@@ -413,6 +426,25 @@ class Link:
         self._connection.disconnect()
 
 
+def _told_by_any(client: Any) -> Any:
+    """What the first node of a cluster says of itself that answers."""
+    error: Exception = wrong.ClusterError("no node is known")
+    for node in client.get_nodes():
+        try:
+            return client.info(target_nodes=node)
+        except (wrong.RedisError, OSError) as failure:
+            error = failure
+    raise error
+
+
+def _node_of(client: Any, key: bytes) -> str:
+    """The node that has a key, as a client of a cluster knows; empty if it does not."""
+    if client is None:
+        return ""
+    nodes = client.nodes_manager.slots_cache.get(key_slot(key))
+    return nodes[0].name if nodes else ""
+
+
 class ClusterLink:
     """A client of redis-py's that routes each request; threads share it."""
 
@@ -428,10 +460,14 @@ class ClusterLink:
                 return
             try:
                 client = self._place.cluster()
-                self._place.check(client.info(target_nodes=client.get_random_node()))
+                self._place.check(_told_by_any(client))
             except (wrong.RedisError, wrong.RedisClusterException, OSError) as error:
                 raise UnsentError from error
             self._client = client
+
+    def node_of(self, key: bytes) -> str:
+        """The node that has a key, as far as is known."""
+        return _node_of(self._client, key)
 
     def ask(self, batch: Batch) -> list[Any]:
         """Do a batch in one call of the script, on the node that has its keys."""
@@ -501,6 +537,10 @@ class Links:
             raise
         self._idle.append(link)
         return replies
+
+    def node_of(self, key: bytes) -> str:
+        """The node of a cluster that has a key, as far as is known."""
+        return "" if self._routed is None else self._routed.node_of(key)
 
     def finish(self) -> None:
         """Disconnect for good: what is in use, when it is given back."""
@@ -622,12 +662,17 @@ async def _until_the_loop_ends(
 
 
 class AsyncClusterLink:
-    """A client that routes each request, for the callers of one event loop."""
+    """The nodes of a cluster, for the callers of one event loop.
+
+    A request goes straight to the node that has its keys. redis-py's client would begin anew with
+    all of its nodes when one of them does not answer; it only routes what a node will not answer.
+    """
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._connecting = asyncio.Lock()
         self._client: Any = None
+        self._silent: Any = None
         self._keeper: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
@@ -636,16 +681,21 @@ class AsyncClusterLink:
             if self._client is not None:
                 return
             client = self._place.cluster()
-            keeper = await _until_the_loop_ends(client.aclose)
+            nodes = client.nodes_manager
+            keeper = await _until_the_loop_ends(_closing, client=client)
             try:
-                await client.initialize()
-                self._place.check(await client.info(target_nodes=client.get_random_node()))
+                await nodes.initialize()
+                self._place.check(await _first_answer(nodes, "INFO"))
             except BaseException as error:
                 await keeper.aclose()
                 if isinstance(error, (wrong.RedisError, wrong.RedisClusterException, OSError)):
                     raise UnsentError from error
                 raise
             self._client, self._keeper = client, keeper
+
+    def node_of(self, key: bytes) -> str:
+        """The node that has a key, as far as is known."""
+        return _node_of(self._client, key)
 
     async def ask(self, batch: Batch) -> list[Any]:
         """Do a batch in one call of the script, on the node that has its keys."""
@@ -658,13 +708,71 @@ class AsyncClusterLink:
     async def _send(
         self, verb: str, what: bytes, keys: Sequence[bytes], given: list[bytes]
     ) -> list[Any]:
-        return await self._client.execute_command(verb, what, len(keys), *keys, *given)  # type: ignore[no-any-return]  # as the script replies
+        request = (verb, what, len(keys), *keys, *given)
+        slot = key_slot(keys[0]) if keys else -1
+        if self._silent is not None and self._silent is self._node(slot):
+            await self._follow(slot, self._silent)
+            self._silent = None
+        node = self._node(slot)
+        if node is None:
+            return await self._client.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
+        try:
+            return await node.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
+        except (wrong.AskError, wrong.MovedError, wrong.TryAgainError):
+            return await self._client.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
+        except (wrong.ConnectionError, wrong.TimeoutError, OSError):
+            await self._follow(slot, node)
+            raise
+        except asyncio.CancelledError:
+            # It did not answer in time, perhaps because another one has taken over from it.
+            self._silent = node
+            raise
+
+    def _node(self, slot: int) -> Any:
+        """The node that has a slot; None if none is known."""
+        return next(iter(self._client.nodes_manager.slots_cache.get(slot, ())), None)
+
+    async def _follow(self, slot: int, lost: Any) -> None:
+        """Learn the nodes anew, if another one has taken over from one that is lost."""
+        nodes = self._client.nodes_manager
+        with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
+            await lost.disconnect()
+        with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
+            ranges = await _first_answer(nodes, "CLUSTER SLOTS", lost)
+            owners = [primary for first, last, primary, *_ in ranges if first <= slot <= last]
+            if not any(_is_at(lost, owner) for owner in owners):
+                await nodes.initialize()
 
     async def drop(self) -> None:
-        """Nothing: the client drops what connection an error was on, and others use the rest."""
+        """Nothing: what connection an error was on is dropped, and others use the rest."""
 
     async def close(self) -> None:
         """Disconnect from every node."""
         keeper, self._keeper, self._client = self._keeper, None, None
         if keeper is not None:
             await keeper.aclose()
+
+
+def _is_at(node: Any, told: Sequence[Any]) -> bool:
+    """Whether a node is the one that a cluster tells of by its host and port."""
+    host, port, *_ = told
+    return (node.host, node.port) == (host.decode() if isinstance(host, bytes) else host, port)
+
+
+async def _first_answer(nodes: Any, request: str, but: Any = None) -> Any:
+    """What the first node answers that does, of all but one."""
+    error: Exception = wrong.ClusterError("no other node is known")
+    for node in list(nodes.nodes_cache.values()):
+        if node is not but:
+            try:
+                return await node.execute_command(request)
+            except (wrong.RedisError, OSError) as failure:
+                error = failure
+    raise error
+
+
+async def _closing(client: Any) -> None:
+    """Disconnect a client from every node, whether it calls itself initialised or not."""
+    await client.aclose()
+    for which in ("nodes_cache", "startup_nodes"):
+        await client.nodes_manager.aclose(which)

@@ -29,7 +29,7 @@ from moorage.domain.durations import FOREVER
 from moorage.domain.idempotency import Claim, Claimed, Renew, Settle, Settled, Verdict, Withdraw
 from moorage.domain.packing import pack_values, unpack_values
 from moorage.domain.quota import CalendarQuota
-from moorage.errors import StorageUnavailable
+from moorage.errors import StateUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,12 +78,24 @@ _CHANGES: Final = (None, CircuitState.OPEN, CircuitState.CLOSED)
 
 
 class Question:
-    """One command for the script: the keys as they are stored, and how to read its reply."""
+    """One command for the script: the keys as they are stored, and how to read its reply.
 
-    __slots__ = ("alone", "keys", "once", "packed", "read")
+    `names` are the same keys as the command has them.
+    """
 
-    def __init__(self, keys: tuple[bytes, ...], packed: bytes, read: Reader, *, once: bool) -> None:
+    __slots__ = ("alone", "keys", "names", "once", "packed", "read")
+
+    def __init__(
+        self,
+        keys: tuple[bytes, ...],
+        packed: bytes,
+        read: Reader,
+        *,
+        once: bool,
+        names: tuple[str, ...] = (),
+    ) -> None:
         self.keys = keys
+        self.names = names
         self.packed = packed
         self.read = read
         self.once = once
@@ -203,7 +215,8 @@ class Questions:
         return self._asked(command, packed, _renewed)
 
     def _asked(self, command: Command[Any], packed: bytes, read: Reader) -> Question:
-        return Question(tuple(map(self.key, command.keys)), packed, read, once=command.once)
+        keys = tuple(map(self.key, command.keys))
+        return Question(keys, packed, read, once=command.once, names=command.keys)
 
     def _rules(self, gates: Gates) -> _Packed:
         known = self._gates.get(id(gates))
@@ -361,13 +374,14 @@ def answer_of(question: Question, reply: Any) -> Any:
     """The answer to a question.
 
     Raises:
-        StorageUnavailable: what is stored under one of its keys is no state.
+        StateUnavailable: what is stored under one of its keys is no state.
     """
     if _is_list(reply) and reply[0] == _UNDONE:
-        _, _, stored, *_ = (*reply, b"")
+        _, _, stored, where, *_ = (*reply, b"", b"")
+        key = dict(zip(question.keys, question.names, strict=False)).get(where)
         if stored:
-            unpack(stored)
-        raise _unreadable()
+            unpack(stored, key)
+        raise _unreadable(key)
     return question.read(reply)
 
 
@@ -375,9 +389,10 @@ def _is_list(reply: object) -> TypeGuard[list[Any]]:
     return type(reply) is list
 
 
-def _unreadable() -> StorageUnavailable:
-    return StorageUnavailable(
+def _unreadable(key: str | None = None) -> StateUnavailable:
+    return StateUnavailable(
         "what is stored under a key of moorage's is no state of its kind.",
+        key=key,
         remedy="Give moorage a prefix or a database that nothing else writes to.",
     )
 
@@ -518,8 +533,8 @@ def _state(key: str, states: dict[str, State | None], stored: dict[str, Any]) ->
     if key not in states:
         found = stored[key]
         if type(found) is int:
-            raise _unreadable()
-        states[key] = None if found is None else unpack(found)
+            raise _unreadable(key)
+        states[key] = None if found is None else unpack(found, key)
     return states[key]
 
 

@@ -175,8 +175,9 @@ class Engine:
         self._where, self._table, self._stamping = names
         self._timeout = timeout
         self._connections = connections
-        self._create = create
+        self._create_missing = create
         self._checked = False
+        self._worked = False
         self._closed = False
         self._shelves: dict[object, _Shelf] = {}
         in_child(self, Engine._start_afresh)
@@ -238,7 +239,7 @@ class Engine:
                 )
             while True:
                 try:
-                    return await self._on_a_link(work, until)
+                    answer = await self._on_a_link(work, until)
                 except NotDone as failure:
                     if not failure.again or monotonic() >= until:
                         raise self._unavailable(failure.reason) from None
@@ -247,12 +248,34 @@ class Engine:
                         raise self._unavailable(
                             "had no answer to its commit, so that nobody knows its fate"
                         ) from None
-                except (NoTable, Denied, Misfit) as failure:
-                    raise self._misconfigured(failure) from None
+                except (NoTable, Denied, Misfit, ConfigurationError) as failure:
+                    await self._mend(failure, until)
+                else:
+                    self._worked = True
+                    return answer
                 await self._colour.sleep(pause * random())  # noqa: S311 - so that no two meet again
                 pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
             self._colour.leave(holder)
+
+    async def _mend(
+        self, failure: NoTable | Denied | Misfit | ConfigurationError, until: float
+    ) -> None:
+        """Make tables again that were dropped in use, or raise what a failure means.
+
+        That of a store which worked before is an outage.
+        """
+        error = failure if isinstance(failure, ConfigurationError) else self._misconfigured(failure)
+        if not self._worked:
+            raise error from None
+        if self._create_missing and isinstance(failure, NoTable) and monotonic() < until:
+            try:
+                await self._colour.create()
+            except ConfigurationError as refusal:
+                error = refusal
+            else:
+                return
+        raise StorageUnavailable(error.message, remedy=error.remedy) from None
 
     async def _on_a_link(
         self, work: Callable[[Link], Coroutine[Any, Any, Answer]], until: float
@@ -311,9 +334,9 @@ class Engine:
         try:
             version = await link.version(until)
         except NoTable:
-            if not self._create:
+            if not self._create_missing:
                 raise
-        if version is None and self._create:
+        if version is None and self._create_missing:
             # They are not there, or somebody is in the middle of making them: then this waits.
             await self._colour.create()
             version = await link.version(monotonic() + 2 * self._timeout)
@@ -359,7 +382,10 @@ async def _transact(link: Link, command: Command[Answer], asked: Asked, until: f
             await _place(link, asked, rows, now, until)
             continue
         try:
-            states = [None if row.state is None else unpack(row.state) for row in rows]
+            states = [
+                None if row.state is None else unpack(row.state, name)
+                for row, name in zip(rows, asked.names, strict=False)
+            ]
             before = (
                 tuple(states[place] for place in asked.places)
                 if rows

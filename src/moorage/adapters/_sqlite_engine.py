@@ -114,7 +114,7 @@ class Engine:
             stored = run(_reading(len(keys)), keys).fetchone()
         except _BROKEN as error:
             raise self._failure(error) from None
-        before = tuple([packed and unpack(packed) for packed in stored])
+        before = tuple([packed and unpack(packed, key) for packed, key in zip(stored, keys)])  # noqa: B905 - one each; `strict` takes time
         now = (self._nanoseconds() + self._origin) // 1000
         after, answer = command.apply(before, now)
         changes, moved = _changes(keys, stored, before, after)

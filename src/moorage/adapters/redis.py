@@ -177,6 +177,11 @@ class RedisStorage(_Store):
         except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
             return
 
+    def node_of(self, command: Command[Any], /) -> str:
+        """The node of a cluster that has the keys of a command; empty where there is no other."""
+        keys = command.keys if self._place.clustered else ()
+        return self._links.node_of(self._questions.key(keys[0])) if keys else ""
+
     def housekeep(self, *, limit: int = 1_000) -> int:  # noqa: ARG002 - as of every store
         """Forget nothing: Redis does so by itself. It only tells whether Redis is there."""
         self._require_open()
@@ -313,6 +318,13 @@ class AsyncRedisStorage(_Store):
             self._posted.append(command)
             asyncio.get_running_loop()
             self._hand_over()
+
+    def node_of(self, command: Command[Any], /) -> str:
+        """The node of a cluster that has the keys of a command; empty where there is no other."""
+        link = self._links.get(asyncio.get_running_loop())
+        if not isinstance(link, AsyncClusterLink) or not command.keys:
+            return ""
+        return link.node_of(self._questions.key(command.keys[0]))
 
     async def housekeep(self, *, limit: int = 1_000) -> int:  # noqa: ARG002 - as of every store
         """Forget nothing: Redis does so by itself. It only tells whether Redis is there."""

@@ -10,7 +10,7 @@
 -- Laws:
 --  1. States are read, then the time; all that changed is written at the end, or nothing.
 --  2. A command that cannot be done is answered {-1, why}, with the bytes that are no state if they
---     were found to be none, and changes nothing. The others are done.
+--     were found to be none, and their key if it is known, and changes nothing. The others are done.
 --  3. Numbers are doubles. All that is stored is below 2^53; a product that may be larger is only
 --     compared with what is far smaller, or taken apart first; times are subtracted before they
 --     are added.
@@ -53,11 +53,11 @@ local function load(i, count)
       return false
     end
     if type(bytes) == 'table' then
-      error({ -1, bytes.err })
+      error({ -1, bytes.err, '', KEYS[i] })
     end
     local version, numbers, rest = byte(bytes, 1, 2)
     if version ~= VERSION or numbers ~= count or #bytes < 2 + 8 * count then
-      error({ -1, 'unreadable', bytes })
+      error({ -1, 'unreadable', bytes, KEYS[i] })
     end
     local one, two, three, four, five, six, seven
     if count == 7 then
@@ -72,7 +72,7 @@ local function load(i, count)
     end
     cells[i] = state
   elseif state and #state ~= count then
-    error({ -1, 'unreadable' })
+    error({ -1, 'unreadable', '', KEYS[i] })
   end
   return state
 end

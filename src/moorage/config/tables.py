@@ -28,7 +28,7 @@ from moorage.domain.budget import RetryBudget
 from moorage.domain.cache_policy import CachePolicy
 from moorage.domain.circuit import CircuitBreakerConfig
 from moorage.domain.http import HttpMethod
-from moorage.domain.rate_limit import RateLimitConfig
+from moorage.domain.rate_limit import REFUSE, RateLimitConfig
 from moorage.domain.region import Region
 from moorage.domain.retry import RetryPolicy
 from moorage.domain.safety import Safety
@@ -71,7 +71,10 @@ _RETRY: Final = _with(
 )
 _LIMIT: Final = table_of(
     RateLimitConfig,
-    shapes={"per": Either((Number(), OneOf(tuple(_PERIODS), tuple(_PERIODS.values()))))},
+    shapes={
+        "per": Either((Number(), OneOf(tuple(_PERIODS), tuple(_PERIODS.values())))),
+        "without_store": Either((Number(), OneOf((REFUSE,)))),
+    },
 )
 _BEARER: Final = SecretText(Credentials.bearer)
 _SETTINGS: Final[Mapping[str, Shape]] = {

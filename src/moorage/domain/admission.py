@@ -12,6 +12,7 @@ answer exactly as the full one does.
 from __future__ import annotations
 
 from enum import IntEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain import idempotency
@@ -60,10 +61,22 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 class Gates:
     """What guards a call, compiled once: the rules, and the keys their states live under.
 
-    The order of keys is: circuit, limits, budget.
+    The order of keys is: circuit, limits, budget. `shares` says for each limit which part of it a
+    process may grant by itself while the shared store is away; None is nothing. Left out, it is all
+    of every limit.
     """
 
-    __slots__ = ("budget", "budget_key", "circuit", "circuit_key", "limit_keys", "limits", "rules")
+    __slots__ = (
+        "_alone",
+        "budget",
+        "budget_key",
+        "circuit",
+        "circuit_key",
+        "limit_keys",
+        "limits",
+        "rules",
+        "shares",
+    )
 
     def __init__(
         self,
@@ -72,9 +85,12 @@ class Gates:
         circuit_key: str = "",
         limits: Sequence[Rule] = (),
         limit_keys: Sequence[str] = (),
+        shares: Sequence[Fraction | None] = (),
         budget: BudgetRule | None = None,
         budget_key: str = "",
     ) -> None:
+        self._alone: dict[tuple[int, ...], Gates] = {}
+        self.shares = tuple(shares)
         self.circuit = circuit
         self.circuit_key = circuit_key
         self.limits = tuple(limits)
@@ -86,6 +102,30 @@ class Gates:
             *self.limits,
             *((budget,) if budget else ()),
         )
+
+    def alone(self, costs: tuple[int, ...] | None = None) -> Gates:
+        """What guards a call while the shared store is away, in the memory of one process.
+
+        A call that costs more than the burst of a share is granted all the same, at its cost.
+        """
+        if all(share == 1 for share in self.shares):
+            return self
+        costs = costs or (1,) * len(self.limits)
+        gates = self._alone.get(costs)
+        if gates is None:
+            limits = zip(self.limits, self.shares, costs, strict=True)
+            gates = self._alone[costs] = Gates(
+                circuit=self.circuit,
+                circuit_key=self.circuit_key,
+                limits=[rule.part(share or Fraction(1), cost) for rule, share, cost in limits],
+                limit_keys=[
+                    f"{key}:{share}"
+                    for key, share in zip(self.limit_keys, self.shares, strict=True)
+                ],
+                budget=self.budget,
+                budget_key=self.budget_key,
+            )
+        return gates
 
 
 class Admission:
@@ -149,7 +189,7 @@ class Admission:
             name: getattr(self, name)
             for name in ("within", "lease", "costs", "retry", "token", "claim", "ticketed")
         }
-        return Admission(self.gates, **(details | changes))
+        return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def apply(self, states: States, now: int) -> tuple[States, Admitted]:
         """Admit, or say why not and for how long."""

@@ -24,6 +24,7 @@ the largest delay between a grant and its arrival.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from moorage.domain.state import steady
@@ -52,6 +53,11 @@ class TokenBucket:
     def shape(self) -> str:
         """What makes two buckets' states comparable."""
         return f"{self.n}-{self.price}-{self.burst}"
+
+    def part(self, share: Fraction, least: int) -> TokenBucket:
+        """A share of this limit: of its rate, and of its burst, which is `least` at the least."""
+        pace = Fraction(self.n, self.price) * share
+        return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
 
     def calm(self, state: State | None, now: int, cost: int) -> Bucket | None:
         """Grant at once if nobody queues and the tokens are there; None in every other case."""

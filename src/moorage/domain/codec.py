@@ -7,7 +7,7 @@
 
 The numbers come first and in fixed places, because they are all that changes while a service is
 calm. Each state has one encoding only, so two are equal if their bytes are. Reading is total: bytes
-that are not a state raise `StorageUnavailable`, whatever they are.
+that are not a state raise `StateUnavailable`, whatever they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.packing import pack_values, unpack_values
-from moorage.errors import InvalidData, StorageUnavailable
+from moorage.errors import InvalidData, StateUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,11 +78,11 @@ def _same(new: object, old: object) -> bool:
     )
 
 
-def unpack(stored: bytes) -> State:
-    """The state that `pack` made bytes of.
+def unpack(stored: bytes, key: str | None = None) -> State:
+    """The state that `pack` made bytes of; `key` is what it is stored under.
 
     Raises:
-        StorageUnavailable: they are no state, or one of a version that this release does not read.
+        StateUnavailable: they are no state, or one of a version that this release does not read.
     """
     try:
         count = stored[1]
@@ -90,7 +90,7 @@ def unpack(stored: bytes) -> State:
         numbers: State = head.unpack_from(stored)[2:]
         return numbers + read(stored[head.size :], count)
     except (LookupError, ValueError, struct.error):
-        raise _unreadable(stored) from None
+        raise _unreadable(stored, key) from None
 
 
 _remembered = lru_cache(_REMEMBERED)(unpack_values)
@@ -108,14 +108,16 @@ READERS: Final[dict[int, Callable[[bytes, int], tuple[Any, ...]]]] = {VERSION: _
 """What reads the rest of a state, by the version that wrote it: this one and the one before."""
 
 
-def _unreadable(stored: bytes) -> StorageUnavailable:
+def _unreadable(stored: bytes, key: str | None) -> StateUnavailable:
     """Says what the bytes look like, and never what they hold."""
     if stored and VERSION < stored[0] <= _MOST:
-        return StorageUnavailable(
+        return StateUnavailable(
             f"a stored state is of version {stored[0]}, and this release reads up to {VERSION}.",
+            key=key,
             remedy="Upgrade every process that shares the store.",
         )
-    return StorageUnavailable(
+    return StateUnavailable(
         f"what is stored under a key of moorage's is no state ({len(stored)} bytes).",
+        key=key,
         remedy="Give moorage a table, prefix or database that nothing else writes to.",
     )

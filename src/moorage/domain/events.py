@@ -199,19 +199,35 @@ class StorageLost(Event):
     """A shared store does not answer; it is looked for again in `retry_after` seconds.
 
     `service` is the name of the port: "state", or "claims" where keys live in a store of their own,
-    or "cache". Until it is found, each process goes on with limits and circuits of its own; calls
-    with an idempotency key are refused; and all calls are made as if nothing was kept.
+    or "cache". `node` is the node of the store that is away, where the others may still be there.
+    Until it is found, each process goes on with limits and circuits of its own; calls with an
+    idempotency key are refused; and all calls are made as if nothing was kept.
     """
 
+    node: str = ""
     error: str
     retry_after: float
 
 
 @attrs.frozen(kw_only=True)
 class StorageRecovered(Event):
-    """A shared store answers again, after `duration` seconds; `service` as above."""
+    """A shared store answers again, after `duration` seconds; `service` and `node` as above."""
 
+    node: str = ""
     duration: float
+
+
+@attrs.frozen(kw_only=True)
+class StateSubstituted(Event):
+    """One stored state cannot be used, such as one that a newer release wrote; the others can.
+
+    Limits and circuits go on with another state in its place, in the same store; a call whose
+    idempotency key it is about is refused. It is told once for each `key`; `service` is the name of
+    the port, as above.
+    """
+
+    key: str
+    error: str
 
 
 @attrs.frozen(kw_only=True)

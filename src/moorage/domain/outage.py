@@ -1,18 +1,22 @@
-"""While a shared store is away: what goes on without it, and when to look for it again.
+"""What goes on while a shared store, a node of it or one stored state is away.
 
 Limits and circuits go on in the memory of each process, because refusing every call would make an
-outage of our own store one of every vendor. What must outlive a crash does not go on: a key that is
-claimed in one process's memory protects nobody.
+outage of our own store one of every vendor. A limit may say otherwise: that its calls are refused,
+or that each process goes on with a share of it. What must outlive a crash does not go on: a key
+that is claimed in one process's memory protects nobody.
 
 Laws:
 
 1. What was granted in memory is marked, and what becomes of it never reaches the store.
 2. While the store is away, one caller at a time looks for it, at growing intervals; the others do
-   not wait.
+   not wait. Looking takes no more than half of the time.
+3. A node that is away is away for its own keys, and a state that cannot be used for its own key.
+   Such a state has a substitute in the same store, which all processes share that cannot use it.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -25,43 +29,52 @@ from moorage.domain.admission import (
     ReadCircuit,
     Report,
 )
+from moorage.domain.codec import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from moorage.domain.admission import Admitted
     from moorage.domain.state import Command
     from moorage.errors import StorageUnavailable
 
-_FIRST: Final = 1_000_000_000
-_LONGEST: Final = 30_000_000_000
+_FIRST: Final = 250_000_000
+_LONGEST: Final = 1_000_000_000
 _MOST_STEPS: Final = 16
 
 
 @attrs.define(eq=False)
 class Outage:
-    """A store that is away.
+    """A store, or a node of it, that is away.
 
     Attributes:
         error: how that was noticed last.
         since: when it was first, in nanoseconds of the local clock.
         until: when to look for it again.
-        looks: how often somebody has.
-        turn: has one item, which whoever looks takes.
+        probes: how often somebody has looked for it.
+        turn: a queue of one item; whoever pops it may look for the store.
     """
 
     error: StorageUnavailable
     since: int
     until: int
-    looks: int = 0
+    probes: int = 0
     turn: list[None] = attrs.field(factory=lambda: [None])
 
 
-def noticed(before: Outage | None, error: StorageUnavailable, now: int, draw: float) -> Outage:
-    """The store has not answered, for the first time or again."""
-    looks = 0 if before is None else before.looks + 1
-    pause = min(_LONGEST, _FIRST << min(looks, _MOST_STEPS))
+def noticed(
+    before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
+) -> Outage:
+    """The outage after the store has not answered, for the first time or again.
+
+    `took` is how long the caller waited for that, in nanoseconds: the next one begins to look no
+    sooner than after as long again.
+    """
+    probes = 0 if before is None else before.probes + 1
+    pause = min(_LONGEST, _FIRST << min(probes, _MOST_STEPS))
     # Processes that lost the store together do not all come back together.
-    until = now + int(pause * (0.5 + draw / 2))
-    return Outage(error, now if before is None else before.since, until, looks)
+    until = now + max(int(pause * (0.5 + draw / 2)), took)
+    return Outage(error, now if before is None else before.since, until, probes)
 
 
 class Local(tuple[Any, ...]):
@@ -94,4 +107,44 @@ _GOING_ON: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
 
 def goes_on(command: Command[Any]) -> bool:
     """Whether what a command asks for can be had without the store."""
-    return isinstance(command, _GOING_ON) and not command.durable
+    if not isinstance(command, _GOING_ON) or command.durable:
+        return False
+    return not isinstance(command, Admission) or None not in command.gates.shares
+
+
+def alone(command: Command[Any]) -> Command[Any]:
+    """A command as this process's memory decides it: over its share of every limit."""
+    match command:
+        case Admission():
+            gates = command.gates.alone(command.costs)
+            return command if gates is command.gates else command.evolve(gates=gates)
+        case Confirm(gates=gates) if (own := gates.alone()) is not gates:
+            return Confirm(own, command.tickets, command.permit)
+        case GiveBack(gates=gates) if (own := gates.alone()) is not gates:
+            return GiveBack(own, command.tickets)
+        case Pause(gates=gates) if (own := gates.alone()) is not gates:
+            return Pause(own, command.pause)
+        case _:
+            return command
+
+
+def substitute(key: str) -> str:
+    """The key of the state that stands in for one that this release cannot use."""
+    return f"{key}:instead-{VERSION}"
+
+
+def has_substitute(command: Command[Any], key: str) -> bool:
+    """Whether a command may use another state in place of the one under `key`.
+
+    Not of a claim: an effect that is done under one key would be done again under the other.
+    """
+    if not isinstance(command, _GOING_ON) or key not in command.keys:
+        return False
+    return not (isinstance(command, Admission) and command.claim and command.claim[0] == key)
+
+
+def moved(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
+    """The same command over other keys."""
+    other: Any = copy(command)
+    other.keys = tuple(substitutes.get(key, key) for key in command.keys)
+    return other  # type: ignore[no-any-return]  # a copy of it

@@ -213,6 +213,7 @@ def _gates(
             state_key("limit", name, tenant, of, limit.rule.shape, str(number))
             for number, (of, limit) in enumerate(limits)
         ],
+        shares=[limit.share for _, limit in limits],
         budget=None if service.retry_budget is None else BudgetRule(service.retry_budget),
         budget_key=state_key("budget", name, tenant),
     )

@@ -18,6 +18,8 @@ from moorage.domain.durations import DAY
 from moorage.domain.state import steady
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from moorage.domain.state import State, Ticket
 
 Quota: TypeAlias = "tuple[int, int, int, int, int, int]"
@@ -60,6 +62,10 @@ class CalendarQuota:
     def shape(self) -> str:
         """What makes two quotas' states comparable."""
         return f"{'month' if self.monthly else 'day'}-{self.burst}"
+
+    def part(self, share: Fraction, least: int) -> CalendarQuota:
+        """A share of this quota, which is `least` at the least."""
+        return CalendarQuota(max(least, int(self.burst * share)), monthly=self.monthly)
 
     def period(self, at: int) -> tuple[int, int]:
         """Begin and end of the period that `at` lies in."""

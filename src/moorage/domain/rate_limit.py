@@ -10,7 +10,8 @@ A limit is a rule over one state, and every rule has the same functions:
   which is `kept` if the grant may have to be given back;
 - `refund(present, ticket)`: the state after a grant was given up;
 - `drain(present, pause)`: the state after the vendor asked for a pause;
-- `confirm(present, ticket)`: how long the holder of a queued grant must still wait.
+- `confirm(present, ticket)`: how long the holder of a queued grant must still wait;
+- `part(share, least)`: the rule for a share of the limit, with a burst of `least` or more.
 
 Several limits grant jointly: after one wait that suits them all, or nothing from any of them.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.domain.state import State, Ticket
+
+WithoutStore: TypeAlias = 'float | Fraction | Literal["refuse"]'
+"""A share of a limit, or nothing of it."""
+
+
+REFUSE: Final = "refuse"
+"""Instead of a share: no calls while the shared store is away."""
 
 
 class Rule(Protocol):
@@ -51,6 +59,7 @@ class Rule(Protocol):
     def refund(self, present: Any, ticket: Ticket, /) -> State: ...
     def drain(self, present: Any, pause: int, /) -> State: ...
     def confirm(self, present: Any, ticket: Ticket, /) -> int: ...
+    def part(self, share: Fraction, least: int, /) -> Rule: ...
 
 
 class Calendar(Enum):
@@ -89,6 +98,17 @@ def _is_burst(_: object, __: object, value: int) -> None:
     count(value, "burst", most=EXACT)
 
 
+def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+    if value != REFUSE and not (number and 0 < value <= 1):  # type: ignore[operator]  # a number
+        raise ConfigurationError(
+            f"{value!r} is no way to go on without the shared store.",
+            path=attribute.name,
+            remedy='Give "refuse", or the share of the limit that each process may use alone:'
+            " a number above 0, and 1 at most.",
+        )
+
+
 @attrs.frozen
 class RateLimitConfig:
     """At most `burst` calls at once, and `rate` per `per` seconds over time.
@@ -101,6 +121,9 @@ class RateLimitConfig:
         per: the period, in seconds.
         burst: how many tokens may be taken at once; by default as many as one period gives.
         calendar: a calendar period instead of `per` and `burst`.
+        without_store: what happens while the shared store is away. "refuse": calls are refused. A
+            share from 0 (excluded) to 1: each process goes on alone with that part of the limit,
+            such as 0.125 where eight processes share it.
     """
 
     rate: float | Fraction = attrs.field(validator=_is_rate)
@@ -109,6 +132,9 @@ class RateLimitConfig:
         default=attrs.Factory(_whole_period, takes_self=True), validator=_is_burst
     )
     calendar: Calendar | None = attrs.field(default=None, converter=_calendar, kw_only=True)
+    without_store: WithoutStore = attrs.field(
+        default=1.0, validator=_is_share_or_refuse, kw_only=True
+    )
     rule: Rule = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -116,38 +142,57 @@ class RateLimitConfig:
         object.__setattr__(self, "rule", rule)
 
     @classmethod
-    def per_second(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+    def per_second(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
         """`rate` a second."""
-        return cls._of(rate, 1.0, burst)
+        return cls._of(rate, 1.0, burst, without_store)
 
     @classmethod
-    def per_minute(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+    def per_minute(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
         """`rate` a minute."""
-        return cls._of(rate, 60.0, burst)
+        return cls._of(rate, 60.0, burst, without_store)
 
     @classmethod
-    def per_hour(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+    def per_hour(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
         """`rate` an hour."""
-        return cls._of(rate, 3_600.0, burst)
+        return cls._of(rate, 3_600.0, burst, without_store)
 
     @classmethod
-    def per_day(cls, rate: float, *, burst: int | None = None) -> RateLimitConfig:
+    def per_day(
+        cls, rate: float, *, burst: int | None = None, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
         """`rate` in 24 hours, refilled evenly; see `per_calendar_day` for a daily quota."""
-        return cls._of(rate, 86_400.0, burst)
+        return cls._of(rate, 86_400.0, burst, without_store)
 
     @classmethod
-    def per_calendar_day(cls, quota: int) -> RateLimitConfig:
+    def per_calendar_day(cls, quota: int, *, without_store: WithoutStore = 1.0) -> RateLimitConfig:
         """`quota` calls from midnight to midnight, UTC."""
-        return cls(quota, calendar=Calendar.DAY)
+        return cls(quota, calendar=Calendar.DAY, without_store=without_store)
 
     @classmethod
-    def per_calendar_month(cls, quota: int) -> RateLimitConfig:
+    def per_calendar_month(
+        cls, quota: int, *, without_store: WithoutStore = 1.0
+    ) -> RateLimitConfig:
         """`quota` calls from the first of the month to the next, UTC."""
-        return cls(quota, calendar=Calendar.MONTH)
+        return cls(quota, calendar=Calendar.MONTH, without_store=without_store)
 
     @classmethod
-    def _of(cls, rate: float, per: float, burst: int | None) -> RateLimitConfig:
-        return cls(rate, per) if burst is None else cls(rate, per, burst)
+    def _of(
+        cls, rate: float, per: float, burst: int | None, without_store: WithoutStore
+    ) -> RateLimitConfig:
+        if burst is None:
+            return cls(rate, per, without_store=without_store)
+        return cls(rate, per, burst, without_store=without_store)
+
+    @property
+    def share(self) -> Fraction | None:
+        """The part of the limit that a process may use alone; None is nothing."""
+        return None if isinstance(self.without_store, str) else _meant(self.without_store)
 
     def check_cost(self, cost: int) -> int:
         """`cost`, if it can ever be granted."""

@@ -235,7 +235,7 @@ class RateLimiter(Guard[None]):
                 state_key("limit", name, None, "of", key, limit.rule.shape, str(number))
                 for number, limit in enumerate(self._limits)
             ]
-            gates = Gates(limits=gates.limits, limit_keys=keys)
+            gates = Gates(limits=gates.limits, limit_keys=keys, shares=gates.shares)
         within = min(self._plan.limit_wait, FOREVER)
         return Admission(gates, within=within, lease=0, costs=(cost,) * len(gates.limits))
 

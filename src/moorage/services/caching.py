@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from moorage.services.attempts import Ending
     from moorage.services.call import Call
     from moorage.services.core import Core, Flow
-    from moorage.services.pantry import Pantry
+    from moorage.services.guarded_cache import GuardedCache
 
 _NOT_MODIFIED: Final = 304
 _NAMED_BY: Final = ("location", "content-location")
@@ -112,8 +112,8 @@ class Cached(Exchange):
     __slots__ = (
         "_arrival",
         "_asked",
+        "_cache",
         "_given",
-        "_pantry",
         "_plan",
         "_policy",
         "_validated",
@@ -121,7 +121,7 @@ class Cached(Exchange):
 
     def __init__(self, core: Core, call: Call, request: Request, policy: CachePolicy) -> None:
         super().__init__(core, call, request)
-        self._pantry: Pantry = core.cache
+        self._cache: GuardedCache = core.cache
         self._plan = call.plan
         self._policy = policy
         self._acted = False
@@ -191,7 +191,7 @@ class Cached(Exchange):
             return None
         if request is not self._request and not may_be_kept(request):
             return None
-        found = await self._pantry.look(call, key)
+        found = await self._cache.look(call, key)
         if found is None:
             return None
         who = self._who(request)
@@ -304,16 +304,16 @@ class Cached(Exchange):
         entries = together(new, others, policy)
         if entries:
             useful = max(useful_for(entry, policy) for entry in entries)
-            await self._pantry.keep(call, looked.key, found.mark, entries, useful)
+            await self._cache.keep(call, looked.key, found.mark, entries, useful)
         elif found.entries:
-            await self._pantry.forget(call, looked.key)
+            await self._cache.forget(call, looked.key)
 
 
 class Changing:
     """What is done around the attempts of a call that may change what is kept."""
 
     def __init__(self, core: Core, call: Call, step: Exchange) -> None:
-        self._pantry: Pantry = core.cache
+        self._cache: GuardedCache = core.cache
         self._plan = call.plan
         self._sent: Request | None = None
         step.transforms = (*step.transforms, self._note)
@@ -323,7 +323,7 @@ class Changing:
         value, error = await attempts()
         if self._sent is not None and (error is None or call.acted):
             for key in self._changed(self._sent, None if value is None else value.headers):
-                await self._pantry.forget(call, key)
+                await self._cache.forget(call, key)
         return value, error
 
     def _note(self, request: Request) -> Request:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.ports.cipher import Cipher
     from moorage.ports.http import AsyncIncoming
     from moorage.ports.observer import Observer
-    from moorage.services.pantry import Pantry
+    from moorage.services.guarded_cache import GuardedCache
     from moorage.services.renewal import Renewals
 
 R = TypeVar("R")
@@ -54,7 +54,7 @@ class Core:
     release: Callable[[str, object], None]
     every: Callable[..., Flow[list[Any]]]
     first: Callable[..., Flow[Any]]
-    cache: Pantry = None  # type: ignore[assignment]  # the core of every manager has one
+    cache: GuardedCache = None  # type: ignore[assignment]  # the core of every manager has one
     get_credentials: Callable[[str, str | None], Flow[Credentials]]
     refresh_credentials: Callable[[str, str | None, Credentials], Flow[Credentials]]
     settle: Callable[[Any], Flow[Any]]

@@ -21,7 +21,7 @@ from moorage._bridge import (
 )
 from moorage.services.core import Core
 from moorage.services.foreign import cache_broke, http_broke, no_credentials, not_refreshed
-from moorage.services.pantry import Pantry
+from moorage.services.guarded_cache import GuardedCache
 from moorage.wiring import defaults
 from moorage.wiring.observers import LogObserver, NotItself
 from moorage.wiring.ports import check_colour, check_verb
@@ -169,7 +169,7 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
         # Memory never makes a task wait.
         cache, guard = defaults.Lazily(lambda: defaults.memory_cache(ports.clock)), lift
     look, keep, forget = (guard(_verb(cache, verb, "cache")) for verb in _CACHE)
-    return attrs.evolve(core, cache=Pantry(core, look, keep, forget))
+    return attrs.evolve(core, cache=GuardedCache(core, look, keep, forget))
 
 
 def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ import attrs
 
 from moorage._bridge import blocked, guarded, guarded_later, lift_one, quiet
 from moorage.services.foreign import store_broke
-from moorage.services.shelter import Shelter
+from moorage.services.store_fallback import StoreFallback
 from moorage.wiring.defaults import Lazily, memory_storage
 from moorage.wiring.renewing import renewing
 
@@ -52,26 +52,31 @@ def with_stores(
     awaited = verbs is verbs_later
     if ports.claims is None or ports.claims is ports.state:
         renewals = renewing(core, state, ports.clock, awaited=awaited)
-        core = _sheltered(core, "state", state, ports.clock)
+        core = _with_fallback(core, "state", state, ports.clock)
         return attrs.evolve(core, renewals=renewals), state
     claims = attrs.evolve(core, **verbs(ports.claims))
     renewals = renewing(claims, ports.claims, ports.clock, awaited=awaited)
-    core = _sheltered(core, "state", state, ports.clock)
-    claims = _sheltered(claims, "claims", ports.claims, ports.clock)
+    core = _with_fallback(core, "state", state, ports.clock)
+    claims = _with_fallback(claims, "claims", ports.claims, ports.clock)
     return attrs.evolve(_apart(core, claims), renewals=renewals), ports.claims
 
 
-def _sheltered(core: Core, name: str, state: Any, clock: Any) -> Core:
+def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     """The core, going on without its store while that is away."""
     if _is_memory(state):
         return core
     local = Lazily(lambda: memory_storage(clock))
-    shelter = Shelter(core, name, lambda command: local.get().execute(command))
+    fallback = StoreFallback(
+        core,
+        name,
+        lambda command: local.get().execute(command),
+        getattr(state, "node_of", None),
+    )
     return attrs.evolve(
         core,
-        execute=shelter.execute,
-        ask=None if core.ask is None else blocked(shelter.execute),
-        post=shelter.post,
+        execute=fallback.execute,
+        ask=None if core.ask is None else blocked(fallback.execute),
+        post=fallback.post,
     )
 
 

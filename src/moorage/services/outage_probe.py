@@ -1,4 +1,4 @@
-"""Whether a store is away, and whose turn it is to look for it."""
+"""Whether a store, or a node of it, is away, and whose turn it is to look for it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ if TYPE_CHECKING:
     from moorage.services.core import Core
 
 
-class Watch:
+class OutageProbe:
     """What is known of a store that may be away, and what observers are told of that.
 
     Args:
         core: tells the time, and observers.
         name: what events call the store.
+        node: the node of the store that this is about; empty if it has none that are known.
 
     Attributes:
         outage: what is known of its being away; None while it answers.
     """
 
-    def __init__(self, core: Core, name: str) -> None:
+    def __init__(self, core: Core, name: str, node: str = "") -> None:
         self._core = core
         self._name = name
+        self._node = node
         self.outage: Outage | None = None
 
     def may_look(self, outage: Outage) -> bool:
@@ -39,19 +41,21 @@ class Watch:
             return False
         return True
 
-    def lost(self, before: Outage | None, error: StorageUnavailable) -> None:
-        """The store did not answer whoever knew of the outage `before`."""
+    def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
+        """The store did not answer whoever knew of the outage `before`, and asked at `began`."""
         core, known = self._core, self.outage
         if known is not None and known is not before:
             # Another caller was faster to notice.
             return
         now = core.nanoseconds()
-        outage = self.outage = noticed(before, copy(error), now, core.fraction())
+        outage = noticed(before, copy(error), now, core.fraction(), took=now - began)
+        self.outage = outage
         if core.observers:
             core.tell(
                 StorageLost(
                     at=core.utc(),
                     service=self._name,
+                    node=self._node,
                     error=error.message,
                     retry_after=(outage.until - now) / 1e9,
                 )
@@ -65,4 +69,6 @@ class Watch:
         self.outage = None
         if core.observers:
             away = (core.nanoseconds() - outage.since) / 1e9
-            core.tell(StorageRecovered(at=core.utc(), service=self._name, duration=away))
+            core.tell(
+                StorageRecovered(at=core.utc(), service=self._name, node=self._node, duration=away)
+            )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.events import CacheSkipped
 from moorage.errors import ConnectorError, StorageUnavailable
 from moorage.services.call import OutOfTimeError
-from moorage.services.watch import Watch
+from moorage.services.outage_probe import OutageProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FOREVER: Final = float("inf")
 
 
-class Pantry:
+class GuardedCache:
     """The verbs of a cache; each is None if it could not be done.
 
     None waits longer than the policy says, and a look no longer than its call may take. What is to
@@ -41,7 +41,7 @@ class Pantry:
         self._look = look
         self._keep = keep
         self._forget = forget
-        self._watch = Watch(core, "cache")
+        self._probe = OutageProbe(core, "cache")
 
     async def look(self, call: Call, key: str) -> Found | None:
         """What is kept under a key."""
@@ -68,9 +68,9 @@ class Pantry:
         verb: Callable[..., Flow[Any]],
         *given: Any,
     ) -> Any:
-        watch, core = self._watch, self._core
-        outage = watch.outage
-        if outage is not None and not watch.may_look(outage):
+        probe, core = self._probe, self._core
+        outage = probe.outage
+        if outage is not None and not probe.may_look(outage):
             self._tell(call, type(outage.error).__name__)
             return None
         patience = call.plan.cache_wait
@@ -93,9 +93,9 @@ class Pantry:
         if error is None and core.nanoseconds() - began > patience * 1e9:
             error = _too_late(patience)
         if isinstance(error, StorageUnavailable):
-            watch.lost(outage, error)
+            probe.lost(outage, error, began)
         elif outage is not None:
-            watch.found(outage)
+            probe.found(outage)
         if error is not None:
             self._tell(call, type(error).__name__)
         return answer

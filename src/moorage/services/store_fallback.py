@@ -1,0 +1,143 @@
+"""A shared store, and what takes its place while it, a node of it or one of its states is away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moorage.domain.admission import GO, Admission, Confirm, GiveBack, Report
+from moorage.domain.circuit import Outcome
+from moorage.domain.outage import alone, goes_on, is_local, marked
+from moorage.errors import StateUnavailable, StorageUnavailable
+from moorage.services.admission import lease_of
+from moorage.services.outage_probe import OutageProbe
+from moorage.services.substitutes import Substitutes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.outage import Outage
+    from moorage.domain.state import Command
+    from moorage.services.core import Core
+
+
+class StoreFallback:
+    """The verbs of one store, which go on without it where they can.
+
+    Args:
+        core: reaches the store.
+        name: what events call it.
+        local: executes a command in the memory of this process.
+        node_of: names the node that has the keys of a command, where nodes fail by themselves.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        name: str,
+        local: Callable[[Command[Any]], Any],
+        node_of: Callable[[Command[Any]], str] | None = None,
+    ) -> None:
+        self._core = core
+        self._name = name
+        self._local = local
+        self._node_of = node_of
+        self._probes = {"": OutageProbe(core, name)}
+        self._substitutes = Substitutes(core, name)
+
+    async def execute(self, command: Command[Any]) -> Any:
+        """Run a command where it can be run."""
+        if is_local(command):
+            return self._local(alone(command))
+        while True:
+            usable = self._usable(command)
+            try:
+                answer = await self._execute(usable)
+            except StateUnavailable as error:
+                if self._substitutes.add(command, usable, error):
+                    continue
+                if not goes_on(command):
+                    raise
+                return self._without(command)
+            if self._substitutes.until:
+                self._substitutes.used(usable)
+            return answer
+
+    def post(self, command: Command[Any]) -> None:
+        """Hand over a command that nobody waits for."""
+        if is_local(command):
+            self._local(alone(command))
+        elif self._probe(command).outage is None or command.durable:
+            self._core.post(self._usable(command))
+
+    async def _execute(self, command: Command[Any]) -> Any:
+        """Run a command whose states can be used, as far as is known."""
+        probe = self._probe(command)
+        outage = probe.outage
+        turn = outage is None or probe.may_look(outage)
+        if turn or not goes_on(command):
+            return await self._ask(command, probe, outage, turn=turn)
+        return self._without(command)
+
+    async def _ask(
+        self, command: Command[Any], probe: OutageProbe, outage: Outage | None, *, turn: bool
+    ) -> Any:
+        """Ask the store, though it may be away."""
+        began = self._core.nanoseconds()
+        try:
+            answer = await self._core.execute(command)
+        except StateUnavailable:
+            self._found(probe, outage)
+            raise
+        except StorageUnavailable as error:
+            if turn:
+                probe.lost(outage, error, began)
+            self._free(command)
+            if not goes_on(command):
+                raise
+            return self._without(command)
+        except BaseException:
+            if turn and outage is not None:
+                outage.turn.append(None)
+            raise
+        self._found(probe, outage)
+        return answer
+
+    def _probe(self, command: Command[Any]) -> OutageProbe:
+        """What is known of the node that has the keys of a command."""
+        node = "" if self._node_of is None else self._node_of(command)
+        probe = self._probes.get(node)
+        if probe is None:
+            probe = self._probes.setdefault(node, OutageProbe(self._core, self._name, node))
+        return probe
+
+    def _found(self, probe: OutageProbe, outage: Outage | None) -> None:
+        """A node answered, and so the store is there."""
+        if outage is not None:
+            probe.found(outage)
+        whole = self._probes[""]
+        if whole.outage is not None:
+            whole.found(whole.outage)
+
+    def _usable(self, command: Command[Any]) -> Command[Any]:
+        """The command, over substitutes for the states that cannot be used."""
+        return self._substitutes.applied(command) if self._substitutes.until else command
+
+    def _free(self, command: Command[Any]) -> None:
+        """Give back the place of a probe that was granted perhaps, and goes on without."""
+        core = self._core
+        if isinstance(command, Admission) and command.token:
+            lease = lease_of(command.token)
+            report = Report(command.gates, lease, Outcome.NEUTRAL, core.reporter())
+            core.post(self._usable(report))
+
+    def _without(self, command: Command[Any]) -> Any:
+        # What the store has granted stands, and how it ended is not known there.
+        if isinstance(command, Confirm):
+            return GO, 0
+        if isinstance(command, (Report, GiveBack)):
+            if not command.once:
+                # A probe's outcome is worth telling late: until then its place is taken.
+                self._core.post(command)
+            return None
+        answer = self._local(alone(command))
+        return marked(answer) if isinstance(command, Admission) else answer

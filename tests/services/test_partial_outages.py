@@ -1,0 +1,383 @@
+"""A store of which one node or one state is away: the others are shared as before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    CircuitBreakerConfig,
+    CircuitBreakerOpen,
+    CircuitState,
+    RateLimitConfig,
+    RateLimitExceeded,
+    Request,
+    Service,
+    StateSubstituted,
+    StateUnavailable,
+    StorageLost,
+    StorageRecovered,
+    StorageUnavailable,
+    VendorFailed,
+)
+from moorage.domain.admission import Report
+from moorage.domain.outage import substitute
+from tests.support.colours import Interruption, in_both_colours
+
+if TYPE_CHECKING:
+    from moorage.domain.state import Command
+    from tests.support.colours import Face, World
+
+GET = Request.get("/rates")
+POST = Request.post("/charges", json={"amount": 1})
+AWAY = StorageUnavailable("the node does not answer.")
+NEWER = "a stored state is of version 2."
+
+
+def vat(**options: object) -> Service:
+    """A service with a limit only, unless told otherwise."""
+    given = {
+        "base_url": "https://vat.example",
+        "circuit": None,
+        "limits": RateLimitConfig(1, burst=2),
+        "max_limit_wait": 0,
+        "retry": None,
+    } | options
+    return Service("vat", **given)  # type: ignore[arg-type]  # as each test says
+
+
+def sharing(world: World, *services: Service) -> Face:
+    """A manager over the store that can be away, in every colour."""
+    return world.watched(*services, state=world.of_colour(world.store))
+
+
+def told(world: World, kind: type) -> list[Any]:
+    """The events of one kind."""
+    return [event for event in world.events if isinstance(event, kind)]
+
+
+async def granted(face: Face, tenant: str, times: int = 5) -> int:
+    """How many of so many calls a tenant's limit lets through."""
+    count = 0
+    for _ in range(times):
+        try:
+            await face.call("vat", GET, tenant=tenant)
+        except RateLimitExceeded:
+            continue
+        count += 1
+    return count
+
+
+class Cluster:
+    """Makes the world's store one of two nodes, by tenant; either can be away."""
+
+    def __init__(self, world: World) -> None:
+        self.away: set[str] = set()
+        self.known = True
+        world.store.node_of = self.node_of  # type: ignore[attr-defined]  # as an adapter may have it
+        world.store.meanwhile = self.answer
+
+    def node_of(self, command: Command[Any]) -> str:
+        """The node that has the keys of a command."""
+        return ("a:1" if "@a:" in command.keys[0] else "b:2") if self.known else ""
+
+    async def answer(self, command: Command[Any]) -> None:
+        """Fail, if the node is away."""
+        if {self.node_of(command), "all"} & self.away:
+            raise AWAY
+
+
+class Unusable:
+    """Makes states of the world's store unusable, by a part of their keys."""
+
+    def __init__(self, world: World, *parts: str, tells_key: bool = True) -> None:
+        self.parts = parts
+        self.tells_key = tells_key
+        self.met: list[str] = []
+        world.store.meanwhile = self.answer
+
+    async def answer(self, command: Command[Any]) -> None:
+        """Fail, if one of the keys is unusable."""
+        for key in command.keys:
+            if any(part in key for part in self.parts) and "instead" not in key:
+                self.met.append(key)
+                raise StateUnavailable(NEWER, key=key if self.tells_key else None)
+
+
+# --- a node ----------------------------------------------------------------------
+
+
+@in_both_colours
+async def test_a_dead_node_takes_its_own_keys_away_only(world: World) -> None:
+    """A tenant whose node is up keeps its shared limit, whatever happens to another node."""
+    cluster = Cluster(world)
+    workers = [sharing(world, vat()) for _ in range(3)]
+    cluster.away.add("a:1")
+
+    assert [2, 2, 2] == [await granted(worker, "a") for worker in workers]
+    assert 2 == sum([await granted(worker, "b") for worker in workers])
+    assert [("state", "a:1")] * 3 == [
+        (lost.service, lost.node) for lost in told(world, StorageLost)
+    ]
+
+
+@in_both_colours
+async def test_a_node_is_found_by_itself(world: World) -> None:
+    """An answer of one node says nothing of another; each is told of by its name."""
+    cluster = Cluster(world)
+    worker = sharing(world, vat())
+    cluster.away |= {"a:1", "b:2"}
+    for tenant in "ab":
+        await granted(worker, tenant, 1)
+    cluster.away.remove("b:2")
+    world.clock.advance(1)
+    for tenant in "ab":
+        await granted(worker, tenant, 1)
+
+    assert ["b:2"] == [found.node for found in told(world, StorageRecovered)]
+    assert ["a:1", "b:2", "a:1"] == [lost.node for lost in told(world, StorageLost)]
+
+
+@in_both_colours
+async def test_a_store_whose_nodes_become_known_is_there(world: World) -> None:
+    """What was lost before its nodes were known is found with the first of them."""
+    cluster = Cluster(world)
+    worker = sharing(world, vat())
+    cluster.known, cluster.away = False, {"all"}
+    await granted(worker, "a", 1)
+    cluster.known, cluster.away = True, set()
+    await granted(worker, "b", 1)
+
+    assert [""] == [lost.node for lost in told(world, StorageLost)]
+    assert [""] == [found.node for found in told(world, StorageRecovered)]
+
+
+@in_both_colours
+async def test_nothing_is_posted_to_a_node_that_is_away(world: World) -> None:
+    """Others are posted to as before."""
+    cluster = Cluster(world)
+    worker = sharing(world, vat(circuit=CircuitBreakerConfig(), limits=()))
+
+    for tenant in "ab":
+
+        async def lose(_: object) -> Any:
+            cluster.away.add("a:1")
+            await worker.call("vat", GET, tenant="a")
+            raise Interruption
+
+        world.vendor.answers(lose)
+        with pytest.raises(Interruption):
+            await worker.call("vat", GET, tenant=tenant)
+        cluster.away.clear()
+        world.clock.advance(9)
+        await worker.call("vat", GET, tenant="a")
+
+    assert ["@b" in command.keys[0] for command in world.store.posted] == [True]
+
+
+# --- a state ---------------------------------------------------------------------
+
+
+@in_both_colours
+async def test_a_state_that_cannot_be_used_takes_nothing_else_along(world: World) -> None:
+    """The tenant of an unusable circuit goes on with its shared limit, and the others too."""
+    Unusable(world, "{@a:vat}:circuit")
+    workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(3)]
+
+    assert 2 == sum([await granted(worker, "a") for worker in workers])
+    assert 2 == sum([await granted(worker, "b") for worker in workers])
+    assert [] == told(world, StorageLost)
+
+
+@in_both_colours
+async def test_a_substitute_is_shared(world: World) -> None:
+    """Processes that cannot use a limit's or a circuit's state share another in its place."""
+    Unusable(world, "@a:")
+    circuit = CircuitBreakerConfig(failures=2)
+    one, other = (sharing(world, vat(circuit=circuit, limits=RateLimitConfig(9))) for _ in "ab")
+    world.vendor.otherwise = 503
+    for worker in (one, other):
+        with pytest.raises(VendorFailed):
+            await worker.call("vat", GET, tenant="a")
+    with pytest.raises(CircuitBreakerOpen):
+        await one.call("vat", GET, tenant="a")
+
+    assert CircuitState.OPEN is (await other.circuit_state("vat", tenant="a")).state
+    assert CircuitState.CLOSED is (await other.circuit_state("vat", tenant="b")).state
+
+
+@in_both_colours
+async def test_observers_hear_once_of_each_state(world: World) -> None:
+    """Each key is told of once for as long as it cannot be used, with why."""
+    unusable = Unusable(world, "@a:")
+    worker = sharing(world, vat(limits=(RateLimitConfig(9), RateLimitConfig(8))))
+    for _ in range(8):
+        await worker.call("vat", GET, tenant="a")
+        world.clock.advance(1)
+
+    events = told(world, StateSubstituted)
+    assert 2 == len(events)
+    assert 2 < len(unusable.met)
+    assert {("state", NEWER)} == {(event.service, event.error) for event in events}
+    assert set(unusable.met) == {event.key for event in events}
+
+
+@in_both_colours
+async def test_a_state_that_can_be_used_again_is_used(world: World) -> None:
+    """After a few seconds the state itself is tried again; a new failure is told of again."""
+    unusable = Unusable(world, "@a:")
+    worker = sharing(world, vat())
+    assert 2 == await granted(worker, "a")
+    parts, unusable.parts = unusable.parts, ()
+    assert 0 == await granted(worker, "a")
+    world.clock.advance(5)
+    keys = world.store.commands
+    assert 2 == await granted(worker, "a")
+    assert "instead" not in keys[-1].keys[0]
+    unusable.parts = parts
+    await granted(worker, "a")
+
+    assert 2 == len(told(world, StateSubstituted))
+
+
+@in_both_colours
+async def test_a_state_that_is_not_named_may_be_any(world: World) -> None:
+    """Where the store does not say which of a command's states it is, all have substitutes."""
+    Unusable(world, ":circuit", tells_key=False)
+    workers = [sharing(world, vat(circuit=CircuitBreakerConfig())) for _ in range(2)]
+
+    assert 2 == sum([await granted(worker, "a") for worker in workers])
+    assert 2 == len({event.key for event in told(world, StateSubstituted)})
+
+
+@in_both_colours
+async def test_where_no_substitute_can_be_used_memory_stands_in(world: World) -> None:
+    """A store that can use no state of a call leaves it to the memory of its process."""
+
+    async def refuse(command: Command[Any]) -> None:
+        raise StateUnavailable(NEWER, key=command.keys[0])
+
+    world.store.meanwhile = refuse
+    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+
+    assert 2 == await granted(worker, "a")
+    assert [] == told(world, StorageLost)
+
+
+@in_both_colours
+async def test_a_key_of_which_nothing_is_known_is_refused(world: World) -> None:
+    """A claim has no substitute: its call is refused, and every other goes on."""
+    Unusable(world, ":key:")
+    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+
+    with pytest.raises(StateUnavailable, match="version 2") as caught:
+        await worker.call("vat", POST, idempotency_key="k")
+    with pytest.raises(StorageUnavailable):
+        await worker.call("vat", POST, idempotency_key="k")
+
+    assert "vat" == caught.value.service
+    assert [] == world.vendor.requests
+    assert [] == told(world, StorageLost) + told(world, StateSubstituted)
+    assert 200 == (await worker.call("vat", GET)).status
+
+
+@in_both_colours
+async def test_a_keyed_call_goes_on_without_its_circuit(world: World) -> None:
+    """A claim that can be used is used, whatever else cannot."""
+    Unusable(world, ":circuit")
+    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+
+    assert not (await worker.call("vat", POST, idempotency_key="k")).replayed
+    assert (await worker.call("vat", POST, idempotency_key="k")).replayed
+
+
+@in_both_colours
+async def test_a_circuit_that_cannot_be_used_is_not_set_by_hand(world: World) -> None:
+    """A person who opens a circuit means the one that all processes use."""
+    Unusable(world, ":circuit")
+    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+
+    with pytest.raises(StateUnavailable):
+        await worker.set_circuit("vat", CircuitState.FORCED_OPEN)
+
+
+@in_both_colours
+async def test_a_store_that_answers_so_is_there(world: World) -> None:
+    """An answer that a state cannot be used is an answer: a store that was away is found by it."""
+    worker = sharing(world, vat())
+    world.store.is_away = AWAY
+    await granted(worker, "b", 1)
+    world.store.is_away = None
+    Unusable(world, "@a:")
+    world.clock.advance(1)
+    await granted(worker, "a", 1)
+
+    assert [StorageLost, StorageRecovered, StateSubstituted] == [
+        type(event)
+        for event in world.events
+        if isinstance(event, (StorageLost, StorageRecovered, StateSubstituted))
+    ]
+
+
+@in_both_colours
+async def test_so_many_states_are_remembered_and_no_more(world: World) -> None:
+    """States without number that cannot be used fill no memory; each goes on."""
+    Unusable(world, ":limit")
+    worker = sharing(world, vat())
+    for number in range(1_005):
+        await worker.call("vat", GET, tenant=f"t{number}")
+    before = len(world.store.commands)
+    for number in (0, 1_004):
+        await worker.call("vat", GET, tenant=f"t{number}")
+
+    assert 3 == len(world.store.commands) - before
+
+
+@in_both_colours
+async def test_an_interrupted_call_gives_back_to_the_substitute(world: World) -> None:
+    """What is posted goes where the call was counted."""
+    Unusable(world, ":circuit")
+    world.vendor.answers(Interruption())
+    worker = sharing(world, vat(circuit=CircuitBreakerConfig()))
+
+    with pytest.raises(Interruption):
+        await worker.call("vat", GET)
+
+    (report,) = world.store.posted
+    assert isinstance(report, Report)
+    assert report.keys[0].endswith(substitute(""))
+    assert 0 == (await worker.circuit_state("vat")).calls
+
+
+# --- limits that do not go on ----------------------------------------------------
+
+
+@in_both_colours
+async def test_a_limit_that_refuses_lets_nobody_pass_without_its_store(world: World) -> None:
+    """Each call asks the store, and is refused for as long as that is away."""
+    manager = sharing(world, vat(limits=RateLimitConfig(1, burst=9, without_store="refuse")))
+    await manager.call("vat", GET)
+    world.store.is_away = AWAY
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+            await manager.call("vat", GET)
+    assert ("vat", True) == (caught.value.service, caught.value.retryable)
+    world.store.is_away = None
+
+    assert 200 == (await manager.call("vat", GET)).status
+    assert 2 == len(world.vendor.requests)
+    assert 1 == len(told(world, StorageRecovered))
+
+
+@in_both_colours
+async def test_a_limit_goes_on_with_its_share(world: World) -> None:
+    """What a process grants by itself is its share, in a queue of its own."""
+    world.store.is_away = AWAY
+    limit = RateLimitConfig(4, burst=4, without_store=0.5)
+    manager = sharing(world, vat(limits=limit, max_limit_wait=None))
+
+    for _ in range(4):
+        await manager.call("vat", GET)
+
+    assert [0.0, 0.0, 0.5, 1.0] == [sent.at for sent in world.vendor.requests]
