@@ -129,9 +129,9 @@ async def test_it_is_asked_once(awaited: bool) -> None:
     claims: list[Any] = []
 
     class Watched(MemoryStorage):
-        def execute(self, command: Any) -> Any:
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             claims.extend([command] * isinstance(command, Claim))
-            return memory.execute(command)
+            return memory.execute(command, timeout)
 
     plain = Watched()
     storage: Any = AsyncMemoryStorage(plain) if awaited else plain
@@ -171,10 +171,10 @@ async def test_it_is_asked_until_it_is_known(awaited: bool) -> None:
     class Silent(MemoryStorage):
         away = True
 
-        def execute(self, command: Any) -> Any:
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             if self.away and isinstance(command, Claim):
                 raise StorageUnavailable("the store is away.")
-            return memory.execute(command)
+            return memory.execute(command, timeout)
 
     silent = Silent()
     storage: Any = AsyncMemoryStorage(silent) if awaited else silent
@@ -198,11 +198,11 @@ class _Core:
         self.memory = memory
         self.waits: list[float] = []
 
-    async def execute(self, command: Any) -> Any:
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Ask the store."""
         if self.memory is None:
             raise StorageUnavailable("the store is away.")
-        return self.memory.execute(command)
+        return self.memory.execute(command, timeout)
 
     def token(self) -> int:
         """One that nobody has."""
@@ -280,11 +280,11 @@ async def test_what_was_said_holds_in_every_release(awaited: bool) -> None:
     asked: list[str] = []
 
     class Watched(MemoryStorage):
-        def execute(self, command: Any) -> Any:
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             asked.extend(command.keys)
             if isinstance(command, Claim):
                 assert digest([]) == command.fingerprint
-            return memory.execute(command)
+            return memory.execute(command, timeout)
 
     storage: Any = AsyncMemoryStorage(Watched()) if awaited else Watched()
     arm: Any = arearm if awaited else rearm

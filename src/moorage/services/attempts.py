@@ -173,9 +173,13 @@ async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
                     del asked[0]
                 elif question is not None:
                     ask = core.ask
-                    admitted = await core.execute(question) if ask is None else ask(question)
+                    left = call.left(core) if core.waits else None
+                    if ask is None:
+                        admitted = await core.execute(question, left)
+                    else:
+                        admitted = ask(question, left)
                 granted = admitted[2]
-                if question is not None and (admitted[0] or admitted[1]):
+                if question is not None and (admitted[0] or admitted[1] or core.waits):
                     granted = await _let_out(core, call, question, admitted)
                 if call.claim is not None and core.apart:
                     await _mark_sent(core, call, granted, admitted)
@@ -235,7 +239,8 @@ async def _mark_sent(core: Core, call: Call, permit: Permit | None, admitted: Ad
     key, fence = call.claim or ("", 0)
     held = False
     try:
-        held = await core.execute(MarkSent(key, fence, call.target or call.plan.target))
+        mark = MarkSent(key, fence, call.target or call.plan.target)
+        held = await core.execute(mark, call.left(core))
     finally:
         if not held and permit is not admitted[2]:
             withdraw(core, call.plan.gates, (GO, 0, permit, ()))
@@ -302,7 +307,7 @@ async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcom
         return
     report = Report(call.plan.gates, permit, outcome, core.reporter())
     try:
-        changed = await core.execute(report)
+        changed = await core.execute(report, call.afterwards(core))
     except StorageUnavailable:
         # The call itself has ended; a store that is away must not take its answer with it.
         return
@@ -321,7 +326,7 @@ def _is_for_all(call: Call, error: Exception | None) -> bool:
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     """Make every caller keep the pause that the vendor asked for."""
     try:
-        await core.execute(Pause(call.plan.gates, micros(pause)))
+        await core.execute(Pause(call.plan.gates, micros(pause)), call.afterwards(core))
     except StorageUnavailable:
         return
     if core.observers:

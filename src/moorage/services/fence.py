@@ -88,7 +88,7 @@ class Fence:
     async def _read(self, key: str) -> str | None:
         claimed = await self._claimed(key)
         if claimed.verdict is Verdict.RUN:
-            await self._core.execute(release(key, claimed.fence, ttl=_EVER))
+            await self._core.execute(release(key, claimed.fence, ttl=_EVER), None)
             return None
         found: str = claimed.answer
         return found
@@ -97,7 +97,7 @@ class Fence:
         """What is written down there: this, if nothing was."""
         claimed = await self._claimed(key)
         if claimed.verdict is Verdict.RUN:
-            await self._core.execute(complete(key, claimed.fence, name, ttl=_EVER))
+            await self._core.execute(complete(key, claimed.fence, name, ttl=_EVER), None)
             return name
         found: str = claimed.answer
         return found
@@ -115,7 +115,8 @@ class Fence:
                     ttl=_EVER,
                     target="",
                     remembered=0,
-                )
+                ),
+                None,
             )
             if claimed.verdict is not Verdict.BUSY:
                 return claimed

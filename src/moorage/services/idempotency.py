@@ -108,7 +108,7 @@ async def act_once(
         if _is_final(error, call, once):
             return await _refused(core, call, once, error)
         with suppress(StorageUnavailable):
-            await _settle(core, _given_up(call, once))
+            await _settle(core, call, _given_up(call, once))
     except _UNCLAIMED:
         raise
     except BaseException:
@@ -164,7 +164,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> Claimed:
             target=target,
             remembered=micros(once.remembered),
         )
-        claimed = await core.execute(claim)
+        claimed = await core.execute(claim, call.left(core))
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.plan = known.get(target, call.plan)
         if claimed.verdict is not Verdict.UNKNOWN:
@@ -239,7 +239,7 @@ async def _kept(core: Core, call: Call, once: Once, answer: tuple[str, Any]) -> 
     key, fence = call.claim or (once.at, 0)
     try:
         stored = sealed(core.cipher, call.plan, once.key, answer)
-        return await _settle(core, complete(key, fence, stored, ttl=micros(once.ttl)))
+        return await _settle(core, call, complete(key, fence, stored, ttl=micros(once.ttl)))
     except InvalidData as error:
         # A store that outlives the process keeps plain values only.
         _tell_not_stored(core, call, once, error)
@@ -249,9 +249,9 @@ async def _kept(core: Core, call: Call, once: Once, answer: tuple[str, Any]) -> 
         return None
 
 
-async def _settle(core: Core, command: Settle) -> Settled:
+async def _settle(core: Core, call: Call, command: Settle) -> Settled:
     try:
-        return await core.execute(command)  # type: ignore[no-any-return]  # as Settle says
+        return await core.execute(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
         # It may be repeated, and what the caller knows of the key must not be lost with it.
         core.post(command)

@@ -34,22 +34,29 @@ class Shelter:
         self._local = local
         self._watch = Watch(core, name)
 
-    async def execute(self, command: Command[Any]) -> Any:
-        """Run a command where it can be run."""
+    async def execute(self, command: Command[Any], timeout: float | None) -> Any:
+        """Run a command where it can be run, within the seconds that its caller has left."""
         if is_local(command):
             return self._local(command)
         outage = self._watch.outage
         turn = outage is None or self._watch.may_look(outage)
         if turn or command.durable:
-            return await self._ask(command, outage, turn=turn)
+            return await self._ask(command, timeout, outage, turn=turn)
         if outage is not None and not goes_on(command):
             raise copy(outage.error)
         return self._without(command)
 
-    async def _ask(self, command: Command[Any], outage: Outage | None, *, turn: bool) -> Any:
+    async def _ask(
+        self,
+        command: Command[Any],
+        timeout: float | None,
+        outage: Outage | None,
+        *,
+        turn: bool,
+    ) -> Any:
         """Ask the store, though it may be away."""
         try:
-            answer = await self._core.execute(command)
+            answer = await self._core.execute(command, timeout)
         except StorageUnavailable as error:
             if turn:
                 self._watch.lost(outage, error)
