@@ -65,6 +65,17 @@ def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     return lifted
 
 
+def lift_command(
+    execute: Callable[[Command[Any], float | None], R],
+) -> Callable[[Command[Any], float | None], Coroutine[Any, Any, R]]:
+    """As `lift`, for the `execute` of a store: this is the hot path."""
+
+    async def lifted(command: Command[Any], timeout: float | None, /) -> R:
+        return execute(command, timeout)
+
+    return lifted
+
+
 def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]]:
     """As `lift`, for a function of one argument: this is the hot path."""
 
@@ -74,11 +85,11 @@ def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]
     return lifted
 
 
-def blocked(flow: Callable[[S], Coroutine[Any, Any, R]]) -> Callable[[S], R]:
-    """A flow of one argument that never suspends, as a plain function."""
+def blocked(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """A flow that never suspends, as a plain function."""
 
-    def plain(argument: S, /) -> R:
-        return run_now(flow(argument))
+    def plain(*args: P.args, **kwargs: P.kwargs) -> R:
+        return run_now(flow(*args, **kwargs))
 
     return plain
 

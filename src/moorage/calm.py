@@ -37,11 +37,14 @@ if TYPE_CHECKING:
     from moorage.domain.plan import Plan
     from moorage.services.attempts import Ending
     from moorage.services.calling import Calling
+    from moorage.services.core import Core
     from moorage.services.exchange import Arrived
 
 R = TypeVar("R")
 
 _GOOD: Final = 300
+_SLACK: Final = 6
+"""A share of two to the power of minus six may be missing from the time of a first attempt."""
 _GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
 
 
@@ -52,7 +55,7 @@ def run(flows: Calling, plan: Plan, function: Callable[[], R]) -> R:
     permit = None
     if plan.admission is not None:
         admitted = _ask(flows, plan, began)
-        if admitted[0] or admitted[1]:
+        if admitted[0] or admitted[1] or _took_long(core, plan, began):
             asked = [admitted]
             try:
                 step = step_now(function)
@@ -86,7 +89,7 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
     permit = None
     if plan.admission is not None:
         admitted = _ask(flows, plan, began)
-        if admitted[0] or admitted[1]:
+        if admitted[0] or admitted[1] or _took_long(core, plan, began):
             asked = [admitted]
             try:
                 step = step_later(function)
@@ -129,7 +132,7 @@ def call(
         raise
     arrived: Ending | None = None
     try:
-        if not asked or not (asked[0][0] or asked[0][1]):
+        if not asked or not (asked[0][0] or asked[0][1] or _took_long(flows.core, plan, began)):
             try:
                 response = send(sent, url, plan.timeouts_at_first)
             except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
@@ -220,13 +223,18 @@ def _kept(plan: Plan, arrived: Ending | None, sent: Request, url: str) -> Arrive
 
 def _ask(flows: Calling, plan: Plan, began: int) -> Admitted:
     try:
-        admitted: Admitted = flows.core.ask(plan.admission)  # type: ignore[misc, arg-type]  # an easy plan's has it
+        admitted: Admitted = flows.core.ask(plan.admission, plan.seconds)  # type: ignore[misc, arg-type]  # an easy plan's has it
     except ConnectorError as error:
         flows.sign(plan, began, error)
         raise
     if admitted[0] > NEEDS_TOKEN:
         raise flows.refused(plan, began, admitted)
     return admitted
+
+
+def _took_long(core: Core, plan: Plan, began: int) -> bool:
+    """Tell whether asking a store took so much of the call's time that less is left to attempt."""
+    return core.waits and core.nanoseconds() - began > plan.span >> _SLACK
 
 
 def _limited(plan: Plan, response: Response) -> bool:

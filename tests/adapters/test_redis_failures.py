@@ -110,9 +110,9 @@ def test_a_server_that_is_silent_costs_one_timeout(colour: str, server: PrivateR
         face.execute(command)
         server.suspend()
         began = time.monotonic()
-        with pytest.raises(StorageUnavailable, match=r"did not answer within 0\.2 s"):
+        with pytest.raises(StorageUnavailable, match="did not answer in time"):
             face.execute(command)
-        with pytest.raises(StorageUnavailable, match=r"did not answer within 0\.2 s"):
+        with pytest.raises(StorageUnavailable, match="did not answer in time"):
             face.execute(command)
         took = time.monotonic() - began
         server.resume()

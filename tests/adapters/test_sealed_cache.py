@@ -190,7 +190,7 @@ def test_what_the_store_raises_is_raised() -> None:
     away = StorageUnavailable("away.")
 
     class Away:
-        def execute(self, command: Command[Any], /) -> Any:
+        def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
             raise away
 
     cache = SealedCache(Away(), CIPHER)  # type: ignore[arg-type]  # as much of a store as is used

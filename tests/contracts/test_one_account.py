@@ -51,10 +51,10 @@ class Mortal:
         self._left = at
         self._after = after
 
-    def execute(self, command: Command[Any], /) -> Any:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Run it, unless the caller is killed."""
         dying = self._dying()
-        answer = None if dying and not self._after else self._store.execute(command)
+        answer = None if dying and not self._after else self._store.execute(command, timeout)
         if dying:
             raise Killed
         return answer

@@ -85,10 +85,10 @@ class Watched:
         with _noted(command, posted=True):
             self._store.post(command)
 
-    def execute(self, command: Command[Any]) -> Any:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Run."""
         with _noted(command) as trip:
-            answer = self._store.execute(command)
+            answer = self._store.execute(command, timeout)
             _answered(trip, command, answer)
         return answer
 
@@ -96,10 +96,10 @@ class Watched:
 class AsyncWatched(Watched):
     """The same for the awaited face."""
 
-    async def execute(self, command: Command[Any]) -> Any:
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Run."""
         with _noted(command) as trip:
-            answer = await self._store.execute(command)
+            answer = await self._store.execute(command, timeout)
             _answered(trip, command, answer)
         return answer
 

@@ -225,9 +225,9 @@ def test_a_cipher_seals_what_is_stored() -> None:
     class Watched:
         """Shows what the store is told."""
 
-        def execute(self, command: Any, /) -> Any:
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             seen.append(repr(getattr(command, "answer", None)))
-            return store.execute(command)
+            return store.execute(command, timeout)
 
         def post(self, command: Any, /) -> None:
             store.post(command)

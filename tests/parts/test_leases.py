@@ -29,12 +29,12 @@ class Counted:
         self.error: BaseException | None = None
         self.meanwhile: Callable[[], None] | None = None
 
-    def execute(self, command: Any) -> Any:
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Count and execute; what happens meanwhile happens before the answer is there."""
         self.trips += 1
         if self.error is not None:
             raise self.error
-        answer = self.memory.execute(command)
+        answer = self.memory.execute(command, timeout)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()
@@ -48,9 +48,9 @@ class Counted:
 class CountedLater(Counted):
     """The same, awaited."""
 
-    async def execute(self, command: Any) -> Any:
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Count and execute."""
-        return super().execute(command)
+        return super().execute(command, timeout)
 
 
 class Process:

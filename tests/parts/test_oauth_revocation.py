@@ -54,10 +54,10 @@ class Remembering(MemoryStorage):
         super().__init__(clock)
         self.commands: list[Any] = []
 
-    def execute(self, command: Command[Any], /) -> Any:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Remember it, and do it."""
         self.commands.append(command)
-        return super().execute(command)
+        return super().execute(command, timeout)
 
 
 class Office:

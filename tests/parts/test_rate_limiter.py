@@ -461,15 +461,15 @@ def test_a_reservation_that_nobody_gets_is_given_back(face: Face) -> None:
             raise KeyboardInterrupt
 
     class Store(PlainStore):
-        def execute(self, command: Command[Any], /) -> Any:
-            answer = super().execute(command)
+        def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+            answer = super().execute(command, timeout)
             if isinstance(command, Admission) and strikes.pop():
                 return (answer[0], Wait(answer[1]), *answer[2:])
             return answer
 
     class AsyncStore(Store):
-        async def execute(self, command: Command[Any], /) -> Any:
-            return super().execute(command)
+        async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
+            return super().execute(command, timeout)
 
     strikes = [False, True, False]
     store = Store(Clock()) if face is Plain else AsyncStore(Clock())

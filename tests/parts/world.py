@@ -76,10 +76,10 @@ class PlainStore:
         self.memory = MemoryStorage(clock)
         self.away = False
 
-    def execute(self, command: Command[Any], /) -> Any:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         if self.away:
             raise StorageUnavailable("the store is away.")
-        return self.memory.execute(command)
+        return self.memory.execute(command, timeout)
 
     def post(self, command: Command[Any], /) -> None:
         if not self.away:
@@ -89,9 +89,9 @@ class PlainStore:
 class DistantStore(PlainStore):
     """A store that makes tasks wait, before a command and after it."""
 
-    async def execute(self, command: Command[Any], /) -> Any:
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         await asyncio.sleep(0)
-        answer = super().execute(command)
+        answer = super().execute(command, timeout)
         await asyncio.sleep(0)
         return answer
 

@@ -31,7 +31,7 @@ from moorage.adapters.sqlite_credentials import (
 from moorage.adapters.sqlite_tenants import AsyncSqliteTenants, SqliteTenants
 from moorage.domain.entries import EntryQuery
 from moorage.domain.fingerprint import digest
-from moorage.domain.idempotency import Claim
+from moorage.domain.idempotency import Claim, Verdict, WriteOnce, Written, complete
 from moorage.errors import StorageUnavailable
 from moorage.fence import ahome, aneutralize, arearm, home, neutralize, rearm
 from moorage.hub import AsyncHub
@@ -129,9 +129,9 @@ async def test_it_is_asked_once(awaited: bool) -> None:
     claims: list[Any] = []
 
     class Watched(MemoryStorage):
-        def execute(self, command: Any) -> Any:
-            claims.extend([command] * isinstance(command, Claim))
-            return memory.execute(command)
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            claims.extend([command] * isinstance(command, (WriteOnce, Written)))
+            return memory.execute(command, timeout)
 
     plain = Watched()
     storage: Any = AsyncMemoryStorage(plain) if awaited else plain
@@ -171,10 +171,10 @@ async def test_it_is_asked_until_it_is_known(awaited: bool) -> None:
     class Silent(MemoryStorage):
         away = True
 
-        def execute(self, command: Any) -> Any:
-            if self.away and isinstance(command, Claim):
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            if self.away and isinstance(command, WriteOnce):
                 raise StorageUnavailable("the store is away.")
-            return memory.execute(command)
+            return memory.execute(command, timeout)
 
     silent = Silent()
     storage: Any = AsyncMemoryStorage(silent) if awaited else silent
@@ -192,25 +192,40 @@ async def test_it_is_asked_until_it_is_known(awaited: bool) -> None:
 
 
 class _Core:
-    """A core whose store is busy, or away."""
+    """A core with a clock that stands still unless its store takes time, or is away."""
 
-    def __init__(self, memory: Any) -> None:
+    def __init__(self, memory: Any, *, takes: float = 0.0) -> None:
         self.memory = memory
-        self.waits: list[float] = []
+        self.takes = takes
+        self.now = 0
+        self.told: list[float | None] = []
 
-    async def execute(self, command: Any) -> Any:
+    async def execute(self, command: Any, timeout: float | None, /) -> Any:
         """Ask the store."""
+        self.told.append(timeout)
+        self.now += int(self.takes * 1e9)
         if self.memory is None:
             raise StorageUnavailable("the store is away.")
         return self.memory.execute(command)
 
-    def token(self) -> int:
-        """One that nobody has."""
-        return uuid4().int % 2**40
+    def nanoseconds(self) -> int:
+        """The local clock."""
+        return self.now
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait for nobody."""
-        self.waits.append(seconds)
+
+def _claimed(memory: MemoryStorage) -> Any:
+    """What an earlier release does before it writes: it claims, for ten seconds."""
+    return memory.execute(
+        Claim(
+            "{:moorage}:fence:home",
+            fingerprint=digest([]),
+            owner=1,
+            lease=10_000_000,
+            ttl=10**12,
+            target="",
+            remembered=0,
+        )
+    )
 
 
 async def test_a_store_that_is_away_holds_nobody_back() -> None:
@@ -222,22 +237,100 @@ async def test_a_store_that_is_away_holds_nobody_back() -> None:
     assert fence.passed is False
 
 
-async def test_somebody_else_is_asking() -> None:
-    """Whoever asks while another does waits, and gives up in the end without having passed."""
+@pytest.mark.parametrize("whose", ["production", "staging", None])
+async def test_whoever_was_killed_while_asking_keeps_nobody_waiting(whose: str | None) -> None:
+    """A claim that somebody left behind is no answer, and nobody waits for its end."""
+    memory = MemoryStorage(VirtualClock())
+    assert Verdict.RUN is _claimed(memory).verdict
+    core: Any = _Core(memory)
+    fence = Fence(core, whose)
+
+    await fence.check(1.0)
+
+    assert fence.passed
+    assert [1.0] == core.told
+    assert whose == await fence.home()
+
+
+async def test_whoever_held_a_claim_gets_what_was_written() -> None:
+    """An earlier release that claimed and came too late changes nothing."""
+    memory = MemoryStorage(VirtualClock())
+    claimed = _claimed(memory)
+    core: Any = _Core(memory)
+
+    await Fence(core, "production").check()
+    settled = memory.execute(
+        complete("{:moorage}:fence:home", claimed.fence, "staging", ttl=10**12)
+    )
+
+    assert not settled.held
+    assert "production" == settled.answer
+
+
+async def test_many_processes_ask_once_each() -> None:
+    """Processes that start together make one store call each, and the first to come writes."""
     memory = MemoryStorage(VirtualClock())
     core: Any = _Core(memory)
+    for _ in range(200):
+        await Fence(core, "production").check(1.0)
+
+    assert [1.0] * 200 == core.told
+
+
+async def test_each_look_is_told_what_is_left() -> None:
+    """The second look has what the first has left over, and none is asked without time."""
+    memory = MemoryStorage(VirtualClock())
+    await Fence(_Core(memory), "production").check()  # type: ignore[arg-type]  # as above
+    core: Any = _Core(memory, takes=0.75)
+
+    with pytest.raises(CopiedStore):
+        await Fence(core, "staging").check(2.0)
+    assert [2.0, 1.25] == core.told
+    late = Fence(core, "staging")
+    await late.check(0.75)
+    assert not late.passed
+    assert [2.0, 1.25, 0.75] == core.told
+
+
+async def test_looking_in_vain_takes_a_tenth_of_the_time() -> None:
+    """After a look that took half a second in vain, nobody looks for another four and a half."""
+    core: Any = _Core(None, takes=0.5)
     fence = Fence(core, "production")
-    claim = fence._claimed  # noqa: SLF001 - holds what the other one waits for
-    from moorage.services.fence import _HOME  # noqa: PLC0415 - of this test alone
 
-    await claim(_HOME)
-    await Fence(core, "production").check()
+    await fence.check(0.5)
+    core.now += 4_499_999_999
+    await fence.check(0.5)
+    assert [0.5] == core.told
+    core.now += 1
+    core.memory = MemoryStorage(VirtualClock())
+    await fence.check(0.5)
 
-    assert [0.02] * 500 == core.waits
-    with pytest.raises(StorageUnavailable, match="somebody else is asking") as caught:
-        await fence.rearm()
-    assert caught.value.retryable
-    assert "Try again." == caught.value.remedy
+    assert fence.passed
+    assert [0.5, 0.5] == core.told
+
+
+@EITHER
+async def test_the_call_pays_for_the_question(awaited: bool) -> None:
+    """Whose the store is may take half of a call's time, and what it took the call lacks."""
+    town, memory = Town(), MemoryStorage()
+    told: list[float | None] = []
+
+    class Watched(MemoryStorage):
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            told.extend([timeout] * isinstance(command, WriteOnce))
+            return memory.execute(command, timeout)
+
+    for timeout, half in ((None, 15.0), (3.0, 1.5)):
+        storage: Any = AsyncMemoryStorage(Watched()) if awaited else Watched()
+        manager = hub(town, storage, "production", awaited=awaited).manager
+        await given(manager.call("vat", GET, timeout=timeout))
+        assert half == pytest.approx(told.pop(), abs=0.5)
+        fresh = hub(town, storage, "production", awaited=awaited).manager
+        with pytest.raises(ConfigurationError) as caught:
+            await given(fresh.call("vat", GET, timeout=-1))
+        assert "timeout" == caught.value.path
+        with pytest.raises(InvalidData, match="not a request"):
+            await given(fresh.call("vat", "no request"))
 
 
 @EITHER
@@ -280,11 +373,11 @@ async def test_what_was_said_holds_in_every_release(awaited: bool) -> None:
     asked: list[str] = []
 
     class Watched(MemoryStorage):
-        def execute(self, command: Any) -> Any:
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
             asked.extend(command.keys)
-            if isinstance(command, Claim):
+            if isinstance(command, WriteOnce):
                 assert digest([]) == command.fingerprint
-            return memory.execute(command)
+            return memory.execute(command, timeout)
 
     storage: Any = AsyncMemoryStorage(Watched()) if awaited else Watched()
     arm: Any = arearm if awaited else rearm

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Broken:
     """A store that knows what it was asked, and says so when it fails."""
 
-    def execute(self, command: Any, /) -> Any:
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Fail."""
         raise LookupError(command.keys)
 
@@ -29,7 +29,7 @@ class Broken:
 class AsyncBroken(Broken):
     """The same, awaited."""
 
-    async def execute(self, command: Any, /) -> Any:
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Fail."""
         raise LookupError(command.keys)
 

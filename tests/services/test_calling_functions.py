@@ -95,7 +95,7 @@ async def test_what_an_easy_call_was_granted_is_handed_back(world: World) -> Non
     plan = flows.plans.find("vat", None, None)
     await manager.run("vat", world.nothing)
 
-    flows.hand_back(plan, [await flows.core.execute(plan.admission)])
+    flows.hand_back(plan, [await flows.core.execute(plan.admission, None)])
     await manager.run("vat", world.nothing)
 
     assert [1.0] == world.sleeper.slept

@@ -69,11 +69,11 @@ class Office(Calling):
         }
         return SimpleNamespace(services=services)
 
-    async def execute(self, command: Any) -> Any:
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
         """Do it."""
         if isinstance(command, Claim):
             self.claims.append(command)
-        return self.memory.execute(command)
+        return self.memory.execute(command, timeout)
 
     def post(self, command: Any) -> None:
         """Do it."""

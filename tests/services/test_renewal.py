@@ -367,7 +367,7 @@ async def test_a_claim_that_is_nobodys_any_more_is_renewed_no_longer(world: Worl
     await shared.hearts[0].beat()
     assert ("lost",) == world.store.commands[-1].keys
     assert not shared.hearts[0].wanted()
-    assert (True, False) == (lost.lost, await renewals.holds(lost))
+    assert (True, False) == (lost.lost, await renewals.holds(lost, 1.0))
 
 
 @in_both_colours
@@ -379,7 +379,7 @@ async def test_a_child_of_a_fork_has_none_of_its_parents_claims(world: World) ->
     renewals.disown()
     assert not shared.hearts[0].wanted()
     commands = len(world.store.commands)
-    assert not await renewals.holds(held)
+    assert not await renewals.holds(held, 1.0)
     assert commands == len(world.store.commands)
 
 
@@ -389,4 +389,4 @@ def test_where_nothing_can_be_renewed_a_claim_lasts_for_its_whole_term() -> None
     held = Held("k", 1, ttl=1, until=0)
     renewals.keep(held)
     renewals.let_go(held)
-    assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(held)))
+    assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(held, 1.0)))

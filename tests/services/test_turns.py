@@ -40,11 +40,11 @@ class Desk:
         self.renewals: Any = Unrenewed()
         self._tokens = 0
 
-    async def execute(self, command: Command[Any]) -> Any:
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Do it, after whatever happens meanwhile."""
         self.commands.append(command)
         self.meanwhile(command)
-        return self.memory.execute(command)
+        return self.memory.execute(command, timeout)
 
     def post(self, command: Command[Any]) -> None:
         """Do it."""

@@ -260,7 +260,7 @@ class World:
     def core(self, worker: Worker) -> Core:
         """The ports of one process."""
 
-        async def execute(command: Command[Any]) -> Any:
+        async def execute(command: Command[Any], timeout: float | None) -> Any:
             name = type(command).__name__
             if self.strikes("store_away"):
                 await Turn(f"{name}: store away", _away)

@@ -260,7 +260,7 @@ class Store:
         self.is_away: Exception | None = None
         self.meanwhile: Callable[[Command[Any]], Awaitable[None]] | None = None
 
-    async def execute(self, command: Command[Any], /) -> Any:
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         await self._world.reach("before the store acts")
         self.commands.append(command)
         trip = len(self.commands)
@@ -271,7 +271,7 @@ class Store:
         failure = self.fails_at.pop(trip, None)
         if failure is not None:
             raise failure
-        answer = self.memory.execute(command)
+        answer = self.memory.execute(command, timeout)
         failure = self.lost_at.pop(trip, None)
         if failure is not None:
             raise failure

@@ -43,14 +43,18 @@ class NaiveStore:
         self.lock = Lock()
         self.bound = bound
 
-    def execute(self, command: Command[Answer], /) -> Answer:
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Read, apply and write."""
-        with self.lock:
+        if not self.lock.acquire(timeout=-1 if timeout is None else timeout):
+            raise StorageUnavailable("busy")
+        try:
             before = tuple(self.read(key) for key in command.keys)
             now = self.now()
             after, answer = command.apply(before, now)
             self.write(dict(zip(command.keys, after, strict=True)), now)
             return answer
+        finally:
+            self.lock.release()
 
     def post(self, command: Command[Any], /) -> None:
         """Do it at once, and tell nobody."""
@@ -94,10 +98,10 @@ class AsyncNaiveStore:
         self.post = self.plain.post
         self.turn = asyncio.Lock()
 
-    async def execute(self, command: Command[Answer], /) -> Answer:
+    async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Wait for a turn, and take one's time."""
         async with self.turn:
             await asyncio.sleep(0)
-            answer = self.plain.execute(command)
+            answer = self.plain.execute(command, timeout)
         await asyncio.sleep(0)
         return answer

@@ -79,8 +79,9 @@ def test_an_awaited_store_that_is_right_passes_in_time(check: Callable[..., Any]
     ],
 )
 def test_both_colours_are_asked_the_same(checks: tuple[tuple[Any, ...], ...]) -> None:
-    """Every check of the plain port is one of the asynchronous port too."""
+    """Every check of the plain port is one of the asynchronous port too, unless it blocks."""
     plain, awaited = ([name_of(check) for check in family] for family in checks)
+    plain = [name for name in plain if name != "nobody_waits_longer_than_it_has"]
 
     assert plain == awaited[: len(plain)]
     assert all(check.__doc__ for check in (*checks[0], *checks[1]))
@@ -123,9 +124,9 @@ class _Forgetful(NaiveStore):
 class _Hasty(NaiveStore):
     """Writes before it knows whether it should."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
-            return super().execute(command)
+            return super().execute(command, timeout)
         except InvalidData:
             super().write({key: (self.now(), 9**9, "after") for key in command.keys}, 0)
             raise
@@ -134,9 +135,9 @@ class _Hasty(NaiveStore):
 class _Silent(NaiveStore):
     """Tells nobody of errors."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
-            return super().execute(command)
+            return super().execute(command, timeout)
         except InvalidData:
             return None
 
@@ -179,7 +180,7 @@ class _Loud(NaiveStore):
 class _Open(NaiveStore):
     """Locks nothing."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         before = tuple(map(self.read, command.keys))
         now = self.now()
         after, answer = command.apply(before, now)
@@ -191,15 +192,15 @@ class _Open(NaiveStore):
 class _Stuttering(NaiveStore):
     """Does everything twice."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
-        super().execute(command)
-        return super().execute(command)
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
+        super().execute(command, timeout)
+        return super().execute(command, timeout)
 
 
 class _Early(NaiveStore):
     """Looks at the clock before it is its turn."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         now = super().now()
         sleep(0)
         with self.lock:
@@ -211,7 +212,7 @@ class _Early(NaiveStore):
 class _WritingBack(NaiveStore):
     """Writes what was not changed too, over whatever others have written meanwhile."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         while True:
             before = tuple(map(self.read, command.keys))
             now = self.now()
@@ -238,10 +239,10 @@ class _OneByOne(NaiveStore):
 class _Stuck(NaiveStore):
     """Never answers anybody but the first."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         if command.once:
             self.lock.acquire()
-        return super().execute(command)
+        return super().execute(command, timeout)
 
 
 class _Slow(NaiveStore):
@@ -319,9 +320,30 @@ class _Noting(NaiveStore):
 class _Closed(NaiveStore):
     """Refuses even to be read when it is full."""
 
-    def execute(self, command: Command[Any], /) -> Answer:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         if len(self.cells) >= self.bound and not all(key in self.cells for key in command.keys):
             raise StorageUnavailable("full")
+        return super().execute(command, timeout)
+
+
+class _Forever(NaiveStore):
+    """Waits for as long as it takes."""
+
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
+        return super().execute(command)
+
+
+class _Sooner(NaiveStore):
+    """Waits as long for everybody."""
+
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
+        return super().execute(command, 0.2)
+
+
+class _Untold(NaiveStore):
+    """Has never heard of callers' time."""
+
+    def execute(self, command: Command[Any], /) -> Answer:  # type: ignore[override]  # which is what is wrong
         return super().execute(command)
 
 
@@ -344,6 +366,7 @@ class _Closed(NaiveStore):
         ("commands_happen_one_after_another", _WritingBack, "left their mark"),
         ("commands_happen_one_after_another", _Early, "read too early"),
         ("nobody_sees_half_a_command", _OneByOne, "as it was before"),
+        ("a_caller_says_how_long_it_has", _Untold, "takes no `timeout`"),
         ("a_second_is_a_million", _Slow, "went on by"),
         ("a_second_is_a_million", _Fast, "went on by"),
         ("what_matters_is_kept", _Brief, "before its time"),
@@ -369,6 +392,15 @@ def test_what_is_wrong_is_noticed(check: str, store: Plain, sentence: str) -> No
 
     with pytest.raises(AssertionError, match=re.escape(sentence)):
         found(make)
+
+
+@pytest.mark.parametrize("store", [_Forever, _Sooner])
+def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
+    """A store that does not hear how much time its caller has left fails."""
+    (check,) = (c for c in kit.CHECKS if name_of(c) == "nobody_waits_longer_than_it_has")
+
+    with waiting_at_most(1), pytest.raises(AssertionError, match="longer than its caller had"):
+        check(store)
 
 
 def test_a_store_that_hangs_is_given_up() -> None:
@@ -397,7 +429,7 @@ class _Broken(NaiveStore):
 class _Half(AsyncNaiveStore):
     """Lets itself be cancelled between two keys."""
 
-    async def execute(self, command: Command[Any], /) -> Answer:
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         async with self.turn:
             plain = self.plain
             after, answer = command.apply(tuple(map(plain.read, command.keys)), plain.now())
@@ -410,20 +442,20 @@ class _Half(AsyncNaiveStore):
 class _Again(AsyncNaiveStore):
     """Sends a cancelled command once more, to be sure."""
 
-    async def execute(self, command: Command[Any], /) -> Answer:
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
-            return await super().execute(command)
+            return await super().execute(command, timeout)
         except asyncio.CancelledError:
-            self.plain.execute(command)
+            self.plain.execute(command, timeout)
             raise
 
 
 class _Undoing(AsyncNaiveStore):
     """Takes back everything when the last one is cancelled."""
 
-    async def execute(self, command: Command[Any], /) -> Answer:
+    async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
-            return await super().execute(command)
+            return await super().execute(command, timeout)
         except asyncio.CancelledError:
             self.plain.cells.clear()
             raise

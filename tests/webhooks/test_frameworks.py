@@ -146,7 +146,7 @@ class _Lost:
 
     durable = False
 
-    def execute(self, _: Any, /) -> Any:
+    def execute(self, _: Any, /, timeout: float | None = None) -> Any:
         """Nothing is reached."""
         raise StorageUnavailable("the store is out of reach.")
 
@@ -157,7 +157,7 @@ class _Lost:
 class _AsyncLost(_Lost):
     """The same, awaited."""
 
-    async def execute(self, _: Any, /) -> Any:
+    async def execute(self, _: Any, /, timeout: float | None = None) -> Any:
         """Nothing is reached."""
         raise StorageUnavailable("the store is out of reach.")
 

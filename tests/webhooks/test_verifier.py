@@ -272,10 +272,10 @@ class Remembering(MemoryStorage):
         super().__init__(clock)
         self.commands: list[Any] = []
 
-    def execute(self, command: Command[Any], /) -> Any:
+    def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         """Remember it, and do it."""
         self.commands.append(command)
-        return super().execute(command)
+        return super().execute(command, timeout)
 
 
 def test_a_claim_says_what_it_is_for() -> None:

@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.forking import in_child
+from moorage.domain.durations import bounded
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -60,10 +61,13 @@ class Posts:
             return
         self._sent(loop)
 
-    async def settle(self) -> None:
-        """Wait until everything that was posted is executed, or could not be."""
+    async def settle(self, timeout: float | None = None) -> None:
+        """Wait until everything that was posted is executed, or could not be.
+
+        Who has no more than `timeout` seconds left waits no longer than that.
+        """
         task = self._sent(asyncio.get_running_loop())
-        await asyncio.wait((task,), timeout=self._timeout)
+        await asyncio.wait((task,), timeout=bounded(self._timeout, timeout))
 
     def _sent(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
         """The task of this loop that executes what is kept."""

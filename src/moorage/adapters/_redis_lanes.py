@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from redis import exceptions as wrong
@@ -42,6 +43,8 @@ TOGETHER: Final = 128
 """How many commands go with one call of the script: Redis serves nobody else meanwhile."""
 
 _PATIENCE: Final = 4
+_LONGEST_WAIT: Final = 16
+"""How many timeouts a caller waits at most, behind a batch and with its own: no timer is needed."""
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.02
 
@@ -49,13 +52,13 @@ _Asked: TypeAlias = "tuple[Question, Future[Any] | None, Command[Any] | None]"
 _Undecided: TypeAlias = "tuple[Command[Any], Future[Any] | None]"
 
 
-def pauses(timeout: float) -> Iterator[float]:
+def pauses(timeout: float, until: float = inf) -> Iterator[float]:
     """How long to wait each time that somebody was faster, for four timeouts in all.
 
     Raises:
-        StateUnavailable: these are over.
+        StateUnavailable: these are over, or the caller's time is, by `monotonic()`.
     """
-    until, pause = time.monotonic() + _PATIENCE * timeout, _FIRST_PAUSE
+    until, pause = min(until, time.monotonic() + _PATIENCE * timeout), _FIRST_PAUSE
     while time.monotonic() < until:
         yield pause * (0.5 + random.random() / 2)  # noqa: S311 - it only spreads callers
         pause = min(2 * pause, _LONGEST_PAUSE)
@@ -102,24 +105,38 @@ class Lane:
         """Whether nobody waits here."""
         return self._asking is None and self._deciding is None
 
-    async def ask(self, question: Question) -> Any:
-        """What the script replies."""
+    async def ask(self, question: Question, timeout: float | None = None) -> Any:
+        """What the script replies, if it does within `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
         self._asked.append((question, future, None))
         if self._asking is None:
             self._asking = self.loop.create_task(self._ask_all())
-        return await future
+        return await self._in_time(future, timeout)
 
-    async def decide(self, command: Command[Any]) -> Any:
-        """The answer to a command that is decided here."""
+    async def decide(self, command: Command[Any], timeout: float | None = None) -> Any:
+        """The answer to a command that is decided here, if it comes within `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
         self._undecided.append((command, future))
         if self._deciding is None:
             self._deciding = self.loop.create_task(self._decide_all())
-        answer, error = await future
+        answer, error = await self._in_time(future, timeout)
         if error is not None:
             raise error
         return answer
+
+    async def _in_time(self, future: Future[Any], timeout: float | None) -> Any:
+        """What a future gives; the batch that it waits for goes on without a caller who is late."""
+        if timeout is None or timeout > _LONGEST_WAIT * self._timeout:
+            return await future
+        late = self.loop.call_later(timeout, self._give_up, future)
+        try:
+            return await future
+        finally:
+            late.cancel()
+
+    def _give_up(self, future: Future[Any]) -> None:
+        if not future.done():
+            future.set_exception(self._error_of(wrong.TimeoutError()))
 
     def post(self, command: Command[Any], question: Question | None) -> None:
         """Queue a command that nobody waits for."""

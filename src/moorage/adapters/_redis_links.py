@@ -11,6 +11,7 @@ import asyncio
 from contextlib import suppress
 from os import fspath
 from threading import Lock
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -105,7 +106,6 @@ class Place:
         self._awaited = awaited
         self._driver = _AWAITED if awaited else _PLAIN
         self._tls = False
-        self._timeout = timeout
         self._may_evict = may_evict
         self.checked = False
         self.clustered = False
@@ -121,6 +121,7 @@ class Place:
             )
         else:
             self._take_over(where)
+        self.timeout = timeout
         bound = {"socket_connect_timeout": timeout, "socket_timeout": None if awaited else timeout}
         self._settings |= _OURS | bound
 
@@ -207,8 +208,8 @@ class Place:
         shown = where.get("path") or f"{where.get('host', '')}:{where.get('port', '')}"
         self.shown = f"redis://{getattr(pool, 'service_name', None) or shown}"
 
-    def connection(self) -> Any:
-        """A new connection, which has yet to connect."""
+    def connection(self, timeout: float) -> Any:
+        """A new connection, which has yet to connect, and takes so many seconds at most for it."""
         if self._service is None:
             return self._class(**self._settings)
         tls: dict[str, Any] = {"ssl": True} if self._tls else {}
@@ -219,7 +220,8 @@ class Place:
             for name, value in settings.items()
             if name.startswith(("ssl", "socket_")) or name in _OURS
         }
-        asked["socket_timeout"] = self._timeout
+        # They are asked one after another.
+        asked["socket_timeout"] = asked["socket_connect_timeout"] = timeout / len(self._nodes)
         watch = self._driver.sentinels.Sentinel(self._nodes, sentinel_kwargs=asked, **settings)
         client = watch.master_for(self._service)
         pool = client.connection_pool
@@ -231,7 +233,7 @@ class Place:
         """A client that knows which node has which key; one of the plain colour connects now."""
         clusters = self._driver.clusters
         settings = {name: value for name, value in self._settings.items() if name not in _OF_ONE}
-        settings["socket_timeout"] = self._timeout
+        settings["socket_timeout"] = self.timeout
         tls = {"ssl": True} if self._tls else {}
         nodes = [clusters.ClusterNode(host, port) for host, port in self._nodes]
         # While it learns the nodes it may ask another where one does not answer. Afterwards it
@@ -280,7 +282,7 @@ class Place:
         for kind, sentence, remedy in _MEANINGS:
             if isinstance(error, kind):
                 return StorageUnavailable(
-                    f"Redis at {self.shown} {sentence.format(timeout=self._timeout)}.",
+                    f"Redis at {self.shown} {sentence}.",
                     remedy=remedy,
                 )
         code = str(error).split(" ", 1)[0]
@@ -293,8 +295,8 @@ class Place:
 _MEANINGS: Final = (
     (
         (wrong.TimeoutError, TimeoutError),
-        "did not answer within {timeout:g} s",
-        "Look at what keeps it busy, or give it a longer timeout.",
+        "did not answer in time",
+        "Look at what keeps it busy, or give the call or the store a longer timeout.",
     ),
     (
         (wrong.AuthenticationError, wrong.AuthorizationError, wrong.NoPermissionError),
@@ -368,21 +370,25 @@ class Link:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._connection = place.connection()
+        self._connection: Any = None
         self._connected = False
 
-    def ready(self) -> None:
-        """Be connected, or raise `UnsentError`.
+    def ready(self, until: float) -> None:
+        """Be connected by a time of `monotonic()`, or raise `UnsentError`.
 
         A server that was restarted has closed its end: that is seen here, where nothing has been
         sent yet.
         """
         if self._connected and not self._interrupted():
             return
+        self.close()
         try:
-            self._connection.disconnect()
-            self._connection.connect()
+            left = self._left(until)
+            self._connection = connection = self._place.connection(left)
+            connection.socket_connect_timeout = connection.socket_timeout = left
+            connection.connect()
             if not self._place.checked:
+                self._bound(until)
                 self._check()
         except (wrong.RedisError, OSError) as error:
             self.close()
@@ -391,6 +397,21 @@ class Link:
             self.close()
             raise
         self._connected = True
+
+    def _left(self, until: float) -> float:
+        """Seconds for one step of a caller who has time until then.
+
+        Raises:
+            TimeoutError: there is none.
+        """
+        left = min(self._place.timeout, until - monotonic())
+        if left <= 0:
+            raise wrong.TimeoutError
+        return left
+
+    def _bound(self, until: float) -> None:
+        """Wait no longer than that for what is read next."""
+        self._connection._sock.settimeout(self._left(until))  # noqa: SLF001 - nothing else bounds one reply
 
     def _interrupted(self) -> bool:
         """Whether something came that nobody asked for, such as the end."""
@@ -407,23 +428,26 @@ class Link:
             # Whoever may not ask goes without the answer.
             self._place.checked = True
 
-    def ask(self, batch: Batch) -> list[Any]:
+    def ask(self, batch: Batch, until: float) -> list[Any]:
         """Do a batch in one call of the script."""
         packed = request(batch)
         try:
-            return self._exchange(packed)
+            return self._exchange(packed, until)
         except wrong.NoScriptError:
-            return self._exchange(with_script(packed))
+            return self._exchange(with_script(packed), until)
 
-    def _exchange(self, packed: bytes) -> list[Any]:
+    def _exchange(self, packed: bytes, until: float) -> list[Any]:
         connection = self._connection
+        self._bound(until)
         connection.send_packed_command([packed], check_health=False)
         return connection.read_response(disconnect_on_error=True)  # type: ignore[no-any-return]  # as the script replies
 
     def close(self) -> None:
         """Disconnect."""
         self._connected = False
-        self._connection.disconnect()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
 
 
 def _told_by_any(client: Any) -> Any:
@@ -506,8 +530,8 @@ class Links:
         self._idle: list[Link] = []
         self._routed = ClusterLink(place) if place.clustered else None
 
-    def ask(self, batch: Batch) -> list[Any]:
-        """Do a batch.
+    def ask(self, batch: Batch, until: float) -> list[Any]:
+        """Do a batch by a time of `monotonic()`; a cluster's client has no bounds but its own.
 
         Raises:
             UnsentError: there was no connection.
@@ -520,10 +544,10 @@ class Links:
             link = self._idle.pop()
         except IndexError:
             link = Link(self._place)
-        link.ready()
         try:
-            replies = link.ask(batch)
-        except (wrong.ConnectionError, wrong.ReadOnlyError):
+            link.ready(until)
+            replies = link.ask(batch, until)
+        except (UnsentError, wrong.ConnectionError, wrong.ReadOnlyError):
             # It ended, or what was the primary is none any more: so with the others.
             link.close()
             self.close()
@@ -577,7 +601,7 @@ class AsyncLink:
             if not await self._interrupted():
                 return
         await self.close()
-        connection = self._place.connection()
+        connection = self._place.connection(self._place.timeout)
         try:
             self._connection = connection
             await connection.connect()

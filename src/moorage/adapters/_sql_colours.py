@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -11,6 +13,7 @@ from moorage.adapters._sql_source import connect
 from moorage.adapters._sql_wait import blocking, by_loop
 from moorage.adapters.locks import ThreadLocks
 from moorage.adapters.locks_async import AsyncioLocks
+from moorage.domain.durations import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,8 +30,11 @@ _EVERYBODY: Final = 10**9
 class Threads:
     """Waiting by blocking the thread: nothing here ever suspends."""
 
-    def __init__(self, source: Source, tables: Tables, migrate: Callable[[], None]) -> None:
+    def __init__(
+        self, source: Source, tables: Tables, migrate: Callable[[], None], timeout: float
+    ) -> None:
         self._source = source
+        self._timeout = timeout
         self._link = _links(source, tables, blocking, awaited=False)
         self._pool = source.pool()
         self._migrate = migrate
@@ -40,9 +46,10 @@ class Threads:
     def leave(self, holder: object) -> None:
         self._locks.release("", holder)
 
-    async def open(self, until: float) -> Link:  # noqa: ARG002 - the driver has its own bound
+    async def open(self, until: float) -> Link:
+        connecting = _Connecting(self._pool)
         try:
-            connection = connect(self._pool)
+            connection = connecting.within(bounded(self._timeout, until - time.monotonic()))
         except Exception as error:  # noqa: BLE001 - a host's listeners may raise anything
             failure = self._source.unreachable(error)
         else:
@@ -61,6 +68,57 @@ class Threads:
 
     def gone(self, _: object, /) -> bool:  # pragma: no cover - there is no other place
         return False
+
+
+class _Connecting(Thread):
+    """Opens a connection in a thread of its own, which is left behind if it takes too long.
+
+    No driver bounds all of its steps, such as looking the host up; and libpq waits for at least
+    two seconds. What comes too late is closed.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(name="moorage-connecting", daemon=True)
+        self._pool = pool
+        self._lock = Lock()
+        self._given_up = False
+        self._connection: Any = None
+        self._error: BaseException | None = None
+
+    def within(self, seconds: float) -> Any:
+        """The connection, if it is open in time.
+
+        Raises:
+            TimeoutError: it was not.
+            Exception: what the driver raised.
+        """
+        try:
+            self.start()
+            self.join(seconds)
+        finally:
+            with self._lock:
+                self._given_up = True
+                connection, error, self._error = self._connection, self._error, None
+        if error is not None:
+            raise error
+        if connection is None:
+            raise TimeoutError
+        return connection
+
+    def run(self) -> None:
+        """Connect."""
+        try:
+            connection = connect(self._pool)
+        except BaseException as error:  # noqa: BLE001 - raised in whoever waits for it
+            with self._lock:
+                self._error = error
+            return
+        with self._lock:
+            if not self._given_up:
+                self._connection = connection
+                return
+        with suppress(Exception):
+            connection.close()
 
 
 class Loops:
@@ -95,7 +153,7 @@ class Loops:
         try:
             # What one loop waits for in SQLAlchemy's pool, another could not wake it for.
             pool = self._pools.get(loop) or self._pools.setdefault(loop, self._source.pool())
-            async with asyncio.timeout(min(self._timeout, until - time.monotonic())):
+            async with asyncio.timeout(bounded(self._timeout, until - time.monotonic())):
                 connection = await greenlet_spawn(connect, pool)
         except Exception as error:  # noqa: BLE001 - a host's listeners may raise anything
             failure = self._source.unreachable(error)

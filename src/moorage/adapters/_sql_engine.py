@@ -26,7 +26,7 @@ from moorage.adapters._sql_link import Denied, FateUnknown, Misfit, NoTable, Not
 from moorage.adapters._sql_schema import VERSION
 from moorage.adapters.forking import in_child
 from moorage.domain.codec import pack, unpack
-from moorage.domain.durations import HOUR
+from moorage.domain.durations import HOUR, bounded
 from moorage.errors import ConfigurationError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -189,11 +189,11 @@ class Engine:
             for link in shelf.links:
                 link.abandon()
 
-    async def execute(self, command: Command[Answer]) -> Answer:
-        """Run one command."""
+    async def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
+        """Run one command, within `timeout` seconds if that is less than the store's own bound."""
         keys = command.keys
         asked = asked_of(keys) if len(keys) < _MANY else asked_of.__wrapped__(keys)
-        until = monotonic() + 2 * self._timeout
+        until = monotonic() + bounded(2 * self._timeout, timeout)
 
         async def transact(link: Link) -> Answer:
             return await _transact(link, command, asked, until)
@@ -232,9 +232,10 @@ class Engine:
         """Do something on a connection; again, if it was certainly not done."""
         holder, pause = object(), _FIRST_PAUSE
         try:
-            if not await self._colour.enter(holder, self._connections, self._timeout):
+            patience = bounded(self._timeout, until - monotonic())
+            if not await self._colour.enter(holder, self._connections, patience):
                 raise self._unavailable(
-                    f"had no connection free in {self._timeout:g} s",
+                    f"had no connection free in {patience:.3g} s",
                     "Give the store more `connections`, or more `timeout`.",
                 )
             while True:

@@ -26,7 +26,7 @@ from moorage.adapters._sqlite_flush import Flush
 from moorage.adapters._sqlite_pool import Pool
 from moorage.adapters.clock import SystemClock
 from moorage.domain.codec import pack, unpack
-from moorage.domain.durations import HOUR, count, seconds
+from moorage.domain.durations import HOUR, bounded, count, seconds
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -101,9 +101,13 @@ class Engine:
         self._pool.give(link)
         return answer
 
-    def insist(self, command: Command[Answer]) -> Answer:
+    def until(self, timeout: float | None) -> float:
+        """When a command that begins now must have ended, by the clock of `time.monotonic`."""
+        return time.monotonic() + bounded(self.timeout, timeout)
+
+    def insist(self, command: Command[Answer], until: float) -> Answer:
         """Run one command, coming again while others hold the lock."""
-        return self._insist(partial(self.attempt, command))
+        return self._insist(partial(self.attempt, command), until)
 
     def _transact(self, link: Link, command: Command[Answer], most: int) -> Answer:
         run, keys, durable = link.run, command.keys, command.durable
@@ -136,9 +140,9 @@ class Engine:
             self._moved(link)
         return answer
 
-    def _insist(self, attempt: Callable[[], Done]) -> Done:
+    def _insist(self, attempt: Callable[[], Done], until: float) -> Done:
         try:
-            return tried(attempt, self.timeout)
+            return tried(attempt, until)
         except Busy:
             raise self.file.locked() from None
 
@@ -204,7 +208,7 @@ class Engine:
                 link.undo()
                 self._pool.give(link)
 
-        return self._insist(attempt)
+        return self._insist(attempt, self.until(None))
 
     def _take(self) -> Link:
         try:
@@ -293,13 +297,13 @@ def _changes(
     return changes, moved
 
 
-def tried(attempt: Callable[[], Done], timeout: float) -> Done:
+def tried(attempt: Callable[[], Done], until: float) -> Done:
     """What `attempt` gives, when nobody holds the lock any more.
 
     Raises:
         Busy: somebody still does when the time is over.
     """
-    for pause in pauses(timeout):
+    for pause in pauses(until):
         try:
             return attempt()
         except Busy:
@@ -307,9 +311,11 @@ def tried(attempt: Callable[[], Done], timeout: float) -> Done:
     raise Busy
 
 
-def pauses(timeout: float) -> Iterator[float]:
-    """How long to stay away before each next try, until the time is over."""
-    end, longest = time.monotonic() + timeout, _SOON
-    while time.monotonic() < end:
+def pauses(until: float) -> Iterator[float]:
+    """How long to stay away before each next try, until the time is over; the first is free."""
+    longest = _SOON
+    while True:
         yield longest * (0.5 + random())  # noqa: S311 - nobody gains by guessing it
+        if time.monotonic() >= until:
+            return
         longest = min(2 * longest, _LATER)

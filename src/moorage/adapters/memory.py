@@ -73,7 +73,12 @@ class MemoryStorage:
         """The store's time, in microseconds since the Unix epoch."""
         return (self._nanoseconds() + self._offset) // 1000
 
-    def execute(self, command: Command[Answer], /) -> Answer:
+    def execute(
+        self,
+        command: Command[Answer],
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - memory never makes anybody wait
+    ) -> Answer:
         """Run one command."""
         # Every call's admission comes through here, so the usual shapes (one state or two, there
         # already) are spelt out, each with a section of its own.
@@ -219,6 +224,11 @@ class AsyncMemoryStorage:
         self.shared = MemoryStorage(clock, max_entries=max_entries) if shared is None else shared
         self.post = self.shared.post
 
-    async def execute(self, command: Command[Answer], /) -> Answer:
+    async def execute(
+        self,
+        command: Command[Answer],
+        /,
+        timeout: float | None = None,  # noqa: ARG002 - as above
+    ) -> Answer:
         """Run one command; memory never makes a task wait."""
         return self.shared.execute(command)

@@ -23,6 +23,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from copy import copy
+from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -117,7 +118,8 @@ class RedisStorage(_Store):
             `redis+sentinel://host:port,host:port/name-of-the-primary`, and `rediss+…`), or a client
             of redis-py's, whose settings are taken over; connections are the store's own.
         timeout: seconds for connecting, and for each reply. An operation takes no longer than
-            that on a connection that is there; four times as long where it is decided here.
+            that on a connection that is there; four times as long where it is decided here; and
+            never longer than what is left of its caller's deadline.
         prefix: what all keys in Redis begin with. No other program may write to these.
         ca: a file with the certificates to trust, instead of the system's.
         durable: says of this Redis that a write which it answered survives its crash.
@@ -156,16 +158,18 @@ class RedisStorage(_Store):
         # A child of a fork must not speak on its parent's connections.
         self._links = Links(self._place)
         self._deciding = RLock()
+        self._away = False
 
-    def execute(self, command: Command[Answer], /) -> Answer:
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
         self._require_open()
+        until = inf if timeout is None else time.monotonic() + timeout
         question = self._questions.of(command)
         if question is None:
-            return self._swapped(command)  # type: ignore[no-any-return]  # as the command answers
+            return self._swapped(command, until)  # type: ignore[no-any-return]  # as the command answers
         if self._posted:
-            self._send_posted()
-        return answer_of(question, self._ask([question])[0])  # type: ignore[no-any-return]  # as the command answers
+            self._send_posted(until)
+        return answer_of(question, self._ask([question], until)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for: now, or with the next if that fails."""
@@ -173,7 +177,8 @@ class RedisStorage(_Store):
             # Else it would open a connection that nobody closes any more.
             self._require_open()
             self._posted.append(command)
-            self._send_posted()
+            if not self._away:
+                self._send_posted()
         except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
             return
 
@@ -202,36 +207,42 @@ class RedisStorage(_Store):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, batch: Batch) -> list[Any]:
-        """Have a batch done.
+    def _ask(self, batch: Batch, until: float = inf) -> list[Any]:
+        """Have a batch done, by a time of `monotonic()`.
 
         Raises:
             StorageUnavailable: it was not done, or that is not known.
         """
         try:
-            return self._try(batch)
+            return self._try(batch, until)
         except FAILED as error:
             failure = self._of(error)
         # Out here, or it would carry along the frames of redis-py, which hold the password.
         raise failure
 
-    def _try(self, batch: Batch) -> list[Any]:
+    def _try(self, batch: Batch, until: float) -> list[Any]:
         """Have a batch done; again, where its reply was lost and all of it may be repeated."""
+        self._away = True
         try:
-            return self._links.ask(batch)
+            replies = self._links.ask(batch, until)
         except wrong.ConnectionError:
             if any(question.once for question in batch):
                 raise
-        return self._links.ask(batch)
+            replies = self._links.ask(batch, until)
+        except wrong.ResponseError:
+            self._away = False
+            raise
+        self._away = False
+        return replies
 
-    def _send_posted(self) -> None:
+    def _send_posted(self, until: float = inf) -> None:
         """Do what was posted; what could not be sent, or may be repeated, is kept for the next."""
         posted, others = self._due()
         try:
             while posted:
                 # In a cluster each may have another home.
                 batch = posted[:1] if self._place.clustered else posted
-                self._try([question for _, question in batch])
+                self._try([question for _, question in batch], until)
                 posted = posted[len(batch) :]
         except BaseException as error:
             kept = [command for command, asked in posted if is_kept(error, once=asked.once)]
@@ -242,20 +253,21 @@ class RedisStorage(_Store):
         else:
             for command in others:
                 with suppress(Exception):
-                    self._swapped(command)
+                    self._swapped(command, until)
             return
         raise failure
 
-    def _swapped(self, command: Command[Any]) -> Any:
+    def _swapped(self, command: Command[Any], until: float) -> Any:
         """Decide here, and write if what was decided over is stored still."""
         swap = Swap(self._questions, [command])
-        waits = pauses(self._timeout)
+        waits = pauses(self._timeout, until)
         # One at a time in this process; two that wait for each other go on all the same.
-        alone = self._deciding.acquire(timeout=self._timeout)
+        patience = min(self._timeout, max(0.0, until - time.monotonic()) / 2)
+        alone = self._deciding.acquire(timeout=patience)
         try:
             while True:
-                write = swap.decide(answer_of(swap.look, self._ask([swap.look])[0]))
-                if write is None or self._ask([write])[0]:
+                write = swap.decide(answer_of(swap.look, self._ask([swap.look], until)[0]))
+                if write is None or self._ask([write], until)[0]:
                     break
                 time.sleep(next(waits))
         finally:
@@ -300,7 +312,12 @@ class AsyncRedisStorage(_Store):
         self._lanes: dict[tuple[AbstractEventLoop, str], Lane] = {}
         self._latest: Lane | None = None
 
-    async def execute(self, command: Command[Answer], /) -> Answer:
+    async def execute(
+        self,
+        command: Command[Answer],
+        /,
+        timeout: float | None = None,
+    ) -> Answer:
         """Run one command."""
         self._require_open()
         question = self._questions.of(command)
@@ -308,8 +325,8 @@ class AsyncRedisStorage(_Store):
         if self._posted:
             self._hand_over()
         if question is None:
-            return await lane.decide(command)  # type: ignore[no-any-return]  # as the command answers
-        return answer_of(question, await lane.ask(question))  # type: ignore[no-any-return]  # as the command answers
+            return await lane.decide(command, timeout)  # type: ignore[no-any-return]  # as the command answers
+        return answer_of(question, await lane.ask(question, timeout))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for: at once where a loop runs."""

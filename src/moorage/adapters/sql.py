@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from threading import local
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters._plain import run_now
@@ -38,6 +39,11 @@ Answer = TypeVar("Answer")
 _PREFIX: Final = "moorage_"
 _PLAIN: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 _AWAITED: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
+
+
+def _left(until: float | None) -> float | None:
+    """Seconds until a time of `monotonic()`; None if there is none."""
+    return None if until is None else until - monotonic()
 
 
 class _Common:
@@ -82,8 +88,8 @@ class SqlStorage(_Common):
     transaction of its host, so a roll-back of the host's takes no claim along. It connects when it
     is first used; threads share it, and a forked child has connections of its own.
 
-    A command takes at most twice `timeout`: one to have a connection, and one to be answered. A
-    driver that waits longer for a connection is the exception; psycopg waits at least two seconds.
+    A command takes at most twice `timeout`: one to have a connection, and one to be answered; and
+    no longer than what is left of its caller's deadline.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an engine of SQLAlchemy with the
@@ -110,7 +116,7 @@ class SqlStorage(_Common):
         bound = seconds(timeout, "timeout")
         self._source = Source(url, _PLAIN, awaited=False, timeout=bound)
         self._tables = declared(None, prefix, schema)
-        colour = Threads(self._source, self._tables, self.migrate)
+        colour = Threads(self._source, self._tables, self.migrate, bound)
         self._engine = Engine(
             colour,
             names=self._source.names(self._tables),
@@ -127,17 +133,18 @@ class SqlStorage(_Common):
         self._kept: deque[Command[Any]] = deque(maxlen=MOST)
         self._away = False
 
-    def execute(self, command: Command[Answer], /) -> Answer:
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
         inside = self._inside
+        until = None if timeout is None else monotonic() + timeout
         if self._kept:
-            away = self._send()
+            away = self._send(until)
             if away is not None:
                 # It would wait in vain as well, and as long.
                 raise away
         before, inside.now = getattr(inside, "now", False), True
         try:
-            answer = run_now(self._engine.execute(command))
+            answer = run_now(self._engine.execute(command, _left(until)))
         except StorageUnavailable:
             self._away = True
             raise
@@ -183,7 +190,7 @@ class SqlStorage(_Common):
     ) -> None:
         self.close()
 
-    def _send(self) -> StorageUnavailable | None:
+    def _send(self, until: float | None = None) -> StorageUnavailable | None:
         """Run what was posted, unless this thread is in the middle of a command."""
         # A finaliser or a signal handler may post while rows are locked, and would wait for them.
         kept, inside = self._kept, self._inside
@@ -194,7 +201,7 @@ class SqlStorage(_Common):
             while kept:
                 command = kept.popleft()
                 try:
-                    run_now(self._engine.execute(command))
+                    run_now(self._engine.execute(command, _left(until)))
                 except StorageUnavailable as error:
                     # The others would wait in vain, each as long: the next command tries again.
                     if not command.once:
@@ -216,7 +223,8 @@ class AsyncSqlStorage(_Common):
     transaction of its host, so a roll-back of the host's takes no claim along. It connects when it
     is first used, in each event loop anew, and a forked child has connections of its own.
 
-    A command takes at most twice `timeout`: one to have a connection, and one to be answered.
+    A command takes at most twice `timeout`: one to have a connection, and one to be answered; and
+    no longer than what is left of its caller's deadline.
 
     Args:
         url: `postgresql://…`, `mariadb://…` or `mysql://…`, or an `AsyncEngine` of SQLAlchemy with
@@ -253,12 +261,18 @@ class AsyncSqlStorage(_Common):
         )
         self._posts = Posts(self._engine.execute, bound)
 
-    async def execute(self, command: Command[Answer], /) -> Answer:
+    async def execute(
+        self,
+        command: Command[Answer],
+        /,
+        timeout: float | None = None,
+    ) -> Answer:
         """Run one command."""
         posts = self._posts
+        until = None if timeout is None else monotonic() + timeout
         if posts.kept or posts.sending:
-            await posts.settle()
-        return await self._engine.execute(command)
+            await posts.settle(timeout)
+        return await self._engine.execute(command, _left(until))
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for, soon or with the next one."""

@@ -79,15 +79,15 @@ class SqliteStorage:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def execute(self, command: Command[Answer], /) -> Answer:
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
         engine = self._engine
         if self._kept:
-            self._settle()
+            self._settle(engine.until(timeout))
         try:
             answer = engine.attempt(command)
         except Busy:
-            answer = engine.insist(command)
+            answer = engine.insist(command, engine.until(timeout))
         if command.durable and engine.flush.needed:
             engine.flush(engine.flush.ticket())
         if engine.writes >= _sqlite_engine.TURN:
@@ -97,7 +97,7 @@ class SqliteStorage:
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for; if others hold the lock, with the next."""
         try:
-            tried(partial(self._engine.attempt, command), _POSTING)
+            tried(partial(self._engine.attempt, command), self._engine.until(_POSTING))
         except Busy:
             self._kept.append(command)
         except Exception:  # noqa: BLE001 - nobody is there to be told, as the port says
@@ -118,13 +118,13 @@ class SqliteStorage:
         """Close the file."""
         self._engine.close()
 
-    def _settle(self) -> None:
-        """Run what was posted while others held the lock."""
+    def _settle(self, until: float) -> None:
+        """Run what was posted while others held the lock, as far as the time allows."""
         while self._kept:
             with suppress(Exception):
                 command = self._kept.popleft()
                 try:
-                    tried(partial(self._engine.attempt, command), self._engine.timeout)
+                    tried(partial(self._engine.attempt, command), until)
                 except Busy:
                     self._kept.appendleft(command)
                     return
@@ -166,17 +166,22 @@ class AsyncSqliteStorage:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def execute(self, command: Command[Answer], /) -> Answer:
+    async def execute(
+        self,
+        command: Command[Answer],
+        /,
+        timeout: float | None = None,
+    ) -> Answer:
         """Run one command."""
         engine, posts = self._engine, self._posts
         if posts.kept or posts.sending:
-            await posts.settle()
+            await posts.settle(timeout)
         try:
             answer = engine.attempt(command, _LONG)
         except Busy:
-            answer = await self._run(command)
+            answer = await self._run(command, timeout)
         except Slow:
-            answer = await self._in_thread(partial(engine.insist, command))
+            answer = await self._in_thread(partial(engine.insist, command, engine.until(timeout)))
         if command.durable and engine.flush.needed:
             await self._in_thread(partial(engine.flush, engine.flush.ticket()))
         if engine.writes >= _sqlite_engine.TURN:
@@ -217,14 +222,19 @@ class AsyncSqliteStorage:
         self._pool().shutdown(wait=False)
         self._start_afresh()
 
-    async def _run(self, command: Command[Answer]) -> Answer:
+    async def _run(
+        self,
+        command: Command[Answer],
+        timeout: float | None = None,
+    ) -> Answer:
         """Run one command, coming again while others hold the lock."""
         engine = self._engine
-        for pause in pauses(engine.timeout):
+        until = engine.until(timeout)
+        for pause in pauses(until):
             try:
                 return engine.attempt(command, _LONG)
             except Slow:
-                return await self._in_thread(partial(engine.insist, command))
+                return await self._in_thread(partial(engine.insist, command, until))
             except Busy:
                 from asyncio import sleep  # noqa: PLC0415 - whoever blocks does without
 

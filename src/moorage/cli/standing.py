@@ -62,7 +62,7 @@ def _read(hub: Hub, plan: Plan) -> dict[str, Any]:
     gates, execute = plan.gates, hub.manager.flows.core.execute
     told: dict[str, Any] = {"circuit": None, "retry_after": None, "failures": None, "calls": None}
     if gates.circuit is not None:
-        circuit = run_now(execute(ReadCircuit(gates.circuit, gates.circuit_key)))
+        circuit = run_now(execute(ReadCircuit(gates.circuit, gates.circuit_key), None))
         told = {
             "circuit": circuit.state.value,
             "retry_after": circuit.retry_after,
@@ -72,5 +72,5 @@ def _read(hub: Hub, plan: Plan) -> dict[str, Any]:
     waits: tuple[int, ...] = ()
     retries = True
     if gates.limits or gates.budget is not None:
-        waits, retries = run_now(execute(ReadLimits(gates)))
+        waits, retries = run_now(execute(ReadLimits(gates), None))
     return {**told, "limits": [wait / _MICROS for wait in waits], "retries": retries}

@@ -47,6 +47,11 @@ def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
     return None if value is None else seconds(value, field)
 
 
+def bounded(patience: float, timeout: float | None) -> float:
+    """Seconds to wait: one's own patience, or what is left of the caller's time if that is less."""
+    return patience if timeout is None else max(0.0, min(patience, timeout))
+
+
 def micros(value: float) -> int:
     """Checked seconds as integer microseconds, rounded up, so that no wait ends early."""
     # Less a float's own error, which would often round up to a microsecond that nobody meant.

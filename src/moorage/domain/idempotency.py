@@ -363,6 +363,48 @@ class Resolve:
         return (_ended(entry, entry[4] + 1, stage, self.ttl, self.answer),), True
 
 
+class Written:
+    """Read what is written down under a key for ever; nothing is claimed, and nobody waits."""
+
+    __slots__ = ("keys",)
+    once = False
+    durable = True
+
+    def __init__(self, key: str) -> None:
+        self.keys = (key,)
+
+    def apply(self, states: States, now: int) -> tuple[States, Any]:
+        """Return it, or None if there is nothing."""
+        entry = present(states[0], now)
+        return states, None if entry is None or entry[2] != DONE else entry[10]
+
+
+class WriteOnce:
+    """Write a value down under a key, unless one is there: the first writer's stays.
+
+    It is one step, so nobody holds the key in between, and whoever is killed keeps nobody waiting.
+    """
+
+    __slots__ = ("fingerprint", "keys", "ttl", "value")
+    once = False
+    durable = True
+
+    def __init__(self, key: str, value: object, *, fingerprint: bytes, ttl: int) -> None:
+        self.keys = (key,)
+        self.value = value
+        self.fingerprint = fingerprint
+        self.ttl = ttl
+
+    def apply(self, states: States, now: int) -> tuple[States, Any]:
+        """Return what is written there now."""
+        entry = present(states[0], now)
+        if entry is not None and entry[2] == DONE:
+            return states, entry[10]
+        seen, fence = (now, now) if entry is None else (entry[0], entry[4] + 1)
+        written = (seen, self.ttl, DONE, self.fingerprint, fence, 0, seen, seen, 0, "", self.value)
+        return (written,), self.value
+
+
 def _ended(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
     """A claim at its end; SENT is asked for by who abandons it, and what was never sent is free."""
     seen, _, before, fingerprint, _, _, _, _, sent_at, target, _ = entry

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from moorage.domain.region import Region
     from moorage.domain.service import Endpoint, Fallback, HedgeConfig, Service
 
+AFTERWARDS: Final = 0.5
+"""Seconds for a store to be told how a call ended, once its deadline is over."""
+
 MARGIN: Final = 5.0
 """Seconds that a lease outlives the work it is for."""
 
@@ -42,7 +45,7 @@ class Plan:
     """How calls to one operation of one tenant are made. Immutable once built.
 
     Attributes:
-        span: nanoseconds for a whole call.
+        span, seconds: nanoseconds for a whole call, and the same in seconds.
         timeouts: what one attempt may take.
         patience, limit_wait: microseconds to wait for a limit at most; the latter within `span`.
         question: what an attempt asks before it leaves.
@@ -92,6 +95,7 @@ class Plan:
         "request_transforms",
         "response_transforms",
         "retry",
+        "seconds",
         "service",
         "slow",
         "span",
@@ -128,6 +132,7 @@ class Plan:
             for each in service.regions:
                 self.regions[each.name] = Plan(service, tenant, endpoint, each)
         self.span = int(timeout * 1e9)
+        self.seconds = timeout
         steps: Timeouts = _setting(service, endpoint, "timeouts")
         self.timeouts = attrs.evolve(steps, total=attempt)
         self.timeouts_at_first = self.timeouts.within(timeout)

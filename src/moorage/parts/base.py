@@ -40,7 +40,7 @@ CENTURY = 100 * 365 * 86_400.0
 class Execute(Protocol):
     """As `StateStorage.execute`."""
 
-    def __call__(self, command: Command[Answer], /) -> Answer:
+    def __call__(self, command: Command[Answer], timeout: float | None, /) -> Answer:
         """Run one command."""
         ...
 
@@ -88,10 +88,18 @@ class Part:
         """Run a command in the store of the synchronous face, which answers at once."""
         return self._now.ask  # type: ignore[return-value]  # a plain core has it
 
-    def _begin(self, core: Core, timeout: float | timedelta | None = None) -> Call:
+    def _begin(
+        self, core: Core, timeout: float | timedelta | None = None, began: int | None = None
+    ) -> Call:
         plan = self._plan
         span = plan.span if timeout is None else int(seconds(timeout, "timeout", zero=True) * 1e9)
-        return Call(plan, core.nanoseconds(), span)
+        return Call(plan, core.nanoseconds() if began is None else began, span)
+
+    def _seconds(self, timeout: float | timedelta | None) -> float | None:
+        """What a store may take of a caller's time; one that waits for nothing still asks it."""
+        if timeout is None:
+            return self._plan.seconds
+        return seconds(timeout, "timeout", zero=True) or None
 
     def _usable(self, ports: Ports, colour: str) -> Ports:
         if ports.state is None:

@@ -10,6 +10,7 @@ from moorage.domain.admission import NEEDS_TOKEN, ReadCircuit, Report, SetCircui
 from moorage.domain.circuit import CircuitBreakerConfig, CircuitState, Outcome
 from moorage.domain.events import CircuitChanged
 from moorage.domain.health import health
+from moorage.domain.plan import AFTERWARDS
 from moorage.domain.retry import error_types
 from moorage.domain.service import Service
 from moorage.errors import StorageUnavailable
@@ -79,19 +80,19 @@ class CircuitBreaker(Guard[Entered]):
 
     def state(self) -> CircuitBreakerState:
         """What the circuit knows now."""
-        return self._execute(self._read())
+        return self._execute(self._read(), None)
 
     async def astate(self) -> CircuitBreakerState:
         """What the circuit knows now; awaited."""
-        return await self._later.execute(self._read())  # type: ignore[no-any-return]  # as read
+        return await self._later.execute(self._read(), None)  # type: ignore[no-any-return]  # as read
 
     def set(self, state: CircuitState) -> None:
         """Set it by hand: closed (a reset), forced open, or disabled."""
-        self._execute(self._set(state))
+        self._execute(self._set(state), None)
 
     async def aset(self, state: CircuitState) -> None:
         """Set it by hand: closed (a reset), forced open, or disabled; awaited."""
-        await self._later.execute(self._set(state))
+        await self._later.execute(self._set(state), None)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once inside the guard."""
@@ -99,7 +100,7 @@ class CircuitBreaker(Guard[Entered]):
         plain = type(function) is FunctionType and not function.__code__.co_flags & NOT_PLAIN
         if not plain or self._timed:
             return super().call(function, *args, **kwargs)
-        admitted = self._execute(self._question)
+        admitted = self._execute(self._question, self._plan.seconds)
         if admitted[0]:
             if admitted[0] is NEEDS_TOKEN:
                 # Nothing has been taken: whoever may become a probe asks again, with a ticket.
@@ -129,7 +130,7 @@ class CircuitBreaker(Guard[Entered]):
         return Entered()
 
     def _enter(self, ticket: Entered, /) -> None:
-        admitted = self._execute(self._question)
+        admitted = self._execute(self._question, self._plan.seconds)
         if admitted[0]:
             core = self._now
             ticket.call = self._begin(core)
@@ -142,7 +143,10 @@ class CircuitBreaker(Guard[Entered]):
     async def _enter_later(self, ticket: Entered, /) -> None:
         core = self._later
         ask, question = core.ask, self._question
-        admitted: Admitted = await core.execute(question) if ask is None else ask(question)
+        left = self._plan.seconds
+        admitted: Admitted = (
+            await core.execute(question, left) if ask is None else ask(question, left)
+        )
         if admitted[0]:
             ticket.call = self._begin(core)
             ticket.permit = await be_admitted(core, ticket.call, question, admitted)
@@ -180,7 +184,7 @@ class CircuitBreaker(Guard[Entered]):
             core.post(report)
             return
         try:
-            changed = core.ask(report)
+            changed = core.ask(report, AFTERWARDS)
         except StorageUnavailable:
             # What was called has answered; a store that is away must not take that with it.
             return

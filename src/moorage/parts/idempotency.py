@@ -141,11 +141,11 @@ class Idempotency(Part):
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle an unknown key after a look-up: done, with its answer, or never done."""
-        return self._execute(self._resolve(key, done, answer))
+        return self._execute(self._resolve(key, done, answer), None)
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
         """Settle an unknown key after a look-up; awaited."""
-        settled: bool = await self._later.execute(self._resolve(key, done, answer))
+        settled: bool = await self._later.execute(self._resolve(key, done, answer), None)
         return settled
 
     def _call(

@@ -113,13 +113,14 @@ class RateLimiter(Guard[None]):
         leases = self._leases
         if leases is not None and (
             leases.spend(key, cost, core.nanoseconds())
-            or run_now(self._fetch(core, leases, key, cost))
+            or run_now(self._fetch(core, leases, key, cost, timeout))
         ):
             return
-        admitted = self._execute(question)
+        began = core.nanoseconds() if core.waits else None
+        admitted = self._execute(question, self._seconds(timeout))
         if admitted[0] or admitted[1]:
             try:
-                run_now(be_admitted(core, self._begin(core, timeout), question, admitted))
+                run_now(be_admitted(core, self._begin(core, timeout, began), question, admitted))
             except BaseException:
                 withdraw(core, question.gates, admitted)
                 raise
@@ -134,13 +135,17 @@ class RateLimiter(Guard[None]):
         leases = self._leases
         if leases is not None and (
             leases.spend(key, cost, core.nanoseconds())
-            or await self._fetch(core, leases, key, cost)
+            or await self._fetch(core, leases, key, cost, timeout)
         ):
             return
-        admitted: Admitted = await core.execute(question) if ask is None else ask(question)
+        left = self._seconds(timeout)
+        began = core.nanoseconds() if core.waits else None
+        admitted: Admitted = (
+            await core.execute(question, left) if ask is None else ask(question, left)
+        )
         if admitted[0] or admitted[1]:
             try:
-                await be_admitted(core, self._begin(core, timeout), question, admitted)
+                await be_admitted(core, self._begin(core, timeout, began), question, admitted)
             except BaseException:
                 withdraw(core, question.gates, admitted)
                 raise
@@ -148,12 +153,12 @@ class RateLimiter(Guard[None]):
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are there now."""
         question = self._ask(key, cost).evolve(within=0)
-        return not self._execute(question)[0]
+        return not self._execute(question, None)[0]
 
     async def atry_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
         """Take `cost` tokens of `key` if they are there now; awaited."""
         question = self._ask(key, cost).evolve(within=0)
-        return not (await self._later.execute(question))[0]
+        return not (await self._later.execute(question, None))[0]
 
     def reserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
@@ -169,17 +174,24 @@ class RateLimiter(Guard[None]):
 
     def pause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds, because the vendor asked for it."""
-        self._execute(self._pause(delay, key))
+        self._execute(self._pause(delay, key), None)
         if self._leases is not None:
             self._leases.drop(key)
 
     async def apause(self, delay: float | timedelta, *, key: str | None = None) -> None:
         """Grant nothing of `key` for `delay` seconds; awaited."""
-        await self._later.execute(self._pause(delay, key))
+        await self._later.execute(self._pause(delay, key), None)
         if self._leases is not None:
             self._leases.drop(key)
 
-    async def _fetch(self, core: Core, leases: Leases, key: str | None, cost: int) -> bool:
+    async def _fetch(
+        self,
+        core: Core,
+        leases: Leases,
+        key: str | None,
+        cost: int,
+        timeout: float | timedelta | None,
+    ) -> bool:
         """Take a lease and spend `cost` of it, if it is there and this caller's to take."""
         held = leases.may_fetch(key, cost, core.nanoseconds())
         if held is None:
@@ -187,7 +199,7 @@ class RateLimiter(Guard[None]):
         granted = False
         try:
             whole = self._ask(key, leases.size).evolve(within=0)
-            granted = not (await core.execute(whole))[0]
+            granted = not (await core.execute(whole, self._seconds(timeout)))[0]
         finally:
             leases.fetched(held, cost, core.nanoseconds(), granted=granted)
         return granted
@@ -196,7 +208,7 @@ class RateLimiter(Guard[None]):
         self, core: Core, cost: int, key: str | None, timeout: float | timedelta | None
     ) -> Reservation:
         question = self._timed(self._ask(key, cost), timeout).evolve(ticketed=True)
-        admitted: Admitted = await core.execute(question)
+        admitted: Admitted = await core.execute(question, self._seconds(timeout))
         try:
             answer, wait, _, _ = admitted
             if answer is Answer.GO:

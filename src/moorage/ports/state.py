@@ -27,6 +27,11 @@ class StateStorage(Protocol):
 
     A command whose reply is lost may be sent again only if its `once` is False.
 
+    `timeout` is what is left of the caller's deadline, in seconds; None if there is no deadline.
+    The command takes no longer than that, whatever the store waits for: a connection, a lock, a
+    reply. Then it raises `StorageUnavailable`. A store may give up sooner. A store whose `execute`
+    has no such parameter is accepted, and its callers may outlive their deadlines.
+
     `post` hands over a command whose answer nobody waits for. It is a plain function in both
     colours: it never awaits, never blocks for long, and never raises; a store that must do
     input or output sends it as soon as it can, at the latest with its next command.
@@ -38,7 +43,7 @@ class StateStorage(Protocol):
     others are given such keys one tag at a time.
     """
 
-    def execute(self, command: Command[Answer], /) -> Answer: ...
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer: ...
 
     def post(self, command: Command[Any], /) -> None: ...
 
@@ -46,6 +51,8 @@ class StateStorage(Protocol):
 class AsyncStateStorage(Protocol):
     """As `StateStorage`; `execute` is awaited, and a cancelled one was executed or was not."""
 
-    async def execute(self, command: Command[Answer], /) -> Answer: ...
+    async def execute(
+        self, command: Command[Answer], /, timeout: float | None = None
+    ) -> Answer: ...
 
     def post(self, command: Command[Any], /) -> None: ...

@@ -49,7 +49,7 @@ async def be_admitted(
     # The probe's lease may exist although its answer never arrives.
     second: Admitted = (Answer.GO, 0, lease_of(token), ())
     try:
-        second = await core.execute(question.evolve(token=token))
+        second = await core.execute(question.evolve(token=token), call.left(core))
         return await _turn(core, call, question.gates, second)
     except BaseException:
         withdraw(core, question.gates, second)
@@ -67,7 +67,7 @@ async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Per
         if core.observers:
             core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
         await core.sleep(wait / SECOND)
-        answer, wait = await core.execute(Confirm(gates, tickets, permit))
+        answer, wait = await core.execute(Confirm(gates, tickets, permit), call.left(core))
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)
     return permit

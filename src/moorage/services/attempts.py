@@ -172,16 +172,22 @@ async def once(  # noqa: C901, PLR0912 - one attempt, to be read in one place
     try:
         if question is not None or call.claim is not None:
             try:
-                if call.claim is not None and not await core.renewals.holds(call.claim):
+                if call.claim is not None and not await core.renewals.holds(
+                    call.claim, call.left(core)
+                ):
                     raise refusal(core, call, Answer.FENCED, 0)  # noqa: TRY301 - as whatever refuses
                 if asked:
                     admitted = asked[0]
                     del asked[0]
                 elif question is not None:
                     ask = core.ask
-                    admitted = await core.execute(question) if ask is None else ask(question)
+                    left = call.left(core) if core.waits else None
+                    if ask is None:
+                        admitted = await core.execute(question, left)
+                    else:
+                        admitted = ask(question, left)
                 granted = admitted[2]
-                if question is not None and (admitted[0] or admitted[1]):
+                if question is not None and (admitted[0] or admitted[1] or core.waits):
                     granted = await _let_out(core, call, question, admitted)
                 if call.claim is not None:
                     await _under_claim(core, call, call.claim, granted, admitted)
@@ -243,9 +249,9 @@ async def _under_claim(
     goes = False
     try:
         # Who had to wait for its turn may have been paused, or cut off from the store.
-        held = await core.renewals.holds(claim)
+        held = await core.renewals.holds(claim, call.left(core))
         mark = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
-        goes = held and (not core.apart or await core.execute(mark))
+        goes = held and (not core.apart or await core.execute(mark, call.left(core)))
     finally:
         if not goes and permit is not admitted[2]:
             withdraw(core, call.plan.gates, (GO, 0, permit, ()))
@@ -312,7 +318,7 @@ async def _record(core: Core, call: Call, permit: Permit | None, outcome: Outcom
         return
     report = Report(call.plan.gates, permit, outcome, core.reporter())
     try:
-        changed = await core.execute(report)
+        changed = await core.execute(report, call.afterwards(core))
     except StorageUnavailable:
         # The call itself has ended; a store that is away must not take its answer with it.
         return
@@ -331,7 +337,7 @@ def _is_for_all(call: Call, error: Exception | None) -> bool:
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
     """Make every caller keep the pause that the vendor asked for."""
     try:
-        await core.execute(Pause(call.plan.gates, micros(pause)))
+        await core.execute(Pause(call.plan.gates, micros(pause)), call.afterwards(core))
     except StorageUnavailable:
         return
     if core.observers:

@@ -40,7 +40,7 @@ class ByHand:
         """What the circuit of a service knows now; of one region, if it has several."""
         with self.plans.named(service, endpoint):
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
-            return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key))  # type: ignore[no-any-return]  # as it says
+            return await self.core.execute(ReadCircuit(rule, plan.gates.circuit_key), None)  # type: ignore[no-any-return]  # as it says
 
     async def set_circuit(
         self,
@@ -58,7 +58,7 @@ class ByHand:
         core = self.core
         with self.plans.named(service, endpoint):
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
-            await core.execute(SetCircuit(rule, plan.gates.circuit_key, state))
+            await core.execute(SetCircuit(rule, plan.gates.circuit_key, state), None)
         if core.observers:
             call = Call(plan, core.nanoseconds(), plan.span)
             core.tell(CircuitChanged(**call.told(core), state=state))
@@ -94,7 +94,7 @@ class ByHand:
                 ttl=micros(plan.service.idempotency_ttl),
                 answer=stored and sealed(self.core.cipher, plan, idempotency_key, stored),
             )
-            return await self.core.execute(resolve)  # type: ignore[no-any-return]  # as Resolve says
+            return await self.core.execute(resolve, None)  # type: ignore[no-any-return]  # as Resolve says
 
     def _with_circuit(
         self, service: str, tenant: str | None, endpoint: str | None, region: str | None

@@ -9,6 +9,7 @@ from moorage.domain.circuit import Outcome
 from moorage.domain.classify import is_success
 from moorage.domain.events import CallFinished
 from moorage.domain.health import is_internal, may_have_acted
+from moorage.domain.plan import AFTERWARDS
 from moorage.domain.retry import is_unsent
 from moorage.errors import AttemptTimeout, ConnectorError, DeadlineExceeded
 
@@ -80,6 +81,8 @@ class Call:
         unproven: the vendor refused the proof that came along with the credential.
         token: this call's own number for a probe's lease, once it has asked for one.
         permit, outcome: what a stream is to report at its end.
+        written_by: when it must be written down at last how the latest attempt ended, in
+            nanoseconds of the local clock; 0 while nobody has begun to.
         last: the error of the attempt before.
         parse: reads a successful answer; an answer that it cannot read is a failed attempt.
     """
@@ -119,6 +122,7 @@ class Call:
     undecided = False
     unproven: ProofRefusal | None = None
     witness: Witness | None = None
+    written_by = 0
 
     def __init__(self, plan: Plan, started: int, timeout: int) -> None:
         self.plan = plan
@@ -129,6 +133,7 @@ class Call:
         """An attempt leaves for the vendor: from here on it may be processed."""
         self.attempts += 1
         self.acted = True
+        self.written_by = 0
 
     def disprove(self, error: Exception, since: int | None = None) -> None:
         """Take an error's word for what it proves of this attempt.
@@ -168,6 +173,28 @@ class Call:
     def remaining(self, core: Core) -> int:
         """Nanoseconds until the deadline; negative past it."""
         return self.deadline - core.nanoseconds()
+
+    def left(self, core: Core) -> float:
+        """Seconds until the deadline, for whoever is about to wait.
+
+        Raises:
+            DeadlineExceeded: it has passed.
+        """
+        remaining = self.remaining(core)
+        if remaining <= 0:
+            raise self.out_of_time()
+        return remaining / 1e9
+
+    def afterwards(self, core: Core) -> float:
+        """Seconds for writing down how an attempt or the call ended.
+
+        That is written past the deadline too, because it has happened; but all of it together gets
+        no more than a moment there.
+        """
+        now = core.nanoseconds()
+        if not self.written_by:
+            self.written_by = max(self.deadline, now) + int(AFTERWARDS * 1e9)
+        return max(0.0, (self.written_by - now) / 1e9)
 
     def bound(self, core: Core) -> float:
         """Seconds that the attempt under way may take."""

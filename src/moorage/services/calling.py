@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,7 +110,7 @@ class Calling(ByHand):
         Raises:
             ConnectorError: the call did not give its answer; the class says why.
         """
-        await self._let_out(service, endpoint)
+        began = await self._let_out(service, tenant, endpoint, timeout, request)
         call = self._begin(
             service,
             tenant,
@@ -118,6 +119,7 @@ class Calling(ByHand):
             request_id=request_id,
             subject=subject,
             request=request,
+            began=began,
         )
         call.parse = parse
         call.witness = witness
@@ -198,7 +200,7 @@ class Calling(ByHand):
         headers: a body that breaks off is not asked for again. Neither transforms of responses nor
         a fallback apply.
         """
-        await self._let_out(service, endpoint)
+        began = await self._let_out(service, tenant, endpoint, timeout, request)
         call = self._begin(
             service,
             tenant,
@@ -207,6 +209,7 @@ class Calling(ByHand):
             request_id=request_id,
             subject=subject,
             request=request,
+            began=began,
         )
         call.witness = witness
         try:
@@ -245,9 +248,15 @@ class Calling(ByHand):
         subject: str | None = None,
     ) -> Ending:
         """Protect any call: how it ended, as a value."""
-        await self._let_out(service, endpoint)
+        began = await self._let_out(service, tenant, endpoint, timeout)
         call = self._begin(
-            service, tenant, endpoint, timeout=timeout, request_id=request_id, subject=subject
+            service,
+            tenant,
+            endpoint,
+            timeout=timeout,
+            request_id=request_id,
+            subject=subject,
+            began=began,
         )
         if call.plan.regions:
             return self._ended(call, None, _nowhere())
@@ -264,13 +273,33 @@ class Calling(ByHand):
                 return self._ended(call, None, error)
         return await self._finish(call, single, step)
 
-    async def _let_out(self, service: str, endpoint: str | None) -> None:
-        """Ask once whether anything may leave from here at all."""
+    async def _let_out(
+        self,
+        service: str,
+        tenant: str | None,
+        endpoint: str | None,
+        timeout: float | None,
+        request: Any = None,
+    ) -> int | None:
+        """Ask once whether anything may leave from here at all; when the call began, if asked.
+
+        What the store may take for that is half of the call's time: the other half is for the call,
+        which goes on if the store says nothing.
+        """
         fence = self.plans.fence
         if fence is None or fence.passed:
-            return
+            return None
+        began = self.core.nanoseconds()
         with self.plans.named(service, endpoint):
-            await fence.check()
+            whole = by_name(self.plans.services, service).timeout
+            if timeout is not None:
+                whole = seconds(timeout, "timeout")
+            elif request is None or isinstance(request, Request):
+                # A copy is refused before anything that is wrong with the call itself.
+                with suppress(InvalidData):
+                    whole = self.plans.find(service, tenant, endpoint, request).seconds
+            await fence.check(whole / 2)
+        return began
 
     def rehearsing(self) -> Calling:
         """The same flows, which send nothing that brings something about."""
@@ -369,8 +398,9 @@ class Calling(ByHand):
         request_id: str | None,
         subject: str | None,
         request: Any = _NOTHING,
+        began: int | None = None,
     ) -> Call:
-        """Find the plan of a call, and open its deadline."""
+        """Find the plan of a call, and open its deadline, at the time it began."""
         core = self.core
         asked = None if request is _NOTHING else request
         try:
@@ -389,8 +419,8 @@ class Calling(ByHand):
         except ConnectorError as error:
             self.plans.name(error, service, endpoint, request_id)
             raise
-        call = Call(plan, core.nanoseconds(), span)
-        call.hurried = timeout is not None
+        call = Call(plan, core.nanoseconds() if began is None else began, span)
+        call.hurried = timeout is not None or began is not None
         call.request_id = request_id
         call.subject = subject
         if core.observers:

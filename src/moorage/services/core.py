@@ -35,7 +35,9 @@ Step: TypeAlias = Callable[[], Awaitable[R]]
 class Core:
     """The ports of one face, all of one colour as far as a flow can tell.
 
-    `ask` is `execute` where the store never makes anyone wait, so that there is nothing to await;
+    `execute` and `ask` are told how many seconds of the caller's deadline are left, or None where
+    there is no deadline; `waits` says whether the store may make its callers wait at all. `ask` is
+    `execute` where the store never makes anyone wait, so that there is nothing to await;
     else None. With `apart`, idempotency keys live in another store than what guards the attempts,
     and no command may join them. `settle` takes what a user's function returned: the asynchronous
     face awaits an awaitable, the synchronous one refuses it. `copy` makes a value of the user's
@@ -43,9 +45,10 @@ class Core:
     `renewals` keep claims from lapsing. `reporter` names the process, anew in a forked child.
     """
 
-    execute: Callable[[Command[Any]], Flow[Any]]
+    execute: Callable[[Command[Any], float | None], Flow[Any]]
     apart: bool = False
-    ask: Callable[[Command[Any]], Any] | None = None
+    waits: bool = False
+    ask: Callable[[Command[Any], float | None], Any] | None = None
     post: Callable[[Command[Any]], None]
     send: Callable[[Request, str, Timeouts], Flow[Response]]
     open: Callable[[Request, str, Timeouts], Flow[AsyncIncoming]]

@@ -181,7 +181,7 @@ class Exchange:
         credentials = plan.credentials or self._credentials
         if credentials is None and plan.service.needs_credentials:
             self._credentials = credentials = await self._current(call)
-        if call.claim is not None and not await core.renewals.holds(call.claim):
+        if call.claim is not None and not await core.renewals.holds(call.claim, call.left(core)):
             raise refusal(core, call, Answer.FENCED, 0)
         # From here on nothing is awaited: the URL may tell more than a frame ought to show.
         base = plan.base_url or ""

@@ -112,7 +112,7 @@ async def act_once(
         if _is_final(error, call, once):
             return await _refused(core, call, once, held, error)
         with suppress(StorageUnavailable):
-            await _settle(core, _given_up(call, held))
+            await _settle(core, call, _given_up(call, held))
     except _UNCLAIMED:
         raise
     except BaseException:
@@ -177,7 +177,7 @@ async def _ask(core: Core, call: Call, once: Once, owner: int) -> tuple[Claimed,
             target=target,
             remembered=micros(once.remembered),
         )
-        claimed = await core.execute(claim)
+        claimed = await core.execute(claim, call.left(core))
         if claimed.verdict is Verdict.ASK_AGAIN:
             call.plan = known.get(target, call.plan)
         if claimed.verdict is not Verdict.UNKNOWN:
@@ -249,7 +249,7 @@ async def _kept(
     """Store the answer; None if the store is away. Then the key stays sent, and is unknown."""
     try:
         stored = sealed(core.cipher, call.plan, once.key, answer)
-        settled = await _settle(core, complete(held.key, held.fence, stored, ttl=held.ttl))
+        settled = await _settle(core, call, complete(held.key, held.fence, stored, ttl=held.ttl))
     except InvalidData as error:
         # A store that outlives the process keeps plain values only.
         _tell_not_stored(core, call, once, error)
@@ -263,9 +263,9 @@ async def _kept(
     return settled
 
 
-async def _settle(core: Core, command: Settle) -> Settled:
+async def _settle(core: Core, call: Call, command: Settle) -> Settled:
     try:
-        return await core.execute(command)  # type: ignore[no-any-return]  # as Settle says
+        return await core.execute(command, call.afterwards(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
         # It may be repeated, and what the caller knows of the key must not be lost with it.
         core.post(command)

@@ -194,7 +194,8 @@ class Renewal:
                 ttl=REMEMBERED,
                 target=client.at("token_endpoint"),
                 remembered=0,
-            )
+            ),
+            None,
         )
         if verdict is Verdict.REPLAY:
             raise self._over(owner, "its grant is over")
@@ -223,13 +224,13 @@ class Renewal:
             question = await self._question(owner, client, stale) if newer is None else None
         except ConnectorError:
             # Nothing was shown, so nobody need wait until this turn lapses.
-            await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY))
+            await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
             raise
         if question is None:
-            await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY))
+            await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
             return newer  # type: ignore[return-value]  # one of the two is there
         if not alone and not await core.execute(
-            MarkSent(turn.key, turn.fence, client.at("token_endpoint"))
+            MarkSent(turn.key, turn.fence, client.at("token_endpoint")), None
         ):
             raise too_slow(owner[0])
         answer, attempts = await self._answer(owner, question, turn)
@@ -239,12 +240,12 @@ class Renewal:
             self._tell(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
-            await core.execute(complete(turn.key, turn.fence, None, ttl=REMEMBERED))
+            await core.execute(complete(turn.key, turn.fence, None, ttl=REMEMBERED), None)
             raise self._over(owner, answer.words)
         if is_lost(answer) and not alone:
-            await core.execute(abandon(turn.key, turn.fence, ttl=REMEMBERED))
+            await core.execute(abandon(turn.key, turn.fence, ttl=REMEMBERED), None)
             raise _LostError
-        await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY))
+        await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
         error, wait = failure(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
@@ -335,11 +336,11 @@ class Renewal:
                 raise failed
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
-        await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY))
+        await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
         if turn.again and stale is not None and stale.refresh_token == new.refresh_token:
             # It does not rotate, so what became of the first request does not matter.
             first = claim_key(owner, question.client, stale, again=False)
-            await core.execute(Resolve(first, done=False, ttl=_BRIEFLY))
+            await core.execute(Resolve(first, done=False, ttl=_BRIEFLY), None)
 
     async def _store(self, owner: Owner, new: OAuthCredentials) -> CredentialRefreshFailed | None:
         """Store it, or say why that failed."""

@@ -73,13 +73,13 @@ class Revocation:
             try:
                 await revoked(core, client, patience, kept, owner[0])
             except ConnectorError:
-                await core.execute(release(claim.key, claim.fence, ttl=_BRIEFLY))
+                await core.execute(release(claim.key, claim.fence, ttl=_BRIEFLY), None)
                 raise
             if client.grant.alone or kept.refresh_token is None:
                 # The claim is that of whatever comes next, too.
-                await core.execute(release(claim.key, claim.fence, ttl=_BRIEFLY))
+                await core.execute(release(claim.key, claim.fence, ttl=_BRIEFLY), None)
             else:
-                await core.execute(complete(claim.key, claim.fence, None, ttl=REMEMBERED))
+                await core.execute(complete(claim.key, claim.fence, None, ttl=REMEMBERED), None)
         await self._vault.rotate(*owner, ended(kept))
 
     async def _claimed(
@@ -116,6 +116,7 @@ class Revocation:
                 ttl=REMEMBERED,
                 target=client.at("token_endpoint"),
                 remembered=0,
-            )
+            ),
+            None,
         )
         return _Claimed(verdict, key, fence, wait / 10**6)

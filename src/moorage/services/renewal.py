@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
+from moorage.domain.durations import SECOND
 from moorage.domain.idempotency import LEASE, RENEWAL, Renew
 from moorage.domain.renewal import LASTS, due, halves
 from moorage.errors import StorageUnavailable
@@ -51,7 +52,7 @@ class Renewals:
 
     def __init__(
         self,
-        execute: Callable[[Command[Any]], Flow[Any]],
+        execute: Callable[[Command[Any], float | None], Flow[Any]],
         nanoseconds: Callable[[], int],
         *,
         by_tag: bool,
@@ -76,14 +77,18 @@ class Renewals:
         """Renew a claim no longer."""
         self._held.pop(id(held), None)
 
-    async def holds(self, held: Held) -> bool:
+    async def holds(self, held: Held, timeout: float) -> bool:
         """Whether a claim is its holder's still; the store is asked if its renewal is late.
+
+        Args:
+            held: the claim.
+            timeout: seconds that the store may take.
 
         Raises:
             StorageUnavailable: nobody knows.
         """
         if self._nanoseconds() >= held.until and not held.lost:
-            await self._renew([held])
+            await self._renew([held], timeout)
         return not held.lost
 
     async def round(self) -> None:
@@ -93,7 +98,7 @@ class Renewals:
         while groups:
             group = groups.pop()
             try:
-                await self._renew(group)
+                await self._renew(group, RENEWAL / SECOND)
             except StorageUnavailable:
                 if self._nanoseconds() < began + RENEWAL * 1000:
                     groups += halves(group)
@@ -108,11 +113,11 @@ class Renewals:
         # Not `values`, which must not be changed by another thread meanwhile.
         return [held for found in self._held.valuerefs() if (held := found()) is not None]
 
-    async def _renew(self, group: Iterable[Held]) -> None:
+    async def _renew(self, group: Iterable[Held], timeout: float) -> None:
         claims = list(group)
         began = self._nanoseconds()
         command = Renew([(held.key, held.fence, held.ttl) for held in claims], lease=LEASE)
-        for held, mine in zip(claims, await self._execute(command), strict=True):
+        for held, mine in zip(claims, await self._execute(command, timeout), strict=True):
             if mine:
                 held.until = max(held.until, began + LASTS)
             else:
@@ -133,6 +138,6 @@ class Unrenewed:
     def let_go(self, held: Held) -> None:
         """Nothing."""
 
-    async def holds(self, held: Held) -> bool:  # noqa: ARG002 - as of Renewals
+    async def holds(self, held: Held, timeout: float) -> bool:  # noqa: ARG002 - as of Renewals
         """Whether a claim is its holder's still, which the store itself says where it is marked."""
         return True

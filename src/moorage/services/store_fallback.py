@@ -44,14 +44,14 @@ class StoreFallback:
         self._probes = {"": OutageProbe(core, name)}
         self._substitutes = Substitutes(core, name)
 
-    async def execute(self, command: Command[Any]) -> Any:
-        """Run a command where it can be run."""
+    async def execute(self, command: Command[Any], timeout: float | None) -> Any:
+        """Run a command where it can be run, within the seconds that its caller has left."""
         if is_local(command):
             return self._local(alone(command))
         while True:
             usable = self._usable(command)
             try:
-                answer = await self._execute(usable)
+                answer = await self._execute(usable, timeout)
             except StateUnavailable as error:
                 if self._substitutes.add(command, usable, error):
                     continue
@@ -69,22 +69,28 @@ class StoreFallback:
         elif self._probe(command).outage is None or command.durable:
             self._core.post(self._usable(command))
 
-    async def _execute(self, command: Command[Any]) -> Any:
+    async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
         """Run a command whose states can be used, as far as is known."""
         probe = self._probe(command)
         outage = probe.outage
         turn = outage is None or probe.may_look(outage)
         if turn or not goes_on(command):
-            return await self._ask(command, probe, outage, turn=turn)
+            return await self._ask(command, timeout, probe, outage, turn=turn)
         return self._without(command)
 
     async def _ask(
-        self, command: Command[Any], probe: OutageProbe, outage: Outage | None, *, turn: bool
+        self,
+        command: Command[Any],
+        timeout: float | None,
+        probe: OutageProbe,
+        outage: Outage | None,
+        *,
+        turn: bool,
     ) -> Any:
         """Ask the store, though it may be away."""
         began = self._core.nanoseconds()
         try:
-            answer = await self._core.execute(command)
+            answer = await self._core.execute(command, timeout)
         except StateUnavailable:
             self._found(probe, outage)
             raise

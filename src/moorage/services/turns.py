@@ -19,7 +19,7 @@ from moorage.domain.durations import SECOND, micros
 from moorage.domain.fingerprint import digest
 from moorage.domain.idempotency import Claim, Claimed, Record, Verdict, complete, release
 from moorage.domain.keys import state_key
-from moorage.domain.plan import MARGIN
+from moorage.domain.plan import AFTERWARDS, MARGIN
 from moorage.domain.renewal import Held
 from moorage.errors import IdempotencyInProgress
 
@@ -101,7 +101,7 @@ class Turn:
                 fingerprint=_SAME,
                 ttl=self._ttl,
             )
-            if await core.execute(record):
+            if await core.execute(record, self._left()):
                 return
         raise IdempotencyInProgress(
             "another caller may still be working on this key.",
@@ -126,7 +126,7 @@ class Turn:
         claimed, _ = await self._claimed(at)
         if claimed.verdict is Verdict.RUN:
             kept = complete(at, claimed.fence, (account, movable), ttl=self._ttl)
-            settled = await self._core.execute(kept)
+            settled = await self._core.execute(kept, self._left())
             account, movable = settled.answer if settled.done else (account, movable)
             return account, movable
         account, movable = claimed.answer
@@ -136,7 +136,7 @@ class Turn:
         at = self._at("place", str(number))
         claimed, _ = await self._claimed(at)
         if claimed.verdict is Verdict.RUN:
-            await self._core.execute(release(at, claimed.fence, ttl=self._ttl))
+            await self._core.execute(release(at, claimed.fence, ttl=self._ttl), self._left())
             return None
         account: str = claimed.answer[0]
         return account
@@ -160,7 +160,8 @@ class Turn:
                     ttl=self._ttl,
                     target="",
                     remembered=0,
-                )
+                ),
+                self._left(),
             )
             if claimed.verdict is not Verdict.BUSY:
                 return claimed, began + lease * 1000
@@ -173,6 +174,10 @@ class Turn:
                 )
             await core.sleep(longest * (0.5 + core.fraction() / 2))
             look = min(2 * look, _SLOWEST_LOOK)
+
+    def _left(self) -> float:
+        """Seconds that a store may take of what a caller has; a little where nothing is left."""
+        return max(AFTERWARDS, (self._patience - self._core.nanoseconds()) / 1e9)
 
     def _at(self, what: str, *more: str) -> str:
         kind, tenant, key = self._names

@@ -262,7 +262,7 @@ class Receiving:
                     target=endpoint.name,
                     remembered=0,
                 )
-                claimed = await self._core.execute(claim)
+                claimed = await self._core.execute(claim, None)
                 if claimed.verdict is Verdict.RUN:
                     claim_event(event, (key, claimed.fence))
                     fresh.append(event)
@@ -294,7 +294,7 @@ class Receiving:
         several = (events,) if isinstance(events, WebhookEvent) else events
         for event in several:
             if event.claim is not None and event.claim[1]:
-                await self._core.execute(self._settled(event, done=done))
+                await self._core.execute(self._settled(event, done=done), None)
 
     async def confirm(self, event: WebhookEvent) -> bool:
         """Follow the link of a confirmation; whether there was one to follow."""

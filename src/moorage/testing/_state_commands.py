@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from random import Random
+from threading import Event
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 from uuid import uuid4
@@ -77,6 +78,25 @@ def drawn(seed: int) -> Random:
 def read(*keys: str) -> Write:
     """A command that changes nothing."""
     return Write(dict.fromkeys(keys, KEEP))
+
+
+class Hold:
+    """Keeps a store busy with one key, from when `held` is set until `free` is."""
+
+    once = False
+    durable = False
+
+    def __init__(self, key: str, seconds: float) -> None:
+        self.keys = (key,)
+        self.held = Event()
+        self.free = Event()
+        self._seconds = seconds
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:  # noqa: ARG002 - as commands have it
+        """Change nothing, and take long."""
+        self.held.set()
+        self.free.wait(self._seconds)
+        return states, None
 
 
 class Append:

@@ -32,7 +32,7 @@ class Subject:
         self.pass_time: Callable[[float], None]
         store, self.pass_time = given if is_tuple(given) else (given, sleep)  # type: ignore[assignment]  # as the factory promises
         self.post: Callable[[Command[Any]], None] = store.post
-        self.execute: Callable[[Command[Any]], Coroutine[Any, Any, Any]]
+        self.execute: Callable[..., Coroutine[Any, Any, Any]]
         self.execute = store.execute if awaited else lift(store.execute)
         self._awaited = awaited
 

@@ -29,6 +29,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from functools import wraps
+from threading import Thread
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -40,6 +41,7 @@ from moorage.testing._state_commands import (
     KEEP,
     Append,
     Appended,
+    Hold,
     Write,
     alike,
     drawn,
@@ -52,7 +54,7 @@ from moorage.testing._state_commands import (
 )
 from moorage.testing._state_subject import Flow, Subject
 from moorage.testing._state_walk import Walk, near
-from moorage.testing.checks import require
+from moorage.testing.checks import TooLate, patience, require, timely
 
 if TYPE_CHECKING:
     from moorage.domain.state import Command, State
@@ -76,6 +78,7 @@ _AT_ONCE: Final = 4
 _EACH: Final = 200
 _BOUND: Final = 20
 _SHORT: Final = SECOND // 5
+_PRESSED: Final = 0.05
 
 
 _Stores: TypeAlias = Callable[..., Subject]
@@ -428,6 +431,54 @@ async def _require_refusal(store: Subject, command: Command[Any]) -> None:
     raise AssertionError(f"A store for {_BOUND} states that matter took another.")
 
 
+# --- in time ---------------------------------------------------------------------
+
+
+async def a_caller_says_how_long_it_has(stores: _Stores) -> None:
+    """A command whose caller has time enough is executed like any other."""
+    store, key = stores(), new_key()
+    try:
+        await store.execute(Write({key: "told"}), timeout=patience())
+    except TypeError as error:
+        raise AssertionError("`execute` takes no `timeout`.") from error
+    state = await store.read(key)
+    require(state is not None and state[2] == "told", "What was written in time is not there.")
+
+
+@timely
+async def nobody_waits_longer_than_it_has(stores: _Stores) -> None:
+    """Behind a command that takes long, who has little time left gives up before who has more."""
+    store, key = stores(), new_key()
+    await store.execute(Write({key: "there"}))
+    hold = Hold(key, patience())
+    ends: dict[str, StorageUnavailable | None] = {}
+
+    def told(name: str, command: Command[Any], *timeout: float) -> Thread:
+        def run() -> None:
+            error = None
+            try:
+                run_now(store.execute(command, *timeout))
+            except StorageUnavailable as refused:
+                error = refused
+            ends[name] = error
+
+        thread = Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    threads = [told("first", hold)]
+    require(hold.held.wait(patience()), "A command never began.")
+    threads.append(told("patient", Write({key: "later"})))
+    threads.append(told("pressed", Write({key: "later"}), _PRESSED))
+    threads[-1].join(patience() / 2)
+    before = dict(ends)
+    hold.free.set()
+    for thread in threads:
+        thread.join(patience())
+    if "pressed" not in before or before.get("patient") is not None:
+        raise TooLate("A command took longer than its caller had.")
+
+
 # --- in both colours -------------------------------------------------------------
 
 
@@ -458,6 +509,7 @@ _BOTH: Final = (
     posting_never_raises,
     commands_happen_one_after_another,
     nobody_sees_half_a_command,
+    a_caller_says_how_long_it_has,
 )
 _TIMED: Final = (a_second_is_a_million, what_matters_is_kept, decisions_equal_the_model)
 _BOUNDED: Final = (
@@ -467,7 +519,10 @@ _BOUNDED: Final = (
     reading_takes_no_room,
 )
 
-CHECKS: Final[tuple[Check, ...]] = tuple(map(_plain, _BOTH))
+CHECKS: Final[tuple[Check, ...]] = (
+    *map(_plain, _BOTH),
+    _plain(nobody_waits_longer_than_it_has),
+)
 
 TIMED_CHECKS: Final[tuple[TimedCheck, ...]] = tuple(map(_plain, _TIMED))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from moorage._bridge import blocked, guarded, guarded_later, lift_one, quiet
+from moorage._bridge import blocked, guarded, guarded_later, lift_command, quiet
 from moorage.services.foreign import store_broke
 from moorage.services.store_fallback import StoreFallback
 from moorage.wiring.defaults import Lazily, memory_storage
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 def verbs_now(state: Any) -> dict[str, Any]:
     """The verbs of a plain store, which raise nothing foreign."""
-    execute, post = state.execute, state.post
-    if not _is_memory(state):
+    execute, post, waits = _timed(state.execute), state.post, not _is_memory(state)
+    if waits:
         execute, post = guarded(execute, store_broke), quiet(post)
-    return {"execute": lift_one(execute), "ask": execute, "post": post}
+    return {"execute": lift_command(execute), "ask": execute, "post": post, "waits": waits}
 
 
 def verbs_later(state: Any) -> dict[str, Any]:
@@ -34,12 +34,22 @@ def verbs_later(state: Any) -> dict[str, Any]:
     if _is_memory(state):
         # Memory never makes a task wait.
         shared = getattr(state, "shared", state)
-        return {"execute": lift_one(shared.execute), "ask": shared.execute, "post": shared.post}
+        return verbs_now(shared)
     return {
-        "execute": guarded_later(state.execute, store_broke),
+        "execute": guarded_later(_timed(state.execute), store_broke),
         "ask": None,
         "post": quiet(state.post),
+        "waits": True,
     }
+
+
+def _timed(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """The `execute` of a store, with a `timeout` that goes unheard if the store takes none."""
+    try:
+        inspect.signature(execute).bind(None, None)
+    except TypeError:
+        return lambda command, _: execute(command)
+    return execute
 
 
 def with_stores(
@@ -83,8 +93,8 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
 def _apart(core: Core, claims: Core) -> Core:
     """A core that asks another store about claims."""
 
-    async def execute(command: Any) -> Any:
-        return await (claims if command.durable else core).execute(command)
+    async def execute(command: Any, timeout: float | None) -> Any:
+        return await (claims if command.durable else core).execute(command, timeout)
 
     def post(command: Any) -> None:
         (claims if command.durable else core).post(command)

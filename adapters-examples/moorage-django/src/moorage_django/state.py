@@ -13,9 +13,11 @@ import asyncio
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from itertools import count
+from math import inf
 from threading import Lock, local
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -30,6 +32,8 @@ from moorage_django.errors import guarded, meaning
 from moorage_django.models import State
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from moorage.domain.state import Command, States
 
 Answer = TypeVar("Answer")
@@ -42,6 +46,18 @@ _PAUSE: Final = 0.005
 _HOUR: Final = 3_600_000_000
 _LONGEST: Final = 1_000
 _THREADS: Final = 4
+_USUAL: Final = 5.0
+"""Seconds that SQLite waits for its lock, unless OPTIONS say otherwise."""
+
+_LEAST: Final = 0.001
+_BOUNDS: Final = {
+    "postgresql": ("SET statement_timeout = '{:.3f}s'", "RESET statement_timeout"),
+    "mariadb": (
+        "SET SESSION max_statement_time = {:.3f}",
+        "SET SESSION max_statement_time = DEFAULT",
+    ),
+}
+"""What bounds every statement of a session, and what ends that."""
 _NOW: Final = {
     "postgresql": "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     "mysql": "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
@@ -56,7 +72,7 @@ class _Missing(Exception):
 class _Trip:
     """One try of a command, which knows how far it came."""
 
-    def __init__(self, alias: str, command: Command[Any]) -> None:
+    def __init__(self, alias: str, command: Command[Any], until: float) -> None:
         keys = {_id(key): key for key in command.keys}
         self._alias = alias
         self._command = command
@@ -64,14 +80,15 @@ class _Trip:
         self._keys = dict(sorted(keys.items()))
         self._rows = State.objects.using(alias)
         self._connection = connections[alias]
+        self._until = until
         self.deciding = True
 
     def run(self) -> Any:
         """Lock, decide and write."""
-        self._be_durable()
+        self._prepare()
         while True:
             try:
-                with transaction.atomic(using=self._alias):
+                with self._in_time(), transaction.atomic(using=self._alias):
                     answer = self._decided()
                     self.deciding = False
             except _Missing:
@@ -144,13 +161,32 @@ class _Trip:
             now, *_ = cursor.fetchone()
         return int(now)
 
-    def _be_durable(self) -> None:
-        """Have SQLite send to the disk what an effect hangs on, and only that."""
+    @contextmanager
+    def _in_time(self) -> Generator[None]:
+        """Have PostgreSQL and MariaDB end statements by themselves for a caller who is pressed."""
+        left = self._until - time.monotonic()
+        set_, reset = _BOUNDS.get(_kind(self._connection), ("", ""))
+        if not set_ or left > _USUAL or self._connection.in_atomic_block:
+            yield
+            return
+        with self._connection.cursor() as cursor:
+            cursor.execute(set_.format(max(left, _LEAST)))
+        try:
+            yield
+        finally:
+            with suppress(Error), self._connection.cursor() as cursor:
+                cursor.execute(reset)
+
+    def _prepare(self) -> None:
+        """Have SQLite send to the disk what an effect hangs on, and wait no longer than allowed."""
         connection = self._connection
         if connection.vendor != "sqlite" or connection.in_atomic_block:
             return
+        usual = connection.settings_dict["OPTIONS"].get("timeout", _USUAL)
+        patience = max(0.0, min(usual, self._until - time.monotonic()))
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA synchronous = {'FULL' if self._command.durable else 'NORMAL'}")
+            cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
 
 
 class OrmStorage:
@@ -158,6 +194,10 @@ class OrmStorage:
 
     The alias must be moorage's own: what the host rolls back would take claims along. Threads share
     the store; each has Django's connection of its own.
+
+    A caller's deadline bounds how often a command is tried, how long SQLite waits for its lock, and
+    each statement in PostgreSQL and MariaDB. How long a server may say nothing at all is up to
+    OPTIONS, as its driver has it: `connect_timeout` and `read_timeout`, or `tcp_user_timeout`.
 
     Args:
         alias: of the database.
@@ -184,14 +224,15 @@ class OrmStorage:
         """Who shares it: all processes of a machine, or of a network."""
         return "machine" if connections[self.alias].vendor == "sqlite" else "network"
 
-    def execute(self, command: Command[Answer], /) -> Answer:
+    def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
         """Run one command."""
-        away = self.settle()
+        until = inf if timeout is None else time.monotonic() + timeout
+        away = self.settle(until)
         if away is not None:
             # It would wait in vain as well, and as long.
             raise away
         try:
-            answer: Answer = self._insist(command)
+            answer: Answer = self._insist(command, until)
         except StorageUnavailable:
             self._away = True
             raise
@@ -208,8 +249,8 @@ class OrmStorage:
         """Keep a command until `settle`, or the next one."""
         self._kept.append(command)
 
-    def settle(self) -> StorageUnavailable | None:
-        """Run what was posted; what is away is told, and not raised."""
+    def settle(self, until: float = inf) -> StorageUnavailable | None:
+        """Run what was posted, while there is time; what is away is told, and not raised."""
         kept = self._kept
         while kept and not getattr(self._inside, "now", False):
             try:
@@ -217,7 +258,7 @@ class OrmStorage:
             except IndexError:
                 break
             try:
-                self._insist(command)
+                self._insist(command, until)
             except StorageUnavailable as error:
                 if not command.once:
                     kept.appendleft(command)
@@ -236,12 +277,12 @@ class OrmStorage:
         gone = list(rows.filter(expires__lt=now).values_list("pk", flat=True)[:limit])
         return int(rows.filter(pk__in=gone, expires__lt=now).delete()[0])
 
-    def _insist(self, command: Command[Any]) -> Any:
-        """Run a command, again if it was certainly not executed."""
+    def _insist(self, command: Command[Any], until: float) -> Any:
+        """Run a command; again if it was certainly not executed, as long as there is time."""
         before, self._inside.now = getattr(self._inside, "now", False), True
         try:
             for left in count(_TRIES - 1, -1):
-                done, answer = self._tried(command, last=not left)
+                done, answer = self._tried(command, until, last=not left)
                 if done:
                     return answer
                 # Somebody else has the rows or the file just now, and no signal tells when not.
@@ -249,17 +290,17 @@ class OrmStorage:
         finally:
             self._inside.now = before
 
-    def _tried(self, command: Command[Any], *, last: bool) -> tuple[bool, Any]:
+    def _tried(self, command: Command[Any], until: float, *, last: bool) -> tuple[bool, Any]:
         connection = connections[self.alias]
         trip = None
         try:
-            trip = _Trip(self.alias, command)
+            trip = _Trip(self.alias, command, until)
             return True, trip.run()
         except (Error, SynchronousOnlyOperation) as error:
             # In a transaction of somebody else's nothing can be begun anew.
             again = isinstance(error, OperationalError) and not connection.in_atomic_block
             unsure = trip is not None and not trip.deciding and command.once
-            if again and not unsure and not last:
+            if again and not unsure and not last and time.monotonic() < until:
                 connection.close_if_unusable_or_obsolete()
                 return False, None
             failure = meaning(error)
@@ -295,11 +336,21 @@ class AsyncOrmStorage:
         """Who shares it: all processes of a machine, or of a network."""
         return self._plain.reach
 
-    async def execute(self, command: Command[Answer], /) -> Answer:
-        """Run one command."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool(), partial(self._execute, command)
+    async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
+        """Run one command; its thread goes on without a caller whose time is over."""
+        running = asyncio.get_running_loop().run_in_executor(
+            self._pool(), partial(self._execute, command, timeout)
         )
+        if timeout is None:
+            return await running
+        done, _ = await asyncio.wait((running,), timeout=timeout)
+        if not done:
+            running.cancel()
+            raise StorageUnavailable(
+                f"the database {self._plain.alias!r} did not answer in time.",
+                remedy="Look at what keeps it busy, or give the call a longer timeout.",
+            )
+        return running.result()
 
     def post(self, command: Command[Any], /) -> None:
         """Run a command whose answer nobody waits for, soon or with the next one."""
@@ -329,9 +380,9 @@ class AsyncOrmStorage:
             )
         return self._threads
 
-    def _execute(self, command: Command[Answer]) -> Answer:
+    def _execute(self, command: Command[Answer], timeout: float | None) -> Answer:
         self._settle()
-        return self._plain.execute(command)
+        return self._plain.execute(command, timeout)
 
     def _settle(self) -> None:
         # Whoever executes a command waits for what another thread is settling.
@@ -361,6 +412,12 @@ def _end(threads: ThreadPoolExecutor, links: list[Any]) -> None:
     threads.shutdown()
     for link in links:
         link.close()
+
+
+def _kind(connection: Any) -> str:
+    """Which database it is; Django calls MariaDB mysql."""
+    mariadb = connection.vendor == "mysql" and connection.mysql_is_mariadb
+    return "mariadb" if mariadb else str(connection.vendor)
 
 
 def _id(key: str) -> str:
