@@ -25,8 +25,8 @@ from moorage.wiring.ports import Ports
 from moorage.wiring.shelves import shelf_later, shelf_now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import timedelta
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
 
     from moorage.hub import AsyncHub, Hub
     from moorage.ports.chance import Ids, Randomness
@@ -125,7 +125,7 @@ class Outbox(_Outbox):
         def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return _call(hub, entry, values, options)
 
-        return run_now(self._flows.deliver(lift(call), limit=limit))
+        return run_now(self._flows.deliver(lift(call), limit=limit, utc=_clock_of(hub)))
 
 
 class AsyncOutbox(_Outbox):
@@ -176,7 +176,7 @@ class AsyncOutbox(_Outbox):
         async def call(entry: OutboxEntry, values: tuple[Any, ...], options: dict[str, Any]) -> Any:
             return await _call(hub, entry, values, options)
 
-        return await self._flows.deliver(call, limit=limit)
+        return await self._flows.deliver(call, limit=limit, utc=_clock_of(hub))
 
 
 def _core(
@@ -184,6 +184,11 @@ def _core(
 ) -> Core:
     # What an outbox needs of its ports is plain in both colours.
     return plain_core(Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness)).core
+
+
+def _clock_of(hub: Hub | AsyncHub) -> Callable[[], datetime]:
+    """The clock by which errors of a hub say when to come back."""
+    return hub.manager.flows.core.utc
 
 
 def _call(

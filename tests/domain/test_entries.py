@@ -7,24 +7,31 @@ from typing import Any
 
 import pytest
 
-from moorage import ConfigurationError, IdempotencyInProgress, InvalidData
+from moorage import ConfigurationError, InvalidData, RateLimitExceeded, VendorFailed
 from moorage.domain.entries import (
     Entry,
     EntryPage,
     EntryQuery,
     EntryState,
+    arrive,
     doubt,
     drop,
     finish,
     give_up,
+    lane_number,
     lane_of,
+    lease_left,
+    longest_pause,
+    pause,
     postpone,
     replay,
     take,
     told,
+    usual_wait,
 )
 from moorage.domain.inbox import InboxEntry
 from moorage.domain.outbox import OutboxEntry
+from moorage.domain.retry import Jitter, RetryPolicy
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -98,6 +105,15 @@ def test_a_long_name_is_a_lane(length: int, kept: bool) -> None:
     """A lane is named as long as a store has room for that, and after that by a digest."""
     name = "crm/" + "x" * length
     assert (name if kept else name.encode().hex()) == lane_of("crm", "x" * length, digest=bytes.hex)
+
+
+def test_a_lane_has_a_number() -> None:
+    """Each lane of each store has a number of 32 bits, in every process and release the same."""
+    numbers = [lane_number("outbox", lane) for lane in ("INV-1", "INV-2", "\ud800")]
+
+    assert 873_120_062 == numbers[0]
+    assert 4 == len({*numbers, lane_number("inbox", "INV-1")})
+    assert all(0 <= number < 2**32 for number in numbers)
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "٣", "9" * 19, "9" * 5000])
@@ -178,16 +194,67 @@ def test_a_replay_begins_from_the_start() -> None:
     assert (LATER, None, 0, 2) == (again.due, again.settled_at, again.attempts, again.fence)
 
 
-def test_who_is_at_work_is_not_disturbed() -> None:
-    """Until a lease is over nobody decides on an entry, and who asks is told when that is."""
+def test_who_is_at_work_has_its_lease() -> None:
+    """A lease is over at the end of its last microsecond; what nobody has has none."""
     taken = take(entry(due=NOW), NOW, 60.0, 3)
     over = NOW + timedelta(seconds=60)
-    for decide in (drop, replay):
-        with pytest.raises(IdempotencyInProgress) as caught:
-            decide(taken, over - timedelta(microseconds=1))
-        assert over == caught.value.retry_at
-        assert "lease" in caught.value.remedy
-        assert 2 == decide(taken, over).fence
+    assert timedelta(microseconds=1) == lease_left(taken, over - timedelta(microseconds=1))
+    assert timedelta() == lease_left(taken, over) == lease_left(taken, LATER)
+    assert timedelta() == lease_left(entry(due=LATER), NOW) == lease_left(drop(taken, NOW), NOW)
+
+
+@pytest.mark.parametrize(
+    "due, expected", [(None, NOW), (NOW - timedelta(days=1), NOW), (LATER, LATER)]
+)
+def test_an_entry_comes_when_the_store_says(due: datetime | None, expected: datetime) -> None:
+    """What a store writes down came at the store's time, and is due then or later."""
+    came = arrive(entry(added_at=LATER + timedelta(days=9), due=due), NOW)
+
+    assert (NOW, expected) == (came.added_at, came.due)
+
+
+@pytest.mark.parametrize("wish, expected", [(None, 40.0), (30.0, 40.0), (120.0, 120.0)])
+def test_a_wish_is_kept_to(wish: float | None, expected: float) -> None:
+    """An entry waits for as long as it was told, and no shorter than the policy says."""
+    policy = RetryPolicy(max_attempts=9, base_delay=10.0, max_delay=60.0, jitter=Jitter.NONE)
+
+    assert timedelta(seconds=expected) == pause(policy, 3, wish, 0.5)
+
+
+@pytest.mark.parametrize(
+    "error, most, expected",
+    [
+        (RateLimitExceeded("no.", by_vendor=True), 60.0, 3_600.0),
+        (RateLimitExceeded("no.", by_vendor=True), 7_200.0, 7_200.0),
+        (RateLimitExceeded("no."), 60.0, 31 * 86_400.0),
+        (VendorFailed("no."), 60.0, 3_600.0),
+        (RuntimeError("no."), 60.0, 3_600.0),
+    ],
+)
+def test_what_an_error_may_ask_for(error: Exception, most: float, expected: float) -> None:
+    """What others ask for is bounded by an hour or by the policy, and our own quotas by a month."""
+    assert expected == longest_pause(RetryPolicy(max_retry_after=most), error)
+
+
+@pytest.mark.parametrize("longest, expected", [(60.0, 3_600.0), (86_400.0, 86_400.0)])
+def test_a_usual_wait(longest: float, expected: float) -> None:
+    """What waits no longer than an hour, or than the policy's own delays, is nothing unusual."""
+    assert timedelta(seconds=expected) == usual_wait(RetryPolicy(max_delay=longest))
+
+
+@pytest.mark.parametrize(
+    "changes, found",
+    [
+        ({"due": LATER + timedelta(microseconds=1), "attempts": 1}, True),
+        ({"due": LATER, "attempts": 1}, False),
+        ({"due": LATER + timedelta(days=1), "attempts": 0}, False),
+        ({"due": LATER + timedelta(days=1), "attempts": 1, "state": "claimed"}, False),
+        ({"due": None, "attempts": 1}, False),
+    ],
+)
+def test_what_waits_beyond_a_time(changes: dict[str, Any], found: bool) -> None:
+    """What was tried and waits for longer is found; what is only for later was not tried."""
+    assert found is EntryQuery(waits_beyond=LATER).matches(entry(**changes))
 
 
 def test_what_is_not_due_is_decided_on() -> None:

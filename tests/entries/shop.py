@@ -70,10 +70,10 @@ class Shop:
             toml = {"tenants": {of: toml}}
         self.log = MemoryIntegrationLogger()
         self.state = MemoryStorage(self.clock)
-        self.received, self.sent = MemoryInbox(), MemoryOutbox()
+        self.received, self.sent = MemoryInbox(self.clock), MemoryOutbox(self.clock)
         common: dict[str, Any] = {"clock": self.clock}
         kept: dict[str, Any] = {"retry": RETRY, "lease": 60.0, "cipher": cipher}
-        self._awaited, self._kept = awaited, kept
+        self.awaited, self._kept = awaited, kept
         self.hub: Any
         self.inbox: Any
         self.outbox: Any
@@ -102,20 +102,20 @@ class Shop:
     def inbox_over(self, store: MemoryInbox, **options: Any) -> Any:
         """An inbox of the same colour over another store."""
         given = {**self._kept, **options}
-        if self._awaited:
+        if self.awaited:
             return AsyncWebhookInbox(self.hub, AsyncMemoryInbox(store), **given)
         return WebhookInbox(self.hub, store, **given)
 
     def outbox_over(self, store: MemoryOutbox, **options: Any) -> Any:
         """An outbox of the same colour over another store."""
         given: dict[str, Any] = {"clock": self.clock, **self._kept, **options}
-        if self._awaited:
+        if self.awaited:
             return AsyncOutbox(AsyncMemoryOutbox(store), **given)
         return Outbox(store, **given)
 
     def hub_with(self, *services: Service) -> Any:
         """A hub of the same colour that has these services besides."""
-        if self._awaited:
+        if self.awaited:
             return AsyncHub([], services=services, http=AsyncSandboxHttpClient(self.stripe))
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))
 

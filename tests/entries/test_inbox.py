@@ -329,13 +329,13 @@ def test_what_another_has_taken_is_left(shop: Shop) -> None:
     """An entry that was offered and is taken before it can be claimed is not handled here."""
 
     class Contested(MemoryInbox):
-        def due(self, *given: Any) -> Any:
-            offered = super().due(*given)
+        def due(self, limit: int, /) -> Any:
+            offered = super().due(limit)
             for one in offered:
                 self.swap(attrs.evolve(one, fence=one.fence + 1), one.fence)
             return offered
 
-    contested = Contested()
+    contested = Contested(shop.clock)
     shop.inbox = shop.inbox_over(contested)
     handling = Handling(shop)
     _receive(shop, shop.paid())
@@ -434,7 +434,7 @@ def test_whose_data_it_is_of_several(*, awaited: bool) -> None:
     told = [shop.inbox.webhooks(_receive(shop, notice))[0] for notice in notices]
 
     shop.hub.events = lambda account, _: [news for one in told for news in understood(account, one)]
-    shop.inbox = shop.inbox_over(MemoryInbox(), subject=whose)
+    shop.inbox = shop.inbox_over(MemoryInbox(shop.clock), subject=whose)
     several = _receive(shop, notices[0])
     assert (None, None) == (several.subject, several.lane)
 

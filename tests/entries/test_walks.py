@@ -1,10 +1,14 @@
-"""Whatever crashes between any two steps: at least once, never after done, and in order."""
+"""Whatever crashes between any two steps: at least once, never after done, and in order.
+
+The wall clocks of the workers are set anew again and again, and change nothing.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -25,6 +29,12 @@ from tests.support.colours import run_plain
 LEASE = 30.0
 TRIES = 4
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+_VERBS = ("add", "due", "swap", "find", "remove", "now")
+
 
 class KilledError(BaseException):
     """A worker was killed."""
@@ -40,13 +50,15 @@ class Walk:
     def __init__(self, kind: type[Entry]) -> None:
         self.kind: Any = kind
         self.clock = VirtualClock()
-        self.store: Any = MemoryOutbox()
+        self.store: Any = MemoryOutbox(self.clock)
+        self.skew = 0
+        self.leases: dict[str, datetime] = {}
         self.done: list[str] = []
         self.finished: set[str] = set()
         self.lanes: dict[str, list[str]] = defaultdict(list)
         self.steps = 0
-        core = plain_core(Ports(clock=self.clock)).core
-        verbs = {name: self._verb(name) for name in ("add", "due", "swap", "find", "remove")}
+        core = attrs.evolve(plain_core(Ports(clock=self.clock)).core, utc=self._utc)
+        verbs = {name: self._verb(name) for name in _VERBS}
         self.keeping = Keeping[Any](
             core,
             Shelf(**verbs),
@@ -56,12 +68,17 @@ class Walk:
             judge=lambda _: Fate.AGAIN,
         )
 
+    def _utc(self) -> datetime:
+        return self.clock.utc() + timedelta(seconds=self.skew)
+
     def _verb(self, name: str) -> Any:
         verb = getattr(self.store, name)
 
         async def step(*values: Any) -> Any:
             self._step()
             answer = verb(*values)
+            if name == "swap" and answer and values[0].state is EntryState.CLAIMED:
+                self._leased(values[0])
             # What was answered to a worker that dies here is done all the same.
             if name == "swap" and answer and values[0].state is EntryState.DONE:
                 self.finished.add(values[0].id)
@@ -69,6 +86,13 @@ class Walk:
             return answer
 
         return step
+
+    def _leased(self, entry: Any) -> None:
+        # Whoever had it before is gone or has given it back.
+        last = self.leases.get(entry.id)
+        assert last is None or last <= self.clock.utc(), "one at a time"
+        assert self.clock.utc() + timedelta(seconds=LEASE) == entry.due, "for as long as a lease"
+        self.leases[entry.id] = entry.due
 
     def _step(self) -> None:
         self.steps -= 1
@@ -82,8 +106,7 @@ class Walk:
             target="walk",
             operation="go",
             lane=lane,
-            added_at=self.clock.utc(),
-            due=self.clock.utc(),
+            added_at=self._utc(),
         )
         self.store.add(entry)
         if lane is not None:
@@ -97,13 +120,15 @@ class Walk:
             assert entry.id not in self.finished, "never after done"
             self._in_order(entry)
             self._step()
+            if not fails:
+                self.done.append(entry.id)
+                self._step()
+            del self.leases[entry.id]
             if fails:
                 raise RuntimeError
-            self.done.append(entry.id)
-            self._step()
 
         with suppress(KilledError):
-            run_plain(self.keeping.work_off(work, 5))
+            run_plain(self.keeping.work_off(work, 5, self._utc))
         self.steps = 0
 
     def _in_order(self, entry: Any) -> None:
@@ -127,6 +152,7 @@ MOVES = st.lists(
         st.tuples(st.just("add"), st.sampled_from([None, "a", "b"])),
         st.tuples(st.just("work"), st.integers(1, 30), st.booleans()),
         st.tuples(st.just("wait"), st.sampled_from([1.0, 10.0, LEASE])),
+        st.tuples(st.just("set"), st.sampled_from([0, 360, -360, 3_600, -3_600])),
     ),
     max_size=25,
 )
@@ -147,6 +173,8 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
             count += 1
         elif move == "work":
             walk.work(values[0], fails=values[1])
+        elif move == "set":
+            (walk.skew,) = values
         else:
             walk.clock.advance(*values)
     walk.finish()
@@ -171,9 +199,9 @@ def test_no_more_is_taken_than_was_asked_for() -> None:
     lost = ["e0"]
     due, swap = walk.keeping.shelf.due, walk.keeping.shelf.swap
 
-    async def offered(now: Any, limit: int) -> Any:
+    async def offered(limit: int) -> Any:
         offers.append(limit)
-        return await due(now, limit)
+        return await due(limit)
 
     async def swapped(entry: Any, fence: int) -> bool:
         if entry.id in lost:
@@ -186,6 +214,6 @@ def test_no_more_is_taken_than_was_asked_for() -> None:
     async def work(_: Any) -> None:
         """Nothing."""
 
-    worked = run_plain(walk.keeping.work_off(work, 2))
+    worked = run_plain(walk.keeping.work_off(work, 2, walk.clock.utc))
 
     assert (2, [2, 1]) == (len(worked), offers)

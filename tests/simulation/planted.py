@@ -16,6 +16,8 @@ from moorage.domain.plan import Plan
 from moorage.services import attempts, store_fallback
 from moorage.services import idempotency as flows
 from moorage.services.call import Call
+from moorage.services.outbox import OutboxFlows
+from tests.simulation.entries import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -50,9 +52,17 @@ class Bug:
 BUGS: list[Bug] = []
 
 
+ENTRY_BUGS: list[Bug] = []
+
+
 def bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
     """Add a bug to the list."""
     BUGS.append(Bug(plant.__name__, plant))
+
+
+def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
+    """Add a bug to the list of those of an outbox."""
+    ENTRY_BUGS.append(Bug(plant.__name__, plant))
 
 
 @bug
@@ -307,3 +317,61 @@ def claim_is_kept_on_cancel(put: Any) -> None:
         return states, Settled(held=True)
 
     put(Settle, "apply", apply)
+
+
+def _by_the_callers_clock(put: Any, *verbs: str) -> None:
+    """Have some flows of an outbox ask the clock of their own host."""
+    for verb in verbs:
+        right = getattr(OutboxFlows, verb)
+
+        async def asked(self: OutboxFlows, *of: Any, right: Any = right, **more: Any) -> Any:
+            async def now() -> Any:
+                return self.core.utc()
+
+            before, self.shelf = self.shelf, attrs.evolve(self.shelf, now=now)
+            try:
+                return await right(self, *of, **more)
+            finally:
+                self.shelf = before
+
+        put(OutboxFlows, verb, asked)
+
+
+@entry_bug
+def leases_by_the_workers_clock(put: Any) -> None:
+    """A worker counts its lease, and how long to wait, by its own clock."""
+    _by_the_callers_clock(put, "deliver")
+
+
+@entry_bug
+def spans_by_the_hosts_clock(put: Any) -> None:
+    """A host counts by its own clock for how long a call is put off."""
+    _by_the_callers_clock(put, "put")
+
+
+@entry_bug
+def arrivals_by_the_hosts_clock(put: Any) -> None:
+    """A call is due when the clock of its host says that it was written down."""
+
+    def arrived(_: Outbox, entry: Any) -> Any:
+        return attrs.evolve(entry, due=entry.due or entry.added_at)
+
+    put(Outbox, "arrived", arrived)
+
+
+@entry_bug
+def moments_of_another_clock(put: Any) -> None:
+    """When to come back is taken from an error as it is, by the clock of whoever raised it."""
+    right = OutboxFlows.deliver
+
+    async def deliver(self: OutboxFlows, call: Any, *, limit: int, utc: Any) -> Any:
+        now = await self.shelf.now()
+        return await right(self, call, limit=limit, utc=lambda: now)
+
+    put(OutboxFlows, "deliver", deliver)
+
+
+@entry_bug
+def transactions_overtake(put: Any) -> None:
+    """Nobody waits for a transaction that has added to the same lane."""
+    put(Outbox, "holders", lambda *_: [])

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tests.simulation.planted import BUGS, Bug
+from tests.simulation.entries import check_entries, play_entries
+from tests.simulation.planted import BUGS, ENTRY_BUGS, Bug
 from tests.simulation.scenario import LawBroken, check, play
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
@@ -36,6 +37,25 @@ def test_every_planted_bug_is_found(bug: Bug) -> None:
                 check(play(seed))
             except AssertionError:
                 # A broken law, or a world that never comes to rest.
+                return
+    pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_no_schedule_of_an_outbox_breaks_a_law(part: int) -> None:
+    """Whatever clocks of hosts and workers say, and however transactions overlap."""
+    for seed in range(part, SCHEDULES, 2):
+        check_entries(play_entries(seed))
+
+
+@pytest.mark.parametrize("bug", ENTRY_BUGS, ids=lambda bug: bug.name)
+def test_every_planted_bug_of_an_outbox_is_found(bug: Bug) -> None:
+    """Each planted bug breaks a law of the outbox in some schedule."""
+    with bug.planted():
+        for seed in range(PATIENCE):
+            try:
+                check_entries(play_entries(seed))
+            except LawBroken:
                 return
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
 

@@ -93,6 +93,8 @@ class Worker:
     ended: bool = False
     crashed: bool = False
     frozen: bool = False
+    skew: int = 0
+    """Seconds by which its wall clock is ahead of all others."""
     cancelled_at: str | None = None
     outbox: list[Command[Any]] = attrs.field(factory=list)
 
@@ -305,13 +307,17 @@ class World:
             within=within,
             copy=lambda value: value,
             nanoseconds=lambda: self.now * 1000,
-            utc=lambda: datetime.fromtimestamp(self.now / 1e6, UTC) + timedelta(seconds=self.wall),
+            utc=lambda: self.date(self.now, self.wall + worker.skew),
             new_id=lambda: "id",
             fraction=self.dice.random,
             token=token,
             reporter=lambda: worker.name,
         )
         return self._with_fallback(core) if self.falls_back else core
+
+    def date(self, now: int, ahead: int = 0) -> datetime:
+        """A time of this world as a date, on a watch that is so many seconds ahead."""
+        return datetime.fromtimestamp(now / 1e6, UTC) + timedelta(seconds=ahead)
 
     def _with_fallback(self, core: Core) -> Core:
         memory = MemoryStorage(Ticking(self))

@@ -30,10 +30,28 @@ class Overwriting(MemoryInbox):
         return super().add(entry if there is None else attrs.evolve(entry, number=0))
 
 
+class Trusting(MemoryInbox):
+    """Believes its callers' clocks."""
+
+    def add(self, entry: Any, /) -> Any:
+        """Add."""
+        added = super().add(entry)
+        self._entries[entry.id] = attrs.evolve(entry, number=added.number)
+        return self._entries[entry.id]
+
+
+class Hasty(MemoryInbox):
+    """Forgets that something was put off."""
+
+    def add(self, entry: Any, /) -> Any:
+        """Add."""
+        return super().add(attrs.evolve(entry, due=None))
+
+
 class Early(MemoryInbox):
     """Offers what is not due."""
 
-    def due(self, now: Any, limit: int, /) -> Any:
+    def due(self, limit: int, /) -> Any:
         """Offer."""
         entries = self._entries.values()
         return tuple(entry for entry in entries if entry.due is not None)[:limit]
@@ -42,10 +60,10 @@ class Early(MemoryInbox):
 class Disorderly(MemoryInbox):
     """Knows no lanes."""
 
-    def due(self, now: Any, limit: int, /) -> Any:
+    def due(self, limit: int, /) -> Any:
         """Offer."""
         entries = self._entries.values()
-        return tuple(entry for entry in entries if entry.due and entry.due <= now)[:limit]
+        return tuple(entry for entry in entries if entry.due and entry.due <= self.now())[:limit]
 
 
 class Unfenced(MemoryInbox):
@@ -90,6 +108,8 @@ class Alone(MemoryOutbox):
     "broken, check",
     [
         (Forgetful, "entries_are_kept_as_they_are"),
+        (Trusting, "times_are_the_stores"),
+        (Hasty, "times_are_the_stores"),
         (Overwriting, "an_id_is_added_once"),
         (Overwriting, "many_threads_add_one"),
         (Overwriting, "a_walk_ends_as_in_memory"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
+from moorage.adapters.clock import SystemClock
 from moorage.adapters.forking import in_child
 from moorage.domain.durations import count
-from moorage.domain.entries import Entry, EntryPage
+from moorage.domain.entries import Entry, EntryPage, arrive
 from moorage.domain.inbox import InboxEntry
 from moorage.domain.outbox import OutboxEntry
 from moorage.errors import StorageUnavailable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.entries import EntryQuery
+    from moorage.ports.clock import Clock
 
 E = TypeVar("E", bound=Entry)
 
@@ -36,18 +39,30 @@ class _Locked:
 class _Entries(_Locked, Generic[E]):
     """Keeps entries in the memory of this process.
 
+    Its time is that of the wall clock when it was made, and measured by the boot clock from then
+    on: no later step of the wall clock touches it.
+
     Args:
+        clock: measures time; by default the machine's.
         max_entries: how many; a full one takes no more.
     """
 
     durable = False
     reach = "process"
 
-    def __init__(self, *, max_entries: int = 100_000) -> None:
+    def __init__(self, clock: Clock | None = None, *, max_entries: int = 100_000) -> None:
         super().__init__()
+        clock = SystemClock() if clock is None else clock
+        self._nanoseconds = clock.nanoseconds
+        self._made_at, self._began = clock.utc(), clock.nanoseconds()
         self._most = count(max_entries, "max_entries")
         self._entries: dict[str, E] = {}
         self._last = 0
+
+    def now(self) -> datetime:
+        """The store's time."""
+        passed = (self._nanoseconds() - self._began) // 1_000
+        return self._made_at + timedelta(microseconds=passed)
 
     def add(self, entry: E, /) -> E:
         """Write an entry down, or give the one of this id."""
@@ -59,11 +74,12 @@ class _Entries(_Locked, Generic[E]):
                         remedy="Remove what is settled, or give it room for more.",
                     )
                 self._last += 1
-                self._entries[entry.id] = attrs.evolve(entry, number=self._last)
+                self._entries[entry.id] = attrs.evolve(arrive(entry, self.now()), number=self._last)
             return self._entries[entry.id]
 
-    def due(self, now: datetime, limit: int, /) -> tuple[E, ...]:
+    def due(self, limit: int, /) -> tuple[E, ...]:
         """Those that may be taken."""
+        now = self.now()
         found: list[E] = []
         held: set[str] = set()
         with self._lock:
@@ -114,13 +130,17 @@ class _AsyncEntries(Generic[E]):
     reach = "process"
     _entries: _Entries[E]
 
+    async def now(self) -> datetime:
+        """The store's time."""
+        return self._entries.now()
+
     async def add(self, entry: E, /) -> E:
         """Write an entry down, or give the one of this id."""
         return self._entries.add(entry)
 
-    async def due(self, now: datetime, limit: int, /) -> tuple[E, ...]:
+    async def due(self, limit: int, /) -> tuple[E, ...]:
         """Those that may be taken."""
-        return self._entries.due(now, limit)
+        return self._entries.due(limit)
 
     async def swap(self, entry: E, fence: int, /) -> bool:
         """Write an entry over the one that has this fence."""
@@ -139,6 +159,7 @@ class MemoryInbox(_Entries[InboxEntry]):
     """Keeps webhooks in the memory of this process.
 
     Args:
+        clock: measures time; by default the machine's. Its date is read once.
         max_entries: how many; a full one takes no more.
     """
 
@@ -147,6 +168,7 @@ class MemoryOutbox(_Entries[OutboxEntry]):
     """Keeps calls in the memory of this process.
 
     Args:
+        clock: measures time; by default the machine's. Its date is read once.
         max_entries: how many; a full one takes no more.
     """
 
@@ -156,11 +178,18 @@ class AsyncMemoryInbox(_AsyncEntries[InboxEntry]):
 
     Args:
         shared: the inbox to keep entries in, if several are to keep one.
+        clock: measures time; by default the machine's. Its date is read once.
         max_entries: how many; a full one takes no more.
     """
 
-    def __init__(self, shared: MemoryInbox | None = None, *, max_entries: int = 100_000) -> None:
-        self._entries = shared or MemoryInbox(max_entries=max_entries)
+    def __init__(
+        self,
+        shared: MemoryInbox | None = None,
+        *,
+        clock: Clock | None = None,
+        max_entries: int = 100_000,
+    ) -> None:
+        self._entries = shared or MemoryInbox(clock, max_entries=max_entries)
 
 
 class AsyncMemoryOutbox(_AsyncEntries[OutboxEntry]):
@@ -168,8 +197,15 @@ class AsyncMemoryOutbox(_AsyncEntries[OutboxEntry]):
 
     Args:
         shared: the outbox to keep entries in, if several are to keep one.
+        clock: measures time; by default the machine's. Its date is read once.
         max_entries: how many; a full one takes no more.
     """
 
-    def __init__(self, shared: MemoryOutbox | None = None, *, max_entries: int = 100_000) -> None:
-        self._entries = shared or MemoryOutbox(max_entries=max_entries)
+    def __init__(
+        self,
+        shared: MemoryOutbox | None = None,
+        *,
+        clock: Clock | None = None,
+        max_entries: int = 100_000,
+    ) -> None:
+        self._entries = shared or MemoryOutbox(clock, max_entries=max_entries)

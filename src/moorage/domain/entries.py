@@ -9,6 +9,8 @@ Laws:
 3. What is done is not taken again, unless somebody asks for just that.
 4. Of one lane the next is taken only when no earlier one holds it back.
 5. Whoever has an entry dies with it as often as it may be tried: then it is given up.
+6. Every time of an entry is the store's time. `now` below is what the store said, never a caller's
+   clock, so that callers whose clocks differ agree on what is due and on whose lease is over.
 
     waiting   take → claimed
     claimed   finish → done, postpone → waiting, give up → dead, doubt → unknown; lease over: take
@@ -20,19 +22,25 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeGuard, TypeVar
+from zlib import crc32
 
 import attrs
 
 from moorage.domain.durations import is_count
+from moorage.domain.retry import delay
+from moorage.domain.retry_after import LONGEST_PAUSE
 from moorage.domain.text import storable
-from moorage.errors import ConnectorError, IdempotencyInProgress, InvalidData
+from moorage.errors import ConnectorError, InvalidData, RateLimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from moorage.domain.retry import RetryPolicy
+
 _LONGEST_ERROR: Final = 500
 _LONGEST: Final = 255
 _LONGEST_NUMBER: Final = 18  # which every database has room for
+_MONTH: Final = 31 * 86_400.0
 
 
 class EntryState(StrEnum):
@@ -155,6 +163,7 @@ class EntryQuery:
         states: any of these; none named is all.
         since, until: when it was added; `until` itself is not.
         settled_before: those that had come to their end by then.
+        waits_beyond: those that were tried, wait for another try, and are not due at this time.
         limit: how many are on one page.
         after: a page's `next`.
     """
@@ -168,6 +177,7 @@ class EntryQuery:
     since: datetime | None = attrs.field(default=None, validator=_aware)
     until: datetime | None = attrs.field(default=None, validator=_aware)
     settled_before: datetime | None = attrs.field(default=None, validator=_aware)
+    waits_beyond: datetime | None = attrs.field(default=None, validator=_aware)
     limit: int = attrs.field(default=100, validator=is_count)
     after: str | None = None
 
@@ -190,6 +200,15 @@ class EntryQuery:
             and (
                 self.settled_before is None
                 or (entry.settled_at is not None and entry.settled_at < self.settled_before)
+            )
+            and (
+                self.waits_beyond is None
+                or (
+                    entry.state is EntryState.WAITING
+                    and entry.attempts > 0
+                    and entry.due is not None
+                    and entry.due > self.waits_beyond
+                )
             )
         )
 
@@ -234,6 +253,12 @@ class EntryPage(Generic[E]):
 # --- what becomes of an entry -----------------------------------------------------------
 
 
+def arrive(entry: E, now: datetime) -> E:
+    """An entry as a store writes it down: it came now, and is due now unless it is for later."""
+    due = now if entry.due is None else max(now, entry.due)
+    return attrs.evolve(entry, added_at=now, due=due)
+
+
 def take(entry: E, now: datetime, lease: float, most: int) -> E:
     """An entry as whoever takes it now has it: claimed, or given up if it killed too many."""
     if entry.attempts >= most:
@@ -272,22 +297,12 @@ def give_up(entry: E, now: datetime, error: str, *, spent: bool = False) -> E:
 
 
 def drop(entry: E, now: datetime) -> E:
-    """An entry that a person has called off.
-
-    Raises:
-        IdempotencyInProgress: somebody is at work on it.
-    """
-    _check_free(entry, now)
+    """An entry that a person has called off."""
     return _settled(entry, EntryState.DROPPED, now, holds=False, error=entry.error)
 
 
 def replay(entry: E, now: datetime) -> E:
-    """An entry that is to be done again, from the first try on.
-
-    Raises:
-        IdempotencyInProgress: somebody is at work on it.
-    """
-    _check_free(entry, now)
+    """An entry that is to be done again, from the first try on."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -297,6 +312,42 @@ def replay(entry: E, now: datetime) -> E:
         attempts=0,
         settled_at=None,
     )
+
+
+def lease_left(entry: Entry, now: datetime) -> timedelta:
+    """How long the worker that has an entry still has it; zero if nobody has it."""
+    if entry.state is not EntryState.CLAIMED or entry.due is None:
+        return timedelta()
+    return max(timedelta(), entry.due - now)
+
+
+def longest_pause(policy: RetryPolicy, error: Exception) -> float:
+    """The seconds that an error can have an entry wait at most.
+
+    It is an hour, or the policy's `max_retry_after` if that is longer: whoever says a moment where
+    a span is meant would keep the entry for decades. A limit of our own is believed for a month,
+    which is when the longest quota begins anew: an hour before that it would refuse again.
+    """
+    is_ours = isinstance(error, RateLimitExceeded) and not error.by_vendor
+    return max(LONGEST_PAUSE, policy.max_retry_after, _MONTH if is_ours else 0.0)
+
+
+def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
+    """How long an entry waits for its next try.
+
+    Args:
+        policy: the pace of tries.
+        attempts: how often it was tried.
+        wish: seconds to stay away at least, if the last try's error said so.
+        draw: a random number from 0 to 1, which spreads the policy's own delays.
+    """
+    own = delay(policy, attempts, previous=0.0, draw=draw)
+    return timedelta(seconds=max(own, wish or 0.0))
+
+
+def usual_wait(policy: RetryPolicy) -> timedelta:
+    """The longest wait for another try that needs nobody's attention."""
+    return timedelta(seconds=max(LONGEST_PAUSE, policy.max_delay))
 
 
 def told(error: Exception) -> str:
@@ -315,6 +366,14 @@ def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
     return digest(name.encode("utf-8", "surrogatepass"))
 
 
+def lane_number(store: str, lane: str) -> int:
+    """A number of 32 bits for a lane of a store, for databases that lock rows by their number.
+
+    Two lanes may have one number: then one waits for the other in vain, and nothing else.
+    """
+    return crc32(f"{store}/{lane}".encode("utf-8", "surrogatepass"))
+
+
 def _settled(entry: E, state: EntryState, now: datetime, *, holds: bool, error: str) -> E:
     return attrs.evolve(
         entry,
@@ -325,12 +384,3 @@ def _settled(entry: E, state: EntryState, now: datetime, *, holds: bool, error: 
         error=error,
         settled_at=now,
     )
-
-
-def _check_free(entry: Entry, now: datetime) -> None:
-    if entry.state is EntryState.CLAIMED and entry.due is not None and now < entry.due:
-        raise IdempotencyInProgress(
-            f"somebody is at work on {entry.id}.",
-            retry_at=entry.due,
-            remedy="Wait until that is done or its lease is over.",
-        )

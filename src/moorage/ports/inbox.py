@@ -15,14 +15,22 @@ if TYPE_CHECKING:
 class InboxStorage(Protocol):
     """Keeps entries, and decides nothing. All that it raises is `StorageUnavailable`.
 
-    `add` writes an entry down and gives it back with its `number`: higher than that of every entry
-    that was there. If one of this `id` is there already, nothing changes, and that one is given
-    back, whoever added it and at the same moment; so `id` is unique in the store. It is written
-    when `add` returns, or with the transaction that the host has open.
+    `now` is the store's time: aware, in UTC, and the same for everybody who shares the store. A
+    server says it, as the time of the statement and not of the transaction's start; what only one
+    machine reaches goes by that machine's clock. No other time is ever asked.
+
+    `add` writes an entry down as `arrive(entry, now)` has it, and gives it back with its `number`:
+    higher than that of every entry that was there. If one of this `id` is there already, nothing
+    changes, and that one is given back, whoever added it and at the same moment; so `id` is unique
+    in the store. It is written when `add` returns, or with the transaction that the host has open.
+
+    Of one `lane` numbers are given in the order in which transactions are committed: a second one
+    that adds to the lane waits in `add` until the first has ended. Otherwise the higher number
+    could be committed, seen and taken while the lower one is still open.
 
     `due` gives up to `limit` entries, those with the lowest numbers first, whose `due` is not None
-    and not after `now`, and before which no other entry of the same `lane` (with a lower `number`)
-    has `holds`. Where `lane` is None nothing holds back.
+    and not after the store's time, and before which no other entry of the same `lane` (with a lower
+    `number`) has `holds`. Where `lane` is None nothing holds back.
 
     `swap` writes all of an entry but its `id` and `number` over the one that is stored under its
     `id`, if that has still this `fence`, as one step; and says whether it did. If it did not,
@@ -39,9 +47,11 @@ class InboxStorage(Protocol):
     quick.
     """
 
+    def now(self, /) -> datetime: ...
+
     def add(self, entry: InboxEntry, /) -> InboxEntry: ...
 
-    def due(self, now: datetime, limit: int, /) -> Sequence[InboxEntry]: ...
+    def due(self, limit: int, /) -> Sequence[InboxEntry]: ...
 
     def swap(self, entry: InboxEntry, fence: int, /) -> bool: ...
 
@@ -53,9 +63,11 @@ class InboxStorage(Protocol):
 class AsyncInboxStorage(Protocol):
     """As `InboxStorage`, awaited."""
 
+    async def now(self, /) -> datetime: ...
+
     async def add(self, entry: InboxEntry, /) -> InboxEntry: ...
 
-    async def due(self, now: datetime, limit: int, /) -> Sequence[InboxEntry]: ...
+    async def due(self, limit: int, /) -> Sequence[InboxEntry]: ...
 
     async def swap(self, entry: InboxEntry, fence: int, /) -> bool: ...
 

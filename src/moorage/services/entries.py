@@ -9,6 +9,7 @@ import attrs
 
 from moorage.domain.entries import (
     SETTLED,
+    STUCK,
     Entry,
     EntryPage,
     EntryQuery,
@@ -18,16 +19,21 @@ from moorage.domain.entries import (
     drop,
     finish,
     give_up,
+    lease_left,
+    longest_pause,
+    pause,
     postpone,
     replay,
     take,
     told,
+    usual_wait,
 )
-from moorage.domain.retry import delay
+from moorage.domain.retry import wait_of
+from moorage.domain.retry_after import capped
 from moorage.domain.sealing import about
 from moorage.errors import (
     ConfigurationError,
-    ConnectorError,
+    IdempotencyInProgress,
     InvalidData,
     StorageUnavailable,
 )
@@ -51,8 +57,9 @@ _SEALED: Final = b"\1"
 class Shelf(Generic[E]):
     """The verbs of a store of entries, each awaited."""
 
+    now: Callable[[], Flow[datetime]]
     add: Callable[[E], Flow[E]]
-    due: Callable[[datetime, int], Flow[Sequence[E]]]
+    due: Callable[[int], Flow[Sequence[E]]]
     swap: Callable[[E, int], Flow[bool]]
     find: Callable[[EntryQuery], Flow[EntryPage[E]]]
     remove: Callable[[EntryQuery], Flow[int]]
@@ -151,22 +158,31 @@ class Keeping(Generic[E]):
         self._lease = lease
         self._judge = judge
 
-    async def work_off(self, work: Work[E], limit: int) -> list[Worked[E]]:
-        """Take up to `limit` entries that are due, one after another, and do their work."""
+    async def work_off(
+        self, work: Work[E], limit: int, utc: Callable[[], datetime]
+    ) -> list[Worked[E]]:
+        """Take up to `limit` entries that are due, one after another, and do their work.
+
+        Args:
+            work: what is done with an entry.
+            limit: how many at most.
+            utc: the clock by which errors of the work say when to come back.
+        """
         worked: list[Worked[E]] = []
         while len(worked) < limit:
-            offered = await self.shelf.due(self.core.utc(), limit - len(worked))
+            offered = await self.shelf.due(limit - len(worked))
             before = len(worked)
             for entry in offered:
-                taken = take(entry, self.core.utc(), self._lease, self._retry.max_attempts)
+                now = await self.shelf.now()
+                taken = take(entry, now, self._lease, self._retry.max_attempts)
                 if await self.shelf.swap(taken, entry.fence):
-                    worked.append(await self._worked(taken, work))
+                    worked.append(await self._worked(taken, work, utc))
             # What somebody else took is theirs: to go on asking for it would keep nobody busy.
             if len(worked) == before:
                 break
         return worked
 
-    async def _worked(self, taken: E, work: Work[E]) -> Worked[E]:
+    async def _worked(self, taken: E, work: Work[E], utc: Callable[[], datetime]) -> Worked[E]:
         if taken.state is EntryState.DEAD:
             return Worked(entry=taken)
         try:
@@ -177,23 +193,25 @@ class Keeping(Generic[E]):
         except Exception as failed:  # noqa: BLE001 - written down, and told
             error, fate = failed, self._judge(failed)
         else:
-            after = finish(taken, self.core.utc())
+            after = finish(taken, await self.shelf.now())
             await self.shelf.swap(after, taken.fence)
             return Worked(entry=after, answer=answer)
-        after = self._failed(taken, error, fate)
+        # Of a caller's clock only spans are used: the error's moment is one of that clock.
+        wish = capped(wait_of(error, utc()), longest_pause(self._retry, error))
+        after = self._failed(taken, error, fate, wish, await self.shelf.now())
         await self.shelf.swap(after, taken.fence)
         return Worked(entry=after, error=error)
 
-    def _failed(self, taken: E, error: Exception, fate: Fate) -> E:
-        now, words = self.core.utc(), told(error)
+    def _failed(
+        self, taken: E, error: Exception, fate: Fate, wish: float | None, now: datetime
+    ) -> E:
+        words = told(error)
         if fate is Fate.DOUBT:
             return doubt(taken, now, words)
         if fate is not Fate.AGAIN or taken.attempts >= self._retry.max_attempts:
             return give_up(taken, now, words, spent=fate is Fate.SPENT)
-        pause = delay(self._retry, taken.attempts, previous=0.0, draw=self.core.fraction())
-        due = now + timedelta(seconds=pause)
-        at = error.retry_at if isinstance(error, ConnectorError) else None
-        return postpone(taken, due if at is None else max(due, at), words)
+        wait = pause(self._retry, taken.attempts, wish, self.core.fraction())
+        return postpone(taken, now + wait, words)
 
     # --- by hand ------------------------------------------------------------------------
 
@@ -205,11 +223,36 @@ class Keeping(Generic[E]):
         """Remove all entries that match, whatever became of them, and say how many those were."""
         return await self.shelf.remove(query)
 
-    async def forget(self, before: datetime) -> int:
+    async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[E]:
+        """What needs a person, newest first.
+
+        These are the entries that are unknown or dead, and those that were tried and wait for
+        another try unusually long: longer than an hour, and than the longest delay of `retry`.
+        """
+        late = await self.shelf.now() + usual_wait(self._retry)
+        pages = [
+            await self.shelf.find(attrs.evolve(query, limit=limit, after=after))
+            for query in (EntryQuery(states=STUCK), EntryQuery(waits_beyond=late))
+        ]
+        found = sorted(
+            (entry for page in pages for entry in page.items),
+            key=lambda entry: entry.number,
+            reverse=True,
+        )
+        items = tuple(found[:limit])
+        goes_on = len(found) > limit or any(page.next for page in pages)
+        return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
+
+    async def forget(self, before: datetime | timedelta) -> int:
         """Remove what had come to its end by then, and say how many those were.
 
         What was forgotten cannot be replayed, and a repeat of it is new.
+
+        Args:
+            before: a time by the store's clock, or how long ago by the store's clock.
         """
+        if isinstance(before, timedelta):
+            before = await self.shelf.now() - before
         return await self.shelf.remove(EntryQuery(states=SETTLED, settled_before=before))
 
     async def get(self, id: str) -> E:
@@ -237,8 +280,15 @@ class Keeping(Generic[E]):
 
     async def _changed(self, id: str, change: Callable[[E, datetime], E]) -> E:
         while True:
-            entry = await self.get(id)
-            changed = change(entry, self.core.utc())
+            entry, now = await self.get(id), await self.shelf.now()
+            left = lease_left(entry, now)
+            if left:
+                raise IdempotencyInProgress(
+                    f"somebody is at work on {entry.id}.",
+                    retry_at=self.core.utc() + left,
+                    remedy="Wait until that is done or its lease is over.",
+                )
+            changed = change(entry, now)
             if await self.shelf.swap(changed, entry.fence):
                 return changed
 

@@ -159,7 +159,7 @@ class InboxFlows(Keeping[InboxEntry]):
                 path="handlers",
                 remedy="Register handlers with `on`, and import where that is done.",
             )
-        return Handled(worked=tuple(await self.work_off(self._handled, limit)))
+        return Handled(worked=tuple(await self.work_off(self._handled, limit, self.core.utc)))
 
     async def _handled(self, entry: InboxEntry) -> None:
         for webhook in self.webhooks(entry):

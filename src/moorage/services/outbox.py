@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
 from moorage.contracts.packed import pack, unpack
-from moorage.domain.entries import STUCK, EntryPage, EntryQuery, Fate, lane_of
+from moorage.domain.entries import Fate, lane_of
 from moorage.domain.frames import bare
 from moorage.domain.http import Request
 from moorage.domain.idempotency import checked_key
@@ -20,7 +22,6 @@ from moorage.services.entries import Keeping, PartlyDoneError, Round
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
 
     from moorage.domain.retry import RetryPolicy
     from moorage.services.core import Core
@@ -73,7 +74,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         key: str | None = None,
         order: str | None = None,
         subject: str | None = None,
-        not_before: datetime | None = None,
+        not_before: datetime | timedelta | None = None,
         **options: Any,
     ) -> OutboxEntry:
         """Write down a call of a contract; it is made once what is written here is committed.
@@ -90,7 +91,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
             order: calls of one order are made one after another, each when the one before it is
                 done.
             subject: whose data it is about.
-            not_before: when it is to be made, at the earliest.
+            not_before: when it is to be made, at the earliest: a moment, or how long from now.
+                The store's clock decides when that is, whatever the clocks of callers say.
             options: what the verb takes by name.
 
         Raises:
@@ -119,7 +121,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
         key: str | None = None,
         order: str | None = None,
         subject: str | None = None,
-        not_before: datetime | None = None,
+        not_before: datetime | timedelta | None = None,
     ) -> OutboxEntry:
         """Write down a request to a service; otherwise as `put`.
 
@@ -132,7 +134,7 @@ class OutboxFlows(Keeping[OutboxEntry]):
             order: calls of one order are made one after another, each when the one before it is
                 done.
             subject: whose data it is about.
-            not_before: when it is to be made, at the earliest.
+            not_before: when it is to be made, at the earliest: a moment, or how long from now.
         """
         _check_request(request)
         packed = ((service, request), {"endpoint": endpoint})
@@ -157,9 +159,8 @@ class OutboxFlows(Keeping[OutboxEntry]):
         key: str | None,
         order: str | None,
         subject: str | None,
-        not_before: datetime | None,
+        not_before: datetime | timedelta | None,
     ) -> OutboxEntry:
-        now = self.core.utc()
         entry = OutboxEntry(
             id=self.core.new_id() if key is None else _digest(tenant, checked_key(key)),
             target=target,
@@ -167,13 +168,33 @@ class OutboxFlows(Keeping[OutboxEntry]):
             tenant=tenant,
             subject=subject,
             lane=None if order is None else lane_of(tenant, order, digest=_named),
-            added_at=now,
-            due=not_before or now,
+            added_at=self.core.utc(),
+            due=await self._start(not_before),
         )
         return await self.shelf.add(self.closed(entry, pack(made_of)))
 
-    async def deliver(self, call: Call, *, limit: int) -> Delivered:
-        """Make up to `limit` calls that are due, one after another."""
+    async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
+        """The time, by the store's clock, before which a call is not made."""
+        if isinstance(not_before, timedelta):
+            now = await self.shelf.now()
+            with suppress(OverflowError):
+                return now + not_before
+        elif not_before is None or (isinstance(not_before, datetime) and not_before.tzinfo):
+            return not_before
+        raise InvalidData(
+            f"{not_before!r} is neither an aware datetime nor a timedelta of this calendar.",
+            field="not_before",
+            remedy="Give datetime.now(UTC) or another moment with a time zone, or a timedelta.",
+        )
+
+    async def deliver(self, call: Call, *, limit: int, utc: Callable[[], datetime]) -> Delivered:
+        """Make up to `limit` calls that are due, one after another.
+
+        Args:
+            call: makes one call.
+            limit: how many at most.
+            utc: the clock of the hub that makes the calls.
+        """
 
         async def work(entry: OutboxEntry) -> Any:
             values, options = self.made_of(entry)
@@ -183,16 +204,12 @@ class OutboxFlows(Keeping[OutboxEntry]):
                 raise failed
             return answer
 
-        return Delivered(worked=tuple(await self.work_off(work, limit)))
+        return Delivered(worked=tuple(await self.work_off(work, limit, utc)))
 
     def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The values and the options of a call."""
         values, options = unpack(self.opened(entry))
         return values, options
-
-    async def stuck(self, *, limit: int = 100, after: str | None = None) -> EntryPage[OutboxEntry]:
-        """What a person has to decide on: calls that are unknown or dead, newest first."""
-        return await self.shelf.find(EntryQuery(states=STUCK, limit=limit, after=after))
 
 
 def _check_request(request: object) -> None:

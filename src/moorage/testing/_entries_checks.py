@@ -16,6 +16,7 @@ from moorage.adapters.memory_entries import MemoryInbox
 from moorage.domain.entries import (
     EntryQuery,
     EntryState,
+    arrive,
     doubt,
     drop,
     finish,
@@ -33,8 +34,9 @@ Factory: TypeAlias = Callable[[], Any]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
-_START: Final = datetime(2030, 1, 1, 12, 30, 15, 123_456, tzinfo=UTC)
+_START: Final = datetime(2020, 1, 1, 12, 30, 15, 123_456, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
+_DAY: Final = timedelta(days=1)
 _TICK: Final = timedelta(microseconds=1)
 _MANY: Final = 8
 _STEPS: Final = 250
@@ -74,7 +76,8 @@ class Checks:
         for number, entry in enumerate((self._entry(0), self._full()), 1):
             added = await store.add(entry)
             require(type(added) is self._kind, f"`add` gave a {type(added).__name__}.")
-            self._same(added, attrs.evolve(entry, number=added.number), "`add` gave")
+            written = attrs.evolve(arrive(entry, added.added_at), number=added.number)
+            self._same(added, written, "`add` gave")
             require(added.number > 0, f"Entry {number} has the number {added.number}.")
             self._same(await _one(store, entry.id), added, "`find` gave")
         changed = attrs.evolve(
@@ -87,6 +90,24 @@ class Checks:
         await store.swap(emptied, self._full().fence)
         found = await _one(store, emptied.id)
         self._same(found, attrs.evolve(emptied, number=found.number), "After `swap` there is")
+
+    async def times_are_the_stores(self, factory: Factory) -> None:
+        """When an entry came, and when it is due, the store says, whatever its caller's clock."""
+        store = factory()
+        before = await store.now()
+        require(before.utcoffset() == timedelta(), f"The store's time is {before!r}, not in UTC.")
+        wrong = (before - 400 * _DAY, before + 400 * _DAY)
+        for number, moment in enumerate(wrong):
+            added = await store.add(attrs.evolve(self._entry(number), added_at=moment, due=None))
+            now = await store.now()
+            require(
+                before <= added.added_at <= now,
+                f"What came between {before} and {now} is said to have come at {added.added_at}.",
+            )
+            require(added.due == added.added_at, f"Due at {added.due}, added at {added.added_at}.")
+        late = await store.add(attrs.evolve(self._entry(2), due=before + _DAY))
+        require(late.due == before + _DAY, f"Put off until {before + _DAY}, due at {late.due}.")
+        await self._offers(store, [0, 1])
 
     async def an_id_is_added_once(self, factory: Factory) -> None:
         """Whoever adds an id again gets what is there, and changes nothing."""
@@ -113,16 +134,19 @@ class Checks:
     # --- what is due --------------------------------------------------------------------
 
     async def what_is_due_is_offered(self, factory: Factory) -> None:
-        """Of what is due by now the lowest numbers come first, and no more than were asked for."""
+        """Of what is due the lowest numbers come first, and no more than were asked for."""
         store = factory()
         for number in range(6):
-            due = None if number == 2 else _START + (5 - number) * _SECOND
-            await store.add(attrs.evolve(self._entry(number), due=due))
-        for seconds, expected in ((0, [5]), (3, [3, 4, 5]), (9, [0, 1, 3, 4, 5])):
-            now = _START + seconds * _SECOND
-            await self._offers(store, now, expected)
-            await self._offers(store, now, expected[:2], limit=2)
-        await self._offers(store, _START - _TICK, [])
+            await store.add(self._entry(number))
+        now = await store.now()
+        await self._changes(store, 1, due=now + _DAY)
+        await self._changes(store, 2, due=None)
+        await self._changes(store, 4, due=now - _DAY)
+        await self._offers(store, [0, 3, 4, 5])
+        await self._offers(store, [0, 3], limit=2)
+        await self._changes(store, 0, due=now + _DAY)
+        await self._changes(store, 1, due=now - _TICK)
+        await self._offers(store, [1, 3, 4, 5])
 
     async def a_lane_goes_in_order(self, factory: Factory) -> None:
         """Of one lane only the first that holds is offered, due or not; others do not wait."""
@@ -130,18 +154,17 @@ class Checks:
         lanes = ("a", "a", "b", None, "A", "a", "b", None)
         for number, lane in enumerate(lanes):
             await store.add(attrs.evolve(self._entry(number), lane=lane))
-        later = _START + 99 * _SECOND
-        await self._offers(store, later, [0, 2, 3, 4, 7])
-        await self._changes(store, 0, due=later + _SECOND)
-        await self._offers(store, later, [2, 3, 4, 7])
+        await self._offers(store, [0, 2, 3, 4, 7])
+        await self._changes(store, 0, due=await store.now() + _DAY)
+        await self._offers(store, [2, 3, 4, 7])
         await self._changes(store, 0, due=None)
-        await self._offers(store, later, [2, 3, 4, 7])
+        await self._offers(store, [2, 3, 4, 7])
         await self._changes(store, 0, holds=False)
-        await self._offers(store, later, [1, 2, 3, 4, 7])
+        await self._offers(store, [1, 2, 3, 4, 7])
         await self._changes(store, 1, holds=False)
-        await self._offers(store, later, [1, 2, 3, 4, 5, 7])
+        await self._offers(store, [1, 2, 3, 4, 5, 7])
         await store.remove(EntryQuery(id=self._entry(2).id))
-        await self._offers(store, later, [1, 3, 4, 5, 6, 7])
+        await self._offers(store, [1, 3, 4, 5, 6, 7])
 
     # --- who writes ---------------------------------------------------------------------
 
@@ -224,24 +247,28 @@ class Checks:
         """Whatever comes after what, a store tells what one in memory tells."""
         chance = Random(4)  # noqa: S311 - a walk, and no secret
         model: Any = MemoryInbox()
-        store, now = factory(), _START
+        store = factory()
         for step in range(_STEPS):
-            now += chance.randrange(3) * _SECOND
-            if chance.random() < 0.4:
-                entry = self._entry(chance.randrange(40), lane=chance.choice((None, "a", "b")))
+            move, name = chance.random(), self._entry(chance.randrange(40)).id
+            if move < 0.4:
+                entry = attrs.evolve(self._entry(0), id=name, lane=chance.choice((None, "a", "b")))
                 added, expected = await store.add(entry), model.add(entry)
                 require(added.fence == expected.fence, f"Step {step} added {added!r}.")
                 continue
-            if chance.random() < 0.1:
-                query = EntryQuery(id=self._entry(chance.randrange(40)).id)
+            now, query = await store.now(), EntryQuery(id=name)
+            if move < 0.5:
                 told, expected = await store.remove(query), model.remove(query)
                 require(told == expected, f"Step {step} removed {told}, not {expected}.")
                 continue
             limit = chance.randrange(1, 6)
-            offered, expected = await store.due(now, limit), model.due(now, limit)
+            if move < 0.7:
+                offered = (await store.find(query)).items
+                expected = model.find(query).items
+            else:
+                offered, expected = await store.due(limit), model.due(limit)
             ids = [entry.id for entry in offered]
             wanted = [entry.id for entry in expected]
-            require(ids == wanted, f"Step {step} was offered {ids}, not {wanted}.")
+            require(ids == wanted, f"Step {step} was given {ids}, not {wanted}.")
             for theirs, ours in zip(offered, expected, strict=True):
                 change = chance.choice(_CHANGES)
                 fence = theirs.fence - (chance.random() < 0.1)
@@ -296,9 +323,14 @@ class Checks:
                 tenant=(None, "acme", "acme-fr")[number % 3],
                 subject=(None, "customer-1", "customer-2", "Customer-1")[number % 4],
                 state=state,
+                due=_START + number * _SECOND,
+                attempts=number % 4,
                 settled_at=_START + number * _SECOND if state is EntryState.DONE else None,
             )
-            entries.append(await store.add(entry))
+            added = await store.add(entry)
+            # A store says itself when something came, and is told otherwise afterwards.
+            entries.append(attrs.evolve(entry, number=added.number, fence=1))
+            await store.swap(entries[-1], 0)
         return store, entries[::-1]
 
     def _queries(self) -> tuple[EntryQuery, ...]:
@@ -318,15 +350,16 @@ class Checks:
             EntryQuery(since=noon, until=noon + _TICK),
             EntryQuery(settled_before=noon + _TICK),
             EntryQuery(settled_before=noon),
+            EntryQuery(waits_beyond=_START - _TICK),
+            EntryQuery(waits_beyond=noon),
+            EntryQuery(waits_beyond=noon, target="stripe"),
             EntryQuery(target="stripe", tenant="acme-fr", states=("done",), until=noon),
         )
 
-    async def _offers(
-        self, store: Any, now: datetime, expected: list[int], *, limit: int = 100
-    ) -> None:
-        offered = [entry.id for entry in await store.due(now, limit)]
+    async def _offers(self, store: Any, expected: list[int], *, limit: int = 100) -> None:
+        offered = [entry.id for entry in await store.due(limit)]
         wanted = [self._entry(number).id for number in expected]
-        require(offered == wanted, f"At {now} {offered} were offered, not {wanted}.")
+        require(offered == wanted, f"{offered} were offered, not {wanted}.")
 
     async def _changes(self, store: Any, number: int, **changes: Any) -> None:
         entry = await _one(store, self._entry(number).id)
@@ -367,6 +400,7 @@ class Checks:
     def _both(self) -> tuple[AsyncCheck, ...]:
         return (
             self.entries_are_kept_as_they_are,
+            self.times_are_the_stores,
             self.an_id_is_added_once,
             self.numbers_grow,
             self.what_is_due_is_offered,
@@ -379,9 +413,11 @@ class Checks:
 
 
 _CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
-    lambda entry, now: take(entry, now, 2.0, 5),
+    lambda entry, now: take(entry, now, 86_400.0, 5),
+    lambda entry, now: take(entry, now - 2 * _DAY, 86_400.0, 5),
     finish,
-    lambda entry, now: postpone(entry, now + 2 * _SECOND, "again"),
+    lambda entry, now: postpone(entry, now + _DAY, "again"),
+    lambda entry, now: postpone(entry, now - _DAY, "again"),
     lambda entry, now: doubt(entry, now, "lost"),
     lambda entry, now: give_up(entry, now, "no"),
     drop,

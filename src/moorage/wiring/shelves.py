@@ -13,7 +13,7 @@ from moorage.wiring.ports import check_verb
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_VERBS: Final = ("add", "due", "swap", "find", "remove")
+_VERBS: Final = ("add", "due", "swap", "find", "remove", "now")
 
 
 def shelf_now(storage: Any) -> Shelf[Any]:

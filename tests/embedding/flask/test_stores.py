@@ -53,7 +53,7 @@ def fresh(any_database_url: str) -> Iterator[Fresh]:
         def make() -> tuple[Database, Tables]:
             database, made = Database(any_database_url), tables(prefix=f"m{uuid4().hex[:8]}_")
             stack.callback(database.close)
-            database.create(made.log.metadata, (made.log, made.inbox, made.outbox))
+            database.create(made.log.metadata, (made.log, made.inbox, made.outbox, made.lanes))
             return database, made
 
         yield make
@@ -79,7 +79,7 @@ def test_inbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> N
 
     def make() -> SqlAlchemyInbox:
         database, made = fresh()
-        return SqlAlchemyInbox(database, made.inbox)
+        return SqlAlchemyInbox(database, made.inbox, made.lanes)
 
     check(make)
 
@@ -90,7 +90,7 @@ def test_outbox(check: Callable[[Callable[[], object]], None], fresh: Fresh) -> 
 
     def make() -> SqlAlchemyOutbox:
         database, made = fresh()
-        return SqlAlchemyOutbox(database, made.outbox)
+        return SqlAlchemyOutbox(database, made.outbox, made.lanes)
 
     check(make)
 

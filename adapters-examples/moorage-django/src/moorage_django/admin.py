@@ -56,7 +56,16 @@ class CallAdmin(ReadOnly):
 class EntryAdmin(ReadOnly):
     """Entries, which a person can have done again or called off; their content is not shown."""
 
-    list_display = ("number", "added_at", "target", "operation", "tenant", "state", "error")
+    list_display = (
+        "number",
+        "added_at",
+        "target",
+        "operation",
+        "tenant",
+        "state",
+        "due",
+        "error",
+    )
     list_filter = ("state", "target")
     search_fields = ("id", "subject")
     exclude = ("content",)

@@ -1,17 +1,24 @@
-"""Inbox and outbox in Django's database."""
+"""Inbox and outbox in Django's database.
+
+Who adds to a lane keeps a row of the lane's to itself until its transaction ends, so that whoever
+adds to it next gets a higher number and is committed later. SQLite lets one transaction write at a
+time anyway.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
+from django.db import connections, transaction
 from django.db.models import Exists, OuterRef, Q
 
-from moorage.domain.entries import Entry
-from moorage.inbox import EntryPage, InboxEntry
+from moorage.domain.entries import Entry, arrive, lane_number
+from moorage.inbox import EntryPage, EntryState, InboxEntry
 from moorage.outbox import OutboxEntry
 from moorage_django.errors import guarded
 from moorage_django.models import Deferred, Webhook
+from moorage_django.moments import now_in
 from moorage_django.threads import in_thread
 
 if TYPE_CHECKING:
@@ -24,6 +31,8 @@ E = TypeVar("E", bound=Entry)
 
 _NAMES: Final = tuple(field.name for field in attrs.fields(Entry) if field.name != "number")
 _EXACTLY: Final = ("id", "target", "operation", "tenant", "subject")
+_SLOTS: Final = 2**20
+"""So many rows at most stay in the table of lanes where rows that come and go block each other."""
 
 
 class _OrmEntries(Generic[E]):
@@ -43,18 +52,27 @@ class _OrmEntries(Generic[E]):
         self._rows = self._table.objects.using(alias)
 
     @guarded
-    def add(self, entry: E, /) -> E:
-        """Write an entry down, or give the one of this id."""
-        row = self._table(**_columns(entry))
-        self._rows.bulk_create([row], ignore_conflicts=True)
-        return self._entry(self._rows.get(id=entry.id))
+    def now(self) -> datetime:
+        """The database's time; a file's is that of its machine."""
+        return now_in(self.alias)
 
     @guarded
-    def due(self, now: datetime, limit: int, /) -> Sequence[E]:
+    def add(self, entry: E, /) -> E:
+        """Write an entry down, or give the one of this id."""
+        with transaction.atomic(using=self.alias, savepoint=False):
+            if entry.lane is not None:
+                self._keep_order(entry.lane)
+            row = self._table(**_columns(arrive(entry, now_in(self.alias))))
+            self._rows.bulk_create([row], ignore_conflicts=True)
+            return self._entry(self._rows.get(id=entry.id))
+
+    @guarded
+    def due(self, limit: int, /) -> Sequence[E]:
         """Those that may be taken."""
         earlier = self._rows.filter(
             lane=OuterRef("lane"), number__lt=OuterRef("number"), holds=True
         )
+        now = now_in(self.alias)
         free = self._rows.filter(Q(lane=None) | ~Exists(earlier), due__lte=now)
         return [self._entry(row) for row in free.order_by("number")[:limit]]
 
@@ -86,7 +104,27 @@ class _OrmEntries(Generic[E]):
         wanted["settled_at__lt"] = query.settled_before
         wanted["state__in"] = [state.value for state in query.states] or None
         given = {name: value for name, value in wanted.items() if value is not None}
+        if query.waits_beyond is not None:
+            waiting = EntryState.WAITING.value
+            late = Q(state=waiting, attempts__gt=0, due__gt=query.waits_beyond)
+            return self._rows.filter(late, **given)
         return self._rows.filter(**given)
+
+    def _keep_order(self, lane: str) -> None:
+        """Wait for whoever has added to this lane and not committed yet; others wait for us."""
+        link = connections[self.alias]
+        number = lane_number(self._table.__name__, lane)
+        with link.cursor() as cursor:
+            if link.vendor == "postgresql":
+                # Gone at once, and yet nobody else may insert it before this transaction ends.
+                cursor.execute("INSERT INTO moorage_lane (number) VALUES (%s)", [number])
+                cursor.execute("DELETE FROM moorage_lane WHERE number = %s", [number])
+            elif link.vendor == "mysql":
+                cursor.execute(
+                    "INSERT INTO moorage_lane (number) VALUES (%s)"
+                    " ON DUPLICATE KEY UPDATE number = number",
+                    [number % _SLOTS],
+                )
 
     def _entry(self, row: Any) -> E:
         fields = {name: getattr(row, name) for name in _NAMES}
@@ -101,13 +139,17 @@ class _AsyncOrmEntries(Generic[E]):
     shared: Final = True
     _plain: _OrmEntries[E]
 
+    async def now(self) -> datetime:
+        """The database's time; a file's is that of its machine."""
+        return await in_thread(self._plain.alias, self._plain.now)
+
     async def add(self, entry: E, /) -> E:
         """Write an entry down, or give the one of this id."""
         return await in_thread(self._plain.alias, self._plain.add, entry)
 
-    async def due(self, now: datetime, limit: int, /) -> Sequence[E]:
+    async def due(self, limit: int, /) -> Sequence[E]:
         """Those that may be taken."""
-        return await in_thread(self._plain.alias, self._plain.due, now, limit)
+        return await in_thread(self._plain.alias, self._plain.due, limit)
 
     async def swap(self, entry: E, fence: int, /) -> bool:
         """Write an entry over the one that has this fence."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from django.db import models
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+from moorage_django.moments import EPOCH, MICROSECOND
 
 
 class WordField(models.CharField):
@@ -38,7 +37,7 @@ class MomentField(models.BigIntegerField):
 
     def from_db_value(self, value: int | None, *_: object) -> datetime | None:
         """A time in UTC."""
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else EPOCH + value * MICROSECOND
 
     def to_python(self, value: Any) -> Any:
         """What was given, if it is a time."""
@@ -47,6 +46,6 @@ class MomentField(models.BigIntegerField):
     def get_prep_value(self, value: Any) -> int | None:
         """What is stored."""
         if isinstance(value, datetime):
-            return (value - _EPOCH) // _MICROSECOND
+            return (value - EPOCH) // MICROSECOND
         prepared: int | None = super().get_prep_value(value)
         return prepared

@@ -127,6 +127,20 @@ class Deferred(Entry):
         indexes = [models.Index(fields=["lane", "number"], name="moorage_outbox_lane")]
 
 
+class Lane(models.Model):
+    """A row that transactions which add to one lane wait for."""
+
+    number = models.BigIntegerField(primary_key=True)
+
+    class Meta:
+        """Named for itself, whatever the app is called."""
+
+        db_table = "moorage_lane"
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
 class Tenant(models.Model):
     """What a tenant has of its own, sealed for it."""
 

@@ -7,6 +7,8 @@ import atexit
 from threading import RLock, local
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from django.db import DEFAULT_DB_ALIAS
+
 import moorage
 from moorage.adapters.forking import in_child
 from moorage.inbox import WebhookInbox
@@ -15,11 +17,13 @@ from moorage_django import stores
 from moorage_django.databases import leave_to_parent
 from moorage_django.entries import OrmInbox, OrmOutbox
 from moorage_django.log import OrmLogger
+from moorage_django.moments import now_in
 from moorage_django.settings import NAME, chosen
 from moorage_django.webhooks import handled_by, has_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from moorage import AsyncHub, Hub
 
@@ -75,6 +79,10 @@ class Process:
     def outbox(self) -> Outbox:
         """The outbox."""
         return self._once("outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(chosen())))
+
+    def now(self) -> datetime:
+        """What time it is by the database of the inbox and the outbox."""
+        return now_in(DEFAULT_DB_ALIAS)
 
     def webhook_came(self) -> None:
         """Remember that this thread has something to handle when its response is sent."""

@@ -30,6 +30,7 @@ from moorage.adapters.forking import in_child
 from moorage.packing import pack_state, unpack_state
 from moorage_django.errors import guarded, meaning
 from moorage_django.models import State
+from moorage_django.moments import micros_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -58,10 +59,6 @@ _BOUNDS: Final = {
     ),
 }
 """What bounds every statement of a session, and what ends that."""
-_NOW: Final = {
-    "postgresql": "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
-    "mysql": "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
-}
 _NOT_TO_THE_DISK: Final = ", set_config('synchronous_commit', 'off', true)"
 
 
@@ -150,16 +147,9 @@ class _Trip:
         return State(id=id_, key=_shown(self._keys[id_]), state=None, expires=now + _HOUR)
 
     def _now(self) -> int:
-        asked = _NOW.get(self._connection.vendor)
-        if asked is None:
-            # A file's clock is that of its machine.
-            return time.time_ns() // 1_000
-        if self._connection.vendor == "postgresql" and not self._command.durable:
-            asked += _NOT_TO_THE_DISK
-        with self._connection.cursor() as cursor:
-            cursor.execute(asked)
-            now, *_ = cursor.fetchone()
-        return int(now)
+        postgresql = self._connection.vendor == "postgresql"
+        careless = postgresql and not self._command.durable
+        return micros_in(self._alias, besides=_NOT_TO_THE_DISK if careless else "")
 
     @contextmanager
     def _in_time(self) -> Generator[None]:
@@ -273,7 +263,7 @@ class OrmStorage:
     def housekeep(self, *, limit: int = 10_000) -> int:
         """Forget states that cannot matter any more, at most so many; return how many."""
         rows = State.objects.using(self.alias)
-        now = time.time_ns() // 1_000 - _HOUR
+        now = micros_in(self.alias) - _HOUR
         gone = list(rows.filter(expires__lt=now).values_list("pk", flat=True)[:limit])
         return int(rows.filter(pk__in=gone, expires__lt=now).delete()[0])
 

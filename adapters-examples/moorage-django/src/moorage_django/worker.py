@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.db import close_old_connections
@@ -44,7 +44,8 @@ def tidy() -> int:
     picked = chosen()
     gone = 0
     if picked.keep is not None:
-        before = datetime.now(UTC) - timedelta(days=picked.keep)
+        # How old something is the store says, and not the clock of whoever tidies.
+        before = process.now() - timedelta(days=picked.keep)
         gone += process.log().remove(LogQuery(until=before))
         gone += process.inbox().forget(before)
         gone += process.outbox().forget(before)

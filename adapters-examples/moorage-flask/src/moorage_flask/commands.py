@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -103,7 +102,7 @@ def deliver(*, once: bool, pause: float, limit: int) -> None:
 @with_appcontext
 def tidy() -> None:
     """Forget what is older than the settings' KEEP says, in days; for a timer."""
-    click.echo(f"{worker.tidy(current_moorage.here, datetime.now(UTC))} forgotten.")
+    click.echo(f"{worker.tidy(current_moorage.here)} forgotten.")
 
 
 @click.group

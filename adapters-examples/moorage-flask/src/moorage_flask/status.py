@@ -13,18 +13,15 @@ from urllib.parse import urlsplit
 from flask import abort, redirect, render_template, request, url_for
 
 from moorage import CircuitState, ConfigurationError, LogQuery
-from moorage.inbox import EntryQuery, EntryState
 from moorage_flask.current import current_moorage
 
 if TYPE_CHECKING:
     from flask import Blueprint
     from werkzeug.wrappers import Response
 
-    from moorage import WebhookInbox
 
 _DAY: Final = timedelta(days=1)
 _RECENT: Final = 25
-_STUCK: Final = frozenset({EntryState.DEAD, EntryState.UNKNOWN})
 _OURS: Final = frozenset({"same-origin", "none"})
 
 
@@ -55,7 +52,11 @@ def status() -> str:
         "moorage/status.html",
         services=services,
         calls=log.find(LogQuery(limit=_RECENT)).items,
-        stuck=[(name, entry) for name, box in _boxes().items() for entry in _stuck(box)],
+        stuck=[
+            (name, entry)
+            for name, box in _boxes().items()
+            for entry in box.stuck(limit=_RECENT).items
+        ],
     )
 
 
@@ -97,7 +98,3 @@ def _boxes() -> dict[str, Any]:
     if current_moorage.host.database is not None:
         boxes["outbox"] = current_moorage.outbox
     return boxes
-
-
-def _stuck(box: WebhookInbox) -> tuple[Any, ...]:
-    return box.find(EntryQuery(states=_STUCK, limit=_RECENT)).items

@@ -84,13 +84,14 @@ class Stores:
         """Webhooks that came."""
         if self._places.memory:
             return MemoryInbox()
-        return SqlAlchemyInbox(self._aside, self._tables.inbox)
+        return SqlAlchemyInbox(self._aside, self._tables.inbox, self._tables.lanes)
 
     @cached_property
     def outbox(self) -> SqlAlchemyOutbox:
         """Calls that are to be made once the host has committed."""
         session = self._host.session or _no_session
-        return SqlAlchemyOutbox(self._database, self._tables.outbox, session)
+        ours = self._tables
+        return SqlAlchemyOutbox(self._database, ours.outbox, ours.lanes, session)
 
     @cached_property
     def credentials(self) -> CredentialProvider | None:
@@ -141,11 +142,12 @@ class Stores:
             return
         ours = self._tables
         if self._places.aside is None:
-            self._database.create(ours.log.metadata, (ours.log, ours.inbox, ours.outbox))
+            every = (ours.log, ours.inbox, ours.outbox, ours.lanes)
+            self._database.create(ours.log.metadata, every)
             return
         self._aside.create(ours.log.metadata, (ours.log, ours.inbox))
         if self._host.database is not None:
-            self._database.create(ours.outbox.metadata, (ours.outbox,))
+            self._database.create(ours.outbox.metadata, (ours.outbox, ours.lanes))
 
     def close(self) -> None:
         """Close what was opened."""

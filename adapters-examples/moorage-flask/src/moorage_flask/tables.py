@@ -46,6 +46,7 @@ class Tables:
     log: Table
     inbox: Table
     outbox: Table
+    lanes: Table
 
 
 def tables(
@@ -63,6 +64,7 @@ def tables(
         log=_log(metadata, f"{prefix}log", schema),
         inbox=_entries(metadata, f"{prefix}inbox", schema),
         outbox=_entries(metadata, f"{prefix}outbox", schema),
+        lanes=_lanes(metadata, f"{prefix}lane", schema),
     )
 
 
@@ -118,6 +120,11 @@ def _entries(metadata: MetaData, name: str, schema: str | None) -> Table:
         Index(f"{name}_lane", "lane", "number"),
         Index(f"{name}_subject", "subject"),
     )
+
+
+def _lanes(metadata: MetaData, name: str, schema: str | None) -> Table:
+    number = Column("number", _NUMBER, primary_key=True, autoincrement=False)
+    return _declared(metadata, name, schema, number)
 
 
 def _declared(metadata: MetaData, name: str, schema: str | None, *parts: Any) -> Table:

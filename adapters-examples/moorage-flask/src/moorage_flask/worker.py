@@ -9,7 +9,6 @@ from moorage import LogQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from moorage.inbox import Handled
     from moorage.outbox import Delivered
@@ -38,11 +37,12 @@ def deliver(moored: Moored, *, limit: int = 100) -> list[Handled | Delivered]:
     return [done for step in steps(moored, limit) if (done := step())]
 
 
-def tidy(moored: Moored, now: datetime) -> int:
+def tidy(moored: Moored) -> int:
     """Forget what is older than the settings say, and tell how much that was.
 
-    Of webhooks and calls only those go that have come to their end.
+    Of webhooks and calls only those go that have come to their end. How old something is the store
+    says, and not the clock of whoever tidies.
     """
-    before = now - timedelta(days=moored.settings.keep)
+    before = moored.stores.inbox.now() - timedelta(days=moored.settings.keep)
     gone = moored.log.remove(LogQuery(until=before)) + moored.inbox.forget(before)
     return gone if moored.host.database is None else gone + moored.outbox.forget(before)

@@ -1,0 +1,42 @@
+"""The time of a database."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.db import connections
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+_NOW: Final = {
+    "postgresql": "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+    "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+}
+"""Asks a server, whatever time zone its host has set."""
+
+
+def micros_in(alias: str, *, besides: str = "") -> int:
+    """The time of the database of an alias, in microseconds since 1970.
+
+    A server is asked; the time of a file is that of its machine.
+
+    Args:
+        alias: of the database.
+        besides: what else the statement of a server selects.
+    """
+    connection = connections[alias]
+    asked = _NOW.get(connection.vendor)
+    if asked is None:
+        return time.time_ns() // 1_000
+    with connection.cursor() as cursor:
+        cursor.execute(asked + besides)
+        now, *_ = cursor.fetchone()
+    return int(now)
+
+
+def now_in(alias: str) -> datetime:
+    """The time of the database of an alias."""
+    return EPOCH + micros_in(alias) * MICROSECOND

@@ -1,0 +1,35 @@
+"""Entries of one order are made in it, also where transactions of the host overlap."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import transaction
+
+from moorage.testing.checks import name_of
+from moorage_django.entries import OrmOutbox
+from moorage_django.models import Deferred
+from tests.support import overlapping
+from tests.support.django_project import MARIADB, POSTGRES, migrated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.overlapping import Begin
+
+
+@pytest.mark.parametrize("alias", [POSTGRES, MARIADB])
+@pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
+def test_order(check: Callable[[Begin, Any], None], alias: str) -> None:
+    """Of one order nothing overtakes, and nobody else waits."""
+    store = OrmOutbox(migrated(alias))
+    Deferred.objects.using(alias).all().delete()
+
+    @contextmanager
+    def begin() -> Iterator[OrmOutbox]:
+        with transaction.atomic(using=alias):
+            yield store
+
+    check(begin, store)

@@ -1,0 +1,314 @@
+"""The store's clock decides what is due and whose lease is over, whatever callers' clocks say."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+
+from moorage import IdempotencyInProgress, InvalidData, RateLimitExceeded
+from moorage.domain.retry import RetryPolicy
+from moorage.inbox import EntryQuery, EntryState
+from moorage.testing import VirtualClock
+from moorage.testing.sandbox.base import reply
+from tests.entries.shop import CHARGE, Shop, shop
+
+__all__ = ["shop"]
+
+HOUR = timedelta(hours=1)
+SKEWS = pytest.mark.parametrize("skew", [HOUR, -HOUR], ids=["ahead", "behind"])
+
+
+class Watch(VirtualClock):
+    """A clock that goes with another, and says another time of day.
+
+    Args:
+        clock: the other.
+        skew: how far this one is ahead.
+    """
+
+    def __init__(self, clock: VirtualClock, skew: timedelta) -> None:
+        super().__init__()
+        self.nanoseconds = clock.nanoseconds  # type: ignore[method-assign]
+        self.advance = clock.advance  # type: ignore[method-assign]
+        self._clock, self._skew = clock, skew
+
+    def utc(self) -> datetime:
+        """What this watch says."""
+        return self._clock.utc() + self._skew
+
+
+def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
+    """A host of the same colour and stores whose clock says another time."""
+    there = Shop(awaited=shop.awaited, clock=Watch(shop.clock, skew))
+    there.received, there.sent = shop.received, shop.sent
+    there.inbox = there.inbox_over(shop.received)
+    there.outbox = there.outbox_over(shop.sent)
+    return there
+
+
+def _put(shop: Shop, **options: Any) -> Any:
+    return shop.do(shop.outbox.put, "payments", "charge", CHARGE, **options)
+
+
+def _deliver(shop: Shop) -> Any:
+    return shop.do(shop.outbox.deliver, shop.hub)
+
+
+# --- what is due ------------------------------------------------------------------------
+
+
+@SKEWS
+def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
+    """A call that a host with another clock writes down is made at once, by any worker."""
+    entry = _put(_elsewhere(shop, skew))
+
+    assert [shop.clock.utc()] * 2 == [entry.added_at, entry.due]
+    assert 1 == _deliver(shop).done
+
+
+@SKEWS
+def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> None:
+    """What is put off is due when the store's clock says so, and not by that of a worker."""
+    _put(shop, not_before=shop.after(60))
+    worker = _elsewhere(shop, skew)
+    assert 0 == len(_deliver(worker))
+    shop.later(60)
+    assert 1 == _deliver(worker).done
+
+
+@SKEWS
+def test_a_span_is_counted_by_the_store(shop: Shop, skew: timedelta) -> None:
+    """A call that is put off for a while is made after that while, whoever's clock is wrong."""
+    entry = _put(_elsewhere(shop, skew), not_before=timedelta(minutes=5))
+
+    assert shop.after(300) == entry.due
+
+
+@SKEWS
+def test_a_moment_is_one_of_the_stores(shop: Shop, skew: timedelta) -> None:
+    """A moment means the same whoever names it."""
+    entry = _put(_elsewhere(shop, skew), not_before=shop.after(300))
+
+    assert shop.after(300) == entry.due
+
+
+def test_a_moment_that_has_passed_is_now(shop: Shop) -> None:
+    """What was to be made before it was written down is made at once."""
+    for past in (shop.after(-300), timedelta(minutes=-5)):
+        entry = _put(shop, not_before=past)
+        assert shop.clock.utc() == entry.due
+
+
+@pytest.mark.parametrize("start", ["now", 60, datetime(2026, 3, 1), timedelta.max])  # noqa: DTZ001
+def test_what_is_no_time_is_refused(shop: Shop, start: Any) -> None:
+    """A start that nobody can tell is refused, and nothing is written down."""
+    with pytest.raises(InvalidData) as caught:
+        _put(shop, not_before=start)
+    assert "not_before" == caught.value.field
+    assert () == shop.sent.find(EntryQuery()).items
+
+
+# --- whose lease is over ----------------------------------------------------------------
+
+
+@SKEWS
+def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
+    """A webhook that somebody handles is left to them, by whoever's clock their time is over."""
+    other, handled = _elsewhere(shop, skew), list[str]()
+
+    @other.inbox.on("payments")  # type: ignore[untyped-decorator]
+    def late(event: Any, entry: Any) -> None:
+        handled.append("late")
+
+    @shop.inbox.on("payments")  # type: ignore[untyped-decorator]
+    def handle(event: Any, entry: Any) -> None:
+        handled.append("begun")
+        assert 0 == len(other.do(other.inbox.handle))
+        handled.append("ended")
+
+    shop.do(shop.inbox.receive, "stripe", **shop.paid().given())
+    shop.do(shop.inbox.handle, limit=1)
+    assert ["begun", "ended"] == handled
+
+
+@SKEWS
+def test_a_lease_that_is_over_is_over_for_all(shop: Shop, skew: timedelta) -> None:
+    """What a dead worker had is taken when its lease is over by the store's clock."""
+    entry = _put(shop)
+    stored = shop.sent.find(EntryQuery(id=entry.id)).items[0]
+    _die(_elsewhere(shop, skew))
+    shop.later(59)
+    assert 0 == len(_deliver(shop))
+    shop.later(1)
+    assert 1 == _deliver(shop).done
+    assert stored.added_at == entry.added_at
+
+
+def _die(worker: Shop) -> None:
+    """Take what is due, and be killed."""
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    worker.hub.payments = killed
+    with pytest.raises(KeyboardInterrupt):
+        _deliver(worker)
+
+
+@SKEWS
+def test_who_is_told_to_wait_is_told_by_its_own_clock(shop: Shop, skew: timedelta) -> None:
+    """A person who must wait for a lease to end is told a time that their own clock will show."""
+    entry = _put(shop)
+    _die(shop)
+    person = _elsewhere(shop, skew)
+    with pytest.raises(IdempotencyInProgress) as caught:
+        person.do(person.outbox.drop, entry.id)
+    assert person.after(60) == caught.value.retry_at
+
+
+# --- when to try again ------------------------------------------------------------------
+
+
+@SKEWS
+def test_what_a_vendor_asks_for_is_a_span(shop: Shop, skew: timedelta) -> None:
+    """A worker waits for as long as the vendor said, whatever time of day its clock says."""
+    _put(shop)
+    worker = _elsewhere(shop, skew)
+    worker.stripe.fail(reply({}, 429, Retry_After="120"))
+    (worked,) = _deliver(worker).worked
+
+    assert worker.after(120) == worked.error.retry_at
+    assert shop.after(120) == worked.entry.due
+
+
+@SKEWS
+def test_the_hubs_clock_says_when_it_will_be(shop: Shop, skew: timedelta) -> None:
+    """An outbox of another clock than its hub's waits for as long as the vendor said, too."""
+    hub = _elsewhere(shop, skew).hub
+    _put(shop)
+    outbox = shop.outbox_over(shop.sent, clock=Watch(shop.clock, 3 * skew))
+    _failing(hub, seconds=120)
+    (worked,) = shop.do(outbox.deliver, hub).worked
+
+    assert shop.after(120) == worked.entry.due
+
+
+def _failing(hub: Any, *, seconds: float, by_vendor: bool = True) -> None:
+    """Have a hub refuse payments for so long."""
+
+    def refused(*_: Any, **__: Any) -> Any:
+        at = hub.manager.flows.core.utc() + timedelta(seconds=seconds)
+        raise RateLimitExceeded("too many calls.", retry_at=at, by_vendor=by_vendor)
+
+    hub.payments = refused
+
+
+@pytest.mark.parametrize(
+    "said", ["1795392000", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=str
+)
+def test_an_absurd_pause_is_bounded(shop: Shop, said: str) -> None:
+    """An entry comes back within an hour, however long a vendor asks it to stay away."""
+    _put(shop)
+    shop.stripe.fail(reply({}, 429, Retry_After=said))
+    (worked,) = _deliver(shop).worked
+    assert worked.entry.due <= shop.after(3_600)
+    shop.later(3_600)
+    assert 1 == len(_deliver(shop))
+
+
+def test_a_pause_that_no_hub_bounds_is_bounded(shop: Shop) -> None:
+    """What an error says is bounded by the outbox too, whoever raised it."""
+    _put(shop)
+    _failing(shop.hub, seconds=1_795_392_000)
+    (worked,) = _deliver(shop).worked
+
+    assert shop.after(1_795_392_000) == worked.error.retry_at
+    assert shop.after(3_600) == worked.entry.due
+
+
+def test_a_quota_is_waited_for(shop: Shop) -> None:
+    """A limit of our own says truly when it ends, and until then no try is wasted on it."""
+    entry = _put(shop)
+    _failing(shop.hub, seconds=20 * 3_600, by_vendor=False)
+    (worked,) = _deliver(shop).worked
+
+    assert shop.after(20 * 3_600) == worked.entry.due
+    assert [entry.id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+
+
+def test_a_policy_may_wait_for_longer(shop: Shop) -> None:
+    """A host whose vendor means days says so in its policy, and sees the entry meanwhile."""
+    policy = RetryPolicy(max_attempts=3, base_delay=10.0, max_retry_after=7_200.0)
+    shop.outbox = shop.outbox_over(shop.sent, retry=policy)
+    entry = _put(shop)
+    _failing(shop.hub, seconds=86_400)
+    (worked,) = _deliver(shop).worked
+
+    assert shop.after(7_200) == worked.entry.due
+    assert [entry.id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+    shop.later(3_600)
+    assert () == shop.do(shop.outbox.stuck).items
+
+
+# --- what needs a person ----------------------------------------------------------------
+
+
+def test_what_waits_unusually_long_is_stuck(shop: Shop) -> None:
+    """What was tried and waits for decades is shown; what is put off or waits a little is not."""
+    _put(shop, not_before=timedelta(days=365))
+    entries = [_put(shop) for _ in range(3)]
+    _leave(shop, entries[0], EntryState.WAITING, shop.after(57 * 365 * 86_400))
+    _leave(shop, entries[1], EntryState.DEAD, None)
+    _leave(shop, entries[2], EntryState.WAITING, shop.after(3_600))
+
+    assert [entries[1].id, entries[0].id] == [one.id for one in shop.do(shop.outbox.stuck).items]
+    first = shop.do(shop.outbox.stuck, limit=1)
+    assert [entries[1].id] == [one.id for one in first.items]
+    last = shop.do(shop.outbox.stuck, limit=1, after=first.next)
+    assert [entries[0].id] == [one.id for one in last.items]
+    assert None is last.next
+
+
+def test_webhooks_may_be_stuck(shop: Shop) -> None:
+    """An inbox shows what was given up as an outbox does."""
+    entry = shop.do(shop.inbox.receive, "stripe", **shop.paid().given())
+    assert () == shop.do(shop.inbox.stuck).items
+    stored = shop.received.find(EntryQuery(id=entry.id)).items[0]
+    shop.received.swap(_changed(stored, EntryState.DEAD, None), stored.fence)
+    assert [entry.id] == [one.id for one in shop.do(shop.inbox.stuck).items]
+
+
+def _leave(shop: Shop, entry: Any, state: EntryState, due: datetime | None) -> None:
+    shop.sent.swap(_changed(entry, state, due), entry.fence)
+
+
+def _changed(entry: Any, state: EntryState, due: datetime | None) -> Any:
+    return attrs.evolve(entry, state=state, due=due, attempts=1, fence=entry.fence + 1)
+
+
+# --- what is old ------------------------------------------------------------------------
+
+
+@SKEWS
+def test_a_housekeepers_clock_forgets_nothing_early(shop: Shop, skew: timedelta) -> None:
+    """What is forgotten after a while is forgotten after that while by the store's clock."""
+    _put(shop)
+    assert 1 == _deliver(shop).done
+    keeper = _elsewhere(shop, skew)
+    shop.later(600)
+    assert 0 == keeper.do(keeper.outbox.forget, timedelta(minutes=10))
+    shop.later(1)
+    assert 1 == keeper.do(keeper.outbox.forget, timedelta(minutes=10))
+
+
+def test_memorys_clock_is_not_set(shop: Shop) -> None:
+    """A step of the wall clock changes nothing for entries in memory."""
+    entry = _put(shop, not_before=timedelta(minutes=1))
+    shop.clock.step_utc(HOUR)
+    assert 0 == len(_deliver(shop))
+    shop.later(60)
+    assert entry.due == shop.sent.now()
+    assert 1 == _deliver(shop).done

@@ -1,0 +1,341 @@
+"""Schedules of an outbox: hosts whose clocks differ write calls down, and workers make them.
+
+Hosts write in transactions that stay open for a while, overlap, and are rolled back or lost with
+their host. The store is a server with a clock of its own and keeps what its port promises. Laws say
+what no difference between clocks, and no overlap, may change. The inbox takes its entries by the
+same flows from a store with the same promises.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from moorage.domain.entries import Entry, EntryPage, EntryState, arrive
+from moorage.domain.retry import Jitter, RetryPolicy
+from moorage.errors import RateLimitExceeded, StorageUnavailable
+from moorage.services.entries import Shelf
+from moorage.services.outbox import OutboxFlows
+from moorage.services.outbox import _digest as digest
+from tests.simulation.scenario import LawBroken
+from tests.simulation.world import Faults, Turn, Worker, World
+
+if TYPE_CHECKING:
+    from moorage.domain.outbox import OutboxEntry
+    from moorage.services.core import Core
+
+LEASE = 60.0
+OWN_PAUSE = 5.0
+TRIES = 40
+LANES = (None, "a", "b")
+SKEWS = (0, 360, -360, 3_600, -3_600)
+WISHES = (None, 2.0, 30.0)
+FAULTS = ("crash", "cancel", "store_away", "answer_lost", "wall_step", "freeze")
+
+
+@attrs.define
+class Claim:
+    """That a worker has an entry."""
+
+    entry: Entry
+    at: datetime
+    """When the worker had last heard the store's time."""
+    after: frozenset[int]
+    """The numbers of what had come to its end by then."""
+
+
+@attrs.define(eq=False)
+class Transaction:
+    """What a host has written and not committed."""
+
+    host: Worker
+    rows: list[Entry] = attrs.field(factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its host may still commit it."""
+        return not self.host.ended
+
+
+@attrs.define
+class Outbox:
+    """The store, on the clock of the world, and the witness of all that is written in it."""
+
+    world: World
+    rows: dict[str, Entry] = attrs.field(factory=dict)
+    open: list[Transaction] = attrs.field(factory=list)
+    asked: dict[str, tuple[datetime, timedelta]] = attrs.field(factory=dict)
+    refused: dict[tuple[str, int], tuple[datetime, timedelta]] = attrs.field(factory=dict)
+    heard: dict[str, datetime] = attrs.field(factory=dict)
+    claims: dict[str, list[Claim]] = attrs.field(factory=dict)
+    broken: list[str] = attrs.field(factory=list)
+    last: int = 0
+
+    def now(self) -> datetime:
+        """The store's time."""
+        return self.world.date(self.world.now)
+
+    def holders(self, lane: str | None, mine: Transaction) -> list[Transaction]:
+        """The open transactions of others that have added to a lane."""
+        return [
+            one
+            for one in self.open
+            if one is not mine
+            and one.is_open
+            and lane is not None
+            and any(row.lane == lane for row in one.rows)
+        ]
+
+    def add(self, entry: OutboxEntry, transaction: Transaction) -> OutboxEntry:
+        """Write an entry in a transaction."""
+        self.last += 1
+        entry = attrs.evolve(self.arrived(entry), number=self.last)
+        asked_at, wait = self.asked[entry.id]
+        assert entry.due is not None
+        if not asked_at + wait <= entry.due <= self.now() + wait:
+            self.broken.append(f"{entry.id} put off by {wait} at {asked_at} is due {entry.due}")
+        transaction.rows.append(entry)
+        return entry
+
+    def arrived(self, entry: OutboxEntry) -> OutboxEntry:
+        """An entry as this store writes it down."""
+        return arrive(entry, self.now())
+
+    def commit(self, transaction: Transaction) -> None:
+        """Let everybody see what was written."""
+        self.open.remove(transaction)
+        self.rows |= {row.id: row for row in transaction.rows}
+        self.rows = dict(sorted(self.rows.items(), key=lambda item: item[1].number))
+
+    def due(self, limit: int) -> list[Entry]:
+        """Those that may be taken."""
+        held: set[str | None] = set()
+        found = []
+        for row in self.rows.values():
+            if row.due is not None and row.due <= self.now() and row.lane not in held:
+                found.append(row)
+            if row.holds and row.lane is not None:
+                held.add(row.lane)
+        return found[:limit]
+
+    def swap(self, who: str, entry: Entry, fence: int) -> bool:
+        """Write over a fence."""
+        if self.rows[entry.id].fence != fence:
+            return False
+        if entry.state is EntryState.CLAIMED:
+            self._claimed(who, entry)
+        elif (entry.id, fence) in self.refused:
+            # Where this could not be written down, the entry is taken when its lease is over.
+            self.asked[entry.id] = self.refused[entry.id, fence]
+        self.rows[entry.id] = entry
+        return True
+
+    def _claimed(self, who: str, entry: Entry) -> None:
+        before = self.rows[entry.id]
+        if before.state is EntryState.CLAIMED:
+            over = self.claims[entry.id][-1].at + timedelta(seconds=LEASE)
+            if self.now() < over:
+                self.broken.append(f"{who} takes {entry.id}, whose lease ends at {over}")
+        asked_at, wait = self.asked[entry.id]
+        if self.now() < asked_at + wait:
+            self.broken.append(f"{who} takes {entry.id} before {asked_at + wait}")
+        over = self.now() + timedelta(seconds=LEASE)
+        if entry.due is None or entry.due > over:
+            self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {over}")
+        ended = frozenset(row.number for row in self.rows.values() if not row.holds)
+        at = self.heard.get(who, self.now())
+        self.claims.setdefault(entry.id, []).append(Claim(entry, at, ended))
+
+    def begin(self, key: str, wait: timedelta) -> None:
+        """Note that a host begins to write a call down, and for how long it puts it off."""
+        self.asked[digest(None, key)] = self.now(), wait
+
+    def refuse(self, entry: Entry, wish: float) -> None:
+        """Note that a vendor says for how long to stay away."""
+        self.refused[entry.id, entry.fence] = self.now(), timedelta(seconds=wish)
+
+
+def shelf_of(outbox: Outbox, worker: Worker, transaction: Transaction | None) -> Shelf[OutboxEntry]:
+    """The verbs of the store for one process; it may be away, and its answers may be lost."""
+    world = outbox.world
+
+    async def asked(what: str, act: Any) -> Any:
+        if world.strikes("store_away"):
+            await Turn(f"{what}: store away", _away)
+        answer = await Turn(what, act)
+        if world.strikes("answer_lost"):
+            await Turn(f"{what}: answer lost", _away)
+        return answer
+
+    def hear() -> datetime:
+        outbox.heard[worker.name] = outbox.now()
+        return outbox.now()
+
+    async def add(entry: OutboxEntry) -> OutboxEntry:
+        assert transaction is not None
+        while outbox.holders(entry.lane, transaction):
+            worker.wakes = world.now + 1_000_000
+            await Turn("waits for its lane", lambda: None)
+        return await asked("add", lambda: outbox.add(entry, transaction))  # type: ignore[no-any-return]
+
+    async def find(_: Any) -> EntryPage[OutboxEntry]:
+        raise AssertionError("not part of this world")
+
+    async def remove(_: Any) -> int:
+        raise AssertionError("not part of this world")
+
+    return Shelf(
+        now=lambda: asked("now", hear),
+        add=add,
+        due=lambda limit: asked("due", lambda: outbox.due(limit)),
+        swap=lambda entry, fence: asked(
+            f"swap {entry.id} {entry.state}", lambda: outbox.swap(worker.name, entry, fence)
+        ),
+        find=find,
+        remove=remove,
+    )
+
+
+def flows_of(core: Core, shelf: Shelf[OutboxEntry]) -> OutboxFlows:
+    """The flows of one process."""
+    retry = RetryPolicy(max_attempts=TRIES, base_delay=OWN_PAUSE, jitter=Jitter.NONE)
+    return OutboxFlows(core, shelf, retry=retry, lease=LEASE, check=lambda *_: None)
+
+
+def play_entries(seed: int) -> Outbox:
+    """Run the schedule of a seed."""
+    dice = random.Random(seed * 7919 + 3)
+    names = dice.sample(FAULTS, dice.randint(2, 4))
+    world = World(seed, Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(names)}), None)
+    outbox = Outbox(world)
+    for number in range(dice.randint(2, 3)):
+        plans = [
+            (
+                f"{number}-{call}",
+                dice.choice(LANES),
+                dice.choice((0, 0, 1, 20)),
+                dice.choice((None, None, timedelta(seconds=7), timedelta(seconds=90))),
+            )
+            for call in range(dice.randint(2, 4))
+        ]
+        _start(world, f"host-{number}", dice.choice(SKEWS), _host(outbox, plans))
+    for number in range(dice.randint(2, 3)):
+        _start(world, f"worker-{number}", dice.choice(SKEWS), _worker(outbox, dice.randint(4, 9)))
+    world.run()
+    # When all is over, nothing fails any more, and somebody makes what is left.
+    world.faults = Faults()
+    world.now += 1_000_000_000
+    _start(world, "latecomer", 0, _worker(outbox, len(outbox.rows) + 1))
+    world.run()
+    return outbox
+
+
+def _start(world: World, name: str, skew: int, flow: Any) -> None:
+    worker: list[Worker] = []
+
+    async def run(core: Core) -> None:
+        await flow(core, worker[0])
+
+    worker.append(world.start(name, run))
+    worker[0].skew = skew
+
+
+def _host(outbox: Outbox, plans: list[tuple[str, str | None, int, timedelta | None]]) -> Any:
+    """Writes calls down, each in a transaction that stays open for a while."""
+
+    async def run(core: Core, host: Worker) -> None:
+        world = outbox.world
+        for key, lane, pause, wait in plans:
+            await core.sleep(world.dice.random() * 3)
+            transaction = Transaction(host)
+            outbox.open.append(transaction)
+            flows = flows_of(core, shelf_of(outbox, host, transaction))
+            written = world.dice.randrange(5) > 0
+
+            outbox.begin(key, wait or timedelta())
+            try:
+                await flows.put("x", "y", key=key, order=lane, not_before=wait)
+                await core.sleep(pause)
+            except StorageUnavailable:
+                written = False
+            if written:
+                await Turn("commits", partial(outbox.commit, transaction))
+            else:
+                outbox.open.remove(transaction)
+
+    return run
+
+
+def _worker(outbox: Outbox, rounds: int) -> Any:
+    """Makes calls, some of which a vendor refuses for a while."""
+
+    async def run(core: Core, worker: Worker) -> None:
+        world = outbox.world
+        flows = flows_of(core, shelf_of(outbox, worker, None))
+
+        async def call(entry: OutboxEntry, *_: Any) -> None:
+            await core.sleep(world.dice.choice((0.1, 5.0, 40.0)))
+            wish = world.dice.choice(WISHES)
+            if wish is not None and world.faults.kinds():
+                outbox.refuse(entry, wish)
+                at = core.utc() + timedelta(seconds=wish)
+                raise RateLimitExceeded("later.", retry_at=at, retryable=True)
+
+        for _ in range(rounds):
+            await core.sleep(world.dice.random() * 10)
+            try:
+                await flows.deliver(call, limit=2, utc=core.utc)
+            except StorageUnavailable:
+                continue
+
+    return run
+
+
+def check_entries(outbox: Outbox) -> None:
+    """Raise if any law was broken."""
+    for law in ENTRY_LAWS:
+        broken = law(outbox)
+        if broken:
+            world = outbox.world
+            story = "\n".join(world.history)
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {broken}\n{story}")
+
+
+def callers_clocks_decide_nothing(outbox: Outbox) -> str | None:
+    """What is due, for how long it waits, and whose lease is over go by the store's clock alone."""
+    return "; ".join(outbox.broken) or None
+
+
+def nothing_overtakes(outbox: Outbox) -> str | None:
+    """Of one lane no entry is taken before each with a lower number has come to its end."""
+    for claims in outbox.claims.values():
+        for claim in claims:
+            lane, number = claim.entry.lane, claim.entry.number
+            missed = [
+                row.id
+                for row in outbox.rows.values()
+                if lane is not None
+                and row.lane == lane
+                and row.number < number
+                and row.number not in claim.after
+            ]
+            if missed:
+                return f"{claim.entry.id} was taken before {missed}"
+    return None
+
+
+def everything_committed_is_done(outbox: Outbox) -> str | None:
+    """When all is over, each call that was committed is made."""
+    left = [row.id for row in outbox.rows.values() if row.state is not EntryState.DONE]
+    return f"left over: {left}" if left else None
+
+
+ENTRY_LAWS = (callers_clocks_decide_nothing, nothing_overtakes, everything_committed_is_done)
+
+
+def _away() -> None:
+    raise StorageUnavailable("the store cannot be reached.")

@@ -1,0 +1,122 @@
+"""Transactions of a host that overlap, over a store of entries that writes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import Any, TypeAlias
+
+import pytest
+
+from moorage.domain.entries import EntryQuery, finish
+from moorage.domain.outbox import OutboxEntry
+
+Begin: TypeAlias = Callable[[], AbstractContextManager[Any]]
+"""A transaction of its own, and a store whose `add` writes in it; an error rolls it back."""
+
+_A_WHILE = 0.5
+"""Seconds for which a transaction is watched that should wait; what is told does not hang on it."""
+
+
+class RolledBackError(Exception):
+    """A host rolls back."""
+
+
+def entry(name: str, lane: str | None) -> OutboxEntry:
+    """An entry that is due at once."""
+    made = datetime(2026, 3, 1, tzinfo=UTC)
+    return OutboxEntry(id=name, target="shop", operation="call", lane=lane, added_at=made)
+
+
+def adding(begin: Begin, *names: str, lane: str | None) -> Thread:
+    """A thread that adds entries in a transaction each."""
+
+    def run() -> None:
+        for name in names:
+            with begin() as store:
+                store.add(entry(name, lane))
+
+    thread = Thread(target=run)
+    thread.start()
+    return thread
+
+
+def offered(store: Any) -> list[str]:
+    """What a worker would take now, in a thread and so on a connection of its own."""
+    with ThreadPoolExecutor(1) as worker:
+        return worker.submit(lambda: [one.id for one in store.due(9)]).result()
+
+
+def check_that_later_ones_wait(begin: Begin, store: Any) -> None:
+    """While a transaction that added to a lane is open, no later entry of it is taken."""
+    with begin() as first:
+        first.add(entry("first", "INV-1"))
+        second = adding(begin, "second", lane="INV-1")
+        second.join(_A_WHILE)
+        assert [] == offered(store)
+    second.join()
+    assert ["first"] == offered(store)
+    (done,) = store.find(EntryQuery(id="first")).items
+    store.swap(finish(done, store.now()), done.fence)
+    assert ["second"] == offered(store)
+
+
+def check_that_a_rollback_holds_up_nobody(begin: Begin, store: Any) -> None:
+    """What is rolled back lets the next of its lane go."""
+    threads: list[Thread] = []
+
+    def give_up() -> None:
+        with begin() as first:
+            first.add(entry("first", "INV-1"))
+            threads.append(adding(begin, "second", lane="INV-1"))
+            threads[0].join(_A_WHILE)
+            raise RolledBackError
+
+    with pytest.raises(RolledBackError):
+        give_up()
+    threads[0].join()
+    assert ["second"] == offered(store)
+
+
+def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
+    """Another lane, and what has none, is committed and taken while a transaction is open."""
+    with begin() as first:
+        first.add(entry("first", "INV-1"))
+        adding(begin, "other", lane="INV-2").join()
+        adding(begin, "free", lane=None).join()
+        assert ["other", "free"] == offered(store)
+
+
+def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
+    """However many add to a lane at once, nothing is seen before what comes before it."""
+    threads = [
+        adding(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
+        for thread in range(6)
+    ]
+    seen: list[int] = []
+    over = Event()
+
+    def look() -> None:
+        while not over.is_set():
+            found = store.find(EntryQuery()).items
+            seen.extend(one.number for one in reversed(found) if one.number not in seen)
+
+    watcher = Thread(target=look)
+    watcher.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    watcher.join()
+    assert 48 == len(store.find(EntryQuery()).items)
+    assert sorted(seen) == seen
+
+
+CHECKS = (
+    check_that_later_ones_wait,
+    check_that_a_rollback_holds_up_nobody,
+    check_that_others_do_not_wait,
+    check_that_many_come_in_order,
+)
