@@ -27,7 +27,12 @@ class Other:
     """Another process, which dies wherever a test wants it to."""
 
     def __init__(
-        self, world: World, stale: OAuthCredentials = PAST, *, again: bool = False
+        self,
+        world: World,
+        stale: OAuthCredentials = PAST,
+        *,
+        again: bool = False,
+        lease: int = 21_000_000,
     ) -> None:
         self._store = world.store.memory
         self._key = claim_key(OWNER, client(), stale, again=again)
@@ -35,7 +40,8 @@ class Other:
             self._key,
             fingerprint=b"oauth",
             owner=777,
-            lease=21_000_000,
+            lease=lease,
+            term=21_000_000,
             ttl=10**12,
             target=TOKENS,
             remembered=0,

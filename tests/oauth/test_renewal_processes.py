@@ -13,7 +13,7 @@ from moorage import (
     Secret,
     StorageUnavailable,
 )
-from moorage.domain.idempotency import Claim
+from moorage.domain.idempotency import LEASE, Claim
 from tests.oauth.others import PAST, Other, refused
 from tests.oauth.world import OWNER, Stage, Vault, grants, token
 from tests.support.colours import AWAITED, World, in_both_colours
@@ -99,6 +99,32 @@ async def test_who_died_before_it_asked_is_followed(world: World) -> None:
     assert ["rt-1"] == stage.shown()
     assert 21 <= sum(world.sleeper.slept) < 21.001
     assert pytest.approx([0.25, 0.2]) == world.sleeper.slept[-2:]
+
+
+@in_both_colours
+async def test_who_died_before_it_asked_is_followed_within_its_lease(world: World) -> None:
+    """Nothing was shown to anybody, so nobody waits for the time that it would have had."""
+    stage = Stage(world, PAST)
+    Other(world, lease=LEASE)
+    stage.vendor.answers(grants(2))
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    assert LEASE / 10**6 <= sum(world.sleeper.slept) < LEASE / 10**6 + 0.001
+
+
+@in_both_colours
+async def test_a_token_is_not_shown_while_another_request_with_it_may_be_under_way(
+    world: World,
+) -> None:
+    """A server that sees it twice at once may end the grant, so a lease that is over is no leave.
+
+    Whether its holder is dead, or only late to renew, nobody can tell.
+    """
+    stage = Stage(world, PAST)
+    Other(world, lease=LEASE).asks()
+    stage.vendor.answers(grants(2))
+    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    assert 21 <= sum(world.sleeper.slept) < 21.001
+    assert ["rt-1"] == stage.shown()
 
 
 @in_both_colours

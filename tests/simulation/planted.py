@@ -243,7 +243,7 @@ def sent_mark_forgets_where(put: Any) -> None:
     right = idempotency.mark_sent
 
     def mark_sent(entry: Any, fence: int, target: str) -> Any:
-        return right(entry, fence, entry[8] if entry else target)
+        return right(entry, fence, entry[9] if entry else target)
 
     put(idempotency, "mark_sent", mark_sent)
 

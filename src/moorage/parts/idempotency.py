@@ -56,7 +56,9 @@ class Idempotency(Part):
         name: whose keys they are; parts of one name and store share them.
         storage: where keys and answers live; by default in this part alone.
         ttl: seconds for which an answer is replayed.
-        timeout: seconds that acting may take before the key can be taken over.
+        timeout: seconds for waiting for another caller's answer, and for everything before the
+            function is called. While the function runs nobody takes the key over; if the process
+            dies, that happens within two seconds.
         remembered: seconds for which what is called honours the key itself, so that it may be
             called again with the same key although its answer was lost; 0 if it knows no keys.
         nothing_done: exceptions which prove that nothing was done, so that the key is free again.

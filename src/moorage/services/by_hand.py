@@ -77,7 +77,8 @@ class ByHand:
         Args:
             service: the service that was called under the key.
             idempotency_key: the key.
-            done: whether it happened. If not, the key may be used again.
+            done: whether it happened. If not, the key may be used again; while the request may
+                still be under way, that is refused.
             answer: what repeats of the key are to get: a Response if it was a request's.
             tenant: whose key it is.
 

@@ -3,8 +3,9 @@
 Laws:
 
 1. A refresh token is shown by one holder at a time, under a claim in shared state that is marked
-   before the request leaves. What a dead holder may have shown, or what was answered and lost, is
-   shown once more, and never again: then a person must be asked.
+   before the request leaves, and renewed while the holder lives. A holder that dies before it is
+   replaced at once. What a dead holder may have shown is shown once more when its request must
+   have ended, as is what was answered and lost, and never again: then a person must be asked.
 2. What is granted is stored before anybody uses it.
 3. What the server's own trouble prevents is tried again later, and forgets nothing. Only the
    server's word that a grant is over ends it, and then nobody asks again.
@@ -37,6 +38,7 @@ from moorage.domain.oauth.question import (
 )
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
 from moorage.domain.oauth.token_request import token_request
+from moorage.domain.renewal import Held
 from moorage.domain.retry import Again
 from moorage.domain.signing.occasion import Occasion
 from moorage.errors import (
@@ -91,10 +93,9 @@ class Pace:
 
 
 class _Turn(NamedTuple):
-    """A claim that is held: its key, its fence, until when to be done, and if it is the second."""
+    """A claim that is held, until when to be done, and if it is the second."""
 
-    key: str
-    fence: int
+    claim: Held
     until: int
     again: bool
 
@@ -158,10 +159,14 @@ class Renewal:
         while True:
             turn = await self._claim(owner, client, stale, again=again)
             if isinstance(turn, _Turn):
+                claim = turn.claim
+                core.renewals.keep(claim)
                 try:
                     return await self._taken(owner, client, stale, turn)
                 except _LostError:
                     turn = None
+                finally:
+                    core.renewals.let_go(claim)
             if turn is None:
                 if again:
                     raise self._over(owner, "the answer that brought the last one was lost")
@@ -184,13 +189,15 @@ class Renewal:
         """A turn; or how long another may have it; or None if it ended nobody knows how."""
         core, renewal = self._core, self._pace.renewal
         key = claim_key(owner, client, stale, again=again)
-        until = core.nanoseconds() + int(renewal * _SECOND)
+        began, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
+        until, lease = began + int(renewal * _SECOND), core.renewals.lease(term)
         verdict, fence, wait, _ = await core.execute(
             Claim(
                 key,
                 fingerprint=GRANT,
                 owner=core.token(),
-                lease=int((renewal + _MARGIN) * 10**6),
+                lease=lease,
+                term=term,
                 ttl=REMEMBERED,
                 target=client.at("token_endpoint"),
                 remembered=0,
@@ -199,9 +206,11 @@ class Renewal:
         )
         if verdict is Verdict.REPLAY:
             raise self._over(owner, "its grant is over")
-        if verdict is Verdict.BUSY:
-            return _Wait(wait / 10**6)
-        return _Turn(key, fence, until, again) if verdict is Verdict.RUN else None
+        if verdict is Verdict.RUN:
+            held = Held(key, fence, ttl=REMEMBERED, until=began + lease * 1000)
+            return _Turn(held, until, again)
+        # One that is shown while another holder's request is under way may end the grant.
+        return _Wait(wait / 10**6) if wait else None
 
     async def _newer(self, owner: Owner, stale: OAuthCredentials | None) -> OAuthCredentials | None:
         """What somebody else has stored meanwhile."""
@@ -224,13 +233,14 @@ class Renewal:
             question = await self._question(owner, client, stale) if newer is None else None
         except ConnectorError:
             # Nothing was shown, so nobody need wait until this turn lapses.
-            await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
+            await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
             raise
         if question is None:
-            await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
+            await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
             return newer  # type: ignore[return-value]  # one of the two is there
-        if not alone and not await core.execute(
-            MarkSent(turn.key, turn.fence, client.at("token_endpoint")), None
+        mark = MarkSent(turn.claim.key, turn.claim.fence, client.at("token_endpoint"))
+        if not alone and not (
+            await core.renewals.holds(turn.claim, None) and await core.execute(mark, None)
         ):
             raise too_slow(owner[0])
         answer, attempts = await self._answer(owner, question, turn)
@@ -240,12 +250,14 @@ class Renewal:
             self._tell(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
-            await core.execute(complete(turn.key, turn.fence, None, ttl=REMEMBERED), None)
+            await core.execute(
+                complete(turn.claim.key, turn.claim.fence, None, ttl=REMEMBERED), None
+            )
             raise self._over(owner, answer.words)
         if is_lost(answer) and not alone:
-            await core.execute(abandon(turn.key, turn.fence, ttl=REMEMBERED), None)
+            await core.execute(abandon(turn.claim.key, turn.claim.fence, ttl=REMEMBERED), None)
             raise _LostError
-        await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
+        await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
         error, wait = failure(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
@@ -336,7 +348,7 @@ class Renewal:
                 raise failed
             await core.sleep(pause)
             pause = min(2 * pause, _LATEST)
-        await core.execute(release(turn.key, turn.fence, ttl=_BRIEFLY), None)
+        await core.execute(release(turn.claim.key, turn.claim.fence, ttl=_BRIEFLY), None)
         if turn.again and stale is not None and stale.refresh_token == new.refresh_token:
             # It does not rotate, so what became of the first request does not matter.
             first = claim_key(owner, question.client, stale, again=False)

@@ -37,7 +37,10 @@ _BRIEFLY: Final = 3_600 * 10**6
 
 
 class _Claimed(NamedTuple):
-    """What became of a claim: if it is held, others are kept from renewing."""
+    """What became of a claim: if it is held, others are kept from renewing.
+
+    `wait` is for how many seconds somebody else may be at it.
+    """
 
     verdict: Verdict
     key: str
@@ -92,10 +95,10 @@ class Revocation:
             if not isinstance(kept, OAuthCredentials):
                 raise no_client(owner[0])
             claim = await self._claim(owner, client, kept, again=False)
-            if claim.verdict is Verdict.UNKNOWN:
+            if claim.verdict is Verdict.UNKNOWN and not claim.wait:
                 # It was shown and its answer lost; nobody knows what the server made of that.
                 claim = await self._claim(owner, client, kept, again=True)
-            if claim.verdict is not Verdict.BUSY:
+            if not claim.wait:
                 return kept, claim
             pause = min(claim.wait, pause)
             if core.nanoseconds() - began + pause * _SECOND > self._pace.patience * _SECOND:
@@ -119,4 +122,5 @@ class Revocation:
             ),
             None,
         )
-        return _Claimed(verdict, key, fence, wait / 10**6)
+        # Of a claim that is granted it does not matter who had it, unsent, before.
+        return _Claimed(verdict, key, fence, 0 if verdict is Verdict.RUN else wait / 10**6)

@@ -77,12 +77,12 @@ class Renewals:
         """Renew a claim no longer."""
         self._held.pop(id(held), None)
 
-    async def holds(self, held: Held, timeout: float) -> bool:
+    async def holds(self, held: Held, timeout: float | None) -> bool:
         """Whether a claim is its holder's still; the store is asked if its renewal is late.
 
         Args:
             held: the claim.
-            timeout: seconds that the store may take.
+            timeout: seconds that the store may take; None for its own bound.
 
         Raises:
             StorageUnavailable: nobody knows.
@@ -113,7 +113,7 @@ class Renewals:
         # Not `values`, which must not be changed by another thread meanwhile.
         return [held for found in self._held.valuerefs() if (held := found()) is not None]
 
-    async def _renew(self, group: Iterable[Held], timeout: float) -> None:
+    async def _renew(self, group: Iterable[Held], timeout: float | None) -> None:
         claims = list(group)
         began = self._nanoseconds()
         command = Renew([(held.key, held.fence, held.ttl) for held in claims], lease=LEASE)
@@ -138,6 +138,6 @@ class Unrenewed:
     def let_go(self, held: Held) -> None:
         """Nothing."""
 
-    async def holds(self, held: Held, timeout: float) -> bool:  # noqa: ARG002 - as of Renewals
+    async def holds(self, held: Held, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
         """Whether a claim is its holder's still, which the store itself says where it is marked."""
         return True

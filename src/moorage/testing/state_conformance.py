@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage._bridge import run_now
 from moorage.domain.durations import DAY, SECOND
+from moorage.domain.idempotency import Claim, Renew, Verdict
+from moorage.domain.renewal import TOGETHER
 from moorage.errors import InvalidData, StorageUnavailable
 from moorage.ports.state import AsyncStateStorage, StateStorage
 from moorage.testing._state_commands import (
@@ -335,6 +337,29 @@ async def decisions_equal_the_model(stores: _Stores) -> None:
             walk.note(command, answer)
 
 
+async def many_claims_are_renewed_at_once(stores: _Stores) -> None:
+    """One command renews all claims that are still held, and none that is not."""
+    store, home = stores(), new_key()
+    keys = [f"{{{home}}}:{number}" for number in range(TOGETHER)]
+    fences = [(await store.execute(_claim(key, owner=1))).fence for key in keys]
+    held = [(key, fence + (key == keys[-1]), DAY) for key, fence in zip(keys, fences, strict=True)]
+    mine = await store.execute(Renew(held, lease=DAY))
+    require(
+        mine == (True,) * (TOGETHER - 1) + (False,),
+        f"Of {TOGETHER - 1} claims that are held, {sum(mine)} were renewed.",
+    )
+    store.pass_time(2 * _SHORT / SECOND)
+    for key in (keys[0], keys[-2]):
+        verdict = (await store.execute(_claim(key, owner=2))).verdict
+        require(verdict is Verdict.BUSY, "A claim that was renewed has lapsed.")
+    verdict = (await store.execute(_claim(keys[-1], owner=2))).verdict
+    require(verdict is Verdict.RUN, "A claim that was not renewed lasts longer than its lease.")
+
+
+def _claim(key: str, owner: int) -> Claim:
+    return Claim(key, fingerprint=b"", owner=owner, lease=_SHORT, ttl=DAY, target="", remembered=0)
+
+
 def _require_decision(
     where: str,
     command: Command[Any],
@@ -511,7 +536,12 @@ _BOTH: Final = (
     nobody_sees_half_a_command,
     a_caller_says_how_long_it_has,
 )
-_TIMED: Final = (a_second_is_a_million, what_matters_is_kept, decisions_equal_the_model)
+_TIMED: Final = (
+    a_second_is_a_million,
+    what_matters_is_kept,
+    decisions_equal_the_model,
+    many_claims_are_renewed_at_once,
+)
 _BOUNDED: Final = (
     a_full_store_refuses_what_is_new,
     a_full_store_makes_room,

@@ -1,0 +1,237 @@
+"""What renews claims in the background: a thread, and a timer of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+import threading
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from moorage.adapters.forking import start_afresh
+from moorage.adapters.heartbeat import Heartbeat
+from moorage.adapters.heartbeat_async import AsyncHeartbeat
+from tests.adapters.forked import in_a_child
+
+PATIENCE = 30.0
+OFTEN = 0.001
+caller: ContextVar[str] = ContextVar("caller", default="nobody")
+
+
+class Work:
+    """Work that is wanted so many times, and then no longer."""
+
+    def __init__(self, times: int, *, error: Exception | None = None) -> None:
+        self.left = times
+        self.error = error
+        self.callers: list[str] = []
+        self.threads: set[threading.Thread] = set()
+        self.done = threading.Event()
+
+    def wanted(self) -> bool:
+        """Whether there is any left."""
+        return self.left > 0
+
+    def __call__(self) -> None:
+        """Do some."""
+        self.left -= 1
+        self.callers.append(caller.get())
+        self.threads.add(threading.current_thread())
+        if not self.left:
+            self.done.set()
+        if self.error is not None:
+            raise self.error
+
+    async def later(self) -> None:
+        """Do some, awaited."""
+        await asyncio.sleep(0)
+        self()
+
+
+def gone(threads: set[threading.Thread]) -> bool:
+    """Whether threads have ended by themselves."""
+    for thread in threads:
+        thread.join(PATIENCE)
+    return not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("broken")])
+def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None) -> None:
+    """One thread does it all, whatever goes wrong, and is there no longer than that."""
+    work = Work(3, error=error)
+    heart = Heartbeat(work, work.wanted, OFTEN)
+    assert heart.able()
+    for _ in range(3):
+        heart.wake()
+    assert work.done.wait(PATIENCE)
+    assert 1 == len(work.threads)
+    assert gone(work.threads)
+    assert 0 == work.left
+
+
+def test_a_thread_that_has_ended_is_followed_by_another() -> None:
+    """Work that comes later is done as well."""
+    work = Work(1)
+    heart = Heartbeat(work, work.wanted, OFTEN)
+    heart.wake()
+    assert work.done.wait(PATIENCE)
+    assert gone(work.threads)
+    work.done.clear()
+    work.left = 1
+    heart.wake()
+    assert work.done.wait(PATIENCE)
+    assert gone(work.threads)
+
+
+@pytest.mark.parametrize("other_thread", [False, True])
+def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> None:
+    """By the same thread, or by another that was started for it meanwhile."""
+    work = Work(0)
+    looks: list[bool] = []
+
+    def wanted() -> bool:
+        if len(looks) == 1:
+            work.left = 1
+            if other_thread:
+                heart.wake()
+        looks.append(work.left > 0)
+        return looks[-1]
+
+    heart = Heartbeat(work, wanted, OFTEN)
+    heart.wake()
+    assert work.done.wait(PATIENCE)
+    assert gone(work.threads)
+
+
+def test_a_thread_that_is_stopped_does_no_more() -> None:
+    """The end of the process waits for what is under way, and for nothing else."""
+    work = Work(10**9)
+    heart = Heartbeat(work, work.wanted, OFTEN)
+    heart.stop()
+    heart = Heartbeat(work, work.wanted, OFTEN)
+    heart.wake()
+    while not work.threads:
+        threading.Event().wait(OFTEN)
+    heart.stop()
+    assert gone(work.threads)
+
+
+def test_a_child_of_a_fork_begins_without_a_thread() -> None:
+    """The parent's goes on; the child has one of its own once it has work."""
+    work = Work(10**9)
+    heart = Heartbeat(work, work.wanted, OFTEN)
+    heart.wake()
+
+    def ask() -> tuple[int, int]:
+        before = threading.active_count()
+        work.left = 1
+        heart.wake()
+        assert work.done.wait(PATIENCE)
+        return before, work.left
+
+    assert (1, 0) == in_a_child(ask)
+    heart.stop()
+    start_afresh()
+
+
+def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that is about to end starts none, and the call that asks goes on."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    work = Work(1)
+    Heartbeat(work, work.wanted, OFTEN).wake()
+    assert 1 == work.left
+
+
+def test_a_process_ends_although_there_is_work() -> None:
+    """A keyed call in a thread that nobody waits for keeps no process alive, nor breaks its end."""
+    program = """
+        import threading, time
+        from moorage import ConnectorManager, Service
+        from moorage.adapters.sqlite import SqliteStorage
+        import sys
+        manager = ConnectorManager([Service("s")], state=SqliteStorage(sys.argv[1]))
+        inside = threading.Event()
+        def hang():
+            inside.set()
+            time.sleep(3600)
+        def call():
+            manager.run("s", hang, idempotency_key="k")
+        threading.Thread(target=call, daemon=True).start()
+        inside.wait()
+        time.sleep(0.8)
+        print(sorted(thread.name for thread in threading.enumerate())[-1])
+    """
+    with_store = [sys.executable, "-c", textwrap.dedent(program)]
+    import tempfile  # noqa: PLC0415 - here only
+
+    with tempfile.TemporaryDirectory() as folder:
+        ended = subprocess.run(
+            [*with_store, f"{folder}/state.db"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+    assert ("moorage-renewal", "") == (ended.stdout.strip(), ended.stderr)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("broken")])
+def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
+    """In each loop that asks, in no caller's context, until there is nothing left to do."""
+    work = Work(3, error=error)
+
+    async def main() -> None:
+        caller.set("somebody")
+        heart = AsyncHeartbeat(work.later, work.wanted, OFTEN)
+        assert heart.able()
+        for _ in range(2):
+            heart.wake()
+            heart.wake()
+            while work.left:  # noqa: ASYNC110 - it is plain work
+                await asyncio.sleep(OFTEN)
+            # Long enough for the timer to find nothing wanted.
+            loop = asyncio.get_running_loop()
+            while loop in heart._loops:  # noqa: ASYNC110, SLF001 - a look inside
+                await asyncio.sleep(OFTEN)
+            work.left = 1
+
+    asyncio.run(main())
+    assert ["nobody"] * 4 == work.callers
+
+
+def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
+    """Its work is cancelled with everything else, and another loop begins anew."""
+    started = threading.Event()
+
+    async def hang() -> None:
+        started.set()
+        await asyncio.sleep(3600)
+
+    heart = AsyncHeartbeat(hang, lambda: True, OFTEN)
+
+    async def main() -> None:
+        heart.wake()
+        while not started.is_set():  # noqa: ASYNC110 - it outlives this loop
+            await asyncio.sleep(OFTEN)
+
+    for _ in range(2):
+        asyncio.run(main())
+        assert started.is_set()
+        started.clear()
+
+
+def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
+    """Somebody else's loop is driven without one."""
+    work = Work(1)
+    heart: Any = AsyncHeartbeat(work.later, work.wanted, OFTEN)
+    assert not heart.able()
+    heart.wake()
+    assert 1 == work.left

@@ -1,0 +1,149 @@
+"""Which stores have their claims renewed, by whom, and how many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import AsyncConnectorManager, ConnectorManager, Idempotency, Service
+from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.redis import AsyncRedisStorage, RedisStorage
+from moorage.adapters.sqlite import AsyncSqliteStorage, SqliteStorage
+from moorage.domain.idempotency import LEASE, Claim, Renew
+from moorage.services.renewal import Unrenewed
+from tests.adapters.forked import in_a_child
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE = 30.0
+SERVICE = Service("bank", circuit=None, retry=None)
+
+
+def renewals(manager: Any) -> Any:
+    """What renews the claims of a manager."""
+    return manager.flows.core.renewals
+
+
+class Noting:
+    """A store that somebody else wrote, over a file, and what it was asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = SqliteStorage(path)
+        self.post = self.store.post
+        self.commands: list[Any] = []
+        self.renewed = threading.Event()
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Do it, and note it."""
+        self.commands.append(command)
+        answer = self.store.execute(command, timeout)
+        if type(command) is Renew:
+            self.renewed.set()
+        return answer
+
+
+class AsyncNoting:
+    """The same, awaited."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = AsyncSqliteStorage(path)
+        self.post = self.store.post
+        self.commands: list[Any] = []
+        self.renewed = asyncio.Event()
+
+    async def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Do it, and note it."""
+        self.commands.append(command)
+        answer = await self.store.execute(command, timeout)
+        if type(command) is Renew:
+            self.renewed.set()
+        return answer
+
+
+@pytest.mark.parametrize("claims", [False, True])
+def test_a_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims: bool) -> None:
+    """By a thread, while the function runs; the claim itself is short."""
+    store, other = Noting(tmp_path / "state.db"), Noting(tmp_path / "other.db")
+    given: dict[str, Any] = {"state": other, "claims": store} if claims else {"state": store}
+    manager = ConnectorManager([SERVICE], **given)
+    assert manager.run("bank", lambda: store.renewed.wait(PATIENCE), idempotency_key="k")
+    claim = next(one for one in store.commands if type(one) is Claim)
+    renew = next(one for one in store.commands if type(one) is Renew)
+    assert (LEASE, claim.keys, LEASE) == (claim.lease, renew.keys, renew.lease)
+    assert not any(type(one) is Renew for one in other.commands)
+
+
+def test_a_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
+    """Without a thread, while the function is awaited."""
+
+    async def main() -> None:
+        store = AsyncNoting(tmp_path / "state.db")
+
+        async def act() -> str:
+            await asyncio.wait_for(store.renewed.wait(), PATIENCE)
+            return "done"
+
+        async with store.store:
+            manager = AsyncConnectorManager([SERVICE], state=store)
+            assert "done" == await manager.run("bank", act, idempotency_key="k")
+
+    before = [thread for thread in threading.enumerate() if thread.name == "moorage-renewal"]
+    asyncio.run(main())
+    after = [thread for thread in threading.enumerate() if thread.name == "moorage-renewal"]
+    assert set(after) <= set(before)
+
+
+def test_a_part_renews_its_claims_too(tmp_path: Path) -> None:
+    """A function of one's own, protected by a part alone."""
+    store = Noting(tmp_path / "state.db")
+    part = Idempotency(storage=store)
+    assert part.call("k", lambda: store.renewed.wait(PATIENCE))
+
+
+def test_a_store_in_memory_needs_no_renewals() -> None:
+    """It ends with its process, and with all claims in it, so they last for the whole call."""
+    plain = ConnectorManager([SERVICE], state=MemoryStorage())
+    later = AsyncConnectorManager([SERVICE], state=AsyncMemoryStorage())
+    embedded = ConnectorManager([SERVICE])
+    assert [Unrenewed] * 3 == [type(renewals(one)) for one in (plain, later, embedded)]
+
+
+def test_managers_of_one_store_share_what_renews(tmp_path: Path) -> None:
+    """So there is one thread for a store, however many managers and parts use it."""
+    store, other = SqliteStorage(tmp_path / "state.db"), SqliteStorage(tmp_path / "other.db")
+    one, two = (ConnectorManager([SERVICE], state=store) for _ in range(2))
+    three = ConnectorManager([SERVICE], state=other)
+    assert renewals(one) is renewals(two)
+    assert renewals(one) is not renewals(three)
+
+
+def test_only_a_store_in_parts_is_asked_by_tag(tmp_path: Path) -> None:
+    """Whoever says nothing of it is taken to be one; ours are none, but for a cluster."""
+    whole: list[Any] = [
+        SqliteStorage(tmp_path / "state.db"),
+        AsyncSqliteStorage(tmp_path / "state.db"),
+        RedisStorage(),
+        AsyncRedisStorage(),
+    ]
+    assert [True] * 4 == [one.mixes_tags for one in whole]
+    assert not RedisStorage("redis+cluster://127.0.0.1:7000").mixes_tags
+    assert not hasattr(Noting(tmp_path / "state.db"), "mixes_tags")
+
+
+def test_a_child_of_a_fork_renews_nothing_of_its_parents(tmp_path: Path) -> None:
+    """It has neither the thread nor the claims, and sends nothing under any."""
+    store = Noting(tmp_path / "state.db")
+    manager = ConnectorManager([SERVICE], state=store)
+
+    def act() -> tuple[int, int]:
+        def ask() -> tuple[int, int]:
+            return len(renewals(manager)._claims()), threading.active_count()  # noqa: SLF001 - a look inside
+
+        found: tuple[int, int] = in_a_child(ask)
+        return found
+
+    assert (0, 1) == manager.run("bank", act, idempotency_key="k")
