@@ -21,7 +21,7 @@ from moorage import (
     Service,
     UnsupportedByVendor,
 )
-from moorage.contracts.email import EmailMessage
+from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.email_outcomes import StatisticsQuery
 from moorage.contracts.payments import Charge
@@ -53,7 +53,8 @@ MAIL = EmailMessage(
     text="Hello.",
     tags=["invoice", "vip"],
 )
-UMLAUT = attrs.evolve(MAIL, tags=(), metadata={"kunde": "Müller"})
+PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pdf")
+UMLAUT = attrs.evolve(MAIL, tags=(), metadata={"kunde": "Müller"}, attachments=[PDF])
 DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
@@ -230,15 +231,16 @@ async def test_mail_goes_to_the_vendor_that_takes_it(
 @COLOURS
 async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: type[Any]) -> None:
     """Where the only vendor refuses all of a bulk, each recipient is told of by themselves."""
-    postmark = PostmarkSandbox()
+    resend = ResendSandbox()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
-    hub = hub_class([Account("one", Postmark(credentials=postmark.token))], http=client(postmark))
+    hub = hub_class([Account("one", Resend(credentials=resend.api_key))], http=client(resend))
     people = [f"person{number}@example.com" for number in range(3)]
-    bulk = BulkMessage(base=attrs.evolve(MAIL, to=()), recipients=people)
+    bulk = BulkMessage(base=attrs.evolve(UMLAUT, to=()), recipients=people)
 
     results = await given(hub.email().send_bulk(bulk))
     assert [InvalidData] * 3 == [type(one.error) for one in results]
-    assert [] == postmark.asked
+    assert 3 == len({id(one.error) for one in results})
+    assert [] == resend.asked
 
 
 def test_every_contract_is_tried() -> None:

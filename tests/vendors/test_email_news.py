@@ -10,6 +10,7 @@ import pytest
 
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox.mailgun import read_form
 from moorage.testing.trades import trade_of
 from moorage.wiring.catalog import vendor_class, vendor_names
 from tests.vendors.email_hubs import hub
@@ -57,13 +58,13 @@ def _postmark(asked: Asked) -> WebhookEvent:
 
 
 def _mailgun(asked: Asked) -> WebhookEvent:
-    form = asked.form
+    form = read_form(asked)
     data = {
         "event": "delivered",
         "recipient": WRITTEN,
         "message": {"headers": {"message-id": "1"}},
-        "tags": [value for name, value in form if name == "o:tag"],
-        "user-variables": {name[2:]: value for name, value in form if name.startswith("v:")},
+        "tags": form.all("o:tag"),
+        "user-variables": form.below("v:"),
     }
     return _told({"event-data": data})
 

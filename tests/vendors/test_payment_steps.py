@@ -11,7 +11,7 @@ import pytest
 import moorage
 from moorage import InvalidData, Money, Ref, VendorRejected
 from moorage.contracts.payments import Charge, Customer, MoveState
-from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient, reply
 from moorage.testing.trades import trade_of
 
 if TYPE_CHECKING:
@@ -197,5 +197,21 @@ def test_a_reason_may_be_a_text(vendor: str, colour: str, tmp_path: Path) -> Non
             await shop("refund", ref, PART, reason="nonsense")
         assert ("reason", asked) == (caught.value.field, len(shop.sandbox.asked))
         assert PART == (await shop("refund", ref, PART, reason="duplicate")).amount
+
+    run(check)
+
+
+@pytest.mark.parametrize("code", ["resource_missing", "payment_intent_unexpected_state"])
+def test_only_what_is_given_up_already_counts_as_given_up(code: str, tmp_path: Path) -> None:
+    """Another refusal by Stripe to give a payment up is a refusal."""
+
+    async def check() -> None:
+        shop = Shop("stripe", "sync", tmp_path)
+        ref = await shop.authorized()
+        error = {"type": "invalid_request_error", "code": code, "message": "No."}
+        shop.sandbox.fail(reply({"error": error}, 400))
+        with pytest.raises(VendorRejected) as caught:
+            await shop("void", ref)
+        assert code == caught.value.vendor_code
 
     run(check)
