@@ -20,7 +20,6 @@ from moorage.errors import (
     AuthenticationFailed,
     ConnectionFailed,
     InvalidData,
-    InvalidRequest,
     VendorFailed,
     VendorRejected,
 )
@@ -105,7 +104,7 @@ def test_a_capture_whose_release_got_lost_is_repeated_whole(shop: Shop) -> None:
 def test_more_than_was_set_aside_is_not_captured(shop: Shop) -> None:
     """No more is captured than was authorised, and a wrong credential gets nowhere."""
     held = shop.hold()
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(VendorRejected):
         shop.payments.capture(held.ref, EUROS * 2, idempotency_key=shop.key())
     shop.sandbox.api_key = "test_other"
     with pytest.raises(AuthenticationFailed):
@@ -147,7 +146,7 @@ def test_what_is_paid_is_not_given_up(shop: Shop) -> None:
     """What is past being given up is refused, and a repeat hears the same."""
     payment, key = shop.pay(), shop.key()
     for _ in range(2):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(VendorRejected):
             shop.payments.void(payment.ref, idempotency_key=key)
 
     assert PaymentState.CAPTURED == shop.payments.get(payment.ref).state
@@ -173,7 +172,7 @@ def test_what_is_left_is_given_back(shop: Shop) -> None:
 
     assert [Money("49.90", "EUR")] * 2 == [one.amount for one in rest]
     assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
-    with pytest.raises(InvalidData):
+    with pytest.raises(VendorRejected):
         shop.refund(payment)
 
 

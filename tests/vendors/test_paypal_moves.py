@@ -58,7 +58,7 @@ def test_all_is_captured_of_what_is_whole(shop: Shop) -> None:
     assert (EUROS, {"final_capture": True}) == (capture.amount, shop.sent())
     other = shop.authorized()
     shop.payments.capture(other.ref, TEN, final=False, idempotency_key="c-2")
-    with pytest.raises(InvalidData, match="A part of this payment was captured already"):
+    with pytest.raises(VendorRejected, match="A part of this payment was captured already"):
         shop.payments.capture(other.ref, final=False, idempotency_key="c-3")
 
 
@@ -80,7 +80,7 @@ def test_the_authorisation_is_looked_up(shop: Shop) -> None:
     bare = Ref("paypal", "main", payment.ref.id)
     assert TEN == shop.payments.capture(bare, TEN, idempotency_key="c-1").amount
     waiting = shop.authorized("paypal")
-    with pytest.raises(InvalidData, match="Nothing was authorised"):
+    with pytest.raises(VendorRejected, match="Nothing was authorised"):
         shop.payments.capture(waiting.ref, TEN, idempotency_key="c-2")
 
 
@@ -200,7 +200,7 @@ def test_refunds_of_several_captures(shop: Shop) -> None:
     large = shop.payments.capture(payment.ref, TEN * 3, idempotency_key="c-2")
     with pytest.raises(InvalidData, match="captured more than once"):
         shop.payments.refund(payment.ref, idempotency_key="r-1")
-    with pytest.raises(InvalidData, match="No capture of this payment is as large"):
+    with pytest.raises(VendorRejected, match="No capture of this payment is as large"):
         shop.payments.refund(payment.ref, TEN * 4, idempotency_key="r-2")
     shop.payments.refund(payment.ref, TEN * 2, idempotency_key="r-3")
     assert f"/v2/payments/captures/{large.ref.id}/refund" == shop.last().path

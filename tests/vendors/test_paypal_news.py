@@ -277,7 +277,7 @@ WRONG = "UNPROCESSABLE_ENTITY"
         (paypal_says(400, "INVALID_REQUEST"), InvalidRequest, "INVALID_REQUEST", "not_attempted"),
         (paypal_says(422, WRONG, "X", "/y"), InvalidRequest, "X", "not_attempted"),
         (paypal_says(422, WRONG, "X"), VendorRejected, "X", "not_attempted"),
-        (paypal_says(409, "RESOURCE_CONFLICT"), VendorRejected, "RESOURCE_CONFLICT", None),
+        (paypal_says(409, WRONG, "X"), VendorRejected, "X", "not_attempted"),
         (paypal_says(404, "RESOURCE_NOT_FOUND", "Y"), VendorRejected, "Y", "not_attempted"),
         (paypal_says(401, "A"), AuthenticationFailed, "A", "not_attempted"),
         (paypal_says(403, "NOT_AUTHORIZED", "P"), AuthenticationFailed, "P", "not_attempted"),
@@ -322,6 +322,16 @@ def test_a_request_that_is_under_way(status: int) -> None:
     for issue in ("PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_COMPLETION_IN_PROGRESS"):
         error = classify(Request.post("/"), paypal_says(status, "X", issue))
         assert isinstance(error, IdempotencyInProgress)
+
+
+@pytest.mark.parametrize(
+    "response", [Response(409), Response(409, body=b"[]"), paypal_says(409, "RESOURCE_CONFLICT")]
+)
+def test_a_conflict_that_names_no_issue_is_a_request_under_way(response: Response) -> None:
+    """Of two requests with one id PayPal may fail the second, which does not refuse the first."""
+    error = classify(Request.post("/v2/payments/captures/1/refund"), response)
+
+    assert isinstance(error, IdempotencyInProgress)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from moorage.contracts.payments import Customer, DeclineReason, MoveState, PaymentState
 from moorage.contracts.ref import Ref
-from moorage.errors import InvalidData, PaymentDeclined, VendorFailed
+from moorage.errors import InvalidData, PaymentDeclined, VendorFailed, VendorRejected
 from moorage.testing.sandbox.base import reply
 from tests.vendors.paypal_shop import EUROS, TEN, Shop, order
 
@@ -244,5 +244,5 @@ def test_money_that_paypal_took_back(shop: Shop) -> None:
     capture["amount"] = None
     assert PaymentState.UNKNOWN is shop.payments.get(payment.ref).state
     bare = Ref("paypal", "main", payment.ref.id)
-    with pytest.raises(InvalidData, match="No capture"):
+    with pytest.raises(VendorRejected, match="No capture"):
         shop.payments.refund(bare, TEN, idempotency_key="r-1")

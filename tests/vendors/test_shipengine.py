@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
+from moorage.contracts.address import Address
 from moorage.contracts.shipping import (
     Contents,
     Customs,
@@ -22,7 +23,7 @@ from moorage.contracts.shipping import (
 )
 from moorage.domain.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
-from moorage.vendors._shipengine_requests import rates_body
+from moorage.vendors._shipengine_requests import address_body, rates_body
 from moorage.vendors._shipping import as_number
 from tests.vendors.shipengine_shop import PARCEL, REQUEST, THERE, Shop
 
@@ -95,6 +96,30 @@ def test_an_address_is_told_in_shipengines_words() -> None:
         "address_residential_indicator": "no",
     } == shipment["ship_from"]
     assert "yes" == shipment["ship_to"]["address_residential_indicator"]
+
+
+@pytest.mark.parametrize(
+    "address, region",
+    [
+        (Address(city="Ulm", country="DE"), "Ulm"),
+        (Address(city="Ulm", region="BW", country="DE"), "BW"),
+        (Address(city="Dublin", region="", country="IE"), "Dublin"),
+        (Address(city="Reno", country="US"), None),
+        (Address(country="DE"), None),
+    ],
+)
+def test_every_address_has_a_region_as_shipengine_wants(
+    address: Address, region: str | None
+) -> None:
+    """Where a country's addresses have none, the city stands for it."""
+    assert region == address_body(address).get("state_province")
+
+
+def test_a_company_is_a_name() -> None:
+    """An address without a person's name has the company's, as ShipEngine wants one."""
+    body = address_body(Address(company="ACME", country="DE"))
+
+    assert ("ACME", "ACME") == (body["name"], body["company_name"])
 
 
 def test_what_is_wished_is_told() -> None:

@@ -233,3 +233,26 @@ def test_a_shipment_with_everything(whose: str) -> None:
     assert 3 == len(sent)
     for one in sent:
         assert [] == problems(said, one.method, one.path, json.loads(one.body))
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_addresses_of_a_country_without_regions(whose: str) -> None:
+    """A German address, of a person or a company alone, is what the description wants."""
+    said = OURS if whose == "ours" else theirs()
+    sandbox = ShipEngineSandbox()
+    hub = Hub(
+        [Account("shipengine", ShipEngine(credentials=sandbox.api_key))],
+        http=SandboxHttpClient(sandbox),
+    )
+    here = Address(
+        name="Ada", line1="1 Weg", city="Ulm", postal_code="89073", country="DE", phone="+4973112"
+    )
+    there = attrs.evolve(here, name=None, company="ACME")
+    asked = RateRequest(sender=there, recipient=here, parcels=Parcel(weight="1"))
+    hub.shipping().get_rates(asked)
+    hub.shipping().validate_address(here)
+    sent = [one for one in sandbox.asked if one.method == "POST"]
+
+    assert 2 == len(sent)
+    for one in sent:
+        assert [] == problems(said, one.method, one.path, json.loads(one.body))

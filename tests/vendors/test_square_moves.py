@@ -18,8 +18,6 @@ from moorage.contracts.payments import (
 from moorage.domain.retry import RetryPolicy
 from moorage.errors import (
     ConnectionFailed,
-    InvalidData,
-    InvalidRequest,
     VendorFailed,
     VendorRejected,
 )
@@ -134,7 +132,7 @@ def test_a_void_lets_go_once(shop: Shop) -> None:
     assert (MoveState.SUCCEEDED, PaymentState.VOIDED) == (void.state, void.after.state)
     assert void == again
     assert b"" == shop.sandbox.asked[1].body
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(VendorRejected):
         shop.payments.void(shop.pay().ref, idempotency_key=shop.key())
 
 
@@ -181,7 +179,7 @@ def test_what_is_left_is_given_back(shop: Shop) -> None:
 
     assert [Money("49.90", "EUR")] * 2 == [one.amount for one in rest]
     assert PaymentState.REFUNDED == shop.payments.get(payment.ref).state
-    with pytest.raises(InvalidData):
+    with pytest.raises(VendorRejected):
         shop.refund(payment)
 
 

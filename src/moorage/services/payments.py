@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.contracts.kinds import (
     as_table,
@@ -23,14 +23,15 @@ from moorage.contracts.payments import (
     capture_needs,
     check_currency,
 )
-from moorage.contracts.payments.asking import check_amount
+from moorage.contracts.payments.asking import check_amount, stated_amount
 from moorage.contracts.payments.news import told_by
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
 from moorage.domain.durations import count, maybe_seconds
 from moorage.domain.idempotency import checked_key
 from moorage.domain.result import Result
-from moorage.errors import InvalidData, OutcomeUnknown
+from moorage.errors import InvalidData, InvalidRequest, OutcomeUnknown, VendorRejected
+from moorage.services.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
     )
     from moorage.contracts.wire import Wire
     from moorage.services.desk import Desk
+
+R = TypeVar("R")
+
+_FIRST_REFUNDS: Final = "payments.refund"
+_YEAR: Final = 366 * 86_400.0
+"""Seconds for which a payment may be given back in parts, at the vendors that allow it longest."""
 
 
 class PaymentsFlows:
@@ -163,7 +170,9 @@ class PaymentsFlows:
 
         async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Capture:
             await _check_currency(vendor, wire, found, amount)
-            return await vendor.capture(wire, found, amount, final=final, key=idempotency_key)
+            return await _refused_alike(
+                vendor.capture(wire, found, amount, final=final, key=idempotency_key)
+            )
 
         asked = self._asked("capture", capture_needs(final=final))
         return await self._desk.at(
@@ -182,7 +191,7 @@ class PaymentsFlows:
         """
 
         async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Void:
-            return await vendor.void(wire, found, key=idempotency_key)
+            return await _refused_alike(vendor.void(wire, found, key=idempotency_key))
 
         key = _required(idempotency_key)
         return await self._desk.at(ref, self._asked("void"), deed, key=key, timeout=timeout)
@@ -200,17 +209,24 @@ class PaymentsFlows:
 
         Args:
             ref: the payment.
-            amount: how much; all of it by default.
+            amount: how much; all that is left by default.
             idempotency_key: names this one refund: another part takes another key.
             reason: why, also as a text, such as "duplicate".
             timeout: seconds for the whole of it.
+
+        Raises:
+            VendorRejected: nothing is left to give back, or not so much; or the vendor cannot be
+                asked what is left after a part, and no amount is given.
         """
         why = None if reason is None else RefundReason(reason)
         _check_some(amount)
 
         async def deed(vendor: PaymentsVendor, wire: Wire, found: Ref) -> Refund:
             await _check_currency(vendor, wire, found, amount)
-            return await vendor.refund(wire, found, amount, reason=why, key=idempotency_key)
+            await self._check_rest(vendor, found, amount, idempotency_key)
+            return await _refused_alike(
+                vendor.refund(wire, found, amount, reason=why, key=idempotency_key)
+            )
 
         key = _required(idempotency_key)
         return await self._desk.at(ref, self._asked("refund"), deed, key=key, timeout=timeout)
@@ -380,6 +396,38 @@ class PaymentsFlows:
         at = start if start is not None else self._somewhere(account or "")
         return await self._desk.at(at, asked, deed, timeout=timeout)
 
+    async def _check_rest(
+        self, vendor: PaymentsVendor, ref: Ref, amount: Money | None, key: str
+    ) -> None:
+        """Refuse to give back the rest of what a vendor cannot be asked about.
+
+        The first refund of such a payment is written down. If that is another one, the rest is
+        less than the whole, which is all that the reference knows.
+
+        Raises:
+            VendorRejected: the caller has to say how much.
+        """
+        whole = stated_amount(ref)
+        known = whole is None or PaymentsCapability.LOOK_UP in vendor.capabilities
+        if known or self._desk.safety.dry_run:
+            return
+        calling = self._desk.calling
+        turn = Turn(
+            calling.core,
+            _FIRST_REFUNDS,
+            self._tenant,
+            f"{ref.account}:{ref.id}",
+            remembered=_YEAR,
+            seconds=calling.plans.services[ref.account].timeout,
+        )
+        first, _ = await turn.settled(key, movable=False)
+        if amount is None and first != key:
+            raise VendorRejected(
+                "A refund of this payment was asked for before, and"
+                f" {ref.vendor} does not tell what is left.",
+                remedy="Give the amount.",
+            )
+
     def _somewhere(self, account: str) -> Ref:
         """A reference that stands for the account itself."""
         known = self._desk.directory.accounts.get(account)
@@ -453,6 +501,20 @@ def _check_some(amount: object) -> None:
     """Refuse what is neither None nor an amount that can be moved."""
     if amount is not None:
         check_amount(amount)
+
+
+async def _refused_alike(step: Awaitable[R]) -> R:
+    """What a step on a payment brings; a refusal of it has one type at all vendors.
+
+    Nothing of the step itself can be wrong by then, so that "wrong", as some vendors say, is the
+    state that the payment is in, or an amount that it does not have.
+    """
+    try:
+        return await step
+    except InvalidRequest as error:
+        refused = VendorRejected(error.message)
+        vars(refused).update(vars(error))
+        raise refused from error
 
 
 async def _check_currency(

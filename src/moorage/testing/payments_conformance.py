@@ -471,6 +471,43 @@ async def money_is_given_back_in_parts(make: Open) -> None:
         require((await lab.known(payment)).refunded == part * 2, "More was given back.")
 
 
+async def a_step_too_far_is_refused(make: Open) -> None:
+    """A step that the payment is not in the state for is refused, now or later, by one error."""
+    async with make() as lab:
+        payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
+        await lab("capture", payment.ref, idempotency_key="k-2")
+        lab.subject.happen()
+        steps: tuple[tuple[str, tuple[Any, ...]], ...] = (
+            ("capture", (_EUROS,)),
+            ("void", ()),
+            ("refund", (_EUROS * 2,)),
+        )
+        for number, (verb, arguments) in enumerate(steps):
+            try:
+                made = await lab(verb, payment.ref, *arguments, idempotency_key=f"s-{number}")
+            except ConnectorError as error:
+                require(type(error) is VendorRejected, f"A {verb} ended with {error!r}.")
+            else:
+                require(made.state is MoveState.PENDING, f"A {verb} was done.")
+
+
+async def a_refund_is_of_what_is_left(make: Open) -> None:
+    """Without an amount the rest is given back; who cannot know it refuses to send anything."""
+    async with make() as lab:
+        payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
+        payment = await lab.known(payment)
+        part = Money("50.00", "EUR")
+        await lab("refund", payment.ref, part, idempotency_key="r-1")
+        lab.subject.happen()
+        asked = len(lab.sandbox.asked)
+        try:
+            rest: Refund = await lab("refund", payment.ref, idempotency_key="r-2")
+        except VendorRejected:
+            require(asked == len(lab.sandbox.asked), "It was sent all the same.")
+            return
+        require(rest.amount == _EUROS - part, f"{rest.amount} was given back.")
+
+
 async def another_account_takes_over(make: Open) -> None:
     """A payment goes to the second account if the first certainly did nothing."""
     async with make() as lab:
@@ -584,6 +621,8 @@ _ALL: Final = (
     a_part_is_captured,
     what_was_given_up_is_not_captured,
     money_is_given_back_in_parts,
+    a_step_too_far_is_refused,
+    a_refund_is_of_what_is_left,
     another_account_takes_over,
     nobody_takes_over_what_may_be_done,
     what_it_cannot_do_is_refused,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from moorage.contracts.payments import MoveState, Void, payment_ref
 from moorage.domain.redaction import Redaction
-from moorage.errors import InvalidData, PaymentDeclined
+from moorage.errors import PaymentDeclined, VendorRejected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -63,14 +63,13 @@ def left_of(payment: Payment) -> Money:
     """What of a payment can still be given back.
 
     Raises:
-        InvalidData: nothing.
+        VendorRejected: nothing.
     """
     left = payment.refundable
     if left is not None and left.minor > 0:
         return left
-    raise InvalidData(
+    raise VendorRejected(
         "Nothing of this payment is left to give back.",
-        field="amount",
         remedy="Look at what became of the payment.",
     )
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _USUAL: Final = Redaction()
 _LONGEST: Final = 300
+_CONFLICT: Final = 409
 _BUSY: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
 _REFUSED: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
 _TAKEN_BACK: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
@@ -207,6 +208,9 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     if is_success(response.status):
         return _declined(body, response) if request.method is HttpMethod.POST else None
     details = body.object("details.0")
+    if response.status == _CONFLICT and details.text("issue") is None:
+        # Of two requests with the same id that come at once PayPal fails the second.
+        return IdempotencyInProgress("PayPal is still at work on a request with this key.")
     code = details.text("issue") or body.text("name")
     if response.status >= 500 or code is None:
         return None

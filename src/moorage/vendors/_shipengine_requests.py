@@ -53,12 +53,22 @@ FIELDS: Final = {
     "phone": "phone",
     "email": "email",
 }
+_DIVIDED: Final = frozenset({"AU", "CA", "US"})
+"""Countries in whose addresses a region is never left out."""
 _RESIDENTIAL: Final = {True: "yes", False: "no", None: "unknown"}
 
 
 def address_body(address: Address) -> dict[str, Any]:
-    """An address in ShipEngine's words."""
+    """An address in ShipEngine's words.
+
+    ShipEngine wants a name and a region in every address. Where somebody has a company's name only,
+    that is the name; and where a country is not divided, as the post writes, the city stands for
+    the region.
+    """
     known = attrs.asdict(address)
+    known["name"] = address.name or address.company
+    if address.country not in _DIVIDED:
+        known["region"] = address.region or address.city
     body = filled((theirs, known[ours]) for ours, theirs in FIELDS.items())
     return body | {"address_residential_indicator": _RESIDENTIAL[address.residential]}
 

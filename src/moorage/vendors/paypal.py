@@ -307,9 +307,8 @@ class PayPal(Vendor):
     async def _authorization(self, wire: Wire, ref: Ref) -> str:
         known = ref.other("authorization") or (await self.get(wire, ref)).ref.other("authorization")
         if known is None:
-            raise InvalidData(
+            raise VendorRejected(
                 "Nothing was authorised under this order.",
-                field="ref",
                 remedy="Complete the payment when the buyer has approved it; an order that nobody"
                 " approves lapses by itself.",
             )
@@ -336,9 +335,8 @@ class PayPal(Vendor):
         large = (one for one in taken if amount is None or _reaches(one.amount, amount))
         chosen = next(large, None)
         if chosen is None:
-            raise InvalidData(
+            raise VendorRejected(
                 "No capture of this payment is as large as what is to be given back.",
-                field="amount",
                 remedy="Give back parts of single captures, by the refs that Payment.captures has.",
             )
         return payment.ref.id, chosen.ref.id
@@ -415,8 +413,7 @@ async def _check_untouched(wire: Wire, path: str) -> None:
     """Refuse to capture all of what a part was captured of: PayPal would take more than is left."""
     response = await wire.send(Request.get(path))
     if answer(response).text("status") == "PARTIALLY_CAPTURED":
-        raise InvalidData(
+        raise VendorRejected(
             "A part of this payment was captured already.",
-            field="amount",
             remedy="Give the amount that is to be captured of the rest.",
         )

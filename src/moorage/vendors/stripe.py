@@ -35,7 +35,7 @@ from moorage.domain.http import Request
 from moorage.domain.json_text import is_list, is_object
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
-from moorage.errors import InvalidData, PaymentDeclined
+from moorage.errors import InvalidData, PaymentDeclined, VendorRejected
 from moorage.vendors._payments import given_up, named
 from moorage.vendors._reading import Answer, answer, malformed
 from moorage.vendors._stripe_answers import (
@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
 
 _KEY: Final = 255
+_ANOTHER_STATE: Final = "payment_intent_unexpected_state"
+_CANCELED: Final = "canceled"
 API_VERSION: Final = "2025-09-30.clover"
 _CAPTURES: Final = {
     "processing": MoveState.PENDING,
@@ -187,14 +189,19 @@ class Stripe(Vendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Cancel an intent."""
-        body = {"expand": ["latest_charge"]}
-        payment = await wire.send(
-            _post(_intents(ref.id, "cancel"), body),
-            key=key_at(wire, key, _KEY),
-            parse=partial(read_payment, wire),
-        )
-        return given_up(payment, word="canceled")
+        """Cancel an intent; one that is canceled already stays so."""
+        request = _post(_intents(ref.id, "cancel"), {"expand": ["latest_charge"]})
+        try:
+            payment = await wire.send(
+                request, key=key_at(wire, key, _KEY), parse=partial(read_payment, wire)
+            )
+        except VendorRejected as error:
+            if error.vendor_code != _ANOTHER_STATE:
+                raise
+            payment = await self.get(wire, ref)
+            if payment.vendor_state != _CANCELED:
+                raise
+        return given_up(payment, word=_CANCELED)
 
     async def refund(
         self,

@@ -16,7 +16,7 @@ ADDRESS: Final[dict[str, Any]] = {
     "address_line2": str,
     "address_line3": str,
     "city_locality": str,
-    "state_province": str,
+    "state_province!": str,
     "postal_code": str,
     "country_code!": str,
     "phone": str,

@@ -1,0 +1,248 @@
+"""What one vendor refuses before it sends anything, the next vendor of the route may take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+
+from moorage import (
+    Account,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
+    Credentials,
+    FailedOver,
+    Hub,
+    InvalidData,
+    Money,
+    Route,
+    Service,
+    UnsupportedByVendor,
+)
+from moorage.contracts.email import Attachment, EmailMessage
+from moorage.contracts.email_bulk import BulkMessage
+from moorage.contracts.email_outcomes import StatisticsQuery
+from moorage.contracts.payments import Charge
+from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
+from moorage.contracts.sms import SmsMessage
+from moorage.domain.http import Request
+from moorage.testing import RecordingObserver
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient
+from moorage.testing.sandbox.postmark import PostmarkSandbox
+from moorage.testing.sandbox.resend import ResendSandbox
+from moorage.testing.sandbox.sendgrid import SendGridSandbox
+from moorage.testing.uses.shipping import ADA, SHOP
+from moorage.vendors.postmark import Postmark
+from moorage.vendors.resend import Resend
+from moorage.vendors.sendgrid import SendGrid
+from tests.contracts.caller import COLOURS, Lofts, given
+from tests.contracts.test_junk import DAY, Everything
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.anyio
+
+TEXT = SmsMessage(to="+4915112345678", text="Hello.")
+MAIL = EmailMessage(
+    from_="shop@example.com",
+    to="ada@example.com",
+    subject="Hi",
+    text="Hello.",
+    tags=["invoice", "vip"],
+)
+PDF = Attachment(filename="a.pdf", content=b"%PDF", content_type="application/pdf")
+UMLAUT = attrs.evolve(MAIL, tags=(), metadata={"kunde": "Müller"}, attachments=[PDF])
+DOWN = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The loop of the standard library."""
+    return "asyncio"
+
+
+NO_VALUE = InvalidData("This is no good here.", field="value")
+PAID = Charge(Money("1", "EUR"), "t", reference="r")
+RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
+
+
+@attrs.frozen(kw_only=True)
+class Refusing(Everything):
+    """A vendor that can do everything, and refuses whatever it is given."""
+
+    name: ClassVar[str] = "refusing"
+    error: ConnectorError = NO_VALUE
+    first: bool = False
+
+    def services(self) -> Mapping[str, Service]:
+        """One that answers nothing good."""
+        return {"": Service("refusing", "https://one.example", credentials=Credentials.none())}
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb.startswith("_"):
+            raise AttributeError(verb)
+
+        async def refuse(wire: Any, *_: Any, **__: Any) -> Any:
+            if self.first:
+                await wire.send(Request.get("/letters/1"))
+            raise self.error
+
+        return refuse
+
+
+ROUTED: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
+    ("email", "send_transactional", (MAIL,), {}),
+    ("email", "send_transactional", (MAIL,), {"idempotency_key": "k"}),
+    ("email", "validate_address", ("ada@example.com",), {}),
+    ("email", "get_statistics", (StatisticsQuery(start=DAY, end=DAY),), {}),
+    ("sms", "send", (TEXT,), {}),
+    ("sms", "send", (TEXT,), {"idempotency_key": "k"}),
+    ("sms", "validate_number", ("+4915112345678",), {}),
+    ("sms", "check_balance", (), {}),
+    ("payments", "create_intent", (PAID,), {"idempotency_key": "k"}),
+    ("payments", "authorize", (PAID,), {"idempotency_key": "k"}),
+    ("payments", "charge", (PAID,), {"idempotency_key": "k"}),
+    ("payments", "payments", (), {}),
+    ("shipping", "get_rates", (RATES,), {}),
+    ("shipping", "create_shipment", (ShipmentRequest(asked=RATES),), {"idempotency_key": "k"}),
+    ("shipping", "track", ("1Z", "ups"), {}),
+    ("shipping", "validate_address", (ADA,), {}),
+    ("storage", "upload", ("a.txt", b"x"), {}),
+    ("storage", "download", ("a.txt",), {}),
+    ("storage", "head", ("a.txt",), {}),
+    ("storage", "signed_url", ("a.txt",), {}),
+    ("storage", "list", (), {}),
+]
+
+
+class Reached(ConnectorError):
+    """The second vendor was asked."""
+
+
+@COLOURS
+@pytest.mark.parametrize(
+    "error",
+    [InvalidData("Two tags.", field="tags"), UnsupportedByVendor("No such label.")],
+    ids=["value", "feature"],
+)
+@pytest.mark.parametrize("use", ROUTED, ids=lambda use: f"{use[0]}.{use[1]}")
+async def test_every_contract_goes_on_to_the_next(
+    hub_class: type[Any], error: ConnectorError, use: Any
+) -> None:
+    """Whatever the contract and the verb, the next vendor is asked, and observers are told."""
+    contract, verb, arguments, named = use
+    told = RecordingObserver()
+    accounts = [
+        Account("one", Refusing(error=error)),
+        Account("two", Refusing(error=Reached("Here."))),
+    ]
+    hub = hub_class(accounts, [Route(contract, ["one", "two"])], observers=[told])
+
+    with pytest.raises(Reached) as caught:
+        await given(getattr(getattr(hub, contract)(), verb)(*arguments, **named))
+    assert "two" == caught.value.service
+    moved = [event for event in told.events if isinstance(event, FailedOver)]
+    assert [("one", "two")] == [(event.service, event.to) for event in moved]
+
+
+@COLOURS
+@pytest.mark.parametrize(
+    "refusing, raised",
+    [
+        (Refusing(first=True), InvalidData),
+        (Refusing(error=InvalidData("No.", field="extra.refusing.x")), InvalidData),
+        (Refusing(error=ConfigurationError("No sender.", path="sender")), ConfigurationError),
+    ],
+    ids=["after a step", "options for one vendor", "configuration"],
+)
+async def test_what_is_no_refusal_of_a_value_stays(
+    hub_class: type[Any], refusing: Any, raised: type[Exception]
+) -> None:
+    """After something was sent, or for a mistake of the caller's, nobody else is asked."""
+    lofts = Lofts()
+    lofts.one.letters["1"] = {"id": "1"}
+    accounts = [Account("one", refusing), lofts.accounts[1]]
+    hub = lofts.hub(hub_class, accounts=accounts)
+
+    with pytest.raises(raised) as caught:
+        await given(hub.sms().send(TEXT))
+    assert ("one", 0) == (caught.value.service, len(lofts.two.asked))  # type: ignore[attr-defined]  # all of ours have it
+
+
+@COLOURS
+async def test_the_last_refusal_speaks_for_all(hub_class: type[Any]) -> None:
+    """Where nobody takes a value, the last one's error says so."""
+    accounts = [Account(name, Refusing(error=InvalidData(name))) for name in ("one", "two")]
+    hub = hub_class(accounts, [Route("sms", ["one", "two"])])
+
+    with pytest.raises(InvalidData, match="two"):
+        await given(hub.sms().send(TEXT))
+
+
+@COLOURS
+@pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
+async def test_who_was_away_speaks_for_who_refuses(hub_class: type[Any], key: str | None) -> None:
+    """Where the last refuses and an earlier one was away, it can be done later, by the earlier."""
+    lofts = Lofts()
+    lofts.one.fail(DOWN)
+    accounts = [lofts.accounts[0], Account("two", Refusing())]
+    hub = lofts.hub(hub_class, accounts=accounts)
+
+    with pytest.raises(ConnectionFailed) as caught:
+        await given(hub.sms().send(TEXT, idempotency_key=key))
+    assert "one" == caught.value.service
+    receipt = await given(hub.sms().send(TEXT, idempotency_key=key))
+    assert ("one", 1) == (receipt.ref.account, len(lofts.one.letters))
+
+
+@COLOURS
+@pytest.mark.parametrize("message", [MAIL, UMLAUT], ids=["two tags", "an umlaut"])
+async def test_mail_goes_to_the_vendor_that_takes_it(
+    hub_class: type[Any], message: EmailMessage
+) -> None:
+    """Two tags at Postmark and an umlaut at Resend go to SendGrid, alone or in a bulk."""
+    postmark, resend, sendgrid = PostmarkSandbox(), ResendSandbox(), SendGridSandbox()
+    client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
+    first: Any = (
+        Postmark(credentials=postmark.token)
+        if message is MAIL
+        else Resend(credentials=resend.api_key)
+    )
+    hub = hub_class(
+        [Account("one", first), Account("two", SendGrid(credentials=sendgrid.api_key))],
+        [Route("email", ["one", "two"])],
+        http=client(postmark, resend, sendgrid),
+    )
+    email = hub.email()
+    bulk = BulkMessage(
+        base=attrs.evolve(message, to=()), recipients=["a@example.com", "b@example.com"]
+    )
+
+    receipt = await given(email.send_transactional(message, idempotency_key="k-1"))
+    results = await given(email.send_bulk(bulk, idempotency_key="k-2"))
+
+    assert ["two"] * 3 == [receipt.ref.account, *(one.unwrap().ref.account for one in results)]
+    assert ([], []) == (postmark.asked, resend.asked)
+
+
+@COLOURS
+async def test_each_of_a_bulk_that_nobody_takes_has_its_own_error(hub_class: type[Any]) -> None:
+    """Where the only vendor refuses all of a bulk, each recipient is told of by themselves."""
+    resend = ResendSandbox()
+    client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
+    hub = hub_class([Account("one", Resend(credentials=resend.api_key))], http=client(resend))
+    people = [f"person{number}@example.com" for number in range(3)]
+    bulk = BulkMessage(base=attrs.evolve(UMLAUT, to=()), recipients=people)
+
+    results = await given(hub.email().send_bulk(bulk))
+    assert [InvalidData] * 3 == [type(one.error) for one in results]
+    assert 3 == len({id(one.error) for one in results})
+    assert [] == resend.asked
+
+
+def test_every_contract_is_tried() -> None:
+    """What is tried above has a verb of each contract."""
+    assert set(Refusing.kinds) == {use[0] for use in ROUTED}

@@ -1,0 +1,107 @@
+"""Tags, metadata and addresses come back in the events of every vendor of mail that has them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage.domain.webhooks.events import WebhookEvent
+from moorage.testing.sandbox.mailgun import read_form
+from moorage.testing.trades import trade_of
+from moorage.wiring.catalog import vendor_class, vendor_names
+from tests.vendors.email_hubs import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from moorage.testing.sandbox.base import Asked
+
+WRITTEN = "Ada <ada@example.com>"
+MESSAGE = EmailMessage(
+    from_="shop@example.com", to=WRITTEN, subject="Hi", text="Hello.", tags=["invoice"]
+)
+METADATA = [
+    {"invoice": "2041"},
+    {"invoice": "true", "tag_invoice": "true", "vip": "true"},
+    {"event": "a", "email": "b", "category": "c", "word_tag_x": "d"},
+]
+
+
+def _resend(asked: Asked) -> WebhookEvent:
+    tags = {one["name"]: one["value"] for one in asked.json()["tags"]}
+    data = {"email_id": "1", "to": [WRITTEN], "tags": tags}
+    payload = {"type": "email.delivered", "created_at": "2026-03-01T12:00:00Z", "data": data}
+    return _told(payload, data)
+
+
+def _amazon_ses(asked: Asked) -> WebhookEvent:
+    tags = {one["Name"]: [one["Value"]] for one in asked.json()["EmailTags"]}
+    mail = {"messageId": "1", "destination": [WRITTEN], "tags": tags}
+    return _told({}, json.dumps({"eventType": "Send", "mail": mail, "send": {}}))
+
+
+def _sendgrid(asked: Asked) -> WebhookEvent:
+    body = asked.json()
+    known = {"email": WRITTEN, "event": "delivered", "sg_message_id": "abc"}
+    return _told({**body["custom_args"], **known, "category": body["categories"]})
+
+
+def _postmark(asked: Asked) -> WebhookEvent:
+    body = asked.json()
+    told = {"MessageID": "1", "RecordType": "Delivery", "Recipient": WRITTEN}
+    return _told({**told, "Tag": body["Tag"], "Metadata": body["Metadata"]})
+
+
+def _mailgun(asked: Asked) -> WebhookEvent:
+    form = read_form(asked)
+    data = {
+        "event": "delivered",
+        "recipient": WRITTEN,
+        "message": {"headers": {"message-id": "1"}},
+        "tags": form.all("o:tag"),
+        "user-variables": form.below("v:"),
+    }
+    return _told({"event-data": data})
+
+
+def _told(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
+    return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
+
+
+WEBHOOKS: dict[str, Callable[[Asked], WebhookEvent]] = {
+    "amazon_ses": _amazon_ses,
+    "mailgun": _mailgun,
+    "postmark": _postmark,
+    "resend": _resend,
+    "sendgrid": _sendgrid,
+}
+
+
+def test_every_vendor_with_tags_is_here() -> None:
+    """A vendor of mail that keeps tags has a webhook below."""
+    able = {
+        name
+        for name in vendor_names()
+        if EmailCapability.TAGS in vendor_class(name).capabilities
+        and "email" in vendor_class(name).kinds
+    }
+    assert set(WEBHOOKS) == able
+
+
+@pytest.mark.parametrize("metadata", METADATA, ids=["same name", "like a tag", "vendor's own"])
+@pytest.mark.parametrize("vendor", WEBHOOKS)
+def test_tags_and_metadata_come_back(vendor: str, metadata: dict[str, str], tmp_path: Path) -> None:
+    """Neither is lost or taken for the other, and the recipient is an address alone."""
+    trade = trade_of(vendor, tmp_path)
+    sandbox: Any = trade.sandbox
+    opened = hub(vendor_class(vendor)(**trade.options), sandbox)
+    opened.email().send_transactional(attrs.evolve(MESSAGE, metadata=metadata))
+    [event] = opened.events("mail", WEBHOOKS[vendor](sandbox.asked[-1]))
+
+    assert (("invoice",), metadata) == (event.tags, event.metadata)
+    assert "ada@example.com" == event.email

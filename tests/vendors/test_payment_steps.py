@@ -1,0 +1,217 @@
+"""Steps that a payment is not in the state for have one error at all vendors of payments."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import InvalidData, Money, Ref, VendorRejected
+from moorage.contracts.payments import Charge, Customer, MoveState
+from moorage.testing.sandbox.base import AsyncSandboxHttpClient, SandboxHttpClient, reply
+from moorage.testing.trades import trade_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from moorage.testing.trades import Trade
+
+VENDORS = ["stripe", "adyen", "paypal", "square", "mollie"]
+COLOURS = pytest.mark.parametrize("colour", ["sync", "async"])
+PART = Money("50.00", "EUR")
+MUCH = Money("500.00", "EUR")
+
+
+class Shop:
+    """Payments at a sandbox, in either colour; what the vendor takes note of happens at once."""
+
+    def __init__(self, vendor: str, colour: str, folder: Path) -> None:
+        self.trade: Trade = trade_of(vendor, folder)
+        sandbox: Any = self.trade.sandbox
+        self.sandbox = sandbox
+        configuration = {"vendors": {vendor: self.trade.options}, "payments": {"vendor": vendor}}
+        hub: Any = (
+            moorage.open(configuration, http=SandboxHttpClient(sandbox))
+            if colour == "sync"
+            else moorage.aopen(configuration, http=AsyncSandboxHttpClient(sandbox))
+        )
+        self._face = hub.payments()
+        self._number = 0
+
+    async def __call__(self, verb: str, *given: Any, **named: Any) -> Any:
+        """Do a step under a key of its own, unless it has one."""
+        self._number += 1
+        key = named.pop("idempotency_key", f"k-{self._number}")
+        done = getattr(self._face, verb)(*given, idempotency_key=key, **named)
+        done = await done if inspect.isawaitable(done) else done
+        if hasattr(self.sandbox, "settle"):
+            self.sandbox.settle()
+        return done
+
+    async def authorized(self) -> Ref:
+        """A payment that is set aside."""
+        charge = Charge(
+            Money("149.90", "EUR"),
+            self.trade.token,
+            reference="INV-1",
+            customer=Customer(id="ada-1"),
+        )
+        payment = await self("authorize", charge)
+        if payment.next_action is not None:
+            payment = await self("complete", payment.ref, self.trade.buyer(payment))
+        ref: Ref = payment.ref
+        return ref
+
+    async def captured(self) -> Ref:
+        """A payment that is taken."""
+        ref = await self.authorized()
+        await self("capture", ref)
+        return ref
+
+    async def voided(self) -> Ref:
+        """A payment that is given up."""
+        ref = await self.authorized()
+        await self("void", ref)
+        return ref
+
+    async def refunded(self) -> Ref:
+        """A payment that is given back."""
+        ref = await self.captured()
+        await self("refund", ref)
+        return ref
+
+
+Step = tuple[str, str, tuple[Any, ...]]
+STEPS: list[Step] = [
+    ("captured", "capture", ()),
+    ("captured", "capture", (Money("149.90", "EUR"),)),
+    ("captured", "void", ()),
+    ("captured", "refund", (MUCH,)),
+    ("authorized", "refund", ()),
+    ("authorized", "refund", (PART,)),
+    ("authorized", "capture", (MUCH,)),
+    ("voided", "capture", ()),
+    ("voided", "refund", ()),
+    ("refunded", "refund", ()),
+    ("refunded", "refund", (PART,)),
+    ("refunded", "void", ()),
+]
+
+
+def run(check: Callable[[], Awaitable[None]]) -> None:
+    """Do it in an event loop, which a synchronous hub does without."""
+    asyncio.run(check())  # type: ignore[arg-type]  # what is awaited here is a coroutine
+
+
+@COLOURS
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_a_step_in_the_wrong_state_is_rejected(
+    vendor: str, step: Step, colour: str, tmp_path: Path
+) -> None:
+    """It is `VendorRejected`, at once or, where the vendor decides later, by its webhook."""
+
+    async def check() -> None:
+        state, verb, given = step
+        shop = Shop(vendor, colour, tmp_path)
+        ref = await getattr(shop, state)()
+        if vendor == "adyen" and (given or step[:2] != ("refunded", "refund")):
+            assert MoveState.PENDING is (await shop(verb, ref, *given)).state
+            return
+        with pytest.raises(moorage.ConnectorError) as caught:
+            await shop(verb, ref, *given)
+        error = caught.value
+        assert (VendorRejected, vendor, verb) == (type(error), error.service, error.operation)
+
+    run(check)
+
+
+@COLOURS
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_what_was_given_up_is_given_up(vendor: str, colour: str, tmp_path: Path) -> None:
+    """To give up a payment once more changes nothing, and is no error."""
+
+    async def check() -> None:
+        shop = Shop(vendor, colour, tmp_path)
+        again = await shop("void", await shop.voided())
+        assert again.state in {MoveState.SUCCEEDED, MoveState.PENDING}
+
+    run(check)
+
+
+@COLOURS
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_refund_without_an_amount_is_of_what_is_left(
+    vendor: str, colour: str, tmp_path: Path
+) -> None:
+    """After a part the rest is asked for, and never more; who cannot know it has to be told."""
+
+    async def check() -> None:
+        shop = Shop(vendor, colour, tmp_path)
+        ref = await shop.captured()
+        await shop("refund", ref, PART, idempotency_key="part")
+        if vendor == "adyen":
+            asked = len(shop.sandbox.asked)
+            with pytest.raises(VendorRejected) as caught:
+                await shop("refund", ref)
+            assert ("Give the amount.", asked) == (caught.value.remedy, len(shop.sandbox.asked))
+            rest = await shop("refund", ref, Money("99.90", "EUR"))
+        else:
+            rest = await shop("refund", ref)
+        assert Money("99.90", "EUR") == rest.amount
+        again = await shop("refund", ref, PART, idempotency_key="part")
+        assert PART == again.amount
+
+    run(check)
+
+
+@COLOURS
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_whole_refund_is_repeated_under_its_key(vendor: str, colour: str, tmp_path: Path) -> None:
+    """A repeat of a refund of all of it gives the same refund, at every vendor."""
+
+    async def check() -> None:
+        shop = Shop(vendor, colour, tmp_path)
+        ref = await shop.captured()
+        first = await shop("refund", ref, idempotency_key="all")
+        assert first == await shop("refund", ref, idempotency_key="all")
+        assert Money("149.90", "EUR") == first.amount
+
+    run(check)
+
+
+@COLOURS
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_reason_may_be_a_text(vendor: str, colour: str, tmp_path: Path) -> None:
+    """Why money is given back may be said in a text; one that says nothing is refused alike."""
+
+    async def check() -> None:
+        shop = Shop(vendor, colour, tmp_path)
+        ref = await shop.captured()
+        asked = len(shop.sandbox.asked)
+        with pytest.raises(InvalidData) as caught:
+            await shop("refund", ref, PART, reason="nonsense")
+        assert ("reason", asked) == (caught.value.field, len(shop.sandbox.asked))
+        assert PART == (await shop("refund", ref, PART, reason="duplicate")).amount
+
+    run(check)
+
+
+@pytest.mark.parametrize("code", ["resource_missing", "payment_intent_unexpected_state"])
+def test_only_what_is_given_up_already_counts_as_given_up(code: str, tmp_path: Path) -> None:
+    """Another refusal by Stripe to give a payment up is a refusal."""
+
+    async def check() -> None:
+        shop = Shop("stripe", "sync", tmp_path)
+        ref = await shop.authorized()
+        error = {"type": "invalid_request_error", "code": code, "message": "No."}
+        shop.sandbox.fail(reply({"error": error}, 400))
+        with pytest.raises(VendorRejected) as caught:
+            await shop("void", ref)
+        assert code == caught.value.vendor_code
+
+    run(check)
