@@ -13,6 +13,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
 from moorage.domain.durations import seconds
 from moorage.domain.events import Reloaded, ReloadFailed
+from moorage.domain.frames import careful
 from moorage.domain.safety import Safety
 from moorage.errors import ConfigurationError
 from moorage.faces.email import AsyncEmail, Email
@@ -246,6 +247,7 @@ def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
     return Ref(account.vendor.name, account.name, id, kept)
 
 
+@careful
 class Hub(_Hub):
     """The contracts over configured accounts.
 
@@ -365,6 +367,7 @@ class Hub(_Hub):
         self.close()
 
 
+@careful
 class AsyncHub(_Hub):
     """The contracts over configured accounts; awaited, and otherwise as `Hub`.
 
