@@ -13,7 +13,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
 from moorage.domain.durations import seconds
 from moorage.domain.events import Reloaded, ReloadFailed
-from moorage.domain.frames import careful
+from moorage.domain.frames import careful, refusing
 from moorage.domain.safety import Safety
 from moorage.errors import ConfigurationError
 from moorage.faces.email import AsyncEmail, Email
@@ -293,6 +293,7 @@ class Hub(_Hub):
         """Shipments, of this tenant; `subject` says whose data they are about."""
         return Shipping(self._desks.about(subject), tenant)
 
+    @refusing
     def reload(self, source: Source | Offer | None = None) -> Reloaded:
         """Read the configuration again, and have every call that begins from now on go by it.
 
@@ -420,6 +421,7 @@ class AsyncHub(_Hub):
         """Shipments, of this tenant; `subject` says whose data they are about."""
         return AsyncShipping(self._desks.about(subject), tenant)
 
+    @refusing
     async def reload(self, source: Source | Offer | None = None) -> Reloaded:
         """Read the configuration again, and have every call that begins from now on go by it.
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import moorage
+from moorage import ConnectorError, Response
+from moorage.domain.webhooks.delivery import json_of
 from tests.security.canaries import Canaries
 from tests.security.public_callables import parameters, public
 
@@ -84,3 +87,31 @@ def test_the_public_names_are_found() -> None:
 
     assert {"Service", "Credentials", "OAuthClient", "Proxy", "KeyRing", "open"} <= names
     assert {"RedisStorage", "AwsSigV4", "WebhookVerifier", "basic", "bearer"} <= names
+
+
+@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen])
+def test_a_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]) -> None:
+    """What `reload` refuses is in no frame, and what a hub was opened from in none of its names."""
+    service = {"base_url": "https://x.example", "credentials": SECRET}
+    given = {"version": 1, "services": {"x": service}}
+    hub = opened(given)
+
+    async def reload(source: object) -> None:
+        told = hub.reload(source)
+        if inspect.isawaitable(told):
+            await told
+
+    for wrong in ({**given, "nonsense": SECRET}, {**given, SECRET: 1}, [SECRET]):
+        with pytest.raises(ConnectorError) as caught:
+            asyncio.run(reload(wrong))
+        assert [] == CANARIES.search("reload", caught.value)
+    assert [] == CANARIES.search("hub", vars(hub))
+
+
+def test_who_reads_a_document_does_not_keep_it() -> None:
+    """The error of a parser holds the whole document, so it comes along with none of ours."""
+    document = f'{{"token": "{SECRET}", '.encode()
+    for read in (Response(200, body=document).json, lambda: json_of(document)):
+        with pytest.raises(ConnectorError) as caught:
+            read()
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)

@@ -11,9 +11,9 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import wraps
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from moorage.domain.sensitive import is_sensitive
 from moorage.domain.value_mask import is_telling, mask_error, value_mask
@@ -64,6 +64,23 @@ def refusing(build: Callable[P, R]) -> Callable[P, R]:
     given under a name that promises one, is masked in what the error says, as arguments may have
     been swapped. Errors of Python that keep the value they are about become `InvalidData`.
     """
+    if iscoroutinefunction(build):
+
+        @wraps(build)
+        async def later(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                return await build(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - as below
+                refused = error
+            refused = _silent(refused, build, args, kwargs)
+            del args, kwargs
+            try:
+                raise refused
+            finally:
+                # As below.
+                del refused
+
+        return cast("Callable[P, R]", later)
 
     @wraps(build)
     def careful(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -304,8 +304,9 @@ def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
             end = at + last - first
             while last < size and end < len(text) and text[end] == wanted[last]:
                 last, end = last + 1, end + 1
-            long = last - first >= _MIDDLE
-            if long or ((not first or last == size) and not wanted[first:last].isalpha()):
+            edge = not first or last == size
+            whole_or_long = last - first >= min(_MIDDLE, size)
+            if whole_or_long or (edge and not wanted[first:last].isalpha()):
                 yield at, end
             at = text.find(block, end)
 
