@@ -13,6 +13,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Asked
 from moorage.domain.durations import seconds
 from moorage.domain.events import Reloaded, ReloadFailed
+from moorage.domain.frames import careful, refusing
 from moorage.domain.safety import Safety
 from moorage.errors import ConfigurationError
 from moorage.faces.email import AsyncEmail, Email
@@ -246,6 +247,7 @@ def _ref(account: Account, id: str, /, **related: str | None) -> Ref:
     return Ref(account.vendor.name, account.name, id, kept)
 
 
+@careful
 class Hub(_Hub):
     """The contracts over configured accounts.
 
@@ -291,6 +293,7 @@ class Hub(_Hub):
         """Shipments, of this tenant; `subject` says whose data they are about."""
         return Shipping(self._desks.about(subject), tenant)
 
+    @refusing
     def reload(self, source: Source | Offer | None = None) -> Reloaded:
         """Read the configuration again, and have every call that begins from now on go by it.
 
@@ -365,6 +368,7 @@ class Hub(_Hub):
         self.close()
 
 
+@careful
 class AsyncHub(_Hub):
     """The contracts over configured accounts; awaited, and otherwise as `Hub`.
 
@@ -417,6 +421,7 @@ class AsyncHub(_Hub):
         """Shipments, of this tenant; `subject` says whose data they are about."""
         return AsyncShipping(self._desks.about(subject), tenant)
 
+    @refusing
     async def reload(self, source: Source | Offer | None = None) -> Reloaded:
         """Read the configuration again, and have every call that begins from now on go by it.
 

@@ -16,6 +16,7 @@ from moorage._bridge import (
     step_later,
     step_now,
 )
+from moorage.domain.frames import careful
 from moorage.domain.functions import check_callable
 from moorage.domain.http import Request
 from moorage.domain.names import name_of
@@ -126,6 +127,7 @@ class _Manager:
         return self._flows
 
 
+@careful
 class ConnectorManager(_Manager):
     """Calls services through their protections.
 
@@ -357,6 +359,7 @@ class ConnectorManager(_Manager):
         self.close()
 
 
+@careful
 class AsyncConnectorManager(_Manager):
     """Calls services through their protections; awaited, and otherwise as `ConnectorManager`.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage._bridge import awaited, blocking, lift
 from moorage.domain.entries import EntryQuery
+from moorage.domain.frames import careful
 from moorage.domain.integration_log import LogQuery
 from moorage.services.subjects import Erased, Kept, Place, SubjectsFlows, Vault, fields_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSubjects", "Erased", "Kept", "Subjects"]
 
 
+@careful
 class Subjects:
     """Finds, hands out and erases what is kept of somebody.
 
@@ -49,6 +51,7 @@ class Subjects:
     erase = blocking(SubjectsFlows.erase)
 
 
+@careful
 class AsyncSubjects:
     """As `Subjects`, awaited.
 

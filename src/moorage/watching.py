@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from moorage.adapters.forking import in_child
 from moorage.domain.durations import seconds
@@ -31,11 +31,25 @@ Source: TypeAlias = "Mapping[str, Any] | str | os.PathLike[str]"
 """What a configuration is read from: a file, or the mapping that one holds."""
 
 
-class Origin(NamedTuple):
-    """Where the configuration of a hub comes from, and what reads it."""
+class Origin:
+    """Where the configuration of a hub comes from, and what reads it.
 
-    source: Source
-    read: Callable[[Source], Offer]
+    Who prints the attributes of a hub sees none of a mapping, which may hold secrets.
+    """
+
+    __slots__ = ("_source", "read")
+
+    def __init__(self, source: Source, read: Callable[[Source], Offer]) -> None:
+        def held() -> Source:
+            return source
+
+        self._source = held
+        self.read = read
+
+    @property
+    def source(self) -> Source:
+        """The file, or the mapping."""
+        return self._source()
 
 
 async def beside(work: Callable[[], R]) -> R:

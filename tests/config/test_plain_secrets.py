@@ -90,7 +90,9 @@ def test_each_is_told(file: Path) -> None:
 def test_what_belongs_nowhere_is_looked_through() -> None:
     """A password in a URL is told wherever it stands, also where no table belongs."""
     url = "https://us:hidden@a.example"
-    found = plain_secrets({"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}})
+    found = plain_secrets(
+        {"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}}, "a file"
+    )
 
     assert ["state.url.a", "vendors.nobody.b.c"] == [one.path for one in found]
 

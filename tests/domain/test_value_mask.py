@@ -126,6 +126,13 @@ def test_little_of_a_secret_is_left() -> None:
     assert words == masked_text(words, mask)
 
 
+def test_words_in_a_secret_are_words() -> None:
+    """A word that a secret begins or ends with stays where it stands for itself."""
+    mask = value_mask([b"TEST_9x2q_shipengine"])
+
+    assert "shipengine said ***" == masked_text("shipengine said TEST_9x2q_ship", mask)
+
+
 def test_key_files_are_known_by_their_keys() -> None:
     """Of a key in a text format, or in a JSON document, only the key itself is masked."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"

@@ -156,7 +156,9 @@ class Place:
                 " redis+sentinel://host:port,host:port/name-of-the-primary.",
             ) from None
         self.clustered = kind == "cluster"
-        masked = f"{user.partition(':')[0]}:***@" if at else ""
+        name, colon, _ = user.partition(":")
+        # Without a colon it may be a password that was taken for a name.
+        masked = "" if not at else f"{name}:***@" if colon else "***@"
         self.shown = f"{parts.scheme}://{masked}{hosts}{parts.path}"
         self._secure(ca, tls=scheme == "rediss")
 

@@ -20,6 +20,7 @@ from moorage.adapters._lent_exchange import TripEngine
 from moorage.adapters._lent_guide import guide_of
 from moorage.adapters._lent_trip import unverified, verifies
 from moorage.adapters._unverified import unverified_by
+from moorage.domain.frames import careful
 from moorage.domain.transport import Tls
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from moorage.domain.transport import Proxy
 
 
+@careful
 class AsyncAiohttpHttpClient(AsyncLent):
     """A port's `AsyncHttpClient` that sends by aiohttp.
 

@@ -74,6 +74,7 @@ class AzureClient:
         return token_at(_ISSUER, answer, wire.utc())
 
 
+@careful
 @attrs.frozen
 class AzureManagedIdentity:
     """The identity of the machine we run on.
@@ -104,6 +105,7 @@ class AzureManagedIdentity:
 AzureIdentity: TypeAlias = AzureClient | AzureManagedIdentity
 
 
+@careful
 @attrs.frozen
 class AzureKeyVault:
     """A `SecretManager`: the secrets of one vault.

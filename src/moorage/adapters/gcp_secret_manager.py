@@ -98,6 +98,7 @@ class GcpServiceAccount:
         return token_at("Google's token service", answer, wire.utc())
 
 
+@careful
 @attrs.frozen
 class GcpMetadata:
     """The service account of the machine, container or function we run on.

@@ -86,6 +86,7 @@ class VaultAppRole:
     mount: str = attrs.field(default="approle", converter=_mount, kw_only=True)
 
 
+@careful
 @attrs.frozen
 class VaultKubernetes:
     """The service account of a pod.
@@ -104,6 +105,7 @@ class VaultKubernetes:
 VaultLogin: TypeAlias = VaultToken | VaultTokenFile | VaultAppRole | VaultKubernetes
 
 
+@careful
 @attrs.frozen
 class HashiCorpVault:
     """A `SecretManager`: secrets in a KV engine, version 2.

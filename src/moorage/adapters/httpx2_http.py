@@ -25,6 +25,7 @@ from moorage.adapters._lent_exchange import TripEngine
 from moorage.adapters._lent_guide import guide_of
 from moorage.adapters._lent_trip import unverified, verifies
 from moorage.adapters._unverified import unverified_by
+from moorage.domain.frames import careful
 from moorage.domain.transport import Tls
 from moorage.errors import ConfigurationError
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from moorage.domain.transport import Proxy
 
 
+@careful
 class Httpx2HttpClient(BlockingLent):
     """A port's `HttpClient` that sends by httpx2.
 
@@ -93,6 +95,7 @@ class Httpx2HttpClient(BlockingLent):
         super().__init__(engine(client, settings, Threads()))
 
 
+@careful
 class AsyncHttpx2HttpClient(AsyncLent):
     """A port's `AsyncHttpClient` that sends by httpx2.
 

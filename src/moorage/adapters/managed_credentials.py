@@ -22,6 +22,7 @@ from moorage.adapters.stdlib_http import StdlibHttpClient
 from moorage.adapters.stdlib_http_async import AsyncStdlibHttpClient
 from moorage.domain.credential_tables import read_credentials_text, write_credentials
 from moorage.domain.durations import seconds
+from moorage.domain.frames import careful
 from moorage.errors import ConfigurationError, ConnectorError, CredentialNotFound
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ Answer = TypeVar("Answer")
 _EVERYBODY: Final = 10**9
 
 
+@careful
 class ManagedCredentialProvider(Renewing):
     """Reads credentials from a secret manager, and writes what replaces them.
 
@@ -93,6 +95,7 @@ class ManagedCredentialProvider(Renewing):
         self.close()
 
 
+@careful
 class AsyncManagedCredentialProvider(AsyncRenewing):
     """As `ManagedCredentialProvider`, awaited.
 

@@ -10,6 +10,7 @@ from moorage.adapters.clock import SystemClock
 from moorage.adapters.locks import ThreadLocks
 from moorage.adapters.stdlib_http import StdlibHttpClient
 from moorage.domain.durations import seconds
+from moorage.domain.frames import careful
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _EVERYBODY = 10**9
 
 
+@careful
 class ManagedSecrets:
     """Reads secrets of a secret manager by their names.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.adapters._renewing import AsyncRenewing, Renewing, checked, missing
 from moorage.adapters.forking import in_child
+from moorage.domain.frames import careful
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,7 @@ class _AsyncVault:
         self._vault.replace(owner, old, new)
 
 
+@careful
 class MemoryCredentialProvider(Renewing):
     """Keeps credentials in the memory of this process, safe for several threads.
 
@@ -92,6 +94,7 @@ class MemoryCredentialProvider(Renewing):
         super().__init__(_Vault(credentials or {}), renew)
 
 
+@careful
 class AsyncMemoryCredentialProvider(AsyncRenewing):
     """As `MemoryCredentialProvider`, awaited; safe in several event loops.
 

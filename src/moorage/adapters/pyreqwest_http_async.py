@@ -11,6 +11,7 @@ from moorage.adapters._pyreqwest_clients import Forked, suspending
 from moorage.adapters._pyreqwest_courier import Courier, refuse_guard, warn_of_fork
 from moorage.adapters._pyreqwest_loops import Streaming, Suspending
 from moorage.adapters._unverified import unverified_by
+from moorage.domain.frames import careful
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from moorage.domain.transport import PoolStatistics, Proxy, Tls
 
 
+@careful
 class AsyncPyreqwestHttpClient:
     """A port's `AsyncHttpClient` on pyreqwest, which speaks HTTP/2 too.
 

@@ -19,6 +19,7 @@ from moorage.adapters._lent_engine import Lender, LentEngine, Stand
 from moorage.adapters._lent_trip import unverified
 from moorage.adapters._unverified import unverified_by
 from moorage.adapters._urllib3_wire import Connections, Urllib3Pool, Urllib3Wire
+from moorage.domain.frames import careful
 from moorage.domain.transport import Proxy, Tls
 from moorage.errors import ConfigurationError
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _POOLS: Final = 100
 
 
+@careful
 class RequestsHttpClient(BlockingLent):
     """A port's `HttpClient` on the connections of a `requests.Session`, which are urllib3's.
 

@@ -8,6 +8,7 @@ from moorage.adapters._http_engine import Engine, Settings
 from moorage.adapters._http_loops import Loops
 from moorage.adapters._unverified import unverified_by
 from moorage.adapters.forking import in_child
+from moorage.domain.frames import careful
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.transport import PoolStatistics, Proxy, Tls
 
 
+@careful
 class AsyncStdlibHttpClient:
     """A port's `AsyncHttpClient` on nothing but Python's standard library.
 

@@ -6,6 +6,7 @@ import os
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from moorage.domain.frames import careful
 from moorage.domain.secret import Secret, as_secret
 from moorage.errors import ConfigurationError, ConnectorError, CredentialNotFound
 
@@ -42,6 +43,7 @@ def generate_webhook_secret() -> str:
     return "whsec_" + b2a_base64(os.urandom(32), newline=False).decode()
 
 
+@careful
 class StaticWebhookSecrets:
     """Secrets by tenant; `None` stands for whoever has no tenant.
 
@@ -71,6 +73,7 @@ class StaticWebhookSecrets:
         return self._secrets.get(tenant, ())
 
 
+@careful
 class AsyncStaticWebhookSecrets:
     """The same, awaited, though nobody ever waits."""
 

@@ -78,6 +78,7 @@ class Configured:
         environments: those that it knows.
         safety: what keeps tests away from the world.
         warnings: what is right, and should be otherwise.
+        inline: the secrets that stand in a mapping as they are, and are no `Secret`.
         origins: whence what stands at a path comes, where it is not the source itself: an
             environment variable, or the tables of an environment.
         migrated: what it is in the current version, if it was written in an earlier one.
@@ -94,6 +95,7 @@ class Configured:
     environments: tuple[str, ...] = ()
     safety: Safety = attrs.field(factory=Safety)
     warnings: tuple[Problem, ...] = ()
+    inline: tuple[Problem, ...] = ()
     origins: Mapping[str, str] = attrs.field(factory=dict[str, str])
     migrated: Migrated | None = None
     file: Path | None = None
@@ -117,7 +119,7 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
     environment = environment or variables.get(VARIABLE) or None
     origins: dict[str, str] = {}
     report = Report(origins)
-    warnings = () if written.file is None else plain_secrets(tree)
+    plain = plain_secrets(tree, "the settings" if written.file is None else "a file")
     known = tree.get(ENVIRONMENTS)
     tree = for_environment(tree, environment, report, origins)
     tree = with_variables(tree, CONFIGURATION, variables, report, origins)
@@ -148,7 +150,8 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
         environment=environment,
         environments=tuple(known) if is_object(known) else (),
         safety=safety,
-        warnings=warnings,
+        warnings=() if written.file is None else plain,
+        inline=plain if written.file is None else (),
         origins=origins,
         migrated=migrated,
         file=written.file,

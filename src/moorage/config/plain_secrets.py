@@ -1,4 +1,4 @@
-"""Secrets that stand in a file as they are, where everybody who has the file can read them."""
+"""Secrets that stand in a configuration as they are, where everybody who has it can read them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 _REMEDY: Final = "Keep it elsewhere, and write secret://env/NAME or another secret:// instead."
 
 
-def plain_secrets(tree: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """The secrets that a file holds itself, each with its path."""
+def plain_secrets(tree: Mapping[str, Any], where: str) -> tuple[Problem, ...]:
+    """The secrets that a configuration holds itself, each with its path.
+
+    Args:
+        tree: all of it.
+        where: what holds it, such as "a file".
+    """
     rest = {name: one for name, one in tree.items() if name != ENVIRONMENTS}
     found = list(_below(CONFIGURATION, rest, ""))
     environments = tree.get(ENVIRONMENTS)
@@ -32,7 +37,7 @@ def plain_secrets(tree: Mapping[str, Any]) -> tuple[Problem, ...]:
         for name, overlay in environments.items():
             found += _below(CONFIGURATION, overlay, f"{ENVIRONMENTS}.{key(name)}")
     return tuple(
-        Problem(path, "a secret stands here as it is, in a file.", _REMEDY) for path in found
+        Problem(path, f"a secret stands here as it is, in {where}.", _REMEDY) for path in found
     )
 
 

@@ -10,6 +10,7 @@ import attrs
 from moorage.contracts.kinds import OneOf
 from moorage.contracts.ref import Ref
 from moorage.contracts.vendor import Vendor, no_options
+from moorage.domain.frames import careful
 from moorage.domain.secret import Secret, as_secrets
 from moorage.errors import ConfigurationError, InvalidData, UnsupportedByVendor
 
@@ -56,6 +57,7 @@ def _price(value: Decimal | str | int | None) -> Decimal | None:
     return price
 
 
+@careful
 @attrs.frozen
 class Account:
     """An account of ours at a vendor.

@@ -7,19 +7,34 @@ strings. None of it helps who called, so an error leaves a port without it.
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from inspect import iscoroutinefunction, signature
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
-from moorage.errors import ConnectorError
+from moorage.domain.sensitive import is_sensitive
+from moorage.domain.value_mask import is_telling, mask_error, value_mask
+from moorage.errors import ConnectorError, InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 E = TypeVar("E", bound=BaseException)
 K = TypeVar("K")
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_DEEP: Final = 4
+_KEY_LIKE: Final = re.compile(r"[^0-9A-Z]*[0-9A-Z].*", re.DOTALL)
+"""A text that may be a secret, and not only a word or several."""
+
+_OPAQUE: Final = re.compile(r"(?=[^/.:]*[0-9])(?=[^/.:]*[A-Za-z])\S{12,}")
+"""A text that is more likely a key than a name."""
+
+_PASSWORD: Final = re.compile(r"(?<=://)[^/?#]*(?=@)")
 
 
 def bare(error: E) -> E:
@@ -43,16 +58,43 @@ def bare(error: E) -> E:
 
 
 def refusing(build: Callable[P, R]) -> Callable[P, R]:
-    """A function that refuses what it is given, so that no frame of the refusal holds it."""
+    """A function whose refusals hold nothing of what it was given.
+
+    Neither the frames of the error nor what it came from hold it. What looks like a secret, or was
+    given under a name that promises one, is masked in what the error says, as arguments may have
+    been swapped. Errors of Python that keep the value they are about become `InvalidData`.
+    """
+    if iscoroutinefunction(build):
+
+        @wraps(build)
+        async def later(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                return await build(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - as below
+                refused = error
+            refused = _silent(refused, build, args, kwargs)
+            del args, kwargs
+            try:
+                raise refused
+            finally:
+                # As below.
+                del refused
+
+        return cast("Callable[P, R]", later)
 
     @wraps(build)
     def careful(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return build(*args, **kwargs)
-        except ConnectorError as error:
+        except Exception as error:  # noqa: BLE001 - unknown and missing arguments are refused too
             refused = error
+        refused = _silent(refused, build, args, kwargs)
         del args, kwargs
-        raise bare(refused)
+        try:
+            raise refused
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del refused
 
     return careful
 
@@ -61,6 +103,67 @@ def careful(kind: type[K]) -> type[K]:
     """A class that is made so."""
     kind.__init__ = refusing(kind.__init__)  # type: ignore[method-assign]  # of the same form
     return kind
+
+
+def _silent(
+    error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Exception:
+    """An error that tells nothing secret of the arguments, and has no frames."""
+    if isinstance(error, (AttributeError, LookupError, ValueError)):
+        error = InvalidData(
+            f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
+            f" ({named(error)}).",
+            field="arguments",
+            remedy="Check the types of the arguments, and that no two of them were swapped.",
+        )
+    elif not isinstance(error, ConnectorError):
+        error.add_note(f"moorage: {named(error)}.")
+    hidden = {value.encode("utf-8", "replace") for value in _hidden(build, args, kwargs)}
+    mask = value_mask(hidden)
+    host = sys.exception()
+    left: list[BaseException] = [bare(error)]
+    seen: set[int] = set()
+    while left:
+        one = left.pop()
+        seen.add(id(one))
+        mask_error(one, mask)
+        for link in ("__cause__", "__context__"):
+            before = getattr(one, link)
+            if isinstance(before, ConnectorError) and before is not host:
+                left += [before] * (id(before) not in seen)
+            elif before is not host:
+                # A parser's error, for instance, keeps the whole document.
+                setattr(one, link, None)
+    return error
+
+
+def _hidden(
+    build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Iterator[str]:
+    """The texts among the arguments that are secret, or look like it."""
+    names = [*signature(build).parameters]
+    given = [*zip_longest(names[: len(args)], args, fillvalue=""), *kwargs.items()]
+    left: list[tuple[bool, object, int]] = [
+        (is_sensitive(name) or name not in names, value, 0) for name, value in given
+    ]
+    while left:
+        sensitive, value, depth = left.pop()
+        if isinstance(value, bytes):
+            value = value.decode("latin-1")
+        if isinstance(value, str):
+            text = value.strip()
+            pattern = _KEY_LIKE if sensitive else _OPAQUE
+            if is_telling(text) and "${" not in text and pattern.fullmatch(text):
+                yield text
+            yield from _PASSWORD.findall(text)
+        elif depth < _DEEP and isinstance(value, Mapping):
+            left += [(False, name, depth + 1) for name in value]
+            left += [
+                (sensitive or is_sensitive(str(name)), item, depth + 1)
+                for name, item in value.items()
+            ]
+        elif depth < _DEEP and isinstance(value, (list, tuple, set, frozenset)):
+            left += [(sensitive, item, depth + 1) for item in value]
 
 
 def named(error: BaseException) -> str:

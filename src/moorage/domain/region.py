@@ -21,6 +21,7 @@ import attrs
 
 from moorage.domain.auth import Credentials, OAuthCredentials
 from moorage.domain.durations import is_count
+from moorage.domain.frames import careful
 from moorage.domain.keys import checked_name
 from moorage.domain.urls import is_absolute, same_origin, validate_base_url
 from moorage.errors import ConfigurationError, InvalidData
@@ -43,6 +44,7 @@ def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -
         )
 
 
+@careful
 @attrs.frozen
 class Region:
     """One of several places where a service is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from json import loads
 from typing import Any
 
@@ -77,15 +78,14 @@ class Response:
         Raises:
             InvalidData: the body is not JSON.
         """
-        try:
+        # The decoder's own error carries the whole document, so it must not be the context.
+        with suppress(ValueError, RecursionError):
             return loads(self.body, parse_constant=refuse_constant)
-        except (ValueError, RecursionError):
-            # The decoder's own error carries the whole document, which may hold secrets.
-            raise InvalidData(
-                f"The answer (status {self.status}, {len(self.body)} bytes) is not JSON.",
-                field="body",
-                remedy="Look at the answer's status and Content-Type before reading it as JSON.",
-            ) from None
+        raise InvalidData(
+            f"The answer (status {self.status}, {len(self.body)} bytes) is not JSON.",
+            field="body",
+            remedy="Look at the answer's status and Content-Type before reading it as JSON.",
+        )
 
     def evolve(self, **changes: Any) -> Response:
         """Return this response with other values for the attributes named."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.domain.frames import careful, refusing
 from moorage.domain.packing import pack_values
 from moorage.domain.secret import Secret
 from moorage.domain.text import is_encodable
@@ -48,6 +49,7 @@ def _pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]
     return tuple(keys)
 
 
+@careful
 @attrs.frozen
 class KeyRing:
     """Keys by version; the first seals, and all of them open. No `repr` shows them.
@@ -74,6 +76,7 @@ class KeyRing:
                 )
 
     @classmethod
+    @refusing
     def parse(cls, text: Secret | str) -> KeyRing:
         """Read a ring as `text` writes it; space around keys and versions does not count."""
         if isinstance(text, str) and not is_encodable(text):
@@ -86,6 +89,7 @@ class KeyRing:
         raise _unusable(problem, _SHAPE)
 
     @classmethod
+    @refusing
     def from_environment(
         cls, environment: Mapping[str, str], variable: str = "MOORAGE_KEYS"
     ) -> KeyRing:

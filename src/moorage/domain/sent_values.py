@@ -22,8 +22,8 @@ from moorage.domain.redaction import Redaction
 from moorage.domain.response import Response
 from moorage.domain.secret import Secret
 from moorage.domain.sensitive import MASK, is_sensitive
-from moorage.domain.value_mask import masked_text, value_mask
-from moorage.errors import ConnectorError
+from moorage.domain.value_mask import is_telling, mask_error, masked_text, value_mask
+from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,16 +40,15 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _ELEMENT: Final = re.compile(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")
 _PART_NAME: Final = re.compile(rb'name="([^"]*)"', re.IGNORECASE)
 _BOUNDARY: Final = re.compile(r'boundary="?([^";,]+)', re.IGNORECASE)
-_TELLS_NOTHING: Final = re.compile(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
 _JSON_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^"\s,:{}\[\]]+')
 _SINGLE: Final = re.compile(rb"[^\s;,=]+=*")
 _MARGIN: Final = 4096
 """Bytes beyond what is kept of a body, so that no secret is cut in two before it is found."""
 
-_SHORTEST: Final = 6
-_MANY: Final = 16
 _OWN: Final = frozenset({"service", "operation", "region", "request_id", "path", "tenant"})
-"""Fields of an error that come from here, and not from a vendor."""
+"""Fields of an error that tell whose call it was, and hold nothing of the vendor's."""
+
+_MANY: Final = 16
 
 
 class SensitiveNames:
@@ -125,16 +124,6 @@ class SensitiveNames:
             yield str(value)
 
 
-def is_telling(value: str) -> bool:
-    """Whether a value is so much itself that it is the same thing wherever it turns up."""
-    return (
-        len(value) >= _SHORTEST
-        and "://" not in value
-        and MASK not in value
-        and _TELLS_NOTHING.fullmatch(value) is None
-    )
-
-
 def edge_of(content_type: str) -> bytes:
     """What stands between the parts of a body."""
     found = _BOUNDARY.search(content_type)
@@ -187,32 +176,23 @@ class Sent:
         return masked_text(text, self._mask())
 
     def error(self, error: E) -> E:
-        """Mask what was sent in an error, and in those that it came from."""
+        """Mask what was sent in an error, and in those that it came from.
+
+        Errors of configuration are left as they are: they quote no vendor.
+        """
         left: list[BaseException | None] = [error]
         seen: set[int] = set()
         while left:
             one = left.pop()
             if isinstance(one, ConnectorError) and id(one) not in seen:
                 seen.add(id(one))
-                one.args = self._value(one.args)
-                own = vars(one)
-                own.update({name: self._value(own[name]) for name in own if name not in _OWN})
+                if not isinstance(one, ConfigurationError):
+                    mask_error(one, self._mask(), self._other, except_for=_OWN)
                 left += [one.__cause__, one.__context__]
         return error
 
-    def _value(self, value: Any) -> Any:
-        """A field of an error, masked; what holds no text is itself."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, bytes):
-            return self._mask()(value)
-        if isinstance(value, Response):
-            return self.response(value)
-        if type(value) in {list, tuple, set, frozenset}:
-            return type(value)(self._value(item) for item in value)
-        if type(value) is dict:
-            return {self._value(key): self._value(item) for key, item in value.items()}
-        return value
+    def _other(self, value: Any) -> Any:
+        return self.response(value) if isinstance(value, Response) else value
 
 
 Witness: TypeAlias = deque[Sent]

@@ -114,6 +114,7 @@ class DangerouslyUnverified:
     because: str = attrs.field(validator=_reason)
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Tls:
     """Whom to trust, and who to say we are. Its `repr` shows no key.

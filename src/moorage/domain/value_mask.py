@@ -8,23 +8,23 @@ the secret is looked for at each step, together with its Base64 and hexadecimal 
 How much of a secret has to be there depends on its length. Fewer than four characters are not
 looked for: masking them would destroy the text and protect nothing. A secret of four to seven
 characters is masked where it stands as a word of its own. Of a longer one the first or the last
-eight characters are enough, and twelve or more from its middle.
+eight characters are enough, unless they are letters only, as a word is; and twelve or more from
+its middle.
 
 Nothing here raises, and the time is linear in the text.
 """
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from moorage.domain.sensitive import MASK, is_sensitive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 Masker: TypeAlias = "Callable[[bytes], bytes]"
 """Returns a text without the secrets it knows. It is a closure, which nobody's `repr` opens."""
@@ -32,6 +32,8 @@ Masker: TypeAlias = "Callable[[bytes], bytes]"
 SHORTEST: Final = 4
 """The length of the shortest secret that is looked for."""
 
+_SHORTEST_WORD: Final = 6
+_TELLS_NOTHING: Final = re.compile(r"[A-Z]?[a-z]{1,15}|[0-9.]{1,11}")
 _EDGE: Final = 8
 _MIDDLE: Final = 12
 _BLOCKS: Final = 16
@@ -51,6 +53,10 @@ _BASE64: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789+/=-_")
 _ALPHANUMERIC: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789")
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
 class _Needle(NamedTuple):
     """One spelling of a secret, in small letters.
 
@@ -66,12 +72,13 @@ class _Needle(NamedTuple):
 class _View(NamedTuple):
     """A text in small letters as it reads after some decoding.
 
-    `at[n]` is where its n-th byte begins in the original; the last entry is the original's length.
+    `starts[n]` and `ends[n]` are where its n-th byte begins and ends in the original.
     `joined`: white space was left out, so that neighbours need not belong together.
     """
 
     text: bytes
-    at: Sequence[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
     joined: bool = False
 
 
@@ -101,7 +108,48 @@ def masked_text(text: str, mask: Masker) -> str:
     """A text without the secrets that a mask knows."""
     encoded = text.encode("utf-8", "surrogatepass")
     masked = mask(encoded)
-    return text if masked == encoded else masked.decode("utf-8", "replace")
+    return text if masked == encoded else masked.decode("utf-8", "ignore")
+
+
+def is_telling(value: str) -> bool:
+    """Whether a value is so much itself that it is the same thing wherever it turns up."""
+    return (
+        len(value) >= _SHORTEST_WORD
+        and "://" not in value
+        and MASK not in value
+        and _TELLS_NOTHING.fullmatch(value) is None
+    )
+
+
+def masked_value(value: Any, mask: Masker, other: Callable[[Any], Any] = _itself) -> Any:
+    """A value whose texts are masked, in containers too; `other` is asked about what has none."""
+    if isinstance(value, str):
+        return masked_text(value, mask)
+    if isinstance(value, bytes):
+        return mask(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(masked_value(item, mask, other) for item in value))
+    if type(value) in {list, tuple, set, frozenset}:
+        return type(value)(masked_value(item, mask, other) for item in value)
+    if type(value) is dict:
+        return {
+            masked_value(key, mask, other): masked_value(item, mask, other)
+            for key, item in value.items()
+        }
+    return other(value)
+
+
+def mask_error(
+    error: BaseException,
+    mask: Masker,
+    other: Callable[[Any], Any] = _itself,
+    *,
+    except_for: Container[str] = (),
+) -> None:
+    """Mask what an error says, in all its fields except for these."""
+    error.args = masked_value(error.args, mask, other)
+    own = vars(error)
+    own.update({n: masked_value(own[n], mask, other) for n in own if n not in except_for})
 
 
 def _parts(secret: bytes) -> Iterator[bytes]:
@@ -159,7 +207,7 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
             for start, end in _hits(read, needle):
                 widens = needle.encoded and not view.joined
                 first, last = _widened(read, start, end) if widens else (start, end)
-                found.append((view.at[first], view.at[last]))
+                found.append((view.starts[first], view.ends[last - 1]))
     if not found:
         return text
     shown: list[bytes] = []
@@ -173,7 +221,7 @@ def _masked(text: bytes, needles: Iterable[_Needle]) -> bytes:
 
 def _views(text: bytes) -> Iterator[_View]:
     """The text as it is, after each step of decoding, and at last without white space."""
-    view = _View(text.lower(), range(len(text) + 1))
+    view = _View(text.lower(), range(len(text)), range(1, len(text) + 1))
     yield view
     for _ in range(_STEPS):
         decoded = _rewritten(view, _ESCAPE, _character)
@@ -191,21 +239,24 @@ def _rewritten(
 ) -> _View | None:
     """The view with each match replaced, or None if nothing matches."""
     text = bytearray()
-    at: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
     done = 0
     for match in pattern.finditer(view.text):
         start, end = match.span()
         new = replace(match[0])
-        text += view.text[done:start]
-        at.extend(view.at[done:start])
-        at.extend([view.at[start]] * len(new))
-        text += new
+        text += view.text[done:start] + new
+        starts.extend(view.starts[done:start])
+        starts.extend([view.starts[start]] * len(new))
+        ends.extend(view.ends[done:start])
+        ends.extend([view.ends[end - 1]] * len(new))
         done = end
     if not done:
         return None
     text += view.text[done:]
-    at.extend(view.at[done:])
-    return _View(bytes(text).lower(), at)
+    starts.extend(view.starts[done:])
+    ends.extend(view.ends[done:])
+    return _View(bytes(text).lower(), starts, ends)
 
 
 def _character(escape: bytes) -> bytes:
@@ -223,7 +274,9 @@ def _character(escape: bytes) -> bytes:
         case _ if escape.startswith(b"\\"):
             return escape[1:]
         case _ if escape.startswith(b"&"):
-            return html.unescape(escape.decode()).encode("utf-8", "replace")
+            from html import unescape  # noqa: PLC0415 - its table takes long to load
+
+            return unescape(escape.decode()).encode("utf-8", "replace")
         case _:
             return b""
 
@@ -251,7 +304,9 @@ def _hits(text: bytes, needle: _Needle) -> Iterator[tuple[int, int]]:
             end = at + last - first
             while last < size and end < len(text) and text[end] == wanted[last]:
                 last, end = last + 1, end + 1
-            if not first or last == size or last - first >= _MIDDLE:
+            edge = not first or last == size
+            whole_or_long = last - first >= min(_MIDDLE, size)
+            if whole_or_long or (edge and not wanted[first:last].isalpha()):
                 yield at, end
             at = text.find(block, end)
 

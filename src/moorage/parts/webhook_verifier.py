@@ -16,6 +16,7 @@ from moorage.adapters.webhook_secrets import (
     read_secrets,
 )
 from moorage.domain.durations import micros, seconds
+from moorage.domain.frames import careful
 from moorage.domain.service import Service
 from moorage.domain.webhooks.presets import preset
 from moorage.domain.webhooks.scheme import WebhookScheme
@@ -44,6 +45,7 @@ _REMEMBERED = 3 * 86_400.0
 _TOKEN = "verify_token"  # noqa: S105 - the name of one
 
 
+@careful
 class WebhookVerifier(Part):
     """Verifies webhooks of one scheme over the bytes as they came, and guards against replays.
 

@@ -23,6 +23,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from moorage._bridge import run_now
+from moorage.domain.frames import careful
 from moorage.domain.http import Response
 from moorage.domain.redaction import Redaction
 from moorage.errors import ConfigurationError
@@ -70,6 +71,7 @@ class NotOnTape(UnexpectedRequest):
         self.nearest = tuple(nearest)
 
 
+@careful
 class Cassette:
     """A file of recorded exchanges.
 

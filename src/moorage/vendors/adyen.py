@@ -26,6 +26,7 @@ from moorage.contracts.payments import (
 from moorage.contracts.payments.asking import looks_like_a_card
 from moorage.contracts.vendor import Vendor, extra_for, key_at, merged
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_object
 from moorage.domain.safety import Mode
@@ -93,6 +94,7 @@ def _prefix(value: str | None) -> str | None:
     )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Adyen(Vendor):
     """A merchant account at Adyen.

@@ -26,6 +26,7 @@ from moorage.contracts.email_outcomes import (
 )
 from moorage.contracts.vendor import Vendor
 from moorage.domain.classify import is_success, vendor_words
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
 from moorage.domain.result import Result
@@ -90,6 +91,7 @@ _METRICS: Final = {
 }
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class AmazonSes(Vendor):
     """An account at Amazon SES, in one region.

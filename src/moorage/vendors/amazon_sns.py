@@ -16,6 +16,7 @@ import attrs
 from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
 from moorage.contracts.vendor import Vendor, choices, extra_for
 from moorage.domain.classify import is_success
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -59,6 +60,7 @@ _WRONG: Final = frozenset(
 )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class AmazonSns(Vendor):
     """An account at Amazon SNS, in one region.

@@ -18,6 +18,7 @@ from moorage.contracts.signed import SignedUrl
 from moorage.contracts.storage import ByteRange, StorageCapability, Upload
 from moorage.contracts.vendor import Vendor
 from moorage.domain.auth import Credentials, OAuthCredentials
+from moorage.domain.frames import careful
 from moorage.domain.headers import Headers
 from moorage.domain.http import Request
 from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
@@ -95,6 +96,7 @@ def _plain_url(value: str) -> str:
     return value.rstrip("/")
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class AzureBlob(Vendor):
     """A container of Azure Blob Storage.

@@ -27,6 +27,7 @@ from moorage.contracts.sms import (
 from moorage.contracts.vendor import Vendor, choices, extra_for, key_at, merged
 from moorage.domain.auth import Credentials
 from moorage.domain.classify import is_success, vendor_words
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -113,6 +114,7 @@ def _checked_region(value: object) -> str:
     )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Bird(Vendor):
     """A workspace at Bird.

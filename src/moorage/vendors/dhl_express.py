@@ -18,6 +18,7 @@ import attrs
 from moorage.contracts.shipping.rates import ShippingCapability
 from moorage.contracts.vendor import Vendor, mode_at
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -87,6 +88,7 @@ def _as_ready(value: time | str) -> time:
         ) from None
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class DhlExpress(Vendor):
     """An account at DHL Express.

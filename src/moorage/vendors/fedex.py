@@ -18,6 +18,7 @@ from moorage.contracts.shipping.rates import ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState
 from moorage.contracts.shipping.tracking import TrackingStatus
 from moorage.contracts.vendor import Vendor, choices, key_at, mode_at
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
 from moorage.domain.secret import Secret, as_secret
@@ -90,6 +91,7 @@ def _is_pickup(_: object, attribute: attrs.Attribute[str], value: object) -> Non
         )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class FedEx(Vendor):
     """An account at FedEx.

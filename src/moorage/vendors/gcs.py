@@ -20,6 +20,7 @@ from moorage.contracts.signed import SignedPost, SignedUrl
 from moorage.contracts.storage import Opened, StorageCapability, Upload
 from moorage.contracts.vendor import Vendor
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.redaction import Redaction
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -70,6 +71,7 @@ def _is_key(_: object, __: object, value: Secret | None) -> None:
         check_account(value)
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Gcs(Vendor):
     """A bucket of Google Cloud Storage.

@@ -20,6 +20,7 @@ from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import SignedUrl, UrlOptions
 from moorage.contracts.storage import ListPage, ObjectInfo, Opened, Part, StorageCapability, Upload
 from moorage.contracts.vendor import Vendor
+from moorage.domain.frames import careful
 from moorage.domain.headers import Headers
 from moorage.domain.result import Result
 from moorage.domain.secret import Secret, as_secret
@@ -58,6 +59,7 @@ def _plain_url(value: str | None) -> str | None:
     return None if value is None else value.rstrip("/")
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class LocalFiles(Vendor):
     """A folder of files.
@@ -251,6 +253,7 @@ class LocalFiles(Vendor):
         return hmac.new(own, text.encode(), hashlib.sha256).hexdigest()
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Grant:
     """What a signed URL allows.

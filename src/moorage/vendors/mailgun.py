@@ -29,6 +29,7 @@ from moorage.contracts.email_outcomes import (
 from moorage.contracts.vendor import Vendor, choices
 from moorage.domain.auth import Credentials
 from moorage.domain.classify import is_success
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
 from moorage.domain.redaction import Redaction
@@ -120,6 +121,7 @@ def _is_region(_: object, __: object, value: Any) -> None:
         )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Mailgun(Vendor):
     """A sending domain of an account at Mailgun.

@@ -26,6 +26,7 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
 from moorage.domain.secret import Secret, as_secret
@@ -70,6 +71,7 @@ _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
 _FROM: Final = re.compile(r"[?&]from=([A-Za-z0-9_]{1,80})")
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Mollie(Vendor):
     """A website profile at Mollie.

@@ -24,6 +24,7 @@ from moorage.contracts.payments import (
     payment_ref,
 )
 from moorage.contracts.vendor import Vendor, key_at, mode_at
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
 from moorage.domain.oauth.client import OAuthClient
@@ -83,6 +84,7 @@ _SIX_HOURS: Final = 6 * 3_600.0
 _PAGE: Final = 50
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class PayPal(Vendor):
     """A business account at PayPal, and an app of ours there.

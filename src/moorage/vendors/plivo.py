@@ -27,6 +27,7 @@ from moorage.contracts.sms import (
 from moorage.contracts.vendor import Vendor, choices, extra_for, merged
 from moorage.domain.auth import Credentials
 from moorage.domain.classify import is_success, vendor_words
+from moorage.domain.frames import careful
 from moorage.domain.http import HttpMethod, Request
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -107,6 +108,7 @@ def _checked_version(value: object) -> int:
     )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Plivo(Vendor):
     """An account at Plivo.

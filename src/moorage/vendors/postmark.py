@@ -23,6 +23,7 @@ from moorage.contracts.email_outcomes import (
 )
 from moorage.contracts.vendor import Vendor, extra_for, merged, mode_of_key
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
 from moorage.domain.redaction import Redaction
@@ -104,6 +105,7 @@ _COUNTED: Final = {
 """What each list of days counts, in the contract's words."""
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Postmark(Vendor):
     """A server at Postmark, which is what Postmark calls an account's application.

@@ -18,6 +18,7 @@ from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.vendor import Vendor, extra_for, key_at, merged
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.result import Result
 from moorage.domain.secret import Secret, as_secret
@@ -84,6 +85,7 @@ _TYPES: Final = {
 """What files of these endings are; a message with another is taken, and never sent."""
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Resend(Vendor):
     """An account at Resend.

@@ -18,6 +18,7 @@ from moorage.contracts.signed import SignedPost, SignedUrl
 from moorage.contracts.storage import Part, StorageCapability, Upload
 from moorage.contracts.vendor import Vendor, choices
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request, join_url
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -67,6 +68,7 @@ def _usual_style(vendor: S3) -> bool:
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class S3(Vendor):
     """A bucket of Amazon S3, or of a vendor that speaks like it.

@@ -28,6 +28,7 @@ from moorage.contracts.email_outcomes import (
 from moorage.contracts.vendor import Vendor, extra_for, merged
 from moorage.domain.auth import Credentials
 from moorage.domain.classify import is_success
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.redaction import Redaction
 from moorage.domain.result import Result
@@ -148,6 +149,7 @@ _WORDS: Final = Redaction()
 _CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: RateLimitExceeded}
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class SendGrid(Vendor):
     """An account at SendGrid.

@@ -18,6 +18,7 @@ from moorage.contracts.shipping.shipments import CancelResult, CancelState, Labe
 from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.contracts.vendor import Vendor, choices, key_at, mode_of_key
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -71,6 +72,7 @@ _LONGEST_MARK: Final = 100
 _MARK: Final = "shipment.advanced_options.custom_field1"
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class ShipEngine(Vendor):
     """An account at ShipEngine.

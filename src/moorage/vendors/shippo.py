@@ -23,6 +23,7 @@ from moorage.contracts.shipping.shipments import (
 from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
 from moorage.contracts.vendor import Vendor, mode_of_key
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.events import WebhookEvent
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Shippo(Vendor):
     """An account at Shippo.

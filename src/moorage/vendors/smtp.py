@@ -19,6 +19,7 @@ from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
 from moorage.contracts.vendor import Vendor, choices
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
 from moorage.errors import ConfigurationError
@@ -51,6 +52,7 @@ def _usual_port(vendor: Smtp) -> int:
     return _PORTS.get(vendor.security, 0)
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Smtp(Vendor):
     """A server of mail.

@@ -24,6 +24,7 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_at
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
 from moorage.domain.secret import Secret, as_secret
@@ -68,6 +69,7 @@ _KEY: Final = 45
 _REFUNDS: Final = "/v2/refunds"
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Square(Vendor):
     """An account at Square.

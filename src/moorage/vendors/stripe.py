@@ -31,6 +31,7 @@ from moorage.contracts.payments import (
 )
 from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
 from moorage.domain.auth import Credentials
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list, is_object
 from moorage.domain.secret import Secret, as_secret
@@ -74,6 +75,7 @@ _REFUND_REASONS: Final = {
 }
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Stripe(Vendor):
     """An account at Stripe.

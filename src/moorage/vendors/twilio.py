@@ -28,6 +28,7 @@ from moorage.contracts.sms import (
 from moorage.contracts.vendor import Vendor, extra_for
 from moorage.domain.auth import Credentials
 from moorage.domain.classify import is_success, vendor_words
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list
 from moorage.domain.secret import Secret, as_secret
@@ -99,6 +100,7 @@ def _checked_sid(value: object) -> str:
     )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Twilio(Vendor):
     """An account at Twilio.

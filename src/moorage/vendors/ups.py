@@ -18,6 +18,7 @@ from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState, ShipmentState
 from moorage.contracts.shipping.tracking import TrackingStatus
 from moorage.contracts.vendor import Vendor, mode_at
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.oauth.client import OAuthClient
 from moorage.domain.secret import Secret, as_secret
@@ -69,6 +70,7 @@ _SOURCE: Final = "moorage"
 _NOT_FOUND: Final = 404
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Ups(Vendor):
     """An account at UPS.

@@ -31,6 +31,7 @@ from moorage.contracts.sms import (
 from moorage.contracts.vendor import Vendor, extra_for
 from moorage.domain.auth import Credentials
 from moorage.domain.classify import is_success
+from moorage.domain.frames import careful
 from moorage.domain.http import Request
 from moorage.domain.secret import Secret, as_secret
 from moorage.domain.service import Service
@@ -103,6 +104,7 @@ _LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
 """The last three say that a part of what is known could not be read at this moment."""
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Vonage(Vendor):
     """An account at Vonage.

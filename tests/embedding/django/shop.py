@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.test import Client
 from django.test.utils import override_settings
 
-from moorage import Money
+from moorage import Money, Secret
 from moorage.contracts.payments import Charge
 from moorage.testing.sandbox.base import SandboxHttpClient
 from moorage.testing.sandbox.stripe import StripeSandbox
@@ -43,8 +43,8 @@ class Shop:
             "CONFIGURATION": {
                 "vendors": {
                     "stripe": {
-                        "credentials": self.sandbox.api_key,
-                        "webhook_secrets": [self.sandbox.webhook_secret],
+                        "credentials": Secret(self.sandbox.api_key),
+                        "webhook_secrets": [Secret(self.sandbox.webhook_secret)],
                     }
                 }
             },

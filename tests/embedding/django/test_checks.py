@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pprint import pformat
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
 from django.test.utils import override_settings
+from django.views.debug import SafeExceptionReporterFilter
 
 import moorage_django
+from moorage import Secret
 from moorage_django.checks import settings_are_right, tables_are_there
 from tests.embedding.django.shop import KEYS
 from tests.support.django_project import BARE, SMTP_ALONE, SQLITE, migrated
@@ -17,7 +20,9 @@ RIGHT: dict[str, Any] = {"CONFIGURATION": SMTP_ALONE, "KEYS": KEYS}
 HOST = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/erp.sqlite3"}
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
 
-STRIPE = {"vendors": {"stripe": {"credentials": "sk_live_" + "x" * 24}}}
+KEY = "sk_live_" + "x" * 24
+STRIPE = {"vendors": {"stripe": {"credentials": Secret(KEY)}}}
+INLINE = {"vendors": {"stripe": {"credentials": KEY}}}
 
 
 def found(databases: dict[str, Any] | None = None, *, debug: bool = False, **said: Any) -> set[str]:
@@ -60,6 +65,7 @@ def test_nothing() -> None:
         ("E004", {"KEYS": "1:short"}),
         ("W003", {"STATE": "memory:"}),
         ("W005", {"CONFIGURATION": STRIPE}),
+        ("W009", {"STATE": "redis://:passw0rd@127.0.0.1:1/0"}),
     ],
 )
 def test_settings(expected: str, said: dict[str, Any]) -> None:
@@ -97,6 +103,15 @@ def test_for_ever() -> None:
 def test_live_credentials_while_debugging() -> None:
     """Whoever debugs with live credentials hears of it."""
     assert {"W005", "W006"} == found(debug=True, CONFIGURATION=STRIPE)
+
+
+def test_secrets_in_the_settings() -> None:
+    """A secret in plain sight is warned of, as Django mails settings; a `Secret` is not shown."""
+    assert {"W005", "W009"} == found(CONFIGURATION=INLINE)
+    for configuration, shows in ((INLINE, True), (STRIPE, False)):
+        with override_settings(MOORAGE={**RIGHT, "CONFIGURATION": configuration}):
+            reported = pformat(SafeExceptionReporterFilter().get_safe_settings())
+        assert shows is (KEY in reported)
 
 
 def test_several_workers_without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import sqlalchemy
 from flask import Flask
 from sqlalchemy.orm import scoped_session, sessionmaker
 
+from moorage import Secret
 from moorage.testing.sandbox.base import SandboxHttpClient
 from moorage.testing.sandbox.stripe import StripeSandbox
 from moorage_flask import Moorage
@@ -46,8 +47,8 @@ class Shop:
             "CONFIGURATION": {
                 "vendors": {
                     "stripe": {
-                        "credentials": self.sandbox.api_key,
-                        "webhook_secrets": [self.sandbox.webhook_secret],
+                        "credentials": Secret(self.sandbox.api_key),
+                        "webhook_secrets": [Secret(self.sandbox.webhook_secret)],
                         "volatile_keys": volatile,
                     }
                 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moorage import Secret
 from moorage_flask.checks import findings
 from moorage_flask.places import Places, places
 from tests.embedding.flask.shop import KEYS, Shop
@@ -61,10 +62,21 @@ def test_in_the_file_of_the_host(setting: str, tmp_path: Path) -> None:
 
 def test_webhooks_without_secret(sqlite_url: str) -> None:
     """An account whose webhooks nobody could verify is named."""
-    configuration: dict[str, Any] = {"vendors": {"stripe": {"credentials": "sk"}}}
+    configuration: dict[str, Any] = {"vendors": {"stripe": {"credentials": Secret("sk")}}}
     shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION=configuration)
 
     assert {"webhook-without-secret": False} == named(shop)
+
+
+def test_secrets_in_the_settings(sqlite_url: str) -> None:
+    """A secret that stands in the settings as it is, is named; a `Secret` is not."""
+    smtp = {"host": "mail.example", "username": "erp", "sender": "erp@x.example"}
+    for password, amiss in (("hunter2-canary", {"secret-in-settings": False}), (None, {})):
+        given = Secret("hunter2-canary") if password is None else password
+        vendors = {"smtp": {**smtp, "credentials": given}}
+        shop = Shop(sqlite_url, KEYS=KEYS, CONFIGURATION={"vendors": vendors})
+
+        assert amiss == named(shop)
 
 
 def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

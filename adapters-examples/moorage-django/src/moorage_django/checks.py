@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
@@ -125,6 +126,13 @@ def _of_stores(picked: Chosen, url: str | None) -> Iterator[checks.CheckMessage]
             hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
             id="moorage.W002",
         )
+    if isinstance(picked.state, str) and urlsplit(picked.state).password:
+        yield checks.Warning(
+            "MOORAGE['STATE'] has a password in it, and Django shows it with every error that it"
+            " reports.",
+            hint='Leave STATE out, and set [state] url = "${STATE_URL}" in the configuration.',
+            id="moorage.W009",
+        )
     if url == "memory:":
         several = _number(os.environ.get("WEB_CONCURRENCY")) > 1
         message = "Each process keeps limits, circuits and idempotency keys for itself." + (
@@ -155,6 +163,12 @@ def _of_configuration(configured: Configured) -> Iterator[checks.CheckMessage]:
                 hint="Use those of the vendor's test mode.",
                 id="moorage.W006",
             )
+    for problem in configured.inline:
+        yield checks.Warning(
+            f"{problem.path}: {problem.found} Django shows it with every error that it reports.",
+            hint="Write secret://env/NAME instead, or wrap it: moorage.Secret(…).",
+            id="moorage.W009",
+        )
     for problem in configured.warnings:
         yield checks.Warning(
             f"{problem.path}: {problem.found}", hint=problem.remedy, id="moorage.W007"

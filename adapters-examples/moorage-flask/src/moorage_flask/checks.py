@@ -55,6 +55,7 @@ def findings(moored: Moored, environment: Mapping[str, str] = os.environ) -> tup
         return (Finding("settings", str(error), severe=True),)
     return (
         *_stores(moored, environment),
+        *_inline(moored),
         *_webhooks(accounts),
         *_keys(moored),
     )
@@ -83,6 +84,15 @@ def _stores(moored: Moored, environment: Mapping[str, str]) -> Iterator[Finding]
                 f"Leave {setting} out, or name a file of its own.",
                 severe=True,
             )
+
+
+def _inline(moored: Moored) -> Iterator[Finding]:
+    for problem in moored.inline:
+        yield Finding(
+            "secret-in-settings",
+            f"{problem.path}: {problem.found} Debuggers and error trackers show app.config.",
+            "Write secret://env/NAME instead, or wrap it: moorage.Secret(…).",
+        )
 
 
 def _webhooks(accounts: Iterable[Account]) -> Iterator[Finding]:

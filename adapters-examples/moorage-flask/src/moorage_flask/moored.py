@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from moorage import Account, Hub
+    from moorage.config import Configured
+    from moorage.errors import Problem
     from moorage.ports.integration_log import IntegrationLogger
     from moorage_flask.settings import Settings
 
@@ -122,8 +124,17 @@ class Moored:
     @property
     def accounts(self) -> tuple[Account, ...]:
         """The accounts that the configuration names, with nothing opened."""
+        return self._configured.accounts
+
+    @property
+    def inline(self) -> tuple[Problem, ...]:
+        """The secrets that the settings hold themselves."""
+        return self._configured.inline
+
+    @property
+    def _configured(self) -> Configured:
         settings = self.settings
-        return read_configuration(settings.configuration, settings.environment).accounts
+        return read_configuration(settings.configuration, settings.environment)
 
     @property
     def handled(self) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.urls import validate_base_url
 from moorage.errors import ConfigurationError, InvalidData, VendorFailed
 
@@ -59,6 +60,7 @@ def _names(value: Iterable[str] | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value)
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class AuthorizationServer:
     """An authorisation server, by the names of RFC 8414.

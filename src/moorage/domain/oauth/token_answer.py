@@ -18,6 +18,7 @@ import attrs
 
 from moorage.domain.auth import OAuthCredentials
 from moorage.domain.classify import is_success
+from moorage.domain.frames import careful
 from moorage.domain.oauth.dpop import nonce_of
 from moorage.domain.redaction import Redaction
 from moorage.domain.retry_after import capped, retry_after
@@ -94,6 +95,7 @@ class Refused:
         return f"{self.code}: {self.said}" if self.said else self.code
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class Granted:
     """A token, and what else came along.

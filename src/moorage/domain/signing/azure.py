@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.http import BodyStream
 from moorage.domain.http_date import write_http_date
 from moorage.domain.signing.occasion import Target
@@ -48,6 +49,7 @@ def _is_account(_: object, __: object, value: str) -> None:
         )
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class AzureSharedKey:
     """Sign as Azure Storage asks for. One of the account's two keys is the key, in base64.

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.headers import Headers
 from moorage.domain.http import BodyStream
 from moorage.domain.http_date import write_http_date
@@ -83,6 +84,7 @@ def _timestamp(value: TimestampForm | str) -> TimestampForm:
     return choose(TimestampForm, value, "timestamp")
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class HmacSigning:
     r"""What is signed, and where the signature goes, as text with places to fill in.

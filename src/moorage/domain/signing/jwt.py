@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.json_text import encode_json
 from moorage.domain.secret import Secret
 from moorage.domain.signing.choice import choose
@@ -80,6 +81,7 @@ def _algorithm(value: JwtAlgorithm | str) -> JwtAlgorithm:
     return choose(JwtAlgorithm, value, "algorithm")
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class JwtSigning:
     """Send a token of our own making as the bearer, made anew for every attempt.

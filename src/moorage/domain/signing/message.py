@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote_plus
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.http import BodyStream
 from moorage.domain.signing.choice import choose
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
@@ -66,6 +67,7 @@ def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
     return choose(SignatureAlgorithm, value, "algorithm")
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class MessageSignature:
     """Sign parts of a request as RFC 9421 says.

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.http import BodyStream
 from moorage.domain.json_text import encode_json
 from moorage.domain.query import encode_pairs
@@ -72,6 +73,7 @@ def _not_s3(signing: AwsSigV4) -> bool:
     return signing.service not in _S3
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class AwsSigV4:
     """Sign as AWS asks for. The secret access key is the key.

@@ -11,6 +11,7 @@ Laws:
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
@@ -67,19 +68,19 @@ class Delivery:
     def form(self) -> dict[str, list[str]]:
         """The body as the fields of a form."""
         if self._form is None:
-            try:
+            with suppress(ValueError):
                 self._form = _fields(str(self.body, "utf-8"))
-            except ValueError:
-                raise _unreadable("a form") from None
+        if self._form is None:
+            raise _unreadable("a form")
         return self._form
 
     def query(self) -> dict[str, list[str]]:
         """The parameters of the URL."""
         if self._query is None:
-            try:
+            with suppress(ValueError):
                 self._query = _fields(self.address().partition("?")[2].partition("#")[0])
-            except ValueError:
-                raise _unreadable("a query") from None
+        if self._query is None:
+            raise _unreadable("a query")
         return self._query
 
     def field(self, name: str) -> str | None:
@@ -117,10 +118,10 @@ def json_of(body: bytes) -> Any:
     Raises:
         WebhookRejected: they are none.
     """
-    try:
+    # The reader's own error carries the whole document, so it must not be the context.
+    with suppress(ValueError, RecursionError):
         return _READ(str(body, "utf-8"))
-    except (ValueError, RecursionError):
-        raise _unreadable("JSON") from None
+    raise _unreadable("JSON")
 
 
 def _bytes(body: object) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.keys import checked_name
 from moorage.domain.webhooks.algorithms import (
     JWTS,
@@ -53,6 +54,7 @@ def _name(value: str) -> str:
     return checked_name(value, "name")
 
 
+@careful
 @attrs.frozen(kw_only=True)
 class WebhookScheme:
     """How one vendor signs its webhooks, and where its events say what they are.

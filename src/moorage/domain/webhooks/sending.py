@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.domain.frames import careful
 from moorage.domain.headers import Headers
 from moorage.domain.secret import Secret, as_secrets
 from moorage.domain.webhooks.algorithms import SecretForm, hmac_key
@@ -23,6 +24,7 @@ _LEAST: Final = 24
 _SEED: Final = 32
 
 
+@careful
 @attrs.frozen
 class WebhookSigner:
     """Signs webhooks for a subscriber, with the headers of Standard Webhooks.

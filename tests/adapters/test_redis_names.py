@@ -1,0 +1,21 @@
+"""How a store in Redis is called in messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from moorage.adapters._redis_links import Place
+
+
+@pytest.mark.parametrize(
+    "url, shown",
+    [
+        ("redis://s3cret@127.0.0.1:1/0", "redis://***@127.0.0.1:1/0"),
+        ("redis://me:s3cret@127.0.0.1:1/0", "redis://me:***@127.0.0.1:1/0"),
+        ("redis://:s3cret@127.0.0.1:1/0", "redis://:***@127.0.0.1:1/0"),
+        ("redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
+    ],
+)
+def test_no_secret_is_part_of_a_name(url: str, shown: str) -> None:
+    """Neither a password, nor one that was given where a user name belongs."""
+    assert shown == Place(url, awaited=False, timeout=0.5, ca=None, may_evict=False).shown

@@ -1,0 +1,79 @@
+"""What one attempt sent as a credential."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+from io import BytesIO
+
+import pytest
+
+from moorage import BodyStream, ConfigurationError, Credentials, Request, Response, VendorFailed
+from moorage.domain.sensitive import MASK
+from moorage.domain.sent_values import LARGEST_BODY, Sent, witness
+
+SECRET = "kX9vQ2pL7wZ4mN8tR3-canary"
+OTHER = "q7Jd-second-F5sV1hB9-canary"
+
+
+def test_without_a_request_it_knows_the_credential() -> None:
+    """Where no request was made there is still who we said we are."""
+    assert f"no {MASK}" == Sent(Credentials.bearer(SECRET)).text(f"no {SECRET}")
+    assert SECRET == Sent(None).text(SECRET)
+
+
+def test_it_shows_nothing_of_itself() -> None:
+    """Whoever prints it or pickles it learns nothing."""
+    sent = Sent(Credentials.bearer(SECRET))
+    sent.text("used once")
+
+    assert SECRET not in repr(sent)
+    with suppress(Exception):
+        assert SECRET.encode() not in pickle.dumps(sent)
+    assert SECRET not in repr([getattr(sent, name) for name in Sent.__slots__])
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.post("/", body=BodyStream.of(BytesIO(OTHER.encode()))),
+        Request.post("/", body=b"token=" + OTHER.encode() + b" " * LARGEST_BODY),
+        Request.post("/", body=f"<a><name>{OTHER}</name></a>".encode()),
+        Request.get("/").with_header("Authorization", "Basic no-base64-at-all"),
+        Request.post("/", json={"flag": True, "token": True, "name": [OTHER]}),
+    ],
+    ids=str,
+)
+def test_what_is_no_secret_stays(request_: Request) -> None:
+    """What was sent under a plain name, streamed, or is very long, is not known."""
+    sent = Sent(Credentials.bearer(SECRET), request_, "https://x.example/")
+
+    assert f"{MASK} {OTHER}" == sent.text(f"{SECRET} {OTHER}")
+
+
+def test_errors_of_configuration_are_ours() -> None:
+    """They quote no vendor, so they are left as they are; and a circle of causes ends."""
+    sent = Sent(Credentials.bearer(SECRET))
+    ours, theirs = ConfigurationError(SECRET), VendorFailed(SECRET)
+    ours.__cause__, theirs.__cause__ = theirs, ours
+    sent.error(ours)
+
+    assert (SECRET, MASK) == (ours.message, theirs.message)
+
+
+def test_headers_stay_headers() -> None:
+    """A masked answer has what it had, in the same order."""
+    sent = Sent(Credentials.bearer(SECRET))
+    answer = Response(500, [("X-A", f"é{SECRET}é"), ("X-B", "b")], b"no")
+
+    assert (("X-A", f"é{MASK}é"), ("X-B", "b")) == sent.response(answer).headers.pairs
+    plain = Response(500, {"X-B": "b"}, b"no")
+    assert plain == sent.response(plain)
+
+
+def test_a_witness_keeps_the_last() -> None:
+    """So that an operation of a thousand steps does not keep all of them."""
+    kept = witness()
+    kept.extend(Sent(None) for _ in range(99))
+
+    assert 16 == len(kept)

@@ -1,0 +1,77 @@
+"""Every public class and function that may be given a secret, found by what it takes."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+import moorage
+from moorage.domain.sensitive import is_sensitive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_ROOMS: Final = ("adapters", "vendors")
+_ALONE: Final = ("opening", "domain.sealing", "testing.cassette")
+_ADDRESSES: Final = frozenset({"url", "base_url", "dsn", "address", "where", "source"})
+_EXEMPT: Final = {
+    "moorage.domain.response.Response": "made for every answer, of nothing that a host gives",
+    "moorage.domain.body.BodyStream.of": "takes a body, which is no secret",
+}
+
+
+def modules() -> Iterator[Any]:
+    """The modules that hosts import from."""
+    yield moorage
+    for name in _ALONE:
+        yield import_module(f"moorage.{name}")
+    for room in _ROOMS:
+        package = import_module(f"moorage.{room}")
+        yield package
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not any(part.startswith("_") for part in found.name.split(".")):
+                yield import_module(found.name)
+
+
+def public() -> dict[str, Callable[..., Any]]:
+    """What takes a secret, by name: classes, functions, and class methods that make something."""
+    found: dict[str, Callable[..., Any]] = {}
+    for module in modules():
+        for name in getattr(module, "__all__", None) or [*vars(module)]:
+            value = getattr(module, name)
+            own = str(getattr(value, "__module__", "")).startswith("moorage")
+            if name.startswith("_") or not own or not callable(value):
+                continue
+            if value.__module__ != module.__name__ and module is not moorage:
+                continue
+            home = f"{value.__module__}.{name}"
+            if inspect.isclass(value) and not issubclass(value, BaseException):
+                found[home] = value
+                for maker, raw in vars(value).items():
+                    if isinstance(raw, (classmethod, staticmethod)) and not maker.startswith("_"):
+                        found[f"{home}.{maker}"] = getattr(value, maker)
+            elif inspect.isfunction(value) and module.__name__ in {"moorage", "moorage.opening"}:
+                found[home] = value
+    return {
+        name: made
+        for name, made in found.items()
+        if name not in _EXEMPT and (name.endswith("open") or takes_secret(made))
+    }
+
+
+def parameters(made: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What it takes."""
+    try:
+        return [*inspect.signature(made).parameters.values()]
+    except (TypeError, ValueError):
+        return []
+
+
+def takes_secret(made: Callable[..., Any]) -> bool:
+    """Whether one of its parameters is, or may hold, a secret."""
+    return any(
+        is_sensitive(one.name) or one.name in _ADDRESSES or "Secret" in str(one.annotation)
+        for one in parameters(made)
+    )

@@ -1,0 +1,117 @@
+"""Whatever is refused: the refusal holds no secret, in its words or in the frames below it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import moorage
+from moorage import ConnectorError, Response
+from moorage.domain.webhooks.delivery import json_of
+from tests.security.canaries import Canaries
+from tests.security.public_callables import parameters, public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CALLABLES = public()
+CANARIES = Canaries()
+SECRET = CANARIES.plant("given")
+
+
+def values() -> Iterator[Any]:
+    """Forms in which somebody may give a secret, by mistake or not."""
+    yield from (
+        SECRET,
+        f"{SECRET}\n",
+        f" {SECRET}",
+        SECRET.encode(),
+        f"{SECRET}\udc80",
+        f"§{SECRET}",
+    )
+    yield from ([SECRET], (SECRET,), {SECRET}, {1: SECRET.encode()}, {"key": SECRET}, {SECRET: 1})
+    yield from ({1: {"key": [SECRET]}}, [("key", SECRET)], {"version": 1, "state": {"url": SECRET}})
+    for scheme in ("https", "redis", "postgresql", "sqlite", "nonsense"):
+        yield f"{scheme}://user:{SECRET}@127.0.0.1:1/x"
+    yield from (f"redis://{SECRET}@127.0.0.1:1", f"https://{SECRET}@[127.0.0.1:99999/ x")
+
+
+def attempts(made: Callable[..., Any]) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """Wrong ways of calling it: unknown, missing, too many and swapped arguments."""
+    taken = [
+        one for one in parameters(made) if one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD}
+    ]
+    positional = [one.name for one in taken if one.kind is not one.KEYWORD_ONLY]
+    needed = [one.name for one in taken if one.default is one.empty]
+    yield "unknown", (), {"unheard_of": SECRET}
+    yield "too many", (SECRET,) * (len(positional) + 1), {}
+    for value in values():
+        shown = type(value).__name__
+        yield f"unknown too, {shown}", (), {**dict.fromkeys(needed, value), "api_key": SECRET}
+        yield f"all, {shown}", (), dict.fromkeys([one.name for one in taken], value)
+        yield f"needed, {shown}", (), dict.fromkeys(needed, value)
+        for one in taken:
+            yield f"{one.name} alone, {shown}", (), {one.name: value}
+            yield f"{one.name} first, {shown}", (), {**dict.fromkeys(needed, "x"), one.name: value}
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_a_refusal_holds_no_secret(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However a public class or function is misused, its error tells nothing of a secret."""
+    monkeypatch.chdir(tmp_path)
+    made = CALLABLES[name]
+    found: dict[str, None] = {}
+    for what, args, given in attempts(made):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                result = made(*args, **given)
+                if inspect.iscoroutine(result):
+                    asyncio.run(result)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            found |= dict.fromkeys(CANARIES.search(what, error))
+
+    assert [] == list(found)[:20]
+
+
+def test_the_public_names_are_found() -> None:
+    """The list is made of what is there, and has what it is about."""
+    names = {name.rpartition(".")[2] for name in CALLABLES}
+
+    assert {"Service", "Credentials", "OAuthClient", "Proxy", "KeyRing", "open"} <= names
+    assert {"RedisStorage", "AwsSigV4", "WebhookVerifier", "basic", "bearer"} <= names
+
+
+@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen])
+def test_a_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]) -> None:
+    """What `reload` refuses is in no frame, and what a hub was opened from in none of its names."""
+    service = {"base_url": "https://x.example", "credentials": SECRET}
+    given = {"version": 1, "services": {"x": service}}
+    hub = opened(given)
+
+    async def reload(source: object) -> None:
+        told = hub.reload(source)
+        if inspect.isawaitable(told):
+            await told
+
+    for wrong in ({**given, "nonsense": SECRET}, {**given, SECRET: 1}, [SECRET]):
+        with pytest.raises(ConnectorError) as caught:
+            asyncio.run(reload(wrong))
+        assert [] == CANARIES.search("reload", caught.value)
+    assert [] == CANARIES.search("hub", vars(hub))
+
+
+def test_who_reads_a_document_does_not_keep_it() -> None:
+    """The error of a parser holds the whole document, so it comes along with none of ours."""
+    document = f'{{"token": "{SECRET}", '.encode()
+    for read in (Response(200, body=document).json, lambda: json_of(document)):
+        with pytest.raises(ConnectorError) as caught:
+            read()
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
