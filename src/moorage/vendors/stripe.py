@@ -29,7 +29,16 @@ from moorage.contracts.payments import (
     ThreeDs,
     Void,
 )
-from moorage.contracts.vendor import Vendor, extra_for, key_at, merged, mode_of_key
+from moorage.contracts.vendor import (
+    RepeatedKey,
+    UnknownOutcome,
+    Vendor,
+    VendorKeys,
+    extra_for,
+    key_at,
+    merged,
+    mode_of_key,
+)
 from moorage.domain.auth import Credentials
 from moorage.domain.http import Request
 from moorage.domain.json_text import is_list, is_object
@@ -70,6 +79,13 @@ _REFUND_REASONS: Final = {
     RefundReason.DUPLICATE: "duplicate",
     RefundReason.FRAUD: "fraudulent",
 }
+_KEYS: Final = VendorKeys(
+    # Keys may be removed once they are at least 24 hours old.
+    memory=24 * 3_600.0,
+    repeat=RepeatedKey.REPLAYED,
+    documentation=("https://docs.stripe.com/api/idempotent_requests",),
+    header="Idempotency-Key",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +104,16 @@ class Stripe(Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(PaymentsCapability)
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": _KEY, "page": 100}
     webhook: ClassVar[str | None] = "stripe"
+    idempotency: ClassVar[VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
+        "authorize": UnknownOutcome.ASKED_AGAIN,
+        "charge": UnknownOutcome.ASKED_AGAIN,
+        "capture": UnknownOutcome.ASKED_AGAIN,
+        "void": UnknownOutcome.ASKED_AGAIN,
+        "refund": UnknownOutcome.ASKED_AGAIN,
+        "create_intent": UnknownOutcome.ASKED_AGAIN,
+        "complete": UnknownOutcome.ASKED_AGAIN,
+    }
 
     credentials: Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_secret)
@@ -118,8 +144,7 @@ class Stripe(Vendor):
             needs_credentials=own is None,
             headers=headers,
             classify=classify,
-            idempotency_header="Idempotency-Key",
-            moves_money=True,
+            **_KEYS.settings,
         )
         return {"": service}
 
