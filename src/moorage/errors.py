@@ -478,10 +478,17 @@ class WebhookRejected(ConnectorError):
 
 
 class StorageUnavailable(ConnectorError):
-    """The state that circuits, limits and keys live in cannot be reached, or is full."""
+    """The state that circuits, limits and keys live in cannot be reached, or is full.
+
+    `slow` says that the store answers, though not in time. Then nothing goes on without it.
+    """
 
     retryable = True
     remedy = "Check the store that holds the shared state."
+
+    def __init__(self, message: str, *, slow: bool = False, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.slow = slow
 
 
 class StateUnavailable(StorageUnavailable):

@@ -30,9 +30,11 @@ from moorage.domain.outage import (
     goes_on,
     has_substitute,
     is_local,
+    is_slow,
     marked,
     moved,
     noticed,
+    patience,
     substitute,
 )
 from moorage.domain.rate_limit import RateLimitConfig
@@ -260,3 +262,41 @@ def test_a_command_is_moved_to_other_keys() -> None:
     assert ("circuit", substitute("one"), "two") == other.keys
     assert ("circuit", "one", "two") == asked.keys
     assert (GATES, 3, 4, type(asked)) == (other.gates, other.within, other.lease, type(other))
+
+
+def test_who_can_go_on_keeps_time_for_its_call() -> None:
+    """Three quarters of what is left are for the store, and ten seconds at most."""
+    asked = Admission(GATES, within=0, lease=0)
+
+    assert [0.75, 10.0, None] == [patience(asked, left) for left in (1.0, 60.0, None)]
+
+
+def test_who_cannot_go_on_has_all_its_time_for_the_store() -> None:
+    """A minute at most."""
+    claim = release("key", 1, ttl=SECOND)
+
+    assert [1.0, 60.0, None] == [patience(claim, left) for left in (1.0, 600.0, None)]
+
+
+@pytest.mark.parametrize(
+    "waited, bound, silent, slow",
+    [
+        (1, 1, 2, True),
+        (1, 1, 3, False),
+        (4, 4, 4.9, True),
+        (4, 4, 5, False),
+        (8, 8, 7.9, True),
+        (8, 8, 8, False),
+        (0.9, 1, 1, True),
+        (0.89, 1, 1, False),
+        (1, 1, None, False),
+        (1, None, 1, False),
+    ],
+)
+def test_slow_is_not_away(
+    waited: float, bound: float | None, silent: float | None, slow: bool
+) -> None:
+    """A store is slow while it answers others, unless its caller was told sooner."""
+    nanos = None if silent is None else int(silent * NANOS)
+
+    assert slow is is_slow(int(waited * NANOS), bound, nanos)

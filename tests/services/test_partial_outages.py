@@ -1,4 +1,4 @@
-"""A store of which one node or one state is away: the others are shared as before."""
+"""A store that is slow, or of which one node or one state is away: all else is shared as before."""
 
 from __future__ import annotations
 
@@ -381,3 +381,142 @@ async def test_a_limit_goes_on_with_its_share(world: World) -> None:
         await manager.call("vat", GET)
 
     assert [0.0, 0.0, 0.5, 1.0] == [sent.at for sent in world.vendor.requests]
+
+
+# --- a store that is slow --------------------------------------------------------
+
+
+class Slow:
+    """Makes the world's store take its time, and give up when its caller's is over."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.delay = 0.0
+        self.slow = False
+        world.store.meanwhile = self.answer
+
+    async def answer(self, command: Command[Any]) -> None:
+        """Wait, for as long as the caller can."""
+        bound = self.world.store.timeouts[-1]
+        self.world.clock.advance(min(self.delay, bound))
+        if self.delay > bound:
+            raise StorageUnavailable("it did not answer in time.", slow=self.slow)
+
+
+@in_both_colours
+async def test_a_slow_store_is_waited_for(world: World) -> None:
+    """Limits stay shared while the store takes its time, which is within the deadline."""
+    slow = Slow(world)
+    workers = [sharing(world, vat(timeout=8, limits=RateLimitConfig(0.01))) for _ in range(3)]
+    slow.delay = 5
+
+    assert 1 == sum([await granted(worker, "a", 2) for worker in workers])
+    assert [] == told(world, StorageLost)
+    assert {6.0} == set(world.store.timeouts)
+
+
+@in_both_colours
+async def test_who_goes_on_without_the_store_keeps_time_for_its_call(world: World) -> None:
+    """Of a store that never answers nobody waits for all of a deadline, nor for very long."""
+    slow = Slow(world)
+    slow.delay = 1_000
+    for timeout, waited in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
+        began = world.clock.now
+        assert 200 == (await sharing(world, vat(timeout=timeout)).call("vat", GET)).status
+        assert waited == pytest.approx(world.clock.now - began)
+
+
+@in_both_colours
+async def test_who_needs_the_store_waits_for_all_that_is_left(world: World) -> None:
+    """A key, and a limit that refuses, are waited for until the deadline, or for a minute."""
+    slow = Slow(world)
+    slow.delay = 1_000
+    refusing = RateLimitConfig(1, without_store="refuse")
+    for service, options in ((vat(limits=refusing), {}), (vat(), {"idempotency_key": "k"})):
+        for timeout, bound in ((8.0, 8.0), (600.0, 60.0)):
+            with pytest.raises(StorageUnavailable):
+                await sharing(world, service).call("vat", POST, timeout=timeout, **options)
+            assert bound == world.store.timeouts[-1]
+
+
+@in_both_colours
+async def test_a_store_that_answered_just_now_is_not_away(world: World) -> None:
+    """Whose time is not enough is refused while others are answered; a silent store is away."""
+    slow = Slow(world)
+    worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
+    await worker.call("vat", GET)
+    slow.delay = 100
+    with pytest.raises(StorageUnavailable, match="in time"):
+        await worker.call("vat", GET)
+    assert [] == told(world, StorageLost)
+    world.clock.advance(5)
+
+    assert 200 == (await worker.call("vat", GET)).status
+    assert 1 == len(told(world, StorageLost))
+
+
+@in_both_colours
+async def test_a_store_that_says_it_is_slow_is_not_away(world: World) -> None:
+    """Who hears that the store is busy believes it, even if it never had an answer."""
+    slow = Slow(world)
+    slow.delay, slow.slow = 100, True
+    worker = sharing(world, vat(timeout=4))
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="in time"):
+            await worker.call("vat", GET)
+
+    assert [] == told(world, StorageLost)
+
+
+@in_both_colours
+async def test_who_finds_the_store_slow_leaves_the_look_to_the_next(world: World) -> None:
+    """A store that was away and is slow now is looked for by the next caller too."""
+    worker = sharing(world, vat(timeout=4, limits=RateLimitConfig(9)))
+    world.store.is_away = AWAY
+    await worker.call("vat", GET)
+    world.store.is_away = None
+    slow = Slow(world)
+    slow.delay, slow.slow = 100, True
+    world.clock.advance(1)
+    with pytest.raises(StorageUnavailable):
+        await worker.call("vat", GET)
+    slow.delay = 0
+    await worker.call("vat", GET)
+
+    assert 1 == len(told(world, StorageRecovered))
+
+
+@in_both_colours
+async def test_a_quick_refusal_is_an_outage(world: World) -> None:
+    """A store that says at once that it is not there is away, whenever it answered last."""
+    worker = sharing(world, vat())
+    await worker.call("vat", GET)
+    world.store.is_away = AWAY
+
+    assert 200 == (await worker.call("vat", GET)).status
+    assert 1 == len(told(world, StorageLost))
+
+
+@in_both_colours
+async def test_who_waits_for_anothers_answer_waits_through_an_outage(world: World) -> None:
+    """A store that is away for a while throws out nobody who waits within a deadline."""
+    gate = world.gate()
+    worker = sharing(world, vat())
+    world.vendor.answers(gate.answering(200))
+    holder = world.start(lambda: worker.call("vat", POST, idempotency_key="k"))
+    await gate.reached()
+
+    async def lose() -> None:
+        world.store.is_away = AWAY
+
+    async def find() -> None:
+        world.store.is_away = None
+        gate.open()
+        await holder.over()
+
+    async def nothing() -> None:
+        return
+
+    world.sleeper.meanwhile.extend([lose, nothing, nothing, find])
+
+    assert (await worker.call("vat", POST, idempotency_key="k")).replayed

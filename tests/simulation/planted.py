@@ -16,6 +16,7 @@ from moorage.domain.plan import Plan
 from moorage.services import attempts, store_fallback
 from moorage.services import idempotency as flows
 from moorage.services.call import Call
+from moorage.services.outage_probe import OutageProbe
 from moorage.services.outbox import OutboxFlows
 from tests.simulation.entries import Outbox
 
@@ -304,6 +305,12 @@ def cancellation_is_a_failure(put: Any) -> None:
 def claims_go_on_without_their_store(put: Any) -> None:
     """A key that the store does not hear of is claimed in the memory of each process."""
     put(store_fallback, "goes_on", lambda _: True)
+
+
+@bug
+def slow_is_away(put: Any) -> None:
+    """A store that is not in time once is taken to be away, though it has just answered."""
+    put(OutageProbe, "is_slow", lambda *_: False)
 
 
 @bug

@@ -561,6 +561,12 @@ def nobody_is_kept_out(schedule: Schedule) -> str | None:
     return None if last is None else f"kept out: {last!r}"
 
 
+def slow_is_not_away(schedule: Schedule) -> str | None:
+    """Nobody is let in by one process alone while the store answers, however slowly."""
+    alone = schedule.world.alone
+    return f"let in alone: {alone}" if alone else None
+
+
 LAWS = (
     one_effect_per_key,
     one_region_per_order,
@@ -577,4 +583,5 @@ LAWS = (
     ends_by_deadline,
     nothing_leaked,
     cancellation_is_neutral,
+    slow_is_not_away,
 )

@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 import attrs
 
 from moorage.adapters.memory import MemoryStorage
+from moorage.domain.admission import Admission
+from moorage.domain.durations import FOREVER
 from moorage.domain.http import Request, Response, Timeouts
 from moorage.errors import (
     AttemptTimeout,
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from moorage.domain.state import Command, State
 
 START = 1_750_000_000_000_000
+SILENCE = 5_000_000
+"""Microseconds without an answer, after which a store that is not in time is away."""
 
 
 class Cancelled(BaseException):
@@ -63,6 +67,7 @@ class Faults:
     crash: int = 0
     cancel: int = 0
     store_away: int = 0
+    store_slow: int = 0
     answer_lost: int = 0
     asked_twice: int = 0
     step_back: int = 0
@@ -96,6 +101,8 @@ class Worker:
     skew: int = 0
     """Seconds by which its wall clock is ahead of all others."""
     cancelled_at: str | None = None
+    answered: int | None = None
+    silenced: bool = False
     outbox: list[Command[Any]] = attrs.field(factory=list)
 
 
@@ -140,6 +147,7 @@ class World:
         self.wall = 0
         self.struck: set[str] = set()
         self._tokens = 0
+        self.alone: list[str] = []
         self.falls_back = bool(seed % 2)
 
     def tell(self, who: str, what: str) -> None:
@@ -264,10 +272,11 @@ class World:
 
         async def execute(command: Command[Any], timeout: float | None) -> Any:
             name = type(command).__name__
-            if self.strikes("store_away"):
-                await Turn(f"{name}: store away", _away)
+            await self._hinder(worker, name, timeout)
             answer = await Turn(name, lambda: self._ask(worker, command))
+            worker.answered, worker.silenced = self.now, False
             if self.strikes("answer_lost"):
+                worker.silenced = True
                 await Turn(f"{name}: answer lost", _away)
             return answer
 
@@ -293,6 +302,7 @@ class World:
 
         core = Core(
             execute=execute,
+            waits=True,
             post=worker.outbox.append,
             send=send,
             open=nothing,
@@ -313,15 +323,44 @@ class World:
             token=token,
             reporter=lambda: worker.name,
         )
-        return self._with_fallback(core) if self.falls_back else core
+        return self._with_fallback(core, worker) if self.falls_back else core
 
     def date(self, now: int, ahead: int = 0) -> datetime:
         """A time of this world as a date, on a watch that is so many seconds ahead."""
         return datetime.fromtimestamp(now / 1e6, UTC) + timedelta(seconds=ahead)
 
-    def _with_fallback(self, core: Core) -> Core:
+    async def _hinder(self, worker: Worker, name: str, timeout: float | None) -> None:
+        """Let the store be away for a worker, or make it wait as long as it can, or longer."""
+        if self.strikes("store_away"):
+            worker.silenced = True
+            await Turn(f"{name}: store away", _away)
+        if not self.strikes("store_slow"):
+            return
+        delay = self.dice.choice((100_000, 2_500_000, 12_000_000))
+        bound = delay if timeout is None else int(timeout * 1e6)
+        began, worker.wakes = self.now, self.now + min(delay, bound)
+        if delay <= bound:
+            await Turn(f"{name}: store slow", lambda: None)
+            return
+
+        def late() -> None:
+            waited = self.now - began
+            silent = FOREVER if worker.answered is None else self.now - worker.answered
+            worker.silenced = silent >= min(3 * waited, max(waited, SILENCE))
+            _away()
+
+        await Turn(f"{name}: store too slow", late)
+
+    def _with_fallback(self, core: Core, worker: Worker) -> Core:
         memory = MemoryStorage(Ticking(self))
-        fallback = StoreFallback(core, "state", memory.execute)
+
+        def alone(command: Command[Any]) -> Any:
+            answer = memory.execute(command)
+            if isinstance(command, Admission) and not worker.silenced:
+                self.alone.append(f"{worker.name} at {self.now}: {answer}")
+            return answer
+
+        fallback = StoreFallback(core, "state", alone)
         return attrs.evolve(core, execute=fallback.execute, post=fallback.post)
 
     def _ask(self, worker: Worker, command: Command[Any]) -> Any:

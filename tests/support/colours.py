@@ -252,6 +252,7 @@ class Store:
         self._world = world
         self.memory = MemoryStorage(world.clock)
         self.commands: list[Command[Any]] = []
+        self.timeouts: list[Any] = []
         self.posted: list[Command[Any]] = []
         self.fails_at: dict[int, BaseException] = {}
         self.lost_at: dict[int, BaseException] = {}
@@ -262,6 +263,7 @@ class Store:
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
         await self._world.reach("before the store acts")
+        self.timeouts.append(timeout)
         self.commands.append(command)
         trip = len(self.commands)
         if self.meanwhile is not None:

@@ -19,6 +19,7 @@ from redis import exceptions as wrong
 
 from moorage.adapters._redis_links import UnsentError
 from moorage.adapters._redis_wire import Swap, answer_of
+from moorage.domain.durations import bounded
 from moorage.errors import ConnectorError, StateUnavailable
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ TOGETHER: Final = 128
 """How many commands go with one call of the script: Redis serves nobody else meanwhile."""
 
 _PATIENCE: Final = 4
-_LONGEST_WAIT: Final = 16
-"""How many timeouts a caller waits at most, behind a batch and with its own: no timer is needed."""
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.02
 
-_Asked: TypeAlias = "tuple[Question, Future[Any] | None, Command[Any] | None]"
-_Undecided: TypeAlias = "tuple[Command[Any], Future[Any] | None]"
+_Asked: TypeAlias = "tuple[Question, Future[Any] | None, Command[Any] | None, float]"
+"""A question, who waits for it, what was posted, and how many seconds it may take."""
+_Undecided: TypeAlias = "tuple[Command[Any], Future[Any] | None, float]"
+"""A command that is decided here, who waits for it, and how many seconds it may take."""
 
 
 def pauses(timeout: float, until: float = inf) -> Iterator[float]:
@@ -108,7 +109,8 @@ class Lane:
     async def ask(self, question: Question, timeout: float | None = None) -> Any:
         """What the script replies, if it does within `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
-        self._asked.append((question, future, None))
+        patience = bounded(self._timeout, timeout)
+        self._asked.append((question, future, None, patience))
         if self._asking is None:
             self._asking = self.loop.create_task(self._ask_all())
         return await self._in_time(future, timeout)
@@ -116,7 +118,7 @@ class Lane:
     async def decide(self, command: Command[Any], timeout: float | None = None) -> Any:
         """The answer to a command that is decided here, if it comes within `timeout` seconds."""
         future: Future[Any] = self.loop.create_future()
-        self._undecided.append((command, future))
+        self._undecided.append((command, future, bounded(self._timeout, timeout)))
         if self._deciding is None:
             self._deciding = self.loop.create_task(self._decide_all())
         answer, error = await self._in_time(future, timeout)
@@ -126,7 +128,7 @@ class Lane:
 
     async def _in_time(self, future: Future[Any], timeout: float | None) -> Any:
         """What a future gives; the batch that it waits for goes on without a caller who is late."""
-        if timeout is None or timeout > _LONGEST_WAIT * self._timeout:
+        if timeout is None:
             return await future
         late = self.loop.call_later(timeout, self._give_up, future)
         try:
@@ -141,11 +143,11 @@ class Lane:
     def post(self, command: Command[Any], question: Question | None) -> None:
         """Queue a command that nobody waits for."""
         if question is not None:
-            self._asked.append((question, None, command))
+            self._asked.append((question, None, command, self._timeout))
             if self._asking is None:
                 self._asking = self.loop.create_task(self._ask_all())
         else:
-            self._undecided.append((command, None))
+            self._undecided.append((command, None, self._timeout))
             if self._deciding is None:
                 self._deciding = self.loop.create_task(self._decide_all())
 
@@ -170,7 +172,8 @@ class Lane:
         if not batch:
             return
         try:
-            replies = await self._request([question for question, _, _ in batch])
+            patience = max(patience for _, _, _, patience in batch)
+            replies = await self._request([question for question, *_ in batch], patience)
         except wrong.ConnectionError as error:
             last = [asked for asked in batch if asked[0].once or not again]
             self._fail(last, error)
@@ -183,14 +186,14 @@ class Lane:
             if not isinstance(error, FAILED):
                 raise
         else:
-            for (_, future, _), reply in zip(batch, replies, strict=True):
+            for (_, future, *_), reply in zip(batch, replies, strict=True):
                 if future is not None and not future.done():
                     future.set_result(reply)
 
-    async def _request(self, batch: Sequence[Question]) -> list[Any]:
+    async def _request(self, batch: Sequence[Question], patience: float) -> list[Any]:
         sent = False
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(patience):
                 await self._link.ready()
                 sent = True
                 return await self._link.ask(batch)
@@ -210,7 +213,7 @@ class Lane:
             raise
 
     def _fail(self, batch: Sequence[_Asked], error: BaseException) -> None:
-        for question, future, command in batch:
+        for question, future, command, _ in batch:
             if future is not None:
                 if not future.done():
                     future.set_exception(self._error_of(error))
@@ -232,12 +235,13 @@ class Lane:
     async def _decide_some(self, batch: list[_Undecided]) -> None:
         if not batch:
             return
-        swap = Swap(self._questions, [command for command, _ in batch])
+        swap = Swap(self._questions, [command for command, *_ in batch])
+        patience = max(patience for _, _, patience in batch)
         waits = pauses(self._timeout)
         try:
             while True:
-                write = swap.decide(answer_of(swap.look, await self.ask(swap.look)))
-                if write is None or await self.ask(write):
+                write = swap.decide(answer_of(swap.look, await self.ask(swap.look, patience)))
+                if write is None or await self.ask(write, patience):
                     break
                 await asyncio.sleep(next(waits))
         except BaseException as error:
@@ -245,12 +249,12 @@ class Lane:
             if not isinstance(error, FAILED):
                 raise
         else:
-            for (_, future), outcome in zip(batch, swap.outcomes, strict=True):
+            for (_, future, _), outcome in zip(batch, swap.outcomes, strict=True):
                 if future is not None and not future.done():
                     future.set_result(outcome)
 
     def _drop(self, batch: Sequence[_Undecided], error: BaseException) -> None:
-        for _, future in batch:
+        for _, future, _ in batch:
             if future is not None and not future.done():
                 future.set_exception(self._error_of(error))
 

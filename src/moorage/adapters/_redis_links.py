@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from math import inf
 from os import fspath
 from threading import Lock
 from time import monotonic
@@ -406,7 +407,7 @@ class Link:
         Raises:
             TimeoutError: there is none.
         """
-        left = min(self._place.timeout, until - monotonic())
+        left = self._place.timeout if until == inf else until - monotonic()
         if left <= 0:
             raise wrong.TimeoutError
         return left
@@ -604,6 +605,8 @@ class AsyncLink:
                 return
         await self.close()
         connection = self._place.connection(self._place.timeout)
+        # Its callers have bounds of their own.
+        connection.socket_connect_timeout = None
         try:
             self._connection = connection
             await connection.connect()

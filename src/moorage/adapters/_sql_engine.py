@@ -237,17 +237,19 @@ class Engine:
                 raise self._unavailable(
                     f"had no connection free in {patience:.3g} s",
                     "Give the store more `connections`, or more `timeout`.",
+                    slow=True,
                 )
             while True:
                 try:
                     answer = await self._on_a_link(work, until)
                 except NotDone as failure:
                     if not failure.again or monotonic() >= until:
-                        raise self._unavailable(failure.reason) from None
-                except FateUnknown:
+                        raise self._unavailable(failure.reason, slow=failure.slow) from None
+                except FateUnknown as failure:
                     if once or monotonic() >= until:
                         raise self._unavailable(
-                            "had no answer to its commit, so that nobody knows its fate"
+                            "had no answer to its commit, so that nobody knows its fate",
+                            slow=failure.slow,
                         ) from None
                 except (NoTable, Denied, Misfit, ConfigurationError) as failure:
                     await self._mend(failure, until)
@@ -282,10 +284,14 @@ class Engine:
         self, work: Callable[[Link], Coroutine[Any, Any, Answer]], until: float
     ) -> Answer:
         shelf = self._shelf()
-        link = shelf.take() or await self._open(shelf, until)
+        link = shelf.take()
+        known = link is not None
+        link = link or await self._open(shelf, until)
         try:
             return await work(link)
         except (NotDone, FateUnknown) as failure:
+            # A server that has just answered whoever connected is there.
+            failure.slow = failure.slow or (not known and monotonic() >= until)
             if failure.lost:
                 # The server was restarted or cut off: the others are likely to be dead too.
                 shelf.clear()
@@ -369,8 +375,11 @@ class Engine:
             )
         return ConfigurationError(message, path="state", remedy=remedy)
 
-    def _unavailable(self, reason: str, remedy: str | None = None) -> StorageUnavailable:
-        return StorageUnavailable(f"a command to {self._where} {reason}.", remedy=remedy)
+    def _unavailable(
+        self, reason: str, remedy: str | None = None, *, slow: bool = False
+    ) -> StorageUnavailable:
+        message = f"a command to {self._where} {reason}."
+        return StorageUnavailable(message, remedy=remedy, slow=slow)
 
 
 async def _transact(link: Link, command: Command[Answer], asked: Asked, until: float) -> Answer:

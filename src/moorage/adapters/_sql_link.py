@@ -7,10 +7,17 @@ fails before the second trip was certainly not executed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+SLOWEST: Final = 10.0
+"""Seconds that a slow server may take for one step, if the caller has them."""
+
+STALLED: Final = 3.0
+"""Seconds that a process may stand still with rows locked, before the server gives them away."""
 
 
 class Row(NamedTuple):
@@ -28,10 +35,14 @@ class NotDone(Exception):
         reason: why, as the end of a sentence.
         again: whether it may succeed at once when it is tried again.
         lost: whether the connection is gone, and others are likely to be gone with it.
+        slow: whether the server has answered, but did not do it in time.
     """
 
-    def __init__(self, reason: str, *, again: bool = True, lost: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, again: bool = True, lost: bool = False, slow: bool = False
+    ) -> None:
         super().__init__(reason)
+        self.slow = slow
         self.reason = reason
         self.again = again
         self.lost = lost
@@ -41,6 +52,7 @@ class FateUnknown(Exception):
     """The connection was lost while a command was being committed."""
 
     lost = True
+    slow = False
 
 
 class NoTable(Exception):

@@ -17,7 +17,16 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moorage.adapters._sql_link import Denied, FateUnknown, Misfit, NoTable, NotDone, Row
+from moorage.adapters._sql_link import (
+    SLOWEST,
+    STALLED,
+    Denied,
+    FateUnknown,
+    Misfit,
+    NoTable,
+    NotDone,
+    Row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -98,13 +107,14 @@ class MysqlLink:
 
     async def prepare(self, timeout: float, until: float) -> None:
         """Set the session up: how long it may wait, and what it sees."""
-        wait = max(1, ceil(timeout))
+        wait = ceil(max(timeout, SLOWEST))
+        idle = ceil(max(2 * timeout, STALLED))
         await self._say("ROLLBACK", until)
         await self._say("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", until)
         await self._say(
             f"SET SESSION time_zone = '+00:00', autocommit = 0, innodb_lock_wait_timeout = {wait}"
             # A process that stands still with rows locked must not stop all the others.
-            f" /*M! , max_statement_time = {timeout:f}, idle_transaction_timeout = {2 * wait} */",
+            f" /*M! , max_statement_time = {wait}, idle_transaction_timeout = {idle} */",
             until,
         )
         ((began, _, ended),), _ = await self._say(
@@ -232,7 +242,9 @@ class MysqlLink:
             code = _code(error)
         if code in _LOST or _FIRST_OF_CLIENT <= code <= _LAST_OF_CLIENT:
             late = monotonic() >= until
-            raise NotDone("was not answered in time" if late else "lost its connection", lost=True)
+            raise NotDone(
+                "was not answered in time" if late else "lost its connection", lost=not late
+            )
         await self.leave(until)
         raise _refused(code)
 
@@ -245,7 +257,7 @@ class MysqlLink:
             self.ready = True
             return
         if code in _AGAIN:
-            raise NotDone(_AGAIN[code])
+            raise NotDone(_AGAIN[code], slow=True)
         raise FateUnknown
 
 
@@ -262,9 +274,9 @@ def _code(error: BaseException) -> int:
 def _refused(code: int) -> Exception:
     """What an error of the server means; its transaction is rolled back."""
     if code in _AGAIN:
-        return NotDone(_AGAIN[code])
+        return NotDone(_AGAIN[code], slow=True)
     if code in _NOT_AGAIN:
-        return NotDone(_NOT_AGAIN[code], again=False)
+        return NotDone(_NOT_AGAIN[code], again=False, slow=True)
     if code == _DUPLICATE:
         return _Duplicate()
     if code in _NO_TABLE:

@@ -23,7 +23,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from psycopg import Error, pq
 
-from moorage.adapters._sql_link import Denied, FateUnknown, Misfit, NoTable, NotDone, Row
+from moorage.adapters._sql_link import (
+    SLOWEST,
+    STALLED,
+    Denied,
+    FateUnknown,
+    Misfit,
+    NoTable,
+    NotDone,
+    Row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +80,7 @@ _NOT_AGAIN: Final = {
     b"57014": "took too long",
 }
 _READ_ONLY: Final = b"25006"
+_LATE: Final = "was not answered in time"
 _NO_TABLE: Final = (b"42P01", b"42703", b"3F000")
 _DENIED: Final = b"42501"
 
@@ -159,8 +169,8 @@ class PostgresLink:
         pg = self._pg
         pg.nonblocking = 1
         pg.enter_pipeline_mode()
-        wait = min(ceil(timeout * 1000), _LONGEST_PATIENCE)
-        idle = min(max(1000, 2 * wait), _LONGEST_PATIENCE)
+        wait = min(ceil(max(timeout, SLOWEST) * 1000), _LONGEST_PATIENCE)
+        idle = min(ceil(max(2 * timeout, STALLED) * 1000), _LONGEST_PATIENCE)
         settings = {
             "synchronous_commit": "off",
             "lock_timeout": wait,
@@ -275,7 +285,7 @@ class PostgresLink:
         except Error:
             lost = "lost its connection"
         except TimeoutError:
-            lost = "was not answered in time"
+            lost = _LATE
         failure = reply.failure
         if not lost and failure is None:
             self.ready = ready
@@ -283,7 +293,7 @@ class PostgresLink:
         if asked[-1][0] is _COMMIT and reply.may_be_committed(len(asked) - 1, lost=bool(lost)):
             raise FateUnknown
         if lost or failure is None:
-            raise NotDone(lost, lost=True)
+            raise NotDone(lost, lost=lost != _LATE)
         if self._pg.transaction_status == _IDLE:
             self.ready = True
         else:
@@ -369,9 +379,9 @@ def _refused(failure: PGresult) -> NotDone | NoTable | Denied:
     """What an error of the server means; its transaction is rolled back."""
     code = failure.error_field(_CODE) or b""
     if code in _AGAIN:
-        return NotDone(_AGAIN[code])
+        return NotDone(_AGAIN[code], slow=True)
     if code in _NOT_AGAIN:
-        return NotDone(_NOT_AGAIN[code], again=False)
+        return NotDone(_NOT_AGAIN[code], again=False, slow=True)
     if code in _NO_TABLE:
         return NoTable()
     if code == _DENIED:

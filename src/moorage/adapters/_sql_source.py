@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from moorage.adapters._sql_link import SLOWEST
 from moorage.domain.installation import install
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -196,7 +197,11 @@ def _kind(name: str, driver: str, drivers: dict[str, str], where: str, path: str
 
 
 def _bounds(kind: str, url: URL, timeout: float) -> dict[str, Any]:
-    """The driver's own bounds on connecting, as far as the URL does not set them."""
+    """The driver's own bounds on connecting, as far as the URL does not set them.
+
+    A slow server is waited for: whoever opens a connection has a bound of their own.
+    """
+    timeout = max(timeout, SLOWEST)
     if kind == "postgresql":
         bounds: dict[str, Any] = {"connect_timeout": max(_LEAST_OF_PSYCOPG, ceil(timeout))}
     elif url.drivername.endswith("pymysql"):

@@ -117,9 +117,9 @@ class RedisStorage(_Store):
             `redis+cluster://host:port,host:port`,
             `redis+sentinel://host:port,host:port/name-of-the-primary`, and `rediss+…`), or a client
             of redis-py's, whose settings are taken over; connections are the store's own.
-        timeout: seconds for connecting, and for each reply. An operation takes no longer than
-            that on a connection that is there; four times as long where it is decided here; and
-            never longer than what is left of its caller's deadline.
+        timeout: seconds for connecting, and for each reply, where the caller has no deadline; a
+            call's own is what counts otherwise. Without one an operation takes no longer than that
+            on a connection that is there, or four times as long where it is decided here.
         prefix: what all keys in Redis begin with. No other program may write to these.
         ca: a file with the certificates to trust, instead of the system's.
         durable: says of this Redis that a write which it answered survives its crash.
@@ -262,7 +262,7 @@ class RedisStorage(_Store):
         swap = Swap(self._questions, [command])
         waits = pauses(self._timeout, until)
         # One at a time in this process; two that wait for each other go on all the same.
-        patience = min(self._timeout, max(0.0, until - time.monotonic()) / 2)
+        patience = self._timeout if until == inf else max(0.0, until - time.monotonic()) / 2
         alone = self._deciding.acquire(timeout=patience)
         try:
             while True:

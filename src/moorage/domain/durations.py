@@ -48,8 +48,11 @@ def maybe_seconds(value: float | timedelta | None, field: str) -> float | None:
 
 
 def bounded(patience: float, timeout: float | None) -> float:
-    """Seconds to wait: one's own patience, or what is left of the caller's time if that is less."""
-    return patience if timeout is None else max(0.0, min(patience, timeout))
+    """Seconds to wait: what is left of the caller's time, or one's own patience if none was told.
+
+    Who is merely slow is waited for as long as the caller can.
+    """
+    return patience if timeout is None else max(0.0, timeout)
 
 
 def micros(value: float) -> int:

@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 _FIRST: Final = 250_000_000
 _LONGEST: Final = 1_000_000_000
 _MOST_STEPS: Final = 16
+_SHARE: Final = 0.75
+_PATIENCE: Final = 10.0
+_LONGEST_PATIENCE: Final = 60.0
+_SILENCE: Final = 5_000_000_000
+_NEARLY: Final = 0.9
 
 
 @attrs.define(eq=False)
@@ -75,6 +80,28 @@ def noticed(
     # Processes that lost the store together do not all come back together.
     until = now + max(int(pause * (0.5 + draw / 2)), took)
     return Outage(error, now if before is None else before.since, until, probes)
+
+
+def patience(command: Command[Any], timeout: float | None) -> float | None:
+    """Seconds to wait for the store, of those that the caller has left; None if it has no deadline.
+
+    Who can go on without the store keeps a quarter of its time for the call itself.
+    """
+    if timeout is None:
+        return None
+    return min(timeout * _SHARE, _PATIENCE) if goes_on(command) else min(timeout, _LONGEST_PATIENCE)
+
+
+def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
+    """Whether a store that did not answer in time is slow rather than away.
+
+    It has answered others not long ago. `waited` and `silent` are how long this caller waited, and
+    how long ago the last answer came, in nanoseconds; None if none ever did. `bound` is how many
+    seconds the caller could wait: who was told sooner that the store is away believes it.
+    """
+    if bound is None or silent is None or waited < bound * 1e9 * _NEARLY:
+        return False
+    return silent < min(3 * waited, max(waited, _SILENCE))
 
 
 class Local(tuple[Any, ...]):

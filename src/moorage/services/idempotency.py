@@ -152,9 +152,16 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
     Besides, until when the lease lasts, in nanoseconds of the local clock.
     """
     look = _FIRST_LOOK
+    busy: Claimed | None = None
     while True:
         began = core.nanoseconds()
-        claimed, lease = await _ask(core, call, once, owner)
+        try:
+            claimed, lease = await _ask(core, call, once, owner)
+        except StorageUnavailable:
+            if busy is None:
+                raise
+            # The holder's answer may still come, once the store is there again.
+            claimed, lease = busy, 0
         match claimed.verdict:
             case Verdict.CONFLICT:
                 raise IdempotencyConflict("this idempotency key was used for another payload.")
@@ -166,7 +173,7 @@ async def _claim(core: Core, call: Call, once: Once, owner: int) -> tuple[Claime
                 if pause * 1e9 >= call.remaining(core):
                     raise _in_progress(core, claimed.wait)
                 await core.sleep(pause)
-                look = min(2 * look, _SLOWEST_LOOK)
+                look, busy = min(2 * look, _SLOWEST_LOOK), claimed
             case _:
                 return claimed, began + lease * 1000
 

@@ -6,7 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from moorage.domain.events import StorageLost, StorageRecovered
-from moorage.domain.outage import Outage, noticed
+from moorage.domain.outage import Outage, is_slow, noticed
 
 if TYPE_CHECKING:
     from moorage.errors import StorageUnavailable
@@ -23,6 +23,7 @@ class OutageProbe:
 
     Attributes:
         outage: what is known of its being away; None while it answers.
+        answered: when it answered last, in nanoseconds of the local clock; None if it never did.
     """
 
     def __init__(self, core: Core, name: str, node: str = "") -> None:
@@ -30,6 +31,7 @@ class OutageProbe:
         self._name = name
         self._node = node
         self.outage: Outage | None = None
+        self.answered: int | None = None
 
     def may_look(self, outage: Outage) -> bool:
         """Take the turn of looking for the store, if it is time and nobody else has it."""
@@ -40,6 +42,12 @@ class OutageProbe:
         except IndexError:
             return False
         return True
+
+    def is_slow(self, began: int, bound: float | None) -> bool:
+        """Whether it is slow rather than away for a caller who waited since then, up to a bound."""
+        now = self._core.nanoseconds()
+        silent = None if self.answered is None else now - self.answered
+        return is_slow(now - began, bound, silent)
 
     def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
         """The store did not answer whoever knew of the outage `before`, and asked at `began`."""

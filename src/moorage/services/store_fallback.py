@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.domain.admission import GO, Admission, Confirm, GiveBack, Report
 from moorage.domain.circuit import Outcome
-from moorage.domain.outage import alone, goes_on, is_local, marked
+from moorage.domain.outage import alone, goes_on, is_local, marked, patience
 from moorage.errors import StateUnavailable, StorageUnavailable
 from moorage.services.admission import lease_of
 from moorage.services.outage_probe import OutageProbe
@@ -75,7 +75,7 @@ class StoreFallback:
         outage = probe.outage
         turn = outage is None or probe.may_look(outage)
         if turn or not goes_on(command):
-            return await self._ask(command, timeout, probe, outage, turn=turn)
+            return await self._ask(command, patience(command, timeout), probe, outage, turn=turn)
         return self._without(command)
 
     async def _ask(
@@ -95,18 +95,26 @@ class StoreFallback:
             self._found(probe, outage)
             raise
         except StorageUnavailable as error:
+            self._free(command)
+            if error.slow or (outage is None and probe.is_slow(began, timeout)):
+                # It is there, and still counts for all.
+                self._leave(outage, turn=turn)
+                raise
             if turn:
                 probe.lost(outage, error, began)
-            self._free(command)
             if not goes_on(command):
                 raise
             return self._without(command)
         except BaseException:
-            if turn and outage is not None:
-                outage.turn.append(None)
+            self._leave(outage, turn=turn)
             raise
         self._found(probe, outage)
         return answer
+
+    def _leave(self, outage: Outage | None, *, turn: bool) -> None:
+        """Leave looking for the store to another caller."""
+        if turn and outage is not None:
+            outage.turn.append(None)
 
     def _probe(self, command: Command[Any]) -> OutageProbe:
         """What is known of the node that has the keys of a command."""
@@ -118,6 +126,7 @@ class StoreFallback:
 
     def _found(self, probe: OutageProbe, outage: Outage | None) -> None:
         """A node answered, and so the store is there."""
+        probe.answered = self._core.nanoseconds()
         if outage is not None:
             probe.found(outage)
         whole = self._probes[""]
