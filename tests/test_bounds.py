@@ -102,7 +102,7 @@ def test_a_functions_own_timeout_is_its_own() -> None:
 
 
 def test_where_no_such_loop_runs_nothing_is_bounded() -> None:
-    """Under another library's loop what is awaited is simply awaited."""
+    """Outside of asyncio's tasks what is awaited is not bounded, and a warning says so."""
 
     async def three() -> int:
         return 3
@@ -110,6 +110,137 @@ def test_where_no_such_loop_runs_nothing_is_bounded() -> None:
     def bounded() -> Coroutine[Any, Any, int]:
         return within_later(three(), 0.0)
 
-    assert 3 == run_now(bounded())
+    async def outside() -> int:
+        done: list[int] = []
+        asyncio.get_running_loop().call_soon(lambda: done.append(run_now(bounded())))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return done.pop()
+
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        assert 3 == run_now(bounded())
+    with pytest.warns(RuntimeWarning, match="timeout of its own"):
+        assert 3 == asyncio.run(outside())
+    assert 3 == run_now(within_later(three(), 1e10))
     with pytest.raises(OutOfTimeError):
         asyncio.run(within_later(never(), 0.001))
+
+
+@pytest.mark.parametrize("timeout", [0.02, None])
+def test_an_asynchronous_function_is_cut_off_at_the_services_timeout(timeout: float | None) -> None:
+    """Nobody need ask: the timeout of the service, or the call's, ends what is awaited."""
+    manager = AsyncConnectorManager([Service("a", timeout=0.02 if timeout is None else 30)])
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        asyncio.run(manager.run("a", never, timeout=timeout))
+    assert caught.value.may_have_been_processed
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(
+            AsyncConnectorManager([Service("a", timeout=0.02)]).run("a", never, request_id="r")
+        )
+
+
+def test_a_decorated_function_is_cut_off_at_the_services_timeout() -> None:
+    """`protect` bounds what it decorates, as `run` does."""
+    protected = AsyncConnectorManager([Service("a", timeout=0.02)]).protect("a")(never)
+
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(protected())
+
+
+def test_many_bounds_share_a_timer() -> None:
+    """However many calls are bounded at once, their loop has one timer for them."""
+    loop = asyncio.new_event_loop()
+    timers: list[float] = []
+    at = loop.call_at
+
+    def call_at(when: float, *given: Any, **named: Any) -> Any:
+        timers.append(when)
+        return at(when, *given, **named)
+
+    loop.call_at = call_at  # type: ignore[method-assign, assignment]  # a loop of our own
+
+    async def one(seconds: float) -> int:
+        async def nothing() -> int:
+            return 1
+
+        return await within_later(nothing(), seconds)
+
+    async def many() -> int:
+        return sum([await one(60.0) for _ in range(1_000)])
+
+    assert 1_000 == loop.run_until_complete(many())
+    assert 1 == len(timers)
+    loop.close()
+
+
+def test_bounds_end_in_the_order_of_their_time() -> None:
+    """A later call with less time is cut off before an earlier one with more."""
+    ended: list[float] = []
+
+    async def bounded(seconds: float) -> None:
+        try:
+            await within_later(never(), seconds)
+        except OutOfTimeError:
+            ended.append(seconds)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(bounded, (0.09, 0.03, 0.06)))
+
+    asyncio.run(all_of_them())
+    assert [0.03, 0.06, 0.09] == ended
+
+
+def test_a_bound_inside_another_is_its_own() -> None:
+    """The inner bound's end is no cancellation for the outer one, nor the other way round."""
+
+    async def inner() -> str:
+        try:
+            await within_later(never(), 0.01)
+        except OutOfTimeError:
+            return "inner"
+        return "none"
+
+    async def outer() -> str:
+        return await within_later(inner(), 30.0)
+
+    async def reversed_() -> str:
+        try:
+            await within_later(within_later(never(), 30.0), 0.01)
+        except OutOfTimeError:
+            return "outer"
+        return "none"
+
+    assert "inner" == asyncio.run(outer())
+    assert "outer" == asyncio.run(reversed_())
+
+
+def test_a_cancellation_from_outside_is_no_timeout() -> None:
+    """A task that is cancelled while it is bounded is cancelled, and not late."""
+
+    async def cancelled() -> bool:
+        task = asyncio.ensure_future(within_later(never(), 0.001))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(cancelled())
+
+
+def test_what_ignores_its_end_still_gives_its_value() -> None:
+    """A function that goes on after it was cut off is waited for, and no cancellation is left."""
+
+    async def stubborn() -> str:
+        try:
+            await never()
+        except asyncio.CancelledError:
+            return "late"
+        return "none"
+
+    async def run() -> tuple[str, int]:
+        value = await within_later(stubborn(), 0.01)
+        task = asyncio.current_task()
+        return value, 0 if task is None else task.cancelling()
+
+    assert ("late", 0) == asyncio.run(run())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from moorage.domain.frames import bare
 from moorage.domain.names import name_of
 from moorage.errors import ConfigurationError, ConnectorError
-from moorage.services.call import OutOfTimeError, signatures
+from moorage.services.call import OutOfTimeError, cut_off, signatures
 
 if TYPE_CHECKING:
+    from moorage.adapters._timers import Bound
     from moorage.domain.http import Headers
     from moorage.domain.state import Command
     from moorage.ports.http import AsyncIncoming, Incoming
@@ -34,6 +36,13 @@ S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GENERATOR: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_ENDLESS: Final = 10 * 365 * 86_400.0
+"""Whoever gives so many seconds gives no bound."""
+
+_NO_BOUND: Final = (
+    "moorage cannot stop what it awaits here when its timeout is over, because no task of asyncio's"
+    " runs it. Give what you call a timeout of its own."
+)
 NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
 
 _allowed: Final[ContextVar[float | None]] = ContextVar("allowed", default=None)
@@ -289,26 +298,39 @@ def allowance() -> float | None:
     return _allowed.get()
 
 
+@functools.cache
+def _timers() -> tuple[Callable[[float], Bound | None], type[BaseException]]:
+    """What bounds a task, and what cancels it; the synchronous face never needs asyncio."""
+    from asyncio import CancelledError  # noqa: PLC0415
+
+    from moorage.adapters._timers import bound_here  # noqa: PLC0415
+
+    return bound_here, CancelledError
+
+
 async def within_later(pending: Awaitable[R], seconds: float) -> R:
     """What is awaited, if it comes within `seconds`; else it is cancelled.
+
+    Only a task of asyncio's can be bounded. Anywhere else this warns, and waits for as long as it
+    takes.
 
     Raises:
         OutOfTimeError: it did not come in time.
     """
-    import asyncio  # noqa: PLC0415 - the synchronous face never needs it
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        # Some other library's loop: its own timeouts have to do.
+    if seconds >= _ENDLESS:
         return await pending
-    bound = asyncio.timeout(max(0.0, seconds))
+    bound_here, cancelled = _timers()
+    bound = bound_here(seconds)
+    if bound is None:
+        warnings.warn(_NO_BOUND, RuntimeWarning, stacklevel=2)
+        return await pending
     try:
-        async with bound:
-            return await pending
-    except TimeoutError:
-        if not bound.expired():
+        return await pending
+    except cancelled:
+        if not bound.end():
             raise
+    finally:
+        bound.end()
     raise OutOfTimeError
 
 
@@ -328,10 +350,10 @@ def step_now(function: Callable[[], Any]) -> AttemptStep:
     return step
 
 
-def step_later(function: Callable[[], Any], core: Core | None = None) -> AttemptStep:
+def step_later(function: Callable[[], Any], core: Core) -> AttemptStep:
     """A function that returns an awaitable as a step, which carries its outcome as a value.
 
-    With a `core`, a call that was given a bound of its own is cut off at it.
+    It is cut off at the end of the attempt's time.
     """
 
     async def step(call: Call) -> Ending:
@@ -340,11 +362,9 @@ def step_later(function: Callable[[], Any], core: Core | None = None) -> Attempt
         try:
             pending = function()
             if can_be_awaited(pending):
-                if core is not None and call.bounded:
-                    return await within_later(pending, call.bound(core)), None
-                return await pending, None
+                return await within_later(pending, call.bound(core)), None
         except OutOfTimeError:
-            return None, call.cut_off()
+            return None, cut_off()
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             call.disprove(error, begun)
             return None, error

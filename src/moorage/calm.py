@@ -18,6 +18,7 @@ from moorage._bridge import (
     run_now,
     step_later,
     step_now,
+    within_later,
 )
 from moorage.domain.admission import NEEDS_TOKEN
 from moorage.domain.auth import authorise
@@ -26,7 +27,7 @@ from moorage.domain.http import join_url
 from moorage.domain.plan import with_defaults
 from moorage.domain.sent_values import Sent
 from moorage.errors import ConnectorError
-from moorage.services.call import value_of
+from moorage.services.call import OutOfTimeError, cut_off, value_of
 from moorage.services.foreign import http_broke
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
         if admitted[0] or admitted[1] or _took_long(core, plan, began):
             asked = [admitted]
             try:
-                step = step_later(function)
+                step = step_later(function, core)
                 return value_of(await flows.go_on(plan, began, asked, step))  # type: ignore[no-any-return]  # the function's
             except BaseException:
                 flows.hand_back(plan, asked)
@@ -103,10 +104,10 @@ async def run_async(flows: Calling, plan: Plan, function: Callable[[], Awaitable
         if not can_be_awaited(pending):
             refuse_generator(function)
             raise not_awaitable(function)  # noqa: TRY301 - as if it had raised it itself
-        return await pending
+        return await within_later(pending, plan.seconds)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
         ending = await flows.follow(
-            plan, began, permit, _told(error, function), step_later(function)
+            plan, began, permit, _told(error, function), step_later(function, core)
         )
     except BaseException:
         flows.give_back(plan, permit)
@@ -247,4 +248,6 @@ def _ours(error: Exception) -> ConnectorError:
 
 
 def _told(error: Exception, function: object) -> Exception:
+    if isinstance(error, OutOfTimeError):
+        return cut_off()
     return error if callable(function) else not_callable(function, "function")

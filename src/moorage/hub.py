@@ -270,7 +270,14 @@ class Hub(_Hub):
         manager: calls every service, those of the accounts included.
     """
 
-    _colour = Colour(ConnectorManager, step_now, "", OAuthTokenRefresher, AccountTokens, "http")
+    _colour = Colour(
+        ConnectorManager,
+        lambda function, _: step_now(function),
+        "",
+        OAuthTokenRefresher,
+        AccountTokens,
+        "http",
+    )
     manager: ConnectorManager
 
     def email(self, tenant: str | None = None, *, subject: str | None = None) -> Email:

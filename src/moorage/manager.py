@@ -285,8 +285,9 @@ class ConnectorManager(_Manager):
             endpoint: the endpoint whose settings apply.
             idempotency_key: names this one effect: a repeat gets a copy of the same answer.
             payload: what the effect is made of; the same key with another payload is a conflict.
-            timeout: seconds for the whole call instead of the service's. A plain function that
-                overruns cannot be stopped; no attempt begins after the deadline.
+            timeout: seconds for the whole call instead of the service's. An asynchronous function
+                that overruns is cancelled, a plain one cannot be stopped; no attempt begins after
+                the deadline.
             request_id: a correlation id instead of a new one.
             subject: whose data it is about, for whoever looks for it in the log.
 
@@ -514,8 +515,9 @@ class AsyncConnectorManager(_Manager):
             endpoint: the endpoint whose settings apply.
             idempotency_key: names this one effect: a repeat gets a copy of the same answer.
             payload: what the effect is made of; the same key with another payload is a conflict.
-            timeout: seconds for the whole call instead of the service's. A plain function that
-                overruns cannot be stopped; no attempt begins after the deadline.
+            timeout: seconds for the whole call instead of the service's. An asynchronous function
+                that overruns is cancelled, a plain one cannot be stopped; no attempt begins after
+                the deadline.
             request_id: a correlation id instead of a new one.
             subject: whose data it is about, for whoever looks for it in the log.
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from moorage.manager import AsyncConnectorManager, ConnectorManager
     from moorage.parts.oauth_token_refresher import AsyncOAuthTokenRefresher, OAuthTokenRefresher
     from moorage.services.attempts import AttemptStep
+    from moorage.services.core import Core
     from moorage.wiring.account_tokens import AccountTokens, AsyncAccountTokens
 
 _OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "locks")
@@ -43,7 +44,7 @@ class Colour(NamedTuple):
     """
 
     manager: type[ConnectorManager | AsyncConnectorManager]
-    step: Callable[[Callable[[], Any]], AttemptStep]
+    step: Callable[[Callable[[], Any], Core], AttemptStep]
     name: str
     refresher: type[OAuthTokenRefresher | AsyncOAuthTokenRefresher]
     tokens: type[AccountTokens | AsyncAccountTokens]

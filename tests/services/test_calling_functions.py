@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -29,34 +29,7 @@ from moorage.adapters.memory import AsyncMemoryStorage, MemoryStorage
 from tests.services.vat import vat
 from tests.support.colours import DISTANT, World, in_both_colours
 
-if TYPE_CHECKING:
-    from moorage.services.call import Call
-
 # --- functions ---
-
-
-@pytest.mark.parametrize(
-    "own, timeout, bounded",
-    [(None, None, False), (3, None, True), (None, 3, True), (3, 3, True)],
-)
-@in_both_colours
-async def test_a_function_is_bounded_where_that_was_asked_for(
-    world: World,
-    own: float | None,
-    timeout: float | None,
-    bounded: bool,
-) -> None:
-    """A function is cut off at a bound that was asked for, and not at the service's timeout."""
-    seen: list[bool] = []
-
-    async def step(call: Call) -> tuple[None, None]:
-        seen.append(call.bounded)
-        return None, None
-
-    flows = world.manager(vat(attempt_timeout=own)).manager._flows
-    await flows.run("vat", step, timeout=timeout)
-
-    assert [bounded] == seen
 
 
 @pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])

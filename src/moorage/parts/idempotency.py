@@ -120,7 +120,7 @@ class Idempotency(Part):
         """As `answer`, awaited."""
         check_callable(function, "function")
         ended: Answered[R] = value_of(
-            await self._act(self._later, key, step_later(function), payload)
+            await self._act(self._later, key, step_later(function, self._later), payload)
         )
         return ended
 

@@ -106,7 +106,8 @@ class RetryHandler(Part):
     async def _call_later(self, function: Callable[[], Any]) -> Any:
         core = self._later
         call = self._begin(core)
-        return value_of(_signed(core, call, await attempt(core, call, step_later(function))))
+        ending = await attempt(core, call, step_later(function, core))
+        return value_of(_signed(core, call, ending))
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate `function` so that every call of it is retried."""

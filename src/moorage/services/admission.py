@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from moorage.services.call import Call
     from moorage.services.core import Core
 
+_MOMENT: Final = 0.05
+"""Seconds for a store to confirm a turn that came at the last moment."""
+
 _NEVER: Final = (ConnectorError, "this is no refusal.")
 _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
     _NEVER,
@@ -67,7 +70,9 @@ async def _turn(core: Core, call: Call, gates: Gates, admitted: Admitted) -> Per
         if core.observers:
             core.tell(RateLimitWaited(**call.told(core), delay=wait / SECOND))
         await core.sleep(wait / SECOND)
-        answer, wait = await core.execute(Confirm(gates, tickets, permit), call.left(core))
+        # A wait may end with the deadline itself, and its turn has come all the same.
+        left = max(_MOMENT, call.remaining(core) / 1e9)
+        answer, wait = await core.execute(Confirm(gates, tickets, permit), left)
         if answer is not Answer.GO:
             raise refusal(core, call, answer, wait)
     return permit

@@ -75,7 +75,6 @@ class Call:
         renewed: the credential was renewed after a refusal, so the same attempt is due again.
         refused: an attempt was not let out.
         opened: the circuit opened on the last attempt, for this many microseconds at least.
-        bounded: a bound was asked for that a function which can be cancelled must keep.
         keeps_permit, keeps_place: the permit and the bulkhead's place outlive the attempts, because
             a stream goes on.
         unproven: the vendor refused the proof that came along with the credential.
@@ -94,7 +93,6 @@ class Call:
     cache: AroundAttempts | None = None
     claim: Held | None = None
     hurried = False
-    bounded = False
     cached = False
     keeps_permit = False
     keeps_place = False
@@ -202,10 +200,6 @@ class Call:
         own = self.plan.attempt_timeout
         return remaining if own is None else min(own, remaining)
 
-    def cut_off(self) -> AttemptTimeout:
-        """The error of an attempt that was stopped at its bound."""
-        return AttemptTimeout("the attempt took longer than it may, and was cancelled.")
-
     def out_of_time(self, cause: Exception | None = None) -> DeadlineExceeded:
         """The error of this call once its deadline has passed."""
         error = DeadlineExceeded(
@@ -269,6 +263,11 @@ class Call:
             cancelled=cancelled,
             internal=error is not None and is_internal(error),
         )
+
+
+def cut_off() -> AttemptTimeout:
+    """The error of an attempt that was stopped at its bound."""
+    return AttemptTimeout("the attempt took longer than it may, and was cancelled.")
 
 
 def value_of(ending: Ending) -> Any:

@@ -262,7 +262,6 @@ class Calling(ByHand):
             return self._ended(call, None, _nowhere())
         # What nobody can stop may go on until the deadline.
         call.open_ended = call.deadline - call.started > call.plan.span
-        call.bounded = timeout is not None or call.plan.attempt_timeout is not None
         single = None
         if idempotency_key is not None:
             try:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from moorage.errors import RecipientRefused
     from moorage.services.attempts import AttemptStep
     from moorage.services.calling import Calling
+    from moorage.services.core import Core
 
 R = TypeVar("R")
 
@@ -92,7 +93,7 @@ class Desk:
 
     calling: Calling
     directory: Directory
-    step: Callable[[Callable[[], Any]], AttemptStep]
+    step: Callable[[Callable[[], Any], Core], AttemptStep]
     transports: Mapping[str, Any]
     subject: str | None = None
     safety: Safety = attrs.field(factory=Safety)

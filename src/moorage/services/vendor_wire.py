@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.http import Request, Response
     from moorage.services.attempts import AttemptStep
     from moorage.services.calling import Calling
+    from moorage.services.core import Core
     from moorage.services.streaming import Stream
 
 R = TypeVar("R")
@@ -50,7 +51,7 @@ class VendorWire:
         tenant: str | None,
         *,
         seconds: float | None,
-        step: Callable[[Callable[[], Any]], AttemptStep],
+        step: Callable[[Callable[[], Any], Core], AttemptStep],
         transport: Any = None,
         subject: str | None = None,
         rehearses: str | None = None,
@@ -171,7 +172,7 @@ class VendorWire:
         self._sent.extend(map(Sent, known))
         ending = await self._calling.run(
             self.account,
-            self._step(partial(getattr(self._transport, verb), *given)),
+            self._step(partial(getattr(self._transport, verb), *given), self._core),
             tenant=self.tenant,
             idempotency_key=key,
             payload=payload,
