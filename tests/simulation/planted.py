@@ -68,8 +68,14 @@ def entry_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
 
 @bug
 def no_fencing(put: Any) -> None:
-    """Whoever settles a key is believed, however long ago its claim ended."""
-    right = Settle.apply
+    """Renewals are late, and whoever sends or settles a key is believed all the same."""
+    right, mark, claim = Settle.apply, idempotency.mark_sent, Claim.__init__
+
+    def build(self: Claim, *args: Any, **options: Any) -> None:
+        claim(self, *args, **(options | {"lease": 10_000}))
+
+    def mark_sent(entry: Any, fence: int, target: str) -> Any:
+        return mark(entry, entry[4] if entry else fence, target)
 
     def apply(self: Settle, states: Any, now: int) -> Any:
         entry = idempotency.present(states[0], now)
@@ -80,6 +86,8 @@ def no_fencing(put: Any) -> None:
         return right(self, states, now)
 
     put(Settle, "apply", apply)
+    put(idempotency, "mark_sent", mark_sent)
+    put(Claim, "__init__", build)
 
 
 @bug
