@@ -174,10 +174,7 @@ class Witness:
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
-        """Where nobody queued behind, whoever asks next is as well off as before the grant."""
-        last = self.grants[-1]
-        if last.tickets != command.tickets or any(grant.given_back for grant in self.grants[:-1]):
-            return
+        """Whoever asks next may have the place of whoever gave up."""
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
@@ -484,10 +481,11 @@ def bucket_bound(schedule: Schedule) -> str | None:
 
 
 def order_of_arrival(schedule: Schedule) -> str | None:
-    """Who asked first is granted first."""
-    if schedule.stepped:
+    """Who asked first is granted first, unless somebody's place became free."""
+    grants = schedule.witness.grants
+    if schedule.stepped or any(grant.given_back for grant in grants):
         return None
-    times = [grant.at for grant in schedule.witness.grants if grant.left and not grant.given_back]
+    times = [grant.at for grant in grants if grant.left]
     return None if times == sorted(times) else f"granted at {times}"
 
 
@@ -544,7 +542,7 @@ def pauses_are_kept(schedule: Schedule) -> str | None:
 
 
 def queues_give_back(schedule: Schedule) -> str | None:
-    """A cancelled wait gives back all of its grant where nobody queued behind."""
+    """A cancelled wait gives back all of its grant."""
     kept = schedule.witness.kept_from
     return f"not given back: {kept}" if kept and not schedule.stepped else None
 
