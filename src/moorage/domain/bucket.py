@@ -259,7 +259,11 @@ class TokenBucket:
 
     def _past(self, runs: Runs, now: int) -> int:
         """How many of the first runs have ended before `now`, which is less the shift."""
-        return next((count for count, run in enumerate(runs) if run[2] >= now), len(runs))
+        # Not a generator: an interruption that falls where one is closed would be swallowed.
+        for count, run in enumerate(runs):
+            if run[2] >= now:
+                return count
+        return len(runs)
 
     def _quiet(self, seen: int, last: int, frozen: int) -> int:
         """How long a state matters whose last grant is then."""
