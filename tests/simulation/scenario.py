@@ -179,8 +179,8 @@ class Witness:
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
             present = rule.present(self.world.store.states[key], now)
-            due = max(now, ticket[1] + present[6] - ticket[3], present[5])
-            if rule.earliest(present, ticket[2], now) > due:
+            due = max(ticket[1] + present[6] - ticket[3], present[5])
+            if due >= present[0] and rule.earliest(present, ticket[2], now) > due:
                 self.kept_from.append(f"{key}: {present} after {ticket}")
 
     def _count_leases(self, now: int) -> None:
