@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from moorage.domain.admission import Admission, Answer, Confirm, Gates, GiveBack, Pause
 from moorage.domain.durations import DAY, FOREVER, HOUR, SECOND
-from moorage.domain.quota import CalendarQuota, civil_month, first_day
+from moorage.domain.quota import LATER, CalendarQuota, civil_month, first_day
 from moorage.domain.rate_limit import RateLimitConfig
 from tests.domain.state_world import NOON, World, long_lists
 
@@ -36,12 +36,12 @@ quotas = st.builds(CalendarQuota, st.integers(1, 12), monthly=st.booleans())
 
 
 class Naive:
-    """A quota kept with dates: how much each day or month has had, and nobody out of order."""
+    """A quota kept with dates: how much each day or month has had, and the first that has room."""
 
     def __init__(self, rule: CalendarQuota) -> None:
         self.rule = rule
         self.used: dict[date, int] = {}
-        self.last = self.frozen = 0
+        self.frozen = 0
 
     def period(self, time: int) -> date:
         """The first day of the period that `time` lies in."""
@@ -58,28 +58,27 @@ class Naive:
 
     def earliest(self, now: int, cost: int) -> int:
         """When `cost` can be granted."""
-        time = max(now, self.last, self.frozen)
-        used = self.used.get(self.period(time), 0)
-        return time if used + cost <= self.rule.burst else self.after(time)
+        time = max(now, self.frozen)
+        while self.used.get(self.period(time), 0) + cost > self.rule.burst:
+            time = self.after(time)
+        return time
 
     def grant(self, time: int, cost: int) -> None:
         """Count a grant."""
         period = self.period(time)
         self.used[period] = self.used.get(period, 0) + cost
-        self.last = time
 
-    def refund(self, time: int, cost: int) -> None:
-        """Take back what was counted in the period that is still being counted."""
-        if self.period(time) == self.period(self.last):
-            self.used[self.period(time)] -= cost
+    def refund(self, now: int, time: int, cost: int) -> None:
+        """Take back what was counted in the period of a grant."""
+        period = self.period(max(time, self.frozen) if time > now else time)
+        self.used[period] = max(0, self.used[period] - cost)
 
     def pause(self, now: int, span: int) -> None:
-        """Let nobody go; a queue goes on counting at its end."""
+        """Let nobody go; who queues for a period that begins before its end counts at its end."""
         self.frozen = max(self.frozen, now + span)
-        if self.last > now:
-            queued = self.used.get(self.period(self.last), 0)
-            self.last = max(self.last, self.frozen)
-            self.used[self.period(self.last)] = queued
+        end = self.period(self.frozen)
+        for period in [each for each in self.used if self.period(now) < each < end]:
+            self.used[end] = self.used.get(end, 0) + self.used.pop(period)
 
 
 def test_the_calendar_is_the_calendar() -> None:
@@ -113,7 +112,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
                 granted[period] = granted.get(period, 0) + cost
         elif name == "refund" and queue:
             time, cost, tickets = queue.pop(number % len(queue))
-            naive.refund(time, cost)
+            naive.refund(world.now, time, cost)
             world.execute(GiveBack(gates, tickets))
             granted[naive.period(time)] -= cost
         elif name == "pause":
@@ -248,6 +247,10 @@ def test_the_calm_case_is_short() -> None:
     queued, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, kept=True)
     calm = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
     assert [None, None, None] == [rule.calm(queued, at, 1) for at in calm]
+    alone = rule.refund(queued, (0, NOON + DAY // 2, 3, 0))
+    assert [True, False, False] == [rule.calm(alone, at, 1) is not None for at in calm]
+    queued = rule.present(queued, NOON + DAY // 2)
+    assert [None, None, None] == [rule.calm(queued, at, 1) for at in calm]
     queued = rule.refund(queued, (0, NOON + DAY // 2, 1, 0))
     assert [False, True, False] == [rule.calm(queued, at, 1) is not None for at in calm]
 
@@ -281,22 +284,66 @@ def test_a_state_from_grant_to_grant() -> None:
     """What a quota keeps of grants, pauses and steps of the clock, to the last number."""
     rule, midnight = CalendarQuota(3, monthly=False), NOON + 12 * HOUR
     fresh = rule.present(None, NOON)
-    assert (NOON, 0, NOON, 0, 0, 0) == fresh
+    assert (NOON, 0, NOON, 0, 0, 0, ()) == fresh
     used, _ = rule.grant(fresh, 1, NOON, kept=False)
-    assert (NOON, 12 * HOUR, NOON, 1, 0, 0) == used
-    assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0) == rule.present(used, NOON + HOUR)
-    assert (NOON + DAY, 0, NOON, 1, 0, 0) == rule.present(used, NOON + DAY)
+    assert (NOON, 12 * HOUR, NOON, 1, 0, 0, ()) == used
+    assert (NOON + HOUR, 11 * HOUR, NOON, 1, 0, 0, ()) == rule.present(used, NOON + HOUR)
+    assert (NOON + DAY, 0, NOON + DAY, 0, 0, 0, ()) == rule.present(used, NOON + DAY)
     paused = rule.drain(used, HOUR)
-    assert (NOON, 12 * HOUR, NOON, 1, NOON + HOUR, 0) == paused
-    assert (NOON - HOUR, 13 * HOUR, NOON - HOUR, 1, NOON, -HOUR) == rule.present(
+    assert (NOON, 12 * HOUR, NOON, 1, NOON + HOUR, 0, ()) == paused
+    assert (NOON - HOUR, 13 * HOUR, NOON - HOUR, 1, NOON, -HOUR, ()) == rule.present(
         paused, NOON - HOUR
     )
     assert (NOON, midnight) == (rule.earliest(used, 2, NOON), rule.earliest(used, 3, NOON))
     assert NOON + HOUR == rule.earliest(paused, 2, NOON)
     assert NOON + 5 == rule.earliest(used, 2, NOON + 5)
     queued, _ = rule.grant(used, 3, midnight, kept=True)
-    assert (NOON, 36 * HOUR, midnight, 3, 0, 0) == queued
-    assert midnight + DAY == rule.earliest(queued, 1, NOON)
+    assert (NOON, 36 * HOUR, NOON, 1, 0, 0, ((midnight, 3),)) == queued
+    assert (midnight, 24 * HOUR, midnight, 3, 0, 0, ()) == rule.present(queued, midnight)
+    assert (NOON, midnight + DAY) == (
+        rule.earliest(queued, 2, NOON),
+        rule.earliest(queued, 3, NOON),
+    )
+    assert used == rule.refund(queued, (0, midnight, 3, 0))
+
+
+def test_who_gives_up_for_tomorrow_leaves_the_rest_of_today() -> None:
+    """What is left of today, and of every day that somebody waited for, is there for newcomers."""
+    rule = RateLimitConfig.per_calendar_day(5).rule
+    world = World()
+    gates = Gates(limits=[rule], limit_keys=["k"])
+
+    def ask(cost: int) -> tuple[int, tuple[Ticket, ...]]:
+        _, wait, _, tickets = world.execute(
+            Admission(gates, within=FOREVER, lease=0, costs=(cost,))
+        )
+        return wait, tickets
+
+    ask(4)
+    waits = [ask(cost) for cost in (3, 4, 5, 5)]
+    assert [DAY // 2 + days * DAY for days in (0, 1, 2, 3)] == [wait for wait, _ in waits]
+    for _, tickets in waits[:3]:
+        world.execute(GiveBack(gates, tickets))
+    assert [0, DAY // 2, 3 * DAY // 2] == [ask(cost)[0] for cost in (1, 5, 5)]
+
+
+def test_a_queue_of_months_keeps_a_hundred_days() -> None:
+    """Of a queue for more than a hundred days, the days before the last count as full."""
+    rule = CalendarQuota(1, monthly=False)
+    midnight = NOON + 12 * HOUR
+    state, _ = rule.grant(rule.present(None, NOON), 1, NOON, kept=False)
+    far = midnight + 200 * DAY
+    state, _ = rule.grant(state, 1, far, kept=True)
+    assert LATER == len(state[6])
+    assert midnight == rule.earliest(state, 1, NOON)
+    for _ in range(LATER - 1):
+        state, _ = rule.grant(state, 1, rule.earliest(state, 1, NOON), kept=True)
+    assert far + DAY == rule.earliest(state, 1, NOON)
+    state, ticket = rule.grant(state, 1, far + DAY, kept=True)
+    assert (LATER, far + 2 * DAY) == (len(state[6]), rule.earliest(state, 1, NOON))
+    between = rule.present(state, midnight + 150 * DAY)
+    assert (1, far + 2 * DAY) == (between[3], rule.earliest(between, 1, between[0]))
+    assert far + DAY == rule.earliest(rule.refund(between, ticket), 1, between[0])
 
 
 def test_a_month_begins_with_its_first_day() -> None:

@@ -219,8 +219,8 @@ def test_a_reservation_is_given_back_once(face: Face) -> None:
     assert 2.0 == limiter.reserve().delay
     first.cancel()
 
-    # As far as the one behind it leaves room: with its second token it has waited for both.
-    assert 2.0 == limiter.reserve().delay
+    # Its place is free again, before the one that has come behind it.
+    assert 1.0 == limiter.reserve().delay
 
 
 @BOTH

@@ -119,6 +119,21 @@ def naive_refund(put: Any) -> None:
 
 
 @bug
+def time_lost_on_cancel(put: Any) -> None:
+    """A cancelled wait gives its tokens back to whoever comes after the queue."""
+
+    def refund(self: TokenBucket, bucket: Any, ticket: Any) -> Any:
+        *before, runs = bucket
+        if not runs or len(ticket) != 7:
+            return bucket
+        *rest, idle = runs[-1]
+        idle = min(self.room, idle + ticket[2] * self.price)
+        return (*before, (*runs[:-1], (*rest, idle)))
+
+    put(TokenBucket, "refund", refund)
+
+
+@bug
 def outcome_of_another_generation(put: Any) -> None:
     """A late report speaks for the generation it finds."""
     right = CircuitRule.record
@@ -282,13 +297,12 @@ def pause_is_not_shared(put: Any) -> None:
 @bug
 def queue_is_jumped(put: Any) -> None:
     """Who comes later is granted as if nobody queued."""
+    right = TokenBucket._place  # noqa: SLF001 - the bug is planted inside
 
-    def earliest(self: TokenBucket, bucket: Any, cost: int, at: int) -> int:
-        at = max(at, bucket[0], bucket[5])
-        short = cost * self.price - self._level(bucket, max(at, bucket[2]))
-        return at if short <= 0 else at + -(-short // self.n)
+    def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
+        return right(self, (*bucket[:7], ()), cost, at)
 
-    put(TokenBucket, "earliest", earliest)
+    put(TokenBucket, "_place", place)
 
 
 @bug

@@ -174,16 +174,13 @@ class Witness:
             self.left_in_pause.append(f"{who} at {now}")
 
     def _check_given_back(self, now: int, command: GiveBack) -> None:
-        """Where nobody queued behind, whoever asks next is as well off as before the grant."""
-        last = self.grants[-1]
-        if last.tickets != command.tickets or any(grant.given_back for grant in self.grants[:-1]):
-            return
+        """Whoever asks next may have the place of whoever gave up."""
         for rule, key, ticket in zip(
             command.gates.limits, command.gates.limit_keys, command.tickets, strict=True
         ):
             present = rule.present(self.world.store.states[key], now)
-            due = max(now, ticket[1] + present[6] - ticket[3], present[5])
-            if rule.earliest(present, ticket[2], now) > due:
+            due = max(ticket[1] + present[6] - ticket[3], present[5])
+            if due >= present[0] and rule.earliest(present, ticket[2], now) > due:
                 self.kept_from.append(f"{key}: {present} after {ticket}")
 
     def _count_leases(self, now: int) -> None:
@@ -484,10 +481,11 @@ def bucket_bound(schedule: Schedule) -> str | None:
 
 
 def order_of_arrival(schedule: Schedule) -> str | None:
-    """Who asked first is granted first."""
-    if schedule.stepped:
+    """Who asked first is granted first, unless somebody's place became free."""
+    grants = schedule.witness.grants
+    if schedule.stepped or any(grant.given_back for grant in grants):
         return None
-    times = [grant.at for grant in schedule.witness.grants if grant.left and not grant.given_back]
+    times = [grant.at for grant in grants if grant.left]
     return None if times == sorted(times) else f"granted at {times}"
 
 
@@ -544,7 +542,7 @@ def pauses_are_kept(schedule: Schedule) -> str | None:
 
 
 def queues_give_back(schedule: Schedule) -> str | None:
-    """A cancelled wait gives back all of its grant where nobody queued behind."""
+    """A cancelled wait gives back all of its grant."""
     kept = schedule.witness.kept_from
     return f"not given back: {kept}" if kept and not schedule.stepped else None
 

@@ -42,7 +42,7 @@ if now == 0 then
 end
 
 -- A state is a table of its first numbers, with the packed others as `rest`, or, once they were
--- looked at, unpacked as `peaks`, `record` or `claim`. A missing one is false.
+-- looked at, unpacked as `runs`, `record` or `claim`. A missing one is false.
 
 local function load(i, count)
   local state = cells[i]
@@ -81,7 +81,7 @@ local rest_of
 
 local function packed_state(state)
   local rest = state.rest
-  if not rest or state.peaks or state.record or state.claim then
+  if not rest or state.runs or state.record or state.claim then
     rest = rest_of(state)
   end
   local s = state
@@ -172,10 +172,11 @@ local function calm(op)
         return
       end
       local used, ends = q[4] + r.cost, q[1] + q[2]
-      if now < q[1] or now < q[3] or now < q[5] or now >= ends or used > r.n then
+      if now < q[1] or now < q[3] or now < q[5] or now >= ends or used > r.n
+        or q.rest ~= '\144' then
         return
       end
-      taken[i] = { now, ends - now, now, used, q[5], q[6], rest = '' }
+      taken[i] = { now, ends - now, now, used, q[5], q[6], rest = '\144' }
     end
   end
   local budget = op.budget
@@ -206,6 +207,8 @@ local function everything()
   local ONE_LIFE = MILLION
   local MOST = 4294967295
   local ROWS = 8
+  local RUNS = 100
+  local LATER = 100
   local CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = 0, 1, 2, 3, 4
   local GOOD, FAILED, NEUTRAL = 0, 1, 3
   local GO, NEEDS_TOKEN, CIRCUIT_OPEN, LIMITED, NO_BUDGET, FENCED = 0, 1, 2, 3, 4, 5
@@ -291,13 +294,13 @@ local function everything()
 
   -- states: what stands behind their first numbers
 
-  local function peaks_of(state)
-    local peaks = state.peaks
-    if not peaks then
-      peaks = readable(pcall(read, state.rest, 1))
-      state.peaks = peaks
+  local function runs_of(state)
+    local runs = state.runs
+    if not runs then
+      runs = readable(pcall(read, state.rest, 1))
+      state.runs = runs
     end
-    return peaks
+    return runs
   end
 
   local FIELDS = {
@@ -372,8 +375,8 @@ local function everything()
   end
 
   function rest_of(state)
-    if state.peaks then
-      return tuples(state.peaks)
+    if state.runs then
+      return tuples(state.runs)
     elseif state.record then
       local r = state.record
       local times, who = { array(#r.times) }, { array(#r.who) }
@@ -423,115 +426,295 @@ local function everything()
 
   function Bucket.present(rule, state)
     if not state then
-      return { now, 0, now, rule.room, now, 0, 0, peaks = {} }
+      return { now, 0, now, rule.room, now, 0, 0, runs = {} }
     end
-    local seen, quiet, at, level, base, frozen, shift = unpack(state)
+    local seen, quiet, at, level, life, frozen, shift = unpack(state)
     local time, back = steady(seen)
     quiet = max(0, quiet - (time - seen + back))
     return {
-      time, quiet, at - back, level, base, frozen - back, shift - back, peaks = peaks_of(state),
+      time, quiet, at - back, level, life, frozen - back, shift - back, runs = runs_of(state),
     }
   end
 
   -- A product beyond 2^53 is beyond any room too, which is below 2^52.
-  local function level_at(rule, b, at)
-    return min(rule.room, b[4] + (at - b[3]) * rule.n)
+  local function enough(rule, since, level, tokens, at)
+    at = max(at, since)
+    local had = level + (at - since) * rule.n
+    if had < tokens then
+      -- The quotient of exact numbers below 2^53 never rounds onto or past a whole number.
+      local wait = ceil((tokens - had) / rule.n)
+      at, had = at + wait, had + wait * rule.n
+    end
+    return at, min(rule.room, had), had > rule.room
   end
 
-  local function numbered(b, number)
-    local peaks = b.peaks
-    return #peaks > 0 and b[5] < number and number <= peaks[#peaks][1]
+  local function needs_of(rule, runs)
+    local needs, need, later = {}, 0, 0
+    for i = #runs, 1, -1 do
+      local run = runs[i]
+      local spare = -run[6]
+      if i < #runs then
+        spare = max(spare, need - (later - run[3]) * rule.n - run[4] - run[9])
+      end
+      need, later = run[2] + spare, run[1]
+      needs[i] = need
+    end
+    return needs
+  end
+
+  -- time, runs before it, since when, level, spare, whether full, whether at once
+  local function place_of(rule, b, cost, at)
+    local seen, _, since, level, _, frozen, shift = unpack(b)
+    local runs, n, room, tokens, spare = b.runs, rule.n, rule.room, cost * rule.price, 0
+    at = max(at, frozen)
+    local needs = needs_of(rule, runs)
+    for i = 1, #runs do
+      local run = runs[i]
+      local begin, before, ends = run[1] + shift, run[2], run[3] + shift
+      local time, had, full = enough(rule, since, level, tokens, at)
+      if time <= begin then
+        local left = had - tokens + (begin - time) * n
+        local continues = left - spare >= before
+        if (continues or time == seen) and min(room, left) >= needs[i] then
+          return time, i - 1, time, had, spare, full, not continues
+        end
+      end
+      local most = room - run[5] - run[7]
+      spare = min(min(room, level + (begin - since) * n) - before, most)
+      if begin <= at and at == seen and seen < ends and before + spare - tokens >= needs[i] then
+        return at, i - 1, begin, before + spare, spare, false, true
+      end
+      spare = min(spare + run[9], most)
+      since, level = ends, run[4] + spare
+    end
+    local time, had, full = enough(rule, since, level, tokens, at)
+    return time, #runs, time, had, spare, full, false
+  end
+
+  local function live_of(rule, run)
+    if run[8] > 0 then
+      return run[8]
+    end
+    -- A whole number, and rounded to it.
+    return floor((run[2] - run[4] + (run[3] - run[1]) * rule.n) / rule.price + 0.5)
+  end
+
+  local function joined(rule, one, other)
+    local gap = one[4] + (other[1] - one[3]) * rule.n - other[2]
+    local live, idle = one[8], one[9]
+    if live > 0 or other[8] > 0 or gap ~= 0 then
+      live = live_of(rule, one) + live_of(rule, other)
+      idle = min(rule.room, idle + other[9] + gap)
+    end
+    local highest, lowest = max(one[5], other[2], other[5]), min(one[6], other[6])
+    return {
+      one[1], one[2], other[3], other[4], highest, lowest, one[7] + other[7], live, idle,
+    }
+  end
+
+  local function bounded(rule, runs)
+    local size = #runs
+    if size <= RUNS then
+      return runs
+    end
+    local place = size - 1
+    for i = size - 1, 1, -1 do
+      local run = joined(rule, runs[i], runs[i + 1])
+      if run[9] <= rule.room - run[5] then
+        place = i
+        break
+      end
+    end
+    local fewer = {}
+    for i = 1, place - 1 do
+      fewer[i] = runs[i]
+    end
+    fewer[place] = joined(rule, runs[place], runs[place + 1])
+    for i = place + 2, size do
+      fewer[i - 1] = runs[i]
+    end
+    return fewer
+  end
+
+  local function past_of(runs, time)
+    for i = 1, #runs do
+      if runs[i][3] >= time then
+        return i - 1
+      end
+    end
+    return #runs
+  end
+
+  local function from(runs, first)
+    local rest = {}
+    for i = first, #runs do
+      rest[#rest + 1] = runs[i]
+    end
+    return rest
+  end
+
+  local function without_past(rule, since, level, runs, shift, seen)
+    local past = past_of(runs, seen - shift)
+    for i = 1, past do
+      local run = runs[i]
+      local spare = min(rule.room, level + (run[1] + shift - since) * rule.n) - run[2]
+      since = run[3] + shift
+      level = run[4] + min(spare + run[9], rule.room - run[5] - run[7])
+    end
+    return since, level, bounded(rule, from(runs, past + 1))
+  end
+
+  local function taken_from(runs, tokens)
+    local begin, before, ends, after, highest, lowest, spent, live, idle = unpack(runs[1])
+    runs = from(runs, 1)
+    runs[1] = { begin, before, ends, after, max(before, highest), lowest, spent + tokens, live, idle }
+    return runs
+  end
+
+  local function quiet_of(rule, seen, at, runs, shift, frozen)
+    local last = #runs > 0 and runs[#runs][3] + shift or at
+    return max(last, frozen) - seen + rule.refill
   end
 
   function Bucket.earliest(rule, b, cost, at)
-    at = max(at, b[1], b[3], b[6])
-    local short = cost * rule.price - level_at(rule, b, at)
-    -- The quotient of exact numbers below 2^53 never rounds onto or past a whole number.
-    return short <= 0 and at or at + ceil(short / rule.n)
+    local time = place_of(rule, b, cost, at)
+    return time
   end
 
   function Bucket.grant(rule, b, cost, at, kept)
-    local seen, _, last, left, base, frozen, shift = unpack(b)
-    local peaks = b.peaks
-    local before = level_at(rule, b, at)
-    local number = #peaks > 0 and peaks[#peaks][1] or base
-    if not kept then
-      base, peaks = number, {}
+    local seen, _, first, level, life, frozen, shift = unpack(b)
+    local runs, tokens, ticket = b.runs, cost * rule.price, nil
+    local _, place, since, had, spare, full, at_once = place_of(rule, b, cost, at)
+    if at_once or not kept then
+      runs, first, level = from(runs, place + 1), since, had - tokens
+      if since < at then
+        runs = taken_from(runs, tokens)
+      end
+      ticket = { life, at, cost, shift, since }
     else
-      number = number + 1
-      local higher = {}
-      for i = 1, #peaks do
-        if peaks[i][2] > before then
-          higher[#higher + 1] = peaks[i]
+      local time, before = at - shift, had - spare
+      local after, run = before - tokens, runs[place]
+      local joins = run and not full and run[8] == 0
+      if joins then
+        ticket = { life, at, cost, shift, before, run[3] + shift, run[4] }
+        run = {
+          run[1], run[2], time, after, max(run[5], before), min(run[6], after), run[7], 0, 0,
+        }
+      else
+        ticket = { life, at, cost, shift, before, at, before }
+        run = { time, before, time, after, after, after, 0, 0, 0 }
+      end
+      local queue, behind = {}, place + 1
+      for i = 1, joins and place - 1 or place do
+        queue[i] = runs[i]
+      end
+      local later = runs[behind]
+      if later and later[8] == 0 then
+        local both = joined(rule, run, later)
+        if both[8] == 0 then
+          run, behind = both, behind + 1
         end
       end
-      higher[#higher + 1] = { number, before }
-      if #higher > 3 then
-        higher = { { higher[2][1], higher[1][2] }, higher[3], higher[4] }
+      queue[#queue + 1] = run
+      for i = behind, #runs do
+        queue[#queue + 1] = runs[i]
       end
-      peaks = higher
+      first, level, runs = without_past(rule, first, level, queue, shift, seen)
     end
-    local quiet = max(at, frozen) - seen + rule.refill
-    local level = before - cost * rule.price
-    return { seen, quiet, at, level, base, frozen, shift, peaks = peaks },
-      { number, at, cost, shift, last, left }
+    local quiet = quiet_of(rule, seen, first, runs, shift, frozen)
+    return { seen, quiet, first, level, life, frozen, shift, runs = runs }, ticket
+  end
+
+  local function is_before(time, level, other_time, other_level)
+    return time < other_time or (time == other_time and level > other_level)
+  end
+
+  local function without(rule, run, time, after, previous, left, cost, due)
+    local begin, start, ends, final, highest, lowest, spent, live, idle = unpack(run)
+    local first = not is_before(begin, start, previous, left)
+    local last = ends == time and final == after
+    local alive = live > 0 and live - cost or 0
+    if (live > 0 and alive == 0) or (first and last) then
+      return {}
+    elseif live > 0 and not first and not last then
+      idle = min(rule.room, idle + cost * rule.price)
+      return { { begin, start, ends, final, highest, lowest, spent, alive, idle } }
+    end
+    local ahead = { begin, start, previous, left, highest, lowest, spent, alive, idle }
+    local behind = { time, after, ends, final, highest, lowest, due and spent or 0, alive, idle }
+    if first then
+      return { behind }
+    elseif last then
+      return { ahead }
+    end
+    return { ahead, behind }
   end
 
   function Bucket.refund(rule, b, ticket)
-    local seen, quiet, at, level, base, frozen, shift = unpack(b)
-    local peaks = b.peaks
-    local number, _, cost, shifted, last, left = unpack(ticket)
-    local tokens = cost * rule.price
-    if not numbered(b, number) then
+    local seen, quiet, at, level, life, frozen, shift = unpack(b)
+    local number, time, cost, shifted, before, last, left = unpack(ticket)
+    local runs, tokens = b.runs, cost * rule.price
+    if number ~= life then
       return b
-    end
-    if number == peaks[#peaks][1] then
-      last = last + (shift - shifted)
-      level = max(left, level + tokens - (at - last) * rule.n)
-      local fewer, top = {}, peaks[#peaks][2]
-      for i = 1, #peaks - 1 do
-        fewer[i] = peaks[i]
+    elseif #ticket == 5 then
+      if at - shift == before - shifted then
+        level = min(rule.room, level + tokens)
+        if before < time and #runs > 0 then
+          runs = taken_from(runs, -tokens)
+        end
       end
-      if number - 1 > base and (#fewer == 0 or fewer[#fewer][1] < number - 1) then
-        fewer[#fewer + 1] = { number - 1, top }
+      return { seen, quiet, at, level, life, frozen, shift, runs = runs }
+    end
+    local due, after = time - shifted + shift <= max(seen, frozen), before - tokens
+    time, last = time - shifted, last - shifted
+    for i = 1, #runs do
+      local run = runs[i]
+      if is_before(run[1], run[2], time, after) and not is_before(run[3], run[4], time, after) then
+        local fewer = {}
+        for j = 1, i - 1 do
+          fewer[j] = runs[j]
+        end
+        for _, part in ipairs(without(rule, run, time, after, last, left, cost, due)) do
+          fewer[#fewer + 1] = part
+        end
+        for j = i + 1, #runs do
+          fewer[#fewer + 1] = runs[j]
+        end
+        runs = fewer
+        if #runs > RUNS then
+          at, level, runs = without_past(rule, at, level, runs, shift, seen)
+        end
+        break
       end
-      return { seen, quiet, last, level, base, frozen, shift, peaks = fewer }
     end
-    local highest = level
-    for i = 1, #peaks do
-      if peaks[i][1] > number then
-        highest = max(highest, peaks[i][2])
-      end
-    end
-    local back = max(0, min(tokens, rule.room - highest))
-    local lifted = {}
-    for i = 1, #peaks do
-      lifted[i] = { peaks[i][1], peaks[i][2] + back }
-    end
-    return { seen, quiet, at, level + back, base, frozen, shift, peaks = lifted }
+    return { seen, quiet, at, level, life, frozen, shift, runs = runs }
   end
 
   function Bucket.drain(rule, b, pause)
-    local seen, _, at, level, base, frozen, shift = unpack(b)
-    local peaks = b.peaks
-    local ends = seen + pause
-    local longer = ends - max(seen, frozen)
+    local seen, _, at, level, life, frozen, shift = unpack(b)
+    local ends, since = seen + pause, max(seen, frozen)
+    local longer = ends - since
     if longer <= 0 then
       return b
     end
-    if #peaks > 0 and at > seen then
-      at = at + longer
-    else
-      base, peaks = #peaks > 0 and peaks[#peaks][1] or base, {}
-      at, level = ends, 0
+    local runs = from(b.runs, past_of(b.runs, since - shift + 1) + 1)
+    at, level = ends, 0
+    if #runs > 0 then
+      local need, begin = needs_of(rule, runs)[1], runs[1][1] + shift
+      if begin <= since then
+        at, level = begin + longer, need
+      else
+        level = max(0, need - (begin - since) * rule.n)
+      end
     end
-    local quiet = max(at, ends) - seen + rule.refill
-    return { seen, quiet, at, level, base, ends, shift + longer, peaks = peaks }
+    shift = shift + longer
+    local quiet = quiet_of(rule, seen, at, runs, shift, ends)
+    return { seen, quiet, at, level, life, ends, shift, runs = runs }
   end
 
   function Bucket.confirm(_, b, ticket)
     local seen = b[1]
-    local due = numbered(b, ticket[1]) and ticket[2] + (b[7] - ticket[4]) or seen
+    local due = ticket[1] == b[5] and ticket[2] + (b[7] - ticket[4]) or seen
     return max(0, due - seen, b[6] - seen)
   end
 
@@ -584,52 +767,133 @@ local function everything()
     return ends
   end
 
+  local function later_of(rule, later, begin)
+    for i = 1, #later do
+      if later[i][1] == begin then
+        return later[i][2]
+      end
+    end
+    return #later > 0 and begin < later[#later][1] and rule.n or 0
+  end
+
   local function used_at(rule, q, at)
-    return q[3] >= period(rule, at) and q[4] or 0
+    local begin = period(rule, at)
+    return begin <= q[3] and q[4] or later_of(rule, q.runs, begin)
+  end
+
+  local function last_period(rule, seen, at, frozen, later)
+    return max(period_end(rule, #later > 0 and later[#later][1] or at), frozen) - seen
+  end
+
+  local function moved_from(rule, later, earliest)
+    local counts = {}
+    for i = 1, #later do
+      local begin, used = period(rule, max(later[i][1], earliest)), later[i][2]
+      local last = counts[#counts]
+      if last and last[1] == begin then
+        counts[#counts] = { begin, last[2] + used }
+      else
+        counts[#counts + 1] = { begin, used }
+      end
+    end
+    return counts
   end
 
   function Quota.present(rule, state)
     if not state then
-      return { now, 0, now, 0, 0, 0, rest = '' }
+      return { now, 0, now, 0, 0, 0, runs = {} }
     end
     local seen, quiet, at, used, frozen, shift = unpack(state)
+    local later = runs_of(state)
     local time, back = steady(seen)
-    if back == 0 then
-      return { time, max(0, quiet - (time - seen)), at, used, frozen, shift, rest = '' }
+    quiet = quiet - (time - seen)
+    if back > 0 then
+      at, frozen, shift = at - back, frozen - back, shift - back
+      local moved = {}
+      for i = 1, #later do
+        moved[i] = { later[i][1] - back, later[i][2] }
+      end
+      later = moved_from(rule, moved, 0)
+      quiet = last_period(rule, time, at, frozen, later)
     end
-    at, frozen = at - back, frozen - back
-    quiet = max(period_end(rule, at), frozen) - time
-    return { time, quiet, at, used, frozen, shift - back, rest = '' }
+    local begin = period(rule, time)
+    if begin > at then
+      at, used = time, later_of(rule, later, begin)
+    end
+    local ahead = {}
+    for i = 1, #later do
+      if later[i][1] > begin then
+        ahead[#ahead + 1] = later[i]
+      end
+    end
+    return { time, max(0, quiet), at, used, frozen, shift, runs = ahead }
   end
 
   function Quota.earliest(rule, q, cost, at)
-    at = max(at, q[1], q[3], q[5])
-    return used_at(rule, q, at) + cost <= rule.n and at or period_end(rule, at)
+    at = max(at, q[1], q[5])
+    local later = q.runs
+    while used_at(rule, q, at) + cost > rule.n do
+      at = period_end(rule, at)
+      if #later == LATER and later[LATER - 1][1] < at and at < later[LATER][1] then
+        at = later[LATER][1]
+      end
+    end
+    return at
   end
 
   function Quota.grant(rule, q, cost, at)
-    local seen, _, _, _, frozen, shift = unpack(q)
-    local quiet = max(period_end(rule, at), frozen) - seen
-    local used = used_at(rule, q, at) + cost
-    return { seen, quiet, at, used, frozen, shift, rest = '' }, { 0, at, cost, shift }
+    local seen, _, since, used, frozen, shift = unpack(q)
+    local later, begin = q.runs, period(rule, at)
+    local last = later[#later]
+    if begin <= since then
+      since, used = at, used + cost
+    else
+      local counted = {}
+      for i = 1, #later do
+        counted[i] = { later[i][1], later[i][2] + (later[i][1] == begin and cost or 0) }
+      end
+      if not last or begin > last[1] then
+        local between = period_end(rule, last and last[1] or since)
+        while between < begin and #counted < LATER do
+          counted[#counted + 1] = { between, 0 }
+          between = period_end(rule, between)
+        end
+        counted[min(#counted, LATER - 1) + 1] = { begin, cost }
+      end
+      later = counted
+    end
+    local quiet = last_period(rule, seen, since, frozen, later)
+    return { seen, quiet, since, used, frozen, shift, runs = later }, { 0, at, cost, shift }
   end
 
   function Quota.refund(rule, q, ticket)
-    local seen, quiet, at, used, frozen, shift = unpack(q)
-    if period(rule, ticket[2] + (shift - ticket[4])) == period(rule, at) then
+    local seen, _, at, used, frozen, shift = unpack(q)
+    local due = ticket[2] + (shift - ticket[4])
+    local begin = period(rule, due > seen and max(due, frozen) or due)
+    if begin == period(rule, at) then
       used = max(0, used - ticket[3])
     end
-    return { seen, quiet, at, used, frozen, shift, rest = '' }
+    local later = {}
+    for i, each in ipairs(q.runs) do
+      later[i] = { each[1], each[1] == begin and max(0, each[2] - ticket[3]) or each[2] }
+    end
+    while #later > 0 and later[#later][2] == 0 do
+      local before = later[#later - 1]
+      if period_end(rule, before and before[1] or at) ~= later[#later][1] then
+        break
+      end
+      later[#later] = nil
+    end
+    local quiet = last_period(rule, seen, at, frozen, later)
+    return { seen, quiet, at, used, frozen, shift, runs = later }
   end
 
   function Quota.drain(rule, q, pause)
     local seen, _, at, used, frozen, shift = unpack(q)
     frozen = max(frozen, seen + pause)
-    if at > seen then
-      at = max(at, frozen)
-    end
-    local quiet = max(period_end(rule, at), frozen) - seen
-    return { seen, quiet, at, used, frozen, shift, rest = '' }
+    local later = moved_from(rule, q.runs, frozen)
+    local quiet = last_period(rule, seen, at, frozen, later)
+    return { seen, quiet, at, used, frozen, shift, runs = later }
   end
 
   function Quota.confirm(_, q, ticket)

@@ -346,7 +346,7 @@ class Confirm:
 
 
 class GiveBack:
-    """A caller gives up: its grants return as far as no later one counted on them."""
+    """A caller gives up: its grants return, with their places in the queue."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True

@@ -3,19 +3,35 @@
 Laws:
 
 1. Over every window of grant times, granted ≤ burst + rate · t, to the last token.
-2. Grants are made in order of arrival; nobody is granted inside a pause; everybody is granted.
-3. A grant that is given up returns what later grants have not already been timed by, and all of
-   it, its place in the queue included, where nobody queued behind.
+2. Nobody is granted later than was promised on arrival, nobody inside a pause, and everybody in
+   the end. Those who wait keep their order.
+3. A grant that is given up gives back its tokens and its time: whoever comes next may have both,
+   as far as that delays nobody who waits.
 
 `n` units refill per microsecond and a token costs `price` units, so that every rate is a ratio of
-integers. A state is `(seen, quiet, at, level, base, frozen, shift, peaks)`: `level` is what was
-left just after the last grant, which happens at `at`; queued grants lie in the future, so there is
-never debt. Grants that may be given back are numbered from `base` on, which starts at the store's
-time; those up to `base` are spent for good, because one that keeps no ticket was made at once after
-them, or because a pause drained what was left. `peaks` keeps, for at most three numbers, the level
-just before that grant or any after it: what a refund would lift past the room was never there to
-give back. The last number in `peaks` is the latest grant's. `frozen` is the end of a pause, `shift`
-the sum of all pauses that queued grants have moved by.
+integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs)`: `level` is what was left
+at the time `at`, before all that is queued. `life` is the store's time at which the state began; a
+ticket of another life gives nothing back. `frozen` is the end of a pause, `shift` the sum of all
+pauses that queued grants have moved by.
+
+A run is a series of queued grants between which nobody else is placed. It is
+`(begin, before, end, after, highest, lowest, spent, live, idle)`: the level is `before` at the time
+`begin`, just before its first grant, and `after` at the time `end`, just after its last; `highest`
+is the highest level before any but its first grant, `lowest` the lowest after any; the others are
+explained below. Times in runs are less `shift`, so that a pause moves them all. Where nobody gave
+up, the whole queue is one run; whoever leaves from its middle cuts it in two, with a gap between. A
+newcomer takes the first gap that has what it costs and from which every later run still gets what
+it needs; behind the last run is a gap without end. A gap whose time passes unused leaves its tokens
+to the runs behind it: a run that begins with more than `before` has so much to spare throughout, as
+far as it never overflows (`highest`). What a newcomer takes of that at once counts as taken at
+`begin`, though it took up room until now: that is `spent`. The levels of a run stay as they were
+when its grants were made, so a ticket can be found by them.
+
+A run continues the one before it if both are levels of one line; then `after` of the one, refilled,
+is never below `before` of the other. Where it is equal there is no gap, and the two become one.
+There are at most 100 runs. If there would be more, two become one that is not cut any more: it
+counts the tokens that its grants are still `live` with, to vanish with the last of them, and those
+that lie `idle` in it, which are there for others at its end.
 
 A caller that is late for its own grant when a pause begins goes at the end of the pause: by its
 grant time it could have gone long before, so the vendor sees no more than law 1 allows over t and
@@ -32,9 +48,15 @@ from moorage.domain.state import steady
 if TYPE_CHECKING:
     from moorage.domain.state import State, Ticket
 
-PEAKS: Final = 3
+RUNS: Final = 100
 
-Bucket: TypeAlias = "tuple[int, int, int, int, int, int, int, tuple[tuple[int, int], ...]]"
+Run: TypeAlias = "tuple[int, int, int, int, int, int, int, int, int]"
+Runs: TypeAlias = "tuple[Run, ...]"
+Bucket: TypeAlias = "tuple[int, int, int, int, int, int, int, Runs]"
+
+_Point: TypeAlias = "tuple[int, int]"
+"""A time and a level at it; of two at one time, the higher level came first."""
+Place: TypeAlias = "tuple[int, int, int, int, int, bool, bool]"
 
 
 class TokenBucket:
@@ -63,8 +85,8 @@ class TokenBucket:
         """Grant at once if nobody queues and the tokens are there; None in every other case."""
         if state is None:
             return (now, self.refill, now, self.room - cost * self.price, now, 0, 0, ())
-        seen, _, at, level, base, frozen, shift, peaks = state
-        if now < at or now < frozen or now < seen:
+        seen, _, at, level, life, frozen, shift, runs = state
+        if runs or now < at or now < frozen or now < seen:
             return None
         level += (now - at) * self.n
         if level > self.room:  # noqa: PLR1730 - min() would take a third of the time of this function
@@ -72,87 +94,236 @@ class TokenBucket:
         level -= cost * self.price
         if level < 0:
             return None
-        if peaks:
-            base = peaks[-1][0]
-        return (now, self.refill, now, level, base, frozen, shift, ())
+        return (now, self.refill, now, level, life, frozen, shift, ())
 
     def present(self, state: State | None, now: int) -> Bucket:
         """The state with `seen` at the time to go by, moved back with a clock that stepped."""
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, ())
-        seen, quiet, at, level, base, frozen, shift, peaks = state
+        seen, quiet, at, level, life, frozen, shift, runs = state
         time, back = steady(seen, now)
         quiet = max(0, quiet - (time - seen + back))
-        return (time, quiet, at - back, level, base, frozen - back, shift - back, peaks)
+        return (time, quiet, at - back, level, life, frozen - back, shift - back, runs)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
-        """The first time from `at` on at which `cost` tokens are there."""
-        at = max(at, bucket[2], bucket[5])
-        short = cost * self.price - self._level(bucket, at)
-        return at if short <= 0 else at + -(-short // self.n)
+        """The first time from `at` on at which `cost` tokens can be granted.
+
+        It may be no longer possible at a later time: a gap in the queue ends.
+        """
+        return self._place(bucket, cost, at)[0]
 
     def grant(self, bucket: Bucket, cost: int, at: int, *, kept: bool) -> tuple[Bucket, Ticket]:
         """Take `cost` tokens at `at`, which `earliest` has allowed; a ticket is `kept` or not."""
-        seen, _, last, left, base, frozen, shift, peaks = bucket
-        before = self._level(bucket, at)
-        number = peaks[-1][0] if peaks else base
-        if not kept:
-            base, peaks = number, ()
+        seen, _, first, level, life, frozen, shift, runs = bucket
+        _, place, since, had, spare, full, at_once = self._place(bucket, cost, at)
+        tokens = cost * self.price
+        if at_once or not kept:
+            runs, first, level = runs[place:], since, had - tokens
+            if since < at:
+                runs = (_taken_from(runs[0], tokens), *runs[1:])
+            ticket: Ticket = (life, at, cost, shift, since)
         else:
-            number += 1
-            peaks = (*(peak for peak in peaks if peak[1] > before), (number, before))
-            if len(peaks) > PEAKS:
-                peaks = ((peaks[1][0], peaks[0][1]), *peaks[2:])
-        quiet = max(at, frozen) - seen + self.refill
-        granted = (seen, quiet, at, before - cost * self.price, base, frozen, shift, peaks)
-        return granted, (number, at, cost, shift, last, left)
+            time, before = at - shift, had - spare
+            after = before - tokens
+            joins = place > 0 and not full and not runs[place - 1][7]
+            if joins:
+                begin, start, end, left, highest, lowest, spent, *_ = runs[place - 1]
+                highest, lowest = max(highest, before), min(lowest, after)
+                run = (begin, start, time, after, highest, lowest, spent, 0, 0)
+                ticket = (life, at, cost, shift, before, end + shift, left)
+            else:
+                run = (time, before, time, after, after, after, 0, 0, 0)
+                ticket = (life, at, cost, shift, before, at, before)
+            ahead, behind = runs[: place - joins], runs[place:]
+            if behind and not behind[0][7]:
+                joined = self._joined(run, behind[0])
+                if not joined[7]:
+                    run, behind = joined, behind[1:]
+            queue = (*ahead, run, *behind)
+            first, level, runs = self._without_past(first, level, queue, shift, seen)
+        quiet = self._quiet(seen, runs[-1][2] + shift if runs else first, frozen)
+        return (seen, quiet, first, level, life, frozen, shift, runs), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
-        """Give a grant back, as far as no later grant counted on it."""
-        seen, quiet, at, level, base, frozen, shift, peaks = bucket
-        number, _, cost, shifted, last, left = ticket
+        """Give a grant back: its tokens, and its place in the queue."""
+        seen, quiet, at, level, life, frozen, shift, runs = bucket
+        number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
-        if not self._numbered(bucket, number):
+        if number != life:
             return bucket
-        if number == peaks[-1][0]:
-            # Nobody queued behind, so it is as if the grant had never been made.
-            last += shift - shifted
-            level = max(left, level + tokens - (at - last) * self.n)
-            peaks, top = peaks[:-1], peaks[-1][1]
-            if number - 1 > base and (not peaks or peaks[-1][0] < number - 1):
-                # Lower peaks were dropped for this one: it stands in for them.
-                peaks = (*peaks, (number - 1, top))
-            return (seen, quiet, last, level, base, frozen, shift, peaks)
-        highest = max(level, *(peak for later, peak in peaks if later > number))
-        back = max(0, min(tokens, self.room - highest))
-        lifted = tuple((later, peak + back) for later, peak in peaks)
-        return (seen, quiet, at, level + back, base, frozen, shift, lifted)
+        if len(where) == 1:
+            if at - shift == where[0] - shifted:
+                level = min(self.room, level + tokens)
+                if where[0] < time and runs:
+                    runs = (_taken_from(runs[0], -tokens), *runs[1:])
+            return (seen, quiet, at, level, life, frozen, shift, runs)
+        before, last, left = where
+        point, previous = (time - shifted, before - tokens), (last - shifted, left)
+        due = point[0] + shift <= max(seen, frozen)
+        for index, run in enumerate(runs):
+            begin, start, end, final = run[:4]
+            if _is_before((begin, start), point) and not _is_before((end, final), point):
+                parts = self._without(run, point, previous, cost, due=due)
+                runs = (*runs[:index], *parts, *runs[index + 1 :])
+                if len(runs) > RUNS:
+                    at, level, runs = self._without_past(at, level, runs, shift, seen)
+                break
+        return (seen, quiet, at, level, life, frozen, shift, runs)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
         """Grant nothing for `pause` microseconds: queued grants move, spare tokens are gone."""
-        seen, _, at, level, base, frozen, shift, peaks = bucket
+        seen, _, at, level, life, frozen, shift, runs = bucket
         until = seen + pause
-        longer = until - max(seen, frozen)
+        since = max(seen, frozen)
+        longer = until - since
         if longer <= 0:
             return bucket
-        if peaks and at > seen:
-            at += longer
-        else:
-            base, peaks = peaks[-1][0] if peaks else base, ()
-            at, level = until, 0
-        quiet = max(at, until) - seen + self.refill
-        return (seen, quiet, at, level, base, until, shift + longer, peaks)
+        runs = runs[self._past(runs, since - shift + 1) :]
+        at, level = until, 0
+        if runs:
+            need, begin = self._needs(runs)[0], runs[0][0] + shift
+            if begin <= since:
+                at, level = begin + longer, need
+            else:
+                level = max(0, need - (begin - since) * self.n)
+        shift += longer
+        quiet = self._quiet(seen, runs[-1][2] + shift if runs else at, until)
+        return (seen, quiet, at, level, life, until, shift, runs)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """How long the holder of a ticket must still wait; 0 is go."""
-        seen, _, _, _, _, frozen, shift, _ = bucket
-        due = ticket[1] + shift - ticket[3] if self._numbered(bucket, ticket[0]) else seen
+        seen, _, _, _, life, frozen, shift, _ = bucket
+        due = ticket[1] + shift - ticket[3] if ticket[0] == life else seen
         return max(0, due - seen, frozen - seen)
 
-    def _level(self, bucket: Bucket, at: int) -> int:
-        return min(self.room, bucket[3] + (at - bucket[2]) * self.n)
+    def _place(self, bucket: Bucket, cost: int, at: int) -> Place:
+        """Where `cost` tokens can be granted first, from `at` on.
 
-    def _numbered(self, bucket: Bucket, number: int) -> bool:
-        """Whether a grant is not spent for good."""
-        peaks = bucket[7]
-        return bool(peaks) and bucket[4] < number <= peaks[-1][0]
+        It is `(time, place, since, had, spare, full, at_once)`: before the run at `place`, where
+        the level is `had` at the time `since`, `spare` of it beyond the levels of the run before;
+        the bucket may have been `full` since then. What is granted at once may be `spent` there:
+        it cuts into what later runs have to spare.
+        """
+        seen, _, since, level, _, frozen, shift, runs = bucket
+        n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
+        needs = self._needs(runs) if runs else []
+        for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
+            begin += shift  # noqa: PLW2901 - by the store's time from here on
+            time, had, full = self._enough(since, level, tokens, at)
+            if time <= begin:
+                left = had - tokens + (begin - time) * n
+                continues = left - spare >= before
+                if (continues or time == seen) and min(self.room, left) >= needs[place]:
+                    return time, place, time, had, spare, full, not continues
+            level = min(self.room, level + (begin - since) * n)
+            most = self.room - highest - spent
+            spare = min(level - before, most)
+            end += shift  # noqa: PLW2901 - by the store's time from here on
+            if begin <= at == seen < end and before + spare - tokens >= needs[place]:
+                return at, place, begin, before + spare, spare, False, True
+            spare = min(spare + idle, most)
+            since, level = end, after + spare
+        time, had, full = self._enough(since, level, tokens, at)
+        return time, len(runs), time, had, spare, full, False
+
+    def _enough(self, since: int, level: int, tokens: int, at: int) -> tuple[int, int, bool]:
+        """When there are so many tokens from `at` on, how many then, and whether some were lost."""
+        at = max(at, since)
+        had = level + (at - since) * self.n
+        if had < tokens:
+            wait = -((had - tokens) // self.n)
+            at, had = at + wait, had + wait * self.n
+        return at, min(self.room, had), had > self.room
+
+    def _needs(self, runs: Runs) -> list[int]:
+        """The least level for each run to begin with, so that all grants from there on are made."""
+        needs: list[int] = []
+        need = later = 0
+        for begin, before, end, after, _, lowest, _, _, idle in reversed(runs):
+            spare = -lowest
+            if needs:
+                spare = max(spare, need - (later - end) * self.n - after - idle)
+            need, later = before + spare, begin
+            needs.append(need)
+        return needs[::-1]
+
+    def _without_past(
+        self, since: int, level: int, runs: Runs, shift: int, seen: int
+    ) -> tuple[int, int, Runs]:
+        """The level at the end of the runs that are over, since when, and the other runs."""
+        past = self._past(runs, seen - shift)
+        for begin, before, end, after, highest, _, spent, _, idle in runs[:past]:
+            spare = min(self.room, level + (begin + shift - since) * self.n) - before
+            since, level = end + shift, after + min(spare + idle, self.room - highest - spent)
+        return since, level, self._bounded(runs[past:])
+
+    def _past(self, runs: Runs, now: int) -> int:
+        """How many of the first runs have ended before `now`, which is less the shift."""
+        # Not a generator: an interruption that falls where one is closed would be swallowed.
+        for count, run in enumerate(runs):
+            if run[2] >= now:
+                return count
+        return len(runs)
+
+    def _quiet(self, seen: int, last: int, frozen: int) -> int:
+        """How long a state matters whose last grant is then."""
+        return max(last, frozen) - seen + self.refill
+
+    def _without(self, run: Run, point: _Point, previous: _Point, cost: int, *, due: bool) -> Runs:
+        """What is left of a run without the grant after which it was at `point`."""
+        begin, start, end, final, highest, lowest, spent, live, idle = run
+        first = not _is_before((begin, start), previous)
+        last = (end, final) == point
+        left = live and live - cost
+        if (live and not left) or (first and last):
+            return ()
+        if live and not first and not last:
+            idle = min(self.room, idle + cost * self.price)
+            return ((begin, start, end, final, highest, lowest, spent, left, idle),)
+        ahead = (begin, start, *previous, highest, lowest, spent, left, idle)
+        # What was spent until now was spent before all that is behind a grant in the future.
+        spent = spent if due else 0
+        behind = (*point, end, final, highest, lowest, spent, left, idle)
+        return (behind,) if first else (ahead,) if last else (ahead, behind)
+
+    def _joined(self, one: Run, other: Run) -> Run:
+        """One run of two, with what lies between them."""
+        begin, before, end, after, highest, lowest, spent, live, idle = one
+        start, level, last, left, peak, valley, more, alive, unused = other
+        gap = after + (start - end) * self.n - level
+        if live or alive or gap:
+            live = self._live(one) + self._live(other)
+            idle = min(self.room, idle + unused + gap)
+        highest, lowest = max(highest, level, peak), min(lowest, valley)
+        return (begin, before, last, left, highest, lowest, spent + more, live, idle)
+
+    def _live(self, run: Run) -> int:
+        """The tokens that the grants of a run hold."""
+        begin, before, end, after, _, _, _, live, _ = run
+        return live or (before - after + (end - begin) * self.n) // self.price
+
+    def _bounded(self, runs: Runs) -> Runs:
+        """As many runs as are kept: the last two that lose nothing become one, or just the last."""
+        if len(runs) <= RUNS:
+            return runs
+        place = len(runs) - 2
+        for index in range(place, -1, -1):
+            joined = self._joined(runs[index], runs[index + 1])
+            if joined[8] <= self.room - joined[4]:
+                place = index
+                break
+        joined = self._joined(runs[place], runs[place + 1])
+        return (*runs[:place], joined, *runs[place + 2 :])
+
+
+def _is_before(one: _Point, other: _Point) -> bool:
+    return one[0] < other[0] or (one[0] == other[0] and one[1] > other[1])
+
+
+def _taken_from(run: Run, tokens: int) -> Run:
+    """A run from whose spare tokens some were taken.
+
+    They are gone from its begin on, and were there until now: so they still took up room.
+    """
+    begin, before, end, after, highest, lowest, spent, live, idle = run
+    return (begin, before, end, after, max(before, highest), lowest, spent + tokens, live, idle)

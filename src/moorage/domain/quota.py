@@ -2,11 +2,13 @@
 
 Law: in every period at most `burst` is granted, each grant counted in the period of its time.
 (Callers that queue for a later period when a vendor's pause passes its end keep their grants: they
-go when the pause ends.)
+go when the pause ends.) A newcomer is granted in the first period that has room, so whoever gives
+up makes room in the period it waited for.
 
-A state is `(seen, quiet, at, used, frozen, shift)`: `used` calls were granted in the period of
-`at`, the time of the last grant; a queued grant lies in a later period, so `at` may be ahead of
-`seen`. `frozen` is the end of a pause, `shift` how far a clock that stepped has moved the times.
+A state is `(seen, quiet, at, used, frozen, shift, later)`: `used` calls were granted in the period
+of `at`. `frozen` is the end of a pause, `shift` how far a clock that stepped has moved the times.
+`later` has `(begin, used)` for each period that somebody queues for, and for those before it. It
+has at most 100; a period that is missing before the last of them counts as full.
 Store times count from the Unix epoch, which is what gives them a calendar.
 """
 
@@ -18,11 +20,15 @@ from moorage.domain.durations import DAY
 from moorage.domain.state import steady
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from fractions import Fraction
 
     from moorage.domain.state import State, Ticket
 
-Quota: TypeAlias = "tuple[int, int, int, int, int, int]"
+Later: TypeAlias = "tuple[tuple[int, int], ...]"
+Quota: TypeAlias = "tuple[int, int, int, int, int, int, Later]"
+
+LATER: Final = 100
 
 # A year is taken to begin in March, so that a leap day ends it; 400 years are an era.
 _MARCH_OF_YEAR_0: Final = 719_468
@@ -80,29 +86,41 @@ class CalendarQuota:
         """Grant at once within the period of the last grant; None in every other case."""
         if state is None:
             return None
-        seen, quiet, at, used, frozen, shift = state
+        seen, quiet, at, used, frozen, shift, later = state
         used += cost
         # `quiet` is over with the period of `at`, or with a pause that ends later still.
         ends = seen + quiet
-        if now < seen or now < at or now < frozen or now >= ends or used > self.burst:
+        if later or now < seen or now < at or now < frozen or now >= ends or used > self.burst:
             return None
-        return (now, ends - now, now, used, frozen, shift)
+        return (now, ends - now, now, used, frozen, shift, ())
 
     def present(self, state: State | None, now: int) -> Quota:
         """The state with `seen` at the time to go by, moved back with a clock that stepped."""
         if state is None:
-            return (now, 0, now, 0, 0, 0)
-        seen, quiet, at, used, frozen, shift = state
+            return (now, 0, now, 0, 0, 0, ())
+        seen, quiet, at, used, frozen, shift, later = state
         time, back = steady(seen, now)
-        if not back:
-            return (time, max(0, quiet - (time - seen)), at, used, frozen, shift)
-        at, frozen = at - back, frozen - back
-        return (time, max(self.period(at)[1], frozen) - time, at, used, frozen, shift - back)
+        quiet -= time - seen
+        if back:
+            at, frozen, shift = at - back, frozen - back, shift - back
+            later = self._from(((begin - back, count) for begin, count in later), 0)
+            quiet = self._quiet(time, at, frozen, later)
+        begin = self.period(time)[0]
+        if begin > at:
+            at, used = time, self._later(later, begin)
+        if later and later[0][0] <= begin:
+            later = tuple(each for each in later if each[0] > begin)
+        return (time, max(0, quiet), at, used, frozen, shift, later)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """The first time from `at` on at which `cost` fits a period."""
-        at = max(at, quota[2], quota[4])
-        return at if self._used(quota, at) + cost <= self.burst else self.period(at)[1]
+        at = max(at, quota[4])
+        later = quota[6]
+        while self._used(quota, at) + cost > self.burst:
+            at = self.period(at)[1]
+            if len(later) == LATER and later[-2][0] < at < later[-1][0]:
+                at = later[-1][0]
+        return at
 
     def grant(
         self,
@@ -113,31 +131,73 @@ class CalendarQuota:
         kept: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
     ) -> tuple[Quota, Ticket]:
         """Count `cost` in the period of `at`, which `earliest` has allowed."""
-        seen, _, _, _, frozen, shift = quota
-        quiet = max(self.period(at)[1], frozen) - seen
-        used = self._used(quota, at) + cost
-        return (seen, quiet, at, used, frozen, shift), (0, at, cost, shift)
+        seen, _, since, used, frozen, shift, later = quota
+        begin = self.period(at)[0]
+        if begin <= since:
+            since, used = at, used + cost
+        else:
+            later = self._counted(since, later, begin, cost)
+        quiet = self._quiet(seen, since, frozen, later)
+        return (seen, quiet, since, used, frozen, shift, later), (0, at, cost, shift)
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
-        """Give back a grant of the period that is being counted."""
-        seen, quiet, at, used, frozen, shift = quota
-        if self.period(ticket[1] + shift - ticket[3]) == self.period(at):
+        """Give back a grant of the period that it was counted in."""
+        seen, _, at, used, frozen, shift, later = quota
+        due = ticket[1] + shift - ticket[3]
+        begin = self.period(max(due, frozen) if due > seen else due)[0]
+        if begin == self.period(at)[0]:
             used = max(0, used - ticket[2])
-        return (seen, quiet, at, used, frozen, shift)
+        later = tuple(
+            (each, max(0, count - ticket[2]) if each == begin else count) for each, count in later
+        )
+        # A last one that does not follow the one before tells that those between are full.
+        while later and not later[-1][1] and self.period((at, *dict(later))[-2])[1] == later[-1][0]:
+            later = later[:-1]
+        quiet = self._quiet(seen, at, frozen, later)
+        return (seen, quiet, at, used, frozen, shift, later)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
         """Grant nothing for `pause` microseconds; those who queue go on counting after it."""
-        seen, _, at, used, frozen, shift = quota
+        seen, _, at, used, frozen, shift, later = quota
         frozen = max(frozen, seen + pause)
-        if at > seen:
-            at = max(at, frozen)
-        quiet = max(self.period(at)[1], frozen) - seen
-        return (seen, quiet, at, used, frozen, shift)
+        later = self._from(later, frozen)
+        quiet = self._quiet(seen, at, frozen, later)
+        return (seen, quiet, at, used, frozen, shift, later)
 
     def confirm(self, quota: Quota, ticket: Ticket) -> int:
         """How long the holder of a ticket must still wait; 0 is go."""
         moved = quota[5] - ticket[3]
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 
+    def _quiet(self, seen: int, at: int, frozen: int, later: Later) -> int:
+        """How long a state matters: until its last period, or a pause, is over."""
+        return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
+
     def _used(self, quota: Quota, at: int) -> int:
-        return quota[3] if quota[2] >= self.period(at)[0] else 0
+        begin = self.period(at)[0]
+        return quota[3] if begin <= quota[2] else self._later(quota[6], begin)
+
+    def _later(self, later: Later, begin: int) -> int:
+        """What is used of the period that begins then."""
+        for each, used in later:
+            if each == begin:
+                return used
+        return self.burst if later and begin < later[-1][0] else 0
+
+    def _from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
+        """Counts of grants that are made no earlier than a time, by the periods of their times."""
+        counts: dict[int, int] = {}
+        for begin, used in later:
+            begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - moved
+            counts[begin] = counts.get(begin, 0) + used
+        return tuple(counts.items())
+
+    def _counted(self, since: int, later: Later, begin: int, cost: int) -> Later:
+        """`later` with a grant in the period that begins then."""
+        if later and begin <= later[-1][0]:
+            return tuple((each, used + cost * (each == begin)) for each, used in later)
+        between = self.period(later[-1][0] if later else since)[1]
+        while between < begin and len(later) < LATER:
+            later, between = (*later, (between, 0)), self.period(between)[1]
+        later = (*later, (begin, cost))
+        return later if len(later) <= LATER else (*later[:-2], later[-1])

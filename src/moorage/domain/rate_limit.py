@@ -5,7 +5,7 @@ A limit is a rule over one state, and every rule has the same functions:
 - `calm(state, now, cost)`: the state after an immediate grant, or None where that needs thought;
 - `present(state, now)`: the state as of now, which is what the others take;
 - `earliest(present, cost, at)`: the first time from `at` on, which is no earlier than the time to
-  go by, at which `cost` can be granted;
+  go by, at which `cost` can be granted; it may be no longer possible at a later time;
 - `grant(present, cost, at, kept=)`: the state after a grant at that time, and the ticket for it,
   which is `kept` if the grant may have to be given back;
 - `refund(present, ticket)`: the state after a grant was given up;
@@ -217,12 +217,16 @@ def checked_cost(rule: Rule, cost: int) -> int:
 def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
     """How long until every limit can grant, each by its own time to go by; 0 is at once.
 
-    What a limit can grant at one time it can grant at any later one, so the longest wait suits all.
+    A limit that can grant at one time may be unable to at a later one, where a gap in its queue
+    has ended. So they are asked in turn until one time suits them all.
     """
-    wait: int = max(
-        rule.earliest(present, cost, present[0]) - present[0]
-        for rule, present, cost in zip(rules, presents, costs, strict=True)
-    )
+    asked = tuple(zip(rules, presents, costs, strict=True))
+    wait, suits, number = 0, 0, 0
+    while suits < len(asked):
+        rule, present, cost = asked[number]
+        longer = rule.earliest(present, cost, present[0] + wait) - present[0]
+        suits = 1 if longer > wait else suits + 1
+        wait, number = longer, (number + 1) % len(asked)
     return wait
 
 

@@ -41,7 +41,7 @@ class Reservation:
         self._cancel = cancel
 
     def cancel(self) -> None:
-        """Give it back, as far as no later grant counted on it; again does nothing."""
+        """Give back its tokens and its place in the queue; again does nothing."""
         cancel, self._cancel = self._cancel, _nothing
         cancel()
 

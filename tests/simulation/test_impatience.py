@@ -1,0 +1,126 @@
+"""A limit under callers who give up: how much of it is used, and how soon it heals."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moorage.domain.admission import Admission, Answer, Gates, GiveBack
+from moorage.domain.durations import SECOND
+from moorage.domain.rate_limit import RateLimitConfig
+from tests.domain.state_world import NOON, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from moorage.domain.state import Ticket
+
+    Patience = Callable[[random.Random], float]
+
+RATE, BURST = 20, 12
+SPAN = 16
+LIMITS = {
+    "one": (RateLimitConfig.per_second(RATE, burst=BURST),),
+    "no burst": (RateLimitConfig.per_second(RATE, burst=1),),
+    "two": (
+        RateLimitConfig.per_second(RATE, burst=BURST),
+        RateLimitConfig.per_minute(60 * RATE, burst=300),
+    ),
+}
+PATIENCE: dict[str, Patience] = {
+    "a shared time-out": lambda _: 1.0,
+    "at random": lambda chance: chance.uniform(0.0, 3.0),
+    "nine in ten": lambda chance: 30.0 if chance.random() < 0.1 else chance.uniform(0.0, 2.0),
+}
+
+
+def steady(load: float) -> list[float]:
+    """Arrivals at random, so many a second."""
+    chance, time, times = random.Random(1), 0.0, []
+    while time < SPAN:
+        time += chance.expovariate(load)
+        times.append(time)
+    return times
+
+
+def went(
+    limits: tuple[RateLimitConfig, ...],
+    arrivals: Iterable[float],
+    patience: Patience,
+    costs: tuple[int, ...] = (1,),
+) -> list[tuple[float, int]]:
+    """When callers who queue for so long at most were let go, and what they cost."""
+    chance, world, gone = random.Random(2), World(), []
+    gates = Gates(
+        limits=[limit.rule for limit in limits],
+        limit_keys=[str(each) for each in range(len(limits))],
+    )
+    questions = {
+        cost: Admission(gates, within=30 * SECOND, lease=0, costs=(cost,) * len(limits))
+        for cost in costs
+    }
+    events: list[tuple[float, int, tuple[Ticket, ...] | None]] = [
+        (time, number, None) for number, time in enumerate(arrivals)
+    ]
+    heapq.heapify(events)
+    while events:
+        time, number, tickets = heapq.heappop(events)
+        world.now = NOON + round(time * SECOND)
+        if tickets is not None:
+            world.execute(GiveBack(gates, tickets))
+            continue
+        cost, waits = chance.choice(costs), patience(chance)
+        answer, wait, _, tickets = world.execute(questions[cost])
+        if answer is Answer.GO and wait > waits * SECOND:
+            heapq.heappush(events, (time + waits, number, tickets))
+        elif answer is Answer.GO:
+            gone.append((time + wait / SECOND, cost))
+    return sorted(gone)
+
+
+@pytest.mark.parametrize("patience", PATIENCE)
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("load", [28, 200])
+def test_impatience_leaves_the_limit_used(load: int, limits: str, patience: str) -> None:
+    """Whoever gives up, and however many do, nine tenths of the limit are used by others."""
+    gone = went(LIMITS[limits], steady(load), PATIENCE[patience])
+    used = sum(cost for time, cost in gone if SPAN / 2 <= time < SPAN)
+    assert used >= 0.9 * RATE * SPAN / 2
+
+
+def test_impatience_of_calls_that_cost_more_leaves_the_limit_used() -> None:
+    """The time of several who gave up serves one that costs as much."""
+    gone = went(LIMITS["one"], steady(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5))
+    used = sum(cost for time, cost in gone if SPAN / 2 <= time < SPAN)
+    assert used >= 0.9 * RATE * SPAN / 2
+
+
+def test_bursts_of_impatience_leave_the_limit_used() -> None:
+    """Bursts of 300 callers, who all give up within three seconds, use the limit as well."""
+    arrivals = [each * 1.5 for each in range(14) for _ in range(300)]
+    gone = went(LIMITS["one"], arrivals, PATIENCE["at random"])
+    used = sum(cost for time, cost in gone if 10 <= time < 20)
+    assert used >= 0.9 * RATE * 10
+
+
+@pytest.mark.parametrize("patience", PATIENCE)
+def test_after_overload_a_limit_heals_within_a_period(patience: str) -> None:
+    """Once most have given up, calls below the limit go at once, as if nobody had been there."""
+    overload = [time for time in steady(200) if time < 8]
+    calm = [11 + each / 15 for each in range(15 * 10)]
+    gone = went(LIMITS["one"], [*overload, *calm], PATIENCE[patience])
+    period = BURST / RATE
+    used = sum(1 for time, _ in gone if 11 + period <= time < 21)
+    assert used >= 0.9 * 15 * (10 - period)
+
+
+def test_one_burst_stops_nothing() -> None:
+    """A burst that gives up does not hold up calls below the limit."""
+    calm = [each / 15 for each in range(15 * 20)]
+    gone = went(LIMITS["one"], [*calm, *[5.0] * 200], PATIENCE["a shared time-out"])
+    times = [time for time, _ in gone if time < 19]
+    assert max(later - time for time, later in pairwise(times)) < 0.5
